@@ -1,0 +1,119 @@
+"""Every setting: its environment variable, default, unit and bounds, in one table.
+
+The README's table is checked against this one by `tests/unit/test_config.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from tailrace.errors import ConfigError
+
+
+def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None) -> Any:
+    return field(
+        default=default,
+        metadata={"variable": variable, "unit": unit, "meaning": meaning, "low": low, "high": high},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a process. `Settings.load()` reads them from the environment once."""
+
+    log: str = _setting("TAILRACE_LOG", "sqlite", "sqlite, dynamodb or memory", "where the log is kept")
+    data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log")
+    table: str = _setting("TAILRACE_TABLE", "tailrace", "name", "the DynamoDB table of the log")
+    ttl_days: float = _setting("TAILRACE_TTL_DAYS", 7.0, "days", "how long a task can be replayed", 0.001, 3650)
+    port: int = _setting("TAILRACE_PORT", 8080, "port", "where `make run` serves the page and the API", 0, 65535)
+    emit_interval_ms: int = _setting(
+        "TAILRACE_EMIT_INTERVAL_MS",
+        25,
+        "ms",
+        "how long an event may wait for others before it is written",
+        10,
+        100,
+    )
+    tail_fast_ms: int = _setting(
+        "TAILRACE_TAIL_FAST_MS", 50, "ms", "how often the log is read while events come", 5, 10_000
+    )
+    tail_slow_ms: int = _setting(
+        "TAILRACE_TAIL_SLOW_MS", 1000, "ms", "how often the log is read while none come", 5, 60_000
+    )
+    lease_s: float = _setting("TAILRACE_LEASE_S", 10.0, "s", "how long a lease holds", 0.2, 900)
+    renew_s: float = _setting("TAILRACE_RENEW_S", 2.0, "s", "how often a lease is renewed", 0.05, 300)
+    pipe_events: int = _setting(
+        "TAILRACE_PIPE_EVENTS",
+        256,
+        "events",
+        "what a slow viewer may be behind before it reads the log",
+        1,
+        100_000,
+    )
+    heartbeat_s: float = _setting("TAILRACE_HEARTBEAT_S", 15.0, "s", "comment frames on a silent stream", 0.05, 300)
+    rotate_s: float = _setting(
+        "TAILRACE_ROTATE_S",
+        840.0,
+        "s",
+        "a stream older than this is closed so that it comes back",
+        0.1,
+        86_400,
+    )
+    retry_ms: int = _setting(
+        "TAILRACE_RETRY_MS", 2000, "ms", "how long a browser waits before it comes back", 0, 60_000
+    )
+    max_streams: int = _setting("TAILRACE_MAX_STREAMS", 1000, "streams", "open at once in one gateway", 1, 100_000)
+    max_request_bytes: int = _setting(
+        "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000
+    )
+    model: str = _setting(
+        "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
+    )
+    orchestrator_url: str = _setting(
+        "TAILRACE_ORCHESTRATOR_URL", "http://127.0.0.1:8081/", "URL", "the agent the gateway hands tasks to"
+    )
+    specialist_urls: str = _setting(
+        "TAILRACE_SPECIALIST_URLS", "", "URLs, comma-separated", "the A2A agents the orchestrator may ask"
+    )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, low, high = getattr(self, each.name), each.metadata["low"], each.metadata["high"]
+            if low is not None and not low <= value <= high:
+                raise ConfigError(each.metadata["variable"], value, f"between {low} and {high} {each.metadata['unit']}")
+        if self.log not in ("sqlite", "dynamodb", "memory"):
+            raise ConfigError("TAILRACE_LOG", self.log, "sqlite, dynamodb or memory")
+        if self.renew_s > self.lease_s / 2:
+            raise ConfigError("TAILRACE_RENEW_S", self.renew_s, f"at most half of TAILRACE_LEASE_S ({self.lease_s})")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings of `environ` (the process's own by default).
+
+        Raises:
+            ConfigError: a value is no number or out of its bounds. It names the variable.
+        """
+        environ = os.environ if environ is None else environ
+        given: dict[str, Any] = {}
+        for each in fields(cls):
+            variable = each.metadata["variable"]
+            text = environ.get(variable, "")
+            if text == "":
+                continue
+            kind = type(each.default)
+            try:
+                given[each.name] = kind(text)
+            except ValueError:
+                right = "a whole number" if kind is int else "a number"
+                raise ConfigError(variable, text, f"{right} ({each.metadata['unit']})") from None
+        return cls(**given)
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """The settings as rows of variable, default, unit and meaning, in the order of this file."""
+    return [
+        (f.metadata["variable"], str(f.default), f.metadata["unit"], f.metadata["meaning"]) for f in fields(Settings)
+    ]

@@ -1,0 +1,111 @@
+"""Every error Tailrace raises on purpose.
+
+    TailraceError
+    ├── ConfigError                 a setting has a value it cannot have
+    ├── LogError
+    │   ├── TaskUnknown             no such task (or not the caller's: the two look the same)
+    │   ├── TaskFinished            the task has reached a terminal state
+    │   ├── TaskConflict            the same idempotency key came with another request
+    │   ├── LeaseHeld               another attempt holds the lease
+    │   ├── Fenced                  a newer attempt has written; this one must stop
+    │   ├── EventTooLarge           one event does not fit into an item of the log
+    │   └── LogUnavailable          the store did not answer, or refused for a reason of its own
+    ├── RequestError                the caller sent something that cannot be used
+    │   └── RequestTooLarge
+    └── AgentError                  another agent could not be reached, or answered with an error
+
+Each message names the key, the value and what would be right, so that it can be shown as it is.
+"""
+
+from __future__ import annotations
+
+
+class TailraceError(Exception):
+    """Base of all errors raised on purpose; `str()` of it may be shown to a user."""
+
+
+class ConfigError(TailraceError):
+    def __init__(self, key: str, value: object, right: str) -> None:
+        super().__init__(f"{key} has value {value!r}, but must be {right}.")
+
+
+# The log
+
+
+class LogError(TailraceError):
+    pass
+
+
+class TaskUnknown(LogError):
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"There is no task {shorten(task_id)!r}.")
+        self.task_id = task_id
+
+
+class TaskFinished(LogError):
+    def __init__(self, task_id: str, state: str) -> None:
+        super().__init__(f"Task {task_id!r} is finished: its state is {state}.")
+        self.state = state
+
+
+class TaskConflict(LogError):
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"Task {task_id!r} was created with the same idempotency key by a different request; "
+            "use a new key for a new request."
+        )
+
+
+class LeaseHeld(LogError):
+    def __init__(self, task_id: str, owner: str, until: int) -> None:
+        super().__init__(f"Attempt {owner!r} holds the lease of task {task_id!r} until {until} ms.")
+        self.until = until
+
+
+class Fenced(LogError):
+    def __init__(self, task_id: str, attempt: int, seq: int) -> None:
+        super().__init__(f"Attempt {attempt} of task {task_id!r} is fenced: seq {seq} was written by another attempt.")
+
+
+class EventTooLarge(LogError):
+    def __init__(self, task_id: str, seq: int, size: int, limit: int) -> None:
+        super().__init__(
+            f"Event {seq} of task {task_id!r} takes {size:,} bytes in the log; the limit is {limit:,} bytes."
+        )
+        self.size = size
+        self.limit = limit
+
+
+class LogUnavailable(LogError):
+    pass
+
+
+# Callers
+
+
+class RequestError(TailraceError):
+    """What a caller sent cannot be used; the message says what could."""
+
+
+class RequestTooLarge(RequestError):
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} has {size:,} bytes; the limit is {limit:,} bytes.")
+
+
+# Other agents
+
+
+class AgentError(TailraceError):
+    """Another agent could not be reached or answered with an error.
+
+    `code` is the JSON-RPC error code when there was one.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """A caller's text, short enough to be quoted in an error."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,26 @@
+"""The log, and how a process opens the one its settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tailrace.config import Settings
+from tailrace.log.base import MAX_ITEM_BYTES, Batch, EventLog, Head, Page
+
+__all__ = ["MAX_ITEM_BYTES", "Batch", "EventLog", "Head", "Page", "open_log"]
+
+
+def open_log(settings: Settings) -> EventLog:
+    """The log that `settings.log` names. Only that store's own packages are imported."""
+    ttl_s = settings.ttl_days * 86_400
+    if settings.log == "dynamodb":
+        from tailrace.log.dynamodb import DynamoDBLog
+
+        return DynamoDBLog(settings.table, ttl_s=ttl_s)
+    if settings.log == "memory":
+        from tailrace.log.memory import MemoryLog
+
+        return MemoryLog(ttl_s=ttl_s)
+    from tailrace.log.sqlite import SQLiteLog
+
+    return SQLiteLog(Path(settings.data_dir) / "log.sqlite3", ttl_s=ttl_s)

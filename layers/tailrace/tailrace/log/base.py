@@ -1,0 +1,201 @@
+"""The log: the append-only record of a task's events (design, section 5).
+
+One contract, several stores. `tests/contract/log_contract.py` is the contract as tests; a store is
+right when it passes them.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tailrace.errors import Fenced, LeaseHeld, TaskFinished, TaskUnknown
+from tailrace.events import TERMINAL, State
+
+# An item of DynamoDB holds 400 KB with its attribute names; this leaves room for ours. Every store keeps
+# to it, so that what works on a laptop works on AWS.
+MAX_ITEM_BYTES = 390_000
+
+Clock = Callable[[], float]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Consecutive events of one task, as the log stores them: `events[0]` is number `seq`.
+
+    Each event is one A2A 1.0 `StreamResponse` as UTF-8 JSON without line breaks.
+    """
+
+    seq: int
+    attempt: int
+    events: Sequence[bytes]
+
+    @property
+    def last(self) -> int:
+        """The seq of the last event."""
+        return self.seq + len(self.events) - 1
+
+    def after(self, cursor: int) -> Batch:
+        """What of the batch a reader at `cursor` has not seen; possibly nothing of it."""
+        if cursor < self.seq:
+            return self
+        return Batch(cursor + 1, self.attempt, self.events[cursor + 1 - self.seq :])
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true of a task as a whole. Times are milliseconds since the epoch, by the store's clock.
+
+    It changes with the task's state and with its lease, never with an event.
+    """
+
+    task_id: str
+    owner: str
+    context_id: str
+    agent: str
+    state: State = "TASK_STATE_SUBMITTED"
+    created: int = 0
+    updated: int = 0
+    attempt: int = 0
+    lease_owner: str | None = None
+    lease_until: int = 0
+    cancel_requested: bool = False
+    fingerprint: str = ""
+    ttl: int = 0
+
+    def leased(self, now: int) -> bool:
+        """Whether somebody holds the lease at `now` (ms)."""
+        return self.lease_owner is not None and self.lease_until > now
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Heads, newest first, and the token of the next page (empty: there is none)."""
+
+    heads: list[Head]
+    next_token: str = ""
+
+
+class EventLog(ABC):
+    """The record of all tasks' events. Safe for many readers and writers in many processes.
+
+    Any method may raise `LogUnavailable`. An `append` that raised it has written all of the batch or
+    nothing; the same call made again settles which.
+    """
+
+    def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Clock = time.time) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+
+    # Writing
+
+    @abstractmethod
+    async def create(self, head: Head, event: bytes) -> Head:
+        """Record a new task with its first event; return the head as stored.
+
+        Idempotent: if the task is there and has the same `fingerprint`, its head is returned and
+        nothing is written twice.
+
+        Raises:
+            TaskConflict: the task is there with another fingerprint.
+            EventTooLarge: nothing was written.
+        """
+
+    @abstractmethod
+    async def append(self, task_id: str, batch: Batch) -> None:
+        """Put a batch where nothing is yet: the compare-and-swap every writer goes through.
+
+        Raises:
+            Fenced: something of another attempt stands at `batch.seq`.
+            EventTooLarge: nothing was written.
+        """
+
+    @abstractmethod
+    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+        """Take the lease and become the next attempt; return the head as it is then.
+
+        Raises:
+            LeaseHeld, TaskFinished, TaskUnknown: nothing was changed.
+        """
+
+    @abstractmethod
+    async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
+        """Hold the lease for another `lease_s` from now. The head tells whether to cancel.
+
+        Raises:
+            Fenced: a newer attempt has the task.
+        """
+
+    @abstractmethod
+    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+        """Note a new state in the head, and let go of the lease if `release`.
+
+        Raises:
+            Fenced: a newer attempt has the task.
+        """
+
+    @abstractmethod
+    async def request_cancel(self, task_id: str) -> Head:
+        """Ask whoever runs the task to stop.
+
+        Raises:
+            TaskFinished, TaskUnknown: nothing was changed.
+        """
+
+    # Reading
+
+    @abstractmethod
+    async def head(self, task_id: str) -> Head:
+        """Raises `TaskUnknown` when there is no such task, or its time to live is over."""
+
+    @abstractmethod
+    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        """What comes after the cursor `after`, in order, strongly consistent; `[]` when nothing does.
+
+        Returns about `limit` bytes of events at a time, at least one batch. A cursor inside a batch
+        gets the rest of that batch. A first batch later than `after + 1` means that what lies
+        between is gone for good (its time to live was over).
+        """
+
+    @abstractmethod
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
+        """The owner's tasks, newest first."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of what the store holds open. What was acknowledged stays."""
+
+    # What the stores share
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _expiry(self) -> int:
+        """The `ttl` of something written now, in seconds since the epoch, as DynamoDB wants it."""
+        return int(self._clock() + self._ttl_s)
+
+
+def refuse_claim(head: Head | None, task_id: str, now: int) -> None:
+    """Raise the reason why `head` cannot be claimed at `now` (ms), if there is one."""
+    if head is None:
+        raise TaskUnknown(task_id)
+    if head.state in TERMINAL:
+        raise TaskFinished(task_id, head.state)
+    if head.leased(now):
+        raise LeaseHeld(task_id, str(head.lease_owner), head.lease_until)
+
+
+def refuse_cancel(head: Head | None, task_id: str) -> None:
+    """Raise the reason why the task of `head` cannot be cancelled, if there is one."""
+    if head is None:
+        raise TaskUnknown(task_id)
+    if head.state in TERMINAL:
+        raise TaskFinished(task_id, head.state)
+
+
+def refuse_attempt(head: Head | None, task_id: str, attempt: int) -> None:
+    """Raise the reason why `attempt` may not change `head`, if there is one."""
+    if head is None:
+        raise TaskUnknown(task_id)
+    if head.attempt != attempt:
+        raise Fenced(task_id, attempt, 0)

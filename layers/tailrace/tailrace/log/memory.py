@@ -1,0 +1,113 @@
+"""A log in memory: for tests, and the shortest statement of what a log does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tailrace.errors import Fenced, TaskConflict, TaskUnknown
+from tailrace.events import State
+from tailrace.log.base import Batch, EventLog, Head, Page, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.packing import pack
+
+
+class MemoryLog(EventLog):
+    """Keeps everything in one process. Nothing here awaits, so each method is atomic."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._heads: dict[str, Head] = {}
+        self._items: dict[str, list[tuple[Batch, int]]] = {}
+
+    async def create(self, head: Head, event: bytes) -> Head:
+        pack(head.task_id, 1, [event])
+        there = self._live(head.task_id)
+        if there is not None:
+            if there.fingerprint != head.fingerprint:
+                raise TaskConflict(head.task_id)
+            return there
+        now = self._now()
+        self._items[head.task_id] = [(Batch(1, 0, [event]), self._expiry())]
+        return self._put(head, created=now, updated=now, ttl=self._expiry())
+
+    async def append(self, task_id: str, batch: Batch) -> None:
+        pack(task_id, batch.seq, batch.events)
+        items = self._items.setdefault(task_id, [])
+        for item, _ in items:
+            if item.seq == batch.seq:
+                if (item.attempt, item.events) != (batch.attempt, list(batch.events)):
+                    raise Fenced(task_id, batch.attempt, batch.seq)
+                return
+        items.append((Batch(batch.seq, batch.attempt, list(batch.events)), self._expiry()))
+        items.sort(key=lambda item: item[0].seq)
+
+    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+        now, head = self._now(), self._live(task_id)
+        refuse_claim(head, task_id, now)
+        assert head is not None
+        return self._put(
+            head,
+            attempt=head.attempt + 1,
+            lease_owner=owner,
+            lease_until=now + int(lease_s * 1000),
+            updated=now,
+        )
+
+    async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
+        head = self._live(task_id)
+        refuse_attempt(head, task_id, attempt)
+        return self._put(head, lease_until=self._now() + int(lease_s * 1000))
+
+    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+        head = self._live(task_id)
+        refuse_attempt(head, task_id, attempt)
+        lease: dict[str, Any] = {"lease_owner": None, "lease_until": 0} if release else {}
+        return self._put(head, state=state, updated=self._now(), ttl=self._expiry(), **lease)
+
+    async def request_cancel(self, task_id: str) -> Head:
+        head = self._live(task_id)
+        refuse_cancel(head, task_id)
+        return self._put(head, cancel_requested=True)
+
+    async def head(self, task_id: str) -> Head:
+        head = self._live(task_id)
+        if head is None:
+            raise TaskUnknown(task_id)
+        return head
+
+    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        found: list[Batch] = []
+        size = 0
+        for batch, ttl in self._items.get(task_id, ()):
+            if batch.last <= after or ttl <= self._clock():
+                continue
+            found.append(batch.after(after))
+            size += sum(map(len, found[-1].events))
+            if size >= limit:
+                break
+        return found
+
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
+        mine = [head for head in self._heads.values() if head.owner == owner and self._live(head.task_id)]
+        order = sorted(mine, key=place, reverse=True)
+        rest = [head for head in order if not token or place(head) < token]
+        return Page(rest[:limit], place(rest[limit - 1]) if len(rest) > limit else "")
+
+    async def close(self) -> None:
+        pass
+
+    def _live(self, task_id: str) -> Head | None:
+        head = self._heads.get(task_id)
+        return head if head is not None and head.ttl > self._clock() else None
+
+    def _put(self, head: Head | None, **changes: Any) -> Head:
+        assert head is not None
+        changed = msgspec.structs.replace(head, **changes)
+        self._heads[head.task_id] = changed
+        return changed
+
+
+def place(head: Head) -> str:
+    """Where a head stands in its owner's list: by creation, then by id. Sorts as text."""
+    return f"{head.created:015d}/{head.task_id}"

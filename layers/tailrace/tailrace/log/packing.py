@@ -1,0 +1,52 @@
+"""How a batch of events becomes the bytes of one item, and back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+from tailrace.errors import EventTooLarge
+from tailrace.log.base import MAX_ITEM_BYTES
+
+# A write unit of DynamoDB is 1 KB: below that, compressing saves nothing and costs time.
+_WORTH_COMPRESSING = 1024
+# Text of events compresses about tenfold at level 1; the higher levels double the time for a tenth less.
+_LEVEL = 1
+# The first byte of a zlib stream, which no JSON text begins with.
+_ZLIB = 0x78
+# What goes into one item before compression. Well under the limit, so that only an event that is too
+# large by itself can ever be refused.
+_TARGET_BYTES = 256_000
+
+
+def pack(task_id: str, seq: int, events: Sequence[bytes]) -> bytes:
+    """The events as the bytes of one item: joined by line breaks, compressed when that is smaller.
+
+    Raises:
+        EventTooLarge: the item would be over `MAX_ITEM_BYTES`.
+    """
+    packed = b"\n".join(events)
+    if len(packed) > _WORTH_COMPRESSING:
+        compressed = zlib.compress(packed, _LEVEL)
+        if len(compressed) < len(packed):
+            packed = compressed
+    if len(packed) > MAX_ITEM_BYTES:
+        raise EventTooLarge(task_id, seq, len(packed), MAX_ITEM_BYTES)
+    return packed
+
+
+def unpack(packed: bytes) -> list[bytes]:
+    """The events that `pack` packed."""
+    return (zlib.decompress(packed) if packed[0] == _ZLIB else packed).split(b"\n")
+
+
+def split(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The events in runs that each fit into one item, in order. An event is never cut."""
+    start = size = 0
+    for index, event in enumerate(events):
+        if size and size + len(event) > _TARGET_BYTES:
+            yield events[start:index]
+            start, size = index, 0
+        size += len(event) + 1
+    if start < len(events):
+        yield events[start:]

@@ -1,0 +1,311 @@
+"""A log in one SQLite file: the embedded default. One machine, several processes, survives a restart.
+
+Where this departs from the obvious, and why:
+
+1. One thread writes and one reads, each with a connection of its own. What is asked of a thread while
+   it is busy is done together when it is free: one transaction, and so one fsync, for all tasks'
+   appends that are waiting. That is what makes hundreds of streams cheap.
+2. `synchronous=FULL`: an append is acknowledged when it would survive a power cut, not before. The
+   default of WAL mode (NORMAL) would only survive a crash of the process.
+3. Every change is a single conditional statement, so an operation that refuses leaves the others of its
+   transaction alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
+from tailrace.events import State
+from tailrace.log.base import Batch, EventLog, Head, Page, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.packing import pack, unpack
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    task_id TEXT NOT NULL, seq INTEGER NOT NULL, attempt INTEGER NOT NULL, count INTEGER NOT NULL,
+    packed BLOB NOT NULL, ttl INTEGER NOT NULL, PRIMARY KEY (task_id, seq)
+);
+CREATE TABLE IF NOT EXISTS heads (
+    task_id TEXT PRIMARY KEY, owner TEXT NOT NULL, context_id TEXT NOT NULL, agent TEXT NOT NULL,
+    state TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    lease_owner TEXT, lease_until INTEGER NOT NULL, cancel_requested INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL, ttl INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS heads_by_owner ON heads (owner, created DESC, task_id DESC);
+CREATE INDEX IF NOT EXISTS items_by_ttl ON items (ttl);
+"""
+_HEAD = (
+    "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
+    "cancel_requested, fingerprint, ttl"
+)
+# How long a process waits for another one's transaction.
+_BUSY_S = 10.0
+
+
+class SQLiteLog(EventLog):
+    """The log in the file `path`, which is made when it is not there, as is its folder."""
+
+    def __init__(self, path: Path | str, **options: Any) -> None:
+        super().__init__(**options)
+        self._path = Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with _connect(self._path) as connection:
+            connection.executescript(_SCHEMA)
+            # What has expired is invisible already; this gives its pages back, once per start.
+            for table in ("items", "heads"):
+                connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
+        connection.close()
+        self._writer = _Worker(self._path, "log-writer", transaction=True)
+        self._reader = _Worker(self._path, "log-reader", transaction=False)
+
+    async def create(self, head: Head, event: bytes) -> Head:
+        task_id, now, ttl = head.task_id, self._now(), self._expiry()
+        packed = pack(task_id, 1, [event])
+
+        def operation(connection: sqlite3.Connection) -> Head:
+            there = self._find(connection, task_id)
+            if there is not None:
+                if there.fingerprint != head.fingerprint:
+                    raise TaskConflict(task_id)
+                return there
+            connection.execute("DELETE FROM heads WHERE task_id = ?", (task_id,))
+            connection.execute("DELETE FROM items WHERE task_id = ?", (task_id,))
+            connection.execute(
+                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                (task_id, head.owner, head.context_id, head.agent, head.state, now, now, 0, None, 0, 0,
+                 head.fingerprint, ttl),
+            )  # fmt: skip
+            connection.execute("INSERT INTO items VALUES (?,1,0,1,?,?)", (task_id, packed, ttl))
+            return _required(self._find(connection, task_id), task_id)
+
+        return await self._writer.run(operation)
+
+    async def append(self, task_id: str, batch: Batch) -> None:
+        ttl = self._expiry()
+
+        def operation(connection: sqlite3.Connection) -> None:
+            packed = pack(task_id, batch.seq, batch.events)
+            put = connection.execute(
+                "INSERT INTO items VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                (task_id, batch.seq, batch.attempt, len(batch.events), packed, ttl),
+            )
+            if put.rowcount == 0:
+                there = connection.execute(
+                    "SELECT attempt, packed FROM items WHERE task_id = ? AND seq = ?", (task_id, batch.seq)
+                ).fetchone()
+                if there != (batch.attempt, packed):
+                    raise Fenced(task_id, batch.attempt, batch.seq)
+
+        await self._writer.run(operation)
+
+    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+        def operation(connection: sqlite3.Connection) -> Head:
+            now, head = self._now(), self._find(connection, task_id)
+            refuse_claim(head, task_id, now)
+            return self._change(
+                connection,
+                task_id,
+                "attempt = attempt + 1, lease_owner = ?, lease_until = ?, updated = ?",
+                (owner, now + int(lease_s * 1000), now),
+            )
+
+        return await self._writer.run(operation)
+
+    async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
+        def operation(connection: sqlite3.Connection) -> Head:
+            refuse_attempt(self._find(connection, task_id), task_id, attempt)
+            return self._change(connection, task_id, "lease_until = ?", (self._now() + int(lease_s * 1000),))
+
+        return await self._writer.run(operation)
+
+    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+        lease = ", lease_owner = NULL, lease_until = 0" if release else ""
+
+        def operation(connection: sqlite3.Connection) -> Head:
+            refuse_attempt(self._find(connection, task_id), task_id, attempt)
+            changes = f"state = ?, updated = ?, ttl = ?{lease}"
+            return self._change(connection, task_id, changes, (state, self._now(), self._expiry()))
+
+        return await self._writer.run(operation)
+
+    async def request_cancel(self, task_id: str) -> Head:
+        def operation(connection: sqlite3.Connection) -> Head:
+            refuse_cancel(self._find(connection, task_id), task_id)
+            return self._change(connection, task_id, "cancel_requested = 1", ())
+
+        return await self._writer.run(operation)
+
+    async def head(self, task_id: str) -> Head:
+        return await self._reader.run(lambda connection: _required(self._find(connection, task_id), task_id))
+
+    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        def operation(connection: sqlite3.Connection) -> list[Batch]:
+            found: list[Batch] = []
+            size = 0
+            rows = connection.execute(
+                # The item that holds the cursor is the last one at or before it; what follows, follows.
+                "SELECT seq, attempt, packed FROM items WHERE task_id = ?1 AND ttl > ?3 AND seq >= coalesce("
+                "(SELECT max(seq) FROM items WHERE task_id = ?1 AND seq <= ?2 + 1), 1) ORDER BY seq",
+                (task_id, after, self._clock()),
+            )
+            for seq, attempt, packed in rows:
+                batch = Batch(seq, attempt, unpack(packed)).after(after)
+                if batch.events:
+                    found.append(batch)
+                    size += sum(map(len, batch.events))
+                    if size >= limit:
+                        break
+            rows.close()
+            return found
+
+        return await self._reader.run(operation)
+
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
+        created, _, task_id = token.partition("/")
+        after = (int(created), task_id) if token else (1 << 62, "")
+
+        def operation(connection: sqlite3.Connection) -> Page:
+            rows = connection.execute(
+                f"SELECT {_HEAD} FROM heads WHERE owner = ? AND (created, task_id) < (?, ?) AND ttl > ? "  # noqa: S608
+                "ORDER BY created DESC, task_id DESC LIMIT ?",
+                (owner, *after, self._clock(), limit + 1),
+            ).fetchall()
+            heads = [_head(row) for row in rows[:limit]]
+            return Page(heads, f"{heads[-1].created}/{heads[-1].task_id}" if len(rows) > limit else "")
+
+        return await self._reader.run(operation)
+
+    async def close(self) -> None:
+        await asyncio.gather(self._writer.close(), self._reader.close())
+
+    def _find(self, connection: sqlite3.Connection, task_id: str) -> Head | None:
+        row = connection.execute(
+            f"SELECT {_HEAD} FROM heads WHERE task_id = ? AND ttl > ?",  # noqa: S608
+            (task_id, self._clock()),
+        ).fetchone()
+        return _head(row) if row is not None else None
+
+    def _change(self, connection: sqlite3.Connection, task_id: str, changes: str, values: tuple[Any, ...]) -> Head:
+        connection.execute(f"UPDATE heads SET {changes} WHERE task_id = ?", (*values, task_id))  # noqa: S608
+        return _required(self._find(connection, task_id), task_id)
+
+
+class _Worker:
+    """A thread with a connection, which does together whatever is asked of it while it is busy."""
+
+    def __init__(self, path: Path, name: str, *, transaction: bool) -> None:
+        self._queue: queue.SimpleQueue[tuple[Operation[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._path = path
+        self._transaction = transaction
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, operation: Operation[T]) -> T:
+        if self._closed:
+            raise LogUnavailable(f"The log {self._path.name} is closed.")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put((operation, future))
+        return await future
+
+    async def close(self) -> None:
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        connection = _connect(self._path)
+        while (first := self._queue.get()) is not None:
+            jobs, last = [first], False
+            while not self._queue.empty():
+                job = self._queue.get()
+                if job is None:
+                    last = True
+                    break
+                jobs.append(job)
+            outcomes = self._together(connection, [operation for operation, _ in jobs])
+            _report([future for _, future in jobs], outcomes)
+            if last:
+                break
+        connection.close()
+
+    def _together(self, connection: sqlite3.Connection, operations: list[Operation[Any]]) -> list[Any]:
+        """Each operation's result, or the error it raised. A fault of the store is everybody's error."""
+        outcomes: list[Any] = []
+        try:
+            if self._transaction:
+                connection.execute("BEGIN IMMEDIATE")
+            for operation in operations:
+                try:
+                    outcomes.append(operation(connection))
+                except sqlite3.Error:
+                    raise
+                except Exception as error:
+                    outcomes.append(error)
+            if self._transaction:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return [LogUnavailable(f"The log {self._path.name} did not take it: {error}.")] * len(operations)
+        return outcomes
+
+
+def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
+    """Hand each outcome to whoever waits for it, on the event loop it waits on."""
+
+    def report() -> None:
+        for future, outcome in zip(futures, outcomes, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    # A worker serves one event loop; where it is closed already, nobody waits any more.
+    loop = futures[0].get_loop()
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(report)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    (task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, cancel,
+     fingerprint, ttl) = row  # fmt: skip
+    return Head(
+        task_id=task_id,
+        owner=owner,
+        context_id=context_id,
+        agent=agent,
+        state=state,
+        created=created,
+        updated=updated,
+        attempt=attempt,
+        lease_owner=lease_owner,
+        lease_until=lease_until,
+        cancel_requested=bool(cancel),
+        fingerprint=fingerprint,
+        ttl=ttl,
+    )
+
+
+def _required(head: Head | None, task_id: str) -> Head:
+    if head is None:
+        raise TaskUnknown(task_id)
+    return head

@@ -1,0 +1,322 @@
+"""The contract of a log, as tests. A store's own file names the store and nothing else.
+
+A store's class gives a fixture `log` (an empty log whose clock is `clock`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import uuid
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, TaskConflict, TaskFinished, TaskUnknown
+from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
+
+TTL_S = 1000.0
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def head_of(owner: str = "alice", task_id: str | None = None, fingerprint: str = "f") -> Head:
+    return Head(task_id=task_id or str(uuid.uuid4()), owner=owner, context_id="c", agent="a", fingerprint=fingerprint)
+
+
+def events(first: int, count: int) -> list[bytes]:
+    return [b'{"n":%d}' % n for n in range(first, first + count)]
+
+
+async def created(log: EventLog, **head: str) -> str:
+    return (await log.create(head_of(**head), events(1, 1)[0])).task_id
+
+
+async def all_events(log: EventLog, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[bytes]:
+    """Everything after the cursor, page by page, checked to be dense on the way."""
+    found: list[bytes] = []
+    while batches := await log.read(task_id, after, limit):
+        for batch in batches:
+            assert batch.seq == after + 1
+            assert batch.events
+            found += batch.events
+            after = batch.last
+    return found
+
+
+class LogContract:
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    # Creating
+
+    async def test_a_new_task_has_its_first_event(self, log: EventLog) -> None:
+        task_id = await created(log)
+        assert await all_events(log, task_id) == [b'{"n":1}']
+
+    async def test_a_new_task_is_submitted_and_nobody_runs_it(self, log: EventLog, clock: Clock) -> None:
+        head = await log.head(await created(log, owner="bob"))
+        assert (head.owner, head.state, head.attempt, head.cancel_requested) == (
+            "bob", "TASK_STATE_SUBMITTED", 0, False,
+        )  # fmt: skip
+        assert not head.leased(int(clock.now * 1000))
+        assert head.created == head.updated == int(clock.now * 1000)
+
+    async def test_creating_twice_is_creating_once(self, log: EventLog) -> None:
+        head = head_of()
+        first = await log.create(head, b'{"n":1}')
+        assert await log.create(head, b'{"n":"again"}') == first
+        assert await all_events(log, head.task_id) == [b'{"n":1}']
+
+    async def test_creating_with_another_request_is_a_conflict(self, log: EventLog) -> None:
+        head = head_of()
+        await log.create(head, b'{"n":1}')
+        with pytest.raises(TaskConflict):
+            await log.create(head_of(task_id=head.task_id, fingerprint="other"), b'{"n":1}')
+
+    async def test_one_of_many_racing_creators_writes(self, log: EventLog) -> None:
+        head = head_of()
+        await asyncio.gather(*(log.create(head, b'{"by":%d}' % n) for n in range(8)))
+        assert len(await all_events(log, head.task_id)) == 1
+
+    async def test_an_unknown_task_is_unknown_everywhere(self, log: EventLog) -> None:
+        for call in (
+            log.head("nobody"),
+            log.claim("nobody", "me", 10),
+            log.renew("nobody", 1, 10),
+            log.settle("nobody", 1, "TASK_STATE_WORKING", release=False),
+            log.request_cancel("nobody"),
+        ):
+            with pytest.raises(TaskUnknown, match="nobody"):
+                await call
+        assert await log.read("nobody") == []
+
+    # Appending and reading
+
+    async def test_what_is_appended_is_read_back_as_it_was(self, log: EventLog) -> None:
+        task_id = await created(log)
+        odd = ['{"text":"é \\n \\u0000 \U0001f30a"}'.encode(), b"{}", b'{"x":"' + b"y" * 5000 + b'"}']
+        await log.append(task_id, Batch(2, 1, odd))
+        (batch,) = await log.read(task_id, 1)
+        assert (batch.seq, batch.attempt, list(batch.events)) == (2, 1, odd)
+
+    @pytest.mark.parametrize("cursor", range(12))
+    async def test_every_cursor_gets_every_later_event_once(self, log: EventLog, cursor: int) -> None:
+        task_id = await created(log)
+        for first, count in ((2, 5), (7, 1), (8, 4)):
+            await log.append(task_id, Batch(first, 1, events(first, count)))
+        assert await all_events(log, task_id, cursor) == events(cursor + 1, 11 - cursor)
+
+    async def test_a_cursor_at_or_past_the_newest_event_gets_nothing(self, log: EventLog) -> None:
+        task_id = await created(log)
+        assert await log.read(task_id, 1) == []
+        assert await log.read(task_id, 99) == []
+
+    # One log serves all examples, each with a task of its own; and each store runs the test as its own.
+    @settings(
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
+    @given(sizes=st.lists(st.integers(1, 40), max_size=12), cursor=st.integers(0, 60), limit=st.integers(1, 400))
+    async def test_any_batches_read_in_any_pages_are_dense(
+        self, log: EventLog, sizes: Sequence[int], cursor: int, limit: int
+    ) -> None:
+        task_id, seq = await created(log), 2
+        for size in sizes:
+            await log.append(task_id, Batch(seq, 1, events(seq, size)))
+            seq += size
+        assert await all_events(log, task_id, cursor, limit) == events(cursor + 1, max(0, seq - 1 - cursor))
+
+    async def test_the_same_append_made_again_is_acknowledged_once(self, log: EventLog) -> None:
+        task_id, batch = await created(log), Batch(2, 1, events(2, 3))
+        await log.append(task_id, batch)
+        await log.append(task_id, batch)
+        assert await all_events(log, task_id) == events(1, 4)
+
+    async def test_a_put_where_another_attempt_wrote_is_fenced(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.append(task_id, Batch(2, 2, [b'{"fence":2}']))
+        with pytest.raises(Fenced, match=task_id):
+            await log.append(task_id, Batch(2, 1, events(2, 1)))
+        assert await all_events(log, task_id) == [b'{"n":1}', b'{"fence":2}']
+
+    async def test_racing_writers_leave_one_dense_log(self, log: EventLog) -> None:
+        """32 attempts write the same seqs at once: each seq has one winner, and a loser writes no more."""
+        task_id = await created(log)
+
+        async def attempt(number: int) -> int:
+            for seq in range(2, 12):
+                try:
+                    await log.append(task_id, Batch(seq, number, [b'{"seq":%d,"by":%d}' % (seq, number)]))
+                except Fenced:
+                    return seq - 2
+            return 10
+
+        written = await asyncio.gather(*(attempt(number) for number in range(1, 33)))
+        assert len(await all_events(log, task_id)) == 1 + sum(written) == 11
+
+    async def test_an_event_too_large_is_refused_before_anything_is_written(self, log: EventLog) -> None:
+        task_id = await created(log)
+        huge = b'{"x":"' + _noise(2 * MAX_ITEM_BYTES) + b'"}'
+        with pytest.raises(EventTooLarge, match=f"{MAX_ITEM_BYTES:,}"):
+            await log.append(task_id, Batch(2, 1, [b'{"n":2}', huge]))
+        with pytest.raises(EventTooLarge):
+            await log.create(head_of(task_id="huge"), huge)
+        assert await all_events(log, task_id) == [b'{"n":1}']
+        with pytest.raises(TaskUnknown):
+            await log.head("huge")
+
+    async def test_an_event_just_under_the_limit_is_taken(self, log: EventLog) -> None:
+        task_id = await created(log)
+        large = b'{"x":"' + _noise(MAX_ITEM_BYTES) + b'"}'
+        await log.append(task_id, Batch(2, 1, [large]))
+        assert await all_events(log, task_id, 1) == [large]
+
+    async def test_pages_of_a_long_log_add_up(self, log: EventLog) -> None:
+        task_id, large = await created(log), _noise(120_000)
+        for seq in range(2, 42):
+            await log.append(task_id, Batch(seq, 1, [b'{"seq":%d,"x":"' % seq + large + b'"}']))
+        pages = []
+        cursor = 0
+        while page := await log.read(task_id, cursor, limit=500_000):
+            pages.append(page)
+            cursor = page[-1].last
+        assert cursor == 41
+        assert len(pages) > 2
+
+    async def test_tasks_do_not_see_each_other(self, log: EventLog) -> None:
+        one, two = await created(log), await created(log)
+        await log.append(one, Batch(2, 1, events(2, 3)))
+        assert await all_events(log, two) == events(1, 1)
+
+    # The lease
+
+    async def test_a_claim_takes_the_lease_as_the_next_attempt(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        head = await log.claim(task_id, "runner-1", 10)
+        assert (head.attempt, head.lease_owner, head.lease_until) == (
+            1,
+            "runner-1",
+            int(clock.now * 1000) + 10_000,
+        )
+
+    async def test_a_held_lease_is_not_given_away(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        clock.now += 9.5
+        with pytest.raises(LeaseHeld, match="runner-1"):
+            await log.claim(task_id, "runner-2", 10)
+
+    async def test_one_of_many_racing_claims_wins(self, log: EventLog) -> None:
+        task_id = await created(log)
+        outcomes = await asyncio.gather(
+            *(log.claim(task_id, f"runner-{n}", 10) for n in range(16)), return_exceptions=True
+        )
+        assert sum(isinstance(outcome, Head) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, LeaseHeld) for outcome in outcomes) == 15
+
+    async def test_an_expired_lease_can_be_claimed(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        clock.now += 10.5
+        assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
+        with pytest.raises(Fenced):
+            await log.renew(task_id, 1, 10)
+        with pytest.raises(Fenced):
+            await log.settle(task_id, 1, "TASK_STATE_COMPLETED", release=True)
+
+    async def test_a_renewed_lease_holds_on(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        clock.now += 8
+        await log.renew(task_id, 1, 10)
+        clock.now += 8
+        with pytest.raises(LeaseHeld):
+            await log.claim(task_id, "runner-2", 10)
+
+    async def test_a_released_lease_is_free_and_the_state_stays(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        await log.settle(task_id, 1, "TASK_STATE_INPUT_REQUIRED", release=True)
+        assert (await log.head(task_id)).state == "TASK_STATE_INPUT_REQUIRED"
+        assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
+
+    async def test_a_finished_task_is_neither_claimed_nor_cancelled(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        await log.settle(task_id, 1, "TASK_STATE_COMPLETED", release=True)
+        with pytest.raises(TaskFinished, match="TASK_STATE_COMPLETED"):
+            await log.claim(task_id, "runner-2", 10)
+        with pytest.raises(TaskFinished, match="TASK_STATE_COMPLETED"):
+            await log.request_cancel(task_id)
+
+    async def test_the_runner_learns_of_a_cancel_when_it_renews(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        assert not (await log.renew(task_id, 1, 10)).cancel_requested
+        await log.request_cancel(task_id)
+        assert (await log.renew(task_id, 1, 10)).cancel_requested
+
+    # Listing
+
+    async def test_an_owner_lists_its_own_tasks_newest_first(self, log: EventLog, clock: Clock) -> None:
+        mine = []
+        for _ in range(3):
+            clock.now += 1
+            mine.append(await created(log, owner="alice"))
+            await created(log, owner="bob")
+        page = await log.list("alice")
+        assert [head.task_id for head in page.heads] == mine[::-1]
+        assert page.next_token == ""
+        assert (await log.list("carol")).heads == []
+
+    async def test_pages_of_a_list_hold_each_task_once(self, log: EventLog, clock: Clock) -> None:
+        mine = []
+        for n in range(7):
+            clock.now += n % 2  # some were created in the same millisecond
+            mine.append(await created(log))
+        seen, token = [], ""
+        while True:
+            page = await log.list("alice", limit=3, token=token)
+            assert len(page.heads) <= 3
+            seen += [head.task_id for head in page.heads]
+            token = page.next_token
+            if not token:
+                break
+        assert sorted(seen) == sorted(mine)
+
+    # Time to live
+
+    async def test_a_task_past_its_time_to_live_is_gone(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        clock.now += TTL_S + 1
+        with pytest.raises(TaskUnknown):
+            await log.head(task_id)
+        assert await log.read(task_id) == []
+        assert (await log.list("alice")).heads == []
+
+    async def test_what_is_gone_for_good_shows_as_a_hole_at_the_start(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        clock.now += TTL_S - 10
+        await log.append(task_id, Batch(2, 1, events(2, 2)))
+        clock.now += 20
+        (batch,) = await log.read(task_id)
+        assert batch.seq == 2
+
+
+def _noise(size: int) -> bytes:
+    """`size` characters, the same each time, that compress to three quarters and no further."""
+    return base64.urlsafe_b64encode(random.Random(size).randbytes(size))[:size]
