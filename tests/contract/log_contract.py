@@ -197,6 +197,15 @@ class LogContract:
         assert cursor == 41
         assert len(pages) > 2
 
+    async def test_the_newest_seq_is_known(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        assert await log.last(task_id) == 1
+        await log.append(task_id, Batch(2, 1, events(2, 5)))
+        assert await log.last(task_id) == 6
+        assert await log.last("nobody") == 0
+        clock.now += TTL_S + 1
+        assert await log.last(task_id) == 0
+
     async def test_tasks_do_not_see_each_other(self, log: EventLog) -> None:
         one, two = await created(log), await created(log)
         await log.append(one, Batch(2, 1, events(2, 3)))

@@ -103,7 +103,7 @@ class Settings:
             text = environ.get(variable, "")
             if text == "":
                 continue
-            kind = type(each.default)
+            kind: type[str] | type[int] | type[float] = type(each.default)  # type: ignore[assignment]
             try:
                 given[each.name] = kind(text)
             except ValueError:

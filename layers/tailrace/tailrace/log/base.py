@@ -158,6 +158,10 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    async def last(self, task_id: str) -> int:
+        """The seq of the newest event, 0 when there is none."""
+
+    @abstractmethod
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         """The owner's tasks, newest first."""
 

@@ -88,6 +88,10 @@ class MemoryLog(EventLog):
                 break
         return found
 
+    async def last(self, task_id: str) -> int:
+        items = self._items.get(task_id)
+        return items[-1][0].last if items and items[-1][1] > self._clock() else 0
+
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         mine = [head for head in self._heads.values() if head.owner == owner and self._live(head.task_id)]
         order = sorted(mine, key=place, reverse=True)

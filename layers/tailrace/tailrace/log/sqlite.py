@@ -169,6 +169,16 @@ class SQLiteLog(EventLog):
 
         return await self._reader.run(operation)
 
+    async def last(self, task_id: str) -> int:
+        def operation(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                "SELECT seq + count - 1 FROM items WHERE task_id = ? AND ttl > ? ORDER BY seq DESC LIMIT 1",
+                (task_id, self._clock()),
+            ).fetchone()
+            return int(row[0]) if row else 0
+
+        return await self._reader.run(operation)
+
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         created, _, task_id = token.partition("/")
         after = (int(created), task_id) if token else (1 << 62, "")

@@ -1,0 +1,26 @@
+"""Tailrace: LangGraph agents on AWS Lambda that stream what they do, live, and never lose the thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tailrace.emit import progress, request, result, write
+
+if TYPE_CHECKING:
+    from tailrace.a2a.card import AgentCard, Skill
+    from tailrace.agent.app import AgentApp
+
+__all__ = ["AgentApp", "AgentCard", "Skill", "progress", "request", "result", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    """What serves an agent is loaded when it is asked for: the gateway never asks, and stays small."""
+    if name == "AgentApp":
+        from tailrace.agent.app import AgentApp
+
+        return AgentApp
+    if name in ("AgentCard", "Skill"):
+        from tailrace.a2a import card
+
+        return getattr(card, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Serving a LangGraph graph as an A2A agent."""

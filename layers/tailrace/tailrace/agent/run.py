@@ -1,0 +1,183 @@
+"""A run's attempt: claim the lease, write the fence, run the graph, write what happens, settle.
+
+A run is not a connection: it is a task of the process, started by a request and outliving it. Only
+`cancel` stops it, or the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from typing import Any
+
+from langgraph.errors import GraphRecursionError
+from langgraph.types import Command
+
+from tailrace import events
+from tailrace.agent.translate import ToolEvents, Translator, question
+from tailrace.config import Settings
+from tailrace.emit import set_request
+from tailrace.errors import ConfigError, Fenced, LogUnavailable, TailraceError
+from tailrace.events import Source, State
+from tailrace.feed import Feeds
+from tailrace.inputs import request_of
+from tailrace.log import Batch, EventLog, Head
+from tailrace.writer import Writer
+
+logger = logging.getLogger("tailrace.run")
+
+RECURSION_LIMIT = 50
+# How long a cancelled graph may take to clean up after itself.
+_CLEANUP_S = 5.0
+
+
+class Attempt:
+    """One process working on a run. Made by `begin`, driven by `work`."""
+
+    def __init__(self, log: EventLog, feeds: Feeds, settings: Settings, head: Head, next_seq: int) -> None:
+        self._log = log
+        self._feeds = feeds
+        self._settings = settings
+        self._head = head
+        self._next_seq = next_seq
+        self._source = Source(head.task_id, head.context_id, head.agent, head.attempt)
+        self._canceled = asyncio.Event()
+
+    @classmethod
+    async def begin(
+        cls,
+        log: EventLog,
+        feeds: Feeds,
+        settings: Settings,
+        head: Head,
+        *,
+        reply: dict[str, Any] | None = None,
+    ) -> Attempt:
+        """Fence off every older attempt of the claimed task: from here on only this one writes.
+
+        The fence is the task's change to WORKING; a `reply` from the user is in it.
+
+        Raises:
+            LogUnavailable: nothing may be assumed about the fence.
+        """
+        source = Source(head.task_id, head.context_id, head.agent, head.attempt)
+        while True:
+            seq = await log.last(head.task_id) + 1
+            fence = Batch(seq, head.attempt, [events.status_update(source, seq, "state", message=reply)])
+            try:
+                await log.append(head.task_id, fence)
+            except Fenced:
+                continue  # An older attempt wrote in between. It fails at the next seq, or we try again.
+            with feeds.live(head.task_id) as feed:
+                feed.publish(fence)
+            return cls(log, feeds, settings, head, seq + 1)
+
+    def cancel(self) -> None:
+        """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
+        self._canceled.set()
+
+    async def work(self, graph: Any, messages: list[dict[str, Any]], *, resume: bool) -> None:
+        """Run the graph to its end, a question, a failure or a cancel, and write which.
+
+        `messages` are what the user has sent so far, the newest last. When the attempt is fenced or the
+        log stays away, this stops and leaves the task to the next attempt.
+        """
+        task_id = self._head.task_id
+        with self._feeds.live(task_id) as feed:
+            writer = Writer(
+                self._log,
+                self._source,
+                self._next_seq,
+                feed.publish,
+                interval_s=self._settings.emit_interval_ms / 1000,
+                patience_s=self._settings.lease_s,
+            )
+            lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
+            try:
+                await self._log.settle(task_id, self._head.attempt, "TASK_STATE_WORKING", release=False)
+                state, text = await self._until_done(graph, messages, writer, resume=resume)
+                writer.status("state", state=state, text=text)
+                await writer.flush()
+                await self._log.settle(task_id, self._head.attempt, state, release=True)
+            except (Fenced, LogUnavailable) as error:
+                logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)
+            finally:
+                lease.cancel()
+                await writer.close()
+
+    async def _until_done(
+        self, graph: Any, messages: list[dict[str, Any]], writer: Writer, *, resume: bool
+    ) -> tuple[State, str | None]:
+        """The state the run ends in, and what to say about it."""
+        translator = Translator(writer)
+        stream = asyncio.create_task(self._stream(graph, messages, writer, translator, resume=resume))
+        stops = [asyncio.create_task(self._canceled.wait()), asyncio.create_task(writer.broken.wait())]
+        try:
+            await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
+            if not stream.done():
+                stream.cancel()
+                await asyncio.wait([stream], timeout=_CLEANUP_S)
+                if writer.broken.is_set():
+                    await writer.flush()  # raises what broke it
+                return "TASK_STATE_CANCELED", "Canceled on request."
+            await stream
+        except (Fenced, LogUnavailable):
+            raise
+        except GraphRecursionError:
+            return "TASK_STATE_FAILED", f"The graph did not come to an end in {RECURSION_LIMIT} steps."
+        except (TailraceError, ConfigError) as error:
+            return "TASK_STATE_FAILED", str(error)
+        except Exception as error:
+            logger.error("task %s failed:\n%s", self._head.task_id, traceback.format_exc())
+            where = f" in {translator.node}" if translator.node else ""
+            return "TASK_STATE_FAILED", f"The agent failed{where}: {type(error).__name__}: {error}"
+        finally:
+            for task in (stream, *stops):
+                task.cancel()
+        if translator.interrupts:
+            return "TASK_STATE_INPUT_REQUIRED", question(translator.interrupts)
+        return "TASK_STATE_COMPLETED", None
+
+    async def _stream(
+        self, graph: Any, messages: list[dict[str, Any]], writer: Writer, translator: Translator, *, resume: bool
+    ) -> None:
+        config = {
+            "configurable": {"thread_id": self._head.task_id},
+            "recursion_limit": RECURSION_LIMIT,
+            "callbacks": [ToolEvents()],
+        }
+        request = await asyncio.to_thread(request_of, messages)
+        set_request(request)
+        given: Any
+        if resume:
+            waiting = (await graph.aget_state(config)).interrupts
+            reply = await asyncio.to_thread(request_of, messages[-1:])
+            answer = reply.text or (reply.data[0] if reply.data else "")
+            given = Command(resume={interrupt.id: answer for interrupt in waiting})
+        else:
+            given = {"messages": [("user", request.text)]}
+        async for part in graph.astream(
+            given,
+            config,
+            stream_mode=["custom", "messages", "tasks"],
+            subgraphs=True,
+            version="v2",
+            durability="sync",
+        ):
+            translator.part(part)
+            await writer.room()
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease until the attempt ends; learn of a cancel on the way."""
+        while True:
+            await asyncio.sleep(self._settings.renew_s)
+            try:
+                head = await self._log.renew(self._head.task_id, self._head.attempt, self._settings.lease_s)
+            except Fenced:
+                return  # The writer's next put meets the fence and stops the attempt.
+            except LogUnavailable as error:
+                logger.warning("lease of task %s: %s", self._head.task_id, error)
+                continue
+            if head.cancel_requested:
+                self.cancel()

@@ -1,0 +1,207 @@
+"""An agent's tasks: what a message, a cancel or a look at a task leads to.
+
+Every decision is made on the head as the log has it, so it does not matter which process is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from typing import Any
+
+import msgspec
+
+from tailrace import events
+from tailrace.a2a.jsonrpc import not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.types import Message, to_json
+from tailrace.agent.run import Attempt
+from tailrace.config import Settings
+from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished
+from tailrace.events import INTERRUPTED, TERMINAL, Source
+from tailrace.feed import Feeds
+from tailrace.identity import fingerprint_of, task_id_of
+from tailrace.inputs import request_of
+from tailrace.log import Batch, EventLog, Head
+from tailrace.reader import End, follow
+
+logger = logging.getLogger("tailrace.tasks")
+
+# In an event only a message of the user has this; inside a string the quotes would be escaped.
+_USER_MARK = b'"role":"ROLE_USER"'
+# How long CancelTask waits for a run elsewhere to notice, beyond the time between renewals.
+_CANCEL_WAIT_S = 3.0
+
+
+async def user_messages(log: EventLog, task_id: str) -> list[dict[str, Any]]:
+    """What the user has said in a task, oldest first. Only events with a user's message are decoded."""
+    found: list[dict[str, Any]] = []
+    seq = 0
+    while batches := await log.read(task_id, seq):
+        for batch in batches:
+            for raw in batch.events:
+                if _USER_MARK not in raw:
+                    continue
+                event = msgspec.json.decode(raw)
+                if "task" in event:
+                    found += event["task"]["history"]
+                elif message := event.get("statusUpdate", {}).get("status", {}).get("message"):
+                    found.append(message)
+            seq = batch.last
+    return [message for message in found if message["role"] == "ROLE_USER"]
+
+
+class Tasks:
+    """The tasks of one agent, as one process of it sees them."""
+
+    def __init__(self, log: EventLog, feeds: Feeds, settings: Settings, graph: Any, agent: str) -> None:
+        self.log = log
+        self.feeds = feeds
+        self._settings = settings
+        self._graph = graph
+        self._agent = agent
+        self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
+
+    async def owned(self, task_id: str, owner: str) -> Head:
+        """The head of the owner's task.
+
+        Raises:
+            RpcError: -32001, for an unknown task, another agent's and somebody else's alike.
+        """
+        head = await self.log.head(task_id)
+        if head.owner != owner or head.agent != self._agent:
+            raise task_not_found(task_id)
+        return head
+
+    async def send(self, message: Message, owner: str) -> Head:
+        """Take a message: begin a task, start one that nobody has started, or answer its question.
+
+        A message that the task knows already changes nothing.
+
+        Raises:
+            RequestError: the message cannot be used; nothing was done.
+            RpcError: -32001 or -32004; nothing was done.
+        """
+        await asyncio.to_thread(request_of, [to_json(message)])
+        if message.task_id is None:
+            head = await self._create(message, owner)
+            await self._start(head)
+            return await self.log.head(head.task_id)
+        head = await self.owned(message.task_id, owner)
+        if message.context_id not in (None, head.context_id):
+            raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
+        messages = await user_messages(self.log, head.task_id)
+        if any(known["messageId"] == message.message_id for known in messages):
+            await self._start(head)
+        elif head.state in INTERRUPTED:
+            await self._reply(head, message, messages)
+        else:
+            raise unsupported_operation(
+                f"Task {head.task_id!r} takes no message: its state is {head.state}, not TASK_STATE_INPUT_REQUIRED."
+            )
+        return await self.log.head(head.task_id)
+
+    async def cancel(self, task_id: str, owner: str) -> None:
+        """Cancel a task, wherever it runs; return when it is cancelled or its runner was told.
+
+        Raises:
+            RpcError: -32001 or -32002.
+        """
+        await self.owned(task_id, owner)
+        try:
+            head = await self.log.request_cancel(task_id)
+            if running := self._running.get(task_id):
+                running[0].cancel()
+                await asyncio.wait([running[1]])
+            elif head.leased(events.now_ms()):
+                await self._await_end(task_id)
+            else:
+                await self._cancel_idle(task_id)
+        except TaskFinished as error:
+            raise not_cancelable(str(error)) from None
+        except LeaseHeld:
+            await self._await_end(task_id)
+
+    async def close(self) -> None:
+        """Stop every run of this process where it is, and let go of its lease."""
+        running = [task for _, task in self._running.values()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _create(self, message: Message, owner: str) -> Head:
+        task_id = task_id_of(owner, self._agent, message.message_id)
+        context_id = message.context_id or str(uuid.uuid4())
+        head = Head(
+            task_id=task_id,
+            owner=owner,
+            context_id=context_id,
+            agent=self._agent,
+            fingerprint=fingerprint_of(message),
+        )
+        said = {**to_json(message), "taskId": task_id, "contextId": context_id}
+        try:
+            return await self.log.create(head, events.submitted(Source(task_id, context_id, self._agent, 0), said))
+        except TaskConflict:
+            raise RequestError(
+                f"messageId has value {message.message_id!r}, which another message has; a new one needs its own."
+            ) from None
+
+    async def _start(self, head: Head) -> None:
+        """Run a task that nobody has started. That somebody else was faster is no error."""
+        if head.state != "TASK_STATE_SUBMITTED" or head.leased(events.now_ms()):
+            return
+        try:
+            claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
+        except (LeaseHeld, TaskFinished):
+            return
+        messages = await user_messages(self.log, head.task_id)
+        attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed)
+        self._run(head.task_id, attempt, messages, resume=False)
+
+    async def _reply(self, head: Head, message: Message, messages: list[dict[str, Any]]) -> None:
+        too_late = f"Task {head.task_id!r} takes no message: another reply was there first."
+        try:
+            claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
+        except (LeaseHeld, TaskFinished):
+            raise unsupported_operation(too_late) from None
+        if claimed.state not in INTERRUPTED:
+            await self.log.settle(head.task_id, claimed.attempt, claimed.state, release=True)
+            raise unsupported_operation(too_late)
+        reply = {**to_json(message), "taskId": head.task_id, "contextId": head.context_id}
+        attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed, reply=reply)
+        self._run(head.task_id, attempt, [*messages, reply], resume=True)
+
+    def _run(self, task_id: str, attempt: Attempt, messages: list[dict[str, Any]], *, resume: bool) -> None:
+        run = asyncio.create_task(attempt.work(self._graph, messages, resume=resume), name=f"run {task_id}")
+        self._running[task_id] = attempt, run
+        run.add_done_callback(lambda _: self._running.pop(task_id, None))
+
+    async def _cancel_idle(self, task_id: str) -> None:
+        """Cancel a task that nobody runs: become its attempt, and end it."""
+        head = await self.log.claim(task_id, self._me, self._settings.lease_s)
+        source = Source(task_id, head.context_id, head.agent, head.attempt)
+        while True:
+            seq = await self.log.last(task_id) + 1
+            canceled = events.status_update(
+                source, seq, "state", state="TASK_STATE_CANCELED", text="Canceled on request."
+            )
+            try:
+                await self.log.append(task_id, Batch(seq, head.attempt, [canceled]))
+                break
+            except Fenced:
+                continue
+        await self.log.settle(task_id, head.attempt, "TASK_STATE_CANCELED", release=True)
+
+    async def _await_end(self, task_id: str) -> None:
+        """Wait for a run elsewhere to notice that it is cancelled; not for ever."""
+        try:
+            async with asyncio.timeout(self._settings.renew_s + _CANCEL_WAIT_S):
+                last = await self.log.last(task_id)
+                async for item in follow(self.log, self.feeds, task_id, last - 1, idle_s=60, past_input=True):
+                    if isinstance(item, End) and item.state in TERMINAL:
+                        return
+        except TimeoutError:
+            logger.warning("task %s: its runner has not noticed the cancel yet", task_id)

@@ -1,0 +1,132 @@
+"""LangGraph's stream into our events.
+
+Of LangGraph's modes this reads `custom`, `messages` and `tasks`: a task there is a node's execution, told at
+its start and at its end with an id that stays the same when the node is run again after a resume. That id is
+our `step`. (`updates` tells only the end, without an id.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from tailrace.emit import MARK, current_step, emit, step_of
+from tailrace.errors import shorten
+from tailrace.writer import Writer
+
+# Arguments and results of tools are shown, not archived.
+_SHOWN = 500
+
+
+class Translator:
+    """Turns the parts of one `astream(version="v2")` into calls of a writer. Keeps the interrupts it saw."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._message_id: str | None = None
+        self._written = False
+        self.interrupts: dict[str, Any] = {}
+        self.node = ""
+
+    def part(self, part: Any) -> None:
+        """Emit what `part` tells, if it tells anything. Raises as `Writer.status` does."""
+        kind, data = part["type"], part["data"]
+        if kind == "custom":
+            self._custom(data, part["ns"])
+        elif kind == "messages":
+            self._message(*data)
+        elif kind == "tasks":
+            self._task(data, part["ns"])
+
+    def _custom(self, data: Any, namespace: tuple[str, ...]) -> None:
+        if not isinstance(data, dict) or MARK not in data:
+            # The author's own use of LangGraph's stream writer.
+            text = data if isinstance(data, str) else _shown(data)
+            self._writer.status("progress", text=text, step=_innermost(namespace))
+        elif data[MARK] == "text":
+            self._writer.text(data["artifact"], data["text"], step=data["step"])
+            self._written = True
+        elif data[MARK] == "artifact":
+            self._writer.artifact(data["artifact"], data["part"], step=data["step"])
+        else:
+            self._writer.status(data["kind"], text=data["text"], step=data["step"], **data["details"])
+
+    def _message(self, message: Any, metadata: dict[str, Any]) -> None:
+        # A model that cannot stream gives one whole AIMessage instead of chunks.
+        if not isinstance(message, AIMessage | AIMessageChunk):
+            return
+        text = str(message.text)
+        if not text:
+            return
+        artifact = metadata.get("artifact", "report")
+        if artifact == "report":
+            if self._written and message.id != self._message_id:
+                text = "\n\n" + text
+            self._message_id, self._written = message.id, True
+        self._writer.text(artifact, text, step=step_of(metadata.get("langgraph_checkpoint_ns", "")))
+
+    def _task(self, task: dict[str, Any], namespace: tuple[str, ...]) -> None:
+        parent = _innermost(namespace)
+        if "triggers" in task:
+            self.node = task["name"]
+            self._writer.status("node_start", step=task["id"], parent=parent, name=task["name"])
+            return
+        for interrupt in task["interrupts"]:
+            self.interrupts[interrupt["id"]] = interrupt["value"]
+        error = str(task["error"]) if task["error"] else None
+        self._writer.status(
+            "node_end",
+            step=task["id"],
+            parent=parent,
+            name=task["name"],
+            error=error,
+            interrupted=True if task["interrupts"] else None,
+        )
+
+
+class ToolEvents(AsyncCallbackHandler):
+    """Tells of each tool call's start and end, through the stream so that the order is right."""
+
+    def __init__(self) -> None:
+        self._names: dict[Any, str] = {}
+
+    async def on_tool_start(
+        self, serialized: dict[str, Any], input_str: str, *, run_id: Any, inputs: Any = None, **_: Any
+    ) -> None:
+        name = self._names[run_id] = serialized.get("name") or "tool"
+        self._tell("tool_start", run_id, name=name, input=_shown(inputs if inputs is not None else input_str))
+
+    async def on_tool_end(self, output: Any, *, run_id: Any, **_: Any) -> None:
+        name = self._names.pop(run_id, "tool")
+        self._tell("tool_complete", run_id, name=name, output=_shown(getattr(output, "content", output)))
+
+    async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
+        name = self._names.pop(run_id, "tool")
+        self._tell("tool_complete", run_id, name=name, error=f"{type(error).__name__}: {error}")
+
+    def _tell(self, kind: Any, run_id: Any, **details: Any) -> None:
+        emit(kind, step=str(run_id), parent=current_step(), **details)
+
+
+def question(interrupts: dict[str, Any]) -> str:
+    """What an interrupted graph asks, as text: a string, or a mapping's `question`, else its JSON."""
+    texts = []
+    for value in interrupts.values():
+        asked = value.get("question", value) if isinstance(value, dict) else value
+        texts.append(asked if isinstance(asked, str) else _shown(asked))
+    return "\n\n".join(texts)
+
+
+def _innermost(namespace: tuple[str, ...]) -> str | None:
+    return step_of(namespace[-1]) if namespace else None
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    except (TypeError, ValueError):
+        text = str(value)
+    return shorten(text, _SHOWN)

@@ -1,0 +1,25 @@
+"""Reading a request's body, no further than its limit."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from tailrace.errors import RequestTooLarge
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        RequestTooLarge: it is over `limit` bytes; the rest was not read.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise RequestTooLarge("The request", int(declared), limit)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise RequestTooLarge("The request", size, limit)
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,18 @@
+"""Who a request to an agent is for.
+
+Agents are called by the gateway and by each other, never by a browser: on AWS a request reaches one only if
+IAM lets it, on a laptop only from loopback. Such a caller says for whom it asks.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+OWNER_HEADER = "x-tailrace-owner"
+# Whose a task is when nobody says.
+LOCAL_OWNER = "local"
+
+
+def owner_of(request: Request) -> str:
+    """The owner in whose name an agent's caller asks."""
+    return request.headers.get(OWNER_HEADER) or LOCAL_OWNER

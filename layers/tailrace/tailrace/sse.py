@@ -1,0 +1,135 @@
+"""Server-Sent Events, both ways: frames to send, and a parser of what arrives.
+
+Source: the WHATWG HTML standard, section "Server-sent events".
+
+Why not a library: from the log to a reader an event is copied, never decoded, and a whole batch leaves
+as one chunk. Per-event objects, as sse-starlette and httpx-sse make them, cost five times as much as
+everything else on that way together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tailrace.errors import AgentError
+from tailrace.log import Batch
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEARTBEAT = b": \n\n"
+
+# A peer that sends more than this without ending the event is broken or hostile.
+_MAX_EVENT_BYTES = 16_000_000
+
+
+def retry(ms: int) -> bytes:
+    """How long the reader is to wait before it comes back."""
+    return b"retry: %d\n\n" % ms
+
+
+def control(name: str, data: dict[str, object]) -> bytes:
+    """A named frame, which does not move the reader's cursor."""
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+
+
+class Envelope:
+    """Puts events into JSON-RPC responses to the request `rpc_id`, around their bytes as they are."""
+
+    def __init__(self, rpc_id: str | int | None) -> None:
+        self._head = b'data: {"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
+
+    def frames(self, batch: Batch) -> bytes:
+        """One frame an event, `id:` its seq, all as one chunk."""
+        head = self._head
+        return b"".join(
+            [b"id: %d\n%b%b}\n\n" % (seq, head, event) for seq, event in enumerate(batch.events, batch.seq)]
+        )
+
+    def frame(self, seq: int, result: bytes) -> bytes:
+        return b"id: %d\n%b%b}\n\n" % (seq, self._head, result)
+
+    def open(self, data: bytes) -> bytes | None:
+        """The event inside `data`, a frame's data as `frames` writes it; None when it looks otherwise."""
+        head = self._head[6:]
+        return data[len(head) : -1] if data.startswith(head) and data.endswith(b"}") else None
+
+
+class Message(NamedTuple):
+    """One event of a stream: its `event:` name, its data, and the last `id:` seen by then."""
+
+    name: str
+    data: bytes
+    id: str
+
+
+class Parser:
+    """Turns the chunks of one stream into messages, wherever the chunks are cut."""
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._size = 0
+        self._carriage_returns = False
+        self._begun = False
+        self._id = ""
+        self.retry_ms: int | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[Message]:
+        """The messages that `chunk` completes.
+
+        Raises:
+            AgentError: an event is larger than any of ours could be.
+        """
+        if not self._begun and chunk:
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+            self._begun = True
+        if b"\r" in chunk or self._carriage_returns:
+            chunk = self._normalise(chunk)
+        end = chunk.rfind(b"\n\n")
+        if end < 0 and not (self._rest and self._rest[-1].endswith(b"\n") and chunk.startswith(b"\n")):
+            self._keep(chunk)
+            return
+        whole = b"".join([*self._rest, chunk])
+        end = whole.rfind(b"\n\n")
+        self._rest, self._size = [], 0
+        self._keep(whole[end + 2 :])
+        for block in whole[:end].split(b"\n\n"):
+            message = self._block(block)
+            if message is not None:
+                yield message
+
+    def _keep(self, chunk: bytes) -> None:
+        if chunk:
+            self._rest.append(chunk)
+            self._size += len(chunk)
+        if self._size > _MAX_EVENT_BYTES:
+            raise AgentError(f"An event of the stream is larger than {_MAX_EVENT_BYTES:,} bytes.")
+
+    def _normalise(self, chunk: bytes) -> bytes:
+        """Line ends as LF. A CR at the very end waits for its LF."""
+        if self._carriage_returns:
+            chunk = b"\r" + chunk
+        self._carriage_returns = chunk.endswith(b"\r")
+        if self._carriage_returns:
+            chunk = chunk[:-1]
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _block(self, block: bytes) -> Message | None:
+        name, data = "", []
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if value.startswith(b" "):
+                value = value[1:]
+            if field == b"data":
+                data.append(value)
+            elif field == b"id":
+                if b"\0" not in value:
+                    self._id = value.decode(errors="replace")
+            elif field == b"event":
+                name = value.decode(errors="replace")
+            elif field == b"retry" and value.isdigit():
+                self.retry_ms = int(value)
+        if not data:
+            return None
+        return Message(name, b"\n".join(data), self._id)
