@@ -72,12 +72,20 @@ class Settings:
     model: str = _setting(
         "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
     )
+    orchestrator: str = _setting(
+        "TAILRACE_ORCHESTRATOR", "orchestrator", "name", "the agent the gateway hands tasks to, as its card names it"
+    )
     orchestrator_url: str = _setting(
-        "TAILRACE_ORCHESTRATOR_URL", "http://127.0.0.1:8081/", "URL", "the agent the gateway hands tasks to"
+        "TAILRACE_ORCHESTRATOR_URL", "http://127.0.0.1:8081/", "URL", "where that agent is"
     )
     specialist_urls: str = _setting(
         "TAILRACE_SPECIALIST_URLS", "", "URLs, comma-separated", "the A2A agents the orchestrator may ask"
     )
+
+    @property
+    def specialists(self) -> list[str]:
+        """The URLs in `specialist_urls`."""
+        return [url.strip() for url in self.specialist_urls.split(",") if url.strip()]
 
     def __post_init__(self) -> None:
         for each in fields(self):

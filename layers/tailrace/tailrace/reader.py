@@ -42,6 +42,17 @@ class Idle(NamedTuple):
 Item = Batch | Synced | Gap | End | Idle
 
 
+def parse_cursor(text: str, key: str) -> int:
+    """A cursor as a seq.
+
+    Raises:
+        RequestError: it is no whole number from 0 up. The message names `key`.
+    """
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+        raise RequestError(f"{key} has value {text[:40]!r}, but must be a seq: a whole number from 0 up.")
+    return int(text)
+
+
 async def end_at(log: EventLog, task_id: str, cursor: int) -> State | None:
     """The state in which the task has ended if a reader at `cursor` has everything, else None.
 

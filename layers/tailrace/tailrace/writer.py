@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tailrace import events
@@ -28,7 +28,8 @@ class Writer:
     """The only one who appends for an attempt. It never reads the log back: it knows the seq it writes next.
 
     `publish` is called with each batch the log has acknowledged. After a `Fenced`, or when the log
-    stays unavailable for `patience_s`, `broken` is set and every further call raises the reason.
+    stays unavailable for `patience_s`, `broken` is set and every further call raises the reason. `begun`
+    names the text artifacts of earlier attempts that this one goes on with.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Writer:
         *,
         interval_s: float,
         patience_s: float,
+        begun: Iterable[str] = (),
     ) -> None:
         self._log = log
         self._source = source
@@ -50,7 +52,7 @@ class Writer:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._text: _Text | None = None
-        self._begun: set[str] = set()
+        self._begun = set(begun)
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self._idle = asyncio.Event()

@@ -24,11 +24,11 @@ from tailrace.a2a.types import ListTasks, SendMessage, TaskId, convert
 from tailrace.agent.tasks import Tasks
 from tailrace.body import read_body
 from tailrace.config import Settings
-from tailrace.errors import LogError, RequestError, RequestTooLarge, TailraceError
+from tailrace.errors import LogError, RequestTooLarge, TailraceError
 from tailrace.events import EXTENSION, TERMINAL, encode
 from tailrace.log import Batch
 from tailrace.owner import owner_of
-from tailrace.reader import Gap, Idle, end_at, follow
+from tailrace.reader import Gap, Idle, end_at, follow, parse_cursor
 from tailrace.streaming import EventStreamResponse
 
 logger = logging.getLogger("tailrace.a2a")
@@ -196,17 +196,6 @@ def cursor_of(request: Request) -> int | None:
     """
     given = request.headers.get("last-event-id")
     return None if given is None else parse_cursor(given, "Last-Event-ID")
-
-
-def parse_cursor(text: str, key: str) -> int:
-    """A cursor as a seq.
-
-    Raises:
-        RequestError: it is no whole number from 0 up. The message names `key`.
-    """
-    if not (text.isascii() and text.isdigit()) or len(text) > 15:
-        raise RequestError(f"{key} has value {text[:40]!r}, but must be a seq: a whole number from 0 up.")
-    return int(text)
 
 
 def _version(call: Call, request: Request) -> tuple[str, Any, bool]:

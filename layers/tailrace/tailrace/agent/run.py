@@ -15,6 +15,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
 from tailrace import events
+from tailrace.agent.past import Past
 from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request
@@ -43,6 +44,10 @@ class Attempt:
         self._next_seq = next_seq
         self._source = Source(head.task_id, head.context_id, head.agent, head.attempt)
         self._canceled = asyncio.Event()
+
+    @property
+    def task_id(self) -> str:
+        return self._head.task_id
 
     @classmethod
     async def begin(
@@ -77,10 +82,10 @@ class Attempt:
         """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
         self._canceled.set()
 
-    async def work(self, graph: Any, messages: list[dict[str, Any]], *, resume: bool) -> None:
+    async def work(self, graph: Any, past: Past, *, resume: bool) -> None:
         """Run the graph to its end, a question, a failure or a cancel, and write which.
 
-        `messages` are what the user has sent so far, the newest last. When the attempt is fenced or the
+        `past` is what came before, a reply last of its messages. When the attempt is fenced or the
         log stays away, this stops and leaves the task to the next attempt.
         """
         task_id = self._head.task_id
@@ -92,11 +97,12 @@ class Attempt:
                 feed.publish,
                 interval_s=self._settings.emit_interval_ms / 1000,
                 patience_s=self._settings.lease_s,
+                begun=past.artifacts,
             )
             lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
             try:
                 await self._log.settle(task_id, self._head.attempt, "TASK_STATE_WORKING", release=False)
-                state, text = await self._until_done(graph, messages, writer, resume=resume)
+                state, text = await self._until_done(graph, past, writer, resume=resume)
                 writer.status("state", state=state, text=text)
                 await writer.flush()
                 await self._log.settle(task_id, self._head.attempt, state, release=True)
@@ -106,12 +112,10 @@ class Attempt:
                 lease.cancel()
                 await writer.close()
 
-    async def _until_done(
-        self, graph: Any, messages: list[dict[str, Any]], writer: Writer, *, resume: bool
-    ) -> tuple[State, str | None]:
+    async def _until_done(self, graph: Any, past: Past, writer: Writer, *, resume: bool) -> tuple[State, str | None]:
         """The state the run ends in, and what to say about it."""
         translator = Translator(writer)
-        stream = asyncio.create_task(self._stream(graph, messages, writer, translator, resume=resume))
+        stream = asyncio.create_task(self._stream(graph, past, writer, translator, resume=resume))
         stops = [asyncio.create_task(self._canceled.wait()), asyncio.create_task(writer.broken.wait())]
         try:
             await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
@@ -139,20 +143,18 @@ class Attempt:
             return "TASK_STATE_INPUT_REQUIRED", question(translator.interrupts)
         return "TASK_STATE_COMPLETED", None
 
-    async def _stream(
-        self, graph: Any, messages: list[dict[str, Any]], writer: Writer, translator: Translator, *, resume: bool
-    ) -> None:
+    async def _stream(self, graph: Any, past: Past, writer: Writer, translator: Translator, *, resume: bool) -> None:
         config = {
             "configurable": {"thread_id": self._head.task_id},
             "recursion_limit": RECURSION_LIMIT,
             "callbacks": [ToolEvents()],
         }
-        request = await asyncio.to_thread(request_of, messages)
+        request = await asyncio.to_thread(request_of, past.messages)
         set_request(request)
         given: Any
         if resume:
             waiting = (await graph.aget_state(config)).interrupts
-            reply = await asyncio.to_thread(request_of, messages[-1:])
+            reply = await asyncio.to_thread(request_of, past.messages[-1:])
             answer = reply.text or (reply.data[0] if reply.data else "")
             given = Command(resume={interrupt.id: answer for interrupt in waiting})
         else:

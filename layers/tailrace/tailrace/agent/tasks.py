@@ -11,45 +11,25 @@ import os
 import uuid
 from typing import Any
 
-import msgspec
-
 from tailrace import events
 from tailrace.a2a.jsonrpc import not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
+from tailrace.agent.past import Past, past_of
 from tailrace.agent.run import Attempt
+from tailrace.conclude import conclude
 from tailrace.config import Settings
-from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished
+from tailrace.errors import LeaseHeld, RequestError, TaskConflict, TaskFinished
 from tailrace.events import INTERRUPTED, TERMINAL, Source
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.inputs import request_of
-from tailrace.log import Batch, EventLog, Head
+from tailrace.log import EventLog, Head
 from tailrace.reader import End, follow
 
 logger = logging.getLogger("tailrace.tasks")
 
-# In an event only a message of the user has this; inside a string the quotes would be escaped.
-_USER_MARK = b'"role":"ROLE_USER"'
 # How long CancelTask waits for a run elsewhere to notice, beyond the time between renewals.
 _CANCEL_WAIT_S = 3.0
-
-
-async def user_messages(log: EventLog, task_id: str) -> list[dict[str, Any]]:
-    """What the user has said in a task, oldest first. Only events with a user's message are decoded."""
-    found: list[dict[str, Any]] = []
-    seq = 0
-    while batches := await log.read(task_id, seq):
-        for batch in batches:
-            for raw in batch.events:
-                if _USER_MARK not in raw:
-                    continue
-                event = msgspec.json.decode(raw)
-                if "task" in event:
-                    found += event["task"]["history"]
-                elif message := event.get("statusUpdate", {}).get("status", {}).get("message"):
-                    found.append(message)
-            seq = batch.last
-    return [message for message in found if message["role"] == "ROLE_USER"]
 
 
 class Tasks:
@@ -92,11 +72,11 @@ class Tasks:
         head = await self.owned(message.task_id, owner)
         if message.context_id not in (None, head.context_id):
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
-        messages = await user_messages(self.log, head.task_id)
-        if any(known["messageId"] == message.message_id for known in messages):
+        past = await past_of(self.log, head.task_id)
+        if any(known["messageId"] == message.message_id for known in past.messages):
             await self._start(head)
         elif head.state in INTERRUPTED:
-            await self._reply(head, message, messages)
+            await self._reply(head, message, past)
         else:
             raise unsupported_operation(
                 f"Task {head.task_id!r} takes no message: its state is {head.state}, not TASK_STATE_INPUT_REQUIRED."
@@ -118,7 +98,9 @@ class Tasks:
             elif head.leased(events.now_ms()):
                 await self._await_end(task_id)
             else:
-                await self._cancel_idle(task_id)
+                await conclude(
+                    self.log, task_id, self._me, "TASK_STATE_CANCELED", "Canceled on request.", self._settings.lease_s
+                )
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
@@ -157,11 +139,11 @@ class Tasks:
             claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
         except (LeaseHeld, TaskFinished):
             return
-        messages = await user_messages(self.log, head.task_id)
+        past = await past_of(self.log, head.task_id)
         attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed)
-        self._run(head.task_id, attempt, messages, resume=False)
+        self._run(attempt, past, resume=False)
 
-    async def _reply(self, head: Head, message: Message, messages: list[dict[str, Any]]) -> None:
+    async def _reply(self, head: Head, message: Message, past: Past) -> None:
         too_late = f"Task {head.task_id!r} takes no message: another reply was there first."
         try:
             claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
@@ -172,28 +154,14 @@ class Tasks:
             raise unsupported_operation(too_late)
         reply = {**to_json(message), "taskId": head.task_id, "contextId": head.context_id}
         attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed, reply=reply)
-        self._run(head.task_id, attempt, [*messages, reply], resume=True)
+        past.messages.append(reply)
+        self._run(attempt, past, resume=True)
 
-    def _run(self, task_id: str, attempt: Attempt, messages: list[dict[str, Any]], *, resume: bool) -> None:
-        run = asyncio.create_task(attempt.work(self._graph, messages, resume=resume), name=f"run {task_id}")
+    def _run(self, attempt: Attempt, past: Past, *, resume: bool) -> None:
+        task_id = attempt.task_id
+        run = asyncio.create_task(attempt.work(self._graph, past, resume=resume), name=f"run {task_id}")
         self._running[task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(task_id, None))
-
-    async def _cancel_idle(self, task_id: str) -> None:
-        """Cancel a task that nobody runs: become its attempt, and end it."""
-        head = await self.log.claim(task_id, self._me, self._settings.lease_s)
-        source = Source(task_id, head.context_id, head.agent, head.attempt)
-        while True:
-            seq = await self.log.last(task_id) + 1
-            canceled = events.status_update(
-                source, seq, "state", state="TASK_STATE_CANCELED", text="Canceled on request."
-            )
-            try:
-                await self.log.append(task_id, Batch(seq, head.attempt, [canceled]))
-                break
-            except Fenced:
-                continue
-        await self.log.settle(task_id, head.attempt, "TASK_STATE_CANCELED", release=True)
 
     async def _await_end(self, task_id: str) -> None:
         """Wait for a run elsewhere to notice that it is cancelled; not for ever."""

@@ -28,6 +28,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
 from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import TERMINAL, State
 from tailrace.log import table
@@ -73,17 +75,7 @@ class DynamoDBLog(EventLog):
     async def create(self, head: Head, event: bytes) -> Head:
         task_id, now, ttl = head.task_id, self._now(), self._expiry()
         first = table.batch_item(task_id, Batch(1, 0, [event]), pack(task_id, 1, [event]), ttl)
-        stored = Head(
-            task_id=task_id,
-            owner=head.owner,
-            context_id=head.context_id,
-            agent=head.agent,
-            state=head.state,
-            created=now,
-            updated=now,
-            fingerprint=head.fingerprint,
-            ttl=ttl,
-        )
+        stored = msgspec.structs.replace(head, created=now, updated=now, ttl=ttl)
         there = await self._put(table.head_item(stored))
         if there is not None:
             stored = table.item_head(there)

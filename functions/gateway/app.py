@@ -1,0 +1,213 @@
+"""The gateway's routes (design, section 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.owner import DecideOwner, local_owner
+from gateway.pipes import Pipes
+from gateway.problems import Problem, on_problem
+from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
+from gateway.streams import Streams
+from tailrace import events
+from tailrace.a2a.client import AgentClient, discover, new_http
+from tailrace.a2a.task import snapshot, summary
+from tailrace.a2a.types import to_json
+from tailrace.conclude import conclude
+from tailrace.config import Settings
+from tailrace.errors import AgentError, LeaseHeld, RequestError, TailraceError
+from tailrace.events import Source, encode
+from tailrace.feed import Feeds
+from tailrace.identity import fingerprint_of, task_id_of
+from tailrace.inputs import request_of
+from tailrace.log import EventLog, Head, open_log
+from tailrace.reader import end_at
+from tailrace.streaming import EventStreamResponse
+
+
+class Gateway:
+    """The handlers of every route, over one log."""
+
+    def __init__(self, settings: Settings, log: EventLog, decide_owner: DecideOwner) -> None:
+        self._settings = settings
+        self._log = log
+        self._decide_owner = decide_owner
+        self._http = new_http()
+        feeds = Feeds(log, settings)
+        self._pipes = Pipes(log, feeds, settings, self._http)
+        self._streams = Streams(log, feeds, settings)
+
+    async def create_task(self, request: Request) -> Response:
+        """POST /api/tasks"""
+        owner = self._owner(request)
+        given = await read_message(request, self._settings.max_request_bytes)
+        key, agent = idempotency_key(request, given), self._settings.orchestrator
+        task_id = task_id_of(owner, agent, key)
+        # Derived like the id, so that the same request is the same to the last byte.
+        context_id = given.context_id or task_id_of(owner, agent, f"context {key}")
+        message = complete(given, message_id=given.message_id or task_id, task_id=task_id, context_id=context_id)
+        said = to_json(message)
+        await asyncio.to_thread(request_of, [said])
+        head = await self._log.create(
+            Head(
+                task_id=task_id,
+                owner=owner,
+                context_id=context_id,
+                agent=agent,
+                fingerprint=fingerprint_of(message),
+            ),
+            events.submitted(Source(task_id, context_id, agent, 0), said),
+        )
+        self._pipes.open(head, said)
+        stream_url = f"/api/stream/{task_id}"
+        return _json({"id": task_id, "contextId": context_id, "streamUrl": stream_url}, 201)
+
+    async def list_tasks(self, request: Request) -> Response:
+        """GET /api/tasks"""
+        owner, size = self._owner(request), page_size_in(request)
+        try:
+            page = await self._log.list(owner, limit=size, token=request.query_params.get("pageToken", ""))
+        except ValueError:
+            raise RequestError("pageToken is not one that a list has given.") from None
+        return _json({"tasks": [summary(head) for head in page.heads], "nextPageToken": page.next_token})
+
+    async def get_task(self, request: Request) -> Response:
+        """GET /api/tasks/{id}"""
+        head = await self._owned(request)
+        return _json((await snapshot(self._log, head.task_id)).task)
+
+    async def reply(self, request: Request) -> Response:
+        """POST /api/tasks/{id}/messages"""
+        head = await self._owned(request)
+        given = await read_message(request, self._settings.max_request_bytes)
+        message_id = given.message_id or idempotency_key(request, given)
+        message = complete(given, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
+        said = to_json(message)
+        await asyncio.to_thread(request_of, [said])
+        await self._agent(head.owner).call(
+            "SendMessage", {"message": said, "configuration": {"returnImmediately": True, "historyLength": 0}}
+        )
+        return _json({"id": head.task_id, "contextId": head.context_id}, 202)
+
+    async def cancel(self, request: Request) -> Response:
+        """POST /api/tasks/{id}/cancel"""
+        head = await self._owned(request)
+        try:
+            await self._agent(head.owner).call("CancelTask", {"id": head.task_id})
+        except AgentError as error:
+            if error.code is not None:
+                raise
+            await self._cancel_without_agent(head)
+        return _json({"id": head.task_id}, 202)
+
+    async def stream(self, request: Request) -> Response:
+        """GET /api/stream/{id}"""
+        head = await self._owned(request)
+        cursor = cursor_in(request)
+        if await end_at(self._log, head.task_id, cursor) is not None:
+            return Response(status_code=204)
+        self._streams.refuse_when_full()
+        await self._pipes.open_again(head)
+        settings = self._settings
+        # By then the stream has rotated by itself, unless its reader does not take what it is sent.
+        limit_s = settings.rotate_s + settings.heartbeat_s + 5
+        return EventStreamResponse(self._streams.chunks(head, cursor), limit_s=limit_s)
+
+    async def streams(self, request: Request) -> Response:
+        """GET /api/streams"""
+        mine = self._streams.of(self._owner(request))
+        return _json({"streams": msgspec.to_builtins(mine), "limit": self._settings.max_streams})
+
+    async def agents(self, request: Request) -> Response:
+        """GET /api/agents"""
+        self._owner(request)
+        urls = [self._settings.orchestrator_url, *self._settings.specialists]
+        cards = await asyncio.gather(*(discover(self._http, url) for url in urls), return_exceptions=True)
+        shown: list[dict[str, Any]] = []
+        for url, card in zip(urls, cards, strict=True):
+            if isinstance(card, AgentError):
+                shown.append({"url": url, "error": str(card)})
+            elif isinstance(card, BaseException):
+                raise card
+            else:
+                shown.append(card)
+        return _json({"agents": shown})
+
+    async def health(self, _: Request) -> Response:
+        """GET /api/health"""
+        return _json({"status": "ok"})
+
+    async def close(self) -> None:
+        await self._pipes.close()
+        await self._http.aclose()
+
+    def _agent(self, owner: str) -> AgentClient:
+        return AgentClient(self._http, self._settings.orchestrator_url, owner=owner)
+
+    def _owner(self, request: Request) -> str:
+        owner = self._decide_owner(request)
+        if owner is None:
+            raise Problem(401, "The request has no credentials that this gateway knows.")
+        return owner
+
+    async def _owned(self, request: Request) -> Head:
+        """The head of the caller's task; an unknown task and somebody else's are the same 404."""
+        owner, task_id = self._owner(request), task_id_in(request)
+        head = await self._log.head(task_id)
+        if head.owner != owner:
+            raise Problem(404, f"There is no task {task_id!r}.")
+        return head
+
+    async def _cancel_without_agent(self, head: Head) -> None:
+        """The agent cannot be reached. If it runs the task, it learns of the cancel when it renews its lease."""
+        await self._log.request_cancel(head.task_id)
+        me, lease_s = f"gateway-{os.getpid()}", self._settings.lease_s
+        with suppress(LeaseHeld):
+            await conclude(self._log, head.task_id, me, "TASK_STATE_CANCELED", "Canceled on request.", lease_s)
+
+
+def create_app(
+    settings: Settings | None = None, *, log: EventLog | None = None, decide_owner: DecideOwner = local_owner
+) -> Starlette:
+    """The gateway as an ASGI app. A `log` that is given is not closed with it."""
+    settings = settings or Settings.load()
+    the_log = log or open_log(settings)
+    gateway = Gateway(settings, the_log, decide_owner)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await gateway.close()
+        if log is None:
+            await the_log.close()
+
+    return Starlette(
+        routes=[
+            Route("/api/tasks", gateway.create_task, methods=["POST"]),
+            Route("/api/tasks", gateway.list_tasks, methods=["GET"]),
+            Route("/api/tasks/{task_id}", gateway.get_task, methods=["GET"]),
+            Route("/api/tasks/{task_id}/messages", gateway.reply, methods=["POST"]),
+            Route("/api/tasks/{task_id}/cancel", gateway.cancel, methods=["POST"]),
+            Route("/api/stream/{task_id}", gateway.stream, methods=["GET"]),
+            Route("/api/streams", gateway.streams, methods=["GET"]),
+            Route("/api/agents", gateway.agents, methods=["GET"]),
+            Route("/api/health", gateway.health, methods=["GET"]),
+        ],
+        exception_handlers=dict.fromkeys((Exception, HTTPException, Problem, TailraceError), on_problem),
+        lifespan=lifespan,
+    )
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(encode(value), status, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,70 @@
+"""Errors as `application/problem+json` (RFC 9457): each says what was wrong and what would be right."""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tailrace.errors import (
+    AgentError,
+    EventTooLarge,
+    LogUnavailable,
+    RequestError,
+    RequestTooLarge,
+    TaskConflict,
+    TaskFinished,
+    TaskUnknown,
+)
+from tailrace.events import encode
+
+logger = logging.getLogger("tailrace.gateway")
+
+
+class Problem(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+# JSON-RPC's codes for what an agent refuses, as HTTP has them. Any other error of an agent is its fault: 502.
+_STATUS_OF_CODE = {-32001: 404, -32002: 409, -32004: 409, -32602: 400}
+_STATUS_OF: dict[type[Exception], int] = {
+    RequestTooLarge: 413,
+    RequestError: 400,
+    TaskUnknown: 404,
+    TaskFinished: 409,
+    TaskConflict: 422,
+    EventTooLarge: 413,
+    LogUnavailable: 503,
+}
+
+
+def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document of the plain kind: what `status` means is its type."""
+    title = http.HTTPStatus(status).phrase
+    body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    return Response(body, status, media_type="application/problem+json", headers=headers)
+
+
+async def on_problem(_: Request, error: Exception) -> Response:
+    """The response for any exception a route raises."""
+    if isinstance(error, Problem):
+        return respond(error.status, error.detail, error.headers)
+    if isinstance(error, HTTPException):
+        return respond(error.status_code, error.detail, error.headers)
+    if isinstance(error, AgentError):
+        return respond(_STATUS_OF_CODE.get(error.code or 0, 502), str(error))
+    for kind, status in _STATUS_OF.items():
+        if isinstance(error, kind):
+            return respond(status, str(error))
+    logger.error("unexpected", exc_info=error)
+    return respond(500, "The gateway failed to answer; its log says why.")

@@ -1,0 +1,156 @@
+"""The A2A client: ask an agent, follow its streams, come back with a cursor (specification, section 9).
+
+Speaks 1.0. Streams are given as bytes, so that whoever passes an event on need not decode it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+
+from tailrace import sse
+from tailrace.errors import AgentError, shorten
+from tailrace.events import EXTENSION
+from tailrace.owner import OWNER_HEADER
+
+# An agent's stream is silent for as long as its work is, but for heartbeats.
+_SILENCE_S = 60.0
+_CARD_PATH = ".well-known/agent-card.json"
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """One event of a stream: its seq (None from an agent that does not number its events) and its JSON."""
+
+    seq: int | None
+    event: bytes
+
+
+class _Reply(msgspec.Struct):
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: dict[str, Any] | None = None
+
+
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+def new_http(auth: httpx.Auth | None = None) -> httpx.AsyncClient:
+    """An HTTP client fit for calls and long streams to many agents."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(10.0, read=_SILENCE_S),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        auth=auth,
+    )
+
+
+class AgentClient:
+    """The agent at `url`, asked on behalf of `owner`."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str) -> None:
+        self._http = http
+        self._url = url
+        self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION, OWNER_HEADER: owner}
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        """The result of a method that answers once.
+
+        Raises:
+            AgentError: the agent could not be reached, or answered with an error (its code is kept).
+        """
+        with _agent_errors(self._url):
+            response = await self._http.post(self._url, json=_request(method, params, 1), headers=self._headers)
+            return msgspec.json.decode(_result(response.status_code, response.content, self._url))
+
+    async def stream(
+        self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None
+    ) -> AsyncIterator[list[Incoming]]:
+        """The events of a streaming method, in groups as they arrive.
+
+        A stream that ends without a terminal or waiting state was cut; the caller may come back with
+        `SubscribeToTask` and `last_event_id`.
+
+        Raises:
+            AgentError: the agent could not be reached, refused, or broke off.
+        """
+        headers = {**self._headers, "Accept": sse.MEDIA_TYPE}
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = str(last_event_id)
+        with _agent_errors(self._url):
+            async with self._http.stream(
+                "POST", self._url, json=_request(method, params, rpc_id), headers=headers
+            ) as response:
+                if not response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
+                    _result(response.status_code, await response.aread(), self._url)
+                    raise AgentError(f"{self._url} answered {method} with something that is no stream.")
+                envelope, parser = sse.Envelope(rpc_id), sse.Parser()
+                async for chunk in response.aiter_bytes():
+                    if group := [_incoming(message, envelope, self._url) for message in parser.feed(chunk)]:
+                        yield group
+
+
+async def discover(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    """The card of the agent at `url`: its base URL, or that of the card itself.
+
+    Raises:
+        AgentError: there is no card there.
+    """
+    place = url if url.endswith(".json") else f"{url.rstrip('/')}/{_CARD_PATH}"
+    with _agent_errors(url):
+        response = await http.get(place)
+        if response.status_code != 200:
+            raise AgentError(f"{place} answered {response.status_code} instead of an agent card.")
+        try:
+            card = msgspec.json.decode(response.content)
+        except msgspec.DecodeError as error:
+            raise AgentError(f"{place} is no agent card: {error}.") from None
+    if not isinstance(card, dict) or not isinstance(card.get("name"), str):
+        raise AgentError(f"{place} is no agent card: it has no name.")
+    return card
+
+
+def interface_of(card: dict[str, Any], url: str) -> str:
+    """The URL where a card's agent speaks JSON-RPC in 1.0.
+
+    Raises:
+        AgentError: the card names none.
+    """
+    for interface in card.get("supportedInterfaces") or []:
+        if interface.get("protocolBinding") == "JSONRPC" and str(interface.get("protocolVersion")).startswith("1."):
+            return str(interface["url"])
+    raise AgentError(f"The agent {shorten(card['name'])!r} at {url} offers no JSON-RPC interface of A2A 1.0.")
+
+
+def _request(method: str, params: dict[str, Any], rpc_id: str | int) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
+
+
+def _result(status: int, body: bytes, url: str) -> bytes:
+    try:
+        reply = _decode_reply(body)
+    except msgspec.DecodeError:
+        raise AgentError(f"{url} answered {status} with something that is no JSON-RPC.") from None
+    if reply.error is not None:
+        raise AgentError(str(reply.error.get("message", "an error without a message")), code=reply.error.get("code"))
+    if not bytes(reply.result):
+        raise AgentError(f"{url} answered {status} without a result.")
+    return bytes(reply.result)
+
+
+def _incoming(message: sse.Message, envelope: sse.Envelope, url: str) -> Incoming:
+    event = envelope.open(message.data)
+    if event is None:
+        event = _result(200, message.data, url)
+    return Incoming(int(message.id) if message.id.isdigit() else None, event)
+
+
+@contextlib.contextmanager
+def _agent_errors(url: str) -> Any:
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise AgentError(f"{url} could not be reached: {error or type(error).__name__}.") from None
+    except httpx.InvalidURL as error:
+        raise AgentError(f"{shorten(url)!r} is no URL: {error}.") from None

@@ -1,0 +1,1 @@
+"""All of Tailrace on one machine, without Docker. Never deployed."""

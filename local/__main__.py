@@ -1,0 +1,141 @@
+"""`python -m local`: every function as a process of its own, restarted when it dies, until Ctrl-C.
+
+Prints the address of the page when everything answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+from local.functions import Function, all_functions, environment
+from tailrace.config import Settings
+from tailrace.errors import ConfigError
+
+_READY_S = 60.0
+# How long a function may take to stop before it is killed.
+_STOP_S = 5.0
+# A function that dies young is not restarted faster than this.
+_RESTART_S = 0.5
+
+
+class Supervisor:
+    """Keeps the functions running."""
+
+    def __init__(self, functions: list[Function], logs: Path) -> None:
+        self._functions = functions
+        self._logs = logs
+        self._environment = environment(functions)
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._keepers = [asyncio.create_task(self._keep(function)) for function in self._functions]
+
+    async def ready(self) -> None:
+        """Return when every function answers.
+
+        Raises:
+            TimeoutError: one did not in time. The message names it and its log.
+        """
+        async with httpx.AsyncClient() as http:
+            for function in self._functions:
+                path = "api/health" if function.name == "gateway" else ".well-known/agent-card.json"
+                try:
+                    async with asyncio.timeout(_READY_S):
+                        await _answers(http, function.url + path)
+                except TimeoutError:
+                    log = self._logs / f"{function.name}.log"
+                    raise TimeoutError(f"{function.name} did not answer within {_READY_S:.0f} s; see {log}") from None
+
+    async def stop(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*(self._end(process) for process in self._processes.values()))
+
+    async def _keep(self, function: Function) -> None:
+        with (self._logs / f"{function.name}.log").open("ab") as log:
+            while True:
+                process = await self._spawn(function, log)
+                code = await process.wait()
+                say(f"{function.name} ended with {code}; starting it again")
+                await asyncio.sleep(_RESTART_S)
+
+    async def _spawn(self, function: Function, log: IO[bytes]) -> asyncio.subprocess.Process:
+        descriptor = function.listener.fileno()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "local.serve", function.name, "--fd", str(descriptor)),
+            env=self._environment,
+            stdout=log,
+            stderr=log,
+            pass_fds=(descriptor,),
+            # Ctrl-C is for the supervisor, which then stops the functions one way for all.
+            start_new_session=True,
+        )
+        self._processes[function.name] = process
+        return process
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _answers(http: httpx.AsyncClient, url: str) -> None:
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if (await http.get(url)).status_code == 200:
+                return
+        await asyncio.sleep(0.05)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+async def run() -> None:
+    settings = Settings.load()
+    logs = Path(settings.data_dir) / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    functions = all_functions(settings.port)
+    supervisor = Supervisor(functions, logs)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    supervisor.start()
+    ready, stop = asyncio.create_task(supervisor.ready()), asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait([ready, stop], return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
+            say(functions[-1].url.rstrip("/"))
+            await stop
+    finally:
+        ready.cancel()
+        stop.cancel()
+        await supervisor.stop()
+
+
+def main() -> None:
+    try:
+        asyncio.run(run())
+    except (ConfigError, TimeoutError, OSError) as error:
+        raise SystemExit(f"tailrace: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

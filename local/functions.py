@@ -1,0 +1,60 @@
+"""The functions that run on one machine, where they listen, and what each has to know of the others."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+SPECIALISTS = ("log_analyst", "metric_analyst")
+# How many ports after the wanted one are tried.
+_TRIES = 50
+
+
+@dataclass
+class Function:
+    """A function and the loopback socket it is served on."""
+
+    name: str
+    listener: socket.socket
+
+    @property
+    def url(self) -> str:
+        host, port = self.listener.getsockname()
+        return f"http://{host}:{port}/"
+
+
+def listen(port: int) -> socket.socket:
+    """A listening loopback socket on `port`, or on the next free one when that is taken; 0 is any.
+
+    Raises:
+        OSError: none of the ports is free.
+    """
+    for candidate in range(port, port + _TRIES) if port else (0,):
+        listener = socket.socket()
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", candidate))
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            continue
+        return listener
+    raise OSError(f"no port from {port} to {port + _TRIES - 1} is free on 127.0.0.1")
+
+
+def all_functions(port: int) -> list[Function]:
+    """The gateway on `port` or after, every agent on a port of its own."""
+    agents = [Function(name, listen(0)) for name in (*SPECIALISTS, "orchestrator")]
+    return [*agents, Function("gateway", listen(port))]
+
+
+def environment(functions: list[Function]) -> dict[str, str]:
+    """What tells each function where the others are. What the user has set wins."""
+    urls = {function.name: function.url for function in functions}
+    return {
+        "TAILRACE_ORCHESTRATOR_URL": urls["orchestrator"],
+        "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in SPECIALISTS),
+        **os.environ,
+    }

@@ -1,0 +1,53 @@
+"""One function as a process: `python -m local.serve NAME --fd N` serves it on a socket that is bound already.
+
+The supervisor (`python -m local`) binds the sockets and keeps them, so a function that is restarted is
+found at the same address, and who calls in between waits instead of being refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from tailrace.config import Settings
+from tailrace.errors import TailraceError
+
+
+def app_of(name: str) -> Any:
+    """The ASGI app of the function `name`."""
+    if name == "gateway":
+        from local.site import create_site
+
+        return create_site(Settings.load())
+    return importlib.import_module(f"{name}.app").app
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
+    parser.add_argument("name", help="a folder of functions/")
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket to serve on")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    listener = socket.socket(fileno=given.fd)
+    try:
+        config = uvicorn.Config(
+            app_of(given.name),
+            log_level="warning",
+            http="httptools",
+            ws="none",
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    except TailraceError as error:
+        raise SystemExit(f"{given.name}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
