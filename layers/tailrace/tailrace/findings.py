@@ -47,3 +47,11 @@ def iso(seconds: float) -> str:
 def in_order(findings: list[Finding]) -> list[Finding]:
     """The findings as the artifact lists them: by start, the surest first among equals."""
     return sorted(findings, key=lambda f: (f.start, -f.confidence, f.subject))
+
+
+def merged(lists: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Several analysts' findings, as JSON, in one list, in the order of an artifact."""
+    return sorted(
+        (finding for findings in lists for finding in findings),
+        key=lambda finding: (finding["start"], -finding["confidence"], finding["subject"]),
+    )

@@ -145,7 +145,7 @@ class Attempt:
 
     async def _stream(self, graph: Any, past: Past, writer: Writer, translator: Translator, *, resume: bool) -> None:
         config = {
-            "configurable": {"thread_id": self._head.task_id},
+            "configurable": {"thread_id": self._head.task_id, "owner": self._head.owner},
             "recursion_limit": RECURSION_LIMIT,
             "callbacks": [ToolEvents()],
         }

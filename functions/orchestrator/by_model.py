@@ -1,0 +1,96 @@
+"""The plan and the report by a chat model, when `TAILRACE_MODEL` names one. Its words are streamed as they come.
+
+The model sees what was found, not the inputs: findings are small, checked, and hold the evidence.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage, SystemMessage
+
+from orchestrator.classify import topics_of
+from orchestrator.consult import Answer
+from orchestrator.planning import Errand, Specialist
+from tailrace.alert import Alert
+from tailrace.request import Request
+
+logger = logging.getLogger("tailrace.orchestrator")
+
+# The most findings a model is shown: the surest.
+_SHOWN = 60
+
+_PLAN = (
+    "You plan the triage of an alert. From the specialists listed, choose those whose skills fit what the request "
+    "carries. Say in one or two sentences whom you ask and why, naming each chosen specialist by its exact name."
+)
+_REPORT = (
+    "You are an experienced on-call engineer writing the report of an alert's triage, in Markdown. Use only the "
+    "findings given as JSON; invent nothing. Sections: what happened; when it began; the evidence (log templates with "
+    "counts and first times, metric changes with times and sizes); the likely cause and what is only a symptom of it, "
+    "judged by the order in time and by shared words; what to look at next. Name specialists that failed. Be brief."
+)
+
+
+async def choose(
+    model: BaseChatModel, request: Request, specialists: list[Specialist], planned: list[Errand]
+) -> list[Errand]:
+    """The errands to the specialists that the model's plan names; `planned` when it names none, or fails."""
+    files = [{"filename": file.filename, "characters": len(file.text)} for file in request.files]
+    asked = {"alert": request.text, "files": files, "specialists": specialists}
+    try:
+        said = await _say(model, _PLAN, asked, artifact="plan")
+    except Exception as error:
+        logger.warning("the model did not plan: %s", error)
+        return planned
+    ready = {errand["agent"]: errand for errand in planned}
+    chosen: list[Errand] = []
+    for specialist in specialists:
+        if specialist["agent"] in said:
+            errand = ready.get(specialist["agent"]) or Errand(
+                agent=specialist["agent"], url=specialist["url"], topics=sorted(topics_of(request)), reason=""
+            )
+            chosen.append({**errand, "reason": "the plan names it"})
+    return chosen or planned
+
+
+async def write_report(
+    model: BaseChatModel, alert: Alert, answers: list[Answer], findings: list[dict[str, Any]]
+) -> bool:
+    """Have the model write the report. False when it failed before its first word: then nobody has seen any."""
+    surest = sorted(findings, key=lambda finding: -finding["confidence"])[:_SHOWN]
+    asked = {
+        "alert": msgspec.to_builtins(alert),
+        "findings": sorted(surest, key=lambda finding: str(finding["start"])),
+        "failed": [{"specialist": a["agent"], "reason": a["error"]} for a in answers if a["error"]],
+    }
+    try:
+        return bool(await _say(model, _REPORT, asked, artifact="report"))
+    except _Broken as error:
+        if error.said:
+            raise
+        logger.warning("the model did not report: %s", error)
+        return False
+
+
+class _Broken(Exception):
+    """The model stopped with an error after `said`."""
+
+    def __init__(self, said: str, reason: Exception) -> None:
+        super().__init__(f"The model failed in the middle of its answer: {type(reason).__name__}: {reason}")
+        self.said = said
+
+
+async def _say(model: BaseChatModel, system: str, asked: dict[str, Any], *, artifact: str) -> str:
+    """The model's answer. Its tokens reach the artifact by themselves, through the graph's stream."""
+    messages = [SystemMessage(system), HumanMessage(msgspec.json.encode(asked).decode())]
+    said = ""
+    try:
+        async for chunk in model.astream(messages, config={"metadata": {"artifact": artifact}}):
+            said += str(chunk.text)
+    except Exception as error:
+        raise _Broken(said, error) from error
+    return said

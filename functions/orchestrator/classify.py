@@ -1,0 +1,56 @@
+"""What each piece of a request is: logs or metrics, by its name, its type and a look at its beginning."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+from tailrace.request import File, Request
+
+Topic = Literal["logs", "metrics"]
+
+_LOOK = 4096
+_METRIC_TYPES = ("text/csv", "text/tab-separated-values")
+_METRIC_ENDINGS = (".csv", ".tsv")
+# Keys that only an answer of CloudWatch or Prometheus has.
+_METRIC_KEYS = re.compile(r'"(?:MetricDataResults|resultType|MetricDataQueries)"')
+# How a line of a log begins: a date, a syslog time, a bracket, a level, an address, or a JSON object.
+_LOG_LINE = re.compile(
+    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\w{3} +\d+ \d\d:\d\d:\d\d|<\d{1,3}>|\d{1,3}(?:\.\d{1,3}){3} \S+ \S+ \[|\{\"|"
+    r"(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b)",
+    re.MULTILINE,
+)
+
+
+def topic_of(file: File) -> Topic:
+    """Whether a file holds logs or metrics. What cannot be told is taken for logs, which are read more freely."""
+    name, beginning = file.filename.lower(), file.text[:_LOOK].lstrip()
+    if file.media_type in _METRIC_TYPES or name.endswith(_METRIC_ENDINGS):
+        return "metrics"
+    if beginning.startswith(("{", "[")) and _METRIC_KEYS.search(beginning):
+        return "metrics"
+    first = beginning.partition("\n")[0]
+    if first.count(",") >= 1 and re.match(r"^\W?(?:time|timestamp|date|ts)\b", first, re.IGNORECASE):
+        return "metrics"
+    return "logs"
+
+
+def has_metrics(data: Any) -> bool:
+    """Whether a data part holds series: an answer of CloudWatch or Prometheus."""
+    return isinstance(data, dict) and bool(_METRIC_KEYS.search(json.dumps(data)[:_LOOK]))
+
+
+def has_log_lines(text: str) -> bool:
+    """Whether a message's text has log lines pasted into it: at least two that begin like one."""
+    return len(_LOG_LINE.findall(text)) >= 2
+
+
+def topics_of(request: Request) -> set[Topic]:
+    """Everything there is to analyse in a request; empty when there is nothing."""
+    topics: set[Topic] = {topic_of(file) for file in request.files if file.text.strip()}
+    if any(has_metrics(data) for data in request.data):
+        topics.add("metrics")
+    if has_log_lines(request.text):
+        topics.add("logs")
+    return topics

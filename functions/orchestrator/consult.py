@@ -1,0 +1,108 @@
+"""Asking one specialist: its progress is forwarded as it happens, its answer kept, its failure survived."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypedDict
+
+import httpx
+from langgraph.config import get_config
+
+from orchestrator.planning import Errand, parts_for
+from tailrace import request
+from tailrace.a2a.ask import Conversation
+from tailrace.a2a.client import AgentClient
+from tailrace.emit import current_step, emit
+from tailrace.errors import AgentError
+from tailrace.events import EXTENSION
+
+# What of a specialist's events the reader of ours wants to see happen. Its states and artifacts are ours to tell.
+_FORWARDED = frozenset({"node_start", "node_end", "tool_start", "tool_complete", "progress"})
+_CANCEL_S = 3.0
+
+
+class Answer(TypedDict):
+    """What came of asking a specialist: its findings, or why there are none."""
+
+    agent: str
+    error: str | None
+    findings: list[dict[str, Any]]
+    templates: list[dict[str, Any]]
+    report: str
+
+
+async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
+    """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
+    configurable = get_config()["configurable"]
+    agent, step = errand["agent"], current_step()
+    client = AgentClient(http, errand["url"], owner=configurable["owner"])
+    # The same run asks under the same id, so a new attempt finds the task that an older one began.
+    message = {
+        "messageId": f"{configurable['thread_id']}-{agent}",
+        "role": "ROLE_USER",
+        "parts": await asyncio.to_thread(parts_for, request(), errand["topics"]),
+    }
+    conversation = Conversation(client, message)
+    emit("tool_start", step=f"{step}-{agent}", parent=step, name=f"ask {agent}")
+    error: str | None = None
+    try:
+        async for event in conversation.events():
+            _forward(event, agent, f"{step}-{agent}")
+        error = _refusal(conversation.task)
+    except AgentError as problem:
+        error = str(problem)
+    except asyncio.CancelledError:
+        await asyncio.wait([asyncio.create_task(conversation.cancel())], timeout=_CANCEL_S)
+        raise
+    emit("tool_complete", step=f"{step}-{agent}", parent=step, name=f"ask {agent}", error=error)
+    return _answer(agent, conversation.task, error)
+
+
+def _forward(event: dict[str, Any], agent: str, parent: str) -> None:
+    """A specialist's event as one of ours, with its own `agent` and `step`, below the step that asks it."""
+    update = event.get("statusUpdate")
+    if update is None:
+        return
+    said = (update["status"].get("message") or {}).get("parts") or []
+    text = "\n".join(part["text"] for part in said if "text" in part) or None
+    metadata = (update.get("metadata") or {}).get(EXTENSION)
+    if metadata is None:
+        # An agent that knows nothing of the extension: what it says while it works is its progress.
+        if text:
+            emit("progress", text=text, step=parent, agent=agent)
+        return
+    if metadata["kind"] not in _FORWARDED:
+        return
+    told = {key: metadata.get(key) for key in ("name", "done", "total", "input", "output", "error")}
+    emit(
+        metadata["kind"],
+        text=text,
+        step=metadata.get("step"),
+        parent=metadata.get("parent") or parent,
+        agent=metadata["agent"],
+        **told,
+    )
+
+
+def _refusal(task: dict[str, Any]) -> str | None:
+    """Why a specialist's task has no answer, None when it has one."""
+    state = task.get("status", {}).get("state", "")
+    if state == "TASK_STATE_COMPLETED":
+        return None
+    parts = (task.get("status", {}).get("message") or {}).get("parts") or []
+    said = " ".join(part.get("text", "") for part in parts).strip()
+    word = state.removeprefix("TASK_STATE_").replace("_", " ").lower() or "nowhere"
+    return f"its task ended as {word}" + (f": {said}" if said else "")
+
+
+def _answer(agent: str, task: dict[str, Any], error: str | None) -> Answer:
+    answer = Answer(agent=agent, error=error, findings=[], templates=[], report="")
+    for artifact in task.get("artifacts") or []:
+        for part in artifact["parts"]:
+            data = part.get("data")
+            if isinstance(data, dict) and isinstance(data.get("findings"), list):
+                answer["findings"] = data["findings"]
+                answer["templates"] = data.get("templates") or []
+            elif "text" in part:
+                answer["report"] += part["text"]
+    return answer

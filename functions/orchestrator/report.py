@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+
+def report(alert, answers, findings):
+    yield "## draft\n"

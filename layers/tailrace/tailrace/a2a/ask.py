@@ -1,0 +1,108 @@
+"""Ask another agent, and hold on to the answer through cuts: what an orchestrator does with each specialist."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from tailrace.a2a.client import AgentClient
+from tailrace.errors import AgentError
+from tailrace.events import INTERRUPTED, TERMINAL
+
+logger = logging.getLogger("tailrace.ask")
+
+_TASK_NOT_FOUND, _UNSUPPORTED = -32001, -32004
+# Tries to reach the agent again after a cut, with pauses of 0.2, 0.4 … s in between; each event starts afresh.
+_TRIES = 6
+
+
+class Conversation:
+    """One task at another agent.
+
+    `message` is sent once, under its own `messageId`: an agent of ours that knows the message goes on
+    with the task it has. Iterate over `events()`, then look at `task`.
+    """
+
+    def __init__(self, client: AgentClient, message: dict[str, Any]) -> None:
+        self._client = client
+        self._message = message
+        self._cursor: int | None = None
+        self._tries = 0
+        self._state = ""
+        self.task_id: str | None = None
+        self.task: dict[str, Any] = {}
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """The agent's events as A2A 1.0 JSON, until the task is finished or waits for input.
+
+        From an agent of ours each event comes once; from one without cursors what happens during a cut
+        is missed. Either way `task` is then complete.
+
+        Raises:
+            AgentError: the agent refused, or could not be reached any more.
+        """
+        while True:
+            try:
+                async for event in self._stream():
+                    yield event
+                if self._ended:
+                    break
+                logger.info("stream of task %s was cut", self.task_id)
+                await self._pause(None)
+            except AgentError as error:
+                if self.task_id is not None and error.code == _UNSUPPORTED:
+                    break  # It is finished: GetTask has the rest.
+                if error.code is not None:
+                    raise
+                await self._pause(error)
+        if self.task_id is not None:
+            self.task = await self._client.call("GetTask", {"id": self.task_id, "historyLength": 1})
+
+    async def cancel(self) -> None:
+        """Cancel the task at the agent, if it has begun. Errors are logged: there is nothing more to do."""
+        if self.task_id is None or self._state in TERMINAL:
+            return
+        try:
+            await self._client.call("CancelTask", {"id": self.task_id})
+        except AgentError as error:
+            logger.warning("task %s was not cancelled: %s", self.task_id, error)
+
+    async def _stream(self) -> AsyncIterator[dict[str, Any]]:
+        if self.task_id is None:
+            groups = self._client.stream("SendStreamingMessage", {"message": self._message})
+        else:
+            groups = self._client.stream("SubscribeToTask", {"id": self.task_id}, last_event_id=self._cursor)
+        async for group in groups:
+            for incoming in group:
+                if incoming.seq is not None:
+                    if self._cursor is not None and incoming.seq <= self._cursor:
+                        continue
+                    self._cursor = incoming.seq
+                event = msgspec.json.decode(incoming.event)
+                self._note(event)
+                self._tries = 0
+                yield event
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if "message" in event:  # An agent may answer with a message instead of a task.
+            self._state = "TASK_STATE_COMPLETED"
+            self.task = {"status": {"state": self._state, "message": event["message"]}, "artifacts": []}
+        elif "task" in event:
+            self.task_id, self._state = event["task"]["id"], event["task"]["status"]["state"]
+        elif "statusUpdate" in event:
+            self.task_id = event["statusUpdate"]["taskId"]
+            self._state = event["statusUpdate"]["status"]["state"]
+
+    @property
+    def _ended(self) -> bool:
+        return self._state in TERMINAL or self._state in INTERRUPTED
+
+    async def _pause(self, error: AgentError | None) -> None:
+        self._tries += 1
+        if self._tries >= _TRIES:
+            raise error or AgentError(f"The stream of task {self.task_id} was cut {_TRIES} times in a row.")
+        await asyncio.sleep(0.1 * 2**self._tries)
