@@ -1,0 +1,30 @@
+"""What authors import, pinned; and what the gateway must never import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import tailrace
+
+
+def test_the_exported_names_are_these() -> None:
+    assert tailrace.__all__ == ["AgentApp", "AgentCard", "Skill", "progress", "request", "result", "write"]
+    for name in tailrace.__all__:
+        assert getattr(tailrace, name) is not None
+
+
+def test_the_gateway_imports_none_of_the_agents_packages() -> None:
+    code = (
+        "import sys, gateway.app; "
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in "
+        "('langgraph', 'langchain_core', 'langsmith', 'pydantic', 'drain3', 'boto3', 'botocore')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_outside_a_graph_emitting_does_nothing() -> None:
+    tailrace.progress("nobody listens", done=1, total=2)
+    tailrace.write("nobody reads")
+    tailrace.result("findings", {})

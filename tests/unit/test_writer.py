@@ -1,0 +1,203 @@
+"""Durable before visible, dense, and one writer (promises 1 to 3): group commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.errors import EventTooLarge, Fenced, LogUnavailable
+from tailrace.events import EXTENSION, Source
+from tailrace.log import MAX_ITEM_BYTES, Batch, Head
+from tailrace.log.memory import MemoryLog
+from tailrace.writer import Writer
+
+SOURCE = Source("t", "c", "a", 1)
+
+
+class GatedLog(MemoryLog):
+    """A log whose appends wait at a gate, and fail as often as `failures` says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failures = 0
+        self.puts = 0
+
+    async def append(self, task_id: str, batch: Batch) -> None:
+        self.puts += 1
+        await self.gate.wait()
+        await super().append(task_id, batch)
+        if self.failures:
+            # The put was applied, but its answer is lost.
+            self.failures -= 1
+            raise LogUnavailable("The store did not answer.")
+
+
+async def new_log() -> GatedLog:
+    log = GatedLog()
+    await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), b'{"n":1}')
+    return log
+
+
+def new_writer(log: MemoryLog, publish: Callable[[Batch], None] = lambda _: None, patience_s: float = 5) -> Writer:
+    return Writer(log, SOURCE, 2, publish, interval_s=0.01, patience_s=patience_s)
+
+
+async def stored(log: MemoryLog) -> list[dict[str, object]]:
+    return [msgspec.json.decode(event) for batch in await log.read("t", 1) for event in batch.events]
+
+
+async def test_nothing_is_visible_before_the_log_has_it() -> None:
+    log, visible = await new_log(), list[Batch]()
+    log.gate.clear()
+    writer = new_writer(log, visible.append)
+    writer.status("state")
+    while not log.puts:
+        await asyncio.sleep(0)
+    assert visible == []
+    log.gate.set()
+    await writer.flush()
+    assert [batch.seq for batch in visible] == [2]
+    await writer.close()
+
+
+async def test_what_arrives_during_a_put_goes_into_the_next_one() -> None:
+    log = await new_log()
+    log.gate.clear()
+    writer = new_writer(log)
+    writer.status("state")
+    while not log.puts:
+        await asyncio.sleep(0)
+    for number in range(50):
+        writer.status("progress", text=str(number))
+    log.gate.set()
+    await writer.flush()
+    assert log.puts == 2
+    assert [batch.seq for batch in await log.read("t", 1)] == [2, 3]
+    assert await log.last("t") == 52
+    await writer.close()
+
+
+async def test_text_deltas_that_wait_together_are_one_event_and_the_same_text() -> None:
+    log = await new_log()
+    writer = new_writer(log)
+    for word in ("one ", "two ", "three"):
+        writer.text("report", word, step="s")
+    await writer.flush()
+    writer.text("report", " four", step="s")
+    await writer.flush()
+    first, second = [event["artifactUpdate"] for event in await stored(log)]
+    assert (first["append"], first["artifact"]["parts"]) == (False, [{"text": "one two three"}])
+    assert (second["append"], second["artifact"]["parts"]) == (True, [{"text": " four"}])
+    await writer.close()
+
+
+async def test_text_keeps_its_place_among_other_events() -> None:
+    log = await new_log()
+    writer = new_writer(log)
+    writer.text("report", "before")
+    writer.status("progress", text="between")
+    writer.text("report", "after")
+    await writer.flush()
+    kinds = [next(iter(event)) for event in await stored(log)]
+    assert kinds == ["artifactUpdate", "statusUpdate", "artifactUpdate"]
+    await writer.close()
+
+
+async def test_a_put_whose_answer_is_lost_is_settled_by_the_log() -> None:
+    log, visible = await new_log(), list[Batch]()
+    log.failures = 1
+    writer = new_writer(log, visible.append)
+    writer.status("state")
+    await writer.flush()
+    assert log.puts == 2
+    assert len(await stored(log)) == 1
+    assert [batch.seq for batch in visible] == [2]
+    await writer.close()
+
+
+async def test_a_fenced_writer_stops_and_says_so_for_ever() -> None:
+    log, visible = await new_log(), list[Batch]()
+    await log.append("t", Batch(2, 2, [b'{"fence":2}']))
+    writer = new_writer(log, visible.append)
+    writer.status("state")
+    with pytest.raises(Fenced):
+        await writer.flush()
+    assert writer.broken.is_set()
+    with pytest.raises(Fenced):
+        writer.status("progress", text="more")
+    with pytest.raises(Fenced):
+        writer.text("report", "more")
+    assert visible == []
+    await writer.close()
+
+
+async def test_a_log_that_stays_away_breaks_the_writer_within_its_patience() -> None:
+    log = await new_log()
+    log.failures = 1_000_000
+    writer = new_writer(log, patience_s=0.2)
+    writer.status("state")
+    async with asyncio.timeout(10):
+        with pytest.raises(LogUnavailable):
+            await writer.flush()
+    await writer.close()
+
+
+async def test_an_event_too_large_is_refused_and_takes_no_seq() -> None:
+    log = await new_log()
+    writer = new_writer(log)
+    incompressible = "".join(chr(0x4E00 + (n * 7919) % 20000) for n in range(MAX_ITEM_BYTES))
+    with pytest.raises(EventTooLarge, match=f"{MAX_ITEM_BYTES:,}"):
+        writer.artifact("huge", {"text": incompressible})
+    writer.status("state", state="TASK_STATE_COMPLETED")
+    await writer.flush()
+    assert await log.last("t") == 2
+    await writer.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("status"), st.text(max_size=40)),
+            st.tuples(st.just("text"), st.text(max_size=40)),
+            st.tuples(st.just("wait"), st.just("")),
+            st.tuples(st.just("large"), st.just("x")),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_is_emitted_the_log_is_dense_and_numbers_agree(emitted: list[tuple[str, str]]) -> None:
+    async def scenario() -> None:
+        log, visible = await new_log(), list[bytes]()
+        writer = new_writer(log, lambda batch: visible.extend(batch.events))
+        for what, text in emitted:
+            if what == "status":
+                writer.status("progress", text=text)
+            elif what == "text":
+                writer.text("report", text)
+            elif what == "large":
+                writer.status("progress", text=text * 150_000)
+            else:
+                await asyncio.sleep(0.011)
+        await writer.flush()
+        await writer.close()
+        seq = 2
+        for batch in await log.read("t", 1, limit=10**9):
+            assert batch.seq == seq
+            for event in batch.events:
+                (update,) = msgspec.json.decode(event).values()
+                assert update["metadata"][EXTENSION]["seq"] == seq
+                seq += 1
+        assert visible == [event for batch in await log.read("t", 1, limit=10**9) for event in batch.events]
+        said = "".join(text for what, text in emitted if what == "text")
+        updates = [msgspec.json.decode(event).get("artifactUpdate") for event in visible]
+        assert "".join(u["artifact"]["parts"][0]["text"] for u in updates if u) == said
+
+    asyncio.run(scenario())
