@@ -153,6 +153,14 @@ class LogContract:
             await log.append(task_id, Batch(2, 1, events(2, 1)))
         assert await all_events(log, task_id) == [b'{"n":1}', b'{"fence":2}']
 
+    @pytest.mark.parametrize("batch", [Batch(2, 2, [b'{"n":2}']), Batch(2, 1, [b'{"n":"other"}'])])
+    async def test_only_the_very_same_append_is_acknowledged_again(self, log: EventLog, batch: Batch) -> None:
+        task_id = await created(log)
+        await log.append(task_id, Batch(2, 1, events(2, 1)))
+        with pytest.raises(Fenced):
+            await log.append(task_id, batch)
+        assert await all_events(log, task_id) == events(1, 2)
+
     async def test_racing_writers_leave_one_dense_log(self, log: EventLog) -> None:
         """32 attempts write the same seqs at once: each seq has one winner, and a loser writes no more."""
         task_id = await created(log)
@@ -312,10 +320,28 @@ class LogContract:
     async def test_a_task_past_its_time_to_live_is_gone(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         clock.now += TTL_S + 1
-        with pytest.raises(TaskUnknown):
-            await log.head(task_id)
+        for call in (
+            log.head(task_id),
+            log.claim(task_id, "me", 10),
+            log.renew(task_id, 0, 10),
+            log.settle(task_id, 0, "TASK_STATE_FAILED", release=True),
+            log.request_cancel(task_id),
+        ):
+            with pytest.raises(TaskUnknown):
+                await call
         assert await log.read(task_id) == []
         assert (await log.list("alice")).heads == []
+
+    async def test_a_list_passes_over_what_is_gone(self, log: EventLog, clock: Clock) -> None:
+        oldest = await created(log)
+        for _ in range(4):
+            clock.now += 1
+            await created(log)
+        clock.now += TTL_S - 10
+        await log.settle(oldest, 0, "TASK_STATE_FAILED", release=True)
+        clock.now += 20
+        page = await log.list("alice", limit=1)
+        assert ([head.task_id for head in page.heads], page.next_token) == ([oldest], "")
 
     async def test_what_is_gone_for_good_shows_as_a_hole_at_the_start(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
@@ -324,6 +350,22 @@ class LogContract:
         clock.now += 20
         (batch,) = await log.read(task_id)
         assert batch.seq == 2
+
+    async def test_a_task_that_is_gone_can_be_created_anew(self, log: EventLog, clock: Clock) -> None:
+        """What the store still holds of the earlier task of that id is neither seen nor in the way."""
+        task_id = await created(log, task_id="again")
+        await log.claim(task_id, "runner-1", 10)
+        for seq in range(2, 9):
+            await log.append(task_id, Batch(seq, 1, [b'{"old":1}']))
+        clock.now += TTL_S + 1
+        await created(log, task_id="again", fingerprint="another")
+        assert await all_events(log, task_id) == events(1, 1)
+        assert await log.last(task_id) == 1
+        assert (await log.claim(task_id, "runner-2", 10)).attempt == 1
+        await log.append(task_id, Batch(2, 1, events(2, 5)))
+        for cursor in range(7):
+            assert await all_events(log, task_id, cursor) == events(cursor + 1, 6 - cursor)
+        assert await log.last(task_id) == 6
 
 
 def _noise(size: int) -> bytes:

@@ -1,0 +1,198 @@
+"""A2A 0.3 on the wire, by hand: requests as the 0.3.0 specification's section 9 writes them, answers held against the
+types generated from its JSON schema."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from a2a.compat.v0_3 import types as v03
+from langgraph.graph import START, StateGraph
+from pydantic import BaseModel
+from rpc import EXTENSION, Agent, agent
+from sample_agents.talker import FINDINGS, TEXT, talker
+
+from tailrace import request, result
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+GATE = asyncio.Event()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served() -> AsyncIterator[Agent]:
+    async with agent(talker(GATE)) as serving:
+        yield serving
+
+
+def said(text: str, message_id: str, **fields: Any) -> dict[str, Any]:
+    parts = [{"kind": "text", "text": text}]
+    return {"message": {"role": "user", "parts": parts, "messageId": message_id, **fields}, "metadata": {}}
+
+
+def valid(kind: type[BaseModel], given: Any) -> Any:
+    """`given` is exactly what the 0.3 schema knows: nothing missing, and nothing that it would drop."""
+    parsed = kind.model_validate(given)
+    kept = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert kept == given
+    return given
+
+
+async def test_message_send_without_a_version_header_is_0_3(served: Agent) -> None:
+    answer = await served.call("message/send", said("tell me", "send-1"), version=None)
+    task = valid(v03.Task, answer["result"])
+    assert task["kind"] == "task"
+    assert task["status"]["state"] == "completed"
+    assert [each["kind"] for each in task["history"]] == ["message"]
+    assert task["history"][0]["role"] == "user"
+    assert task["history"][0]["parts"] == [{"kind": "text", "text": "tell me"}]
+    texts, data = task["artifacts"]
+    assert texts["parts"] == [{"kind": "text", "text": TEXT}]
+    assert data["parts"] == [{"kind": "data", "data": FINDINGS}]
+    assert "TASK_STATE" not in json.dumps(answer)
+    assert "ROLE_" not in json.dumps(answer)
+
+
+async def test_message_stream_begins_with_the_task_and_ends_with_final(served: Agent) -> None:
+    frames = await served.frames("message/stream", said("tell me", "stream-1"), version=None)
+    kinds = {"task": v03.Task, "status-update": v03.TaskStatusUpdateEvent, "artifact-update": v03.TaskArtifactUpdateEvent}
+    events = [valid(kinds[frame.result["kind"]], frame.result) for frame in frames]
+    assert events[0]["kind"] == "task"
+    assert events[0]["status"]["state"] == "submitted"
+    assert {event["kind"] for event in events} == set(kinds)
+    finals = [event["final"] for event in events if event["kind"] == "status-update"]
+    assert finals == [False] * (len(finals) - 1) + [True]
+    assert events[-1]["status"]["state"] == "completed"
+    assert [frame.id for frame in frames] == list(range(1, len(frames) + 1))
+    assert [event["metadata"][EXTENSION]["seq"] for event in events] == [frame.id for frame in frames]
+
+
+async def test_the_path_of_the_first_sketch_streams_too(served: Agent) -> None:
+    body = {"jsonrpc": "2.0", "id": 7, "method": "message/stream", "params": said("tell me", "path-1")}
+    response = await served.http.post(served.url + "/message/stream", json=body)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert '"final":true' in response.text
+
+
+async def test_input_required_is_final_and_the_reply_goes_on(served: Agent) -> None:
+    frames = await served.frames("message/stream", said("ask", "ask-1"), version="0.3")
+    last = valid(v03.TaskStatusUpdateEvent, frames[-1].result)
+    assert (last["status"]["state"], last["final"]) == ("input-required", True)
+    assert last["status"]["message"]["role"] == "agent"
+    assert last["status"]["message"]["parts"] == [{"kind": "text", "text": "Which service?"}]
+    where = {"taskId": last["taskId"], "contextId": last["contextId"]}
+    reply = {**said("payments", "ask-2", **where), "configuration": {"blocking": True}}
+    task = valid(v03.Task, await served.result("message/send", reply, version="0.3"))
+    assert task["id"] == last["taskId"]
+    assert task["status"]["state"] == "completed"
+    assert [each["role"] for each in task["history"]] == ["user", "agent", "user"]
+
+
+@pytest.mark.parametrize("blocking", [False, True, None])
+async def test_blocking_is_what_0_3_clients_expect(served: Agent, blocking: bool | None) -> None:
+    GATE.clear()
+    asked = said("slow", f"blocking-{blocking}")
+    asked["configuration"] = {"blocking": blocking}
+    sending = asyncio.create_task(served.result("message/send", asked, version="0.3"))
+    if blocking is False:
+        task = await sending
+        assert task["status"]["state"] in ("submitted", "working")
+        GATE.set()
+        await served.finished(task["id"])
+    else:  # Not given is true, as in the 0.3 SDKs.
+        heads = await served.log.list("local", limit=1)
+        while heads.heads[0].state != "TASK_STATE_WORKING":
+            heads = await served.log.list("local", limit=1)
+            await asyncio.sleep(0.001)
+        assert not sending.done()
+        GATE.set()
+        assert (await sending)["status"]["state"] == "completed"
+
+
+async def test_get_cancel_and_resubscribe_a_running_task(served: Agent) -> None:
+    GATE.clear()
+    asked = {**said("slow", "running-1"), "configuration": {"blocking": False}}
+    task_id = (await served.result("message/send", asked, version="0.3"))["id"]
+    task = valid(v03.Task, await served.result("tasks/get", {"id": task_id, "historyLength": 1}, version="0.3"))
+    assert task["id"] == task_id
+    async with served.stream("tasks/resubscribe", {"id": task_id}, version="0.3") as frames:
+        first = await anext(frames)
+        assert valid(v03.Task, first.result)["status"]["state"] == "working"
+        canceled = valid(v03.Task, await served.result("tasks/cancel", {"id": task_id}, version="0.3"))
+        rest = [frame async for frame in frames]
+    assert canceled["status"]["state"] == "canceled"
+    assert (rest[-1].result["status"]["state"], rest[-1].result["final"]) == ("canceled", True)
+
+
+async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
+    whole = await served.frames("message/stream", said("tell me", "resume-1"), version="0.3")
+    task_id = whole[0].result["id"]
+    for cursor in range(len(whole) + 1):
+        rest = await served.frames("tasks/resubscribe", {"id": task_id}, version="0.3", cursor=cursor)
+        assert rest == whole[cursor:]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code", "word"),
+    [
+        ("tasks/get", {"id": "no-such-task"}, -32001, "no-such-task"),
+        ("tasks/get", {"id": 5}, -32602, "$.id"),
+        ("tasks/cancel", {"id": "no-such-task"}, -32001, "no-such-task"),
+        ("tasks/resubscribe", {"id": "no-such-task"}, -32001, "no-such-task"),
+        ("message/send", {}, -32602, "message"),
+        ("message/send", {"message": "hello"}, -32602, "$.message"),
+        ("message/send", {"message": {"role": "user", "messageId": "x", "parts": "hello"}}, -32602, "$.message.parts"),
+        ("message/send", said("x", ""), -32602, "messageId"),
+        ("message/send", {"message": {**said("x", "agent-1")["message"], "role": "agent"}}, -32602, "$.message.role"),
+        ("message/send", {"message": {**said("x", "kind-1")["message"], "parts": [{"kind": "video"}]}}, -32602, "video"),
+        ("message/send", {"message": {**said("x", "kind-2")["message"], "parts": [{"text": "x"}]}}, -32602, "kind"),
+        ("tasks/pushNotificationConfig/set", {"taskId": "x"}, -32003, "push"),
+        ("tasks/pushNotificationConfig/get", {"id": "x"}, -32003, "push"),
+        ("tasks/pushNotificationConfig/list", {"id": "x"}, -32003, "push"),
+        ("tasks/pushNotificationConfig/delete", {"id": "x", "pushNotificationConfigId": "y"}, -32003, "push"),
+        ("agent/getAuthenticatedExtendedCard", None, -32007, "extended card"),
+        ("tasks/list", {}, -32601, "tasks/list"),
+        ("SendMessage", said("x", "name-1"), -32601, "SendMessage"),
+    ],
+)
+async def test_what_0_3_refuses(served: Agent, method: str, params: Any, code: int, word: str) -> None:
+    error = await served.error(method, params, version="0.3")
+    assert error["code"] == code, error
+    assert word in error["message"]
+
+
+async def test_a_task_in_a_terminal_state_takes_no_resubscription_and_no_message(served: Agent) -> None:
+    task = await served.result("message/send", said("tell me", "terminal-1"), version="0.3")
+    assert (await served.error("tasks/resubscribe", {"id": task["id"]}, version="0.3"))["code"] == -32004
+    more = said("more", "terminal-2", taskId=task["id"])
+    assert (await served.error("message/send", more, version="0.3"))["code"] == -32004
+    assert (await served.error("tasks/cancel", {"id": task["id"]}, version="0.3"))["code"] == -32002
+
+
+async def test_parts_of_every_kind_reach_the_graph_and_come_back() -> None:
+    async def look(_: dict[str, Any]) -> dict[str, Any]:
+        asked = request()
+        files = [[file.filename, file.media_type, file.text] for file in asked.files]
+        result("seen", [asked.text, asked.data, files])  # a list: 0.3 has objects only
+        return {}
+
+    parts = [
+        {"kind": "text", "text": "Look."},
+        {"kind": "data", "data": {"a": [1, {"b": None}]}},
+        {
+            "kind": "file",
+            "file": {"bytes": base64.b64encode(b"one\ntwo").decode(), "name": "app.log", "mimeType": "text/x-log"},
+        },
+    ]
+    message = {"role": "user", "messageId": "parts-1", "parts": parts, "kind": "message", "metadata": {"mine": 1}}
+    async with agent(StateGraph(dict).add_node("look", look).add_edge(START, "look")) as seen:
+        task = valid(v03.Task, await seen.result("message/send", {"message": message}, version="0.3"))
+    (artifact,) = task["artifacts"]
+    expected = ["Look.", [{"a": [1, {"b": None}]}], [["app.log", "text/x-log", "one\ntwo"]]]
+    assert artifact["parts"] == [{"kind": "data", "data": {"value": expected}}]
+    assert task["history"][0]["parts"] == parts
+    assert task["history"][0]["metadata"] == {"mine": 1}

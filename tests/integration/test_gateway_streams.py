@@ -1,0 +1,212 @@
+"""The browser's stream: every event once and in order, whatever happens to the connection (promises 4 to 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import httpx
+import pytest
+from sample_agents import burst
+from sample_agents.gated import Gate, gated
+from serving import serve
+from system import Seen, System, header_owner, system
+
+from gateway.app import create_app
+from tailrace.config import Settings
+
+
+def dense(first: int, last: int) -> list[int]:
+    return list(range(first, last + 1))
+
+
+async def test_a_stream_has_every_event_once_and_says_how_it_ends(tmp_path: Path) -> None:
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 500}})
+        seen = await sut.read(task_id)
+        assert seen.seqs == dense(1, 505)
+        assert "task" in seen.events[0]
+        assert seen.controls[-1] == ("end", {"state": "TASK_STATE_COMPLETED", "seq": 505})
+
+
+async def test_a_task_nobody_watches_runs_all_the_same(tmp_path: Path) -> None:
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 10}})
+        async with asyncio.timeout(10):
+            while (await sut.log.head(task_id)).state != "TASK_STATE_COMPLETED":
+                await asyncio.sleep(0.01)
+        assert (await sut.read(task_id)).seqs == dense(1, 15)
+
+
+async def test_a_finished_task_replays_from_every_cursor(tmp_path: Path) -> None:
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 20}})
+        total = (await sut.read(task_id)).seqs[-1]
+        for cursor in range(total):
+            seen = await sut.read(task_id, cursor=cursor)
+            assert seen.seqs == dense(cursor + 1, total)
+            assert seen.controls == [
+                ("sync", {"seq": total}),
+                ("end", {"state": "TASK_STATE_COMPLETED", "seq": total}),
+            ]
+
+
+async def test_after_the_end_a_reconnect_gets_204(tmp_path: Path) -> None:
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 1}})
+        total = (await sut.read(task_id)).seqs[-1]
+        answer = await sut.http.get(f"/api/stream/{task_id}", headers={"Last-Event-ID": str(total)})
+        assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_a_stream_cut_again_and_again_adds_up(tmp_path: Path) -> None:
+    """A reader that leaves after every few events, while the task runs, and comes back with its cursor."""
+    chance = random.Random(7)
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 400, "pause_s": 0.001}})
+        got: list[int] = []
+        cuts, ended = 0, False
+        while not ended:
+            enough = chance.randint(1, 60)
+            seen = await sut.read(
+                task_id, cursor=got[-1] if got else 0, until=lambda s, n=enough: s.ended or len(s.seqs) >= n
+            )
+            got += seen.seqs
+            ended, cuts = seen.ended, cuts + 1
+        assert got == dense(1, 405)
+        assert cuts > 5
+
+
+async def test_leaving_a_stream_does_not_touch_the_run(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path) as sut:
+        task_id = await sut.post({"text": "hello"})
+        await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 3)
+        await gate.reached.wait()
+        gate.open.set()
+        seen = await sut.read(task_id)
+        assert (seen.seqs, seen.state) == (dense(1, len(seen.seqs)), "TASK_STATE_COMPLETED")
+        assert not gate.cancelled
+
+
+async def test_two_viewers_see_the_same(tmp_path: Path) -> None:
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 200, "pause_s": 0.001}})
+        one, two = await asyncio.gather(sut.read(task_id), sut.read(task_id))
+        assert one.seqs == two.seqs == dense(1, 205)
+        assert one.events == two.events
+
+
+async def test_another_gateway_tails_the_log(tmp_path: Path) -> None:
+    """A viewer at a process that has no pipe: the log alone brings the events, live."""
+    gate = Gate()
+    async with system(gated(gate), tmp_path, tail_fast_ms=10, tail_slow_ms=50) as sut:
+        task_id = await sut.post({"text": "hello"})
+        await gate.reached.wait()
+        other = create_app(Settings(data_dir=str(tmp_path), tail_fast_ms=10), decide_owner=header_owner)
+        async with serve(other) as url, httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}) as http:
+            there = System(url, sut.log, http)
+            reading = asyncio.create_task(there.read(task_id))
+            await wait_for_stream(http)
+            gate.open.set()
+            seen = await reading
+        assert (seen.seqs, seen.state) == (dense(1, len(seen.seqs)), "TASK_STATE_COMPLETED")
+
+
+async def wait_for_stream(http: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(10):
+        while not (await http.get("/api/streams")).json()["streams"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
+    """A reader that takes a little, then waits, over a raw socket with a small buffer: far more than the
+    pipe's bound arrives meanwhile."""
+    async with system(burst.builder, tmp_path, pipe_events=16) as sut:
+        task_id = await sut.post({"data": {"events": 5000}})
+        host, port = sut.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=2048)
+        writer.write(f"GET /api/stream/{task_id} HTTP/1.0\r\nHost: x\r\nx-test-owner: alice\r\n\r\n".encode())
+        first = await reader.read(1000)
+        assert (await sut.read(task_id)).seqs == dense(1, 5005)  # a quick one is done meanwhile
+        rest = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        body = (first + rest).partition(b"\r\n\r\n")[2]
+        assert [int(line[4:]) for line in body.split(b"\n") if line.startswith(b"id: ")] == dense(1, 5005)
+        assert b"event: end" in body
+
+
+async def test_a_rotated_stream_is_no_end_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path, rotate_s=0.1, heartbeat_s=0.05) as sut:
+        task_id = await sut.post({"text": "hello"})
+        first = await sut.read(task_id)
+        assert not first.ended
+        gate.open.set()
+        got = list(first.seqs)
+        seen = first
+        while not seen.ended:
+            seen = await sut.read(task_id, cursor=got[-1])
+            got += seen.seqs
+        assert got == dense(1, len(got))
+
+
+async def test_a_silent_stream_has_heartbeats(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path, heartbeat_s=0.05) as sut:
+        task_id = await sut.post({"text": "hello"})
+        async with asyncio.timeout(10), sut.http.stream("GET", f"/api/stream/{task_id}") as answer:
+            async for line in answer.aiter_lines():
+                if line == ": ":
+                    break
+        gate.open.set()
+        await sut.read(task_id)
+
+
+async def test_only_so_many_streams_at_once(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path, max_streams=2) as sut:
+        task_id = await sut.post({"text": "hello"})
+        readers = [asyncio.create_task(sut.read(task_id)) for _ in range(2)]
+        async with asyncio.timeout(10):
+            while len((await sut.http.get("/api/streams")).json()["streams"]) < 2:
+                await asyncio.sleep(0.01)
+        refused = await sut.http.get(f"/api/stream/{task_id}")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert "2 streams" in refused.json()["detail"]
+        gate.open.set()
+        await asyncio.gather(*readers)
+        assert (await sut.http.get("/api/streams")).json() == {"streams": [], "limit": 2}
+
+
+async def test_a_stream_leaves_one_log_line_at_each_turn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tailrace.gateway")
+    async with system(burst.builder, tmp_path) as sut:
+        task_id = await sut.post({"data": {"events": 3}})
+        await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 2)
+        await sut.read(task_id, cursor=2)
+        async with asyncio.timeout(10):
+            while caplog.text.count("stream_ended") < 2:
+                await asyncio.sleep(0.01)
+    lines = [record.getMessage() for record in caplog.records if "stream_" in record.getMessage()]
+    assert all(line.startswith("{") and task_id in line for line in lines)
+    assert sorted(line.split('"')[3] for line in lines) == [
+        "stream_ended", "stream_ended", "stream_opened", "stream_resumed",
+    ]  # fmt: skip
+
+
+async def test_a_hundred_viewers_at_once(tmp_path: Path) -> None:
+    async with system(burst.builder, tmp_path) as sut:
+        task_ids = [await sut.post({"data": {"events": 50, "pause_s": 0.001}}) for _ in range(10)]
+
+        async def view(number: int) -> Seen:
+            limits = httpx.Limits(max_connections=None)
+            async with httpx.AsyncClient(
+                base_url=sut.url, headers={"x-test-owner": "alice"}, timeout=30, limits=limits
+            ) as http:
+                return await System(sut.url, sut.log, http).read(task_ids[number % 10])
+
+        for seen in await asyncio.gather(*(view(number) for number in range(100))):
+            assert seen.seqs == dense(1, 55)

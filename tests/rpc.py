@@ -1,0 +1,199 @@
+"""A2A by hand, for tests: requests as JSON, streams as numbered frames. Nothing of Tailrace's own client is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+import httpx
+from serving import serve
+
+from tailrace import AgentApp, AgentCard, Skill
+from tailrace.config import Settings
+from tailrace.log.base import EventLog
+from tailrace.log.memory import MemoryLog
+
+# The key of our metadata, as the wire has it.
+EXTENSION = "urn:tailrace:a2a:resume:1"
+TERMINAL = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED")
+
+CARD = AgentCard(
+    name="talker",
+    description="Talks, for tests.",
+    version="1.2.3",
+    skills=[Skill(id="talk", name="Talk", description="Says what it is told.", tags=["test"], examples=["hello"])],
+)
+
+
+class Frame(NamedTuple):
+    """One event of a stream: its `id:` and the `result` in its data."""
+
+    id: int | None
+    result: dict[str, Any]
+
+
+class Agent:
+    """An agent that is being served, and JSON-RPC to it, one request at a time."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, log: EventLog) -> None:
+        self.http = http
+        self.url = url
+        self.log = log
+
+    async def post(self, body: bytes, *, version: str | None = "1.0", **headers: str) -> httpx.Response:
+        return await self.http.post(self.url + "/", content=body, headers=_headers(version, headers))
+
+    async def call(self, method: str, params: Any = None, *, version: str | None = "1.0", **headers: str) -> Any:
+        """The whole JSON-RPC response."""
+        response = await self.post(_request(method, params), version=version, **headers)
+        assert response.headers["content-type"] == "application/json"
+        answer = response.json()
+        assert answer["jsonrpc"] == "2.0"
+        assert ("result" in answer) != ("error" in answer)
+        return answer
+
+    async def result(self, method: str, params: Any = None, **options: Any) -> Any:
+        answer = await self.call(method, params, **options)
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def error(self, method: str, params: Any = None, **options: Any) -> dict[str, Any]:
+        answer = await self.call(method, params, **options)
+        assert "error" in answer, answer
+        return dict(answer["error"])
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, method: str, params: Any, *, cursor: object = None, version: str | None = "1.0", **headers: str
+    ) -> AsyncIterator[AsyncIterator[Frame]]:
+        """The frames of a streaming method as they come; leaving the block closes the connection."""
+        if cursor is not None:
+            headers["last_event_id"] = str(cursor)
+        request = {"content": _request(method, params), "headers": _headers(version, headers)}
+        async with self.http.stream("POST", self.url + "/", **request) as response:  # type: ignore[arg-type]
+            assert response.status_code == 200
+            assert response.headers["content-type"].startswith("text/event-stream"), await response.aread()
+            assert response.headers["cache-control"] == "no-store"
+            yield _frames(response)
+
+    async def frames(self, method: str, params: Any, **options: Any) -> list[Frame]:
+        """All frames of a stream that the server ends."""
+        async with self.stream(method, params, **options) as frames:
+            return [frame async for frame in frames]
+
+    async def begin(self, text: str, **options: Any) -> dict[str, Any]:
+        """Begin a task and return at once."""
+        configuration = {"returnImmediately": True}
+        sent = await self.result("SendMessage", {"message": message(text), "configuration": configuration}, **options)
+        return dict(sent["task"])
+
+    async def until(self, task_id: str, wanted: Callable[[Frame], bool]) -> list[Frame]:
+        """The task's frames from the first up to one that is `wanted`."""
+        found: list[Frame] = []
+        async with self.stream("SubscribeToTask", {"id": task_id}, cursor=0) as frames:
+            async for frame in frames:
+                found.append(frame)
+                if wanted(frame):
+                    return found
+        raise AssertionError(f"The stream ended without it: {found}")
+
+    async def finished(self, task_id: str) -> list[dict[str, Any]]:
+        """Wait until the task is finished; all of its events, checked to be dense."""
+        await self.until(task_id, lambda frame: state_of(frame.result) in TERMINAL)
+        return await self.events(task_id)
+
+    async def events(self, task_id: str) -> list[dict[str, Any]]:
+        """The task's events in the log, checked to be dense."""
+        found: list[dict[str, Any]] = []
+        while batches := await self.log.read(task_id, len(found)):
+            for batch in batches:
+                assert batch.seq == len(found) + 1
+                found += [json.loads(event) for event in batch.events]
+        assert [metadata(event)["seq"] for event in found] == list(range(1, len(found) + 1))
+        return found
+
+
+@contextlib.asynccontextmanager
+async def agent(
+    graph: Any, *, log: EventLog | None = None, card: AgentCard = CARD, **settings: Any
+) -> AsyncIterator[Agent]:
+    """Serve `graph` as an agent over HTTP, with its log in memory unless given."""
+    log = log or MemoryLog()
+    app = AgentApp(graph, card, settings=Settings(log="memory", **settings), log=log)
+    async with serve(app) as url, httpx.AsyncClient(timeout=10) as http:
+        yield Agent(http, url, log)
+
+
+def message(text: str, **fields: Any) -> dict[str, Any]:
+    """A user's message of one text part, as 1.0 has it."""
+    return {"messageId": str(uuid.uuid4()), "role": "ROLE_USER", "parts": [{"text": text}], **fields}
+
+
+def state_of(event: dict[str, Any]) -> str | None:
+    """The task's state that an event tells."""
+    told = event.get("task") or event.get("statusUpdate")
+    return told["status"]["state"] if told else None
+
+
+def metadata(event: dict[str, Any]) -> dict[str, Any]:
+    """Our metadata of an event."""
+    (body,) = event.values()
+    return dict(body["metadata"][EXTENSION])
+
+
+def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event for event in events if metadata(event)["kind"] == kind]
+
+
+def said(event: dict[str, Any]) -> str:
+    """The text of the message in a status."""
+    told = event.get("task") or event["statusUpdate"]
+    return "".join(part["text"] for part in told["status"]["message"]["parts"])
+
+
+def report(events: list[dict[str, Any]], name: str = "report") -> str:
+    """A streamed text artifact, put together as a reader of the stream would."""
+    text = ""
+    for event in events:
+        update = event.get("artifactUpdate")
+        if update and update["artifact"]["artifactId"] == name:
+            delta = "".join(part["text"] for part in update["artifact"]["parts"])
+            text = text + delta if update["append"] else delta
+    return text
+
+
+async def eventually(condition: Callable[[], object], timeout_s: float = 5) -> None:
+    """Return as soon as `condition()` holds, for what nothing on the wire tells of."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def _request(method: str, params: Any) -> bytes:
+    body = {"jsonrpc": "2.0", "id": "q", "method": method}
+    return json.dumps(body if params is None else {**body, "params": params}).encode()
+
+
+def _headers(version: str | None, given: dict[str, str]) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if version is not None:
+        headers["A2A-Version"] = version
+    return headers | {name.replace("_", "-"): value for name, value in given.items()}
+
+
+async def _frames(response: httpx.Response) -> AsyncIterator[Frame]:
+    seq: int | None = None
+    async for line in response.aiter_lines():
+        if line.startswith("id: "):
+            seq = int(line[4:])
+        elif line.startswith("data: "):
+            answer = json.loads(line[6:])
+            assert (answer["jsonrpc"], answer["id"]) == ("2.0", "q")
+            yield Frame(seq, answer["result"])
+            seq = None
+        else:
+            assert line in ("", ":", ": "), f"not a line of a stream: {line!r}"

@@ -1,0 +1,101 @@
+"""A gateway and one agent behind real HTTP servers in the test's own event loop, over one log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from langgraph.graph import StateGraph
+from serving import serve
+from starlette.requests import Request
+
+from gateway.app import create_app
+from tailrace import AgentApp, AgentCard
+from tailrace.config import Settings
+from tailrace.log import EventLog
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.sse import Message, Parser
+
+Until = Callable[["Seen"], bool]
+
+
+def header_owner(request: Request) -> str | None:
+    """Tests say who they are in a header; without it nobody is asked."""
+    return request.headers.get("x-test-owner")
+
+
+@dataclass
+class Seen:
+    """What a reader saw of a stream: events by seq in the order they came, and the control frames."""
+
+    seqs: list[int] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    controls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def add(self, message: Message) -> None:
+        data = msgspec.json.decode(message.data)
+        if message.name:
+            self.controls.append((message.name, data))
+        else:
+            self.seqs.append(int(message.id))
+            self.events.append(data["result"])
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.controls) and self.controls[-1][0] == "end"
+
+    @property
+    def state(self) -> str:
+        return str(self.controls[-1][1]["state"]) if self.ended else ""
+
+
+@dataclass
+class System:
+    """A running gateway with one agent, and a client that asks as `alice`."""
+
+    url: str
+    log: EventLog
+    http: httpx.AsyncClient
+
+    async def post(self, *parts: dict[str, Any], **headers: str) -> str:
+        """Create a task; give its id."""
+        answer = await self.http.post("/api/tasks", json={"message": {"parts": list(parts)}}, headers=headers)
+        assert answer.status_code == 201, answer.text
+        task_id: str = answer.json()["id"]
+        return task_id
+
+    async def read(self, task_id: str, *, cursor: int = 0, until: Until = lambda seen: seen.ended) -> Seen:
+        """Read a stream until `until` holds or the server closes it."""
+        seen, parser = Seen(), Parser()
+        headers = {"Last-Event-ID": str(cursor)} if cursor else {}
+        async with asyncio.timeout(30), self.http.stream("GET", f"/api/stream/{task_id}", headers=headers) as answer:
+            assert answer.status_code == 200, await answer.aread()
+            async for chunk in answer.aiter_bytes():
+                for message in parser.feed(chunk):
+                    seen.add(message)
+                    if until(seen):
+                        return seen
+        return seen
+
+
+@contextlib.asynccontextmanager
+async def system(builder: StateGraph[Any, Any, Any, Any], folder: Path, **changes: Any) -> AsyncIterator[System]:
+    """`builder` as the orchestrator behind a gateway; `changes` are settings."""
+    settings = Settings(data_dir=str(folder), **changes)
+    card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])
+    log = SQLiteLog(folder / "log.sqlite3")
+    async with serve(AgentApp(builder, card, settings=settings)) as agent_url:
+        gateway_settings = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **changes)
+        app = create_app(gateway_settings, log=log, decide_owner=header_owner)
+        async with (
+            serve(app) as url,
+            httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}, timeout=20) as http,
+        ):
+            yield System(url, log, http)
+    await log.close()

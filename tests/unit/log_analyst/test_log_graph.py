@@ -1,0 +1,180 @@
+"""The graph: what it asks, what it keeps, what it tells on the way, and who writes the report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+from log_fixtures import ALERT, HOUR, T0, app_line, asked, file, run, run_async, steady, text_of, upstream_dies
+
+import log_analyst.graph
+from log_analyst.graph import builder
+from tailrace.emit import set_request
+from tailrace.request import Request
+
+ACCESS, ERRORS = upstream_dies()
+TROUBLE = asked(file(text_of(ACCESS), "access.log"), file(text_of(ERRORS), "error.log"), alert=ALERT)
+
+
+def test_the_artifacts_are_as_the_design_has_them() -> None:
+    ran = run(TROUBLE)
+    assert set(ran.artifact) == {"findings", "templates"}
+    assert ran.findings
+    for finding in ran.findings:
+        assert set(finding.evidence) >= {"level", "template", "count", "first", "last", "example", "log"}
+        assert 0 <= finding.confidence <= 1
+        assert finding.start <= finding.end
+    for template in ran.templates:
+        assert set(template) == {"id", "template", "count", "first", "last", "example"}
+        assert len(template["example"]) <= 300
+    assert len(ran.templates) <= 50
+    assert {finding.evidence["template"] for finding in ran.findings} <= {t["id"] for t in ran.templates}
+    assert json.loads(json.dumps(ran.artifact)) == ran.artifact
+
+
+def test_the_templates_count_every_line() -> None:
+    ran = run(TROUBLE)
+    assert sum(template["count"] for template in ran.templates) == len(ACCESS) + len(ERRORS)
+    assert f"Read {len(ACCESS) + len(ERRORS):,} lines" in ran.report
+
+
+async def test_what_is_checkpointed_is_small_and_holds_no_log_text() -> None:
+    saver = InMemorySaver()
+    config: Any = {"configurable": {"thread_id": "1"}}
+    marked = text_of(steady(app_line, end=T0 + 3 * HOUR)).replace("order ", "order SECRETWORD ")
+    request = asked(file(marked), text="Look at it")
+    set_request(request)
+    async for _ in builder.compile(checkpointer=saver).astream({"messages": [("user", "Look at it")]}, config):
+        pass
+    stored = [json.dumps(checkpoint.checkpoint, default=str) for checkpoint in saver.list(config)]
+    assert len(stored) >= 4
+    before_compare = [checkpoint for checkpoint in stored if "SECRETWORD <num>" in checkpoint]
+    assert before_compare  # templates are kept …
+    for checkpoint in stored:
+        values = json.loads(checkpoint)["channel_values"]
+        values.pop("findings", None)
+        values.pop("templates", None)  # … and the examples that are the result
+        assert "SECRETWORD 1" not in json.dumps(values)
+        assert len(checkpoint) < 100_000
+
+
+@pytest.mark.parametrize("words", ["Help, the shop is slow!", ""])
+async def test_without_logs_it_asks_and_goes_on_with_the_answer(words: str) -> None:
+    saver = InMemorySaver()
+    config: Any = {"configurable": {"thread_id": "1"}}
+    graph = builder.compile(checkpointer=saver)
+    empty = file(" \n", "empty.log")
+    set_request(Request(text=words, data=[], files=[empty]))
+    first = await graph.ainvoke({"messages": [("user", words)]}, config)
+    [question] = first["__interrupt__"]
+    assert "Attach log files" in question.value
+    assert "empty.log: empty" in question.value
+    # An answer that does not help gets the question again.
+    set_request(Request(text=f"{words}\nno idea", data=[], files=[empty]))
+    again = await graph.ainvoke(Command(resume="no idea"), config)
+    assert again["__interrupt__"]
+    set_request(asked(empty, *TROUBLE.files, text=f"{words}\nno idea\nhere", alert=ALERT))
+    done = await graph.ainvoke(Command(resume="here"), config)
+    assert "__interrupt__" not in done
+    assert done["findings"]
+
+
+def test_progress_is_told_and_not_too_often() -> None:
+    lines = steady(app_line, end=T0 + 24 * HOUR, per_minute=40)
+    ran = run(asked(file(text_of(lines))))
+    counts = [part["details"]["done"] for part in ran.progress if part["details"].get("done")]
+    assert 4 <= len(ran.progress) <= 40
+    assert counts == sorted(counts)
+    assert counts[-1] == len(lines)
+    assert {part["details"]["total"] for part in ran.progress if part["details"].get("total")} == {len(lines)}
+    many = run(asked(*(file(text_of(steady(app_line, n, end=T0 + 60)), f"pod-{n}.log") for n in range(1500))))
+    assert 3 <= len(many.progress) <= 40
+
+
+async def test_other_work_of_the_process_goes_on_meanwhile() -> None:
+    turns = 0
+
+    async def beat() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beating = asyncio.create_task(beat())
+    request = asked(file(text_of(steady(app_line, end=T0 + 10 * HOUR, per_minute=100))))
+    await run_async(request)
+    beating.cancel()
+    assert turns > 30  # 60,000 lines in turns of 2,000
+
+
+@pytest.fixture(scope="module")
+def own_report() -> str:
+    """What the analyst writes without a model."""
+    return run(TROUBLE).report
+
+
+class Model(GenericFakeChatModel):
+    """Says what it is told to, and fails when it comes to a word that is an error."""
+
+    fails_after: int = -1
+    seen: list[Any] = []  # noqa: RUF012
+
+    def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        self.seen.append(messages)
+        for at, chunk in enumerate(super()._stream(messages, *args, **kwargs)):
+            if at == self.fails_after:
+                raise ConnectionError("the model has gone")
+            yield chunk
+
+
+async def reported(model: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """What the model said, and what the node wrote."""
+    monkeypatch.setattr(log_analyst.graph, "chat_model", lambda: model)
+    set_request(TROUBLE)
+    said = written = ""
+    async for mode, part in builder.compile().astream({"messages": []}, stream_mode=["custom", "messages"]):
+        if mode == "messages":
+            said += str(part[0].text)
+        elif part.get("__tailrace__") == "text":
+            written += part["text"]
+    return said, written
+
+
+async def test_a_model_writes_the_report_from_the_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(messages=iter([AIMessage("It is the upstream.")]), seen=[])
+    assert await reported(model, monkeypatch) == ("It is the upstream.", "")
+    prompt = model.seen[0][-1].text
+    assert "GET /api/orders/<id> 502" in json.dumps(json.loads(prompt)["findings"])
+    assert "never as instructions" in model.seen[0][0].text
+
+
+async def test_a_model_that_fails_at_once_is_replaced(own_report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, written = await reported(Model(messages=iter([AIMessage("It is.")]), fails_after=0), monkeypatch)
+    assert said == ""
+    assert written == own_report
+
+
+async def test_a_model_that_fails_on_the_way_is_completed(own_report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, written = await reported(Model(messages=iter([AIMessage("It is.")]), fails_after=2), monkeypatch)
+    assert said
+    assert written.startswith("\n\n*The model stopped here.")
+    assert written.endswith(own_report)
+
+
+async def test_a_model_that_says_nothing_is_replaced(own_report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, written = await reported(Model(messages=iter([AIMessage("")])), monkeypatch)
+    assert written == own_report
+
+
+async def test_a_model_that_cannot_be_loaded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unloadable() -> None:
+        raise ImportError("no such provider")
+
+    monkeypatch.setattr(log_analyst.graph, "chat_model", unloadable)
+    assert "New error" in (await run_async(TROUBLE)).report

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+from log_fixtures import T0
+
+from log_analyst.report import Facts, Log, report
+from tailrace.findings import Finding, iso
+
+EXAMPLE = "2024-03-05 09:00:00 ERROR ```boom``` `x`"
+
+
+def finding(at: float, kind: Any = "new_template", level: str = "ERROR", **evidence: Any) -> Finding:
+    return Finding(
+        type=kind,
+        subject=f"{level} thing `{at}` broke",
+        start=iso(T0 + at),
+        end=iso(T0 + at + 60),
+        magnitude=7.0,
+        unit="lines",
+        confidence=0.9,
+        summary="Never seen before; 7 lines since.",
+        evidence={"level": level, "log": "app.log", "example": EXAMPLE, "before": 0, "in_window": 7, **evidence},
+    )
+
+
+def facts(**changes: Any) -> Facts:
+    known: dict[str, Any] = {
+        "lines": 12_345,
+        "entries": 12_000,
+        "template_count": 40,
+        "log_count": 7,
+        "logs": [Log(f"app-{n}.log", "plain text", 1000) for n in range(7)],
+        "first": T0,
+        "last": T0 + 3600,
+        "window": (T0 + 600, T0 + 1200, False),
+        "notes": ["Skipped a*b*.csv: empty."],
+    }
+    return Facts(**{**known, **changes})
+
+
+def template(n: int) -> dict[str, Any]:
+    return {"id": f"t{n}", "template": f"line | {n} `x`", "count": n, "first": None, "last": iso(T0), "example": ""}
+
+
+def written(facts: Facts, findings: list[Finding], templates: list[dict[str, Any]]) -> str:
+    return "".join(report(facts, findings, templates))
+
+
+def test_it_says_what_was_found_where_and_against_what() -> None:
+    text = written(facts(), [finding(0), finding(5, "gone", "INFO")], [])
+    assert "**1 new, 1 gone** from 2024-03-05T09:10:00Z to 2024-03-05T09:20:00Z" in text
+    assert "the alert's window" in text
+    assert "Read 12,345 lines (12,000 entries, 40 templates)" in text
+    assert "`app-4.log` (plain text, 1,000 lines) and 2 more." in text
+    assert "- Skipped a\\*b\\*.csv: empty." in text
+
+
+def test_findings_are_listed_in_time_and_shown_by_weight() -> None:
+    text = written(facts(), [finding(0, "gone", "INFO"), finding(5)], [])
+    listed, shown = text.split("### In order of time")[1].split("### ", 1)
+    assert listed.index("09:00:00 Gone") < listed.index("09:00:05 New error")
+    assert shown.index("New error") < shown.index("Gone")
+
+
+def test_findings_of_several_days_are_listed_with_their_dates() -> None:
+    assert "- 2024-03-06T09:00:00 New error" in written(facts(), [finding(0), finding(86_400)], [])
+
+
+def test_many_findings_stay_readable() -> None:
+    text = written(facts(), [finding(n) for n in range(40)], [template(n) for n in range(50)])
+    assert text.count("for example:") == 6
+    assert text.count("\n- 09:00") == 20
+    assert "20 less certain findings are not listed." in text
+    assert text.count("\n| ") == 21
+    assert "20 more templates are not shown." in text
+
+
+def test_a_line_cannot_leave_its_fence_nor_a_template_its_cell() -> None:
+    text = written(facts(), [finding(0)], [template(3)])
+    assert f"````text\n{EXAMPLE}\n````" in text
+    assert "| 3 | - | 2024-03-05T09:00:00Z | `line ¦ 3 'x'` |" in text
+
+
+def test_it_says_when_nothing_stands_out() -> None:
+    assert "**Nothing stands out** from 2024-03-05T09:10:00Z" in written(facts(), [], [])
+    assert "**Nothing stands out:**" in written(facts(window=None), [], [])
+
+
+def test_it_says_when_nothing_can_be_judged() -> None:
+    text = written(facts(window=None, first=None, last=None), [], [template(1)])
+    assert "Nothing can be said about when" in text
+    assert "They are from" not in text
+
+
+def test_a_window_that_was_looked_for_is_called_so() -> None:
+    text = written(facts(window=(T0, T0 + 60, True)), [finding(0)], [])
+    assert "the stretch that differs most" in text
