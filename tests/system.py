@@ -27,7 +27,7 @@ Until = Callable[["Seen"], bool]
 
 def header_owner(request: Request) -> str | None:
     """Tests say who they are in a header; without it nobody is asked."""
-    return request.headers.get("x-test-owner")
+    return request.headers.get("x-test-owner") or None
 
 
 @dataclass

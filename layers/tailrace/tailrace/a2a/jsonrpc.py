@@ -11,7 +11,12 @@ from tailrace.events import encode
 
 
 class RpcError(TailraceError):
-    """An error as it goes to the caller: JSON-RPC `code`, and `reason` in A2A's own words if it has any."""
+    """An error as it goes to the caller: JSON-RPC `code`, and `reason` in A2A's own words if it has any.
+
+    `rpc_id` is the request's, if the request did not become a `Call`.
+    """
+
+    rpc_id: str | int | None = None
 
     def __init__(self, code: int, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -56,6 +61,7 @@ def unsupported_operation(message: str) -> RpcError:
 
 
 def no_extended_card() -> RpcError:
+    """For 0.3 only: 1.0 keeps this code for an agent whose card promises one (section 3.3.4)."""
     return RpcError(-32007, "This agent has no extended card.", "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
 
 
@@ -77,23 +83,32 @@ def parse_call(body: bytes) -> Call:
     """The request in `body`.
 
     Raises:
-        RpcError: -32700 for what is not JSON, -32600 for what is no request. It goes out with `id` null.
+        RpcError: -32700 for what is not JSON, -32600 for what is no request, -32602 for params that are no object.
     """
     try:
         given = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise parse_error(f"The body is not JSON: {error}.") from None
     if not isinstance(given, dict):
         raise invalid_request(
             f"The request is a JSON {_kind(given)}, but must be an object; batches are not part of A2A."
         )
-    if given.get("jsonrpc") != "2.0":
-        raise invalid_request(f'jsonrpc has value {given.get("jsonrpc")!r}, but must be "2.0".')
-    rpc_id, method, params = given.get("id"), given.get("method"), given.get("params", {})
+    rpc_id = given.get("id")
     if isinstance(rpc_id, bool) or not isinstance(rpc_id, str | int | None):
         raise invalid_request(f"id is a {_kind(rpc_id)}, but must be a string, an integer or null.")
+    try:
+        return _call(rpc_id, given)
+    except RpcError as error:
+        error.rpc_id = rpc_id
+        raise
+
+
+def _call(rpc_id: str | int | None, given: dict[str, Any]) -> Call:
+    version, method, params = given.get("jsonrpc"), given.get("method"), given.get("params")
+    if version != "2.0":
+        raise invalid_request(f'jsonrpc has value {shorten(repr(version))}, but must be "2.0".')
     if not isinstance(method, str) or not method:
-        raise invalid_request(f"method has value {method!r}, but must be the name of a method.")
+        raise invalid_request(f"method has value {shorten(repr(method))}, but must be the name of a method.")
     if params is None:
         params = {}
     if not isinstance(params, dict):
@@ -130,7 +145,7 @@ def failure(rpc_id: str | int | None, error: RpcError) -> bytes:
                 "domain": "a2a-protocol.org",
             }
         ]
-    return encode({"jsonrpc": "2.0", "id": rpc_id, "error": body})
+    return encode({"jsonrpc": "2.0", "id": error.rpc_id if rpc_id is None else rpc_id, "error": body})
 
 
 def _kind(value: Any) -> str:

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tailrace import sse
@@ -25,7 +25,7 @@ from tailrace.agent.tasks import Tasks
 from tailrace.body import read_body
 from tailrace.config import Settings
 from tailrace.errors import LogError, RequestTooLarge, TailraceError
-from tailrace.events import EXTENSION, TERMINAL, encode
+from tailrace.events import EXTENSION, INTERRUPTED, TERMINAL, State, encode
 from tailrace.log import Batch
 from tailrace.owner import owner_of
 from tailrace.reader import Gap, Idle, end_at, follow, parse_cursor
@@ -61,7 +61,7 @@ class A2AServer:
         return Response(body, media_type="application/json", headers=headers)
 
     async def rpc(self, request: Request) -> Response:
-        """POST /: one JSON-RPC request. Its errors are JSON-RPC errors with HTTP status 200."""
+        """POST /: one JSON-RPC request. Its errors are JSON-RPC errors with HTTP status 200; 413 for a body too large."""
         call, old = Call(None, "", {}), False
         try:
             call = jsonrpc.parse_call(await read_body(request, self._settings.max_request_bytes))
@@ -70,18 +70,21 @@ class A2AServer:
             if method in _STREAMS:
                 return await self._stream(method, params, call, request, tasks, old=old)
             if method not in self._methods:
-                raise _unserved(method, call.method)
+                raise _unserved(method, call.method, old=old)
             result = await self._methods[method](params, owner_of(request))
             if old:
                 result = v03.task_to_03(result.get("task", result))
-            return _answer(jsonrpc.success(call.id, result), request)
+            return _answer(jsonrpc.success(call.id, result), old=old)
         except RequestTooLarge as error:
-            return _answer(jsonrpc.failure(None, jsonrpc.as_rpc_error(error)), request, status=413)
+            status = 413 if not call.method else 200
+            return _answer(jsonrpc.failure(call.id, jsonrpc.as_rpc_error(error)), old=old, status=status)
         except TailraceError as error:
-            return _answer(jsonrpc.failure(call.id, jsonrpc.as_rpc_error(error)), request)
+            return _answer(jsonrpc.failure(call.id, jsonrpc.as_rpc_error(error)), old=old)
+        except ClientDisconnect:
+            return Response(status_code=400)  # to nobody
         except Exception:
             logger.exception("%s failed", call.method)
-            return _answer(jsonrpc.failure(call.id, jsonrpc.internal_error()), request)
+            return _answer(jsonrpc.failure(call.id, jsonrpc.internal_error()), old=old)
 
     # Methods that answer once
 
@@ -142,15 +145,24 @@ class A2AServer:
             head = await tasks.send(message, owner)
             if resumed is None and message.task_id is None:
                 resumed = 0  # a new task's first event is the task itself
-        if resumed is not None:
-            await end_at(tasks.log, head.task_id, resumed)
-        frames = self._frames(tasks, head.task_id, resumed, call, past_input=past_input, old=old)
+        over = resumed is not None and _is_end(await end_at(tasks.log, head.task_id, resumed), past_input)
+        frames = self._frames(tasks, head.task_id, resumed, call, past_input=past_input, old=old, over=over)
         headers = {"A2A-Version": "0.3" if old else "1.0", "A2A-Extensions": EXTENSION}
         return EventStreamResponse(frames, limit_s=self._settings.rotate_s + 5, headers=headers)
 
     async def _frames(
-        self, tasks: Tasks, task_id: str, resumed: int | None, call: Call, *, past_input: bool, old: bool
+        self,
+        tasks: Tasks,
+        task_id: str,
+        resumed: int | None,
+        call: Call,
+        *,
+        past_input: bool,
+        old: bool,
+        over: bool,
     ) -> AsyncIterator[bytes]:
+        if over:
+            return
         envelope = sse.Envelope(call.id)
         try:
             cursor = resumed
@@ -159,7 +171,7 @@ class A2AServer:
                 first = {"task": shot.task}
                 yield envelope.frame(shot.seq, encode(v03.event_to_03(first) if old else first))
                 cursor = shot.seq
-                if shot.task["status"]["state"] in TERMINAL:
+                if _is_end(shot.task["status"]["state"], past_input):
                     return
             async for batch in self._events(tasks, task_id, cursor, past_input=past_input):
                 if batch is None:
@@ -201,23 +213,33 @@ def cursor_of(request: Request) -> int | None:
 def _version(call: Call, request: Request) -> tuple[str, Any, bool]:
     """The method by its 1.0 name, its params as 1.0 has them, and whether the caller speaks 0.3.
 
-    The header decides; without one it is 0.3, unless the method's name is one of 1.0's (section 3.6).
+    The header decides, but for its patch number; without one it is 0.3, unless the method's name is one of
+    1.0's (section 3.6).
     """
-    version = request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")
+    asked = request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")
+    version = ".".join(asked.split(".")[:2])
     if version not in ("", "1.0", "0.3"):
-        raise jsonrpc.version_not_supported(version)
-    if call.method in v03.METHODS:
-        if version == "1.0":
-            raise jsonrpc.method_not_found(call.method)
+        raise jsonrpc.version_not_supported(asked)
+    old = call.method in v03.METHODS
+    if version and old != (version == "0.3"):
+        raise jsonrpc.method_not_found(call.method)
+    if old:
         return v03.METHODS[call.method], v03.params_from_03(call.params), True
     return call.method, call.params, False
 
 
-def _unserved(method: str, name: str) -> RpcError:
+def _is_end(state: State | None, past_input: bool) -> bool:
+    """Whether a stream has no more to say once it has told `state`."""
+    return state in TERMINAL or (state in INTERRUPTED and not past_input)
+
+
+def _unserved(method: str, name: str, *, old: bool) -> RpcError:
     if method.endswith(("PushNotificationConfig", "PushNotificationConfigs")):
         return jsonrpc.push_not_supported()
     if method == "GetExtendedAgentCard":
-        return jsonrpc.no_extended_card()
+        if old:
+            return jsonrpc.no_extended_card()
+        return jsonrpc.unsupported_operation("This agent has no extended card.")
     return jsonrpc.method_not_found(name)
 
 
@@ -226,6 +248,6 @@ def _converted(batch: Batch) -> Batch:
     return Batch(batch.seq, batch.attempt, converted)
 
 
-def _answer(body: bytes, request: Request, *, status: int = 200) -> Response:
-    headers = {"A2A-Version": request.headers.get("a2a-version", "0.3")} if status == 200 else {}
+def _answer(body: bytes, *, old: bool, status: int = 200) -> Response:
+    headers = {"A2A-Version": "0.3" if old else "1.0"}
     return Response(body, status_code=status, media_type="application/json", headers=headers)

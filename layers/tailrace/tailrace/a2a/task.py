@@ -22,7 +22,7 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
     """The task as its events so far add up to it.
 
     Its history holds what the user said, the questions and the answers: progress is in the events.
-    `history_length` keeps the newest that many messages, None all.
+    `history_length` keeps the newest that many messages, None all; with 0 there is no `history`.
 
     Raises:
         TaskUnknown: there is no such task.
@@ -39,7 +39,10 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
         raise TaskUnknown(task_id)
     if artifacts:
         task["artifacts"] = [_joined(artifact) for artifact in artifacts.values()]
-    task["history"] = _newest(task["history"], history_length)
+    if history_length == 0:
+        del task["history"]
+    else:
+        task["history"] = _newest(task["history"], history_length)
     task["metadata"] = {EXTENSION: {"seq": seq}}
     return Snapshot(task, seq)
 

@@ -54,6 +54,8 @@ class Message(_Wire):
     def __post_init__(self) -> None:
         if not self.message_id:
             raise ValueError("Expected a `messageId` that is not empty")
+        # In ProtoJSON an empty string is one that was not given.
+        self.context_id, self.task_id = self.context_id or None, self.task_id or None
         if not self.parts:
             raise ValueError("Expected `parts` with at least one part, got []")
 
@@ -73,6 +75,10 @@ class SendMessage(_Wire):
 class TaskId(_Wire):
     id: str
     history_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("Expected an `id` that is not empty")
 
 
 class ListTasks(_Wire):

@@ -30,7 +30,7 @@ def params_from_03(params: dict[str, Any]) -> dict[str, Any]:
     """A 0.3 request's params as 1.0's. What does not fit is left as it is, for 1.0's own checks to name.
 
     Raises:
-        RequestError: a part's `kind` is not one of 0.3's.
+        RequestError: a part's `kind` is not one of 0.3's, or `blocking` is no boolean.
     """
     params = dict(params)
     message, configuration = params.get("message"), params.get("configuration")
@@ -39,13 +39,15 @@ def params_from_03(params: dict[str, Any]) -> dict[str, Any]:
         role = message.get("role")
         message["role"] = {"user": "ROLE_USER", "agent": "ROLE_AGENT"}.get(str(role), role)
         if isinstance(message.get("parts"), list):
-            message["parts"] = [_part_from_03(part) for part in message["parts"]]
+            message["parts"] = [_part_from_03(part, place) for place, part in enumerate(message["parts"])]
         params["message"] = message
     if isinstance(configuration, dict):
         configuration = dict(configuration)
-        # In 0.3 a send answers at once unless it is asked to block; the common clients ask for it.
-        if "blocking" in configuration:
-            configuration["returnImmediately"] = not configuration.pop("blocking")
+        # The 0.3 text leaves open what a send does that says nothing; its SDKs wait for the end.
+        blocking = configuration.pop("blocking", None)
+        if not isinstance(blocking, bool | None):
+            raise RequestError("configuration.blocking must be true or false.")
+        configuration["returnImmediately"] = blocking is False
         params["configuration"] = configuration
     return params
 
@@ -110,7 +112,7 @@ def _artifact_to_03(artifact: dict[str, Any]) -> dict[str, Any]:
     return {**artifact, "parts": [_part_to_03(part) for part in artifact["parts"]]}
 
 
-def _part_from_03(part: Any) -> Any:
+def _part_from_03(part: Any, place: int) -> Any:
     if not isinstance(part, dict):
         return part
     kind = part.get("kind")
@@ -123,7 +125,7 @@ def _part_from_03(part: Any) -> Any:
         file = part["file"]
         names = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
         return {ours: file[theirs] for theirs, ours in names.items() if file.get(theirs) is not None} | rest
-    raise RequestError(f"A part has kind {kind!r}, but must be a text, data or file part.")
+    raise RequestError(f"message.parts[{place}] has kind {kind!r}, but must be a text, data or file part.")
 
 
 def _part_to_03(part: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tailrace.events import State, state_of
 from tailrace.log import EventLog
 
 # In an event only a message of the user, and only a streamed artifact, have these: inside a string the
@@ -15,10 +16,11 @@ _TEXT_MARK = b'"kind":"token"'
 
 
 class Past(msgspec.Struct):
-    """The user's messages as A2A JSON, oldest first, and the names of the text artifacts begun."""
+    """The user's messages as A2A JSON, oldest first, the names of the text artifacts begun, and the state."""
 
     messages: list[dict[str, Any]]
     artifacts: set[str]
+    state: State = "TASK_STATE_SUBMITTED"
 
 
 async def past_of(log: EventLog, task_id: str) -> Past:
@@ -29,6 +31,7 @@ async def past_of(log: EventLog, task_id: str) -> Past:
             for event in batch.events:
                 if _USER_MARK in event or _TEXT_MARK in event:
                     _note(past, msgspec.json.decode(event))
+                past.state = state_of(event) or past.state
             seq = batch.last
     return past
 

@@ -19,7 +19,7 @@ from tailrace.agent.past import Past
 from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request
-from tailrace.errors import ConfigError, Fenced, LogUnavailable, TailraceError
+from tailrace.errors import EventTooLarge, Fenced, LogUnavailable, TailraceError, shorten
 from tailrace.events import Source, State
 from tailrace.feed import Feeds
 from tailrace.inputs import request_of
@@ -31,6 +31,8 @@ logger = logging.getLogger("tailrace.run")
 RECURSION_LIMIT = 50
 # How long a cancelled graph may take to clean up after itself.
 _CLEANUP_S = 5.0
+# What is told of an error that is not ours.
+_SHOWN = 1_000
 
 
 class Attempt:
@@ -103,9 +105,17 @@ class Attempt:
             try:
                 await self._log.settle(task_id, self._head.attempt, "TASK_STATE_WORKING", release=False)
                 state, text = await self._until_done(graph, past, writer, resume=resume)
-                writer.status("state", state=state, text=text)
+                try:
+                    writer.status("state", state=state, text=text)
+                except (EventTooLarge, UnicodeError) as error:
+                    state = "TASK_STATE_FAILED"
+                    writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
                 await writer.flush()
                 await self._log.settle(task_id, self._head.attempt, state, release=True)
+            except asyncio.CancelledError:
+                # The process stops. The next attempt need not wait for the lease to run out.
+                await self._log.settle(task_id, self._head.attempt, "TASK_STATE_WORKING", release=True)
+                raise
             except (Fenced, LogUnavailable) as error:
                 logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)
             finally:
@@ -122,6 +132,9 @@ class Attempt:
             if not stream.done():
                 stream.cancel()
                 await asyncio.wait([stream], timeout=_CLEANUP_S)
+                translator.close()
+                if stream.done() and not stream.cancelled() and (error := stream.exception()):
+                    logger.warning("task %s, canceled, failed to clean up: %r", self._head.task_id, error)
                 if writer.broken.is_set():
                     await writer.flush()  # raises what broke it
                 return "TASK_STATE_CANCELED", "Canceled on request."
@@ -130,12 +143,13 @@ class Attempt:
             raise
         except GraphRecursionError:
             return "TASK_STATE_FAILED", f"The graph did not come to an end in {RECURSION_LIMIT} steps."
-        except (TailraceError, ConfigError) as error:
+        except TailraceError as error:
             return "TASK_STATE_FAILED", str(error)
         except Exception as error:
             logger.error("task %s failed:\n%s", self._head.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
-            return "TASK_STATE_FAILED", f"The agent failed{where}: {type(error).__name__}: {error}"
+            what = f"{type(error).__name__}: {shorten(str(error), _SHOWN)}"
+            return "TASK_STATE_FAILED", f"The agent failed{where}: {what}"
         finally:
             for task in (stream, *stops):
                 task.cancel()

@@ -19,7 +19,7 @@ from tailrace.agent.run import Attempt
 from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import LeaseHeld, RequestError, TaskConflict, TaskFinished
-from tailrace.events import INTERRUPTED, TERMINAL, Source
+from tailrace.events import INTERRUPTED, TERMINAL, Source, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.inputs import request_of
@@ -28,6 +28,8 @@ from tailrace.reader import End, follow
 
 logger = logging.getLogger("tailrace.tasks")
 
+# Between looks at a lease that is about to be let go of.
+_SETTLE_S = 0.02
 # How long CancelTask waits for a run elsewhere to notice, beyond the time between renewals.
 _CANCEL_WAIT_S = 3.0
 
@@ -73,13 +75,17 @@ class Tasks:
         if message.context_id not in (None, head.context_id):
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
         past = await past_of(self.log, head.task_id)
-        if any(known["messageId"] == message.message_id for known in past.messages):
+        said = _in_task(message, head)
+        known = [each for each in past.messages if each["messageId"] == message.message_id]
+        if known and known[0] != said:
+            raise _message_id_taken(message)
+        if known:
             await self._start(head)
-        elif head.state in INTERRUPTED:
-            await self._reply(head, message, past)
+        elif past.state in INTERRUPTED:
+            await self._reply(head, said, past)
         else:
             raise unsupported_operation(
-                f"Task {head.task_id!r} takes no message: its state is {head.state}, not TASK_STATE_INPUT_REQUIRED."
+                f"Task {head.task_id!r} takes no message: its state is {past.state}, not TASK_STATE_INPUT_REQUIRED."
             )
         return await self.log.head(head.task_id)
 
@@ -95,9 +101,10 @@ class Tasks:
             if running := self._running.get(task_id):
                 running[0].cancel()
                 await asyncio.wait([running[1]])
-            elif head.leased(events.now_ms()):
+                head = await self.log.head(task_id)  # it may just have asked something
+            if head.state not in TERMINAL and head.leased(events.now_ms()):
                 await self._await_end(task_id)
-            else:
+            elif head.state not in TERMINAL:
                 await conclude(
                     self.log, task_id, self._me, "TASK_STATE_CANCELED", "Canceled on request.", self._settings.lease_s
                 )
@@ -105,6 +112,9 @@ class Tasks:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
             await self._await_end(task_id)
+        state = (await self.log.head(task_id)).state
+        if state in TERMINAL and state != "TASK_STATE_CANCELED":
+            raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
 
     async def close(self) -> None:
         """Stop every run of this process where it is, and let go of its lease."""
@@ -123,13 +133,11 @@ class Tasks:
             agent=self._agent,
             fingerprint=fingerprint_of(message),
         )
-        said = {**to_json(message), "taskId": task_id, "contextId": context_id}
+        event = events.submitted(Source(task_id, context_id, self._agent, 0), _in_task(message, head))
         try:
-            return await self.log.create(head, events.submitted(Source(task_id, context_id, self._agent, 0), said))
+            return await self.log.create(head, event)
         except TaskConflict:
-            raise RequestError(
-                f"messageId has value {message.message_id!r}, which another message has; a new one needs its own."
-            ) from None
+            raise _message_id_taken(message) from None
 
     async def _start(self, head: Head) -> None:
         """Run a task that nobody has started. That somebody else was faster is no error."""
@@ -143,19 +151,41 @@ class Tasks:
         attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed)
         self._run(attempt, past, resume=False)
 
-    async def _reply(self, head: Head, message: Message, past: Past) -> None:
-        too_late = f"Task {head.task_id!r} takes no message: another reply was there first."
-        try:
-            claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
-        except (LeaseHeld, TaskFinished):
-            raise unsupported_operation(too_late) from None
-        if claimed.state not in INTERRUPTED:
-            await self.log.settle(head.task_id, claimed.attempt, claimed.state, release=True)
-            raise unsupported_operation(too_late)
-        reply = {**to_json(message), "taskId": head.task_id, "contextId": head.context_id}
+    async def _reply(self, head: Head, reply: dict[str, Any], past: Past) -> None:
+        claimed = await self._claim_waiting(head.task_id)
         attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed, reply=reply)
         past.messages.append(reply)
         self._run(attempt, past, resume=True)
+
+    async def _claim_waiting(self, task_id: str) -> Head:
+        """Claim a task that waits for input.
+
+        Whether it waits is told by its last event: the head follows a moment later, and until then the
+        attempt that asked still holds the lease.
+
+        Raises:
+            RpcError: -32004, it does not wait any more.
+        """
+        too_late = unsupported_operation(f"Task {task_id!r} takes no message: another reply was there first.")
+        async with asyncio.timeout(self._settings.lease_s):
+            while True:
+                try:
+                    claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
+                except TaskFinished:
+                    raise too_late from None
+                except LeaseHeld:
+                    if not await self._waits(task_id):
+                        raise too_late from None
+                    await asyncio.sleep(_SETTLE_S)
+                    continue
+                if await self._waits(task_id):
+                    return claimed
+                await self.log.settle(task_id, claimed.attempt, claimed.state, release=True)
+                raise too_late
+
+    async def _waits(self, task_id: str) -> bool:
+        newest = await self.log.read(task_id, await self.log.last(task_id) - 1)
+        return ends(newest[-1].events[-1]) in INTERRUPTED
 
     def _run(self, attempt: Attempt, past: Past, *, resume: bool) -> None:
         task_id = attempt.task_id
@@ -173,3 +203,14 @@ class Tasks:
                         return
         except TimeoutError:
             logger.warning("task %s: its runner has not noticed the cancel yet", task_id)
+
+
+def _in_task(message: Message, head: Head) -> dict[str, Any]:
+    """The message as the task keeps it."""
+    return {**to_json(message), "taskId": head.task_id, "contextId": head.context_id}
+
+
+def _message_id_taken(message: Message) -> RequestError:
+    return RequestError(
+        f"messageId has value {message.message_id!r}, which another message has; a new one needs its own."
+    )

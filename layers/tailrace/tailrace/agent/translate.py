@@ -28,11 +28,24 @@ class Translator:
         self._writer = writer
         self._message_id: str | None = None
         self._written = False
+        self._closed = False
+        self._node = ""
+        self._failed = ""
         self.interrupts: dict[str, Any] = {}
-        self.node = ""
+
+    @property
+    def node(self) -> str:
+        """The node in which a graph failed that has failed."""
+        return self._failed or self._node
+
+    def close(self) -> None:
+        """Emit nothing more, whatever the graph still does."""
+        self._closed = True
 
     def part(self, part: Any) -> None:
         """Emit what `part` tells, if it tells anything. Raises as `Writer.status` does."""
+        if self._closed:
+            return
         kind, data = part["type"], part["data"]
         if kind == "custom":
             self._custom(data, part["ns"])
@@ -42,17 +55,19 @@ class Translator:
             self._task(data, part["ns"])
 
     def _custom(self, data: Any, namespace: tuple[str, ...]) -> None:
+        parent = _innermost(namespace)
         if not isinstance(data, dict) or MARK not in data:
-            # The author's own use of LangGraph's stream writer.
+            # The author's own use of LangGraph's stream writer; it tells the graph, but not the step.
             text = data if isinstance(data, str) else _shown(data)
-            self._writer.status("progress", text=text, step=_innermost(namespace))
+            self._writer.status("progress", text=text, parent=parent)
         elif data[MARK] == "text":
-            self._writer.text(data["artifact"], data["text"], step=data["step"])
+            self._writer.text(data["artifact"], _utf8(data["text"]), step=data["step"], parent=parent)
             self._written = True
         elif data[MARK] == "artifact":
-            self._writer.artifact(data["artifact"], data["part"], step=data["step"])
+            self._writer.artifact(data["artifact"], data["part"], step=data["step"], parent=parent)
         else:
-            self._writer.status(data["kind"], text=data["text"], step=data["step"], **data["details"])
+            details = {"step": data["step"], "parent": parent, **data["details"]}
+            self._writer.status(data["kind"], text=data["text"], **details)
 
     def _message(self, message: Any, metadata: dict[str, Any]) -> None:
         # A model that cannot stream gives one whole AIMessage instead of chunks.
@@ -66,17 +81,20 @@ class Translator:
             if self._written and message.id != self._message_id:
                 text = "\n\n" + text
             self._message_id, self._written = message.id, True
-        self._writer.text(artifact, text, step=step_of(metadata.get("langgraph_checkpoint_ns", "")))
+        outer, _, inner = metadata.get("langgraph_checkpoint_ns", "").rpartition("|")
+        self._writer.text(artifact, _utf8(text), step=step_of(inner), parent=step_of(outer))
 
     def _task(self, task: dict[str, Any], namespace: tuple[str, ...]) -> None:
         parent = _innermost(namespace)
         if "triggers" in task:
-            self.node = task["name"]
+            self._node = task["name"]
             self._writer.status("node_start", step=task["id"], parent=parent, name=task["name"])
             return
         for interrupt in task["interrupts"]:
             self.interrupts[interrupt["id"]] = interrupt["value"]
-        error = str(task["error"]) if task["error"] else None
+        error = shorten(str(task["error"]), _SHOWN) if task["error"] else None
+        # The first to fail is the innermost; a node that ends well has taken its inner ones' failures.
+        self._failed = (self._failed or task["name"]) if error is not None else ""
         self._writer.status(
             "node_end",
             step=task["id"],
@@ -118,6 +136,11 @@ def question(interrupts: dict[str, Any]) -> str:
         asked = value.get("question", value) if isinstance(value, dict) else value
         texts.append(asked if isinstance(asked, str) else _shown(asked))
     return "\n\n".join(texts)
+
+
+def _utf8(text: str) -> str:
+    """`text` as it can be written: a lone surrogate becomes a question mark."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _innermost(namespace: tuple[str, ...]) -> str | None:

@@ -1,0 +1,281 @@
+"""The tasks API: what it does, and what it says to what it cannot use (design, section 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import random
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_agents import asking, burst
+from sample_agents.gated import Gate, gated
+from system import System, system
+
+from tailrace.events import EXTENSION
+
+UNKNOWN = str(uuid.uuid4())
+
+
+@pytest.fixture
+async def sut(tmp_path: Path) -> AsyncIterator[System]:
+    async with system(burst.builder, tmp_path) as running:
+        yield running
+
+
+def message(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"message": {"parts": list(parts), **more}}
+
+
+def b64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+# What it does
+
+
+async def test_a_new_task_says_where_to_watch_it(sut: System) -> None:
+    answer = await sut.http.post("/api/tasks", json=message({"data": {"events": 1}}))
+    body = answer.json()
+    assert (answer.status_code, body["streamUrl"]) == (201, f"/api/stream/{body['id']}")
+    assert (await sut.read(body["id"])).state == "TASK_STATE_COMPLETED"
+    task = (await sut.http.get(f"/api/tasks/{body['id']}")).json()
+    assert (task["id"], task["contextId"]) == (body["id"], body["contextId"])
+    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def test_the_same_key_is_the_same_task(sut: System) -> None:
+    request, key = message({"data": {"events": 1}}), {"Idempotency-Key": "k-1"}
+    first, second = [await sut.http.post("/api/tasks", json=request, headers=key) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    conflict = await sut.http.post("/api/tasks", json=message({"data": {"events": 2}}), headers=key)
+    assert conflict.status_code == 422
+    bob = await sut.http.post("/api/tasks", json=request, headers={**key, "x-test-owner": "bob"})
+    assert bob.json()["id"] != first.json()["id"]
+
+
+async def test_the_same_request_sent_twenty_times_at_once_is_one_task(sut: System) -> None:
+    request, key = message({"data": {"events": 1}}), {"Idempotency-Key": "k-2"}
+    answers = await asyncio.gather(*(sut.http.post("/api/tasks", json=request, headers=key) for _ in range(20)))
+    assert {answer.json()["id"] for answer in answers} == {answers[0].json()["id"]}
+    assert (await sut.read(answers[0].json()["id"])).seqs == list(range(1, 7))
+
+
+async def test_tasks_are_listed_newest_first_page_by_page(sut: System) -> None:
+    made = [await sut.post({"data": {"events": 1}}) for _ in range(5)]
+    await sut.post({"data": {"events": 1}}, **{"x-test-owner": "bob"})
+    seen, token = [], ""
+    while True:
+        page = (await sut.http.get("/api/tasks", params={"pageSize": 2, "pageToken": token})).json()
+        seen += [task["id"] for task in page["tasks"]]
+        token = page["nextPageToken"]
+        if not token:
+            break
+    assert seen == made[::-1]
+
+
+async def test_agents_are_shown_by_their_cards(sut: System) -> None:
+    (card,) = (await sut.http.get("/api/agents")).json()["agents"]
+    assert card["name"] == "orchestrator"
+    assert card["capabilities"]["extensions"][0]["uri"] == EXTENSION
+
+
+async def test_the_gateway_is_healthy(sut: System) -> None:
+    assert (await sut.http.get("/api/health")).json() == {"status": "ok"}
+
+
+async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
+    async with system(asking.builder, tmp_path) as sut:
+        task_id = await sut.post({"text": "it is slow"})
+        waiting = await sut.read(task_id)
+        assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
+        asked = waiting.events[-1]["statusUpdate"]["status"]["message"]["parts"]
+        assert asked == [{"text": "Which region?"}]
+        cursor = waiting.seqs[-1]
+        nothing_more = await sut.http.get(f"/api/stream/{task_id}", params={"cursor": cursor})
+        assert nothing_more.status_code == 204
+        reply = await sut.http.post(f"/api/tasks/{task_id}/messages", json=message({"text": "eu-west-1"}))
+        assert reply.status_code == 202
+        rest = await sut.read(task_id, cursor=cursor)
+        assert rest.seqs == list(range(cursor + 1, rest.seqs[-1] + 1))
+        assert rest.state == "TASK_STATE_COMPLETED"
+        (report,) = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
+        assert report["parts"] == [{"text": "You said eu-west-1, after 'it is slow\\neu-west-1'."}]
+
+
+async def test_of_two_replies_one_wins_and_the_other_is_told(tmp_path: Path) -> None:
+    async with system(asking.builder, tmp_path) as sut:
+        task_id = await sut.post({"text": "it is slow"})
+        await sut.read(task_id)
+        path = f"/api/tasks/{task_id}/messages"
+        answers = await asyncio.gather(*(sut.http.post(path, json=message({"text": f"r{n}"})) for n in range(4)))
+        assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
+        assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
+
+
+async def test_a_cancel_stops_the_graph_and_is_the_last_word(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path) as sut:
+        task_id = await sut.post({"text": "hello"})
+        await gate.reached.wait()
+        assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+        assert gate.cancelled
+        seen = await sut.read(task_id)
+        assert seen.state == "TASK_STATE_CANCELED"
+        again = await sut.http.post(f"/api/tasks/{task_id}/cancel")
+        assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
+        assert await sut.log.last(task_id) == seen.seqs[-1]
+
+
+async def test_a_task_that_waits_can_be_cancelled(tmp_path: Path) -> None:
+    async with system(asking.builder, tmp_path) as sut:
+        task_id = await sut.post({"text": "it is slow"})
+        cursor = (await sut.read(task_id)).seqs[-1]
+        assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+        rest = await sut.read(task_id, cursor=cursor)
+        assert (rest.seqs, rest.state) == ([cursor + 1], "TASK_STATE_CANCELED")
+
+
+# What it cannot use
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"not json", "not JSON"),
+        (b"", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"{}", "missing required field `message`"),
+        (b'{"message": {}}', "missing required field `parts`"),
+        (b'{"message": {"parts": []}}', "at least one part"),
+        (b'{"message": {"parts": [{}]}}', "exactly one of"),
+        (b'{"message": {"parts": [{"text": "a", "data": 1}]}}', "`text` and `data`"),
+        (b'{"message": {"parts": [{"text": 5}]}}', "$.message.parts[0].text"),
+        (b'{"message": {"parts": [{"text": "a", "colour": "red"}]}}', "unknown field `colour`"),
+        (b'{"message": {"parts": [{"text": "a"}]}, "extra": 1}', "unknown field `extra`"),
+        (b'{"message": {"parts": [{"text": "a"}], "role": "ROLE_AGENT"}}', "ROLE_AGENT"),
+        (b'{"message": {"parts": [{"raw": "%%%", "filename": "x.log"}]}}', "not base64"),
+        (b'{"message": {"parts": [{"url": "http://10.0.0.1/x", "filename": "x.log"}]}}', "does not fetch"),
+    ],
+)
+async def test_a_message_that_cannot_be_used_is_a_400_that_says_why(sut: System, body: bytes, said: str) -> None:
+    answer = await sut.http.post("/api/tasks", content=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert said in answer.json()["detail"]
+    assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
+
+
+async def test_a_binary_file_is_refused_by_name(sut: System) -> None:
+    part = {"raw": b64(bytes(range(256))), "filename": "core.dump"}
+    answer = await sut.http.post("/api/tasks", json=message(part))
+    assert answer.status_code == 400
+    assert "'core.dump' is binary" in answer.json()["detail"]
+
+
+async def test_a_request_over_the_limit_is_a_413_that_names_it(sut: System) -> None:
+    part = {"text": "x" * 1_048_577, "filename": "big.log"}
+    answer = await sut.http.post("/api/tasks", json=message(part))
+    assert answer.status_code == 413
+    assert "1,048,576 bytes" in answer.json()["detail"]
+
+
+async def test_an_event_the_log_cannot_hold_is_a_413_and_no_task(sut: System) -> None:
+    noise = random.Random(1).randbytes(600_000).replace(b"\0", b"\1")
+    incompressible = b64(gzip.compress(noise, mtime=0))
+    answer = await sut.http.post("/api/tasks", json=message({"raw": incompressible, "filename": "n.gz"}))
+    assert answer.status_code == 413
+    assert "390,000 bytes" in answer.json()["detail"]
+    assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
+
+
+@pytest.mark.parametrize("cursor", ["-1", "1.5", "seven", "1e3", "٣", "99999999999999999999", "999"])
+async def test_a_cursor_that_is_none_is_a_400(sut: System, cursor: str) -> None:
+    task_id = await sut.post({"data": {"events": 1}})
+    await sut.read(task_id)
+    by_query = await sut.http.get(f"/api/stream/{task_id}", params={"cursor": cursor})
+    assert by_query.status_code == 400
+    assert cursor[:10] in by_query.json()["detail"]
+    by_header = await sut.http.get(f"/api/stream/{task_id}", headers={"Last-Event-ID": cursor.encode()})
+    assert by_header.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "task_id", [UNKNOWN, "x", "..%2f..%2fetc%2fpasswd", "%00", "a" * 5000, "' OR 1=1 --", "<script>", "%F0%9F%8C%8A"]
+)
+async def test_an_unknown_or_odd_task_id_is_a_404(sut: System, task_id: str) -> None:
+    for method, path in (
+        ("GET", f"/api/tasks/{task_id}"),
+        ("GET", f"/api/stream/{task_id}"),
+        ("POST", f"/api/tasks/{task_id}/cancel"),
+    ):
+        answer = await sut.http.request(method, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_somebody_elses_task_is_as_unknown_as_none(sut: System) -> None:
+    task_id = await sut.post({"data": {"events": 1}})
+    await sut.read(task_id)
+    for method, path in (
+        ("GET", "/api/tasks/{}"),
+        ("GET", "/api/stream/{}"),
+        ("POST", "/api/tasks/{}/cancel"),
+        ("POST", "/api/tasks/{}/messages"),
+    ):
+        body = {"json": message({"text": "hi"})} if path.endswith("messages") else {}
+        theirs, none = [
+            await sut.http.request(method, path.format(asked), headers={"x-test-owner": "mallory"}, **body)
+            for asked in (task_id, UNKNOWN)
+        ]
+        assert theirs.status_code == none.status_code == 404
+        assert theirs.text.replace(task_id, UNKNOWN) == none.text
+
+
+async def test_without_credentials_everything_is_a_401(sut: System) -> None:
+    for method, path in (
+        ("POST", "/api/tasks"),
+        ("GET", "/api/tasks"),
+        ("GET", f"/api/tasks/{UNKNOWN}"),
+        ("GET", f"/api/stream/{UNKNOWN}"),
+        ("POST", f"/api/tasks/{UNKNOWN}/messages"),
+        ("POST", f"/api/tasks/{UNKNOWN}/cancel"),
+        ("GET", "/api/agents"),
+        ("GET", "/api/streams"),
+    ):
+        answer = await sut.http.request(method, path, headers={"x-test-owner": ""})
+        assert answer.status_code == 401, path
+
+
+@pytest.mark.parametrize("query", ["pageSize=0", "pageSize=101", "pageSize=x", "pageToken=rubbish"])
+async def test_a_page_that_is_none_is_a_400(sut: System, query: str) -> None:
+    answer = await sut.http.get(f"/api/tasks?{query}")
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["detail"]
+
+
+async def test_no_method_and_no_route_are_problems_too(sut: System) -> None:
+    assert (await sut.http.delete("/api/tasks")).status_code == 405
+    missing = await sut.http.get("/api/nothing")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_message_to_a_task_that_does_not_wait_is_a_409(sut: System) -> None:
+    task_id = await sut.post({"data": {"events": 1}})
+    await sut.read(task_id)
+    answer = await sut.http.post(f"/api/tasks/{task_id}/messages", json=message({"text": "more"}))
+    assert answer.status_code == 409
+    assert "TASK_STATE_COMPLETED" in answer.json()["detail"]
+
+
+async def test_a_failing_graph_says_where_and_why_and_shows_no_trace(sut: System) -> None:
+    task_id = await sut.post({"text": "no data part"})
+    seen = await sut.read(task_id)
+    assert seen.state == "TASK_STATE_FAILED"
+    (part,) = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"]
+    assert part["text"].startswith("The agent failed in burst: IndexError")
+    assert "Traceback" not in str(seen.events)
