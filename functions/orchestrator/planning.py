@@ -79,8 +79,7 @@ def _file_part(file: File) -> dict[str, Any]:
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")
 # Words that say nothing of what an agent can do.
 _COMMON = frozenset(
-    ("about", "after", "agent", "alert", "before", "every", "files", "finds", "from", "have", "since", "that")
-    + ("their", "them", "this", "what", "when", "with")
+    "about after agent alert before every files finds from have since that their them this what when with".split()  # noqa: SIM905
 )
 
 

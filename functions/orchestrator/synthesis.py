@@ -7,7 +7,6 @@ tie them together across logs and metrics.
 
 from __future__ import annotations
 
-import itertools
 import re
 from datetime import datetime
 from typing import Any
@@ -18,8 +17,9 @@ from tailrace.alert import Alert
 
 Finding = dict[str, Any]
 
-# A pause between findings that parts two incidents: this share of all the time they span, within bounds.
-_GAP_SHARE, _GAP_LEAST_S, _GAP_MOST_S = 0.15, 30.0, 600.0
+# A pause that parts two incidents: this share of all the time the findings span, within bounds. A finding that
+# goes on holds its incident together for twice as long, but not for ever.
+_GAP_SHARE, _GAP_LEAST_S, _GAP_MOST_S = 0.1, 30.0, 600.0
 # What begins this soon after the first sign began with it, as far as samples and buckets can tell.
 _TOGETHER_S = 5.0
 # What is missing shows that something happened, seldom what: it is a sign only where there is no other.
@@ -102,17 +102,21 @@ def words_of(finding: Finding) -> set[str]:
 
 
 def _groups(findings: list[Finding]) -> list[list[Finding]]:
-    """The findings in order of their start, parted where nothing begins for long."""
+    """The findings in order of their start, parted where for long none begins and none goes on."""
     ordered = sorted(findings, key=lambda finding: seconds(finding["start"]))
     if not ordered:
         return []
     whole = seconds(ordered[-1]["start"]) - seconds(ordered[0]["start"])
     gap = min(max(whole * _GAP_SHARE, _GAP_LEAST_S), _GAP_MOST_S)
-    groups = [[ordered[0]]]
-    for before, finding in itertools.pairwise(ordered):
-        if seconds(finding["start"]) - seconds(before["start"]) > gap:
+    groups: list[list[Finding]] = []
+    until = 0.0
+    for finding in ordered:
+        start, end = seconds(finding["start"]), seconds(finding["end"])
+        if not groups or start > until:
             groups.append([])
+            until = start
         groups[-1].append(finding)
+        until = max(until, start + gap, min(end, start + 2 * gap) + gap)
     return groups
 
 

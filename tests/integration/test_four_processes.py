@@ -1,0 +1,166 @@
+"""The main job over real HTTP: gateway, orchestrator and both analysts as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import pytest_asyncio
+from stack import ROOT, Stack, agent, stack
+from system import Seen
+
+from tailrace.events import EXTENSION
+from tailrace.findings import Finding
+from tailrace.sse import Parser
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SAMPLE = ROOT / "frontend" / "sample"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with stack(tmp_path_factory.mktemp("stack")) as started:
+        yield started
+
+
+def sample_parts() -> list[dict[str, Any]]:
+    sample = json.loads((SAMPLE / "sample.json").read_text())
+    files = [
+        {
+            "raw": base64.b64encode((SAMPLE / file["href"]).read_bytes()).decode(),
+            "filename": file["href"],
+            "mediaType": "application/gzip",
+        }
+        for file in sample["files"]
+    ]
+    return [{"text": sample["text"]}, {"data": {"alert": sample["alert"]}}, *files]
+
+
+async def post(http: httpx.AsyncClient, parts: list[dict[str, Any]]) -> str:
+    answer = await http.post("/api/tasks", json={"message": {"parts": parts}})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def read(http: httpx.AsyncClient, task_id: str, cursor: int = 0) -> Seen:
+    seen, parser = Seen(), Parser()
+    async with asyncio.timeout(60), http.stream("GET", f"/api/stream/{task_id}?cursor={cursor}") as answer:
+        assert answer.status_code == 200
+        async for chunk in answer.aiter_bytes():
+            for message in parser.feed(chunk):
+                seen.add(message)
+    return seen
+
+
+def metadata(event: dict[str, Any]) -> dict[str, Any]:
+    (update,) = event.values()
+    found: dict[str, Any] = update["metadata"][EXTENSION]
+    return found
+
+
+async def test_the_sample_is_triaged(running: Stack) -> None:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+        task_id = await post(http, sample_parts())
+        seen = await read(http, task_id)
+        task = (await http.get(f"/api/tasks/{task_id}")).json()
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    told = [metadata(event) for event in seen.events]
+    assert {"orchestrator", "log_analyst", "metric_analyst"} <= {event["agent"] for event in told}
+    assert {"state", "route", "node_start", "node_end", "progress", "token", "result"} <= {e["kind"] for e in told}
+    artifacts = {artifact["name"]: artifact["parts"] for artifact in task["artifacts"]}
+    findings = msgspec.convert(artifacts["findings"][0]["data"]["findings"], list[Finding])
+    assert [finding.start for finding in findings] == sorted(finding.start for finding in findings)
+    report = artifacts["report"][0]["text"]
+    # What is in the recording: the upstream is killed, and nginx says so.
+    assert "Connection refused" in report
+    assert {finding.type for finding in findings} >= {"new_template", "level_shift"}
+    for heading in ("What happened", "When it began", "The evidence", "Likely cause", "What to look at next"):
+        assert heading in report
+
+
+async def test_specialists_progress_stands_below_the_step_that_asked(running: Stack) -> None:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+        told = [metadata(event) for event in (await read(http, await post(http, sample_parts()))).events]
+    asked = {event["step"] for event in told if event["kind"] == "tool_start" and event["name"].startswith("ask ")}
+    roots = [e for e in told if e["kind"] == "node_start" and e["agent"] != "orchestrator"]
+    assert roots
+    assert {event["parent"] for event in roots} == asked
+
+
+async def test_a_hundred_streams_at_once(running: Stack) -> None:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=limits) as http:
+        task_id = await post(http, sample_parts())
+        streams = await asyncio.gather(*(read(http, task_id) for _ in range(100)))
+    for seen in streams:
+        assert seen.seqs == streams[0].seqs == list(range(1, len(seen.seqs) + 1))
+        assert seen.state == "TASK_STATE_COMPLETED"
+
+
+async def test_nothing_to_analyse_is_asked_for_and_the_reply_goes_on(running: Stack) -> None:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+        task_id = await post(http, [{"text": "checkout is broken"}])
+        waiting = await read(http, task_id)
+        assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
+        lines = "".join(f"2026-01-01T10:{m:02}:{s:02}Z INFO ok {s}\n" for m in range(10) for s in range(0, 60, 5))
+        reply = {"message": {"parts": [{"text": lines, "filename": "app.log", "mediaType": "text/plain"}]}}
+        assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
+        rest = await read(http, task_id, waiting.seqs[-1])
+    assert rest.state == "TASK_STATE_COMPLETED"
+    assert rest.seqs[0] == waiting.seqs[-1] + 1
+    assert "log_analyst" in {metadata(event)["agent"] for event in rest.events}
+
+
+async def test_a_specialist_that_is_down_is_a_line_in_the_report(tmp_path: Path) -> None:
+    nobody = "http://127.0.0.1:9/"
+    started = stack(tmp_path, TAILRACE_SPECIALIST_URLS=nobody)
+    async with started as alone, httpx.AsyncClient(base_url=alone.url, timeout=60) as http:
+        task_id = await post(http, sample_parts())
+        assert (await read(http, task_id)).state == "TASK_STATE_COMPLETED"
+        artifacts = (await http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
+    report = next(artifact for artifact in artifacts if artifact["name"] == "report")["parts"][0]["text"]
+    assert "Not covered" in report
+    assert nobody in report
+
+
+async def test_a_killed_gateway_costs_a_reconnect_and_nothing_else(tmp_path: Path) -> None:
+    async with (
+        agent(tmp_path, "paced") as url,
+        stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as paced,
+        httpx.AsyncClient(base_url=paced.url, timeout=60) as http,
+    ):
+        task_id = await post(http, [{"text": "200 events, 10 ms apart"}])
+        got: list[int] = []
+        parser = Parser()
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            async with http.stream("GET", f"/api/stream/{task_id}") as answer:
+                async for chunk in answer.aiter_bytes():
+                    got += [int(message.id) for message in parser.feed(chunk) if not message.name]
+                    if 20 < len(got) < 100 and (pid := await paced.pid_of("gateway")):
+                        os.kill(pid, signal.SIGKILL)
+        assert len(got) < 200, "the stream was not cut"
+        rest = await read(http, task_id, got[-1])
+    assert got + rest.seqs == list(range(1, rest.seqs[-1] + 1))
+    assert rest.state == "TASK_STATE_COMPLETED"
+
+
+async def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
+    async with stack(tmp_path) as started:
+        pids = [await started.pid_of(name) for name in ("gateway", "orchestrator", "log_analyst", "metric_analyst")]
+        assert None not in pids
+    assert started.supervisor.returncode == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid or 0, 0)

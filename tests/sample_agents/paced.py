@@ -1,0 +1,29 @@
+"""An agent slow enough to be interrupted: the text "300 events, 5 ms apart" is what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, TypedDict
+
+from langgraph.graph import START, StateGraph
+
+from tailrace import AgentApp, AgentCard, progress, request, write
+
+
+class State(TypedDict, total=False):
+    messages: list[Any]
+
+
+async def work(state: State) -> State:
+    events, pause_ms = (int(number) for number in re.findall(r"\d+", request().text)[:2])
+    write("## Working\n\n")
+    for number in range(1, events + 1):
+        progress(f"step {number}", done=number, total=events)
+        write(f"- step {number}\n")
+        await asyncio.sleep(pause_ms / 1000)
+    return {}
+
+
+builder = StateGraph(State).add_node("work", work).add_edge(START, "work")
+app = AgentApp(builder, AgentCard(name="orchestrator", description="Takes its time.", version="1", skills=[]))
