@@ -1,0 +1,165 @@
+"""The page in a real browser, over the real processes: from a click to a report, whatever happens in between."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from browser import chromium, needs_chromium
+from playwright.async_api import Browser, Page, expect
+from stack import Stack, agent, stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+TIMEOUT_MS = 30_000
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """What `make run` starts."""
+    async with stack(tmp_path_factory.mktemp("shipped")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The same with an orchestrator that takes as long as it is told to."""
+    folder = tmp_path_factory.mktemp("paced")
+    async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page that fails its test when a script of it does, or when it breaks its own security policy."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = await context.new_page()
+    opened.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
+    yield opened
+    await context.close()
+    assert errors == []
+
+
+async def applied(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = await page.evaluate("window.tailrace.applied")
+    return found
+
+
+async def send(page: Page, url: str, text: str) -> None:
+    await page.goto(url)
+    await page.get_by_test_id("message-input").fill(text)
+    await page.get_by_test_id("send-button").click()
+    await page.wait_for_url("**/?task=*")
+
+
+def state(page: Page, name: str) -> Any:
+    return expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", name)
+
+
+def pill(page: Page, name: str) -> Any:
+    return expect(page.get_by_test_id("connection-pill")).to_have_attribute("data-state", name)
+
+
+async def test_the_sample_goes_from_click_to_report(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    await page.get_by_test_id("sample-button").click()
+    await state(page, "completed")
+    await pill(page, "finished")
+    report, timeline = page.get_by_test_id("report"), page.get_by_test_id("timeline")
+    await expect(report.get_by_role("heading", name="What happened")).to_be_visible()
+    await expect(report).to_contain_text("Connection refused")
+    await expect(report.locator("table").first).to_be_visible()
+    for name in ("orchestrator", "log_analyst", "metric_analyst"):
+        await expect(timeline).to_contain_text(name)
+    assert await page.get_by_test_id("findings").locator("li").count() > 3
+    counted = await applied(page)
+    assert counted["count"] == counted["last"]
+    assert counted["repeated"] == 0
+
+
+async def test_the_permalink_replays_in_a_second_tab(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    await page.get_by_test_id("sample-button").click()
+    await state(page, "completed")
+    second = await page.context.new_page()
+    await second.goto(page.url)
+    await state(second, "completed")
+    first_report = await page.get_by_test_id("report").inner_text()
+    assert await second.get_by_test_id("report").inner_text() == first_report
+    assert await applied(second) == await applied(page)
+
+
+async def test_a_reload_in_the_middle_shows_everything_once(page: Page, paced: Stack) -> None:
+    await send(page, paced.url, "300 events, 10 ms apart")
+    await expect(page.get_by_test_id("report")).to_contain_text("step 20")
+    await page.reload()
+    await state(page, "completed")
+    counted = await applied(page)
+    assert counted["count"] == counted["last"] == int(await page.get_by_test_id("last-seq").inner_text())
+    assert counted["repeated"] == 0
+    steps = re.findall(r"step (\d+)", await page.get_by_test_id("report").inner_text())
+    assert steps == [str(number) for number in range(1, 301)]
+
+
+async def test_a_killed_gateway_costs_the_page_a_reconnect_and_nothing_else(page: Page, paced: Stack) -> None:
+    await send(page, paced.url, "400 events, 15 ms apart")
+    await expect(page.get_by_test_id("report")).to_contain_text("step 20")
+    await paced.kill("gateway")
+    await state(page, "completed")
+    await pill(page, "finished")
+    counted = await applied(page)
+    assert counted["count"] == counted["last"]
+    steps = re.findall(r"step (\d+)", await page.get_by_test_id("report").inner_text())
+    assert steps == [str(number) for number in range(1, 401)]
+
+
+async def test_cancel_is_the_last_word(page: Page, paced: Stack) -> None:
+    await send(page, paced.url, "5000 events, 20 ms apart")
+    await expect(page.get_by_test_id("report")).to_contain_text("step 3")
+    await page.get_by_test_id("cancel-button").click()
+    await state(page, "canceled")
+    await pill(page, "finished")
+
+
+async def test_a_question_is_answered_on_the_page(page: Page, shipped: Stack) -> None:
+    await send(page, shipped.url, "checkout is slow")
+    await state(page, "input-required")
+    await page.get_by_test_id("reply-input").fill(
+        "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z INFO all is well\n"
+        "2026-01-01T10:00:10Z ERROR disk full\n"
+    )
+    await page.get_by_test_id("reply-button").click()
+    await state(page, "completed")
+    await expect(page.get_by_test_id("report")).to_contain_text("What happened")
+
+
+async def test_what_agents_say_is_text_and_never_markup(page: Page, paced: Stack) -> None:
+    await send(page, paced.url, "<img src=x onerror=alert(1)> 3 events, 1 ms apart")
+    await state(page, "completed")
+    assert await page.locator("img[src='x']").count() == 0
+
+
+async def test_an_unknown_task_is_told_with_a_way_back(page: Page, shipped: Stack) -> None:
+    await page.goto(f"{shipped.url}/?task=00000000-0000-0000-0000-000000000000")
+    await expect(page.get_by_text("Start a new task")).to_be_visible()
+
+
+async def test_the_page_fits_a_phone(page: Page, shipped: Stack) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.goto(shipped.url)
+    await page.get_by_test_id("sample-button").click()
+    await state(page, "completed")
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
