@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +22,9 @@ from tailrace.errors import ConfigError
 _READY_S = 60.0
 # How long a function may take to stop before it is killed.
 _STOP_S = 5.0
-# A function that dies young is not restarted faster than this.
-_RESTART_S = 0.5
+# A function that dies young is restarted after this, then twice this, and so on up to the most.
+_RESTART_S, _RESTART_MOST_S = 0.2, 10.0
+_YOUNG_S = 10.0
 
 
 class Supervisor:
@@ -61,12 +63,16 @@ class Supervisor:
         await asyncio.gather(*(self._end(process) for process in self._processes.values()))
 
     async def _keep(self, function: Function) -> None:
-        with (self._logs / f"{function.name}.log").open("ab") as log:
+        log_path = self._logs / f"{function.name}.log"
+        pause = _RESTART_S
+        with log_path.open("ab") as log:
             while True:
+                started = time.monotonic()
                 process = await self._spawn(function, log)
                 code = await process.wait()
-                say(f"{function.name} ended with {code}; starting it again")
-                await asyncio.sleep(_RESTART_S)
+                pause = min(pause * 2, _RESTART_MOST_S) if time.monotonic() - started < _YOUNG_S else _RESTART_S
+                say(f"{function.name} ended ({_ending(code)}) and is started again; its log is {log_path}")
+                await asyncio.sleep(pause)
 
     async def _spawn(self, function: Function, log: IO[bytes]) -> asyncio.subprocess.Process:
         descriptor = function.listener.fileno()
@@ -92,6 +98,10 @@ class Supervisor:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 async def _answers(http: httpx.AsyncClient, url: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
-SPECIALISTS = ("log_analyst", "metric_analyst")
+FUNCTIONS = Path(__file__).parent.parent / "functions"
+# These have a place of their own; every other folder with an `app.py` is an agent the orchestrator may ask.
+_NAMED = ("gateway", "orchestrator", "sweeper")
 # How many ports after the wanted one are tried.
 _TRIES = 50
 
@@ -44,9 +47,14 @@ def listen(port: int) -> socket.socket:
     raise OSError(f"no port from {port} to {port + _TRIES - 1} is free on 127.0.0.1")
 
 
+def specialists() -> list[str]:
+    """The names of the agents the orchestrator may ask: a folder under functions/ is all it takes."""
+    return sorted(app.parent.name for app in FUNCTIONS.glob("*/app.py") if app.parent.name not in _NAMED)
+
+
 def all_functions(port: int) -> list[Function]:
     """The gateway on `port` or after, every agent on a port of its own."""
-    agents = [Function(name, listen(0)) for name in (*SPECIALISTS, "orchestrator")]
+    agents = [Function(name, listen(0)) for name in (*specialists(), "orchestrator")]
     return [*agents, Function("gateway", listen(port))]
 
 
@@ -55,6 +63,6 @@ def environment(functions: list[Function]) -> dict[str, str]:
     urls = {function.name: function.url for function in functions}
     return {
         "TAILRACE_ORCHESTRATOR_URL": urls["orchestrator"],
-        "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in SPECIALISTS),
+        "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in specialists()),
         **os.environ,
     }

@@ -88,8 +88,8 @@ async def run(options: argparse.Namespace) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    nginx, version = find_nginx(options.nginx)
     check_writable(options.out)
+    nginx, version = find_nginx(options.nginx)
     seconds = options.minutes * 60
     command = f"python -m local.record_sample --minutes {options.minutes:g} --rate {options.rate:g}"
     with tempfile.TemporaryDirectory(prefix="tailrace-sample-") as name:
