@@ -1,0 +1,64 @@
+"""With a model, plan and report are the model's, token by token; when it fails, there is a report all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+from openai_stub import OpenAIStub
+from serving import serve
+from stack import stack
+from system import Seen
+
+from tailrace.events import EXTENSION
+from tailrace.sse import Parser
+
+LOGS = "".join(f"2026-01-01T10:{minute:02}:{s:02}Z INFO all is well\n" for minute in range(20) for s in range(0, 60, 6))
+PARTS = [{"text": "is anything wrong?"}, {"text": LOGS, "filename": "app.log", "mediaType": "text/plain"}]
+
+
+async def run(folder: Path, stub: OpenAIStub) -> tuple[Seen, dict[str, str]]:
+    """One task over the four processes with the stub as their model: what was seen, and the text artifacts."""
+    async with serve(stub.app) as url:
+        variables = {"TAILRACE_MODEL": "openai:stub", "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "none"}
+        async with (
+            stack(folder, **variables) as running,
+            httpx.AsyncClient(base_url=running.url, timeout=60) as http,
+        ):
+            task_id = (await http.post("/api/tasks", json={"message": {"parts": PARTS}})).json()["id"]
+            seen, parser = Seen(), Parser()
+            async with asyncio.timeout(60), http.stream("GET", f"/api/stream/{task_id}") as answer:
+                async for chunk in answer.aiter_bytes():
+                    for message in parser.feed(chunk):
+                        seen.add(message)
+            task: dict[str, Any] = (await http.get(f"/api/tasks/{task_id}")).json()
+    texts = {a["name"]: a["parts"][0]["text"] for a in task["artifacts"] if "text" in a["parts"][0]}
+    return seen, texts
+
+
+async def test_plan_and_report_are_the_models(tmp_path: Path) -> None:
+    stub = OpenAIStub(
+        {
+            "plan the triage": "I ask log_analyst about the log.",
+            "on-call engineer": "# Quiet\n\nNothing stands out at all.",
+        }
+    )
+    seen, texts = await run(tmp_path, stub)
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert texts["plan"].split() == ["I", "ask", "log_analyst", "about", "the", "log."]
+    assert texts["report"].startswith("# Quiet")
+    told = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
+    assert "token" in {event["kind"] for event in told}
+    routed = next(event for event in told if event["kind"] == "route")
+    assert [target["agent"] for target in routed["targets"]] == ["log_analyst"]
+    # The model is shown what was found, never the inputs.
+    assert len(stub.asked) >= 2
+    assert not any(LOGS[:100] in str(asked) for asked in stub.asked)
+
+
+async def test_a_model_that_fails_costs_only_its_words(tmp_path: Path) -> None:
+    seen, texts = await run(tmp_path, OpenAIStub({}))
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert "What happened" in texts["report"]
