@@ -1,0 +1,34 @@
+/**
+ * Reading A2A messages: what somebody said, and which files came with it.
+ * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[]}} Turn
+ */
+
+export const isUsers = (message) => /user$/i.test(message?.role ?? "");
+
+/** The text of a message, files left out. */
+export function textOf(message) {
+  const texts = parts(message).filter((part) => !part.filename && part.text);
+  return texts.map((part) => part.text).join("\n");
+}
+
+export function turn(message) {
+  const files = parts(message).filter((part) => part.filename);
+  return {
+    by: isUsers(message) ? "You" : "Agents",
+    text: textOf(message),
+    files: files.map((part) => ({ filename: String(part.filename), bytes: sizeOf(part) })),
+  };
+}
+
+/** What to call the task: the alert's title, else the first line, else a file. */
+export function titleOf(message) {
+  const alert = parts(message).find((part) => part.data?.alert)?.data.alert;
+  const line = textOf(message).split("\n").find((text) => text.trim());
+  const title = String(alert?.title ?? line ?? turn(message).files[0]?.filename ?? "").trim();
+  return title.length > 140 ? `${title.slice(0, 139)}…` : title;
+}
+
+const parts = (message) => message?.parts ?? [];
+
+/** Base64 is four characters for three bytes. */
+const sizeOf = (part) => (part.raw ? Math.floor((part.raw.length * 3) / 4) : (part.text ?? "").length);

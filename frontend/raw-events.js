@@ -1,0 +1,49 @@
+/** The events as they came. Only the newest 500 are kept, and nothing is drawn while the drawer is closed. */
+
+import { byId, h, setText } from "./dom.js";
+import { count } from "./time.js";
+
+const KEPT = 500;
+const LONGEST = 2_000; // an event may carry a megabyte of log
+
+export class RawEvents {
+  /** @type {{seq: number, kind: string, agent: string, text: string}[]} */ #events = [];
+  #drawn = 0;
+  #drawer = byId("raw");
+  #list = byId("raw-list");
+
+  constructor() {
+    this.#list.replaceChildren();
+    this.#drawer.ontoggle = () => this.draw();
+  }
+
+  push(event) {
+    this.#events.push(event);
+    if (this.#events.length > KEPT * 2) this.#events = this.#events.slice(-KEPT);
+  }
+
+  draw() {
+    if (!this.#drawer.open) return;
+    const newest = this.#events.slice(-KEPT);
+    const fresh = newest.filter(({ seq }) => seq > this.#drawn);
+    if (!fresh.length) return;
+    const list = this.#list;
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    list.append(...fresh.map(row));
+    while (list.childElementCount > KEPT) list.firstElementChild.remove();
+    this.#drawn = newest[newest.length - 1].seq;
+    setText(byId("raw-note"), this.#drawn > newest.length ? `the last ${newest.length} of ${count(this.#drawn)}` : "");
+    if (atEnd) list.scrollTop = list.scrollHeight;
+  }
+
+  close() {
+    this.#drawer.ontoggle = null;
+  }
+}
+
+function row({ seq, kind, agent, text }) {
+  // What every event of a task repeats would push the rest out of sight.
+  const own = text.slice(0, LONGEST).replace(/^.*?"result":/, "").replace(/"(taskId|contextId)":"[^"]*",/g, "");
+  const cut = text.length > LONGEST ? ` … ${count(text.length)} characters` : "";
+  return h("li", h("span.raw-seq", seq), h("span.raw-kind", kind), h("span.raw-agent", agent), h("code", own + cut));
+}

@@ -1,0 +1,1 @@
+"""The log analyst: finds what is new, rare, bursting or gone in logs."""

@@ -1,0 +1,25 @@
+"""The log analyst as a function."""
+
+from __future__ import annotations
+
+from mangum import Mangum
+
+from log_analyst.graph import builder
+from tailrace import AgentApp, AgentCard, Skill
+
+card = AgentCard(
+    name="log_analyst",
+    description="Finds what is new, rare, bursting or gone in logs, in an alert's window against the time before it.",
+    version="0.1.0",
+    skills=[
+        Skill(
+            id="analyse-logs",
+            name="Analyse logs",
+            description="Mines templates from plain text, JSON lines, syslog, nginx and Apache logs, and compares times.",
+            tags=["logs", "templates", "errors"],
+            examples=["What changed in these logs since 14:03?"],
+        )
+    ],
+)
+app = AgentApp(builder, card)
+handler = Mangum(app, lifespan="off")

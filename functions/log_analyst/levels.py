@@ -1,0 +1,102 @@
+"""How serious a log line is, on one scale for every format."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+UNKNOWN = -1
+DEBUG, INFO, NOTICE, WARNING, ERROR, CRITICAL = range(6)
+NAMES = ("DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL")
+
+_WORDS = {
+    "trace": DEBUG,
+    "debug": DEBUG,
+    "dbg": DEBUG,
+    "verbose": DEBUG,
+    "fine": DEBUG,
+    "info": INFO,
+    "information": INFO,
+    "informational": INFO,
+    "log": INFO,
+    "notice": NOTICE,
+    "warn": WARNING,
+    "warning": WARNING,
+    "err": ERROR,
+    "error": ERROR,
+    "severe": ERROR,
+    "crit": CRITICAL,
+    "critical": CRITICAL,
+    "alert": CRITICAL,
+    "emerg": CRITICAL,
+    "emergency": CRITICAL,
+    "fatal": CRITICAL,
+    "panic": CRITICAL,
+}
+
+# A level as a logger writes it: in capitals, or in lower case where the punctuation says that it is one.
+_CAPITALS = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|SEVERE|CRIT|CRITICAL|EMERG|FATAL|PANIC)\b")
+_MARKED = re.compile(
+    r"(?:\b(?:level|lvl|severity)[=:]\s*\"?|^|\[|<)"
+    r"(trace|debug|info|notice|warn|warning|err|error|crit|critical|alert|emerg|fatal|panic)(?=[\]>:\s\"]|$)",
+    re.IGNORECASE,
+)
+# Words that make a line without a level worth a warning. "0 errors" and "no error" do not.
+_TROUBLE = re.compile(
+    r"(?<!\bno )(?<!\b0 )(?<!<num> )(?<!without )"
+    r"\b(?:errors?|failed|failure|fails|exception|traceback|refused|timed ?out|timeout|denied|unreachable|"
+    r"unavailable|aborted|segfault|oom-killer|out of memory|killed process|core dumped|5xx)\b",
+    re.IGNORECASE,
+)
+# What an operator wants to see even once and even at INFO: something started, stopped or was changed.
+_LIFECYCLE = re.compile(
+    r"\b(?:re)?(?:start(?:ed|ing|s)?|stop(?:ped|ping)|boot(?:ed|ing)?|shut(?:ting)? ?down|shutdown|exit(?:ed|ing)?|"
+    r"reload(?:ed|ing)?|deploy(?:ed|ing|ment)?|roll(?:ed|ing) ?back|migrat(?:ed|ing|ion)|failover|"
+    r"evict(?:ed|ing)?|scal(?:ed|ing) (?:up|down|in|out)|terminat(?:ed|ing)|signal|configuration changed)\b",
+    re.IGNORECASE,
+)
+
+
+def level_in(text: str) -> int:
+    """The level the start of `text` names, else WARNING where it speaks of trouble, else INFO."""
+    head = text[:160]
+    found = _CAPITALS.search(head) or _MARKED.search(head)
+    if found:
+        return _WORDS[found.group(1).lower()]
+    return WARNING if _TROUBLE.search(text) else INFO
+
+
+def level_of(value: Any) -> int:
+    """The level a field holds: a word, or a number as pino and bunyan write them (10 … 60), or UNKNOWN."""
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in _WORDS:
+            return _WORDS[word]
+        if not word.isdecimal() or len(word) > 2:
+            return UNKNOWN
+        value = int(word)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value <= 7:
+            return of_syslog(value)
+        if 10 <= value <= 60:
+            return (DEBUG, DEBUG, INFO, WARNING, ERROR, CRITICAL)[value // 10 - 1]
+    return UNKNOWN
+
+
+def of_syslog(severity: int) -> int:
+    """The level of a syslog severity, 0 (emergency) to 7 (debug)."""
+    return (CRITICAL, CRITICAL, CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG)[severity & 7]
+
+
+def of_status(status: int) -> int:
+    """The level of an HTTP response: the server's fault is an error, an overloaded or gone client a warning."""
+    if status >= 500:
+        return ERROR
+    if status in (408, 429, 499):
+        return WARNING
+    return NOTICE if status >= 400 else INFO
+
+
+def is_lifecycle(text: str) -> bool:
+    """Whether `text` tells of something that started, stopped or was changed."""
+    return _LIFECYCLE.search(text) is not None

@@ -1,0 +1,113 @@
+"""Masking: what differs from line to line without saying anything becomes a name in angle brackets.
+
+Masking is by token and remembers each token, so that a line costs little more than a split and a join.
+"""
+
+from __future__ import annotations
+
+import re
+
+METHODS = frozenset(
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "PURGE"]
+)
+# Longer texts and tokens are cut: what tells templates apart stands at the start.
+TEXT_LIMIT = 1_000
+TOKEN_LIMIT = 200
+_REMEMBERED = 100_000
+_LONGEST_NAME = 40
+
+_UNIT = r"(?:ms|us|µs|ns|sec|secs|s|min|m|h|d|%|[kKMGT]?i?[bB]|[kKMGT])?"
+_MASKS = {
+    "url": r"[a-z][a-z0-9+.-]*://[^\s\"'<>()\[\],;]+",
+    "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "uuid": r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])",
+    "time": r"(?<!\d)(?:\d{4}[-/]\d\d[-/]\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|\d\d?:\d\d:\d\d(?:[.,]\d+)?)(?!\d)",
+    "mac": r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(?![0-9A-Za-z])",
+    "ip": r"(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?(?![\d.]*\d)"
+    r"|(?<![0-9A-Za-z:])(?=[a-fA-F:]*\d)(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![0-9A-Za-z:])"
+    r"(?<=[0-9a-fA-F:]{3})",
+    "keep": r"(?<![0-9A-Za-z])(?:HTTP/\d(?:\.\d)?|[1-5]xx|x86_64"
+    r"|(?i:utf-?8|sha\d{1,3}|md5|ipv[46]|s3|ec2|k8s|p\d\d))(?![0-9A-Za-z])",
+    "hex": r"(?<![0-9A-Za-z])(?:0[xX][0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,})(?![0-9A-Za-z])",
+    # A file: under a known root, or with an extension. Other paths are routes, of which only the ids are masked.
+    "path": r"(?<![\w/.<>])(?:/(?:var|usr|etc|home|tmp|opt|srv|data|mnt|dev|proc|run|root|lib|bin|sbin|boot|sys)"
+    r"(?:/[\w.@%+~=:-]+)+|(?:/[\w.@%+~=-]+)+\.[A-Za-z]\w{0,5}(?![\w/])|[A-Za-z]:\\[^\s\"'<>,;]+)",
+    "id": r"(?<![0-9A-Za-z])(?=[A-Za-z]*\d+[A-Za-z]+\d)[0-9A-Za-z]{6,}(?![0-9A-Za-z])"
+    r"|(?<![0-9A-Za-z])(?=[A-Za-z_=+/-]*\d)[0-9A-Za-z_=+/-]{32,}(?![0-9A-Za-z])",
+    "num": rf"(?<![A-Za-z])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?{_UNIT}(?![0-9A-Za-z])|\d+",
+}
+_ALL = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _MASKS.items()))
+# Only these characters make a token worth a look; a plain word is itself.
+_TELLTALE = re.compile(r"[\d/@:\\]")
+
+_QUOTED = re.compile(
+    r"(?P<key>\b(?:msg|message|error|err|reason|event|cause|exception)=)?"
+    r"(?:\"(?P<double>(?:[^\"\\]|\\.)*)\"|(?<![\w'])'(?P<single>[^']*)'(?!\w))(?P<status> [1-5]\d\d\b)?"
+)
+_STATUS = re.compile(r"(?<!exit )\b((?:http[_ ]?)?status(?:[_ ]?code)?[=:]? ?[=:]? ?)([1-5])\d\d\b", re.IGNORECASE)
+_RUN = re.compile(r"<num>(?:[,;]? <num>){2,}")
+_SEGMENT_ID = re.compile(
+    r"\d+|[0-9a-fA-F]{7,}|(?=.*\d)[\w.~=+-]{16,}|(?=.*\d.*[A-Za-z].*\d)[\w-]{6,}"
+    r"|[^/]*@[^/]*|[^/]*\d{3,}[^/]*"
+)
+
+
+class Masker(dict[str, str]):
+    """Masks texts. It is the memory of its tokens: `masker[token]` is the masked token."""
+
+    def text(self, text: str) -> str:
+        """`text` with its variable parts masked and its white space made single."""
+        text = text[:TEXT_LIMIT]
+        if '"' in text or "'" in text:
+            text = _QUOTED.sub(self._quoted, text)
+        if "tatus" in text or "TATUS" in text:
+            text = _STATUS.sub(r"\1\2xx", text)
+        masked = " ".join(map(self.__getitem__, text.split()))
+        if "<num> <num>" in masked or "<num>, <num>" in masked:
+            masked = _RUN.sub("<nums>", masked)
+        return masked
+
+    def request(self, text: str) -> str:
+        """`METHOD path status` with the path's query cut off and its ids masked."""
+        method, _, rest = text.partition(" ")
+        path, _, status = rest.rpartition(" ")
+        return f"{method} {self.route(path)} {status}"
+
+    def route(self, path: str) -> str:
+        """A URL's path with its ids masked; the query becomes `?…`."""
+        path = path[:TEXT_LIMIT]
+        for mark in "?;#":
+            path = path.split(mark, 1)[0]
+        return "/".join("<id>" if _is_id(segment) else segment for segment in path.split("/"))
+
+    def __missing__(self, token: str) -> str:
+        if token.isdecimal():
+            return "<num>"  # not remembered: there is no end of them, and this is as fast
+        tells = len(token) >= 32 or _TELLTALE.search(token)
+        masked = _ALL.sub(_name, token[:TOKEN_LIMIT]) if tells else token
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[token] = masked
+        return masked
+
+    def _quoted(self, match: re.Match[str]) -> str:
+        key, double, single, status = match.group("key", "double", "single", "status")
+        inner = double if double is not None else single
+        if key:
+            return f"{key}{inner}{status or ''}"
+        method, _, rest = inner.partition(" ")
+        if method in METHODS and rest.startswith("/"):
+            route = self.route(rest.split(" ", 1)[0])
+            return f'"{method} {route}"' + (f" {status[1]}xx" if status else "")
+        return f"<str>{status or ''}"
+
+
+def _is_id(segment: str) -> bool:
+    # Long ones are not looked at: there are many of them in a scanner's requests, and looking takes long.
+    return len(segment) > _LONGEST_NAME or _SEGMENT_ID.fullmatch(segment) is not None
+
+
+def _name(match: re.Match[str]) -> str:
+    name = match.lastgroup
+    return match.group() if name == "keep" else f"<{name}>"

@@ -1,0 +1,155 @@
+"""What there is to read in a request: its log files, or the log lines pasted into its text.
+
+What is no log (binary, a table of metrics, nothing at all) is left out, with a note that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import msgspec
+
+from log_analyst.formats import PARSERS
+from log_analyst.timestamps import Timestamps
+from tailrace.request import File, Request
+
+# Files of one kind of complaint that are named in a note; the others are counted.
+_NAMED = 5
+_NAME = 255
+_SAMPLE = 4_096
+_PASTED_LINES = 3
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+_METRICS = re.compile(r"\"(?:MetricDataResults|MetricStat|Datapoints)\"|\"resultType\"\s*:\s*\"(?:matrix|vector)\"")
+_NUMBER = re.compile(r"\s*\"?(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|null|)\"?\s*$", re.IGNORECASE)
+# Atomic, because a name is a stranger's: no name may take long.
+_ROTATION = re.compile(r"(?>[-_.]?\d{4}-?\d\d-?\d\d(?:[-T_]?\d+)?|\.(?:gz|txt|log|json|jsonl|ndjson|out|\d+))++$")
+
+
+class Source(NamedTuple):
+    """One log: a file, or the request's text. `stream` is the same for the rotated parts of one log."""
+
+    name: str
+    text: str
+    stream: str
+
+
+class Sources(NamedTuple):
+    """`logs` in the order they came. `remark` is what the request's text says besides pasted lines."""
+
+    logs: list[Source]
+    notes: list[str]
+    remark: str
+
+
+def sources(request: Request) -> Sources:
+    """The logs in `request`. Never raises: what cannot be read is told in `notes`."""
+    logs: list[Source] = []
+    skipped: dict[str, list[str]] = {}
+    for file in request.files:
+        text, complaint = _readable(file)
+        if complaint:
+            skipped.setdefault(complaint, []).append(file.filename or "a file without a name")
+        else:
+            name = file.filename or f"file {len(logs) + 1}"
+            logs.append(Source(name, text, _stream(name)))
+    notes = [_note(names, complaint) for complaint, names in skipped.items()]
+    if logs:
+        return Sources(logs, notes, request.text)
+    remark, pasted = _pasted(request.text)
+    if pasted:
+        logs.append(Source("the pasted lines", pasted, "the pasted lines"))
+    return Sources(logs, notes, remark)
+
+
+def _readable(file: File) -> tuple[str, str]:
+    """The text of a log file, or the reason why it is none."""
+    text = file.text.removeprefix("\ufeff")
+    if not text or text.isspace():
+        return "", "empty"
+    head = text[:_SAMPLE]
+    nuls = head.count("\0")
+    if 0.3 * len(head) < nuls < 0.6 * len(head):
+        # UTF-16 that was read as UTF-8: every other character is a NUL.
+        text = text.replace("\0", "").lstrip("\ufffd")
+        head = text[:_SAMPLE]
+    if len(_CONTROL.findall(head)) > 0.1 * len(head):
+        return "", "binary, not text"
+    if head.lstrip()[:1] in ("{", "["):
+        if _METRICS.search(head):
+            return "", "metrics, not a log"
+        return _unwrapped(text), ""
+    if _is_table_of_numbers(head):
+        return "", "a table of numbers, not a log"
+    return text, ""
+
+
+def _unwrapped(text: str) -> str:
+    """The events of a JSON document (an array, or an object that holds one) as JSON lines; else the text itself."""
+    if "\n{" in text.strip() and not text.lstrip().startswith("["):
+        return text
+    try:
+        document = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(document, dict):
+        document = next((v for k in ("events", "logEvents", "logs", "hits") if (v := document.get(k))), None)
+    if not isinstance(document, list) or not all(isinstance(event, dict) for event in document):
+        return text
+    return "\n".join(_line(event) for event in document)
+
+
+def _line(event: dict[str, Any]) -> str:
+    return msgspec.json.encode(event).decode()
+
+
+def _is_table_of_numbers(head: str) -> bool:
+    """A CSV of metrics: rows of as many cells as the first has, all but the first and a label or two numbers."""
+    rows = [line for line in head.split("\n") if line.strip()]
+    rows = rows[:-1] if len(rows) > 2 else rows  # the last may be cut
+    cells = rows[0].count(",") if rows else 0
+    if cells == 0 or len(rows) < 2:
+        return False
+    numeric = 0
+    for row in rows[1:]:
+        values = row.split(",")[1:]
+        numbers = sum(1 for value in values if _NUMBER.match(value))
+        numeric += len(values) == cells and numbers >= max(1, len(values) - 2)
+    return numeric >= 0.9 * (len(rows) - 1)
+
+
+def _pasted(text: str) -> tuple[str, str]:
+    """The request's text in two: what is said, and the log lines pasted behind it (if it plainly holds any)."""
+    lines = text.split("\n")
+    stamps = Timestamps(4e9)
+    known = [any(_is_entry(name, line.strip(), stamps) for name in PARSERS) for line in lines]
+    if sum(known) < _PASTED_LINES:
+        return text, ""
+    first = known.index(True)
+    rest = [is_known for is_known, line in zip(known[first:], lines[first:], strict=True) if line.strip()]
+    # Indented lines continue an entry: a stack trace does not make a log less of one.
+    continued = sum(1 for line in lines[first:] if line.strip() and line[:1].isspace())
+    if sum(known) + continued < 0.5 * len(rest):
+        return text, ""
+    return "\n".join(lines[:first]).strip(), "\n".join(lines[first:])
+
+
+def _is_entry(name: str, line: str, stamps: Timestamps) -> bool:
+    if not line:
+        return False
+    if name == "plain text":
+        found = stamps.find(line)
+        # "From 2024-01-01T10:00Z to …" is a sentence: an entry begins with its time, and says something.
+        return found is not None and found.start <= 9 and len(line) > found.end + 3
+    entry = PARSERS[name](line, stamps)
+    return entry is not None and (entry.time is not None or entry.level >= 0)
+
+
+def _stream(name: str) -> str:
+    return _ROTATION.sub("", name.rsplit("/", 1)[-1].lower()[:_NAME]) or name
+
+
+def _note(names: list[str], complaint: str) -> str:
+    shown = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"Skipped {shown}{more}: {complaint}."

@@ -1,0 +1,227 @@
+"""Finding the time in a log line, whatever the logger's taste.
+
+Known: ISO 8601 (with or without a zone, period or comma before the fraction, slashes for dashes), the
+common log format's `10/Oct/2000:13:55:36 -0700`, syslog's `Oct 11 22:14:15`, ctime's and Apache's
+`Wed Oct 11 14:32:52.123 2000`, `02 Jan 2024 03:04:05`, `02-Jan-2024 03:04:05`, `01/02/2024 03:04:05 PM`
+(month first, unless it cannot be), `24/01/02 03:04:05`, `240102 030405`, `20240102-3:04:05`, ISO's basic
+`20240102T030405Z`, glog's `I0102 03:04:05.123456`, logcat's `01-02 03:04:05.123`, and seconds, milli-,
+micro- or nanoseconds since the epoch. A time without a zone is UTC. A time without a year is in the newest
+year that does not put it more than a day after the reference.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import timegm
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+DAY = 86_400.0
+EARLIEST = 0.0
+LATEST = 4_102_444_800.0  # 2100-01-01
+# A time that begins later than this in a line is part of what the line says.
+FURTHEST = 64
+# A line whose time stands this much further right than its file's other lines' is no entry of its own.
+_SHIFT = 16
+
+_MONTHS = {name: at + 1 for at, name in enumerate(re.findall("...", "janfebmaraprmayjunjulaugsepoctnovdec"))}
+_MON = r"(?:[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]ay|[Jj]un|[Jj]ul|[Aa]ug|[Ss]ep|[Oo]ct|[Nn]ov|[Dd]ec)"
+_HMS = r"\d\d:\d\d:\d\d"
+_FRACTION = r"(?:[.,](?P<f>\d{1,9}))?"
+_ZONE = r"(?:(?P<z>Z|[+-]\d\d(?::?\d\d)?(?!\d))| ?(?P<zz>UTC|GMT|[+-]\d\d:?\d\d(?!\d)))?"
+
+_STYLES = {
+    "iso": rf"(?<!\d)(?P<b>(?:19|20)\d\d[-/.]\d\d[-/.]\d\d"
+    rf"(?:[T_ ]\d\d:\d\d(?::\d\d)?|-\d\d\.\d\d\.\d\d)){_FRACTION}{_ZONE}",
+    "clf": rf"(?P<b>\d\d/{_MON}/\d{{4}}:{_HMS}){_FRACTION}{_ZONE}",
+    "ctime": rf"\b(?P<b>{_MON} [ \d]?\d {_HMS}(?:[.,]\d{{1,9}})? (?:[A-Z]{{3,4}} )?(?:19|20)\d\d)\b",
+    "dated": rf"\b(?P<b>{_MON} [ \d]?\d,? (?:19|20)\d\d,? {_HMS}){_FRACTION}{_ZONE}",
+    "syslog": rf"\b(?P<b>{_MON} [ \d]?\d {_HMS}){_FRACTION}",
+    "day": rf"(?<!\d)(?P<b>\d\d?[ -]{_MON}[ -]\d{{4}} {_HMS}){_FRACTION}{_ZONE}",
+    "us": rf"(?<![\d/])(?P<b>\d\d?/\d\d?/(?:19|20)\d\d,? \d\d?:\d\d:\d\d(?: ?[AP]M)?){_FRACTION}",
+    "short": rf"(?<![\d/])(?P<b>\d\d/\d\d/\d\d {_HMS}){_FRACTION}",
+    "basic": rf"(?<!\d)(?P<b>(?:19|20)\d\d[01]\d[0-3]\dT[0-2]\d[0-5]\d[0-5]\d){_FRACTION}{_ZONE}",
+    "glog": rf"^[IWEFD](?P<b>[01]\d[0-3]\d {_HMS}){_FRACTION}",
+    "logcat": rf"^\[?(?P<b>[01]\d-[0-3]\d {_HMS}){_FRACTION}",
+    "dashed": r"^(?P<b>(?:19|20)\d{6}-\d\d?:\d\d?:\d\d?)(?!\d)",
+    "compact": r"^(?P<b>\d{6} \d{6})(?!\d)",
+    "epoch": r"^(?:[A-Z-]{1,20} )?\[?(?P<b>1\d{9}(?:\.\d{1,9})?|1\d{12}|1\d{15}|1\d{18})(?![\d.])",
+}
+_PATTERNS = [(style, re.compile(pattern)) for style, pattern in _STYLES.items()]
+_YEARLESS = frozenset(["syslog", "glog", "logcat"])
+_NUMBERS = re.compile(r"\d+")
+_LETTERS = re.compile(r"[A-Za-z]{3}")
+
+
+class Found(NamedTuple):
+    """A time in a line: seconds since the epoch, and where in the line it stands."""
+
+    seconds: float
+    start: int
+    end: int
+
+
+class Timestamps:
+    """Finds the times of one file's lines. It learns where they stand, so that most lines cost one match.
+
+    `reference` is the moment, in seconds since the epoch, that times without a year are not after.
+    """
+
+    def __init__(self, reference: float) -> None:
+        self.reference = reference
+        self._learnt: tuple[str, re.Pattern[str], int] | None = None
+        self._fields: Timestamps | None = None
+
+    def find(self, line: str) -> Found | None:
+        """The time an entry's line begins with, or None: then the line is no entry of its own."""
+        if self._learnt is None:
+            return self._search(line, FURTHEST)
+        style, pattern, place = self._learnt
+        match = pattern.match(line, place)
+        if match is not None:
+            seconds = _seconds(style, match, self.reference)
+            if seconds is not None:
+                return Found(seconds, match.start(), match.end())
+        return self._search(line, min(FURTHEST, place + _SHIFT))
+
+    @property
+    def dated(self) -> bool:
+        """Whether the last time that was found has a year of its own."""
+        return self._learnt is not None and self._learnt[0] not in _YEARLESS
+
+    def value(self, value: Any) -> float | None:
+        """The time a field holds, or None. Numbers are seconds or finer units since the epoch."""
+        if isinstance(value, str):
+            if value[:1].isdigit() and value.replace(".", "", 1).isdecimal() and len(value) <= 24:
+                return epoch(float(value))
+            # A field's time stands elsewhere than a line's: what is learnt of one says nothing of the other.
+            self._fields = self._fields or Timestamps(self.reference)
+            found = self._fields.find(value.strip())
+            return found.seconds if found else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return epoch(value)
+        return None
+
+    def _search(self, line: str, furthest: int) -> Found | None:
+        best: tuple[Found, str, re.Pattern[str]] | None = None
+        for style, pattern in _PATTERNS:
+            match = pattern.search(line, 0, furthest + 48)
+            if match is None or match.start() > furthest or (best and match.start() >= best[0].start):
+                continue
+            seconds = _seconds(style, match, self.reference)
+            if seconds is not None:
+                best = (Found(seconds, match.start(), match.end()), style, pattern)
+        if best is None:
+            return None
+        self._learnt = (best[1], best[2], best[0].start)
+        return best[0]
+
+
+def _seconds(style: str, match: re.Match[str], reference: float) -> float | None:
+    base = match["b"]
+    if style == "epoch":
+        return epoch(float(base))
+    groups = match.groupdict()
+    whole = _whole(style, base, groups.get("z") or groups.get("zz"), reference)
+    fraction = groups.get("f")
+    if whole is None or not fraction:
+        return whole
+    return whole + float(f"0.{fraction}")
+
+
+@lru_cache(maxsize=65_536)
+def _whole(style: str, base: str, zone: str | None, reference: float) -> float | None:
+    """The seconds of a written time; cached, because the lines of one second share it."""
+    numbers = [int(text) for text in _NUMBERS.findall(base)]
+    year: int | None
+    if style == "iso":
+        year, month, day, *clock = numbers
+    elif style == "basic":
+        year, month, day = int(base[:4]), int(base[4:6]), int(base[6:8])
+        clock = [int(base[9:11]), int(base[11:13]), int(base[13:15])]
+    elif style == "dashed":
+        year, month, day, clock = int(base[:4]), int(base[4:6]), int(base[6:8]), numbers[1:]
+    elif style == "compact":
+        year, month, day = 2000 + int(base[:2]), int(base[2:4]), int(base[4:6])
+        clock = [int(base[7:9]), int(base[9:11]), int(base[11:13])]
+    elif style in ("clf", "day"):
+        day, year, *clock = numbers
+        month = _month(base)
+    elif style == "ctime":
+        # Between the clock and the year there may be a fraction, which the cache's key then holds.
+        day, *clock, year = numbers
+        month, clock = _month(base), clock[:3]
+    elif style == "dated":
+        day, year, *clock = numbers
+        month = _month(base)
+    elif style == "syslog":
+        day, *clock = numbers
+        year, month = None, _month(base)
+    elif style == "us":
+        month, day, year, *clock = numbers
+        if month > 12:
+            month, day = day, month
+        if base.endswith("M"):
+            clock[0] = clock[0] % 12 + (12 if base[-2] == "P" else 0)
+    elif style == "short":
+        year, month, day, *clock = numbers
+        year += 2000
+    elif style == "glog":
+        month, day, clock, year = int(base[:2]), int(base[2:4]), numbers[1:], None
+    else:
+        month, day, *clock = numbers
+        year = None
+    hour, minute, second = (*clock, 0)[:3]
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+        return None
+    in_day = hour * 3600 + minute * 60 + min(second, 59) - _offset(zone)
+    if year is None:
+        return _yearless(month, day, in_day, reference)
+    return _moment(year, month, day, in_day)
+
+
+def _month(base: str) -> int:
+    name = _LETTERS.search(base)
+    return _MONTHS[name.group().lower()] if name else 0
+
+
+def _moment(year: int, month: int, day: int, in_day: int) -> float | None:
+    if day > 28 and day > _days_in(year, month):
+        return None
+    seconds = float(timegm((year, month, day, 0, 0, 0)) + in_day)
+    return seconds if EARLIEST <= seconds < LATEST else None
+
+
+def _yearless(month: int, day: int, in_day: int, reference: float) -> float | None:
+    newest = 1970 + int(reference // (365.2425 * DAY)) + 1
+    # Nine years back, because 29 February may be eight years away (around 1900 and 2100).
+    for year in range(newest, newest - 10, -1):
+        seconds = _moment(year, month, day, in_day)
+        if seconds is not None and seconds <= reference + DAY:
+            return seconds
+    return None
+
+
+def _days_in(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in (4, 6, 9, 11) else 31
+
+
+def _offset(zone: str | None) -> int:
+    if not zone or zone[0] not in "+-":
+        return 0
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    offset = int(digits[:2]) * 3600 + int(digits[2:4]) * 60
+    return offset if zone[0] == "+" else -offset
+
+
+def epoch(value: float) -> float | None:
+    """The seconds of a time since the epoch given in seconds, milli-, micro- or nanoseconds; None out of all range."""
+    if not value < 1e20:
+        return None
+    for unit in (1.0, 1e3, 1e6, 1e9):
+        # From 2001 on: smaller numbers are more likely durations and counters than times.
+        if 1e9 <= value / unit < LATEST:
+            return value / unit
+    return None
