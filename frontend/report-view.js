@@ -16,11 +16,15 @@ export class ReportView {
   #text = "";
   #writing = false;
   #follows = false;
+  #steered = false; // whether the reader ever scrolled by hand
   #aborter = new AbortController();
 
   constructor() {
     const options = { signal: this.#aborter.signal, passive: true };
     for (const scroller of [this.#pane, window]) scroller.addEventListener("scroll", () => this.#scrolled(), options);
+    for (const hand of ["wheel", "touchmove", "keydown"]) {
+      this.#pane.addEventListener(hand, () => (this.#steered = true), options);
+    }
     this.#jump.onclick = () => this.#follow(true);
   }
 
@@ -28,13 +32,16 @@ export class ReportView {
   draw(text, { writing, live, ended }) {
     // Who watches begins at its end, who opens a finished one at its top.
     if (!this.#text && text && live && this.#hasPane()) this.#follows = true;
+    // Who only watched it being written reads it from the top.
+    const rewind = this.#writing && !writing && ended && this.#follows && !this.#steered;
     this.#text = text;
     this.#writing = writing;
     this.#view.update(text);
     this.#body.setAttribute("aria-busy", String(writing));
     const waiting = ended ? "none was written" : "comes when the agents have looked";
     setText(byId("report-status"), !text ? waiting : writing ? "being written" : "");
-    this.#follow(this.#follows);
+    if (rewind) this.#pane.scrollTop = 0;
+    this.#follow(this.#follows && !rewind);
   }
 
   close() {

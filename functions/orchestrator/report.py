@@ -26,7 +26,7 @@ _TYPE_WORDS = {
     "drift": "drift",
     "flat_line": "flat line",
 }
-_TIMELINE, _ROWS, _CAUSES, _SYMPTOMS, _EXAMPLES = 12, 12, 5, 6, 3
+_TIMELINE, _ROWS, _CAUSES, _SYMPTOMS, _EXAMPLES, _FAINT = 12, 12, 5, 6, 3, 3
 
 
 def report(alert: Alert, answers: list[Answer], findings: list[Finding]) -> Iterator[str]:
@@ -114,6 +114,9 @@ def _cause(incident: Incident) -> str:
     text = "## Likely cause, and symptoms\n\n"
     text += "**Likely cause, because it came first:**\n\n"
     text += "".join(f"- {_sentence(finding)}\n" for finding in incident.first[:_CAUSES])
+    if incident.faint:
+        text += "\n**Faint, but just before it:**\n\n"
+        text += "".join(f"- `{_clock(seconds(f['start']))}` {_sentence(f)}\n" for f in incident.faint[-_FAINT:])
     tied = {id(tie.later): tie for tie in ties(incident)}
     if incident.later:
         text += "\n**Symptoms, because they came later:**\n\n"

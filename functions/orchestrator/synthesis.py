@@ -22,6 +22,8 @@ Finding = dict[str, Any]
 _GAP_SHARE, _GAP_LEAST_S, _GAP_MOST_S = 0.1, 30.0, 600.0
 # What begins this soon after the first sign began with it, as far as samples and buckets can tell.
 _TOGETHER_S = 5.0
+# How long before the first sign a faint one may be what led to it.
+_JUST_BEFORE_S = 30.0
 # What is missing shows that something happened, seldom what: it is a sign only where there is no other.
 _SILENCE = ("gone", "flat_line")
 # What is less sure than this is told, but carries no conclusion.
@@ -33,18 +35,22 @@ _IDLE = frozenset(
     about above again and are below between during for from had has not than that the then this was were while with
     after before burst count drift error errors first flat gone info last level line lines log logs max mean metric
     min new per percent rare second seconds shift spike template time times total value warn warning window
-    bytes dur get hex http ids num path post str uuid
+    bytes dur get hex http ids num path post routes str uuid
     """.split()  # noqa: SIM905
 )
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """Findings that belong together, in order of their start. Times are seconds since the epoch."""
+    """Findings that belong together, in order of their start. Times are seconds since the epoch.
+
+    `faint` are signs that are not sure by themselves but came just before: a job that starts is one line.
+    """
 
     start: float
     end: float
     first: list[Finding]
     rest: list[Finding]
+    faint: list[Finding]
 
     @property
     def later(self) -> list[Finding]:
@@ -82,7 +88,14 @@ def incident_of(findings: list[Finding], alert: Alert) -> Incident | None:
     start = seconds(signs[0]["start"])
     end = max(seconds(finding["end"]) for finding in chosen)
     first = [finding for finding in signs if seconds(finding["start"]) <= start + _TOGETHER_S]
-    return Incident(start=start, end=end, first=first, rest=[f for f in chosen if f not in first])
+    faint = [
+        finding
+        for finding in findings
+        if finding["confidence"] < _SURE
+        and finding["type"] not in _SILENCE
+        and start - _JUST_BEFORE_S <= seconds(finding["start"]) <= start
+    ]
+    return Incident(start=start, end=end, first=first, rest=[f for f in chosen if f not in first], faint=faint)
 
 
 def ties(incident: Incident) -> list[Tie]:

@@ -1,0 +1,209 @@
+"""The orchestrator by itself: what it takes things for, whom it asks, what it concludes, what it writes."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.classify import topic_of, topics_of
+from orchestrator.consult import Answer
+from orchestrator.planning import parts_for, plan, specialist_of
+from orchestrator.report import report
+from orchestrator.synthesis import incident_of, ties
+from tailrace.alert import Alert, alert_of
+from tailrace.findings import iso
+from tailrace.request import File, Request
+
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+NO_ALERT = Alert(title="", start=None, end=None)
+
+
+def file(name: str, text: str, media_type: str = "text/plain") -> File:
+    return File(filename=name, media_type=media_type, text=text)
+
+
+def request(text: str = "", files: list[File] | None = None, data: list[Any] | None = None) -> Request:
+    return Request(text=text, data=data or [], files=files or [])
+
+
+def finding(at: float, subject: str, kind: str = "new_template", sure: float = 0.9, lasts: float = 10) -> Any:
+    return {
+        "type": kind,
+        "subject": subject,
+        "start": iso(NOON + at),
+        "end": iso(NOON + at + lasts),
+        "magnitude": 3.0,
+        "unit": "",
+        "confidence": sure,
+        "summary": f"{subject} was seen",
+        "evidence": {"example": f"a line about {subject}", "count": 3},
+    }
+
+
+def answer(agent: str, error: str | None = None) -> Answer:
+    return Answer(agent=agent, error=error, findings=[], templates=[], report="")
+
+
+def written(findings: list[Any], alert: Alert = NO_ALERT, answers: list[Answer] | None = None) -> str:
+    return "".join(report(alert, answers or [answer("log_analyst")], findings))
+
+
+# What things are
+
+
+@pytest.mark.parametrize(
+    ("given_file", "topic"),
+    [
+        (file("m.csv", "a,b\n"), "metrics"),
+        (file("m", "x", "text/csv"), "metrics"),
+        (file("export", "timestamp,cpu\n2026-01-01T00:00:00Z,1\n"), "metrics"),
+        (file("cw.json", json.dumps({"MetricDataResults": []})), "metrics"),
+        (file("prom.json", json.dumps({"status": "success", "data": {"resultType": "matrix"}})), "metrics"),
+        (file("app.json", '{"time":"2026-01-01T00:00:00Z","level":"info"}\n{"time":"x"}\n'), "logs"),
+        (file("syslog", "Jan  1 00:00:00 host app[1]: hello\n"), "logs"),
+        (file("odd", "whatever"), "logs"),
+    ],
+)
+def test_a_file_is_taken_for_what_it_holds(given_file: File, topic: str) -> None:
+    assert topic_of(given_file) == topic
+
+
+def test_pasted_lines_are_logs_and_a_sentence_is_not() -> None:
+    assert topics_of(request("2026-01-01T00:00:00Z ERROR a\n2026-01-01T00:00:01Z ERROR b")) == {"logs"}
+    assert topics_of(request("5xx since 2026-01-01T14:03:00Z on shop.example")) == set()
+    assert topics_of(request(files=[file("empty.log", " \n")])) == set()
+    assert topics_of(request(data=[{"MetricDataResults": []}])) == {"metrics"}
+
+
+@given(st.text(), st.text(max_size=30))
+def test_anything_is_taken_for_something(text: str, name: str) -> None:
+    assert topic_of(file(name, text)) in ("logs", "metrics")
+    alert_of(request(text))
+    topics_of(request(text))
+
+
+# Whom it asks
+
+
+def card(name: str, *tags: str) -> dict[str, Any]:
+    return {"name": name, "description": "", "skills": [{"name": "", "description": "", "tags": list(tags)}]}
+
+
+def test_each_specialist_is_asked_about_what_it_knows() -> None:
+    known = [specialist_of(card("la", "logs"), "u1"), specialist_of(card("ma", "metrics"), "u2")]
+    both = request(files=[file("a.log", "x"), file("b.csv", "time,v\n")])
+    assert [(e["agent"], e["topics"]) for e in plan(both, known)] == [("la", ["logs"]), ("ma", ["metrics"])]
+    assert [e["agent"] for e in plan(request(files=[file("a.log", "x")]), known)] == ["la"]
+
+
+def test_another_kind_of_agent_is_asked_when_the_request_speaks_of_what_it_does() -> None:
+    known = [specialist_of(card("deploys", "releases"), "u")]
+    assert [e["agent"] for e in plan(request("what about releases?", [file("a.log", "x")]), known)] == ["deploys"]
+    assert plan(request("something else", [file("a.log", "x")]), known) == []
+
+
+def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
+    large = "2026-01-01 line\n" * 5000
+    asked = request("hello", [file("a.log", "x"), file("big.log", large), file("b.csv", "time,v\n")], [{"alert": {}}])
+    text, data, small, packed = parts_for(asked, ["logs"])
+    assert (text, data) == ({"text": "hello"}, {"data": {"alert": {}}})
+    assert small == {"text": "x", "filename": "a.log", "mediaType": "text/plain"}
+    assert gzip.decompress(base64.b64decode(packed["raw"])).decode() == large
+
+
+# What it concludes
+
+
+def test_what_began_first_is_the_cause_and_what_came_later_a_symptom() -> None:
+    found = [finding(40, "ERROR upstream 502"), finding(0, "database_cpu", "level_shift"), finding(2, "db locked")]
+    incident = incident_of(found, NO_ALERT)
+    assert incident is not None
+    assert {f["subject"] for f in incident.first} == {"database_cpu", "db locked"}
+    assert [f["subject"] for f in incident.later] == ["ERROR upstream 502"]
+
+
+def test_what_fell_silent_first_is_no_cause_where_there_is_another_sign() -> None:
+    incident = incident_of([finding(0, "cart saved", "gone"), finding(4, "ERROR locked")], NO_ALERT)
+    assert incident is not None
+    assert [f["subject"] for f in incident.first] == ["ERROR locked"]
+
+
+def test_the_incident_is_the_one_the_alert_is_about() -> None:
+    found = [finding(0, "yesterday"), finding(7200, "today"), finding(7210, "today too")]
+    for start, subject in ((NOON + 5, "yesterday"), (NOON + 7230, "today")):
+        incident = incident_of(found, Alert(title="", start=start, end=None))
+        assert incident is not None
+        assert incident.first[0]["subject"] == subject
+
+
+def test_a_faint_sign_just_before_is_kept() -> None:
+    incident = incident_of([finding(0, "job started", "rare", 0.3), finding(8, "ERROR locked")], NO_ALERT)
+    assert incident is not None
+    assert [f["subject"] for f in incident.faint] == ["job started"]
+
+
+def test_shared_words_tie_a_symptom_to_the_cause() -> None:
+    incident = incident_of([finding(0, "upstream_threads", "spike"), finding(30, "ERROR no live upstream")], NO_ALERT)
+    assert incident is not None
+    (tie,) = ties(incident)
+    assert tie.words == ["upstream"]
+
+
+# What it writes
+
+
+def test_the_report_has_its_sections_in_order() -> None:
+    text = written([finding(0, "db locked"), finding(30, "cpu", "spike")], Alert(title="5xx", start=NOON + 9, end=None))
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# 5xx", "## What happened", "## When it began", "## The evidence", "### In the logs", "### In the metrics",
+        "## Likely cause, and symptoms", "## What to look at next",
+    ]  # fmt: skip
+    assert "9 s before the alert fired (12:00:09)" in text
+
+
+def test_nothing_found_is_said_and_nothing_is_made_up() -> None:
+    text = written([])
+    assert "nothing that stands out" in text
+    assert "cause" not in text
+
+
+def test_a_specialist_that_failed_is_a_line() -> None:
+    text = written([], answers=[answer("log_analyst"), answer("metric_analyst", "could not be\nreached")])
+    assert "## Not covered\n\n- `metric_analyst`: could not be reached\n" in text
+
+
+_text = st.text(max_size=60)
+_findings = st.lists(
+    st.builds(
+        lambda at, subject, kind, sure, summary, example: {
+            **finding(at, subject or "s", kind, sure),
+            "summary": summary,
+            "evidence": {"example": example},
+        },
+        st.floats(-1e6, 1e6),
+        _text,
+        st.sampled_from(["new_template", "burst", "gone", "rare", "spike", "drift", "level_shift", "flat_line"]),
+        st.floats(0, 1),
+        _text,
+        _text,
+    ),
+    max_size=12,
+)
+
+
+@given(_findings, _text)
+def test_whatever_was_found_a_report_is_written_and_no_log_text_breaks_out_of_it(found: list[Any], title: str) -> None:
+    text = written(found, Alert(title=title, start=NOON, end=None))
+    assert text.startswith("# ")
+    # A line of a log can end neither its fence nor its table's row.
+    assert len([line for line in text.splitlines() if line.startswith("```")]) % 2 == 0
+    for line in text.splitlines():
+        if line.startswith("| ") and line.endswith(" |"):
+            assert line.count("|") == 6
