@@ -10,14 +10,18 @@ from typing import Any
 import msgspec
 
 from tailrace.a2a.client import AgentClient
+from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.errors import AgentError
 from tailrace.events import INTERRUPTED, TERMINAL
 
 logger = logging.getLogger("tailrace.ask")
 
-_TASK_NOT_FOUND, _UNSUPPORTED = -32001, -32004
+_METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
 # Tries to reach the agent again after a cut, with pauses of 0.2, 0.4 … s in between; each event starts afresh.
 _TRIES = 6
+_PAUSE_S = 0.2
+# How often to look at a task whose agent cannot take up a stream again.
+_POLL_S = 1.0
 
 
 class Conversation:
@@ -54,13 +58,13 @@ class Conversation:
                 logger.info("stream of task %s was cut", self.task_id)
                 await self._pause(None)
             except AgentError as error:
-                if self.task_id is not None and error.code == _UNSUPPORTED:
-                    break  # It is finished: GetTask has the rest.
+                if self.task_id is not None and error.code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+                    break  # It is finished, or the agent does not know how: GetTask has the rest.
                 if error.code is not None:
                     raise
                 await self._pause(error)
         if self.task_id is not None:
-            self.task = await self._client.call("GetTask", {"id": self.task_id, "historyLength": 1})
+            self.task = await self._whole(self.task_id)
 
     async def cancel(self) -> None:
         """Cancel the task at the agent, if it has begun. Errors are logged: there is nothing more to do."""
@@ -78,14 +82,35 @@ class Conversation:
             groups = self._client.stream("SubscribeToTask", {"id": self.task_id}, last_event_id=self._cursor)
         async for group in groups:
             for incoming in group:
-                if incoming.seq is not None:
-                    if self._cursor is not None and incoming.seq <= self._cursor:
-                        continue
-                    self._cursor = incoming.seq
-                event = msgspec.json.decode(incoming.event)
-                self._note(event)
+                if incoming.seq is not None and self._cursor is not None and incoming.seq <= self._cursor:
+                    continue
+                event = self._noted(incoming.event)
+                self._cursor = self._cursor if incoming.seq is None else incoming.seq
                 self._tries = 0
                 yield event
+
+    async def _whole(self, task_id: str) -> dict[str, Any]:
+        """The task as the agent has it, once it has ended: normally at once."""
+        while True:
+            try:
+                task = await self._client.call("GetTask", {"id": task_id, "historyLength": 1})
+                self._noted(msgspec.json.encode({"task": task}))
+            except AgentError as error:
+                if error.code is not None:
+                    raise
+                await self._pause(error)
+                continue
+            if self._ended:
+                return dict(task)
+            await asyncio.sleep(_POLL_S)
+
+    def _noted(self, given: bytes) -> dict[str, Any]:
+        try:
+            event = msgspec.json.decode(given, type=dict[str, Any])
+            self._note(event)
+        except (*NOT_JSON, KeyError, TypeError) as error:
+            raise AgentError(f"The agent sent something that is no event of A2A: {error!r}.") from None
+        return event
 
     def _note(self, event: dict[str, Any]) -> None:
         if "message" in event:  # An agent may answer with a message instead of a task.
@@ -105,4 +130,4 @@ class Conversation:
         self._tries += 1
         if self._tries >= _TRIES:
             raise error or AgentError(f"The stream of task {self.task_id} was cut {_TRIES} times in a row.")
-        await asyncio.sleep(0.1 * 2**self._tries)
+        await asyncio.sleep(_PAUSE_S * 2 ** (self._tries - 1))

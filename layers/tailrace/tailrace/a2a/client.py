@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from tailrace import sse
+from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
@@ -23,7 +24,7 @@ _CARD_PATH = ".well-known/agent-card.json"
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One event of a stream: its seq (None from an agent that does not number its events) and its JSON."""
+    """One event of a stream: its seq (None from an agent without our extension) and its JSON, not checked."""
 
     seq: int | None
     event: bytes
@@ -62,7 +63,11 @@ class AgentClient:
         """
         with _agent_errors(self._url):
             response = await self._http.post(self._url, json=_request(method, params, 1), headers=self._headers)
-            return msgspec.json.decode(_result(response.status_code, response.content, self._url))
+            result = _result(response.status_code, response.content, self._url)
+        try:
+            return msgspec.json.decode(result)
+        except NOT_JSON as error:
+            raise AgentError(f"{self._url} answered {method} with something that is no JSON: {error}.") from None
 
     async def stream(
         self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None
@@ -85,9 +90,15 @@ class AgentClient:
                 if not response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
                     _result(response.status_code, await response.aread(), self._url)
                     raise AgentError(f"{self._url} answered {method} with something that is no stream.")
+                # Other agents' `id:`s may be anything: random, or counted per connection.
+                numbered = EXTENSION in response.headers.get("a2a-extensions", "")
                 envelope, parser = sse.Envelope(rpc_id), sse.Parser()
                 async for chunk in response.aiter_bytes():
-                    if group := [_incoming(message, envelope, self._url) for message in parser.feed(chunk)]:
+                    group = [
+                        Incoming(_seq(message.id) if numbered else None, _event(message, envelope, self._url))
+                        for message in parser.feed(chunk)
+                    ]
+                    if group:
                         yield group
 
 
@@ -104,7 +115,7 @@ async def discover(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
             raise AgentError(f"{place} answered {response.status_code} instead of an agent card.")
         try:
             card = msgspec.json.decode(response.content)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise AgentError(f"{place} is no agent card: {error}.") from None
     if not isinstance(card, dict) or not isinstance(card.get("name"), str):
         raise AgentError(f"{place} is no agent card: it has no name.")
@@ -118,8 +129,10 @@ def interface_of(card: dict[str, Any], url: str) -> str:
         AgentError: the card names none.
     """
     for interface in card.get("supportedInterfaces") or []:
-        if interface.get("protocolBinding") == "JSONRPC" and str(interface.get("protocolVersion")).startswith("1."):
-            return str(interface["url"])
+        match interface:
+            case {"protocolBinding": "JSONRPC", "protocolVersion": str(version), "url": str(place)}:
+                if version.startswith("1."):
+                    return place
     raise AgentError(f"The agent {shorten(card['name'])!r} at {url} offers no JSON-RPC interface of A2A 1.0.")
 
 
@@ -130,7 +143,7 @@ def _request(method: str, params: dict[str, Any], rpc_id: str | int) -> dict[str
 def _result(status: int, body: bytes, url: str) -> bytes:
     try:
         reply = _decode_reply(body)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise AgentError(f"{url} answered {status} with something that is no JSON-RPC.") from None
     if reply.error is not None:
         raise AgentError(str(reply.error.get("message", "an error without a message")), code=reply.error.get("code"))
@@ -139,11 +152,13 @@ def _result(status: int, body: bytes, url: str) -> bytes:
     return bytes(reply.result)
 
 
-def _incoming(message: sse.Message, envelope: sse.Envelope, url: str) -> Incoming:
+def _event(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
     event = envelope.open(message.data)
-    if event is None:
-        event = _result(200, message.data, url)
-    return Incoming(int(message.id) if message.id.isdigit() else None, event)
+    return _result(200, message.data, url) if event is None else event
+
+
+def _seq(given: str) -> int | None:
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= 15 else None
 
 
 @contextlib.contextmanager
@@ -151,6 +166,7 @@ def _agent_errors(url: str) -> Any:
     try:
         yield
     except httpx.HTTPError as error:
-        raise AgentError(f"{url} could not be reached: {error or type(error).__name__}.") from None
+        what = str(error).rstrip(".") or type(error).__name__
+        raise AgentError(f"{url} could not be reached: {what}.") from None
     except httpx.InvalidURL as error:
         raise AgentError(f"{shorten(url)!r} is no URL: {error}.") from None

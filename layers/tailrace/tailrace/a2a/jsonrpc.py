@@ -9,6 +9,9 @@ import msgspec
 from tailrace.errors import RequestError, RequestTooLarge, TailraceError, TaskUnknown, shorten
 from tailrace.events import encode
 
+# What decoding JSON may raise: for its grammar, for its UTF-8, for its depth.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class RpcError(TailraceError):
     """An error as it goes to the caller: JSON-RPC `code`, and `reason` in A2A's own words if it has any.
@@ -87,7 +90,7 @@ def parse_call(body: bytes) -> Call:
     """
     try:
         given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise parse_error(f"The body is not JSON: {error}.") from None
     if not isinstance(given, dict):
         raise invalid_request(

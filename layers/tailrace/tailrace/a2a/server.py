@@ -33,6 +33,8 @@ from tailrace.streaming import EventStreamResponse
 
 logger = logging.getLogger("tailrace.a2a")
 
+# A stream of the gateway is rotated first, and takes its pipe with it.
+_GRACE_S = 5.0
 _STARTED = formatdate(usegmt=True)
 _STREAMS = frozenset({"SendStreamingMessage", "SubscribeToTask"})
 
@@ -61,7 +63,7 @@ class A2AServer:
         return Response(body, media_type="application/json", headers=headers)
 
     async def rpc(self, request: Request) -> Response:
-        """POST /: one JSON-RPC request. Its errors are JSON-RPC errors with HTTP status 200; 413 for a body too large."""
+        """POST /: one JSON-RPC request. Its errors are JSON-RPC errors with HTTP status 200, or 413 for its size."""
         call, old = Call(None, "", {}), False
         try:
             call = jsonrpc.parse_call(await read_body(request, self._settings.max_request_bytes))
@@ -148,7 +150,7 @@ class A2AServer:
         over = resumed is not None and _is_end(await end_at(tasks.log, head.task_id, resumed), past_input)
         frames = self._frames(tasks, head.task_id, resumed, call, past_input=past_input, old=old, over=over)
         headers = {"A2A-Version": "0.3" if old else "1.0", "A2A-Extensions": EXTENSION}
-        return EventStreamResponse(frames, limit_s=self._settings.rotate_s + 5, headers=headers)
+        return EventStreamResponse(frames, limit_s=self._settings.rotate_s + _GRACE_S, headers=headers)
 
     async def _frames(
         self,

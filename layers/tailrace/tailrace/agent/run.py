@@ -132,7 +132,6 @@ class Attempt:
             if not stream.done():
                 stream.cancel()
                 await asyncio.wait([stream], timeout=_CLEANUP_S)
-                translator.close()
                 if stream.done() and not stream.cancelled() and (error := stream.exception()):
                     logger.warning("task %s, canceled, failed to clean up: %r", self._head.task_id, error)
                 if writer.broken.is_set():

@@ -28,7 +28,6 @@ class Translator:
         self._writer = writer
         self._message_id: str | None = None
         self._written = False
-        self._closed = False
         self._node = ""
         self._failed = ""
         self.interrupts: dict[str, Any] = {}
@@ -38,14 +37,8 @@ class Translator:
         """The node in which a graph failed that has failed."""
         return self._failed or self._node
 
-    def close(self) -> None:
-        """Emit nothing more, whatever the graph still does."""
-        self._closed = True
-
     def part(self, part: Any) -> None:
         """Emit what `part` tells, if it tells anything. Raises as `Writer.status` does."""
-        if self._closed:
-            return
         kind, data = part["type"], part["data"]
         if kind == "custom":
             self._custom(data, part["ns"])
@@ -62,7 +55,7 @@ class Translator:
             self._writer.status("progress", text=text, parent=parent)
         elif data[MARK] == "text":
             self._writer.text(data["artifact"], _utf8(data["text"]), step=data["step"], parent=parent)
-            self._written = True
+            self._written = self._written or data["artifact"] == "report"
         elif data[MARK] == "artifact":
             self._writer.artifact(data["artifact"], data["part"], step=data["step"], parent=parent)
         else:

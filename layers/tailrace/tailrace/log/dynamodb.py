@@ -46,7 +46,7 @@ _ABSENT = "attribute_not_exists(#task_id) OR #ttl <= :seconds"
 _UNFINISHED = f"NOT #state IN ({', '.join(f':{state}' for state in sorted(TERMINAL))})"
 _TERMINAL_VALUES: dict[str, str] = {state: state for state in TERMINAL}
 
-# Of how many tasks the end of the newest batch that was read is remembered.
+# Of how many tasks the end of the latest batch that was read is remembered.
 _REMEMBERED = 4096
 # An item's events before there is an average to go by, in bytes.
 _TYPICAL_BYTES = 8_000
@@ -68,7 +68,7 @@ class DynamoDBLog(EventLog):
     def __init__(self, table_name: str, *, patience_s: float = 8.0, threads: int = 32, **options: Any) -> None:
         super().__init__(**options)
         self._transport = Transport(table_name, patience_s=patience_s, threads=threads)
-        # Task id → the last seq of the newest batch that was read, and that batch's ttl.
+        # Task id → the last seq of the latest batch that was read, and that batch's ttl.
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES
 
@@ -283,8 +283,8 @@ class DynamoDBLog(EventLog):
         return end == seq and ttl > seconds
 
     def _remember(self, task_id: str, seq: int, ttl: int) -> None:
-        self._ends.pop(task_id, None)
-        self._ends[task_id] = (seq, ttl)
+        # The latest stays: somebody may replay the task from its start while others wait at its end.
+        self._ends[task_id] = max(self._ends.pop(task_id, (0, 0)), (seq, ttl))
         if len(self._ends) > _REMEMBERED:
             del self._ends[next(iter(self._ends))]
 

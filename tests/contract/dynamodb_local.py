@@ -1,0 +1,121 @@
+"""The genuine Amazon DynamoDB Local, as a process on loopback.
+
+Where this departs from the obvious, and why:
+
+1. AWS's own download is a tarball of a site; the npm package `amplify-dynamodb-simulator` holds the same
+   JAR, pinned here by version and checksum. It is fetched into `.cache/` and never committed: its licence
+   (`emulator/LICENSE.txt`) allows its use to owners of an AWS account, and no redistribution.
+2. `java -jar DynamoDBLocal.jar` listens on all interfaces, and has no option for another address. So its
+   Jetty, which can be told one, is started with `dynamodb_local.xml` instead: loopback, and a port the
+   system picks, so that nothing races for one. This needs a JRE only, and sends no telemetry either.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+_PACKAGE, _VERSION = "amplify-dynamodb-simulator", "2.9.30"
+_SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
+_CACHE = Path(__file__).parents[2] / ".cache"
+_STARTED = re.compile(r"Started ServerConnector.*\{127\.0\.0\.1:(\d+)\}")
+
+
+@contextmanager
+def dynamodb_local() -> Iterator[str]:
+    """An empty DynamoDB Local; yields its endpoint. Skips the test when it cannot be had, but fails in CI."""
+    java = _required("java", "a Java runtime, 11 or newer (`apt install default-jre-headless`)")
+    emulator = _fetched()
+    with tempfile.TemporaryDirectory(prefix="dynamodb-local-") as folder:
+        output = Path(folder) / "output"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [
+                    java,
+                    "-Xmx1g",
+                    f"-Djava.library.path={emulator / 'DynamoDBLocal_lib'}",
+                    "-Djava.net.preferIPv4Stack=true",
+                    "-Dorg.eclipse.jetty.xml.XmlParser.Validating=false",
+                    "-Dorg.eclipse.jetty.LEVEL=INFO",
+                    "-Dorg.eclipse.jetty.util.log.class=org.eclipse.jetty.util.log.StdErrLog",
+                    "-cp",
+                    os.pathsep.join([str(emulator / "DynamoDBLocal.jar"), str(emulator / "DynamoDBLocal_lib" / "*")]),
+                    "org.eclipse.jetty.xml.XmlConfiguration",
+                    str(Path(__file__).with_suffix(".xml")),
+                ],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield f"http://127.0.0.1:{_port(process, output)}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _port(process: subprocess.Popen[bytes], output: Path) -> int:
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up and process.poll() is None:
+        started = _STARTED.search(output.read_text())
+        if started:
+            return int(started[1])
+        time.sleep(0.05)
+    pytest.fail(f"DynamoDB Local did not start:\n{output.read_text()[-2000:]}")
+
+
+def _fetched() -> Path:
+    """The folder of the emulator, fetched when it is not there."""
+    kept = _CACHE / f"{_PACKAGE}-{_VERSION}"
+    if not kept.exists():
+        npm = _required("npm", "npm (`apt install npm`)")
+        _CACHE.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
+            packed = subprocess.run(
+                [npm, "pack", "--json", "--pack-destination", folder, f"{_PACKAGE}@{_VERSION}"],
+                cwd=folder,
+                capture_output=True,
+                check=False,
+                timeout=300,
+            )
+            if packed.returncode != 0:
+                _absent(f"`npm pack {_PACKAGE}` failed: {packed.stderr.decode()[-500:]}")
+            tarball = Path(folder) / f"{_PACKAGE}-{_VERSION}.tgz"
+            found = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
+            if found != _SHA512:
+                pytest.fail(f"{tarball.name} has the SHA-512 {found}, but must have {_SHA512}.")
+            with tarfile.open(tarball) as archive:
+                archive.extractall(Path(folder) / "unpacked", filter="data")
+            # Another run may have been faster; what it fetched is the same.
+            if not kept.exists():
+                (Path(folder) / "unpacked" / "package").rename(kept)
+    return kept / "emulator"
+
+
+def _required(program: str, what: str) -> str:
+    return shutil.which(program) or _absent(f"install {what}")
+
+
+def _absent(reason: str) -> NoReturn:
+    text = f"DynamoDB Local cannot be had: {reason}."
+    if os.environ.get("CI"):
+        pytest.fail(text)
+    pytest.skip(text)

@@ -1,0 +1,388 @@
+"""The contract against the genuine DynamoDB Local, and what only a genuine DynamoDB can show: its limits, pages
+and prices, and what the log does when it is in trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from dynamodb_local import dynamodb_local
+from dynamodb_table import Request, Requests, empty_table, use
+from faulty import FaultyProxy, faulty_proxy
+from log_contract import TTL_S, Clock, LogContract, all_events, created, events, head_of
+
+from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, LogUnavailable, TaskUnknown
+from tailrace.log import MAX_ITEM_BYTES, Batch
+from tailrace.log.dynamodb import DynamoDBLog
+from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table, definition
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with dynamodb_local() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    use(endpoint, monkeypatch)
+    return empty_table()
+
+
+@pytest.fixture
+async def log(table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
+    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock)
+    log._transport._client()  # now, while the environment leads straight to DynamoDB Local
+    yield log
+    await log.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def noise(size: int) -> bytes:
+    """An event of `size` bytes that does not get smaller when it is compressed."""
+    return b"{" + random.Random(size).randbytes(size - 1).replace(b"\n", b" ")
+
+
+class TestDynamoDBLocal(LogContract):
+    """The contract; its fixture `log` is the one above."""
+
+
+def test_dynamodb_local_listens_on_loopback_only(endpoint: str) -> None:
+    port = urlsplit(endpoint).port
+    socket.create_connection(("127.0.0.1", port), 1).close()
+    # What listens on all interfaces answers here too, as all of 127.0.0.0/8 is this machine on Linux.
+    with pytest.raises(OSError, match=r"refused|assign|unreachable|timed out"):
+        socket.create_connection(("127.0.0.2", port), 1)
+
+
+# The table
+
+
+def test_the_table_is_made_once_and_expires_what_is_old(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(endpoint, monkeypatch)
+    client = boto3.client("dynamodb")
+    assert create_table(client, "made")
+    assert not create_table(client, "made")
+    assert client.describe_time_to_live(TableName="made")["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED"
+    client.close()
+
+
+async def test_the_index_holds_heads_and_nothing_else(log: DynamoDBLog, table: str) -> None:
+    task_id = await created(log)
+    await log.append(task_id, Batch(2, 1, events(2, 3)))
+    client = boto3.client("dynamodb")
+    (item,) = client.scan(TableName=table, IndexName=BY_OWNER)["Items"]
+    client.close()
+    assert item["seq"] == {"N": "0"}
+    assert not {"lease_owner", "lease_until"} & set(item)
+
+
+# Limits
+
+
+async def test_an_item_at_the_limit_fits_with_all_its_attributes(log: DynamoDBLog) -> None:
+    task_id = await created(log, task_id="t" * MAX_TASK_ID_BYTES, owner="o" * 2048)
+    at_the_limit = noise(MAX_ITEM_BYTES)
+    await log.append(task_id, Batch(2, 1_000_000, [at_the_limit]))
+    assert await all_events(log, task_id, 1) == [at_the_limit]
+    with pytest.raises(EventTooLarge):
+        await log.append(task_id, Batch(3, 1_000_000, [noise(MAX_ITEM_BYTES + 1)]))
+    assert [head.task_id for head in (await log.list("o" * 2048)).heads] == [task_id]
+
+
+@pytest.mark.parametrize("task_id", ["", "t" * (MAX_TASK_ID_BYTES + 1), "\ud800"])
+async def test_a_task_id_that_no_key_can_be_is_unknown(log: DynamoDBLog, task_id: str) -> None:
+    for call in (log.head(task_id), log.claim(task_id, "me", 1), log.request_cancel(task_id)):
+        with pytest.raises(TaskUnknown):
+            await call
+    assert await log.read(task_id) == []
+    assert await log.last(task_id) == 0
+
+
+async def test_a_log_of_several_megabytes_is_dense_in_pages(log: DynamoDBLog) -> None:
+    task_id, requests = await created(log), Requests(log)
+    large = [noise(80_000 + seq) for seq in range(2, 52)]
+    for seq, event in enumerate(large, 2):
+        await log.append(task_id, Batch(seq, 1, [event]))
+    requests.clear()
+    found = await log.read(task_id, 1, limit=1_000_000_000)
+    assert [event for batch in found for event in batch.events] == large
+    assert len(requests) >= 4, "DynamoDB's page is 1 MB, and the log has four"
+    requests.clear()
+    assert await all_events(log, task_id, 1, limit=300_000) == large
+    assert sum(request.items for request in requests) <= 1.5 * len(large), "little is read twice"
+
+
+async def test_32_writers_in_separate_connections_leave_one_dense_log(log: DynamoDBLog, table: str) -> None:
+    task_id = await created(log)
+    logs = [DynamoDBLog(table, ttl_s=TTL_S, clock=log._clock, threads=1) for _ in range(32)]
+
+    async def attempt(number: int) -> int:
+        for seq in range(2, 22):
+            try:
+                await logs[number].append(task_id, Batch(seq, number, [b'{"seq":%d,"by":%d}' % (seq, number)]))
+            except Fenced:
+                return seq - 2
+        return 20
+
+    written = await asyncio.gather(*(attempt(number) for number in range(32)))
+    assert len(await all_events(log, task_id)) == 1 + sum(written) == 21
+    await asyncio.gather(*(each.close() for each in logs))
+
+
+# Prices
+
+
+async def test_the_thousandth_event_costs_what_the_tenth_did(log: DynamoDBLog) -> None:
+    task_id, requests = await created(log), Requests(log)
+    event = noise(2500)
+    for seq in range(2, 1001):
+        await log.append(task_id, Batch(seq, 1, [event]))
+    assert len(requests) == 999
+    assert requests[10 - 2] == requests[1000 - 2] == Request("PutItem", 3.0, 0)
+
+
+@pytest.mark.parametrize("size", [100, 500, 5_500, 50_700, 300_200])
+async def test_an_append_is_one_write_unit_for_each_kilobyte(log: DynamoDBLog, size: int) -> None:
+    task_id, requests = await created(log), Requests(log)
+    await log.append(task_id, Batch(2, 1, [noise(size)]))
+    (request,) = requests
+    assert request.units == math.ceil((size + 100) / 1024)
+
+
+async def test_a_poll_that_finds_nothing_is_one_request_at_any_length(log: DynamoDBLog) -> None:
+    task_id, requests = await created(log), Requests(log)
+    polls = []
+    for first in (2, 302):
+        for seq in range(first, first + 300, 3):
+            await log.append(task_id, Batch(seq, 1, events(seq, 3)))
+        newest = first + 299
+        assert len(await all_events(log, task_id)) == newest
+        await log.read(task_id, 0, limit=1)  # somebody else begins to replay
+        requests.clear()
+        assert await log.read(task_id, newest) == []
+        polls.append(requests.take())
+    # (DynamoDB charges half a unit at least; DynamoDB Local charges nothing for nothing.)
+    assert polls == [[Request("Query", 0.0, 0)]] * 2
+
+
+async def test_a_tail_makes_one_request_a_poll(log: DynamoDBLog) -> None:
+    task_id = await created(log)
+    cursor = (await log.read(task_id))[-1].last
+    requests = Requests(log)
+    for seq in range(2, 32, 3):
+        await log.append(task_id, Batch(seq, 1, events(seq, 3)))
+        requests.clear()
+        (batch,) = await log.read(task_id, cursor)
+        cursor = batch.last
+        assert await log.read(task_id, cursor) == []
+        assert [request.operation for request in requests] == ["Query", "Query"]
+
+
+async def test_a_reader_that_comes_to_the_end_of_a_log_asks_once_what_is_before(log: DynamoDBLog) -> None:
+    task_id, requests = await created(log), Requests(log)
+    await log.append(task_id, Batch(2, 1, events(2, 3)))
+    requests.clear()
+    polls = []
+    for _ in range(3):
+        assert await log.read(task_id, 4) == []
+        polls.append(len(requests.take()))
+    assert polls == [2, 1, 1]
+
+
+async def test_a_hole_is_at_the_start_of_a_read_and_nowhere_else(log: DynamoDBLog) -> None:
+    task_id = await created(log)
+    await log.append(task_id, Batch(2, 1, events(2, 2)))
+    await log.append(task_id, Batch(9, 1, events(9, 2)))  # what was between them has expired
+    assert [(batch.seq, batch.last) for batch in await log.read(task_id, 1)] == [(2, 3)]
+    assert [(batch.seq, batch.last) for batch in await log.read(task_id, 2)] == [(3, 3)]
+    assert [(batch.seq, batch.last) for batch in await log.read(task_id, 3)] == [(9, 10)]
+
+
+async def test_a_resume_inside_a_batch_reads_that_batch_and_what_follows(log: DynamoDBLog) -> None:
+    task_id, requests, seq = await created(log), Requests(log), 2
+    for n in range(40):
+        await log.append(task_id, Batch(seq, 1, [noise(20_000 + n), b'{"second":1}']))
+        seq += 2
+    for cursor, items in ((seq - 2, 1), (seq - 4, 2), (seq - 3, 1)):
+        requests.clear()
+        assert len(await all_events(log, task_id, cursor)) == seq - 1 - cursor
+        assert sum(request.items for request in requests) == items
+        assert sum(request.units for request in requests) <= 6 * items, "20 KB are 5 read units"
+        assert len(requests) <= 3
+
+
+async def test_renewing_a_lease_writes_the_head_and_not_the_index(log: DynamoDBLog) -> None:
+    task_id, requests = await created(log), Requests(log)
+    await log.claim(task_id, "runner", 10)
+    for _ in range(3):
+        await log.renew(task_id, 1, 10)
+    assert requests[1:] == [Request("UpdateItem", 1.0, 0)] * 3
+
+
+# Trouble
+
+
+@pytest.fixture
+def proxy(endpoint: str, log: DynamoDBLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """What lies between DynamoDB Local and every log made after `log`."""
+    with faulty_proxy(endpoint) as proxy:
+        use(proxy.endpoint, monkeypatch)
+        yield proxy
+
+
+@pytest.fixture
+async def troubled(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
+    """A log that reaches its table through `proxy`."""
+    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, patience_s=5)
+    yield log
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "reset before",
+        "reset after",
+    ],
+)
+async def test_trouble_that_passes_is_not_noticed(troubled: DynamoDBLog, proxy: FaultyProxy, fault: str) -> None:
+    proxy.faults = {operation: [fault, fault] for operation in ("PutItem", "UpdateItem", "GetItem", "Query")}
+    task_id = await created(troubled)
+    proxy.faults["PutItem"] = [fault, fault]
+    await troubled.append(task_id, Batch(2, 1, events(2, 3)))
+    assert await all_events(troubled, task_id) == events(1, 4)
+    assert (await troubled.claim(task_id, "runner", 10)).attempt == 1
+    assert (await troubled.head(task_id)).attempt == 1
+    assert not any(proxy.faults.values())
+
+
+async def test_a_write_whose_answer_was_lost_is_acknowledged_once(troubled: DynamoDBLog, proxy: FaultyProxy) -> None:
+    task_id = await created(troubled)
+    for seq in range(2, 22, 2):
+        proxy.faults["PutItem"] = ["reset after"]
+        await troubled.append(task_id, Batch(seq, 1, events(seq, 2)))
+    assert await all_events(troubled, task_id) == events(1, 21)
+    assert proxy.seen.count("PutItem") == 2 + 2 * 10
+
+
+async def test_a_lost_answer_does_not_hide_that_another_attempt_wrote(
+    troubled: DynamoDBLog, log: DynamoDBLog, proxy: FaultyProxy
+) -> None:
+    task_id = await created(log)
+    await log.append(task_id, Batch(2, 2, [b'{"fence":2}']))
+    proxy.faults["PutItem"] = ["reset after"]
+    with pytest.raises(Fenced):
+        await troubled.append(task_id, Batch(2, 1, events(2, 1)))
+
+
+async def test_a_claim_whose_answer_was_lost_is_still_the_claimers(troubled: DynamoDBLog, proxy: FaultyProxy) -> None:
+    task_id = await created(troubled)
+    proxy.faults["UpdateItem"] = ["reset after"]
+    assert (await troubled.claim(task_id, "runner", 10)).attempt == 1
+    with pytest.raises(LeaseHeld):
+        await troubled.claim(task_id, "runner", 10)
+
+
+@pytest.fixture
+async def impatient(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
+    """A log behind `proxy` that gives up soon."""
+    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, patience_s=0.5)
+    log._transport._client()  # or making the client, on a busy machine, takes a good part of the patience
+    yield log
+    proxy.stopped.set()
+    await log.close()
+
+
+@pytest.mark.parametrize("fault", ["ThrottlingException", "InternalServerError", "reset before", "silence"])
+async def test_trouble_that_stays_is_told_within_the_patience(
+    log: DynamoDBLog, impatient: DynamoDBLog, proxy: FaultyProxy, fault: str
+) -> None:
+    task_id = await created(log)
+    proxy.faults["PutItem"] = [fault] * 1000
+    began = time.monotonic()
+    with pytest.raises(LogUnavailable, match=r"^The log in table '.*' did not answer within 0\.5 s: .*\.$"):
+        await impatient.append(task_id, Batch(2, 1, events(2, 1)))
+    # Without the bound, one silence alone would take the 2 s of a read's timeout.
+    assert 0.4 < time.monotonic() - began < 1.5
+    assert len(proxy.seen) < 30, "pauses grow"
+    await log.append(task_id, Batch(2, 1, events(2, 1)))
+    assert await all_events(log, task_id) == events(1, 2)
+
+
+async def test_a_creation_that_broke_off_is_completed_by_the_next(
+    log: DynamoDBLog, impatient: DynamoDBLog, proxy: FaultyProxy
+) -> None:
+    head = head_of()
+    proxy.faults["PutItem"] = ["reset after", *["ThrottlingException"] * 1000]
+    with pytest.raises(LogUnavailable):
+        await impatient.create(head, b'{"n":1}')
+    assert (await log.head(head.task_id)).attempt == 0
+    assert await log.read(head.task_id) == []
+    assert (await log.create(head, b'{"n":1}')).state == "TASK_STATE_SUBMITTED"
+    assert await all_events(log, head.task_id) == [b'{"n":1}']
+
+
+async def test_a_store_that_is_not_there_is_told_in_time(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        use(f"http://127.0.0.1:{nobody.getsockname()[1]}", monkeypatch)
+        log = DynamoDBLog(table, patience_s=0.5)
+        log._transport._client()
+        with pytest.raises(LogUnavailable, match=r"did not answer within 0\.5 s: .*EndpointConnectionError"):
+            await log.head("anything")
+        await log.close()
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "UnrecognizedClientException"])
+async def test_a_refusal_is_told_at_once_and_without_its_text(
+    troubled: DynamoDBLog, proxy: FaultyProxy, code: str
+) -> None:
+    proxy.faults["GetItem"] = [code]
+    with pytest.raises(LogUnavailable, match=code) as raised:
+        await troubled.head("anything")
+    assert "arn" not in str(raised.value)
+    assert "arn" in str(raised.value.__cause__)
+    assert proxy.seen == ["GetItem"]
+
+
+async def test_a_table_that_is_not_there_is_named(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(endpoint, monkeypatch)
+    log = DynamoDBLog("nowhere")
+    with pytest.raises(LogUnavailable, match=r"'nowhere' cannot be used: there is no such table \(TAILRACE_TABLE"):
+        await log.head("anything")
+    await log.close()
+    with pytest.raises(LogUnavailable, match="is closed"):
+        await log.head("anything")
+
+
+async def test_a_missing_region_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    log = DynamoDBLog("tailrace")
+    with pytest.raises(LogUnavailable, match=r"^The log in table 'tailrace' cannot be used: NoRegionError\.$"):
+        await log.head("anything")
+    await log.close()
+
+
+def test_the_definition_uses_every_attribute_it_declares() -> None:
+    table = definition("t")
+    used = {key["AttributeName"] for keys in (table, *table["GlobalSecondaryIndexes"]) for key in keys["KeySchema"]}
+    assert used == {attribute["AttributeName"] for attribute in table["AttributeDefinitions"]}

@@ -1,0 +1,49 @@
+"""The contract against moto, which is always there, and the requests themselves."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from dynamodb_table import Requests, empty_table, use
+from log_contract import TTL_S, Clock, LogContract, created, events
+from moto.server import ThreadedMotoServer
+
+from tailrace.log import Batch
+from tailrace.log.dynamodb import DynamoDBLog
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class TestDynamoDBLog(LogContract):
+    @pytest.fixture
+    async def log(self, endpoint: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DynamoDBLog]:
+        use(endpoint, monkeypatch)
+        log = DynamoDBLog(empty_table(), ttl_s=TTL_S, clock=clock)
+        yield log
+        await log.close()
+
+    async def test_it_reads_consistently_and_neither_scans_nor_transacts(self, log: DynamoDBLog) -> None:
+        requests = Requests(log)
+        task_id = await created(log)
+        await log.append(task_id, Batch(2, 1, events(2, 3)))
+        await log.claim(task_id, "runner", 10)
+        await log.renew(task_id, 1, 10)
+        await log.request_cancel(task_id)
+        await log.settle(task_id, 1, "TASK_STATE_CANCELED", release=True)
+        await log.head(task_id)
+        await log.read(task_id)
+        await log.last(task_id)
+        await log.list("alice")
+        assert [request.operation for request in requests] == [
+            "PutItem", "PutItem", "PutItem", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem",
+            "GetItem", "Query", "Query", "Query",
+        ]  # fmt: skip
+        reads = [asked for asked in requests.asked if "ConsistentRead" in asked or "KeyConditionExpression" in asked]
+        assert [asked.get("ConsistentRead", False) for asked in reads] == [True, True, True, False]
+        assert reads[-1]["IndexName"] == "by_owner", "only an index cannot be read consistently"

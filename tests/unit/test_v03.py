@@ -1,0 +1,63 @@
+"""A2A 0.3 on the wire: its shapes, exactly (0.3.0 specification, sections 6 and 7)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tailrace.a2a.types import SendMessage, convert
+from tailrace.a2a.v03 import event_to_03, params_from_03, task_to_03
+from tailrace.errors import RequestError
+from tailrace.events import Source, artifact_update, status_update, submitted
+
+SOURCE = Source("t", "c", "a", 1)
+
+
+def test_a_0_3_message_becomes_ours() -> None:
+    params = params_from_03(
+        {
+            "message": {
+                "kind": "message",
+                "messageId": "m",
+                "role": "user",
+                "parts": [
+                    {"kind": "text", "text": "hi"},
+                    {"kind": "data", "data": {"a": 1}},
+                    {"kind": "file", "file": {"bytes": "eA==", "name": "x.log", "mimeType": "text/plain"}},
+                ],
+            },
+            "configuration": {"blocking": False},
+        }
+    )
+    sent = convert(params, SendMessage)
+    assert sent.message.role == "ROLE_USER"
+    assert sent.configuration.return_immediately
+    assert [part.text or part.raw or part.data for part in sent.message.parts] == ["hi", {"a": 1}, "eA=="]
+    assert (sent.message.parts[2].filename, sent.message.parts[2].media_type) == ("x.log", "text/plain")
+
+
+def test_a_part_of_no_known_kind_is_refused_by_name() -> None:
+    with pytest.raises(RequestError, match="'video'"):
+        params_from_03({"message": {"parts": [{"kind": "video"}]}})
+
+
+def test_events_become_theirs() -> None:
+    working = event_to_03(msgspec.json.decode(status_update(SOURCE, 2, "state", text="on it")))
+    assert (working["kind"], working["status"]["state"], working["final"]) == ("status-update", "working", False)
+    assert working["status"]["message"]["parts"] == [{"kind": "text", "text": "on it"}]
+    asked = event_to_03(msgspec.json.decode(status_update(SOURCE, 3, "state", state="TASK_STATE_INPUT_REQUIRED")))
+    assert (asked["status"]["state"], asked["final"]) == ("input-required", True)
+    token = event_to_03(msgspec.json.decode(artifact_update(SOURCE, 4, "token", "report", {"text": "x"})))
+    assert (token["kind"], token["append"], token["artifact"]["artifactId"]) == ("artifact-update", False, "report")
+    result = event_to_03(msgspec.json.decode(artifact_update(SOURCE, 5, "result", "findings", {"data": [1]})))
+    assert result["artifact"]["parts"] == [{"kind": "data", "data": {"value": [1]}}]
+
+
+def test_a_task_becomes_theirs_with_its_files() -> None:
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "line", "filename": "x.log"}]}
+    task = msgspec.json.decode(submitted(SOURCE, message))["task"]
+    converted = task_to_03(task)
+    assert (converted["kind"], converted["status"]["state"]) == ("task", "submitted")
+    (said,) = converted["history"]
+    assert (said["kind"], said["role"]) == ("message", "user")
+    assert said["parts"] == [{"kind": "file", "file": {"name": "x.log", "bytes": "bGluZQ=="}}]
