@@ -26,7 +26,7 @@ from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import to_json
 from tailrace.conclude import conclude
 from tailrace.config import Settings
-from tailrace.errors import AgentError, LeaseHeld, RequestError, TailraceError
+from tailrace.errors import AgentError, LeaseHeld, TailraceError
 from tailrace.events import Source, encode
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
@@ -76,10 +76,7 @@ class Gateway:
     async def list_tasks(self, request: Request) -> Response:
         """GET /api/tasks"""
         owner, size = self._owner(request), page_size_in(request)
-        try:
-            page = await self._log.list(owner, limit=size, token=request.query_params.get("pageToken", ""))
-        except ValueError:
-            raise RequestError("pageToken is not one that a list has given.") from None
+        page = await self._log.list(owner, limit=size, token=request.query_params.get("pageToken", ""))
         return _json({"tasks": [summary(head) for head in page.heads], "nextPageToken": page.next_token})
 
     async def get_task(self, request: Request) -> Response:

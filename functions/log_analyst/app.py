@@ -15,7 +15,7 @@ card = AgentCard(
         Skill(
             id="analyse-logs",
             name="Analyse logs",
-            description="Mines templates from plain text, JSON lines, syslog, nginx and Apache logs, and compares times.",
+            description="Mines templates from plain text, JSON lines, syslog, nginx and Apache logs.",
             tags=["logs", "templates", "errors"],
             examples=["What changed in these logs since 14:03?"],
         )

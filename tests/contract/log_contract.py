@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, TaskConflict, TaskFinished, TaskUnknown
+from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
 
 TTL_S = 1000.0
@@ -314,6 +314,11 @@ class LogContract:
             if not token:
                 break
         assert sorted(seen) == sorted(mine)
+
+    @pytest.mark.parametrize("token", ["rubbish", "12/x", "000000000000001", "'; DROP TABLE heads; --"])
+    async def test_a_token_that_no_page_gave_is_refused(self, log: EventLog, token: str) -> None:
+        with pytest.raises(RequestError, match="page token"):
+            await log.list("alice", token=token)
 
     # Time to live
 

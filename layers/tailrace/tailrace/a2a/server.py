@@ -64,10 +64,11 @@ class A2AServer:
 
     async def rpc(self, request: Request) -> Response:
         """POST /: one JSON-RPC request. Its errors are JSON-RPC errors with HTTP status 200, or 413 for its size."""
-        call, old = Call(None, "", {}), False
+        call, method, old = Call(None, "", {}), "", False
         try:
             call = jsonrpc.parse_call(await read_body(request, self._settings.max_request_bytes))
-            method, params, old = _version(call, request)
+            method, old = _version(call, request)
+            params = v03.params_from_03(call.params) if old else call.params
             tasks = await self._tasks()
             if method in _STREAMS:
                 return await self._stream(method, params, call, request, tasks, old=old)
@@ -81,7 +82,11 @@ class A2AServer:
             status = 413 if not call.method else 200
             return _answer(jsonrpc.failure(call.id, jsonrpc.as_rpc_error(error)), old=old, status=status)
         except TailraceError as error:
-            return _answer(jsonrpc.failure(call.id, jsonrpc.as_rpc_error(error)), old=old)
+            body = jsonrpc.failure(call.id, jsonrpc.as_rpc_error(error))
+            if old and method in _STREAMS:
+                # The 0.3 SDKs read nothing but a stream here. Whatever is wrong, it is the only thing in it.
+                return Response(b"data: %b\n\n" % body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+            return _answer(body, old=old)
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody
         except Exception:
@@ -212,8 +217,8 @@ def cursor_of(request: Request) -> int | None:
     return None if given is None else parse_cursor(given, "Last-Event-ID")
 
 
-def _version(call: Call, request: Request) -> tuple[str, Any, bool]:
-    """The method by its 1.0 name, its params as 1.0 has them, and whether the caller speaks 0.3.
+def _version(call: Call, request: Request) -> tuple[str, bool]:
+    """The method by its 1.0 name, and whether the caller speaks 0.3.
 
     The header decides, but for its patch number; without one it is 0.3, unless the method's name is one of
     1.0's (section 3.6).
@@ -225,9 +230,7 @@ def _version(call: Call, request: Request) -> tuple[str, Any, bool]:
     old = call.method in v03.METHODS
     if version and old != (version == "0.3"):
         raise jsonrpc.method_not_found(call.method)
-    if old:
-        return v03.METHODS[call.method], v03.params_from_03(call.params), True
-    return call.method, call.params, False
+    return v03.METHODS.get(call.method, call.method), old
 
 
 def _is_end(state: State | None, past_input: bool) -> bool:

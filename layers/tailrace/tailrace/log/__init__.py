@@ -16,7 +16,7 @@ def open_log(settings: Settings) -> EventLog:
     if settings.log == "dynamodb":
         from tailrace.log.dynamodb import DynamoDBLog
 
-        return DynamoDBLog(settings.table, ttl_s=ttl_s)
+        return DynamoDBLog(settings.table, patience_s=settings.lease_s * 0.8, ttl_s=ttl_s)
     if settings.log == "memory":
         from tailrace.log.memory import MemoryLog
 

@@ -6,18 +6,21 @@ right when it passes them.
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tailrace.errors import Fenced, LeaseHeld, TaskFinished, TaskUnknown
+from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
 from tailrace.events import TERMINAL, State
 
 # An item of DynamoDB holds 400 KB with its attribute names; this leaves room for ours. Every store keeps
 # to it, so that what works on a laptop works on AWS.
 MAX_ITEM_BYTES = 390_000
+
+_PLACE = re.compile(r"\d{15}/.{1,1000}")
 
 Clock = Callable[[], float]
 
@@ -63,6 +66,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool = False
     fingerprint: str = ""
     ttl: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where the head stands in its owner's list: by creation, then by id. Sorts as text."""
+        return f"{self.created:015d}/{self.task_id}"
 
     def leased(self, now: int) -> bool:
         """Whether somebody holds the lease at `now` (ms)."""
@@ -163,7 +171,11 @@ class EventLog(ABC):
 
     @abstractmethod
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
-        """The owner's tasks, newest first."""
+        """The owner's tasks, newest first, from the place that `token` names.
+
+        Raises:
+            RequestError: `token` is none that a page has given.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -177,6 +189,17 @@ class EventLog(ABC):
     def _expiry(self) -> int:
         """The `ttl` of something written now, in seconds since the epoch, as DynamoDB wants it."""
         return int(self._clock() + self._ttl_s)
+
+
+def check_token(token: str) -> str:
+    """`token` if it names a place in a list, or is empty.
+
+    Raises:
+        RequestError: it does neither.
+    """
+    if token and not _PLACE.fullmatch(token):
+        raise RequestError(f"The page token is {shorten(token)!r}, which is none that a list has given.")
+    return token
 
 
 def refuse_claim(head: Head | None, task_id: str, now: int) -> None:

@@ -33,7 +33,7 @@ import msgspec
 from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import TERMINAL, State
 from tailrace.log import table
-from tailrace.log.base import Batch, EventLog, Head, Page, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack
 from tailrace.log.table import Item, typed
 from tailrace.log.transport import Answer, Refused, Transport
@@ -174,7 +174,7 @@ class DynamoDBLog(EventLog):
         A task shows up some milliseconds after its creation, as does a change of its state.
         """
         condition, values = "#owner = :owner", {"owner": owner}
-        if token:
+        if check_token(token):
             condition, values = f"{condition} AND #place < :place", {"owner": owner, "place": token}
         request = {
             "IndexName": table.BY_OWNER,
@@ -189,7 +189,7 @@ class DynamoDBLog(EventLog):
             if "LastEvaluatedKey" not in answer:
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return Page(heads[:limit], table.place(heads[limit - 1]) if len(heads) > limit else "")
+        return Page(heads[:limit], heads[limit - 1].place if len(heads) > limit else "")
 
     async def close(self) -> None:
         await self._transport.close()

@@ -8,7 +8,7 @@ import msgspec
 
 from tailrace.errors import Fenced, TaskConflict, TaskUnknown
 from tailrace.events import State
-from tailrace.log.base import Batch, EventLog, Head, Page, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack
 
 
@@ -93,10 +93,11 @@ class MemoryLog(EventLog):
         return items[-1][0].last if items and items[-1][1] > self._clock() else 0
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
+        check_token(token)
         mine = [head for head in self._heads.values() if head.owner == owner and self._live(head.task_id)]
-        order = sorted(mine, key=place, reverse=True)
-        rest = [head for head in order if not token or place(head) < token]
-        return Page(rest[:limit], place(rest[limit - 1]) if len(rest) > limit else "")
+        order = sorted(mine, key=lambda head: head.place, reverse=True)
+        rest = [head for head in order if not token or head.place < token]
+        return Page(rest[:limit], rest[limit - 1].place if len(rest) > limit else "")
 
     async def close(self) -> None:
         pass
@@ -110,8 +111,3 @@ class MemoryLog(EventLog):
         changed = msgspec.structs.replace(head, **changes)
         self._heads[head.task_id] = changed
         return changed
-
-
-def place(head: Head) -> str:
-    """Where a head stands in its owner's list: by creation, then by id. Sorts as text."""
-    return f"{head.created:015d}/{head.task_id}"

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import State
-from tailrace.log.base import Batch, EventLog, Head, Page, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
 
 T = TypeVar("T")
@@ -180,7 +180,7 @@ class SQLiteLog(EventLog):
         return await self._reader.run(operation)
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
-        created, _, task_id = token.partition("/")
+        created, _, task_id = check_token(token).partition("/")
         after = (int(created), task_id) if token else (1 << 62, "")
 
         def operation(connection: sqlite3.Connection) -> Page:
@@ -190,7 +190,7 @@ class SQLiteLog(EventLog):
                 (owner, *after, self._clock(), limit + 1),
             ).fetchall()
             heads = [_head(row) for row in rows[:limit]]
-            return Page(heads, f"{heads[-1].created}/{heads[-1].task_id}" if len(rows) > limit else "")
+            return Page(heads, heads[-1].place if len(rows) > limit else "")
 
         return await self._reader.run(operation)
 

@@ -95,7 +95,7 @@ def key(task_id: str, seq: int) -> Item:
 
 def head_item(head: Head) -> Item:
     fields = {name: typed(value) for name, value in msgspec.structs.asdict(head).items() if value is not None}
-    return {**fields, "seq": typed(0), "place": typed(place(head))}
+    return {**fields, "seq": typed(0), "place": typed(head.place)}
 
 
 def item_head(item: Item) -> Head:
@@ -123,11 +123,6 @@ def last_of(item: Item) -> int:
 
 def ttl_of(item: Item) -> int:
     return int(item["ttl"]["N"])
-
-
-def place(head: Head) -> str:
-    """Where a head stands in its owner's list: by creation, then by id. Sorts as text."""
-    return f"{head.created:015d}/{head.task_id}"
 
 
 def possible(task_id: str) -> bool:
