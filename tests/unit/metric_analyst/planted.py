@@ -14,6 +14,7 @@ from metric_analyst.series import Series, make_series
 T = TypeVar("T")
 DAY = 86_400
 THURSDAY = 1_767_225_600  # 2026-01-01T00:00:00Z, a Thursday
+FRIDAY = THURSDAY + DAY
 MONDAY = THURSDAY + 4 * DAY
 
 
@@ -26,7 +27,9 @@ def finish(generator: Generator[None, None, T]) -> T:
             return stop.value
 
 
-def series(values: list[float], *, step: float = 15, start: float = MONDAY, name: str = "metric", **kw: object) -> Series:
+def series(
+    values: list[float], *, step: float = 15, start: float = MONDAY, name: str = "metric", **kw: object
+) -> Series:
     made = make_series(name, [(start + i * step, v) for i, v in enumerate(values)], unit="", source="test", **kw)  # type: ignore[arg-type]
     assert made is not None
     return made
@@ -143,7 +146,18 @@ CLEAN: dict[str, tuple[Maker, dict[str, object]]] = {
     "traffic, 3 days by the minute": (lambda s: traffic(s, 3, 60), {"step": 60}),
     "traffic, 3 days": (lambda s: traffic(s, 3), {"step": 300}),
     "traffic, Thursday to Monday": (lambda s: traffic(s, 4, start=THURSDAY), {"step": 300, "start": THURSDAY}),
-    "traffic, Friday and Saturday": (lambda s: traffic(s, 2, start=THURSDAY + DAY), {"step": 300, "start": THURSDAY + DAY}),
+    "traffic, Friday and Saturday": (lambda s: traffic(s, 2, start=FRIDAY), {"step": 300, "start": FRIDAY}),
     "traffic, 7 days": (lambda s: traffic(s, 7), {"step": 300}),
     "traffic, 14 days": (lambda s: traffic(s, 14, 900), {"step": 900}),
 }  # fmt: skip
+
+
+def errors_series() -> Series:
+    """6 minutes of 502s a second: none, 40 for the fourth minute, none."""
+    rng = random.Random(1)
+    values = [float(poisson(rng, 40)) if 180 <= i < 240 else 0.0 for i in range(360)]
+    made = make_series(
+        "http_502_rate", [(MONDAY + float(i), v) for i, v in enumerate(values)], unit="count/s", source="test"
+    )
+    assert made is not None
+    return made

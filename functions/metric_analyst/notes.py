@@ -1,0 +1,33 @@
+"""Notes: what was skipped and why, told briefly even when there are ten thousand of them."""
+
+from __future__ import annotations
+
+EXAMPLES = 3
+MOST_LINES = 30
+
+
+class Notes:
+    """Collects notes by reason; each reason becomes one line with a count and up to three examples."""
+
+    def __init__(self) -> None:
+        self._by_reason: dict[str, list[str]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, reason: str, example: str, count: int = 1) -> None:
+        examples = self._by_reason.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(example)
+        self._counts[reason] = self._counts.get(reason, 0) + count
+
+    def lines(self) -> list[str]:
+        """One line a reason, in the order in which the reasons first came up; past 30 only how many more."""
+        lines = [self._line(reason, examples) for reason, examples in self._by_reason.items()]
+        more = len(lines) - MOST_LINES
+        return lines if more <= 0 else [*lines[:MOST_LINES], f"and {more:,} more notes like these"]
+
+    def _line(self, reason: str, examples: list[str]) -> str:
+        count = self._counts[reason]
+        if count == 1:
+            return f"{examples[0]}: {reason}"
+        more = "" if count <= len(examples) else ", …"
+        return f"{reason} ({count:,}): {', '.join(examples)}{more}"

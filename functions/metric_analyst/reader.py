@@ -1,0 +1,124 @@
+"""Everything a request carries that can be read as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+import msgspec
+
+from metric_analyst.csv_reader import read_csv
+from metric_analyst.json_reader import read_document, read_json
+from metric_analyst.notes import Notes
+from metric_analyst.series import Series, make_series
+from metric_analyst.table import Column, Table
+from metric_analyst.units import unit_of
+from tailrace.request import Request
+
+PASTED = "the message"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The series of a request, and a line for everything that was left out.
+
+    `sources` is how many files and parts had any; `pasted` says that it was the message's own text.
+    """
+
+    series: list[Series]
+    notes: list[str]
+    sources: int
+    pasted: bool = False
+
+    @property
+    def samples(self) -> int:
+        return sum(len(series.values) for series in self.series)
+
+
+def read(request: Request) -> Generator[None, None, Reading]:
+    """All series in the files, the data parts and, when those have none, the text of a request.
+
+    Never raises on content. Yields so that the event loop can run; its return value is the reading.
+    """
+    notes = Notes()
+    tables: list[tuple[str, Table]] = []
+    for file in request.files:
+        yield
+        tables.append((file.filename, (yield from _read_file(file.filename, file.text, notes))))
+    for number, part in enumerate(request.data, 1):
+        yield
+        source = f"data part {number}"
+        tables.append((source, read_document(part, source, notes)))
+    if not any(table.columns for _, table in tables) and request.text.count("\n") >= 2:
+        pasted = Notes()  # ordinary words are not worth a note
+        table = yield from _read_file(PASTED, request.text, pasted)
+        if table.columns:
+            tables.append((PASTED, table))
+            notes = pasted
+    series = yield from _join(tables, notes)
+    sources = sum(bool(table.columns) for _, table in tables)
+    return Reading(series, notes.lines(), sources, pasted=any(name == PASTED for name, _ in tables))
+
+
+def _read_file(name: str, text: str, notes: Notes) -> Generator[None, None, Table]:
+    start = text[:200].lstrip("\ufeff \t\r\n")
+    if start.startswith(("{", "[")):
+        return read_json(text.lstrip("\ufeff"), name, notes)
+    return (yield from read_csv(text, name, notes))
+
+
+def _join(tables: list[tuple[str, Table]], notes: Notes) -> Generator[None, None, list[Series]]:
+    """Columns of one name in several files: one series when the files follow each other in time or
+    repeat each other, several, each with its file's name, when they tell different things of one time."""
+    by_name: dict[str, list[tuple[str, Table, Column]]] = {}
+    for source, table in tables:
+        for column in table.columns:
+            by_name.setdefault(column.name, []).append((source, table, column))
+    # A series can go missing only while somebody watched: until the end of its own file, or of the
+    # last of the files that continue each other.
+    out: list[Series] = []
+    for name, pieces in by_name.items():
+        yield
+        if len(pieces) == 1 or _continuous(pieces):
+            samples = [sample for _, _, column in pieces for sample in column.samples]
+            _append(out, notes, name, samples, pieces)
+        else:
+            for piece in pieces:
+                stem = PurePosixPath(piece[0]).stem or piece[0]
+                _append(out, notes, f"{stem}: {name}", piece[2].samples, [piece])
+    return out
+
+
+def _append(
+    out: list[Series],
+    notes: Notes,
+    name: str,
+    samples: Iterable[tuple[float, float | None]],
+    pieces: list[tuple[str, Table, Column]],
+) -> None:
+    source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
+    watched = pieces[0][1].times if len(pieces) == 1 else sorted({t for _, table, _ in pieces for t in table.times})
+    unit = pieces[0][2].unit or unit_of(name.split(": ", 1)[-1])
+    series = make_series(name, samples, unit=unit, source=source, watched=watched)
+    if series is None:
+        notes.add("no values", f"{source} {name!r}")
+        return
+    if series.repeated:
+        notes.add("times that came more than once, the median taken", repr(series.name), series.repeated)
+    if series.dropped:
+        notes.add("samples without a usable value, left out", repr(series.name), series.dropped)
+    out.append(series)
+
+
+def _continuous(pieces: list[tuple[str, Table, Column]]) -> bool:
+    spans = sorted((min(column.times), max(column.times), i) for i, (_, _, column) in enumerate(pieces) if column.times)
+    for (_, last, i), (first, _, j) in pairwise(spans):
+        if first <= last and not _agree(pieces[i][2], pieces[j][2]):
+            return False
+    return True
+
+
+def _agree(one: Column, other: Column) -> bool:
+    known = dict(one.samples)
+    shared = [(known[time], value) for time, value in other.samples if time in known]
+    return bool(shared) and all(a == b for a, b in shared)

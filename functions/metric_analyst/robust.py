@@ -1,0 +1,158 @@
+"""Robust statistics in the standard library: what a third of bad samples cannot move.
+
+Medians and MADs (Hampel 1974), Theil–Sen slopes (Sen 1968), Kendall's tau as the Mann–Kendall trend
+statistic (Mann 1945), Cliff's delta from the Mann–Whitney U (Mann & Whitney 1947). Nothing here
+raises on finite input; an empty list gives 0.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from itertools import pairwise
+
+TO_SIGMA = 1.4826  # MAD of a normal distribution to its standard deviation
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value; of an even number the mean of the two in the middle."""
+    n = len(values)
+    if not n:
+        return 0.0
+    ordered = sorted(values)
+    return ordered[n // 2] if n % 2 else (ordered[n // 2 - 1] + ordered[n // 2]) / 2
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """The value below which a share `q` (0–1) of `values` lies; no interpolation."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else 0.0
+
+
+def mad_sigma(values: Sequence[float], centre: float | None = None) -> float:
+    """The median absolute deviation, scaled to a standard deviation."""
+    middle = median(values) if centre is None else centre
+    return TO_SIGMA * median([abs(value - middle) for value in values])
+
+
+def rolling_median(values: Sequence[float], width: int) -> list[float]:
+    """The median of each `width` consecutive values: n − width + 1 of them."""
+    n = len(values)
+    if not 0 < width <= n:
+        return []
+    window = sorted(values[:width])
+    low, high = (width - 1) // 2, width // 2
+    out = [(window[low] + window[high]) / 2]
+    for leaving, coming in zip(values, values[width:], strict=False):
+        if leaving != coming:
+            del window[bisect_left(window, leaving)]
+            insort(window, coming)
+        out.append((window[low] + window[high]) / 2)
+    return out
+
+
+def centred_median(values: Sequence[float], width: int) -> list[float]:
+    """The running median with as many values out as in: near the ends the window shrinks around its middle."""
+    n = len(values)
+    half = min(width, n) // 2
+    full = rolling_median(values, 2 * half + 1) if 2 * half + 1 <= n else []
+    head = _growing_medians(values, n if not full else half)
+    tail = _growing_medians(values[::-1], 0 if not full else half)
+    return head + full + tail[::-1]
+
+
+def _growing_medians(values: Sequence[float], count: int) -> list[float]:
+    window: list[float] = []
+    out = []
+    for i in range(count):
+        for value in values[max(0, 2 * i - 1) : 2 * i + 1]:
+            insort(window, value)
+        out.append((window[(len(window) - 1) // 2] + window[len(window) // 2]) / 2)
+    return out
+
+
+def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64) -> tuple[float, float]:
+    """Slope and intercept of the line whose slope is the median of all slopes between two points.
+
+    More than `at_most` points are thinned evenly: the work is quadratic.
+    """
+    n = len(values)
+    if n > at_most:
+        picks = [i * (n - 1) // (at_most - 1) for i in range(at_most)]
+        times, values = [times[i] for i in picks], [values[i] for i in picks]
+        n = at_most
+    slopes = [
+        (values[j] - values[i]) / (times[j] - times[i])
+        for i in range(n)
+        for j in range(i + 1, n)
+        if times[j] != times[i]
+    ]
+    slope = median(slopes)
+    return slope, median([value - slope * time for time, value in zip(times, values, strict=True)])
+
+
+def kendall_tau(values: Sequence[float]) -> float:
+    """Mann–Kendall's S over the number of pairs: 1 when every later value is larger, −1 smaller."""
+    n = len(values)
+    if n < 2:
+        return 0.0
+    score = 0
+    for i in range(n):
+        here = values[i]
+        for later in values[i + 1 :]:
+            score += (later > here) - (later < here)
+    return score / (n * (n - 1) / 2)
+
+
+def cliffs_delta(before: Sequence[float], after: Sequence[float]) -> float:
+    """P(after > before) − P(after < before), from the Mann–Whitney U: 1 when they do not overlap."""
+    if not before or not after:
+        return 0.0
+    ordered = sorted(before)
+    n = len(ordered)
+    score = sum(bisect_left(ordered, value) - (n - bisect_right(ordered, value)) for value in after)
+    return score / (n * len(after))
+
+
+def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The correlation of the ranks, −1 to 1; 0 when one of the two does not vary."""
+    a, b = _ranks(xs), _ranks(ys)
+    n = len(a)
+    if n < 3:
+        return 0.0
+    middle = (n - 1) / 2
+    over = sum((x - middle) * (y - middle) for x, y in zip(a, b, strict=True))
+    under = (sum((x - middle) ** 2 for x in a) * sum((y - middle) ** 2 for y in b)) ** 0.5
+    return over / under if under else 0.0
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    ordered = sorted(values)
+    return [(bisect_left(ordered, v) + bisect_right(ordered, v) - 1) / 2 for v in values]
+
+
+def local_scales(deviations: Sequence[float], size: int, floor: float = 0.0) -> list[float]:
+    """For each deviation the MAD (about 0, as a sigma) of all, or of its neighbourhood where that is larger.
+
+    The neighbourhood is the block of about `size` it is in and the two beside it. Never below `floor`.
+    """
+    n = len(deviations)
+    away = [abs(d) for d in deviations]
+    whole = max(TO_SIGMA * median(away), floor)
+    count = max(1, n // max(size, 1))
+    edges = [n * k // count for k in range(count + 1)]
+    scales: list[float] = []
+    for k in range(count):
+        near = away[edges[max(0, k - 1)] : edges[min(count, k + 2)]]
+        scales += [max(whole, TO_SIGMA * median(near))] * (edges[k + 1] - edges[k])
+    return scales
+
+
+def noise_floor(values: Sequence[float]) -> float:
+    """The step of a series that moves in steps: half the median of its changes, where it changes.
+
+    Without it a series that is constant most of the time has no noise, and every step of it is
+    infinitely surprising. With fewer than five changes there is no telling: 0.
+    """
+    changes = [abs(b - a) for a, b in pairwise(values) if a != b]
+    return median(changes) / 2 if len(changes) >= 5 else 0.0

@@ -1,0 +1,70 @@
+"""The unit a series is measured in, as far as its name tells."""
+
+from __future__ import annotations
+
+import re
+
+_BRACKET = re.compile(r"[(\[]\s*([^)\]]{1,20}?)\s*[)\]]")
+
+_SPELLINGS = {
+    "%": "%", "percent": "%", "pct": "%", "percentage": "%",
+    "ms": "ms", "millis": "ms", "msec": "ms", "milliseconds": "ms",
+    "us": "us", "µs": "us", "microseconds": "us", "usec": "us",
+    "ns": "ns", "nanoseconds": "ns",
+    "s": "s", "sec": "s", "secs": "s", "seconds": "s",
+    "b": "bytes", "byte": "bytes", "bytes": "bytes",
+    "kb": "kB", "kib": "KiB", "kilobytes": "kB", "mb": "MB", "mib": "MiB", "megabytes": "MB",
+    "gb": "GB", "gib": "GiB", "gigabytes": "GB",
+    "bps": "bytes/s", "bytes/s": "bytes/s", "bytes/second": "bytes/s",
+    "count/s": "count/s", "count/second": "count/s", "1/s": "count/s", "/s": "count/s",
+    "rps": "count/s", "qps": "count/s", "tps": "count/s", "ops": "count/s", "iops": "count/s",
+    "req/s": "count/s", "rate": "count/s", "hz": "count/s",
+    "celsius": "°C", "°c": "°C",
+}  # fmt: skip
+
+_PER_SECOND = re.compile(r"(?:_per_|/| per )(?:s|sec|second)$|persec(?:ond)?$|_ps$", re.IGNORECASE)
+_PERCENT = re.compile(r"^cpu$|cpu[ _.]?(?:util|usage|percent|busy|idle|steal)|utilization$|usage_?percent", re.I)
+_SIZES = ("bytes", "kB", "KiB", "MB", "MiB", "GB", "GiB")
+_WORDS = re.compile(r"[A-Z]?[a-zµ°%]+|[A-Z]+(?![a-z])|%")
+
+
+def unit_of(name: str) -> str:
+    """`%`, `ms`, `s`, `bytes`, `count/s` … or "" when the name does not say.
+
+    Labels (`{code="502"}`) are no part of it; a bracketed unit (`latency (ms)`) goes before the words.
+    """
+    base = name.split("{", 1)[0].strip()
+    for inside in _BRACKET.findall(base):
+        if inside.lower() in _SPELLINGS:
+            return _SPELLINGS[inside.lower()]
+    if _PER_SECOND.search(base):
+        words = [_SPELLINGS.get(word.lower()) for word in _WORDS.findall(base)]
+        size = next((word for word in words if word in _SIZES), None)
+        return f"{size}/s" if size else "count/s"
+    words = [word.lower() for word in _WORDS.findall(base)]
+    # Prometheus puts the unit last, or before `total`; a first word ("s" of "s3") is no unit.
+    for word in [w for w in words[1:] if w not in ("total", "sum", "avg", "max", "min", "p")][-1:]:
+        if word in _SPELLINGS:
+            return _SPELLINGS[word]
+    if _PERCENT.search(base):
+        return "%"
+    if "%" in base:
+        return "%"
+    return ""
+
+
+def per_second(unit: str) -> str:
+    """The unit of the rate of a counter in `unit`."""
+    return "count/s" if unit in ("", "count/s") else unit if unit.endswith("/s") else f"{unit}/s"
+
+
+_CLOUDWATCH = {
+    "Percent": "%", "Milliseconds": "ms", "Seconds": "s", "Microseconds": "us", "Bytes": "bytes",
+    "Kilobytes": "kB", "Megabytes": "MB", "Gigabytes": "GB", "Bytes/Second": "bytes/s",
+    "Count/Second": "count/s", "Count": "count",
+}  # fmt: skip
+
+
+def cloudwatch_unit(unit: object) -> str:
+    """CloudWatch's StandardUnit in our spelling; "" for `None` and for what it does not list."""
+    return _CLOUDWATCH.get(unit, "") if isinstance(unit, str) else ""

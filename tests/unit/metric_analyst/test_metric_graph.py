@@ -1,0 +1,201 @@
+"""The graph, as the library runs it: events, the two artifacts, the question, the model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+from planted import MONDAY, poisson, short_cpu, white
+
+from metric_analyst import graph
+from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
+from metric_analyst.reader import Reading
+from tailrace.emit import MARK, set_request
+from tailrace.request import File, Request
+
+
+def incident_csv(columns: int = 0) -> str:
+    rng, cpu = random.Random(1), short_cpu(2, 360)
+    rows = ["time,http_502_rate,cpu %" + "".join(f",m{i}" for i in range(columns))]
+    quiet = [white(i, 360) for i in range(columns)]
+    for i in range(360):
+        errors = poisson(rng, 40) if 180 <= i < 240 else 0
+        rows.append(f"{MONDAY + i},{errors},{cpu[i]:.2f}" + "".join(f",{q[i]:.2f}" for q in quiet))
+    return "\n".join(rows)
+
+
+def asked(*files: tuple[str, str], text: str = "what is wrong?", data: list[Any] | None = None) -> Request:
+    parts = [File(filename=name, media_type="text/csv", text=content) for name, content in files]
+    return Request(text=text, data=data or [], files=parts)
+
+
+class Run:
+    """What a run emits, sorted."""
+
+    def __init__(self) -> None:
+        self.graph = builder.compile(checkpointer=InMemorySaver())
+        self.config: Any = {"configurable": {"thread_id": "1"}}
+        self.progress: list[dict[str, Any]] = []
+        self.report = ""
+        self.tokens = ""
+        self.results: dict[str, Any] = {}
+        self.question: str | None = None
+
+    async def go(self, request: Request, given: Any = None) -> Run:
+        set_request(request)
+        self.question = None
+        async for part in self.graph.astream(
+            {} if given is None else given, self.config, stream_mode=["custom", "messages", "updates"], version="v2"
+        ):
+            self._take(part)
+        return self
+
+    def _take(self, part: Any) -> None:
+        data = part["data"]
+        if part["type"] == "updates" and "__interrupt__" in data:
+            self.question = data["__interrupt__"][0].value
+        elif part["type"] == "messages" and isinstance(data[0], AIMessageChunk):
+            self.tokens += str(data[0].text)
+        elif part["type"] == "custom" and data[MARK] == "text":
+            self.report += data["text"]
+        elif part["type"] == "custom" and data[MARK] == "artifact":
+            self.results[data["artifact"]] = data["part"]["data"]
+        elif part["type"] == "custom":
+            self.progress.append(data)
+
+    async def state(self) -> dict[str, Any]:
+        values: dict[str, Any] = (await self.graph.aget_state(self.config)).values
+        return values
+
+
+async def test_a_run_gives_progress_findings_and_a_report() -> None:
+    run = await Run().go(asked(("m.csv", incident_csv())))
+    (finding,) = run.results["findings"]["findings"]
+    assert (finding["subject"], finding["type"], finding["start"]) == (
+        "http_502_rate", "level_shift", "2026-01-05T00:03:00Z",
+    )  # fmt: skip
+    assert 12 <= len(finding["evidence"]["series"]) <= 60
+    assert "http\\_502\\_rate" in run.report
+    assert run.progress[0]["text"] == "2 series with 720 samples from 1 file"
+    assert run.progress[-1]["details"] == {"done": 2, "total": 2}
+
+
+async def test_the_state_holds_no_samples() -> None:
+    run = await Run().go(asked(("m.csv", incident_csv(30))))
+    kept = json.dumps(await run.state())
+    assert len(kept) < 5_000
+    assert "excerpt" not in kept
+    assert all("series" not in finding["evidence"] for finding in (await run.state())["findings"])
+    assert run.results["findings"]["findings"][0]["evidence"]["series"]
+
+
+async def test_progress_is_bounded_however_many_series_there_are() -> None:
+    rows = ["time," + ",".join(f"m{i}" for i in range(300))]
+    rows += [f"{MONDAY + i}," + ",".join("5" for _ in range(300)) for i in range(20)]
+    run = await Run().go(asked(("m.csv", "\n".join(rows))))
+    assert 10 <= len(run.progress) <= PROGRESS_EVENTS + 2
+    assert run.results["findings"] == {"findings": []}
+    assert "Nothing changed" in run.report
+
+
+async def test_without_metrics_it_asks_and_goes_on_when_they_come() -> None:
+    run = await Run().go(asked(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n")))
+    assert run.question is not None
+    assert "no metrics" in run.question
+    assert "access.log" in run.question
+    assert not run.results
+    both = asked(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n"), ("m.csv", incident_csv()))
+    await run.go(both, Command(resume="here they are"))
+    assert run.question is None
+    assert len(run.results["findings"]["findings"]) == 1
+
+
+async def test_it_asks_again_when_the_answer_has_no_metrics_either() -> None:
+    run = await Run().go(asked())
+    await run.go(asked(text="which metrics?"), Command(resume="which metrics?"))
+    assert run.question is not None
+    await run.go(asked(("m.csv", incident_csv())), Command(resume="these"))
+    assert len(run.results["findings"]["findings"]) == 1
+
+
+async def test_the_event_loop_runs_while_it_works() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    await Run().go(asked(("m.csv", incident_csv(20))))
+    other.cancel()
+    assert turns > 100
+
+
+async def test_an_alert_window_is_used_and_not_needed() -> None:
+    window = {"alert": {"title": "502", "start": "2026-01-05T00:03:10Z", "end": "2026-01-05T00:04:00Z"}}
+    run = await Run().go(asked(("m.csv", incident_csv()), data=[window]))
+    assert run.results["findings"]["findings"][0]["evidence"]["alert"] == "before"
+    assert "before the alert's window" in run.report or "| before |" in run.report
+
+
+def test_times_in_pasted_metrics_and_nonsense_are_no_alert() -> None:
+    pasted = Request(text="time,cpu\n2026-01-01 00:00:00,1\n", data=[], files=[])
+    assert alert_in(pasted, Reading([], [], 1, pasted=True)).start is None
+    odd = Request(text="", data=[{"alert": {"start": float("nan"), "end": 1_767_225_600_000}}], files=[])
+    alert = alert_in(odd, Reading([], [], 1))
+    assert (alert.start, alert.end) == (None, 1_767_225_600.0)
+
+
+class BreakingModel(GenericFakeChatModel):
+    """A model that fails, at once or after its first words."""
+
+    words: str = ""
+
+    async def _astream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+        if self.words:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=self.words))
+        raise ConnectionError("gone")
+
+
+async def with_model(monkeypatch: pytest.MonkeyPatch, model: Callable[[], BaseChatModel | None]) -> Run:
+    monkeypatch.setattr(graph, "chat_model", model)
+    return await Run().go(asked(("m.csv", incident_csv())))
+
+
+async def test_with_a_model_the_report_is_its_tokens_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("The upstream died at 00:03.")]))
+    run = await with_model(monkeypatch, lambda: model)
+    assert run.tokens == "The upstream died at 00:03."
+    assert run.report == ""
+
+
+async def test_a_model_that_fails_at_once_leaves_the_analysts_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await with_model(monkeypatch, lambda: BreakingModel(messages=iter([])))
+    assert run.report.startswith("# Metrics")
+    assert any("model failed" in p["text"] for p in run.progress)
+
+
+async def test_a_model_that_fails_half_way_is_finished_by_the_analyst(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await with_model(monkeypatch, lambda: BreakingModel(messages=iter([]), words="The upstream "))
+    assert run.tokens == "The upstream "
+    assert "The model stopped here" in run.report
+    assert "# Metrics" in run.report
+
+
+async def test_a_model_that_cannot_be_made_leaves_the_analysts_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> BaseChatModel | None:
+        raise ImportError("no such provider")
+
+    assert (await with_model(monkeypatch, broken)).report.startswith("# Metrics")
