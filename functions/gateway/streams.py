@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import msgspec
 
@@ -12,15 +13,15 @@ from gateway.problems import Problem
 from tailrace import sse
 from tailrace.config import Settings
 from tailrace.errors import LogError
-from tailrace.events import encode, now_ms
+from tailrace.events import encode, ends, now_ms
 from tailrace.feed import Feeds
 from tailrace.log import Batch, EventLog, Head
-from tailrace.reader import End, Gap, Item, Synced, follow
+from tailrace.reader import End, Gap, Idle, Synced, follow
 
 logger = logging.getLogger("tailrace.gateway")
 
-# A rotated reader has nothing to wait for.
-_ROTATED_RETRY_MS = 100
+# A rotated reader has nothing to wait for, but a gateway that is asked again and again has.
+_ROTATED_RETRY_MS = 250
 
 
 class OpenStream(msgspec.Struct, rename="camel"):
@@ -30,6 +31,13 @@ class OpenStream(msgspec.Struct, rename="camel"):
     owner: str
     opened: int
     seq: int
+
+
+class Ending(msgspec.Struct):
+    """How a stream came to its end, and why when it failed."""
+
+    how: str = "reader gone"
+    reason: str | None = None
 
 
 class Streams:
@@ -50,46 +58,66 @@ class Streams:
         if len(self._open) >= limit:
             raise Problem(503, f"All {limit} streams of this gateway are in use.", {"Retry-After": "5"})
 
-    async def chunks(self, head: Head, cursor: int) -> AsyncIterator[bytes]:
+    async def chunks(self, head: Head, cursor: int) -> AsyncGenerator[bytes]:
         """The stream from after `cursor` to its end, its rotation, or a cut. One log line at each turn."""
-        settings, clock = self._settings, asyncio.get_running_loop().time
-        rotate_at, envelope = clock() + settings.rotate_s, sse.Envelope(head.task_id)
-        idle_s = min(settings.heartbeat_s, settings.rotate_s)
         shown = OpenStream(head.task_id, head.owner, now_ms(), cursor)
         _note("stream_resumed" if cursor else "stream_opened", head.task_id, cursor=cursor)
         self._open.append(shown)
-        how, reason = "reader gone", None
+        ending = Ending()
         try:
-            yield sse.retry(settings.retry_ms)
-            async for item in follow(self._log, self._feeds, head.task_id, cursor, idle_s=idle_s):
-                if isinstance(item, Batch):
-                    shown.seq = item.last
-                elif isinstance(item, End):
-                    how = "end"
-                yield _chunk(item, envelope)
-                if clock() >= rotate_at and how != "end":
-                    how = "rotated"
-                    yield sse.retry(_ROTATED_RETRY_MS)
-                    break
+            async with aclosing(self._frames(shown, ending)) as frames:
+                async for frame in frames:
+                    yield frame
         except LogError as error:
             # No end frame: the reader sees a cut and comes back.
-            how, reason = "failed", str(error)
+            ending.how, ending.reason = "failed", str(error)
         finally:
             self._open.remove(shown)
-            event = "stream_failed" if reason else "stream_ended"
-            _note(event, head.task_id, seq=shown.seq, how=how, reason=reason, ms=now_ms() - shown.opened)
+            event = "stream_failed" if ending.reason else "stream_ended"
+            details = {"seq": shown.seq, "how": ending.how, "reason": ending.reason}
+            _note(event, head.task_id, **details, ms=now_ms() - shown.opened)
+
+    async def _frames(self, shown: OpenStream, ending: Ending) -> AsyncGenerator[bytes]:
+        settings, clock = self._settings, asyncio.get_running_loop().time
+        envelope = sse.Envelope(shown.task_id)
+        limit_s = settings.window_s or settings.rotate_s
+        idle_s = min(settings.heartbeat_s, limit_s, settings.flush_ms / 1000 or limit_s)
+        opened = heard = clock()
+        begun, synced, held = shown.seq, False, False
+        yield sse.retry(settings.retry_ms) + sse.padding(settings.padding_bytes)
+        async with aclosing(follow(self._log, self._feeds, shown.task_id, begun, idle_s=idle_s)) as items:
+            async for item in items:
+                if not isinstance(item, Idle):
+                    synced = synced or isinstance(item, Synced)
+                    if isinstance(item, Batch):
+                        shown.seq = item.last
+                    elif isinstance(item, End):
+                        ending.how = "end"
+                    yield _chunk(item, envelope)
+                    held, heard = settings.flush_ms > 0, clock()
+                elif held or clock() - heard >= settings.heartbeat_s:
+                    # A proxy may hold a frame back until another follows it: so one follows.
+                    yield sse.HEARTBEAT
+                    held, heard = False, clock()
+                if ending.how == "end":
+                    return
+                if isinstance(item, Batch) and ends(item.events[-1]):
+                    continue  # the end comes next
+                told_enough = settings.window_s and synced and shown.seq > begun
+                if told_enough or clock() - opened >= limit_s:
+                    ending.how = "rotated"
+                    yield sse.retry(_ROTATED_RETRY_MS)
+                    return
 
 
-def _chunk(item: Item, envelope: sse.Envelope) -> bytes:
+def _chunk(item: Batch | Synced | Gap | End, envelope: sse.Envelope) -> bytes:
     if isinstance(item, Batch):
         return envelope.frames(item)
     if isinstance(item, Synced):
         return sse.control("sync", {"seq": item.seq})
     if isinstance(item, Gap):
         return sse.control("gap", {"from": item.first, "to": item.last})
-    if isinstance(item, End):
-        return sse.control("end", {"state": item.state, "seq": item.seq})
-    return sse.HEARTBEAT
+    return sse.control("end", {"state": item.state, "seq": item.seq})
 
 
 def _note(event: str, task_id: str, **details: object) -> None:

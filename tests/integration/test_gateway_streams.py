@@ -210,3 +210,37 @@ async def test_a_hundred_viewers_at_once(tmp_path: Path) -> None:
 
         for seen in await asyncio.gather(*(view(number) for number in range(100))):
             assert seen.seqs == dense(1, 55)
+
+
+async def test_in_windows_a_stream_says_what_there_is_and_closes(tmp_path: Path) -> None:
+    """Where responses are buffered whole (`sam local`), a reader gets on by coming back with its cursor."""
+    gate = Gate()
+    async with system(gated(gate), tmp_path, window_s=0.2) as sut:
+        task_id = await sut.post({"text": "hello"})
+        got: list[int] = []
+        windows, ended = 0, False
+        async with asyncio.timeout(20):
+            while not ended:
+                seen = await sut.read(task_id, cursor=got[-1] if got else 0)
+                got += seen.seqs
+                windows, ended = windows + 1, seen.ended
+                if windows == 3:
+                    gate.open.set()
+        assert got == dense(1, len(got))
+        assert windows > 3
+
+
+async def test_padding_comes_first_and_a_comment_after_a_lonely_frame(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path, padding_bytes=2048, flush_ms=10) as sut:
+        task_id = await sut.post({"text": "hello"})
+        await gate.reached.wait()
+        body = b""
+        async with asyncio.timeout(10), sut.http.stream("GET", f"/api/stream/{task_id}") as answer:
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if body.endswith(b"\n\n: \n\n"):
+                    break
+        assert body.startswith(b"retry: 2000\n\n:" + b" " * 2048 + b"\n\n")
+        gate.open.set()
+        await sut.read(task_id)

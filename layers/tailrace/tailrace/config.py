@@ -65,6 +65,25 @@ class Settings:
     retry_ms: int = _setting(
         "TAILRACE_RETRY_MS", 2000, "ms", "how long a browser waits before it comes back", 0, 60_000
     )
+    window_s: float = _setting(
+        "TAILRACE_WINDOW_S", 0.0, "s", "answer a stream with what comes within this, and close; 0 keeps it open", 0, 300
+    )
+    padding_bytes: int = _setting(
+        "TAILRACE_PADDING_BYTES",
+        0,
+        "bytes",
+        "comment a stream begins with, against proxies that hold it back",
+        0,
+        100_000,
+    )
+    flush_ms: int = _setting(
+        "TAILRACE_FLUSH_MS",
+        0,
+        "ms",
+        "a comment follows a frame that nothing else follows within this; 0 is none",
+        0,
+        5000,
+    )
     max_streams: int = _setting("TAILRACE_MAX_STREAMS", 1000, "streams", "open at once in one gateway", 1, 100_000)
     max_request_bytes: int = _setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000

@@ -5,7 +5,7 @@ It attaches to the feed first and reads the log second, so nothing can fall betw
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from tailrace.errors import RequestError
@@ -72,7 +72,7 @@ async def end_at(log: EventLog, task_id: str, cursor: int) -> State | None:
 
 async def follow(
     log: EventLog, feeds: Feeds, task_id: str, cursor: int, *, idle_s: float, past_input: bool = False
-) -> AsyncIterator[Item]:
+) -> AsyncGenerator[Item]:
     """Everything after `cursor`, then the events as they come, up to an `End`.
 
     A task that waits for input ends the stream too, unless `past_input`. `Idle` comes after every

@@ -29,6 +29,11 @@ def retry(ms: int) -> bytes:
     return b"retry: %d\n\n" % ms
 
 
+def padding(size: int) -> bytes:
+    """A comment of about `size` bytes, for proxies that hold the first bytes of a response back."""
+    return b":" + b" " * size + b"\n\n" if size else b""
+
+
 def control(name: str, data: dict[str, object]) -> bytes:
     """A named frame, which does not move the reader's cursor."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()

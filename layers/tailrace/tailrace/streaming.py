@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -19,9 +19,10 @@ class EventStreamResponse(StreamingResponse):
     """
 
     def __init__(
-        self, chunks: AsyncIterator[bytes], *, limit_s: float, headers: Mapping[str, str] | None = None
+        self, chunks: AsyncGenerator[bytes], *, limit_s: float, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(chunks, media_type=sse.MEDIA_TYPE, headers={**sse.HEADERS, **(headers or {})})
+        self._chunks = chunks
         self._limit_s = limit_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,3 +31,6 @@ class EventStreamResponse(StreamingResponse):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
             return
+        finally:
+            # A reader that left in the middle of a chunk has left the generator there.
+            await self._chunks.aclose()

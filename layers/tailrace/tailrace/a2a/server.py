@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -167,7 +167,7 @@ class A2AServer:
         past_input: bool,
         old: bool,
         over: bool,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         if over:
             return
         envelope = sse.Envelope(call.id)
@@ -193,7 +193,7 @@ class A2AServer:
 
     async def _events(
         self, tasks: Tasks, task_id: str, cursor: int, *, past_input: bool = False
-    ) -> AsyncIterator[Batch | None]:
+    ) -> AsyncGenerator[Batch | None]:
         """The task's events after the cursor until it ends; None after a silence."""
         items = follow(
             tasks.log, tasks.feeds, task_id, max(cursor, 0), idle_s=self._settings.heartbeat_s, past_input=past_input

@@ -12,7 +12,7 @@ import uuid
 from typing import Any
 
 from tailrace import events
-from tailrace.a2a.jsonrpc import not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.jsonrpc import RpcError, not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
 from tailrace.agent.past import Past, past_of
 from tailrace.agent.run import Attempt
@@ -76,13 +76,10 @@ class Tasks:
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
         past = await past_of(self.log, head.task_id)
         said = _in_task(message, head)
-        known = [each for each in past.messages if each["messageId"] == message.message_id]
-        if known and known[0] != said:
-            raise _message_id_taken(message)
-        if known:
+        if _knows(past, said):
             await self._start(head)
         elif past.state in INTERRUPTED:
-            await self._reply(head, said, past)
+            await self._reply(head, said)
         else:
             raise unsupported_operation(
                 f"Task {head.task_id!r} takes no message: its state is {past.state}, not TASK_STATE_INPUT_REQUIRED."
@@ -137,7 +134,7 @@ class Tasks:
         try:
             return await self.log.create(head, event)
         except TaskConflict:
-            raise _message_id_taken(message) from None
+            raise _message_id_taken(message.message_id) from None
 
     async def _start(self, head: Head) -> None:
         """Run a task that nobody has started. That somebody else was faster is no error."""
@@ -151,8 +148,18 @@ class Tasks:
         attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed)
         self._run(attempt, past, resume=False)
 
-    async def _reply(self, head: Head, reply: dict[str, Any], past: Past) -> None:
-        claimed = await self._claim_waiting(head.task_id)
+    async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
+        """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
+        try:
+            claimed = await self._claim_waiting(head.task_id)
+        except RpcError:
+            if _knows(await past_of(self.log, head.task_id), reply):
+                return
+            raise
+        past = await past_of(self.log, head.task_id)  # under the lease, so that nothing is missing in it
+        if _knows(past, reply):
+            await self.log.settle(head.task_id, claimed.attempt, past.state, release=True)
+            return
         attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed, reply=reply)
         past.messages.append(reply)
         self._run(attempt, past, resume=True)
@@ -210,7 +217,19 @@ def _in_task(message: Message, head: Head) -> dict[str, Any]:
     return {**to_json(message), "taskId": head.task_id, "contextId": head.context_id}
 
 
-def _message_id_taken(message: Message) -> RequestError:
-    return RequestError(
-        f"messageId has value {message.message_id!r}, which another message has; a new one needs its own."
-    )
+def _knows(past: Past, said: dict[str, Any]) -> bool:
+    """Whether the task has this message already.
+
+    Raises:
+        RequestError: it has another one of the same id.
+    """
+    for known in past.messages:
+        if known["messageId"] == said["messageId"]:
+            if known != said:
+                raise _message_id_taken(said["messageId"])
+            return True
+    return False
+
+
+def _message_id_taken(message_id: str) -> RequestError:
+    return RequestError(f"messageId has value {message_id!r}, which another message has; a new one needs its own.")
