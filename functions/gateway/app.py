@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from tailrace import events
 from tailrace.a2a.client import AgentClient, discover, new_http
 from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import to_json
+from tailrace.aws import on_lambda
 from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError
@@ -69,7 +70,8 @@ class Gateway:
             ),
             events.submitted(Source(task_id, context_id, agent, 0), said),
         )
-        self._pipes.open(head, said)
+        if not on_lambda():  # there a pipe would be frozen with this request; the first viewer opens it
+            self._pipes.open(head, said)
         stream_url = f"/api/stream/{task_id}"
         return _json({"id": task_id, "contextId": context_id, "streamUrl": stream_url}, 201)
 
@@ -119,7 +121,7 @@ class Gateway:
         settings = self._settings
         # By then the stream has rotated by itself, unless its reader does not take what it is sent.
         limit_s = settings.rotate_s + settings.heartbeat_s + 5
-        return EventStreamResponse(self._streams.chunks(head, cursor), limit_s=limit_s)
+        return EventStreamResponse(self._chunks(head, cursor), limit_s=limit_s)
 
     async def streams(self, request: Request) -> Response:
         """GET /api/streams"""
@@ -148,6 +150,13 @@ class Gateway:
     async def close(self) -> None:
         await self._pipes.close()
         await self._http.aclose()
+
+    async def _chunks(self, head: Head, cursor: int) -> AsyncGenerator[bytes]:
+        async with aclosing(self._streams.chunks(head, cursor)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        if on_lambda():  # one request at a time: this stream was the pipe's only viewer
+            await self._pipes.drop(head.task_id)
 
     def _agent(self, owner: str) -> AgentClient:
         return AgentClient(self._http, self._settings.orchestrator_url, owner=owner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -10,6 +11,12 @@ from starlette.requests import Request
 from tailrace.owner import LOCAL_OWNER
 
 DecideOwner = Callable[[Request], str | None]
+
+SECRET_HEADER = "x-tailrace-secret"  # noqa: S105
+# A browser's EventSource sends no headers of its own, but its cookies.
+SECRET_COOKIE = "tailrace-secret"  # noqa: S105
+# Whose the tasks are of everybody who knows the one secret.
+SHARED_OWNER = "shared"
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -26,3 +33,15 @@ def local_owner(request: Request) -> str | None:
     if origin is not None and urlsplit(origin).netloc != request.url.netloc:
         return None
     return LOCAL_OWNER
+
+
+def secret_owner(secret: str) -> DecideOwner:
+    """Whoever knows the secret is the one shared owner. Without a secret nobody is."""
+    expected = secret.encode()
+
+    def decide(request: Request) -> str | None:
+        given = request.headers.get(SECRET_HEADER) or request.cookies.get(SECRET_COOKIE) or ""
+        known = hmac.compare_digest(given.encode(), expected)
+        return SHARED_OWNER if known and expected else None
+
+    return decide

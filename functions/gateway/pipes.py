@@ -55,12 +55,15 @@ class Pipes:
         first = await self._log.read(head.task_id, 0, limit=1)
         self.open(head, msgspec.json.decode(first[0].events[0])["task"]["history"][0])
 
+    async def drop(self, task_id: str) -> None:
+        """Let go of the task's pipe, if there is one. The run goes on."""
+        if pipe := self._open.get(task_id):
+            pipe.cancel()
+            await asyncio.wait([pipe])
+
     async def close(self) -> None:
         """Let go of all pipes. The runs go on."""
-        pipes = list(self._open.values())
-        for pipe in pipes:
-            pipe.cancel()
-        await asyncio.gather(*pipes, return_exceptions=True)
+        await asyncio.gather(*(self.drop(task_id) for task_id in list(self._open)))
 
     async def _run(self, head: Head, message: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 Method: a burst of an indicator against a binomial background (a scan statistic; Naus 1965). The indicator is
 "not the usual value". Level shifts compare medians with noise; a series at rest has no noise, and one
 that has just woken up often has so much that no median is far from 0 in terms of it. Here only
-being alive counts, however unevenly.
+being alive counts, however unevenly, and for much longer than it is now and then.
 
 Recordings of up to 6 hours only: over days a series may well sleep at night.
 """
@@ -27,6 +27,7 @@ ALIVE = 0.6  # share of a burst that is not at rest
 AWAKE_OTHERWISE = 0.05
 ONE_SIDED = 0.95
 CHANCE = 1e-6
+TIMES_LONGER = 3  # than what it does now and then
 MOST = 3
 
 
@@ -40,7 +41,10 @@ def awakenings(signal: Signal) -> list[Change]:
     if count < AT_REST * n:
         return []
     awake = [i for i, value in enumerate(values) if value != rest]
-    bursts = [b for b in _bursts(awake) if _length(b) >= SHORTEST and len(b) >= ALIVE * _length(b)]
+    every = _bursts(awake)
+    bursts = [b for b in every if _length(b) >= SHORTEST and len(b) >= ALIVE * _length(b)]
+    stirs = max((_length(b) for b in every if b not in bursts), default=0)
+    bursts = [b for b in bursts if _length(b) >= TIMES_LONGER * stirs]
     inside = sum(len(b) for b in bursts)
     outside = n - sum(_length(b) for b in bursts)
     if not 0 < len(bursts) <= MOST or outside < FEWEST // 2 or len(awake) - inside > AWAKE_OTHERWISE * outside:

@@ -22,6 +22,7 @@ FEWEST = 12
 SHORTEST = 6  # samples
 TIMES_LONGER = 4
 CHANCE = 1e-6
+AT_REST = 0.3
 REGULAR = 0.8
 RECENT = 40  # gaps before the longest one that tell what is usual
 MOSTLY = 0.9  # with more equal neighbours than that it never used to vary
@@ -54,7 +55,9 @@ def _stuck(series: Series) -> Change | None:
     second = runs[1][0]
     same = (outside - (len(runs) - 1) + 1) / (outside + 2)
     surprise = -length * math.log(same) / -math.log(CHANCE) if same < 1 else 0.0
-    if same > MOSTLY:
+    # Nor does what is back at the value it usually has, such as errors at 0 after a burst of them.
+    at_rest = values.count(values[first]) - length
+    if same > MOSTLY or at_rest > AT_REST * outside:
         return None
     strength = min(surprise, length / (TIMES_LONGER * second), 10.0)
     if strength < 1 or not _within_habit(values, first, last):

@@ -58,7 +58,10 @@ def spikes(signal: Signal) -> list[Change]:
     events = sorted(_events(away, heights), key=lambda e: -e.height)
     inside = {i for e in events for i in range(e.first - 1, e.last + 2)}
     ordinary = max((h for i, h in enumerate(heights) if i not in inside), default=0.0)
-    accepted = _stand_out(events, max(ordinary, 1.0), n, 1 + max(0.0, spearman(away, away[1:] + away[:1])))
+    # A single event in a series of zeros is one of few: there is nothing to tell how odd it is.
+    sporadic = not median([abs(a) for a in away])
+    caution = 1 + max(0.0, spearman(away, away[1:] + away[:1]))
+    accepted = _stand_out(events, max(ordinary, 1.0), n, caution, sporadic)
     changes = [_change(signal, base, away, event, strength) for event, strength in accepted]
     return [c for c, (event, _) in zip(changes, accepted, strict=True) if _one_level(signal.rest, event, c.magnitude)]
 
@@ -106,7 +109,9 @@ def _events(away: Sequence[float], heights: Sequence[float]) -> list[_Event]:
     return events
 
 
-def _stand_out(events: list[_Event], ordinary: float, n: int, caution: float) -> list[tuple[_Event, float]]:
+def _stand_out(
+    events: list[_Event], ordinary: float, n: int, caution: float, sporadic: bool
+) -> list[tuple[_Event, float]]:
     """The tallest up to three events above the widest gap, each with its strength."""
     accepted: list[tuple[_Event, float]] = []
     best = 0
@@ -119,8 +124,7 @@ def _stand_out(events: list[_Event], ordinary: float, n: int, caution: float) ->
     for event in events[:best]:
         alone = event.first == event.last
         needed = max(TALL_SINGLE, GAP_SINGLE * below) if alone else max(caution * TALL, GAP * below)
-        # One event in a series of zeros is one event: there is nothing to tell how odd it is.
-        if alone and event.height >= NOISELESS:
+        if alone and sporadic:
             continue
         # Being far from the middle for a fifth of the time is a level, not a spike.
         if event.height >= needed and event.last - event.first < max(5, n // 5):

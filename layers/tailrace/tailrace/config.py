@@ -12,6 +12,8 @@ from typing import Any
 
 from tailrace.errors import ConfigError
 
+_SECRET_LENGTH = 16
+
 
 def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None) -> Any:
     return field(
@@ -27,6 +29,9 @@ class Settings:
     log: str = _setting("TAILRACE_LOG", "sqlite", "sqlite, dynamodb or memory", "where the log is kept")
     data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log")
     table: str = _setting("TAILRACE_TABLE", "tailrace", "name", "the DynamoDB table of the log")
+    checkpoint_table: str = _setting(
+        "TAILRACE_CHECKPOINT_TABLE", "tailrace-checkpoints", "name", "the DynamoDB table of the graphs' checkpoints"
+    )
     ttl_days: float = _setting("TAILRACE_TTL_DAYS", 7.0, "days", "how long a task can be replayed", 0.001, 3650)
     port: int = _setting("TAILRACE_PORT", 8080, "port", "where `make run` serves the page and the API", 0, 65535)
     emit_interval_ms: int = _setting(
@@ -88,6 +93,18 @@ class Settings:
     max_request_bytes: int = _setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000
     )
+    access_secret: str = field(
+        default="",
+        # Never shown: neither in a repr nor in an error.
+        repr=False,
+        metadata={
+            "variable": "TAILRACE_ACCESS_SECRET",
+            "unit": f"{_SECRET_LENGTH} characters or more",
+            "meaning": "what a request has to know where the gateway is not on loopback; without it all are refused",
+            "low": None,
+            "high": None,
+        },
+    )
     model: str = _setting(
         "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
     )
@@ -113,6 +130,8 @@ class Settings:
                 raise ConfigError(each.metadata["variable"], value, f"between {low} and {high} {each.metadata['unit']}")
         if self.log not in ("sqlite", "dynamodb", "memory"):
             raise ConfigError("TAILRACE_LOG", self.log, "sqlite, dynamodb or memory")
+        if 0 < len(self.access_secret) < _SECRET_LENGTH:
+            raise ConfigError("TAILRACE_ACCESS_SECRET", "(hidden)", f"{_SECRET_LENGTH} characters or more")
         if self.renew_s > self.lease_s / 2:
             raise ConfigError("TAILRACE_RENEW_S", self.renew_s, f"at most half of TAILRACE_LEASE_S ({self.lease_s})")
 

@@ -70,6 +70,12 @@ def sparse_counts(seed: int, n: int = 720, mean: float = 0.2) -> list[float]:
     return [float(poisson(random.Random(seed * 100_003 + i), mean)) for i in range(n)]
 
 
+def rare_errors(seed: int, n: int = 360) -> list[float]:
+    """Almost always 0, now and then something of any size."""
+    rng = random.Random(seed)
+    return [round(rng.expovariate(0.2), 1) if rng.random() < 0.02 else 0.0 for _ in range(n)]
+
+
 def poisson(rng: random.Random, mean: float) -> int:
     limit, k, p = math.exp(-mean), 0, rng.random()
     while p > limit:
@@ -134,6 +140,7 @@ CLEAN: dict[str, tuple[Maker, dict[str, object]]] = {
     "sparse counts": (sparse_counts, {}),
     "very sparse counts": (lambda s: sparse_counts(s, mean=0.02), {}),
     "busy counts": (lambda s: sparse_counts(s, mean=5), {}),
+    "rare errors": (rare_errors, {"step": 1}),
     "short CPU": (short_cpu, {"step": 5}),
     "shortest CPU": (lambda s: short_cpu(s, 24), {"step": 15}),
     "memory in steps": (stair, {"step": 1}),

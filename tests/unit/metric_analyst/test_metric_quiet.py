@@ -29,6 +29,7 @@ BOUNDED = {
     "white noise, 2,000 samples": (30, 0),
     "busy counts": (30, 0),
     "very sparse counts": (100, 1),
+    "rare errors": (100, 2),
     "latency p99": (100, 2),
     "strongly correlated noise": (60, 2),
     "shortest CPU": (200, 3),

@@ -14,6 +14,7 @@ import msgspec
 
 from tailrace import sse
 from tailrace.a2a.jsonrpc import NOT_JSON
+from tailrace.aws import FunctionUrlAuth
 from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
@@ -38,12 +39,12 @@ class _Reply(msgspec.Struct):
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 
 
-def new_http(auth: httpx.Auth | None = None) -> httpx.AsyncClient:
-    """An HTTP client fit for calls and long streams to many agents."""
+def new_http() -> httpx.AsyncClient:
+    """An HTTP client fit for calls and long streams to many agents; it signs what goes to a Function URL."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(10.0, read=_SILENCE_S),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        auth=auth,
+        auth=FunctionUrlAuth(),
     )
 
 

@@ -17,6 +17,7 @@ from tailrace.a2a.card import AgentCard
 from tailrace.a2a.server import A2AServer
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.tasks import Tasks
+from tailrace.aws import on_lambda
 from tailrace.config import Settings
 from tailrace.feed import Feeds
 from tailrace.log import EventLog, open_log
@@ -59,6 +60,9 @@ class AgentApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+        if self._tasks is not None and on_lambda():
+            # The process freezes when this returns: not before the runs are done that were begun here.
+            await self._tasks.settled()
 
     async def _open(self) -> Tasks:
         async with self._opening:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from tailrace.config import Settings
-from tailrace.errors import ConfigError
 
 
 async def open_checkpointer(settings: Settings, agent: str, stack: AsyncExitStack) -> Any:
     """The LangGraph checkpointer of an agent; what it holds open is closed with `stack`.
 
-    The folder of the log is there by then. Each agent has a file of its own in it: checkpoints are
+    The tables, or the folder of the log, are there by then. Each agent has a file of its own in it: checkpoints are
     large, and agents never share a thread.
-
-    Raises:
-        ConfigError: there is no checkpointer for this kind of log.
     """
     if settings.log == "memory":
         from langgraph.checkpoint.memory import InMemorySaver
 
         return InMemorySaver()
-    if settings.log == "sqlite":
-        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    if settings.log == "dynamodb":
+        return _dynamodb(settings)
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-        path = Path(settings.data_dir) / f"checkpoints-{agent}.sqlite3"
-        return await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
-    raise ConfigError("TAILRACE_LOG", settings.log, "sqlite or memory for an agent's checkpoints")
+    path = Path(settings.data_dir) / f"checkpoints-{agent}.sqlite3"
+    return await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
+
+
+def _dynamodb(settings: Settings) -> Any:
+    """LangGraph's saver for DynamoDB, made to read what was written last.
+
+    It reads with eventual consistency, so a resume could miss the newest checkpoint
+    (langchain-aws #753, closed); every read of its client is made consistent instead.
+    """
+    from langgraph_checkpoint_aws import DynamoDBSaver
+
+    logging.getLogger("langgraph_checkpoint_aws").setLevel(logging.WARNING)  # it logs a line per write
+    saver = DynamoDBSaver(settings.checkpoint_table, ttl_seconds=int(settings.ttl_days * 86_400))
+    for operation in ("Query", "GetItem"):
+        saver.client.meta.events.register(
+            f"provide-client-params.dynamodb.{operation}", lambda params, **_: {**params, "ConsistentRead": True}
+        )
+    return saver

@@ -113,6 +113,11 @@ class Tasks:
         if state in TERMINAL and state != "TASK_STATE_CANCELED":
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
 
+    async def settled(self) -> None:
+        """Return when no run of this process is under way."""
+        while self._running:
+            await asyncio.wait([task for _, task in self._running.values()])
+
     async def close(self) -> None:
         """Stop every run of this process where it is, and let go of its lease."""
         running = [task for _, task in self._running.values()]

@@ -1,0 +1,67 @@
+"""Log and checkpoints in DynamoDB: any process goes on where another has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import boto3
+import httpx
+import pytest
+from dynamodb_table import empty_table, use
+from moto.server import ThreadedMotoServer
+from sample_agents import asking
+from serving import serve
+from system import System, header_owner
+
+from gateway.app import create_app
+from tailrace import AgentApp, AgentCard
+from tailrace.config import Settings
+from tailrace.log import open_log
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    use(f"http://{host}:{port}", monkeypatch)
+    boto3.client("dynamodb").create_table(
+        TableName="checkpoints",
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield Settings(log="dynamodb", table=empty_table(), checkpoint_table="checkpoints")
+    server.stop()
+
+
+def agent(settings: Settings) -> AgentApp:
+    return AgentApp(
+        asking.builder, AgentCard(name="orchestrator", description="", version="1", skills=[]), settings=settings
+    )
+
+
+async def test_a_reply_in_another_process_goes_on_from_the_checkpoint(settings: Settings) -> None:
+
+    log = open_log(settings)
+    headers = {"x-test-owner": "alice"}
+    async with serve(agent(settings)) as first, serve(agent(settings)) as second:
+        one, two = [
+            create_app(replace(settings, orchestrator_url=f"{url}/"), log=log, decide_owner=header_owner)
+            for url in (first, second)
+        ]
+        async with serve(one) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+            here = System(url, log, http)
+            task_id = await here.post({"text": "it is slow"})
+            waiting = await here.read(task_id)
+            assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
+        async with serve(two) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+            there = System(url, log, http)
+            reply = {"message": {"parts": [{"text": "eu-west-1"}]}}
+            assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
+            rest = await there.read(task_id, cursor=waiting.seqs[-1])
+    await log.close()
+    assert (rest.seqs[0], rest.state) == (waiting.seqs[-1] + 1, "TASK_STATE_COMPLETED")
+    begun = [e for e in rest.events if "begin" in str(e.get("statusUpdate", {}).get("metadata"))]
+    assert begun == [], "a node that was finished has run again"
