@@ -30,13 +30,22 @@ async function call(method, path, body, headers = {}) {
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body ?? ""));
     headers["x-amz-content-sha256"] = hex(new Uint8Array(digest));
   }
+  const known = document.cookie;
   const response = await fetch(path, { method, body, headers, cache: "no-store" }).catch(() => {
     throw new Error("The gateway did not answer. Nothing was lost; try again in a moment.");
   });
   const answer = (await response.json().catch(() => null)) ?? {};
   if (response.ok) return answer;
+  if (response.status === 401 && (document.cookie !== known || unlock())) return call(method, path, body, headers);
   const { title = `The gateway answered ${response.status}`, detail } = answer;
   throw new Error(detail ? `${title}: ${detail}` : title);
+}
+
+/** A gateway that is not on loopback has one secret for all. A cookie, because EventSource sends no headers. */
+function unlock() {
+  const secret = prompt("The access secret of this gateway:");
+  if (secret) document.cookie = `tailrace-secret=${encodeURIComponent(secret)}; path=/; SameSite=Strict; Secure`;
+  return Boolean(secret);
 }
 
 /** crypto.randomUUID is there in secure contexts only. */

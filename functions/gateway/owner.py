@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
@@ -40,7 +40,7 @@ def secret_owner(secret: str) -> DecideOwner:
     expected = secret.encode()
 
     def decide(request: Request) -> str | None:
-        given = request.headers.get(SECRET_HEADER) or request.cookies.get(SECRET_COOKIE) or ""
+        given = request.headers.get(SECRET_HEADER) or unquote(request.cookies.get(SECRET_COOKIE, ""))
         known = hmac.compare_digest(given.encode(), expected)
         return SHARED_OWNER if known and expected else None
 
