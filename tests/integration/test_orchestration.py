@@ -1,0 +1,116 @@
+"""The orchestrator and its specialists over A2A: what happens to one reaches the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+from sample_agents.gated import Gate, gated
+from serving import serve
+from system import System, system
+
+from orchestrator import graph as orchestrator
+from tailrace import AgentApp, AgentCard, Skill
+from tailrace.config import Settings
+from tailrace.events import EXTENSION
+from tailrace.log.sqlite import SQLiteLog
+
+LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
+
+
+class State(TypedDict, total=False):
+    messages: list[Any]
+
+
+def specialist(builder: StateGraph[Any, Any, Any, Any], folder: Path, name: str) -> AgentApp:
+    skill = Skill(id="s", name="Logs", description="Reads logs.", tags=["logs"])
+    card = AgentCard(name=name, description="", version="1", skills=[skill])
+    return AgentApp(builder, card, settings=Settings(data_dir=str(folder)))
+
+
+@contextlib.asynccontextmanager
+async def orchestrated(folder: Path, monkeypatch: pytest.MonkeyPatch, *apps: AgentApp) -> AsyncIterator[System]:
+    """The real orchestrator behind a gateway, with `apps` as its specialists."""
+    orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
+    async with contextlib.AsyncExitStack() as serving:
+        urls = [await serving.enter_async_context(serve(app)) for app in apps]
+        monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", ",".join(urls))
+        yield await serving.enter_async_context(system(orchestrator.builder, folder))
+    await orchestrator.http().aclose()
+    orchestrator.http.cache_clear()
+
+
+def metadata(event: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(iter(event.values()))["metadata"][EXTENSION]
+    return found
+
+
+async def states(folder: Path, agent: str) -> list[str]:
+    """The states of all tasks of one agent, as the log has them."""
+    log = SQLiteLog(folder / "log.sqlite3")
+    heads = (await log.list("alice")).heads
+    await log.close()
+    return [head.state for head in heads if head.agent == agent]
+
+
+async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = Gate(), Gate()
+    apps = [specialist(gated(gate), tmp_path, f"analyst_{n}") for n, gate in enumerate((one, two))]
+    async with orchestrated(tmp_path, monkeypatch, *apps) as sut:
+        task_id = await sut.post({"text": "what happened?"}, LOGS)
+        async with asyncio.timeout(20):
+            await asyncio.gather(one.reached.wait(), two.reached.wait())
+        assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+        assert (await sut.read(task_id)).state == "TASK_STATE_CANCELED"
+    assert one.cancelled
+    assert two.cancelled
+    assert await states(tmp_path, "analyst_0") == ["TASK_STATE_CANCELED"]
+    assert await states(tmp_path, "analyst_1") == ["TASK_STATE_CANCELED"]
+
+
+async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a specialist has said is seen while it is still at work."""
+    gate = Gate()
+    async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
+        task_id = await sut.post({"text": "what happened?"}, LOGS)
+        said: Callable[[Any], bool] = lambda seen: "before the gate" in str(seen.events[-1:])  # noqa: E731
+        seen = await sut.read(task_id, until=said)
+        assert metadata(seen.events[-1])["agent"] == "analyst"
+        assert not gate.open.is_set()
+        gate.open.set()
+        assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
+
+
+async def test_a_specialist_that_fails_is_a_line_and_the_others_are_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(state: State) -> State:
+        raise RuntimeError("no disk to read from")
+
+    gate = Gate()
+    gate.open.set()
+    broken = StateGraph(State).add_node("fail", fail).add_edge(START, "fail")
+    apps = [specialist(broken, tmp_path, "broken"), specialist(gated(gate), tmp_path, "sound")]
+    async with orchestrated(tmp_path, monkeypatch, *apps) as sut:
+        task_id = await sut.post({"text": "what happened?"}, LOGS)
+        seen = await sut.read(task_id)
+        artifacts = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
+    assert seen.state == "TASK_STATE_COMPLETED"
+    report = next(artifact for artifact in artifacts if artifact["name"] == "report")["parts"][0]["text"]
+    assert "`broken`: its task ended as failed" in report
+    assert "no disk to read from" in report
+    assert "`sound`" in report
+
+
+async def test_the_same_run_asks_a_specialist_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    gate.open.set()
+    async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
+        task_id = await sut.post({"text": "what happened?"}, LOGS)
+        await sut.read(task_id)
+    assert await states(tmp_path, "analyst") == ["TASK_STATE_COMPLETED"]
