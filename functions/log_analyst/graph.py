@@ -161,7 +161,7 @@ async def compare(state: State) -> State:
     facts.window = (span.start, span.end, span.derived) if span else None
     templates = _templates(table, findings, logs)
     plain = [msgspec.to_builtins(finding) for finding in findings]
-    result("findings", {"findings": plain, "templates": templates})
+    result("findings", {"findings": plain, "templates": templates, "notes": facts.notes})
     what = f"{len(findings)} finding{'s' if len(findings) != 1 else ''}"
     progress(f"{what} from {iso(int(span.start))} to {iso(int(span.end))}" if span else f"{what}; the logs are steady")
     # The table has served: it need not be in the checkpoints to come.

@@ -20,7 +20,7 @@ from langgraph.types import interrupt
 from metric_analyst.detect import FEWEST, detect
 from metric_analyst.incidents import Found, findings, matters
 from metric_analyst.reader import Reading, read
-from metric_analyst.report import Facts, report
+from metric_analyst.report import Facts, left_out, report
 from metric_analyst.robust import median
 from metric_analyst.times import LATEST, epoch
 from tailrace import progress, request, result, write
@@ -92,7 +92,6 @@ async def detect_changes(state: State) -> State:
     named = {f.subject for f in listed}
     steady += sorted({f.series.name for f in minor} - named)
     plain = [msgspec.to_builtins(finding) for finding in listed]
-    result("findings", {"findings": plain})
     facts = Facts(
         series=total,
         samples=reading.samples,
@@ -107,6 +106,7 @@ async def detect_changes(state: State) -> State:
         window=_window(alert),
         notes=reading.notes,
     )
+    result("findings", {"findings": plain, "notes": left_out(facts)})
     return {"facts": msgspec.to_builtins(facts), "findings": [_without_excerpt(finding) for finding in plain]}
 
 

@@ -41,7 +41,7 @@ def report(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
         names = ", ".join(plain(name) for name in facts.steady[:MOST_STEADY])
         more = len(facts.steady) - MOST_STEADY
         yield f"## Steady\n\n{names}{f' and {more:,} more' if more > 0 else ''}.\n\n"
-    if lines := _left_out(facts):
+    if lines := left_out(facts):
         yield "## Left out\n\n" + "".join(f"- {plain(line)}\n" for line in lines) + "\n"
 
 
@@ -111,7 +111,8 @@ def _against(finding: Finding) -> str:
     return f", {where} the alert's window" if where else ""
 
 
-def _left_out(facts: Facts) -> list[str]:
+def left_out(facts: Facts) -> list[str]:
+    """What the findings do not cover, and why: a line each."""
     lines = list(facts.notes)
     if facts.short:
         names = ", ".join(facts.short[:3]) + (", …" if len(facts.short) > 3 else "")

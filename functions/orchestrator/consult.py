@@ -22,13 +22,13 @@ _CANCEL_S = 3.0
 
 
 class Answer(TypedDict):
-    """What came of asking a specialist: its findings, or why there are none."""
+    """What came of asking a specialist: its findings, what it says of their limits, or why there are none."""
 
     agent: str
     error: str | None
     findings: list[dict[str, Any]]
     templates: list[dict[str, Any]]
-    report: str
+    notes: list[str]
 
 
 async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
@@ -96,13 +96,17 @@ def _refusal(task: dict[str, Any]) -> str | None:
 
 
 def _answer(agent: str, task: dict[str, Any], error: str | None) -> Answer:
-    answer = Answer(agent=agent, error=error, findings=[], templates=[], report="")
+    answer = unanswered(agent, error)
     for artifact in task.get("artifacts") or []:
         for part in artifact["parts"]:
             data = part.get("data")
             if isinstance(data, dict) and isinstance(data.get("findings"), list):
                 answer["findings"] = data["findings"]
                 answer["templates"] = data.get("templates") or []
-            elif "text" in part:
-                answer["report"] += part["text"]
+                answer["notes"] = data.get("notes") or []
     return answer
+
+
+def unanswered(agent: str, error: str | None) -> Answer:
+    """An answer without findings."""
+    return Answer(agent=agent, error=error, findings=[], templates=[], notes=[])

@@ -13,7 +13,7 @@ from langgraph.types import Send, interrupt
 
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
-from orchestrator.consult import Answer, consult
+from orchestrator.consult import Answer, consult, unanswered
 from orchestrator.planning import Errand, Specialist, plan, specialist_of
 from orchestrator.report import report
 from tailrace import request, result, write
@@ -94,7 +94,7 @@ async def _specialists() -> tuple[list[Specialist], list[Answer]]:
             card = await discover(http(), url)
             specialists.append(specialist_of(card, interface_of(card, url)))
         except AgentError as error:
-            missing.append(Answer(agent=url, error=str(error), findings=[], templates=[], report=""))
+            missing.append(unanswered(url, str(error)))
 
     await asyncio.gather(*(find(url) for url in Settings.load().specialists))
     return sorted(specialists, key=lambda specialist: specialist["agent"]), missing

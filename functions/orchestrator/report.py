@@ -26,7 +26,7 @@ _TYPE_WORDS = {
     "drift": "drift",
     "flat_line": "flat line",
 }
-_TIMELINE, _ROWS, _CAUSES, _SYMPTOMS, _EXAMPLES, _FAINT = 12, 12, 5, 6, 3, 3
+_TIMELINE, _ROWS, _CAUSES, _SYMPTOMS, _EXAMPLES, _FAINT, _NOTES = 12, 12, 5, 6, 3, 3, 5
 
 
 def report(alert: Alert, answers: list[Answer], findings: list[Finding]) -> Iterator[str]:
@@ -40,6 +40,7 @@ def report(alert: Alert, answers: list[Answer], findings: list[Finding]) -> Iter
         yield _cause(incident)
         yield _next(incident)
     yield _not_covered(answers)
+    yield _notes(answers)
 
 
 def _title(alert: Alert, incident: Incident | None) -> str:
@@ -59,11 +60,13 @@ def _what_happened(alert: Alert, answers: list[Answer], findings: list[Finding],
     lines = [f for f in incident.all if f["type"] in _LOG_TYPES]
     series = [f for f in incident.all if f["type"] not in _LOG_TYPES]
     counts = " and ".join(
-        f"{len(found)} {word}" for found, word in ((lines, "changes in the logs"), (series, "in the metrics")) if found
+        f"{len(found)} change{'s' if len(found) > 1 else ''} in the {where}"
+        for found, where in ((lines, "logs"), (series, "metrics"))
+        if found
     )
     first = incident.first[0]
     return (
-        f"## What happened\n\nFrom **{_clock(incident.start)}** on, {counts} stand out"
+        f"## What happened\n\nFrom **{_clock(incident.start)}** on: {counts}"
         f"{_against_alert(alert, incident)}. The first sign: {_sentence(first)}\n\n"
     )
 
@@ -145,6 +148,12 @@ def _not_covered(answers: list[Answer]) -> str:
         return ""
     rows = "".join(f"- `{answer['agent']}`: {_one_line(answer['error'] or '')}\n" for answer in failed)
     return f"## Not covered\n\n{rows}\n"
+
+
+def _notes(answers: list[Answer]) -> str:
+    """What the specialists say of the limits of their own findings."""
+    rows = "".join(f"- `{a['agent']}`: {_one_line(note)}\n" for a in answers for note in a["notes"][:_NOTES])
+    return f"## Notes\n\n{rows}\n" if rows else ""
 
 
 def _surest(findings: list[Finding]) -> list[Finding]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.classify import topic_of, topics_of
-from orchestrator.consult import Answer
+from orchestrator.consult import Answer, unanswered
 from orchestrator.planning import parts_for, plan, specialist_of
 from orchestrator.report import report
 from orchestrator.synthesis import incident_of, ties
@@ -47,7 +47,7 @@ def finding(at: float, subject: str, kind: str = "new_template", sure: float = 0
 
 
 def answer(agent: str, error: str | None = None) -> Answer:
-    return Answer(agent=agent, error=error, findings=[], templates=[], report="")
+    return unanswered(agent, error)
 
 
 def written(findings: list[Any], alert: Alert = NO_ALERT, answers: list[Answer] | None = None) -> str:
@@ -177,6 +177,11 @@ def test_nothing_found_is_said_and_nothing_is_made_up() -> None:
 def test_a_specialist_that_failed_is_a_line() -> None:
     text = written([], answers=[answer("log_analyst"), answer("metric_analyst", "could not be\nreached")])
     assert "## Not covered\n\n- `metric_analyst`: could not be reached\n" in text
+
+
+def test_what_a_specialist_says_of_its_limits_is_passed_on() -> None:
+    noted = {**answer("log_analyst"), "notes": ["the lines have no times"]}
+    assert "- `log_analyst`: the lines have no times\n" in written([], answers=[noted])  # type: ignore[list-item]
 
 
 _text = st.text(max_size=60)

@@ -24,7 +24,7 @@ TROUBLE = asked(file(text_of(ACCESS), "access.log"), file(text_of(ERRORS), "erro
 
 def test_the_artifacts_are_as_the_design_has_them() -> None:
     ran = run(TROUBLE)
-    assert set(ran.artifact) == {"findings", "templates"}
+    assert set(ran.artifact) == {"findings", "templates", "notes"}
     assert ran.findings
     for finding in ran.findings:
         assert set(finding.evidence) >= {"level", "template", "count", "first", "last", "example", "log"}

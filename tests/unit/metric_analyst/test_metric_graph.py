@@ -104,7 +104,7 @@ async def test_progress_is_bounded_however_many_series_there_are() -> None:
     rows += [f"{MONDAY + i}," + ",".join("5" for _ in range(300)) for i in range(20)]
     run = await Run().go(asked(("m.csv", "\n".join(rows))))
     assert 10 <= len(run.progress) <= PROGRESS_EVENTS + 2
-    assert run.results["findings"] == {"findings": []}
+    assert run.results["findings"] == {"findings": [], "notes": []}
     assert "Nothing changed" in run.report
 
 
