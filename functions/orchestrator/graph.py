@@ -21,7 +21,7 @@ from tailrace.a2a.client import discover, interface_of, new_http
 from tailrace.alert import alert_of
 from tailrace.config import Settings
 from tailrace.emit import emit
-from tailrace.errors import AgentError
+from tailrace.errors import AgentError, shorten
 from tailrace.findings import merged
 from tailrace.model import chat_model
 
@@ -48,7 +48,7 @@ def http() -> httpx.AsyncClient:
 async def plan_errands(state: State) -> State:
     """Find out which specialists there are and whom to ask; ask the user when there is nothing to look at."""
     while not topics_of(request()):
-        interrupt({"question": QUESTION})
+        interrupt({"question": f"{_empty_files()}{QUESTION}"})
     specialists, missing = await _specialists()
     errands = plan(request(), specialists)
     if model := chat_model():
@@ -81,6 +81,12 @@ async def write_up(state: State) -> State:
             write(section)
             await asyncio.sleep(0)
     return {}
+
+
+def _empty_files() -> str:
+    """A sentence about files that came without content, if any did."""
+    empty = [file.filename for file in request().files]
+    return f"Nothing is in {', '.join(shorten(name) for name in empty[:5])}. " if empty else ""
 
 
 async def _specialists() -> tuple[list[Specialist], list[Answer]]:
