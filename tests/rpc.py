@@ -117,15 +117,25 @@ class Agent:
         return found
 
 
+def new_log() -> EventLog:
+    """The log of an agent that is given none."""
+    return MemoryLog()
+
+
 @contextlib.asynccontextmanager
 async def agent(
-    graph: Any, *, log: EventLog | None = None, card: AgentCard = CARD, **settings: Any
+    graph: Any, *, log: EventLog | None = None, card: AgentCard = CARD, limit_s: float | None = 30, **settings: Any
 ) -> AsyncIterator[Agent]:
-    """Serve `graph` as an agent over HTTP, with its log in memory unless given."""
-    log = log or MemoryLog()
+    """Serve `graph` as an agent over HTTP; what takes longer than `limit_s` has failed.
+
+    A fixture that outlives a test has no limit: it is closed by another task than it was opened by.
+    """
+    log = log or new_log()
     app = AgentApp(graph, card, settings=Settings(log="memory", **settings), log=log)
-    async with serve(app) as url, httpx.AsyncClient(timeout=10) as http:
+    limit = contextlib.nullcontext() if limit_s is None else asyncio.timeout(limit_s)
+    async with limit, serve(app) as url, httpx.AsyncClient(timeout=10) as http:
         yield Agent(http, url, log)
+    await log.close()
 
 
 def message(text: str, **fields: Any) -> dict[str, Any]:

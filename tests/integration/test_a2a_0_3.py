@@ -21,11 +21,16 @@ from tailrace import request, result
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATE = asyncio.Event()
+KINDS: dict[str, type[BaseModel]] = {
+    "task": v03.Task,
+    "status-update": v03.TaskStatusUpdateEvent,
+    "artifact-update": v03.TaskArtifactUpdateEvent,
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
-    async with agent(talker(GATE)) as serving:
+    async with agent(talker(GATE), limit_s=None) as serving:
         yield serving
 
 
@@ -40,6 +45,21 @@ def valid(kind: type[BaseModel], given: Any) -> Any:
     kept = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert kept == given
     return given
+
+
+async def refusal(served: Agent, method: str, params: Any) -> dict[str, Any]:
+    """The error of a method: what 0.3 streams, it refuses in a stream."""
+    if method not in ("message/stream", "tasks/resubscribe"):
+        return await served.error(method, params, version="0.3")
+    body = {"jsonrpc": "2.0", "id": "q", "method": method, "params": params}
+    response = await served.post(json.dumps(body).encode(), version="0.3")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.text.startswith("data: ")
+    assert response.text.endswith("}\n\n")
+    answer = json.loads(response.text[6:])
+    assert (answer["jsonrpc"], answer["id"]) == ("2.0", "q")
+    return dict(answer["error"])
 
 
 async def test_message_send_without_a_version_header_is_0_3(served: Agent) -> None:
@@ -59,11 +79,10 @@ async def test_message_send_without_a_version_header_is_0_3(served: Agent) -> No
 
 async def test_message_stream_begins_with_the_task_and_ends_with_final(served: Agent) -> None:
     frames = await served.frames("message/stream", said("tell me", "stream-1"), version=None)
-    kinds = {"task": v03.Task, "status-update": v03.TaskStatusUpdateEvent, "artifact-update": v03.TaskArtifactUpdateEvent}
-    events = [valid(kinds[frame.result["kind"]], frame.result) for frame in frames]
+    events = [valid(KINDS[frame.result["kind"]], frame.result) for frame in frames]
     assert events[0]["kind"] == "task"
     assert events[0]["status"]["state"] == "submitted"
-    assert {event["kind"] for event in events} == set(kinds)
+    assert {event["kind"] for event in events} == set(KINDS)
     finals = [event["final"] for event in events if event["kind"] == "status-update"]
     assert finals == [False] * (len(finals) - 1) + [True]
     assert events[-1]["status"]["state"] == "completed"
@@ -143,13 +162,16 @@ async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
         ("tasks/get", {"id": 5}, -32602, "$.id"),
         ("tasks/cancel", {"id": "no-such-task"}, -32001, "no-such-task"),
         ("tasks/resubscribe", {"id": "no-such-task"}, -32001, "no-such-task"),
+        ("message/stream", said("x", "task-1", taskId="no-such-task"), -32001, "no-such-task"),
+        ("message/stream", said("x", "kind-0", parts=[{"kind": "video"}]), -32602, "video"),
         ("message/send", {}, -32602, "message"),
         ("message/send", {"message": "hello"}, -32602, "$.message"),
         ("message/send", {"message": {"role": "user", "messageId": "x", "parts": "hello"}}, -32602, "$.message.parts"),
         ("message/send", said("x", ""), -32602, "messageId"),
-        ("message/send", {"message": {**said("x", "agent-1")["message"], "role": "agent"}}, -32602, "$.message.role"),
-        ("message/send", {"message": {**said("x", "kind-1")["message"], "parts": [{"kind": "video"}]}}, -32602, "video"),
-        ("message/send", {"message": {**said("x", "kind-2")["message"], "parts": [{"text": "x"}]}}, -32602, "kind"),
+        ("message/send", said("x", "agent-1", role="agent"), -32602, "$.message.role"),
+        ("message/send", said("x", "kind-1", parts=[{"kind": "video"}]), -32602, "message.parts[0] has kind 'video'"),
+        ("message/send", said("x", "kind-2", parts=[{"text": "x"}]), -32602, "message.parts[0] has kind None"),
+        ("message/send", {**said("x", "block-1"), "configuration": {"blocking": "no"}}, -32602, "blocking"),
         ("tasks/pushNotificationConfig/set", {"taskId": "x"}, -32003, "push"),
         ("tasks/pushNotificationConfig/get", {"id": "x"}, -32003, "push"),
         ("tasks/pushNotificationConfig/list", {"id": "x"}, -32003, "push"),
@@ -160,17 +182,18 @@ async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
     ],
 )
 async def test_what_0_3_refuses(served: Agent, method: str, params: Any, code: int, word: str) -> None:
-    error = await served.error(method, params, version="0.3")
+    error = await refusal(served, method, params)
     assert error["code"] == code, error
     assert word in error["message"]
 
 
 async def test_a_task_in_a_terminal_state_takes_no_resubscription_and_no_message(served: Agent) -> None:
     task = await served.result("message/send", said("tell me", "terminal-1"), version="0.3")
-    assert (await served.error("tasks/resubscribe", {"id": task["id"]}, version="0.3"))["code"] == -32004
+    assert (await refusal(served, "tasks/resubscribe", {"id": task["id"]}))["code"] == -32004
     more = said("more", "terminal-2", taskId=task["id"])
-    assert (await served.error("message/send", more, version="0.3"))["code"] == -32004
-    assert (await served.error("tasks/cancel", {"id": task["id"]}, version="0.3"))["code"] == -32002
+    assert (await refusal(served, "message/send", more))["code"] == -32004
+    assert (await refusal(served, "message/stream", more))["code"] == -32004
+    assert (await refusal(served, "tasks/cancel", {"id": task["id"]}))["code"] == -32002
 
 
 async def test_parts_of_every_kind_reach_the_graph_and_come_back() -> None:

@@ -132,8 +132,6 @@ class Attempt:
             if not stream.done():
                 stream.cancel()
                 await asyncio.wait([stream], timeout=_CLEANUP_S)
-                if stream.done() and not stream.cancelled() and (error := stream.exception()):
-                    logger.warning("task %s, canceled, failed to clean up: %r", self._head.task_id, error)
                 if writer.broken.is_set():
                     await writer.flush()  # raises what broke it
                 return "TASK_STATE_CANCELED", "Canceled on request."

@@ -1,0 +1,120 @@
+"""The Runtime API (AWS: "Using the Lambda runtime API for custom runtimes"), version 2018-06-01."""
+
+from __future__ import annotations
+
+import logging
+import platform
+
+from tailrace_runtime.connection import Connection
+from tailrace_runtime.faults import Fault
+from tailrace_runtime.invocation import Invocation
+from tailrace_runtime.response import StreamedResponse
+from tailrace_runtime.wire import Reply
+
+logger = logging.getLogger("tailrace.runtime")
+
+_RUNTIME = "/2018-06-01/runtime"
+_ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
+_AGENT = {"User-Agent": f"tailrace-runtime (Python {platform.python_version()})"}
+
+
+class ContainerError(Exception):
+    """The Runtime API says that this environment cannot go on: the process must exit promptly."""
+
+
+class RuntimeAPI:
+    """What one poller says to Lambda. Each has a connection of its own, for /next blocks until there is work."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = Connection.to(address)
+
+    async def next(self) -> Invocation:
+        """The next invocation, however long it takes. Whoever asks declares the last one finished.
+
+        Raises:
+            ContainerError: there will be none.
+            OSError: the Runtime API cannot be reached.
+        """
+        reply = await self._connection.request("GET", f"{_RUNTIME}/invocation/next", _AGENT)
+        if reply.status != 200:
+            raise ContainerError(f"/invocation/next was answered {reply.status}: {_text(reply)}")
+        return Invocation.of(reply.headers, reply.body)
+
+    async def respond(self, invocation: Invocation, body: bytes, content_type: str) -> None:
+        """Answer an invocation in one piece."""
+        path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
+        headers = {"Content-Type": content_type, **_AGENT, **_echo(invocation)}
+        judge(await self._connection.request("POST", path, headers, body), "The response")
+
+    async def fail(self, invocation: Invocation, fault: Fault) -> None:
+        """Answer an invocation with an error."""
+        path = f"{_RUNTIME}/invocation/{invocation.request_id}/error"
+        headers = {
+            "Content-Type": "application/json",
+            _ERROR_TYPE: fault.header,
+            **({"Lambda-Runtime-Function-XRay-Error-Cause": cause} if (cause := fault.cause()) else {}),
+            **_AGENT,
+            **_echo(invocation),
+        }
+        judge(await self._connection.request("POST", path, headers, fault.json(invocation.request_id)), "The error")
+
+    def stream(self, invocation: Invocation) -> StreamedResponse:
+        """Answer an invocation piece by piece. Nothing is sent yet."""
+        path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
+        return StreamedResponse(self._connection, path, {**_AGENT, **_echo(invocation)}, invocation.request_id)
+
+    async def fail_init(self, fault: Fault) -> None:
+        """Say why the function cannot be used."""
+        await self._report(f"{_RUNTIME}/init/error", fault)
+
+    async def restore_next(self) -> None:
+        """Say that the process is ready for its snapshot; return when it was restored from one.
+
+        Raises:
+            ContainerError: it was not.
+        """
+        reply = await self._connection.request("GET", f"{_RUNTIME}/restore/next", _AGENT)
+        # The peer of this connection was left behind with the snapshot.
+        self.close()
+        if reply.status != 200:
+            raise ContainerError(f"/restore/next was answered {reply.status}: {_text(reply)}")
+
+    async def fail_restore(self, fault: Fault) -> None:
+        """Say why the function cannot be used after it was restored."""
+        await self._report(f"{_RUNTIME}/restore/error", fault)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    async def _report(self, path: str, fault: Fault) -> None:
+        headers = {"Content-Type": "application/json", _ERROR_TYPE: fault.header, **_AGENT}
+        reply = await self._connection.request("POST", path, headers, fault.json())
+        if reply.status != 202:
+            logger.warning("%s was answered %d: %s", path, reply.status, _text(reply))
+
+
+def judge(reply: Reply, what: str) -> None:
+    """Go on or not, as the Runtime API answered to what was posted.
+
+    202 took it. 410 means that Lambda has given the invocation up (ErrorRuntimeInvokeTimeout;
+    aws/aws-lambda-dotnet#2508), 413 that it was too large, 400 and 403 that this is not the time for it: the
+    invocation is over, this process is not.
+
+    Raises:
+        ContainerError: 500.
+    """
+    if reply.status == 410:
+        logger.warning("%s came too late (410): %s", what, _text(reply))
+    elif reply.status >= 500:
+        raise ContainerError(f"{what} was answered {reply.status}: {_text(reply)}")
+    elif reply.status != 202:
+        logger.error("%s was refused (%d): %s", what, reply.status, _text(reply))
+
+
+def _echo(invocation: Invocation) -> dict[str, str]:
+    given = invocation.invocation_id
+    return {} if given is None else {"Lambda-Runtime-Invocation-Id": given}
+
+
+def _text(reply: Reply) -> str:
+    return reply.body[:500].decode(errors="replace").strip()

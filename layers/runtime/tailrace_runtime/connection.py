@@ -1,0 +1,98 @@
+"""A keep-alive connection to the Runtime API: one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+from tailrace_runtime.wire import Reply, read_reply, request_head
+
+# Above the largest event with its framing, so that reading one is not stopped and started.
+_BUFFER_BYTES = 8 * 1024 * 1024
+
+
+class Connection:
+    """Opened when it is needed, and again when the Runtime API has closed it. No read ever times out: the
+    process may be frozen for days in the middle of one.
+    """
+
+    def __init__(self, host: str, port: int, prefix: str) -> None:
+        self._host = host
+        self._port = port
+        self._prefix = prefix
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    @classmethod
+    def to(cls, address: str) -> Connection:
+        """The connection to `AWS_LAMBDA_RUNTIME_API`: a host and a port, and with cargo-lambda a path."""
+        authority, slash, path = address.partition("/")
+        host, _, port = authority.rpartition(":")
+        if not port.isdigit():
+            host, port = authority, "80"
+        return cls(host.strip("[]"), int(port), slash + path.rstrip("/"))
+
+    async def request(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Reply:
+        """Send a whole request; its reply.
+
+        A connection that turns out to have been closed while it was idle is opened anew, once.
+
+        Raises:
+            OSError: the Runtime API cannot be reached or does not speak HTTP.
+        """
+        length = {"Content-Length": str(len(body))} if method == "POST" else {}
+        head = self._head(method, path, {**(headers or {}), **length})
+        reused = self._writer is not None
+        try:
+            return await self._exchange(head, body)
+        except OSError:
+            self.close()
+            if not reused:
+                raise
+        return await self._exchange(head, body)
+
+    async def begin(
+        self, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Send the head of a POST and the first bytes of its body. The caller goes on with the streams, and
+        says with `done` when the reply has been read."""
+        reader, writer = await self._open()
+        writer.write(self._head("POST", path, headers) + body)
+        return reader, writer
+
+    def done(self, reply: Reply | None) -> None:
+        """What `begin` began is over. Without a whole reply the connection is of no more use."""
+        if reply is None or not reply.keep_alive:
+            self.close()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._writer.transport.abort()
+        self._reader = self._writer = None
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return request_head(method, self._prefix + path, {"Host": f"{host}:{self._port}", **headers})
+
+    async def _exchange(self, head: bytes, body: bytes) -> Reply:
+        reader, writer = await self._open()
+        writer.write(head + body)
+        # The reply is awaited at once: one that refuses a large body can come before all of it was sent.
+        try:
+            reply = await read_reply(reader)
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        if not reply.keep_alive:
+            self.close()
+        return reply
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._reader is None or self._writer is None or self._writer.is_closing() or self._reader.at_eof():
+            self.close()
+            self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=_BUFFER_BYTES)
+        return self._reader, self._writer

@@ -1,0 +1,120 @@
+"""The function's handler: where it is found, and how its answer is encoded."""
+
+from __future__ import annotations
+
+import decimal
+import importlib
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tailrace_runtime.asgi import App
+from tailrace_runtime.context import Context
+from tailrace_runtime.faults import Fault, RuntimeFault
+from tailrace_runtime.invocation import Invocation
+
+logger = logging.getLogger("tailrace.runtime")
+
+Handler = Callable[[Any, Context], Any]
+Result = TypeVar("Result")
+
+
+def load(name: str) -> Handler:
+    """The handler `module.attribute`; slashes in the module's name are dots.
+
+    Raises:
+        RuntimeFault: with the error types of the managed runtime (awslambdaric, bootstrap.py).
+        Exception: whatever else the module raises.
+    """
+    module_name, dot, attribute = name.rpartition(".")
+    if not dot:
+        raise RuntimeFault("Runtime.MalformedHandlerName", f"Bad handler '{name}': it must be module.attribute")
+    module_name = module_name.replace("/", ".")
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise RuntimeFault(
+            "Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        stack = Fault.of(error).stack
+        raise RuntimeFault(
+            "Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}", stack
+        ) from error
+    except SyntaxError as error:
+        where = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
+        raise RuntimeFault(
+            "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}", [where]
+        ) from error
+    try:
+        handler: Handler = getattr(module, attribute)
+    except AttributeError:
+        raise RuntimeFault(
+            "Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'"
+        ) from None
+    return handler
+
+
+def app_of(handler: Handler) -> App | None:
+    """The handler's ASGI app, which Mangum keeps in `.app`; None when it has none."""
+    app = getattr(handler, "app", None)
+    return app if callable(app) else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """An invocation that an ordinary handler shall answer."""
+
+    invocation: Invocation
+    event: Any
+    context: Context
+    handler: Handler
+
+    def make(self, run: Callable[[Awaitable[Any]], Any]) -> Answer | Fault:
+        """Call the handler; `run` runs what it returns to its end where that is an awaitable."""
+        try:
+            result = self.handler(self.event, self.context)
+            return _encoded(run(_finished(result)) if inspect.isawaitable(result) else result)
+        except Exception as error:
+            return _failed(error)
+
+    async def wait(self) -> Answer | Fault:
+        """As `make`, for a handler that is a coroutine function."""
+        try:
+            return _encoded(await self.handler(self.event, self.context))
+        except Exception as error:
+            return _failed(error)
+
+
+async def _finished(awaitable: Awaitable[Result]) -> Result:
+    return await awaitable
+
+
+def _failed(error: Exception) -> Fault:
+    logger.error("The handler failed.", exc_info=error)
+    return Fault.of(error)
+
+
+def _encoded(result: Any) -> Answer:
+    if isinstance(result, bytes):
+        return Answer(result, "application/unknown")
+    try:
+        return Answer(json.dumps(result, default=_default).encode(), "application/json")
+    except (TypeError, ValueError) as error:
+        raise RuntimeFault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
+
+
+def _default(value: Any) -> float:
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

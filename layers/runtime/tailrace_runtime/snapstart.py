@@ -1,0 +1,49 @@
+"""SnapStart: what happens around the snapshot (AWS: "Lambda SnapStart runtime hooks for Python"). The hooks are
+those registered with `snapshot_restore_py`, which the managed runtime brings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tailrace_runtime.api import RuntimeAPI
+from tailrace_runtime.faults import Fault
+
+logger = logging.getLogger("tailrace.runtime")
+
+BEFORE_SNAPSHOT_EXIT = 64
+AFTER_RESTORE_EXIT = 65
+
+
+def snapshot(api: RuntimeAPI, run: Callable[[Awaitable[None]], None]) -> None:
+    """Run the hooks, be frozen and copied, and run the other hooks in every copy. Nothing without SnapStart.
+
+    Raises:
+        SystemExit: a hook failed; the Runtime API was told.
+    """
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
+        return
+    # Without an import of it no hook can have been registered.
+    registry: Any = sys.modules.get("snapshot_restore_py")
+    try:
+        before = registry.get_before_snapshot() if registry else []
+        while before:
+            hook, args, kwargs = before.pop()  # last registered, first run
+            hook(*args, **kwargs)
+        run(api.restore_next())
+    except Exception as error:
+        logger.exception("A hook before the snapshot failed.")
+        fault = Fault.of(error)
+        run(api.fail_init(Fault("Runtime.BeforeSnapshotError", f"{fault.type}: {fault.message}", fault.stack)))
+        sys.exit(BEFORE_SNAPSHOT_EXIT)
+    try:
+        for hook, args, kwargs in registry.get_after_restore() if registry else []:
+            hook(*args, **kwargs)
+    except Exception as error:
+        logger.exception("A hook after the restore failed.")
+        fault = Fault.of(error)
+        run(api.fail_restore(Fault("Runtime.AfterRestoreError", f"{fault.type}: {fault.message}", fault.stack)))
+        sys.exit(AFTER_RESTORE_EXIT)

@@ -1,0 +1,40 @@
+"""A thread for an ordinary handler, where the process's own loop has other invocations to serve."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+from tailrace_runtime.faults import Fault
+from tailrace_runtime.handler import Answer, Call
+from tailrace_runtime.pending import settled
+
+
+class Worker:
+    """The thread of one poller. Its event loop is current there, as Mangum wants it, and outlives the calls."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "handler")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def make(self, call: Call) -> Answer | Fault:
+        """Call the handler."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, copy_context().run, self._make, call)
+
+    async def settle(self, call: Call) -> None:
+        """Return when nothing that the handler has begun is pending."""
+        if call.context.pending:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, copy_context().run, self._settle, call)
+
+    def _make(self, call: Call) -> Answer | Fault:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        return call.make(self._loop.run_until_complete)
+
+    def _settle(self, call: Call) -> None:
+        assert self._loop is not None
+        self._loop.run_until_complete(settled(call.context))

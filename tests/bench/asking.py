@@ -1,0 +1,39 @@
+"""How the benchmarks ask: our gateway for a task and its stream, the SDK's server for a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from tests.bench.client import Connection, Sink
+from tests.bench.report import BenchError
+from tests.bench.sinks import Counter
+
+_message_ids = itertools.count(1)
+
+
+async def post_task(gateway: Connection, **asked: Any) -> str:
+    """Create a task that does what `asked` says (see `servers/agent.py`); its id."""
+    answer = await gateway.ask("POST", "/api/tasks", body={"message": {"parts": [{"data": asked}]}})
+    return str(answer.json()["id"])
+
+
+async def stream_sdk(sdk: Connection, events: int, sink: Sink) -> None:
+    """SendStreamingMessage to the SDK's server, to the end of its stream."""
+    message = {"messageId": f"bench-{next(_message_ids)}", "role": "ROLE_USER", "parts": [{"text": str(events)}]}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+    await sdk.ask("POST", "/", 120, body=request, headers={"A2A-Version": "1.0"}, sink=sink)
+
+
+async def until(counters: Sequence[Counter], count: int, timeout_s: float) -> None:
+    """Wait until every stream has so many events; a `BenchError` when that takes longer than `timeout_s`."""
+    give_up = time.monotonic() + timeout_s
+    while behind := sum(counter.count < count for counter in counters):
+        if time.monotonic() > give_up:
+            raise BenchError(
+                f"{behind} of {len(counters)} streams had fewer than {count} events after {timeout_s:.0f} s."
+            )
+        await asyncio.sleep(0.01)

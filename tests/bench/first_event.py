@@ -1,0 +1,73 @@
+"""`first_event`: how long a user waits for the first sign of life. In ms, p50 and p99 of 200 tasks one after another.
+
+Ours: from `POST /api/tasks` being sent to the task's first event at the client, over `GET /api/stream/{id}`, which is
+asked for when the POST is answered. That event is the task itself, durable in the log; the first event that the
+agent's graph emits is told apart. Peer: an agent on a2a-sdk with its store in memory, no gateway and nothing durable:
+from `SendStreamingMessage` being sent to its first event (the task), and to the executor's first status update. Both
+over one kept-alive connection, each task finished before the next.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.bench.asking import post_task, stream_sdk
+from tests.bench.client import Connection, connected
+from tests.bench.processes import serve, stack
+from tests.bench.report import Aim, Report, percentile, say
+from tests.bench.sinks import Watch
+
+_TASKS = 200
+_WARM_UP = 20
+_PEER = "a2a-sdk, in memory"
+
+
+async def bench(folder: Path, runs: int) -> Report:
+    ours: list[tuple[list[float], list[float]]] = []
+    peers: list[tuple[list[float], list[float]]] = []
+    async with (
+        stack(folder) as here,
+        serve("sdk", folder, "/.well-known/agent-card.json") as sdk,
+        connected(here.gateway.port) as to_gateway,
+        connected(sdk.port) as to_sdk,
+    ):
+        await _ours(to_gateway, _WARM_UP)
+        await _peer(to_sdk, _WARM_UP)
+        for run in range(runs):
+            ours.append(await _ours(to_gateway, _TASKS))
+            peers.append(await _peer(to_sdk, _TASKS))
+            say(f"first_event: run {run + 1} of {runs}")
+    report = Report()
+    for place, name in enumerate(("first event", "first event of the graph")):
+        for percent, aim in ((50, Aim("≤", 15)), (99, Aim("≤", 50))):
+            report.add(
+                f"{name}, p{percent}",
+                "ms",
+                [percentile(run[place], percent) for run in ours],
+                _PEER,
+                [percentile(run[place], percent) for run in peers],
+                aim if place == 0 else None,
+            )
+    return report
+
+
+async def _ours(gateway: Connection, tasks: int) -> tuple[list[float], list[float]]:
+    first, graph = list[float](), list[float]()
+    for _ in range(tasks):
+        watch, start = Watch(b"id: 1\n", b'"kind":"progress"'), time.monotonic_ns()
+        task_id = await post_task(gateway, events=1)
+        await gateway.ask("GET", f"/api/stream/{task_id}", sink=watch)
+        first.append((watch.seen[b"id: 1\n"] - start) / 1e6)
+        graph.append((watch.seen[b'"kind":"progress"'] - start) / 1e6)
+    return first, graph
+
+
+async def _peer(sdk: Connection, tasks: int) -> tuple[list[float], list[float]]:
+    first, update = list[float](), list[float]()
+    for _ in range(tasks):
+        watch, start = Watch(b"data: ", b'"statusUpdate"'), time.monotonic_ns()
+        await stream_sdk(sdk, 1, watch)
+        first.append((watch.seen[b"data: "] - start) / 1e6)
+        update.append((watch.seen[b'"statusUpdate"'] - start) / 1e6)
+    return first, update

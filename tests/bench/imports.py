@@ -1,0 +1,60 @@
+"""`imports`: how long a fresh interpreter takes to import the gateway, in ms of wall time and of CPU. Median of 7.
+
+The clock starts in the interpreter, after its own start. Bytecode is there (a folder of its own, filled by an untimed
+first run), as it is in a deployed function. Peers: what an agent on a2a-sdk imports to serve its routes, and
+`langgraph.graph`, which is why the gateway has none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from tests.bench.processes import ROOT
+from tests.bench.report import Aim, BenchError, Report, say
+
+_TIMED = """
+import time
+wall, cpu = time.perf_counter(), time.process_time()
+import {}
+print((time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000)
+"""
+_OURS = "gateway.app"
+_PEERS = {
+    "a2a-sdk's server": "a2a.server.routes, a2a.server.request_handlers, a2a.server.tasks",
+    "langgraph.graph": "langgraph.graph",
+}
+_RUNS = 7
+
+
+async def bench(folder: Path, runs: int) -> Report:
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    wall: defaultdict[str, list[float]] = defaultdict(list)
+    cpu: defaultdict[str, list[float]] = defaultdict(list)
+    for run in range(-1, max(runs, _RUNS) if runs >= 5 else runs):
+        for modules in (_OURS, *_PEERS.values()):
+            took = await _imported(modules, environ)
+            if run >= 0:
+                wall[modules].append(took[0])
+                cpu[modules].append(took[1])
+    say(f"imports: {len(wall[_OURS])} runs")
+    report = Report()
+    for peer, modules in _PEERS.items():
+        report.add("import of the gateway, wall", "ms", wall[_OURS], peer, wall[modules], Aim("≤", 300))
+        report.add("import of the gateway, CPU", "ms", cpu[_OURS], peer, cpu[modules])
+    return report
+
+
+async def _imported(modules: str, environ: dict[str, str]) -> tuple[float, float]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _TIMED.format(modules)), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise BenchError(f"import {modules} failed.")
+    wall, cpu = map(float, out.split())
+    return wall, cpu

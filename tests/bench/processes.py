@@ -1,0 +1,131 @@
+"""The servers as processes: each on a loopback port of its own, each stopped by its id, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import resource
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.functions import listen
+from tests.bench.client import connected
+from tests.bench.report import BenchError
+
+ROOT = Path(__file__).parents[2]
+_STOP_S = 6.0
+_LOG_SHOWN = 2_000
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Server:
+    """A server that answers."""
+
+    name: str
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def rss_kb(self) -> float | None:
+        """Its resident memory in KB; None where there is no /proc."""
+        status = self._proc("status")
+        return float(status.partition("VmRSS:")[2].split()[0]) if status else None
+
+    def cpu_s(self) -> float | None:
+        """The CPU time it has used; None where there is no /proc."""
+        stat = self._proc("stat").rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") if stat else None
+
+    def _proc(self, name: str) -> str:
+        path = Path(f"/proc/{self.pid}/{name}")
+        return path.read_text() if path.exists() else ""
+
+
+@contextlib.asynccontextmanager
+async def serve(name: str, folder: Path, path: str = "/", **variables: str) -> AsyncIterator[Server]:
+    """`name` served as `local/serve.py` serves a function, from when it answers at `path`.
+
+    The gateway is served by `local.serve` itself, anything else is the `app` of `tests.bench.servers.<name>`.
+    No setting of the caller's environment reaches it; its log is a file in `folder`.
+    """
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("TAILRACE_", "BENCH_"))}
+    environ |= {"TAILRACE_DATA_DIR": str(folder), **variables}
+    module = "local.serve" if name == "gateway" else "tests.bench.serve"
+    log = folder / f"{name}-{next(_numbers)}.log"
+    with listen(0) as listener, log.open("wb") as output:
+        port = listener.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, name, "--fd", str(listener.fileno())),
+            cwd=ROOT,
+            env=environ,
+            stdout=output,
+            stderr=output,
+            pass_fds=(listener.fileno(),),
+            start_new_session=True,
+        )
+    try:
+        try:
+            async with connected(port) as connection:
+                await connection.ask("GET", path)
+        except (BenchError, OSError) as error:
+            raise BenchError(f"{name} does not answer: {error}\n{log.read_text()[-_LOG_SHOWN:]}") from None
+        yield Server(name, port, process.pid)
+    finally:
+        await _stop(process)
+
+
+@dataclass
+class Stack:
+    """Our agent and a gateway before it, over one SQLite log in `folder`."""
+
+    agent: Server
+    gateway: Server
+    folder: Path
+
+
+@contextlib.asynccontextmanager
+async def stack(folder: Path) -> AsyncIterator[Stack]:
+    """An agent and a gateway, fresh, with an empty log, as `make run` would start them."""
+    place = folder / f"stack-{next(_numbers)}"
+    place.mkdir()
+    async with (
+        serve("agent", place, "/.well-known/agent-card.json") as agent,
+        serve("gateway", place, "/api/health", TAILRACE_ORCHESTRATOR_URL=agent.url) as gateway,
+    ):
+        yield Stack(agent, gateway, place)
+
+
+def allow_files(count: int) -> None:
+    """Let this process and those it starts open `count` files.
+
+    Raises:
+        BenchError: the system does not allow it; the message says what would.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        if hard != resource.RLIM_INFINITY and hard < count:
+            raise BenchError(
+                f"This benchmark opens {count:,} files a process and the hard limit is {hard:,}: "
+                f"run it from a shell with `ulimit -n {count}`."
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

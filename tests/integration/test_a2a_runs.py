@@ -1,0 +1,246 @@
+"""A run is not a connection: no caller that goes away touches it. Only CancelTask stops it, and then for good."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import rpc
+from langgraph.graph import START, StateGraph
+from rpc import CARD, TERMINAL, Agent, agent, eventually, message, metadata, report, said, state_of
+from sample_agents.talker import TEXT, State, talker
+from serving import serve
+
+from tailrace import AgentApp, progress
+from tailrace.a2a import server
+from tailrace.agent import run
+from tailrace.config import Settings
+from tailrace.log.sqlite import SQLiteLog
+
+DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
+
+
+@pytest.fixture(params=["memory", "sqlite"], autouse=True)
+def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test with each log: in one nothing awaits, in the other everything does."""
+    if request.param == "sqlite":
+        monkeypatch.setattr(rpc, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
+
+
+async def waiting(served: Agent) -> str:
+    """A task that stands at the gate."""
+    task_id = str((await served.begin("slow"))["id"])
+    await served.until(task_id, lambda frame: "Waiting." in str(frame.result))
+    return task_id
+
+
+def ends_once(events: list[dict[str, Any]], state: str) -> bool:
+    """Whether the last event, and it alone, ends the task, in that state."""
+    return [state_of(event) for event in events if state_of(event) in TERMINAL] == [state_of(events[-1])] == [state]
+
+
+# Going away
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2, 4, 6])
+async def test_closing_the_stream_at_any_moment_changes_nothing_for_the_run(seen: int) -> None:
+    gate = asyncio.Event()
+    async with agent(talker(gate)) as served:
+        params = {"message": message("slow")}
+        async with served.stream("SendStreamingMessage", params) as frames:
+            for _ in range(seen):
+                await anext(frames)
+        (task,) = (await served.result("ListTasks", {}))["tasks"]  # the server has seen the caller go
+        gate.set()
+        events = await served.finished(task["id"])
+    assert ends_once(events, DONE)
+    assert report(events) == TEXT
+    assert [metadata(event)["kind"] for event in events if metadata(event)["kind"] != "token"] == [
+        "state",
+        "state",
+        *("node_start", "progress", "progress", "result", "node_end"),
+        *("node_start", "node_end"),
+        *("node_start", "node_end"),
+        "state",
+    ]
+
+
+async def test_a_caller_that_goes_away_before_its_answer_changes_nothing_for_the_run() -> None:
+    gate = asyncio.Event()
+    async with agent(talker(gate)) as served:
+        sent = message("slow")
+        async with httpx.AsyncClient() as http:
+            sending = asyncio.create_task(
+                Agent(http, served.url, served.log).result("SendMessage", {"message": sent}),
+            )
+            task_id = ""
+            while not task_id:
+                for task in (await served.result("ListTasks", {}))["tasks"]:
+                    task_id = task["id"]
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
+        gate.set()
+        events = await served.finished(task_id)
+    assert ends_once(events, DONE)
+    assert report(events) == TEXT
+
+
+async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+    async with agent(talker(gate), rotate_s=60) as served:
+        task_id = await waiting(served)
+        with monkeypatch.context() as sooner:
+            sooner.setattr(server, "_GRACE_S", -59.9)
+            with pytest.raises(httpx.RemoteProtocolError):
+                await served.frames("SubscribeToTask", {"id": task_id})
+        gate.set()
+        assert ends_once(await served.finished(task_id), DONE)
+
+
+# Cancelling
+
+
+async def test_a_cancel_in_the_middle_stops_the_run_at_its_next_await_for_good() -> None:
+    gate, stopped = asyncio.Event(), asyncio.Event()
+
+    async def work(_: State) -> State:
+        try:
+            progress("Waiting.")
+            await gate.wait()
+            progress("Went on.")
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # it may clean up
+            stopped.set()
+            raise
+        return {}
+
+    async def never(_: State) -> State:
+        raise AssertionError("The graph went on.")
+
+    graph = StateGraph(State).add_sequence([work, never]).add_edge(START, "work")
+    async with agent(graph) as served:
+        task_id = await waiting(served)
+        async with served.stream("SubscribeToTask", {"id": task_id}) as frames:
+            await anext(frames)
+            task = await served.result("CancelTask", {"id": task_id})
+            told = [frame.result async for frame in frames]
+        assert stopped.is_set()
+        gate.set()
+        events = await served.events(task_id)
+    assert task["status"]["state"] == CANCELED
+    assert ends_once(events, CANCELED)
+    assert told[-1] == events[-1]
+    assert said(events[-1]) == "Canceled on request."
+    assert "Went on." not in str(events)
+
+
+async def test_a_graph_that_does_not_stop_is_heard_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_CLEANUP_S", 0.05)
+    gate, over = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(_: State) -> State:
+        progress("Waiting.")
+        while not gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+                progress("Still here.")
+        over.set()
+        return {}
+
+    async with agent(StateGraph(State).add_node("stubborn", stubborn).add_edge(START, "stubborn")) as served:
+        task_id = await waiting(served)
+        canceling = asyncio.create_task(served.result("CancelTask", {"id": task_id}))
+        await served.until(task_id, lambda frame: state_of(frame.result) == CANCELED)
+        gate.set()
+        await over.wait()
+        await canceling
+        events = await served.events(task_id)
+    assert ends_once(events, CANCELED)
+
+
+async def test_a_graph_that_fails_while_it_stops_is_cancelled_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(_: State) -> State:
+        progress("Waiting.")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("in the middle of cleaning up")
+
+    with caplog.at_level(logging.WARNING):
+        async with agent(StateGraph(State).add_node("fails", fails).add_edge(START, "fails")) as served:
+            task_id = await waiting(served)
+            assert (await served.result("CancelTask", {"id": task_id}))["status"]["state"] == CANCELED
+            events = await served.events(task_id)
+    assert ends_once(events, CANCELED)
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_task_that_waits_for_input_can_be_cancelled_and_its_readers_are_told() -> None:
+    async with agent(talker(), tail_slow_ms=20, tail_fast_ms=5) as served:
+        task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
+        async with served.stream("SubscribeToTask", {"id": task["id"]}) as frames:
+            await anext(frames)
+            assert (await served.result("CancelTask", {"id": task["id"]}))["status"]["state"] == CANCELED
+            told = [state_of(frame.result) async for frame in frames]
+        assert told[-1] == CANCELED
+        error = await served.error("SendMessage", {"message": message("too late", taskId=task["id"])})
+        events = await served.events(task["id"])
+    assert error["code"] == -32004
+    assert ends_once(events, CANCELED)
+
+
+async def test_a_finished_task_cannot_be_cancelled() -> None:
+    async with agent(talker(asyncio.Event())) as served:
+        done = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        canceled = await waiting(served)
+        await served.result("CancelTask", {"id": canceled})
+        for task_id, state in ((done["id"], DONE), (canceled, CANCELED)):
+            before = await served.events(task_id)
+            error = await served.error("CancelTask", {"id": task_id})
+            assert error["code"] == -32002
+            assert error["data"][0]["reason"] == "TASK_NOT_CANCELABLE"
+            assert state in error["message"]
+            assert await served.events(task_id) == before
+
+
+async def test_many_cancels_at_once_cancel_once() -> None:
+    async with agent(talker(asyncio.Event())) as served:
+        task_id = await waiting(served)
+        answers = await asyncio.gather(*(served.call("CancelTask", {"id": task_id}) for _ in range(8)))
+        events = await served.events(task_id)
+    assert ends_once(events, CANCELED)
+    codes = [answer["error"]["code"] for answer in answers if "error" in answer]
+    assert set(codes) <= {-32002}
+    states = [answer["result"]["status"]["state"] for answer in answers if "result" in answer]
+    assert states
+    assert set(states) == {CANCELED}
+
+
+async def test_a_cancel_reaches_a_run_in_another_process() -> None:
+    # Another process is another AgentApp that has only the log in common with the first.
+    log = rpc.new_log()
+    settings = Settings(log="memory", lease_s=0.4, renew_s=0.05)
+    async with agent(talker(asyncio.Event()), log=log, lease_s=0.4, renew_s=0.05) as runner:
+        other = AgentApp(talker(), CARD, settings=settings, log=log)
+        async with serve(other) as url:
+            task_id = await waiting(runner)
+            task = await Agent(runner.http, url, log).result("CancelTask", {"id": task_id})
+            assert task["status"]["state"] == CANCELED
+            events = await runner.events(task_id)
+    assert ends_once(events, CANCELED)
+    assert {metadata(event)["attempt"] for event in events} == {0, 1}  # by the runner, not over its head
+
+
+async def test_a_cancel_before_the_first_step_cancels() -> None:
+    async with agent(talker(asyncio.Event())) as served:
+        for _ in range(5):
+            task_id = (await served.begin("slow"))["id"]
+            assert (await served.result("CancelTask", {"id": task_id}))["status"]["state"] == CANCELED
+            assert ends_once(await served.events(task_id), CANCELED)
+        await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name().startswith("run ")])

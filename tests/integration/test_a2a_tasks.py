@@ -1,0 +1,218 @@
+"""What our server makes of messages: who may see a task, what asking twice does, and who may reply."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rpc
+from rpc import Agent, agent, eventually, message, metadata, of_kind, report, state_of
+from sample_agents.talker import TEXT, talker
+
+from tailrace.log import Head
+from tailrace.log.memory import MemoryLog
+from tailrace.log.sqlite import SQLiteLog
+
+DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
+
+
+@pytest.fixture(params=["memory", "sqlite"], autouse=True)
+def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test with each log: in one nothing awaits, in the other everything does."""
+    if request.param == "sqlite":
+        monkeypatch.setattr(rpc, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
+
+
+async def asked(served: Agent) -> dict[str, Any]:
+    """A task that waits for input."""
+    task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
+    assert task["status"]["state"] == ASKED
+    return dict(task)
+
+
+# Whose
+
+
+async def test_somebody_else_s_task_looks_like_one_that_never_was() -> None:
+    async with agent(talker()) as served:
+        hers = await asked(served)
+        other = {"x_tailrace_owner": "mallory"}
+        for method, params in (
+            ("GetTask", lambda task: {"id": task}),
+            ("CancelTask", lambda task: {"id": task}),
+            ("SubscribeToTask", lambda task: {"id": task}),
+            ("SendMessage", lambda task: {"message": message("mine now", taskId=task)}),
+            ("SendStreamingMessage", lambda task: {"message": message("mine now", taskId=task)}),
+        ):
+            unknown = "".join("0" if each != "-" else each for each in hers["id"])
+            refused = await served.error(method, params(hers["id"]), **other)
+            never = await served.error(method, params(unknown), **other)
+            assert refused["code"] == -32001
+            assert refused == {**never, "message": never["message"].replace(unknown, hers["id"])}
+        assert (await served.result("ListTasks", {}, **other))["tasks"] == []
+        assert [each["id"] for each in (await served.result("ListTasks", {}))["tasks"]] == [hers["id"]]
+        assert len(await served.events(hers["id"])) == hers["metadata"]["urn:tailrace:a2a:resume:1"]["seq"]
+
+
+async def test_the_same_message_id_from_two_owners_makes_two_tasks() -> None:
+    async with agent(talker()) as served:
+        params = {"message": message("hello", messageId="m-1")}
+        tasks = [(await served.result("SendMessage", params, x_tailrace_owner=name))["task"] for name in ("ann", "bob")]
+    assert tasks[0]["id"] != tasks[1]["id"]
+
+
+# Asking twice
+
+
+async def test_the_same_message_twice_is_one_task_and_one_run() -> None:
+    async with agent(talker()) as served:
+        params = {"message": message("hello")}
+        tasks = [
+            each["task"] for each in await asyncio.gather(*(served.result("SendMessage", params) for _ in range(8)))
+        ]
+        events = await served.events(tasks[0]["id"])
+    assert all(task == tasks[0] for task in tasks)
+    assert tasks[0]["status"]["state"] == DONE
+    assert len(of_kind(events, "node_start")) == 3
+    assert {metadata(event)["attempt"] for event in events} == {0, 1}
+
+
+@pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage"])
+async def test_another_message_under_the_same_id_is_refused(method: str) -> None:
+    async with agent(talker()) as served:
+        task = (await served.result("SendMessage", {"message": message("ask", messageId="m-1")}))["task"]
+        before = await served.events(task["id"])
+        error = await served.error(method, {"message": message("other", messageId="m-1")})
+        assert error["code"] == -32602
+        assert "'m-1'" in error["message"]
+        error = await served.error(method, {"message": message("other", messageId="m-1", taskId=task["id"])})
+        assert error["code"] == -32602
+        assert await served.events(task["id"]) == before
+
+
+async def test_a_reply_sent_twice_is_taken_once() -> None:
+    async with agent(talker()) as served:
+        task = await asked(served)
+        reply = {"message": message("payments", taskId=task["id"])}
+        first, second = await asyncio.gather(*(served.result("SendMessage", reply) for _ in range(2)))
+        again = (await served.result("SendMessage", reply))["task"]
+        events = await served.events(task["id"])
+    assert first["task"] == second["task"] == again
+    assert report(events) == f"{TEXT}\n\nIt is payments."
+    assert [metadata(event)["attempt"] for event in of_kind(events, "state")] == [0, 1, 1, 2, 2]
+
+
+class LateClaim(MemoryLog):
+    """The second claim of a task, which is its first reply's, comes late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claims = 0
+        self.go_on = asyncio.Event()
+
+    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+        self.claims += 1
+        if self.claims == 2:
+            await self.go_on.wait()
+        return await super().claim(task_id, owner, lease_s)
+
+
+async def test_a_reply_sent_twice_never_answers_the_next_question() -> None:
+    log = LateClaim()
+    async with agent(talker(), log=log) as served:
+        task = (await served.result("SendMessage", {"message": message("ask twice")}))["task"]
+        reply = {"message": message("payments", taskId=task["id"])}
+        late = asyncio.create_task(served.result("SendMessage", reply))
+        await eventually(lambda: log.claims == 2)
+        assert (await served.result("SendMessage", reply))["task"]["status"]["state"] == ASKED
+        log.go_on.set()
+        after = (await late)["task"]
+        assert after["status"]["message"]["parts"] == [{"text": "Since when?"}]
+        done = (await served.result("SendMessage", {"message": message("noon", taskId=task["id"])}))["task"]
+    assert done["artifacts"][0]["parts"] == [{"text": f"{TEXT}\n\nIt is payments.\n\nSince noon."}]
+
+
+# Replies
+
+
+async def test_of_two_replies_at_once_one_wins_and_the_other_is_told() -> None:
+    async with agent(talker()) as served:
+        for _ in range(5):
+            task = await asked(served)
+            replies = [{"message": message(text, taskId=task["id"])} for text in ("payments", "checkout", "search")]
+            answers = await asyncio.gather(*(served.call("SendMessage", reply) for reply in replies))
+            won = [answer["result"]["task"] for answer in answers if "result" in answer]
+            told = [answer["error"] for answer in answers if "error" in answer]
+            assert [task["status"]["state"] for task in won] == [DONE]
+            assert [error["code"] for error in told] == [-32004, -32004]
+            assert all("takes no message" in error["message"] for error in told)
+            (text,) = [each["parts"][0]["text"] for each in won[0]["history"][2:]]
+            assert report(await served.events(task["id"])) == f"{TEXT}\n\nIt is {text}."
+
+
+class SlowToSettle(MemoryLog):
+    """Lets go of a task that waits for input only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def settle(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
+        if state == ASKED:
+            await self.go_on.wait()
+        return await super().settle(task_id, attempt, state, release=release)
+
+
+async def test_a_reply_may_be_faster_than_the_attempt_that_asked() -> None:
+    log = SlowToSettle()
+    async with agent(talker(), log=log) as served:
+        task = await asked(served)  # it has been told, but the attempt has not let go
+        reply = asyncio.create_task(served.result("SendMessage", {"message": message("payments", taskId=task["id"])}))
+        await asyncio.wait([reply], timeout=0.1)
+        assert not reply.done()
+        log.go_on.set()
+        assert (await reply)["task"]["status"]["state"] == DONE
+
+
+async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
+    log = SlowToSettle()
+    async with agent(talker(), log=log) as served:
+        task = await asked(served)
+        cancel = asyncio.create_task(served.result("CancelTask", {"id": task["id"]}))
+        await eventually(lambda: log._heads[task["id"]].cancel_requested)
+        log.go_on.set()
+        assert (await cancel)["status"]["state"] == CANCELED
+        events = await served.events(task["id"])
+    assert state_of(events[-1]) == CANCELED
+
+
+async def test_a_reply_must_be_for_the_task_s_context_and_to_a_task_that_waits() -> None:
+    gate = asyncio.Event()
+    async with agent(talker(gate)) as served:
+        task = await asked(served)
+        wrong = message("payments", taskId=task["id"], contextId="another")
+        error = await served.error("SendMessage", {"message": wrong})
+        assert error["code"] == -32602
+        assert "'another'" in error["message"]
+        assert task["contextId"] in error["message"]
+        running = await served.begin("slow")
+        error = await served.error("SendMessage", {"message": message("more", taskId=running["id"])})
+        assert error["code"] == -32004
+        assert "TASK_STATE_WORKING" in error["message"]
+        gate.set()
+        await served.finished(running["id"])
+        for method in ("SendMessage", "SendStreamingMessage"):
+            error = await served.error(method, {"message": message("more", taskId=running["id"])})
+            assert error["code"] == -32004
+            assert DONE in error["message"]
+
+
+async def test_an_empty_task_or_context_id_is_none() -> None:
+    async with agent(talker()) as served:
+        task = (await served.result("SendMessage", {"message": message("hello", taskId="", contextId="")}))["task"]
+        mine = (await served.result("SendMessage", {"message": message("hello", contextId="mine")}))["task"]
+    assert task["contextId"]
+    assert task["history"][0]["taskId"] == task["id"]
+    assert mine["contextId"] == "mine"

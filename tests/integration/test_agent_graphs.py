@@ -1,0 +1,374 @@
+"""What LangGraph graphs do, as their events on the wire: models, tools, subgraphs, failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import string
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langchain_core.tools import tool
+from langgraph.config import get_stream_writer
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import interrupt
+from rpc import agent, message, metadata, of_kind, report, said, state_of
+
+from tailrace import progress, result, write
+
+DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
+Events = list[dict[str, Any]]
+
+
+class Model(GenericFakeChatModel):
+    """Says what it is given, word by word, tool calls at once."""
+
+    def bind_tools(self, *_: Any, **__: Any) -> Any:
+        return self
+
+
+def model(*replies: str | BaseMessage, **options: Any) -> Model:
+    def messages() -> Iterator[BaseMessage]:
+        for reply in replies:
+            yield AIMessage(reply) if isinstance(reply, str) else reply
+
+    return Model(messages=messages(), **options)  # type: ignore[arg-type]
+
+
+def calling(*names: str) -> AIMessage:
+    calls = [ToolCall(name=name, args={"place": "here"}, id=f"call-{name}") for name in names]
+    return AIMessage("Let me look.", tool_calls=calls)
+
+
+def graph(*nodes: Callable[..., Any], **named: Any) -> StateGraph[MessagesState]:
+    """Nodes one after the other."""
+    sequence: list[Any] = [*nodes, *named.items()]
+    first = next(iter(named)) if not nodes else nodes[0].__name__
+    return StateGraph(MessagesState).add_sequence(sequence).add_edge(START, first)
+
+
+async def run(builder: Any, text: str = "hello") -> Events:
+    """The events of one run of the graph."""
+    async with agent(builder) as served:
+        task = (await served.result("SendMessage", {"message": message(text)}))["task"]
+        events = await served.events(task["id"])
+        texts = [each["parts"][0]["text"] for each in task.get("artifacts", []) if each["name"] == "report"]
+        assert texts in ([], [report(events)])  # the task adds up to the same as its stream
+        return events
+
+
+def named(events: Events, kind: str) -> dict[str, dict[str, Any]]:
+    return {metadata(event)["name"]: metadata(event) for event in of_kind(events, kind)}
+
+
+def failure(events: Events) -> str:
+    assert state_of(events[-1]) == FAILED
+    text = said(events[-1])
+    wire = str(events)
+    assert "Traceback" not in wire
+    assert 'File "' not in wire
+    assert ".py" not in wire
+    return text
+
+
+# Models
+
+
+async def test_a_model_that_streams_arrives_as_text_of_the_report() -> None:
+    gate, spoken = asyncio.Event(), "one two three"
+
+    async def speak(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await model(spoken).ainvoke(state["messages"])]}
+
+    async def wait(_: MessagesState) -> dict[str, Any]:
+        await gate.wait()
+        return {}
+
+    async with agent(graph(speak, wait)) as served:
+        task_id = (await served.begin("hello"))["id"]
+        await served.until(task_id, lambda frame: "artifactUpdate" in frame.result)  # before the run is over
+        gate.set()
+        events = await served.finished(task_id)
+    assert report(events) == spoken
+    step = named(events, "node_start")["speak"]["step"]
+    assert {metadata(event)["step"] for event in of_kind(events, "token")} == {step}
+
+
+@pytest.mark.parametrize("off", [True, "tool_calling"])
+async def test_a_model_that_cannot_stream_arrives_whole_and_once(off: Any) -> None:
+    async def speak(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await model("one two three", disable_streaming=off).ainvoke(state["messages"])]}
+
+    events = await run(graph(speak))
+    assert report(events) == "one two three"
+    assert state_of(events[-1]) == DONE
+
+
+async def test_messages_of_one_report_are_paragraphs() -> None:
+    async def first(state: MessagesState) -> dict[str, Any]:
+        write("Not in the report.", artifact="notes")
+        return {"messages": [await model("one two").ainvoke(state["messages"])]}
+
+    async def second(state: MessagesState) -> dict[str, Any]:
+        spoken = await model("three").ainvoke(state["messages"])
+        write("\n\nWritten.")
+        return {"messages": [spoken, AIMessage("By hand.")]}
+
+    assert report(await run(graph(first, second))) == "one two\n\nthree\n\nWritten.\n\nBy hand."
+
+
+async def test_a_message_that_a_node_makes_itself_is_text_too() -> None:
+    async def speak(_: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage("Made by hand.")]}
+
+    assert report(await run(graph(speak))) == "Made by hand."
+    assert report(await run(graph(outer=graph(speak).compile()))) == "Made by hand."  # once, not once a level
+
+
+# Text
+
+
+async def test_quick_deltas_become_few_events_and_the_same_text() -> None:
+    deltas = [f"{number} " for number in range(1_000)]
+
+    async def speak(_: MessagesState) -> dict[str, Any]:
+        for delta in deltas:
+            write(delta)
+            await asyncio.sleep(0)
+        return {}
+
+    events = await run(graph(speak))
+    assert report(events) == "".join(deltas)
+    assert 1 <= len(of_kind(events, "token")) <= 100
+
+
+async def test_text_and_progress_keep_their_order() -> None:
+    async def speak(_: MessagesState) -> dict[str, Any]:
+        write("a")
+        progress("between")
+        write("b")
+        write("c", artifact="notes")
+        write("d")
+        return {}
+
+    events = await run(graph(speak))
+    told = [metadata(event)["kind"] for event in events if metadata(event)["kind"] in ("token", "progress")]
+    assert told == ["token", "progress", "token", "token", "token"]
+    assert (report(events), report(events, "notes")) == ("abd", "c")
+
+
+async def test_any_text_can_be_written() -> None:
+    text = 'é "quoted" \\ \u2028 \0 🌊 </script>\r\n\ndata: {}\n'
+
+    async def speak(_: MessagesState) -> dict[str, Any]:
+        write(text)
+        write("half a pair: \ud83c", artifact="notes")
+        progress(text)
+        return {}
+
+    events = await run(graph(speak))
+    assert report(events) == text
+    assert report(events, "notes") == "half a pair: ?"
+    assert said(of_kind(events, "progress")[0]) == text
+
+
+# Tools
+
+
+@tool
+async def look(place: str) -> str:
+    """Look somewhere."""
+    progress(f"Looking {place}.")
+    return f"Nothing {place}."
+
+
+@tool
+async def stumble(place: str) -> str:
+    """Fail somewhere."""
+    raise ValueError(f"Stumbled {place}.")
+
+
+async def test_the_tool_calls_of_an_agent_are_told_with_input_and_output() -> None:
+    builder = create_agent(model(calling("look"), "All is well.", disable_streaming=True), [look])
+    events = await run(builder)
+    start, end = named(events, "tool_start")["look"], named(events, "tool_complete")["look"]
+    assert start["input"] == '{"place":"here"}'
+    assert end["output"] == "Nothing here."
+    assert start["step"] == end["step"]
+    assert start["parent"] == end["parent"] == named(events, "node_start")["tools"]["step"]
+    (told,) = of_kind(events, "progress")
+    assert said(told) == "Looking here."
+    order = [metadata(event)["kind"] for event in events]
+    assert order.index("tool_start") < order.index("progress") < order.index("tool_complete")
+    assert report(events) == "Let me look.\n\nAll is well."
+
+
+async def test_parallel_tool_calls_keep_apart_and_a_failed_one_says_why() -> None:
+    async def call(_: MessagesState) -> dict[str, Any]:
+        return {"messages": [calling("look", "stumble")]}
+
+    events = await run(graph(call=call, tools=ToolNode([look, stumble], handle_tool_errors=True)))
+    starts, ends = named(events, "tool_start"), named(events, "tool_complete")
+    assert starts.keys() == ends.keys() == {"look", "stumble"}
+    assert starts["look"]["step"] == ends["look"]["step"] != starts["stumble"]["step"] == ends["stumble"]["step"]
+    assert "error" not in ends["look"]
+    assert ends["stumble"]["error"] == "ValueError: Stumbled here."
+    assert state_of(events[-1]) == DONE
+
+
+# Subgraphs
+
+
+async def test_a_nested_subgraph_s_events_say_where_they_come_from() -> None:
+    async def inmost(state: MessagesState) -> dict[str, Any]:
+        progress("Deep down.")
+        get_stream_writer()("LangGraph's own.")
+        write("Written. ", artifact="notes")
+        result("findings", {"findings": []})
+        return {"messages": [await model("one two").ainvoke(state["messages"])]}
+
+    middle = graph(inmost).compile()
+    events = await run(graph(outer=graph(middle=middle).compile()))
+    steps = {name: each["step"] for name, each in named(events, "node_start").items()}
+    parents = {name: each.get("parent") for name, each in named(events, "node_start").items()}
+    assert parents == {"outer": None, "middle": steps["outer"], "inmost": steps["middle"]}
+    assert {name: each["step"] for name, each in named(events, "node_end").items()} == steps
+    ours, theirs = of_kind(events, "progress")
+    tokens = of_kind(events, "token")
+    for event in (ours, *tokens, *of_kind(events, "result")):
+        assert (metadata(event)["step"], metadata(event)["parent"]) == (steps["inmost"], steps["middle"])
+    assert (said(theirs), metadata(theirs)["parent"]) == ("LangGraph's own.", steps["middle"])
+    assert (report(events), report(events, "notes")) == ("one two", "Written. ")  # once, not once a level
+
+
+async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
+    async def ask(_: MessagesState) -> dict[str, Any]:
+        return {"messages": [("ai", f"It is {interrupt({'question': 'Which?', 'choices': [1, 2]})}.")]}
+
+    async with agent(graph(outer=graph(ask).compile())) as served:
+        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        assert (task["status"]["state"], task["status"]["message"]["parts"]) == (ASKED, [{"text": "Which?"}])
+        reply = message("two", taskId=task["id"])
+        task = (await served.result("SendMessage", {"message": reply}))["task"]
+        events = await served.events(task["id"])
+    assert report(events) == "It is two."
+    ends = [metadata(event) for event in of_kind(events, "node_end")]
+    assert [(end["name"], end.get("interrupted")) for end in ends] == [
+        ("ask", True),
+        ("outer", True),
+        ("ask", None),
+        ("outer", None),
+    ]
+
+
+# Failures
+
+
+async def test_a_graph_without_an_end_fails_with_a_clear_sentence() -> None:
+    async def again(_: MessagesState) -> dict[str, Any]:
+        return {}
+
+    events = await run(StateGraph(MessagesState).add_node(again).add_edge(START, "again").add_edge("again", "again"))
+    assert failure(events) == "The graph did not come to an end in 50 steps."
+    assert len(of_kind(events, "node_start")) == 50
+
+
+async def test_a_node_that_raises_fails_the_task_naming_node_and_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def fine(_: MessagesState) -> dict[str, Any]:
+        return {}
+
+    async def breaks(_: MessagesState) -> dict[str, Any]:
+        write("So far so good.")
+        raise ValueError("no such table: alerts")
+
+    with caplog.at_level(logging.ERROR, "tailrace"):
+        events = await run(graph(fine, breaks))
+    assert failure(events) == "The agent failed in breaks: ValueError: no such table: alerts"
+    assert named(events, "node_end")["breaks"]["error"] == "no such table: alerts"
+    assert report(events) == "So far so good."
+    assert "Traceback" in caplog.text  # for whoever runs the agent
+
+
+async def test_the_node_that_is_named_is_the_one_that_failed() -> None:
+    waiting = asyncio.Event()
+
+    async def breaks(_: MessagesState) -> dict[str, Any]:
+        await waiting.wait()
+        raise KeyError("rows")
+
+    async def waits(_: MessagesState) -> dict[str, Any]:
+        waiting.set()
+        await asyncio.Event().wait()
+        return {}
+
+    builder = StateGraph(MessagesState).add_node(breaks).add_node(waits)
+    events = await run(builder.add_edge(START, "breaks").add_edge(START, "waits"))
+    assert list(named(events, "node_start")) == ["breaks", "waits"]  # the last to begin is not the one
+    assert failure(events) == "The agent failed in breaks: KeyError: 'rows'"
+
+
+async def test_of_nested_nodes_the_one_that_failed_is_the_inmost() -> None:
+    async def breaks(_: MessagesState) -> dict[str, Any]:
+        raise KeyError("rows")
+
+    events = await run(graph(outer=graph(middle=graph(breaks).compile()).compile()))
+    assert failure(events) == "The agent failed in breaks: KeyError: 'rows'"
+    assert named(events, "node_end").keys() == {"breaks", "middle", "outer"}
+
+
+async def test_a_node_that_cancels_itself_fails_the_task() -> None:
+    async def odd(_: MessagesState) -> dict[str, Any]:
+        raise asyncio.CancelledError
+
+    assert failure(await run(graph(odd))).startswith("The agent failed in odd: ")
+
+
+@pytest.mark.parametrize("size", [10_000, 2_000_000])
+async def test_an_error_as_long_as_a_book_is_told_in_short(size: int) -> None:
+    text = "".join(random.Random(7).choices(string.ascii_letters, k=size))
+
+    async def breaks(_: MessagesState) -> dict[str, Any]:
+        raise ValueError(text)
+
+    told = failure(await run(graph(breaks)))
+    assert told.startswith(f"The agent failed in breaks: ValueError: {text[:500]}")
+    assert len(told) < 1_100
+
+
+@pytest.mark.parametrize("odd", ["half a pair: \ud83c", "x" * 3])
+async def test_whatever_is_in_an_error_the_task_ends(odd: str) -> None:
+    async def breaks(_: MessagesState) -> dict[str, Any]:
+        raise ValueError(odd)
+
+    assert failure(await run(graph(breaks)))
+
+
+async def test_a_question_too_large_for_the_log_fails_the_task() -> None:
+    text = "".join(random.Random(7).choices(string.printable, k=1_500_000))
+
+    async def ask(_: MessagesState) -> dict[str, Any]:
+        interrupt(text)
+        return {}
+
+    assert "the limit is 390,000 bytes" in failure(await run(graph(ask)))
+
+
+async def test_a_result_too_large_or_of_a_strange_type_fails_the_task_and_says_so() -> None:
+    text = "".join(random.Random(7).choices(string.printable, k=1_500_000))
+
+    async def large(_: MessagesState) -> dict[str, Any]:
+        result("dump", text)
+        return {}
+
+    async def strange(_: MessagesState) -> dict[str, Any]:
+        result("dump", object())
+        return {}
+
+    assert "the limit is 390,000 bytes" in failure(await run(graph(large)))
+    assert "object" in failure(await run(graph(strange)))

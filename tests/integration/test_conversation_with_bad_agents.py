@@ -1,0 +1,234 @@
+"""A conversation with agents that are down, answer garbage or are cut off: the end is always an answer or an
+`AgentError` with a sentence in it, never another exception and never a wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from cutting import cutting
+from rpc import EXTENSION, TERMINAL, agent, message, metadata, state_of
+from sample_agents.talker import talker
+from serving import serve
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tailrace.a2a import ask
+from tailrace.a2a.ask import Conversation
+from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.errors import AgentError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+Answer = Callable[[dict[str, Any]], Response]
+WORKING: dict[str, Any] = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}
+DONE: dict[str, Any] = {**WORKING, "status": {"state": "TASK_STATE_COMPLETED"}}
+
+
+@pytest.fixture(autouse=True)
+def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(ask, "_POLL_S", 0.001)
+
+
+class Scene:
+    """An agent that gives the answers it is told to, the last one again and again, and notes what it is asked."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self.url = ""
+        self.answers: tuple[Answer, ...] = ()
+        self.asked: list[dict[str, Any]] = []
+        self.cursors: list[str | None] = []
+
+    def conversation(self, *answers: Answer) -> Conversation:
+        self.answers, self.asked, self.cursors = answers, [], []
+        return Conversation(AgentClient(self._http, self.url + "/", owner="me"), message("hello"))
+
+    async def rpc(self, request: Request) -> Response:
+        self.asked.append(await request.json())
+        self.cursors.append(request.headers.get("last-event-id"))
+        return self.answers[min(len(self.asked), len(self.answers)) - 1](self.asked[-1])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene() -> AsyncIterator[Scene]:
+    async with new_http() as http:
+        one = Scene(http)
+        async with serve(Starlette(routes=[Route("/", one.rpc, methods=["POST"])])) as one.url:
+            yield one
+
+
+def result(value: Any) -> Answer:
+    return lambda call: JSONResponse({"jsonrpc": "2.0", "id": call["id"], "result": value})
+
+
+def error(code: int) -> Answer:
+    return lambda call: JSONResponse({"jsonrpc": "2.0", "id": call["id"], "error": {"code": code, "message": "No."}})
+
+
+def stream(*events: Any, tail: str = "") -> Answer:
+    def answer(call: dict[str, Any]) -> Response:
+        frames = [{"jsonrpc": "2.0", "id": call["id"], "result": event} for event in events]
+        body = "".join(f"data: {json.dumps(frame, separators=(',', ':'))}\n\n" for frame in frames) + tail
+        return Response(body, media_type="text/event-stream")
+
+    return answer
+
+
+def numbered(*events: tuple[int, Any]) -> Answer:
+    """A stream of an agent with our extension."""
+
+    def answer(call: dict[str, Any]) -> Response:
+        frames = [(seq, {"jsonrpc": "2.0", "id": call["id"], "result": event}) for seq, event in events]
+        body = "".join(f"id: {seq}\ndata: {json.dumps(frame)}\n\n" for seq, frame in frames)
+        return Response(body, media_type="text/event-stream", headers={"A2A-Extensions": EXTENSION})
+
+    return answer
+
+
+async def broken() -> AsyncIterator[bytes]:
+    yield b'data: {"jsonrpc":"2.0","id":"1","result":{"task":{"id":"t","contextId":"c","sta'
+    raise ConnectionAbortedError("for the test")
+
+
+GARBAGE: dict[str, Answer] = {
+    "HTML, 200": lambda _: HTMLResponse("<h1>Welcome</h1>"),
+    "text, 500": lambda _: PlainTextResponse("Internal Server Error", 500),
+    "nothing, 200": lambda _: Response(b""),
+    "nothing, 503": lambda _: Response(b"", 503),
+    "JSON that is no JSON-RPC": lambda _: JSONResponse([1, 2]),
+    "JSON-RPC with neither": lambda call: JSONResponse({"jsonrpc": "2.0", "id": call["id"]}),
+    "a result instead of a stream": result({"task": WORKING}),
+    "an empty stream": stream(),
+    "a stream of HTML": lambda _: Response("data: <h1>Welcome</h1>\n\n", media_type="text/event-stream"),
+    "a stream that breaks in an event": lambda _: StreamingResponse(broken(), media_type="text/event-stream"),
+    "a stream that ends in an event": stream(tail='data: {"jsonrpc":"2.0","id":"1","result":{"ta'),
+    "an event that is no JSON inside": stream(tail='data: {"jsonrpc":"2.0","id":"1","result":{"task":}}\n\n'),
+    "an event that is no object": stream(5),
+    "an event that is no UTF-8": lambda _: Response(
+        b'data: {"jsonrpc":"2.0","id":"1","result":{"task":"\xff"}}\n\n', media_type="text/event-stream"
+    ),
+    "an event too deep": stream(tail='data: {"jsonrpc":"2.0","id":"1","result":' + "[" * 9_000 + "]" * 9_000 + "}\n\n"),
+    "no UTF-8": lambda _: Response(b'{"result":"\xff"}'),
+    "a task without a state": stream({"task": {"id": "t", "contextId": "c"}}),
+    "a status that is none": stream({"statusUpdate": {"taskId": "t", "status": "fine"}}),
+    "an error that is none": lambda _: Response('data: {"error":5}\n\n', media_type="text/event-stream"),
+}
+
+
+async def everything(conversation: Conversation) -> list[dict[str, Any]]:
+    return [event async for event in conversation.events()]
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+async def test_garbage_ends_as_an_agent_error_with_a_sentence(scene: Scene, name: str) -> None:
+    conversation = scene.conversation(GARBAGE[name])
+    with pytest.raises(AgentError) as told:
+        await asyncio.wait_for(everything(conversation), 10)
+    assert told.value.code is None
+    assert len(str(told.value)) > 20
+    assert str(told.value).endswith(".")
+    assert {call["method"] for call in scene.asked} <= {"SendStreamingMessage", "SubscribeToTask", "GetTask"}
+
+
+async def test_an_agent_that_is_down_is_told_by_its_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    async with new_http() as http:
+        client = AgentClient(http, url, owner="me")
+        with pytest.raises(AgentError, match=url):
+            await anext(Conversation(client, message("hello")).events())
+        with pytest.raises(AgentError, match=url):
+            await client.call("GetTask", {"id": "t"})
+        with pytest.raises(AgentError, match=url):
+            await discover(http, url)
+        with pytest.raises(AgentError, match="no URL"):
+            await AgentClient(http, "http://[::1", owner="me").call("GetTask", {"id": "t"})
+
+
+@pytest.mark.parametrize("body", ["<h1>Welcome</h1>", "[]", "{}", '{"name": 5}', ""])
+async def test_what_is_no_card_is_refused(body: str) -> None:
+    async def card(_: Request) -> Response:
+        return Response(body)
+
+    app = Starlette(routes=[Route("/.well-known/agent-card.json", card)])
+    async with serve(app) as url, new_http() as http:
+        with pytest.raises(AgentError, match="no agent card"):
+            await discover(http, url)
+        with pytest.raises(AgentError, match="404"):
+            await discover(http, url + "/elsewhere")
+
+
+@pytest.mark.parametrize(
+    "interfaces",
+    [
+        None,
+        [],
+        [{"protocolBinding": "GRPC", "protocolVersion": "1.0", "url": "x"}],
+        [{"protocolBinding": "JSONRPC", "protocolVersion": "0.3", "url": "x"}],
+        [{"protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+        ["x"],
+    ],
+)
+async def test_a_card_without_our_protocol_is_refused(interfaces: Any) -> None:
+    with pytest.raises(AgentError, match=r"offers no JSON-RPC interface of A2A 1\.0"):
+        interface_of({"name": "other", "supportedInterfaces": interfaces}, "http://there/")
+
+
+async def test_a_message_cut_before_its_first_event_is_sent_again_under_its_own_id(scene: Scene) -> None:
+    conversation = scene.conversation(stream(), stream({"task": DONE}), result(DONE))
+    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
+    assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SendStreamingMessage", "GetTask"]
+    assert scene.asked[0] == scene.asked[1]
+
+
+async def test_a_cut_is_mended_from_the_last_seq_and_nothing_that_comes_again_is_told_again(scene: Scene) -> None:
+    told = [(1, {"task": WORKING}), (2, {"statusUpdate": {"taskId": "t", **WORKING}}), (3, {"task": DONE})]
+    conversation = scene.conversation(numbered(*told[:2]), numbered(*told[1:]), result(DONE))
+    assert await everything(conversation) == [event for _, event in told]
+    assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SubscribeToTask", "GetTask"]
+    assert scene.cursors == [None, "2", None]
+
+
+@pytest.mark.parametrize("code", [-32601, -32004])
+async def test_an_agent_that_cannot_take_up_a_stream_again_is_asked_for_its_task(scene: Scene, code: int) -> None:
+    polled = [result(WORKING), result(WORKING), result(DONE)]
+    conversation = scene.conversation(stream({"task": WORKING}), error(code), *polled)
+    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_WORKING"]
+    assert conversation.task == DONE
+    assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SubscribeToTask"] + ["GetTask"] * 3
+
+
+async def test_a_result_that_cannot_be_fetched_at_first_is_fetched_again(scene: Scene) -> None:
+    bad = [GARBAGE["nothing, 503"], GARBAGE["HTML, 200"]]
+    conversation = scene.conversation(stream({"task": DONE}), *bad, result(DONE))
+    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
+    assert conversation.task == DONE
+
+
+async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_is_cut() -> None:
+    gate = asyncio.Event()
+    gate.set()
+    async with agent(talker(gate)) as served, cutting(served.url) as proxy:
+        for room in range(1200, 3000, 200):
+            proxy.cut_after_bytes = room
+            async with new_http() as http:
+                conversation = Conversation(AgentClient(http, proxy.url + "/", owner="me"), message("slow"))
+                events = []
+                async for event in conversation.events():
+                    events.append(event)
+                    if state_of(event) in TERMINAL:
+                        proxy.cut_after_bytes = None
+            assert conversation.task_id
+            assert events == await served.events(conversation.task_id)
+            assert [metadata(event)["seq"] for event in events] == list(range(1, len(events) + 1))
+            assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
+        assert proxy.connections > 20

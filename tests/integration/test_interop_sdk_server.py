@@ -1,0 +1,211 @@
+"""Our client drives an agent on the official SDK's server (a2a-sdk 1.3.0)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from cutting import Proxy, cutting
+from rpc import message, state_of
+from sample_agents.sdk_talker import Talker, sdk_talker
+from serving import serve
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tailrace.a2a import ask
+from tailrace.a2a.ask import Conversation
+from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.errors import AgentError
+
+
+class Served:
+    """The SDK's agent, our client for it, and the proxy between them."""
+
+    def __init__(self, client: AgentClient, executor: Talker, gate: asyncio.Event, proxy: Proxy) -> None:
+        self.client = client
+        self.executor = executor
+        self.gate = gate
+        self.proxy = proxy
+
+    def conversation(self, text: str, **fields: Any) -> Conversation:
+        return Conversation(self.client, message(text, **fields))
+
+
+@contextlib.asynccontextmanager
+async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
+    gate = asyncio.Event()
+    executor = Talker(gate)
+    app = wrap(sdk_talker(executor))
+    async with asyncio.timeout(30), serve(app) as url, cutting(url) as proxy, new_http() as http:
+        yield Served(AgentClient(http, proxy.url + "/", owner="me"), executor, gate, proxy)
+
+
+@pytest.fixture(autouse=True)
+def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(ask, "_POLL_S", 0.01)
+
+
+def text_of(task: dict[str, Any], name: str) -> str:
+    (artifact,) = [each for each in task["artifacts"] if each["name"] == name]
+    return "".join(part["text"] for part in artifact["parts"])
+
+
+async def test_its_card_is_found_and_names_where_it_speaks() -> None:
+    gate = asyncio.Event()
+    async with serve(sdk_talker(Talker(gate), "http://127.0.0.1:1/rpc")) as url, new_http() as http:
+        card = await discover(http, url)
+        assert await discover(http, url + "/.well-known/agent-card.json") == card
+    assert card["name"] == "sdk-talker"
+    assert [skill["id"] for skill in card["skills"]] == ["talk"]
+    assert interface_of(card, url) == "http://127.0.0.1:1/rpc"
+
+
+async def test_a_stream_gives_every_event_and_the_whole_task() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("hello")
+        events = [event async for event in conversation.events()]
+    assert [next(iter(event)) for event in events] == [
+        "task",
+        "statusUpdate",
+        "artifactUpdate",
+        "artifactUpdate",
+        "artifactUpdate",
+        "statusUpdate",
+    ]
+    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert conversation.task["id"] == conversation.task_id
+    assert text_of(conversation.task, "report") == "Hello, world."
+    assert served.executor.executions == 1
+
+
+async def test_calls_get_and_cancel_a_running_task() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("slow")
+        states = []
+        async for event in conversation.events():
+            states.append(state_of(event))
+            if "artifactUpdate" in event:
+                running = await served.client.call("GetTask", {"id": conversation.task_id})
+                assert running["status"]["state"] == "TASK_STATE_WORKING"
+                await conversation.cancel()
+        await conversation.cancel()  # has ended: nothing is sent, nothing raised
+    assert states[-1] == "TASK_STATE_CANCELED"
+    assert conversation.task["status"]["state"] == "TASK_STATE_CANCELED"
+
+
+async def test_a_question_ends_the_events_and_a_second_conversation_replies() -> None:
+    async with sdk_agent() as served:
+        asked = served.conversation("ask")
+        assert [state_of(event) async for event in asked.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
+        assert asked.task["status"]["message"]["parts"] == [{"text": "Which service?"}]
+        reply = served.conversation("payments", taskId=asked.task_id, contextId=asked.task["contextId"])
+        async for _ in reply.events():
+            pass
+    assert reply.task_id == asked.task_id
+    assert reply.task["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def test_a_failed_task_is_an_answer_and_no_error() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("fail")
+        assert [state_of(event) async for event in conversation.events()][-1] == "TASK_STATE_FAILED"
+    assert conversation.task["status"]["message"]["parts"] == [{"text": "It broke."}]
+
+
+async def test_an_agent_may_answer_with_a_message_only() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("message")
+        events = [event async for event in conversation.events()]
+    assert [list(event) for event in events] == [["message"]]
+    assert conversation.task_id is None
+    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert conversation.task["status"]["message"]["parts"] == [{"text": "Just this."}]
+
+
+async def test_a_refusal_is_raised_at_once_with_its_code_and_words() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("refuse")
+        with pytest.raises(AgentError, match="This agent does not do that") as refused:
+            await anext(conversation.events())
+        assert refused.value.code == -32004
+        with pytest.raises(AgentError) as unknown:
+            await served.client.call("GetTask", {"id": "no-such-task"})
+        assert unknown.value.code == -32001
+        with pytest.raises(AgentError) as finished:
+            await anext(served.client.stream("SubscribeToTask", {"id": "no-such-task"}))
+        assert finished.value.code == -32001
+    assert served.executor.executions == 1
+
+
+async def test_after_a_cut_the_running_task_is_taken_up_again() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("slow")
+        events = []
+        async for event in conversation.events():
+            events.append(event)
+            if "artifactUpdate" in event and served.proxy.connections == 1:
+                served.proxy.cut()
+            if served.proxy.connections == 2:
+                served.gate.set()
+    kinds = [next(iter(event)) for event in events]
+    assert kinds.count("task") == 2  # the second one is what SubscribeToTask begins with
+    assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+    assert text_of(conversation.task, "report") == "Hello, world."
+    assert served.executor.executions == 1
+
+
+async def test_a_task_that_finishes_during_a_cut_is_told_whole() -> None:
+    async with sdk_agent() as served:
+        conversation = served.conversation("slow")
+        events = conversation.events()
+        async for event in events:
+            if "artifactUpdate" in event:
+                break
+        served.proxy.cut()
+        served.gate.set()
+        asking = {"id": conversation.task_id}
+        while (await served.client.call("GetTask", asking))["status"]["state"] == "TASK_STATE_WORKING":
+            await asyncio.sleep(0.002)
+        assert [event async for event in events] == []  # it has no cursor: what it missed is in the task
+    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert text_of(conversation.task, "report") == "Hello, world."
+    assert served.executor.executions == 1
+
+
+def counting(app: ASGIApp) -> ASGIApp:
+    """As some agents do: every stream numbers its frames from 1, whatever was told before."""
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        number = 0
+
+        async def sending(event: Message) -> None:
+            nonlocal number
+            body = event.get("body", b"")
+            if body.startswith(b"data: "):
+                number += 1
+                event = {**event, "body": b"id: %d\r\n" % number + body}
+            await send(event)
+
+        await app(scope, receive, sending)
+
+    return counted
+
+
+async def test_ids_that_are_no_seqs_hide_nothing_after_a_cut() -> None:
+    async with sdk_agent(counting) as served:
+        conversation = served.conversation("slow")
+        events = []
+        async for event in conversation.events():
+            events.append(event)
+            if "artifactUpdate" in event and served.proxy.connections == 1:
+                served.proxy.cut()
+            if served.proxy.connections == 2:
+                served.gate.set()
+    assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+    after = json.dumps(events[4:])
+    assert "world." in after
+    assert "findings" in after
