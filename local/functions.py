@@ -34,7 +34,8 @@ def listen(port: int) -> socket.socket:
         OSError: none of the ports is free.
     """
     for candidate in range(port, port + _TRIES) if port else (0,):
-        listener = socket.socket()
+        # Named, because asyncio turns Nagle's algorithm off only where it sees that it is TCP.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -34,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    listener = socket.socket(fileno=given.fd)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=given.fd)
     try:
         config = uvicorn.Config(
             app_of(given.name),

@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.problems import Problem
+from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.a2a.types import Message, Part, convert
 from tailrace.body import read_body
 from tailrace.errors import RequestError, shorten
@@ -50,7 +51,7 @@ async def read_message(request: Request, limit: int) -> BrowserMessage:
     body = await read_body(request, limit)
     try:
         given = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise RequestError(
             f'The body is not JSON: {error}. Send {{"message": {{"parts": [{{"text": "…"}}]}}}}.'
         ) from None

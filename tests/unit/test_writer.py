@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -53,6 +54,10 @@ async def stored(log: MemoryLog) -> list[dict[str, object]]:
     return [msgspec.json.decode(event) for batch in await log.read("t", 1) for event in batch.events]
 
 
+async def everything(log: MemoryLog) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(event) for batch in await log.read("t", 1, limit=10**9) for event in batch.events]
+
+
 async def test_nothing_is_visible_before_the_log_has_it() -> None:
     log, visible = await new_log(), list[Batch]()
     log.gate.clear()
@@ -95,6 +100,37 @@ async def test_text_deltas_that_wait_together_are_one_event_and_the_same_text() 
     first, second = [event["artifactUpdate"] for event in await stored(log)]
     assert (first["append"], first["artifact"]["parts"]) == (False, [{"text": "one two three"}])
     assert (second["append"], second["artifact"]["parts"]) == (True, [{"text": " four"}])
+    await writer.close()
+
+
+async def test_a_burst_of_text_is_cut_into_events_that_fit() -> None:
+    log = await new_log()
+    log.gate.clear()
+    writer = new_writer(log)
+    said = [str(number) * 1000 for number in range(1500)] + ["x" * 1_000_000]
+    for delta in said:
+        writer.text("report", delta)
+    log.gate.set()
+    await writer.flush()
+    updates = [event["artifactUpdate"] for event in await everything(log)]
+    assert "".join(update["artifact"]["parts"][0]["text"] for update in updates) == "".join(said)
+    assert [update["append"] for update in updates] == [False] + [True] * (len(updates) - 1)
+    await writer.close()
+
+
+async def test_whatever_breaks_the_writer_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = await new_log()
+
+    async def fail(task_id: str, batch: Batch) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(log, "append", fail)
+    writer = new_writer(log)
+    writer.status("state")
+    async with asyncio.timeout(5):
+        with pytest.raises(LogUnavailable, match="a bug"):
+            await writer.flush()
+    assert writer.broken.is_set()
     await writer.close()
 
 

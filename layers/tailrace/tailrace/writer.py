@@ -8,6 +8,7 @@ wait together become one event.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,8 +19,12 @@ from tailrace.events import Kind, Source, State
 from tailrace.log import Batch, EventLog
 from tailrace.log.packing import pack, split
 
+logger = logging.getLogger("tailrace.writer")
+
 # Past this, whoever emits waits until the log has caught up.
 _MAX_WAITING_BYTES = 4_000_000
+# A text event that has grown to this is closed, so that a burst of deltas never makes one too large.
+_MAX_TEXT = 32_000
 # An event larger than this is packed once beforehand, to refuse it before it has a seq.
 _SUSPICIOUS_BYTES = 100_000
 
@@ -81,12 +86,8 @@ class Writer:
         """Emit a piece of a streamed text artifact. Raises as `status` does."""
         if self._error is not None:
             raise self._error
-        if self._text is not None and self._text.joins(artifact, details):
-            self._text.deltas.append(delta)
-            return
-        self._seal()
-        self._text = _Text(artifact, details, [delta])
-        self._signal()
+        for start in range(0, len(delta), _MAX_TEXT):
+            self._add_text(artifact, delta[start : start + _MAX_TEXT], details)
 
     def artifact(self, name: str, part: dict[str, Any], **details: Any) -> None:
         """Emit a whole artifact of one part. Raises as `status` does."""
@@ -125,6 +126,16 @@ class Writer:
         self._next_seq += 1
         self._signal()
 
+    def _add_text(self, artifact: str, delta: str, details: dict[str, Any]) -> None:
+        text = self._text
+        if text is not None and text.joins(artifact, details) and text.size + len(delta) <= _MAX_TEXT:
+            text.deltas.append(delta)
+            text.size += len(delta)
+            return
+        self._seal()
+        self._text = _Text(artifact, details, [delta])
+        self._signal()
+
     def _seal(self) -> None:
         """Turn the text that waits into an event."""
         text, self._text = self._text, None
@@ -154,24 +165,33 @@ class Writer:
                 except TimeoutError:
                     pass
             first = False
-            self._seal()
-            self._work.clear()
-            self._urgent.clear()
-            waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            seq = self._next_seq - len(waiting)
             try:
-                for run in split(waiting):
-                    batch = Batch(seq, self._source.attempt, run)
-                    await self._append(batch)
-                    self._publish(batch)
-                    seq = batch.last + 1
-            except TailraceError as error:
-                self._error = error
+                await self._put()
+            except Exception as error:
+                # Whatever it is: nobody may wait for a writer that writes no more.
+                self._error = (
+                    error if isinstance(error, TailraceError) else LogUnavailable(f"The writer broke: {error}.")
+                )
+                if self._error is not error:
+                    logger.exception("writer of task %s", self._source.task_id)
                 self.broken.set()
                 self._idle.set()
                 return
             if not self._waiting and self._text is None:
                 self._idle.set()
+
+    async def _put(self) -> None:
+        """Write what waits, and publish it as the log acknowledges it."""
+        self._seal()
+        self._work.clear()
+        self._urgent.clear()
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        seq = self._next_seq - len(waiting)
+        for run in split(waiting):
+            batch = Batch(seq, self._source.attempt, run)
+            await self._append(batch)
+            self._publish(batch)
+            seq = batch.last + 1
 
     async def _append(self, batch: Batch) -> None:
         """Append, again and again while the store is away. The same put made twice is settled by the log."""
@@ -195,6 +215,7 @@ class _Text:
         self.artifact = artifact
         self.details = details
         self.deltas = deltas
+        self.size = sum(map(len, deltas))
 
     def joins(self, artifact: str, details: dict[str, Any]) -> bool:
         return self.artifact == artifact and self.details == details

@@ -7,6 +7,7 @@ A run is not a connection: it is a task of the process, started by a request and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from typing import Any
@@ -19,7 +20,7 @@ from tailrace.agent.past import Past
 from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request
-from tailrace.errors import EventTooLarge, Fenced, LogUnavailable, TailraceError, shorten
+from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, TailraceError, shorten
 from tailrace.events import Source, State
 from tailrace.feed import Feeds
 from tailrace.inputs import request_of
@@ -102,8 +103,9 @@ class Attempt:
                 begun=past.artifacts,
             )
             lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
+            reached: State = "TASK_STATE_WORKING"
             try:
-                await self._log.settle(task_id, self._head.attempt, "TASK_STATE_WORKING", release=False)
+                await self._log.settle(task_id, self._head.attempt, reached, release=False)
                 state, text = await self._until_done(graph, past, writer, resume=resume)
                 try:
                     writer.status("state", state=state, text=text)
@@ -111,10 +113,12 @@ class Attempt:
                     state = "TASK_STATE_FAILED"
                     writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
                 await writer.flush()
-                await self._log.settle(task_id, self._head.attempt, state, release=True)
+                reached = state
+                await self._log.settle(task_id, self._head.attempt, reached, release=True)
             except asyncio.CancelledError:
                 # The process stops. The next attempt need not wait for the lease to run out.
-                await self._log.settle(task_id, self._head.attempt, "TASK_STATE_WORKING", release=True)
+                with contextlib.suppress(LogError):
+                    await self._log.settle(task_id, self._head.attempt, reached, release=True)
                 raise
             except (Fenced, LogUnavailable) as error:
                 logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)

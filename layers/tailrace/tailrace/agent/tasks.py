@@ -179,21 +179,20 @@ class Tasks:
             RpcError: -32004, it does not wait any more.
         """
         too_late = unsupported_operation(f"Task {task_id!r} takes no message: another reply was there first.")
-        async with asyncio.timeout(self._settings.lease_s):
-            while True:
-                try:
-                    claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
-                except TaskFinished:
+        while True:  # no longer than the lease of the attempt that asked
+            try:
+                claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
+            except TaskFinished:
+                raise too_late from None
+            except LeaseHeld:
+                if not await self._waits(task_id):
                     raise too_late from None
-                except LeaseHeld:
-                    if not await self._waits(task_id):
-                        raise too_late from None
-                    await asyncio.sleep(_SETTLE_S)
-                    continue
-                if await self._waits(task_id):
-                    return claimed
-                await self.log.settle(task_id, claimed.attempt, claimed.state, release=True)
-                raise too_late
+                await asyncio.sleep(_SETTLE_S)
+                continue
+            if await self._waits(task_id):
+                return claimed
+            await self.log.settle(task_id, claimed.attempt, claimed.state, release=True)
+            raise too_late
 
     async def _waits(self, task_id: str) -> bool:
         newest = await self.log.read(task_id, await self.log.last(task_id) - 1)
