@@ -73,12 +73,12 @@ async def serve(name: str, folder: Path, path: str = "/", **variables: str) -> A
             start_new_session=True,
         )
     try:
-        try:
-            async with connected(port) as connection:
-                await connection.ask("GET", path)
-        except (BenchError, OSError) as error:
-            raise BenchError(f"{name} does not answer: {error}\n{log.read_text()[-_LOG_SHOWN:]}") from None
+        async with connected(port) as connection:
+            await connection.ask("GET", path)
         yield Server(name, port, process.pid)
+    except BenchError as error:
+        state = "" if process.returncode is None else f", which ended with {process.returncode}"
+        raise BenchError(f"{error}\n{name}{state}, said: {_complaints(log)}") from None
     finally:
         await _stop(process)
 
@@ -118,6 +118,13 @@ def allow_files(count: int) -> None:
                 f"run it from a shell with `ulimit -n {count}`."
             )
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def _complaints(log: Path) -> str:
+    """The end of a server's log, without the streams that went as they should."""
+    lines = log.read_text(errors="replace").splitlines()
+    routine = ('{"event":"stream_opened"', '{"event":"stream_resumed"', '{"event":"stream_ended"')
+    return "\n".join(line for line in lines if not line.startswith(routine))[-_LOG_SHOWN:] or "nothing"
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -167,9 +167,7 @@ async def _some_at_once(work: Callable[[int], Awaitable[None]], count: int) -> N
         for number in numbers:
             await work(number)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(_OPENING):
-            group.create_task(worker())
+    await asyncio.gather(*(worker() for _ in range(_OPENING)))
 
 
 def _report(given: dict[str, list[_Run]]) -> Report:
