@@ -7,6 +7,7 @@ found at the same address, and who calls in between waits instead of being refus
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import logging
 import socket
@@ -27,6 +28,17 @@ def app_of(name: str) -> Any:
     return importlib.import_module(f"{name}.app").app
 
 
+def serve(app: Any, descriptor: int) -> None:
+    """Serve `app` on the listening socket `descriptor` until a signal comes."""
+    _spare_the_collector()
+    # TCP is named, because asyncio turns Nagle's algorithm off only where it sees that it is TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor)
+    config = uvicorn.Config(
+        app, log_level="warning", http="httptools", ws="none", timeout_graceful_shutdown=2, server_header=False
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
     parser.add_argument("name", help="a folder of functions/")
@@ -34,19 +46,17 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=given.fd)
     try:
-        config = uvicorn.Config(
-            app_of(given.name),
-            log_level="warning",
-            http="httptools",
-            ws="none",
-            timeout_graceful_shutdown=2,
-            server_header=False,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        serve(app_of(given.name), given.fd)
     except TailraceError as error:
         raise SystemExit(f"{given.name}: {error}") from None
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from walking all that was imported, again and again, while streams wait."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import socket
 
-import uvicorn
+from local.serve import serve
 
 
 def main() -> None:
@@ -14,15 +13,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--fd", type=int, required=True)
     given = parser.parse_args()
-    config = uvicorn.Config(
-        importlib.import_module(f"tests.bench.servers.{given.name}").app,
-        log_level="warning",
-        http="httptools",
-        ws="none",
-        timeout_graceful_shutdown=2,
-        server_header=False,
-    )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=given.fd)])
+    serve(importlib.import_module(f"tests.bench.servers.{given.name}").app, given.fd)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ class Subscription:
         self._limit = limit
         self._batches: deque[Batch] = deque()
         self._count = 0
-        self._arrived = asyncio.Event()
+        self._arrived = False
+        self._waiter: asyncio.Future[bool] | None = None
+        self._waiting_since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def offer(self, batch: Batch) -> None:
         self.latest = max(self.latest, batch.last)
@@ -42,7 +45,9 @@ class Subscription:
         else:
             self._batches.append(batch)
             self._count += len(batch.events)
-        self._arrived.set()
+        self._arrived = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
 
     def take(self) -> Batch | None:
         """The next batch, if one is there."""
@@ -53,14 +58,37 @@ class Subscription:
         return batch
 
     async def arrival(self, timeout_s: float) -> bool:
-        """Wait until something has arrived since the last call; False when nothing did in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._arrived.wait()
-        except TimeoutError:
-            return False
-        self._arrived.clear()
-        return True
+        """Wait until something has arrived since the last call; False when nothing did in time.
+
+        One timer serves many calls: setting one for each event costs more than the event.
+        """
+        arrived = self._arrived
+        if not arrived:
+            loop = asyncio.get_running_loop()
+            self._waiter, self._waiting_since = loop.create_future(), loop.time()
+            if self._timer is None:
+                self._timer = loop.call_later(timeout_s, self._check, loop, timeout_s)
+            try:
+                arrived = await self._waiter
+            finally:
+                self._waiter = None
+        self._arrived = False
+        return arrived
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        """Tell whoever waits that it has waited long enough, or look again when it will have."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        left = self._waiting_since + timeout_s - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._check, loop, timeout_s)
+        else:
+            self._waiter.set_result(False)
 
 
 class Feed:
@@ -73,7 +101,8 @@ class Feed:
         self._subscriptions: set[Subscription] = set()
         self._live = 0
         self._known = 0
-        self._published = asyncio.Event()
+        self._told = False
+        self._silence = asyncio.Event()
         self._tail: asyncio.Task[None] | None = None
 
     @property
@@ -88,7 +117,7 @@ class Feed:
     def publish(self, batch: Batch) -> None:
         """Tell every reader of events that the log has acknowledged."""
         self._known = max(self._known, batch.last)
-        self._published.set()
+        self._told = True
         for subscription in self._subscriptions:
             subscription.offer(batch)
 
@@ -113,23 +142,21 @@ class Feed:
     def fall_silent(self) -> None:
         """A live source is gone. What it had not told yet, the tail finds at once."""
         self._live -= 1
-        self._published.set()
+        self._silence.set()
 
     async def _follow_log(self) -> None:
         """Read the log as it grows. While a live source brings the events this only looks after it."""
         fast, slow = self._settings.tail_fast_ms / 1000, self._settings.tail_slow_ms / 1000
         pause = fast
         while True:
-            self._published.clear()
-            try:
+            self._told = False
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(slow if self.live else pause):
-                    await self._published.wait()
-            except TimeoutError:
-                pass
-            else:
-                if self.live:
-                    continue
-                pause = fast
+                    await self._silence.wait()
+                    pause = fast
+            self._silence.clear()
+            if self.live and self._told:
+                continue
             try:
                 found = await self._log.read(self._task_id, self._known)
             except LogUnavailable as error:
@@ -167,6 +194,7 @@ class Feeds:
         try:
             yield feed, subscription
         finally:
+            subscription.close()
             feed.remove(subscription)
             self._drop(task_id, feed)
 

@@ -1,13 +1,14 @@
 """The writer: how an attempt's events get into the log, and only then to anybody (design, section 5).
 
-Group commit: what arrives while a put is in flight goes into the next put. A change of state and the first
-event go at once; anything else waits up to the emit interval for company. Text deltas of one artifact that
+Group commit: what arrives while a put is in flight goes into the next put, and there is one put in an emit
+interval. What comes after a silence, and any change of state, goes at once. Text deltas of one artifact that
 wait together become one event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -155,16 +156,16 @@ class Writer:
         self._work.set()
 
     async def _write(self) -> None:
-        first = True
+        """Put what there is, at most once in an interval unless it is urgent."""
+        clock = asyncio.get_running_loop().time
+        next_put = clock()
         while True:
             await self._work.wait()
-            if not first:
-                try:
-                    async with asyncio.timeout(self._interval_s):
+            if (pause := next_put - clock()) > 0 and not self._urgent.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
                         await self._urgent.wait()
-                except TimeoutError:
-                    pass
-            first = False
+            next_put = clock() + self._interval_s
             try:
                 await self._put()
             except Exception as error:
