@@ -7,7 +7,6 @@ read the logs again from the request where they need them.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypedDict
@@ -29,7 +28,7 @@ from log_analyst.timestamps import epoch
 from tailrace import progress, request, result, write
 from tailrace.alert import Alert, alert_of
 from tailrace.findings import Finding, iso
-from tailrace.model import chat_model
+from tailrace.model import model_wrote_report
 from tailrace.request import Request
 
 # The event loop gets its turn after so many lines, which take some 20 ms.
@@ -170,32 +169,15 @@ async def compare(state: State) -> State:
 
 async def write_report(state: State) -> State:
     """Write the report: with the chat model if there is one, else as the analyst has it."""
-    if await _by_model(state):
+    if await model_wrote_report(
+        _PROMPT, {"facts": state["facts"], "findings": state["findings"], "templates": state["templates"][:20]}
+    ):
         return {}
     findings = msgspec.convert(state["findings"], list[Finding])
     for section in report(msgspec.convert(state["facts"], Facts), findings, state["templates"]):
         write(section)
         await asyncio.sleep(0)
     return {}
-
-
-async def _by_model(state: State) -> bool:
-    """Whether a chat model wrote the report. Its tokens reach the artifact by themselves."""
-    said = False
-    try:
-        model = chat_model()
-        if model is None:
-            return False
-        told = {"facts": state["facts"], "findings": state["findings"], "templates": state["templates"][:20]}
-        prompt = [("system", _PROMPT), ("user", json.dumps(told, ensure_ascii=False))]
-        async for chunk in model.astream(prompt):
-            said = said or bool(str(chunk.text))
-    except Exception as error:
-        progress(f"the model failed ({type(error).__name__}); the analyst writes its own report")
-        if said:
-            write("\n\n*The model stopped here. What follows is the analyst's own report.*\n\n")
-        return False
-    return said
 
 
 async def _turns(reading: Reading, miner: Miner, stream: int, number: int) -> AsyncIterator[int]:

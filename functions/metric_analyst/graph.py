@@ -7,7 +7,6 @@ nodes read the metrics again from the request where they need them.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Generator
 from typing import Annotated, Any, TypedDict, TypeVar
@@ -26,7 +25,7 @@ from metric_analyst.times import LATEST, epoch
 from tailrace import progress, request, result, write
 from tailrace.alert import Alert, alert_of
 from tailrace.findings import Finding
-from tailrace.model import chat_model
+from tailrace.model import model_wrote_report
 from tailrace.request import Request
 
 T = TypeVar("T")
@@ -116,32 +115,13 @@ def _without_excerpt(finding: dict[str, Any]) -> dict[str, Any]:
 
 async def write_report(state: State) -> State:
     """Write the report: with the chat model if there is one, else as the analyst has it."""
-    if await _by_model(state):
+    if await model_wrote_report(_PROMPT, {"facts": state["facts"], "findings": state["findings"]}):
         return {}
     listed = msgspec.convert(state["findings"], list[Finding])
     for section in report(msgspec.convert(state["facts"], Facts), listed):
         write(section)
         await asyncio.sleep(0)
     return {}
-
-
-async def _by_model(state: State) -> bool:
-    """Whether a chat model wrote the report. Its tokens reach the artifact by themselves."""
-    said = False
-    try:
-        model = chat_model()
-        if model is None:
-            return False
-        told = {"facts": state["facts"], "findings": state["findings"]}
-        prompt = [("system", _PROMPT), ("user", json.dumps(told, ensure_ascii=False))]
-        async for chunk in model.astream(prompt):
-            said = said or bool(str(chunk.text))
-    except Exception as error:
-        progress(f"the model failed ({type(error).__name__}); the analyst writes its own report")
-        if said:
-            write("\n\n*The model stopped here. What follows is the analyst's own report.*\n\n")
-        return False
-    return said
 
 
 async def _giving_way(work: Generator[None, None, T]) -> T:

@@ -5,20 +5,17 @@ The model sees what was found, not the inputs: findings are small, checked, and 
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import msgspec
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage, SystemMessage
 
 from orchestrator.classify import topics_of
 from orchestrator.consult import Answer
 from orchestrator.planning import Errand, Specialist
+from tailrace import progress
 from tailrace.alert import Alert
+from tailrace.model import ModelFailed, model_wrote_report, say
 from tailrace.request import Request
-
-logger = logging.getLogger("tailrace.orchestrator")
 
 # The most findings a model is shown: the surest.
 _SHOWN = 60
@@ -35,16 +32,14 @@ _REPORT = (
 )
 
 
-async def choose(
-    model: BaseChatModel, request: Request, specialists: list[Specialist], planned: list[Errand]
-) -> list[Errand]:
+async def choose(request: Request, specialists: list[Specialist], planned: list[Errand]) -> list[Errand]:
     """The errands to the specialists that the model's plan names; `planned` when it names none, or fails."""
     files = [{"filename": file.filename, "characters": len(file.text)} for file in request.files]
     asked = {"alert": request.text, "files": files, "specialists": specialists}
     try:
-        said = await _say(model, _PLAN, asked, artifact="plan")
-    except Exception as error:
-        logger.warning("the model did not plan: %s", error)
+        said = await say(_PLAN, asked, artifact="plan")
+    except ModelFailed as error:
+        progress(f"{error} The plan is computed instead.")
         return planned
     ready = {errand["agent"]: errand for errand in planned}
     chosen: list[Errand] = []
@@ -57,40 +52,12 @@ async def choose(
     return chosen or planned
 
 
-async def write_report(
-    model: BaseChatModel, alert: Alert, answers: list[Answer], findings: list[dict[str, Any]]
-) -> bool:
-    """Have the model write the report. False when it failed before its first word: then nobody has seen any."""
+async def write_report(alert: Alert, answers: list[Answer], findings: list[dict[str, Any]]) -> bool:
+    """Have the model write the report; False when it has to be computed."""
     surest = sorted(findings, key=lambda finding: -finding["confidence"])[:_SHOWN]
     asked = {
         "alert": msgspec.to_builtins(alert),
         "findings": sorted(surest, key=lambda finding: str(finding["start"])),
         "failed": [{"specialist": a["agent"], "reason": a["error"]} for a in answers if a["error"]],
     }
-    try:
-        return bool(await _say(model, _REPORT, asked, artifact="report"))
-    except _Broken as error:
-        if error.said:
-            raise
-        logger.warning("the model did not report: %s", error)
-        return False
-
-
-class _Broken(Exception):
-    """The model stopped with an error after `said`."""
-
-    def __init__(self, said: str, reason: Exception) -> None:
-        super().__init__(f"The model failed in the middle of its answer: {type(reason).__name__}: {reason}")
-        self.said = said
-
-
-async def _say(model: BaseChatModel, system: str, asked: dict[str, Any], *, artifact: str) -> str:
-    """The model's answer. Its tokens reach the artifact by themselves, through the graph's stream."""
-    messages = [SystemMessage(system), HumanMessage(msgspec.json.encode(asked).decode())]
-    said = ""
-    try:
-        async for chunk in model.astream(messages, config={"metadata": {"artifact": artifact}}):
-            said += str(chunk.text)
-    except Exception as error:
-        raise _Broken(said, error) from error
-    return said
+    return await model_wrote_report(_REPORT, asked)

@@ -23,7 +23,6 @@ from tailrace.config import Settings
 from tailrace.emit import emit
 from tailrace.errors import AgentError, shorten
 from tailrace.findings import merged
-from tailrace.model import chat_model
 
 QUESTION = (
     "What should I look at? Send the logs or the metrics around the alert (a log file, a CSV, an answer of "
@@ -51,8 +50,7 @@ async def plan_errands(state: State) -> State:
         interrupt({"question": f"{_empty_files()}{QUESTION}"})
     specialists, missing = await _specialists()
     errands = plan(request(), specialists)
-    if model := chat_model():
-        errands = await choose(model, request(), specialists, errands)
+    errands = await choose(request(), specialists, errands)
     names = [errand["agent"] for errand in errands]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
     emit("route", text=text, targets=[{"agent": e["agent"], "reason": e["reason"]} for e in errands])
@@ -75,8 +73,7 @@ async def write_up(state: State) -> State:
     templates = [template for answer in answers for template in answer["templates"]]
     result("findings", {"findings": findings, "templates": templates})
     alert = alert_of(request())
-    model = chat_model()
-    if model is None or not await write_report(model, alert, answers, findings):
+    if not await write_report(alert, answers, findings):
         for section in report(alert, answers, findings):
             write(section)
             await asyncio.sleep(0)

@@ -13,7 +13,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from log_fixtures import ALERT, HOUR, T0, app_line, asked, file, run, run_async, steady, text_of, upstream_dies
 
-import log_analyst.graph
 from log_analyst.graph import builder, mine, read
 from tailrace.emit import set_request
 from tailrace.request import Request
@@ -136,7 +135,7 @@ class Model(GenericFakeChatModel):
 
 async def reported(model: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """What the model said, and what the node wrote."""
-    monkeypatch.setattr(log_analyst.graph, "chat_model", lambda: model)
+    monkeypatch.setattr("tailrace.model.chat_model", lambda: model)
     set_request(TROUBLE)
     said = written = ""
     async for mode, part in builder.compile().astream({"messages": []}, stream_mode=["custom", "messages"]):
@@ -177,5 +176,5 @@ async def test_a_model_that_cannot_be_loaded_is_replaced(monkeypatch: pytest.Mon
     def unloadable() -> None:
         raise ImportError("no such provider")
 
-    monkeypatch.setattr(log_analyst.graph, "chat_model", unloadable)
+    monkeypatch.setattr("tailrace.model.chat_model", unloadable)
     assert "New error" in (await run_async(TROUBLE)).report

@@ -17,7 +17,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from planted import MONDAY, poisson, short_cpu, white
 
-from metric_analyst import graph
 from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
 from metric_analyst.reader import Reading
 from tailrace.emit import MARK, set_request
@@ -170,7 +169,7 @@ class BreakingModel(GenericFakeChatModel):
 
 
 async def with_model(monkeypatch: pytest.MonkeyPatch, model: Callable[[], BaseChatModel | None]) -> Run:
-    monkeypatch.setattr(graph, "chat_model", model)
+    monkeypatch.setattr("tailrace.model.chat_model", model)
     return await Run().go(asked(("m.csv", incident_csv())))
 
 
