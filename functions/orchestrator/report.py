@@ -183,7 +183,7 @@ def _change(finding: Finding) -> str:
     unit = f" {finding['unit']}" if finding["unit"] else ""
     before, after = evidence.get("before"), evidence.get("after")
     if finding["type"] == "flat_line":
-        return f"the same for {_span(seconds(finding['end']) - seconds(finding['start']))}"
+        return f"stood still for {_span(seconds(finding['end']) - seconds(finding['start']))}"
     if isinstance(before, int | float) and isinstance(after, int | float):
         return f"{before:,.4g} → {after:,.4g}{unit}"
     return f"{finding['magnitude']:,.4g}{unit}"
