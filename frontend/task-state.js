@@ -57,7 +57,7 @@ export function apply(task, seq, result) {
 
   if (result.task) snapshot(task, body);
   else if (result.artifactUpdate) artifact(task, body.artifact ?? {}, body.append, body.lastChunk);
-  else if (meta.kind) step(task, meta, ts, textOf(body.status?.message));
+  else if (meta.kind) step(task, meta, meta.at ?? ts, textOf(body.status?.message));
   if (body.status) enter(task, plainState(body.status.state), body.status.message, meta, ts);
   return true;
 }

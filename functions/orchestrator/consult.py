@@ -80,6 +80,7 @@ def _forward(event: dict[str, Any], agent: str, parent: str) -> None:
         step=metadata.get("step"),
         parent=metadata.get("parent") or parent,
         agent=metadata["agent"],
+        at=metadata.get("at", metadata["ts"]),  # when it happened, by the clock of where it did
         **told,
     )
 

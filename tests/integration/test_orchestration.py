@@ -80,7 +80,9 @@ async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: 
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         said: Callable[[Any], bool] = lambda seen: "before the gate" in str(seen.events[-1:])  # noqa: E731
         seen = await sut.read(task_id, until=said)
-        assert metadata(seen.events[-1])["agent"] == "analyst"
+        forwarded = metadata(seen.events[-1])
+        assert forwarded["agent"] == "analyst"
+        assert forwarded["at"] <= forwarded["ts"]
         assert not gate.open.is_set()
         gate.open.set()
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
