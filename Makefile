@@ -3,8 +3,11 @@
 PYTHON ?= python3
 venv := .venv
 bin := $(venv)/bin
+# sam pins what Tailrace wants newer, so it has an environment of its own.
+sam := .cache/sam-venv
+export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run test lint bench lock sample clean
+.PHONY: run test lint bench build validate deploy smoke sam-local lock sample clean
 
 run: $(venv)/run ## the page, the gateway and the agents on this machine
 	@$(bin)/python -m local
@@ -23,6 +26,31 @@ bench: $(venv)/test ## figures, each with its peer in the same run
 sample: $(venv)/run ## record the sample anew (needs Linux and nginx)
 	@$(bin)/python -m local.record_sample
 
+# On AWS; docs/DEPLOY.md tells. Building needs python3.13, the functions' own, and no Docker.
+ARCHITECTURE ?= arm64
+STACK ?= tailrace
+# SECRET may also come as the environment variable TAILRACE_ACCESS_SECRET, which no shell history keeps.
+deploy smoke: export TAILRACE_ACCESS_SECRET := $(or $(SECRET),$(TAILRACE_ACCESS_SECRET))
+
+build: $(sam)/ready ## layers and functions as they go to AWS, in .aws-sam/build
+	@$(sam)/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+validate: $(sam)/ready
+	@$(sam)/bin/cfn-lint template.yaml
+	@$(sam)/bin/sam validate --region us-east-1
+
+deploy: build $(venv)/run ## build, deploy, upload the page; SECRET=… opens /api/* to who knows it
+	@$(sam)/bin/sam deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) \
+	  $(if $(TAILRACE_ACCESS_SECRET),AccessSecret='$(TAILRACE_ACCESS_SECRET)') \
+	  Release='$(if $(PARAMETERS)$(TAILRACE_ACCESS_SECRET),$(shell date +%s),"")'
+	@$(bin)/python -m deploy.publish $(STACK)
+
+smoke: $(venv)/run ## URL=… SECRET=…: does a deployment stream, and does it lose or repeat anything?
+	@$(bin)/python -m deploy.smoke $(URL)
+
+sam-local: $(sam)/ready $(venv)/test ## all of it in containers on this machine; needs Docker
+	@$(bin)/python -m deploy.sam_local
+
 # The environment. A stamp says which of the locked sets is in it; `test` includes `run`.
 $(venv)/run: requirements/run.txt | $(venv)
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -31,6 +59,11 @@ $(venv)/run: requirements/run.txt | $(venv)
 $(venv)/test: requirements/test.txt | $(venv)
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@ $(venv)/run
+
+$(sam)/ready: requirements/sam.txt
+	@$(PYTHON) -m venv $(sam)
+	@$(sam)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
 
 # The functions and the library are found where they are, as on Lambda: no build, no install.
 $(venv):
@@ -41,7 +74,17 @@ $(venv):
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra agents --extra local $(lockflags) -o requirements/run.txt
 	uv pip compile pyproject.toml --extra test -c requirements/run.txt $(lockflags) -o requirements/test.txt
+	printf '%s\n' aws-sam-cli cfn-lint aws-sam-translator | uv pip compile - $(lockflags) -o requirements/sam.txt
+	uv pip compile pyproject.toml $(layerflags) --no-emit-package urllib3 -o layers/tailrace/requirements.txt
+	uv pip compile pyproject.toml --extra agents $(layerflags) $(addprefix --no-emit-package ,$(not_in_agents)) \
+	  $$(sed -n 's/==.*//p' layers/tailrace/requirements.txt | sed 's/^/--no-emit-package /') -o layers/agents/requirements.txt
 lockflags := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+# For the functions' own Python. The Lambda runtime has boto3 and what it needs.
+layerflags := $(subst --universal --python-version 3.11,--python-version 3.13 --python-platform aarch64-manylinux_2_28,\
+  $(lockflags)) --only-binary :all: -c requirements/run.txt \
+  $(addprefix --no-emit-package ,boto3 botocore s3transfer jmespath python-dateutil six)
+# LangSmith can do without zstandard, which has 21 MB; checkpoints are in DynamoDB there.
+not_in_agents := zstandard langgraph-checkpoint-sqlite aiosqlite sqlite-vec
 
 clean:
-	rm -rf $(venv) .tailrace .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(venv) .aws-sam .tailrace .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -83,7 +83,7 @@ class Streams:
         limit_s = settings.window_s or settings.rotate_s
         idle_s = min(settings.heartbeat_s, limit_s, settings.flush_ms / 1000 or limit_s)
         opened = heard = clock()
-        begun, synced, held = shown.seq, False, False
+        begun, synced, held, closing = shown.seq, False, False, False
         yield sse.retry(settings.retry_ms) + sse.padding(settings.padding_bytes)
         async with aclosing(follow(self._log, self._feeds, shown.task_id, begun, idle_s=idle_s)) as items:
             async for item in items:
@@ -91,6 +91,7 @@ class Streams:
                     synced = synced or isinstance(item, Synced)
                     if isinstance(item, Batch):
                         shown.seq = item.last
+                        closing = ends(item.events[-1]) is not None  # the end frame comes next, if nothing else
                     elif isinstance(item, End):
                         ending.how = "end"
                     yield _chunk(item, envelope)
@@ -101,10 +102,8 @@ class Streams:
                     held, heard = False, clock()
                 if ending.how == "end":
                     return
-                if isinstance(item, Batch) and ends(item.events[-1]):
-                    continue  # the end comes next
                 told_enough = settings.window_s and synced and shown.seq > begun
-                if told_enough or clock() - opened >= limit_s:
+                if (told_enough or clock() - opened >= limit_s) and not closing:
                     ending.how = "rotated"
                     yield sse.retry(_ROTATED_RETRY_MS)
                     return

@@ -35,7 +35,8 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
     configurable = get_config()["configurable"]
     agent, step = errand["agent"], current_step()
-    client = AgentClient(http, errand["url"], owner=configurable["owner"])
+    # What is asked on the way is not among the user's own tasks, but the task's.
+    client = AgentClient(http, errand["url"], owner=f"{configurable['owner']}/{configurable['thread_id']}")
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
     message = {
         "messageId": f"{configurable['thread_id']}-{agent}",

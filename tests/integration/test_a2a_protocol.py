@@ -68,7 +68,7 @@ async def test_the_card_is_whole_and_cacheable(served: Agent) -> None:
         (b"hello", -32700, None, "not JSON"),
         (b'{"jsonrpc":"2.0",', -32700, None, "not JSON"),
         (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, None, "not JSON"),
-        (b"[" * 9_000 + b"]" * 9_000, -32700, None, "not JSON"),
+        (b"[" * 9_000, -32700, None, "not JSON"),
         (b"[" + rpc() + b"]", -32600, None, "batch"),
         (b"[]", -32600, None, "batch"),
         (b'"hello"', -32600, None, "string"),

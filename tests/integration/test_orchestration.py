@@ -50,12 +50,15 @@ def metadata(event: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-async def states(folder: Path, agent: str) -> list[str]:
-    """The states of all tasks of one agent, as the log has them."""
+async def states(folder: Path, task_id: str) -> dict[str, str]:
+    """The states of the tasks that a task has led to, by agent, as the log has them."""
     log = SQLiteLog(folder / "log.sqlite3")
-    heads = (await log.list("alice")).heads
+    heads = (await log.list(f"alice/{task_id}")).heads
+    own = (await log.list("alice")).heads
     await log.close()
-    return [head.state for head in heads if head.agent == agent]
+    assert [head.task_id for head in own] == [task_id], "the user's list holds the user's tasks"
+    assert len({head.agent for head in heads}) == len(heads), "a specialist was asked twice"
+    return {head.agent: head.state for head in heads}
 
 
 async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +72,8 @@ async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatc
         assert (await sut.read(task_id)).state == "TASK_STATE_CANCELED"
     assert one.cancelled
     assert two.cancelled
-    assert await states(tmp_path, "analyst_0") == ["TASK_STATE_CANCELED"]
-    assert await states(tmp_path, "analyst_1") == ["TASK_STATE_CANCELED"]
+    canceled = "TASK_STATE_CANCELED"
+    assert await states(tmp_path, task_id) == {"analyst_0": canceled, "analyst_1": canceled}
 
 
 async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,4 +118,4 @@ async def test_the_same_run_asks_a_specialist_once(tmp_path: Path, monkeypatch: 
     async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         await sut.read(task_id)
-    assert await states(tmp_path, "analyst") == ["TASK_STATE_COMPLETED"]
+    assert await states(tmp_path, task_id) == {"analyst": "TASK_STATE_COMPLETED"}

@@ -8,6 +8,9 @@ import msgspec
 
 from tailrace.events import EXTENSION
 
+# Where an agent's card is, below the agent's own URL (section 8.2).
+CARD_PATH = ".well-known/agent-card.json"
+
 
 class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     id: str

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from tailrace import sse
+from tailrace.a2a.card import CARD_PATH
 from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.aws import FunctionUrlAuth
 from tailrace.errors import AgentError, shorten
@@ -21,7 +22,6 @@ from tailrace.owner import OWNER_HEADER
 
 # An agent's stream is silent for as long as its work is, but for heartbeats.
 _SILENCE_S = 60.0
-_CARD_PATH = ".well-known/agent-card.json"
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ async def discover(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
     Raises:
         AgentError: there is no card there.
     """
-    place = url if url.endswith(".json") else f"{url.rstrip('/')}/{_CARD_PATH}"
+    place = url if url.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
     with _agent_errors(url):
         response = await http.get(place)
         if response.status_code != 200:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from tailrace import sse
 from tailrace.a2a import jsonrpc, v03
-from tailrace.a2a.card import AgentCard, card_json
+from tailrace.a2a.card import CARD_PATH, AgentCard, card_json
 from tailrace.a2a.jsonrpc import Call, RpcError
 from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import ListTasks, SendMessage, TaskId, convert
@@ -55,7 +55,9 @@ class A2AServer:
 
     async def card(self, request: Request) -> Response:
         """GET /.well-known/agent-card.json, cacheable (section 8.6)."""
-        body = encode(card_json(self._card, str(request.base_url)))
+        # Where the card is, the agent is: also behind a path that leads to several agents.
+        url = str(request.url.replace(query="")).removesuffix(CARD_PATH)
+        body = encode(card_json(self._card, url))
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {"Cache-Control": "public, max-age=300", "ETag": etag, "Last-Modified": _STARTED}
         if request.headers.get("if-none-match") == etag:

@@ -10,10 +10,10 @@ from typing import Any
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from tailrace.a2a.card import AgentCard
+from tailrace.a2a.card import CARD_PATH, AgentCard
 from tailrace.a2a.server import A2AServer
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.tasks import Tasks
@@ -49,14 +49,13 @@ class AgentApp:
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
         server = A2AServer(card, self._settings, self._open)
-        self._app = Starlette(
-            routes=[
-                Route("/", server.rpc, methods=["POST"]),
-                Route("/message/stream", server.rpc, methods=["POST"]),
-                Route("/.well-known/agent-card.json", server.card, methods=["GET"]),
-            ],
-            lifespan=self._lifespan,
-        )
+        routes = [
+            Route("/", server.rpc, methods=["POST"]),
+            Route("/message/stream", server.rpc, methods=["POST"]),
+            Route(f"/{CARD_PATH}", server.card, methods=["GET"]),
+        ]
+        # The second is where an agent is found behind one address for all, as `sam local` has it.
+        self._app = Starlette(routes=[*routes, Mount(f"/agents/{card.name}", routes=routes)], lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)

@@ -1,0 +1,79 @@
+"""Put the page where CloudFront finds it: `python -m deploy.publish STACK`, after `sam deploy`.
+
+Uploads what is in frontend/, the page itself last; removes what is there no more; invalidates CloudFront's copies;
+prints where the page is. Exit status 1 when AWS refuses something.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+FRONTEND = Path(__file__).parents[1] / "frontend"
+# No name here changes with its content, so every copy has to be asked about.
+CACHE_CONTROL = "no-cache"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json"}
+
+
+def content_type(path: Path) -> str:
+    """What a file is served as. A .gz is a file to fetch as it is, not another one with an encoding."""
+    if path.suffix == ".gz":
+        return "application/gzip"
+    if path.suffix in _TYPES:
+        return f"{_TYPES[path.suffix]}; charset=utf-8"
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def upload(s3: Any, bucket: str, frontend: Path = FRONTEND) -> list[str]:
+    """Make `bucket` hold exactly the files of `frontend`; return their names."""
+    files = {path.relative_to(frontend).as_posix(): path for path in frontend.rglob("*") if path.is_file()}
+    # A page never names a script that is not there yet.
+    for name in sorted(files, key=lambda each: (each.endswith(".html"), each)):
+        s3.put_object(
+            Bucket=bucket,
+            Key=name,
+            Body=files[name].read_bytes(),
+            ContentType=content_type(files[name]),
+            CacheControl=CACHE_CONTROL,
+        )
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for item in page.get("Contents", ()):
+            if item["Key"] not in files:
+                s3.delete_object(Bucket=bucket, Key=item["Key"])
+    return sorted(files)
+
+
+def outputs_of(stack: str) -> dict[str, str]:
+    """The outputs of a stack by their names."""
+    (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())}
+
+
+def publish(stack: str) -> str:
+    """Upload the page of `stack` and return its URL."""
+    outputs = outputs_of(stack)
+    upload(boto3.client("s3"), outputs["PageBucket"])
+    boto3.client("cloudfront").create_invalidation(
+        DistributionId=outputs["DistributionId"],
+        InvalidationBatch={"Paths": {"Quantity": 1, "Items": ["/*"]}, "CallerReference": uuid.uuid4().hex},
+    )
+    return outputs["Url"]
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m deploy.publish STACK")
+    try:
+        print(publish(sys.argv[1]))
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"publish: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""All of it in containers on this machine: `python -m deploy.sam_local` (or `make sam-local`), until Ctrl-C.
+
+Builds, starts an emulated DynamoDB and `sam local start-api`, and prints the address of the page when everything has
+answered. Needs Docker; no AWS account. Each request starts a container of its own, which takes a second or two.
+
+    browser ─► page and /api/* on 127.0.0.1 ──► sam local start-api ──► a container per request
+                     /agents/* where containers reach this machine ◄──┤  (agents are called through here)
+                    an emulated DynamoDB, also there  ◄───────────────┘
+
+What Docker's own network cannot reach is on loopback only; what it can is open to the containers, not to other
+machines. Everything ends with the command: what was emulated is gone then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import uvicorn
+from moto.server import ThreadedMotoServer
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from local.functions import listen, specialists
+from local.site import FRONTEND, PageHeaders
+from tailrace.config import Settings
+from tailrace.errors import ConfigError
+from tailrace.log.table import create_table
+
+ROOT = Path(__file__).parents[1]
+SAM = ROOT / ".cache" / "sam-venv" / "bin" / "sam"
+# Where no registry can be reached, this makes an image that stands in for Amazon's.
+STAND_IN = ROOT.parent / "shared" / "lambda-image" / "build"
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+IMAGE = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
+
+# What containers call this machine.
+_HOST = "host.docker.internal"
+_TABLE, _CHECKPOINTS = "tailrace", "tailrace-checkpoints"
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# The first request to a function builds the image its containers are of.
+_READY_S = 300.0
+_STOP_S = 20.0
+# Docker says when a function does not answer.
+_FOREVER = httpx.Timeout(None)
+_OF_ONE_CONNECTION = ("connection", "content-length", "transfer-encoding")
+
+
+class SamLocalError(Exception):
+    """It cannot run here. The message is for people."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)  # noqa: S603
+    except FileNotFoundError:
+        raise SamLocalError(f"{command[0]} is not installed.") from None
+
+
+def prepare_image() -> None:
+    """See to it that there is an image to run functions in, or that sam can fetch one.
+
+    Raises:
+        SamLocalError: Docker does not run, or the image could not be made.
+    """
+    if STAND_IN.exists():
+        made = _run(STAND_IN, "3.13")
+        if made.returncode != 0:
+            raise SamLocalError(f"{STAND_IN} failed:\n{made.stderr.strip()}")
+    elif _run("docker", "info").returncode != 0:
+        raise SamLocalError("Docker does not answer: `sam local` runs functions in containers.")
+
+
+def has_image() -> bool:
+    return _run("docker", "image", "inspect", IMAGE).returncode == 0
+
+
+def build(folder: Path) -> Path:
+    """Build for this machine; return the built template.
+
+    Raises:
+        SamLocalError: sam could not. The message is what it said.
+    """
+    done = _run(SAM, "build", "--build-dir", folder / "build", "--parameter-overrides", *_parameters())
+    if done.returncode != 0:
+        raise SamLocalError(f"sam build failed:\n{done.stderr.strip()[-3000:]}")
+    return folder / "build" / "template.yaml"
+
+
+def _parameters() -> list[str]:
+    return [f"Architecture={ARCHITECTURE}", "SamLocal=true"]
+
+
+def reachable_address() -> str:
+    """The address at which containers reach this machine and, on Linux, nobody else does."""
+    if platform.system() != "Linux":
+        return "127.0.0.1"  # Docker Desktop forwards to loopback
+    inspected = _run("docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}")
+    try:
+        bridge = json.loads(inspected.stdout)[0]
+        # Docker before 28 says the gateway only if somebody chose it; it is the first address then.
+        return str(bridge.get("Gateway") or next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
+    except (ValueError, LookupError):
+        raise SamLocalError(f"Docker's bridge network has no address: {inspected.stderr.strip()}") from None
+
+
+@contextlib.contextmanager
+def dynamodb(address: str) -> Iterator[int]:
+    """An emulated DynamoDB with both tables; its port."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of every request
+    server = ThreadedMotoServer(address, port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        client: Any = boto3.client(
+            "dynamodb",
+            endpoint_url=f"http://{address}:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",  # noqa: S106
+        )
+        create_table(client, _TABLE)
+        client.create_table(
+            TableName=_CHECKPOINTS,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
+            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        )
+        yield port
+    finally:
+        server.stop()
+
+
+class Proxy:
+    """Passes requests on to `sam local start-api`, and whole answers back: it streams nothing itself."""
+
+    def __init__(self, target: str) -> None:
+        self._http = httpx.AsyncClient(base_url=target, timeout=_FOREVER, trust_env=False)
+
+    async def pass_on(self, request: Request) -> Response:
+        headers = [pair for pair in request.headers.raw if pair[0].decode() not in _OF_ONE_CONNECTION]
+        url = httpx.URL(path=request.url.path, query=request.url.query.encode())
+        try:
+            answer = await self._http.request(request.method, url, headers=headers, content=await request.body())
+        except httpx.HTTPError as error:
+            return Response(f"sam local start-api: {error or type(error).__name__}\n", 502)
+        passed = Response(answer.content, answer.status_code)
+        passed.raw_headers = [
+            *(pair for pair in answer.headers.raw if pair[0].lower().decode() not in _OF_ONE_CONNECTION),
+            (b"content-length", str(len(answer.content)).encode()),
+        ]
+        return passed
+
+    def page(self) -> Starlette:
+        """The page and the API at one address, as CloudFront has them on AWS."""
+        return Starlette(
+            routes=[
+                Route("/api/{rest:path}", self.pass_on, methods=_ALL_METHODS),
+                Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True))),
+            ]
+        )
+
+    def agents(self) -> Starlette:
+        """The agents, as the containers call them."""
+        return Starlette(routes=[Route("/agents/{rest:path}", self.pass_on, methods=_ALL_METHODS)])
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class _Server(uvicorn.Server):
+    """Leaves Ctrl-C to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+@contextlib.asynccontextmanager
+async def start_api(
+    template: Path, environment: Path, port: int, log: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`sam local start-api` on loopback; it removes its containers when it is interrupted."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [
+        *(str(SAM), "local", "start-api", "--template", str(template), "--region", "us-east-1"),
+        *("--host", "127.0.0.1", "--port", str(port), "--env-vars", str(environment), "--no-watch"),
+        *("--add-host", f"{_HOST}:host-gateway", "--parameter-overrides", *_parameters()),
+        *(["--skip-pull-image"] if has_image() else []),
+    ]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=ROOT,
+            env={**given, "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_S)
+            except TimeoutError:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+
+async def ready(http: httpx.AsyncClient, sam: asyncio.subprocess.Process, agents: str, log: Path) -> None:
+    """Return when every function has answered once.
+
+    Raises:
+        SamLocalError: one did not, or sam ended. The message names the log.
+    """
+    names = ["orchestrator", *specialists()]
+    paths = ["/api/health", *(f"{agents}/agents/{name}/.well-known/agent-card.json" for name in names)]
+    try:
+        async with asyncio.timeout(_READY_S):
+            for path in paths:
+                while (status := await _status(http, path)) != 200:
+                    if sam.returncode is not None:
+                        raise SamLocalError(f"sam local start-api ended; see {log}")
+                    if status not in (None, 502):
+                        raise SamLocalError(f"{path} answered {status}; see {log}")
+                    await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise SamLocalError(f"not everything answered within {_READY_S:.0f} s; see {log}") from None
+
+
+async def _status(http: httpx.AsyncClient, path: str) -> int | None:
+    with contextlib.suppress(httpx.HTTPError):
+        return (await http.get(path)).status_code
+    return None
+
+
+async def run(page: socket.socket, folder: Path) -> None:
+    """Serve the page on `page` until Ctrl-C. What is built, the log and the containers' settings are in `folder`."""
+    environment, log = folder / "environment.json", folder / "sam.log"
+    await asyncio.to_thread(prepare_image)
+    say("building")
+    template = await asyncio.to_thread(build, folder)
+    address = reachable_address()
+    inside = socket.create_server((address, 0))
+    sam_listener = listen(0)
+    sam_port = sam_listener.getsockname()[1]
+    sam_listener.close()
+    agents = f"http://{_HOST}:{inside.getsockname()[1]}/agents"
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        port = stack.enter_context(dynamodb(address))
+        environment.write_text(
+            json.dumps(
+                {
+                    "Parameters": {
+                        "AWS_ENDPOINT_URL_DYNAMODB": f"http://{_HOST}:{port}",
+                        "TAILRACE_TABLE": _TABLE,
+                        "TAILRACE_CHECKPOINT_TABLE": _CHECKPOINTS,
+                        "TAILRACE_ORCHESTRATOR_URL": f"{agents}/orchestrator/",
+                        "TAILRACE_SPECIALIST_URLS": ",".join(f"{agents}/{name}/" for name in specialists()),
+                    }
+                }
+            )
+        )
+        say("starting sam local start-api; the first answer of each function takes a while")
+        sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
+        proxy = Proxy(f"http://127.0.0.1:{sam_port}")
+        stack.push_async_callback(proxy.close)
+        await stack.enter_async_context(serving(proxy.page(), page))
+        await stack.enter_async_context(serving(proxy.agents(), inside))
+        url = f"http://127.0.0.1:{page.getsockname()[1]}"
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=_FOREVER, trust_env=False))
+        waiting = [
+            asyncio.create_task(each)
+            for each in (
+                stopped.wait(),
+                sam.wait(),
+                ready(http, sam, f"http://{address}:{inside.getsockname()[1]}", log),
+            )
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if waiting[2].done():
+                waiting[2].result()
+                say(url)
+                await asyncio.wait(waiting[:2], return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.is_set():
+                raise SamLocalError(f"sam local start-api ended; see {log}")
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def main() -> None:
+    try:
+        settings = Settings.load()
+        folder = Path(settings.data_dir).resolve() / "sam-local"
+        folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(run(listen(settings.port), folder))
+    except (SamLocalError, ConfigError, OSError) as error:
+        sys.exit(f"sam-local: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What the tests of a deployment share: sam in its own environment, and one build of everything."""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from outside import ROOT, SAM, Resources, run
+
+
+@pytest.fixture(scope="session")
+def sam() -> Path:
+    """The folder of sam's programs."""
+    if not (SAM / "sam").exists():
+        pytest.skip("sam is not installed: `make validate` installs it")
+    return SAM
+
+
+@pytest.fixture(scope="session")
+def python313() -> str:
+    """The functions' own Python."""
+    for found in (shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")):
+        if found and run(found, "--version").returncode == 0:
+            return str(found)
+    pytest.skip("python3.13 is not installed, and the functions are built with it")
+
+
+@pytest.fixture(scope="session")
+def render(sam: Path) -> Callable[..., Resources]:
+    """The resources CloudFormation gets for given parameters."""
+
+    @functools.cache
+    def rendered(parameters: str) -> str:
+        done = run(sam / "python", ROOT / "tests" / "deploy" / "render.py", ROOT / "template.yaml", parameters)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def resources(**parameters: str) -> Resources:
+        found: Resources = json.loads(rendered(json.dumps(parameters)))["Resources"]
+        return found
+
+    return resources
+
+
+@pytest.fixture(scope="session")
+def build(sam: Path, python313: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All functions and layers, built by sam for this machine's architecture."""
+    folder = tmp_path_factory.mktemp("sam") / "build"
+    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    overrides = ("--parameter-overrides", f"Architecture={architecture}")
+    done = run(sam / "sam", "build", "--build-dir", folder, *overrides)
+    assert done.returncode == 0, done.stderr
+    return folder

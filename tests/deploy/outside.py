@@ -1,0 +1,27 @@
+"""Running programs that are none of ours: sam, the linters, another Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SAM = ROOT / ".cache" / "sam-venv" / "bin"
+QUIET = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+
+Resources = dict[str, dict[str, Any]]
+
+
+def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the project's root, without anybody's AWS account."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**kept, **QUIET, **variables},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )

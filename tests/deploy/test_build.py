@@ -1,0 +1,132 @@
+"""What `sam build` makes: complete, small, compiled, and for the right machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outside import ROOT, run
+
+MB = 1_000_000
+LAYERS = {
+    "Gateway": ("RuntimeLayer", "TailraceLayer"),
+    "Orchestrator": ("RuntimeLayer", "TailraceLayer", "AgentsLayer"),
+    "LogAnalyst": ("RuntimeLayer", "TailraceLayer", "AgentsLayer"),
+    "MetricAnalyst": ("RuntimeLayer", "TailraceLayer", "AgentsLayer"),
+}
+# What the managed runtime brings of its own, for what needs it.
+RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py")
+# The first 16 bytes of a .pyc: magic, flags (PEP 552), hash. This is "has a hash that is not to be checked".
+UNCHECKED_HASH = 0b01
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def in_function(
+    build: Path, python313: str, function: str, code: str, *extra: Path, **variables: str
+) -> tuple[Any, str]:
+    """What `code` prints as JSON where only the function and its layers can be imported, and what it said besides."""
+    path = [build / f"{function}Function", *(build / layer / "python" for layer in LAYERS[function]), *extra]
+    prelude = f"import json, sys; sys.path[:0] = {[str(each) for each in path]!r}\n"
+    done = run(python313, "-I", "-S", "-c", prelude + code, TAILRACE_LOG="memory", **variables)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of the managed runtime, which are no layer's."""
+    folder = tmp_path_factory.mktemp("runtime")
+    installed = Path(next(path for path in sys.path if path.endswith("site-packages")))
+    for name in RUNTIME:
+        (folder / name).symlink_to(installed / name)
+    return folder
+
+
+@pytest.mark.parametrize("function", LAYERS)
+def test_a_function_and_its_layers_are_small(build: Path, function: str) -> None:
+    total = size(build / f"{function}Function") + sum(size(build / layer) for layer in LAYERS[function])
+    assert total < (30 if function == "Gateway" else 100) * MB
+
+
+def test_all_bytecode_ships_and_survives_packaging(build: Path) -> None:
+    """A .pyc that is checked against its source's time is thrown away once packaging has touched that."""
+    sources = [path for path in build.rglob("*.py") if path.is_file()]
+    assert len(sources) > 1000
+    for source in sources:
+        compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        assert compiled.exists(), source
+        assert int.from_bytes(compiled.read_bytes()[4:8], "little") == UNCHECKED_HASH, compiled
+    others = [path for path in build.rglob("*.pyc") if not path.name.endswith(".cpython-313.pyc")]
+    assert not others
+
+
+@pytest.mark.parametrize(
+    ("function", "module"),
+    [
+        ("Gateway", "gateway.function"),
+        ("Orchestrator", "orchestrator.app"),
+        ("LogAnalyst", "log_analyst.app"),
+        ("MetricAnalyst", "metric_analyst.app"),
+    ],
+)
+def test_a_function_imports_from_its_layers_only(build: Path, python313: str, function: str, module: str) -> None:
+    code = f"import {module}; assert {module}.handler; print(json.dumps(sorted(sys.modules)))"
+    modules, said = in_function(build, python313, function, code)
+    assert not said
+    if function == "Gateway":
+        assert not [name for name in modules if name.split(".")[0] in ("langgraph", "langchain_core", "pydantic")]
+
+
+def test_the_runtimes_own_package_is_where_its_wrapper_looks(build: Path) -> None:
+    wrapper = build / "RuntimeLayer" / "tailrace-runtime"
+    assert os.access(wrapper, os.X_OK)
+    assert (build / "RuntimeLayer" / "python" / "tailrace_runtime" / "__main__.py").exists()
+    # The emulator of `sam local` would execute it by itself.
+    assert not list(build.rglob("bootstrap"))
+
+
+@pytest.mark.parametrize(
+    ("function", "module"), [("LogAnalyst", "log_analyst.app"), ("MetricAnalyst", "metric_analyst.app")]
+)
+def test_nothing_an_agent_needs_was_pruned(build: Path, python313: str, function: str, module: str) -> None:
+    """A whole run, LangGraph and all, with nothing but the layers."""
+    event = ROOT / "events" / f"{module.split('.')[0]}-send.json"
+    code = f"""
+import {module}
+with open({str(event)!r}) as file:
+    answer = {module}.handler(json.load(file), None)
+print(answer["body"])
+"""
+    answer, _ = in_function(build, python313, function, code, AWS_LAMBDA_FUNCTION_NAME=function)
+    task = answer["result"]["task"]
+    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert {artifact["name"] for artifact in task["artifacts"]} == {"report", "findings"}
+
+
+def test_checkpoints_in_dynamodb_need_nothing_but_the_layers_and_boto3(
+    build: Path, python313: str, runtime: Path
+) -> None:
+    code = 'from langgraph_checkpoint_aws import DynamoDBSaver; print(json.dumps("zstandard" in sys.modules))'
+    assert in_function(build, python313, "Orchestrator", code, runtime)[0] is False
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", 183), ("x86_64", 62)])
+def test_layers_are_for_the_architecture_the_template_is_given(
+    sam: Path, python313: str, tmp_path: Path, architecture: str, machine: int
+) -> None:
+    """Whatever this machine's own is: it is the ELF header that counts."""
+    overrides = ("--parameter-overrides", f"Architecture={architecture}")
+    done = run(sam / "sam", "build", "TailraceLayer", "--build-dir", tmp_path / "build", *overrides)
+    assert done.returncode == 0, done.stderr
+    built = list((tmp_path / "build").rglob("*.so"))
+    assert built
+    for library in built:
+        assert int.from_bytes(library.read_bytes()[18:20], "little") == machine, f"{library} on {platform.machine()}"

@@ -1,0 +1,72 @@
+"""`make sam-local`: the whole bundle in containers, driven by a real client from POST to report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from outside import ROOT
+
+from deploy.smoke import check
+
+_READY_S, _STOP_S = 400, 60
+
+
+@pytest.fixture
+def docker(sam: Path, python313: str) -> None:
+    """A Docker engine that answers, and what else building takes."""
+    if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
+        pytest.skip("no Docker engine answers: start one (without a registry, ../shared/lambda-image/build does)")
+
+
+def containers() -> set[str]:
+    listed = subprocess.run(["docker", "ps", "--all", "--quiet"], capture_output=True, text=True, check=True)
+    return set(listed.stdout.split())
+
+
+@contextlib.asynccontextmanager
+async def sam_local(folder: Path) -> AsyncIterator[str]:
+    """Run it until Ctrl-C's signal; its page's address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.sam_local"),
+        cwd=ROOT,
+        env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_READY_S):
+            while not (line := (await process.stdout.readline()).decode().strip()).startswith("http://"):
+                assert line or process.returncode is None, "sam-local ended"
+        yield line
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(_STOP_S):
+            assert await process.wait() == 0
+
+
+@pytest.mark.usefixtures("docker")
+async def test_sam_local_carries_a_task_from_post_to_report_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = containers()
+    async with sam_local(tmp_path) as url:
+        rows = dict(await check(url, ""))
+        assert "each once and in order" in rows["events"]
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+            *_, oldest = (await http.get("/api/tasks")).json()["tasks"]
+            task = (await http.get(f"/api/tasks/{oldest['id']}")).json()
+            agents = (await http.get("/api/agents")).json()["agents"]
+        artifacts = {artifact["name"]: artifact["parts"] for artifact in task["artifacts"]}
+        assert artifacts["findings"][0]["data"]["findings"]
+        assert "".join(part["text"] for part in artifacts["report"])
+        assert {agent.get("name") for agent in agents} == {"orchestrator", "log_analyst", "metric_analyst"}
+    assert containers() == before

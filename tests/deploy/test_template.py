@@ -1,0 +1,353 @@
+"""What the template promises, asserted of what CloudFormation gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from outside import ROOT, Resources, run
+
+from local.site import PAGE_HEADERS
+from tailrace import config
+from tailrace.log.table import definition
+
+Render = Callable[..., Resources]
+
+FUNCTIONS = {"GatewayFunction", "OrchestratorFunction", "LogAnalystFunction", "MetricAnalystFunction"}
+SPECIALISTS = {"LogAnalystFunction", "MetricAnalystFunction"}
+WRITE_LOG_LINES = {"logs:CreateLogStream", "logs:PutLogEvents"}
+KEEP_THE_LOG = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+KEEP_CHECKPOINTS = {
+    *("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"),
+    *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"),
+}
+
+
+@pytest.fixture(scope="module")
+def stack(render: Render) -> Resources:
+    return render()
+
+
+def of(stack: Resources, kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of the resources of one type."""
+    return {name: each["Properties"] for name, each in stack.items() if each["Type"] == kind}
+
+
+def alias_of(function: str) -> dict[str, str]:
+    return {"Ref": f"{function}Aliaslive"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(stack: Resources, role: str) -> list[dict[str, Any]]:
+    policies = stack[role]["Properties"]["Policies"]
+    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+
+
+def granted(stack: Resources, role: str) -> dict[str, set[str]]:
+    """The actions a role may do, by what it may do them to."""
+    found: dict[str, set[str]] = {}
+    for statement in statements(stack, role):
+        for resource in as_list(statement["Resource"]):
+            found.setdefault(json.dumps(resource), set()).update(as_list(statement["Action"]))
+    return found
+
+
+def every_statement(stack: Resources) -> Iterator[dict[str, Any]]:
+    def inside(value: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(value, dict):
+            if "Effect" in value:
+                yield value
+            for each in value.values():
+                yield from inside(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from inside(each)
+
+    return inside(stack)
+
+
+def test_the_linters_find_nothing(sam: Path) -> None:
+    linted = run(sam / "cfn-lint", "template.yaml")
+    assert linted.returncode == 0, linted.stdout
+    validated = run(sam / "sam", "validate", "--lint")
+    assert validated.returncode == 0, validated.stdout + validated.stderr
+
+
+def test_every_function_has_a_url_that_streams_and_wants_a_signature(stack: Resources) -> None:
+    urls = of(stack, "AWS::Lambda::Url")
+    targets = [url["TargetFunctionArn"] for url in urls.values()]
+    assert sorted(targets, key=str) == sorted(map(alias_of, FUNCTIONS), key=str)
+    for url in urls.values():
+        assert (url["AuthType"], url["InvokeMode"]) == ("AWS_IAM", "RESPONSE_STREAM")
+        assert "Cors" not in url
+
+
+def test_nobody_but_the_one_distribution_may_call_the_gateways_url(stack: Resources) -> None:
+    permissions = [
+        (each["Action"], each.get("FunctionUrlAuthType"), each.get("InvokedViaFunctionUrl"))
+        for each in of(stack, "AWS::Lambda::Permission").values()
+    ]
+    # Without the second, CloudFront is answered 403 (since 1 November 2026).
+    assert sorted(permissions, key=str) == [
+        ("lambda:InvokeFunction", None, True),
+        ("lambda:InvokeFunctionUrl", "AWS_IAM", None),
+    ]
+    for each in of(stack, "AWS::Lambda::Permission").values():
+        assert each["FunctionName"] == alias_of("GatewayFunction")
+        assert each["Principal"] == "cloudfront.amazonaws.com"
+        assert each["SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
+
+
+@pytest.mark.parametrize(
+    ("role", "called"),
+    [
+        ("GatewayRole", {"OrchestratorFunction", *SPECIALISTS}),
+        ("OrchestratorRole", SPECIALISTS),
+        ("SpecialistRole", set()),
+    ],
+)
+def test_a_caller_has_both_rights_on_each_agent_it_calls(stack: Resources, role: str, called: set[str]) -> None:
+    aliases = [alias_of(function) for function in called]
+    given = {each["Action"]: each for each in statements(stack, role) if "lambda:" in str(each["Action"])}
+    if not called:
+        assert given == {}
+        return
+    assert given.keys() == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    for each in given.values():
+        assert sorted(each["Resource"], key=str) == sorted(aliases, key=str)
+    assert given["lambda:InvokeFunction"]["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+    assert given["lambda:InvokeFunctionUrl"]["Condition"] == {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}
+
+
+def test_no_policy_has_a_wildcard_or_a_scan(stack: Resources) -> None:
+    found = list(every_statement(stack))
+    assert found
+    for statement in found:
+        actions = as_list(statement["Action"])
+        assert not [action for action in actions if "*" in action or "Scan" in action]
+        if statement["Effect"] == "Allow":
+            assert statement.get("Principal") != "*"
+            assert "*" not in as_list(statement.get("Resource", []))
+    for role in of(stack, "AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role
+
+
+def test_each_function_may_do_what_it_does_and_nothing_else(stack: Resources) -> None:
+    log, checkpoints = '{"Fn::GetAtt": ["LogTable", "Arn"]}', '{"Fn::GetAtt": ["CheckpointTable", "Arn"]}'
+    index = '{"Fn::Sub": "${LogTable.Arn}/index/by_owner"}'
+    roles = {
+        "GatewayRole": ("GatewayLogGroup", {}, {"GatewayFunction"}),
+        "OrchestratorRole": ("OrchestratorLogGroup", {checkpoints: KEEP_CHECKPOINTS}, {"OrchestratorFunction"}),
+        "SpecialistRole": ("SpecialistLogGroup", {checkpoints: KEEP_CHECKPOINTS}, SPECIALISTS),
+    }
+    assert of(stack, "AWS::IAM::Role").keys() == roles.keys()
+    for role, (log_group, more, functions) in roles.items():
+        mine = granted(stack, role)
+        calls = {name: mine.pop(name) for name in list(mine) if "Alias" in name}
+        assert all(actions <= {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} for actions in calls.values())
+        assert mine == {
+            json.dumps({"Fn::GetAtt": [log_group, "Arn"]}): WRITE_LOG_LINES,
+            log: KEEP_THE_LOG,
+            index: {"dynamodb:Query"},
+            **more,
+        }
+        using = {
+            name
+            for name, function in of(stack, "AWS::Lambda::Function").items()
+            if function["Role"] == {"Fn::GetAtt": [role, "Arn"]}
+        }
+        assert using == functions
+
+
+def test_the_log_has_the_table_its_code_wants(stack: Resources) -> None:
+    table = dict(stack["LogTable"]["Properties"])
+    wanted = definition("any")
+    del wanted["TableName"]
+    assert {name: table[name] for name in wanted} == wanted
+
+
+def test_the_checkpoints_have_the_keys_their_saver_wants(stack: Resources) -> None:
+    table = stack["CheckpointTable"]["Properties"]
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("PK", "HASH"), ("SK", "RANGE")]
+
+
+@pytest.mark.parametrize("table", ["LogTable", "CheckpointTable"])
+def test_what_is_kept_expires_and_is_not_lost_with_the_stack(stack: Resources, table: str) -> None:
+    properties = stack[table]["Properties"]
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["DeletionProtectionEnabled"] is True
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert stack[table]["DeletionPolicy"] == stack[table]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_page_has_the_same_headers_as_on_loopback(stack: Resources) -> None:
+    (policy,) = of(stack, "AWS::CloudFront::ResponseHeadersPolicy").values()
+    sent = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    assert sent["ContentSecurityPolicy"]["ContentSecurityPolicy"] == PAGE_HEADERS["Content-Security-Policy"]
+    assert sent["ReferrerPolicy"]["ReferrerPolicy"] == PAGE_HEADERS["Referrer-Policy"]
+    assert PAGE_HEADERS["X-Content-Type-Options"] == "nosniff"
+    assert sent["ContentTypeOptions"]
+    assert sent["FrameOptions"]["FrameOption"] == "DENY"
+    assert sent["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
+    assert all(each["Override"] for each in sent.values())
+
+
+def test_the_api_is_neither_cached_nor_compressed_and_gets_its_own_host(stack: Resources) -> None:
+    config = stack["Distribution"]["Properties"]["DistributionConfig"]
+    (api,) = config["CacheBehaviors"]
+    assert api["PathPattern"] == "/api/*"
+    assert api["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # CachingDisabled
+    assert api["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"  # AllViewerExceptHostHeader
+    assert api["Compress"] is False
+    assert {"GET", "POST"} <= set(api["AllowedMethods"])
+    origins = {origin["Id"]: origin for origin in config["Origins"]}
+    gateway, page = origins[api["TargetOriginId"]], origins[config["DefaultCacheBehavior"]["TargetOriginId"]]
+    assert gateway["OriginAccessControlId"] == {"Fn::GetAtt": ["GatewayAccess", "Id"]}
+    # Between two packets; what a silent stream sends is a heartbeat.
+    assert gateway["CustomOriginConfig"]["OriginReadTimeout"] > 2 * config_default("TAILRACE_HEARTBEAT_S")
+    assert page["OriginAccessControlId"] == {"Fn::GetAtt": ["PageAccess", "Id"]}
+    kinds = {
+        name: each["OriginAccessControlConfig"]["OriginAccessControlOriginType"]
+        for name, each in of(stack, "AWS::CloudFront::OriginAccessControl").items()
+    }
+    assert kinds == {"PageAccess": "s3", "GatewayAccess": "lambda"}
+    for behaviour in (api, config["DefaultCacheBehavior"]):
+        assert behaviour["ResponseHeadersPolicyId"] == {"Ref": "SecurityHeaders"}
+        assert behaviour["ViewerProtocolPolicy"] in ("https-only", "redirect-to-https")
+
+
+def config_default(variable: str) -> float:
+    return next(float(default) for name, default, _, _ in config.table() if name == variable)
+
+
+def test_the_pages_bucket_is_private(stack: Resources) -> None:
+    (bucket,) = of(stack, "AWS::S3::Bucket").values()
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    (policy,) = of(stack, "AWS::S3::BucketPolicy").values()
+    (allowed,) = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert allowed["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    assert allowed["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
+
+
+def test_the_front_door_is_closed_by_default_and_only_the_gateway_knows_the_secret(stack: Resources) -> None:
+    parameter = template_parameters()["AccessSecret"]
+    assert (parameter["NoEcho"], parameter["Default"]) == (True, "")
+    knowing = {
+        name
+        for name, function in of(stack, "AWS::Lambda::Function").items()
+        if {"Ref": "AccessSecret"} in function["Environment"]["Variables"].values()
+    }
+    assert knowing == {"GatewayFunction"}
+    assert json.dumps(stack).count('{"Ref": "AccessSecret"}') == 1
+
+
+def template_parameters() -> dict[str, Any]:
+    text = (ROOT / "template.yaml").read_text()
+    parameters: dict[str, Any] = yaml.safe_load(text[text.index("Parameters:") : text.index("Conditions:")])
+    return parameters["Parameters"]  # type: ignore[no-any-return]
+
+
+def test_functions_stream_log_json_and_run_on_the_chosen_architecture(stack: Resources) -> None:
+    functions = of(stack, "AWS::Lambda::Function")
+    assert functions.keys() == FUNCTIONS
+    groups = of(stack, "AWS::Logs::LogGroup")
+    for function in functions.values():
+        assert function["Runtime"] == "python3.13"
+        assert function["Architectures"] == [{"Ref": "Architecture"}]
+        assert function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/tailrace-runtime"
+        assert function["LoggingConfig"]["LogFormat"] == "JSON"
+        assert groups[function["LoggingConfig"]["LogGroup"]["Ref"]]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert template_parameters()["Architecture"]["Default"] == "arm64"
+
+
+def test_what_functions_are_told_are_settings_that_exist(stack: Resources) -> None:
+    known = {variable for variable, *_ in config.table()}
+    for function in of(stack, "AWS::Lambda::Function").values():
+        told = {name for name in function["Environment"]["Variables"] if name.startswith("TAILRACE_")}
+        assert told <= known
+
+
+def test_a_stream_rotates_before_its_function_is_killed(stack: Resources) -> None:
+    for function in of(stack, "AWS::Lambda::Function").values():
+        assert (
+            function["Timeout"]
+            == 900
+            > config_default("TAILRACE_ROTATE_S") + 2 * config_default("TAILRACE_HEARTBEAT_S")
+        )
+
+
+def test_agents_start_from_snapshots_and_the_gateway_has_no_need(stack: Resources) -> None:
+    functions = of(stack, "AWS::Lambda::Function")
+    assert {name for name, function in functions.items() if "SnapStart" in function} == FUNCTIONS - {"GatewayFunction"}
+
+
+def test_the_gateway_has_none_of_the_agents_packages(stack: Resources) -> None:
+    for name, function in of(stack, "AWS::Lambda::Function").items():
+        layers = {layer["Ref"][:-10] for layer in function["Layers"]}
+        agents = set() if name == "GatewayFunction" else {"AgentsLayer"}
+        assert layers == {"RuntimeLayer", "TailraceLayer", *agents}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"Code": "other"}, {"Layers": "other"}, {"Release": "1795348800"}], ids=["code", "layers", "parameters"]
+)
+def test_a_change_reaches_the_alias_that_is_called(stack: Resources, render: Render, changed: dict[str, str]) -> None:
+    before, after = stack, render(**changed)
+    for function in FUNCTIONS:
+        alias = f"{function}Aliaslive"
+        was, is_now = (each[alias]["Properties"]["FunctionVersion"] for each in (before, after))
+        assert was != is_now
+
+
+def test_concurrency_is_reserved_only_on_request(stack: Resources) -> None:
+    parameters = template_parameters()
+    for name, function in of(stack, "AWS::Lambda::Function").items():
+        which = "Gateway" if name == "GatewayFunction" else "Agent"
+        assert function["ReservedConcurrentExecutions"] == {
+            "Fn::If": [f"With{which}Concurrency", {"Ref": f"{which}Concurrency"}, {"Ref": "AWS::NoValue"}]
+        }
+        assert parameters[f"{which}Concurrency"]["Default"] == 0
+
+
+def test_alarms_watch_every_function_and_table(stack: Resources) -> None:
+    watched: dict[str, set[str]] = {}
+    for alarm in of(stack, "AWS::CloudWatch::Alarm").values():
+        assert alarm["TreatMissingData"] == "notBreaching"
+        for metric in alarm["Metrics"]:
+            if "MetricStat" in metric:
+                of_what = metric["MetricStat"]["Metric"]
+                watched.setdefault(of_what["MetricName"], set()).add(of_what["Dimensions"][0]["Value"]["Ref"])
+    tables = {"LogTable", "CheckpointTable"}
+    assert watched == {
+        **dict.fromkeys(("Errors", "Throttles", "Duration"), FUNCTIONS),
+        **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), tables),
+    }
+
+
+def test_the_dashboard_is_json_and_shows_every_function(stack: Resources) -> None:
+    text = stack["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(text)["widgets"]
+    assert widgets
+    assert all(f"${{{function}}}" in text for function in FUNCTIONS)
+
+
+def test_nothing_that_is_for_sam_local_is_made_on_aws(stack: Resources) -> None:
+    for_development = {name: each for name, each in stack.items() if "ApiGateway" in each["Type"]}
+    assert for_development
+    assert {each.get("Condition") for each in for_development.values()} == {"OnSamLocal"}
+    assert template_parameters()["SamLocal"]["Default"] == "false"
+
+
+def test_the_template_needs_no_yaml_that_cloudformation_lacks() -> None:
+    tokens = yaml.scan((ROOT / "template.yaml").read_text())
+    assert not [token for token in tokens if isinstance(token, yaml.AliasToken | yaml.AnchorToken)]
