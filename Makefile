@@ -60,9 +60,10 @@ $(venv)/test: requirements/test.txt | $(venv)
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@ $(venv)/run
 
-$(sam)/ready: requirements/sam.txt
+# Beside sam: cargo-lambda's emulator, without the compiler it declares and does not need for that.
+$(sam)/ready: requirements/sam.txt requirements/emulators.txt
 	@$(PYTHON) -m venv $(sam)
-	@$(sam)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(sam)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
 # The functions and the library are found where they are, as on Lambda: no build, no install.
@@ -75,6 +76,7 @@ lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra agents --extra local $(lockflags) -o requirements/run.txt
 	uv pip compile pyproject.toml --extra test -c requirements/run.txt $(lockflags) -o requirements/test.txt
 	printf '%s\n' aws-sam-cli cfn-lint aws-sam-translator | uv pip compile - $(lockflags) -o requirements/sam.txt
+	echo cargo-lambda | uv pip compile - --no-deps $(lockflags) -o requirements/emulators.txt
 	uv pip compile pyproject.toml $(layerflags) --no-emit-package urllib3 -o layers/tailrace/requirements.txt
 	uv pip compile pyproject.toml --extra agents $(layerflags) $(addprefix --no-emit-package ,$(not_in_agents)) \
 	  $$(sed -n 's/==.*//p' layers/tailrace/requirements.txt | sed 's/^/--no-emit-package /') -o layers/agents/requirements.txt

@@ -96,7 +96,7 @@ class RuntimeAPI:
 def judge(reply: Reply, what: str) -> None:
     """Go on or not, as the Runtime API answered to what was posted.
 
-    202 took it. 410 means that Lambda has given the invocation up (ErrorRuntimeInvokeTimeout;
+    202 took it (cargo-lambda says 200). 410 means that Lambda has given the invocation up (ErrorRuntimeInvokeTimeout;
     aws/aws-lambda-dotnet#2508), 413 that it was too large, 400 and 403 that this is not the time for it: the
     invocation is over, this process is not.
 
@@ -107,7 +107,7 @@ def judge(reply: Reply, what: str) -> None:
         logger.warning("%s came too late (410): %s", what, _text(reply))
     elif reply.status >= 500:
         raise ContainerError(f"{what} was answered {reply.status}: {_text(reply)}")
-    elif reply.status != 202:
+    elif not 200 <= reply.status < 300:
         logger.error("%s was refused (%d): %s", what, reply.status, _text(reply))
 
 

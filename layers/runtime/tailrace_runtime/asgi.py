@@ -49,7 +49,7 @@ def scope_of(event: dict[str, Any], context: Context, state: dict[str, Any]) -> 
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": str(http.get("protocol") or "HTTP/1.1").rpartition("/")[2],
+        "http_version": str(http.get("protocol")).partition("/")[2] or "1.1",
         "method": http["method"].upper(),
         "scheme": given.get("x-forwarded-proto", "https"),
         "path": unquote(path),

@@ -26,8 +26,8 @@ class Connection:
 
     @classmethod
     def to(cls, address: str) -> Connection:
-        """The connection to `AWS_LAMBDA_RUNTIME_API`: a host and a port, and with cargo-lambda a path."""
-        authority, slash, path = address.partition("/")
+        """The connection to `AWS_LAMBDA_RUNTIME_API`: a host and a port; with cargo-lambda a scheme and a path too."""
+        authority, slash, path = address.removeprefix("http://").partition("/")
         host, _, port = authority.rpartition(":")
         if not port.isdigit():
             host, port = authority, "80"
@@ -38,19 +38,20 @@ class Connection:
     ) -> Reply:
         """Send a whole request; its reply.
 
-        A connection that turns out to have been closed while it was idle is opened anew, once.
+        A connection that turns out to have been closed while it was idle is opened anew, once. So is one that was
+        closed while a GET waited, which has taken nothing then.
 
         Raises:
             OSError: the Runtime API cannot be reached or does not speak HTTP.
         """
         length = {"Content-Length": str(len(body))} if method == "POST" else {}
         head = self._head(method, path, {**(headers or {}), **length})
-        reused = self._writer is not None
+        once_more = self._writer is not None or method == "GET"
         try:
             return await self._exchange(head, body)
         except OSError:
             self.close()
-            if not reused:
+            if not once_more:
                 raise
         return await self._exchange(head, body)
 

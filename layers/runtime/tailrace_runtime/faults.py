@@ -39,7 +39,7 @@ class Fault:
         if isinstance(error, RuntimeFault):
             return cls(error.type, str(error), error.stack)
         frames = list(traceback.extract_tb(error.__traceback__))
-        while frames and os.path.dirname(frames[0].filename) in (_HERE, _installed(_HERE)):
+        while frames and os.path.dirname(frames[0].filename) == _HERE:
             frames.pop(0)
         return cls(type(error).__name__, str(error), traceback.format_list(frames), frames)
 
@@ -78,8 +78,3 @@ class Fault:
 def _json(type_: str, message: str, stack: list[str], request_id: str) -> bytes:
     report = {"errorMessage": message, "errorType": type_, "requestId": request_id, "stackTrace": stack}
     return json.dumps(report).encode()
-
-
-def _installed(folder: str) -> str:
-    """The folder as it is written in the layer's bytecode."""
-    return f"/opt/python/{os.path.basename(folder)}"

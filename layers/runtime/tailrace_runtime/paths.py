@@ -23,7 +23,7 @@ def set_search_path() -> None:
     runtime = [path] if (path := os.environ.get("LAMBDA_RUNTIME_DIR")) else []
     rest = [each for each in sys.path if each not in (root, *layers, *runtime)]
     sys.path[:] = [root, *layers, *runtime, *rest]
-    for folder in (root, *layers):
+    for folder in filter(os.path.isdir, (root, *layers)):
         site.addsitedir(folder)
     if runtime:
         os.environ.setdefault("PYTHONPATH", runtime[0])

@@ -51,7 +51,7 @@ class StreamedResponse:
         self._reply: asyncio.Task[Reply | None] | None = None
         self._finished = False
         self.gone = asyncio.Event()
-        """Set when the Runtime API closed the connection or answered before the end."""
+        """Set when the Runtime API closed the connection or refused the response before its end."""
 
     @property
     def begun(self) -> bool:
@@ -114,7 +114,7 @@ class StreamedResponse:
         """What the Runtime API said to it, None when it said nothing. The connection is free again then."""
         assert self._reply is not None
         reply = await self._reply
-        # A reply that came before the end leaves the rest of the request on the connection.
+        # A refusal before the end leaves half a request on the connection.
         self._connection.done(None if self.gone.is_set() else reply)
         return reply
 
@@ -126,13 +126,14 @@ class StreamedResponse:
 
     async def _await_reply(self, reader: asyncio.StreamReader) -> Reply | None:
         try:
-            return await read_reply(reader)
+            reply = await read_reply(reader)
         except OSError:
             self.gone.set()
             return None
-        finally:
-            if not self._finished:
-                self.gone.set()
+        # cargo-lambda says 200 at once and goes on reading. A refusal before the end is final.
+        if not self._finished and reply.status >= 300:
+            self.gone.set()
+        return reply
 
 
 def prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

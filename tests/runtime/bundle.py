@@ -1,0 +1,102 @@
+"""The whole bundle as on Lambda: every function in environments of its own, behind its own Function URL.
+
+Real bootstraps as real processes, frozen between invocations; the log is shared. CloudFront's part, the page and the
+API at one address, is played by `front`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+from runtime.emulator import Emulator
+from runtime.events import DOMAIN
+from serving import serve
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+ROOT = Path(__file__).parents[2]
+SECRET = "correct-horse-battery-staple"
+# A viewer holds an environment for as long as it watches; so does a run.
+_ENVIRONMENTS = 6
+
+
+@contextlib.asynccontextmanager
+async def bundle(layer: Path, folder: Path, **variables: str) -> AsyncIterator[str]:
+    """Start every function; give the gateway's Function URL. `variables` go to all of them."""
+    shared = {"TAILRACE_DATA_DIR": str(folder), **variables}
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def function(name: str, handler: str, **own: str) -> str:
+            emulator = Emulator(
+                layer,
+                ROOT / "functions",
+                f"{name}.{handler}",
+                python=sys.executable,
+                environ={**shared, **own},
+                environments=_ENVIRONMENTS,
+            )
+            return (await stack.enter_async_context(emulator)).url
+
+        analysts = {name: await function(name, "app.handler") for name in ("log_analyst", "metric_analyst")}
+        cards = await stack.enter_async_context(serve(names(analysts)))
+        urls = ",".join(f"{cards}/{name}.json" for name in analysts)
+        orchestrator = await function("orchestrator", "app.handler", TAILRACE_SPECIALIST_URLS=urls)
+        yield await function(
+            "gateway",
+            "function.handler",
+            TAILRACE_ORCHESTRATOR_URL=f"{orchestrator}/",
+            TAILRACE_SPECIALIST_URLS=urls,
+            TAILRACE_ACCESS_SECRET=SECRET,
+            TAILRACE_PADDING_BYTES="2048",
+            TAILRACE_FLUSH_MS="80",
+        )
+
+
+def names(functions: dict[str, str]) -> Starlette:
+    """DNS's part: the domain that a function's card names leads to the function. Here the card is changed instead."""
+
+    async def card(request: Request) -> Response:
+        url = functions[request.path_params["name"]]
+        async with httpx.AsyncClient(timeout=60) as http:
+            told = (await http.get(f"{url}/.well-known/agent-card.json")).text
+        return Response(told.replace(f"https://{DOMAIN}", url), media_type="application/json")
+
+    return Starlette(routes=[Route("/{name}.json", card)])
+
+
+def front(gateway: str) -> Starlette:
+    """The page, and `/api/*` passed on to the gateway as it comes, as CloudFront does."""
+    http = httpx.AsyncClient(base_url=gateway, timeout=60)
+
+    async def pass_on(request: Request) -> StreamingResponse:
+        headers = {key: value for key, value in request.headers.items() if key != "host"}
+        path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+        asked = http.build_request(request.method, path, headers=headers, content=await request.body())
+        answer = await http.send(asked, stream=True)
+        kept = {key: value for key, value in answer.headers.items() if key in ("content-type", "cache-control")}
+        return StreamingResponse(passed_on(answer), answer.status_code, kept)
+
+    async def passed_on(answer: httpx.Response) -> AsyncIterator[bytes]:
+        async with contextlib.aclosing(answer):
+            async for chunk in answer.aiter_raw():
+                yield chunk
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with http:
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/api/{path:path}", pass_on, methods=["GET", "POST"]),
+            Mount("/", StaticFiles(directory=ROOT / "frontend", html=True)),
+        ],
+        lifespan=lifespan,
+    )

@@ -1,0 +1,271 @@
+"""The three things that play Lambda in these tests, behind one face.
+
+Ours is the strictest. cargo-lambda's emulator was written by others, and streams. AWS's runtime interface emulator is
+AWS's own code, with the state machine of the real Runtime API; it knows no Function URLs and buffers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from runtime.emulator import Emulator
+from runtime.events import function_url_event
+
+FUNCTIONS = Path(__file__).parent / "functions"
+_CACHE = Path(__file__).parents[2] / ".cache"
+_HANDLER = "app.handler"
+
+
+@dataclass
+class Answer:
+    """What a client saw of a response. One that was `cut` did not come to its end."""
+
+    status: int
+    headers: httpx.Headers
+    cookies: list[str]
+    body: bytes
+    cut: bool = False
+
+
+@dataclass
+class Front:
+    """A function that can be asked over HTTP."""
+
+    url: str
+    processes: Callable[[], list[int]]
+    """The ids of the function's processes."""
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=30))
+    log: Callable[[], str] = lambda: ""
+
+    async def ask(
+        self, method: str, target: str, *, headers: list[tuple[str, str]] | None = None, body: bytes = b""
+    ) -> Answer:
+        async with self.http.stream(method, self.url + target, headers=headers, content=body or None) as response:
+            received, cut = bytearray(), False
+            try:
+                async for data in response.aiter_raw():
+                    received += data
+            except httpx.TransportError:
+                cut = True
+        cookies = response.headers.get_list("set-cookie")
+        return Answer(response.status_code, response.headers, cookies, bytes(received), cut)
+
+
+@contextlib.asynccontextmanager
+async def ours(layer: Path, function: str, handler: str = _HANDLER, **environ: str) -> AsyncIterator[Front]:
+    """The strict emulator."""
+    async with Emulator(layer, FUNCTIONS / function, handler, python=sys.executable, environ=environ) as emulator:
+        front = Front(emulator.url, lambda: [e.process.pid for e in emulator.environments])
+        front.log = lambda: "\n".join(emulator.log)
+        yield front
+        await front.http.aclose()
+
+
+@contextlib.asynccontextmanager
+async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **environ: str) -> AsyncIterator[Front]:
+    """`cargo-lambda lambda watch`, with one process of ours for its function `fn`."""
+    program = cargo_lambda_program()
+    port = _free_port()
+    stub = layer.parent / "cargo-stub"
+    stub.mkdir(exist_ok=True)
+    cargo = stub / "cargo"
+    cargo.write_text(_CARGO)
+    cargo.chmod(0o755)
+    watch = await asyncio.create_subprocess_exec(
+        *(program, "lambda", "watch", "--only-lambda-apis", "--disable-cors", "-A", "127.0.0.1", "-P", str(port)),
+        cwd=stub,
+        env={
+            "LANG": "C.UTF-8",
+            "PATH": f"{stub}:/usr/bin:/bin",
+            "HOME": str(stub),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    runtime: asyncio.subprocess.Process | None = None
+    try:
+        await _listens(port, watch)
+        runtime = await asyncio.create_subprocess_exec(
+            *(str(layer / "tailrace-runtime"), sys.executable, "/var/runtime/bootstrap.py"),
+            env=_environ(function, handler, environ) | {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}/.rt/fn"},
+            start_new_session=True,
+        )
+        pid = runtime.pid
+        front = Front(f"http://127.0.0.1:{port}/lambda-url/fn", lambda: [pid])
+        yield front
+        await front.http.aclose()
+    finally:
+        for process in (runtime, watch):
+            if process is not None:
+                _kill(process)
+                await process.wait()
+
+
+class EventClient(httpx.AsyncBaseTransport):
+    """Makes an event of each request, for an emulator without Function URLs, and reads the prelude."""
+
+    def __init__(self, invoke_url: str) -> None:
+        self._url = invoke_url
+        self._http = httpx.AsyncClient(timeout=30)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        pairs = [(name, value) for name, value in request.headers.items() if name != "host"]
+        event = function_url_event(request.method, request.url.raw_path.decode(), pairs, await request.aread())
+        whole = (await self._http.post(self._url, json=event)).content
+        prelude, nuls, body = whole.partition(bytes(8))
+        if not nuls:
+            return httpx.Response(502, stream=_Whole(whole))
+        given = json.loads(prelude)
+        pairs = [*given["headers"].items(), *(("set-cookie", each) for each in given["cookies"])]
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+        return httpx.Response(given["statusCode"], headers=headers, stream=_Whole(body))
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+class _Whole(httpx.AsyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+@contextlib.asynccontextmanager
+async def interface_emulator(
+    layer: Path, function: str, handler: str = _HANDLER, **environ: str
+) -> AsyncIterator[Front]:
+    """AWS's runtime interface emulator. It starts the process itself, at the first invocation."""
+    program = interface_emulator_program()
+    port, api_port = _free_port(), _free_port()
+    emulator = await asyncio.create_subprocess_exec(
+        program,
+        *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *("--runtime-api-address", f"127.0.0.1:{api_port}", "--log-level", "error"),
+        *(str(layer / "tailrace-runtime"), sys.executable, "/var/runtime/bootstrap.py"),
+        env=_environ(function, handler, environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        await _listens(port, emulator)
+        invoke = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+        http = httpx.AsyncClient(transport=EventClient(invoke))
+        yield Front("http://function.test", lambda: _children(emulator.pid), http)
+        await http.aclose()
+    finally:
+        _kill(emulator)  # with its children: an orphan would poll the port of the next one
+        await emulator.wait()
+
+
+def cargo_lambda_program() -> str:
+    """Where cargo-lambda is: in `.cache`, beside the Python that runs this, or on the PATH."""
+    found = [*_CACHE.glob("*/bin/cargo-lambda"), Path(sys.executable).with_name("cargo-lambda")]
+    program = next((str(path) for path in found if path.exists()), None) or shutil.which("cargo-lambda")
+    if program is None:
+        pytest.skip("cargo-lambda is not there: pip install --no-deps cargo-lambda")
+    return program
+
+
+def interface_emulator_program() -> str:
+    """Where AWS's runtime interface emulator is: in a wheel of aws-sam-cli, installed as above, or as
+    `aws-lambda-rie` on the PATH."""
+    name = f"aws-lambda-rie-{'arm64' if os.uname().machine == 'aarch64' else 'x86_64'}"
+    within = f"lib/python*/site-packages/samcli/local/rapid/{name}"
+    homes = [*_CACHE.glob("*/"), Path(sys.prefix)]
+    if sam := shutil.which("sam"):
+        homes.append(Path(sam).resolve().parents[1])
+    found = [path for home in homes for path in home.glob(within)]
+    program = str(found[0]) if found else shutil.which("aws-lambda-rie")
+    if program is None:
+        pytest.skip("AWS's runtime interface emulator is not there: pip install aws-sam-cli")
+    if not os.access(program, os.X_OK):
+        os.chmod(program, 0o755)
+    return program
+
+
+# cargo-lambda asks cargo for the project's functions, which are its binaries. It reads one line of JSON.
+_TARGET = {"kind": ["bin"], "crate_types": ["bin"], "name": "fn", "src_path": "/fn/src/main.rs", "edition": "2021"}
+_PACKAGE = {
+    "name": "fn",
+    "version": "0.1.0",
+    "id": "fn 0.1.0 (path+file:///fn)",
+    "edition": "2021",
+    "manifest_path": "/fn/Cargo.toml",
+    "targets": [_TARGET],
+    "dependencies": [],
+    "features": {},
+}
+_METADATA = {
+    "packages": [_PACKAGE],
+    "workspace_members": [_PACKAGE["id"]],
+    "resolve": None,
+    "metadata": None,
+    "target_directory": "/tmp",
+    "version": 1,
+    "workspace_root": "/",
+}
+_CARGO = f"#!/bin/sh\necho '{json.dumps(_METADATA)}'\n"
+
+
+def _environ(function: str, handler: str, environ: dict[str, str]) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "_HANDLER": handler,
+        "LAMBDA_TASK_ROOT": str(FUNCTIONS / function),
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "AWS_LAMBDA_FUNCTION_NAME": "test",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+        **environ,
+    }
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _listens(port: int, process: asyncio.subprocess.Process) -> None:
+    """Wait until something accepts connections. (A request would be an invocation.)"""
+    async with asyncio.timeout(30):
+        while True:
+            assert process.returncode is None, f"it ended with {process.returncode}"
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            writer.transport.abort()
+            return
+
+
+def _children(pid: int) -> list[int]:
+    """The processes below one."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(each) for task in path.parents[1].glob("*/children") for each in task.read_text().split()]
+    return [*found, *(below for each in found for below in _children(each))]
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

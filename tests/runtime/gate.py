@@ -1,0 +1,57 @@
+"""A gate between a test and a function's process: what waits at it goes on when the test lets it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+
+class Gate:
+    """`here` (a loopback port) is for the function: it connects, says a line, and waits for a byte."""
+
+    async def __aenter__(self) -> Gate:
+        self._arrivals: asyncio.Queue[tuple[str, asyncio.StreamWriter]] = asyncio.Queue()
+        self._server = await asyncio.start_server(self._arrived, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._here: list[tuple[str, asyncio.StreamWriter]] = []
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        while not self._arrivals.empty():
+            self._here.append(self._arrivals.get_nowait())
+        for _, writer in self._here:
+            writer.transport.abort()
+
+    async def arrival(self, seconds: float = 30) -> str:
+        """Wait until something is at the gate; what it said. It stays there."""
+        async with asyncio.timeout(seconds):
+            said, writer = await self._arrivals.get()
+        self._here.append((said, writer))
+        return said
+
+    async def let_pass(self, seconds: float = 30) -> str:
+        """Wait until something is at the gate, and let it go on."""
+        said = await self.arrival(seconds)
+        self.open()
+        return said
+
+    @contextlib.asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """Let go on what arrives first."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.let_pass())
+            yield
+
+    def open(self, only: str | None = None) -> None:
+        """Let go on all that has arrived, or `only` what said so."""
+        for said, writer in self._here:
+            if only in (None, said) and not writer.is_closing():
+                writer.write(b".")
+
+    async def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._arrivals.put_nowait(((await reader.readline()).decode().strip(), writer))

@@ -1,0 +1,55 @@
+"""A test that passes against our emulator says something only if the emulator refuses what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from runtime.emulator import Emulator, Result
+from runtime.events import function_url_event
+from runtime.fronts import FUNCTIONS
+
+_VIOLATIONS = {
+    "no host": "has no Host",
+    "no echo": "without the Lambda-Runtime-Invocation-Id",
+    "unknown invocation": "which is not running",
+    "a second response": "which is not running",
+    "unknown path": "there is no POST",
+    "next too early": "/next while 1 of 1 run",
+    "error report without a type": "the error report is not right",
+    "init error after init": "/init/error in phase ready",
+    "mode": "response mode stream",
+    "content type": "content type text/html",
+    "no trailers declared": "declared the trailers",
+    "no cookies": "the prelude has ['headers', 'statusCode']",
+    "a cookie as header": "a cookie among the headers",
+    "one chunk for prelude and NULs": "the first and the second chunk",
+    "NULs in two chunks": "the first and the second chunk",
+    "no prelude": "without a prelude",
+    "long trailers": "longer than Go's server reads",
+    "error without base64": "is no base64",
+}
+
+
+async def invoke(folder: Path, wrong: str) -> Result:
+    """One invocation of a runtime that does it wrong."""
+    wrapper = folder / "tailrace-runtime"
+    wrapper.write_text(f'#!/bin/sh\nexec "$1" "{FUNCTIONS / "bad_runtime.py"}"\n')
+    wrapper.chmod(0o755)
+    environ = {"WRONG": wrong}
+    async with Emulator(folder, FUNCTIONS, "none", python=sys.executable, environ=environ, freeze=False) as function:
+        result = await function.invoke(function_url_event(), streamed=True)
+        await function.environment.until(lambda e: bool(e.waiting or e.violations))
+    return result
+
+
+async def test_a_runtime_without_fault_passes(tmp_path: Path) -> None:
+    assert (await invoke(tmp_path, "")).body == b"hello"
+
+
+@pytest.mark.parametrize("wrong", _VIOLATIONS)
+async def test_it_refuses(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="broke the Runtime API's rules") as refused:
+        await invoke(tmp_path, wrong)
+    assert _VIOLATIONS[wrong] in str(refused.value)

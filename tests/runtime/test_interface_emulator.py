@@ -1,0 +1,32 @@
+"""The scenarios against AWS's runtime interface emulator: AWS's own Runtime API, one invocation at a time, buffered."""
+
+from __future__ import annotations
+
+from runtime.fronts import Answer, interface_emulator
+from runtime.scenarios import Scenarios, Serve
+
+
+class TestInterfaceEmulator(Scenarios):
+    serve = staticmethod(interface_emulator)
+
+    def is_cut(self, answer: Answer) -> None:
+        """It drops the trailers: what came before them is all there is to see."""
+
+    async def test_a_crash_is_an_error_and_the_next_invocation_has_another_process(self, front: Serve) -> None:
+        async with front() as function:
+            assert (await function.ask("GET", "/hello")).body == b"hello"
+            crashed = await function.ask("GET", "/crash-before")
+            assert (crashed.status, b"Runtime.ExitError" in crashed.body) == (502, True)
+            assert (await function.ask("GET", "/hello")).body == b"hello"
+
+    async def test_what_cannot_be_loaded_is_an_init_error(self, front: Serve) -> None:
+        async with front("broken", handler="imports.handler") as function:
+            answer = await function.ask("GET", "/")
+            assert b"Runtime.ImportModuleError" in answer.body
+            assert b"a_package_that_is_not_there" in answer.body
+
+    async def test_a_deaf_app_is_killed_at_its_timeout(self, front: Serve) -> None:
+        async with front(AWS_LAMBDA_FUNCTION_TIMEOUT="1") as function:
+            answer = await function.ask("GET", "/stuck")
+            assert b"timed out after 1.00 seconds" in answer.body
+            assert (await function.ask("GET", "/hello")).body == b"hello"

@@ -1,0 +1,98 @@
+"""The layer as it is built: what is in it, and that it runs on every Python it says it runs on."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runtime.conftest import build_layer
+from runtime.emulator import Emulator
+from runtime.events import function_url_event
+from runtime.fronts import FUNCTIONS
+
+_PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+
+
+def interpreters() -> list[str]:
+    """One CPython of each minor version from 3.11 on, of those on this machine."""
+    found = {f"python3.{sys.version_info[1]}": sys.executable}
+    for minor in (11, 12, 13, 14):
+        name = f"python3.{minor}"
+        candidates = [*map(str, sorted(_PYENV.glob(f"3.{minor}.*/bin/{name}"))), shutil.which(name)]
+        runs = (each for each in candidates if each and subprocess.run([each, "-c", ""], check=False).returncode == 0)
+        if name not in found and (python := next(runs, None)):
+            found[name] = python
+    return list(found.values())
+
+
+def test_the_wrapper_is_executable_and_nothing_is_called_bootstrap(layer: Path) -> None:
+    """AWS's runtime interface emulator runs an /opt/bootstrap by itself."""
+    assert os.access(layer / "tailrace-runtime", os.X_OK)
+    assert {path.name for path in layer.iterdir()} == {"tailrace-runtime", "python"}
+
+
+def test_bytecode_is_there_and_is_not_checked_against_times(layer: Path) -> None:
+    sources = sorted((layer / "python" / "tailrace_runtime").glob("*.py"))
+    assert len(sources) > 10
+    for source in sources:
+        (compiled,) = source.parent.glob(f"__pycache__/{source.stem}.{sys.implementation.cache_tag}.pyc")
+        assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01  # PEP 552: by hash, unchecked
+
+
+async def test_the_bytecode_is_what_runs(layer: Path, tmp_path: Path) -> None:
+    """Also when packaging has touched the sources' times."""
+    copy = shutil.copytree(layer, tmp_path / "opt")
+    for source in (copy / "python" / "tailrace_runtime").glob("*.py"):
+        if source.stem not in ("__init__", "__main__"):
+            source.write_text("raise SystemExit('the source was compiled')")
+    async with Emulator(copy, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
+        assert (await function.invoke(function_url_event("GET", "/hello"), streamed=True)).body == b"hello"
+
+
+def test_the_runtime_needs_the_standard_library_only(layer: Path) -> None:
+    for source in (layer / "python" / "tailrace_runtime").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                top = name.split(".")[0]
+                assert top == "tailrace_runtime" or top in sys.stdlib_module_names, f"{source.name}: {name}"
+
+
+def test_modules_are_small(layer: Path) -> None:
+    for source in (layer / "python" / "tailrace_runtime").glob("*.py"):
+        assert len(source.read_text().splitlines()) <= 250, source.name
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).parent.parent.name)
+async def test_the_layer_runs_on(python: str, tmp_path: Path) -> None:
+    layer = build_layer(tmp_path / "opt", python)
+    async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=python) as function:
+        streamed = await function.invoke(function_url_event("GET", "/echo"), streamed=True)
+        assert streamed.json["state"] == {"since": 1}
+        assert (await function.invoke({})).json["called"]
+        for path in ("/fail-before", "/fail-in-body"):
+            assert (await function.invoke(function_url_event("GET", path), streamed=True)).error is not None
+        big = await function.invoke(function_url_event("GET", "/big?mb=5&piece=300000"), streamed=True)
+        assert big.body == bytes(5 * 1024 * 1024)
+        environment = function.environment
+        await environment.until(lambda e: e.idle)
+        environment.terminate()
+        await environment.until(lambda e: e.exit_status is not None)
+        assert environment.exit_status == 0
+
+
+async def test_the_search_path_is_the_managed_runtimes(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
+        told = (await function.invoke({})).json["context"]
+    minor = f"python3.{sys.version_info[1]}"
+    opt = layer / "python"
+    assert told["path"][:4] == [
+        *(str(FUNCTIONS / "plain"), str(opt / "lib" / minor / "site-packages"), str(opt), "/var/runtime"),
+    ]
+    assert len(told["path"]) == len(set(told["path"]))

@@ -1,0 +1,74 @@
+"""Every event that is no Function URL's, and every handler without an app: called, and answered in one piece."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from runtime.emulator import Emulator
+from runtime.events import api_gateway_event, function_url_event
+from runtime.fronts import FUNCTIONS
+
+
+async def test_an_api_gateway_event_goes_through_mangum(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "web", "app.handler", python=sys.executable) as function:
+        buffered = await function.invoke(api_gateway_event("GET", "/?q=1", {"cookie": "k=v"}))
+        streamed = await function.invoke(function_url_event("GET", "/"), streamed=True)
+        failed = await function.invoke(api_gateway_event("GET", "/boom"))
+    answer = buffered.json
+    told = json.loads(answer["body"])
+    assert (answer["statusCode"], answer["isBase64Encoded"], buffered.prelude) == (200, False, None)
+    assert (told["query"], told["cookies"]) == ({"q": "1"}, {"k": "v"})
+    assert told["remaining"] > 0
+    assert [each.split("=")[0] for each in answer["cookies"]] == ["session", "theme"]
+    # The connections that an app has opened on one loop serve both kinds of events.
+    assert streamed.json["loop"] == told["loop"]
+    assert failed.json["statusCode"] == 500
+
+
+async def test_other_events_reach_a_handler_that_has_an_app(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
+        scheduled = await function.invoke({"version": "0", "source": "aws.events"})
+        gateway = await function.invoke(api_gateway_event())
+    assert (scheduled.json["called"], gateway.json["called"]) == (True, True)
+
+
+async def test_results_and_errors_are_the_managed_runtimes(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "app.ordinary", python=sys.executable) as function:
+        result = await function.invoke({"n": [1, "ä"]})
+        raw = await function.invoke({"bytes": True})
+        failed = await function.invoke({"fail": "nothing here"})
+        strange = await function.invoke({"unserializable": True})
+        large = await function.invoke({"kb": 6 * 1024 - 1})
+        too_large = await function.invoke({"kb": 6 * 1024 + 1})
+        again = await function.invoke({"n": 2})
+        url = await function.invoke(function_url_event())
+    assert (result.json["event"], result.json["umlaut"]) == ({"n": [1, "ä"]}, "ä")
+    assert raw.body == b"\x00\x01"
+    assert failed.error is not None
+    assert (failed.error["errorType"], failed.error["errorMessage"]) == ("LookupError", "nothing here")
+    assert "in ordinary" in failed.error["stackTrace"][-1]
+    assert strange.error is not None
+    assert strange.error["errorType"] == "Runtime.MarshalError"
+    assert len(large.json) == (6 * 1024 - 1) * 1024
+    assert too_large.error is not None
+    assert too_large.error["errorType"] == "Function.ResponseSizeTooLarge"
+    assert again.json["event"] == {"n": 2}
+    assert url.json["event"]["version"] == "2.0"  # no app: not streamed
+    assert len(function.environments) == 1
+
+
+async def test_a_handler_may_run_a_loop_of_its_own_or_ours(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "app.ordinary", python=sys.executable) as function:
+        for _ in range(2):  # `asyncio.run` leaves no current loop behind
+            assert (await function.invoke({"asyncio_run": 21})).json == 42
+            assert (await function.invoke({"current_loop": 4})).json == 8
+
+
+async def test_a_coroutine_function_is_awaited(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "app.coroutine", python=sys.executable) as function:
+        assert (await function.invoke({"value": 21})).json == 42
+        failed = await function.invoke({"fail": "nothing here"})
+    assert failed.error is not None
+    assert failed.error["errorType"] == "LookupError"

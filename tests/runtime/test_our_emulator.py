@@ -1,0 +1,8 @@
+"""The scenarios against our own emulator, which is strict about every rule of the Runtime API."""
+
+from runtime.fronts import ours
+from runtime.scenarios import StreamingScenarios
+
+
+class TestOurEmulator(StreamingScenarios):
+    serve = staticmethod(ours)
