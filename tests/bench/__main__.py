@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import first_event, imports, live, log, replay, streams
+from tests.bench import first_event, imports, live, log, replay, runtime, streams
 from tests.bench.report import BenchError, Report, markdown, say, text
 
 Bench = Callable[[Path, int], Awaitable[Report]]
@@ -28,6 +28,7 @@ BENCHES: dict[str, Bench] = {
     "replay": replay.bench,
     "streams": streams.bench,
     "imports": imports.bench,
+    "runtime": runtime.bench,
     "log": log.bench,
 }
 _LIMIT_S = 300.0
