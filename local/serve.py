@@ -9,23 +9,46 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import ipaddress
 import logging
+import os
 import socket
 from typing import Any
 
 import uvicorn
 
+from gateway.owner import DecideOwner, local_owner, secret_owner
 from tailrace.config import Settings
-from tailrace.errors import TailraceError
+from tailrace.errors import ConfigError, TailraceError
 
 
-def app_of(name: str) -> Any:
-    """The ASGI app of the function `name`."""
+def app_of(name: str, host: str) -> Any:
+    """The ASGI app of the function `name`, as it may be served on the address `host`.
+
+    Raises:
+        ConfigError: others can reach `host`, and nothing says who may ask.
+    """
     if name == "gateway":
         from local.site import create_site
 
-        return create_site(Settings.load())
+        settings = Settings.load()
+        return create_site(settings, owner_on(host, settings))
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ConfigError("the address of an agent", host, "loopback: agents trust whoever reaches them")
     return importlib.import_module(f"{name}.app").app
+
+
+def owner_on(host: str, settings: Settings) -> DecideOwner:
+    """Who may ask a gateway on `host`: on loopback this machine's user, elsewhere who knows the secret.
+
+    Raises:
+        ConfigError: `host` is not loopback, and there is no secret.
+    """
+    if ipaddress.ip_address(host).is_loopback:
+        return local_owner
+    if not settings.access_secret:
+        raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which others can reach")
+    return secret_owner(settings.access_secret)
 
 
 def serve(app: Any, descriptor: int) -> None:
@@ -47,7 +70,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        serve(app_of(given.name), given.fd)
+        with socket.socket(fileno=os.dup(given.fd)) as listener:
+            host = listener.getsockname()[0]
+        serve(app_of(given.name, host), given.fd)
     except TailraceError as error:
         raise SystemExit(f"{given.name}: {error}") from None
 

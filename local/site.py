@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.app import create_app
+from gateway.owner import DecideOwner
 from tailrace.config import Settings
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
@@ -42,8 +43,8 @@ class PageHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def create_site(settings: Settings) -> Starlette:
+def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
     """The gateway's app with the page beside it."""
-    site = create_app(settings)
+    site = create_app(settings, decide_owner=decide_owner)
     site.router.routes.append(Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True))))
     return site

@@ -6,6 +6,9 @@ import pytest
 from starlette.requests import Request
 
 from gateway.owner import local_owner
+from local.serve import app_of, owner_on
+from tailrace.config import Settings
+from tailrace.errors import ConfigError
 
 
 def request(client: str, host: str, origin: str | None = None) -> Request:
@@ -30,3 +33,14 @@ def test_only_the_user_of_this_machine_is_the_local_owner(
     client: str, host: str, origin: str | None, owner: str | None
 ) -> None:
     assert local_owner(request(client, host, origin)) == owner
+
+
+def test_a_gateway_that_others_can_reach_needs_a_secret() -> None:
+    assert owner_on("127.0.0.1", Settings()) is local_owner
+    assert owner_on("::1", Settings()) is local_owner
+    for host in ("0.0.0.0", "192.0.2.7", "::"):
+        with pytest.raises(ConfigError, match=f"TAILRACE_ACCESS_SECRET.*{host}"):
+            owner_on(host, Settings())
+        assert owner_on(host, Settings(access_secret="correct horse battery")) is not local_owner
+        with pytest.raises(ConfigError, match=host):
+            app_of("orchestrator", host)
