@@ -22,8 +22,9 @@ from types import TracebackType
 from typing import Any
 
 from runtime.events import function_url_event
+from runtime.exchange import End, Invocation, Prelude, Whole
 from runtime.http1 import Broken, Head, read_body, read_head, reply
-from runtime.sandbox import End, Environment, Invocation, Prelude, Whole
+from runtime.sandbox import Environment
 
 REQUEST_LIMIT = 6 * 1024 * 1024
 STREAM_LIMIT = 200 * 1024 * 1024

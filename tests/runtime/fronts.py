@@ -69,8 +69,8 @@ async def ours(layer: Path, function: str, handler: str = _HANDLER, **environ: s
     async with Emulator(layer, FUNCTIONS / function, handler, python=sys.executable, environ=environ) as emulator:
         front = Front(emulator.url, lambda: [e.process.pid for e in emulator.environments])
         front.log = lambda: "\n".join(emulator.log)
-        yield front
-        await front.http.aclose()
+        async with front.http:
+            yield front
 
 
 @contextlib.asynccontextmanager
@@ -107,8 +107,8 @@ async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **en
         )
         pid = runtime.pid
         front = Front(f"http://127.0.0.1:{port}/lambda-url/fn", lambda: [pid])
-        yield front
-        await front.http.aclose()
+        async with front.http:
+            yield front
     finally:
         for process in (runtime, watch):
             if process is not None:
@@ -168,9 +168,8 @@ async def interface_emulator(
     try:
         await _listens(port, emulator)
         invoke = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        http = httpx.AsyncClient(transport=EventClient(invoke))
-        yield Front("http://function.test", lambda: _children(emulator.pid), http)
-        await http.aclose()
+        async with httpx.AsyncClient(transport=EventClient(invoke)) as http:
+            yield Front("http://function.test", lambda: _children(emulator.pid), http)
     finally:
         _kill(emulator)  # with its children: an orphan would poll the port of the next one
         await emulator.wait()

@@ -26,7 +26,7 @@ class TestInterfaceEmulator(Scenarios):
             assert b"a_package_that_is_not_there" in answer.body
 
     async def test_a_deaf_app_is_killed_at_its_timeout(self, front: Serve) -> None:
-        async with front(AWS_LAMBDA_FUNCTION_TIMEOUT="1") as function:
+        async with front(AWS_LAMBDA_FUNCTION_TIMEOUT="2") as function:
             answer = await function.ask("GET", "/stuck")
-            assert b"timed out after 1.00 seconds" in answer.body
+            assert b"timed out after 2.00 seconds" in answer.body
             assert (await function.ask("GET", "/hello")).body == b"hello"

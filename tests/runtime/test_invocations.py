@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from runtime.emulator import Emulator
 from runtime.events import function_url_event
+from runtime.exchange import End, Invocation, Prelude
 from runtime.fronts import FUNCTIONS, ours
-from runtime.sandbox import End, Invocation, Prelude
 
 _CLIENT_CONTEXT: dict[str, Any] = {
     "client": {"app_title": "Tailrace"},
@@ -69,6 +69,16 @@ async def test_a_client_context_that_is_no_json_fails_its_invocation_only(layer:
         assert result.error is not None
         assert result.error["errorType"] == "Runtime.LambdaContextUnmarshalError"
         assert (await function.invoke({})).json["called"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("body", "not base64!"), ("headers", "no object"), ("cookies", [1])])
+async def test_an_event_that_cannot_be_read_fails_its_invocation_only(layer: Path, key: str, value: Any) -> None:
+    event = {**function_url_event("GET", "/hello"), "isBase64Encoded": True, key: value}
+    async with plain(layer) as function:
+        result = await function.invoke(event, streamed=True)
+        assert result.error is not None
+        assert (await function.invoke(function_url_event("GET", "/hello"), streamed=True)).body == b"hello"
+        assert len(function.environments) == 1
 
 
 async def test_a_crash_costs_its_own_invocation_only(layer: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 from runtime.emulator import REQUEST_LIMIT, Emulator
 from runtime.events import function_url_event
+from runtime.exchange import End, Invocation, Prelude
 from runtime.fronts import FUNCTIONS, ours
 from runtime.gate import Gate
-from runtime.sandbox import End, Invocation, Prelude
 
 
 async def test_every_body_message_is_one_chunk(layer: Path) -> None:

@@ -1,7 +1,8 @@
 """The ASGI lifespan of an app, once a process (ASGI, "Lifespan Protocol").
 
 Started before the first invocation is asked for, after a snapshot was restored, and ended when the process is told to
-stop. A handler may say `lifespan = "off"`, as `Mangum(app, lifespan="off")` does.
+stop. A handler may say `lifespan = "off"`, as `Mangum(app, lifespan="off")` does. Mangum itself, where it is not off,
+runs one more for each event that it answers.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import os
 from typing import Any
 
 from tailrace_runtime.api import RuntimeAPI, judge
-from tailrace_runtime.asgi import App, Cycle, body_of, is_function_url, scope_of
+from tailrace_runtime.asgi import App, Cycle, Scope, body_of, is_function_url, scope_of
 from tailrace_runtime.context import Context
-from tailrace_runtime.faults import Fault, RuntimeFault
+from tailrace_runtime.faults import Fault
 from tailrace_runtime.handler import Answer, Call, Handler, app_of
 from tailrace_runtime.invocation import Invocation
 from tailrace_runtime.logs import belonging_to
@@ -74,15 +74,16 @@ class Poller:
                 context, event = Context(invocation), invocation.event()
                 if self._app is None or not is_function_url(event):
                     return Call(invocation, event, context, self._handler)
-                body = body_of(event)
-            except RuntimeFault as error:
-                logger.error("%s: %s", error.type, error)
+                scope, body = scope_of(event, context, self._state), body_of(event)
+            except Exception as error:
+                # An event that is not what it should be must not end the process.
+                logger.exception("The invocation %s cannot be read.", invocation.request_id)
                 await self._api.fail(invocation, Fault.of(error))
                 continue
             with belonging_to(context):
                 if alone:
                     _set_trace(context)
-                await self._stream(self._app, invocation, event, body, context)
+                await self._stream(self._app, invocation, scope, body, context)
                 if alone:
                     _set_trace(None)
 
@@ -96,11 +97,9 @@ class Poller:
             await asyncio.sleep(pause_s)
         return await self._api.next()
 
-    async def _stream(
-        self, app: App, invocation: Invocation, event: dict[str, Any], body: bytes, context: Context
-    ) -> None:
+    async def _stream(self, app: App, invocation: Invocation, scope: Scope, body: bytes, context: Context) -> None:
         response = self._api.stream(invocation)
-        cycle = Cycle(scope_of(event, context, self._state), body, response)
+        cycle = Cycle(scope, body, response)
         running = asyncio.create_task(cycle.run(app), name=f"app {invocation.request_id}")
         context.pending.add(running)
         settling = asyncio.create_task(settled(context), name=f"pending {invocation.request_id}")

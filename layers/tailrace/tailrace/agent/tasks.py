@@ -114,9 +114,13 @@ class Tasks:
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
 
     async def settled(self) -> None:
-        """Return when no run of this process is under way."""
-        while self._running:
-            await asyncio.wait([task for _, task in self._running.values()])
+        """Return when no run of this process is under way. Cancelled, as before a deadline, it stops them all."""
+        try:
+            while self._running:
+                await asyncio.wait([task for _, task in self._running.values()])
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Stop every run of this process where it is, and let go of its lease."""

@@ -1,0 +1,59 @@
+"""What goes between whoever invokes a function and the environment that answers: an invocation, and its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from runtime.sandbox import Environment
+
+
+@dataclass
+class Prelude:
+    status: int
+    headers: dict[str, str]
+    cookies: list[str]
+
+
+@dataclass
+class Whole:
+    """A response in one piece."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass
+class End:
+    """No more comes. With an error, the invocation failed: before the response, or in its middle."""
+
+    error: dict[str, Any] | None = None
+
+
+Part = Prelude | Whole | bytes | End
+
+
+@dataclass
+class Invocation:
+    """One invocation, from whoever invoked it to the environment that took it."""
+
+    event: dict[str, Any]
+    streamed: bool
+    timeout_s: float
+    client_context: str | None = None
+    identity: str | None = None
+    tenant: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    echo: str = field(default_factory=lambda: uuid.uuid4().hex)
+    trace: str | None = field(
+        default_factory=lambda: f"Root=1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]};Sampled=0"
+    )
+    # Bounded: who reads slowly makes the runtime wait, as on AWS.
+    parts: asyncio.Queue[Part] = field(default_factory=lambda: asyncio.Queue(2))
+    chunks: list[int] = field(default_factory=list)
+    """The size of every chunk of the body."""
+    state: Literal["queued", "running", "answering", "answered"] = "queued"
+    environment: Environment | None = None
