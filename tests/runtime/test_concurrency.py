@@ -36,7 +36,7 @@ async def test_invocations_share_one_loop(layer: Path) -> None:
 
 
 async def test_blocking_handlers_have_a_thread_each(layer: Path) -> None:
-    async with function_of(layer, "app.blocking_meet") as function:
+    async with function_of(layer, "ordinary.blocking_meet") as function:
         results = await asyncio.gather(*(function.invoke({"n": _AT_ONCE}) for _ in range(_AT_ONCE)))
     assert [result.json for result in results] == [2 * _AT_ONCE] * _AT_ONCE
     lines = [json.loads(line) for line in function.log]
@@ -44,7 +44,7 @@ async def test_blocking_handlers_have_a_thread_each(layer: Path) -> None:
 
 
 async def test_coroutine_handlers_and_mangum_serve_at_once_too(layer: Path) -> None:
-    async with function_of(layer, "app.coroutine") as function:
+    async with function_of(layer, "ordinary.coroutine") as function:
         results = await asyncio.gather(*(function.invoke({"value": i}) for i in range(_AT_ONCE)))
         assert [result.json for result in results] == [2 * i for i in range(_AT_ONCE)]
         assert (await function.invoke({"fail": "x"})).error is not None

@@ -35,7 +35,7 @@ async def test_other_events_reach_a_handler_that_has_an_app(layer: Path) -> None
 
 
 async def test_results_and_errors_are_the_managed_runtimes(layer: Path) -> None:
-    async with Emulator(layer, FUNCTIONS / "plain", "app.ordinary", python=sys.executable) as function:
+    async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         result = await function.invoke({"n": [1, "ä"]})
         raw = await function.invoke({"bytes": True})
         failed = await function.invoke({"fail": "nothing here"})
@@ -60,14 +60,14 @@ async def test_results_and_errors_are_the_managed_runtimes(layer: Path) -> None:
 
 
 async def test_a_handler_may_run_a_loop_of_its_own_or_ours(layer: Path) -> None:
-    async with Emulator(layer, FUNCTIONS / "plain", "app.ordinary", python=sys.executable) as function:
+    async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         for _ in range(2):  # `asyncio.run` leaves no current loop behind
             assert (await function.invoke({"asyncio_run": 21})).json == 42
             assert (await function.invoke({"current_loop": 4})).json == 8
 
 
 async def test_a_coroutine_function_is_awaited(layer: Path) -> None:
-    async with Emulator(layer, FUNCTIONS / "plain", "app.coroutine", python=sys.executable) as function:
+    async with Emulator(layer, FUNCTIONS / "plain", "ordinary.coroutine", python=sys.executable) as function:
         assert (await function.invoke({"value": 21})).json == 42
         failed = await function.invoke({"fail": "nothing here"})
     assert failed.error is not None
