@@ -15,13 +15,12 @@ from typing import IO
 
 import httpx
 
+from local.ending import end
 from local.functions import Function, all_functions, environment
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 
 _READY_S = 60.0
-# How long a function may take to stop before it is killed.
-_STOP_S = 5.0
 # A function that dies young is restarted after this, then twice this, and so on up to the most.
 _RESTART_S, _RESTART_MOST_S = 0.2, 10.0
 _YOUNG_S = 10.0
@@ -60,7 +59,7 @@ class Supervisor:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(self._end(process) for process in self._processes.values()))
+        await asyncio.gather(*(end(process) for process in self._processes.values()))
 
     async def _keep(self, function: Function) -> None:
         log_path = self._logs / f"{function.name}.log"
@@ -88,16 +87,6 @@ class Supervisor:
         )
         self._processes[function.name] = process
         return process
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
 
 
 def _ending(code: int) -> str:

@@ -42,7 +42,7 @@ class Pipes:
 
     def open(self, head: Head, message: dict[str, Any]) -> None:
         """Hand the task to the agent with the user's first message, unless that is under way."""
-        if head.task_id in self._open or head.state != "TASK_STATE_SUBMITTED" or head.leased(now_ms()):
+        if not self._wanted(head):
             return
         pipe = asyncio.create_task(self._run(head, message), name=f"pipe {head.task_id}")
         self._open[head.task_id] = pipe
@@ -50,10 +50,14 @@ class Pipes:
 
     async def open_again(self, head: Head) -> None:
         """As `open`, for a task that was created earlier or elsewhere: its message is in the log."""
-        if head.task_id in self._open or head.state != "TASK_STATE_SUBMITTED" or head.leased(now_ms()):
+        if not self._wanted(head):
             return
         first = await self._log.read(head.task_id, 0, limit=1)
         self.open(head, msgspec.json.decode(first[0].events[0])["task"]["history"][0])
+
+    def _wanted(self, head: Head) -> bool:
+        """Whether nobody runs the task and no pipe is about to start it."""
+        return head.task_id not in self._open and head.state == "TASK_STATE_SUBMITTED" and not head.leased(now_ms())
 
     async def drop(self, task_id: str) -> None:
         """Let go of the task's pipe, if there is one. The run goes on."""

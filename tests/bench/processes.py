@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.ending import end
 from local.functions import listen
 from tests.bench.client import connected
 from tests.bench.report import BenchError
 
 ROOT = Path(__file__).parents[2]
-_STOP_S = 6.0
 _LOG_SHOWN = 2_000
 
 _numbers = itertools.count(1)
@@ -80,7 +80,7 @@ async def serve(name: str, folder: Path, path: str = "/", **variables: str) -> A
         state = "" if process.returncode is None else f", which ended with {process.returncode}"
         raise BenchError(f"{error}\n{name}{state}, said: {_complaints(log)}") from None
     finally:
-        await _stop(process)
+        await end(process)
 
 
 @dataclass
@@ -125,14 +125,3 @@ def _complaints(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     routine = ('{"event":"stream_opened"', '{"event":"stream_resumed"', '{"event":"stream_ended"')
     return "\n".join(line for line in lines if not line.startswith(routine))[-_LOG_SHOWN:] or "nothing"
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()

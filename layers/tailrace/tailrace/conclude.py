@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tailrace import events
-from tailrace.errors import Fenced
-from tailrace.events import Source, State
-from tailrace.log import Batch, EventLog
+from tailrace.events import State
+from tailrace.fence import put_fence
+from tailrace.log import EventLog
 
 
 async def conclude(log: EventLog, task_id: str, me: str, state: State, text: str, lease_s: float) -> None:
@@ -15,13 +15,5 @@ async def conclude(log: EventLog, task_id: str, me: str, state: State, text: str
         LeaseHeld, TaskFinished, TaskUnknown: nothing was changed.
     """
     head = await log.claim(task_id, me, lease_s)
-    source = Source(task_id, head.context_id, head.agent, head.attempt)
-    while True:
-        seq = await log.last(task_id) + 1
-        event = events.status_update(source, seq, "state", state=state, text=text)
-        try:
-            await log.append(task_id, Batch(seq, head.attempt, [event]))
-            break
-        except Fenced:
-            continue  # An older attempt wrote in between; the next seq is ours, or the one after.
+    await put_fence(log, head, lambda seq: events.status_update(head.source, seq, "state", state=state, text=text))
     await log.settle(task_id, head.attempt, state, release=True)

@@ -198,10 +198,6 @@ class Feeds:
             feed.remove(subscription)
             self._drop(task_id, feed)
 
-    def is_live(self, task_id: str) -> bool:
-        feed = self._feeds.get(task_id)
-        return feed is not None and feed.live
-
     def _get(self, task_id: str) -> Feed:
         if task_id not in self._feeds:
             self._feeds[task_id] = Feed(self._log, task_id, self._settings)

@@ -67,10 +67,6 @@ class Writer:
         self.broken = asyncio.Event()
         self._loop = asyncio.create_task(self._write(), name=f"writer {source.task_id}")
 
-    @property
-    def next_seq(self) -> int:
-        return self._next_seq
-
     def status(self, kind: Kind, *, state: State = "TASK_STATE_WORKING", **details: Any) -> None:
         """Emit a status update; see `events.status_update` for `details`.
 

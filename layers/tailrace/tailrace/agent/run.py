@@ -21,10 +21,11 @@ from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, TailraceError, shorten
-from tailrace.events import Source, State
+from tailrace.events import State
 from tailrace.feed import Feeds
+from tailrace.fence import put_fence
 from tailrace.inputs import request_of
-from tailrace.log import Batch, EventLog, Head
+from tailrace.log import EventLog, Head
 from tailrace.writer import Writer
 
 logger = logging.getLogger("tailrace.run")
@@ -45,7 +46,6 @@ class Attempt:
         self._settings = settings
         self._head = head
         self._next_seq = next_seq
-        self._source = Source(head.task_id, head.context_id, head.agent, head.attempt)
         self._canceled = asyncio.Event()
 
     @property
@@ -69,17 +69,10 @@ class Attempt:
         Raises:
             LogUnavailable: nothing may be assumed about the fence.
         """
-        source = Source(head.task_id, head.context_id, head.agent, head.attempt)
-        while True:
-            seq = await log.last(head.task_id) + 1
-            fence = Batch(seq, head.attempt, [events.status_update(source, seq, "state", message=reply)])
-            try:
-                await log.append(head.task_id, fence)
-            except Fenced:
-                continue  # An older attempt wrote in between. It fails at the next seq, or we try again.
-            with feeds.live(head.task_id) as feed:
-                feed.publish(fence)
-            return cls(log, feeds, settings, head, seq + 1)
+        fence = await put_fence(log, head, lambda seq: events.status_update(head.source, seq, "state", message=reply))
+        with feeds.live(head.task_id) as feed:
+            feed.publish(fence)
+        return cls(log, feeds, settings, head, fence.last + 1)
 
     def cancel(self) -> None:
         """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
@@ -95,7 +88,7 @@ class Attempt:
         with self._feeds.live(task_id) as feed:
             writer = Writer(
                 self._log,
-                self._source,
+                self._head.source,
                 self._next_seq,
                 feed.publish,
                 interval_s=self._settings.emit_interval_ms / 1000,

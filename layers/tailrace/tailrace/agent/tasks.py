@@ -19,7 +19,7 @@ from tailrace.agent.run import Attempt
 from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import LeaseHeld, RequestError, TaskConflict, TaskFinished
-from tailrace.events import INTERRUPTED, TERMINAL, Source, ends
+from tailrace.events import INTERRUPTED, TERMINAL, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.inputs import request_of
@@ -139,7 +139,7 @@ class Tasks:
             agent=self._agent,
             fingerprint=fingerprint_of(message),
         )
-        event = events.submitted(Source(task_id, context_id, self._agent, 0), _in_task(message, head))
+        event = events.submitted(head.source, _in_task(message, head))
         try:
             return await self.log.create(head, event)
         except TaskConflict:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
-from tailrace.events import TERMINAL, State
+from tailrace.events import TERMINAL, Source, State
 
 # An item of DynamoDB holds 400 KB with its attribute names; this leaves room for ours. Every store keeps
 # to it, so that what works on a laptop works on AWS.
@@ -66,6 +66,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool = False
     fingerprint: str = ""
     ttl: int = 0
+
+    @property
+    def source(self) -> Source:
+        """What the events of the head's attempt have in common."""
+        return Source(self.task_id, self.context_id, self.agent, self.attempt)
 
     @property
     def place(self) -> str:
