@@ -28,7 +28,7 @@ from tailrace.aws import on_lambda
 from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError
-from tailrace.events import Source, encode
+from tailrace.events import encode
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.inputs import request_of
@@ -60,16 +60,10 @@ class Gateway:
         message = complete(given, message_id=given.message_id or task_id, task_id=task_id, context_id=context_id)
         said = to_json(message)
         await asyncio.to_thread(request_of, [said])
-        head = await self._log.create(
-            Head(
-                task_id=task_id,
-                owner=owner,
-                context_id=context_id,
-                agent=agent,
-                fingerprint=fingerprint_of(message),
-            ),
-            events.submitted(Source(task_id, context_id, agent, 0), said),
+        head = Head(
+            task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
         )
+        head = await self._log.create(head, events.submitted(head.source, said))
         if not on_lambda():  # there a pipe would be frozen with this request; the first viewer opens it
             self._pipes.open(head, said)
         stream_url = f"/api/stream/{task_id}"
@@ -152,11 +146,13 @@ class Gateway:
         await self._http.aclose()
 
     async def _chunks(self, head: Head, cursor: int) -> AsyncGenerator[bytes]:
-        async with aclosing(self._streams.chunks(head, cursor)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-        if on_lambda():  # one request at a time: this stream was the pipe's only viewer
-            await self._pipes.drop(head.task_id)
+        try:
+            async with aclosing(self._streams.chunks(head, cursor)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            if on_lambda():  # one request at a time: this stream was the pipe's only viewer
+                await self._pipes.drop(head.task_id)
 
     def _agent(self, owner: str) -> AgentClient:
         return AgentClient(self._http, self._settings.orchestrator_url, owner=owner)

@@ -14,7 +14,9 @@ from serving import serve
 from system import Seen, System, header_owner, system
 
 from gateway.app import create_app
+from gateway.pipes import Pipes
 from tailrace.config import Settings
+from tailrace.log import Head
 
 
 def dense(first: int, last: int) -> list[int]:
@@ -244,3 +246,25 @@ async def test_padding_comes_first_and_a_comment_after_a_lonely_frame(tmp_path: 
         assert body.startswith(b"retry: 2000\n\n:" + b" " * 2048 + b"\n\n")
         gate.open.set()
         await sut.read(task_id)
+
+
+async def test_on_lambda_a_pipe_goes_with_its_viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process freezes when the viewer has gone: nothing of it may be left open, and the run goes on."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "gateway")
+    opened: list[Pipes] = []
+    open_again = Pipes.open_again
+
+    async def noted(self: Pipes, head: Head) -> None:
+        await open_again(self, head)
+        opened.append(self)
+
+    monkeypatch.setattr(Pipes, "open_again", noted)
+    gate = Gate()
+    async with system(gated(gate), tmp_path) as sut:
+        task_id = await sut.post({"text": "hello"})
+        await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 3)
+        async with asyncio.timeout(10):
+            while opened[0]._open:
+                await asyncio.sleep(0.01)
+        gate.open.set()
+        assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
