@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
-from tailrace.events import TERMINAL, Source, State
+from tailrace.events import INTERRUPTED, TERMINAL, Source, State
 
 # An item of DynamoDB holds 400 KB with its attribute names; this leaves room for ours. Every store keeps
 # to it, so that what works on a laptop works on AWS.
@@ -80,6 +80,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     def leased(self, now: int) -> bool:
         """Whether somebody holds the lease at `now` (ms)."""
         return self.lease_owner is not None and self.lease_until > now
+
+    def adrift(self, now: int) -> bool:
+        """Whether somebody should run the task, and at `now` (ms) nobody does.
+
+        A lease that ran out instead of being let go of was a dead attempt's: then the state is what that
+        attempt noted last, and what the task really waits for is in its events.
+        """
+        waits = self.state in INTERRUPTED and self.lease_owner is None
+        return self.state not in TERMINAL and not waits and not self.leased(now)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -180,6 +189,13 @@ class EventLog(ABC):
 
         Raises:
             RequestError: `token` is none that a page has given.
+        """
+
+    @abstractmethod
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """Tasks that are `Head.adrift` and were not touched for `idle_s`: up to `limit`, the oldest first.
+
+        Never a scan of all tasks: the price grows with the tasks that are unfinished now.
         """
 
     @abstractmethod

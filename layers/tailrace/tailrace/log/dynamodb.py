@@ -23,6 +23,7 @@ machines, which on AWS agree to within milliseconds.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
@@ -31,7 +32,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
-from tailrace.events import TERMINAL, State
+from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack
@@ -97,9 +98,10 @@ class DynamoDBLog(EventLog):
         try:
             return await self._update(
                 task_id,
-                "SET #attempt = #attempt + :one, #lease_owner = :owner, #lease_until = :until, #updated = :now",
+                "SET #attempt = #attempt + :one, #lease_owner = :owner, #lease_until = :until, #updated = :now, "
+                "#open = :open",
                 f"#lease_until <= :now AND {_UNFINISHED}",
-                {"one": 1, "owner": owner, "until": until, "now": now, **_TERMINAL_VALUES},
+                {"one": 1, "owner": owner, "until": until, "now": now, "open": table.OPEN, **_TERMINAL_VALUES},
             )
         except Refused as refused:
             head = self._live(refused.there)
@@ -120,6 +122,8 @@ class DynamoDBLog(EventLog):
         if release:
             change += ", #lease_until = :zero REMOVE #lease_owner"
             values["zero"] = 0
+            if state in TERMINAL | INTERRUPTED:
+                change += ", #open"
         return await self._update_as(task_id, attempt, change, values)
 
     async def request_cancel(self, task_id: str) -> Head:
@@ -134,8 +138,7 @@ class DynamoDBLog(EventLog):
     async def head(self, task_id: str) -> Head:
         if not table.possible(task_id):
             raise TaskUnknown(task_id)
-        request = {"Key": table.key(task_id, 0), "ConsistentRead": True}
-        head = self._live(await self._transport.call("get_item", request, lambda answer: answer.get("Item")))
+        head = await self._head_or_none(task_id)
         if head is None:
             raise TaskUnknown(task_id)
         return head
@@ -191,6 +194,25 @@ class DynamoDBLog(EventLog):
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return Page(heads[:limit], heads[limit - 1].place if len(heads) > limit else "")
 
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """As in `EventLog`: the index tells which tasks are unfinished, each one's head whether it is adrift.
+
+        That is one read unit for a task that runs. With the lease in the index each renewal would cost two
+        writes more.
+        """
+        which = _expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
+        request = {"IndexName": table.BY_OPEN, **which}
+        now = self._now()
+        found: list[Head] = []
+        while len(found) < limit:
+            answer = await self._transport.call("query", request, _same)
+            unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in answer["Items"]))
+            found += [head for head in unfinished if head and head.adrift(now) and head.updated <= now - idle_s * 1000]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return found[:limit]
+
     async def close(self) -> None:
         await self._transport.close()
 
@@ -233,6 +255,10 @@ class DynamoDBLog(EventLog):
         except Refused as refused:
             refuse_attempt(self._live(refused.there), task_id, attempt)
             raise _unexplained(task_id) from None
+
+    async def _head_or_none(self, task_id: str) -> Head | None:
+        request = {"Key": table.key(task_id, 0), "ConsistentRead": True}
+        return self._live(await self._transport.call("get_item", request, lambda answer: answer.get("Item")))
 
     def _live(self, item: Item | None) -> Head | None:
         return table.item_head(item) if item is not None and table.ttl_of(item) > self._clock() else None

@@ -99,6 +99,12 @@ class MemoryLog(EventLog):
         rest = [head for head in order if not token or head.place < token]
         return Page(rest[:limit], rest[limit - 1].place if len(rest) > limit else "")
 
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        now = self._now()
+        live = [head for head in self._heads.values() if self._live(head.task_id) and head.adrift(now)]
+        found = [head for head in live if head.updated <= now - idle_s * 1000]
+        return sorted(found, key=lambda head: head.place)[:limit]
+
     async def close(self) -> None:
         pass
 

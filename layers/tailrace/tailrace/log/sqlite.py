@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
-from tailrace.events import State
+from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
 
@@ -43,6 +43,11 @@ CREATE TABLE IF NOT EXISTS heads (
 CREATE INDEX IF NOT EXISTS heads_by_owner ON heads (owner, created DESC, task_id DESC);
 CREATE INDEX IF NOT EXISTS items_by_ttl ON items (ttl);
 """
+_ADRIFT = (
+    f"state NOT IN ({', '.join(map(repr, sorted(TERMINAL)))}) AND "
+    f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL)"
+)
+_SCHEMA += f"CREATE INDEX IF NOT EXISTS heads_adrift ON heads (created, task_id) WHERE {_ADRIFT};"
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
     "cancel_requested, fingerprint, ttl"
@@ -191,6 +196,18 @@ class SQLiteLog(EventLog):
             ).fetchall()
             heads = [_head(row) for row in rows[:limit]]
             return Page(heads, heads[-1].place if len(rows) > limit else "")
+
+        return await self._reader.run(operation)
+
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        def operation(connection: sqlite3.Connection) -> list[Head]:
+            now = self._now()
+            rows = connection.execute(
+                f"SELECT {_HEAD} FROM heads WHERE {_ADRIFT} AND lease_until <= ? AND updated <= ? AND ttl > ? "  # noqa: S608
+                "ORDER BY created, task_id LIMIT ?",
+                (now, now - idle_s * 1000, self._clock(), limit),
+            )
+            return [_head(row) for row in rows.fetchall()]
 
         return await self._reader.run(operation)
 

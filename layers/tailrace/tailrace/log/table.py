@@ -6,7 +6,8 @@
     t            1, 2, 5…  a batch: `attempt`, `count`, `packed` (B); its first event is number `seq`
 
 `ttl` (seconds since the epoch) is on every item. Only heads have an `owner`, so the index `by_owner`
-holds heads only ("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide).
+holds heads only ("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide). `open` is
+on the heads of tasks that somebody should be running, so the index `by_open` holds those and no others.
 
 `python -m tailrace.log.table NAME` makes the table where AWS_ENDPOINT_URL_DYNAMODB points: for
 DynamoDB Local, and for `sam local`. On AWS the template makes it, with the same definition.
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 Item = dict[str, dict[str, Any]]
 
 BY_OWNER = "by_owner"
+BY_OPEN = "by_open"
+# The one value of `open`: a task that has it is unfinished and does not wait for its user.
+OPEN = "open"
 # DynamoDB takes 1,024 bytes for a sort key; `place` is the longest of ours, a task id and 16 bytes.
 MAX_TASK_ID_BYTES = 1000
 
@@ -47,6 +51,7 @@ def definition(name: str) -> dict[str, Any]:
             {"AttributeName": "seq", "AttributeType": "N"},
             {"AttributeName": "owner", "AttributeType": "S"},
             {"AttributeName": "place", "AttributeType": "S"},
+            {"AttributeName": "open", "AttributeType": "S"},
         ],
         "KeySchema": [
             {"AttributeName": "task_id", "KeyType": "HASH"},
@@ -60,7 +65,15 @@ def definition(name: str) -> dict[str, Any]:
                     {"AttributeName": "place", "KeyType": "RANGE"},
                 ],
                 "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": _LISTED},
-            }
+            },
+            {
+                "IndexName": BY_OPEN,
+                "KeySchema": [
+                    {"AttributeName": "open", "KeyType": "HASH"},
+                    {"AttributeName": "place", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
         ],
     }
 
@@ -95,7 +108,7 @@ def key(task_id: str, seq: int) -> Item:
 
 def head_item(head: Head) -> Item:
     fields = {name: typed(value) for name, value in msgspec.structs.asdict(head).items() if value is not None}
-    return {**fields, "seq": typed(0), "place": typed(head.place)}
+    return {**fields, "seq": typed(0), "place": typed(head.place), "open": typed(OPEN)}
 
 
 def item_head(item: Item) -> Head:
