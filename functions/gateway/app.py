@@ -29,7 +29,6 @@ from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError
 from tailrace.events import encode
-from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head, open_log
@@ -45,9 +44,8 @@ class Gateway:
         self._log = log
         self._decide_owner = decide_owner
         self._http = new_http()
-        feeds = Feeds(log, settings)
-        self._pipes = Pipes(log, feeds, settings, self._http)
-        self._streams = Streams(log, feeds, settings)
+        self._pipes = Pipes(log, settings, self._http)
+        self._streams = Streams(log, self._pipes.feeds, settings)
 
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
@@ -65,7 +63,7 @@ class Gateway:
         )
         head = await self._log.create(head, events.submitted(head.source, said))
         if not on_lambda():  # there a pipe would be frozen with this request; the first viewer opens it
-            self._pipes.open(head, said)
+            await self._pipes.open(head)
         stream_url = f"/api/stream/{task_id}"
         return _json({"id": task_id, "contextId": context_id, "streamUrl": stream_url}, 201)
 
@@ -111,7 +109,6 @@ class Gateway:
         if await end_at(self._log, head.task_id, cursor) is not None:
             return Response(status_code=204)
         self._streams.refuse_when_full()
-        await self._pipes.open_again(head)
         settings = self._settings
         # By then the stream has rotated by itself, unless its reader does not take what it is sent.
         limit_s = settings.rotate_s + settings.heartbeat_s + 5
@@ -174,9 +171,9 @@ class Gateway:
     async def _cancel_without_agent(self, head: Head) -> None:
         """The agent cannot be reached. If it runs the task, it learns of the cancel when it renews its lease."""
         await self._log.request_cancel(head.task_id)
-        me, lease_s = f"gateway-{os.getpid()}", self._settings.lease_s
         with suppress(LeaseHeld):
-            await conclude(self._log, head.task_id, me, "TASK_STATE_CANCELED", "Canceled on request.", lease_s)
+            claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
+            await conclude(self._log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
 
 
 def create_app(

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import httpx
 from langgraph.config import get_config
+from langgraph.errors import GraphDrained
 
 from orchestrator.planning import Errand, parts_for
 from tailrace import request
@@ -15,10 +16,11 @@ from tailrace.a2a.client import AgentClient
 from tailrace.emit import current_step, emit
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION
+from tailrace.owner import owner_within
+from tailrace.running import asked_before, draining
 
 # What of a specialist's events the reader of ours wants to see happen. Its states and artifacts are ours to tell.
-_FORWARDED = frozenset({"node_start", "node_end", "tool_start", "tool_complete", "progress"})
-_CANCEL_S = 3.0
+_FORWARDED = frozenset({"node_start", "node_end", "tool_start", "tool_complete", "progress", "attempt", "handoff"})
 
 
 class Answer(TypedDict):
@@ -34,32 +36,62 @@ class Answer(TypedDict):
 async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
     configurable = get_config()["configurable"]
-    agent, step = errand["agent"], current_step()
-    # What is asked on the way is not among the user's own tasks, but the task's.
-    client = AgentClient(http, errand["url"], owner=f"{configurable['owner']}/{configurable['thread_id']}")
+    agent, step = errand["agent"], f"{current_step()}-{errand['agent']}"
+    client = AgentClient(http, errand["url"], owner=owner_within(configurable["owner"], configurable["thread_id"]))
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
     message = {
         "messageId": f"{configurable['thread_id']}-{agent}",
         "role": "ROLE_USER",
         "parts": await asyncio.to_thread(parts_for, request(), errand["topics"]),
     }
-    conversation = Conversation(client, message)
-    emit("tool_start", step=f"{step}-{agent}", parent=step, name=f"ask {agent}")
+    conversation = Conversation(client, message, asked_before(step))
     error: str | None = None
     try:
-        async for event in conversation.events():
-            _forward(event, agent, f"{step}-{agent}")
+        await _until_answered(conversation, errand, step)
         error = _refusal(conversation.task)
     except AgentError as problem:
         error = str(problem)
-    except asyncio.CancelledError:
-        await asyncio.wait([asyncio.create_task(conversation.cancel())], timeout=_CANCEL_S)
-        raise
-    emit("tool_complete", step=f"{step}-{agent}", parent=step, name=f"ask {agent}", error=error)
+    emit("tool_complete", step=step, parent=current_step(), name=f"ask {agent}", error=error)
     return _answer(agent, conversation.task, error)
 
 
-def _forward(event: dict[str, Any], agent: str, parent: str) -> None:
+async def _until_answered(conversation: Conversation, errand: Errand, step: str) -> None:
+    """Forward what the specialist does until it is done.
+
+    Raises:
+        GraphDrained: this attempt shall end. The next one comes back to the specialist's task with its cursor.
+    """
+    forwarding = asyncio.create_task(_forward_all(conversation, errand, step))
+    drain = asyncio.create_task(draining())
+    try:
+        await asyncio.wait([forwarding, drain], return_when=asyncio.FIRST_COMPLETED)
+        if not forwarding.done():
+            raise GraphDrained("deadline")
+        forwarding.result()
+    finally:
+        forwarding.cancel()
+        drain.cancel()
+
+
+async def _forward_all(conversation: Conversation, errand: Errand, step: str) -> None:
+    agent, told = errand["agent"], conversation.task_id is not None
+
+    def tell(asked: dict[str, str] | None) -> None:
+        emit("tool_start", step=step, parent=current_step(), name=f"ask {agent}", asked=asked)
+
+    try:
+        async for event in conversation.events():
+            if not told and conversation.task_id is not None:
+                # From here on a new attempt finds the specialist's task instead of asking again.
+                tell({"url": errand["url"], "task": conversation.task_id})
+                told = True
+            _forward(event, agent, step, conversation)
+    finally:
+        if not told:
+            tell(None)
+
+
+def _forward(event: dict[str, Any], agent: str, parent: str, conversation: Conversation) -> None:
     """A specialist's event as one of ours, with its own `agent` and `step`, below the step that asks it."""
     update = event.get("statusUpdate")
     if update is None:
@@ -74,7 +106,7 @@ def _forward(event: dict[str, Any], agent: str, parent: str) -> None:
         return
     if metadata["kind"] not in _FORWARDED:
         return
-    told = {key: metadata.get(key) for key in ("name", "done", "total", "input", "output", "error")}
+    told = {key: metadata.get(key) for key in ("name", "done", "total", "input", "output", "error", "supersedes")}
     emit(
         metadata["kind"],
         text=text,
@@ -82,6 +114,7 @@ def _forward(event: dict[str, Any], agent: str, parent: str) -> None:
         parent=metadata.get("parent") or parent,
         agent=metadata["agent"],
         at=metadata.get("at", metadata["ts"]),  # when it happened, by the clock of where it did
+        origin={"task": conversation.task_id, "seq": metadata["seq"]},  # for the cursor of a new attempt
         **told,
     )
 

@@ -252,13 +252,13 @@ async def test_on_lambda_a_pipe_goes_with_its_viewer(tmp_path: Path, monkeypatch
     """The process freezes when the viewer has gone: nothing of it may be left open, and the run goes on."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "gateway")
     opened: list[Pipes] = []
-    open_again = Pipes.open_again
+    open_pipe = Pipes.open
 
     async def noted(self: Pipes, head: Head) -> None:
-        await open_again(self, head)
+        await open_pipe(self, head)
         opened.append(self)
 
-    monkeypatch.setattr(Pipes, "open_again", noted)
+    monkeypatch.setattr(Pipes, "open", noted)
     gate = Gate()
     async with system(gated(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})

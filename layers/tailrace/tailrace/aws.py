@@ -20,6 +20,13 @@ def on_lambda() -> bool:
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
+def own_function() -> str | None:
+    """This function as it is invoked by its name, at the version that runs; None off Lambda."""
+    if not on_lambda():
+        return None
+    return f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}:{os.environ.get('AWS_LAMBDA_FUNCTION_VERSION', '$LATEST')}"
+
+
 def on_sam_local() -> bool:
     """Whether `sam local` runs this process, which streams nothing and serves no Function URLs."""
     return os.environ.get("AWS_SAM_LOCAL") == "true"

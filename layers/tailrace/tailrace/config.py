@@ -27,7 +27,7 @@ class Settings:
     """All settings of a process. `Settings.load()` reads them from the environment once."""
 
     log: str = _setting("TAILRACE_LOG", "sqlite", "sqlite, dynamodb or memory", "where the log is kept")
-    data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log")
+    data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log and uploads")
     table: str = _setting("TAILRACE_TABLE", "tailrace", "name", "the DynamoDB table of the log")
     checkpoint_table: str = _setting(
         "TAILRACE_CHECKPOINT_TABLE", "tailrace-checkpoints", "name", "the DynamoDB table of the graphs' checkpoints"
@@ -50,6 +50,25 @@ class Settings:
     )
     lease_s: float = _setting("TAILRACE_LEASE_S", 10.0, "s", "how long a lease holds", 0.2, 900)
     renew_s: float = _setting("TAILRACE_RENEW_S", 2.0, "s", "how often a lease is renewed", 0.05, 300)
+    handoff_s: float = _setting(
+        "TAILRACE_HANDOFF_S", 30.0, "s", "how long before its deadline an attempt hands the run on", 0.05, 600
+    )
+    attempt_s: float = _setting(
+        "TAILRACE_ATTEMPT_S",
+        0.0,
+        "s",
+        "how long an attempt may run before its deadline; 0 is as long as its process, on Lambda its function",
+        0,
+        86_400,
+    )
+    dispatch: str = _setting(
+        "TAILRACE_DISPATCH",
+        "",
+        "agent=place, comma-separated",
+        "where an agent is asked to go on with a task: a URL, or the name of a Lambda function",
+    )
+    sweep_s: float = _setting("TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for tasks adrift", 0.05, 3600)
+    sweep_tasks: int = _setting("TAILRACE_SWEEP_TASKS", 50, "tasks", "dispatched in one sweep at most", 1, 1000)
     pipe_events: int = _setting(
         "TAILRACE_PIPE_EVENTS",
         256,
@@ -93,6 +112,10 @@ class Settings:
     max_request_bytes: int = _setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000
     )
+    bucket: str = _setting("TAILRACE_BUCKET", "", "name", "the S3 bucket of uploads; empty means a folder")
+    max_upload_bytes: int = _setting(
+        "TAILRACE_MAX_UPLOAD_BYTES", 26_214_400, "bytes", "the largest file to upload, packed or not", 1, 1_073_741_824
+    )
     access_secret: str = field(
         default="",
         # Never shown: neither in a repr nor in an error.
@@ -123,6 +146,21 @@ class Settings:
         """The URLs in `specialist_urls`."""
         return [url.strip() for url in self.specialist_urls.split(",") if url.strip()]
 
+    @property
+    def dispatch_places(self) -> dict[str, str]:
+        """The places in `dispatch`, by agent.
+
+        Raises:
+            ConfigError: one of them is not `agent=place`.
+        """
+        places: dict[str, str] = {}
+        for pair in filter(None, (each.strip() for each in self.dispatch.split(","))):
+            agent, equals, place = pair.partition("=")
+            if not (agent and equals and place):
+                raise ConfigError("TAILRACE_DISPATCH", pair, "agent=place")
+            places[agent.strip()] = place.strip()
+        return places
+
     def __post_init__(self) -> None:
         for each in fields(self):
             value, low, high = getattr(self, each.name), each.metadata["low"], each.metadata["high"]
@@ -132,6 +170,11 @@ class Settings:
             raise ConfigError("TAILRACE_LOG", self.log, "sqlite, dynamodb or memory")
         if 0 < len(self.access_secret) < _SECRET_LENGTH:
             raise ConfigError("TAILRACE_ACCESS_SECRET", "(hidden)", f"{_SECRET_LENGTH} characters or more")
+        if 0 < self.attempt_s <= self.handoff_s:
+            raise ConfigError(
+                "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
+            )
+        self.dispatch_places  # noqa: B018 - checked at the start, not at the first hand-off
         if self.renew_s > self.lease_s / 2:
             raise ConfigError("TAILRACE_RENEW_S", self.renew_s, f"at most half of TAILRACE_LEASE_S ({self.lease_s})")
 

@@ -10,14 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from tailrace.config import Settings
-from tailrace.errors import LogUnavailable
-from tailrace.log import Batch, EventLog
+from tailrace.errors import LogUnavailable, TaskUnknown
+from tailrace.events import TERMINAL
+from tailrace.log import Batch, EventLog, Head
 
 logger = logging.getLogger("tailrace.feed")
+
+# Called with a task that nobody runs, while somebody looks at it.
+Revive = Callable[[Head], Awaitable[None]]
+# A lease that has just run out is looked at this much later, so that it has for every clock's rounding.
+_EXPIRED_S = 0.02
+# Between tries to have a task run that nobody runs.
+_RETRY_S = 1.0
 
 
 class Subscription:
@@ -94,16 +103,19 @@ class Subscription:
 class Feed:
     """The new events of one task, for all its readers in this process."""
 
-    def __init__(self, log: EventLog, task_id: str, settings: Settings) -> None:
+    def __init__(self, log: EventLog, task_id: str, settings: Settings, revive: Revive | None) -> None:
         self._log = log
         self._task_id = task_id
         self._settings = settings
+        self._revive = revive
         self._subscriptions: set[Subscription] = set()
         self._live = 0
         self._known = 0
         self._told = False
         self._silence = asyncio.Event()
-        self._tail: asyncio.Task[None] | None = None
+        self._heard = -math.inf
+        self._look = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def used(self) -> bool:
@@ -118,23 +130,28 @@ class Feed:
         """Tell every reader of events that the log has acknowledged."""
         self._known = max(self._known, batch.last)
         self._told = True
+        self._heard = asyncio.get_running_loop().time()
         for subscription in self._subscriptions:
             subscription.offer(batch)
 
     def caught_up(self, last: int) -> None:
         """A reader has read the log as far as `last`: the tail need not read it again."""
         self._known = max(self._known, last)
-        if self._tail is None:
-            self._tail = asyncio.create_task(self._follow_log(), name=f"tail {self._task_id}")
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._follow_log(), name=f"tail {self._task_id}")]
+            if self._revive is not None:
+                watch = self._watch(self._revive)
+                self._tasks.append(asyncio.create_task(watch, name=f"watch {self._task_id}"))
 
     def add(self, subscription: Subscription) -> None:
         self._subscriptions.add(subscription)
 
     def remove(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
-        if not self._subscriptions and self._tail is not None:
-            self._tail.cancel()
-            self._tail = None
+        if not self._subscriptions:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = []
 
     def come_alive(self) -> None:
         self._live += 1
@@ -143,6 +160,8 @@ class Feed:
         """A live source is gone. What it had not told yet, the tail finds at once."""
         self._live -= 1
         self._silence.set()
+        self._heard = -math.inf
+        self._look.set()
 
     async def _follow_log(self) -> None:
         """Read the log as it grows. While a live source brings the events this only looks after it."""
@@ -166,13 +185,46 @@ class Feed:
                 self.publish(batch)
             pause = fast if found else min(pause * 1.5, slow)
 
+    async def _watch(self, revive: Revive) -> None:
+        """See to it that somebody runs the task, as long as somebody looks at it.
+
+        An event proves a runner for as long as a lease holds; after that the head tells when its lease ends.
+        """
+        clock, lease_s = asyncio.get_running_loop().time, self._settings.lease_s
+        while True:
+            pause = self._heard + lease_s - clock()
+            if pause <= 0:
+                try:
+                    head = await self._log.head(self._task_id)
+                    if head.state in TERMINAL:
+                        return
+                    now = self._log.now()
+                    if head.adrift(now):
+                        await revive(head)
+                        pause = _RETRY_S
+                    else:
+                        pause = (head.lease_until - now) / 1000 + _EXPIRED_S if head.leased(now) else lease_s
+                except TaskUnknown:
+                    return
+                except LogUnavailable as error:
+                    logger.warning("watch of task %s: %s", self._task_id, error)
+                    pause = _RETRY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
+            self._look.clear()
+
 
 class Feeds:
-    """The feeds of a process. A feed lives while it has a reader or a live source."""
+    """The feeds of a process. A feed lives while it has a reader or a live source.
 
-    def __init__(self, log: EventLog, settings: Settings) -> None:
+    `revive` is called with each task that has a reader here and a runner nowhere.
+    """
+
+    def __init__(self, log: EventLog, settings: Settings, revive: Revive | None = None) -> None:
         self._log = log
         self._settings = settings
+        self._revive = revive
         self._feeds: dict[str, Feed] = {}
 
     @contextlib.contextmanager
@@ -200,7 +252,7 @@ class Feeds:
 
     def _get(self, task_id: str) -> Feed:
         if task_id not in self._feeds:
-            self._feeds[task_id] = Feed(self._log, task_id, self._settings)
+            self._feeds[task_id] = Feed(self._log, task_id, self._settings, self._revive)
         return self._feeds[task_id]
 
     def _drop(self, task_id: str, feed: Feed) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tailrace.errors import Fenced
+from tailrace.errors import Fenced, TaskFinished
+from tailrace.events import TERMINAL, ends
 from tailrace.log import Batch, EventLog, Head
 
 
@@ -12,10 +13,17 @@ async def put_fence(log: EventLog, head: Head, event_at: Callable[[int], bytes])
     """Put the attempt's first event, `event_at` its seq, where the log ends; from then on only it writes.
 
     Raises:
+        TaskFinished: an older attempt has finished the task and did not live to note it. Now it is noted.
         LogUnavailable: nothing may be assumed about the fence.
     """
     while True:
-        seq = await log.last(head.task_id) + 1
+        last = await log.last(head.task_id)
+        newest = await log.read(head.task_id, max(last - 1, 0))
+        state = ends(newest[-1].events[-1]) if newest else None
+        if state is not None and state in TERMINAL:
+            await log.settle(head.task_id, head.attempt, state, release=True)
+            raise TaskFinished(head.task_id, state)
+        seq = newest[-1].last + 1 if newest else 1
         fence = Batch(seq, head.attempt, [event_at(seq)])
         try:
             await log.append(head.task_id, fence)

@@ -16,3 +16,8 @@ LOCAL_OWNER = "local"
 def owner_of(request: Request) -> str:
     """The owner in whose name an agent's caller asks."""
     return request.headers.get(OWNER_HEADER) or LOCAL_OWNER
+
+
+def owner_within(owner: str, task_id: str) -> str:
+    """Whose the tasks are that the owner's task has at other agents: the task's, and not among the user's own."""
+    return f"{owner}/{task_id}"

@@ -86,10 +86,23 @@ class Writer:
         for start in range(0, len(delta), _MAX_TEXT):
             self._add_text(artifact, delta[start : start + _MAX_TEXT], details)
 
+    def replace_text(self, artifact: str, text: str) -> None:
+        """Begin a streamed text artifact anew, with `text`. Raises as `status` does."""
+        self._seal()
+        self._begun.discard(artifact)
+        for start in range(0, max(len(text), 1), _MAX_TEXT):
+            self._add_text(artifact, text[start : start + _MAX_TEXT], {})
+            self._seal()
+
     def artifact(self, name: str, part: dict[str, Any], **details: Any) -> None:
         """Emit a whole artifact of one part. Raises as `status` does."""
         self._seal()
         self._add(events.artifact_update(self._source, self._next_seq, "result", name, part, last=True, **details))
+
+    @property
+    def last(self) -> int:
+        """The seq of the newest event emitted; after a `flush`, the log has it."""
+        return self._next_seq - 1
 
     async def room(self) -> None:
         """Wait while too much waits to be written: the log sets the pace, not the reader."""

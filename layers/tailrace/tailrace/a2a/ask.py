@@ -13,6 +13,7 @@ from tailrace.a2a.client import AgentClient
 from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.errors import AgentError
 from tailrace.events import INTERRUPTED, TERMINAL
+from tailrace.running import Asked
 
 logger = logging.getLogger("tailrace.ask")
 
@@ -28,16 +29,17 @@ class Conversation:
     """One task at another agent.
 
     `message` is sent once, under its own `messageId`: an agent of ours that knows the message goes on
-    with the task it has. Iterate over `events()`, then look at `task`.
+    with the task it has. `before` is what is known of a task that was begun earlier: it is joined instead. Iterate
+    over `events()`, then look at `task`.
     """
 
-    def __init__(self, client: AgentClient, message: dict[str, Any]) -> None:
+    def __init__(self, client: AgentClient, message: dict[str, Any], before: Asked | None = None) -> None:
         self._client = client
         self._message = message
-        self._cursor: int | None = None
+        self._cursor = before.cursor if before is not None else None
         self._tries = 0
         self._state = ""
-        self.task_id: str | None = None
+        self.task_id = before.task if before is not None else None
         self.task: dict[str, Any] = {}
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
@@ -65,15 +67,6 @@ class Conversation:
                 await self._pause(error)
         if self.task_id is not None:
             self.task = await self._whole(self.task_id)
-
-    async def cancel(self) -> None:
-        """Cancel the task at the agent, if it has begun. Errors are logged: there is nothing more to do."""
-        if self.task_id is None or self._state in TERMINAL:
-            return
-        try:
-            await self._client.call("CancelTask", {"id": self.task_id})
-        except AgentError as error:
-            logger.warning("task %s was not cancelled: %s", self.task_id, error)
 
     async def _stream(self) -> AsyncIterator[dict[str, Any]]:
         if self.task_id is None:

@@ -13,13 +13,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
+from tailrace import running
 from tailrace.a2a.card import CARD_PATH, AgentCard
+from tailrace.a2a.client import new_http
 from tailrace.a2a.server import A2AServer
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.tasks import Tasks
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
-from tailrace.feed import Feeds
+from tailrace.dispatch import Dispatch
 from tailrace.log import EventLog, open_log
 
 
@@ -58,6 +60,9 @@ class AgentApp:
         self._app = Starlette(routes=[*routes, Mount(f"/agents/{card.name}", routes=routes)], lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if context := scope.get("aws.context"):
+            left_s = context.get_remaining_time_in_millis() / 1000
+            running.deadline.set(asyncio.get_running_loop().time() + left_s)
         await self._app(scope, receive, send)
         if self._tasks is not None and on_lambda():
             # The process freezes when this returns: not before the runs are done that were begun here.
@@ -70,8 +75,10 @@ class AgentApp:
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
                 graph = await self._compiled()
-                feeds = Feeds(log, self._settings)
-                self._tasks = Tasks(log, feeds, self._settings, graph, self._card.name)
+                http = await self._stack.enter_async_context(new_http())
+                dispatch = Dispatch(self._settings, http)
+                self._stack.push_async_callback(dispatch.close)
+                self._tasks = Tasks(log, self._settings, graph, self._card.name, http, dispatch)
                 self._stack.push_async_callback(self._tasks.close)
         return self._tasks
 

@@ -6,39 +6,188 @@ from typing import Any
 
 import msgspec
 
-from tailrace.events import State, state_of
-from tailrace.log import EventLog
+from tailrace.events import EXTENSION, State, state_of
+from tailrace.log import EventLog, Head
+from tailrace.running import Asked
 
-# In an event only a message of the user, and only a streamed artifact, have these: inside a string the
-# quotes would be escaped. So no other event has to be decoded.
-_USER_MARK = b'"role":"ROLE_USER"'
-_TEXT_MARK = b'"kind":"token"'
+WORKER_LOST, WORKER_STOPPED, HANDED_OFF = "worker lost", "worker stopped", "handoff"
+
+
+class Step(msgspec.Struct):
+    """One execution of a node, or of a tool in it, by the task's own agent. `began` is the seq of its start."""
+
+    id: str
+    name: str
+    parent: str | None
+    tool: bool
+    began: int
+    ended: bool = False
+    superseded: bool = False
+
+
+class Fence(msgspec.Struct):
+    """How an attempt began: from which `checkpoint` (empty: from none), and for what `reason`."""
+
+    checkpoint: str
+    reason: str
 
 
 class Past(msgspec.Struct):
-    """The user's messages as A2A JSON, oldest first, the names of the text artifacts begun, and the state."""
+    """A task so far. `last` is the seq of its newest event, `messages` what the user said, oldest first.
 
-    messages: list[dict[str, Any]]
-    artifacts: set[str]
+    `texts` has the streamed text of each artifact by the step that wrote it, `asked` the tasks at other agents
+    by the tool step that asked, `answered` those of them that are over, `questions` how many messages there
+    were when a step first asked the user, `fences` the attempts since the user said something, of which
+    `attempt` is the number of the last.
+    """
+
+    messages: list[dict[str, Any]] = []
+    last: int = 0
     state: State = "TASK_STATE_SUBMITTED"
+    steps: dict[str, Step] = {}
+    texts: dict[str, list[tuple[str | None, str]]] = {}
+    asked: dict[str, Asked] = {}
+    answered: set[str] = set()
+    questions: dict[str, int] = {}
+    fences: list[Fence] = []
+    attempt: int = 0
+    handed_off: bool = False
+
+    @property
+    def open_errands(self) -> dict[str, Asked]:
+        """What other agents were asked and have not answered."""
+        return {step: asked for step, asked in self.asked.items() if step not in self.answered}
+
+    def attempts_lost_at(self, checkpoint: str, reason: str) -> int:
+        """How many attempts in a row were lost that began at `checkpoint` and came no further.
+
+        `reason` is why the next one is to begin. One that handed off or was stopped is not counted.
+        """
+        lost = 0
+        for fence in reversed(self.fences):
+            if fence.checkpoint != checkpoint:
+                break
+            lost += reason == WORKER_LOST
+            reason = fence.reason
+        return lost
 
 
-async def past_of(log: EventLog, task_id: str) -> Past:
-    past = Past([], set())
-    seq = 0
-    while batches := await log.read(task_id, seq):
+class _Origin(msgspec.Struct):
+    """Where a forwarded event comes from: the task at the other agent, and the seq there."""
+
+    task: str
+    seq: int
+
+
+class _Meta(msgspec.Struct):
+    """Our metadata of an event, as far as it matters here."""
+
+    kind: str
+    agent: str
+    attempt: int
+    step: str | None = None
+    parent: str | None = None
+    name: str = ""
+    interrupted: bool = False
+    checkpoint: str = ""
+    reason: str = ""
+    supersedes: list[str] = []
+    asked: Asked | None = None
+    origin: _Origin | None = None
+
+
+class _Metadata(msgspec.Struct):
+    ours: _Meta = msgspec.field(name=EXTENSION)
+
+
+class _Artifact(msgspec.Struct):
+    artifactId: str
+    parts: list[dict[str, Any]]
+
+
+class _Status(msgspec.Struct, frozen=True):
+    message: dict[str, Any] | None = None
+
+
+class _Update(msgspec.Struct):
+    metadata: _Metadata
+    status: _Status = _Status()
+    artifact: _Artifact | None = None
+    append: bool = False
+    history: list[dict[str, Any]] = []
+
+
+class _Event(msgspec.Struct):
+    task: _Update | None = None
+    statusUpdate: _Update | None = None
+    artifactUpdate: _Update | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+async def past_of(log: EventLog, head: Head) -> Past:
+    """The past of the head's task."""
+    past = Past()
+    while batches := await log.read(head.task_id, past.last):
         for batch in batches:
-            for event in batch.events:
-                if _USER_MARK in event or _TEXT_MARK in event:
-                    _note(past, msgspec.json.decode(event))
+            for seq, event in enumerate(batch.events, batch.seq):
+                decoded = _decode(event)
+                update = decoded.statusUpdate or decoded.artifactUpdate or decoded.task
+                if update is None:
+                    continue
+                meta = update.metadata.ours
+                _note_messages(past, [*update.history, update.status.message], meta)
+                if meta.attempt > past.attempt:
+                    past.attempt = meta.attempt
+                    past.fences.append(Fence(meta.checkpoint, meta.reason))
+                if update.artifact is not None and meta.kind == "token":
+                    _note_text(past, update.artifact, meta.step, append=update.append)
+                elif meta.agent == head.agent:
+                    _note_own(past, meta, seq)
+                elif meta.origin is not None:
+                    _note_forwarded(past, meta.origin)
                 past.state = state_of(event) or past.state
-            seq = batch.last
+            past.last = batch.last
     return past
 
 
-def _note(past: Past, event: dict[str, Any]) -> None:
-    if "artifactUpdate" in event:
-        past.artifacts.add(event["artifactUpdate"]["artifact"]["artifactId"])
+def _note_messages(past: Past, messages: list[dict[str, Any] | None], meta: _Meta) -> None:
+    said = [message for message in messages if message and message["role"] == "ROLE_USER"]
+    if said and meta.kind == "state":
+        past.messages += said
+        past.fences.clear()
+
+
+def _note_text(past: Past, artifact: _Artifact, step: str | None, *, append: bool) -> None:
+    texts = past.texts.setdefault(artifact.artifactId, [])
+    if not append:
+        texts.clear()
+    texts += [(step, part["text"]) for part in artifact.parts]
+
+
+def _note_own(past: Past, meta: _Meta, seq: int) -> None:
+    past.handed_off = meta.kind == "handoff"
+    if meta.kind == "attempt":
+        for superseded in meta.supersedes:
+            if superseded in past.steps:
+                past.steps[superseded].superseded = True
+    elif meta.step is None:
         return
-    messages = event["task"]["history"] if "task" in event else [event["statusUpdate"]["status"].get("message")]
-    past.messages += [message for message in messages if message and message["role"] == "ROLE_USER"]
+    elif meta.kind in ("node_start", "tool_start"):
+        tool = meta.kind == "tool_start"
+        past.steps[meta.step] = Step(meta.step, meta.name, meta.parent, tool, seq)
+        if meta.asked is not None:
+            past.asked[meta.step] = meta.asked
+    elif meta.kind in ("node_end", "tool_complete") and (step := past.steps.get(meta.step)):
+        step.ended = True
+        if meta.interrupted:
+            past.questions.setdefault(meta.step, len(past.messages))
+        if meta.step in past.asked:
+            past.answered.add(meta.step)
+
+
+def _note_forwarded(past: Past, origin: _Origin) -> None:
+    for asked in past.asked.values():
+        if asked.task == origin.task:
+            asked.cursor = max(asked.cursor, origin.seq)

@@ -1,7 +1,7 @@
-"""A run's attempt: claim the lease, write the fence, run the graph, write what happens, settle.
+"""A run's attempt: run the graph from where the run is, write what happens, settle or hand on.
 
-A run is not a connection: it is a task of the process, started by a request and outliving it. Only
-`cancel` stops it, or the end of the process.
+A run is not a connection: it is a task of the process, started by a request and outliving it. Only `cancel`
+stops it, its deadline, or the end of the process.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ import asyncio
 import contextlib
 import logging
 import traceback
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from langgraph.errors import GraphRecursionError
+import httpx
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.pregel import Pregel
+from langgraph.runtime import RunControl
 from langgraph.types import Command
 
-from tailrace import events
-from tailrace.agent.past import Past
+from tailrace import running
+from tailrace.agent.begin import Begun
+from tailrace.agent.errands import cancel_errands
+from tailrace.agent.saver import AttemptSaver
 from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
-from tailrace.emit import set_request
+from tailrace.emit import set_request, step_of
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, TailraceError, shorten
 from tailrace.events import State
 from tailrace.feed import Feeds
-from tailrace.fence import put_fence
 from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head
 from tailrace.writer import Writer
@@ -35,79 +41,68 @@ RECURSION_LIMIT = 50
 _CLEANUP_S = 5.0
 # What is told of an error that is not ours.
 _SHOWN = 1_000
+# Of the time before the deadline in which a run should be handed on, what is kept for stopping a node that does not.
+_OVERRUN = 0.1
+# How long a checkpoint waits for LangGraph to tell what led to it, if for a reason unknown it does not.
+_HEARD_S = 1.0
 
 
 class Attempt:
-    """One process working on a run. Made by `begin`, driven by `work`."""
+    """One process working on a run that it has begun. Driven by `work`."""
 
-    def __init__(self, log: EventLog, feeds: Feeds, settings: Settings, head: Head, next_seq: int) -> None:
+    def __init__(self, log: EventLog, feeds: Feeds, settings: Settings, http: httpx.AsyncClient, begun: Begun) -> None:
         self._log = log
         self._feeds = feeds
         self._settings = settings
-        self._head = head
-        self._next_seq = next_seq
+        self._http = http
+        self._begun = begun
+        self._head = begun.head
+        self._errands = begun.past.open_errands
         self._canceled = asyncio.Event()
+        self._fenced = asyncio.Event()
+        self._overrun = asyncio.Event()
 
     @property
     def task_id(self) -> str:
         return self._head.task_id
 
-    @classmethod
-    async def begin(
-        cls,
-        log: EventLog,
-        feeds: Feeds,
-        settings: Settings,
-        head: Head,
-        *,
-        reply: dict[str, Any] | None = None,
-    ) -> Attempt:
-        """Fence off every older attempt of the claimed task: from here on only this one writes.
-
-        The fence is the task's change to WORKING; a `reply` from the user is in it.
-
-        Raises:
-            LogUnavailable: nothing may be assumed about the fence.
-        """
-        fence = await put_fence(log, head, lambda seq: events.status_update(head.source, seq, "state", message=reply))
-        with feeds.live(head.task_id) as feed:
-            feed.publish(fence)
-        return cls(log, feeds, settings, head, fence.last + 1)
-
     def cancel(self) -> None:
         """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
         self._canceled.set()
 
-    async def work(self, graph: Any, past: Past, *, resume: bool) -> None:
-        """Run the graph to its end, a question, a failure or a cancel, and write which.
+    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[None]]) -> None:
+        """Run the graph to its end, a question, a failure or a cancel, and write which; or hand the run on.
 
-        `past` is what came before, a reply last of its messages. When the attempt is fenced or the
-        log stays away, this stops and leaves the task to the next attempt.
+        When the attempt is fenced or the log stays away, this stops and leaves the task to the next attempt.
         """
-        task_id = self._head.task_id
+        begun, task_id = self._begun, self.task_id
         with self._feeds.live(task_id) as feed:
             writer = Writer(
                 self._log,
                 self._head.source,
-                self._next_seq,
+                begun.fence.last + 1,
                 feed.publish,
                 interval_s=self._settings.emit_interval_ms / 1000,
                 patience_s=self._settings.lease_s,
-                begun=past.artifacts,
+                begun=begun.past.texts,
             )
             lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
             reached: State = "TASK_STATE_WORKING"
             try:
                 await self._log.settle(task_id, self._head.attempt, reached, release=False)
-                state, text = await self._until_done(graph, past, writer, resume=resume)
-                try:
-                    writer.status("state", state=state, text=text)
-                except (EventTooLarge, UnicodeError) as error:
-                    state = "TASK_STATE_FAILED"
-                    writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
+                self._clear_up(writer)
+                state, text = await self._until_done(graph, writer)
+                if state in ("TASK_STATE_FAILED", "TASK_STATE_CANCELED"):
+                    await cancel_errands(self._http, self._head, self._errands.values())
+                if state == reached:
+                    writer.status("handoff")
+                else:
+                    state = self._say_state(writer, state, text)
                 await writer.flush()
                 reached = state
                 await self._log.settle(task_id, self._head.attempt, reached, release=True)
+                if state == "TASK_STATE_WORKING":
+                    await dispatch(self._head)
             except asyncio.CancelledError:
                 # The process stops. The next attempt need not wait for the lease to run out.
                 with contextlib.suppress(LogError):
@@ -119,20 +114,49 @@ class Attempt:
                 lease.cancel()
                 await writer.close()
 
-    async def _until_done(self, graph: Any, past: Past, writer: Writer, *, resume: bool) -> tuple[State, str | None]:
-        """The state the run ends in, and what to say about it."""
-        translator = Translator(writer)
-        stream = asyncio.create_task(self._stream(graph, past, writer, translator, resume=resume))
-        stops = [asyncio.create_task(self._canceled.wait()), asyncio.create_task(writer.broken.wait())]
+    def _clear_up(self, writer: Writer) -> None:
+        """Say what an older attempt had no time to say, and take back what it said of what runs again."""
+        for step in self._begun.plan.finished:
+            writer.status(
+                "tool_complete" if step.tool else "node_end", step=step.id, parent=step.parent, name=step.name
+            )
+        for artifact, text in self._begun.plan.replaced.items():
+            writer.replace_text(artifact, text)
+
+    def _say_state(self, writer: Writer, state: State, text: str | None) -> State:
+        """Emit the state that the run has come to; the state that could be written."""
+        try:
+            writer.status("state", state=state, text=text)
+        except (EventTooLarge, UnicodeError) as error:
+            state = "TASK_STATE_FAILED"
+            writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
+        return state
+
+    async def _until_done(self, graph: Pregel[Any, Any, Any, Any], writer: Writer) -> tuple[State, str | None]:
+        """The state the run comes to, and what to say about it; WORKING: it is to be handed on."""
+        begun, control = self._begun, RunControl()
+        written = bool(begun.plan.replaced.get("report", begun.past.texts.get("report")))
+        translator = Translator(writer, self._errands, begun.plan.done, written=written)
+        run, timers = self._timed(control)
+        stream = asyncio.create_task(self._stream(graph, writer, translator, run, control))
+        events = (self._canceled, self._fenced, self._overrun, writer.broken)
+        stops = [asyncio.create_task(event.wait()) for event in events]
         try:
             await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
+                translator.heard.stop()
                 stream.cancel()
                 await asyncio.wait([stream], timeout=_CLEANUP_S)
+                if self._fenced.is_set():
+                    raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
                 if writer.broken.is_set():
                     await writer.flush()  # raises what broke it
-                return "TASK_STATE_CANCELED", "Canceled on request."
+                if self._canceled.is_set():
+                    return "TASK_STATE_CANCELED", "Canceled on request."
+                return "TASK_STATE_FAILED", self._overrun_text(translator.node)
             await stream
+        except GraphDrained:
+            return "TASK_STATE_WORKING", None
         except (Fenced, LogUnavailable):
             raise
         except GraphRecursionError:
@@ -140,54 +164,102 @@ class Attempt:
         except TailraceError as error:
             return "TASK_STATE_FAILED", str(error)
         except Exception as error:
-            logger.error("task %s failed:\n%s", self._head.task_id, traceback.format_exc())
+            logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
             what = f"{type(error).__name__}: {shorten(str(error), _SHOWN)}"
             return "TASK_STATE_FAILED", f"The agent failed{where}: {what}"
         finally:
             for task in (stream, *stops):
                 task.cancel()
+            for timer in timers:
+                timer.cancel()
         if translator.interrupts:
             return "TASK_STATE_INPUT_REQUIRED", question(translator.interrupts)
         return "TASK_STATE_COMPLETED", None
 
-    async def _stream(self, graph: Any, past: Past, writer: Writer, translator: Translator, *, resume: bool) -> None:
-        config = {
-            "configurable": {"thread_id": self._head.task_id, "owner": self._head.owner},
+    def _timed(self, control: RunControl) -> tuple[running.Run, list[asyncio.TimerHandle]]:
+        """The run as the graph sees it, and the timers that end its attempt."""
+        loop, settings = asyncio.get_running_loop(), self._settings
+        ends = [running.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
+        deadline = min((end for end in ends if end is not None), default=None)
+        drains_at = None if deadline is None else deadline - settings.handoff_s
+        run = running.Run(drains_at, dict(self._begun.past.asked))
+        if deadline is None or drains_at is None:
+            return run, []
+
+        def drain() -> None:
+            control.request_drain("deadline")
+            run.draining.set()
+
+        return run, [
+            loop.call_at(drains_at, drain),
+            loop.call_at(deadline - settings.handoff_s * _OVERRUN, self._overrun.set),
+        ]
+
+    def _overrun_text(self, node: str) -> str:
+        return (
+            f"The node {node} ran past the deadline of its process. A node has to end within the time that "
+            f"tailrace.time_left() tells it, or leave the rest to the next attempt (TAILRACE_HANDOFF_S is "
+            f"{self._settings.handoff_s:g} s)."
+        )
+
+    async def _stream(
+        self,
+        graph: Pregel[Any, Any, Any, Any],
+        writer: Writer,
+        translator: Translator,
+        run: running.Run,
+        control: RunControl,
+    ) -> None:
+        config: RunnableConfig = {
+            "configurable": {"thread_id": self.task_id, "owner": self._head.owner},
             "recursion_limit": RECURSION_LIMIT,
             "callbacks": [ToolEvents()],
         }
-        request = await asyncio.to_thread(request_of, past.messages)
+
+        async def logged(namespace: str, node: str | None, ran: bool) -> int:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HEARD_S):
+                    if node is not None:
+                        await translator.heard.node(node)
+                    elif ran and (parent := step_of(namespace)):
+                        await translator.heard.nodes_below(parent)
+            await writer.flush()
+            return writer.last
+
+        plan = self._begun.plan
+        request = await asyncio.to_thread(request_of, self._begun.past.messages)
         set_request(request)
-        given: Any
-        if resume:
-            waiting = (await graph.aget_state(config)).interrupts
-            reply = await asyncio.to_thread(request_of, past.messages[-1:])
-            answer = reply.text or (reply.data[0] if reply.data else "")
-            given = Command(resume={interrupt.id: answer for interrupt in waiting})
-        else:
+        running.current.set(run)
+        given: Any = None
+        if plan.answers:
+            given = Command(resume=plan.answers)
+        elif not plan.pins:
             given = {"messages": [("user", request.text)]}
-        async for part in graph.astream(
+        saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, logged)  # type: ignore[arg-type]
+        async for part in graph.copy({"checkpointer": saver}).astream(
             given,
             config,
             stream_mode=["custom", "messages", "tasks"],
             subgraphs=True,
             version="v2",
             durability="sync",
+            control=control,
         ):
             translator.part(part)
             await writer.room()
 
     async def _keep_lease(self) -> None:
-        """Renew the lease until the attempt ends; learn of a cancel on the way."""
+        """Renew the lease until the attempt ends; learn of a cancel, or of a newer attempt, on the way."""
         while True:
             await asyncio.sleep(self._settings.renew_s)
             try:
-                head = await self._log.renew(self._head.task_id, self._head.attempt, self._settings.lease_s)
+                head = await self._log.renew(self.task_id, self._head.attempt, self._settings.lease_s)
             except Fenced:
-                return  # The writer's next put meets the fence and stops the attempt.
+                self._fenced.set()
+                return
             except LogUnavailable as error:
-                logger.warning("lease of task %s: %s", self._head.task_id, error)
+                logger.warning("lease of task %s: %s", self.task_id, error)
                 continue
             if head.cancel_requested:
                 self.cancel()

@@ -11,14 +11,20 @@ import os
 import uuid
 from typing import Any
 
+import httpx
+from langgraph.pregel import Pregel
+
 from tailrace import events
 from tailrace.a2a.jsonrpc import RpcError, not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
-from tailrace.agent.past import Past, past_of
+from tailrace.agent.begin import begin, cannot_begin
+from tailrace.agent.errands import cancel_errands
+from tailrace.agent.past import WORKER_LOST, WORKER_STOPPED, Past, past_of
 from tailrace.agent.run import Attempt
 from tailrace.conclude import conclude
 from tailrace.config import Settings
-from tailrace.errors import LeaseHeld, RequestError, TaskConflict, TaskFinished
+from tailrace.dispatch import Dispatch
+from tailrace.errors import LeaseHeld, LogError, RequestError, TaskConflict, TaskFinished
 from tailrace.events import INTERRUPTED, TERMINAL, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
@@ -37,12 +43,22 @@ _CANCEL_WAIT_S = 3.0
 class Tasks:
     """The tasks of one agent, as one process of it sees them."""
 
-    def __init__(self, log: EventLog, feeds: Feeds, settings: Settings, graph: Any, agent: str) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        settings: Settings,
+        graph: Pregel[Any, Any, Any, Any],
+        agent: str,
+        http: httpx.AsyncClient,
+        dispatch: Dispatch,
+    ) -> None:
         self.log = log
-        self.feeds = feeds
+        self.feeds = Feeds(log, settings, self.revive)
         self._settings = settings
         self._graph = graph
         self._agent = agent
+        self._http = http
+        self._dispatch = dispatch
         self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
@@ -69,15 +85,15 @@ class Tasks:
         await asyncio.to_thread(request_of, [to_json(message)])
         if message.task_id is None:
             head = await self._create(message, owner)
-            await self._start(head)
+            await self.revive(head)
             return await self.log.head(head.task_id)
         head = await self.owned(message.task_id, owner)
         if message.context_id not in (None, head.context_id):
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
-        past = await past_of(self.log, head.task_id)
+        past = await past_of(self.log, head)
         said = _in_task(message, head)
         if _knows(past, said):
-            await self._start(head)
+            await self.revive(head)
         elif past.state in INTERRUPTED:
             await self._reply(head, said)
         else:
@@ -99,19 +115,36 @@ class Tasks:
                 running[0].cancel()
                 await asyncio.wait([running[1]])
                 head = await self.log.head(task_id)  # it may just have asked something
-            if head.state not in TERMINAL and head.leased(events.now_ms()):
-                await self._await_end(task_id)
+            if head.state not in TERMINAL and head.leased(self.log.now()):
+                await self._await_end(head)
             elif head.state not in TERMINAL:
-                await conclude(
-                    self.log, task_id, self._me, "TASK_STATE_CANCELED", "Canceled on request.", self._settings.lease_s
-                )
+                await self._conclude_canceled(await self.log.claim(task_id, self._me, self._settings.lease_s))
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
-            await self._await_end(task_id)
+            await self._await_end(head)
         state = (await self.log.head(task_id)).state
         if state in TERMINAL and state != "TASK_STATE_CANCELED":
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
+
+    async def revive(self, head: Head) -> None:
+        """Go on with a task that nobody runs, as `head` tells: start it, or take it over from a dead attempt.
+
+        Looking at a task must not fail because nobody can run it: errors are logged, and whoever looks next
+        tries again.
+        """
+        task_id = head.task_id
+        if not head.adrift(self.log.now()) or task_id in self._running or head.agent != self._agent:
+            return
+        try:
+            claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
+            await self._begin(claimed, WORKER_STOPPED if head.lease_owner is None else WORKER_LOST)
+        except (LeaseHeld, TaskFinished):
+            return  # Somebody else was faster.
+        except LogError as error:
+            logger.warning("task %s was not taken up: %s", task_id, error)
+        except Exception:
+            logger.exception("task %s was not taken up", task_id)
 
     async def settled(self) -> None:
         """Return when no run of this process is under way. Cancelled, as before a deadline, it stops them all."""
@@ -145,33 +178,49 @@ class Tasks:
         except TaskConflict:
             raise _message_id_taken(message.message_id) from None
 
-    async def _start(self, head: Head) -> None:
-        """Run a task that nobody has started. That somebody else was faster is no error."""
-        if head.state != "TASK_STATE_SUBMITTED" or head.leased(events.now_ms()):
+    async def _begin(self, claimed: Head, reason: str, reply: dict[str, Any] | None = None) -> None:
+        """Begin the attempt that was claimed for `reason`, and let it work; or do what is to be done instead."""
+        if claimed.cancel_requested:
+            await self._conclude_canceled(claimed)
             return
+        saver: Any = self._graph.checkpointer
         try:
-            claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
-        except (LeaseHeld, TaskFinished):
+            begun = await begin(self.log, saver, claimed, reason, reply)
+        except LogError:
+            raise
+        except Exception as error:
+            if text := cannot_begin(claimed, await past_of(self.log, claimed), error):
+                await conclude(self.log, claimed, "TASK_STATE_FAILED", text)
+                return
+            raise
+        if begun is None:
             return
-        past = await past_of(self.log, head.task_id)
-        attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed)
-        self._run(attempt, past, resume=False)
+        with self.feeds.live(claimed.task_id) as feed:
+            feed.publish(begun.fence)
+        if begun.state == "TASK_STATE_FAILED":
+            await cancel_errands(self._http, claimed, begun.past.open_errands.values())
+            await self.log.settle(claimed.task_id, claimed.attempt, begun.state, release=True)
+            return
+        attempt = Attempt(self.log, self.feeds, self._settings, self._http, begun)
+        run = asyncio.create_task(attempt.work(self._graph, self._dispatch), name=f"run {claimed.task_id}")
+        self._running[claimed.task_id] = attempt, run
+        run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))
+
+    async def _conclude_canceled(self, claimed: Head) -> None:
+        """Cancel the claimed task, which nobody runs, and what it has at other agents."""
+        past = await past_of(self.log, claimed)
+        await cancel_errands(self._http, claimed, past.open_errands.values())
+        await conclude(self.log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
 
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
         """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
         try:
             claimed = await self._claim_waiting(head.task_id)
         except RpcError:
-            if _knows(await past_of(self.log, head.task_id), reply):
+            if _knows(await past_of(self.log, head), reply):
                 return
             raise
-        past = await past_of(self.log, head.task_id)  # under the lease, so that nothing is missing in it
-        if _knows(past, reply):
-            await self.log.settle(head.task_id, claimed.attempt, past.state, release=True)
-            return
-        attempt = await Attempt.begin(self.log, self.feeds, self._settings, claimed, reply=reply)
-        past.messages.append(reply)
-        self._run(attempt, past, resume=True)
+        await self._begin(claimed, WORKER_STOPPED, reply)
 
     async def _claim_waiting(self, task_id: str) -> Head:
         """Claim a task that waits for input.
@@ -202,16 +251,15 @@ class Tasks:
         newest = await self.log.read(task_id, await self.log.last(task_id) - 1)
         return ends(newest[-1].events[-1]) in INTERRUPTED
 
-    def _run(self, attempt: Attempt, past: Past, *, resume: bool) -> None:
-        task_id = attempt.task_id
-        run = asyncio.create_task(attempt.work(self._graph, past, resume=resume), name=f"run {task_id}")
-        self._running[task_id] = attempt, run
-        run.add_done_callback(lambda _: self._running.pop(task_id, None))
+    async def _await_end(self, head: Head) -> None:
+        """Wait for a run elsewhere to notice that it is cancelled; not for ever.
 
-    async def _await_end(self, task_id: str) -> None:
-        """Wait for a run elsewhere to notice that it is cancelled; not for ever."""
+        A dead runner notices nothing: then the feed that is followed here takes the task over and ends it.
+        """
+        task_id, settings = head.task_id, self._settings
+        leased_s = max(0, head.lease_until - self.log.now()) / 1000
         try:
-            async with asyncio.timeout(self._settings.renew_s + _CANCEL_WAIT_S):
+            async with asyncio.timeout(max(leased_s, settings.renew_s) + _CANCEL_WAIT_S):
                 last = await self.log.last(task_id)
                 async for item in follow(self.log, self.feeds, task_id, last - 1, idle_s=60, past_input=True):
                     if isinstance(item, End) and item.state in TERMINAL:

@@ -7,6 +7,9 @@ our `step`. (`updates` tells only the end, without an id.)
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,6 +18,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from tailrace.emit import MARK, current_step, emit, step_of
 from tailrace.errors import shorten
+from tailrace.running import Asked
 from tailrace.writer import Writer
 
 # Arguments and results of tools are shown, not archived.
@@ -22,12 +26,20 @@ _SHOWN = 500
 
 
 class Translator:
-    """Turns the parts of one `astream(version="v2")` into calls of a writer. Keeps the interrupts it saw."""
+    """Turns the parts of one `astream(version="v2")` into calls of a writer.
 
-    def __init__(self, writer: Writer) -> None:
+    Keeps the interrupts it saw, and what other agents were asked and have not answered (`asked`, which may be
+    begun with). `done` are nodes that an older attempt has done: LangGraph tells of them once more, this does not.
+    `written` tells whether the report has text already.
+    """
+
+    def __init__(self, writer: Writer, asked: dict[str, Asked], done: set[str], *, written: bool) -> None:
         self._writer = writer
+        self._done = done
         self._message_id: str | None = None
-        self._written = False
+        self._written = written
+        self.asked = asked
+        self.heard = Heard()
         self._node = ""
         self._failed = ""
         self.interrupts: dict[str, Any] = {}
@@ -60,6 +72,10 @@ class Translator:
             self._writer.artifact(data["artifact"], data["part"], step=data["step"], parent=parent)
         else:
             details = {"step": data["step"], "parent": parent, **data["details"]}
+            if asked := details.get("asked"):
+                self.asked[details["step"]] = Asked(**asked)
+            elif data["kind"] == "tool_complete":
+                self.asked.pop(details["step"], None)
             self._writer.status(data["kind"], text=data["text"], **details)
 
     def _message(self, message: Any, metadata: dict[str, Any]) -> None:
@@ -78,9 +94,12 @@ class Translator:
         self._writer.text(artifact, _utf8(text), step=step_of(inner), parent=step_of(outer))
 
     def _task(self, task: dict[str, Any], namespace: tuple[str, ...]) -> None:
+        if task["id"] in self._done:
+            return
         parent = _innermost(namespace)
         if "triggers" in task:
             self._node = task["name"]
+            self.heard.begin(parent, task["id"])
             self._writer.status("node_start", step=task["id"], parent=parent, name=task["name"])
             return
         for interrupt in task["interrupts"]:
@@ -96,6 +115,54 @@ class Translator:
             error=error,
             interrupted=True if task["interrupts"] else None,
         )
+        self.heard.end(parent, task["id"])
+
+
+class Heard:
+    """Which executions of nodes were heard of, so that one can wait until all that a node said was heard.
+
+    LangGraph tells in order: when a node's end was heard, so was everything it emitted.
+    """
+
+    def __init__(self) -> None:
+        self._open: defaultdict[str | None, set[str]] = defaultdict(set)
+        self._ended: set[str] = set()
+        self._ended_in: Counter[str | None] = Counter()
+        self._saved_in: Counter[str | None] = Counter()
+        self._changed = asyncio.Event()
+        self._deaf = False
+
+    def begin(self, parent: str | None, node: str) -> None:
+        self._open[parent].add(node)
+
+    def end(self, parent: str | None, node: str) -> None:
+        self._open[parent].discard(node)
+        self._ended.add(node)
+        self._ended_in[parent] += 1
+        self._tell()
+
+    def stop(self) -> None:
+        """Nothing more is heard: nobody shall wait for it."""
+        self._deaf = True
+        self._tell()
+
+    async def node(self, node: str) -> None:
+        """Wait until the end of `node` was heard."""
+        await self._until(lambda: node in self._ended)
+
+    async def nodes_below(self, parent: str) -> None:
+        """Wait until the ends of all nodes were heard that ran in the subgraph `parent` since the last call."""
+        await self._until(lambda: self._ended_in[parent] > self._saved_in[parent] and not self._open[parent])
+        self._saved_in[parent] = self._ended_in[parent]
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        while not (self._deaf or true()):
+            changed = self._changed
+            await changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class ToolEvents(AsyncCallbackHandler):

@@ -184,6 +184,13 @@ class EventLog(ABC):
         """The seq of the newest event, 0 when there is none."""
 
     @abstractmethod
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """Tasks that are `Head.adrift` and were not touched for `idle_s`: up to `limit`, the oldest first.
+
+        Never a scan of all tasks: the price grows with the tasks that are unfinished now.
+        """
+
+    @abstractmethod
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         """The owner's tasks, newest first, from the place that `token` names.
 
@@ -192,17 +199,14 @@ class EventLog(ABC):
         """
 
     @abstractmethod
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """Tasks that are `Head.adrift` and were not touched for `idle_s`: up to `limit`, the oldest first.
-
-        Never a scan of all tasks: the price grows with the tasks that are unfinished now.
-        """
-
-    @abstractmethod
     async def close(self) -> None:
         """Let go of what the store holds open. What was acknowledged stays."""
 
     # What the stores share
+
+    def now(self) -> int:
+        """The store's clock, in milliseconds since the epoch: what leases are compared with."""
+        return self._now()
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

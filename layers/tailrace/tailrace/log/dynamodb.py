@@ -171,6 +171,25 @@ class DynamoDBLog(EventLog):
         self._remember(task_id, *end)
         return end[0]
 
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """As in `EventLog`: the index tells which tasks are unfinished, each one's head whether it is adrift.
+
+        That is one read unit for a task that runs. With the lease in the index each renewal would cost two
+        writes more.
+        """
+        which = _expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
+        request = {"IndexName": table.BY_OPEN, **which}
+        now = self._now()
+        found: list[Head] = []
+        while len(found) < limit:
+            answer = await self._transport.call("query", request, _same)
+            unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in answer["Items"]))
+            found += [head for head in unfinished if head and head.adrift(now) and head.updated <= now - idle_s * 1000]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return found[:limit]
+
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         """As in `EventLog`, but eventually consistent, and the heads do not tell of leases.
 
@@ -193,25 +212,6 @@ class DynamoDBLog(EventLog):
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return Page(heads[:limit], heads[limit - 1].place if len(heads) > limit else "")
-
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """As in `EventLog`: the index tells which tasks are unfinished, each one's head whether it is adrift.
-
-        That is one read unit for a task that runs. With the lease in the index each renewal would cost two
-        writes more.
-        """
-        which = _expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
-        request = {"IndexName": table.BY_OPEN, **which}
-        now = self._now()
-        found: list[Head] = []
-        while len(found) < limit:
-            answer = await self._transport.call("query", request, _same)
-            unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in answer["Items"]))
-            found += [head for head in unfinished if head and head.adrift(now) and head.updated <= now - idle_s * 1000]
-            if "LastEvaluatedKey" not in answer:
-                break
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return found[:limit]
 
     async def close(self) -> None:
         await self._transport.close()

@@ -92,18 +92,18 @@ class MemoryLog(EventLog):
         items = self._items.get(task_id)
         return items[-1][0].last if items and items[-1][1] > self._clock() else 0
 
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        now = self._now()
+        live = [head for head in self._heads.values() if self._live(head.task_id) and head.adrift(now)]
+        found = [head for head in live if head.updated <= now - idle_s * 1000]
+        return sorted(found, key=lambda head: head.place)[:limit]
+
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         check_token(token)
         mine = [head for head in self._heads.values() if head.owner == owner and self._live(head.task_id)]
         order = sorted(mine, key=lambda head: head.place, reverse=True)
         rest = [head for head in order if not token or head.place < token]
         return Page(rest[:limit], rest[limit - 1].place if len(rest) > limit else "")
-
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        now = self._now()
-        live = [head for head in self._heads.values() if self._live(head.task_id) and head.adrift(now)]
-        found = [head for head in live if head.updated <= now - idle_s * 1000]
-        return sorted(found, key=lambda head: head.place)[:limit]
 
     async def close(self) -> None:
         pass

@@ -184,6 +184,18 @@ class SQLiteLog(EventLog):
 
         return await self._reader.run(operation)
 
+    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        def operation(connection: sqlite3.Connection) -> list[Head]:
+            now = self._now()
+            rows = connection.execute(
+                f"SELECT {_HEAD} FROM heads WHERE {_ADRIFT} AND lease_until <= ? AND updated <= ? AND ttl > ? "  # noqa: S608
+                "ORDER BY created, task_id LIMIT ?",
+                (now, now - idle_s * 1000, self._clock(), limit),
+            )
+            return [_head(row) for row in rows.fetchall()]
+
+        return await self._reader.run(operation)
+
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         created, _, task_id = check_token(token).partition("/")
         after = (int(created), task_id) if token else (1 << 62, "")
@@ -196,18 +208,6 @@ class SQLiteLog(EventLog):
             ).fetchall()
             heads = [_head(row) for row in rows[:limit]]
             return Page(heads, heads[-1].place if len(rows) > limit else "")
-
-        return await self._reader.run(operation)
-
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        def operation(connection: sqlite3.Connection) -> list[Head]:
-            now = self._now()
-            rows = connection.execute(
-                f"SELECT {_HEAD} FROM heads WHERE {_ADRIFT} AND lease_until <= ? AND updated <= ? AND ttl > ? "  # noqa: S608
-                "ORDER BY created, task_id LIMIT ?",
-                (now, now - idle_s * 1000, self._clock(), limit),
-            )
-            return [_head(row) for row in rows.fetchall()]
 
         return await self._reader.run(operation)
 

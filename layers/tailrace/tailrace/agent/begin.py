@@ -1,0 +1,95 @@
+"""How an attempt begins: what it goes on from, and the fence that says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from tailrace import events
+from tailrace.agent.past import HANDED_OFF, Past, past_of
+from tailrace.agent.plan import Plan, plan_of
+from tailrace.errors import Fenced
+from tailrace.events import INTERRUPTED, TERMINAL, State
+from tailrace.log import Batch, EventLog, Head
+
+# So many attempts in a row may be lost without getting any further.
+_LOST_MOST = 3
+# So many may take the lease and not get as far as their fence.
+_CLAIMS_MOST = 10
+
+
+class Begun(msgspec.Struct):
+    """A claimed task whose older attempts are fenced off. `state` is WORKING, or FAILED when it cannot go on."""
+
+    head: Head
+    past: Past
+    plan: Plan
+    fence: Batch
+    state: State
+
+
+async def begin(
+    log: EventLog, saver: BaseCheckpointSaver[Any], head: Head, reason: str, reply: dict[str, Any] | None
+) -> Begun | None:
+    """Fence off every older attempt of the claimed task: from here on only this one writes.
+
+    The fence is the task's change to WORKING, with the user's `reply` if there is one, or an event of kind
+    `attempt` that says for what `reason` this attempt takes over. None, and the lease let go of, when
+    there is nothing to do: the task is finished, or waits for another reply.
+
+    Raises:
+        LogUnavailable: nothing may be assumed about the fence.
+    """
+    while True:
+        past = await past_of(log, head)
+        over = past.state in TERMINAL or (past.state in INTERRUPTED and (reply is None or reply in past.messages))
+        if over:
+            await log.settle(head.task_id, head.attempt, past.state, release=True)
+            return None
+        if reply is not None:
+            past.messages.append(reply)
+            past.fences.clear()
+        plan = await plan_of(past, saver, head.task_id, head.attempt)
+        state, event = _fence(head, past, plan, HANDED_OFF if past.handed_off else reason, reply)
+        fence = Batch(past.last + 1, head.attempt, [event])
+        try:
+            await log.append(head.task_id, fence)
+        except Fenced:
+            continue  # An older attempt wrote in between. It fails at the next seq, or we try again.
+        return Begun(head, past, plan, fence, state)
+
+
+def cannot_begin(head: Head, past: Past, error: Exception) -> str | None:
+    """Why the task has failed if no attempt gets as far as its fence, of which `error` is the latest reason."""
+    if head.attempt - past.attempt < _CLAIMS_MOST:
+        return None
+    return f"No worker could take the task up, in {_CLAIMS_MOST} tries. The last one failed: {error}"
+
+
+def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any] | None) -> tuple[State, bytes]:
+    seq, checkpoint = past.last + 1, plan.checkpoint or None
+    if not past.messages:
+        text = "The task was not created as a whole: its creator was cut off. Send the request again."
+        return "TASK_STATE_FAILED", events.status_update(
+            head.source, seq, "state", state="TASK_STATE_FAILED", text=text
+        )
+    if reply is not None or past.state == "TASK_STATE_SUBMITTED":
+        working = events.status_update(head.source, seq, "state", message=reply, checkpoint=checkpoint)
+        return "TASK_STATE_WORKING", working
+    if past.attempts_lost_at(plan.checkpoint, reason) >= _LOST_MOST:
+        at = ", ".join(sorted({past.steps[step].name for step in plan.supersedes if not past.steps[step].tool}))
+        text = f"{_LOST_MOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
+        return "TASK_STATE_FAILED", events.status_update(
+            head.source, seq, "state", state="TASK_STATE_FAILED", text=text
+        )
+    return "TASK_STATE_WORKING", events.status_update(
+        head.source,
+        seq,
+        "attempt",
+        text=None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}",
+        reason=reason,
+        supersedes=plan.supersedes,
+        checkpoint=checkpoint,
+    )

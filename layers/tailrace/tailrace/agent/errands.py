@@ -1,0 +1,37 @@
+"""The tasks that a run has at other agents: they end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import httpx
+
+from tailrace.a2a.client import AgentClient
+from tailrace.errors import AgentError
+from tailrace.log import Head
+from tailrace.owner import owner_within
+from tailrace.running import Asked
+
+logger = logging.getLogger("tailrace.errands")
+
+# How long the other agents may take to stop, all together.
+_CANCEL_S = 3.0
+
+
+async def cancel_errands(http: httpx.AsyncClient, head: Head, errands: Iterable[Asked]) -> None:
+    """Cancel what the task has at other agents. Errors are logged: there is nothing more to do."""
+
+    async def cancel(asked: Asked) -> None:
+        try:
+            client = AgentClient(http, asked.url, owner=owner_within(head.owner, head.task_id))
+            await client.call("CancelTask", {"id": asked.task})
+        except AgentError as error:
+            logger.warning("task %s at %s was not cancelled: %s", asked.task, asked.url, error)
+
+    cancelling = [asyncio.create_task(cancel(asked)) for asked in errands]
+    if cancelling:
+        _, late = await asyncio.wait(cancelling, timeout=_CANCEL_S)
+        for task in late:
+            task.cancel()

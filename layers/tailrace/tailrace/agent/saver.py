@@ -1,0 +1,84 @@
+"""A checkpointer as one attempt uses it: never ahead of the log, and blind to what fenced attempts still write.
+
+LangGraph saves a checkpoint when a step is done; by then what the step said is on its way to the log. If the
+process died in between, the next attempt would not run the step again, and its last words would be lost. So
+here the log comes first. A fenced attempt's flush fails, so that its checkpoint is not put either, but for one
+that was on its way already: `tailrace.agent.plan` chooses what to go on from, and this gives LangGraph that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+
+# Wait until the log has all that led to what is to be saved of a namespace, and give the log's last seq. What is
+# saved is a task's writes if a task is given, else a checkpoint, before which tasks `ran` or did not.
+Logged = Callable[[str, str | None, bool], Awaitable[int]]
+
+
+class AttemptSaver(BaseCheckpointSaver[Any]):
+    """`inner`, for attempt number `attempt`, which goes on from the checkpoints `pins` (by namespace)."""
+
+    def __init__(
+        self, inner: BaseCheckpointSaver[Any], attempt: int, pins: dict[str, CheckpointTuple], logged: Logged
+    ) -> None:
+        super().__init__(serde=inner.serde)
+        self._inner = inner
+        self._attempt = attempt
+        self._pins = dict(pins)
+        self._logged = logged
+
+    @property
+    def config_specs(self) -> list[Any]:
+        return self._inner.config_specs
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        return self._inner.get_next_version(current, channel)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        configurable = config["configurable"]
+        pin = self._pins.get(configurable.get("checkpoint_ns", ""))
+        if pin is not None and configurable.get("checkpoint_id") is None:
+            return pin
+        return await self._inner.aget_tuple(config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        async for each in self._inner.alist(config, filter=filter, before=before, limit=limit):
+            yield each
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        seq = await self._logged(namespace, None, metadata["step"] > 0)
+        marked: Any = {**metadata, "attempt": self._attempt, "seq": seq}
+        saved = await self._inner.aput(config, checkpoint, marked, new_versions)
+        self._pins.pop(namespace, None)
+        return saved
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        await self._logged(namespace, task_id, True)
+        await self._inner.aput_writes(config, writes, task_id, task_path)

@@ -1,0 +1,151 @@
+"""A sample agent as a process that is started again when it dies, and a client that comes back to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.errors import AgentError
+from tailrace.events import EXTENSION, ends
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Mortal:
+    """A process of the sample agent `name` on a socket that outlives it."""
+
+    name: str
+    folder: Path
+    listener: socket.socket
+    environ: dict[str, str]
+    process: asyncio.subprocess.Process | None = None
+    deaths: int = 0
+    keeper: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/"
+
+    async def keep(self) -> None:
+        while True:
+            descriptor = str(self.listener.fileno())
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "uvicorn", f"sample_agents.{self.name}:app", "--fd", descriptor),
+                *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
+                cwd=ROOT,
+                env=self.environ,
+                pass_fds=(self.listener.fileno(),),
+            )
+            await self.process.wait()
+            self.deaths += 1
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+
+@contextlib.asynccontextmanager
+async def mortal(folder: Path, name: str = "mortal", **variables: str) -> AsyncIterator[Mortal]:
+    """The agent, until the block ends; with a short lease."""
+    fast = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2"}
+    paths = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        environ = {**os.environ, **fast, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": paths, **variables}
+        kept = Mortal(name, folder, listener, environ)
+        environ.setdefault("TAILRACE_DISPATCH", f"{name}={kept.url}")
+        kept.keeper = asyncio.create_task(kept.keep())
+        try:
+            yield kept
+        finally:
+            kept.keeper.cancel()
+            if kept.process is not None and kept.process.returncode is None:
+                kept.process.kill()
+                await kept.process.wait()
+
+
+@dataclass
+class Watched:
+    """A task's events as a client saw them that came back with its cursor after each cut."""
+
+    task_id: str = ""
+    seqs: list[int] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        """Our metadata of the events of a kind."""
+        return [meta for meta in map(meta_of, self.events) if meta["kind"] == kind]
+
+    @property
+    def state(self) -> str:
+        states = [body_of(event)["status"]["state"] for event in self.events if "artifactUpdate" not in event]
+        return str(states[-1])
+
+    @property
+    def said(self) -> str:
+        """What the agent's last change of state said."""
+        last = next(event["statusUpdate"] for event in reversed(self.events) if "statusUpdate" in event)
+        return str(last["status"]["message"]["parts"][0]["text"])
+
+    @property
+    def report(self) -> str:
+        return folded(self.events, "report")
+
+
+def body_of(event: dict[str, Any]) -> dict[str, Any]:
+    (body,) = event.values()
+    return dict(body)
+
+
+def meta_of(event: dict[str, Any]) -> dict[str, Any]:
+    return dict(body_of(event)["metadata"][EXTENSION])
+
+
+def folded(events: list[dict[str, Any]], artifact: str) -> str:
+    """The text of a streamed artifact, as a reader adds it up."""
+    text = ""
+    for event in events:
+        update = event.get("artifactUpdate")
+        if update is None or update["artifact"]["artifactId"] != artifact:
+            continue
+        added = "".join(part["text"] for part in update["artifact"]["parts"])
+        text = text + added if update["append"] else added
+    return text
+
+
+async def watch(agent: Mortal, text: str, *, watched: Watched | None = None, message_id: str = "m-1") -> Watched:
+    """Send `text`, or come back to what was watched; follow the task until it ends or waits."""
+    watched = watched or Watched()
+    message: dict[str, Any] = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": text}]}
+    if watched.task_id:
+        message["taskId"] = watched.task_id
+    async with new_http() as http, asyncio.timeout(60):
+        client, params = AgentClient(http, agent.url, owner="me"), {"message": message}
+        method, over = "SendStreamingMessage", False
+        while not over:
+            last = watched.seqs[-1] if watched.seqs else 0
+            try:
+                async for group in client.stream(method, params, last_event_id=last):
+                    for incoming in group:
+                        assert incoming.seq is not None
+                        watched.seqs.append(incoming.seq)
+                        watched.events.append(msgspec.json.decode(incoming.event))
+                        body = body_of(watched.events[-1])
+                        watched.task_id = body.get("taskId") or body["id"]
+                        method, params = "SubscribeToTask", {"id": watched.task_id}
+                        over = ends(incoming.event) is not None
+            except (AgentError, httpx.HTTPError):
+                await asyncio.sleep(0.02)  # between tries to reach a process that is being started
+    return watched

@@ -1,0 +1,106 @@
+"""An agent that can be killed at a chosen point: a file `die at POINT` in its data folder is its death, once.
+
+Its graph has all that a takeover has to get right: nodes that stream text, two in parallel, a subgraph, a tool,
+a question if the request says "ask". What it writes is the same whatever happens to it on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import interrupt
+
+from tailrace import AgentApp, AgentCard, progress, request, result, write
+from tailrace.config import Settings
+
+FOLDER = Path(Settings.load().data_dir)
+POINTS = [
+    *("gather:start", "gather:middle", "gather:end", "left:middle", "left:end", "right:middle", "right:end"),
+    *("dig:middle", "dig:end", "sift:start", "sift:end", "look:middle", "tell:start", "tell:middle", "tell:end"),
+]
+
+
+class State(TypedDict, total=False):
+    messages: Annotated[list[Any], operator.add]
+    found: Annotated[list[str], operator.add]
+
+
+async def at(point: str) -> None:
+    """Die here if it is said so; else do what a node does between two thoughts."""
+    with (FOLDER / "ran").open("a") as ran:
+        ran.write(f"{point}\n")
+    if (death := FOLDER / f"die at {point}").exists():
+        # What was said before is given the time to reach the log, or not: both happen.
+        if death.read_text() == "late":
+            await asyncio.sleep(0.1)
+        death.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.sleep(0.005)
+
+
+def node(name: str) -> Any:
+    async def work(state: State) -> State:
+        await at(f"{name}:start")
+        progress(f"{name} works")
+        write(f"<{name} ")
+        await at(f"{name}:middle")
+        write(f"{name}>\n")
+        await at(f"{name}:end")
+        return {"found": [name]}
+
+    return work
+
+
+async def decide(state: State) -> State:
+    if "ask" in request().text:
+        write(f"<{interrupt({'question': 'Go on?'})}>\n")
+        await at("decide:answered")
+        write(f"<{interrupt({'question': 'Really?'})}>\n")
+    call = {"name": "look", "args": {}, "id": "call-1", "type": "tool_call"}
+    return {"messages": [AIMessage("", tool_calls=[call])]}
+
+
+@tool
+async def look() -> str:
+    """Looks."""
+    await at("look:middle")
+    write("<look>\n")
+    return "seen"
+
+
+async def tell(state: State) -> State:
+    await node("tell")(state)
+    result("findings", {"findings": [], "found": sorted(state["found"])})
+    return {}
+
+
+inner = StateGraph(State)
+inner.add_node("dig", node("dig"))
+inner.add_node("sift", node("sift"))
+inner.add_edge(START, "dig")
+inner.add_edge("dig", "sift")
+
+builder = StateGraph(State)
+for name in ("gather", "left", "right"):
+    builder.add_node(name, node(name))
+builder.add_node("inner", inner.compile())
+builder.add_node("decide", decide)
+builder.add_node("look", ToolNode([look]))
+builder.add_node("tell", tell)
+builder.add_edge(START, "gather")
+builder.add_edge("gather", "left")
+builder.add_edge("gather", "right")
+builder.add_edge(["left", "right"], "inner")
+builder.add_edge("inner", "decide")
+builder.add_edge("decide", "look")
+builder.add_edge("look", "tell")
+app = AgentApp(builder, AgentCard(name="mortal", description="Dies when told to.", version="1", skills=[]))
