@@ -47,6 +47,8 @@ class Supervisor:
         """
         async with httpx.AsyncClient() as http:
             for function in self._functions:
+                if not function.url:
+                    continue
                 path = "api/health" if function.name == "gateway" else ".well-known/agent-card.json"
                 try:
                     async with asyncio.timeout(_READY_S):
@@ -74,14 +76,13 @@ class Supervisor:
                 await asyncio.sleep(pause)
 
     async def _spawn(self, function: Function, log: IO[bytes]) -> asyncio.subprocess.Process:
-        descriptor = function.listener.fileno()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "local.serve", function.name, "--fd", str(descriptor)),
+            *function.arguments,
             env=self._environment,
             stdout=log,
             stderr=log,
-            pass_fds=(descriptor,),
+            pass_fds=function.descriptors,
             # Ctrl-C is for the supervisor, which then stops the functions one way for all.
             start_new_session=True,
         )

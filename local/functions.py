@@ -16,15 +16,29 @@ _TRIES = 50
 
 @dataclass
 class Function:
-    """A function and the loopback socket it is served on."""
+    """A function and the loopback socket it is served on; None for one that nobody calls."""
 
     name: str
-    listener: socket.socket
+    listener: socket.socket | None
 
     @property
     def url(self) -> str:
+        """Where it is called; empty for one that nobody calls."""
+        if self.listener is None:
+            return ""
         host, port = self.listener.getsockname()
         return f"http://{host}:{port}/"
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return () if self.listener is None else (self.listener.fileno(),)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What runs it, as arguments of Python."""
+        if self.listener is None:
+            return "-m", f"local.{self.name}"
+        return "-m", "local.serve", self.name, "--fd", str(self.listener.fileno())
 
 
 def listen(port: int) -> socket.socket:
@@ -54,9 +68,9 @@ def specialists() -> list[str]:
 
 
 def all_functions(port: int) -> list[Function]:
-    """The gateway on `port` or after, every agent on a port of its own."""
+    """The gateway on `port` or after, every agent on a port of its own, and the sweeper."""
     agents = [Function(name, listen(0)) for name in (*specialists(), "orchestrator")]
-    return [*agents, Function("gateway", listen(port))]
+    return [*agents, Function("sweeper", None), Function("gateway", listen(port))]
 
 
 def environment(functions: list[Function]) -> dict[str, str]:
@@ -65,5 +79,6 @@ def environment(functions: list[Function]) -> dict[str, str]:
     return {
         "TAILRACE_ORCHESTRATOR_URL": urls["orchestrator"],
         "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in specialists()),
+        "TAILRACE_DISPATCH": ",".join(f"{name}={urls[name]}" for name in (*specialists(), "orchestrator")),
         **os.environ,
     }

@@ -125,17 +125,28 @@ def folded(events: list[dict[str, Any]], artifact: str) -> str:
     return text
 
 
-async def watch(agent: Mortal, text: str, *, watched: Watched | None = None, message_id: str = "m-1") -> Watched:
-    """Send `text`, or come back to what was watched; follow the task until it ends or waits."""
+async def watch(
+    agent: Mortal,
+    text: str,
+    *,
+    watched: Watched | None = None,
+    message_id: str = "m-1",
+    via: Mortal | None = None,
+) -> Watched:
+    """Send `text`, or come back to what was watched; follow the task until it ends or waits.
+
+    The text is sent by way of another process if `via` says so; after a cut `agent` is asked.
+    """
     watched = watched or Watched()
     message: dict[str, Any] = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": text}]}
     if watched.task_id:
         message["taskId"] = watched.task_id
     async with new_http() as http, asyncio.timeout(60):
-        client, params = AgentClient(http, agent.url, owner="me"), {"message": message}
+        url, params = (via or agent).url, {"message": message}
         method, over = "SendStreamingMessage", False
         while not over:
             last = watched.seqs[-1] if watched.seqs else 0
+            client = AgentClient(http, url, owner="me")
             try:
                 async for group in client.stream(method, params, last_event_id=last):
                     for incoming in group:
@@ -144,8 +155,10 @@ async def watch(agent: Mortal, text: str, *, watched: Watched | None = None, mes
                         watched.events.append(msgspec.json.decode(incoming.event))
                         body = body_of(watched.events[-1])
                         watched.task_id = body.get("taskId") or body["id"]
-                        method, params = "SubscribeToTask", {"id": watched.task_id}
+                        url, method, params = agent.url, "SubscribeToTask", {"id": watched.task_id}
                         over = ends(incoming.event) is not None
+                    if over:  # SubscribeToTask would go on past a question
+                        break
             except (AgentError, httpx.HTTPError):
                 await asyncio.sleep(0.02)  # between tries to reach a process that is being started
     return watched

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mortals import mortal, watch
+from mortals import meta_of, mortal, watch
 from sample_agents.mortal import POINTS
+
+from sweeper.sweep import sweep
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.config import Settings
+from tailrace.dispatch import Dispatch
+from tailrace.events import status_update, submitted
+from tailrace.feed import Feeds
+from tailrace.fence import put_fence
+from tailrace.log import Head
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.reader import End, follow
 
 pytestmark = pytest.mark.asyncio
 
@@ -49,3 +63,129 @@ async def test_killed_at_any_point_a_run_comes_to_the_same_end(point: str, when:
     assert again & ran == set(attempt["supersedes"]) & ran
     ended = Counter(meta["step"] for meta in seen.of_kind("node_end") if not meta.get("error"))
     assert set(ended) == ran
+
+
+async def test_a_reply_outlives_the_worker_that_took_it(tmp_path: Path) -> None:
+    (tmp_path / "die at decide:answered").write_text("late")
+    async with mortal(tmp_path) as agent:
+        asked = await watch(agent, "ask")
+        assert (asked.state, asked.said) == ("TASK_STATE_INPUT_REQUIRED", "Go on?")
+        again = await watch(agent, "yes", watched=asked, message_id="m-2")
+        assert agent.deaths == 1
+        assert (again.state, again.said) == ("TASK_STATE_INPUT_REQUIRED", "Really?")
+        agent.signal(signal.SIGKILL)  # while it waits: nothing to take over
+        done = await watch(agent, "really", watched=again, message_id="m-3")
+    assert done.seqs == list(range(1, len(done.seqs) + 1))
+    assert done.state == "TASK_STATE_COMPLETED"
+    assert parts_of(done.report) == sorted([*EXPECTED, "yes", "really"])
+    assert len(done.of_kind("attempt")) == 1
+
+
+async def test_a_run_that_kills_each_worker_at_the_same_place_fails_after_three(tmp_path: Path) -> None:
+    (tmp_path / "die at sift:start").write_text("always")
+    async with mortal(tmp_path) as agent:
+        seen = await watch(agent, "go")
+        assert agent.deaths == 4  # the first had come as far as that
+    assert seen.state == "TASK_STATE_FAILED"
+    assert seen.said.startswith("3 workers in a row were lost and came no further than inner")
+    assert [meta["attempt"] for meta in seen.of_kind("attempt")] == [2, 3, 4]
+
+
+async def test_a_worker_that_stood_still_past_its_lease_writes_nothing_more(tmp_path: Path) -> None:
+    (tmp_path / "stand still at left:middle").touch()
+    async with mortal(tmp_path) as zombie, mortal(tmp_path) as other:
+        following = asyncio.create_task(watch(zombie, "go"))
+        async with asyncio.timeout(30):
+            while not (tmp_path / "standing").exists():
+                await asyncio.sleep(0.01)
+        zombie.signal(signal.SIGSTOP)
+        (tmp_path / "stand still at left:middle").unlink()
+        log = SQLiteLog(tmp_path / "log.sqlite3")
+        (head,) = (await log.list("me")).heads
+        seen = await watch(other, "go")
+        zombie.signal(signal.SIGCONT)
+        assert await following  # the zombie's own reader sees the same, from the log
+        after = await log.last(head.task_id)
+        await log.close()
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert parts_of(seen.report) == EXPECTED
+    assert following.result().events == seen.events
+    assert after == seen.seqs[-1]
+    fence = seen.of_kind("attempt")[0]["seq"]
+    assert {meta_of(event)["attempt"] for event in seen.events[fence - 1 :]} == {2}
+
+
+async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
+    """Twelve hours of fifteen-minute functions, with the minutes made short."""
+    short = {"TAILRACE_ATTEMPT_S": "1.55", "TAILRACE_HANDOFF_S": "1.5"}  # 0.05 s of work, and time to stop
+    async with mortal(tmp_path, "marathon", **short) as agent:
+        seen = await watch(agent, "200 steps, 5 ms each")
+        assert agent.deaths == 0
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert seen.report.split() == [str(number) for number in range(1, 201)]
+    hand_offs, attempts = seen.of_kind("handoff"), seen.of_kind("attempt")
+    assert len(hand_offs) == len(attempts) >= 5
+    assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)
+    assert [meta["attempt"] for meta in attempts] == list(range(2, len(attempts) + 2))
+
+
+async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt(tmp_path: Path) -> None:
+    async with mortal(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+        seen = await watch(agent, "30 steps, 20 ms each, in one node")
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert seen.report.split() == [str(number) for number in range(1, 31)]
+    assert seen.of_kind("handoff")
+
+
+async def test_a_node_that_overruns_its_deadline_fails_and_says_so(tmp_path: Path) -> None:
+    async with mortal(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+        seen = await watch(agent, "300 steps, 20 ms each, in one node, deaf")
+    assert seen.state == "TASK_STATE_FAILED"
+    assert "The node step ran past the deadline of its process" in seen.said
+    assert "tailrace.time_left()" in seen.said
+
+
+async def test_a_task_whose_worker_is_dead_is_cancelled_by_whoever_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "stand still at dig:middle").touch()
+    async with mortal(tmp_path) as dying, mortal(tmp_path) as other, new_http() as http:
+        following = asyncio.create_task(watch(other, "go", via=dying))
+        async with asyncio.timeout(30):
+            while not (tmp_path / "standing").exists():
+                await asyncio.sleep(0.01)
+        dying.keeper.cancel()
+        dying.signal(signal.SIGKILL)
+        log = SQLiteLog(tmp_path / "log.sqlite3")
+        (head,) = (await log.list("me")).heads
+        await log.close()
+        task = await AgentClient(http, other.url, owner="me").call("CancelTask", {"id": head.task_id})
+        seen = await following
+    assert task["status"]["state"] == "TASK_STATE_CANCELED"
+    assert seen.state == "TASK_STATE_CANCELED"
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+
+
+async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> None:
+    """A task that nobody started, and one whose worker died: dispatched by a sweep, finished by their agent."""
+    settings = Settings(data_dir=str(tmp_path), lease_s=0.4, renew_s=0.2)
+    log = SQLiteLog(tmp_path / "log.sqlite3")
+    created = []
+    for name in ("never started", "left behind"):
+        head = Head(task_id=name, owner="me", context_id="c", agent="mortal")
+        message = {"messageId": name, "role": "ROLE_USER", "parts": [{"text": "go"}]}
+        created.append(await log.create(head, submitted(head.source, message)))
+    dead = await log.claim("left behind", "dead", 0.2)
+    await put_fence(log, dead, lambda seq: status_update(dead.source, seq, "state"))
+    async with mortal(tmp_path) as agent, new_http() as http, asyncio.timeout(60):
+        dispatch = Dispatch(replace(settings, dispatch=f"mortal={agent.url}"), http)
+        while len(await log.adrift(idle_s=settings.lease_s)) < 2:
+            await asyncio.sleep(0.02)
+        assert await sweep(log, dispatch, settings) == 2
+        for head in created:
+            items = follow(log, Feeds(log, settings), head.task_id, 0, idle_s=60)
+            ended = [item async for item in items][-1]
+            assert isinstance(ended, End)
+            assert ended.state == "TASK_STATE_COMPLETED"
+        assert await sweep(log, dispatch, settings) == 0
+        await dispatch.close()
+    await log.close()

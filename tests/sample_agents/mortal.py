@@ -1,5 +1,7 @@
 """An agent that can be killed at a chosen point: a file `die at POINT` in its data folder is its death, once.
 
+With `always` in that file it dies there each time. A file `stand still at POINT` holds it there as long as it is.
+
 Its graph has all that a takeover has to get right: nodes that stream text, two in parallel, a subgraph, a tool,
 a question if the request says "ask". What it writes is the same whatever happens to it on the way.
 """
@@ -40,10 +42,14 @@ async def at(point: str) -> None:
         ran.write(f"{point}\n")
     if (death := FOLDER / f"die at {point}").exists():
         # What was said before is given the time to reach the log, or not: both happen.
-        if death.read_text() == "late":
+        if death.read_text() in ("late", "always"):
             await asyncio.sleep(0.1)
-        death.unlink()
+        if death.read_text() != "always":
+            death.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
+    while (FOLDER / f"stand still at {point}").exists():
+        (FOLDER / "standing").touch()
+        await asyncio.sleep(0.01)
     await asyncio.sleep(0.005)
 
 

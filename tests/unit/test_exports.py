@@ -9,7 +9,8 @@ import tailrace
 
 
 def test_the_exported_names_are_these() -> None:
-    assert tailrace.__all__ == ["AgentApp", "AgentCard", "Skill", "progress", "request", "result", "write"]
+    authors = ["AgentApp", "AgentCard", "Skill", "draining", "progress", "request", "result", "time_left", "write"]
+    assert tailrace.__all__ == authors
     for name in tailrace.__all__:
         assert getattr(tailrace, name) is not None
 

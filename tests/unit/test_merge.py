@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,6 +144,23 @@ async def test_a_reader_that_falls_behind_reads_the_log_instead() -> None:
         got = [item async for item in items]
     assert [seq for b in got if isinstance(b, Batch) for seq in range(b.seq, b.last + 1)] == list(range(2, total + 1))
     assert got[-1] == End("TASK_STATE_COMPLETED", total)
+
+
+async def test_a_reader_that_waits_hears_of_what_another_reader_found_in_the_log() -> None:
+    log = MemoryLog()
+    await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), event(1, 0))
+    feeds = Feeds(log, replace(FAST, tail_fast_ms=10_000, tail_slow_ms=60_000))
+    waits = follow(log, feeds, "t", 0, idle_s=60)
+    assert isinstance(await anext(waits), Batch)
+    assert isinstance(await anext(waits), Synced)
+    rest = asyncio.create_task(anext(waits))
+    await asyncio.sleep(0)  # it waits, and the tail will not look for long
+    await log.append("t", Batch(2, 1, [event(2, 3), event(3, 3)]))
+    assert [type(item) for item in [item async for item in follow(log, feeds, "t", 0, idle_s=60)]] == [
+        Batch, Batch, Synced, End,
+    ]  # fmt: skip
+    async with asyncio.timeout(5):
+        assert (await rest).last == 3  # type: ignore[union-attr]
 
 
 async def test_what_has_expired_is_told_as_a_gap() -> None:

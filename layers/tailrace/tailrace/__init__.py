@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tailrace.emit import progress, request, result, write
+from tailrace.running import draining, time_left
 
 if TYPE_CHECKING:
     from tailrace.a2a.card import AgentCard, Skill
     from tailrace.agent.app import AgentApp
 
-__all__ = ["AgentApp", "AgentCard", "Skill", "progress", "request", "result", "write"]
+__all__ = ["AgentApp", "AgentCard", "Skill", "draining", "progress", "request", "result", "time_left", "write"]
 
 
 def __getattr__(name: str) -> Any:

@@ -47,13 +47,17 @@ class Subscription:
         self._timer: asyncio.TimerHandle | None = None
 
     def offer(self, batch: Batch) -> None:
-        self.latest = max(self.latest, batch.last)
         if self._batches and self._count + len(batch.events) > self._limit:
             self._batches.clear()
             self._count = 0
         else:
             self._batches.append(batch)
             self._count += len(batch.events)
+        self.hint(batch.last)
+
+    def hint(self, last: int) -> None:
+        """Tell the reader that the log has events up to `last`, whether or not they are offered."""
+        self.latest = max(self.latest, last)
         self._arrived = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
@@ -135,8 +139,11 @@ class Feed:
             subscription.offer(batch)
 
     def caught_up(self, last: int) -> None:
-        """A reader has read the log as far as `last`: the tail need not read it again."""
-        self._known = max(self._known, last)
+        """A reader has read the log as far as `last`: the tail need not read it again, but the others must."""
+        if last > self._known:
+            self._known = last
+            for subscription in self._subscriptions:
+                subscription.hint(last)
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._follow_log(), name=f"tail {self._task_id}")]
             if self._revive is not None:

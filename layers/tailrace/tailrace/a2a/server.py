@@ -109,7 +109,7 @@ class A2AServer:
 
     async def _get(self, params: Any, owner: str) -> Any:
         tasks, asked = await self._tasks(), convert(params, TaskId)
-        await tasks.owned(asked.id, owner)
+        await tasks.revive(await tasks.owned(asked.id, owner))
         return (await snapshot(tasks.log, asked.id, history_length=asked.history_length)).task
 
     async def _cancel(self, params: Any, owner: str) -> Any:

@@ -218,12 +218,14 @@ class Attempt:
         }
 
         async def logged(namespace: str, node: str | None, ran: bool) -> int:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(_HEARD_S):
                     if node is not None:
                         await translator.heard.node(node)
                     elif ran and (parent := step_of(namespace)):
                         await translator.heard.nodes_below(parent)
+            except TimeoutError:
+                logger.warning("task %s: %s of %r was saved unheard", self.task_id, node or "a step", namespace)
             await writer.flush()
             return writer.last
 

@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
 )
+from langgraph.constants import START
 
 # Wait until the log has all that led to what is to be saved of a namespace, and give the log's last seq. What is
 # saved is a task's writes if a task is given, else a checkpoint, before which tasks `ran` or did not.
@@ -79,6 +80,6 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        namespace = config["configurable"].get("checkpoint_ns", "")
-        await self._logged(namespace, task_id, True)
+        if not task_path.endswith(START):  # LangGraph's own node, which only passes the input on, and is not told of
+            await self._logged(config["configurable"].get("checkpoint_ns", ""), task_id, True)
         await self._inner.aput_writes(config, writes, task_id, task_path)

@@ -1,0 +1,33 @@
+"""The sweeper as a process: `python -m local.sweeper` sweeps until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+from sweeper.sweep import sweep_forever
+from tailrace.a2a.client import new_http
+from tailrace.config import Settings
+from tailrace.dispatch import Dispatch
+from tailrace.log import open_log
+
+
+async def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = Settings.load()
+    log = open_log(settings)
+    try:
+        async with new_http() as http:
+            sweeping = asyncio.create_task(sweep_forever(log, Dispatch(settings, http), settings))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sweeping.cancel)
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+    finally:
+        await log.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
