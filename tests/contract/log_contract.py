@@ -373,11 +373,6 @@ class LogContract:
             assert await all_events(log, task_id, cursor) == events(cursor + 1, 6 - cursor)
         assert await log.last(task_id) == 6
 
-
-def _noise(size: int) -> bytes:
-    """`size` characters, the same each time, that compress to three quarters and no further."""
-    return base64.urlsafe_b64encode(random.Random(size).randbytes(size))[:size]
-
     # What nobody runs
 
     async def test_a_task_nobody_started_is_adrift_once_it_is_old_enough(self, log: EventLog, clock: Clock) -> None:
@@ -428,3 +423,8 @@ def _noise(size: int) -> bytes:
             clock.now += 1
         assert [head.task_id for head in await log.adrift(idle_s=0, limit=3)] == tasks[:3]
         assert [head.task_id for head in await log.adrift(idle_s=0, limit=100)] == tasks
+
+
+def _noise(size: int) -> bytes:
+    """`size` characters, the same each time, that compress to three quarters and no further."""
+    return base64.urlsafe_b64encode(random.Random(size).randbytes(size))[:size]

@@ -18,6 +18,8 @@ from tailrace.running import Asked
 logger = logging.getLogger("tailrace.ask")
 
 _METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
+# The agent is there and cannot answer now, as when its log is away: the next try may go well.
+_INTERNAL_ERROR = -32603
 # Tries to reach the agent again after a cut, with pauses of 0.2, 0.4 … s in between; each event starts afresh.
 _TRIES = 6
 _PAUSE_S = 0.2
@@ -62,7 +64,7 @@ class Conversation:
             except AgentError as error:
                 if self.task_id is not None and error.code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
                     break  # It is finished, or the agent does not know how: GetTask has the rest.
-                if error.code is not None:
+                if error.code not in (None, _INTERNAL_ERROR):
                     raise
                 await self._pause(error)
         if self.task_id is not None:
@@ -89,7 +91,7 @@ class Conversation:
                 task = await self._client.call("GetTask", {"id": task_id, "historyLength": 1})
                 self._noted(msgspec.json.encode({"task": task}))
             except AgentError as error:
-                if error.code is not None:
+                if error.code not in (None, _INTERNAL_ERROR):
                     raise
                 await self._pause(error)
                 continue

@@ -21,13 +21,17 @@ _CLAIMS_MOST = 10
 
 
 class Begun(msgspec.Struct):
-    """A claimed task whose older attempts are fenced off. `state` is WORKING, or FAILED when it cannot go on."""
+    """A claimed task whose older attempts are fenced off.
+
+    `state` is WORKING, or FAILED when it cannot go on; `replied` tells whether the reply is in its fence.
+    """
 
     head: Head
     past: Past
     plan: Plan
     fence: Batch
     state: State
+    replied: bool
 
 
 async def begin(
@@ -36,8 +40,8 @@ async def begin(
     """Fence off every older attempt of the claimed task: from here on only this one writes.
 
     The fence is the task's change to WORKING, with the user's `reply` if there is one, or an event of kind
-    `attempt` that says for what `reason` this attempt takes over. None, and the lease let go of, when
-    there is nothing to do: the task is finished, or waits for another reply.
+    `attempt` that says for what `reason` this attempt takes over; also when another reply was there first.
+    None, and the lease let go of, when there is nothing to do: the task is finished, or waits for another reply.
 
     Raises:
         LogUnavailable: nothing may be assumed about the fence.
@@ -48,6 +52,8 @@ async def begin(
         if over:
             await log.settle(head.task_id, head.attempt, past.state, release=True)
             return None
+        if past.state not in INTERRUPTED:
+            reply = None  # An attempt that was thought dead has written another one.
         if reply is not None:
             past.messages.append(reply)
             past.fences.clear()
@@ -58,7 +64,7 @@ async def begin(
             await log.append(head.task_id, fence)
         except Fenced:
             continue  # An older attempt wrote in between. It fails at the next seq, or we try again.
-        return Begun(head, past, plan, fence, state)
+        return Begun(head, past, plan, fence, state, reply is not None)
 
 
 def cannot_begin(head: Head, past: Past, error: Exception) -> str | None:

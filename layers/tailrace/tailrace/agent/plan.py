@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from tailrace.agent.past import Past, Step
+from tailrace.agent.saver import unpacked
 from tailrace.inputs import request_of
 
 # LangGraph's channels of a task's pending writes which do not mean that the task is done.
@@ -124,13 +125,13 @@ async def _newest(
 ) -> CheckpointTuple | None:
     """The newest checkpoint of the highest attempt: a fenced attempt's may have come after it."""
     config: RunnableConfig = {"configurable": {"thread_id": task_id, "checkpoint_ns": namespace}}
-    newest = best = await saver.aget_tuple(config)
+    newest = best = unpacked(await saver.aget_tuple(config))
     if newest is None or attempt <= 2:  # there was one attempt before
         return newest
     async for each in saver.alist(config, limit=_LOOK_BACK):
         if _marked(each, "attempt") > _marked(best, "attempt"):
             best = each
-    return newest if best is newest or best is None else await saver.aget_tuple(best.config)
+    return newest if best is newest or best is None else unpacked(await saver.aget_tuple(best.config))
 
 
 def _marked(pin: CheckpointTuple | None, key: str) -> int:

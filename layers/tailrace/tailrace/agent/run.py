@@ -43,8 +43,6 @@ _CLEANUP_S = 5.0
 _SHOWN = 1_000
 # Of the time before the deadline in which a run should be handed on, what is kept for stopping a node that does not.
 _OVERRUN = 0.1
-# How long a checkpoint waits for LangGraph to tell what led to it, if for a reason unknown it does not.
-_HEARD_S = 1.0
 
 
 class Attempt:
@@ -147,6 +145,8 @@ class Attempt:
                 translator.heard.stop()
                 stream.cancel()
                 await asyncio.wait([stream], timeout=_CLEANUP_S)
+                if stream.done() and not stream.cancelled():
+                    stream.exception()  # what came of stopping it is nobody's business
                 if self._fenced.is_set():
                     raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
                 if writer.broken.is_set():
@@ -218,14 +218,10 @@ class Attempt:
         }
 
         async def logged(namespace: str, node: str | None, ran: bool) -> int:
-            try:
-                async with asyncio.timeout(_HEARD_S):
-                    if node is not None:
-                        await translator.heard.node(node)
-                    elif ran and (parent := step_of(namespace)):
-                        await translator.heard.nodes_below(parent)
-            except TimeoutError:
-                logger.warning("task %s: %s of %r was saved unheard", self.task_id, node or "a step", namespace)
+            if node is not None:
+                await translator.heard.node(node)
+            elif ran and (parent := step_of(namespace)):
+                await translator.heard.nodes_below(parent)
             await writer.flush()
             return writer.last
 

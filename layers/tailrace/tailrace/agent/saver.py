@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
     BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
@@ -20,6 +21,8 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.constants import START
+
+_ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
 
 # Wait until the log has all that led to what is to be saved of a namespace, and give the log's last seq. What is
 # saved is a task's writes if a task is given, else a checkpoint, before which tasks `ran` or did not.
@@ -50,7 +53,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         pin = self._pins.get(configurable.get("checkpoint_ns", ""))
         if pin is not None and configurable.get("checkpoint_id") is None:
             return pin
-        return await self._inner.aget_tuple(config)
+        return unpacked(await self._inner.aget_tuple(config))
 
     async def alist(
         self,
@@ -61,7 +64,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         async for each in self._inner.alist(config, filter=filter, before=before, limit=limit):
-            yield each
+            yield unpacked(each) or each
 
     async def aput(
         self,
@@ -80,6 +83,32 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        if any(channel == _ERROR for channel, _ in writes):
+            return  # A node that failed or was stopped has no result, whatever it had got ready: it runs again.
         if not task_path.endswith(START):  # LangGraph's own node, which only passes the input on, and is not told of
             await self._logged(config["configurable"].get("checkpoint_ns", ""), task_id, True)
-        await self._inner.aput_writes(config, writes, task_id, task_path)
+        await self._inner.aput_writes(config, packed(writes), task_id, task_path)
+
+
+def packed(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """A task's writes as one: a saver may put them one by one, and half of them would be taken for all.
+
+    Those of an interrupted task replace each other in every saver, so they keep a channel of that kind.
+    """
+    if len(writes) < 2:
+        return list(writes)
+    interrupted = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+    return [(_INTERRUPT if interrupted else _PACKED, {_PACKED: [list(write) for write in writes]})]
+
+
+def unpacked(found: CheckpointTuple | None) -> CheckpointTuple | None:
+    """The checkpoint as LangGraph put it, with each task's writes one by one."""
+    if found is None or not found.pending_writes:
+        return found
+    writes: list[tuple[str, str, Any]] = []
+    for task, channel, value in found.pending_writes:
+        if isinstance(value, dict) and _PACKED in value:
+            writes += [(task, each, what) for each, what in value[_PACKED]]
+        else:
+            writes.append((task, channel, value))
+    return found._replace(pending_writes=writes)

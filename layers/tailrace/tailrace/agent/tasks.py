@@ -15,7 +15,7 @@ import httpx
 from langgraph.pregel import Pregel
 
 from tailrace import events
-from tailrace.a2a.jsonrpc import RpcError, not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.jsonrpc import not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
 from tailrace.agent.begin import begin, cannot_begin
 from tailrace.agent.errands import cancel_errands
@@ -178,11 +178,14 @@ class Tasks:
         except TaskConflict:
             raise _message_id_taken(message.message_id) from None
 
-    async def _begin(self, claimed: Head, reason: str, reply: dict[str, Any] | None = None) -> None:
-        """Begin the attempt that was claimed for `reason`, and let it work; or do what is to be done instead."""
+    async def _begin(self, claimed: Head, reason: str, reply: dict[str, Any] | None = None) -> bool:
+        """Begin the attempt that was claimed for `reason`, and let it work; or do what is to be done instead.
+
+        Returns whether the reply was taken.
+        """
         if claimed.cancel_requested:
             await self._conclude_canceled(claimed)
-            return
+            return False
         saver: Any = self._graph.checkpointer
         try:
             begun = await begin(self.log, saver, claimed, reason, reply)
@@ -191,20 +194,21 @@ class Tasks:
         except Exception as error:
             if text := cannot_begin(claimed, await past_of(self.log, claimed), error):
                 await conclude(self.log, claimed, "TASK_STATE_FAILED", text)
-                return
+                return False
             raise
         if begun is None:
-            return
+            return False
         with self.feeds.live(claimed.task_id) as feed:
             feed.publish(begun.fence)
         if begun.state == "TASK_STATE_FAILED":
             await cancel_errands(self._http, claimed, begun.past.open_errands.values())
             await self.log.settle(claimed.task_id, claimed.attempt, begun.state, release=True)
-            return
+            return False
         attempt = Attempt(self.log, self.feeds, self._settings, self._http, begun)
         run = asyncio.create_task(attempt.work(self._graph, self._dispatch), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))
+        return begun.replied
 
     async def _conclude_canceled(self, claimed: Head) -> None:
         """Cancel the claimed task, which nobody runs, and what it has at other agents."""
@@ -214,38 +218,28 @@ class Tasks:
 
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
         """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
-        try:
-            claimed = await self._claim_waiting(head.task_id)
-        except RpcError:
-            if _knows(await past_of(self.log, head), reply):
-                return
-            raise
-        await self._begin(claimed, WORKER_STOPPED, reply)
+        too_late = unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
+        claimed = await self._claim_waiting(head.task_id)
+        if claimed is not None and await self._begin(claimed, WORKER_STOPPED, reply):
+            return
+        if not _knows(await past_of(self.log, head), reply):
+            raise too_late
 
-    async def _claim_waiting(self, task_id: str) -> Head:
-        """Claim a task that waits for input.
+    async def _claim_waiting(self, task_id: str) -> Head | None:
+        """Claim a task that waits for input; None when it does not wait any more.
 
         Whether it waits is told by its last event: the head follows a moment later, and until then the
         attempt that asked still holds the lease.
-
-        Raises:
-            RpcError: -32004, it does not wait any more.
         """
-        too_late = unsupported_operation(f"Task {task_id!r} takes no message: another reply was there first.")
         while True:  # no longer than the lease of the attempt that asked
             try:
-                claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
+                return await self.log.claim(task_id, self._me, self._settings.lease_s)
             except TaskFinished:
-                raise too_late from None
+                return None
             except LeaseHeld:
                 if not await self._waits(task_id):
-                    raise too_late from None
+                    return None
                 await asyncio.sleep(_SETTLE_S)
-                continue
-            if await self._waits(task_id):
-                return claimed
-            await self.log.settle(task_id, claimed.attempt, claimed.state, release=True)
-            raise too_late
 
     async def _waits(self, task_id: str) -> bool:
         newest = await self.log.read(task_id, await self.log.last(task_id) - 1)

@@ -23,6 +23,12 @@ from tailrace.writer import Writer
 
 # Arguments and results of tools are shown, not archived.
 _SHOWN = 500
+# After so many silences of this length the end of a node is not waited for any more.
+_SILENCES, _SILENCE_S = 3, 5.0
+
+
+class Unheard(Exception):
+    """What a node said may not all be in the log, so its result must not be saved."""
 
 
 class Translator:
@@ -94,9 +100,10 @@ class Translator:
         self._writer.text(artifact, _utf8(text), step=step_of(inner), parent=step_of(outer))
 
     def _task(self, task: dict[str, Any], namespace: tuple[str, ...]) -> None:
-        if task["id"] in self._done:
-            return
         parent = _innermost(namespace)
+        if task["id"] in self._done:
+            self.heard.end(parent, task["id"])
+            return
         if "triggers" in task:
             self._node = task["name"]
             self.heard.begin(parent, task["id"])
@@ -142,23 +149,33 @@ class Heard:
         self._tell()
 
     def stop(self) -> None:
-        """Nothing more is heard: nobody shall wait for it."""
+        """Nothing more is heard. Whoever waits gets `Unheard`."""
         self._deaf = True
         self._tell()
 
     async def node(self, node: str) -> None:
-        """Wait until the end of `node` was heard."""
+        """Wait until the end of `node` was heard. Raises `Unheard`."""
         await self._until(lambda: node in self._ended)
 
     async def nodes_below(self, parent: str) -> None:
-        """Wait until the ends of all nodes were heard that ran in the subgraph `parent` since the last call."""
+        """Wait until the ends of all nodes were heard that ran in the subgraph `parent` since the last call.
+
+        Raises `Unheard`.
+        """
         await self._until(lambda: self._ended_in[parent] > self._saved_in[parent] and not self._open[parent])
         self._saved_in[parent] = self._ended_in[parent]
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        while not (self._deaf or true()):
+        silences = 0
+        while not true():
+            if self._deaf or silences == _SILENCES:
+                raise Unheard("LangGraph ended a node and did not tell.")
             changed = self._changed
-            await changed.wait()
+            try:
+                async with asyncio.timeout(_SILENCE_S):
+                    await changed.wait()
+            except TimeoutError:
+                silences += 1  # One is what a process has that was stopped for long. Several are none.
 
     def _tell(self) -> None:
         self._changed.set()

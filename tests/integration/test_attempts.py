@@ -1,0 +1,97 @@
+"""What an attempt goes on from, in the cases that no kill can be timed for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.memory import InMemorySaver
+
+from tailrace.agent.begin import begin
+from tailrace.agent.past import WORKER_LOST, past_of
+from tailrace.agent.saver import AttemptSaver, packed, unpacked
+from tailrace.events import status_update, submitted
+from tailrace.log import Batch, EventLog, Head
+from tailrace.log.memory import MemoryLog
+
+pytestmark = pytest.mark.asyncio
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}]}
+
+
+async def waiting(log: EventLog) -> Head:
+    """A task whose first attempt has asked the user and let go of its lease."""
+    head = Head(task_id="t", owner="o", context_id="c", agent="a")
+    await log.create(head, submitted(head.source, message("go")))
+    first = await log.claim("t", "first", 10)
+    asked = status_update(first.source, 2, "state", state="TASK_STATE_INPUT_REQUIRED", text="Which?")
+    await log.append("t", Batch(2, 1, [asked]))
+    return await log.settle("t", 1, "TASK_STATE_INPUT_REQUIRED", release=True)
+
+
+async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_told() -> None:
+    """The first to claim was slow, so that its lease ran out; both have seen that the task waits."""
+    now = 1000.0
+    log = MemoryLog(clock=lambda: now)
+    await waiting(log)
+    slow = await log.claim("t", "slow", 10)
+    now += 11
+    fast = await log.claim("t", "fast", 10)
+    first = await begin(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
+    second = await begin(log, InMemorySaver(), fast, WORKER_LOST, message("twill"))
+    assert first is not None
+    assert second is not None
+    assert (first.replied, second.replied) == (True, False)
+    past = await past_of(log, fast)
+    assert [said["messageId"] for said in past.messages] == ["go", "satin"]
+    assert past.attempt == 3  # which goes on with the reply that was taken
+
+
+async def test_a_task_that_an_older_attempt_ended_is_noted_and_not_begun_again() -> None:
+    log = MemoryLog()
+    head = Head(task_id="t", owner="o", context_id="c", agent="a")
+    await log.create(head, submitted(head.source, message("go")))
+    dead = await log.claim("t", "dead", 0)
+    await log.append("t", Batch(2, 1, [status_update(dead.source, 2, "state", state="TASK_STATE_COMPLETED")]))
+    assert await begin(log, InMemorySaver(), await log.claim("t", "me", 10), WORKER_LOST, None) is None
+    assert (await log.head("t")).state == "TASK_STATE_COMPLETED"
+    assert await log.last("t") == 2
+
+
+async def logged(namespace: str, node: str | None, ran: bool) -> int:
+    return 7
+
+
+async def test_a_stopped_nodes_result_is_not_saved() -> None:
+    """LangGraph saves what a cancelled node had written so far, next to its error, and would take it for done."""
+    inner = InMemorySaver()
+    saver = AttemptSaver(inner, 1, {}, logged)
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    put = await saver.aput(config, empty_checkpoint(), {"step": 1}, {})
+    await saver.aput_writes(put, [("answer", 42), ("__error__", "CancelledError()")], "node")
+    found = await saver.aget_tuple(config)
+    assert found is not None
+    assert found.pending_writes == []
+    assert (found.metadata["attempt"], found.metadata["seq"]) == (1, 7)  # type: ignore[typeddict-item]
+
+
+CHANNELS = st.sampled_from(["__interrupt__", "__resume__", "answer", "messages", "branch:to:next"])
+
+
+@given(writes=st.lists(st.tuples(CHANNELS, st.one_of(st.none(), st.text(), st.lists(st.booleans()))), min_size=1))
+async def test_a_tasks_writes_are_one_write_and_come_back_as_they_were(writes: list[tuple[str, Any]]) -> None:
+    inner = InMemorySaver()
+    saver = AttemptSaver(inner, 1, {}, logged)
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    put = await saver.aput(config, empty_checkpoint(), {"step": 1}, {})
+    await saver.aput_writes(put, writes, "node")
+    (stored,) = (await inner.aget_tuple(config)).pending_writes or []  # type: ignore[union-attr]
+    assert stored[1] == packed(writes)[0][0]
+    found = unpacked(await inner.aget_tuple(config))
+    assert found is not None
+    assert found.pending_writes == [("node", channel, value) for channel, value in writes]
