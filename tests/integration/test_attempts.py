@@ -13,6 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from tailrace.agent.begin import begin
 from tailrace.agent.past import WORKER_LOST, past_of
 from tailrace.agent.saver import AttemptSaver, packed, unpacked
+from tailrace.conclude import conclude
+from tailrace.errors import Fenced
 from tailrace.events import status_update, submitted
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
@@ -50,6 +52,39 @@ async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_
     past = await past_of(log, fast)
     assert [said["messageId"] for said in past.messages] == ["go", "satin"]
     assert past.attempt == 3  # which goes on with the reply that was taken
+
+
+async def test_an_attempt_that_was_slow_to_begin_does_not_fence_off_a_newer_one() -> None:
+    now = 1000.0
+    log = MemoryLog(clock=lambda: now)
+    head = Head(task_id="t", owner="o", context_id="c", agent="a")
+    await log.create(head, submitted(head.source, message("go")))
+    slow = await log.claim("t", "slow", 10)
+    now += 11
+    newer = await begin(log, InMemorySaver(), await log.claim("t", "newer", 10), WORKER_LOST, None)
+    assert newer is not None
+    with pytest.raises(Fenced):
+        await begin(log, InMemorySaver(), slow, WORKER_LOST, None)
+    with pytest.raises(Fenced):
+        await conclude(log, slow, "TASK_STATE_CANCELED", "Canceled on request.")
+    assert await log.last("t") == newer.fence.last
+
+
+async def test_a_waiting_task_with_a_slow_replier_asks_again_so_that_the_late_reply_is_refused() -> None:
+    """Otherwise the head would say that the task waits, the log that it works, and nobody would run it."""
+    now = 1000.0
+    log = MemoryLog(clock=lambda: now)
+    await waiting(log)
+    slow = await log.claim("t", "slow", 10)
+    now += 11
+    assert await begin(log, InMemorySaver(), await log.claim("t", "looks", 10), WORKER_LOST, None) is None
+    with pytest.raises(Fenced):
+        await begin(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
+    assert (await log.head("t")).state == "TASK_STATE_INPUT_REQUIRED"
+    past = await past_of(log, slow)
+    assert (past.state, past.last) == ("TASK_STATE_INPUT_REQUIRED", 3)
+    assert past.question is not None
+    assert past.question["parts"] == [{"text": "Which?"}]
 
 
 async def test_a_task_that_an_older_attempt_ended_is_noted_and_not_begun_again() -> None:

@@ -13,6 +13,7 @@ async def conclude(log: EventLog, claimed: Head, state: State, text: str) -> Non
 
     Raises:
         TaskFinished: an older attempt has ended it.
+        Fenced: a newer attempt works on it.
     """
     update = lambda seq: events.status_update(claimed.source, seq, "state", state=state, text=text)  # noqa: E731
     await put_fence(log, claimed, update)

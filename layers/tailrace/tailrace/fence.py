@@ -14,11 +14,14 @@ async def put_fence(log: EventLog, head: Head, event_at: Callable[[int], bytes])
 
     Raises:
         TaskFinished: an older attempt has finished the task and did not live to note it. Now it is noted.
+        Fenced: a newer attempt has put its fence already.
         LogUnavailable: nothing may be assumed about the fence.
     """
     while True:
         last = await log.last(head.task_id)
         newest = await log.read(head.task_id, max(last - 1, 0))
+        if newest and newest[-1].attempt > head.attempt:
+            raise Fenced(head.task_id, head.attempt, newest[-1].seq)
         state = ends(newest[-1].events[-1]) if newest else None
         if state is not None and state in TERMINAL:
             await log.settle(head.task_id, head.attempt, state, release=True)

@@ -44,12 +44,20 @@ async def begin(
     None, and the lease let go of, when there is nothing to do: the task is finished, or waits for another reply.
 
     Raises:
+        Fenced: a newer attempt has put its fence already.
         LogUnavailable: nothing may be assumed about the fence.
     """
     while True:
         past = await past_of(log, head)
-        over = past.state in TERMINAL or (past.state in INTERRUPTED and (reply is None or reply in past.messages))
-        if over:
+        if past.attempt > head.attempt:
+            raise Fenced(head.task_id, head.attempt, past.last)
+        waits = past.state in INTERRUPTED and (reply is None or reply in past.messages)
+        if past.state in TERMINAL or waits:
+            try:
+                if waits and head.attempt - past.attempt > 1:
+                    await _ask_again(log, head, past)
+            except Fenced:
+                continue
             await log.settle(head.task_id, head.attempt, past.state, release=True)
             return None
         if past.state not in INTERRUPTED:
@@ -72,6 +80,16 @@ def cannot_begin(head: Head, past: Past, error: Exception) -> str | None:
     if head.attempt - past.attempt < _CLAIMS_MOST:
         return None
     return f"No worker could take the task up, in {_CLAIMS_MOST} tries. The last one failed: {error}"
+
+
+async def _ask_again(log: EventLog, head: Head, past: Past) -> None:
+    """Fence off an attempt that has claimed the waiting task and not written yet: it may be slow and not dead.
+
+    Its reply, coming later, would leave a task that works with a head that waits, and nobody to run it.
+    """
+    seq = past.last + 1
+    again = events.status_update(head.source, seq, "state", state=past.state, message=past.question)
+    await log.append(head.task_id, Batch(seq, head.attempt, [again]))
 
 
 def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any] | None) -> tuple[State, bytes]:

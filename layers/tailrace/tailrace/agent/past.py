@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tailrace.events import EXTENSION, State, state_of
+from tailrace.events import EXTENSION, INTERRUPTED, State, state_of
 from tailrace.log import EventLog, Head
 from tailrace.running import Asked
 
@@ -38,7 +38,7 @@ class Past(msgspec.Struct):
     `texts` has the streamed text of each artifact by the step that wrote it, `asked` the tasks at other agents
     by the tool step that asked, `answered` those of them that are over, `questions` how many messages there
     were when a step first asked the user, `fences` the attempts since the user said something, of which
-    `attempt` is the number of the last.
+    `attempt` is the number of the last. `question` is what the agent last asked.
     """
 
     messages: list[dict[str, Any]] = []
@@ -51,6 +51,7 @@ class Past(msgspec.Struct):
     questions: dict[str, int] = {}
     fences: list[Fence] = []
     attempt: int = 0
+    question: dict[str, Any] | None = None
     handed_off: bool = False
 
     @property
@@ -147,7 +148,9 @@ async def past_of(log: EventLog, head: Head) -> Past:
                     _note_own(past, meta, seq)
                 elif meta.origin is not None:
                     _note_forwarded(past, meta.origin)
-                past.state = state_of(event) or past.state
+                if state := state_of(event):
+                    past.state = state
+                    past.question = update.status.message if state in INTERRUPTED else None
             past.last = batch.last
     return past
 

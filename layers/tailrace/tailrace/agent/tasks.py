@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -24,7 +25,7 @@ from tailrace.agent.run import Attempt
 from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
-from tailrace.errors import LeaseHeld, LogError, RequestError, TaskConflict, TaskFinished
+from tailrace.errors import Fenced, LeaseHeld, LogError, RequestError, TaskConflict, TaskFinished
 from tailrace.events import INTERRUPTED, TERMINAL, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
@@ -219,9 +220,10 @@ class Tasks:
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
         """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
         too_late = unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
-        claimed = await self._claim_waiting(head.task_id)
-        if claimed is not None and await self._begin(claimed, WORKER_STOPPED, reply):
-            return
+        with suppress(Fenced):
+            claimed = await self._claim_waiting(head.task_id)
+            if claimed is not None and await self._begin(claimed, WORKER_STOPPED, reply):
+                return
         if not _knows(await past_of(self.log, head), reply):
             raise too_late
 
