@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -203,7 +203,9 @@ def create_app(
             Route("/api/agents", gateway.agents, methods=["GET"]),
             Route("/api/health", gateway.health, methods=["GET"]),
         ],
-        exception_handlers=dict.fromkeys((Exception, HTTPException, Problem, TailraceError), on_problem),
+        exception_handlers=dict.fromkeys(
+            (Exception, ClientDisconnect, HTTPException, Problem, TailraceError), on_problem
+        ),
         lifespan=lifespan,
     )
 

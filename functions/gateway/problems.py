@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tailrace.errors import (
@@ -57,6 +57,8 @@ def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 async def on_problem(_: Request, error: Exception) -> Response:
     """The response for any exception a route raises."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # to nobody
     if isinstance(error, Problem):
         return respond(error.status, error.detail, error.headers)
     if isinstance(error, HTTPException):

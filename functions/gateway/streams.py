@@ -24,8 +24,8 @@ logger = logging.getLogger("tailrace.gateway")
 _ROTATED_RETRY_MS = 250
 
 
-class OpenStream(msgspec.Struct, rename="camel"):
-    """One open stream, as `GET /api/streams` shows it. `seq` is the last event sent."""
+class OpenStream(msgspec.Struct, rename="camel", eq=False):
+    """One open stream, as `GET /api/streams` shows it; never equal to another. `seq` is the last event sent."""
 
     task_id: str
     owner: str

@@ -37,10 +37,10 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
     configurable = get_config()["configurable"]
     agent, step = errand["agent"], f"{current_step()}-{errand['agent']}"
-    client = AgentClient(http, errand["url"], owner=owner_within(configurable["owner"], configurable["thread_id"]))
+    client = AgentClient(http, errand["url"], owner=owner_within(configurable["owner"], configurable["task_id"]))
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
     message = {
-        "messageId": f"{configurable['thread_id']}-{agent}",
+        "messageId": f"{configurable['task_id']}-{agent}",
         "role": "ROLE_USER",
         "parts": await asyncio.to_thread(parts_for, request(), errand["topics"]),
     }

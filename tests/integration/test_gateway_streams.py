@@ -15,6 +15,7 @@ from system import Seen, System, header_owner, system
 
 from gateway.app import create_app
 from gateway.pipes import Pipes
+from gateway.streams import OpenStream
 from tailrace.config import Settings
 from tailrace.log import Head
 
@@ -268,3 +269,12 @@ async def test_on_lambda_a_pipe_goes_with_its_viewer(tmp_path: Path, monkeypatch
                 await asyncio.sleep(0.01)
         gate.open.set()
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
+
+
+async def test_two_streams_alike_are_two() -> None:
+    """Opened in the same millisecond at the same cursor: each is closed for itself."""
+    opened = [OpenStream("t", "alice", 1, 0), OpenStream("t", "alice", 1, 0)]
+    opened.remove(opened[1])
+    opened[0].seq = 7
+    opened.remove(opened[0])
+    assert opened == []

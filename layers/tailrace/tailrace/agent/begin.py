@@ -65,7 +65,7 @@ async def begin(
         if reply is not None:
             past.messages.append(reply)
             past.fences.clear()
-        plan = await plan_of(past, saver, head.task_id, head.attempt)
+        plan = await plan_of(past, saver, head)
         state, event = _fence(head, past, plan, HANDED_OFF if past.handed_off else reason, reply)
         fence = Batch(past.last + 1, head.attempt, [event])
         try:

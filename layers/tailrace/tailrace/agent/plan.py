@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from tailrace.agent.past import Past, Step
 from tailrace.agent.saver import unpacked
 from tailrace.inputs import request_of
+from tailrace.log import Head
 
 # LangGraph's channels of a task's pending writes which do not mean that the task is done.
 _ERROR, _INTERRUPT, _RESUME = "__error__", "__interrupt__", "__resume__"
@@ -52,14 +53,14 @@ class Plan(msgspec.Struct):
         return hashlib.sha256("\n".join(came).encode()).hexdigest()[:16] if came else ""
 
 
-async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], task_id: str, attempt: int) -> Plan:
-    """What attempt `attempt` of the task goes on from."""
+async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], head: Head) -> Plan:
+    """What the head's attempt goes on from."""
     plan = Plan()
     runs_again: set[str] = set()
     waiting: dict[str, tuple[str, int]] = {}  # interrupt → the step that asks, how many answers it has had
 
     async def visit(namespace: str, parent: str | None) -> None:
-        pin = await _newest(saver, task_id, namespace, attempt)
+        pin = await _newest(saver, head, namespace)
         covered, done = 0, set[str]()
         if pin is not None:
             plan.pins[namespace] = pin
@@ -120,13 +121,11 @@ def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:
     }
 
 
-async def _newest(
-    saver: BaseCheckpointSaver[Any], task_id: str, namespace: str, attempt: int
-) -> CheckpointTuple | None:
+async def _newest(saver: BaseCheckpointSaver[Any], head: Head, namespace: str) -> CheckpointTuple | None:
     """The newest checkpoint of the highest attempt: a fenced attempt's may have come after it."""
-    config: RunnableConfig = {"configurable": {"thread_id": task_id, "checkpoint_ns": namespace}}
+    config: RunnableConfig = {"configurable": {"thread_id": head.thread, "checkpoint_ns": namespace}}
     newest = best = unpacked(await saver.aget_tuple(config))
-    if newest is None or attempt <= 2:  # there was one attempt before
+    if newest is None or head.attempt <= 2:  # there was one attempt before
         return newest
     async for each in saver.alist(config, limit=_LOOK_BACK):
         if _marked(each, "attempt") > _marked(best, "attempt"):

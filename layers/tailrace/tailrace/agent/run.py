@@ -28,7 +28,7 @@ from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request, step_of
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, TailraceError, shorten
-from tailrace.events import State
+from tailrace.events import TERMINAL, State
 from tailrace.feed import Feeds
 from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head
@@ -90,7 +90,7 @@ class Attempt:
                 await self._log.settle(task_id, self._head.attempt, reached, release=False)
                 self._clear_up(writer)
                 state, text = await self._until_done(graph, writer)
-                if state in ("TASK_STATE_FAILED", "TASK_STATE_CANCELED"):
+                if state in TERMINAL and state != "TASK_STATE_COMPLETED":
                     await cancel_errands(self._http, self._head, self._errands.values())
                 if state == reached:
                     writer.status("handoff")
@@ -212,7 +212,7 @@ class Attempt:
         control: RunControl,
     ) -> None:
         config: RunnableConfig = {
-            "configurable": {"thread_id": self.task_id, "owner": self._head.owner},
+            "configurable": {"thread_id": self._head.thread, "task_id": self.task_id, "owner": self._head.owner},
             "recursion_limit": RECURSION_LIMIT,
             "callbacks": [ToolEvents()],
         }

@@ -77,6 +77,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Where the head stands in its owner's list: by creation, then by id. Sorts as text."""
         return f"{self.created:015d}/{self.task_id}"
 
+    @property
+    def thread(self) -> str:
+        """LangGraph's thread of the task. Its checkpoints may outlive it, and its id may come again."""
+        return f"{self.task_id}-{self.created}"
+
     def leased(self, now: int) -> bool:
         """Whether somebody holds the lease at `now` (ms)."""
         return self.lease_owner is not None and self.lease_until > now
