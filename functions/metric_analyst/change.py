@@ -24,6 +24,10 @@ class Signal(msgspec.Struct, frozen=True):
     stock: bool = False  # by its name something that fills up (memory, disk, a queue): no time of day moves it
 
 
+# No statistic this far past its threshold leaves any doubt; a sample among numbers next to nothing is past all.
+_STRONG = 1e6
+
+
 class Change(msgspec.Struct, kw_only=True):
     """A change in one series, in the series' own unit.
 
@@ -47,5 +51,5 @@ class Change(msgspec.Struct, kw_only=True):
     @property
     def confidence(self) -> float:
         """0.5 at the threshold, towards 0.99 far past it."""
-        doubt: float = 0.5 / max(self.strength, 1.0) ** 1.5
+        doubt: float = 0.5 / min(max(self.strength, 1.0), _STRONG) ** 1.5
         return round(min(0.99, 1 - doubt), 2)

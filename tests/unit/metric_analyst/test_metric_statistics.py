@@ -7,7 +7,7 @@ import random
 import statistics
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planted import DAY, FRIDAY, MONDAY, THURSDAY, finish, random_walk, series, sine_day, sparse_counts, traffic, white
 
@@ -229,6 +229,7 @@ def test_order_and_repetition_of_samples_do_not_matter(name: str, rng: random.Ra
     st.lists(st.one_of(numbers, st.sampled_from([0.0, 1.0, 1e150, -1e150, 1e-300])), min_size=1, max_size=120),
     st.sampled_from([0.001, 1.0, 3600.0, 40_000.0]),
 )
+@example([0.0] * 6 + [1e-273, 0.0, 1.0, 1.0, 1e-279, 0.0], 0.001)
 def test_no_series_makes_detection_raise(values: list[float], step: float) -> None:
     made = series(values, step=step)  # type: ignore[arg-type]
     for change in finish(detect(made))[1]:
