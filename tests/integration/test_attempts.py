@@ -126,7 +126,23 @@ async def test_a_tasks_writes_are_one_write_and_come_back_as_they_were(writes: l
     put = await saver.aput(config, empty_checkpoint(), {"step": 1}, {})
     await saver.aput_writes(put, writes, "node")
     (stored,) = (await inner.aget_tuple(config)).pending_writes or []  # type: ignore[union-attr]
-    assert stored[1] == packed(writes)[0][0]
+    assert stored == ("node@1", *packed(writes)[0])
     found = unpacked(await inner.aget_tuple(config))
     assert found is not None
     assert found.pending_writes == [("node", channel, value) for channel, value in writes]
+
+
+async def test_what_a_fenced_attempt_is_late_to_save_does_not_count() -> None:
+    """Attempt 2 has begun the node again, and taken back what attempt 1 wrote in the log."""
+    inner = InMemorySaver()
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    put = await AttemptSaver(inner, 1, {}, logged).aput(config, empty_checkpoint(), {"step": 1}, {})
+    await AttemptSaver(inner, 1, {}, logged).aput_writes(put, [("answer", "old")], "node")
+    found = await inner.aget_tuple(config)
+    assert unpacked(found).pending_writes == [("node", "answer", "old")]  # type: ignore[union-attr]
+    assert unpacked(found, {"node": 2}).pending_writes == []  # type: ignore[union-attr]
+    await AttemptSaver(inner, 2, {}, logged).aput_writes(put, [("answer", "new")], "node")
+    await AttemptSaver(inner, 1, {}, logged).aput_writes(put, [("answer", "older still")], "node")
+    found = unpacked(await inner.aget_tuple(config), {"node": 2})
+    assert found is not None
+    assert found.pending_writes == [("node", "answer", "new")]

@@ -35,7 +35,7 @@ class Fence(msgspec.Struct):
 class Past(msgspec.Struct):
     """A task so far. `last` is the seq of its newest event, `messages` what the user said, oldest first.
 
-    `texts` has the streamed text of each artifact by the step that wrote it, `asked` the tasks at other agents
+    `superseded` tells of a step which attempt began it again, `texts` has the streamed text of each artifact by the step that wrote it, `asked` the tasks at other agents
     by the tool step that asked, `answered` those of them that are over, `questions` how many messages there
     were when a step first asked the user, `fences` the attempts since the user said something, of which
     `attempt` is the number of the last. `question` is what the agent last asked.
@@ -45,6 +45,7 @@ class Past(msgspec.Struct):
     last: int = 0
     state: State = "TASK_STATE_SUBMITTED"
     steps: dict[str, Step] = {}
+    superseded: dict[str, int] = {}
     texts: dict[str, list[tuple[str | None, str]]] = {}
     asked: dict[str, Asked] = {}
     answered: set[str] = set()
@@ -175,6 +176,7 @@ def _note_own(past: Past, meta: _Meta, seq: int) -> None:
         for superseded in meta.supersedes:
             if superseded in past.steps:
                 past.steps[superseded].superseded = True
+            past.superseded[superseded] = meta.attempt
     elif meta.step is None:
         return
     elif meta.kind in ("node_start", "tool_start"):

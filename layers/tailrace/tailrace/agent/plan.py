@@ -60,7 +60,7 @@ async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], head: Head) -> Pl
     waiting: dict[str, tuple[str, int]] = {}  # interrupt → the step that asks, how many answers it has had
 
     async def visit(namespace: str, parent: str | None) -> None:
-        pin = await _newest(saver, head, namespace)
+        pin = unpacked(await _newest(saver, head, namespace), past.superseded)
         covered, done = 0, set[str]()
         if pin is not None:
             plan.pins[namespace] = pin
@@ -124,13 +124,13 @@ def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:
 async def _newest(saver: BaseCheckpointSaver[Any], head: Head, namespace: str) -> CheckpointTuple | None:
     """The newest checkpoint of the highest attempt: a fenced attempt's may have come after it."""
     config: RunnableConfig = {"configurable": {"thread_id": head.thread, "checkpoint_ns": namespace}}
-    newest = best = unpacked(await saver.aget_tuple(config))
+    newest = best = await saver.aget_tuple(config)
     if newest is None or head.attempt <= 2:  # there was one attempt before
         return newest
     async for each in saver.alist(config, limit=_LOOK_BACK):
         if _marked(each, "attempt") > _marked(best, "attempt"):
             best = each
-    return newest if best is newest or best is None else unpacked(await saver.aget_tuple(best.config))
+    return newest if best is newest or best is None else await saver.aget_tuple(best.config)
 
 
 def _marked(pin: CheckpointTuple | None, key: str) -> int:

@@ -8,7 +8,7 @@ that was on its way already: `tailrace.agent.plan` chooses what to go on from, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -87,7 +87,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
             return  # A node that failed or was stopped has no result, whatever it had got ready: it runs again.
         if not task_path.endswith(START):  # LangGraph's own node, which only passes the input on, and is not told of
             await self._logged(config["configurable"].get("checkpoint_ns", ""), task_id, True)
-        await self._inner.aput_writes(config, packed(writes), task_id, task_path)
+        await self._inner.aput_writes(config, packed(writes), f"{task_id}@{self._attempt}", task_path)
 
 
 def packed(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -95,20 +95,22 @@ def packed(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
 
     Those of an interrupted task replace each other in every saver, so they keep a channel of that kind.
     """
-    if len(writes) < 2:
-        return list(writes)
     interrupted = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-    return [(_INTERRUPT if interrupted else _PACKED, {_PACKED: [list(write) for write in writes]})]
+    return [(_INTERRUPT if interrupted else _PACKED, [list(write) for write in writes])]
 
 
-def unpacked(found: CheckpointTuple | None) -> CheckpointTuple | None:
-    """The checkpoint as LangGraph put it, with each task's writes one by one."""
+def unpacked(found: CheckpointTuple | None, superseded: Mapping[str, int] | None = None) -> CheckpointTuple | None:
+    """The checkpoint as LangGraph put it: of each task the writes of one attempt, one by one.
+
+    That is the newest attempt's that has saved any. A fenced attempt may have been slow to save what it had
+    done: where `superseded` says of a task which attempt began it again, those before it do not count.
+    """
     if found is None or not found.pending_writes:
         return found
-    writes: list[tuple[str, str, Any]] = []
-    for task, channel, value in found.pending_writes:
-        if isinstance(value, dict) and _PACKED in value:
-            writes += [(task, each, what) for each, what in value[_PACKED]]
-        else:
-            writes.append((task, channel, value))
-    return found._replace(pending_writes=writes)
+    newest: dict[str, tuple[int, list[Any]]] = {}
+    for saved, _, writes in found.pending_writes:
+        task, _, attempt = saved.rpartition("@")
+        if int(attempt) >= max(newest.get(task, (0,))[0], (superseded or {}).get(task, 0)):
+            newest[task] = int(attempt), writes
+    each = [(task, channel, value) for task, (_, writes) in newest.items() for channel, value in writes]
+    return found._replace(pending_writes=each)
