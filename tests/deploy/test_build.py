@@ -114,7 +114,10 @@ print(answer["body"])
 def test_checkpoints_in_dynamodb_need_nothing_but_the_layers_and_boto3(
     build: Path, python313: str, runtime: Path
 ) -> None:
-    code = 'from langgraph_checkpoint_aws import DynamoDBSaver; print(json.dumps("zstandard" in sys.modules))'
+    code = """
+import tailrace.agent.checkpoints_dynamodb
+print(json.dumps("zstandard" in sys.modules))
+"""
     assert in_function(build, python313, "Orchestrator", code, runtime)[0] is False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -11,12 +12,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from outside import ROOT
 
 from deploy.smoke import check
+from tailrace.events import TERMINAL
 
 _READY_S, _STOP_S = 400, 60
 
@@ -55,6 +58,31 @@ async def sam_local(folder: Path) -> AsyncIterator[str]:
             assert await process.wait() == 0
 
 
+async def claim_check(url: str) -> None:
+    """A log goes to the emulated S3 as a browser sends it, and its report comes back."""
+    rows = [f"2026-01-01T10:{n // 60 % 60:02}:{n % 60:02}Z INFO ok\n" for n in range(3000)]
+    content = "".join(rows + [row.replace("INFO ok", "ERROR disk full") for row in rows[-30:]]).encode()
+    about = {"filename": "shop.log", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+        granted = (await http.post("/api/uploads", json=about)).json()
+        upload, origin = granted["upload"], {"Origin": url}
+        asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": ",".join(upload["headers"])}
+        allowed = await http.options(upload["url"], headers=origin | asked)
+        assert allowed.headers["access-control-allow-origin"] in (url, "*")
+        policy = (await http.get("/")).headers["content-security-policy"]
+        assert str(httpx.URL(upload["url"]).join("/")).rstrip("/") in policy
+        done = await http.put(upload["url"], content=content, headers={**upload["headers"], **origin})
+        assert done.status_code == 200
+        message = {"message": {"parts": [{"text": "errors are up"}, granted["part"]]}}
+        task_id = (await http.post("/api/tasks", json=message)).json()["id"]
+        async with asyncio.timeout(180):
+            task: dict[str, Any] = {"status": {}}
+            while task["status"].get("state") not in TERMINAL:
+                await http.get(f"/api/stream/{task_id}")  # somebody looks, for one window
+                task = (await http.get(f"/api/tasks/{task_id}")).json()
+        assert "disk full" in str(task["artifacts"])
+
+
 @pytest.mark.usefixtures("docker")
 async def test_sam_local_carries_a_task_from_post_to_report_and_leaves_nothing_behind(tmp_path: Path) -> None:
     before = containers()
@@ -69,4 +97,5 @@ async def test_sam_local_carries_a_task_from_post_to_report_and_leaves_nothing_b
         assert artifacts["findings"][0]["data"]["findings"]
         assert "".join(part["text"] for part in artifacts["report"])
         assert {agent.get("name") for agent in agents} == {"orchestrator", "log_analyst", "metric_analyst"}
+        await claim_check(url)
     assert containers() == before

@@ -21,10 +21,7 @@ FUNCTIONS = {"GatewayFunction", "OrchestratorFunction", "LogAnalystFunction", "M
 SPECIALISTS = {"LogAnalystFunction", "MetricAnalystFunction"}
 WRITE_LOG_LINES = {"logs:CreateLogStream", "logs:PutLogEvents"}
 KEEP_THE_LOG = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
-KEEP_CHECKPOINTS = {
-    *("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"),
-    *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"),
-}
+KEEP_CHECKPOINTS = KEEP_THE_LOG
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +188,13 @@ def test_what_is_kept_expires_and_is_not_lost_with_the_stack(stack: Resources, t
 def test_the_page_has_the_same_headers_as_on_loopback(stack: Resources) -> None:
     (policy,) = of(stack, "AWS::CloudFront::ResponseHeadersPolicy").values()
     sent = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
-    assert sent["ContentSecurityPolicy"]["ContentSecurityPolicy"] == PAGE_HEADERS["Content-Security-Policy"]
+    policy, values = sent["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"]
+    bucket = resolved(stack["FilesBucket"]["Properties"]["BucketName"])
+    uploads = f"https://tailrace-{resolved(values['Stack'])}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}"
+    assert uploads.startswith(f"https://{bucket}.s3.")
+    policy = policy.replace("${Stack}", resolved(values["Stack"]))
+    here = PAGE_HEADERS["Content-Security-Policy"]
+    assert policy == here.replace("connect-src 'self'", f"connect-src 'self' {uploads}")
     assert sent["ReferrerPolicy"]["ReferrerPolicy"] == PAGE_HEADERS["Referrer-Policy"]
     assert PAGE_HEADERS["X-Content-Type-Options"] == "nosniff"
     assert sent["ContentTypeOptions"]
@@ -228,15 +231,74 @@ def config_default(variable: str) -> float:
     return next(float(default) for name, default, _, _ in config.table() if name == variable)
 
 
-def test_the_pages_bucket_is_private(stack: Resources) -> None:
-    (bucket,) = of(stack, "AWS::S3::Bucket").values()
-    assert all(bucket["PublicAccessBlockConfiguration"].values())
-    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
-    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-    (policy,) = of(stack, "AWS::S3::BucketPolicy").values()
+def resolved(value: Any) -> str:
+    """A name that is made of the stack's id, as CloudFormation resolves it."""
+    if isinstance(value, str):
+        return value
+    if value == {"Ref": "AWS::StackId"}:
+        return "arn:aws:cloudformation:us-east-1:123456789012:stack/Tailrace/51af3dc0-da77-11e4-872e-1234567890ab"
+    ((function, given),) = value.items()
+    if function == "Fn::Join":
+        return str(given[0].join(resolved(each) for each in given[1]))
+    at, split = given
+    assert (function, list(split)) == ("Fn::Select", ["Fn::Split"])
+    separator, text = split["Fn::Split"]
+    return resolved(text).split(separator)[at]
+
+
+def test_both_buckets_are_private(stack: Resources) -> None:
+    buckets = of(stack, "AWS::S3::Bucket")
+    assert buckets.keys() == {"PageBucket", "FilesBucket"}
+    for bucket in buckets.values():
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    for policy in of(stack, "AWS::S3::BucketPolicy").values():
+        (denied,) = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
+        assert (denied["Principal"], denied["Condition"]) == ("*", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_only_the_distribution_reads_the_page(stack: Resources) -> None:
+    policy = stack["PageBucketPolicy"]["Properties"]
     (allowed,) = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
     assert allowed["Principal"] == {"Service": "cloudfront.amazonaws.com"}
     assert allowed["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
+
+
+def test_uploads_and_large_checkpoints_are_for_who_needs_them(stack: Resources) -> None:
+    policy = stack["FilesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    rights = {
+        (role["Fn::GetAtt"][0], each["Resource"]["Fn::Sub"].removeprefix("${FilesBucket.Arn}/"), action)
+        for each in policy
+        if each["Effect"] == "Allow"
+        for role in as_list(each["Principal"]["AWS"])
+        for action in as_list(each["Action"])
+    }
+    agents = ("OrchestratorRole", "SpecialistRole")
+    assert rights == {
+        ("GatewayRole", "uploads/*", "s3:PutObject"),
+        ("GatewayRole", "uploads/*", "s3:GetObject"),
+        *((role, "uploads/*", "s3:GetObject") for role in agents),
+        *((role, "checkpoints/*", f"s3:{verb}Object") for role in agents for verb in ("Get", "Put", "Delete")),
+    }
+
+
+def test_files_expire_with_their_tasks_and_are_encrypted(stack: Resources) -> None:
+    bucket = stack["FilesBucket"]["Properties"]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", {"Ref": "TtlDays"})
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_the_page_may_upload_what_was_granted_and_no_other_page_may(stack: Resources) -> None:
+    bucket = stack["FilesBucket"]["Properties"]
+    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
+    assert rule["AllowedOrigins"] == [{"Fn::Sub": "https://${Distribution.DomainName}"}]
+    assert rule["AllowedMethods"] == ["PUT"]
+    assert set(rule["AllowedHeaders"]) == {"content-type", "x-amz-checksum-sha256"}
+    for function in of(stack, "AWS::Lambda::Function").values():
+        assert resolved(function["Environment"]["Variables"]["TAILRACE_BUCKET"]) == resolved(bucket["BucketName"])
 
 
 def test_the_front_door_is_closed_by_default_and_only_the_gateway_knows_the_secret(stack: Resources) -> None:

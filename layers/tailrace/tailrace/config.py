@@ -112,9 +112,22 @@ class Settings:
     max_request_bytes: int = _setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000
     )
-    bucket: str = _setting("TAILRACE_BUCKET", "", "name", "the S3 bucket of uploads; empty means a folder")
+    bucket: str = _setting(
+        "TAILRACE_BUCKET",
+        "",
+        "name",
+        "the S3 bucket of uploads and large checkpoints; without one uploads go to a folder",
+    )
     max_upload_bytes: int = _setting(
         "TAILRACE_MAX_UPLOAD_BYTES", 26_214_400, "bytes", "the largest file to upload, packed or not", 1, 1_073_741_824
+    )
+    push_internal: int = _setting(
+        "TAILRACE_PUSH_INTERNAL",
+        0,
+        "0 or 1",
+        "whether push notifications may go to addresses of this machine and its networks, and over plain HTTP",
+        0,
+        1,
     )
     access_secret: str = field(
         default="",

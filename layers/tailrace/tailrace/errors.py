@@ -10,8 +10,15 @@
     │   ├── Fenced                  a newer attempt has written; this one must stop
     │   ├── EventTooLarge           one event does not fit into an item of the log
     │   └── LogUnavailable          the store did not answer, or refused for a reason of its own
+    │       └── CheckpointsUnavailable  the same of the graphs' checkpoints: the next attempt may fare better
+    ├── CheckpointTooLarge          the state of a graph does not fit into what keeps its checkpoints
+    ├── CheckpointLost              a checkpoint is there, and what it names is not
     ├── RequestError                the caller sent something that cannot be used
-    │   └── RequestTooLarge
+    │   ├── RequestTooLarge
+    │   └── UploadUnknown           no such upload (or not the caller's: the two look the same)
+    ├── UploadDamaged               what was uploaded is not what its reference says
+    ├── UploadsUnavailable          the store of uploads did not answer, or refused for a reason of its own
+    ├── Rejected                    an agent will not do what it was asked to; raised by its author
     └── AgentError                  another agent could not be reached, or answered with an error
 
 Each message names the key, the value and what would be right, so that it can be shown as it is.
@@ -80,6 +87,31 @@ class LogUnavailable(LogError):
     pass
 
 
+# Checkpoints
+
+
+class CheckpointsUnavailable(LogUnavailable):
+    pass
+
+
+class CheckpointTooLarge(TailraceError):
+    """What a graph would save is too large. `largest` is the name of its largest part, and that part's bytes."""
+
+    def __init__(self, what: str, size: int, limit: int, largest: tuple[str, int]) -> None:
+        super().__init__(
+            f"The graph's {what} would take {size:,} bytes in its checkpoint; the limit is {limit:,} bytes. "
+            f"The largest part is {largest[0]!r}, with {largest[1]:,} bytes before compression. "
+            "Keep large things out of the state, or set TAILRACE_BUCKET, so that large states go to S3."
+        )
+        self.size = size
+        self.limit = limit
+
+
+class CheckpointLost(TailraceError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The run cannot go on: there is no object {name!r}, which its checkpoint names.")
+
+
 # Callers
 
 
@@ -92,7 +124,25 @@ class RequestTooLarge(RequestError):
         super().__init__(f"{what} has {size:,} bytes; the limit is {limit:,} bytes.")
 
 
-# Other agents
+class UploadUnknown(RequestError):
+    def __init__(self, url: str) -> None:
+        super().__init__(f"There is no upload {shorten(url, 120)!r} (any more); POST /api/uploads makes one.")
+
+
+class UploadDamaged(TailraceError):
+    """The message says what there should be, and what there is."""
+
+
+class UploadsUnavailable(TailraceError):
+    pass
+
+
+# Agents
+
+
+class Rejected(TailraceError):
+    """Raise it in a node to end the task as REJECTED; the text says why."""
+
 
 
 class AgentError(TailraceError):

@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
 from tailrace.config import Settings
 
+_DAY_S = 86_400.0
 
-async def open_checkpointer(settings: Settings, agent: str, stack: AsyncExitStack) -> Any:
+
+async def open_checkpointer(settings: Settings, agent: str, stack: AsyncExitStack) -> BaseCheckpointSaver[Any]:
     """The LangGraph checkpointer of an agent; what it holds open is closed with `stack`.
 
     The tables, or the folder of the log, are there by then. Each agent has a file of its own in it: checkpoints are
-    large, and agents never share a thread.
+    large, and agents never share a thread. Only that store's own packages are imported.
     """
+    ttl_s = settings.ttl_days * _DAY_S
+    # Longer than the task, so that no checkpoint is gone before it: a task lives on from when its state is
+    # written, a moment after its last checkpoint.
+    lifetime_s = ttl_s + min(ttl_s, _DAY_S)
     if settings.log == "memory":
         from langgraph.checkpoint.memory import InMemorySaver
 
         return InMemorySaver()
     if settings.log == "dynamodb":
-        return _dynamodb(settings)
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+        from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
+
+        saver = DynamoDBSaver(
+            settings.checkpoint_table,
+            bucket=settings.bucket,
+            lifetime_s=lifetime_s,
+            refresh_s=ttl_s,
+            patience_s=settings.lease_s * 0.8,
+        )
+        stack.push_async_callback(saver.close)
+        return saver
+    from tailrace.agent.checkpoints_sqlite import open_sqlite
 
     path = Path(settings.data_dir) / f"checkpoints-{agent}.sqlite3"
-    return await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
-
-
-def _dynamodb(settings: Settings) -> Any:
-    """LangGraph's saver for DynamoDB, made to read what was written last.
-
-    It reads with eventual consistency, so a resume could miss the newest checkpoint
-    (langchain-aws #753, closed); every read of its client is made consistent instead.
-    """
-    from langgraph_checkpoint_aws import DynamoDBSaver
-
-    logging.getLogger("langgraph_checkpoint_aws").setLevel(logging.WARNING)  # it logs a line per write
-    saver = DynamoDBSaver(settings.checkpoint_table, ttl_seconds=int(settings.ttl_days * 86_400))
-    for operation in ("Query", "GetItem"):
-        saver.client.meta.events.register(
-            f"provide-client-params.dynamodb.{operation}", lambda params, **_: {**params, "ConsistentRead": True}
-        )
-    return saver
+    return await stack.enter_async_context(open_sqlite(path, lifetime_s))

@@ -35,10 +35,11 @@ class Fence(msgspec.Struct):
 class Past(msgspec.Struct):
     """A task so far. `last` is the seq of its newest event, `messages` what the user said, oldest first.
 
-    `superseded` tells of a step which attempt began it again, `texts` has the streamed text of each artifact by the step that wrote it, `asked` the tasks at other agents
-    by the tool step that asked, `answered` those of them that are over, `questions` how many messages there
-    were when a step first asked the user, `fences` the attempts since the user said something, of which
-    `attempt` is the number of the last. `question` is what the agent last asked.
+    `superseded` tells of a step which attempt began it again, `texts` has the streamed text of each artifact by
+    the step that wrote it, `asked` the tasks at other agents by the tool step that asked, `answered` those of them
+    that are over, `questions` how many messages there were when a step first asked the user, `fences` the attempts
+    since the user said something, of which `attempt` is the number of the last. `question` is what the agent last
+    asked.
     """
 
     messages: list[dict[str, Any]] = []

@@ -1,0 +1,118 @@
+"""What the tests of checkpoints share: stores to keep them in, and a process's death between two requests."""
+
+from __future__ import annotations
+
+import random
+import string
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+from dynamodb_table import use
+from moto.server import ThreadedMotoServer
+
+from tailrace.agent import checkpoint_store
+from tailrace.agent.checkpoint_store import Item
+from tailrace.log.transport import Transport
+
+BUCKET = "tailrace-test"
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """DynamoDB and S3 by moto, on loopback; yields the endpoint of both."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def use_stores(dynamodb: str, s3: str, environ: pytest.MonkeyPatch) -> str:
+    """Let botocore find both, and give the name of a new table for checkpoints. `BUCKET` is there, and empty."""
+    use(dynamodb, environ)
+    environ.setenv("AWS_ENDPOINT_URL_S3", s3)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    for name in objects():  # all of moto's servers in a process share their buckets
+        client.delete_object(Bucket=BUCKET, Key=name)
+    client.close()
+    return checkpoint_table()
+
+
+def checkpoint_table() -> str:
+    """A new table, with the keys that the template gives it."""
+    name = f"checkpoints-{uuid.uuid4().hex[:12]}"
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("PK", "SK")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.close()
+    return name
+
+
+def items_of(table: str) -> list[Item]:
+    client = boto3.client("dynamodb")
+    items: list[Any] = [
+        item for page in client.get_paginator("scan").paginate(TableName=table) for item in page["Items"]
+    ]
+    client.close()
+    return items
+
+
+def objects() -> list[str]:
+    """The names of the bucket's objects."""
+    client = boto3.client("s3")
+    names = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    client.close()
+    return names
+
+
+def noise(size: int) -> str:
+    """Text that compressing does not make much smaller."""
+    return "".join(random.Random(size).choices(string.printable, k=size))
+
+
+def share_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare every saver making clients of its own, which takes longer than all that these tests ask of them."""
+    dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
+    monkeypatch.setattr(Transport, "_client", lambda _: dynamodb)
+    monkeypatch.setattr(checkpoint_store.Objects, "_client", lambda _: s3)
+
+
+class Killed(Exception):
+    """The process that made the requests is dead: it makes no more of them."""
+
+
+class Requests:
+    """Counts the requests that checkpoints cost, and lets the process die before one of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[str] = []
+        self.deadly: int | None = None
+        call = checkpoint_store.Table._call
+        request = checkpoint_store.Objects._call
+
+        async def table(store: Any, operation: str, *args: Any) -> Any:
+            self._count(operation)
+            return await call(store, operation, *args)
+
+        async def bucket(store: Any, operation: Any) -> Any:
+            self._count("s3")
+            return await request(store, operation)
+
+        monkeypatch.setattr(checkpoint_store.Table, "_call", table)
+        monkeypatch.setattr(checkpoint_store.Objects, "_call", bucket)
+
+    def _count(self, operation: str) -> None:
+        if self.deadly is not None and len(self.made) >= self.deadly:
+            raise Killed
+        self.made.append(operation)

@@ -1,0 +1,34 @@
+"""`python checkpoint_writer.py FILE COUNT`: a process that saves so many checkpoints in a file, each with writes.
+
+Before the first it prints "ready" and waits for a line; then the number of each that is saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+
+from tailrace.agent.checkpoints_sqlite import open_sqlite
+
+
+async def main(path: Path, count: int) -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with open_sqlite(path, 86_400) as saver:
+        for number in range(count):
+            checkpoint = empty_checkpoint()
+            checkpoint.update(id=str(uuid6()), channel_values={"number": number, "more": "x" * 20_000})
+            config: Any = {"configurable": {"thread_id": f"{os.getpid()}", "checkpoint_ns": ""}}
+            config = await saver.aput(config, checkpoint, {"step": number}, {})
+            await saver.aput_writes(config, [(f"channel {n}", "x" * 1000) for n in range(20)], "task")
+            print(number, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,166 @@
+"""Checkpoints outlive their task, however long it takes, and go away after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoint_stores import BUCKET, items_of, moto, objects, use_stores
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+
+from tailrace.agent import checkpoints_dynamodb
+from tailrace.agent.checkpoints import open_checkpointer
+from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
+from tailrace.agent.checkpoints_sqlite import open_sqlite
+from tailrace.config import Settings
+from tailrace.errors import CheckpointLost
+
+DAY_S = 86_400
+BEGIN = 1_700_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = float(BEGIN)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    return use_stores(endpoint, endpoint, monkeypatch)
+
+
+@pytest.fixture
+async def saver(table: str, clock: Clock) -> AsyncIterator[DynamoDBSaver]:
+    """Its checkpoints live for eight days, for tasks that live for seven."""
+    saver = DynamoDBSaver(table, bucket=BUCKET, lifetime_s=8 * DAY_S, refresh_s=7 * DAY_S, clock=clock)
+    yield saver
+    await saver.close()
+
+
+async def save(saver: Any, thread: str = "t", namespace: str = "") -> Any:
+    """A checkpoint, and what a task wrote after it."""
+    checkpoint = empty_checkpoint()
+    checkpoint.update(id=str(uuid6()), channel_values={"thread": thread})
+    config: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
+    config = await saver.aput(config, checkpoint, {"step": 1}, {})
+    await saver.aput_writes(config, [("a", 1)], "task")
+    return config
+
+
+def days_left(table: str, clock: Clock) -> set[float]:
+    return {(int(item["ttl"]["N"]) - clock.now) / DAY_S for item in items_of(table)}
+
+
+@pytest.mark.parametrize(("ttl_days", "lives_days"), [(7.0, 8.0), (0.01, 0.02), (30.0, 31.0)])
+async def test_every_item_lives_longer_than_the_task_by_a_day_or_as_long_again(
+    table: str, ttl_days: float, lives_days: float
+) -> None:
+    settings = Settings(log="dynamodb", checkpoint_table=table, ttl_days=ttl_days)
+    async with AsyncExitStack() as stack:
+        await save(await open_checkpointer(settings, "agent", stack))
+    expected = time.time() + lives_days * DAY_S
+    items = items_of(table)
+    assert len(items) == 2
+    assert all(int(item["ttl"]["N"]) == pytest.approx(expected, abs=60) for item in items)
+
+
+@pytest.mark.parametrize("inline_bytes", [100_000, 0], ids=["in items", "in objects"])
+async def test_a_graph_that_waits_around_a_subgraph_for_weeks_is_not_lost(
+    saver: DynamoDBSaver, table: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, inline_bytes: int
+) -> None:
+    """Each attempt reads the outer checkpoint, and saves only inner ones."""
+    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", inline_bytes)
+    outer = await save(saver)
+    for _ in range(10):
+        clock.now += 6 * DAY_S
+        found = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
+        assert found is not None
+        assert (found.config, found.pending_writes) == (outer, [("task", "a", 1)])
+        assert days_left(table, clock) == {8}
+
+
+async def test_what_is_read_soon_after_it_was_saved_costs_no_write(
+    saver: DynamoDBSaver, table: str, clock: Clock
+) -> None:
+    config = await save(saver)
+    clock.now += DAY_S - 1
+    await saver.aget_tuple(config)
+    assert days_left(table, clock) == {8 - (DAY_S - 1) / DAY_S}
+
+
+async def test_an_object_that_is_gone_is_told_and_no_older_checkpoint_is_taken_for_it(
+    saver: DynamoDBSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await save(saver)
+    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+    config = await save(saver)
+    assert saver._objects is not None
+    for name in objects():
+        await saver._objects.delete(name)
+    with pytest.raises(CheckpointLost, match="no object 'checkpoints/t/"):
+        await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
+    with pytest.raises(CheckpointLost):
+        await saver.aget_tuple(config)
+
+
+async def test_a_thread_that_is_deleted_leaves_no_item_and_no_object(
+    saver: DynamoDBSaver, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+    kept = await save(saver, "another thread")
+    for namespace in ("", "", "inner:1"):
+        await save(saver, "t", namespace)
+    await saver.adelete_thread("t")
+    assert {item["PK"]["S"] for item in items_of(table)} == {"another thread"}
+    assert {name.split("/")[1] for name in objects()} == {"another thread"}
+    assert await saver.aget_tuple(kept) is not None
+
+
+async def test_in_a_file_what_is_over_is_gone_when_it_is_opened_again(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoints.sqlite3"
+    monkeypatch.setattr("time.time_ns", lambda: int(clock.now * 1e9))
+    monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)
+    monkeypatch.setattr("tailrace.agent.checkpoints_sqlite.time.time", clock)
+
+    async def threads() -> set[str]:
+        async with open_sqlite(path, 8 * DAY_S) as saver:
+            rows = await saver.conn.execute_fetchall(
+                "SELECT thread_id FROM checkpoints UNION SELECT thread_id FROM writes"
+            )
+            return {row[0] for row in rows}
+
+    async with open_sqlite(path, 8 * DAY_S) as saver:
+        await save(saver, "over")
+        await save(saver, "goes on")
+        clock.now += 7 * DAY_S
+        await save(saver, "goes on", "inner:1")
+        await save(saver, "young")
+    clock.now += DAY_S - 1
+    assert await threads() == {"over", "goes on", "young"}
+    clock.now += 2
+    assert await threads() == {"goes on", "young"}
+    async with open_sqlite(path, 8 * DAY_S) as saver:
+        assert len([each async for each in saver.alist({"configurable": {"thread_id": "goes on"}})]) == 2
+    clock.now += 7 * DAY_S
+    assert await threads() == set()

@@ -1,0 +1,127 @@
+"""A process that dies between any two requests to the checkpoints' store leaves a run that goes on as if it had not.
+
+This is what the savers that exist fail at: they save what a node wrote one by one, and LangGraph takes a node of
+which one write is saved for finished.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from checkpoint_stores import BUCKET, Killed, Requests, checkpoint_table, moto, share_clients, use_stores
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, Send, interrupt
+
+from tailrace.agent import checkpoints_dynamodb
+from tailrace.agent.checkpoints import open_checkpointer
+from tailrace.config import Settings
+
+
+class State(TypedDict, total=False):
+    said: Annotated[list[str], operator.add]
+    last: str
+    total: Annotated[int, operator.add]
+
+
+RAN: Counter[str] = Counter()
+
+
+def say(name: str) -> Any:
+    async def node(_: State) -> State:
+        RAN[name] += 1
+        return {"said": [name], "last": name, "total": 1}
+
+    return node
+
+
+async def fan_out(_: State) -> Command[Any]:
+    RAN["fan_out"] += 1
+    return Command(update={"said": ["fan_out"], "total": 1}, goto=[Send("one_of", n) for n in range(3)])
+
+
+async def one_of(n: int) -> State:
+    RAN[f"one_of {n}"] += 1
+    return {"said": [f"one_of {n}"], "total": 1}
+
+
+async def ask(_: State) -> State:
+    return {"said": [interrupt("first?"), interrupt("second?")], "last": "asked"}
+
+
+def asking() -> StateGraph[State]:
+    """A node, and one with two questions."""
+    return StateGraph(State).add_sequence([("first", say("first")), ("ask", ask)]).add_edge(START, "first")
+
+
+def everything() -> StateGraph[State]:
+    """A chain, tasks in parallel, a subgraph, and two questions: every kind of write there is."""
+    inner = StateGraph(State).add_sequence([("deep", say("deep")), ("deeper", say("deeper"))]).add_edge(START, "deep")
+    builder = StateGraph(State)
+    builder.add_node("first", say("first"))
+    builder.add_node("fan_out", fan_out)
+    builder.add_node("one_of", one_of)
+    builder.add_node("inner", inner.compile())
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "fan_out")
+    builder.add_edge("one_of", "inner")
+    builder.add_edge("inner", "ask")
+    return builder
+
+
+async def run(graph: StateGraph[State], settings: Settings) -> dict[str, Any]:
+    """Go on with the run to its end, as a process of its own would: with a checkpointer of its own."""
+    config: Any = {"configurable": {"thread_id": "t"}}
+    async with AsyncExitStack() as stack:
+        compiled = graph.compile(checkpointer=await open_checkpointer(settings, "agent", stack))
+        state = await compiled.aget_state(config)
+        while True:
+            given: Any = None
+            if state.interrupts:
+                given = Command(resume={each.id: f"answer to {each.value}" for each in state.interrupts})
+            elif not state.created_at:
+                given = {"said": ["begun"], "total": 0}
+            values = await compiled.ainvoke(given, config, durability="sync")
+            state = await compiled.aget_state(config)
+            if not state.tasks:
+                return values
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with moto() as endpoint:
+        yield endpoint
+
+
+@pytest.mark.parametrize(
+    ("graph", "inline_bytes"), [(everything(), 100_000), (asking(), 0)], ids=["in items", "in objects"]
+)
+async def test_a_run_killed_before_any_of_its_requests_ends_as_if_it_had_not_been(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, graph: StateGraph[State], inline_bytes: int
+) -> None:
+    table = use_stores(endpoint, endpoint, monkeypatch)
+    settings = Settings(log="dynamodb", checkpoint_table=table, bucket=BUCKET)
+    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", inline_bytes)
+    share_clients(monkeypatch)
+    requests = Requests(monkeypatch)
+    expected = await run(graph, settings)
+    assert expected["said"][-2:] == ["answer to first?", "answer to second?"]
+    # Before which of them that read it dies makes no difference to what is there.
+    deadly = [number for number, operation in enumerate(requests.made) if operation != "query"]
+    assert len(deadly) > 15
+    for number in deadly:
+        # A table of its own: moto looks at every item of a table for each request.
+        alone = replace(settings, checkpoint_table=checkpoint_table())
+        requests.made, requests.deadly = [], number
+        with pytest.raises(Killed):
+            await run(graph, alone)
+        requests.deadly = None
+        RAN.clear()
+        assert await run(graph, alone) == expected, f"killed before request {number}"
+        assert max(RAN.values(), default=1) == 1, f"killed before request {number}, and then ran a node twice: {RAN}"

@@ -1,0 +1,164 @@
+"""A file of checkpoints that several processes have open: some die, some are cut off, and none locks the others out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import checkpoint_writer
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+
+from tailrace.agent import checkpoints_sqlite
+from tailrace.agent.checkpoints_sqlite import SQLiteSaver, open_sqlite
+from tailrace.errors import CheckpointsUnavailable
+
+Process = asyncio.subprocess.Process
+
+
+async def writer(path: Path, count: int) -> Process:
+    """A process that is about to save `count` checkpoints, and waits to be told to begin."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, checkpoint_writer.__file__, str(path), str(count), stdin=pipe, stdout=pipe
+    )
+    assert await line(process) == "ready"
+    return process
+
+
+def begin(*processes: Process) -> None:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+
+
+async def line(process: Process) -> str:
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
+
+
+def checkpoint(**values: Any) -> Any:
+    return {**empty_checkpoint(), "id": str(uuid6()), "channel_values": values}
+
+
+def config(thread: str = "t") -> Any:
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+
+
+async def test_processes_that_make_and_fill_one_file_at_once_all_get_their_turn(tmp_path: Path) -> None:
+    path, count = tmp_path / "checkpoints.sqlite3", 25
+    processes = await asyncio.gather(*(writer(path, count) for _ in range(4)))
+    begin(*processes)
+    assert [await process.wait() for process in processes] == [0] * len(processes)
+    async with open_sqlite(path, 86_400) as saver:
+        for process in processes:
+            saved = [each async for each in saver.alist(config(str(process.pid)))]
+            assert [each.checkpoint["channel_values"]["number"] for each in saved] == list(reversed(range(count)))
+            assert {len(each.pending_writes or ()) for each in saved} == {20}
+
+
+async def test_the_next_process_goes_on_at_once_when_one_is_killed_while_it_saves(tmp_path: Path) -> None:
+    """And what a task wrote is there as a whole or not at all."""
+    path = tmp_path / "checkpoints.sqlite3"
+    for _ in range(3):
+        first, second = await asyncio.gather(writer(path, 10_000), writer(path, 5))
+        begin(first)
+        seen = -1
+        while seen < 20:
+            seen = int(await line(first))
+        begin(second)  # it opens the file while the other writes
+        first.kill()
+        assert await second.wait() == 0
+        await first.wait()
+        async with open_sqlite(path, 86_400) as saver:
+            newest, *older = [each async for each in saver.alist(config(str(first.pid)))]
+            assert newest.checkpoint["channel_values"]["number"] >= seen, (
+                "a checkpoint was told saved, and is not there"
+            )
+            assert len(newest.pending_writes or ()) in (0, 20)
+            assert {len(each.pending_writes or ()) for each in older} == {20}
+
+
+async def test_a_save_whose_caller_is_cancelled_is_finished_and_leaves_the_file_free(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.sqlite3"
+    saved = 0
+    async with open_sqlite(path, 86_400) as saver:
+        for moment in range(60):
+            saving = asyncio.create_task(saver.aput(config(), checkpoint(more="x" * 50_000), {"step": moment}, {}))
+            for _ in range(moment % 12):
+                await asyncio.sleep(0)
+            began = bool(saver._writing)
+            saving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await saving
+            await saver.settled()
+            saved += began
+            other = sqlite3.connect(path, timeout=0)
+            other.execute("BEGIN IMMEDIATE")  # raises where the file is locked
+            other.close()
+        assert len([each async for each in saver.alist(config())]) == saved
+    assert 30 < saved <= 60
+
+
+async def test_closing_waits_for_what_is_being_saved(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.sqlite3"
+    async with open_sqlite(path, 86_400) as saver:
+        saving = asyncio.create_task(saver.aput(config(), checkpoint(), {"step": 1}, {}))
+        while not saver._writing:
+            await asyncio.sleep(0)
+        saving.cancel()
+    async with open_sqlite(path, 86_400) as saver:
+        assert await saver.aget_tuple(config()) is not None
+
+
+async def test_a_file_that_stays_locked_is_an_error_of_the_store_and_works_again_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the task: the attempt stops, and the next one goes on."""
+    monkeypatch.setattr(checkpoints_sqlite, "_BUSY_S", 0.05)
+    path = tmp_path / "checkpoints.sqlite3"
+    async with open_sqlite(path, 86_400) as saver:
+        stopped = sqlite3.connect(path)
+        stopped.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CheckpointsUnavailable, match="locked"):
+            await saver.aput(config(), checkpoint(), {"step": 1}, {})
+        assert await saver.aget_tuple(config()) is None
+        stopped.close()
+        await saver.aput(config(), checkpoint(), {"step": 1}, {})
+        assert await saver.aget_tuple(config()) is not None
+
+
+async def test_what_is_over_keeps_nobody_from_opening_the_file_while_another_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints_sqlite, "_BUSY_S", 0.05)
+    path = tmp_path / "checkpoints.sqlite3"
+    async with open_sqlite(path, 86_400) as saver:
+        await saver.aput(config(), checkpoint(), {"step": 1}, {})
+    busy = sqlite3.connect(path)
+    busy.execute("BEGIN IMMEDIATE")
+    async with open_sqlite(path, -60) as saver:
+        assert await saver.aget_tuple(config()) is not None
+        busy.close()
+        await saver.aput(config("another"), checkpoint(), {"step": 1}, {})
+    async with open_sqlite(path, -60) as saver:
+        assert await saver.aget_tuple(config()) is None
+
+
+async def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointsUnavailable, match="unable to open"):
+        async with open_sqlite(tmp_path / "nowhere" / "checkpoints.sqlite3", 86_400):
+            pass
+
+
+async def test_what_is_saved_would_survive_a_power_cut(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "checkpoints.sqlite3", 86_400) as saver:
+        assert isinstance(saver, SQLiteSaver)
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2)):
+            async with saver.conn.execute(f"PRAGMA {pragma}") as found:
+                assert await found.fetchone() == (value,)
