@@ -12,13 +12,12 @@ import asyncio
 import base64
 import logging
 import operator
-import os
 import random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -28,7 +27,8 @@ from langgraph.graph import START, StateGraph
 
 from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
 from tailrace.agent.checkpoints_sqlite import open_sqlite
-from tests.bench.report import Aim, BenchError, Report, say
+from tests.bench.dynamodb import KilledError, Meter, local_dynamodb
+from tests.bench.report import Aim, Report, say
 
 _NODES = 5
 _BYTES = 2_000
@@ -45,43 +45,11 @@ class State(TypedDict, total=False):
     last: str
 
 
-class _KilledError(Exception):
-    pass
-
-
-class Meter:
-    """Counts a client's requests and their units; raises instead of sending request number `deadly`."""
-
-    def __init__(self, client: Any) -> None:
-        self.requests, self.written, self.read = 0, 0.0, 0.0
-        self.deadly: int | None = None
-        client.meta.events.register("provide-client-params.dynamodb", self._ask)
-        client.meta.events.register("before-call.dynamodb", self._send)
-        client.meta.events.register("after-call.dynamodb", self._note)
-
-    def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
-        # The peer reads what may be old; a resume cannot do with that.
-        reads = {"ConsistentRead": True} if model.name in ("Query", "GetItem") else {}
-        return {**params, **reads, "ReturnConsumedCapacity": "TOTAL"}
-
-    def _send(self, **_: Any) -> None:
-        if self.deadly is not None and self.requests >= self.deadly:
-            raise _KilledError
-        self.requests += 1
-
-    def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        units = parsed.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-        if model.name in ("Query", "GetItem"):
-            self.read += units
-        else:
-            self.written += units
-
-
 async def bench(folder: Path, runs: int) -> Report:
     figures: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     report = Report()
     logging.getLogger("langgraph_checkpoint_aws").setLevel(logging.CRITICAL)  # it tells of each write it does not find
-    with _dynamodb():
+    with local_dynamodb():
         table = _table()
         for run in range(runs):
             for name, open_saver in (("ours", _ours), ("peer", _peer)):
@@ -130,7 +98,7 @@ async def _wrong(open_saver: Open, table: str) -> tuple[int, int]:
         thread = str(uuid.uuid4())
         async with _opened(open_saver, table) as (saver, meter):
             meter.deadly = number
-            with suppress(_KilledError):
+            with suppress(KilledError):
                 await _run(saver, thread)
         async with _opened(open_saver, table) as (saver, _):
             wrong += await _run(saver, thread) != expected
@@ -201,23 +169,3 @@ def _table() -> str:
     )
     client.close()
     return name
-
-
-@contextmanager
-def _dynamodb() -> Iterator[None]:
-    """DynamoDB Local, where botocore finds it."""
-    import pytest
-
-    from tests.contract.dynamodb_local import dynamodb_local
-
-    names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    before = dict(os.environ)
-    try:
-        with dynamodb_local() as endpoint:
-            os.environ.update(names, AWS_ENDPOINT_URL_DYNAMODB=endpoint, AWS_EC2_METADATA_DISABLED="true")
-            yield
-    except (pytest.skip.Exception, pytest.fail.Exception) as error:
-        raise BenchError(str(error)) from None
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

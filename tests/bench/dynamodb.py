@@ -1,0 +1,63 @@
+"""DynamoDB Local for benchmarks, and a meter for what is asked of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.bench.report import BenchError
+
+
+class KilledError(Exception):
+    pass
+
+
+class Meter:
+    """Counts a client's requests and their units; raises instead of sending request number `deadly`."""
+
+    def __init__(self, client: Any) -> None:
+        self.requests, self.written, self.read = 0, 0.0, 0.0
+        self.deadly: int | None = None
+        client.meta.events.register("provide-client-params.dynamodb", self._ask)
+        client.meta.events.register("before-call.dynamodb", self._send)
+        client.meta.events.register("after-call.dynamodb", self._note)
+
+    def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+        # The peer reads what may be old; a resume cannot do with that.
+        consistent = model.name in ("Query", "GetItem") and "IndexName" not in params
+        reads = {"ConsistentRead": True} if consistent else {}
+        return {**params, **reads, "ReturnConsumedCapacity": "TOTAL"}
+
+    def _send(self, **_: Any) -> None:
+        if self.deadly is not None and self.requests >= self.deadly:
+            raise KilledError
+        self.requests += 1
+
+    def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        units = parsed.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
+        if model.name in ("Query", "GetItem"):
+            self.read += units
+        else:
+            self.written += units
+
+
+@contextmanager
+def local_dynamodb() -> Iterator[None]:
+    """DynamoDB Local, where botocore finds it."""
+    import pytest
+
+    from tests.contract.dynamodb_local import dynamodb_local
+
+    names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    before = dict(os.environ)
+    try:
+        with dynamodb_local() as endpoint:
+            os.environ.update(names, AWS_ENDPOINT_URL_DYNAMODB=endpoint, AWS_EC2_METADATA_DISABLED="true")
+            yield
+    except (pytest.skip.Exception, pytest.fail.Exception) as error:
+        raise BenchError(str(error)) from None
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
