@@ -7,7 +7,7 @@ bin := $(venv)/bin
 sam := .cache/sam-venv
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run test lint bench build validate deploy smoke sam-local lock sample clean
+.PHONY: run test lint bench chaos build validate deploy smoke sam-local lock sample clean
 
 run: $(venv)/run ## the page, the gateway and the agents on this machine
 	@$(bin)/python -m local
@@ -22,6 +22,9 @@ lint: $(venv)/test
 
 bench: $(venv)/test ## figures, each with its peer in the same run
 	@$(bin)/python -m tests.bench
+
+chaos: $(venv)/test ## SEED=… FAULTS=10000 ROUND=…: kill, cut and confuse everything, and check every promise
+	@$(bin)/python -m tests.chaos
 
 sample: $(venv)/run ## record the sample anew (needs Linux and nginx)
 	@$(bin)/python -m local.record_sample

@@ -5,7 +5,7 @@ answered. Needs Docker; no AWS account. Each request starts a container of its o
 
     browser ─► page and /api/* on 127.0.0.1 ──► sam local start-api ──► a container per request
                      /agents/* where containers reach this machine ◄──┤  (agents are called through here)
-                    an emulated DynamoDB, also there  ◄───────────────┘
+             emulated DynamoDB and S3, also there  ◄──────────────────┘
 
 What Docker's own network cannot reach is on loopback only; what it can is open to the containers, not to other
 machines. Everything ends with the command: what was emulated is gone then.
@@ -53,7 +53,7 @@ IMAGE = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
 
 # What containers call this machine.
 _HOST = "host.docker.internal"
-_TABLE, _CHECKPOINTS = "tailrace", "tailrace-checkpoints"
+_TABLE, _CHECKPOINTS, _BUCKET = "tailrace", "tailrace-checkpoints", "tailrace-files"
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # The first request to a function builds the image its containers are of.
 _READY_S = 300.0
@@ -126,21 +126,17 @@ def reachable_address() -> str:
 
 
 @contextlib.contextmanager
-def dynamodb(address: str) -> Iterator[int]:
-    """An emulated DynamoDB with both tables; its port."""
+def emulated(address: str) -> Iterator[int]:
+    """An emulated DynamoDB with both tables and an emulated S3 with the bucket, on one port; the port."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of every request
     server = ThreadedMotoServer(address, port=0, verbose=False)
     server.start()
     try:
         _, port = server.get_host_and_port()
-        client: Any = boto3.client(
-            "dynamodb",
-            endpoint_url=f"http://{address}:{port}",
-            region_name="us-east-1",
-            aws_access_key_id="any",
-            aws_secret_access_key="any",  # noqa: S106
-        )
+        session = boto3.Session(aws_access_key_id="any", aws_secret_access_key="any", region_name="us-east-1")  # noqa: S106
+        client: Any = session.client("dynamodb", endpoint_url=f"http://{address}:{port}")
         create_table(client, _TABLE)
+        session.client("s3", endpoint_url=f"http://{address}:{port}").create_bucket(Bucket=_BUCKET)
         client.create_table(
             TableName=_CHECKPOINTS,
             BillingMode="PAY_PER_REQUEST",
@@ -172,12 +168,12 @@ class Proxy:
         ]
         return passed
 
-    def page(self) -> Starlette:
-        """The page and the API at one address, as CloudFront has them on AWS."""
+    def page(self, uploads: str) -> Starlette:
+        """The page and the API at one address, as CloudFront has them on AWS. Uploads go to the origin `uploads`."""
         return Starlette(
             routes=[
                 Route("/api/{rest:path}", self.pass_on, methods=_ALL_METHODS),
-                Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True))),
+                Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True), uploads=uploads)),
             ]
         )
 
@@ -285,12 +281,16 @@ async def run(page: socket.socket, folder: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
-        port = stack.enter_context(dynamodb(address))
+        port = stack.enter_context(emulated(address))
+        # The browser asks it too, by the address that it was granted an upload for.
+        s3 = f"http://{address}:{port}"
         environment.write_text(
             json.dumps(
                 {
                     "Parameters": {
                         "AWS_ENDPOINT_URL_DYNAMODB": f"http://{_HOST}:{port}",
+                        "AWS_ENDPOINT_URL_S3": s3,
+                        "TAILRACE_BUCKET": _BUCKET,
                         "TAILRACE_TABLE": _TABLE,
                         "TAILRACE_CHECKPOINT_TABLE": _CHECKPOINTS,
                         "TAILRACE_ORCHESTRATOR_URL": f"{agents}/orchestrator/",
@@ -303,7 +303,7 @@ async def run(page: socket.socket, folder: Path) -> None:
         sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
         proxy = Proxy(f"http://127.0.0.1:{sam_port}")
         stack.push_async_callback(proxy.close)
-        await stack.enter_async_context(serving(proxy.page(), page))
+        await stack.enter_async_context(serving(proxy.page(s3), page))
         await stack.enter_async_context(serving(proxy.agents(), inside))
         url = f"http://127.0.0.1:{page.getsockname()[1]}"
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=_FOREVER, trust_env=False))

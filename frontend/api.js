@@ -1,7 +1,4 @@
-/**
- * The tasks API, relative to the page so that it also works under a stage prefix. What fails throws
- * an Error whose message is for the person at the page.
- */
+/** The API, relative to the page for stage prefixes. What fails is an Error that says it to the person at the page. */
 
 const taskPath = (id) => `api/tasks/${encodeURIComponent(id)}`;
 
@@ -12,48 +9,66 @@ export const createTask = (message) => send("api/tasks", message);
 export const reply = (id, message) => send(`${taskPath(id)}/messages`, message);
 export const cancelTask = (id) => call("POST", `${taskPath(id)}/cancel`);
 
+/** Bring a file to where agents find it, and `tell` the share that has gone; gives the part that stands for it. */
+export async function upload({ filename, mediaType, data }, tell, signal) {
+  if (!crypto.subtle) throw new Error("A file of this size needs a page on https.");
+  const about = { filename, mediaType, size: data.length, sha256: await sha256(data) };
+  const { upload: to, part } = await post("api/uploads", JSON.stringify(about));
+  signal.throwIfAborted();
+  const request = new XMLHttpRequest(); // fetch does not tell how much has gone
+  request.open(to.method, to.url);
+  request.responseType = "json";
+  for (const name in to.headers) request.setRequestHeader(name, to.headers[name]);
+  request.upload.onprogress = ({ loaded }) => tell(loaded / data.length);
+  signal.onabort = () => request.abort();
+  request.send(data);
+  await new Promise((done) => (request.onloadend = done));
+  if (request.status < 200 || request.status > 299) throw failure(request.status, request.response);
+  return part;
+}
+
 /** Sent without a sure answer: to send the same again is the same request. */
 const unsure = { body: "", key: "" };
 
 async function send(path, message) {
   const body = JSON.stringify({ message });
-  if (unsure.body !== path + body) Object.assign(unsure, { body: path + body, key: uuid() });
-  const answer = await call("POST", path, body, { "content-type": "application/json", "idempotency-key": unsure.key });
+  if (unsure.body !== path + body) {
+    Object.assign(unsure, { body: path + body, key: hex(crypto.getRandomValues(new Uint8Array(16))) });
+  }
+  const answer = await post(path, body, { "idempotency-key": unsure.key });
   unsure.body = "";
   return answer;
 }
+
+const post = (path, body, headers) => call("POST", path, body, { "content-type": "application/json", ...headers });
 
 /** @returns {Promise<any>} */
 async function call(method, path, body, headers = {}) {
   // CloudFront signs no POST without it; plain http on another host has no crypto.subtle.
   if (method === "POST" && crypto.subtle) {
-    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body ?? ""));
-    headers["x-amz-content-sha256"] = hex(new Uint8Array(digest));
+    headers["x-amz-content-sha256"] = await sha256(new TextEncoder().encode(body ?? ""));
   }
   const known = document.cookie;
   const response = await fetch(path, { method, body, headers, cache: "no-store" }).catch(() => {
     throw new Error("The gateway did not answer. Nothing was lost; try again in a moment.");
   });
-  const answer = (await response.json().catch(() => null)) ?? {};
-  if (response.ok) return answer;
+  const answer = await response.json().catch(() => null);
+  if (response.ok) return answer ?? {};
   if (response.status === 401 && (document.cookie !== known || unlock())) return call(method, path, body, headers);
-  const { title = `The gateway answered ${response.status}`, detail } = answer;
-  throw new Error(detail ? `${title}: ${detail}` : title);
+  throw failure(response.status, answer);
 }
 
-/** A gateway that is not on loopback has one secret for all. A cookie, because EventSource sends no headers. */
+function failure(status, answer) {
+  const { title = status ? `The answer was ${status}` : "The connection broke off", detail } = answer ?? {};
+  return new Error(detail ? `${title}: ${detail}` : title);
+}
+
+/** The secret of a gateway that others can reach. A cookie, because EventSource sends no headers. */
 function unlock() {
   const secret = prompt("The access secret of this gateway:");
   if (secret) document.cookie = `tailrace-secret=${encodeURIComponent(secret)}; path=/; SameSite=Strict; Secure`;
   return Boolean(secret);
 }
 
-/** crypto.randomUUID is there in secure contexts only. */
-function uuid() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  return hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
-
-const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const sha256 = async (data) => hex(await crypto.subtle.digest("SHA-256", data));
+const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");

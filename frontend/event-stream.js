@@ -13,6 +13,8 @@
  *  4. A repeated event is dropped, a hole fetched again, an `end` beyond the cursor is a cut.
  */
 
+import { count } from "./time.js";
+
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 5_000;
 const OPENING_TIMEOUT = 15_000; // a cold start takes seconds, not this long
@@ -27,13 +29,19 @@ const WAKERS = [
   [document, "visibilitychange"],
 ];
 
+/** What happened between two looks at `applied`, in words. */
+export function cost(now, before) {
+  const [last, applied, recovered, repeated] = ["last", "count", "recovered", "repeated"].map((n) => now[n] - before[n]);
+  return `${count(recovered)} recovered, ${count(last - applied)} lost, ${count(repeated)} repeated`;
+}
+
 /**
  * @typedef {object} Handlers
  * @property {(event: {seq: number, result: any, text: string, live: boolean}) => void} event
  * @property {() => void} sync the log is read; what follows is live
  * @property {(gap: {from: number, to: number}) => void} gap
  * @property {() => void} end
- * @property {(recovery: {ms: number, events: number}) => void} recovered live again after a cut
+ * @property {(recovery: {ms: number, cost: string}) => void} recovered after a cut
  * @property {() => void} change of `state`
  */
 
@@ -52,10 +60,11 @@ export class EventStream {
   /** Events of this connection before its `sync`. */
   backlog = 0;
   /**
-   * For tests and the curious (`window.tailrace.applied`): events handed on, the seq of the last
-   * (the cursor), and those that came again and were dropped. Without gaps `count === last`.
+   * For tests and the curious (`window.tailrace.applied`): events handed on, how many of them only
+   * after a cut, the seq of the last (the cursor), and those that came again and were dropped.
+   * Without gaps `count === last`.
    */
-  applied = { count: 0, last: 0, repeated: 0 };
+  applied = { count: 0, recovered: 0, last: 0, repeated: 0 };
 
   /** @type {EventSource | null} */ #source = null;
   /** @type {(cursor: number) => string} */ #url;
@@ -66,6 +75,7 @@ export class EventStream {
   #heard = 0;
   #holeAt = -1;
   #epoch = 0; // answers of an older connection are ignored
+  #before = { ...this.applied }; // as it was when it was cut
 
   /** @param {(cursor: number) => string} url @param {Handlers} handlers */
   constructor(url, handlers) {
@@ -93,6 +103,12 @@ export class EventStream {
   /** "Try now": skip what is left of the wait. */
   retryNow() {
     if (this.state === "waiting") this.#connect();
+  }
+
+  /** Cut it, as a network does, for `ms`. */
+  cut(ms) {
+    this.#down();
+    this.#wait(ms);
   }
 
   #connect() {
@@ -139,6 +155,7 @@ export class EventStream {
     }
     this.applied.last = seq;
     this.applied.count += 1;
+    if (this.downSince !== null) this.applied.recovered += 1;
     this.#tries = 0;
     const live = this.state === "live";
     if (!live) this.backlog += 1;
@@ -153,11 +170,15 @@ export class EventStream {
     this.#heard = Date.now();
     // No event, but a server that reads its log: a cut now need not wait for seconds.
     this.#tries = Math.min(this.#tries, 2);
-    const since = this.downSince;
-    this.downSince = null;
     this.#become("live");
     this.#on.sync();
-    if (since !== null) this.#on.recovered({ ms: Date.now() - since, events: this.backlog });
+    this.#recovered();
+  }
+
+  #recovered() {
+    const since = this.downSince;
+    this.downSince = null;
+    if (since !== null) this.#on.recovered({ ms: Date.now() - since, cost: cost(this.applied, this.#before) });
   }
 
   #gap(gap) {
@@ -168,14 +189,19 @@ export class EventStream {
 
   #end() {
     this.#drop();
-    this.downSince = null;
     this.#become("ended");
     this.#on.end();
+    this.#recovered();
+  }
+
+  #down() {
+    this.#drop();
+    if (this.downSince === null) this.#before = { ...this.applied };
+    this.downSince ??= Date.now();
   }
 
   #cut(refused) {
-    this.#drop();
-    this.downSince ??= Date.now();
+    this.#down();
     if (refused) this.#ask(false);
     else this.#wait(0);
   }
@@ -232,7 +258,7 @@ export class EventStream {
   };
 
   #replace() {
-    this.downSince = Date.now();
+    this.#down();
     this.#connect();
   }
 

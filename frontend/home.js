@@ -2,9 +2,8 @@
 
 import { agents, createTask, listTasks } from "./api.js";
 import { byId, h, setText } from "./dom.js";
-import { Inputs } from "./inputs.js";
+import { Inputs, prepare } from "./inputs.js";
 import { titleOf } from "./messages.js";
-import { readSample, sampleParts } from "./parts.js";
 import { plainState } from "./task-state.js";
 import { bytes } from "./time.js";
 
@@ -19,10 +18,9 @@ export class Home {
     this.#go = go;
     const form = byId("compose");
     this.#inputs = new Inputs(form, () => form.requestSubmit());
-    form.onsubmit = async (event) => {
+    form.onsubmit = (event) => {
       event.preventDefault();
-      const parts = await this.#inputs.parts();
-      if (parts) this.#send(byId("send"), () => parts);
+      this.#send(byId("send"), () => this.#inputs.parts());
     };
     byId("sample").onclick = () => this.#send(byId("sample"), sampleParts);
     describeSample();
@@ -37,7 +35,9 @@ export class Home {
     };
     busy(true);
     try {
-      const message = { parts: await makeParts() };
+      const parts = await makeParts();
+      if (!parts) return;
+      const message = { parts };
       const { id } = await createTask(message);
       remember(id, titleOf(message));
       this.#inputs.clear();
@@ -64,9 +64,24 @@ export async function drawRecent(current) {
 }
 
 async function describeSample() {
-  const { title, files } = await readSample();
+  const { title, files } = await sample();
   const size = files.reduce((sum, file) => sum + file.bytes, 0);
   setText(byId("sample-about"), `${title} (${files.length} files, ${bytes(size)})`);
+}
+
+async function sampleParts() {
+  const { text, alert, files } = await sample();
+  const read = async ({ href, filename }) => (await prepare(new File([await (await load(href)).blob()], filename))).part;
+  return [{ text }, { data: { alert } }, ...(await Promise.all(files.map(read)))];
+}
+
+/** The request that came with the page. */
+const sample = async () => (await load("sample.json")).json();
+
+async function load(href) {
+  const response = await fetch(`sample/${href}`);
+  if (!response.ok) throw new Error(`The sample could not be loaded (${href}: ${response.status}).`);
+  return response;
 }
 
 async function listAgents() {

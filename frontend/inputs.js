@@ -1,16 +1,26 @@
-/** A place to say something and to drop, paste or choose files: for a new task, and for a reply. */
+/**
+ * A place to say something and to drop, paste or choose files: for a new task, and for a reply. Small files
+ * go into the message, large ones are uploaded as soon as they are there.
+ */
 
+import { upload } from "./api.js";
 import { h, setText } from "./dom.js";
-import { MAX_FILES, Refused, prepare, tooLarge } from "./parts.js";
-import { bytes, count } from "./time.js";
+import { bytes } from "./time.js";
 
+const MAX_FILES = 200;
+const ROOM = 330_000; // bytes of files in a message, which is one event of the log; the others are uploaded
+const AS_TEXT = 16 * 1024; // what is longer is gzipped: logs shrink to a tenth
+const MAX_FILE = 64_000_000; // what agents take, unpacked
 const PASTE_LINES = 12; // what is longer becomes a file: nobody wants to see it in a text box
 
 export class Inputs {
-  /** @type {import("./parts.js").Prepared[]} */ #files = [];
+  /** @type {any[]} what `prepare` gave; of an upload also `bar`, `stop`, `error` and the promise `sent` */
+  #files = [];
   /** @type {string[]} */ #refusals = [];
+  /** @type {any} */ #adding;
   #reading = 0;
   #pasted = 0;
+  #waiting = false;
   #box;
   #list = h("ul.files", { "aria-label": "Files to send" });
   #sum = h("p.files-sum");
@@ -27,19 +37,28 @@ export class Inputs {
     };
     this.#box.onkeydown = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit();
     this.#box.onpaste = (event) => this.#paste(event);
-    acceptDrops(root, (files) => this.#add(files));
+    const over = (yes) => root.classList.toggle("dropping", yes);
+    root.ondragover = ({ dataTransfer }) => over(dataTransfer.types.includes("Files"));
+    root.ondragleave = ({ relatedTarget }) => over(root.contains(relatedTarget));
+    root.ondrop = ({ dataTransfer }) => {
+      over(false);
+      this.#add([...dataTransfer.files]);
+    };
   }
 
-  /** What to send, or null when it cannot be sent; the reason is then on the page. */
+  /** What to send, when all of it has arrived; or null when it cannot be sent, and the page says why. */
   async parts() {
+    if (this.#waiting) return null; // it is for the first click
+    this.#waiting = true;
+    this.#draw();
+    await this.#adding;
+    await Promise.all(this.#files.map(({ sent }) => sent));
+    this.#waiting = false;
+    this.#draw();
     const text = this.#box.value.trim();
-    if (this.#reading) return this.refuse("One moment: the files are still being read.");
     if (!text && !this.#files.length) return this.refuse("Say what fired, or add a log or metrics.");
-    const parts = [...(text ? [{ text }] : []), ...this.#files.map((file) => file.part)];
-    const reason = await tooLarge(parts);
-    if (!reason) return parts;
-    const [largest] = this.#files.toSorted((a, b) => b.wire - a.wire);
-    return this.refuse(largest ? `${reason} The largest file is ${largest.part.filename}, ${bytes(largest.wire)}.` : reason);
+    if (this.#files.some(({ part }) => !part)) return null;
+    return [...(text ? [{ text }] : []), ...this.#files.map(({ part }) => part)];
   }
 
   /** Say why not. @returns {null} */
@@ -51,30 +70,50 @@ export class Inputs {
 
   clear() {
     this.#box.value = "";
-    this.#files = [];
     this.#refusals = [];
+    this.#keep(() => false);
+  }
+
+  #keep(wanted) {
+    for (const file of this.#files) if (!wanted(file)) file.stop?.abort();
+    this.#files = this.#files.filter(wanted);
     this.#draw();
   }
 
-  async #add(files) {
-    const room = Math.max(0, MAX_FILES - this.#files.length - this.#reading);
-    const over = files.length - room;
-    this.#refusals = over > 0 ? [`A task takes at most ${MAX_FILES} files. Left out: ${count(over)}.`] : [];
-    const taken = files.slice(0, room);
+  #add(files) {
+    this.#adding = Promise.all([this.#adding, this.#take(files)]);
+  }
+
+  async #take(files) {
+    const taken = files.slice(0, Math.max(0, MAX_FILES - this.#files.length - this.#reading));
+    const over = files.length - taken.length;
+    this.#refusals = over ? [`A task takes at most ${MAX_FILES} files. Left out: ${over}.`] : [];
     this.#reading += taken.length;
     this.#draw();
     for (const file of taken) {
       try {
-        const one = await prepare(file);
+        const inside = this.#files.reduce((sum, { stop, wire }) => sum + (stop ? 0 : wire), 0);
+        const one = await prepare(file, ROOM - inside);
         // Chosen again: the newer one counts.
-        this.#files = [...this.#files.filter(({ part }) => part.filename !== one.part.filename), one];
+        this.#keep(({ filename }) => filename !== one.filename);
+        this.#files.push(one);
+        if (!one.part) this.#upload(one);
       } catch (error) {
-        if (!(error instanceof Refused)) throw error;
         this.#refusals.push(error.message);
       } finally {
         this.#reading -= 1;
       }
     }
+    this.#draw();
+  }
+
+  #upload(file) {
+    file.stop = new AbortController();
+    file.bar = h("progress", { value: 0, "aria-label": `Uploading ${file.filename}` });
+    file.error = null;
+    file.sent = upload(file, (share) => (file.bar.value = share), file.stop.signal)
+      .then((part) => (file.part = part), (error) => (file.error = error))
+      .then(() => this.#draw());
     this.#draw();
   }
 
@@ -90,36 +129,75 @@ export class Inputs {
     this.#list.replaceChildren(...this.#files.map((file) => this.#row(file)));
     const n = this.#files.length;
     const wire = this.#files.reduce((sum, file) => sum + file.wire, 0);
-    const sum = n && `${n} ${n === 1 ? "file" : "files"}, ${bytes(wire)} to send`;
-    setText(this.#sum, this.#reading ? `reading ${this.#reading} files …` : sum || "");
-    // Two hundred reasons would bury the story.
-    const rest = this.#refusals.length - 3;
-    setText(this.#notice, this.#refusals.slice(0, 3).join(" ") + (rest > 0 ? ` And ${count(rest)} more like these.` : ""));
+    const sum = n ? `${n} ${n === 1 ? "file" : "files"}, ${bytes(wire)} to send` : "";
+    const when = this.#waiting && n ? " when all of it is there" : "";
+    setText(this.#sum, this.#reading ? `reading ${this.#reading} files …` : sum + when);
+    const failed = this.#files.filter(({ error }) => error);
+    const reasons = failed.map(({ filename, error }) => `${filename} was not uploaded. ${error.message}`);
+    setText(this.#notice, [...this.#refusals, ...reasons].join("\n"));
   }
 
   #row(file) {
-    const { filename } = file.part;
+    const { filename, part, error, bar } = file;
     const remove = () => {
-      this.#files = this.#files.filter((one) => one !== file);
-      this.#draw();
+      this.#keep((one) => one !== file);
       this.#box.focus();
     };
-    const packed = file.wire < file.bytes * 0.9 ? ` → ${bytes(file.wire)}` : "";
-    const button = h("button.remove", { type: "button", "aria-label": `Remove ${filename}`, onclick: remove }, "×");
-    return h("li", h("span.file-name", filename), h("span.file-size", bytes(file.bytes) + packed), button);
+    return h(
+      "li",
+      h("span.file-name", filename),
+      error ? h("button.link", { type: "button", onclick: () => this.#upload(file) }, "Retry") : !part && bar,
+      h("span.file-size", bytes(file.size) + (file.wire < file.size * 0.9 ? ` → ${bytes(file.wire)}` : "")),
+      h("button.remove", { type: "button", "aria-label": `Remove ${filename}`, onclick: remove }, "×"),
+    );
   }
 }
 
-function acceptDrops(root, take) {
-  let depth = 0; // dragenter and dragleave also come for every child
-  const on = (type, deeper, act) =>
-    root.addEventListener(type, (event) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      depth = Math.max(0, deeper(depth));
-      root.classList.toggle("dropping", depth > 0);
-      act?.([...event.dataTransfer.files]);
-    });
-  on("dragenter", (n) => n + 1);
-  on("dragleave", (n) => n - 1);
-  on("drop", () => 0, take);
+/**
+ * Gives its `filename`, `size`, `wire` (the bytes that are sent) and `part`; or, when the message has no
+ * `room` for so many bytes, the `data` to upload instead of a part. What cannot be sent is an Error for who chose it.
+ * @param {File} file @returns {Promise<any>}
+ */
+export async function prepare(file, room = Infinity) {
+  const { name, size } = file;
+  if (size > MAX_FILE) throw new Error(`${name} is ${bytes(size)}: choose the part around the alert.`);
+  const data = await file.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => null);
+  if (!data) throw new Error(`${name} could not be read. Folders cannot be sent: choose the files in them.`);
+  if (!size) throw new Error(`${name} is empty.`);
+
+  const zipped = data[0] === 0x1f && data[1] === 0x8b;
+  // Text as PowerShell writes it: every other byte is NUL, and yet it is text.
+  const wide = { "255,254": "utf-16le", "254,255": "utf-16be" }[String(data.subarray(0, 2))];
+  if (!wide && (zipped ? await firstUnzipped(data) : data).subarray(0, 1024).includes(0)) {
+    throw new Error(`${name} is not text. Logs, CSV and JSON can be read.`);
+  }
+  const plain = wide ? new TextEncoder().encode(new TextDecoder(wide).decode(data)) : data;
+  const text = !zipped && plain.length <= Math.min(AS_TEXT, room) ? new TextDecoder().decode(plain) : "";
+  // What is not UTF-8 goes as it is, so that nothing is lost before the analyst sees it.
+  if (text && !text.includes("\ufffd")) {
+    return { filename: name, size, wire: plain.length, part: { text, filename: name, mediaType: "text/plain" } };
+  }
+  const packed = zipped ? data : await gzip(plain);
+  const about = { filename: name.replace(/(\.gz)?$/i, ".gz"), mediaType: "application/gzip" };
+  const sent = packed.length > room ? { data: packed } : { part: { raw: base64(packed), ...about } };
+  return { ...about, size, wire: packed.length, ...sent };
+}
+
+async function gzip(data) {
+  const zipped = new Blob([data]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(zipped).arrayBuffer());
+}
+
+/** An archive shows its NULs here; what cannot be unzipped is answered with one. */
+async function firstUnzipped(data) {
+  const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream("gzip")).getReader();
+  const first = await reader.read().catch(() => ({ value: new Uint8Array(1) }));
+  reader.cancel().catch(() => {});
+  return first.value ?? new Uint8Array(1);
+}
+
+function base64(data) {
+  let binary = "";
+  for (let at = 0; at < data.length; at += 0x8000) binary += String.fromCharCode(...data.subarray(at, at + 0x8000));
+  return btoa(binary);
 }

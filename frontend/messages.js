@@ -1,5 +1,5 @@
 /**
- * Reading A2A messages: what somebody said, and which files came with it.
+ * What somebody said in an A2A message, and which files came with it.
  * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[]}} Turn
  */
 
@@ -30,5 +30,6 @@ export function titleOf(message) {
 
 const parts = (message) => message?.parts ?? [];
 
-/** Base64 is four characters for three bytes. */
-const sizeOf = (part) => (part.raw ? Math.floor((part.raw.length * 3) / 4) : (part.text ?? "").length);
+/** An upload says it; base64 is four characters for three bytes. */
+const sizeOf = ({ metadata, raw, text = "" }) =>
+  metadata?.["urn:tailrace:a2a:upload:1"]?.size ?? (raw ? Math.floor((raw.length * 3) / 4) : text.length);

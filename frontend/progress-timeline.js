@@ -152,7 +152,7 @@ export class ProgressTimeline extends HTMLElement {
     bar.style.setProperty("--s", at(step.start));
     if (end === null) bar.style.removeProperty("--e");
     else bar.style.setProperty("--e", at(end));
-    if (end !== null) setText(time, kind === "note" ? "" : duration(end - step.start));
+    if (end !== null) setText(time, end > step.start ? duration(end - step.start) : "");
     more.replaceChildren(...said(step));
     more.hidden = !more.firstChild;
   }

@@ -99,12 +99,12 @@ function step(task, meta, ts, text) {
     case "tool_complete":
       return one !== home && finish(task, one, meta, ts, text);
     case "attempt":
-      task.attempt = meta.attempt ?? task.attempt + 1;
-      // What a dead step encloses is dead too.
-      for (const id of meta.supersedes ?? []) walk(task.steps.get(id), (dead) => supersede(task, dead, ts));
-      return note(task, home, text || `runner lost, attempt ${task.attempt}`, ts);
+      // A specialist's attempts are its own affair; a hand-off has had its row.
+      if (!meta.parent) task.attempt = meta.attempt;
+      for (const id of meta.supersedes ?? []) supersede(task, task.steps.get(id), ts);
+      return text && note(task, "note", home, text, ts);
     case "handoff":
-      return note(task, home, text || "hand-off", ts);
+      return note(task, "handoff", home, "hand-off", ts);
     case "state":
       if (!meta.parent) return; // the task's own state: see enter()
   }
@@ -124,14 +124,14 @@ function agentStep(task, name, ts) {
 
 function begin(task, meta, home, ts, text) {
   const before = task.steps.get(meta.step);
-  // The same execution goes on after a reply.
-  if (before?.state === "waiting") return change(task, before, "running", null);
+  // The same execution goes on: after a reply, or with another worker.
+  if (before && before.state !== "superseded") return change(task, before, "running", null);
   // A node that asked and runs again under a new id has its answer.
   for (const one of home.children) {
     if (one.state === "waiting" && one.name === meta.name) change(task, one, "done", one.end);
   }
   // A step that runs again under its old id stays visible as what it was.
-  if (before) task.steps.set(`${before.id} of attempt ${before.attempt}`, before);
+  if (before) task.steps.set(`${before.id} until ${task.seq}`, before);
   const kind = meta.kind === "tool_start" ? "tool" : "node";
   const one = newStep(meta.step, kind, meta.name ?? kind, meta.agent ?? home.agent, home, ts);
   one.attempt = meta.attempt ?? task.attempt;
@@ -148,7 +148,8 @@ function finish(task, one, meta, ts, text) {
 }
 
 function supersede(task, one, ts) {
-  if (one.state !== "superseded") task.dead += 1;
+  if (!one || one.state === "superseded") return;
+  task.dead += 1;
   change(task, one, "superseded", one.end ?? ts);
 }
 
@@ -159,8 +160,8 @@ function settle(task, state, ts) {
   }
 }
 
-function note(task, home, name, ts) {
-  const one = newStep(`note ${task.seq}`, "note", name, home.agent, home, ts);
+function note(task, kind, home, name, ts) {
+  const one = newStep(`note ${task.seq}`, kind, name, home.agent, home, ts);
   change(task, add(task, one), "done", ts);
 }
 
@@ -175,7 +176,7 @@ function artifact(task, { artifactId, name = artifactId, parts = [] }, append, l
   }
 }
 
-/** A row of the timeline: an agent, one execution of a node or tool, or a note. */
+/** A row of the timeline: an agent, one execution of a node or tool, a note, or a hand-off. */
 const newStep = (id, kind, name, agent, parent, start) => ({
   id,
   kind,
@@ -205,10 +206,4 @@ function change(task, one, state, end) {
   one.state = state;
   one.end = end;
   task.changed.add(one);
-}
-
-function walk(one, visit) {
-  if (!one) return;
-  visit(one);
-  for (const child of one.children) walk(child, visit);
 }

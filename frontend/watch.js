@@ -13,7 +13,7 @@ import { Inputs } from "./inputs.js";
 import { RawEvents } from "./raw-events.js";
 import { ReportView } from "./report-view.js";
 import { apply, isFinished, metaOf, newTask } from "./task-state.js";
-import { ServerClock, bytes, count, duration } from "./time.js";
+import { ServerClock, bytes, duration } from "./time.js";
 
 const BACKLOG_PATIENCE = 1_500;
 const TICK = 100;
@@ -29,6 +29,9 @@ const SENTENCES = {
 /** The reply card is one element, whichever task it is for. @type {any} */
 let inputs;
 
+/** What `make run` adds to the page: called with the view at every paint. */
+export const extras = [];
+
 export class Watch {
   #id;
   #task = newTask();
@@ -42,7 +45,7 @@ export class Watch {
   #frame = 0;
   #ticker;
   #heard = Date.now();
-  #drawn = { findings: this.#task.findings, turns: 0, state: "", pill: "" };
+  #drawn = { findings: this.#task.findings, turns: 0, state: "", attempt: 1, pill: "" };
   #looks = 0; // after a reply: how often to look again while the log still ends with the question
 
   constructor(id) {
@@ -52,8 +55,7 @@ export class Watch {
       sync: () => this.#show(),
       gap: ({ from, to }) => this.#note(`Events ${from} to ${to} are not in the log any more.`),
       end: () => this.#ended(),
-      recovered: ({ ms, events }) =>
-        ms > 1_000 && this.#note(`Cut for ${duration(ms)}: ${count(events)} events recovered, none lost, none twice.`),
+      recovered: ({ ms, cost }) => ms > 1_000 && this.#note(`Cut for ${duration(ms)}: ${cost}.`),
       change: () => this.#schedule(),
     });
     Object.assign(window, { tailrace: { applied: this.#stream.applied } });
@@ -110,13 +112,13 @@ export class Watch {
 
   #paint() {
     this.#tick();
-    const { seq, state, turns, findings, report, reportDone } = this.#task;
+    const { seq, state, attempt, turns, findings, report, reportDone } = this.#task;
     if (this.#stream.state === "lost" && !seq) return this.#drawUnknown();
     if (!this.#ready) return;
     byId("task").hidden = false;
     setText(byId("last-seq"), String(seq));
     this.#timeline.draw(this.#task, this.#now());
-    if (this.#drawn.state !== state) this.#drawState();
+    if (this.#drawn.state !== state || this.#drawn.attempt !== attempt) this.#drawState();
     if (this.#drawn.turns !== turns.length) this.#drawTurns();
     if (this.#drawn.findings !== findings) drawFindings((this.#drawn.findings = findings));
     this.#report.draw(report, {
@@ -125,19 +127,22 @@ export class Watch {
       ended: isFinished(state),
     });
     this.#raw.draw();
+    for (const draw of extras) draw(this.#id, this.#stream, this.#task, this.#now());
   }
 
   #drawState() {
     const { state, message, attempt, title } = this.#task;
-    this.#drawn.state = state;
+    const entered = this.#drawn.state !== state;
+    Object.assign(this.#drawn, { state, attempt });
     const words = state.replace("-", " ");
     const asks = state === "input-required";
     const failed = state === "failed" || state === "rejected";
     byId("task-state").dataset.state = state;
-    setText(byId("task-state"), attempt > 1 ? `${words} · attempt ${attempt}` : words);
+    const told = attempt > 1 ? `${words} · attempt ${attempt}` : words;
+    setText(byId("task-state"), told);
     setText(byId("task-title"), title || "Task");
     document.title = `${words} · ${title || "Task"} · Tailrace`;
-    announce(SENTENCES[state] ?? `Task ${words}.`);
+    announce((entered && SENTENCES[state]) || `Task ${told}.`);
     setText(byId("question"), message || "The agents need more to go on.");
     setText(byId("failure-text"), message || "No reason was given.");
     reveal({ reply: asks, failure: failed, cancel: !isFinished(state), "goes-on": this.#running() });

@@ -1,4 +1,4 @@
-"""The page and the API at one address, as CloudFront has them on AWS."""
+"""The page and the API at one address, as CloudFront has them on AWS, and what the page has on this machine only."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.app import create_app
-from gateway.owner import DecideOwner
+from gateway.owner import DecideOwner, local_owner
+from local.faults import Faults
 from tailrace.config import Settings
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
+# What the page has on this machine only.
+EXTRAS = Path(__file__).parent / "page"
+_HEAD_ENDS = "</head>"
+_EXTRAS = """\
+  <link rel="stylesheet" href="local/faults.css">
+  <script type="module" src="local/faults.js"></script>
+"""
 
 # What CloudFront's response headers policy sends with the page.
 PAGE_HEADERS = {
@@ -29,15 +39,17 @@ PAGE_HEADERS = {
 
 
 class PageHeaders:
-    """Adds `PAGE_HEADERS` to whatever the app answers."""
+    """Adds `PAGE_HEADERS` to whatever the app answers. `uploads` is the origin of uploads where that is another."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, uploads: str = "") -> None:
         self._app = app
+        policy = PAGE_HEADERS["Content-Security-Policy"].replace("connect-src 'self'", f"connect-src 'self' {uploads}")
+        self._headers = {**PAGE_HEADERS, "Content-Security-Policy": policy} if uploads else PAGE_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(PAGE_HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -46,5 +58,17 @@ class PageHeaders:
 def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
     """The gateway's app with the page beside it."""
     site = create_app(settings, decide_owner=decide_owner)
+    if decide_owner is local_owner:
+        site.router.routes += [
+            *Faults(settings, decide_owner).routes,
+            Route("/", _index),
+            Mount("/local", PageHeaders(StaticFiles(directory=EXTRAS))),
+        ]
     site.router.routes.append(Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True))))
     return site
+
+
+async def _index(_: Request) -> Response:
+    """The page, with what it has on this machine only."""
+    page = (FRONTEND / "index.html").read_text()
+    return HTMLResponse(page.replace(_HEAD_ENDS, _EXTRAS + _HEAD_ENDS, 1), headers=PAGE_HEADERS)

@@ -124,14 +124,22 @@ def new_log() -> EventLog:
 
 @contextlib.asynccontextmanager
 async def agent(
-    graph: Any, *, log: EventLog | None = None, card: AgentCard = CARD, limit_s: float | None = 30, **settings: Any
+    graph: Any,
+    *,
+    log: EventLog | None = None,
+    card: AgentCard = CARD,
+    limit_s: float | None = 30,
+    store: str = "memory",
+    options: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Agent]:
-    """Serve `graph` as an agent over HTTP; what takes longer than `limit_s` has failed.
+    """Serve `graph` as an agent over HTTP; what takes longer than `limit_s` has failed. `options` are AgentApp's.
 
-    A fixture that outlives a test has no limit: it is closed by another task than it was opened by.
+    A fixture that outlives a test has no limit: it is closed by another task than it was opened by. `store` is where
+    everything but the log is kept.
     """
     log = log or new_log()
-    app = AgentApp(graph, card, settings=Settings(log="memory", **settings), log=log)
+    app = AgentApp(graph, card, settings=Settings(log=store, **settings), log=log, **(options or {}))
     limit = contextlib.nullcontext() if limit_s is None else asyncio.timeout(limit_s)
     async with limit, serve(app) as url, httpx.AsyncClient(timeout=10) as http:
         yield Agent(http, url, log)

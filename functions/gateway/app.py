@@ -20,6 +20,7 @@ from gateway.pipes import Pipes
 from gateway.problems import Problem, on_problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
 from gateway.streams import Streams
+from gateway.uploads import Uploading
 from tailrace import events
 from tailrace.a2a.client import AgentClient, discover, new_http
 from tailrace.a2a.task import snapshot, summary
@@ -30,7 +31,6 @@ from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError
 from tailrace.events import encode
 from tailrace.identity import fingerprint_of, task_id_of
-from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head, open_log
 from tailrace.reader import end_at
 from tailrace.streaming import EventStreamResponse
@@ -43,6 +43,7 @@ class Gateway:
         self._settings = settings
         self._log = log
         self._decide_owner = decide_owner
+        self.uploading = Uploading(settings, decide_owner)
         self._http = new_http()
         self._pipes = Pipes(log, settings, self._http)
         self._streams = Streams(log, self._pipes.feeds, settings)
@@ -57,7 +58,7 @@ class Gateway:
         context_id = given.context_id or task_id_of(owner, agent, f"context {key}")
         message = complete(given, message_id=given.message_id or task_id, task_id=task_id, context_id=context_id)
         said = to_json(message)
-        await asyncio.to_thread(request_of, [said])
+        await self.uploading.check(said, owner)
         head = Head(
             task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
         )
@@ -85,7 +86,7 @@ class Gateway:
         message_id = given.message_id or idempotency_key(request, given)
         message = complete(given, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
         said = to_json(message)
-        await asyncio.to_thread(request_of, [said])
+        await self.uploading.check(said, head.owner)
         await self._agent(head.owner).call(
             "SendMessage", {"message": said, "configuration": {"returnImmediately": True, "historyLength": 0}}
         )
@@ -202,6 +203,7 @@ def create_app(
             Route("/api/streams", gateway.streams, methods=["GET"]),
             Route("/api/agents", gateway.agents, methods=["GET"]),
             Route("/api/health", gateway.health, methods=["GET"]),
+            *gateway.uploading.routes,
         ],
         exception_handlers=dict.fromkeys(
             (Exception, ClientDisconnect, HTTPException, Problem, TailraceError), on_problem

@@ -19,6 +19,8 @@ from tailrace.errors import (
     TaskConflict,
     TaskFinished,
     TaskUnknown,
+    UploadDamaged,
+    UploadsUnavailable,
 )
 from tailrace.events import encode
 
@@ -45,6 +47,8 @@ _STATUS_OF: dict[type[Exception], int] = {
     TaskConflict: 422,
     EventTooLarge: 413,
     LogUnavailable: 503,
+    UploadDamaged: 400,
+    UploadsUnavailable: 503,
 }
 
 

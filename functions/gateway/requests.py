@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -15,6 +15,8 @@ from tailrace.a2a.types import Message, Part, convert
 from tailrace.body import read_body
 from tailrace.errors import RequestError, shorten
 from tailrace.reader import parse_cursor
+
+T = TypeVar("T")
 
 _TASK_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAX_KEY = 255
@@ -48,14 +50,22 @@ async def read_message(request: Request, limit: int) -> BrowserMessage:
     Raises:
         RequestError, RequestTooLarge: it cannot be used, and why.
     """
+    example = '{"message": {"parts": [{"text": "…"}]}}'
+    return (await read_json(request, limit, MessageBody, example)).message
+
+
+async def read_json(request: Request, limit: int, kind: type[T], example: str) -> T:
+    """A request's body as `kind`. The `example` is for who sends no JSON at all.
+
+    Raises:
+        RequestError, RequestTooLarge: it cannot be used, and why.
+    """
     body = await read_body(request, limit)
     try:
         given = msgspec.json.decode(body)
     except NOT_JSON as error:
-        raise RequestError(
-            f'The body is not JSON: {error}. Send {{"message": {{"parts": [{{"text": "…"}}]}}}}.'
-        ) from None
-    return convert(given, MessageBody).message
+        raise RequestError(f"The body is not JSON: {error}. Send {example}.") from None
+    return convert(given, kind)
 
 
 def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_id: str) -> Message:

@@ -20,7 +20,7 @@ from log_analyst import levels, window
 from log_analyst.comparing import compare as compared
 from log_analyst.comparing import quiet_errors
 from log_analyst.mining import Miner
-from log_analyst.reading import Reading, count_lines, example, newest_dated
+from log_analyst.reading import Reading, example, newest_dated
 from log_analyst.report import Facts, Log, report
 from log_analyst.sources import Source, Sources, sources
 from log_analyst.timeline import Row, Table, all_times, grid_for, table_of
@@ -66,7 +66,7 @@ class State(TypedDict, total=False):
 
 async def read(state: State) -> State:
     """See what there is; ask for logs when there are none."""
-    while not (found := sources(request())).logs:
+    while not (found := await asyncio.to_thread(sources, request())).logs:
         why = f" ({' '.join(found.notes[:3])})" if found.notes else ""
         # When the answer comes this node runs again from its top, with the answer in its request.
         interrupt(QUESTION.format(why=why))
@@ -74,7 +74,7 @@ async def read(state: State) -> State:
     lines = 0
     dated: list[float] = []
     for number, source in enumerate(found.logs):
-        lines += count_lines(source.text)
+        lines += source.content.line_count
         if number < 200 and (newest := newest_dated(source)) is not None:
             dated.append(newest)
         if number % 100 == 99:
@@ -87,7 +87,7 @@ async def read(state: State) -> State:
 
 async def mine(state: State) -> State:
     """Turn the lines into templates and count them over time."""
-    found = sources(request())
+    found = await asyncio.to_thread(sources, request())
     miner = Miner()
     logs: list[Log] = []
     names: dict[str, int] = {}
@@ -145,7 +145,7 @@ async def compare(state: State) -> State:
     """Find what changed in the window."""
     table = msgspec.convert(state["table"], Table)
     facts = msgspec.convert(state["facts"], Facts)
-    logs = sources(request()).logs
+    logs = (await asyncio.to_thread(sources, request())).logs
     given = state["window"]
     span = window.Window(*given) if given else await asyncio.to_thread(window.derived, table)
 

@@ -46,7 +46,7 @@ class Reading:
         self.lines = 0
         self.blank = 0
         self.cut = 0
-        self._text = source.text
+        self._content = source.content
         self._stamps = Timestamps(reference)
         self.formats = self._sniffed()
         self.format = self.formats[0] if self.formats else "text without times"
@@ -59,9 +59,10 @@ class Reading:
         record: Record | None = None
         fault = ""
         in_trace = False
-        for start, end in _spans(self._text):
+        for start, end, text, cut in self._content.lines(LINE_LIMIT):
             self.lines += 1
-            line = self._line(start, end)
+            self.cut += cut
+            line = _plain(text)
             if not line or line.isspace():
                 self.blank += 1
                 continue
@@ -112,20 +113,12 @@ class Reading:
             return entry, True
         return entry, before.lines > 1 and _FAULT.match(line) is not None
 
-    def _line(self, start: int, end: int) -> str:
-        if end - start > LINE_LIMIT:
-            self.cut += 1
-            end = start + LINE_LIMIT
-        line = self._text[start:end].rstrip("\r")
-        return _COLOUR.sub("", line) if "\x1b" in line else line
-
     def _sniffed(self) -> list[str]:
         """The formats of the log's first lines, the commonest first; none when its lines have no times."""
         votes: dict[str, int] = {}
         sampled = 0
-        for start, end in _spans(self._text):
-            line = self._text[start : min(end, start + LINE_LIMIT)].rstrip("\r")
-            line = _COLOUR.sub("", line) if "\x1b" in line else line
+        for _, _, text, _ in self._content.lines(LINE_LIMIT):
+            line = _plain(text)
             if not line or line[0] in " \t":
                 continue
             sampled += 1
@@ -143,7 +136,7 @@ class Reading:
 
 def example(source: Source, start: int, end: int, limit: int) -> str:
     """The first line of a record as a reader may see it: no colours, no control characters, at most `limit` long."""
-    line = _COLOUR.sub("", source.text[start : min(end, start + 4 * limit)])
+    line = _COLOUR.sub("", source.content.read(start, min(end, start + 4 * limit)))
     line = "".join(c if c.isprintable() else " " for c in line).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -151,29 +144,15 @@ def example(source: Source, start: int, end: int, limit: int) -> str:
 def newest_dated(source: Source) -> float | None:
     """The newest time with a year in a log's last lines, in seconds since the epoch; None if there is none."""
     stamps = Timestamps(0.0)
-    tail = source.text[-4_096:].split("\n")[-20:]
+    tail = source.content.ending(4_096).split("\n")[-20:]
     found = [time for line in tail if (time := stamps.find(line)) is not None]
     return max((time.seconds for time in found), default=None) if stamps.dated else None
 
 
-def count_lines(text: str) -> int:
-    """How many lines `text` has: what a reading of it counts."""
-    ends = text.count("\n") or text.count("\r")
-    return ends + (0 if not text or text[-1] in "\r\n" else 1)
-
-
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where each line of `text` starts and ends, without its line end."""
-    # Lone carriage returns end lines only where there is no other line end.
-    mark = "\n" if "\n" in text or "\r" not in text else "\r"
-    start, size = 0, len(text)
-    find = text.find
-    while start < size:
-        end = find(mark, start)
-        if end < 0:
-            end = size
-        yield start, end
-        start = end + 1
+def _plain(line: str) -> str:
+    """A line without its carriage return and its colours."""
+    line = line.rstrip("\r")
+    return _COLOUR.sub("", line) if "\x1b" in line else line
 
 
 def _with_fault(record: Record, fault: str) -> Record:

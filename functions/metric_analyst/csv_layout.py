@@ -12,6 +12,7 @@ from metric_analyst.times import parse_time
 
 DELIMITERS = ",;\t|"
 SNIFFED_LINES = 60
+LOOKED_AT = 4 * SNIFFED_LINES  # of which some may be blank
 MOST_COLUMNS = 2_000
 MOSTLY = 0.7  # of the rows must have a time
 _TIME_NAMES = re.compile(r"@?_?(time|timestamp|ts|date|datetime|date_?time|epoch|t|when|time_?stamp.*|time\b.*)$", re.I)
@@ -30,9 +31,7 @@ class Layout(msgspec.Struct):
 def sniff(lines: list[str]) -> Layout | None:
     """The layout that the first 60 filled lines agree on; None when fewer than half of them are samples."""
     sample = [
-        (i, line.rstrip("\r"))
-        for i, line in enumerate(lines[: 4 * SNIFFED_LINES])
-        if line.strip() and not line.startswith("#")
+        (i, line.rstrip("\r")) for i, line in enumerate(lines[:LOOKED_AT]) if line.strip() and not line.startswith("#")
     ][:SNIFFED_LINES]
     best: tuple[tuple[int, int], str, int] | None = None
     for delimiter in DELIMITERS:
@@ -56,7 +55,7 @@ def sniff(lines: list[str]) -> Layout | None:
 
 def why_not(lines: list[str]) -> str:
     """Why these lines have no layout, in words for the user."""
-    filled = [line for line in lines[: 4 * SNIFFED_LINES] if line.strip()]
+    filled = [line for line in lines[:LOOKED_AT] if line.strip()]
     if not filled:
         return "empty"
     if any("\x00" in line for line in filled):

@@ -11,13 +11,17 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Generator
+from itertools import chain, islice
 
 from metric_analyst.cells import cell_number, is_missing, split
-from metric_analyst.csv_layout import Layout, sniff, why_not
+from metric_analyst.csv_layout import LOOKED_AT, Layout, sniff, why_not
 from metric_analyst.notes import Notes
 from metric_analyst.table import Column, Table
 from metric_analyst.times import parse_time
+from tailrace.content import Content
+from tailrace.request import LINE_LIMIT
 
 CHUNK = 2_000  # rows between two yields
 MOST_SERIES = 5_000
@@ -32,25 +36,28 @@ _NAME_NAMES = re.compile(
 )
 
 
-def read_csv(text: str, source: str, notes: Notes) -> Generator[None, None, Table]:
-    """The table in `text`; empty, with a note, when it is none. Never raises on content.
+def read_csv(content: Content, source: str, notes: Notes) -> Generator[None, None, Table]:
+    """The table in `content`; empty, with a note, when it is none. Never raises on content.
 
     A generator so that the event loop can run between chunks of 2,000 rows: its return value is the table.
     """
-    lines = text.lstrip("\ufeff").split("\n")
-    layout = sniff(lines)
+    lines = (line.text for line in content.lines(LINE_LIMIT))
+    head = list(islice(lines, LOOKED_AT))
+    head[:1] = [line.lstrip("\ufeff") for line in head[:1]]
+    layout = sniff(head)
     yield
     if layout is None:
-        notes.add(why_not(lines), source)
+        notes.add(why_not(head), source)
         return Table([], [])
     width = len(layout.header)
     cells_of = [_Cells() for _ in range(width)]
     times: list[float] = []
-    different: set[int] = set()
-    for index in range(layout.first_row, len(lines)):
+    rows = array("q")  # their hashes: a row that is there twice counts once
+    in_order = True
+    for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
         if index % CHUNK == 0:
             yield
-        line = lines[index].rstrip("\r")
+        line = line.rstrip("\r")
         if not line.strip() or line.startswith("#"):
             continue
         cells = split(line, layout.delimiter)
@@ -63,15 +70,16 @@ def read_csv(text: str, source: str, notes: Notes) -> Generator[None, None, Tabl
         if time is None:
             notes.add(f"{source}: row skipped, no time in {layout.header[layout.time]!r}", f"line {index + 1}")
             continue
+        in_order = in_order and (not times or times[-1] < time)
         times.append(time)
-        different.add(hash(line))
+        rows.append(hash(line))
         for i, cell in enumerate(cells):
             if i != layout.time:
                 cells_of[i].add(cell, layout.delimiter, index + 1)
     yield
     # The same row twice is a file sent twice; one time in different rows means several series.
-    moments = sorted(set(times))
-    repeated = len(moments) < 0.9 * len(different)
+    moments = times if in_order else sorted(set(times))
+    repeated = not in_order and len(moments) < 0.9 * len(set(rows))
     return Table(_columns(cells_of, times, repeated, layout, source, notes), moments)
 
 

@@ -119,8 +119,7 @@ def _cloudwatch(result: Any, source: str, notes: Notes) -> Column | None:
         notes.add("Timestamps and Values of different length, the longer one cut", f"{source} {name!r}")
     if result.get("StatusCode") not in (None, "Complete"):
         notes.add(f"CloudWatch says {str(result['StatusCode'])[:40]}: some values are not here", f"{source} {name!r}")
-    samples = [s for t, v in zip(times, values, strict=False) if (s := _sample(t, v))]
-    return column_of(name, samples)
+    return column_of(name, (s for t, v in zip(times, values, strict=False) if (s := _sample(t, v))))
 
 
 def _statistics(node: dict[str, Any]) -> list[Column]:
@@ -129,7 +128,7 @@ def _statistics(node: dict[str, Any]) -> list[Column]:
     present = [name for name in _STATISTICS if any(name in point for point in points)]
     out = []
     for statistic in present:
-        samples = [s for p in points if (s := _sample(p.get("Timestamp"), p.get(statistic)))]
+        samples = (s for p in points if (s := _sample(p.get("Timestamp"), p.get(statistic))))
         unit = cloudwatch_unit(next((p["Unit"] for p in points if "Unit" in p), None))
         out.append(column_of(label if len(present) == 1 else f"{label} ({statistic})", samples, unit))
     return out
@@ -144,7 +143,7 @@ def _prometheus(results: list[Any], source: str, notes: Notes) -> list[Column]:
         if not isinstance(values, list):
             single = result.get("value")
             values = [single] if isinstance(single, list) else []
-        samples = [s for p in values if isinstance(p, list) and len(p) >= 2 and (s := _sample(p[0], p[1]))]
+        samples = (s for p in values if isinstance(p, list) and len(p) >= 2 and (s := _sample(p[0], p[1])))
         out.append(column_of(name, samples))
     if not out:
         notes.add("the query gave no series", source)

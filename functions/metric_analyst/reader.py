@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import PurePosixPath
 
 import msgspec
@@ -14,6 +14,7 @@ from metric_analyst.notes import Notes
 from metric_analyst.series import Series, make_series
 from metric_analyst.table import Column, Table
 from metric_analyst.units import unit_of
+from tailrace.content import Content, Text
 from tailrace.request import Request
 
 PASTED = "the message"
@@ -44,43 +45,49 @@ def read(request: Request) -> Generator[None, None, Reading]:
     tables: list[tuple[str, Table]] = []
     for file in request.files:
         yield
-        tables.append((file.filename, (yield from _read_file(file.filename, file.text, notes))))
+        tables.append((file.filename, (yield from _read_file(file.filename, file.content, notes))))
     for number, part in enumerate(request.data, 1):
         yield
         source = f"data part {number}"
         tables.append((source, read_document(part, source, notes)))
     if not any(table.columns for _, table in tables) and request.text.count("\n") >= 2:
         pasted = Notes()  # ordinary words are not worth a note
-        table = yield from _read_file(PASTED, request.text, pasted)
+        table = yield from _read_file(PASTED, Text(request.text), pasted)
         if table.columns:
             tables.append((PASTED, table))
             notes = pasted
-    series = yield from _join(tables, notes)
     sources = sum(bool(table.columns) for _, table in tables)
-    return Reading(series, notes.lines(), sources, pasted=any(name == PASTED for name, _ in tables))
+    was_pasted = any(name == PASTED for name, _ in tables)
+    series = yield from _join(tables, notes)
+    return Reading(series, notes.lines(), sources, pasted=was_pasted)
 
 
-def _read_file(name: str, text: str, notes: Notes) -> Generator[None, None, Table]:
-    start = text[:200].lstrip("\ufeff \t\r\n")
+def _read_file(name: str, content: Content, notes: Notes) -> Generator[None, None, Table]:
+    start = content.beginning(200).lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[")):
-        return read_json(text.lstrip("\ufeff"), name, notes)
-    return (yield from read_csv(text, name, notes))
+        return read_json(content.text.lstrip("\ufeff"), name, notes)
+    return (yield from read_csv(content, name, notes))
 
 
 def _join(tables: list[tuple[str, Table]], notes: Notes) -> Generator[None, None, list[Series]]:
     """Columns of one name in several files: one series when the files follow each other in time or
-    repeat each other, several, each with its file's name, when they tell different things of one time."""
+    repeat each other, several, each with its file's name, when they tell different things of one time.
+
+    Takes the columns out of the tables: each goes when its series is there.
+    """
     by_name: dict[str, list[tuple[str, Table, Column]]] = {}
     for source, table in tables:
         for column in table.columns:
             by_name.setdefault(column.name, []).append((source, table, column))
+        table.columns = []
     # A series can go missing only while somebody watched: until the end of its own file, or of the
     # last of the files that continue each other.
     out: list[Series] = []
-    for name, pieces in by_name.items():
+    for name in list(by_name):
         yield
+        pieces = by_name.pop(name)
         if len(pieces) == 1 or _continuous(pieces):
-            samples = [sample for _, _, column in pieces for sample in column.samples]
+            samples = chain.from_iterable(column.samples for _, _, column in pieces)
             _append(out, notes, name, samples, pieces)
         else:
             for piece in pieces:

@@ -12,8 +12,6 @@ import msgspec
 
 from metric_analyst.robust import median
 
-Sample = tuple[float, float]
-
 # Beyond this a difference or a product of two values leaves the range of a float.
 HUGEST = 1e150
 LONGEST_NAME = 160
@@ -56,16 +54,21 @@ def clean(samples: Iterable[tuple[float, float | None]]) -> tuple[list[float], l
     Of several values at one time the median of the *different* ones counts, so that sending a file
     twice changes nothing. None, NaN, infinities and values past 1e150 are left out.
     """
-    kept: list[Sample] = []
+    times: list[float] = []
+    values: list[float] = []
     dropped = 0
+    in_order = True
     for time, value in samples:
         if value is None or not -HUGEST <= value <= HUGEST or not math.isfinite(time):
             dropped += 1
         else:
-            kept.append((time, value + 0.0))
-    kept.sort()
-    times: list[float] = []
-    values: list[float] = []
+            in_order = in_order and (not times or times[-1] < time)
+            times.append(time)
+            values.append(float(value) or 0.0)  # zero has no sign
+    if in_order:
+        return times, values, dropped, 0
+    kept = sorted(zip(times, values, strict=True))
+    times, values = [], []
     for time, group in groupby(kept, key=itemgetter(0)):
         different = sorted({value for _, value in group})
         times.append(time)

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.classify import topics_of
 from orchestrator.consult import Answer
-from orchestrator.planning import Errand, Specialist
+from orchestrator.planning import Errand, Specialist, errand_to
 from tailrace import progress
 from tailrace.alert import Alert
 from tailrace.model import ModelFailed, model_wrote_report, say
@@ -34,7 +34,7 @@ _REPORT = (
 
 async def choose(request: Request, specialists: list[Specialist], planned: list[Errand]) -> list[Errand]:
     """The errands to the specialists that the model's plan names; `planned` when it names none, or fails."""
-    files = [{"filename": file.filename, "characters": len(file.text)} for file in request.files]
+    files = [{"filename": file.filename, "characters": file.size} for file in request.files]
     asked = {"alert": request.text, "files": files, "specialists": specialists}
     try:
         said = await say(_PLAN, asked, artifact="plan")
@@ -45,9 +45,7 @@ async def choose(request: Request, specialists: list[Specialist], planned: list[
     chosen: list[Errand] = []
     for specialist in specialists:
         if specialist["agent"] in said:
-            errand = ready.get(specialist["agent"]) or Errand(
-                agent=specialist["agent"], url=specialist["url"], topics=sorted(topics_of(request)), reason=""
-            )
+            errand = ready.get(specialist["agent"]) or errand_to(specialist, sorted(topics_of(request)), "")
             chosen.append({**errand, "reason": "the plan names it"})
     return chosen or planned
 

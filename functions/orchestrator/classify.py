@@ -25,7 +25,7 @@ _LOG_LINE = re.compile(
 
 def topic_of(file: File) -> Topic:
     """Whether a file holds logs or metrics. What cannot be told is taken for logs, which are read more freely."""
-    name, beginning = file.filename.lower(), file.text[:_LOOK].lstrip()
+    name, beginning = file.filename.lower(), file.content.beginning(_LOOK).lstrip()
     if file.media_type in _METRIC_TYPES or name.endswith(_METRIC_ENDINGS):
         return "metrics"
     if beginning.startswith(("{", "[")) and _METRIC_KEYS.search(beginning):
@@ -48,7 +48,7 @@ def has_log_lines(text: str) -> bool:
 
 def topics_of(request: Request) -> set[Topic]:
     """Everything there is to analyse in a request; empty when there is nothing."""
-    topics: set[Topic] = {topic_of(file) for file in request.files if file.text.strip()}
+    topics: set[Topic] = {topic_of(file) for file in request.files if not file.content.blank}
     if any(has_metrics(data) for data in request.data):
         topics.add("metrics")
     if has_log_lines(request.text):

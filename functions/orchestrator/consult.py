@@ -9,7 +9,7 @@ import httpx
 from langgraph.config import get_config
 from langgraph.errors import GraphDrained
 
-from orchestrator.planning import Errand, parts_for
+from orchestrator.planning import Errand, parcel_for
 from tailrace import request
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient
@@ -38,11 +38,12 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     configurable = get_config()["configurable"]
     agent, step = errand["agent"], f"{current_step()}-{errand['agent']}"
     client = AgentClient(http, errand["url"], owner=owner_within(configurable["owner"], configurable["task_id"]))
+    parcel = await asyncio.to_thread(parcel_for, request(), errand)
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
     message = {
         "messageId": f"{configurable['task_id']}-{agent}",
         "role": "ROLE_USER",
-        "parts": await asyncio.to_thread(parts_for, request(), errand["topics"]),
+        "parts": parcel.parts,
     }
     conversation = Conversation(client, message, asked_before(step))
     error: str | None = None
@@ -52,7 +53,8 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     except AgentError as problem:
         error = str(problem)
     emit("tool_complete", step=step, parent=current_step(), name=f"ask {agent}", error=error)
-    return _answer(agent, conversation.task, error)
+    answer = _answer(agent, conversation.task, error)
+    return {**answer, "notes": parcel.notes + answer["notes"]}
 
 
 async def _until_answered(conversation: Conversation, errand: Errand, step: str) -> None:

@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import base64
 import gzip
-from typing import Any, TypedDict
+import zlib
+from typing import Any, NamedTuple, TypedDict
 
 from orchestrator.classify import Topic, topic_of, topics_of
+from tailrace.config import Settings
+from tailrace.errors import shorten
 from tailrace.request import File, Request
+from tailrace.uploads import UPLOADS, open_uploads
 
 # Files from this size on travel compressed.
 _WORTH_COMPRESSING = 16_384
+# What a message may carry of uploaded files for an agent that cannot read our uploads: by then it is as large as the
+# largest request that we take ourselves.
+_ROOM = 700_000
 
 
 class Specialist(TypedDict):
-    """An agent that could be asked. `url` is where it is asked, `about` what its skills say, in lower case."""
+    """An agent that could be asked. `url` is where it is asked, `about` what its skills say, in lower case.
+
+    `reads` is whether it reads our uploads, by their reference.
+    """
 
     agent: str
     url: str
     about: str
+    reads: bool
 
 
 class Errand(TypedDict):
-    """One specialist to ask: what about (`topics`) and why (`reason`)."""
+    """One specialist to ask: what about (`topics`) and why (`reason`). `reads` as a `Specialist` does."""
 
     agent: str
     url: str
     topics: list[Topic]
     reason: str
+    reads: bool
+
+
+class Parcel(NamedTuple):
+    """What a specialist gets, as A2A parts, and what the report has to say of what it does not get."""
+
+    parts: list[dict[str, Any]]
+    notes: list[str]
 
 
 def specialist_of(card: dict[str, Any], url: str) -> Specialist:
@@ -35,7 +54,14 @@ def specialist_of(card: dict[str, Any], url: str) -> Specialist:
     said = [card.get("description", "")]
     for skill in card.get("skills") or []:
         said += [skill.get("name", ""), skill.get("description", ""), *skill.get("tags", [])]
-    return {"agent": card["name"], "url": url, "about": " ".join(said).lower()}
+    return {"agent": card["name"], "url": url, "about": " ".join(said).lower(), "reads": _reads_uploads(card)}
+
+
+def _reads_uploads(card: dict[str, Any]) -> bool:
+    """Whether an agent says that it reads the very store of uploads that this process reads."""
+    mine = open_uploads(Settings.load()).id
+    declared = (card.get("capabilities") or {}).get("extensions") or []
+    return any(each.get("uri") == UPLOADS and (each.get("params") or {}).get("store") == mine for each in declared)
 
 
 def plan(request: Request, specialists: list[Specialist]) -> list[Errand]:
@@ -55,25 +81,67 @@ def plan(request: Request, specialists: list[Specialist]) -> list[Errand]:
             topics, reason = sorted(there), f"the request speaks of {', '.join(shared[:3])}"
         else:
             continue
-        errands.append({"agent": specialist["agent"], "url": specialist["url"], "topics": topics, "reason": reason})
+        errands.append(errand_to(specialist, topics, reason))
     return errands
 
 
-def parts_for(request: Request, topics: list[Topic]) -> list[dict[str, Any]]:
-    """The A2A parts a specialist gets: the alert, all data, and the files of its topics."""
+def errand_to(specialist: Specialist, topics: list[Topic], reason: str) -> Errand:
+    return {
+        "agent": specialist["agent"],
+        "url": specialist["url"],
+        "topics": topics,
+        "reason": reason,
+        "reads": specialist["reads"],
+    }
+
+
+def parcel_for(request: Request, errand: Errand) -> Parcel:
+    """What a specialist gets: the alert, all data, and the files of its topics, uploads by their reference.
+
+    Who cannot read our uploads gets them in the message, as far as there is room. The same errand has the same parts.
+    """
     parts: list[dict[str, Any]] = []
     if request.text:
         parts.append({"text": request.text})
     parts += [{"data": data} for data in request.data]
-    parts += [_file_part(file) for file in request.files if topic_of(file) in topics]
-    return parts
+    left_out: list[str] = []
+    room = _ROOM
+    for file in request.files:
+        if topic_of(file) not in errand["topics"]:
+            continue
+        if file.reference is None:
+            parts.append(_file_part(file))
+        elif errand["reads"]:
+            parts.append(file.reference)
+        elif (packed := _packed(file, room)) is None:
+            left_out.append(shorten(file.filename))
+        else:
+            room -= len(packed)
+            parts.append(_raw_part(file, packed))
+    notes = [f"Too large to be sent to an agent that cannot read uploads: {', '.join(left_out)}."] if left_out else []
+    return Parcel(parts, notes)
 
 
 def _file_part(file: File) -> dict[str, Any]:
-    if len(file.text) < _WORTH_COMPRESSING:
+    if file.size < _WORTH_COMPRESSING:
         return {"text": file.text, "filename": file.filename, "mediaType": file.media_type}
-    packed = gzip.compress(file.text.encode(), compresslevel=6, mtime=0)
+    return _raw_part(file, gzip.compress(file.text.encode(), compresslevel=6, mtime=0))
+
+
+def _raw_part(file: File, packed: bytes) -> dict[str, Any]:
     return {"raw": base64.b64encode(packed).decode(), "filename": file.filename, "mediaType": file.media_type}
+
+
+def _packed(file: File, room: int) -> bytes | None:
+    """The file as gzip, None when that does not fit."""
+    packing = zlib.compressobj(6, wbits=31)
+    packed = bytearray()
+    for chunk in file.chunks():
+        packed += packing.compress(chunk)
+        if len(packed) > room:
+            return None
+    packed += packing.flush()
+    return bytes(packed) if len(packed) <= room else None
 
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")

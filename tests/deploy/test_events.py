@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,21 @@ from typing import Any
 import pytest
 from outside import ROOT
 
+from tailrace import dispatch
+from tailrace.dispatch import function_url_event
+from tailrace.events import submitted
+from tailrace.log import Head
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.owner import OWNER_HEADER
+
 EVENTS = sorted((ROOT / "events").glob("*.json"))
+SCHEDULED = ROOT / "events" / "sweeper-schedule.json"
+# What dispatch makes; the others come over HTTP.
+SENT = [path for path in EVENTS if path.stem.endswith("-dispatch")]
+ASKED = [path for path in EVENTS if path not in (SCHEDULED, *SENT)]
 HANDLERS = {name: f"{name}.app" for name in ("orchestrator", "log_analyst", "metric_analyst")}
-HANDLERS["gateway"] = "gateway.function"
+DISPATCHED = sorted(HANDLERS)
+HANDLERS |= {name: f"{name}.function" for name in ("gateway", "sweeper")}
 STATUS = {"gateway-create-task": 201, "gateway-stranger": 401, "gateway-stream": 404}
 
 
@@ -38,13 +51,15 @@ def local_routes() -> dict[str, str]:
 
 
 @pytest.fixture
-def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """The function's handler, in a process that looks like its own."""
     function: str = request.param
     for name, value in {
         "AWS_LAMBDA_FUNCTION_NAME": function,
-        "TAILRACE_LOG": "memory",
+        "TAILRACE_LOG": "sqlite",
+        "TAILRACE_DATA_DIR": str(tmp_path),
         "TAILRACE_ACCESS_SECRET": "the-secret-of-the-tests",
+        "TAILRACE_DISPATCH": "orchestrator=orchestrator:live" if function == "sweeper" else "",
     }.items():
         monkeypatch.setenv(name, value)
     module = HANDLERS[function]
@@ -58,13 +73,14 @@ def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_function_has_a_payload_for_each_of_its_triggers() -> None:
     assert {function_of(path) for path in EVENTS} == HANDLERS.keys()
-    for function in HANDLERS:
-        mine = [loaded(path) for path in EVENTS if function_of(path) == function]
+    assert [function_of(path) for path in SENT] == DISPATCHED
+    for function in HANDLERS.keys() - {"sweeper"}:
+        mine = [loaded(path) for path in ASKED if function_of(path) == function]
         triggers = {event["requestContext"]["domainName"].rpartition(".lambda-url.")[0] != "" for event in mine}
         assert triggers == {True, False}, f"{function}: a Function URL, and the API of sam local"
 
 
-@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ASKED, ids=lambda path: path.stem)
 def test_a_payload_has_the_form_of_its_trigger(path: Path) -> None:
     event = loaded(path)
     http = event["requestContext"]["http"]
@@ -81,7 +97,7 @@ def test_a_payload_has_the_form_of_its_trigger(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "handler"),
-    [pytest.param(path, function_of(path), id=path.stem) for path in EVENTS],
+    [pytest.param(path, function_of(path), id=path.stem) for path in ASKED],
     indirect=["handler"],
 )
 def test_a_payload_is_answered(path: Path, handler: Any) -> None:
@@ -94,4 +110,66 @@ def test_a_payload_is_answered(path: Path, handler: Any) -> None:
 
 
 def test_the_routes_of_sam_local_lead_to_every_function() -> None:
-    assert {function.lower() for function in local_routes().values()} == {name.replace("_", "") for name in HANDLERS}
+    assert {function.lower() for function in local_routes().values()} == {
+        name.replace("_", "") for name in HANDLERS.keys() - {"sweeper"}
+    }
+
+
+def with_task(folder: Path, head: Head) -> None:
+    """A log with a task that nobody has started, as if created some time ago."""
+
+    async def create() -> None:
+        log = SQLiteLog(folder / "log.sqlite3", clock=lambda: time.time() - 60)
+        message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "What changed?"}]}
+        await log.create(head, submitted(head.source, message))
+        await log.close()
+
+    asyncio.run(create())
+
+
+def state_of(folder: Path, task_id: str) -> str:
+    async def read() -> str:
+        log = SQLiteLog(folder / "log.sqlite3")
+        head = await log.head(task_id)
+        await log.close()
+        return head.state
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"),
+    [pytest.param(path, function_of(path), id=path.stem) for path in SENT],
+    indirect=["handler"],
+)
+def test_a_dispatch_has_the_agent_run_the_task(path: Path, handler: Any, tmp_path: Path) -> None:
+    event = loaded(path)
+    task_id = json.loads(event["body"])["params"]["id"]
+    owner = event["headers"][OWNER_HEADER]
+    head = Head(task_id=task_id, owner=owner, context_id="c", agent=function_of(path))
+    assert event == json.loads(json.dumps(function_url_event(head)))
+    with_task(tmp_path, head)
+    answer = handler(event, None)
+    assert json.loads(answer["body"])["result"]["id"] == task_id
+    # A function is done when the run is. Asked for nothing in particular, an agent asks back.
+    assert state_of(tmp_path, task_id) == "TASK_STATE_INPUT_REQUIRED"
+
+
+@pytest.mark.parametrize("handler", ["sweeper"], indirect=True)
+def test_the_schedule_has_the_sweeper_dispatch_what_nobody_runs(
+    handler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event, head = loaded(SCHEDULED), Head(task_id="t", owner="o", context_id="c", agent="orchestrator")
+    assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
+    sent: list[dict[str, Any]] = []
+
+    class Lambda:
+        def invoke(self, **given: Any) -> None:
+            sent.append(given)
+
+    monkeypatch.setattr(dispatch, "_lambda", Lambda)
+    with_task(tmp_path, head)
+    assert handler(event, None) == {"dispatched": 1}
+    (invoked,) = sent
+    assert (invoked["FunctionName"], invoked["InvocationType"]) == ("orchestrator:live", "Event")
+    assert json.loads(invoked["Payload"]) == function_url_event(head)

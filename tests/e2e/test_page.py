@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from browser import chromium, needs_chromium
-from playwright.async_api import Browser, Page, expect
+from actions import applied, pill, send, state
+from browser import needs_chromium
+from playwright.async_api import Page, expect
 from stack import Stack, agent, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
-
-TIMEOUT_MS = 30_000
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -36,41 +28,6 @@ async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     folder = tmp_path_factory.mktemp("paced")
     async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that fails its test when a script of it does, or when it breaks its own security policy."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    opened = await context.new_page()
-    opened.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
-    yield opened
-    await context.close()
-    assert errors == []
-
-
-async def applied(page: Page) -> dict[str, Any]:
-    found: dict[str, Any] = await page.evaluate("window.tailrace.applied")
-    return found
-
-
-async def send(page: Page, url: str, text: str) -> None:
-    await page.goto(url)
-    await page.get_by_test_id("message-input").fill(text)
-    await page.get_by_test_id("send-button").click()
-    await page.wait_for_url("**/?task=*")
-
-
-def state(page: Page, name: str) -> Any:
-    return expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", name)
-
-
-def pill(page: Page, name: str) -> Any:
-    return expect(page.get_by_test_id("connection-pill")).to_have_attribute("data-state", name)
 
 
 async def test_the_sample_goes_from_click_to_report(page: Page, shipped: Stack) -> None:

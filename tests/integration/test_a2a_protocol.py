@@ -48,9 +48,15 @@ async def test_the_card_is_whole_and_cacheable(served: Agent) -> None:
     needed = "name description version supportedInterfaces capabilities defaultInputModes defaultOutputModes skills"
     assert set(needed.split()) <= card.keys()
     assert card["capabilities"]["streaming"] is True
-    assert card["capabilities"]["pushNotifications"] is False
-    assert [each["uri"] for each in card["capabilities"]["extensions"]] == [EXTENSION]
-    assert {each["url"] for each in card["supportedInterfaces"]} == {served.url + "/"}
+    assert card["capabilities"]["pushNotifications"] is True
+    assert EXTENSION in [each["uri"] for each in card["capabilities"]["extensions"]]
+    keys = ("protocolBinding", "protocolVersion", "url")
+    interfaces = [tuple(each[key] for key in keys) for each in card["supportedInterfaces"]]
+    assert interfaces == [
+        ("JSONRPC", "1.0", served.url + "/"),
+        ("HTTP+JSON", "1.0", served.url),
+        ("JSONRPC", "0.3", served.url + "/"),
+    ]
     (skill,) = card["skills"]
     about = CARD.skills[0].description
     assert skill == {"id": "talk", "name": "Talk", "description": about, "tags": ["test"], "examples": ["hello"]}
@@ -210,14 +216,6 @@ async def test_an_unknown_task_is_not_found(served: Agent, method: str, params: 
     assert error["code"] == -32001
     assert error["data"] == [{"@type": ERROR_INFO, "reason": "TASK_NOT_FOUND", "domain": "a2a-protocol.org"}]
     assert len(error["message"]) < 200
-
-
-@pytest.mark.parametrize("verb", ["Create", "Get", "List", "Delete"])
-async def test_push_notifications_are_refused(served: Agent, verb: str) -> None:
-    name = f"{verb}TaskPushNotificationConfig{'s' if verb == 'List' else ''}"
-    error = await served.error(name, {"taskId": UNKNOWN, "id": "x", "url": "https://example.com/"})
-    assert error["code"] == -32003
-    assert error["data"][0]["reason"] == "PUSH_NOTIFICATION_NOT_SUPPORTED"
 
 
 async def test_an_extended_card_that_the_card_does_not_promise_is_unsupported(served: Agent) -> None:

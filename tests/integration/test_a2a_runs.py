@@ -17,7 +17,7 @@ from sample_agents.talker import TEXT, State, talker
 from serving import serve
 
 from tailrace import AgentApp, progress
-from tailrace.a2a import server
+from tailrace.a2a import binding
 from tailrace.agent import run
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
@@ -96,7 +96,7 @@ async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkey
     async with agent(talker(gate), rotate_s=60) as served:
         task_id = await waiting(served)
         with monkeypatch.context() as sooner:
-            sooner.setattr(server, "_GRACE_S", -59.9)
+            sooner.setattr(binding, "_GRACE_S", -59.9)
             with pytest.raises(httpx.RemoteProtocolError):
                 await served.frames("SubscribeToTask", {"id": task_id})
         gate.set()

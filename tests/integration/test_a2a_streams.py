@@ -43,7 +43,8 @@ async def test_a_stream_says_its_version_and_its_extension() -> None:
     async with agent(talker()) as served:
         body = b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"%s"}}'
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
-        response = await served.post(body % task["id"].encode(), last_event_id="0")
+        wanted = f"urn:example:unknown, {EXTENSION}"
+        response = await served.post(body % task["id"].encode(), last_event_id="0", a2a_extensions=wanted)
     assert response.headers["a2a-version"] == "1.0"
     assert response.headers["a2a-extensions"] == EXTENSION
     assert response.headers["x-accel-buffering"] == "no"

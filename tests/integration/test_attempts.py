@@ -146,3 +146,32 @@ async def test_what_a_fenced_attempt_is_late_to_save_does_not_count() -> None:
     found = unpacked(await inner.aget_tuple(config), {"node": 2})
     assert found is not None
     assert found.pending_writes == [("node", "answer", "new")]
+
+
+async def test_what_a_fenced_attempt_is_late_to_checkpoint_is_not_gone_on_from() -> None:
+    """Attempt 2 planned without it, and died before it had put one of its own."""
+    now = 1000.0
+    log, inner = MemoryLog(clock=lambda: now), InMemorySaver()
+    head = Head(task_id="t", owner="o", context_id="c", agent="a")
+    head = await log.create(head, submitted(head.source, message("go")))
+    config: Any = {"configurable": {"thread_id": head.thread, "checkpoint_ns": ""}}
+
+    async def put(attempt: int, step: int) -> str:
+        saved = await AttemptSaver(inner, attempt, {}, logged).aput(config, empty_checkpoint(), {"step": step}, {})
+        return str(saved["configurable"]["checkpoint_id"])
+
+    async def next_attempt() -> str:
+        nonlocal now
+        now += 11
+        begun = await begin(log, inner, await log.claim("t", "me", 10), WORKER_LOST, None)
+        assert begun is not None
+        return begun.plan.ids.get("", "")
+
+    assert await next_attempt() == ""
+    first = await put(1, 1)
+    assert await next_attempt() == first
+    await put(1, 2)  # late: attempt 2 goes on from the first
+    assert await next_attempt() == first
+    third = await put(3, 2)
+    await put(1, 3)
+    assert await next_attempt() == third

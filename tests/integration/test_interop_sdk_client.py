@@ -15,9 +15,13 @@ from a2a.client import A2ACardResolver, Client, ClientConfig, ClientFactory, cre
 from a2a.helpers import get_artifact_text, get_data_parts, get_message_text, new_text_message
 from a2a.types.a2a_pb2 import (
     AgentCard,
+    AuthenticationInfo,
     CancelTaskRequest,
+    DeleteTaskPushNotificationConfigRequest,
     GetExtendedAgentCardRequest,
+    GetTaskPushNotificationConfigRequest,
     GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
     ListTasksRequest,
     Role,
     SendMessageRequest,
@@ -28,7 +32,6 @@ from a2a.types.a2a_pb2 import (
     TaskState,
 )
 from a2a.utils.errors import (
-    PushNotificationNotSupportedError,
     TaskNotCancelableError,
     TaskNotFoundError,
     UnsupportedOperationError,
@@ -38,7 +41,9 @@ from rpc import EXTENSION, Agent, agent
 from sample_agents.talker import FINDINGS, TEXT, talker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-VERSIONS = ["1.0", "0.3"]
+# What the card declares: binding and version.
+INTERFACES = {"1.0": ("JSONRPC", "1.0"), "1.0 HTTP+JSON": ("HTTP+JSON", "1.0"), "0.3": ("JSONRPC", "0.3")}
+VERSIONS = list(INTERFACES)
 GATE = asyncio.Event()
 
 
@@ -58,11 +63,18 @@ async def sdk_client(to: Agent, version: str = "1.0", **config: Any) -> AsyncIte
     """The SDK's client for the interface of that version which the agent's card declares."""
     async with httpx.AsyncClient(timeout=10) as http:
         card = await A2ACardResolver(http, to.url).get_agent_card()
-        chosen = [interface for interface in card.supported_interfaces if interface.protocol_version == version]
+        binding, number = INTERFACES[version]
+        chosen = [
+            interface
+            for interface in card.supported_interfaces
+            if (interface.protocol_binding, interface.protocol_version) == (binding, number)
+        ]
         assert len(chosen) == 1
         del card.supported_interfaces[:]
         card.supported_interfaces.extend(chosen)
-        yield ClientFactory(ClientConfig(httpx_client=http, **config)).create(card)
+        yield ClientFactory(ClientConfig(httpx_client=http, supported_protocol_bindings=[binding], **config)).create(
+            card
+        )
 
 
 def asking(text: str, **fields: Any) -> SendMessageRequest:
@@ -88,11 +100,12 @@ async def test_the_card_resolves_and_says_what_the_agent_offers(served: Agent) -
     assert (card.name, card.description, card.version) == ("talker", "Talks, for tests.", "1.2.3")
     assert [(each.protocol_binding, each.protocol_version, each.url) for each in card.supported_interfaces] == [
         ("JSONRPC", "1.0", served.url + "/"),
+        ("HTTP+JSON", "1.0", served.url),
         ("JSONRPC", "0.3", served.url + "/"),
     ]
     assert card.capabilities.streaming
-    assert not card.capabilities.push_notifications
-    assert [(each.uri, each.required) for each in card.capabilities.extensions] == [(EXTENSION, False)]
+    assert card.capabilities.push_notifications
+    assert (EXTENSION, False) in [(each.uri, each.required) for each in card.capabilities.extensions]
     assert [skill.id for skill in card.skills] == ["talk"]
 
 
@@ -223,7 +236,40 @@ async def test_refusals_arrive_as_the_errors_of_the_specification(served: Agent,
             await anext(client.subscribe(SubscribeToTaskRequest(id=task_id)))
         with pytest.raises(UnsupportedOperationError, match="takes no message"):
             await anext(client.send_message(asking("more", task_id=task_id)))
-        with pytest.raises(PushNotificationNotSupportedError):
-            await client.create_task_push_notification_config(
-                TaskPushNotificationConfig(task_id=task_id, url="https://example.com/")
+        with pytest.raises(TaskNotFoundError):
+            await client.get_task_push_notification_config(
+                GetTaskPushNotificationConfigRequest(task_id=task_id, id="none")
             )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_push_configs_are_made_got_listed_and_deleted(served: Agent, version: str) -> None:
+    async with sdk_client(served, version, streaming=False) as client:
+        task = await only(client.send_message(asking("ask")))
+        config = TaskPushNotificationConfig(
+            task_id=task.id,
+            id="mine",
+            url="https://example.com/",
+            token="t",
+            authentication=AuthenticationInfo(scheme="Bearer", credentials="c"),
+        )
+        assert await client.create_task_push_notification_config(config) == config
+        asked = GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine")
+        assert await client.get_task_push_notification_config(asked) == config
+        listing = ListTaskPushNotificationConfigsRequest(task_id=task.id)
+        assert list((await client.list_task_push_notification_configs(listing)).configs) == [config]
+        deleting = DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="mine")
+        await client.delete_task_push_notification_config(deleting)
+        assert list((await client.list_task_push_notification_configs(listing)).configs) == []
+
+
+async def test_lists_are_filtered_and_paged_over_http_and_json(served: Agent) -> None:
+    async with sdk_client(served, "1.0 HTTP+JSON", streaming=False) as client:
+        made = [await only(client.send_message(asking("hello", context_id="listed"))) for _ in range(3)]
+        asked = ListTasksRequest(context_id="listed", page_size=2, include_artifacts=True)
+        first = await client.list_tasks(asked)
+        asked.page_token = first.next_page_token
+        second = await client.list_tasks(asked)
+    assert (first.total_size, len(first.tasks), len(second.tasks)) == (3, 2, 1)
+    assert {each.id for each in [*first.tasks, *second.tasks]} == {each.id for each in made}
+    assert get_artifact_text(first.tasks[0].artifacts[0]) == TEXT

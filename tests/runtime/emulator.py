@@ -64,6 +64,8 @@ class Emulator:
     ) -> None:
         self.environments: list[Environment] = []
         """All there have been, the newest last."""
+        self.invocations: list[Invocation] = []
+        """The same."""
         self.timeout_s = timeout_s
         self.traced = True
         self._most = environments
@@ -84,6 +86,7 @@ class Emulator:
             "LAMBDA_RUNTIME_DIR": "/var/runtime",
             "AWS_EXECUTION_ENV": "AWS_Lambda_python",
             "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_LAMBDA_FUNCTION_NAME": "test",
             "AWS_LAMBDA_FUNCTION_VERSION": "7",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
@@ -175,6 +178,7 @@ class Emulator:
 
     def submit(self, invocation: Invocation) -> None:
         """Queue an invocation. A new environment is started when all others are busy, up to the limit."""
+        self.invocations.append(invocation)
         if not self.traced:
             invocation.trace = None
         self._queue.put_nowait(invocation)
@@ -197,7 +201,9 @@ class Emulator:
         """An environment has died. What waits for one gets another, unless this one could not even start."""
         if environment.phase == "failed":
             if not self._queue.empty():
-                self._queue.get_nowait().parts.put_nowait(End(environment.init_error or environment.restore_error))
+                refused = self._queue.get_nowait()
+                refused.parts.put_nowait(End(environment.init_error or environment.restore_error))
+                refused.taken.set()
         elif not self._queue.empty():
             self._start_soon()
 

@@ -16,6 +16,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from runtime.exchange import End, Invocation, Part, Prelude, Whole
@@ -55,6 +56,7 @@ class Environment:
         self.changed = asyncio.Condition()
         self.active: dict[str, Invocation] = {}
         self.waiting = 0
+        self._given: dict[str, Invocation] = {}
         self._queue = queue
         self._command = command
         self._environ = environ
@@ -88,6 +90,17 @@ class Environment:
         """Return when the condition holds of this environment."""
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(lambda: condition(self))
+
+    @property
+    def arn(self) -> str:
+        """The function's, with the alias that everything here is invoked by."""
+        return f"arn:aws:lambda:us-east-1:123456789012:function:{self._environ['AWS_LAMBDA_FUNCTION_NAME']}:live"
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the process is stopped, as its kernel tells."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     @property
     def idle(self) -> bool:
@@ -141,6 +154,7 @@ class Environment:
         for invocation in list(self.active.values()):
             error = {"errorType": "Runtime.ExitError", "errorMessage": f"Runtime exited: {self.exit_status}"}
             await self._conclude(invocation, End(error))
+        self._end_given({"errorType": "Runtime.ExitError", "errorMessage": f"Runtime exited: {self.exit_status}"})
         self.phase = "failed" if in_init or self.phase == "failed" else "gone"
         await self._notify()
         self._on_exit(self)
@@ -228,6 +242,8 @@ class Environment:
         if self.phase == "failed":
             self.wrong("/next after an error that ends the process")
         self.phase = "ready"
+        if self._concurrency == 1:
+            self._end_given(None)
         if self.waiting + len(self.active) >= self._concurrency:
             self.wrong(f"/next while {len(self.active)} of {self._concurrency} run and {self.waiting} wait")
         self.waiting += 1
@@ -249,8 +265,9 @@ class Environment:
             if not taking.cancel() and not taking.cancelled() and hanging_up.done():
                 self._queue.put_nowait(taking.result())  # it was taken for a poller that had gone
             await asyncio.wait([hanging_up, taking])
-        self.active[invocation.id] = invocation
+        self.active[invocation.id] = self._given[invocation.id] = invocation
         invocation.state, invocation.environment = "running", self
+        invocation.taken.set()
         deadline = time.time() + invocation.timeout_s
         self._timers[invocation.id] = asyncio.get_running_loop().call_later(
             invocation.timeout_s, self._time_out, invocation
@@ -261,7 +278,7 @@ class Environment:
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Invocation-Id": invocation.echo,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:test:live",
+            "Lambda-Runtime-Invoked-Function-Arn": self.arn,
             "Lambda-Runtime-Trace-Id": invocation.trace,
             "Lambda-Runtime-Client-Context": invocation.client_context,
             "Lambda-Runtime-Cognito-Identity": invocation.identity,
@@ -275,18 +292,30 @@ class Environment:
         """Lambda kills the process of an invocation that takes too long."""
         error = {"errorType": "Sandbox.Timedout", "errorMessage": f"Timed out after {invocation.timeout_s} s"}
         self.active.pop(invocation.id, None)
-        invocation.state = "answered"
         self.signal(signal.SIGKILL)
-        self._ending = asyncio.create_task(invocation.parts.put(End(error)))
+        invocation.failed = error
+        if invocation.state != "answered":
+            invocation.state = "answered"
+            self._ending = asyncio.create_task(invocation.parts.put(End(error)))
 
     async def _conclude(self, invocation: Invocation, end: Part) -> None:
         self.active.pop(invocation.id, None)
-        if timer := self._timers.pop(invocation.id, None):
-            timer.cancel()
+        if self._concurrency > 1:
+            self._end_given(None, invocation.id)
         if invocation.state == "answered":
             return
         invocation.state = "answered"
         await invocation.parts.put(end)
+
+    def _end_given(self, error: dict[str, Any] | None, only: str | None = None) -> None:
+        """Invocations are over: the runtime asks for the next one, or has died. Until then their time runs."""
+        for invocation_id in [only] if only is not None else list(self._given):
+            invocation = self._given.pop(invocation_id, None)
+            if timer := self._timers.pop(invocation_id, None):
+                timer.cancel()
+            if invocation is not None:
+                invocation.failed = invocation.failed or error
+                invocation.over.set()
 
     def _accepted(self) -> bytes:
         return reply(self.next_status.pop(0) if self.next_status else 202)

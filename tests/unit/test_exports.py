@@ -9,8 +9,8 @@ import tailrace
 
 
 def test_the_exported_names_are_these() -> None:
-    authors = ["AgentApp", "AgentCard", "Skill", "draining", "progress", "request", "result", "time_left", "write"]
-    assert tailrace.__all__ == authors
+    classes = ["AgentApp", "AgentCard", "Extension", "Rejected", "Skill"]
+    assert tailrace.__all__ == [*classes, "draining", "file", "progress", "request", "result", "time_left", "write"]
     for name in tailrace.__all__:
         assert getattr(tailrace, name) is not None
 
@@ -29,3 +29,4 @@ def test_outside_a_graph_emitting_does_nothing() -> None:
     tailrace.progress("nobody listens", done=1, total=2)
     tailrace.write("nobody reads")
     tailrace.result("findings", {})
+    tailrace.file("notes.txt", "nobody keeps it")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.errors import RequestError, RequestTooLarge
+from tailrace.errors import RequestError, RequestTooLarge, UploadDamaged, UploadUnknown
 from tailrace.inputs import MAX_UNPACKED_BYTES, request_of
+from tailrace.uploads import Grant, Upload, Uploads
 
 
 def b64(content: bytes) -> str:
@@ -86,3 +91,125 @@ def test_ten_thousand_tiny_files_are_taken_and_one_more_is_not() -> None:
     assert len(of(*parts).files) == 10_000
     with pytest.raises(RequestError, match="10,000"):
         of(*parts, {"text": "x", "filename": "last"})
+
+
+# Uploads
+
+
+class Shelf(Uploads):
+    """A store in memory, which gives whatever was put there, in pieces."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+
+    @property
+    def id(self) -> str:
+        return "shelf"
+
+    def grant(self, upload: Upload) -> Grant:
+        raise NotImplementedError
+
+    def holds(self, upload: Upload) -> bool:
+        return upload.key in self.held
+
+    def read(self, upload: Upload) -> Iterator[bytes]:
+        if upload.key not in self.held:
+            raise UploadUnknown(upload.url)
+        content = self.held[upload.key]
+        yield from (content[at : at + 1000] for at in range(0, len(content), 1000))
+
+    def part(self, content: bytes, name: str = "x.log", *, owner: str = "alice", instead: bytes | None = None) -> Any:
+        """The part that refers to an upload; `instead` is what the store holds in fact."""
+        upload = Upload.new(owner, len(content), hashlib.sha256(content).hexdigest())
+        self.held[upload.key] = content if instead is None else instead
+        return upload.part(name, "application/gzip" if name.endswith(".gz") else "text/plain")
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+def read(shelf: Shelf, *parts: dict[str, Any], owner: str = "alice") -> Any:
+    return request_of([{"parts": list(parts)}], owner, shelf)
+
+
+@pytest.mark.parametrize("name", ["x.log", "x.log.gz"])
+def test_an_upload_is_a_file_like_any_other(shelf: Shelf, name: str) -> None:
+    text = "a line é\n" * 5000
+    content = text.encode() if name == "x.log" else gzip.compress(text.encode())
+    part = shelf.part(content, name)
+    (file,) = read(shelf, part).files
+    assert (file.filename, file.media_type, file.text) == ("x.log", "text/plain", text)
+    assert file.reference == part
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x7fELF\0\0", "binary"),
+        (gzip.compress(b"abc" * 100)[:-12], "cut short"),
+        (b"\x1f\x8b" + b"junk" * 9, "begins like gzip"),
+    ],
+)
+def test_an_upload_that_cannot_be_used_is_refused_as_if_it_had_come_inline(
+    shelf: Shelf, content: bytes, said: str
+) -> None:
+    with pytest.raises(RequestError, match=said) as refused:
+        read(shelf, shelf.part(content))
+    assert "'x.log'" in str(refused.value)
+
+
+def test_an_uploaded_bomb_stops_at_the_limit(shelf: Shelf) -> None:
+    with pytest.raises(RequestTooLarge, match=f"{MAX_UNPACKED_BYTES:,}"):
+        read(shelf, shelf.part(gzip.compress(b"0" * (MAX_UNPACKED_BYTES + 1), 1)))
+
+
+def test_files_and_uploads_share_one_limit(shelf: Shelf) -> None:
+    half = gzip.compress(b"0" * (MAX_UNPACKED_BYTES // 2), 1)
+    assert len(read(shelf, shelf.part(half), {"raw": b64(half)}).files) == 2
+    with pytest.raises(RequestTooLarge):
+        read(shelf, shelf.part(half), {"raw": b64(half)}, {"text": "x", "filename": "straw"})
+    with pytest.raises(RequestTooLarge):
+        of(*(Upload.new("alice", MAX_UNPACKED_BYTES // 2, "ab" * 32).part("x", "text/plain") for _ in range(3)))
+
+
+@pytest.mark.parametrize("content", [b"a line\n" * 500, gzip.compress(bytes(range(1, 256)) * 500)])
+@given(data=st.data())
+def test_what_was_damaged_is_never_read(content: bytes, data: st.DataObject) -> None:
+    shelf = Shelf()
+    at = data.draw(st.integers(0, len(content) - 1))
+    end = data.draw(st.sampled_from([b"", content[at + 1 :], content[at:], content]))
+    instead = content[:at] + data.draw(st.binary(max_size=2)) + end
+    part = shelf.part(content, instead=instead)
+    if instead == content:
+        assert read(shelf, part).files
+    else:
+        with pytest.raises(UploadDamaged):
+            read(shelf, part)
+
+
+def test_somebody_elses_upload_is_as_unknown_as_one_that_never_was(shelf: Shelf) -> None:
+    part = shelf.part(b"content")
+    task = str(uuid.uuid4())
+    assert read(shelf, part, owner=f"alice/{task}").files
+    for owner in ("bob", "", "alice2", f"bob/{task}"):
+        with pytest.raises(UploadUnknown) as refused:
+            read(shelf, part, owner=owner)
+        with pytest.raises(UploadUnknown, match=re.escape(str(refused.value))):
+            request_of([{"parts": [part]}], owner)
+    shelf.held.clear()
+    with pytest.raises(UploadUnknown, match=re.escape(str(refused.value))):
+        read(shelf, part)
+
+
+def test_nobody_is_given_an_upload_without_a_name(shelf: Shelf) -> None:
+    with pytest.raises(UploadUnknown):
+        request_of([{"parts": [shelf.part(b"content")]}], None, shelf)
+
+
+def test_two_hundred_uploads_are_taken_and_one_more_is_not(shelf: Shelf) -> None:
+    parts = [shelf.part(b"x") for _ in range(201)]
+    assert len(read(shelf, *parts[:200]).files) == 200
+    with pytest.raises(RequestError, match="201 uploads, but may have 200"):
+        of(*parts)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.classify import topic_of, topics_of
+from orchestrator.classify import Topic, topic_of, topics_of
 from orchestrator.consult import Answer, unanswered
-from orchestrator.planning import parts_for, plan, specialist_of
+from orchestrator.planning import Errand, parcel_for, plan, specialist_of
 from orchestrator.report import report
 from orchestrator.synthesis import incident_of, ties
 from tailrace.alert import Alert, alert_of
+from tailrace.config import Settings
 from tailrace.findings import iso
 from tailrace.request import File, Request
+from tailrace.spool import Spool
+from tailrace.uploads import UPLOADS, open_uploads
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 NO_ALERT = Alert(title="", start=None, end=None)
@@ -108,13 +112,50 @@ def test_another_kind_of_agent_is_asked_when_the_request_speaks_of_what_it_does(
     assert plan(request("something else", [file("a.log", "x")]), known) == []
 
 
+def errand(*topics: Topic, reads: bool = False) -> Errand:
+    return {"agent": "a", "url": "u", "topics": list(topics), "reason": "", "reads": reads}
+
+
 def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
     large = "2026-01-01 line\n" * 5000
     asked = request("hello", [file("a.log", "x"), file("big.log", large), file("b.csv", "time,v\n")], [{"alert": {}}])
-    text, data, small, packed = parts_for(asked, ["logs"])
+    text, data, small, packed = parcel_for(asked, errand("logs")).parts
     assert (text, data) == ({"text": "hello"}, {"data": {"alert": {}}})
     assert small == {"text": "x", "filename": "a.log", "mediaType": "text/plain"}
     assert gzip.decompress(base64.b64decode(packed["raw"])).decode() == large
+
+
+def uploaded(name: str, content: bytes) -> File:
+    return File(filename=name, media_type="text/plain", content=Spool.of([content]), reference={"url": f"urn:{name}"})
+
+
+def test_a_specialist_of_ours_gets_an_uploads_reference_and_another_its_content() -> None:
+    asked = request(files=[uploaded("a.log", b"2026-01-01 line\n" * 99)])
+    assert parcel_for(asked, errand("logs", reads=True)) == ([{"url": "urn:a.log"}], [])
+    [part] = parcel_for(asked, errand("logs")).parts
+    assert gzip.decompress(base64.b64decode(part["raw"])) == b"2026-01-01 line\n" * 99
+    assert parcel_for(asked, errand("logs")).parts == [part]
+
+
+def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
+    noise = random.Random(4).randbytes(600_000).hex().encode()
+    asked = request(files=[uploaded("a.log", noise), uploaded("b.log", noise), uploaded("c.log", b"x\n")])
+    parts, [note] = parcel_for(asked, errand("logs"))
+    assert [part["filename"] for part in parts] == ["a.log", "c.log"]
+    assert "b.log" in note
+
+
+@pytest.mark.parametrize(
+    ("declared", "reads"),
+    [
+        ([], False),
+        ([{"uri": UPLOADS, "params": {"store": open_uploads(Settings()).id}}], True),
+        ([{"uri": UPLOADS, "params": {"store": "another"}}], False),
+        ([{"uri": UPLOADS}], False),
+    ],
+)
+def test_only_who_declares_our_very_store_reads_from_it(declared: list[Any], reads: bool) -> None:
+    assert specialist_of({**card("a"), "capabilities": {"extensions": declared}}, "u")["reads"] is reads
 
 
 # What it concludes

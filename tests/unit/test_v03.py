@@ -15,6 +15,7 @@ SOURCE = Source("t", "c", "a", 1)
 
 def test_a_0_3_message_becomes_ours() -> None:
     params = params_from_03(
+        "SendMessage",
         {
             "message": {
                 "kind": "message",
@@ -27,7 +28,7 @@ def test_a_0_3_message_becomes_ours() -> None:
                 ],
             },
             "configuration": {"blocking": False},
-        }
+        },
     )
     sent = convert(params, SendMessage)
     assert sent.message.role == "ROLE_USER"
@@ -38,7 +39,7 @@ def test_a_0_3_message_becomes_ours() -> None:
 
 def test_a_part_of_no_known_kind_is_refused_by_name() -> None:
     with pytest.raises(RequestError, match="'video'"):
-        params_from_03({"message": {"parts": [{"kind": "video"}]}})
+        params_from_03("SendMessage", {"message": {"parts": [{"kind": "video"}]}})
 
 
 def test_events_become_theirs() -> None:

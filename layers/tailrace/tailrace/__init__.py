@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tailrace.emit import progress, request, result, write
+from tailrace.emit import file, progress, request, result, write
+from tailrace.errors import Rejected
 from tailrace.running import draining, time_left
 
 if TYPE_CHECKING:
-    from tailrace.a2a.card import AgentCard, Skill
+    from tailrace.a2a.card import AgentCard, Extension, Skill
     from tailrace.agent.app import AgentApp
 
-__all__ = ["AgentApp", "AgentCard", "Skill", "draining", "progress", "request", "result", "time_left", "write"]
+__all__ = [
+    "AgentApp",
+    "AgentCard",
+    "Extension",
+    "Rejected",
+    "Skill",
+    "draining",
+    "file",
+    "progress",
+    "request",
+    "result",
+    "time_left",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,7 +34,7 @@ def __getattr__(name: str) -> Any:
         from tailrace.agent.app import AgentApp
 
         return AgentApp
-    if name in ("AgentCard", "Skill"):
+    if name in ("AgentCard", "Extension", "Skill"):
         from tailrace.a2a import card
 
         return getattr(card, name)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Generator
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,9 @@ import httpx
 # A Function URL (AWS Lambda Developer Guide, "Creating and managing Lambda function URLs").
 _FUNCTION_URL = re.compile(r"[a-z0-9]+\.lambda-url\.([a-z0-9-]+)\.on\.aws")
 
+# The function's ARN as the request at hand has named it, by its alias; None: nobody says. Set per request.
+invoked_as: ContextVar[str | None] = ContextVar("tailrace_invoked_as", default=None)
+
 
 def on_lambda() -> bool:
     """Whether this process is a function: frozen as soon as its request is answered."""
@@ -21,10 +25,13 @@ def on_lambda() -> bool:
 
 
 def own_function() -> str | None:
-    """This function as it is invoked by its name, at the version that runs; None off Lambda."""
+    """This function as it can be invoked: as it was, so by its alias, or at the version that runs; None off Lambda.
+
+    How often an asynchronous invocation is tried is set for an alias, and not for the versions it leads to.
+    """
     if not on_lambda():
         return None
-    return f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}:{os.environ.get('AWS_LAMBDA_FUNCTION_VERSION', '$LATEST')}"
+    return invoked_as.get() or f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}:{os.environ.get('AWS_LAMBDA_FUNCTION_VERSION', '$LATEST')}"
 
 
 def on_sam_local() -> bool:

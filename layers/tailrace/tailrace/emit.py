@@ -1,4 +1,4 @@
-"""What a node or a tool calls to be seen: `progress`, `write` and `result`; and `request`, what it was asked.
+"""What a node or a tool calls to be seen: `progress`, `write`, `result`, `file`; and `request`, what it was asked.
 
 All of it is no-op outside a graph that Tailrace runs, so that nodes can be called by themselves in a test;
 only `request` has nothing to give there and says so.
@@ -6,6 +6,7 @@ only `request` has nothing to give there and says so.
 
 from __future__ import annotations
 
+import base64
 from contextvars import ContextVar
 from typing import Any, Literal, TypedDict
 
@@ -46,6 +47,19 @@ def result(name: str, data: Any) -> None:
     A later result of the same name replaces it.
     """
     _send({MARK: "artifact", "artifact": name, "part": {"data": data}})
+
+
+def file(
+    name: str, content: str | bytes = b"", *, url: str = "", filename: str = "", media_type: str = "text/plain"
+) -> None:
+    """Give a file: the artifact `name` with its content, or with the `url` where it is.
+
+    `filename` is `name` unless given. A later file of the same name replaces it.
+    """
+    raw = content.encode() if isinstance(content, str) else content
+    part: dict[str, Any] = {"url": url} if url else {"raw": base64.b64encode(raw).decode()}
+    part |= {"filename": filename or name, "mediaType": media_type}
+    _send({MARK: "artifact", "artifact": name, "part": part})
 
 
 def emit(kind: Kind, *, text: str | None = None, step: str | None = None, **details: Any) -> None:

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import base64
 import binascii
-import zlib
+from itertools import chain
 from typing import Any
 
-from tailrace.errors import RequestError, RequestTooLarge, shorten
+from tailrace.content import Text
+from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
 from tailrace.request import File, Request
+from tailrace.spool import Spool
+from tailrace.unpacking import MAX_UNPACKED_BYTES, gzipped_in, text_of
+from tailrace.uploads import Upload, Uploads, upload_in, verified
 
-# What the files of one request may come to when unpacked: a bomb of zeros stops here.
-MAX_UNPACKED_BYTES = 64_000_000
 MAX_FILES = 10_000
-_GZIP_MAGIC = b"\x1f\x8b"
+MAX_UPLOADS = 200
+_GZIP_TYPES = ("application/gzip", "application/x-gzip")
 
 
-def request_of(messages: list[dict[str, Any]]) -> Request:
+def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads: Uploads | None = None) -> Request:
     """What A2A 1.0 messages (as JSON, their shape already checked) ask for.
 
-    A part with a `filename` is a file, whether it comes as `text` or as `raw`; gzip is undone. A text
-    part without one is text, a data part is data.
+    A part with a `filename` is a file, whether it comes as `text`, as `raw` or as the reference of an upload;
+    gzip is undone. A text part without one is text, a data part is data.
+
+    An upload is read from `uploads` onto this machine's disk, all of it, and is what its reference says when this
+    returns; that blocks. Without `uploads` its file has no content, and nothing blocks. Nobody but an `owner` who may
+    read it is given it; with neither, there is nothing to be refused.
 
     Raises:
-        RequestError: a part is not base64, not gzip, binary, a `url`, or there are too many.
+        RequestError: a part is not base64, not gzip, binary, a `url` that is no upload, or there are too many.
         RequestTooLarge: unpacked, the files are over `MAX_UNPACKED_BYTES`.
+        UploadUnknown: there is no such upload, or `owner` may not read it.
+        UploadDamaged: an upload is not what its reference says.
+        UploadsUnavailable: the store of uploads did not answer.
     """
     texts: list[str] = []
     data: list[Any] = []
@@ -37,56 +47,73 @@ def request_of(messages: list[dict[str, Any]]) -> Request:
             elif "text" in part and not part.get("filename"):
                 texts.append(part["text"])
             else:
-                file = _file(part, f"file-{len(files) + 1}", room)
-                room -= len(file.text)
+                file, taken = _file(part, f"file-{len(files) + 1}", room, owner, uploads)
+                room -= taken
                 files.append(file)
-                if len(files) > MAX_FILES:
-                    raise RequestError(
-                        f"The message has more than {MAX_FILES:,} files; put them into fewer, larger ones."
-                    )
-    return Request(text="\n".join(texts).strip(), data=data, files=files)
+    _refuse_too_many("files", len(files), MAX_FILES)
+    _refuse_too_many("uploads", sum(file.reference is not None for file in files), MAX_UPLOADS)
+    message_id = messages[-1].get("messageId", "") if messages else ""
+    return Request(text="\n".join(texts).strip(), data=data, files=files, message_id=message_id)
 
 
-def _file(part: dict[str, Any], default_name: str, room: int) -> File:
+def _refuse_too_many(what: str, number: int, most: int) -> None:
+    if number > most:
+        raise RequestError(f"The message has {number:,} {what}, but may have {most:,}; send fewer, larger ones.")
+
+
+def _file(
+    part: dict[str, Any], default_name: str, room: int, owner: str | None, uploads: Uploads | None
+) -> tuple[File, int]:
+    """The file in a part, and what it takes of the room."""
     name = part.get("filename") or default_name
+    upload = upload_in(part)
+    if upload is None:
+        file = _inline(part, name, room)
+        return file, file.size
+    if (owner is not None or uploads is not None) and not upload.readable_by(owner or ""):
+        raise UploadUnknown(upload.url)
+    if upload.size > room:
+        raise _too_large(MAX_UNPACKED_BYTES - room + upload.size)
+    if uploads is None:
+        return File(filename=name, media_type=part.get("mediaType") or "text/plain", reference=part), upload.size
+    file = _uploaded(part, upload, name, room, uploads)
+    return file, file.size
+
+
+def _inline(part: dict[str, Any], name: str, room: int) -> File:
     media_type = part.get("mediaType") or "text/plain"
-    if "url" in part:
-        raise RequestError(
-            f"The file {shorten(name)!r} is given by its URL, which this agent does not fetch; send its content as "
-            "`text`, or as `raw` in base64."
-        )
     if "text" in part:
         if len(part["text"]) > room:
-            raise RequestTooLarge("The files of the request together", MAX_UNPACKED_BYTES + 1, MAX_UNPACKED_BYTES)
+            raise _too_large(MAX_UNPACKED_BYTES - room + len(part["text"]))
         return File(filename=name, media_type=media_type, text=part["text"])
     try:
         content = base64.b64decode(part["raw"], validate=True)
     except (binascii.Error, ValueError):
         raise RequestError(f"The file {shorten(name)!r} is not base64 in `raw`; send text as `text`.") from None
-    if content.startswith(_GZIP_MAGIC):
-        content = _gunzip(content, name, room)
-        name = name.removesuffix(".gz")
-        media_type = "text/plain" if media_type in ("application/gzip", "application/x-gzip") else media_type
-    if len(content) > room:
-        raise RequestTooLarge("The files of the request together", MAX_UNPACKED_BYTES + 1, MAX_UNPACKED_BYTES)
-    if b"\0" in content[:8192]:
-        raise RequestError(f"The file {shorten(name)!r} is binary; logs and metrics are text (plain or gzipped).")
-    return File(filename=name, media_type=media_type, text=content.decode("utf-8-sig", errors="replace"))
+    if gzipped_in(content):
+        name, media_type = _as_unpacked(name, media_type)
+    return File(filename=name, media_type=media_type, content=Text.of(text_of([content], name, room)))
 
 
-def _gunzip(content: bytes, name: str, room: int) -> bytes:
-    """All members of a gzip file, or as much as there is room for and a refusal."""
-    unpacked = bytearray()
-    rest = content
+def _uploaded(part: dict[str, Any], upload: Upload, name: str, room: int, uploads: Uploads) -> File:
+    media_type = part.get("mediaType") or "text/plain"
+    chunks = verified(uploads.read(upload), upload)
+    first = next(chunks, b"")
     try:
-        while rest:
-            member = zlib.decompressobj(wbits=31)
-            unpacked += member.decompress(rest, room - len(unpacked) + 1)
-            if len(unpacked) > room:
-                raise RequestTooLarge("The files of the request together", len(unpacked), MAX_UNPACKED_BYTES)
-            if not member.eof:
-                raise RequestError(f"The file {shorten(name)!r} is gzip, but it is cut short.")
-            rest = member.unused_data
-    except zlib.error as error:
-        raise RequestError(f"The file {shorten(name)!r} begins like gzip, but is not: {error}.") from None
-    return bytes(unpacked)
+        content = Spool.of(text_of(chain([first], chunks), name, room))
+    except RequestError:
+        # What was damaged on the way looks like a wrong format, and is told as what it is.
+        for _ in chunks:
+            pass
+        raise
+    if gzipped_in(first):
+        name, media_type = _as_unpacked(name, media_type)
+    return File(filename=name, media_type=media_type, content=content, reference=part)
+
+
+def _as_unpacked(name: str, media_type: str) -> tuple[str, str]:
+    return name.removesuffix(".gz"), "text/plain" if media_type in _GZIP_TYPES else media_type
+
+
+def _too_large(size: int) -> RequestTooLarge:
+    return RequestTooLarge("The files of the request together", size, MAX_UNPACKED_BYTES)

@@ -39,21 +39,31 @@ def control(name: str, data: dict[str, object]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
-class Envelope:
-    """Puts events into JSON-RPC responses to the request `rpc_id`, around their bytes as they are."""
+class Bare:
+    """Events as frames, as they are: what HTTP+JSON streams (A2A specification, section 11.7)."""
 
-    def __init__(self, rpc_id: str | int | None) -> None:
-        self._head = b'data: {"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
+    _head, _tail = b"data: ", b"\n\n"
 
     def frames(self, batch: Batch) -> bytes:
         """One frame an event, `id:` its seq, all as one chunk."""
-        head = self._head
+        head, tail = self._head, self._tail
         return b"".join(
-            [b"id: %d\n%b%b}\n\n" % (seq, head, event) for seq, event in enumerate(batch.events, batch.seq)]
+            [b"id: %d\n%b%b%b" % (seq, head, event, tail) for seq, event in enumerate(batch.events, batch.seq)]
         )
 
-    def frame(self, seq: int, result: bytes) -> bytes:
-        return b"id: %d\n%b%b}\n\n" % (seq, self._head, result)
+    def frame(self, seq: int | None, result: bytes) -> bytes:
+        """One event; without a seq, one that nobody can come back to."""
+        frame = b"%b%b%b" % (self._head, result, self._tail)
+        return frame if seq is None else b"id: %d\n%b" % (seq, frame)
+
+
+class Envelope(Bare):
+    """Puts events into JSON-RPC responses to the request `rpc_id`, around their bytes as they are."""
+
+    _tail = b"}\n\n"
+
+    def __init__(self, rpc_id: str | int | None) -> None:
+        self._head = b'data: {"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
 
     def open(self, data: bytes) -> bytes | None:
         """The event inside `data`, a frame's data as `frames` writes it; None when it looks otherwise."""

@@ -13,6 +13,7 @@ from log_analyst.formats import PARSERS
 from log_analyst.reading import Reading
 from log_analyst.sources import Source
 from log_analyst.timestamps import Timestamps
+from tailrace.content import Text
 
 REFERENCE = datetime(2024, 3, 6, tzinfo=UTC).timestamp()
 APACHE_ERROR = (
@@ -126,7 +127,7 @@ def test_a_line_tells_its_level(text: str, level: int) -> None:
 def test_each_format_is_recognised(name: str) -> None:
     rng = random.Random(4)
     text = "".join(MAKERS[name](rng, T0 + at) + "\n" for at in range(50))
-    reading = Reading(Source("x", text, "x"), REFERENCE)
+    reading = Reading(Source("x", Text(text), "x"), REFERENCE)
     records = list(reading)
     assert reading.format == name
     assert [record.entry.time for record in records] == pytest.approx([T0 + at for at in range(50)], abs=0.01)

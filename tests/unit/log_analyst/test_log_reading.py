@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_analyst.mining import Miner
-from log_analyst.reading import LINE_LIMIT, Reading, count_lines, example, newest_dated
+from log_analyst.reading import LINE_LIMIT, Reading, example, newest_dated
 from log_analyst.sources import Source
+from tailrace.content import Text
 
 REFERENCE = datetime(2024, 3, 6, tzinfo=UTC).timestamp()
 
 
 def read(text: str) -> tuple[Reading, list[tuple[str, int]]]:
-    reading = Reading(Source("x", text, "x"), REFERENCE)
+    reading = Reading(Source("x", Text(text), "x"), REFERENCE)
     return reading, [(record.entry.text, record.lines) for record in reading]
 
 
@@ -50,7 +51,7 @@ def test_a_trace_behind_a_harmless_line_is_an_entry_of_its_own_at_its_time() -> 
         "KeyError: 'a'\n"
         "2024-03-05 09:00:02 INFO GET / 200\n"
     )
-    records = list(Reading(Source("x", text, "x"), REFERENCE))
+    records = list(Reading(Source("x", Text(text), "x"), REFERENCE))
     assert [(r.entry.text, r.lines) for r in records] == [
         ("INFO GET / 200", 1),
         ("Traceback | KeyError", 3),
@@ -92,15 +93,17 @@ def test_a_very_long_line_is_cut_and_counted() -> None:
 
 def test_an_example_is_one_line_short_and_printable() -> None:
     text = "first\n\x1b[31m2024 \x07 boom " + "y" * 900 + "\nlast"
-    shown = example(Source("x", text, "x"), 6, len(text) - 5, 50)
+    shown = example(Source("x", Text(text), "x"), 6, len(text) - 5, 50)
     assert shown.startswith("2024   boom y")
     assert len(shown) == 50
     assert shown.isprintable()
 
 
 def test_only_times_with_a_year_date_a_log() -> None:
-    assert newest_dated(Source("x", "Mar  5 09:00:00 web a: b\n", "x")) is None
-    assert newest_dated(Source("x", "2024-03-05 09:00:00 a\n2024-03-05 08:00:00 b\n", "x")) == REFERENCE - 15 * 3600
+    assert newest_dated(Source("x", Text("Mar  5 09:00:00 web a: b\n"), "x")) is None
+    assert (
+        newest_dated(Source("x", Text("2024-03-05 09:00:00 a\n2024-03-05 08:00:00 b\n"), "x")) == REFERENCE - 15 * 3600
+    )
 
 
 log_like = st.lists(
@@ -119,7 +122,7 @@ log_like = st.lists(
 @given(log_like, st.sampled_from(["\n", "\r\n", "\r"]))
 def test_every_line_is_in_a_record_or_blank_and_every_record_in_a_template(lines: list[str], end: str) -> None:
     text = end.join(lines)
-    reading = Reading(Source("x", text, "x"), REFERENCE)
+    reading = Reading(Source("x", Text(text), "x"), REFERENCE)
     miner = Miner()
     records = 0
     in_records = 0
@@ -128,5 +131,5 @@ def test_every_line_is_in_a_record_or_blank_and_every_record_in_a_template(lines
         miner.add(record.entry, 0, (0, record.start, record.end))
         records += 1
         in_records += record.lines
-    assert in_records + reading.blank == reading.lines == count_lines(text)
+    assert in_records + reading.blank == reading.lines == Text(text).line_count
     assert sum(template.count for template in miner.templates()) == records

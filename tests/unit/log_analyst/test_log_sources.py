@@ -47,14 +47,14 @@ def test_a_log_with_commas_is_no_table() -> None:
 
 def test_utf16_read_as_utf8_is_a_log() -> None:
     [log] = sources(asked(file("\ufffd\ufffd" + "".join(f"{c}\0" for c in LOG)))).logs
-    assert log.text == LOG
+    assert log.content.text == LOG
 
 
 @pytest.mark.parametrize("wrap", [lambda e: e, lambda e: {"events": e}, lambda e: {"logEvents": e}])
 def test_a_json_document_of_events_is_json_lines(wrap) -> None:  # type: ignore[no-untyped-def]
     events = [{"timestamp": 1709629200000 + n, "message": f"INFO tick {n}"} for n in range(5)]
     [log] = sources(asked(file(json.dumps(wrap(events), indent=1), "events.json"))).logs
-    assert [json.loads(line) for line in log.text.split("\n")] == events
+    assert [json.loads(line) for line in log.content.text.split("\n")] == events
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_rotated_parts_of_a_log_are_one_stream(name: str) -> None:
 def test_pasted_lines_are_a_log_and_the_words_before_them_are_not() -> None:
     found = sources(Request(text=f"The shop is slow since nine, see:\n\n{LOG}", data=[], files=[]))
     assert found.remark == "The shop is slow since nine, see:"
-    assert found.logs[0].text == LOG
+    assert found.logs[0].content.text == LOG
 
 
 def test_a_pasted_trace_between_lines_is_still_a_log() -> None:

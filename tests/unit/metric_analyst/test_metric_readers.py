@@ -18,6 +18,7 @@ from metric_analyst.reader import Reading, read
 from metric_analyst.series import Series, clean
 from metric_analyst.times import parse_time
 from metric_analyst.units import unit_of
+from tailrace.content import Text
 from tailrace.request import File, Request
 
 T0 = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -284,7 +285,7 @@ csv_like = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), csv_like))
 def test_no_text_makes_the_csv_reader_raise(text: str) -> None:
-    table = finish(read_csv(text, "f.csv", Notes()))
+    table = finish(read_csv(Text(text), "f.csv", Notes()))
     for column in table.columns:
         assert len(column.times) == len(column.values)
         assert set(column.times) <= set(table.times)

@@ -11,6 +11,7 @@ import msgspec
 
 from tailrace.a2a.client import AgentClient
 from tailrace.a2a.jsonrpc import NOT_JSON
+from tailrace.a2a.task import fold, joined
 from tailrace.errors import AgentError
 from tailrace.events import INTERRUPTED, TERMINAL
 from tailrace.running import Asked
@@ -43,6 +44,8 @@ class Conversation:
         self._state = ""
         self.task_id = before.task if before is not None else None
         self.task: dict[str, Any] = {}
+        # What an agent without cursors has streamed: some tell it nowhere else (langgraph-api 0.16.7).
+        self._artifacts: dict[str, dict[str, Any]] = {}
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The agent's events as A2A 1.0 JSON, until the task is finished or waits for input.
@@ -79,7 +82,7 @@ class Conversation:
             for incoming in group:
                 if incoming.seq is not None and self._cursor is not None and incoming.seq <= self._cursor:
                     continue
-                event = self._noted(incoming.event)
+                event = self._noted(incoming.event, numbered=incoming.seq is not None)
                 self._cursor = self._cursor if incoming.seq is None else incoming.seq
                 self._tries = 0
                 yield event
@@ -96,13 +99,16 @@ class Conversation:
                 await self._pause(error)
                 continue
             if self._ended:
-                return dict(task)
+                streamed = [joined(artifact) for artifact in self._artifacts.values()]
+                return {"artifacts": streamed, **task} if streamed else dict(task)
             await asyncio.sleep(_POLL_S)
 
-    def _noted(self, given: bytes) -> dict[str, Any]:
+    def _noted(self, given: bytes, *, numbered: bool = True) -> dict[str, Any]:
         try:
             event = msgspec.json.decode(given, type=dict[str, Any])
             self._note(event)
+            if not numbered and "artifactUpdate" in event:
+                fold(self._artifacts, event["artifactUpdate"])
         except (*NOT_JSON, KeyError, TypeError) as error:
             raise AgentError(f"The agent sent something that is no event of A2A: {error!r}.") from None
         return event

@@ -11,6 +11,11 @@ from tailrace.events import EXTENSION
 # Where an agent's card is, below the agent's own URL (section 8.2).
 CARD_PATH = ".well-known/agent-card.json"
 
+# Text in all its kinds, whole or packed. What a file calls itself matters less than what is in it: browsers and
+# tools say octet-stream when they do not know.
+_INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjson", "application/jsonl",
+                "application/gzip", "application/x-gzip", "application/octet-stream")  # fmt: skip
+
 
 class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     id: str
@@ -20,40 +25,82 @@ class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     examples: list[str] = []
 
 
+class Extension(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An extension of the author's own (section 4.6). A `required` one has to be named by every request."""
+
+    uri: str
+    description: str
+    required: bool = False
+    params: dict[str, Any] = {}
+
+
 class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
-    """What an author says of an agent. `name` is also what events call it."""
+    """What an author says of an agent. `name` is also what events call it.
+
+    Messages with parts of other media types than `input_modes` are refused. `legacy` puts in the fields by which
+    clients of 0.3 find an agent; a 1.0 reader that is strict about unknown fields, which the specification advises
+    against (section 5.7), wants to be without. `security_schemes` and
+    `security_requirements` are as in section 4.5, for an app that is told how to know its callers.
+    """
 
     name: str
     description: str
     version: str
     skills: list[Skill]
+    input_modes: tuple[str, ...] = _INPUT_MODES
+    output_modes: tuple[str, ...] = ("text/markdown", "application/json")
+    extensions: list[Extension] = []
+    security_schemes: dict[str, dict[str, Any]] = {}
+    security_requirements: list[dict[str, Any]] = []
+    documentation_url: str = ""
+    icon_url: str = ""
+    legacy: bool = True
 
 
-def card_json(card: AgentCard, url: str) -> dict[str, Any]:
-    """The card as it is served at `url`, for 1.0 readers and, by its top-level fields, for 0.3 ones."""
-    return {
+def card_json(card: AgentCard, url: str, *, extended: bool = False, legacy: bool = True) -> dict[str, Any]:
+    """The card as it is served at `url`, for 1.0 readers and, by its `legacy` fields, for 0.3 ones.
+
+    `extended` says whether there is more for those who are known (section 3.1.11).
+    """
+    # A path is put behind the URL of an HTTP+JSON interface as it is (section 11.3), so that has no slash at its end.
+    base = url.rstrip("/")
+    told: dict[str, Any] = {
         "name": card.name,
         "description": card.description,
         "version": card.version,
         "supportedInterfaces": [
             {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
+            {"url": base, "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0"},
             {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "0.3"},
         ],
-        "url": url,
-        "preferredTransport": "JSONRPC",
-        "protocolVersion": "0.3.0",
         "capabilities": {
             "streaming": True,
-            "pushNotifications": False,
+            "pushNotifications": True,
+            "extendedAgentCard": extended,
             "extensions": [
                 {
                     "uri": EXTENSION,
                     "description": "Every event has a seq; Last-Event-ID resumes any stream of a task after it.",
                     "required": False,
-                }
+                },
+                *msgspec.to_builtins(card.extensions),
             ],
         },
-        "defaultInputModes": ["text/plain", "application/json"],
-        "defaultOutputModes": ["text/markdown", "application/json"],
+        "defaultInputModes": card.input_modes,
+        "defaultOutputModes": card.output_modes,
         "skills": msgspec.to_builtins(card.skills),
     }
+    optional = {
+        "securitySchemes": card.security_schemes,
+        "securityRequirements": card.security_requirements,
+        "documentationUrl": card.documentation_url,
+        "iconUrl": card.icon_url,
+    }
+    if legacy and card.legacy:
+        told |= {
+            "url": url,
+            "preferredTransport": "JSONRPC",
+            "protocolVersion": "0.3.0",
+            "supportsAuthenticatedExtendedCard": extended,
+        }
+    return told | {key: value for key, value in optional.items() if value}

@@ -1,6 +1,7 @@
 """The A2A client: ask an agent, follow its streams, come back with a cursor (specification, section 9).
 
-Speaks 1.0. Streams are given as bytes, so that whoever passes an event on need not decode it.
+Speaks 1.0, and gives what it hears in 1.0. An agent that does not know 1.0's methods is asked in 0.3 instead, from then
+on. Streams are given as bytes, so that whoever passes an event on need not decode it.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from tailrace import sse
+from tailrace.a2a import peer03
 from tailrace.a2a.card import CARD_PATH
 from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.aws import FunctionUrlAuth
@@ -22,6 +25,13 @@ from tailrace.owner import OWNER_HEADER
 
 # An agent's stream is silent for as long as its work is, but for heartbeats.
 _SILENCE_S = 60.0
+
+
+# The URLs of agents that have turned out to speak 0.3.
+_old: set[str] = set()
+# What an agent answers to a method it does not know, and which every agent of 1.0 knows.
+_UNKNOWN_METHOD = (-32601, -32600)
+_CORE = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -62,13 +72,37 @@ class AgentClient:
         Raises:
             AgentError: the agent could not be reached, or answered with an error (its code is kept).
         """
-        with _agent_errors(self._url):
-            response = await self._http.post(self._url, json=_request(method, params, 1), headers=self._headers)
-            result = _result(response.status_code, response.content, self._url)
         try:
-            return msgspec.json.decode(result)
-        except NOT_JSON as error:
-            raise AgentError(f"{self._url} answered {method} with something that is no JSON: {error}.") from None
+            return await self._call(method, params, old=self._url in _old)
+        except AgentError as error:
+            if not self._may_be_old(method, error):
+                raise
+            result = await self._call(method, params, old=True)
+            _old.add(self._url)
+            return result
+
+    async def _call(self, method: str, params: dict[str, Any], *, old: bool) -> Any:
+        request, headers = self._asked(method, params, 1, old=old)
+        with _agent_errors(self._url):
+            response = await self._http.post(self._url, json=request, headers=headers)
+            given = _result(response.status_code, response.content, self._url)
+        try:
+            result = msgspec.json.decode(given)
+            return peer03.result_from_03(method, result) if old else result
+        except (*NOT_JSON, KeyError, TypeError) as error:
+            raise AgentError(f"{self._url} answered {method} with something that is no result: {error!r}.") from None
+
+    def _may_be_old(self, method: str, error: AgentError) -> bool:
+        """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
+        return error.code in _UNKNOWN_METHOD and method in _CORE and self._url not in _old
+
+    def _asked(
+        self, method: str, params: dict[str, Any], rpc_id: str | int, *, old: bool
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        if not old:
+            return _request(method, params, rpc_id), self._headers
+        headers = {**self._headers, "A2A-Version": "0.3"}
+        return _request(peer03.method_to_03(method), peer03.params_to_03(params), rpc_id), headers
 
     async def stream(
         self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None
@@ -81,13 +115,25 @@ class AgentClient:
         Raises:
             AgentError: the agent could not be reached, refused, or broke off.
         """
-        headers = {**self._headers, "Accept": sse.MEDIA_TYPE}
+        try:
+            async for group in self._stream(method, params, rpc_id, last_event_id, old=self._url in _old):
+                yield group
+        except AgentError as error:
+            if not self._may_be_old(method, error):
+                raise
+            async for group in self._stream(method, params, rpc_id, last_event_id, old=True):
+                _old.add(self._url)
+                yield group
+
+    async def _stream(
+        self, method: str, params: dict[str, Any], rpc_id: str, last_event_id: int | None, *, old: bool
+    ) -> AsyncIterator[list[Incoming]]:
+        request, headers = self._asked(method, params, rpc_id, old=old)
+        headers = {**headers, "Accept": sse.MEDIA_TYPE}
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
         with _agent_errors(self._url):
-            async with self._http.stream(
-                "POST", self._url, json=_request(method, params, rpc_id), headers=headers
-            ) as response:
+            async with self._http.stream("POST", self._url, json=request, headers=headers) as response:
                 if not response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
                     _result(response.status_code, await response.aread(), self._url)
                     raise AgentError(f"{self._url} answered {method} with something that is no stream.")
@@ -95,10 +141,11 @@ class AgentClient:
                 numbered = EXTENSION in response.headers.get("a2a-extensions", "")
                 envelope, parser = sse.Envelope(rpc_id), sse.Parser()
                 async for chunk in response.aiter_bytes():
-                    group = [
-                        Incoming(_seq(message.id) if numbered else None, _event(message, envelope, self._url))
-                        for message in parser.feed(chunk)
-                    ]
+                    messages = parser.feed(chunk)
+                    if numbered:
+                        group = [Incoming(_seq(each.id), _event(each, envelope, self._url)) for each in messages]
+                    else:
+                        group = [Incoming(None, _foreign(each, envelope, self._url)) for each in messages]
                     if group:
                         yield group
 
@@ -109,7 +156,7 @@ async def discover(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
     Raises:
         AgentError: there is no card there.
     """
-    place = url if url.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
+    place = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
     with _agent_errors(url):
         response = await http.get(place)
         if response.status_code != 200:
@@ -124,7 +171,7 @@ async def discover(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
 
 
 def interface_of(card: dict[str, Any], url: str) -> str:
-    """The URL where a card's agent speaks JSON-RPC in 1.0.
+    """The URL where a card's agent speaks JSON-RPC: in 1.0 if it does, else in 0.3.
 
     Raises:
         AgentError: the card names none.
@@ -134,7 +181,14 @@ def interface_of(card: dict[str, Any], url: str) -> str:
             case {"protocolBinding": "JSONRPC", "protocolVersion": str(version), "url": str(place)}:
                 if version.startswith("1."):
                     return place
-    raise AgentError(f"The agent {shorten(card['name'])!r} at {url} offers no JSON-RPC interface of A2A 1.0.")
+    match card:
+        case {"url": str(place)} if card.get("preferredTransport", "JSONRPC") == "JSONRPC":
+            return place
+    for interface in card.get("additionalInterfaces") or []:
+        match interface:
+            case {"transport": "JSONRPC", "url": str(place)}:
+                return place
+    raise AgentError(f"The agent {shorten(card['name'])!r} at {url} offers no JSON-RPC interface of A2A 1.0 or 0.3.")
 
 
 def _request(method: str, params: dict[str, Any], rpc_id: str | int) -> dict[str, Any]:
@@ -156,6 +210,18 @@ def _result(status: int, body: bytes, url: str) -> bytes:
 def _event(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
     event = envelope.open(message.data)
     return _result(200, message.data, url) if event is None else event
+
+
+def _foreign(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
+    """An event of an agent that knows nothing of our extension. What has a `kind` has the shape of 0.3."""
+    event = _event(message, envelope, url)
+    if b'"kind":' not in event:
+        return event
+    try:
+        decoded = msgspec.json.decode(event)
+        return msgspec.json.encode(peer03.event_from_03(decoded)) if "kind" in decoded else event
+    except (*NOT_JSON, KeyError, TypeError) as error:
+        raise AgentError(f"{url} sent something that is no event of A2A: {error!r}.") from None
 
 
 def _seq(given: str) -> int | None:

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 as A2A uses it: requests, responses, and the codes of errors (specification, sections 5.4 and 9)."""
+"""JSON-RPC 2.0 as A2A uses it: requests and responses, to bytes and back (specification, section 9)."""
 
 from __future__ import annotations
 
@@ -6,72 +6,12 @@ from typing import Any
 
 import msgspec
 
-from tailrace.errors import RequestError, RequestTooLarge, TailraceError, TaskUnknown, shorten
+from tailrace.a2a.errors import RpcError, invalid_params, invalid_request, parse_error
+from tailrace.errors import shorten
 from tailrace.events import encode
 
 # What decoding JSON may raise: for its grammar, for its UTF-8, for its depth.
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class RpcError(TailraceError):
-    """An error as it goes to the caller: JSON-RPC `code`, and `reason` in A2A's own words if it has any.
-
-    `rpc_id` is the request's, if the request did not become a `Call`.
-    """
-
-    rpc_id: str | int | None = None
-
-    def __init__(self, code: int, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.reason = reason
-
-
-def parse_error(message: str) -> RpcError:
-    return RpcError(-32700, message)
-
-
-def invalid_request(message: str) -> RpcError:
-    return RpcError(-32600, message)
-
-
-def method_not_found(method: str) -> RpcError:
-    return RpcError(-32601, f"There is no method {shorten(method)!r}.")
-
-
-def invalid_params(message: str) -> RpcError:
-    return RpcError(-32602, message)
-
-
-def internal_error() -> RpcError:
-    return RpcError(-32603, "The agent failed to answer; its log says why.")
-
-
-def task_not_found(task_id: str) -> RpcError:
-    return RpcError(-32001, str(TaskUnknown(task_id)), "TASK_NOT_FOUND")
-
-
-def not_cancelable(message: str) -> RpcError:
-    return RpcError(-32002, message, "TASK_NOT_CANCELABLE")
-
-
-def push_not_supported() -> RpcError:
-    return RpcError(-32003, "This agent sends no push notifications.", "PUSH_NOTIFICATION_NOT_SUPPORTED")
-
-
-def unsupported_operation(message: str) -> RpcError:
-    return RpcError(-32004, message, "UNSUPPORTED_OPERATION")
-
-
-def no_extended_card() -> RpcError:
-    """For 0.3 only: 1.0 keeps this code for an agent whose card promises one (section 3.3.4)."""
-    return RpcError(-32007, "This agent has no extended card.", "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
-
-
-def version_not_supported(version: str) -> RpcError:
-    return RpcError(
-        -32009, f"A2A-Version {shorten(version)!r} is not supported; 1.0 and 0.3 are.", "VERSION_NOT_SUPPORTED"
-    )
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -119,35 +59,14 @@ def _call(rpc_id: str | int | None, given: dict[str, Any]) -> Call:
     return Call(rpc_id, method, params)
 
 
-def as_rpc_error(error: Exception) -> RpcError:
-    """The error a caller gets for `error`; an unexpected one tells no more than that it happened."""
-    if isinstance(error, RpcError):
-        return error
-    if isinstance(error, TaskUnknown):
-        return task_not_found(error.task_id)
-    if isinstance(error, RequestTooLarge):
-        return invalid_params(str(error))
-    if isinstance(error, RequestError):
-        return invalid_params(str(error))
-    if isinstance(error, TailraceError):
-        return RpcError(-32603, str(error))
-    return internal_error()
-
-
 def success(rpc_id: str | int | None, result: Any) -> bytes:
     return encode({"jsonrpc": "2.0", "id": rpc_id, "result": result})
 
 
 def failure(rpc_id: str | int | None, error: RpcError) -> bytes:
     body: dict[str, Any] = {"code": error.code, "message": str(error)}
-    if error.reason:
-        body["data"] = [
-            {
-                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                "reason": error.reason,
-                "domain": "a2a-protocol.org",
-            }
-        ]
+    if error.details:
+        body["data"] = error.details
     return encode({"jsonrpc": "2.0", "id": error.rpc_id if rpc_id is None else rpc_id, "error": body})
 
 

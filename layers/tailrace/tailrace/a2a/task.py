@@ -38,7 +38,7 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
     if not task:
         raise TaskUnknown(task_id)
     if artifacts:
-        task["artifacts"] = [_joined(artifact) for artifact in artifacts.values()]
+        task["artifacts"] = [joined(artifact) for artifact in artifacts.values()]
     if history_length == 0:
         del task["history"]
     else:
@@ -75,16 +75,20 @@ def _apply(task: dict[str, Any], artifacts: dict[str, dict[str, Any]], event: di
         else:
             task["status"] = {**task.get("status", {}), "state": status["state"], "timestamp": status["timestamp"]}
     elif "artifactUpdate" in event:
-        update = event["artifactUpdate"]
-        artifact = update["artifact"]
-        there = artifacts.get(artifact["artifactId"])
-        if there is None or not update["append"]:
-            artifacts[artifact["artifactId"]] = {**artifact, "parts": list(artifact["parts"])}
-        else:
-            there["parts"] += artifact["parts"]
+        fold(artifacts, event["artifactUpdate"])
 
 
-def _joined(artifact: dict[str, Any]) -> dict[str, Any]:
+def fold(artifacts: dict[str, dict[str, Any]], update: dict[str, Any]) -> None:
+    """Add an artifact update to the artifacts so far, by their ids."""
+    artifact = update["artifact"]
+    there = artifacts.get(artifact["artifactId"])
+    if there is None or not update.get("append"):
+        artifacts[artifact["artifactId"]] = {**artifact, "parts": list(artifact["parts"])}
+    else:
+        there["parts"] += artifact["parts"]
+
+
+def joined(artifact: dict[str, Any]) -> dict[str, Any]:
     """The artifact with the text deltas it was streamed in put together."""
     parts: list[dict[str, Any]] = []
     texts: list[str] = []

@@ -5,11 +5,13 @@ What we answer is built as JSON directly (`tailrace.events`, `tailrace.a2a.task`
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from tailrace.errors import RequestError
+from tailrace.errors import RequestError, shorten
 from tailrace.events import State
 
 T = TypeVar("T")
@@ -60,10 +62,46 @@ class Message(_Wire):
             raise ValueError("Expected `parts` with at least one part, got []")
 
 
+class AuthenticationInfo(_Wire):
+    """How a webhook knows us (section 4.3.2)."""
+
+    scheme: str
+    credentials: str = ""
+
+
+class PushConfig(_Wire):
+    """Where to tell of a task's updates (`TaskPushNotificationConfig`, section 4.3.1)."""
+
+    url: str
+    id: str = ""
+    task_id: str = ""
+    token: str = ""
+    authentication: AuthenticationInfo | None = None
+
+
+class PushConfigId(_Wire):
+    task_id: str
+    id: str
+
+    def __post_init__(self) -> None:
+        if not self.task_id or not self.id:
+            raise ValueError("Expected a `taskId` and an `id` that are not empty")
+
+
+class ListPushConfigs(_Wire):
+    task_id: str
+    page_size: int = 0
+    page_token: str = ""
+
+
 class SendConfiguration(_Wire):
     accepted_output_modes: list[str] | None = None
+    task_push_notification_config: PushConfig | None = None
     history_length: int | None = None
     return_immediately: bool = False
+
+    def __post_init__(self) -> None:
+        _check_length(self.history_length)
 
 
 class SendMessage(_Wire):
@@ -79,30 +117,91 @@ class TaskId(_Wire):
     def __post_init__(self) -> None:
         if not self.id:
             raise ValueError("Expected an `id` that is not empty")
+        _check_length(self.history_length)
 
 
 class ListTasks(_Wire):
+    """What is left out leaves nothing out. `since_us` is `statusTimestampAfter` in µs since the epoch."""
+
     context_id: str = ""
     status: State | Literal["", "TASK_STATE_UNSPECIFIED"] = ""
     page_size: int = 50
     page_token: str = ""
-    history_length: int = 0
+    history_length: int | None = None
+    status_timestamp_after: str = ""
+    include_artifacts: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.page_size <= 100:
             raise ValueError(f"Expected `pageSize` between 1 and 100, got {self.page_size}")
+        _check_length(self.history_length)
+        _ = self.since_us
+
+    @property
+    def since_us(self) -> int | None:
+        return _microseconds(self.status_timestamp_after) if self.status_timestamp_after else None
 
 
-def convert(params: Any, kind: type[T]) -> T:
-    """`params`, decoded JSON, as `kind`.
+def _check_length(length: int | None) -> None:
+    if length is not None and length < 0:
+        raise ValueError(f"Expected `historyLength` from 0 up, got {length}")
+
+
+def _microseconds(text: str) -> int:
+    """A time as section 5.6.1 writes it, in µs since the epoch; what is finer is cut off."""
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            raise ValueError
+        return (time - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"Expected `statusTimestampAfter` like 2026-11-22T10:30:00.000Z, got {shorten(text)!r}"
+        ) from None
+
+
+def convert(params: Any, kind: type[T], *, strict: bool = True) -> T:
+    """`params`, decoded JSON, as `kind`. Unless `strict`, numbers and booleans may be text, as in a query.
+
+    Fields may have the names of the proto (`task_id`) too: "Parsers accept both the lowerCamelCase name and the
+    original proto field name" (ProtoJSON format, protobuf.dev).
 
     Raises:
         RequestError: it does not fit. The message names the place, what was expected and what was there.
     """
     try:
-        return msgspec.convert(params, kind)
+        return msgspec.convert(_camel_case(params, kind), kind, strict=strict)
     except (msgspec.ValidationError, ValueError) as error:
         raise RequestError(f"{error}.") from None
+
+
+def _camel_case(given: Any, kind: type) -> Any:
+    """`given` with the proto's names of fields as JSON's, as deep as `kind` goes; what is there already stays."""
+    if not isinstance(given, dict):
+        return given
+    renamed = dict(given)
+    for snake, camel, inner, many in _fields(kind):
+        if snake in renamed and camel not in renamed:
+            renamed[camel] = renamed.pop(snake)
+        if inner is not None and camel in renamed:
+            value = renamed[camel]
+            if many and isinstance(value, list):
+                renamed[camel] = [_camel_case(each, inner) for each in value]
+            else:
+                renamed[camel] = _camel_case(value, inner)
+    return renamed
+
+
+@cache
+def _fields(kind: type) -> list[tuple[str, str, type | None, bool]]:
+    """Of each field: the proto's name, JSON's, the message it holds if it holds one, whether it holds many."""
+    found = []
+    hints = get_type_hints(kind)
+    for each in msgspec.structs.fields(kind):
+        options = [hints[each.name], *get_args(hints[each.name])]
+        inner = next((option for option in options if isinstance(option, type) and issubclass(option, _Wire)), None)
+        found.append((each.name, each.encode_name, inner, get_origin(hints[each.name]) is list))
+    return found
 
 
 def to_json(value: msgspec.Struct) -> Any:

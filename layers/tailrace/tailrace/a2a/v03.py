@@ -26,13 +26,19 @@ METHODS = {
 }
 
 
-def params_from_03(params: dict[str, Any]) -> dict[str, Any]:
-    """A 0.3 request's params as 1.0's. What does not fit is left as it is, for 1.0's own checks to name.
+# The id of a config that is not named: 0.3 sets it and gets it without one (0.3.0, sections 7.5 and 7.6).
+_UNNAMED = "default"
+
+
+def params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """A 0.3 request's params as those of 1.0's `method`. What does not fit is left, for 1.0's own checks to name.
 
     Raises:
         RequestError: a part's `kind` is not one of 0.3's, or `blocking` is no boolean.
     """
     params = dict(params)
+    if "PushNotificationConfig" in method:
+        return _push_params_from_03(params)
     message, configuration = params.get("message"), params.get("configuration")
     if isinstance(message, dict):
         message = {key: value for key, value in message.items() if key != "kind"}
@@ -48,8 +54,26 @@ def params_from_03(params: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(blocking, bool | None):
             raise RequestError("configuration.blocking must be true or false.")
         configuration["returnImmediately"] = blocking is False
+        if "pushNotificationConfig" in configuration:
+            config = configuration.pop("pushNotificationConfig")
+            configuration["taskPushNotificationConfig"] = _config_from_03(config)
         params["configuration"] = configuration
     return params
+
+
+def result_to_03(method: str, result: Any) -> Any:
+    """The result of 1.0's `method` as 0.3 has it."""
+    if method == "SendMessage":
+        return message_to_03(result["message"]) if "message" in result else task_to_03(result["task"])
+    if method in ("GetTask", "CancelTask"):
+        return task_to_03(result)
+    if method in ("CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"):
+        return _config_to_03(result)
+    if method == "ListTaskPushNotificationConfigs":
+        return [_config_to_03(config) for config in result["configs"]]
+    if method == "DeleteTaskPushNotificationConfig":
+        return None
+    return result
 
 
 def task_to_03(task: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +96,8 @@ def event_to_03(event: dict[str, Any]) -> dict[str, Any]:
     """A 1.0 stream response as a 0.3 one."""
     if "task" in event:
         return task_to_03(event["task"])
+    if "message" in event:
+        return message_to_03(event["message"])
     if "statusUpdate" in event:
         update = event["statusUpdate"]
         state = update["status"]["state"]
@@ -97,7 +123,7 @@ def event_to_03(event: dict[str, Any]) -> dict[str, Any]:
 
 def message_to_03(message: dict[str, Any]) -> dict[str, Any]:
     converted = {**message, "kind": "message", "role": "user" if message["role"] == "ROLE_USER" else "agent"}
-    converted["parts"] = [_part_to_03(part) for part in message["parts"]]
+    converted["parts"] = [part_to_03(part) for part in message["parts"]]
     return converted
 
 
@@ -109,7 +135,41 @@ def _status_to_03(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _artifact_to_03(artifact: dict[str, Any]) -> dict[str, Any]:
-    return {**artifact, "parts": [_part_to_03(part) for part in artifact["parts"]]}
+    return {**artifact, "parts": [part_to_03(part) for part in artifact["parts"]]}
+
+
+def _push_params_from_03(params: dict[str, Any]) -> dict[str, Any]:
+    """0.3 names the task `id`, except where it sets a config (0.3.0, sections 7.5 to 7.8)."""
+    if "pushNotificationConfig" in params:
+        config = _config_from_03(params["pushNotificationConfig"])
+        if not isinstance(config, dict):
+            raise RequestError("pushNotificationConfig must be an object.")
+        return {**config, "taskId": params.get("taskId")}
+    ours = {"id": "taskId", "pushNotificationConfigId": "id"}
+    return {"id": _UNNAMED, **{ours[key]: value for key, value in params.items() if key in ours}}
+
+
+def _config_from_03(config: Any) -> Any:
+    """0.3's config names the schemes that the webhook takes; the first is the one the credentials are for."""
+    if not isinstance(config, dict):
+        return config
+    config = {"id": _UNNAMED, **{key: value for key, value in config.items() if value is not None}}
+    known_by = config.get("authentication")
+    if isinstance(known_by, dict):
+        schemes, rest = known_by.get("schemes"), {}
+        if known_by.get("credentials") is not None:
+            rest["credentials"] = known_by["credentials"]
+        named = schemes[0] if isinstance(schemes, list) and schemes else schemes
+        config["authentication"] = {"scheme": named, **rest}
+    return config
+
+
+def _config_to_03(config: dict[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in config.items() if key != "taskId"}
+    if "authentication" in told:
+        known_by = dict(told["authentication"])
+        told["authentication"] = {"schemes": [known_by.pop("scheme")], **known_by}
+    return {"taskId": config["taskId"], "pushNotificationConfig": told}
 
 
 def _part_from_03(part: Any, place: int) -> Any:
@@ -128,7 +188,7 @@ def _part_from_03(part: Any, place: int) -> Any:
     raise RequestError(f"message.parts[{place}] has kind {kind!r}, but must be a text, data or file part.")
 
 
-def _part_to_03(part: dict[str, Any]) -> dict[str, Any]:
+def part_to_03(part: dict[str, Any]) -> dict[str, Any]:
     rest = {"metadata": part["metadata"]} if "metadata" in part else {}
     if "data" in part:
         # 0.3 allows only objects here.

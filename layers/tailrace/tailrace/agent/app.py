@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import msgspec
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from tailrace import running
-from tailrace.a2a.card import CARD_PATH, AgentCard
+from tailrace.a2a.binding import DecideOwner
+from tailrace.a2a.card import AgentCard, Extension
 from tailrace.a2a.client import new_http
+from tailrace.a2a.operations import Answer, ExtendedCard, Serving
 from tailrace.a2a.server import A2AServer
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.tasks import Tasks
-from tailrace.aws import on_lambda
+from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
+from tailrace.errors import ConfigError
 from tailrace.log import EventLog, open_log
+from tailrace.owner import owner_of
+from tailrace.push import Couriers, open_webhooks
+from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
 
 class AgentApp:
@@ -31,6 +38,12 @@ class AgentApp:
     The graph gets `{"messages": [the user's text]}`; nodes find the rest with `tailrace.request()`. Its
     streamed text becomes the artifact `report`, `tailrace.result` makes other artifacts, and an
     `interrupt` asks the user. A graph compiled with a checkpointer of its own keeps it.
+
+    `answer` is asked first when a message begins something new: text that it returns is the whole answer, and no
+    task is begun. `decide_owner` says whose a request is, None for one it does not know, which is refused; by default
+    a caller says it, and has to be kept out by other means (IAM, or a loopback address). `extended_card` gives a
+    known caller the card it may see, None if there is none for it. A message sent again under its `messageId` is the
+    same message, and one task, unless `idempotent` says that this id is not one message's alone.
 
     The log and the checkpointer are opened at the first request, on the event loop that serves it.
     """
@@ -42,20 +55,32 @@ class AgentApp:
         *,
         settings: Settings | None = None,
         log: EventLog | None = None,
+        answer: Answer | None = None,
+        decide_owner: DecideOwner | None = None,
+        extended_card: ExtendedCard | None = None,
+        idempotent: Callable[[str], bool] = lambda message_id: True,
     ) -> None:
+        if extended_card is not None and decide_owner is None:
+            # "The Get Extended Agent Card operation MUST require authentication" (specification, section 13.3).
+            raise ConfigError("decide_owner", None, "given where extended_card is")
+        self._idempotent = idempotent
         self._graph = graph
         self._card = card
         self._settings = settings or Settings.load()
+        card = msgspec.structs.replace(card, extensions=[*card.extensions, _reading_of(open_uploads(self._settings))])
         self._given_log = log
-        self._tasks: Tasks | None = None
+        self._serving: Serving | None = None
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
-        server = A2AServer(card, self._settings, self._open)
-        routes = [
-            Route("/", server.rpc, methods=["POST"]),
-            Route("/message/stream", server.rpc, methods=["POST"]),
-            Route(f"/{CARD_PATH}", server.card, methods=["GET"]),
-        ]
+        server = A2AServer(
+            card,
+            self._settings,
+            self._open,
+            decide_owner or owner_of,
+            answer=answer,
+            extended_card=extended_card,
+        )
+        routes = server.routes()
         # The second is where an agent is found behind one address for all, as `sam local` has it.
         self._app = Starlette(routes=[*routes, Mount(f"/agents/{card.name}", routes=routes)], lifespan=self._lifespan)
 
@@ -63,14 +88,17 @@ class AgentApp:
         if context := scope.get("aws.context"):
             left_s = context.get_remaining_time_in_millis() / 1000
             running.deadline.set(asyncio.get_running_loop().time() + left_s)
+            invoked_as.set(getattr(context, "invoked_function_arn", None) or None)
         await self._app(scope, receive, send)
-        if self._tasks is not None and on_lambda():
-            # The process freezes when this returns: not before the runs are done that were begun here.
-            await self._tasks.settled()
+        if self._serving is not None and on_lambda():
+            # The process freezes when this returns: not before the runs are done that were begun here, and those who
+            # want to be told have been.
+            await self._serving.tasks.settled()
+            await self._serving.couriers.settled()
 
-    async def _open(self) -> Tasks:
+    async def _open(self) -> Serving:
         async with self._opening:
-            if self._tasks is None:
+            if self._serving is None:
                 log = self._given_log or open_log(self._settings)
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
@@ -78,9 +106,12 @@ class AgentApp:
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)
                 self._stack.push_async_callback(dispatch.close)
-                self._tasks = Tasks(log, self._settings, graph, self._card.name, http, dispatch)
-                self._stack.push_async_callback(self._tasks.close)
-        return self._tasks
+                tasks = Tasks(log, self._settings, graph, self._card.name, http, dispatch, idempotent=self._idempotent)
+                self._stack.push_async_callback(tasks.close)
+                couriers = Couriers(log, tasks.feeds, open_webhooks(self._settings), self._settings)
+                self._stack.push_async_callback(couriers.close)
+                self._serving = Serving(tasks, couriers)
+        return self._serving
 
     async def _compiled(self) -> Pregel[Any, Any, Any, Any]:
         if isinstance(self._graph, Pregel) and self._graph.checkpointer is not None:
@@ -95,3 +126,11 @@ class AgentApp:
         await self._open()
         yield
         await self._stack.aclose()
+
+
+def _reading_of(uploads: Uploads) -> Extension:
+    return Extension(
+        uri=UPLOADS,
+        description="A file part may refer to an upload in the store of this id instead of holding the content.",
+        params={"store": uploads.id},
+    )

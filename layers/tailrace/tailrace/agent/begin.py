@@ -93,14 +93,15 @@ async def _ask_again(log: EventLog, head: Head, past: Past) -> None:
 
 
 def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any] | None) -> tuple[State, bytes]:
-    seq, checkpoint = past.last + 1, plan.checkpoint or None
+    seq = past.last + 1
+    came: dict[str, Any] = {"checkpoint": plan.checkpoint or None, "checkpoints": plan.ids or None}
     if not past.messages:
         text = "The task was not created as a whole: its creator was cut off. Send the request again."
         return "TASK_STATE_FAILED", events.status_update(
             head.source, seq, "state", state="TASK_STATE_FAILED", text=text
         )
     if reply is not None or past.state == "TASK_STATE_SUBMITTED":
-        working = events.status_update(head.source, seq, "state", message=reply, checkpoint=checkpoint)
+        working = events.status_update(head.source, seq, "state", message=reply, **came)
         return "TASK_STATE_WORKING", working
     if past.attempts_lost_at(plan.checkpoint, reason) >= _LOST_MOST:
         at = ", ".join(sorted({past.steps[step].name for step in plan.supersedes if not past.steps[step].tool}))
@@ -115,5 +116,5 @@ def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any
         text=None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}",
         reason=reason,
         supersedes=plan.supersedes,
-        checkpoint=checkpoint,
+        **came,
     )

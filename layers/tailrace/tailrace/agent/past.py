@@ -38,8 +38,8 @@ class Past(msgspec.Struct):
     `superseded` tells of a step which attempt began it again, `texts` has the streamed text of each artifact by
     the step that wrote it, `asked` the tasks at other agents by the tool step that asked, `answered` those of them
     that are over, `questions` how many messages there were when a step first asked the user, `fences` the attempts
-    since the user said something, of which `attempt` is the number of the last. `question` is what the agent last
-    asked.
+    since the user said something, of which `attempt` is the number of the last and `pins` what it went on from: a
+    checkpoint's id by its namespace. `question` is what the agent last asked.
     """
 
     messages: list[dict[str, Any]] = []
@@ -53,6 +53,7 @@ class Past(msgspec.Struct):
     questions: dict[str, int] = {}
     fences: list[Fence] = []
     attempt: int = 0
+    pins: dict[str, str] = {}
     question: dict[str, Any] | None = None
     handed_off: bool = False
 
@@ -93,6 +94,7 @@ class _Meta(msgspec.Struct):
     name: str = ""
     interrupted: bool = False
     checkpoint: str = ""
+    checkpoints: dict[str, str] = {}
     reason: str = ""
     supersedes: list[str] = []
     asked: Asked | None = None
@@ -142,7 +144,7 @@ async def past_of(log: EventLog, head: Head) -> Past:
                 meta = update.metadata.ours
                 _note_messages(past, [*update.history, update.status.message], meta)
                 if meta.attempt > past.attempt:
-                    past.attempt = meta.attempt
+                    past.attempt, past.pins = meta.attempt, meta.checkpoints
                     past.fences.append(Fence(meta.checkpoint, meta.reason))
                 if update.artifact is not None and meta.kind == "token":
                     _note_text(past, update.artifact, meta.step, append=update.append)

@@ -43,6 +43,11 @@ class Plan(msgspec.Struct):
     answers: dict[str, Any] = {}
 
     @property
+    def ids(self) -> dict[str, str]:
+        """The ids of the checkpoints to go on from, by namespace."""
+        return {namespace: pin.checkpoint["id"] for namespace, pin in self.pins.items()}
+
+    @property
     def checkpoint(self) -> str:
         """The same for two attempts if neither came further than the other; empty before the first node ended."""
         came: list[str] = []
@@ -60,7 +65,7 @@ async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], head: Head) -> Pl
     waiting: dict[str, tuple[str, int]] = {}  # interrupt → the step that asks, how many answers it has had
 
     async def visit(namespace: str, parent: str | None) -> None:
-        pin = unpacked(await _newest(saver, head, namespace), past.superseded)
+        pin = unpacked(await _newest(saver, head, namespace, past), past.superseded)
         covered, done = 0, set[str]()
         if pin is not None:
             plan.pins[namespace] = pin
@@ -121,19 +126,26 @@ def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:
     }
 
 
-async def _newest(saver: BaseCheckpointSaver[Any], head: Head, namespace: str) -> CheckpointTuple | None:
-    """The newest checkpoint of the highest attempt: a fenced attempt's may have come after it."""
+async def _newest(saver: BaseCheckpointSaver[Any], head: Head, namespace: str, past: Past) -> CheckpointTuple | None:
+    """The newest checkpoint of the latest attempt; if it has put none, the one that it went on from.
+
+    Never a later one of an older attempt, which was on its way when that was fenced: the latest attempt has begun
+    again without it, and has taken back what led to it.
+    """
     config: RunnableConfig = {"configurable": {"thread_id": head.thread, "checkpoint_ns": namespace}}
-    newest = best = await saver.aget_tuple(config)
-    if newest is None or head.attempt <= 2:  # there was one attempt before
+    newest = await saver.aget_tuple(config)
+    if newest is None or _marked(newest, "attempt") >= past.attempt:
         return newest
     async for each in saver.alist(config, limit=_LOOK_BACK):
-        if _marked(each, "attempt") > _marked(best, "attempt"):
-            best = each
-    return newest if best is newest or best is None else await saver.aget_tuple(best.config)
+        if _marked(each, "attempt") >= past.attempt:
+            return await saver.aget_tuple(each.config)
+    pinned = past.pins.get(namespace)
+    if pinned is None:
+        return None
+    return await saver.aget_tuple({"configurable": {**config["configurable"], "checkpoint_id": pinned}})
 
 
-def _marked(pin: CheckpointTuple | None, key: str) -> int:
+def _marked(pin: CheckpointTuple, key: str) -> int:
     """A number that our saver has put into a checkpoint's metadata."""
-    metadata: Any = pin.metadata if pin is not None else {}
+    metadata: Any = pin.metadata
     return int(metadata.get(key, 0))

@@ -27,11 +27,12 @@ from tailrace.agent.saver import AttemptSaver
 from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request, step_of
-from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, TailraceError, shorten
+from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
 from tailrace.events import TERMINAL, State
 from tailrace.feed import Feeds
 from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head
+from tailrace.uploads import open_uploads
 from tailrace.writer import Writer
 
 logger = logging.getLogger("tailrace.run")
@@ -59,6 +60,7 @@ class Attempt:
         self._canceled = asyncio.Event()
         self._fenced = asyncio.Event()
         self._overrun = asyncio.Event()
+        self._renewed = asyncio.get_running_loop().time()
 
     @property
     def task_id(self) -> str:
@@ -153,6 +155,9 @@ class Attempt:
                     await writer.flush()  # raises what broke it
                 if self._canceled.is_set():
                     return "TASK_STATE_CANCELED", "Canceled on request."
+                if asyncio.get_running_loop().time() - self._renewed > self._settings.lease_s:
+                    # The process itself stood still: neither the node's doing nor this attempt's run any more.
+                    raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
                 return "TASK_STATE_FAILED", self._overrun_text(translator.node)
             await stream
         except GraphDrained:
@@ -161,6 +166,8 @@ class Attempt:
             raise
         except GraphRecursionError:
             return "TASK_STATE_FAILED", f"The graph did not come to an end in {RECURSION_LIMIT} steps."
+        except Rejected as error:
+            return "TASK_STATE_REJECTED", str(error)
         except TailraceError as error:
             return "TASK_STATE_FAILED", str(error)
         except Exception as error:
@@ -226,7 +233,8 @@ class Attempt:
             return writer.last
 
         plan = self._begun.plan
-        request = await asyncio.to_thread(request_of, self._begun.past.messages)
+        uploads = open_uploads(self._settings)
+        request = await asyncio.to_thread(request_of, self._begun.past.messages, self._head.owner, uploads)
         set_request(request)
         running.current.set(run)
         given: Any = None
@@ -259,5 +267,6 @@ class Attempt:
             except LogUnavailable as error:
                 logger.warning("lease of task %s: %s", self.task_id, error)
                 continue
+            self._renewed = asyncio.get_running_loop().time()
             if head.cancel_requested:
                 self.cancel()

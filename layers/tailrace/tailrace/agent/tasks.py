@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +17,7 @@ import httpx
 from langgraph.pregel import Pregel
 
 from tailrace import events
-from tailrace.a2a.jsonrpc import not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.errors import not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
 from tailrace.agent.begin import begin, cannot_begin
 from tailrace.agent.errands import cancel_errands
@@ -52,6 +53,8 @@ class Tasks:
         agent: str,
         http: httpx.AsyncClient,
         dispatch: Dispatch,
+        *,
+        idempotent: Callable[[str], bool] = lambda message_id: True,
     ) -> None:
         self.log = log
         self.feeds = Feeds(log, settings, self.revive)
@@ -60,6 +63,7 @@ class Tasks:
         self._agent = agent
         self._http = http
         self._dispatch = dispatch
+        self._idempotent = idempotent
         self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
@@ -83,7 +87,7 @@ class Tasks:
             RequestError: the message cannot be used; nothing was done.
             RpcError: -32001 or -32004; nothing was done.
         """
-        await asyncio.to_thread(request_of, [to_json(message)])
+        await asyncio.to_thread(request_of, [to_json(message)], owner)
         if message.task_id is None:
             head = await self._create(message, owner)
             await self.revive(head)
@@ -93,7 +97,7 @@ class Tasks:
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
         past = await past_of(self.log, head)
         said = _in_task(message, head)
-        if _knows(past, said):
+        if self._idempotent(message.message_id) and _knows(past, said):
             await self.revive(head)
         elif past.state in INTERRUPTED:
             await self._reply(head, said)
@@ -164,7 +168,8 @@ class Tasks:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _create(self, message: Message, owner: str) -> Head:
-        task_id = task_id_of(owner, self._agent, message.message_id)
+        key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
+        task_id = task_id_of(owner, self._agent, key)
         context_id = message.context_id or str(uuid.uuid4())
         head = Head(
             task_id=task_id,

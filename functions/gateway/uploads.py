@@ -1,0 +1,117 @@
+"""The claim check: a file that is too large for a message is uploaded, and the message refers to it.
+
+1. `POST /api/uploads` with the file's name, type, size and SHA-256 is answered with the one request that uploads it
+   (on AWS to S3, past the gateway) and with the A2A part to send in its place.
+2. Where uploads are in a folder, that request is `PUT /api/uploads/{token}` here.
+3. A message that refers to what is not there, or is somebody else's, is refused like one that makes something up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.owner import DecideOwner
+from gateway.problems import Problem
+from gateway.requests import read_json
+from tailrace.config import Settings
+from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
+from tailrace.events import encode, timestamp
+from tailrace.inputs import request_of
+from tailrace.uploads import Upload, Uploads, open_uploads, upload_in
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MAX_NAME = 1024
+_EXAMPLE = '{"filename": "app.log", "mediaType": "text/plain", "size": 123, "sha256": "…"}'
+
+
+class UploadBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    filename: str
+    size: int
+    sha256: str
+    media_type: str = "text/plain"
+
+    def __post_init__(self) -> None:
+        for name, text in (("filename", self.filename), ("mediaType", self.media_type)):
+            if not 0 < len(text) <= _MAX_NAME:
+                raise ValueError(f"Expected `{name}` with 1 to {_MAX_NAME} characters, got {len(text)}")
+        if self.size < 1:
+            raise ValueError(f"Expected `size` in bytes, at least 1, got {self.size}")
+        if not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"Expected `sha256` as 64 lower-case hexadecimal digits, got {shorten(self.sha256)!r}")
+
+
+class Uploading:
+    """The routes of uploads. The store is opened when somebody uploads."""
+
+    def __init__(self, settings: Settings, decide_owner: DecideOwner) -> None:
+        self._settings = settings
+        self._decide_owner = decide_owner
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/uploads", self.create, methods=["POST"]),
+            Route("/api/uploads/{token}", self.receive, methods=["PUT"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """POST /api/uploads"""
+        owner = self._owner(request)
+        body = await read_json(request, self._settings.max_request_bytes, UploadBody, _EXAMPLE)
+        limit = self._settings.max_upload_bytes
+        if body.size > limit:
+            raise RequestTooLarge(f"The file {shorten(body.filename)!r}", body.size, limit)
+        upload = Upload.new(owner, body.size, body.sha256)
+        grant = await asyncio.to_thread(self._store.grant, upload)
+        answer = {
+            "upload": {**msgspec.to_builtins(grant), "expires": timestamp(grant.expires * 1000)},
+            "part": upload.part(body.filename, body.media_type),
+        }
+        return Response(encode(answer), 201, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def receive(self, request: Request) -> Response:
+        """PUT /api/uploads/{token}"""
+        from tailrace.uploads.folder import FolderUploads
+
+        owner, store = self._owner(request), self._store
+        if not isinstance(store, FolderUploads):
+            raise Problem(404, "Uploads do not go through this gateway; POST /api/uploads says where they go.")
+        upload = await asyncio.to_thread(store.granted, request.path_params["token"])
+        if upload is None or not upload.readable_by(owner):
+            raise Problem(403, "The upload was not granted, or not any more; POST /api/uploads grants another.")
+        declared = request.headers.get("content-length")
+        if declared is not None and declared != str(upload.size):
+            raise RequestError(f"Content-Length has value {shorten(declared)!r}, but must be {upload.size}.")
+        await store.receive(upload, request.stream())
+        return Response(status_code=204)
+
+    async def check(self, message: dict[str, Any], owner: str) -> None:
+        """See that a message of the owner (A2A 1.0 JSON) can be used, and that what it refers to is there.
+
+        Raises:
+            RequestError, UploadsUnavailable: see `request_of`.
+        """
+        given = await asyncio.to_thread(request_of, [message], owner)
+        uploads = [upload for file in given.files if file.reference and (upload := upload_in(file.reference))]
+        held = await asyncio.gather(*(asyncio.to_thread(self._store.holds, upload) for upload in uploads))
+        for upload, is_held in zip(uploads, held, strict=True):
+            if not is_held:
+                raise UploadUnknown(upload.url)
+
+    @cached_property
+    def _store(self) -> Uploads:
+        return open_uploads(self._settings)
+
+    def _owner(self, request: Request) -> str:
+        owner = self._decide_owner(request)
+        if owner is None:
+            raise Problem(401, "The request has no credentials that this gateway knows.")
+        return owner

@@ -1,0 +1,112 @@
+"""A2A's errors, by their codes (specification, sections 3.3.2 and 5.4). Each binding writes them in its own way.
+
+`RpcError` carries the JSON-RPC code, which is the only one of the three numbers in section 5.4 that tells every error
+from every other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tailrace.errors import RequestError, TailraceError, TaskUnknown, shorten
+
+_ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+
+
+class RpcError(TailraceError):
+    """An error as it goes to the caller: JSON-RPC `code`, and `reason` in A2A's own words if it has any.
+
+    `rpc_id` is the request's, if the request did not become a `Call`. `status` is the HTTP status where it is not the
+    one that section 5.4 gives to the code.
+    """
+
+    rpc_id: str | int | None = None
+
+    def __init__(self, code: int, message: str, reason: str = "", *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.status = status
+
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """The error's details as ProtoJSON `Any`s; empty for what is not A2A's own (section 9.5)."""
+        if not self.reason:
+            return []
+        return [{"@type": _ERROR_INFO, "reason": self.reason, "domain": "a2a-protocol.org"}]
+
+
+def parse_error(message: str) -> RpcError:
+    return RpcError(-32700, message)
+
+
+def invalid_request(message: str) -> RpcError:
+    return RpcError(-32600, message)
+
+
+def method_not_found(method: str) -> RpcError:
+    return RpcError(-32601, f"There is no method {shorten(method)!r}.")
+
+
+def invalid_params(message: str) -> RpcError:
+    return RpcError(-32602, message)
+
+
+def internal_error() -> RpcError:
+    return RpcError(-32603, "The agent failed to answer; its log says why.")
+
+
+def unauthenticated() -> RpcError:
+    """HTTP's 401 (section 7.4). A2A has no code of its own for it; JSON-RPC leaves -32000 to the server."""
+    return RpcError(-32000, "This agent answers only whom it knows; its card says how to tell it.", status=401)
+
+
+def task_not_found(task_id: str) -> RpcError:
+    return RpcError(-32001, f"Task not found: {shorten(task_id)!r}.", "TASK_NOT_FOUND")
+
+
+def config_not_found(task_id: str, config_id: str) -> RpcError:
+    """The same error as for a task (section 3.1.8)."""
+    about = f"Push notification config not found: {shorten(config_id)!r}, of task {shorten(task_id)!r}."
+    return RpcError(-32001, about, "TASK_NOT_FOUND")
+
+
+def not_cancelable(message: str) -> RpcError:
+    return RpcError(-32002, message, "TASK_NOT_CANCELABLE")
+
+
+def unsupported_operation(message: str) -> RpcError:
+    return RpcError(-32004, message, "UNSUPPORTED_OPERATION")
+
+
+def content_type_not_supported(message: str, *, status: int | None = None) -> RpcError:
+    return RpcError(-32005, message, "CONTENT_TYPE_NOT_SUPPORTED", status=status)
+
+
+def no_extended_card() -> RpcError:
+    """1.0 has this for an agent whose card promises one (section 3.3.4), 0.3 for every agent without."""
+    return RpcError(-32007, "This agent has no extended card for you.", "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
+
+
+def extension_required(uris: list[str]) -> RpcError:
+    named = ", ".join(uris)
+    return RpcError(
+        -32008, f"This agent needs extensions that A2A-Extensions does not name: {named}.", "EXTENSION_SUPPORT_REQUIRED"
+    )
+
+
+def version_not_supported(version: str, supported: str = "1.0 and 0.3 are") -> RpcError:
+    return RpcError(-32009, f"A2A-Version {shorten(version)!r} is not supported; {supported}.", "VERSION_NOT_SUPPORTED")
+
+
+def as_rpc_error(error: Exception) -> RpcError:
+    """The error a caller gets for `error`; an unexpected one tells no more than that it happened."""
+    if isinstance(error, RpcError):
+        return error
+    if isinstance(error, TaskUnknown):
+        return task_not_found(error.task_id)
+    if isinstance(error, RequestError):
+        return invalid_params(str(error))
+    if isinstance(error, TailraceError):
+        return RpcError(-32603, str(error))
+    return internal_error()

@@ -1,0 +1,232 @@
+"""Couriers: they bring a task's events from the log to its webhooks, one courier a webhook.
+
+A courier is a reader like any other: it follows the log from the seq that was acknowledged last. So nobody is told
+what is not in the log, nothing is left out, a run never waits for a webhook, and a courier that dies leaves a cursor
+behind from which the next one goes on. What was sent and not noted is sent again: at least once, in order.
+
+A courier goes when its task is finished or waits for input. It starts when a webhook is made, and whenever somebody
+looks at the task or sends it a message, in whatever process; a lease keeps two from doing the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import uuid
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from tailrace.a2a import v03
+from tailrace.a2a.task import snapshot
+from tailrace.config import Settings
+from tailrace.errors import AgentError, LogError, RequestError
+from tailrace.events import encode, now_ms, state_of
+from tailrace.feed import Feeds
+from tailrace.log import Batch, EventLog
+from tailrace.push.sender import Sender
+from tailrace.push.store import MAX_WEBHOOKS, Webhooks
+from tailrace.push.webhook import Webhook, check
+from tailrace.reader import end_at, follow
+
+logger = logging.getLogger("tailrace.push")
+
+# A notification is tried this often, with random pauses of up to 0.5, 1, 2 … s in between. Then the courier goes,
+# and the next one starts with the same notification.
+_TRIES = 6
+_PAUSE_S = 0.5
+
+Key = tuple[str, str]
+
+
+class Couriers:
+    """The webhooks of one agent's tasks, and this process's deliveries to them."""
+
+    def __init__(self, log: EventLog, feeds: Feeds, hooks: Webhooks, settings: Settings) -> None:
+        self._log = log
+        self._feeds = feeds
+        self._hooks = hooks
+        self._settings = settings
+        self._me = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._again: set[Key] = set()
+        self._looking: set[asyncio.Task[None]] = set()
+
+    def check(self, hook: Webhook) -> Webhook:
+        """`hook` if it may be made.
+
+        Raises:
+            RequestError: it may not.
+        """
+        return check(hook, internal=bool(self._settings.push_internal))
+
+    async def create(self, hook: Webhook) -> Webhook:
+        """Make a webhook and begin to deliver. The same one made twice is one, and goes on where it was.
+
+        Raises:
+            RequestError: nothing was made.
+        """
+        self.check(hook)
+        others = {each.id: each for each in await self._hooks.list(hook.task_id)}
+        same = others.pop(hook.id, None)
+        if same is not None and same.asks_for() == hook.asks_for():
+            self.attend(hook.task_id)
+            return same
+        if len(others) >= MAX_WEBHOOKS:
+            raise RequestError(f"Task {hook.task_id!r} has {MAX_WEBHOOKS} push notification configs; delete one first.")
+        await self._stop(hook.task_id, hook.id)
+        await self._hooks.put(hook)
+        self.attend(hook.task_id)
+        return hook
+
+    async def get(self, task_id: str, hook_id: str) -> Webhook | None:
+        return await self._hooks.get(task_id, hook_id)
+
+    async def list(self, task_id: str) -> list[Webhook]:
+        return await self._hooks.list(task_id)
+
+    async def delete(self, task_id: str, hook_id: str) -> None:
+        """Forget a webhook. A notification that another process is just sending is the last."""
+        await self._hooks.delete(task_id, hook_id)
+        await self._stop(task_id, hook_id)
+
+    def attend(self, task_id: str) -> None:
+        """See to it, soon, that somebody delivers to the task's webhooks. Costs one read of the store."""
+        looking = asyncio.create_task(self._attend(task_id), name=f"webhooks of {task_id}")
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
+
+    async def settled(self) -> None:
+        """Return when no courier of this process is under way. Cancelled, as before a deadline, it stops them all."""
+        try:
+            while busy := [*self._looking, *self._running.values()]:
+                await asyncio.wait(busy)
+        except asyncio.CancelledError:
+            await self._stop_all()
+            raise
+
+    async def close(self) -> None:
+        """Stop every courier where it is; the webhooks' cursors stay."""
+        await self._stop_all()
+        await self._hooks.close()
+
+    async def _stop_all(self) -> None:
+        busy = [*self._looking, *self._running.values()]
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+
+    async def _attend(self, task_id: str) -> None:
+        try:
+            hooks = await self._hooks.list(task_id)
+        except LogError as error:
+            logger.warning("webhooks of task %s: %s", task_id, error)
+            return
+        for hook in hooks:
+            key = (task_id, hook.id)
+            if key in self._running:
+                self._again.add(key)
+            else:
+                self._running[key] = asyncio.create_task(self._run(key), name=f"courier {task_id}")
+
+    async def _stop(self, task_id: str, hook_id: str) -> None:
+        if courier := self._running.get((task_id, hook_id)):
+            courier.cancel()
+            await asyncio.wait([courier])
+
+    async def _run(self, key: Key) -> None:
+        """Deliver; and once more, if the task has gone on while the end of a turn was being delivered."""
+        try:
+            while True:
+                self._again.discard(key)
+                await self._turn(key)
+                if key not in self._again:
+                    return
+        except AgentError as error:
+            logger.warning("task %s: a webhook is given up for now: %s", key[0], error)
+        except (LogError, RequestError) as error:
+            logger.warning("task %s: a courier stops: %s", key[0], error)
+        except Exception:
+            logger.exception("courier of task %s", key[0])
+        finally:
+            self._again.discard(key)
+            self._running.pop(key, None)
+
+    async def _turn(self, key: Key) -> None:
+        """Deliver until the task is finished or waits."""
+        hook = await self._claim(key)
+        if hook is None:
+            return
+        keeping = asyncio.create_task(self._keep(key), name=f"courier's lease {key[0]}")
+        cursor = hook.delivered
+        try:
+            async with Sender(hook, internal=bool(self._settings.push_internal)) as sender:
+                async for seq, body in self._notifications(hook):
+                    if body is not None:
+                        await self._deliver(sender, body)
+                    if not await self._hooks.advance(*key, self._me, seq, self._settings.lease_s):
+                        return  # deleted, or another has it
+                    cursor = seq
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(LogError):
+                await self._hooks.advance(*key, self._me, cursor, 0)
+
+    async def _claim(self, key: Key) -> Webhook | None:
+        """The webhook, ours to deliver to; None when somebody else does.
+
+        Where the run is here, a courier that holds the lease elsewhere is most likely as dead as the run that was
+        there, so its lease is waited for.
+        """
+        while True:
+            if hook := await self._hooks.claim(*key, self._me, self._settings.lease_s):
+                return hook
+            there = await self._hooks.get(*key)
+            with self._feeds.subscribe(key[0]) as (feed, _):
+                live = feed.live
+            if there is None or not live:
+                return None
+            await asyncio.sleep(max(there.lease_until - now_ms(), 50) / 1000)
+
+    async def _keep(self, key: Key) -> None:
+        """Hold on to the lease while a notification is under way, or nothing happens."""
+        while True:
+            await asyncio.sleep(self._settings.renew_s)
+            with contextlib.suppress(LogError):
+                await self._hooks.claim(*key, self._me, self._settings.lease_s)
+
+    async def _notifications(self, hook: Webhook) -> AsyncGenerator[tuple[int, bytes | None]]:
+        """What to tell after the webhook's cursor, each with the seq that it acknowledges."""
+        if await end_at(self._log, hook.task_id, hook.delivered):
+            return
+        idle_s = self._settings.heartbeat_s
+        items = follow(self._log, self._feeds, hook.task_id, hook.delivered, idle_s=idle_s)
+        async with contextlib.aclosing(items):
+            async for item in items:
+                if not isinstance(item, Batch):
+                    continue
+                for seq, event in enumerate(item.events, item.seq):
+                    yield seq, await self._body(hook, event)
+
+    async def _body(self, hook: Webhook, event: bytes) -> bytes | None:
+        """The notification of an event: itself in 1.0; in 0.3 the task, when its state changes (0.3.0, 9.5)."""
+        if hook.version == "1.0":
+            return event
+        if state_of(event) is None:
+            return None
+        task = (await snapshot(self._log, hook.task_id)).task
+        return encode(v03.task_to_03(msgspec.json.decode(encode(task))))
+
+    async def _deliver(self, sender: Sender, body: bytes) -> None:
+        for attempt in range(_TRIES):
+            try:
+                return await sender.send(body)
+            except AgentError as error:
+                if attempt == _TRIES - 1:
+                    raise
+                logger.info("a notification is tried again: %s", error)
+            await asyncio.sleep(_PAUSE_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
+        raise AssertionError

@@ -1,0 +1,141 @@
+"""Webhooks in the log's DynamoDB table: one item each, all of a task's under one key.
+
+    task_id (S)  seq (N)              what it holds
+    ───────────  ───────────────────  ─────────────────────────────────────────────
+    push#t       a hash of the id     every field of `Webhook`; `hook_id` is its id
+
+No task has such an id, so nothing of the log's ever meets these items. A webhook is forgotten by letting it expire, its
+secrets with it, so that a function needs no right to delete. Noting a delivery is one write unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tailrace.log import table
+from tailrace.log.table import Item, typed
+from tailrace.log.transport import Answer, Refused, Transport
+from tailrace.push.store import Webhooks
+from tailrace.push.webhook import Webhook
+
+_NUMBERS = {"delivered", "lease_until"}
+_SECRETS = ("url", "token", "scheme", "credentials")
+
+
+class DynamoDBWebhooks(Webhooks):
+    """The webhooks in the table `table_name`. A method gives up with `LogUnavailable` after `patience_s`."""
+
+    def __init__(
+        self,
+        table_name: str,
+        *,
+        ttl_s: float = 7 * 86_400,
+        clock: Callable[[], float] = time.time,
+        patience_s: float = 8.0,
+        threads: int = 4,
+    ) -> None:
+        super().__init__(ttl_s=ttl_s, clock=clock)
+        self._transport = Transport(table_name, patience_s=patience_s, threads=threads)
+
+    async def put(self, hook: Webhook) -> None:
+        fields = {
+            name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in ("task_id", "id")
+        }
+        item = {**_key(hook.task_id, hook.id), **fields, "hook_id": typed(hook.id), "ttl": typed(self._expiry())}
+        await self._transport.call("put_item", {"Item": item}, _same)
+
+    async def list(self, task_id: str) -> list[Webhook]:
+        if not table.possible(_partition(task_id)):
+            return []
+        request: dict[str, Any] = {
+            "ConsistentRead": True,
+            "KeyConditionExpression": "task_id = :task_id",
+            "ExpressionAttributeValues": {":task_id": typed(_partition(task_id))},
+        }
+        found: list[Webhook] = []
+        while True:
+            answer = await self._transport.call("query", request, _same)
+            found += [_hook(task_id, item) for item in answer["Items"] if table.ttl_of(item) > self._clock()]
+            if "LastEvaluatedKey" not in answer:
+                return sorted(found, key=lambda hook: hook.id)
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    async def delete(self, task_id: str, hook_id: str) -> None:
+        change = f"SET #ttl = :now REMOVE {', '.join(f'#{name}' for name in _SECRETS)}"
+        await self._change(task_id, hook_id, change, "#ttl > :now", {"now": int(self._clock())}, _SECRETS)
+
+    async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
+        now = self._now()
+        return await self._change(
+            task_id,
+            hook_id,
+            "SET #holder = :holder, #lease_until = :until",
+            "#ttl > :seconds AND (#holder = :holder OR #lease_until <= :now)",
+            {"holder": holder, "until": now + int(lease_s * 1000), "now": now, "seconds": int(self._clock())},
+        )
+
+    async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
+        until = self._now() + int(lease_s * 1000) if lease_s else 0
+        values: dict[str, str | int] = {"holder": holder, "delivered": delivered, "until": until}
+        changed = await self._change(
+            task_id,
+            hook_id,
+            "SET #delivered = :delivered, #lease_until = :until, #ttl = :ttl",
+            "#ttl > :seconds AND #holder = :holder",
+            {**values, "seconds": int(self._clock()), "ttl": self._expiry()},
+        )
+        return changed is not None
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def _change(
+        self,
+        task_id: str,
+        hook_id: str,
+        change: str,
+        condition: str,
+        values: dict[str, str | int],
+        also: tuple[str, ...] = (),
+    ) -> Webhook | None:
+        """The webhook as changed, None when the condition does not hold: it may be gone, or another's."""
+        if not table.possible(_partition(task_id)):
+            return None
+        used = ("holder", "lease_until", "delivered", "ttl", *also)
+        request = {
+            "Key": _key(task_id, hook_id),
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in used if f"#{name}" in f"{change} {condition}"},
+            "ExpressionAttributeValues": {f":{name}": typed(value) for name, value in values.items()},
+            "ReturnValues": "ALL_NEW",
+        }
+        try:
+            answer = await self._transport.call("update_item", request, _same)
+        except Refused:
+            return None
+        item: Item = answer["Attributes"]
+        return _hook(task_id, item) if "url" in item else None
+
+
+def _partition(task_id: str) -> str:
+    return f"push#{task_id}"
+
+
+def _key(task_id: str, hook_id: str) -> Item:
+    return table.key(_partition(task_id), int.from_bytes(hashlib.sha256(hook_id.encode()).digest()[:12]))
+
+
+def _hook(task_id: str, item: Item) -> Webhook:
+    fields = {name: item[name] for name in Webhook.__struct_fields__ if name in item and name != "task_id"}
+    plain: dict[str, Any] = {
+        name: int(value["N"]) if name in _NUMBERS else value["S"] for name, value in fields.items()
+    }
+    return Webhook(**{**plain, "task_id": task_id, "id": item["hook_id"]["S"]})
+
+
+def _same(answer: Answer) -> Answer:
+    return answer

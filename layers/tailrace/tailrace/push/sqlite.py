@@ -1,0 +1,107 @@
+"""Webhooks in an SQLite file beside the log's.
+
+A file of its own: a delivery is noted event by event, and must not wait for the log's transactions, nor they for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from tailrace.errors import LogUnavailable
+from tailrace.push.store import Webhooks
+from tailrace.push.webhook import Webhook
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS webhooks (
+    task_id TEXT NOT NULL, id TEXT NOT NULL, url TEXT NOT NULL, token TEXT NOT NULL, scheme TEXT NOT NULL,
+    credentials TEXT NOT NULL, version TEXT NOT NULL, delivered INTEGER NOT NULL, holder TEXT NOT NULL,
+    lease_until INTEGER NOT NULL, ttl INTEGER NOT NULL, PRIMARY KEY (task_id, id)
+);
+"""
+_COLUMNS = ", ".join(Webhook.__struct_fields__)
+_BUSY_S = 10.0
+
+
+class SQLiteWebhooks(Webhooks):
+    """The webhooks in the file `path`, which is made, readable by its owner only, when it is first needed."""
+
+    def __init__(self, path: Path, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(ttl_s=ttl_s, clock=clock)
+        self._path = path
+        self._lock = threading.Lock()
+        self._made: sqlite3.Connection | None = None
+
+    async def put(self, hook: Webhook) -> None:
+        values = (*(getattr(hook, name) for name in Webhook.__struct_fields__), self._expiry())
+        put = "INSERT OR REPLACE INTO webhooks VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+        await self._run(lambda c: c.execute(put, values).close())
+
+    async def list(self, task_id: str) -> list[Webhook]:
+        query = f"SELECT {_COLUMNS} FROM webhooks WHERE task_id = ? AND ttl > ? ORDER BY id"  # noqa: S608
+        rows = await self._run(lambda c: c.execute(query, (task_id, self._clock())).fetchall())
+        return [_hook(row) for row in rows]
+
+    async def delete(self, task_id: str, hook_id: str) -> None:
+        delete = "DELETE FROM webhooks WHERE task_id = ? AND id = ?"
+        await self._run(lambda c: c.execute(delete, (task_id, hook_id)).close())
+
+    async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
+        change = (
+            "UPDATE webhooks SET holder = ?, lease_until = ? WHERE task_id = ? AND id = ? AND ttl > ?"  # noqa: S608
+            f" AND (holder = ? OR lease_until <= ?) RETURNING {_COLUMNS}"
+        )
+        now = self._now()
+        values = (holder, now + int(lease_s * 1000), task_id, hook_id, self._clock(), holder, now)
+        rows = await self._run(lambda c: c.execute(change, values).fetchall())
+        return _hook(rows[0]) if rows else None
+
+    async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
+        change = (
+            "UPDATE webhooks SET delivered = ?, lease_until = ?, ttl = ? WHERE task_id = ? AND id = ? AND holder = ?"
+        )
+        until = self._now() + int(lease_s * 1000) if lease_s else 0
+        values = (delivered, until, self._expiry(), task_id, hook_id, holder)
+        return await self._run(lambda c: c.execute(change, values).rowcount) == 1
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    async def _run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.to_thread(self._locked, operation)
+
+    def _locked(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                if self._made is None:
+                    self._made = self._open()
+                return operation(self._made)
+            except (sqlite3.Error, OSError) as error:
+                raise LogUnavailable(f"The webhooks in {self._path.name} could not be reached: {error}.") from None
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+        connection.execute("DELETE FROM webhooks WHERE ttl <= ?", (self._clock(),))
+        return connection
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
+                self._made = None
+
+
+def _hook(row: tuple[str, ...]) -> Webhook:
+    return Webhook(**dict(zip(Webhook.__struct_fields__, row, strict=True)))  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""Where webhooks are kept: a small seam, with the shortest of its implementations.
+
+`tests/contract/webhooks_contract.py` is the contract as tests.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import msgspec
+
+from tailrace.push.webhook import Webhook
+
+# How many webhooks a task may have.
+MAX_WEBHOOKS = 32
+
+
+class Webhooks(ABC):
+    """The webhooks of all tasks. Any method may raise `LogUnavailable`."""
+
+    def __init__(self, *, ttl_s: float, clock: Callable[[], float] = time.time) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+
+    @abstractmethod
+    async def put(self, hook: Webhook) -> None:
+        """Keep a webhook, in place of the one of the same id."""
+
+    @abstractmethod
+    async def list(self, task_id: str) -> list[Webhook]:
+        """The task's webhooks, by id, strongly consistent."""
+
+    @abstractmethod
+    async def delete(self, task_id: str, hook_id: str) -> None:
+        """Forget a webhook and its secrets; nothing happens when there is none."""
+
+    @abstractmethod
+    async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
+        """Become the one who delivers; the webhook as it is then, None while another one holds it or it is gone."""
+
+    @abstractmethod
+    async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
+        """Note what was delivered, and hold on for `lease_s` (0 lets go). False when it is not ours, or gone."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of what the store holds open."""
+
+    async def get(self, task_id: str, hook_id: str) -> Webhook | None:
+        return next((hook for hook in await self.list(task_id) if hook.id == hook_id), None)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _expiry(self) -> int:
+        return int(self._clock() + self._ttl_s)
+
+
+class MemoryWebhooks(Webhooks):
+    """Keeps everything in one process, for as long as it lives."""
+
+    def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(ttl_s=ttl_s, clock=clock)
+        self._hooks: dict[tuple[str, str], tuple[Webhook, int]] = {}
+
+    async def put(self, hook: Webhook) -> None:
+        self._hooks[hook.task_id, hook.id] = hook, self._expiry()
+
+    async def list(self, task_id: str) -> list[Webhook]:
+        mine = [hook for hook, ttl in self._hooks.values() if hook.task_id == task_id and ttl > self._clock()]
+        return sorted(mine, key=lambda hook: hook.id)
+
+    async def delete(self, task_id: str, hook_id: str) -> None:
+        self._hooks.pop((task_id, hook_id), None)
+
+    async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
+        hook = await self.get(task_id, hook_id)
+        if hook is None or (hook.holder != holder and hook.lease_until > self._now()):
+            return None
+        return self._change(hook, holder=holder, lease_until=self._now() + int(lease_s * 1000))
+
+    async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
+        hook = await self.get(task_id, hook_id)
+        if hook is None or hook.holder != holder:
+            return False
+        self._change(hook, delivered=delivered, lease_until=self._now() + int(lease_s * 1000) if lease_s else 0)
+        return True
+
+    async def close(self) -> None:
+        pass
+
+    def _change(self, hook: Webhook, **changes: str | int) -> Webhook:
+        changed = msgspec.structs.replace(hook, **changes)
+        self._hooks[hook.task_id, hook.id] = changed, self._expiry()
+        return changed

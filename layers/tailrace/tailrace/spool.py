@@ -1,0 +1,109 @@
+"""Text in a file on this machine's disk that has no name: what is too large for memory, for as long as it is used."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+
+from tailrace.content import Content, Line
+
+_CHUNK = 262_144
+_MARK = b"\xef\xbb\xbf"
+
+
+class Spool(Content):
+    """A place is a byte's index. The disk is given back when the object goes, or with the process.
+
+    Readers do not disturb each other, whatever threads they are in.
+    """
+
+    def __init__(self, descriptor: int, size: int, line_end: bytes, line_count: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._line_end = line_end
+        self._line_count = line_count
+        weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def of(cls, chunks: Iterable[bytes]) -> Spool:
+        """Raises whatever `chunks` raises, and OSError when the disk is full; nothing is left then."""
+        descriptor, path = tempfile.mkstemp(prefix="tailrace-")
+        try:
+            os.unlink(path)
+            return cls(descriptor, *_written(descriptor, chunks))
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.chunks()).decode(errors="replace")
+
+    @property
+    def line_count(self) -> int:
+        return self._line_count
+
+    def read(self, start: int, end: int) -> str:
+        return os.pread(self._descriptor, max(0, end - start), start).decode(errors="replace")
+
+    def chunks(self) -> Iterator[bytes]:
+        at = 0
+        while chunk := os.pread(self._descriptor, _CHUNK, at):
+            at += len(chunk)
+            yield chunk
+
+    def lines(self, limit: int) -> Iterator[Line]:
+        most = 4 * limit  # bytes that are `limit` characters, whatever they are
+        start = length = 0  # of the line that has begun; `kept` is as much of it as is asked for
+        kept = b""
+        for chunk in self.chunks():
+            *ended, rest = chunk.split(self._line_end)
+            for piece in ended:
+                end = start + length + len(piece)
+                if length:
+                    piece, kept, length = kept + piece[: most - len(kept)], b"", 0
+                yield _line(start, end, piece[:most], limit)
+                start = end + 1
+            kept += rest[: most - len(kept)]
+            length += len(rest)
+        if length:
+            yield _line(start, start + length, kept, limit)
+
+
+def _line(start: int, end: int, content: bytes, limit: int) -> Line:
+    text = content.decode(errors="replace")
+    return Line(start, end, text[:limit], len(text) > limit or end - start > len(content))
+
+
+def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]:
+    """Write `chunks`; the bytes written, what ends a line, and how many lines there are."""
+    size = feeds = returns = 0
+    last = b""
+    for chunk in _without_mark(chunks):
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        size += len(chunk)
+        feeds += chunk.count(b"\n")
+        returns += chunk.count(b"\r")
+        last = chunk[-1:] or last
+    line_end, ends = (b"\n", feeds) if feeds or not returns else (b"\r", returns)
+    return size, line_end, ends + (size > 0 and last != line_end)
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks without a byte order mark at the front, which may come in pieces."""
+    rest = iter(chunks)
+    head = b""
+    for chunk in rest:
+        head += chunk
+        if len(head) >= len(_MARK):
+            break
+    yield head.removeprefix(_MARK)
+    yield from rest

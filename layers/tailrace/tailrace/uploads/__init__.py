@@ -1,0 +1,22 @@
+"""Uploads, and how a process finds the store that its settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tailrace.config import Settings
+from tailrace.uploads.base import Grant, Uploads, verified
+from tailrace.uploads.reference import UPLOADS, Upload, upload_in
+
+__all__ = ["UPLOADS", "Grant", "Upload", "Uploads", "open_uploads", "upload_in", "verified"]
+
+
+def open_uploads(settings: Settings) -> Uploads:
+    """The store that `settings` name. Only that store's own packages are imported, and nothing is opened yet."""
+    if settings.bucket:
+        from tailrace.uploads.s3 import S3Uploads
+
+        return S3Uploads(settings.bucket)
+    from tailrace.uploads.folder import FolderUploads
+
+    return FolderUploads(Path(settings.data_dir) / "uploads", ttl_s=settings.ttl_days * 86_400)

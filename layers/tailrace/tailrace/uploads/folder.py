@@ -1,0 +1,142 @@
+"""Uploads in a folder: for one machine. The gateway takes them at a route of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from tailrace.errors import UploadsUnavailable, UploadUnknown
+from tailrace.uploads.base import CHUNK, GRANT_S, Grant, Uploads, check
+from tailrace.uploads.reference import Upload
+
+# Where the gateway takes what was granted; the token follows.
+ROUTE = "/api/uploads/"
+_TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{32})\.([0-9a-f]{64})\.(\d{1,15})\.(\d{1,12})\.([0-9a-f]{64})")
+_PART = ".part"
+# An upload that stands still for this long has been given up, with its process.
+_GIVEN_UP_S = 3600.0
+
+
+class FolderUploads(Uploads):
+    """Every process with the same `folder` has the same uploads. What is older than `ttl_s` goes at the next grant."""
+
+    def __init__(self, folder: Path, *, ttl_s: float) -> None:
+        self._folder = folder
+        self._ttl_s = ttl_s
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(f"folder\0{self._folder.resolve()}".encode()).hexdigest()[:16]
+
+    def grant(self, upload: Upload) -> Grant:
+        expires = int(time.time()) + GRANT_S
+        with _as_unavailable():
+            self._prune()
+            token = self._token(upload, expires)
+        headers = {"Content-Type": "application/octet-stream"}
+        return Grant(method="PUT", url=ROUTE + token, headers=headers, expires=expires)
+
+    def granted(self, token: str) -> Upload | None:
+        """What a token lets its bearer upload; None when it is none of ours, or has expired."""
+        match = _TOKEN.fullmatch(token)
+        if match is None:
+            return None
+        place, name, sha256, size, expires, _ = match.groups()
+        upload = Upload(place=place, id=name, size=int(size), sha256=sha256)
+        with _as_unavailable():
+            known = hmac.compare_digest(self._token(upload, int(expires)), token)
+        return upload if known and time.time() < int(expires) else None
+
+    async def receive(self, upload: Upload, chunks: AsyncIterator[bytes]) -> None:
+        """Store what comes if it is what `upload` says; else, or when it stops coming, nothing is left of it.
+
+        Raises:
+            UploadDamaged: it has another size or SHA-256. Of what is too large the rest is not read.
+        """
+        path = self._path(upload)
+        part = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PART}")
+        with _as_unavailable():
+            digest, size = hashlib.sha256(), 0
+            try:
+                with part.open("xb") as file:
+                    async for chunk in chunks:
+                        digest.update(chunk)
+                        size += len(chunk)
+                        if size > upload.size:
+                            break
+                        file.write(chunk)
+                    check(upload, size, digest.hexdigest())
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def holds(self, upload: Upload) -> bool:
+        with _as_unavailable():
+            try:
+                return self._path(upload).stat().st_size == upload.size
+            except FileNotFoundError:
+                return False
+
+    def read(self, upload: Upload) -> Iterator[bytes]:
+        with _as_unavailable():
+            try:
+                file = self._path(upload).open("rb", buffering=0)
+            except FileNotFoundError:
+                raise UploadUnknown(upload.url) from None
+            with file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+
+    def _path(self, upload: Upload) -> Path:
+        return self._folder / upload.key.replace("/", "-")
+
+    def _token(self, upload: Upload, expires: int) -> str:
+        said = f"{upload.place}.{upload.id}.{upload.sha256}.{upload.size}.{expires}"
+        return f"{said}.{hmac.new(self._secret(), said.encode(), 'sha256').hexdigest()}"
+
+    def _secret(self) -> bytes:
+        """What tokens are signed with: made once, known to who can read the folder."""
+        path = self._folder / "secret"
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made = path.with_name(f"secret.{secrets.token_hex(8)}{_PART}")
+            with open(made, "xb", opener=_private) as file:
+                file.write(secrets.token_bytes(32))
+            with contextlib.suppress(FileExistsError):
+                os.link(made, path)  # whole, or another process's
+            made.unlink()
+            return path.read_bytes()
+
+    def _prune(self) -> None:
+        if not self._folder.is_dir():
+            return
+        now = time.time()
+        for path in self._folder.iterdir():
+            kept_s = _GIVEN_UP_S if path.suffix == _PART else self._ttl_s
+            with contextlib.suppress(FileNotFoundError):
+                if path.name != "secret" and now - path.stat().st_mtime > kept_s:
+                    path.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextlib.contextmanager
+def _as_unavailable() -> Iterator[None]:
+    """What the disk refuses, as our error. Its text is about this machine, and stays in the cause."""
+    try:
+        yield
+    except OSError as error:
+        raise UploadsUnavailable(f"The folder of uploads cannot be used: {error.strerror}.") from error

@@ -1,0 +1,1 @@
+"""Chaos: real processes, real faults, and a checker that believes nobody."""

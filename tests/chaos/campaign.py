@@ -1,0 +1,199 @@
+"""Many rounds on one stack, and what they add up to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.chaos.check import check, late
+from tests.chaos.evidence import keep
+from tests.chaos.faults import Faults
+from tests.chaos.history import History, Violation, folded
+from tests.chaos.ledger import Ledger, SQLiteLedger
+from tests.chaos.plan import PATTERNS, SHAPES, Plan, PlannedTask, plan
+from tests.chaos.profiles import Profile
+from tests.chaos.proxy import Proxy, proxy
+from tests.chaos.round import Round
+from tests.chaos.watch import Orphan, Watch
+from tests.chaos.workers import Workers
+
+# The columns of what must be nought, and which kinds of violation are counted in each; the last has the rest.
+_COLUMNS = {
+    "lost": ("lost", "hole", "not in the log"),
+    "repeated": ("repeated",),
+    "out of order": ("out of order",),
+    "stuck": ("stuck", "late"),
+    "by a fenced writer": ("fenced",),
+    "other text": ("text",),
+    "run or done again": ("rerun", "created twice", "reply"),
+}
+_REST = "other broken promises"
+
+
+@dataclass
+class Tally:
+    """The sums of a campaign."""
+
+    seed: int
+    tasks: int = 0
+    attempts: int = 0
+    readers: int = 0
+    connections: int = 0
+    handoffs: int = 0
+    delivered: int = 0
+    recovered: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    takeovers: list[Orphan] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+
+    def add(self, history: History) -> None:
+        self.tasks += 1
+        self.attempts += history.attempts
+        self.handoffs += sum(entry.meta["kind"] == "handoff" for entry in history.entries)
+        self.states[(history.state or "none").removeprefix("TASK_STATE_").lower()] += 1
+        self.readers += len(history.readers)
+        for reader in history.readers:
+            self.connections += len(reader.visits)
+            self.delivered += sum(len(visit.shown) for visit in reader.visits)
+            self.recovered += sum(visit.missed or 0 for visit in reader.visits[1:])
+
+    def table(self) -> str:
+        """What there is to say, as text."""
+        taken = [orphan for orphan in self.takeovers if orphan.orphaned_s is not None and orphan.watched]
+        times = [orphan.orphaned_s or 0.0 for orphan in taken]
+        quiet = [orphan.orphaned_s or 0.0 for orphan in taken if not orphan.disturbed]
+        rows = [*sorted(self.faults.items()), ("faults", self.faults.total())]
+        rows += [(name, getattr(self, name)) for name in ("tasks", "attempts", "handoffs", "readers", "connections")]
+        rows += [("events delivered", self.delivered), ("recovered after a cut", self.recovered)]
+        rows += [(f"ended {state}", count) for state, count in sorted(self.states.items())]
+        broken = Counter(_column(violation) for violation in self.violations)
+        rows += [(column, broken[column]) for column in (*_COLUMNS, _REST)]
+        lines = [f"{name:>24} {count:>9,}" for name, count in rows]
+        for name, given in (("takeovers", times), ("of them undisturbed", quiet)):
+            p50, most = (f"{median(given):.2f}", f"{max(given):.2f}") if given else ("-", "-")
+            lines.append(f"{name:>24} {len(given):>9,}   p50 {p50} s, max {most} s")
+        return "\n".join([*lines, f"{'seed':>24} {self.seed:>9}"])
+
+
+async def campaign(
+    folder: Path,
+    profile: Profile,
+    tally: Tally,
+    *,
+    faults: int,
+    only: int | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Rounds until `faults` more have been carried out, or the one round `only`. Evidence is written to `folder`.
+
+    The first violating round does not end the campaign: what is seldom is seen together with what is not.
+    """
+    enough, number = tally.faults.total() + faults, only or 1
+    async with contextlib.AsyncExitStack() as stack:
+        workers, ledger = await _stack(folder, profile, stack)
+        watch = Watch(ledger)
+        watching = asyncio.create_task(watch.run())
+        stack.callback(watching.cancel)
+        here = _Here(profile, workers, ledger, watch, tally)
+        await here.learn()
+        while tally.faults.total() < enough:
+            await here.round(plan(tally.seed, number, tasks=profile.tasks, faults=profile.faults, kinds=profile.kinds))
+            if watching.done():
+                watching.result()
+            say(
+                f"{profile.name}, round {number}: {tally.faults.total():,} faults, {tally.tasks:,} tasks, "
+                f"{tally.delivered:,} events, {len(tally.violations)} violations"
+            )
+            if only is not None:
+                break
+            number += 1
+
+
+async def _stack(folder: Path, profile: Profile, stack: contextlib.AsyncExitStack) -> tuple[Workers, Ledger]:
+    """The processes, and a look into their store."""
+    variables, links = dict(profile.variables), dict[str, list[Proxy]]()
+    ledger: Ledger | None = None
+    imported: tuple[str, ...] = ()
+    if profile.dynamodb:
+        from tests.chaos.dynamo import ENVIRONMENT, IMPORTED, DynamoLedger, tables
+
+        port, client = stack.enter_context(tables())
+        between = await stack.enter_async_context(proxy(port))
+        variables |= {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": between.url}
+        links, ledger, imported = {"store": [between]}, DynamoLedger(client), IMPORTED
+    workers = Workers(folder, variables, imported)
+    await stack.enter_async_context(workers.running())
+    workers.links |= links
+    ledger = ledger or SQLiteLedger(folder)
+    stack.callback(ledger.close)
+    return workers, ledger
+
+
+class _Here:
+    """One stack, and what is known of it."""
+
+    def __init__(self, profile: Profile, workers: Workers, ledger: Ledger, watch: Watch, tally: Tally) -> None:
+        self._profile = profile
+        self._workers = workers
+        self._ledger = ledger
+        self._watch = watch
+        self._tally = tally
+        # The artifacts of each shape of task when nothing goes wrong; `{pattern}` where the answer is.
+        self._undisturbed: dict[str, dict[str, Any]] = {}
+
+    async def learn(self) -> None:
+        """Run every shape of task undisturbed."""
+        tasks = tuple(PlannedTask(shape, f"reference-{shape}", False, False, None, ()) for shape in SHAPES)
+        calm = Round(Plan(0, tasks, ()), self._workers, self._ledger, self._watch, self._faults())
+        await calm.run(quiet_s=60)
+        for history in calm.histories():
+            wrong = check(history)
+            assert not wrong, f"an undisturbed run violates: {[str(violation) for violation in wrong]}"
+            self._undisturbed[history.shape] = _with_pattern(folded(history.entries), "{pattern}")
+        missing = SHAPES.keys() - self._undisturbed.keys()
+        assert not missing, f"undisturbed runs are missing: {missing}, {calm.violations}"
+        calm.forget()
+
+    async def round(self, planned: Plan) -> None:
+        """Do it, check it, and add it to the tally."""
+        faults = self._faults()
+        this = Round(planned, self._workers, self._ledger, self._watch, faults)
+        await this.run(quiet_s=self._profile.lease_s * 4 + self._profile.sweep_s + 15)
+        found, histories, tally = list(this.violations), this.histories(), self._tally
+        for history in histories:
+            pattern = next((reply.text for reply in history.replies if reply.status == 202), "")
+            history.expected = _with_pattern(self._undisturbed[history.shape], pattern)
+            found += check(history)
+            tally.add(history)
+        found += [Violation("died", "", what) for what in self._workers.died]
+        self._workers.died.clear()
+        for orphan in self._watch.orphans:
+            found += late(orphan, self._profile.bound_s(orphan))
+        tally.takeovers += self._watch.orphans
+        self._watch.orphans.clear()
+        tally.faults += faults.done
+        tally.violations += found
+        if found:
+            keep(self._workers.folder, tally.seed, planned.round, faults.told, histories, found)
+        this.forget()
+
+    def _faults(self) -> Faults:
+        return Faults(self._workers, self._ledger, self._watch, lease_s=self._profile.lease_s)
+
+
+def _column(violation: Violation) -> str:
+    return next((column for column, kinds in _COLUMNS.items() if violation.kind in kinds), _REST)
+
+
+def _with_pattern(artifacts: dict[str, Any], pattern: str) -> dict[str, Any]:
+    """The artifacts with `pattern` in the place of the answer that was given."""
+    marks = "|".join(map(re.escape, (*PATTERNS, "{pattern}")))
+    return {name: re.sub(marks, pattern, what) if isinstance(what, str) else what for name, what in artifacts.items()}

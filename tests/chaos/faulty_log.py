@@ -1,0 +1,41 @@
+"""A log whose calls fail as the worker's control says: refused, throttled, or failed after they were done."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+from tailrace.errors import LogUnavailable
+from tailrace.log import EventLog
+from tests.chaos.control import Control
+
+_CHANGES = frozenset({"create", "append", "claim", "renew", "settle", "request_cancel"})
+# How late a throttled call is refused.
+_THROTTLED_S = 0.15
+
+
+class FaultyLog:
+    """Stands in for `log`, whatever methods that has."""
+
+    def __init__(self, log: EventLog, control: Control) -> None:
+        self._log = log
+        self._control = control
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._log, name)
+        if name == "close" or not inspect.iscoroutinefunction(method):
+            return method
+
+        async def spoiled(*given: Any, **named: Any) -> Any:
+            if self._control.take("refuse"):
+                raise LogUnavailable(f"The store refused {name} (chaos).")
+            if self._control.take("throttle"):
+                await asyncio.sleep(_THROTTLED_S)
+                raise LogUnavailable(f"The store throttled {name} (chaos).")
+            outcome = await method(*given, **named)
+            if name in _CHANGES and self._control.take("lose"):
+                raise LogUnavailable(f"The store took {name} and its answer was lost (chaos).")
+            return outcome
+
+        return spoiled

@@ -1,0 +1,116 @@
+"""What is known of one task when it is over: what the log holds, what readers saw, what callers were told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.ledger import TERMINAL, Entry
+from tests.chaos.reader import Reader
+
+
+@dataclass
+class Violation:
+    """A promise that was broken: `kind` is the column of the table it is counted in."""
+
+    kind: str
+    task: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: task {self.task}: {self.what}"
+
+
+@dataclass
+class Reply:
+    """An answer that was given to a task's question: its message id, its words, and the HTTP status it got."""
+
+    message_id: str
+    text: str
+    status: int
+
+
+@dataclass
+class Cancel:
+    """The HTTP status that a cancel was answered with, the newest seq then, and how long the task went on after it."""
+
+    status: int
+    at: int
+    went_on_s: float = 0.0
+
+
+@dataclass
+class Saved:
+    """A node whose outcome, in or before `attempt`, was in the log and in the checkpointer at `at` (monotonic)."""
+
+    step: str
+    attempt: int
+    at: float
+
+
+@dataclass
+class Run:
+    """A line of the side file: a node's work was complete."""
+
+    node: str
+    step: str
+    pid: int
+    at: float
+
+
+@dataclass
+class History:
+    task: str
+    agent: str
+    entries: list[Entry]
+    # What was read of the log while it grew; it must not have changed since.
+    glimpsed: list[Entry] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
+    # The artifacts of an undisturbed run of the same request, where there is one to compare with.
+    expected: dict[str, Any] | None = None
+    replies: list[Reply] = field(default_factory=list)
+    cancel: Cancel | None = None
+    saved: list[Saved] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    # Which process ran which attempt.
+    pids: dict[int, int] = field(default_factory=dict)
+    # The tasks that this one has at its specialists: agent and state.
+    errands: list[tuple[str, str]] = field(default_factory=list)
+    # Of which of the plan's shapes it is.
+    shape: str = ""
+
+    @property
+    def state(self) -> str | None:
+        """The state that the task ended in, None when it has not."""
+        ended = [entry.state for entry in self.entries if entry.state in TERMINAL]
+        return ended[0] if ended else None
+
+    @property
+    def said(self) -> str:
+        """What was said at the end."""
+        for entry in self.entries:
+            if entry.state in TERMINAL:
+                message = (entry.body.get("statusUpdate") or entry.body["task"])["status"].get("message") or {}
+                return " ".join(part.get("text", "") for part in message.get("parts", []))
+        return ""
+
+    @property
+    def attempts(self) -> int:
+        return max((entry.attempt for entry in self.entries), default=0)
+
+
+def folded(entries: list[Entry]) -> dict[str, Any]:
+    """The artifacts as a reader has them who follows A2A to the letter: `append` adds, anything else replaces."""
+    artifacts: dict[str, Any] = {}
+    for entry in entries:
+        update = entry.body.get("artifactUpdate")
+        if update is None:
+            continue
+        name, part = update["artifact"]["artifactId"], update["artifact"]["parts"][0]
+        if "text" not in part:
+            artifacts[name] = part["data"]
+        elif update["append"]:
+            artifacts[name] = artifacts.get(name, "") + part["text"]
+        else:
+            artifacts[name] = part["text"]
+    return artifacts

@@ -1,0 +1,118 @@
+"""The least of HTTP/1.1 that a client needs, written for these tests so that they share nothing with what they test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Broken(Exception):
+    """The connection was refused, cut, or fell silent: the client knows nothing of what became of its request."""
+
+
+@dataclass
+class Answer:
+    """A response whose body has not been read."""
+
+    status: int
+    headers: dict[str, str]
+    reader: asyncio.StreamReader
+    whole: bool = field(default=False, init=False)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. `whole` tells afterwards whether the server had ended it.
+
+        Raises:
+            Broken: it was cut.
+        """
+        try:
+            if self.headers.get("transfer-encoding") == "chunked":
+                while size := int((await self.reader.readline()).strip() or b"-1", 16):
+                    if size < 0:
+                        raise Broken("the stream was cut between two chunks")
+                    yield await self.reader.readexactly(size)
+                    await self.reader.readexactly(2)
+                await self.reader.readexactly(2)
+            elif length := int(self.headers.get("content-length", 0)):
+                yield await self.reader.readexactly(length)
+            self.whole = True
+        except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+            raise Broken(f"cut: {error!r}") from None
+
+
+@contextlib.asynccontextmanager
+async def ask(
+    port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any = None
+) -> AsyncIterator[Answer]:
+    """Send a request on a connection of its own; the answer when its headers are there.
+
+    Raises:
+        Broken: no answer came.
+    """
+    payload = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close"]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(payload)}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError as error:
+        raise Broken(f"refused: {error!r}") from None
+    try:
+        try:
+            writer.write("\r\n".join([*lines, "", ""]).encode() + payload)
+            await writer.drain()
+            first = (await reader.readuntil(b"\r\n")).split()
+            fields: dict[str, str] = {}
+            while line := (await reader.readuntil(b"\r\n")).strip():
+                name, _, value = line.decode().partition(":")
+                fields[name.lower()] = value.strip()
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Broken(f"no answer: {error!r}") from None
+        yield Answer(int(first[1]), fields, reader)
+    finally:
+        writer.transport.abort()
+
+
+async def call(
+    port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any = None, timeout_s: float
+) -> tuple[int, Any]:
+    """One request and its answer: the status, and the JSON in the body (None when it is empty).
+
+    Raises:
+        Broken: no whole answer came in `timeout_s`.
+    """
+    try:
+        async with asyncio.timeout(timeout_s), ask(port, method, path, headers=headers, body=body) as answer:
+            whole = b"".join([chunk async for chunk in answer.chunks()])
+            return answer.status, json.loads(whole) if whole else None
+    except TimeoutError:
+        raise Broken(f"no answer in {timeout_s:g} s") from None
+
+
+async def told(
+    port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any, bound_s: float
+) -> tuple[int, Any]:
+    """Ask until there is an answer that says what became of it: not a cut, and not a 5xx.
+
+    A client may do that with every request of ours that changes something: it carries a key.
+
+    Raises:
+        Broken: there was none in `bound_s`.
+    """
+    loop = asyncio.get_running_loop()
+    give_up, last = loop.time() + bound_s, ""
+    while (left := give_up - loop.time()) > 0:
+        try:
+            status, answer = await call(port, method, path, headers=headers, body=body, timeout_s=min(left, 15))
+            if status < 500:
+                return status, answer
+            last = f"{status} {answer}"
+        except Broken as error:
+            last = str(error)
+        await asyncio.sleep(0.1)
+    raise Broken(f"{method} {path} was not answered in {bound_s:g} s; the last: {last}")

@@ -1,0 +1,126 @@
+"""The plan of a round: tasks, readers and faults, all from one seed and the round's number.
+
+Nothing in it is a point in time: a fault happens when a task has come to a seq, or has ended, whichever is first.
+What a fault hits (the process that runs the task then, the connections open then) is found when it happens.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+# Each kind of fault and how often it is chosen, relative to the others.
+KINDS = {
+    "kill gateway": 3,
+    "kill orchestrator": 5,
+    "kill specialist": 3,
+    "kill sweeper": 1,
+    "kill all": 1,
+    "stop runner": 4,
+    "stop gateway": 1,
+    "cut reset": 14,
+    "cut fin": 10,
+    "half-close": 8,
+    "stall": 8,
+    "trickle": 8,
+    "store refuses": 8,
+    "store throttles": 6,
+    "store loses answers": 10,
+    "clock jumps": 6,
+    "duplicate dispatch": 10,
+    "delayed dispatch": 6,
+}
+# Every so many rounds a few processes are hit and nothing else, so that what a takeover takes is seen by itself.
+CALM = 5
+_CALM_FAULTS = 4
+# About as many events as a task has; a fault planned for later comes at its end.
+_EVENTS = 170
+# The shapes of tasks: how many lines its branches have, whether it asks, and how many specialists it needs.
+SHAPES: dict[str, dict[str, Any]] = {
+    "short": {"lines": 8, "pause_ms": 12, "ask": False, "errands": 1},
+    "plain": {"lines": 14, "pause_ms": 15, "ask": False, "errands": 2},
+    "long": {"lines": 20, "pause_ms": 25, "ask": False, "errands": 2},
+    "asks": {"lines": 10, "pause_ms": 12, "ask": True, "errands": 2},
+}
+PATTERNS = ("twill", "satin")
+
+
+@dataclass(frozen=True)
+class PlannedReader:
+    """Joins when the task is at `at`, from a cursor that is `share` of the newest then."""
+
+    at: int
+    share: float
+    leaves_after: int | None
+    a2a: bool
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    shape: str
+    key: str
+    # Created twice at once, under one key.
+    twice: bool
+    # Nobody reads it before it has ended.
+    unwatched: bool
+    # Cancelled when it has come to this seq.
+    cancel_at: int | None
+    readers: tuple[PlannedReader, ...]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`size` is a number from 0 to 1 that says how bad it is: how long, how many, how far."""
+
+    kind: str
+    task: int
+    at: int
+    size: float
+    choice: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    round: int
+    tasks: tuple[PlannedTask, ...]
+    faults: tuple[Fault, ...]
+
+
+def plan(seed: int, number: int, *, tasks: int, faults: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Plan:
+    """The round `number` under `seed`: the same whenever it is asked for with the same numbers and kinds."""
+    rng = random.Random(f"{seed}/{number}")
+    planned = tuple(_task(rng, f"{seed}-{number}-{index}") for index in range(tasks))
+    if number % CALM == 0 and (processes := tuple(kind for kind in kinds if kind.startswith(("kill", "stop")))):
+        kinds, faults = processes, _CALM_FAULTS
+    chosen = rng.choices(kinds, [KINDS[kind] for kind in kinds], k=faults)
+    return Plan(
+        number,
+        planned,
+        tuple(
+            Fault(kind, rng.randrange(tasks), rng.randint(1, _EVENTS), rng.random(), rng.getrandbits(32))
+            for kind in chosen
+        ),
+    )
+
+
+def _task(rng: random.Random, key: str) -> PlannedTask:
+    shape = rng.choices(list(SHAPES), (2, 3, 2, 2))[0]
+    return PlannedTask(
+        shape=shape,
+        key=key,
+        twice=rng.random() < 0.2,
+        unwatched=rng.random() < 0.1,
+        cancel_at=rng.randint(1, _EVENTS) if rng.random() < 0.12 else None,
+        readers=tuple(_reader(rng) for _ in range(rng.randint(1, 4))),
+    )
+
+
+def _reader(rng: random.Random) -> PlannedReader:
+    leaves = rng.random() < 0.6
+    return PlannedReader(
+        at=rng.randint(1, _EVENTS),
+        share=rng.random(),
+        leaves_after=rng.randint(1, 80) if leaves else None,
+        a2a=rng.random() < 0.35,
+    )

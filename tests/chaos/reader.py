@@ -1,0 +1,133 @@
+"""Readers as browsers and A2A clients are, and a record of every byte they were shown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.http import Broken, ask
+
+_ENDED = b"TASK_STATE_COMPLETED", b"TASK_STATE_FAILED", b"TASK_STATE_CANCELED", b"TASK_STATE_REJECTED"
+
+
+@dataclass
+class Visit:
+    """One connection: from which cursor, what was shown, and how it ended."""
+
+    cursor: int
+    shown: list[tuple[int, bytes]] = field(default_factory=list)
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    # How many events were shown before `sync`: what the reader had missed.
+    missed: int | None = None
+    end: dict[str, Any] | None = None
+    after_end: int = 0
+    status: int | None = None
+    # Shown although the log did not have them yet.
+    early: list[int] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        return self.shown[-1][0] if self.shown else self.cursor
+
+
+@dataclass
+class Reader:
+    """Somebody who reads a task. `faithful` ones read from the beginning to the end; others come and go."""
+
+    name: str
+    task: str
+    port: int
+    faithful: bool = True
+    a2a: bool = False
+    cursor: int = 0
+    # Leaves for good after so many events.
+    leaves_after: int | None = None
+    # What is in the log now, by another way than the reader's.
+    in_log: Callable[[], int] | None = None
+    visits: list[Visit] = field(default_factory=list)
+    finished: bool = False
+
+    async def read(self, *, past_input: Callable[[], bool]) -> None:
+        """Read until the task is at its end for this reader; come back after every cut.
+
+        `past_input` says at an end that waits for input whether somebody has answered or will.
+        """
+        pause_s = 0.05
+        while not self.finished:
+            visit = Visit(self.visits[-1].last if self.visits else self.cursor)
+            self.visits.append(visit)
+            with contextlib.suppress(Broken):
+                await (self._subscribe(visit) if self.a2a else self._stream(visit))
+            waits = visit.end is not None and visit.end["state"] == "TASK_STATE_INPUT_REQUIRED"
+            if (visit.end is not None or visit.status == 204) and not (waits and past_input()):
+                self.finished = not (visit.status == 204 and past_input())
+            if visit.status in (400, 404):
+                self.finished = True  # the checker has something to say to that
+            if self.leaves_after is not None and sum(len(v.shown) for v in self.visits) >= self.leaves_after:
+                self.finished = True
+            await asyncio.sleep(pause_s)
+
+    async def _stream(self, visit: Visit) -> None:
+        """As a browser: GET with the cursor in the header that EventSource sends."""
+        headers = {"Accept": "text/event-stream"}
+        if visit.cursor:
+            headers["Last-Event-ID"] = str(visit.cursor)
+        async with ask(self.port, "GET", f"/api/stream/{self.task}", headers=headers) as answer:
+            visit.status = answer.status
+            if answer.status == 200:
+                await self._frames(visit, answer)
+
+    async def _subscribe(self, visit: Visit) -> None:
+        """As an A2A client of the agent that runs the task."""
+        body = {"jsonrpc": "2.0", "id": self.name, "method": "SubscribeToTask", "params": {"id": self.task}}
+        headers = {"A2A-Version": "1.0", "Last-Event-ID": str(visit.cursor), "x-tailrace-owner": "local"}
+        async with ask(self.port, "POST", "/", headers=headers, body=body) as answer:
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                return  # an error, such as a store that is away: it comes back
+            visit.status = answer.status
+            try:
+                await self._frames(visit, answer)
+            finally:  # an A2A stream has no end frame: its end is the terminal event
+                if visit.shown and any(mark in visit.shown[-1][1] for mark in _ENDED):
+                    visit.end = {"seq": visit.last, "state": _state(visit.shown[-1][1])}
+
+    async def _frames(self, visit: Visit, answer: Any) -> None:
+        rest = b""
+        async for chunk in answer.chunks():
+            *frames, rest = (rest + chunk).split(b"\n\n")
+            before = visit.last
+            for frame in frames:
+                self._frame(visit, frame)
+            if self.in_log is not None and visit.last > before:
+                there = self.in_log()
+                visit.early += [seq for seq in range(before + 1, visit.last + 1) if seq > there]
+            if self.leaves_after is not None and len(visit.shown) >= self.leaves_after:
+                return
+
+    def _frame(self, visit: Visit, frame: bytes) -> None:
+        """One SSE frame, by the letter: fields of `name: value`, comments begin with a colon."""
+        fields = dict(line.split(b": ", 1) for line in frame.split(b"\n") if b": " in line and line[:1] != b":")
+        if b"data" not in fields:
+            return
+        visit.after_end += visit.end is not None
+        name, data = fields.get(b"event", b"").decode(), fields[b"data"]
+        if name == "sync":
+            visit.missed = len(visit.shown)
+        elif name == "end":
+            visit.end = json.loads(data)
+        elif name == "gap":
+            gap = json.loads(data)
+            visit.gaps.append((gap["from"], gap["to"]))
+        else:
+            _, _, result = data.partition(b'"result":')
+            visit.shown.append((int(fields.get(b"id", b"-1")), result[:-1]))
+
+
+def _state(event: bytes) -> str:
+    given = json.loads(event)
+    state: str = (given.get("statusUpdate") or given["task"])["status"]["state"]
+    return state

@@ -1,0 +1,241 @@
+"""One round: the plan's tasks, readers and faults, all at once, until everything is quiet again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.faults import Faults
+from tests.chaos.history import Cancel, History, Reply, Run, Saved, Violation
+from tests.chaos.http import told
+from tests.chaos.ledger import TERMINAL, WAITING, Head, Ledger
+from tests.chaos.plan import PATTERNS, SHAPES, Fault, Plan, PlannedReader, PlannedTask
+from tests.chaos.profiles import STARVED
+from tests.chaos.reader import Reader
+from tests.chaos.watch import Watch, Watched
+from tests.chaos.workers import Workers
+
+# Who asks for something goes on asking for so long; everything that can be in the way is over sooner.
+_ASKING_S = 60.0
+# A fault that waits for a task to come to a seq waits no longer than this: the task is stuck.
+_COMING_S = 30.0
+
+
+@dataclass
+class Tracked:
+    """A planned task and all that comes of it."""
+
+    planned: PlannedTask
+    watched: Watched | None = None
+    readers: list[Reader] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    cancel: Cancel | None = None
+    created: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Round:
+    """Carries out a plan on a stack of workers."""
+
+    def __init__(self, plan: Plan, workers: Workers, ledger: Ledger, watch: Watch, faults: Faults) -> None:
+        self._plan = plan
+        self._workers = workers
+        self._ledger = ledger
+        self._watch = watch
+        self._faults = faults
+        self._tasks = [Tracked(planned) for planned in plan.tasks]
+        self.violations: list[Violation] = []
+
+    async def run(self, quiet_s: float) -> None:
+        """Do all of it. What has not come to an end `quiet_s` after the last fault is over is stuck."""
+        users = [asyncio.create_task(self._user(tracked)) for tracked in self._tasks]
+        faults = [asyncio.create_task(self._fault(fault)) for fault in self._plan.faults]
+        try:
+            await asyncio.gather(*faults)
+            self._workers.heal()
+            self._watch.disturb()
+            await self._quiet(users, quiet_s)
+        finally:
+            self._workers.heal()
+            for task in (*users, *faults):
+                task.cancel()
+            outcomes = await asyncio.gather(*users, *faults, return_exceptions=True)
+        broken = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        self.violations += [Violation("stuck", "", f"a caller: {error!r}") for error in broken]
+
+    def histories(self) -> list[History]:
+        """What there is to check, when the round is over."""
+        runs: dict[str, list[Run]] = {}
+        side = self._workers.folder / "side.jsonl"
+        for line in side.read_text().splitlines() if side.exists() else []:
+            ran = json.loads(line)
+            runs.setdefault(ran["task"], []).append(Run(ran["node"], ran["step"], ran["pid"], ran["at"]))
+        return [self._history(tracked, runs) for tracked in self._tasks if tracked.watched is not None]
+
+    def forget(self) -> None:
+        """Let go of what was watched."""
+        self._watch.forget([tracked.watched.task for tracked in self._tasks if tracked.watched is not None])
+
+    def _history(self, tracked: Tracked, runs: dict[str, list[Run]]) -> History:
+        assert tracked.watched is not None
+        task = tracked.watched.task
+        return History(
+            task=task,
+            agent="orchestrator",
+            entries=self._ledger.entries(task),
+            glimpsed=list(tracked.watched.entries),
+            readers=tracked.readers,
+            replies=tracked.replies,
+            cancel=tracked.cancel,
+            saved=[Saved(step, attempt, at) for id_, step, attempt, at in self._faults.saved if id_ == task],
+            runs=runs.get(task, []),
+            pids=tracked.watched.pids,
+            errands=[(head.agent, self._ended_as(head)) for head in self._ledger.errands(task)],
+            shape=tracked.planned.shape,
+        )
+
+    # What users do
+
+    async def _user(self, tracked: Tracked) -> None:
+        planned = tracked.planned
+        task = await self._create(planned)
+        watched = tracked.watched = self._watch.add(task)
+        tracked.created.set()
+        doing: list[Coroutine[Any, Any, None]] = []
+        if not planned.unwatched:
+            doing.append(self._read(tracked, self._reader(tracked, "stays")))
+            doing += [self._join(tracked, number, reader) for number, reader in enumerate(planned.readers)]
+        if SHAPES[planned.shape]["ask"]:
+            doing.append(self._answer(tracked, watched))
+        if planned.cancel_at is not None:
+            doing.append(self._cancel(tracked, watched, planned.cancel_at))
+        doing.append(self._replay(tracked, watched))
+        await asyncio.gather(*doing)
+
+    async def _create(self, planned: PlannedTask) -> str:
+        body = {"message": {"parts": [{"data": SHAPES[planned.shape]}]}}
+        given = await asyncio.gather(
+            *(
+                told(self._port, "POST", "/api/tasks", headers=_key(planned.key), body=body, bound_s=_ASKING_S)
+                for _ in range(2 if planned.twice else 1)
+            )
+        )
+        ids = {answer["id"] if status == 201 else f"status {status}: {answer}" for status, answer in given}
+        if len(ids) > 1 or given[0][0] != 201:
+            self.violations.append(Violation("created twice", "", f"one request, asked {len(given)} times: {ids}"))
+        task: str = given[0][1]["id"]
+        return task
+
+    async def _read(self, tracked: Tracked, reader: Reader) -> None:
+        tracked.readers.append(reader)
+        watched = tracked.watched
+        assert watched is not None
+        await reader.read(past_input=lambda: not watched.ended or watched.newest > reader.visits[-1].last)
+
+    async def _join(self, tracked: Tracked, number: int, planned: PlannedReader) -> None:
+        watched = tracked.watched
+        assert watched is not None
+        await self._watch.until(lambda: watched.newest >= planned.at or watched.ended)
+        reader = self._reader(tracked, f"joins {number}")
+        reader.cursor = int(planned.share * watched.newest)
+        reader.leaves_after, reader.faithful = planned.leaves_after, planned.leaves_after is None
+        if planned.a2a:
+            reader.a2a, reader.port = True, self._workers.links["gateway"][0].port
+        await self._read(tracked, reader)
+
+    async def _replay(self, tracked: Tracked, watched: Watched) -> None:
+        """When it is over, read it again, from the beginning and from anywhere."""
+        await self._watch.until(lambda: watched.ended)
+        rng = random.Random(tracked.planned.key)
+        for number, cursor in enumerate((0, rng.randrange(watched.newest))):
+            reader = self._reader(tracked, f"replays {number}")
+            reader.cursor = cursor
+            await self._read(tracked, reader)
+
+    async def _answer(self, tracked: Tracked, watched: Watched) -> None:
+        """Two answers at once, as soon as the log has the question."""
+        await self._watch.until(lambda: watched.state == WAITING or watched.ended)
+        if watched.ended:
+            return
+
+        async def reply(pattern: str) -> Reply:
+            message_id = f"{watched.task}-{pattern}"
+            message = {"messageId": message_id, "parts": [{"text": pattern}]}
+            path = f"/api/tasks/{watched.task}/messages"
+            status, _ = await told(self._port, "POST", path, body={"message": message}, bound_s=_ASKING_S)
+            return Reply(message_id, pattern, status)
+
+        tracked.replies += await asyncio.gather(*map(reply, PATTERNS))
+
+    async def _cancel(self, tracked: Tracked, watched: Watched, at: int) -> None:
+        await self._watch.until(lambda: watched.newest >= at or watched.ended)
+        path = f"/api/tasks/{watched.task}/cancel"
+        status, _ = await told(self._port, "POST", path, body={}, bound_s=_ASKING_S)
+        told_at, tracked.cancel = time.monotonic(), Cancel(status, self._ledger.newest(watched.task))
+        await self._watch.until(lambda: watched.ended)
+        tracked.cancel.went_on_s = time.monotonic() - told_at
+
+    # What goes wrong
+
+    async def _fault(self, fault: Fault) -> None:
+        tracked = self._tasks[fault.task]
+        if fault.at > 3:  # the earliest ones hit the creation itself
+            try:
+                async with asyncio.timeout(_COMING_S):
+                    await tracked.created.wait()
+                    watched = tracked.watched
+                    assert watched is not None
+                    await self._watch.until(lambda: watched.newest >= fault.at or watched.ended or waits(watched))
+            except TimeoutError:
+                return
+        await self._faults.carry_out(fault, tracked.watched, self._is_watched)
+
+    def _is_watched(self, task: str) -> bool:
+        """Whether somebody who will not leave reads the task."""
+        return any(
+            reader.faithful and not reader.finished
+            for tracked in self._tasks
+            if tracked.watched is not None and tracked.watched.task == task
+            for reader in tracked.readers
+        )
+
+    async def _quiet(self, users: list[asyncio.Task[None]], bound_s: float) -> None:
+        """Return when everything has ended, or `bound_s` was not enough (more on a machine with too much to do).
+
+        Specialists may need longer than who asked them: told of a cancel, say.
+        """
+        began, starved_s = time.monotonic(), self._watch.starved_s
+        while time.monotonic() - began < bound_s + STARVED * (self._watch.starved_s - starved_s):
+            await asyncio.wait(users, timeout=0.5)
+            tasks = [tracked.watched.task for tracked in self._tasks if tracked.watched is not None]
+            errands = [head for task in tasks for head in self._ledger.errands(task)]
+            if all(user.done() for user in users) and all(self._ended_as(head) in TERMINAL for head in errands):
+                return
+            await asyncio.sleep(0.05)
+
+    def _ended_as(self, head: Head) -> str:
+        """The state of a task by its log, which counts, if it has ended; else by its head, which follows."""
+        newest = self._ledger.tail(head.task)
+        return newest.state if newest is not None and newest.state in TERMINAL else head.state
+
+    def _reader(self, tracked: Tracked, name: str) -> Reader:
+        assert tracked.watched is not None
+        task = tracked.watched.task
+        return Reader(name, task, self._port, in_log=lambda: self._ledger.newest(task))
+
+    @property
+    def _port(self) -> int:
+        return self._workers.links["browser"][0].port
+
+
+def waits(watched: Watched) -> bool:
+    """A task that waits for an answer comes no further by itself."""
+    return watched.state == WAITING
+
+
+def _key(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key}

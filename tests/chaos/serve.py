@@ -1,0 +1,148 @@
+"""The functions as real processes that are cheap to kill: one parent imports everything, and forks the workers.
+
+`python -m tests.chaos.serve FOLDER [MODULE…]` imports the modules, too, and takes a line of JSON on stdin for each
+worker to start, `{"worker", "name", "fd", "variables"}`. It says on stdout what is born (`{"born", "pid"}`) and what
+is gone (`{"gone", "code"}`). When stdin ends it kills what it has forked and ends. A worker serves on a listening
+socket that stays open when it dies, as under `make run`; its output goes to FOLDER/WORKER.log, its faults come from
+FOLDER/WORKER.control. The sweeper has no socket (`fd` -1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import selectors
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import clock
+
+# Where the graph and the card of each agent are.
+AGENTS = {
+    "orchestrator": "tests.sample_agents.weaver",
+    "spinner": "tests.sample_agents.spinner",
+    "dyer": "tests.sample_agents.dyer",
+}
+_IMPORTED = (
+    "uvicorn",
+    "gateway.app",
+    "sweeper.sweep",
+    "tailrace.agent.app",
+    "tailrace.log.sqlite",
+    "local.serve",
+    *AGENTS.values(),
+)
+
+
+def work(order: dict[str, Any], folder: Path) -> None:
+    """Be the worker, over a log that fails and a clock that jumps. Returns when a signal has stopped it."""
+    output = os.open(folder / f"{order['worker']}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    os.environ.update(order["variables"])
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {os.getpid()} %(message)s", force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    from local.serve import serve
+    from tailrace.config import Settings
+    from tailrace.log import open_log
+    from tests.chaos.control import Control
+    from tests.chaos.faulty_log import FaultyLog
+
+    control = Control(folder / f"{order['worker']}.control")
+    clock.follow(lambda: control.get("clock_ms"))
+    settings = Settings.load()
+    log: Any = FaultyLog(open_log(settings), control)
+    if order["name"] == "sweeper":
+        asyncio.run(_sweep(log, settings))
+    else:
+        serve(_app(order["name"], log, settings), order["fd"])
+
+
+def _app(name: str, log: Any, settings: Any) -> Any:
+    """The ASGI app of a function."""
+    from gateway.app import create_app
+    from tailrace import AgentApp
+
+    if name == "gateway":
+        return create_app(settings, log=log)
+    module = importlib.import_module(AGENTS[name])
+    return AgentApp(module.builder, module.card, settings=settings, log=log)
+
+
+async def _sweep(log: Any, settings: Any) -> None:
+    from sweeper.sweep import sweep_forever
+    from tailrace.a2a.client import new_http
+    from tailrace.dispatch import Dispatch
+
+    async with new_http() as http:
+        await sweep_forever(log, Dispatch(settings, http), settings)
+
+
+def fork(order: dict[str, Any], folder: Path) -> int:
+    """Start a worker; its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        work(order, folder)
+        code = 0
+    except BaseException:
+        logging.exception("the worker ended")
+    os._exit(code)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for module in (*_IMPORTED, *sys.argv[2:]):
+        importlib.import_module(module)
+    living: set[int] = set()
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    selector = selectors.DefaultSelector()
+    selector.register(heard, selectors.EVENT_READ)
+    selector.register(0, selectors.EVENT_READ)
+    waiting, ended = b"", False
+    _say({"ready": os.getpid()})
+    while not ended:
+        for key, _ in selector.select():
+            given = os.read(key.fd, 65536)
+            if key.fd == heard:
+                _reap(living)
+                continue
+            ended = not given
+            *lines, waiting = (waiting + given).split(b"\n")
+            for line in lines:
+                order = json.loads(line)
+                pid = fork(order, folder)
+                living.add(pid)
+                _say({"born": order["worker"], "pid": pid})
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _reap(living: set[int]) -> None:
+    while living:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        living.discard(pid)
+        _say({"gone": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _say(line: dict[str, Any]) -> None:
+    os.write(1, json.dumps(line).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    clock.install()
+    main()

@@ -1,0 +1,97 @@
+"""The proxy does to connections what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.chaos.proxy import Proxy, proxy
+
+
+@contextlib.asynccontextmanager
+async def echo() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection through a proxy to a server that says everything back, until it is told that nothing more comes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while given := await reader.read(65536):
+                writer.write(given)
+                await writer.drain()
+            writer.write(b"bye")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with asyncio.timeout(10), proxy(server.sockets[0].getsockname()[1]) as between:
+        reader, writer = await asyncio.open_connection("127.0.0.1", between.port)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        yield between, reader, writer
+        writer.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_reset_is_a_reset() -> None:
+    async with echo() as (between, reader, _):
+        between.open[0].cut("reset")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+
+
+async def test_a_fin_looks_like_an_end() -> None:
+    async with echo() as (between, reader, _):
+        between.open[0].cut("fin")
+        assert await reader.read() == b""
+
+
+async def test_half_closed_towards_the_client_the_server_still_hears() -> None:
+    async with echo() as (between, reader, writer):
+        between.open[0].half_close("client")
+        assert await reader.read() == b""
+        carried = between.carried
+        writer.write(b"more")
+        while between.carried == carried:
+            await asyncio.sleep(0.005)
+
+
+async def test_half_closed_towards_the_server_the_client_still_hears() -> None:
+    async with echo() as (between, reader, _):
+        between.open[0].half_close("server")
+        assert await reader.read() == b"bye"
+
+
+async def test_what_is_stalled_comes_later_and_whole() -> None:
+    async with echo() as (between, reader, writer):
+        between.stall()
+        writer.write(b"late")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reader.read(1)
+        between.go_on()
+        assert await reader.readexactly(4) == b"late"
+
+
+async def test_new_connections_are_stalled_too() -> None:
+    async with echo() as (between, _, _):
+        between.stall()
+        reader, writer = await asyncio.open_connection("127.0.0.1", between.port)
+        writer.write(b"late")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reader.read(1)
+        between.go_on()
+        assert await reader.readexactly(4) == b"late"
+        writer.close()
+
+
+async def test_a_trickle_is_bytes_one_by_one() -> None:
+    async with echo() as (between, reader, writer):
+        connection = between.pick(random.Random(1), 0)[0]
+        connection.trickle = 20
+        writer.write(b"0123456789" * 3)
+        assert await reader.readexactly(30) == b"0123456789" * 3
+        assert connection.trickle == 0

@@ -1,0 +1,88 @@
+"""The agents that ship, as `make run` runs them, killed in the middle of the sample: the report is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.check import check
+from tests.chaos.history import History, folded
+from tests.chaos.http import told
+from tests.chaos.ledger import SQLiteLedger
+from tests.chaos.reader import Reader
+from tests.chaos.watch import Watch, Watched
+from tests.stack import ROOT, Stack, stack
+
+# Who is killed, and when a task has come to which seq: in the plan, while both analysts work, and in the report.
+KILLS = {"orchestrator": (5, 40), "log_analyst": (20,), "metric_analyst": (20,)}
+
+
+def sample() -> list[dict[str, Any]]:
+    """The message of the page's sample."""
+    folder = ROOT / "frontend" / "sample"
+    given = json.loads((folder / "sample.json").read_text())
+    files = [
+        {
+            "raw": base64.b64encode((folder / file["href"]).read_bytes()).decode(),
+            "filename": file["href"],
+            "mediaType": "application/gzip",
+        }
+        for file in given["files"]
+    ]
+    return [{"text": given["text"]}, {"data": {"alert": given["alert"]}}, *files]
+
+
+@contextlib.asynccontextmanager
+async def watching(folder: Path) -> AsyncIterator[tuple[SQLiteLedger, Watch]]:
+    ledger = SQLiteLedger(folder)
+    watch = Watch(ledger)
+    looking = asyncio.create_task(watch.run())
+    yield ledger, watch
+    looking.cancel()
+    ledger.close()
+
+
+async def triage(running: Stack, ledger: SQLiteLedger, watch: Watch, kill: tuple[str, int] | None) -> History:
+    """The history of a task with the sample in it, while which an agent is killed."""
+    port = int(running.url.rstrip("/").rpartition(":")[2])
+    status, made = await told(port, "POST", "/api/tasks", body={"message": {"parts": sample()}}, bound_s=30)
+    assert status == 201, made
+    watched: Watched = watch.add(made["id"])
+    readers = [Reader(name, watched.task, port, in_log=lambda: ledger.newest(watched.task)) for name in ("one", "two")]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for reader in readers:
+            group.create_task(reader.read(past_input=lambda: not watched.ended))
+        if kill is not None:
+            await watch.until(lambda: watched.newest >= kill[1])
+            await running.kill(kill[0])
+        await watch.until(lambda: watched.ended)
+    return History(
+        task=watched.task,
+        agent="orchestrator",
+        entries=ledger.entries(watched.task),
+        glimpsed=list(watched.entries),
+        readers=readers,
+        errands=[(head.agent, head.state) for head in ledger.errands(watched.task)],
+    )
+
+
+async def test_the_agents_that_ship_survive_being_killed(tmp_path: Path) -> None:
+    variables = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2"}
+    async with stack(tmp_path, **variables) as running, watching(tmp_path) as (ledger, watch):
+        calm = await triage(running, ledger, watch, None)
+        assert check(calm) == []
+        kills = [(name, at) for name, places in KILLS.items() for at in places]
+        attempts = []
+        for kill in random.Random(1).sample(kills, len(kills)):
+            history = await triage(running, ledger, watch, kill)
+            history.expected = folded(calm.entries)
+            assert check(history) == [], f"{kill}"
+            assert history.state == "TASK_STATE_COMPLETED", f"{kill}: {history.said}"
+            attempts.append(history.attempts)
+        assert max(attempts) > 1, "every kill came too late"

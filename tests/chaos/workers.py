@@ -1,0 +1,206 @@
+"""The functions as real processes that can be killed, stopped and confused, behind proxies that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.functions import listen
+from tests.chaos.control import Control
+from tests.chaos.http import Broken, call
+from tests.chaos.proxy import Proxy, proxy
+
+ROOT = Path(__file__).parents[2]
+# Two processes of a function share its socket, as Lambda has several: one can take over while the other is stopped.
+WORKERS = {"gateway": 2, "orchestrator": 2, "spinner": 2, "dyer": 1, "sweeper": 1}
+_READY_S = 60.0
+
+
+@dataclass
+class Worker:
+    """A place for a process of a function. `pid` is 0 while there is none."""
+
+    name: str
+    function: str
+    control: Control
+    pid: int = 0
+    stopped: bool = False
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Workers:
+    """All of them, and the proxies between them."""
+
+    def __init__(self, folder: Path, variables: dict[str, str], imported: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self._variables = variables
+        # What the workers need not import by themselves, beside what they always need.
+        self._imported = imported
+        self._listeners = {name: listen(0) for name in WORKERS if name != "sweeper"}
+        self.workers = [
+            Worker(f"{name}-{number}", name, Control(folder / f"{name}-{number}.control"))
+            for name, count in WORKERS.items()
+            for number in range(count)
+        ]
+        # By who goes through it: browsers to the gateway, the gateway to its agent, that to its specialists.
+        self.links: dict[str, list[Proxy]] = {}
+        self._parent: asyncio.subprocess.Process | None = None
+        self._listening: asyncio.Task[None] | None = None
+        # Told of every process that ended although nobody here had killed it.
+        self.died: list[str] = []
+        self._killed: dict[int, Worker] = {}
+
+    @property
+    def agent_port(self) -> int:
+        """The orchestrator without a proxy."""
+        return self._port("orchestrator")
+
+    def of(self, function: str) -> list[Worker]:
+        return [worker for worker in self.workers if worker.function == function]
+
+    async def kill(self, workers: list[Worker]) -> dict[int, Worker]:
+        """kill -9 to all of them at once that run; who they were, by process id, when they are gone."""
+        victims = {worker.pid: worker for worker in workers if worker.pid}
+        self._killed.update(victims)
+        for pid, worker in victims.items():
+            worker.gone.clear()
+            worker.started.clear()
+            os.kill(pid, signal.SIGKILL)
+            worker.pid, worker.stopped = 0, False
+        await asyncio.gather(*(worker.gone.wait() for worker in victims.values()))
+        return victims
+
+    async def restart(self, victims: dict[int, Worker]) -> None:
+        """Return when others have taken the places of those who were killed."""
+        for worker in victims.values():
+            self._start(worker)
+        await asyncio.gather(*(worker.started.wait() for worker in victims.values()))
+
+    def stop(self, worker: Worker) -> None:
+        """SIGSTOP: it does nothing more, and knows nothing of it."""
+        if worker.pid:
+            os.kill(worker.pid, signal.SIGSTOP)
+            worker.stopped = True
+
+    def go_on(self, worker: Worker) -> None:
+        """SIGCONT: it goes on where it was, however long ago that is."""
+        if worker.pid and worker.stopped:
+            os.kill(worker.pid, signal.SIGCONT)
+            worker.stopped = False
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more. What did stays as it is."""
+        for worker in self.workers:
+            worker.control.heal()
+            self.go_on(worker)
+        for proxies in self.links.values():
+            for between in proxies:
+                between.go_on()
+
+    async def ready(self) -> None:
+        """Return when every function answers."""
+        for name in self._listeners:
+            port = self._port(name)
+            path = "/api/health" if name == "gateway" else "/.well-known/agent-card.json"
+            async with asyncio.timeout(_READY_S):
+                while True:
+                    with contextlib.suppress(Broken):
+                        if (await call(port, "GET", path, timeout_s=5))[0] == 200:
+                            break
+                    await asyncio.sleep(0.05)
+
+    def _port(self, function: str) -> int:
+        port: int = self._listeners[function].getsockname()[1]
+        return port
+
+    def _start(self, worker: Worker) -> None:
+        assert self._parent is not None
+        assert self._parent.stdin is not None
+        listener = self._listeners.get(worker.function)
+        descriptor = -1 if listener is None else listener.fileno()
+        order = {"worker": worker.name, "name": worker.function, "fd": descriptor, "variables": self._variables}
+        self._parent.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def _listen(self, ready: asyncio.Event) -> None:
+        """Take note of what the parent of the workers says."""
+        assert self._parent is not None
+        assert self._parent.stdout is not None
+        by_name = {worker.name: worker for worker in self.workers}
+        while line := await self._parent.stdout.readline():
+            said = json.loads(line)
+            if "ready" in said:
+                ready.set()
+            elif "born" in said:
+                worker = by_name[said["born"]]
+                worker.pid = said["pid"]
+                worker.started.set()
+            elif said["gone"] in self._killed:
+                self._killed[said["gone"]].gone.set()
+            else:
+                dead = [worker for worker in self.workers if worker.pid == said["gone"]]
+                self.died.append(f"{dead[0].name if dead else '?'} ended by itself with code {said['code']}")
+                for worker in dead:
+                    worker.pid = 0
+                    self._start(worker)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start everything, and end everything that was started."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._link(stack)
+            environ = {key: value for key, value in os.environ.items() if not key.startswith("TAILRACE_")}
+            self._parent = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.chaos.serve", str(self.folder), *self._imported),
+                cwd=ROOT,
+                env=environ,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=[listener.fileno() for listener in self._listeners.values()],
+                start_new_session=True,  # Ctrl-C is for the harness, which then ends the workers
+            )
+            said = asyncio.Event()
+            self._listening = asyncio.create_task(self._listen(said))
+            try:
+                waits = [asyncio.create_task(said.wait()), asyncio.create_task(self._parent.wait())]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                if not said.is_set():
+                    raise RuntimeError("the parent of the workers ended before it was ready")
+                waits[1].cancel()
+                for worker in self.workers:
+                    self._start(worker)
+                await self.ready()
+                yield
+            finally:
+                assert self._parent.stdin is not None
+                self._killed.update({worker.pid: worker for worker in self.workers})
+                self._parent.stdin.close()
+                await self._parent.wait()
+                self._listening.cancel()
+                await asyncio.gather(self._listening, return_exceptions=True)
+                for listener in self._listeners.values():
+                    listener.close()
+
+    async def _link(self, stack: contextlib.AsyncExitStack) -> None:
+        async def to(name: str) -> Proxy:
+            return await stack.enter_async_context(proxy(self._port(name)))
+
+        specialists = [await to("spinner"), await to("dyer")]
+        agent = await to("orchestrator")
+        self.links = {"browser": [await to("gateway")], "gateway": [agent], "specialists": specialists}
+        urls = {"orchestrator": agent.url, "spinner": specialists[0].url, "dyer": specialists[1].url}
+        self._variables = {
+            "TAILRACE_DATA_DIR": str(self.folder),
+            "TAILRACE_ORCHESTRATOR_URL": agent.url,
+            "TAILRACE_SPECIALIST_URLS": ",".join(between.url for between in specialists),
+            "TAILRACE_DISPATCH": ",".join(f"{name}={url}" for name, url in urls.items()),
+            "CHAOS_SIDE_FILE": str(self.folder / "side.jsonl"),
+            **self._variables,
+        }

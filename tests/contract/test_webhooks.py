@@ -1,0 +1,80 @@
+"""The webhooks' contract against each store."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from dynamodb_table import empty_table, use
+from log_contract import Clock
+from moto.server import ThreadedMotoServer
+from webhooks_contract import TTL_S, WebhooksContract, hook
+
+from tailrace.errors import TaskUnknown
+from tailrace.log.dynamodb import DynamoDBLog
+from tailrace.push.dynamodb import DynamoDBWebhooks
+from tailrace.push.sqlite import SQLiteWebhooks
+from tailrace.push.store import MemoryWebhooks
+
+
+class TestMemoryWebhooks(WebhooksContract):
+    @pytest.fixture
+    def hooks(self, clock: Clock) -> MemoryWebhooks:
+        return MemoryWebhooks(ttl_s=TTL_S, clock=clock)
+
+
+class TestSQLiteWebhooks(WebhooksContract):
+    @pytest.fixture
+    async def hooks(self, clock: Clock, tmp_path: Path) -> AsyncIterator[SQLiteWebhooks]:
+        hooks = SQLiteWebhooks(tmp_path / "push.sqlite3", ttl_s=TTL_S, clock=clock)
+        yield hooks
+        await hooks.close()
+
+    async def test_they_survive_a_restart_and_only_their_owner_reads_them(self, clock: Clock, tmp_path: Path) -> None:
+        path = tmp_path / "deep" / "push.sqlite3"
+        before = SQLiteWebhooks(path, clock=clock)
+        await before.put(hook("t", credentials="secret"))
+        await before.close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        after = SQLiteWebhooks(path, clock=clock)
+        assert await after.list("t") == [hook("t", credentials="secret")]
+        await after.close()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class TestDynamoDBWebhooks(WebhooksContract):
+    @pytest.fixture
+    async def hooks(
+        self, endpoint: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[DynamoDBWebhooks]:
+        use(endpoint, monkeypatch)
+        hooks = DynamoDBWebhooks(empty_table(), ttl_s=TTL_S, clock=clock)
+        yield hooks
+        await hooks.close()
+
+    async def test_a_deleted_one_leaves_no_secret_behind(self, hooks: DynamoDBWebhooks) -> None:
+        await hooks.put(hook("t", token="s3cret", scheme="Basic", credentials="s3cret"))
+        await hooks.delete("t", "a")
+        client = hooks._transport._client()
+        (left,) = client.scan(TableName=hooks._transport._table)["Items"]
+        assert "s3cret" not in str(left)
+        assert "example.com" not in str(left)
+
+    async def test_the_log_in_the_same_table_never_meets_them(self, hooks: DynamoDBWebhooks, clock: Clock) -> None:
+        await hooks.put(hook("t"))
+        log = DynamoDBLog(hooks._transport._table, clock=clock)
+        with pytest.raises(TaskUnknown):
+            await log.head("push#t")
+        assert await log.last("t") == 0
+        assert (await log.list("alice")).heads == []
+        await log.close()

@@ -1,0 +1,78 @@
+"""What every store of uploads must do, whatever it is made of.
+
+A backend's test class inherits `UploadsContract` and gives `uploads` (an empty store) and `url` (where the paths that
+its grants name are served, "" where they name all of it). Everything that is uploaded is real HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+
+import httpx
+import pytest
+
+from tailrace.errors import UploadUnknown
+from tailrace.uploads import Upload, Uploads
+
+LARGE = random.Random(4).randbytes(3_000_000)
+
+
+def of(content: bytes, owner: str = "alice") -> Upload:
+    return Upload.new(owner, len(content), hashlib.sha256(content).hexdigest())
+
+
+async def put(uploads: Uploads, url: str, upload: Upload, content: bytes) -> int:
+    """Do what a grant says with `content`; the answer's status."""
+    grant = await asyncio.to_thread(uploads.grant, upload)
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        return (await http.request(grant.method, grant.url, headers=grant.headers, content=content)).status_code
+
+
+async def read(uploads: Uploads, upload: Upload) -> bytes:
+    return b"".join(await asyncio.to_thread(lambda: list(uploads.read(upload))))
+
+
+class UploadsContract:
+    @pytest.mark.parametrize("content", [b"x", b"a line\n" * 99, LARGE], ids=["one byte", "small", "large"])
+    async def test_what_was_uploaded_is_read_back(self, uploads: Uploads, url: str, content: bytes) -> None:
+        upload = of(content)
+        assert not await asyncio.to_thread(uploads.holds, upload)
+        assert await put(uploads, url, upload, content) in (200, 204)
+        assert await asyncio.to_thread(uploads.holds, upload)
+        assert await read(uploads, upload) == content
+
+    async def test_to_upload_again_changes_nothing(self, uploads: Uploads, url: str) -> None:
+        upload = of(b"content")
+        for _ in range(2):
+            assert await put(uploads, url, upload, b"content") in (200, 204)
+        assert await read(uploads, upload) == b"content"
+
+    async def test_a_large_file_comes_in_pieces(self, uploads: Uploads, url: str) -> None:
+        upload = of(LARGE)
+        await put(uploads, url, upload, LARGE)
+        pieces = await asyncio.to_thread(lambda: [len(chunk) for chunk in uploads.read(upload)])
+        assert max(pieces) <= 1_000_000
+
+    async def test_what_is_not_there_is_unknown(self, uploads: Uploads, url: str) -> None:
+        there = of(b"content")
+        await put(uploads, url, there, b"content")
+        for absent in (
+            of(b"content"),
+            Upload(place=there.place, id=there.id, size=there.size, sha256="0" * 64),
+            Upload(place="0" * 32, id=there.id, size=there.size, sha256=there.sha256),
+        ):
+            assert not await asyncio.to_thread(uploads.holds, absent)
+            with pytest.raises(UploadUnknown, match=absent.id):
+                await read(uploads, absent)
+
+    async def test_another_size_is_not_what_it_holds(self, uploads: Uploads, url: str) -> None:
+        there = of(b"content")
+        await put(uploads, url, there, b"content")
+        other = Upload(place=there.place, id=there.id, size=8, sha256=there.sha256)
+        assert not await asyncio.to_thread(uploads.holds, other)
+
+    async def test_its_id_tells_stores_apart_and_nothing_else(self, uploads: Uploads, another: Uploads) -> None:
+        assert len(uploads.id) == 16
+        assert uploads.id != another.id

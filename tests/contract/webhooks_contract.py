@@ -1,0 +1,97 @@
+"""What every store of webhooks promises."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+from log_contract import Clock
+
+from tailrace.push import Webhook, Webhooks
+
+TTL_S = 100.0
+
+
+def hook(task_id: str, hook_id: str = "a", **fields: Any) -> Webhook:
+    return Webhook(task_id=task_id, id=hook_id, url=f"https://example.com/{hook_id}", **fields)
+
+
+class WebhooksContract:
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def task(self) -> str:
+        return str(uuid.uuid4())
+
+    async def test_what_was_kept_is_listed_by_id(self, hooks: Webhooks, task: str) -> None:
+        kept = [
+            hook(task, name, token="t", scheme="Bearer", credentials="ä secret", version="0.3", delivered=7)
+            for name in ("b", "a/ü", "c")
+        ]
+        for each in kept:
+            await hooks.put(each)
+        await hooks.put(hook(str(uuid.uuid4()), "another"))
+        assert await hooks.list(task) == sorted(kept, key=lambda each: each.id)
+        assert await hooks.get(task, "b") == kept[0]
+        assert await hooks.get(task, "d") is None
+        assert await hooks.list("no such task") == []
+
+    async def test_the_same_id_takes_the_place_of_the_one_before(self, hooks: Webhooks, task: str) -> None:
+        await hooks.put(hook(task, token="old", delivered=3))
+        await hooks.claim(task, "a", "me", 10)
+        await hooks.put(hook(task, token="new"))
+        assert await hooks.list(task) == [hook(task, token="new")]
+        assert not await hooks.advance(task, "a", "me", 4, 10), "who delivered to the old one delivers no more"
+
+    async def test_deleting_is_for_good_and_may_be_repeated(self, hooks: Webhooks, task: str) -> None:
+        await hooks.put(hook(task, credentials="secret"))
+        await hooks.put(hook(task, "b"))
+        await hooks.claim(task, "a", "me", 10)
+        for _ in range(2):
+            await hooks.delete(task, "a")
+        await hooks.delete(task, "never")
+        assert [each.id for each in await hooks.list(task)] == ["b"]
+        assert not await hooks.advance(task, "a", "me", 1, 10)
+        assert await hooks.claim(task, "a", "me", 10) is None
+        await hooks.put(hook(task))
+        assert len(await hooks.list(task)) == 2
+
+    async def test_one_delivers_at_a_time(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+        await hooks.put(hook(task))
+        claims = await asyncio.gather(*(hooks.claim(task, "a", f"runner {n}", 10) for n in range(6)))
+        (mine,) = [each for each in claims if each is not None]
+        assert mine.lease_until == int(clock() * 1000) + 10_000
+        assert not await hooks.advance(task, "a", "somebody else", 5, 10)
+        clock.now += 9
+        assert await hooks.claim(task, "a", mine.holder, 10) is not None, "who holds it may hold on"
+        clock.now += 9
+        assert await hooks.claim(task, "a", "other", 10) is None
+        clock.now += 2
+        assert await hooks.claim(task, "a", "other", 10) is not None, "a lease runs out"
+        assert not await hooks.advance(task, "a", mine.holder, 5, 10)
+
+    async def test_what_was_delivered_is_known_to_the_next(self, hooks: Webhooks, task: str) -> None:
+        await hooks.put(hook(task))
+        await hooks.claim(task, "a", "one", 10)
+        assert await hooks.advance(task, "a", "one", 4, 10)
+        assert await hooks.advance(task, "a", "one", 5, 0), "let go"
+        next_one = await hooks.claim(task, "a", "two", 10)
+        assert next_one is not None
+        assert (next_one.delivered, next_one.holder) == (5, "two")
+        assert msgspec.structs.replace(next_one, delivered=0, holder="", lease_until=0) == hook(task)
+
+    async def test_what_has_expired_is_gone(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+        await hooks.put(hook(task))
+        clock.now += TTL_S - 1
+        await hooks.claim(task, "a", "me", 10)
+        assert await hooks.advance(task, "a", "me", 1, 10), "what is delivered to lives on"
+        clock.now += TTL_S - 1
+        assert len(await hooks.list(task)) == 1
+        clock.now += 2
+        assert await hooks.list(task) == []
+        assert await hooks.claim(task, "a", "me", 10) is None

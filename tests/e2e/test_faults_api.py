@@ -1,0 +1,98 @@
+"""`kill -9` for the worker, as the page asks for it: whom it hits, whom it spares, and where it is not to be had."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from stack import Stack, stack
+
+from gateway.owner import secret_owner
+from local.faults import _is_ours
+from local.site import create_site
+from tailrace.config import Settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with stack(tmp_path_factory.mktemp("shipped")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(shipped: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=30) as client:
+        yield client
+
+
+async def task_that_waits(http: httpx.AsyncClient) -> str:
+    """A task without anything to analyse: it asks, and then nobody runs it."""
+    made = (await http.post("/api/tasks", json={"message": {"parts": [{"text": "checkout is slow"}]}})).json()
+    await http.get(made["streamUrl"])  # ends with the question
+    return str(made["id"])
+
+
+async def kill(http: httpx.AsyncClient, task: str, **headers: str) -> tuple[int, dict[str, Any]]:
+    answer = await http.post(f"/api/local/tasks/{task}/kill", headers=headers)
+    return answer.status_code, answer.json()
+
+
+async def test_nobody_is_killed_when_nobody_runs_the_task(http: httpx.AsyncClient, shipped: Stack) -> None:
+    before = await shipped.pid_of("orchestrator")
+    task = await task_that_waits(http)
+    status, problem = await kill(http, task)
+    assert (status, problem["detail"]) == (409, "Nobody runs the task at this moment.")
+    assert (await http.post(f"/api/tasks/{task}/cancel")).status_code == 202
+    async with asyncio.timeout(30):
+        while (await http.get(f"/api/tasks/{task}")).json()["status"]["state"] != "TASK_STATE_CANCELED":
+            await asyncio.sleep(0.05)
+    status, problem = await kill(http, task)
+    assert (status, problem["detail"]) == (409, "The task is finished: nobody runs it.")
+    assert await shipped.pid_of("orchestrator") == before
+
+
+async def test_an_unknown_task_and_a_stranger_are_refused(http: httpx.AsyncClient) -> None:
+    assert (await kill(http, "00000000-0000-0000-0000-000000000000"))[0] == 404
+    assert (await kill(http, "nothing"))[0] == 404
+    task = await task_that_waits(http)
+    assert (await kill(http, task, origin="https://elsewhere.example"))[0] == 401
+    assert (await kill(http, task, host="rebound.example"))[0] == 401
+
+
+async def test_only_a_function_of_the_same_supervisor_is_ours_to_kill() -> None:
+    assert not await _is_ours(os.getpid())
+    assert not await _is_ours(os.getppid())
+    assert not await _is_ours(2**22 + 1)  # no such process
+
+
+async def test_a_gateway_that_others_can_reach_has_neither_the_route_nor_the_buttons(tmp_path: Path) -> None:
+    site = create_site(Settings(data_dir=str(tmp_path)), secret_owner("s3cret"))
+    transport = httpx.ASGITransport(site)
+    headers = {"x-tailrace-secret": "s3cret"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://site.example", headers=headers) as http:
+        assert "local/" not in (await http.get("/")).text
+        assert (await http.get("/local/faults.js")).status_code == 404
+        answer = await http.post("/api/local/tasks/00000000-0000-0000-0000-000000000000/kill")
+        assert answer.status_code in (404, 405)
+
+
+async def test_the_page_of_make_run_differs_from_the_deployed_one_by_its_extras_only(http: httpx.AsyncClient) -> None:
+    deployed = (Path(__file__).parents[2] / "frontend" / "index.html").read_text()
+    assert "local/" not in deployed
+    page = await http.get("/")
+    extras = re.compile(r' *<(?:link|script)[^>]*"local/[^>]*>(?:</script>)?\n')
+    assert len(extras.findall(page.text)) == 2
+    assert extras.sub("", page.text) == deployed
+    for href in re.findall(r'"(local/[^"]*)"', page.text):
+        assert (await http.get(f"/{href}")).headers["content-security-policy"] == page.headers[
+            "content-security-policy"
+        ]

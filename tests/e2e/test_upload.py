@@ -1,0 +1,185 @@
+"""Files that no message could carry, from a click on the page to the report, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browser import chromium, needs_chromium
+from playwright.async_api import Browser, Page, Route, expect
+from stack import Stack, stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+TIMEOUT_MS = 30_000
+SLOW = 500_000  # bytes a second: what is 2 MB large is on its way for a while
+GRANTS, UPLOADS = "**/api/uploads", "**/api/uploads/*"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with stack(tmp_path_factory.mktemp("shipped")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, shipped: Stack) -> AsyncIterator[Page]:
+    """The first view. It fails its test when a script of it does, or when it breaks its own security policy."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = await context.new_page()
+    opened.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
+    await opened.goto(shipped.url)
+    yield opened
+    await context.close()
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log whose gzip has some 2 MB."""
+    noise = random.Random(4)
+    path = tmp_path_factory.mktemp("files") / "shop.log"
+    rows = (
+        f"2026-01-01T{10 + n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z {'ERROR disk full' if n > 9000 else 'INFO ok'} "
+        f"trace={noise.randbytes(150).hex()}\n"
+        for n in range(13_000)
+    )
+    path.write_text("".join(rows))
+    return path
+
+
+async def choose(page: Page, *files: Path, view: str = "#compose") -> None:
+    await page.locator(f"{view} input[type=file]").set_input_files(files)
+
+
+async def throttle(page: Page, bytes_a_second: int) -> None:
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+    await session.send("Network.emulateNetworkConditions", limits)
+
+
+async def share(page: Page) -> float | None:
+    found: float | None = await page.evaluate("document.querySelector('progress')?.value ?? null")
+    return found
+
+
+def uploads(shipped: Stack) -> set[str]:
+    folder = shipped.folder / "uploads"
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+async def completed(page: Page) -> None:
+    await page.wait_for_url("**/?task=*")
+    await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "completed")
+
+
+async def test_a_large_log_goes_up_with_a_bar_and_comes_back_as_a_report(page: Page, log: Path) -> None:
+    await throttle(page, SLOW)
+    await choose(page, log)
+    bar = page.get_by_role("progressbar", name="Uploading shop.log.gz")
+    await expect(bar).to_be_visible()
+    shares: list[float] = []
+    while (now := await share(page)) is not None:
+        shares.append(now)
+    assert shares == sorted(shares)
+    assert len({each for each in shares if 0 < each < 1}) >= 3
+    await page.get_by_test_id("send-button").click()
+    await completed(page)
+    await expect(page.get_by_test_id("report")).to_contain_text("disk full")
+    await page.locator("#request-sum").click()
+    await expect(page.locator("#request-turns")).to_contain_text("shop.log.gz")
+    await expect(page.locator("#request-turns")).to_contain_text("MB")
+
+
+async def test_sending_waits_for_what_is_still_on_its_way_and_sends_once(page: Page, log: Path) -> None:
+    await throttle(page, SLOW)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/tasks") else None)
+    await choose(page, log)
+    await expect(page.locator("progress")).to_be_visible()
+    await page.get_by_test_id("message-input").press("Control+Enter")
+    await page.get_by_test_id("message-input").press("Control+Enter")
+    await expect(page.get_by_test_id("send-button")).to_have_text("Sending …")
+    await completed(page)
+    assert len(sent) == 1
+
+
+async def test_a_file_taken_away_is_no_longer_sent_and_leaves_nothing(page: Page, shipped: Stack, log: Path) -> None:
+    before = uploads(shipped)
+    await throttle(page, SLOW)
+    await choose(page, log)
+    await expect(page.locator("progress")).to_be_visible()
+    async with asyncio.timeout(30):
+        while uploads(shipped) == before:
+            await asyncio.sleep(0.02)
+        await page.get_by_role("button", name="Remove shop.log.gz").click()
+        await expect(page.locator("#compose .files li")).to_have_count(0)
+        while uploads(shipped) - {"secret"} != before - {"secret"}:
+            await asyncio.sleep(0.02)
+    await page.get_by_test_id("send-button").click()
+    await expect(page.locator("#compose .notice")).to_have_text("Say what fired, or add a log or metrics.")
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [(GRANTS, "The gateway did not answer"), (UPLOADS, "The connection broke off")],
+    ids=["asking", "uploading"],
+)
+async def test_what_failed_is_said_and_tried_again_on_request(page: Page, log: Path, where: str, words: str) -> None:
+    await page.route(where, lambda route: route.abort())
+    await choose(page, log)
+    await expect(page.locator("#compose .notice")).to_contain_text(f"shop.log.gz was not uploaded. {words}")
+    await page.get_by_test_id("send-button").click()
+    await expect(page.get_by_test_id("send-button")).to_have_text("Send")
+    await page.unroute(where)
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    await page.get_by_test_id("send-button").click()
+    await completed(page)
+
+
+async def test_what_the_gateway_refuses_is_said_in_its_words(page: Page, log: Path) -> None:
+    async def refuse(route: Route) -> None:
+        problem = {"title": "Request Entity Too Large", "detail": "The file has 2 bytes; the limit is 1."}
+        await route.fulfill(status=413, json=problem, content_type="application/problem+json")
+
+    await page.route(GRANTS, refuse)
+    await choose(page, log)
+    notice = page.locator("#compose .notice")
+    await expect(notice).to_contain_text("Request Entity Too Large: The file has 2 bytes; the limit is 1.")
+
+
+async def test_small_files_stay_in_the_message(page: Page, log: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/uploads" in request.url else None)
+    small = tmp_path / "small.log"
+    small.write_bytes(log.read_bytes()[:160_000])  # noqa: ASYNC240
+    await choose(page, small)
+    await page.get_by_test_id("send-button").click()
+    await completed(page)
+    assert asked == []
+
+
+async def test_a_reply_may_carry_a_large_file(page: Page, log: Path) -> None:
+    await page.get_by_test_id("message-input").fill("checkout is slow")
+    await page.get_by_test_id("send-button").click()
+    await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "input-required")
+    await choose(page, log, view="#reply")
+    await page.get_by_test_id("reply-button").click()
+    await completed(page)
+    await expect(page.get_by_test_id("report")).to_contain_text("disk full")

@@ -1,0 +1,175 @@
+"""ListTasks (specification, section 3.1.4), with each log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rpc
+from hypothesis import given
+from hypothesis import strategies as st
+from rpc import Agent, agent, message
+from sample_agents.talker import TEXT, talker
+
+from tailrace.a2a import listing
+from tailrace.a2a.types import ListTasks, convert
+from tailrace.errors import RequestError
+from tailrace.log.sqlite import SQLiteLog
+
+DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
+
+
+@pytest.fixture(params=["memory", "sqlite"], autouse=True)
+def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_HEADS", 3)  # so that a few tasks are many
+    if request.param == "sqlite":
+        monkeypatch.setattr(rpc, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
+
+
+async def made(served: Agent, number: int, text: str = "hello", **fields: Any) -> list[str]:
+    """So many tasks, one after the other, settled in the log."""
+    ids = []
+    for _ in range(number):
+        task = (await served.result("SendMessage", {"message": message(text, **fields)}))["task"]
+        ids.append(task["id"])
+        while (await served.log.head(task["id"])).lease_owner is not None:
+            await asyncio.sleep(0.002)
+    return ids
+
+
+async def listed(served: Agent, **asked: Any) -> dict[str, Any]:
+    return dict(await served.result("ListTasks", asked))
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [task["id"] for task in page["tasks"]]
+
+
+async def test_3_1_4_an_empty_list_is_whole() -> None:
+    async with agent(talker()) as served:
+        assert await listed(served) == {"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}
+
+
+async def test_3_1_4_the_last_to_change_is_first() -> None:
+    async with agent(talker()) as served:
+        (waiting,) = await made(served, 1, "ask")
+        others = await made(served, 3)
+        assert ids(await listed(served)) == [*reversed(others), waiting]
+        await served.result("SendMessage", {"message": message("payments", taskId=waiting)})
+        while (await served.log.head(waiting)).lease_owner is not None:
+            await asyncio.sleep(0.002)
+        page = await listed(served)
+    assert ids(page) == [waiting, *reversed(others)]
+    times = [task["status"]["timestamp"] for task in page["tasks"]]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 100])
+async def test_3_1_4_pages_are_full_and_every_task_comes_once(size: int) -> None:
+    async with agent(talker()) as served:
+        everything = list(reversed(await made(served, 7)))
+        pages, token = [], ""
+        while True:
+            page = await listed(served, pageSize=size, pageToken=token)
+            assert (page["pageSize"], page["totalSize"]) == (size, 7)
+            pages.append(ids(page))
+            if not (token := page["nextPageToken"]):
+                break
+        assert [each for page in pages for each in page] == everything
+        assert all(len(page) == size for page in pages[:-1])
+        assert pages[-1], "no page is empty"
+
+
+async def test_3_1_4_a_task_that_changes_between_pages_is_not_told_twice() -> None:
+    async with agent(talker()) as served:
+        (waiting,) = await made(served, 1, "ask")
+        others = await made(served, 3)
+        first = await listed(served, pageSize=2)
+        await served.result("SendMessage", {"message": message("payments", taskId=waiting)})
+        second = await listed(served, pageSize=2, pageToken=first["nextPageToken"])
+    assert ids(first) + ids(second) in ([*reversed(others)], [*reversed(others), waiting])
+
+
+async def test_3_1_4_filters_narrow_the_list_and_its_size() -> None:
+    async with agent(talker()) as served:
+        mine = await made(served, 4, contextId="mine")
+        asked = await made(served, 2, "ask", contextId="mine")
+        await made(served, 3, contextId="other")
+        for asking, expected in (
+            ({"contextId": "mine"}, [*mine, *asked]),
+            ({"contextId": "mine", "status": DONE}, mine),
+            ({"status": ASKED}, asked),
+            ({"contextId": "nobody's"}, []),
+            ({"status": "TASK_STATE_WORKING"}, []),
+            ({"contextId": "mine", "status": "TASK_STATE_UNSPECIFIED"}, [*mine, *asked]),
+        ):
+            page = await listed(served, **asking, pageSize=3)
+            assert ids(page) == list(reversed(expected))[:3]
+            assert page["totalSize"] == len(expected)
+            assert bool(page["nextPageToken"]) == (len(expected) > 3)
+
+
+async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
+    async with agent(talker()) as served:
+        tasks = await made(served, 3)
+        page = await listed(served)
+        middle = page["tasks"][1]["status"]["timestamp"]
+        found = ids(await listed(served, statusTimestampAfter=middle))
+        assert set(found) >= set(tasks[1:])
+        assert found == ids(page)[: len(found)]
+        moment = datetime.datetime.fromisoformat(page["tasks"][0]["status"]["timestamp"])
+        later = (moment + datetime.timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
+        assert ids(await listed(served, statusTimestampAfter=later)) == []
+
+
+async def test_3_1_4_artifacts_and_history_come_when_they_are_asked_for() -> None:
+    async with agent(talker()) as served:
+        await made(served, 1, "ask")
+        await made(served, 1)
+        for page in (await listed(served), await listed(served, historyLength=0, includeArtifacts=False)):
+            for task in page["tasks"]:
+                assert task.keys() == {"id", "contextId", "status", "metadata"}
+        done, asked = (await listed(served, includeArtifacts=True))["tasks"]
+        assert done["artifacts"][0]["parts"] == asked["artifacts"][0]["parts"] == [{"text": TEXT}]
+        assert "history" not in done
+        done, asked = (await listed(served, historyLength=1))["tasks"]
+        assert [len(task["history"]) for task in (done, asked)] == [1, 1]
+        assert asked["status"]["message"]["parts"] == [{"text": "Which service?"}]
+        assert "artifacts" not in done
+
+
+async def test_13_1_only_the_caller_s_own_tasks_are_listed() -> None:
+    async with agent(talker()) as served:
+        await made(served, 2)
+        other = {"x_tailrace_owner": "mallory"}
+        assert (await served.result("ListTasks", {}, **other))["totalSize"] == 0
+
+
+@pytest.mark.parametrize("token", ["x", "1", "000000000000001", "000000000000001/", "-1/x", "/x"])
+async def test_a_token_that_no_list_gave_is_refused(token: str) -> None:
+    async with agent(talker()) as served:
+        assert (await served.error("ListTasks", {"pageToken": token}))["code"] == -32602
+
+
+@given(st.datetimes(timezones=st.just(datetime.UTC)))
+def test_5_6_1_every_time_that_is_written_as_it_should_be_is_read(time: datetime.datetime) -> None:
+    for text in (time.isoformat().replace("+00:00", "Z"), time.isoformat()):
+        since = convert({"statusTimestampAfter": text}, ListTasks).since_us
+        assert since is not None
+        assert datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(microseconds=since) == time
+
+
+@given(st.text())
+def test_any_text_is_a_time_or_is_refused(text: str) -> None:
+    with contextlib.suppress(RequestError):
+        convert({"statusTimestampAfter": text}, ListTasks)
+
+
+@pytest.mark.parametrize("text", ["2026-11-22T10:30:00", "2026-11-22", "noon", "1763807400"])
+def test_5_6_1_a_time_without_its_zone_is_refused(text: str) -> None:
+    with pytest.raises(RequestError, match="statusTimestampAfter"):
+        convert({"statusTimestampAfter": text}, ListTasks)

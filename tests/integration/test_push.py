@@ -1,0 +1,337 @@
+"""Push notifications: what a webhook is told, and what nobody is told (specification, sections 4.3 and 13.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from rpc import Agent, agent, eventually, message, metadata, state_of
+from sample_agents.talker import talker
+from serving import serve
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.push import courier
+
+DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
+CREATE, GET = "CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"
+LIST, DELETE = "ListTaskPushNotificationConfigs", "DeleteTaskPushNotificationConfig"
+
+
+class Receiver:
+    """A webhook. It answers with `statuses` in turn, and with 200 after that; `hold` makes it wait before."""
+
+    def __init__(self, statuses: Sequence[int] = (), hold: asyncio.Event | None = None) -> None:
+        self.url = ""
+        self.got: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self._statuses = list(statuses)
+        self._hold = hold
+        self._news = asyncio.Condition()
+
+    async def receive(self, request: Request) -> Response:
+        body = json.loads(await request.body())
+        async with self._news:
+            self.got.append(body)
+            self.headers.append(dict(request.headers))
+            self.paths.append(request.url.path)
+            self._news.notify_all()
+        if self._hold is not None:
+            await self._hold.wait()
+        status = self._statuses.pop(0) if self._statuses else 200
+        location = {"Location": f"{self.url}/elsewhere"} if 300 <= status < 400 else {}
+        return Response(status_code=status, headers=location)
+
+    async def until(self, wanted: Callable[[], object]) -> None:
+        async with asyncio.timeout(20), self._news:
+            await self._news.wait_for(wanted)
+
+    async def ended(self, state: str = DONE) -> list[dict[str, Any]]:
+        """Everything that came, up to the event that tells `state`."""
+        await self.until(lambda: any(state_of(event) == state for event in self.got))
+        return self.got
+
+
+@contextlib.asynccontextmanager
+async def receiver(statuses: Sequence[int] = (), hold: asyncio.Event | None = None) -> AsyncIterator[Receiver]:
+    hook = Receiver(statuses, hold)
+    async with serve(Starlette(routes=[Route("/{path:path}", hook.receive, methods=["POST"])])) as url:
+        hook.url = url
+        yield hook
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once."""
+    monkeypatch.setattr(courier, "_PAUSE_S", 0.001)
+
+
+def sending(text: str, hook: Receiver, **fields: Any) -> dict[str, Any]:
+    config = {"url": f"{hook.url}/hook", **fields}
+    return {"message": message(text), "configuration": {"taskPushNotificationConfig": config}}
+
+
+async def told(served: Agent, task_id: str, hook: Receiver, state: str = DONE) -> None:
+    """The webhook has been told exactly what the log has, once, in order."""
+    await hook.ended(state)
+    assert hook.got == await served.events(task_id)
+
+
+# 3.1.7, 4.3.3
+
+
+async def test_4_3_3_every_event_is_delivered_once_in_order_as_a_stream_response() -> None:
+    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+        params = sending("hello", hook, token="t-1", authentication={"scheme": "Bearer", "credentials": "s3cret"})
+        task = (await served.result("SendMessage", params))["task"]
+        await told(served, task["id"], hook)
+    assert state_of(hook.got[0]) == "TASK_STATE_SUBMITTED"
+    for headers in hook.headers:
+        assert headers["content-type"] == "application/a2a+json"
+        assert headers["authorization"] == "Bearer s3cret"
+        assert headers["x-a2a-notification-token"] == "t-1"
+        assert headers["host"] == hook.url.removeprefix("http://")
+    assert set(hook.paths) == {"/hook"}
+
+
+async def test_3_1_7_a_config_made_later_is_told_what_comes_after() -> None:
+    gate = asyncio.Event()
+    async with receiver() as hook, agent(talker(gate), push_internal=1) as served:
+        task = await served.begin("slow")
+        seen = await served.until(task["id"], lambda frame: metadata(frame.result).get("kind") == "progress")
+        config = await served.result(CREATE, {"taskId": task["id"], "url": hook.url, "id": "mine"})
+        assert config == {"taskId": task["id"], "url": hook.url, "id": "mine"}
+        first = (await served.events(task["id"]))[-1]
+        gate.set()
+        events = await served.finished(task["id"])
+        await hook.ended()
+    assert hook.got == events[-len(hook.got) :]
+    assert metadata(hook.got[0])["seq"] > metadata(first)["seq"] - len(seen)
+
+
+async def test_3_2_2_a_config_in_a_stream_s_request_and_in_a_reply_counts_too() -> None:
+    async with receiver() as first, receiver() as second, agent(talker(), push_internal=1) as served:
+        frames = await served.frames("SendStreamingMessage", sending("ask", first))
+        task_id = frames[0].result["task"]["id"]
+        await first.ended(ASKED)
+        before = len(await served.events(task_id))
+        reply = sending("payments", second)
+        reply["message"]["taskId"] = task_id
+        await served.result("SendMessage", reply)
+        await told(served, task_id, first)
+        await second.ended()
+        events = await served.events(task_id)
+    assert second.got == events[before:]
+
+
+async def test_a_canceled_task_s_last_event_is_delivered() -> None:
+    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+        task = (await served.result("SendMessage", sending("ask", hook)))["task"]
+        await served.result("CancelTask", {"id": task["id"]})
+        await told(served, task["id"], hook, CANCELED)
+
+
+# Failures
+
+
+async def test_a_notification_is_tried_again_until_it_is_acknowledged_and_the_next_one_waits() -> None:
+    async with receiver([500, 404, 302, 503]) as hook, agent(talker(), push_internal=1) as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        await hook.ended()
+        events = await served.events(task["id"])
+    assert hook.got == [events[0]] * 4 + events
+    assert set(hook.paths) == {"/hook"}, "a redirect is not followed"
+
+
+async def test_a_run_never_waits_for_a_webhook() -> None:
+    hold = asyncio.Event()
+    async with receiver(hold=hold) as hook, agent(talker(), push_internal=1) as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        assert task["status"]["state"] == DONE
+        assert len(hook.got) <= 1
+        hold.set()
+        await told(served, task["id"], hook)
+
+
+async def test_a_webhook_that_was_given_up_goes_on_at_the_next_look() -> None:
+    async with receiver([500] * courier._TRIES) as hook, agent(talker(), push_internal=1) as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        await hook.until(lambda: len(hook.got) == courier._TRIES)
+        async with asyncio.timeout(10):
+            while len(hook.got) <= courier._TRIES:  # the courier may be just about to leave
+                await served.result("GetTask", {"id": task["id"]})
+                await asyncio.sleep(0.01)
+        await hook.ended()
+        events = await served.events(task["id"])
+    assert hook.got[courier._TRIES :] == events
+
+
+async def test_what_a_dead_process_had_not_delivered_the_next_one_delivers(tmp_path: Path) -> None:
+    hold, settings = asyncio.Event(), {"data_dir": str(tmp_path), "push_internal": 1}
+
+    def log() -> SQLiteLog:
+        return SQLiteLog(tmp_path / "log.sqlite3")
+
+    async with receiver(hold=hold) as hook:
+        async with agent(talker(), log=log(), store="sqlite", **settings) as served:
+            task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+            await hook.until(lambda: len(hook.got) == 1)
+        hold.set()
+        async with agent(talker(), log=log(), store="sqlite", **settings) as served:
+            await served.result("GetTask", {"id": task["id"]})
+            await hook.ended()
+            events = await served.events(task["id"])
+    assert hook.got == [events[0], *events], "the first was not acknowledged, so it came again"
+
+
+async def test_two_processes_do_not_deliver_the_same(tmp_path: Path) -> None:
+    gate, settings = asyncio.Event(), {"data_dir": str(tmp_path), "push_internal": 1}
+    async with (
+        receiver() as hook,
+        agent(talker(gate), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as one,
+        agent(talker(gate), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as two,
+    ):
+        params = sending("slow", hook)
+        params["configuration"]["returnImmediately"] = True
+        task = (await one.result("SendMessage", params))["task"]
+        for served in (two, one, two):
+            await served.result("GetTask", {"id": task["id"]})
+        gate.set()
+        await two.finished(task["id"])
+        await two.result("GetTask", {"id": task["id"]})
+        await told(one, task["id"], hook)
+
+
+async def test_a_courier_goes_when_there_is_nothing_more_to_deliver() -> None:
+    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        await told(served, task["id"], hook)
+        await served.result(CREATE, {"taskId": task["id"], "url": f"{hook.url}/late"})
+        await served.result("GetTask", {"id": task["id"]})
+        await eventually(lambda: not [each for each in asyncio.all_tasks() if "courier" in each.get_name()])
+        assert "/late" not in hook.paths
+
+
+# 3.1.8 to 3.1.10
+
+
+async def test_3_1_8_to_3_1_10_configs_are_got_listed_and_deleted() -> None:
+    gate = asyncio.Event()
+    async with receiver() as hook, agent(talker(gate), push_internal=1) as served:
+        task_id = (await served.begin("slow"))["id"]
+        first = {"taskId": task_id, "id": "a", "url": hook.url, "token": "t", "authentication": {"scheme": "Basic"}}
+        assert await served.result(CREATE, first) == first
+        second = await served.result(CREATE, {"taskId": task_id, "url": f"{hook.url}/2"})
+        assert second["id"], "an id is given to a config without one"
+        assert await served.result(CREATE, {"taskId": task_id, "url": f"{hook.url}/2"}) == second
+        assert await served.result(GET, {"taskId": task_id, "id": "a"}) == first
+        listed = await served.result(LIST, {"taskId": task_id})
+        assert sorted(each["id"] for each in listed["configs"]) == sorted(["a", second["id"]])
+        assert listed["nextPageToken"] == ""
+        for _ in range(2):
+            assert await served.result(DELETE, {"taskId": task_id, "id": "a"}) == {}  # idempotent
+        error = await served.error(GET, {"taskId": task_id, "id": "a"})
+        assert (error["code"], error["data"][0]["reason"]) == (-32001, "TASK_NOT_FOUND")
+        await served.result(DELETE, {"taskId": task_id, "id": second["id"]})
+        before = len(hook.got)
+        gate.set()
+        await served.finished(task_id)
+        await served.result("GetTask", {"id": task_id})
+    assert len(hook.got) == before, "a deleted config is told nothing more"
+
+
+@pytest.mark.parametrize("method", [CREATE, GET, LIST, DELETE])
+async def test_13_1_somebody_else_s_configs_look_like_none(method: str) -> None:
+    async with agent(talker(), push_internal=1) as served:
+        task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
+        params = {"taskId": task["id"], "id": "a", "url": "https://example.com/"}
+        await served.result(CREATE, params)
+        error = await served.error(method, params, x_tailrace_owner="mallory")
+        assert error["code"] == -32001
+        assert len((await served.result(LIST, {"taskId": task["id"]}))["configs"]) == 1
+
+
+async def test_a_task_has_no_more_configs_than_can_be_served() -> None:
+    async with agent(talker(), push_internal=1) as served:
+        task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
+        for number in range(courier.MAX_WEBHOOKS):
+            await served.result(CREATE, {"taskId": task_id, "id": str(number), "url": "http://127.0.0.1:9/"})
+        error = await served.error(CREATE, {"taskId": task_id, "id": "more", "url": "http://127.0.0.1:9/"})
+        assert error["code"] == -32602
+        assert "delete one first" in error["message"]
+        await served.result(CREATE, {"taskId": task_id, "id": "0", "url": "http://127.0.0.1:9/another"})
+
+
+# 13.2
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/", "https://169.254.169.254/latest/", "http://example.com/"])
+async def test_13_2_no_address_inside_is_taken_and_nothing_is_begun(url: str) -> None:
+    async with agent(talker()) as served:
+        configuration = {"taskPushNotificationConfig": {"url": url}}
+        error = await served.error("SendMessage", {"message": message("hello"), "configuration": configuration})
+        assert error["code"] == -32602
+        assert (await served.log.list("local")).heads == []
+        task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
+        assert (await served.error(CREATE, {"taskId": task_id, "url": url}))["code"] == -32602
+
+
+async def test_13_2_a_name_that_leads_inside_is_never_connected_to(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1", 443))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    connected: list[Any] = []
+    monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *given, **_: connected.append(given))
+    async with agent(talker()) as served:
+        configuration = {"taskPushNotificationConfig": {"url": "https://inside.example/hook"}}
+        await served.result("SendMessage", {"message": message("hello"), "configuration": configuration})
+        async with asyncio.timeout(10):
+            while "is given up for now" not in caplog.text:
+                await asyncio.sleep(0.01)
+    assert "inside.example" in asked
+    assert connected == []
+    assert "127.0.0.1, which is no address of the Internet" in caplog.text
+    assert "/hook" not in caplog.text, "the path may hold a secret"
+
+
+# 0.3
+
+
+async def test_a_config_of_0_3_is_told_the_task_when_its_state_changes() -> None:
+    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+        said = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
+        config = {"url": hook.url, "token": "t", "authentication": {"schemes": ["Bearer"], "credentials": "c"}}
+        params = {"message": said, "configuration": {"blocking": True, "pushNotificationConfig": config}}
+        task = await served.result("message/send", params, version="0.3")
+        await hook.until(lambda: any(each["status"]["state"] == "completed" for each in hook.got))
+        name = "tasks/pushNotificationConfig"
+        listed = await served.result(f"{name}/list", {"id": task["id"]}, version="0.3")
+        got = await served.result(f"{name}/get", {"id": task["id"]}, version="0.3")
+        named = {"id": task["id"], "pushNotificationConfigId": got["pushNotificationConfig"]["id"]}
+        assert await served.result(f"{name}/delete", named, version="0.3") is None
+        assert await served.result(f"{name}/list", {"id": task["id"]}, version="0.3") == []
+        made = await served.result(
+            f"{name}/set", {"taskId": task["id"], "pushNotificationConfig": config}, version="0.3"
+        )
+    assert listed == [got] == [made]
+    assert got == {"taskId": task["id"], "pushNotificationConfig": {"id": "default", **config}}
+    assert {each["kind"] for each in hook.got} == {"task"}
+    assert {each["id"] for each in hook.got} == {task["id"]}
+    assert hook.got[-1] == task
+    assert (hook.headers[0]["authorization"], hook.headers[0]["x-a2a-notification-token"]) == ("Bearer c", "t")

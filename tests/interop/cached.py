@@ -1,0 +1,71 @@
+"""What the interop tests need of other ecosystems, installed once into `.cache/`, pinned by version and hash.
+
+Where something cannot be had the test is skipped, with a reason that says what to install; in CI it fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+HERE = Path(__file__).parent
+_CACHE = Path(__file__).parents[2] / ".cache"
+_INSTALL_S = 900
+
+
+def python_with(requirements: Path) -> Path:
+    """The Python of an environment that has just what the file of hashed requirements names."""
+    version = f"py{sys.version_info[0]}.{sys.version_info[1]}"
+    kept = _kept(requirements.stem, version, requirements)
+    if not (kept / "ready").exists():
+        shutil.rmtree(kept, ignore_errors=True)  # another one was cut off
+        _run([sys.executable, "-m", "venv", str(kept)], kept.parent)
+        install = [str(kept / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*install, "--require-hashes", "-r", str(requirements)], kept)
+        (kept / "ready").touch()
+    return kept / "bin" / "python"
+
+
+def node_with(folder: Path) -> tuple[str, Path]:
+    """Node, and a copy of `folder` that has just what its package-lock.json names."""
+    node = shutil.which("node") or _absent("install Node.js 20 or newer (`apt install nodejs npm`)")
+    npm = shutil.which("npm") or _absent("install npm (`apt install npm`)")
+    kept = _kept(folder.name, "node", folder / "package-lock.json")
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=kept.parent) as made:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(folder / name, made)
+            _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], Path(made))
+            if not kept.exists():
+                shutil.copytree(made, kept)
+    for script in folder.glob("*.mjs"):
+        shutil.copy(script, kept)
+    return node, kept
+
+
+def _kept(name: str, kind: str, pins: Path) -> Path:
+    """Where something is kept that these pins say: other pins, another place."""
+    _CACHE.mkdir(exist_ok=True)
+    return _CACHE / f"interop-{name}-{kind}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=_INSTALL_S)
+    if done.returncode != 0:
+        _absent(f"`{' '.join(command[-4:])}` failed: {done.stderr.decode()[-500:]}")
+
+
+def _absent(reason: str) -> NoReturn:
+    text = f"A partner of the interop tests cannot be had: {reason}."
+    if os.environ.get("CI"):
+        pytest.fail(text)
+    pytest.skip(text)

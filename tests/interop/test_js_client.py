@@ -1,0 +1,47 @@
+"""The official JavaScript SDK's client (@a2a-js/sdk 1.3.0) drives an agent of ours, over each interface it declares."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from interop.cached import HERE, node_with
+from rpc import agent
+from sample_agents.talker import TEXT, talker
+
+
+@pytest.mark.parametrize("transport", ["JSONRPC", "HTTP+JSON", "0.3"])
+async def test_the_javascript_client_gets_everything_done(transport: str) -> None:
+    node, folder = await asyncio.to_thread(node_with, HERE / "js")
+    gate = asyncio.Event()
+    told: dict[str, dict[str, Any]] = {}
+    async with agent(talker(gate), limit_s=60) as served:
+        client = await asyncio.create_subprocess_exec(
+            *(node, "client.mjs", served.url, transport),
+            cwd=folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert client.stdout is not None
+        async for line in client.stdout:
+            step = json.loads(line)
+            told[step.pop("step")] = step
+            if "watching" in told:
+                gate.set()
+        assert client.stderr is not None
+        assert await client.wait() == 0, (await client.stderr.read()).decode()
+    assert told["card"] == {"name": "talker", "version": "0.3" if transport == "0.3" else "1.0"}
+    assert told["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
+    assert told["get"]["same"]
+    assert (told["stream"]["cases"][0], told["stream"]["report"]) == ("task", TEXT)
+    assert told["stream"]["states"][-1] == "completed"
+    assert told["asked"]["states"][-1] == "input-required"
+    assert told["replied"]["states"][-1] == "completed"
+    assert told["replied"]["id"] == told["asked"]["id"]
+    assert told["canceled"]["states"][-1] == "canceled"
+    assert (told["watched"]["cases"][0], told["watched"]["states"][-1]) == ("task", "completed")
+    assert told["push"] == {"url": "https://example.com/", "scheme": "Bearer", "left": 0}
+    assert "TaskNotFound" in told["unknown"]["error"]
+    assert "TaskNotCancelable" in told["finished"]["error"]

@@ -1,0 +1,91 @@
+"""LangGraph's own server (langgraph-api) as an agent that our client asks, and as a specialist of our orchestrator.
+
+It speaks A2A 1.0 without SubscribeToTask, and has one card for each assistant, told by a query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from interop.cached import HERE, python_with
+from rpc import message
+from system import system
+
+from orchestrator import graph as orchestrator
+from tailrace.a2a.ask import Conversation
+from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.events import EXTENSION
+
+_READY_S = 60
+LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    return python_with(HERE / "langgraph-api.txt")
+
+
+@contextlib.asynccontextmanager
+async def server(python: Path, folder: Path) -> AsyncIterator[str]:
+    """The server; the URL of its assistant's card. It keeps its state in `folder`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *(python, HERE / "langgraph" / "server.py", str(port)),
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with asyncio.timeout(_READY_S), httpx.AsyncClient(base_url=url) as http:
+            while True:
+                assert process.returncode is None, "the server ended"
+                with contextlib.suppress(httpx.TransportError):
+                    found = await http.post("/assistants/search", json={})
+                    if found.status_code == 200 and found.json():
+                        break
+                await asyncio.sleep(0.1)
+        yield f"{url}/.well-known/agent-card.json?assistant_id={found.json()[0]['assistant_id']}"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def test_our_client_asks_it_and_has_the_whole_answer(python: Path, tmp_path: Path) -> None:
+    async with server(python, tmp_path) as card_url, new_http() as http:
+        card = await discover(http, card_url)
+        conversation = Conversation(AgentClient(http, interface_of(card, card_url), owner="me"), message("hello"))
+        async with asyncio.timeout(60):
+            events = [event async for event in conversation.events()]
+    assert events
+    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
+    (artifact,) = conversation.task["artifacts"]
+    assert "".join(part.get("text", "") for part in artifact["parts"]) == "You said hello."
+
+
+async def test_our_orchestrator_takes_it_for_a_specialist(
+    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
+    async with server(python, tmp_path) as card_url:
+        monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", card_url)
+        async with system(orchestrator.builder, tmp_path) as sut:
+            task_id = await sut.post({"text": "what happened?"}, LOGS)
+            seen = await sut.read(task_id)
+        await orchestrator.http().aclose()
+    orchestrator.http.cache_clear()
+    assert seen.state == "TASK_STATE_COMPLETED"
+    told = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
+    asked = [each for each in told if each.get("name") == "ask logs_talker"]
+    assert [each["kind"] for each in asked] == ["tool_start", "tool_complete"]
+    assert "error" not in asked[-1]

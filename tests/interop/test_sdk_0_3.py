@@ -1,0 +1,104 @@
+"""a2a-sdk 0.3.26 as client of our agents, and its server as an agent that our client asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from interop.cached import HERE, python_with
+from rpc import agent, message
+from sample_agents.talker import TEXT, talker
+
+from tailrace.a2a import client as our_client
+from tailrace.a2a.ask import Conversation
+from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    return python_with(HERE / "a2a-sdk-0.3.txt")
+
+
+async def test_its_client_gets_everything_done_at_our_agent(python: Path) -> None:
+    gate = asyncio.Event()
+    told: dict[str, dict[str, Any]] = {}
+    async with agent(talker(gate), limit_s=60) as served:
+        client = await asyncio.create_subprocess_exec(
+            *(python, HERE / "sdk03" / "client.py", served.url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert client.stdout is not None
+        async for line in client.stdout:
+            step = json.loads(line)
+            told[step.pop("step")] = step
+            if "watching" in told and told.get("begun", {}).get("id") not in (None, told["replied"]["id"]):
+                gate.set()
+        assert client.stderr is not None
+        assert await client.wait() == 0, (await client.stderr.read()).decode()
+        assert told["card"] == {"name": "talker", "version": "0.3.0", "url": served.url + "/"}
+    assert told["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
+    assert (told["stream"]["states"][-1], told["stream"]["report"]) == ("completed", TEXT)
+    assert told["asked"]["states"][-1] == "input-required"
+    assert told["replied"]["states"][-1] == "completed"
+    assert told["replied"]["id"] == told["asked"]["id"]
+    assert told["polled"]["state"] in ("submitted", "working")
+    assert told["watched"]["states"][-1] == "completed"
+    assert told["canceled"]["state"] == "canceled"
+    assert told["push"]["same"]
+    assert (told["unknown"]["code"], told["finished"]["code"]) == (-32001, -32002)
+
+
+@contextlib.asynccontextmanager
+async def old_agent(python: Path) -> AsyncIterator[str]:
+    """An agent that speaks 0.3 only; its URL."""
+    process = await asyncio.create_subprocess_exec(
+        *(python, HERE / "sdk03" / "server.py"), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> None:
+    async with old_agent(python) as url, new_http() as http:
+        card = await discover(http, url)
+        assert interface_of(card, url) == url
+        client = AgentClient(http, url, owner="me")
+        conversation = Conversation(client, message("hello"))
+        events = [event async for event in conversation.events()]
+        assert url in our_client._old
+        assert [next(iter(event)) for event in events[:2]] == ["task", "statusUpdate"]
+        assert events[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
+        report, findings = conversation.task["artifacts"]
+        assert "".join(part["text"] for part in report["parts"]) == "You said hello."
+        assert findings["parts"] == [{"data": {"findings": []}}]
+
+        question = Conversation(client, message("ask"))
+        asked = [event async for event in question.events()]
+        assert asked[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        assert asked[-1]["statusUpdate"]["status"]["message"]["parts"] == [{"text": "What?"}]
+        reply = Conversation(client, message("logs", taskId=question.task_id, contextId=question.task["contextId"]))
+        assert [event async for event in reply.events()]
+        assert reply.task["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def test_our_client_cancels_at_its_agent(python: Path) -> None:
+    async with old_agent(python) as url, new_http() as http:
+        client = AgentClient(http, url, owner="me")
+        conversation = Conversation(client, message("wait"))
+        events = conversation.events()
+        await anext(events)
+        canceled = await client.call("CancelTask", {"id": conversation.task_id})
+        assert canceled["status"]["state"] == "TASK_STATE_CANCELED"
+        # Its stream says nothing of that and stays open, so it is looked up.
+        assert (await client.call("GetTask", {"id": conversation.task_id}))["status"] == canceled["status"]

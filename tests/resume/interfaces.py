@@ -1,0 +1,182 @@
+"""The ways to a task: the browser's stream, and A2A's, in both bindings, both methods and both versions."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+EXTENSION = "urn:tailrace:a2a:resume:1"
+TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "REJECTED"}
+WAITING = {"INPUT_REQUIRED", "AUTH_REQUIRED"}
+VIAS = ("browser", "subscribe", "send", "rest", "0.3")
+
+# Why something is refused, as each interface says it (PROTOCOL.md, 5.5 and 6.9).
+BROWSER_REFUSALS = {
+    "invalid": 400,
+    "unknown": 404,
+    "finished": 409,
+    "not waiting": 409,
+    "conflict": 422,
+    "over": 409,
+    "full": 503,
+}
+RPC_REFUSALS = {
+    "invalid": -32602,
+    "unknown": -32001,
+    "finished": -32004,
+    "not waiting": -32004,
+    "conflict": -32602,
+    "over": -32002,
+}
+REST_REFUSALS = {"invalid": 400, "unknown": 404, "finished": 400, "not waiting": 400, "conflict": 400, "over": 400}
+
+
+@dataclass
+class Task:
+    """A task that a scenario has created, and the message that created it."""
+
+    id: str
+    message: dict[str, Any]
+
+
+class Interface:
+    """One way, at a URL. `headers` say who asks."""
+
+    def __init__(self, via: str, url: str, headers: dict[str, str]) -> None:
+        self.via = via
+        self.url = url.rstrip("/")
+        self.headers = headers
+
+    @property
+    def browser(self) -> bool:
+        return self.via == "browser"
+
+    def message(self, text: str, key: str = "", **fields: Any) -> dict[str, Any]:
+        if self.browser:
+            return {"parts": [{"text": text}], **fields}
+        return {"messageId": key or str(uuid.uuid4()), "role": "ROLE_USER", "parts": [{"text": text}], **fields}
+
+    def creation(self, text: str, key: str) -> tuple[httpx.Request, dict[str, Any]]:
+        """What begins a task, under a key that makes it the same task when it is sent again."""
+        message = self.message(text, key)
+        if self.browser:
+            headers = {"Idempotency-Key": key}
+            return self._request("POST", "/api/tasks", {"message": message}, headers), message
+        params = {"message": message, "configuration": {"returnImmediately": True}}
+        return self.call("SendMessage", params), message
+
+    def created(self, answer: Any) -> str:
+        """The task's id in the answer to a creation."""
+        return str(answer["id"] if self.browser else answer["result"]["task"]["id"])
+
+    def opening(self, task: Task, cursor: str | None, place: str) -> httpx.Request:
+        """What opens a stream. `place` of the cursor is `header`, or for the browser's `query`, or `both`: a stale query."""
+        headers = {} if cursor is None or place == "query" else {"Last-Event-ID": cursor}
+        if self.browser:
+            query = {"query": f"?cursor={cursor}", "both": "?cursor=1"}.get(place, "")
+            return self._request("GET", f"/api/stream/{task.id}{query}", None, headers)
+        if self.via == "rest":
+            return self._request(
+                "GET",
+                f"/tasks/{task.id}:subscribe",
+                None,
+                {**headers, "A2A-Version": "1.0", "A2A-Extensions": EXTENSION},
+            )
+        if self.via == "send":
+            return self.call("SendStreamingMessage", {"message": task.message}, headers)
+        return self.call("SubscribeToTask", {"id": task.id}, headers)
+
+    def reply(self, task: Task, text: str, key: str) -> httpx.Request:
+        if self.browser:
+            body = {"message": self.message(text, messageId=key)}
+            return self._request("POST", f"/api/tasks/{task.id}/messages", body)
+        message = self.message(text, key, taskId=task.id)
+        return self.call("SendMessage", {"message": message, "configuration": {"returnImmediately": True}})
+
+    def streamed_reply(self, task: Task, text: str, key: str) -> httpx.Request:
+        return self.call("SendStreamingMessage", {"message": self.message(text, key, taskId=task.id)})
+
+    def cancel(self, task: Task) -> httpx.Request:
+        if self.browser:
+            return self._request("POST", f"/api/tasks/{task.id}/cancel")
+        return self.call("CancelTask", {"id": task.id})
+
+    def reading(self, task: Task) -> httpx.Request:
+        """What asks for the task as a whole."""
+        if self.browser:
+            return self._request("GET", f"/api/tasks/{task.id}")
+        return self.call("GetTask", {"id": task.id})
+
+    def call(self, method: str, params: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Request:
+        """A JSON-RPC request, in 0.3's words where 0.3 is spoken to follow a task."""
+        version = "1.0"
+        if self.via == "0.3" and method == "SubscribeToTask":
+            method, version = "tasks/resubscribe", "0.3"
+        body = {"jsonrpc": "2.0", "id": self.rpc_id, "method": method, "params": params}
+        told = {"A2A-Version": version, "X-A2A-Extensions" if version == "0.3" else "A2A-Extensions": EXTENSION}
+        return self._request("POST", "/", body, {**told, **(headers or {})})
+
+    @property
+    def rpc_id(self) -> str:
+        return f"a {self.via} stream"
+
+    def refusal(self, why: str) -> int:
+        """The status or the code of a refusal."""
+        if self.browser:
+            return BROWSER_REFUSALS[why]
+        return REST_REFUSALS[why] if self.via == "rest" else RPC_REFUSALS[why]
+
+    def _request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> httpx.Request:
+        content = None if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return httpx.Request(
+            method, self.url + path, content=content, headers={**self.headers, **kind, **(headers or {})}
+        )
+
+
+@dataclass
+class Event:
+    """An event as the rules look at it, whatever version it came in. `state` is the short name, if one is told."""
+
+    form: str
+    task: str
+    state: str | None
+    meta: dict[str, Any]
+    body: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.meta.get("kind", ""))
+
+    @property
+    def text(self) -> tuple[str, str, bool] | None:
+        """The artifact, its text and whether that is added, of an event that brings text."""
+        artifact = self.body.get("artifact")
+        if artifact is None or not all("text" in part for part in artifact["parts"]):
+            return None
+        return (
+            artifact["artifactId"],
+            "".join(part["text"] for part in artifact["parts"]),
+            bool(self.body.get("append")),
+        )
+
+
+def event_of(given: Any) -> Event:
+    """Raises KeyError, TypeError, ValueError where it is no event of either version."""
+    if "kind" in given:
+        form, body = (
+            {"task": "task", "status-update": "statusUpdate", "artifact-update": "artifactUpdate"}[given["kind"]],
+            given,
+        )
+    else:
+        ((form, body),) = given.items()
+    status = body.get("status")
+    state = None if status is None else status["state"].upper().replace("-", "_").removeprefix("TASK_STATE_")
+    meta = (body.get("metadata") or {}).get(EXTENSION) or {}
+    return Event(form, body["id" if form == "task" else "taskId"], state, meta, body)

@@ -1,0 +1,104 @@
+"""What the scenarios are played against here: our gateway and a scripted agent, in the ways a scenario may need.
+
+`python -m tests.resume.servers` serves the plain one until Ctrl-C and prints where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from mortals import mortal
+from sample_agents.scripted import CARD, scripted
+from serving import serve
+from starlette.requests import Request
+
+from gateway.app import create_app
+from tailrace import AgentApp
+from tailrace.config import Settings
+from tailrace.log import Batch
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.owner import OWNER_HEADER
+
+# What the forgetting log has lost of every task that has come further.
+LOST = range(3, 6)
+
+
+@dataclass
+class Served:
+    """Where the two interfaces are. Both know who asks by the same header."""
+
+    browser: str
+    agent: str
+
+
+class ForgettingLog(SQLiteLog):
+    """A log of which the time to live of some events was over."""
+
+    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        batches = await super().read(task_id, after, limit)
+        if not batches or await self.last(task_id) <= LOST.stop:
+            return batches
+        kept: list[Batch] = []
+        for batch in batches:
+            for seq, event in enumerate(batch.events, batch.seq):
+                if seq not in LOST:
+                    kept.append(Batch(seq, batch.attempt, [event]))
+        return kept
+
+
+# By what a scenario needs: the settings that give it. Where nothing is needed heartbeats are quick, to be seen.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "": {"heartbeat_s": 0.2},
+    "rotation": {"heartbeat_s": 0.05, "rotate_s": 0.3},
+    "padding": {"padding_bytes": 2048, "flush_ms": 10},
+    "limit": {"max_streams": 1},
+    "window": {"window_s": 0.2},
+    "handoff": {"attempt_s": 2.0, "handoff_s": 1.2, "heartbeat_s": 0.2, "lease_s": 2.0, "renew_s": 0.5},
+    "forgetting": {"heartbeat_s": 0.2},
+    "death": {"heartbeat_s": 0.2, "lease_s": 1.0, "renew_s": 0.2},
+}
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, need: str = "") -> AsyncIterator[Served]:
+    """A gateway and an agent that can do what a scenario needs."""
+    settings = Settings(data_dir=str(folder), **SETTINGS[need])
+    kind = ForgettingLog if need == "forgetting" else SQLiteLog
+    async with contextlib.AsyncExitStack() as stack:
+        if need == "death":
+            agent_url = (await stack.enter_async_context(mortal(folder, "scripted"))).url.rstrip("/")
+        else:
+            agent_log = kind(folder / "log.sqlite3")
+            stack.push_async_callback(agent_log.close)
+            app = AgentApp(scripted(folder), CARD, settings=settings, log=agent_log)
+            agent_url = await stack.enter_async_context(serve(app))
+        log = kind(folder / "log.sqlite3")
+        stack.push_async_callback(log.close)
+        gateway = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **SETTINGS[need])
+        browser = await stack.enter_async_context(serve(create_app(gateway, log=log, decide_owner=_who)))
+        yield Served(browser, agent_url)
+
+
+def _who(request: Request) -> str | None:
+    return request.headers.get(OWNER_HEADER) or None
+
+
+async def _main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with served(Path(folder)) as there:
+            print(f"--browser {there.browser} --agent {there.agent} --as '{OWNER_HEADER}: me'", flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_main())

@@ -1,0 +1,10 @@
+"""One of the sample agents, the one that SAMPLE names, as a function."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from mangum import Mangum
+
+handler = Mangum(importlib.import_module(f"sample_agents.{os.environ['SAMPLE']}").app, lifespan="off")

@@ -1,0 +1,117 @@
+"""Lambda's Invoke API for asynchronous invocations: what `boto3.client("lambda").invoke` talks to.
+
+Written from AWS's pages "Invoke" and "Invoking Lambda functions asynchronously": an event is queued and answered 202 at
+once; one that the function fails is tried twice more, and then is a dead letter. Lambda's pauses between tries, a
+minute and two, are whatever `pause` waits for here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.emulator import Emulator
+from runtime.exchange import End, Invocation
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+_TRIES = 3
+
+
+@dataclass
+class Sent:
+    """An event for a function, and what became of it."""
+
+    function: str
+    qualifier: str
+    event: dict[str, Any]
+    sender: Invocation | None
+    """The invocation that sent it, by the trace id that boto3 sends along on Lambda."""
+    tries: list[Invocation] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    """Of the last try."""
+
+
+class InvokeApi:
+    """Invokes `functions`, which are found by their names."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, Emulator] = {}
+        self.sent: list[Sent] = []
+        self.dead_letters: list[Sent] = []
+        self.pause: Callable[[], Awaitable[object]] = _at_once
+        """What a second or third try waits for."""
+        self.accepting = asyncio.Event()
+        """While it is not set, no request is answered."""
+        self.accepting.set()
+        self.changed = asyncio.Condition()
+        self.app = Starlette(
+            routes=[Route("/2015-03-31/functions/{name}/invocations", self._invoke, methods=["POST"])],
+        )
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def until(self, condition: Callable[[InvokeApi], bool]) -> None:
+        async with asyncio.timeout(60), self.changed:
+            await self.changed.wait_for(lambda: condition(self))
+
+    async def close(self) -> None:
+        self.accepting.set()
+        for task in self._working:
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
+
+    async def _invoke(self, request: Request) -> Response:
+        # A name, a name with a qualifier, or an ARN with either.
+        name, _, qualifier = request.path_params["name"].rpartition(":function:")[2].partition(":")
+        if name not in self.functions:
+            return JSONResponse({"Type": "User", "Message": f"Function not found: {name}"}, 404)
+        if request.headers.get("x-amz-invocation-type") != "Event":
+            return JSONResponse({"Message": "This emulator invokes asynchronously only."}, 501)
+        trace = request.headers.get("x-amzn-trace-id")
+        invocations = [each for function in self.functions.values() for each in function.invocations]
+        sender = next((each for each in invocations if trace and each.trace == trace), None)
+        sent = Sent(name, qualifier, await request.json(), sender)
+        self.sent.append(sent)
+        await self._notify()
+        await self.accepting.wait()
+        task = asyncio.create_task(self._work(sent))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        # As if Lambda were quick: whoever invokes itself is still busy with that, so another environment takes it.
+        async with asyncio.timeout(50), self.changed:
+            await self.changed.wait_for(lambda: bool(sent.tries))
+        await sent.tries[0].taken.wait()
+        return Response(status_code=202)
+
+    async def _work(self, sent: Sent) -> None:
+        function = self.functions[sent.function]
+        for left in reversed(range(_TRIES)):
+            # What is streamed is taken and thrown away; nobody waits for it.
+            invocation = Invocation(sent.event, streamed=True, timeout_s=function.timeout_s)
+            sent.tries.append(invocation)
+            function.submit(invocation)
+            await self._notify()
+            while not isinstance(part := await invocation.parts.get(), End):
+                pass
+            if invocation.state != "queued":  # else no environment could be started
+                await invocation.over.wait()
+            sent.error = part.error or invocation.failed
+            await self._notify()
+            if sent.error is None:
+                return
+            if left:
+                await self.pause()
+        self.dead_letters.append(sent)
+        await self._notify()
+
+    async def _notify(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+
+async def _at_once() -> None:
+    return

@@ -1,0 +1,210 @@
+"""A sample agent, the gateway and the sweeper as on Lambda, which dispatch by its Invoke API; and who looks at them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from runtime.bundle import ROOT, SECRET
+from runtime.emulator import Emulator
+from runtime.invoke_api import InvokeApi
+from runtime.sandbox import Environment
+from serving import serve
+from system import Seen
+
+from tailrace.config import Settings
+from tailrace.dispatch import function_url_event
+from tailrace.feed import Feeds
+from tailrace.log import Batch, Head
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.owner import OWNER_HEADER
+from tailrace.reader import End, follow
+from tailrace.sse import Parser
+
+SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
+# Leases are short, so that tests need not wait long for one to run out.
+_FAST = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
+_AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@dataclass
+class Stage:
+    """What plays, and the log it plays on. `folder` is where the agent looks for when to die."""
+
+    agent: Emulator
+    gateway: Emulator
+    sweeper: Emulator
+    api: InvokeApi
+    http: httpx.AsyncClient
+    log: SQLiteLog
+    folder: Path
+
+    async def post(self, text: str) -> str:
+        """Create a task; give its id."""
+        created = await self.http.post("/api/tasks", json={"message": {"parts": [{"text": text}]}})
+        assert created.status_code == 201, created.text
+        return str(created.json()["id"])
+
+    async def watch(self, task_id: str) -> Seen:
+        """What a browser sees that comes back with its cursor after each cut, until the stream ends."""
+        seen = Seen()
+        async with asyncio.timeout(90):
+            while not seen.ended:
+                with contextlib.suppress(httpx.TransportError):
+                    await self._read(task_id, seen)
+        return seen
+
+    async def _read(self, task_id: str, seen: Seen) -> None:
+        parser, headers = Parser(), {"Last-Event-ID": str(seen.seqs[-1])} if seen.seqs else {}
+        async with self.http.stream("GET", f"/api/stream/{task_id}", headers=headers) as answer:
+            assert answer.status_code in (200, 502), await answer.aread()
+            async for chunk in answer.aiter_bytes():
+                for message in parser.feed(chunk):
+                    seen.add(message)
+
+    async def logged(self, task_id: str) -> Seen:
+        """What the log tells from its beginning to its end, to somebody whose look makes nobody run the task."""
+        seen = Seen()
+        async with asyncio.timeout(60):
+            async for item in follow(self.log, Feeds(self.log, Settings()), task_id, 0, idle_s=60):
+                if isinstance(item, Batch):
+                    for seq, event in enumerate(item.events, item.seq):
+                        seen.seqs.append(seq)
+                        seen.events.append(json.loads(event))
+                elif isinstance(item, End):
+                    seen.controls.append(("end", {"state": item.state}))
+        return seen
+
+    async def look_in_and_leave(self, task_id: str) -> None:
+        """Open the agent's own stream and the gateway's, and go when the first event is there."""
+        params = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": task_id}}
+        headers = {
+            "a2a-version": "1.0",
+            "accept": "text/event-stream",
+            OWNER_HEADER: (await self.log.head(task_id)).owner,
+        }
+        async with httpx.AsyncClient(timeout=60) as http:
+            async with http.stream("POST", f"{self.agent.url}/", json=params, headers=headers) as answer:
+                assert "data:" in await anext(answer.aiter_text())
+            async with self.http.stream("GET", f"/api/stream/{task_id}") as answer:
+                await anext(answer.aiter_text())
+
+    async def card(self) -> httpx.Response:
+        async with httpx.AsyncClient(timeout=60) as http:
+            return await http.get(f"{self.agent.url}/.well-known/agent-card.json")
+
+    async def sweep(self) -> int:
+        """How many tasks one sweep dispatches."""
+        result = await self.sweeper.invoke(SCHEDULED)
+        assert result.error is None, result.error
+        return int(result.json["dispatched"])
+
+    async def sweep_until_one_is_found(self) -> None:
+        async with asyncio.timeout(60):
+            while not await self.sweep():
+                pass
+
+    async def dispatched(self, task_id: str) -> None:
+        """Have the agent look, as the sweeper does; return when its answer is there. What it began goes on."""
+        await self.agent.invoke(function_url_event(await self.log.head(task_id)), streamed=True)
+
+    async def stands_still(self) -> Environment:
+        """The environment of the agent that works, once it has come to where it is told to stand still."""
+        async with asyncio.timeout(60):
+            while not (self.folder / "standing").exists():
+                await asyncio.sleep(0.01)
+        (self.folder / "standing").unlink()
+        (working,) = [each for each in self.agent.environments if each.phase == "ready" and not each.waiting]
+        return working
+
+    async def adrift(self, task_id: str) -> Head:
+        """The task's head, once nobody holds its lease."""
+        async with asyncio.timeout(60):
+            while not (head := await self.log.head(task_id)).adrift(self.log.now()):
+                await asyncio.sleep(0.01)
+        return head
+
+    async def freeze(self, environment: Environment) -> None:
+        """Stop the environment's process, at a moment when it does not hold the lock of the log."""
+        async with asyncio.timeout(30):
+            while True:
+                environment.signal(signal.SIGSTOP)
+                try:
+                    with contextlib.closing(sqlite3.connect(self.folder / "log.sqlite3", timeout=0.2)) as database:
+                        database.execute("BEGIN IMMEDIATE")
+                        database.rollback()
+                    return
+                except sqlite3.OperationalError:
+                    environment.signal(signal.SIGCONT)
+                    await asyncio.sleep(0.01)
+
+    async def all_idle(self) -> None:
+        """Return when every living environment waits for an invocation, and is frozen."""
+        for environment in (*self.agent.environments, *self.gateway.environments, *self.sweeper.environments):
+            await environment.until(lambda e: e.idle or e.phase == "gone")
+            if environment.phase != "gone":
+                await frozen(environment)
+
+
+async def frozen(environment: Environment) -> None:
+    """Return when the environment waits for an invocation, and its process is stopped."""
+    await environment.until(lambda e: e.idle)
+    async with asyncio.timeout(30):
+        while not environment.frozen:
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    layer: Path, folder: Path, agent: str, *, limit_s: float = 60, **variables: str
+) -> AsyncIterator[Stage]:
+    """`agent` behind a gateway. `limit_s` is how long an invocation may take, `variables` go to every function."""
+    api = InvokeApi()
+    async with contextlib.AsyncExitStack() as stack:
+        invoke_url = await stack.enter_async_context(serve(api.app))
+        shared = {
+            **_AWS,
+            **_FAST,
+            "TAILRACE_DATA_DIR": str(folder),
+            "AWS_ENDPOINT_URL_LAMBDA": invoke_url,
+            **variables,
+        }
+
+        async def function(name: str, task_root: Path, handler: str, **own: str) -> Emulator:
+            environ = {**shared, "AWS_LAMBDA_FUNCTION_NAME": name, **own}
+            emulator = Emulator(
+                *(layer, task_root, handler),
+                python=sys.executable,
+                environ=environ,
+                environments=1 if name == "sweeper" else 8,
+                timeout_s=limit_s,
+            )
+            api.functions[name] = await stack.enter_async_context(emulator)
+            return emulator
+
+        sample = await function(agent, ROOT / "tests", "runtime/functions/sample/app.handler", SAMPLE=agent)
+        gateway = await function(
+            "gateway",
+            ROOT / "functions",
+            "gateway.function.handler",
+            TAILRACE_ORCHESTRATOR=agent,
+            TAILRACE_ORCHESTRATOR_URL=f"{sample.url}/",
+            TAILRACE_ACCESS_SECRET=SECRET,
+        )
+        dispatch = f"{agent}=arn:aws:lambda:us-east-1:123456789012:function:{agent}:live"
+        sweeper = await function("sweeper", ROOT / "functions", "sweeper.function.handler", TAILRACE_DISPATCH=dispatch)
+        headers = {"x-tailrace-secret": SECRET}
+        http = httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=60)
+        log = SQLiteLog(folder / "log.sqlite3")
+        stack.push_async_callback(log.close)
+        await stack.enter_async_context(http)
+        stack.push_async_callback(api.close)
+        yield Stage(sample, gateway, sweeper, api, http, log, folder)

@@ -1,0 +1,179 @@
+"""A run outlives its function's time limit and its environment's death, on Lambda as everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+from mortals import folded, meta_of
+from runtime.stage import frozen, stage
+from system import Seen
+
+# Fifteen minutes, made short: of four seconds an attempt works for one and a half.
+SHORT = {"TAILRACE_HANDOFF_S": "2.5", "TAILRACE_ROTATE_S": "3"}
+
+
+def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [meta for meta in map(meta_of, events) if meta["kind"] == kind]
+
+
+def assert_taken_over_once(seen: Seen) -> None:
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    assert seen.state == "TASK_STATE_COMPLETED"
+    (attempt,) = of_kind(seen.events, "attempt")
+    assert (attempt["attempt"], attempt["reason"]) == (2, "worker lost")
+    assert {meta_of(event)["attempt"] for event in seen.events[attempt["seq"] - 1 :]} == {2}
+
+
+async def test_a_run_longer_than_its_function_may_take_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
+    async with stage(layer, tmp_path, "marathon", limit_s=4, **SHORT) as on:
+        seen = await on.watch(await on.post("60 steps, 100 ms each"))
+        await on.all_idle()
+        sent = on.api.sent
+        assert not on.api.dead_letters
+        assert not [each.error for each in sent if each.error]
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert folded(seen.events, "report").split() == [str(number) for number in range(1, 61)]
+    hand_offs, attempts = of_kind(seen.events, "handoff"), of_kind(seen.events, "attempt")
+    assert len(hand_offs) == len(attempts) == len(sent) >= 3
+    assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)
+    for each in sent:
+        assert (each.function, each.qualifier) == ("marathon", "live")
+        assert each.sender is not None
+        assert each.sender.environment is not each.tries[0].environment
+
+
+async def test_a_killed_environments_run_is_taken_over_by_the_sweeper_while_nobody_watches(
+    layer: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "stand still at left:middle").touch()
+    async with stage(layer, tmp_path, "mortal") as on:
+        retry = asyncio.Event()
+        on.api.pause = retry.wait
+        task_id = await on.post("go")
+        await on.sweep_until_one_is_found()  # nobody has started it
+        killed = await on.stands_still()
+        killed.signal(signal.SIGKILL)
+        (tmp_path / "stand still at left:middle").unlink()
+        await on.sweep_until_one_is_found()
+        seen = await on.logged(task_id)
+        assert await on.sweep() == 0
+        retry.set()  # Lambda tries again what the killed environment did not finish: a look, at a finished task
+        await on.api.until(lambda api: len(api.sent[0].tries) == 2 and api.sent[0].tries[1].over.is_set())
+        await on.all_idle()
+        assert killed.phase == "gone"
+        assert len(on.api.sent) == 2
+        assert await on.log.last(task_id) == seen.seqs[-1]
+    assert_taken_over_once(seen)
+
+
+async def test_lambdas_second_try_takes_over_what_the_first_has_left_behind(layer: Path, tmp_path: Path) -> None:
+    """With neither a viewer nor the sweeper: an asynchronous invocation that died is repeated."""
+    (tmp_path / "die at sift:start").write_text("late")
+    async with stage(layer, tmp_path, "mortal") as on:
+        task_id = await on.post("go")
+        on.api.pause = lambda: on.adrift(task_id)
+        await on.sweep_until_one_is_found()
+        seen = await on.logged(task_id)
+        await on.api.until(lambda api: len(api.sent[0].tries) == 2)
+        assert len(on.api.sent) == 1
+    assert_taken_over_once(seen)
+
+
+async def test_what_dies_at_every_try_is_a_dead_letter_and_the_task_tells_why(layer: Path, tmp_path: Path) -> None:
+    (tmp_path / "die at sift:start").write_text("always")
+    async with stage(layer, tmp_path, "mortal") as on:
+        task_id = await on.post("go")
+        on.api.pause = lambda: on.adrift(task_id)
+        await on.sweep_until_one_is_found()
+        await on.api.until(lambda api: bool(api.dead_letters))
+        (letter,) = on.api.dead_letters
+        assert task_id in letter.event["body"]
+        while (await on.log.head(task_id)).state != "TASK_STATE_FAILED":
+            await on.adrift(task_id)
+            await on.sweep()
+        seen = await on.logged(task_id)
+    assert seen.state == "TASK_STATE_FAILED"
+    assert "3 workers in a row were lost" in str(seen.events[-1])
+
+
+async def test_a_killed_environments_run_is_taken_over_by_whoever_watches(layer: Path, tmp_path: Path) -> None:
+    (tmp_path / "stand still at left:middle").touch()
+    async with stage(layer, tmp_path, "mortal") as on:
+        watching = asyncio.create_task(on.watch(await on.post("go")))
+        killed = await on.stands_still()
+        killed.signal(signal.SIGKILL)
+        (tmp_path / "stand still at left:middle").unlink()
+        seen = await watching
+        await on.all_idle()
+        assert not on.api.sent
+    assert_taken_over_once(seen)
+
+
+async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws(layer: Path, tmp_path: Path) -> None:
+    (tmp_path / "stand still at left:middle").touch()
+    async with stage(layer, tmp_path, "mortal") as on:
+        task_id = await on.post("go")
+        await on.sweep_until_one_is_found()
+        zombie = await on.stands_still()
+        await on.freeze(zombie)
+        (tmp_path / "stand still at left:middle").unlink()
+        seen = await on.watch(task_id)
+        assert not zombie.waiting
+        zombie.signal(signal.SIGCONT)
+        await zombie.until(lambda e: e.idle)  # it has found out by itself, and nobody killed it
+        await on.all_idle()
+        assert on.api.sent[0].error is None
+        assert any("stops" in line for line in zombie.log)
+        assert await on.log.last(task_id) == seen.seqs[-1]
+    assert_taken_over_once(seen)
+
+
+async def test_an_environment_is_not_frozen_before_its_run_is_handed_on(layer: Path, tmp_path: Path) -> None:
+    async with stage(layer, tmp_path, "marathon", limit_s=8, TAILRACE_HANDOFF_S="7") as on:
+        on.api.accepting.clear()
+        task_id = await on.post("30 steps, 100 ms each")
+        await on.dispatched(task_id)
+        await on.api.until(lambda api: len(api.sent) == 1)
+        sender = on.api.sent[0].sender
+        assert sender is not None
+        assert sender.environment is not None
+        assert (await on.log.head(task_id)).lease_owner is None  # all is done but this
+        assert sender.environment.waiting == 0
+        assert not sender.environment.frozen
+        on.api.accepting.set()
+        await on.api.until(lambda api: bool(api.sent[0].tries))
+        seen = await on.logged(task_id)
+        await on.all_idle()
+    assert seen.state == "TASK_STATE_COMPLETED"
+
+
+async def test_what_watched_a_task_neither_holds_its_environment_nor_acts_when_it_thaws(
+    layer: Path, tmp_path: Path
+) -> None:
+    """A reader's watch ends with its invocation: a frozen one must not take over in the time of another request."""
+    (tmp_path / "stand still at left:middle").touch()
+    async with stage(layer, tmp_path, "mortal", TAILRACE_ROTATE_S="0.2") as on:
+        on.api.pause = asyncio.Event().wait
+        task_id = await on.post("go")
+        await on.sweep_until_one_is_found()
+        runner = await on.stands_still()
+        reader = await on.agent.start()
+        await on.look_in_and_leave(task_id)
+        await frozen(reader)
+        await frozen(on.gateway.environment)
+        runner.signal(signal.SIGKILL)
+        (tmp_path / "stand still at left:middle").unlink()
+        before = await on.adrift(task_id)
+        assert (await on.http.get("/api/health")).status_code == 200
+        assert (await on.card()).status_code == 200
+        await on.all_idle()
+        assert len(on.gateway.environments) == 1
+        assert on.agent.environments == [runner, reader]
+        assert await on.log.head(task_id) == before
+        await on.sweep_until_one_is_found()
+        seen = await on.logged(task_id)
+    assert_taken_over_once(seen)

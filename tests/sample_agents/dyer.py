@@ -1,0 +1,7 @@
+"""A second specialist, so that two are asked at once."""
+
+from __future__ import annotations
+
+from tests.sample_agents.spinner import specialist
+
+builder, card = specialist("dyer")

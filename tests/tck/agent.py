@@ -1,0 +1,137 @@
+"""The agent that the official conformance suite (a2aproject/a2a-tck) is run against: `python tests/tck/agent.py`.
+
+The suite tells by the beginning of a message's id what is to be done with it (its `scenarios/*.feature`). All else is
+as in any agent. It listens on $PORT of loopback, and shares its log with all that have the same TAILRACE_DATA_DIR.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import msgspec
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+
+import tailrace
+from tailrace import AgentApp, AgentCard, Skill
+from tailrace.config import Settings
+from tailrace.owner import owner_of
+from tailrace.request import Request
+
+# How long the suite waits for a stream, and twice which it wants a task to take.
+STREAMING_S = float(os.environ.get("TCK_STREAMING_TIMEOUT", "2.0"))
+# For the suite's 0.3 edition: it wants the card's 0.3 fields, which the other edition's schema refuses, tasks that wait
+# unless told otherwise, and no extended card for whom it does not name.
+OLD = os.environ.get("TCK_CARD") == "0.3"
+# With these the suite begins ids that it gives to several messages.
+SUITE = ("tck-", "test-")
+RESUBSCRIBED = "test-resubscribe-message-id"
+
+
+class State(TypedDict, total=False):
+    messages: list[Any]
+
+
+def said(text: str, artifact: str = "report") -> Callable[[], None]:
+    return lambda: tailrace.write(text, artifact=artifact)
+
+
+def chunks() -> None:
+    tailrace.write("chunk-1 ", artifact="chunked")
+    tailrace.progress("one of two", done=1, total=2)
+    tailrace.write("chunk-2", artifact="chunked")
+
+
+def rejected() -> None:
+    raise tailrace.Rejected("rejected")
+
+
+def file_url() -> None:
+    tailrace.file("output.txt", url="https://example.com/output.txt")
+
+
+# The longest beginning counts.
+DOES: dict[str, Callable[[], None]] = {
+    "tck-artifact-text": said("Generated text content"),
+    "tck-artifact-file-url": file_url,
+    "tck-artifact-file": lambda: tailrace.file("output.txt", "Generated file content"),
+    "tck-artifact-data": lambda: tailrace.result("data", {"key": "value", "count": 42}),
+    "tck-reject-task": rejected,
+    "tck-stream-001": said("Stream hello from TCK"),
+    "tck-stream-002": lambda: None,
+    "tck-stream-003": said("Stream task lifecycle"),
+    "tck-stream-ordering-001": said("Ordered output"),
+    "tck-stream-artifact-text": said("Streamed text content"),
+    "tck-stream-artifact-file": lambda: tailrace.file("output.txt", "Streamed file content"),
+    "tck-stream-artifact-chunked": chunks,
+}
+
+
+async def act(_: State) -> State:
+    message_id = tailrace.request().message_id
+    if asks(message_id):
+        interrupt("What else?")
+    elif message_id.startswith(RESUBSCRIBED):
+        tailrace.progress("busy")
+        await asyncio.sleep(2 * STREAMING_S)
+    else:
+        found = [beginning for beginning in DOES if message_id.startswith(beginning)]
+        (DOES[max(found, key=len)] if found else said("Hello from TCK"))()
+    return {}
+
+
+def asks(message_id: str) -> bool:
+    """Whether a message makes the task wait for another one."""
+    if OLD and not message_id.startswith(("tck-", RESUBSCRIBED)):
+        return True
+    return message_id.startswith("tck-input-required")
+
+
+def again(_: State) -> str:
+    """A reply may ask for another question."""
+    return "act" if asks(tailrace.request().message_id) else END
+
+
+async def answer(request: Request) -> str | None:
+    """The one message that the suite wants to be answered without a task."""
+    return "Direct message response" if request.message_id.startswith("tck-message-response") else None
+
+
+def tck_app(settings: Settings) -> AgentApp:
+    card = AgentCard(
+        name="tck",
+        description="Does what the conformance suite asks for.",
+        version="1.0.0",
+        skills=[Skill(id="act", name="Act", description="Acts by the id of a message.", tags=["tck"])],
+        # The suite sends a type that it made up, to be taken (CORE-SEND-003).
+        input_modes=("text/plain", "application/json", "*/*"),
+        legacy=OLD,
+    )
+
+    def extended(owner: str) -> AgentCard:
+        return msgspec.structs.replace(card, description=f"{card.description} For {owner}.")
+
+    graph = (
+        StateGraph(State).add_node("act", act).add_edge(START, "act").add_conditional_edges("act", again, ["act", END])
+    )
+    return AgentApp(
+        graph,
+        card,
+        settings=settings,
+        answer=answer,
+        decide_owner=owner_of,
+        extended_card=None if OLD else extended,
+        idempotent=lambda message_id: not message_id.startswith(SUITE),
+    )
+
+
+# The suite's webhook receiver is on this machine.
+app = tck_app(Settings.load({"TAILRACE_PUSH_INTERNAL": "1", **os.environ}))
+
+if __name__ == "__main__":
+    import uvicorn
+
+    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", timeout_graceful_shutdown=1)

@@ -1,0 +1,94 @@
+"""The conformance suite's agent as two processes behind a proxy that gives each request to the other one in turn.
+
+    PORT=9999 python tests/tck/two.py
+
+So a task that is begun on one is looked at, followed, answered and cancelled on the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+AGENT = Path(__file__).with_name("agent.py")
+READY_S = 60
+# Of a connection, not of a request (RFC 9110, section 7.6.1).
+_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade")
+
+
+def proxy(http: httpx.AsyncClient, urls: list[str]) -> Starlette:
+    """Hands requests to `urls` in turn, and their answers back as they come."""
+    turns = itertools.cycle(urls)
+
+    async def forward(request: Request) -> Response:
+        headers = [(name, value) for name, value in request.headers.raw if name.decode() not in _HOP]
+        url = f"{next(turns)}{request.url.path}{'?' + request.url.query if request.url.query else ''}"
+        asked = http.build_request(request.method, url, headers=headers, content=await request.body())
+        answer = await http.send(asked, stream=True)
+        told = {name: value for name, value in answer.headers.items() if name not in _HOP}
+        left = BackgroundTask(answer.aclose)
+        return StreamingResponse(answer.aiter_raw(), answer.status_code, told, background=left)
+
+    return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST", "DELETE"])])
+
+
+@contextlib.asynccontextmanager
+async def process() -> AsyncIterator[str]:
+    """An agent's process on a free port; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    child = await asyncio.create_subprocess_exec(sys.executable, str(AGENT), env={**os.environ, "PORT": str(port)})
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with asyncio.timeout(READY_S), httpx.AsyncClient() as http:
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    (await http.get(f"{url}/.well-known/agent-card.json")).raise_for_status()
+                    break
+                await asyncio.sleep(0.1)
+        yield url
+    finally:
+        if child.returncode is None:
+            child.terminate()
+        await child.wait()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: uvicorn's own would end the process before its children."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_at_port(app: Starlette) -> None:
+    """Serve `app` on $PORT of loopback until SIGINT or SIGTERM."""
+    port = int(os.environ["PORT"])
+    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
+    await server.serve()
+
+
+async def main() -> None:
+    async with process() as one, process() as two, httpx.AsyncClient(timeout=None) as http:
+        await serve_at_port(proxy(http, [one, two]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
