@@ -48,7 +48,7 @@ class Faults:
         if holder is None or not head.leased(now):
             raise Problem(HTTPStatus.CONFLICT, "Nobody runs the task at this moment.")
         agent, pid = holder["agent"], int(holder["pid"])
-        if not await _is_ours(pid):
+        if not await is_ours(pid):
             raise Problem(HTTPStatus.CONFLICT, f"Process {pid} runs the task, and `make run` did not start that.")
         os.kill(pid, signal.SIGKILL)
         return JSONResponse({"agent": agent, "pid": pid, "attempt": head.attempt, "leaseMs": head.lease_until - now})
@@ -62,7 +62,7 @@ class Faults:
             await log.close()
 
 
-async def _is_ours(pid: int) -> bool:
+async def is_ours(pid: int) -> bool:
     """Whether `pid` is a function that this process's own supervisor has started."""
     listing = await asyncio.create_subprocess_exec(
         *("ps", "-o", "ppid=,args=", "-p", str(pid)), stdout=asyncio.subprocess.PIPE

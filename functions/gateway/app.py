@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from gateway.owner import DecideOwner, local_owner
 from gateway.pipes import Pipes
-from gateway.problems import Problem, on_problem
+from gateway.problems import NO_STORE, Problem, on_problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
 from gateway.streams import Streams
 from gateway.uploads import Uploading
-from tailrace import events
+from tailrace import events, sse
 from tailrace.a2a.client import AgentClient, discover, new_http
 from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import to_json
@@ -47,6 +47,10 @@ class Gateway:
         self._http = new_http()
         self._pipes = Pipes(log, settings, self._http)
         self._streams = Streams(log, self._pipes.feeds, settings)
+
+    async def tasks(self, request: Request) -> Response:
+        """/api/tasks: one route, so that a 405 tells all its methods."""
+        return await (self.create_task if request.method == "POST" else self.list_tasks)(request)
 
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
@@ -108,7 +112,9 @@ class Gateway:
         head = await self._owned(request)
         cursor = cursor_in(request)
         if await end_at(self._log, head.task_id, cursor) is not None:
-            return Response(status_code=204)
+            return Response(status_code=204, headers=NO_STORE)
+        if request.method == "HEAD":
+            return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
         self._streams.refuse_when_full()
         settings = self._settings
         # By then the stream has rotated by itself, unless its reader does not take what it is sent.
@@ -158,7 +164,8 @@ class Gateway:
     def _owner(self, request: Request) -> str:
         owner = self._decide_owner(request)
         if owner is None:
-            raise Problem(401, "The request has no credentials that this gateway knows.")
+            challenge = {"WWW-Authenticate": 'Tailrace realm="tailrace"'}
+            raise Problem(401, "The request has no credentials that this gateway knows.", challenge)
         return owner
 
     async def _owned(self, request: Request) -> Head:
@@ -194,8 +201,7 @@ def create_app(
 
     return Starlette(
         routes=[
-            Route("/api/tasks", gateway.create_task, methods=["POST"]),
-            Route("/api/tasks", gateway.list_tasks, methods=["GET"]),
+            Route("/api/tasks", gateway.tasks, methods=["GET", "POST"]),
             Route("/api/tasks/{task_id}", gateway.get_task, methods=["GET"]),
             Route("/api/tasks/{task_id}/messages", gateway.reply, methods=["POST"]),
             Route("/api/tasks/{task_id}/cancel", gateway.cancel, methods=["POST"]),
@@ -213,4 +219,4 @@ def create_app(
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(encode(value), status, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(encode(value), status, media_type="application/json", headers=NO_STORE)

@@ -39,14 +39,23 @@ class Pipes:
         self._settings = settings
         self._http = http
         self._open: dict[str, asyncio.Task[None]] = {}
+        self._attempts: dict[str, int] = {}
 
     async def open(self, head: Head) -> None:
-        """Have the agent run a task that nobody runs, and bring its events; unless that is under way."""
-        if head.task_id in self._open or not head.adrift(self._log.now()):
+        """Have the agent run a task that nobody runs, and bring its events; unless that is under way.
+
+        If an attempt has begun since the pipe was opened, and lost its lease, the pipe may lead to a process that
+        hangs, or to a machine that is gone without a word: then there is a new one.
+        """
+        if not head.adrift(self._log.now()):
             return
+        if head.task_id in self._open:
+            if head.attempt <= self._attempts[head.task_id]:
+                return
+            await self.drop(head.task_id)
         pipe = asyncio.create_task(self._run(head), name=f"pipe {head.task_id}")
-        self._open[head.task_id] = pipe
-        pipe.add_done_callback(lambda _: self._open.pop(head.task_id, None))
+        self._open[head.task_id], self._attempts[head.task_id] = pipe, head.attempt
+        pipe.add_done_callback(lambda _: self._closed(head.task_id, pipe))
 
     async def drop(self, task_id: str) -> None:
         """Let go of the task's pipe, if there is one. The run goes on."""
@@ -57,6 +66,10 @@ class Pipes:
     async def close(self) -> None:
         """Let go of all pipes. The runs go on."""
         await asyncio.gather(*(self.drop(task_id) for task_id in list(self._open)))
+
+    def _closed(self, task_id: str, pipe: asyncio.Task[None]) -> None:
+        if self._open.get(task_id) is pipe:
+            del self._open[task_id], self._attempts[task_id]
 
     async def _run(self, head: Head) -> None:
         loop = asyncio.get_running_loop()

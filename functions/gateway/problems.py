@@ -27,6 +27,10 @@ from tailrace.events import encode
 logger = logging.getLogger("tailrace.gateway")
 
 
+# What is true of a task is true for a moment: no answer may be kept.
+NO_STORE = {"Cache-Control": "no-store"}
+
+
 class Problem(Exception):
     """An answer that is an error."""
 
@@ -56,7 +60,7 @@ def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     """A problem document of the plain kind: what `status` means is its type."""
     title = http.HTTPStatus(status).phrase
     body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
-    return Response(body, status, media_type="application/problem+json", headers=headers)
+    return Response(body, status, media_type="application/problem+json", headers={**NO_STORE, **(headers or {})})
 
 
 async def on_problem(_: Request, error: Exception) -> Response:

@@ -247,6 +247,8 @@ def one_reply_wins(history: History) -> Found:
     ]
     if len(told) > 1:
         yield "reply", f"{len(told)} replies are in the log: {told}"
+    if history.replies and not told and history.state not in ("TASK_STATE_CANCELED", "TASK_STATE_FAILED"):
+        yield "reply", f"{len(history.replies)} replies were sent, and none was taken"
     for reply in history.replies:
         if (reply.message_id in told) != (reply.status == 202):
             yield "reply", f"reply {reply.message_id} was told {reply.status}, and the log has {told}"

@@ -243,6 +243,11 @@ def winner_told_it_lost(history: History) -> None:
     history.replies[0].status = 409
 
 
+def every_reply_refused(history: History) -> None:
+    put(history, 12, entry(13, 3, "state"))
+    history.replies[0].status = 409
+
+
 def failed_without_need(history: History) -> None:
     put(history, 13, entry(14, 3, "state", state="FAILED"))
 
@@ -286,6 +291,7 @@ PLANTS: dict[Plant, str] = {
     two_replies: "reply",
     loser_told_it_won: "reply",
     winner_told_it_lost: "reply",
+    every_reply_refused: "reply",
     failed_without_need: "failed",
 }
 

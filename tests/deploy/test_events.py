@@ -19,8 +19,8 @@ from outside import ROOT
 from tailrace import dispatch
 from tailrace.dispatch import function_url_event
 from tailrace.events import submitted
-from tailrace.log import Head
-from tailrace.log.sqlite import SQLiteLog
+from tailrace.log import EventLog, Head
+from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
@@ -50,14 +50,34 @@ def local_routes() -> dict[str, str]:
     return dict(found)
 
 
+class Clock:
+    passed_s = 0
+
+    def __call__(self) -> float:
+        return time.time() + self.passed_s
+
+
 @pytest.fixture
-def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> EventLog:
+    """What every function takes for its log."""
+    log = MemoryLog(clock=clock)
+    for module in ("tailrace.log", "tailrace.agent.app"):
+        monkeypatch.setattr(f"{module}.open_log", lambda settings: log)
+    return log
+
+
+@pytest.fixture
+def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, log: EventLog) -> Iterator[Any]:
     """The function's handler, in a process that looks like its own."""
     function: str = request.param
     for name, value in {
         "AWS_LAMBDA_FUNCTION_NAME": function,
-        "TAILRACE_LOG": "sqlite",
-        "TAILRACE_DATA_DIR": str(tmp_path),
+        "TAILRACE_LOG": "memory",
         "TAILRACE_ACCESS_SECRET": "the-secret-of-the-tests",
         "TAILRACE_DISPATCH": "orchestrator=orchestrator:live" if function == "sweeper" else "",
     }.items():
@@ -115,26 +135,10 @@ def test_the_routes_of_sam_local_lead_to_every_function() -> None:
     }
 
 
-def with_task(folder: Path, head: Head) -> None:
-    """A log with a task that nobody has started, as if created some time ago."""
-
-    async def create() -> None:
-        log = SQLiteLog(folder / "log.sqlite3", clock=lambda: time.time() - 60)
-        message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "What changed?"}]}
-        await log.create(head, submitted(head.source, message))
-        await log.close()
-
-    asyncio.run(create())
-
-
-def state_of(folder: Path, task_id: str) -> str:
-    async def read() -> str:
-        log = SQLiteLog(folder / "log.sqlite3")
-        head = await log.head(task_id)
-        await log.close()
-        return head.state
-
-    return asyncio.run(read())
+def create(log: EventLog, head: Head) -> None:
+    """A task that nobody has started."""
+    message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "What changed?"}]}
+    asyncio.get_event_loop().run_until_complete(log.create(head, submitted(head.source, message)))
 
 
 @pytest.mark.parametrize(
@@ -142,22 +146,22 @@ def state_of(folder: Path, task_id: str) -> str:
     [pytest.param(path, function_of(path), id=path.stem) for path in SENT],
     indirect=["handler"],
 )
-def test_a_dispatch_has_the_agent_run_the_task(path: Path, handler: Any, tmp_path: Path) -> None:
+def test_a_dispatch_has_the_agent_run_the_task(path: Path, handler: Any, log: EventLog) -> None:
     event = loaded(path)
     task_id = json.loads(event["body"])["params"]["id"]
     owner = event["headers"][OWNER_HEADER]
     head = Head(task_id=task_id, owner=owner, context_id="c", agent=function_of(path))
     assert event == json.loads(json.dumps(function_url_event(head)))
-    with_task(tmp_path, head)
+    create(log, head)
     answer = handler(event, None)
     assert json.loads(answer["body"])["result"]["id"] == task_id
     # A function is done when the run is. Asked for nothing in particular, an agent asks back.
-    assert state_of(tmp_path, task_id) == "TASK_STATE_INPUT_REQUIRED"
+    assert asyncio.get_event_loop().run_until_complete(log.head(task_id)).state == "TASK_STATE_INPUT_REQUIRED"
 
 
 @pytest.mark.parametrize("handler", ["sweeper"], indirect=True)
 def test_the_schedule_has_the_sweeper_dispatch_what_nobody_runs(
-    handler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    handler: Any, log: EventLog, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event, head = loaded(SCHEDULED), Head(task_id="t", owner="o", context_id="c", agent="orchestrator")
     assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
@@ -168,7 +172,8 @@ def test_the_schedule_has_the_sweeper_dispatch_what_nobody_runs(
             sent.append(given)
 
     monkeypatch.setattr(dispatch, "_lambda", Lambda)
-    with_task(tmp_path, head)
+    create(log, head)
+    clock.passed_s = 60
     assert handler(event, None) == {"dispatched": 1}
     (invoked,) = sent
     assert (invoked["FunctionName"], invoked["InvocationType"]) == ("orchestrator:live", "Event")

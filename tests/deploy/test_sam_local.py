@@ -6,20 +6,19 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from outside import ROOT
 
 from deploy.smoke import check
-from tailrace.events import TERMINAL
 
 _READY_S, _STOP_S = 400, 60
 
@@ -75,11 +74,13 @@ async def claim_check(url: str) -> None:
         assert done.status_code == 200
         message = {"message": {"parts": [{"text": "errors are up"}, granted["part"]]}}
         task_id = (await http.post("/api/tasks", json=message)).json()["id"]
+        cursor, ended = 0, False
         async with asyncio.timeout(180):
-            task: dict[str, Any] = {"status": {}}
-            while task["status"].get("state") not in TERMINAL:
-                await http.get(f"/api/stream/{task_id}")  # somebody looks, for one window
-                task = (await http.get(f"/api/tasks/{task_id}")).json()
+            while not ended:  # one window after another, as the page reads
+                window = (await http.get(f"/api/stream/{task_id}?cursor={cursor}")).text
+                cursor = max([cursor, *map(int, re.findall(r"^id: (\d+)$", window, re.MULTILINE))])
+                ended = "event: end" in window
+        task = (await http.get(f"/api/tasks/{task_id}")).json()
         assert "disk full" in str(task["artifacts"])
 
 

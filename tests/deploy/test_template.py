@@ -17,11 +17,14 @@ from tailrace.log.table import definition
 
 Render = Callable[..., Resources]
 
-FUNCTIONS = {"GatewayFunction", "OrchestratorFunction", "LogAnalystFunction", "MetricAnalystFunction"}
 SPECIALISTS = {"LogAnalystFunction", "MetricAnalystFunction"}
+AGENTS = {"OrchestratorFunction", *SPECIALISTS}
+WITH_URL = {"GatewayFunction", *AGENTS}
+FUNCTIONS = {"SweeperFunction", *WITH_URL}
 WRITE_LOG_LINES = {"logs:CreateLogStream", "logs:PutLogEvents"}
 KEEP_THE_LOG = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
 KEEP_CHECKPOINTS = KEEP_THE_LOG
+SEND_DEAD_LETTERS = {"sqs:SendMessage"}
 
 
 @pytest.fixture(scope="module")
@@ -77,26 +80,27 @@ def test_the_linters_find_nothing(sam: Path) -> None:
     assert validated.returncode == 0, validated.stdout + validated.stderr
 
 
-def test_every_function_has_a_url_that_streams_and_wants_a_signature(stack: Resources) -> None:
+def test_every_function_that_is_asked_has_a_url_that_streams_and_wants_a_signature(stack: Resources) -> None:
     urls = of(stack, "AWS::Lambda::Url")
     targets = [url["TargetFunctionArn"] for url in urls.values()]
-    assert sorted(targets, key=str) == sorted(map(alias_of, FUNCTIONS), key=str)
+    assert sorted(targets, key=str) == sorted(map(alias_of, WITH_URL), key=str)
     for url in urls.values():
         assert (url["AuthType"], url["InvokeMode"]) == ("AWS_IAM", "RESPONSE_STREAM")
         assert "Cors" not in url
 
 
 def test_nobody_but_the_one_distribution_may_call_the_gateways_url(stack: Resources) -> None:
+    found = of(stack, "AWS::Lambda::Permission")
+    assert found.pop("SweeperFunctionEveryMinutePermission")["FunctionName"] == alias_of("SweeperFunction")
     permissions = [
-        (each["Action"], each.get("FunctionUrlAuthType"), each.get("InvokedViaFunctionUrl"))
-        for each in of(stack, "AWS::Lambda::Permission").values()
+        (each["Action"], each.get("FunctionUrlAuthType"), each.get("InvokedViaFunctionUrl")) for each in found.values()
     ]
     # Without the second, CloudFront is answered 403 (since 1 November 2026).
     assert sorted(permissions, key=str) == [
         ("lambda:InvokeFunction", None, True),
         ("lambda:InvokeFunctionUrl", "AWS_IAM", None),
     ]
-    for each in of(stack, "AWS::Lambda::Permission").values():
+    for each in found.values():
         assert each["FunctionName"] == alias_of("GatewayFunction")
         assert each["Principal"] == "cloudfront.amazonaws.com"
         assert each["SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
@@ -138,29 +142,107 @@ def test_no_policy_has_a_wildcard_or_a_scan(stack: Resources) -> None:
 
 def test_each_function_may_do_what_it_does_and_nothing_else(stack: Resources) -> None:
     log, checkpoints = '{"Fn::GetAtt": ["LogTable", "Arn"]}', '{"Fn::GetAtt": ["CheckpointTable", "Arn"]}'
-    index = '{"Fn::Sub": "${LogTable.Arn}/index/by_owner"}'
+    by_owner, by_open = (json.dumps({"Fn::Sub": f"${{LogTable.Arn}}/index/{name}"}) for name in ("by_owner", "by_open"))
+    dead_letters = '{"Fn::GetAtt": ["DeadLetters", "Arn"]}'
+    keeping = {log: KEEP_THE_LOG, by_owner: {"dynamodb:Query"}}
+    running = {**keeping, checkpoints: KEEP_CHECKPOINTS, dead_letters: SEND_DEAD_LETTERS}
+    sweeping = {log: {"dynamodb:GetItem"}, by_open: {"dynamodb:Query"}, dead_letters: SEND_DEAD_LETTERS}
     roles = {
-        "GatewayRole": ("GatewayLogGroup", {}, {"GatewayFunction"}),
-        "OrchestratorRole": ("OrchestratorLogGroup", {checkpoints: KEEP_CHECKPOINTS}, {"OrchestratorFunction"}),
-        "SpecialistRole": ("SpecialistLogGroup", {checkpoints: KEEP_CHECKPOINTS}, SPECIALISTS),
+        "GatewayRole": ("GatewayLogGroup", keeping, {"GatewayFunction"}),
+        "OrchestratorRole": ("OrchestratorLogGroup", running, {"OrchestratorFunction"}),
+        "SpecialistRole": ("SpecialistLogGroup", running, SPECIALISTS),
+        "SweeperRole": ("SweeperLogGroup", sweeping, {"SweeperFunction"}),
     }
     assert of(stack, "AWS::IAM::Role").keys() == roles.keys()
-    for role, (log_group, more, functions) in roles.items():
+    for role, (log_group, rights, functions) in roles.items():
         mine = granted(stack, role)
         calls = {name: mine.pop(name) for name in list(mine) if "Alias" in name}
         assert all(actions <= {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} for actions in calls.values())
-        assert mine == {
-            json.dumps({"Fn::GetAtt": [log_group, "Arn"]}): WRITE_LOG_LINES,
-            log: KEEP_THE_LOG,
-            index: {"dynamodb:Query"},
-            **more,
-        }
+        assert mine == {json.dumps({"Fn::GetAtt": [log_group, "Arn"]}): WRITE_LOG_LINES, **rights}
         using = {
             name
             for name, function in of(stack, "AWS::Lambda::Function").items()
             if function["Role"] == {"Fn::GetAtt": [role, "Arn"]}
         }
         assert using == functions
+
+
+@pytest.mark.parametrize(
+    ("policy", "role", "functions"),
+    [
+        ("HandOnOrchestrator", "OrchestratorRole", AGENTS - SPECIALISTS),
+        ("HandOnSpecialists", "SpecialistRole", SPECIALISTS),
+    ],
+)
+def test_an_agent_may_invoke_itself_to_hand_a_run_on(
+    stack: Resources, policy: str, role: str, functions: set[str]
+) -> None:
+    """By its name, its alias and its versions. The policy is none of the role's own, or each would need the other."""
+    properties = stack[policy]["Properties"]
+    assert properties["RoleName"] == {"Ref": role}
+    (statement,) = properties["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    wanted = [{"Fn::GetAtt": [name, "Arn"]} for name in functions] + [
+        {"Fn::Sub": f"${{{name}.Arn}}:*"} for name in functions
+    ]
+    assert sorted(statement["Resource"], key=str) == sorted(wanted, key=str)
+    assert of(stack, "AWS::IAM::RolePolicy").keys() == {"HandOnOrchestrator", "HandOnSpecialists"}
+
+
+def test_the_sweeper_sweeps_every_minute_and_dispatches_to_every_agent(stack: Resources) -> None:
+    (rule,) = of(stack, "AWS::Events::Rule").values()
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert rule.get("State", "ENABLED") == "ENABLED"
+    assert [target["Arn"] for target in rule["Targets"]] == [alias_of("SweeperFunction")]
+    (dispatching,) = [each for each in statements(stack, "SweeperRole") if "lambda:" in str(each["Action"])]
+    assert dispatching["Action"] == "lambda:InvokeFunction"
+    assert sorted(dispatching["Resource"], key=str) == sorted(map(alias_of, AGENTS), key=str)
+    comma, pairs = stack["SweeperFunction"]["Properties"]["Environment"]["Variables"]["TAILRACE_DISPATCH"]["Fn::Join"]
+    assert comma == ","
+    places = {pair["Fn::Join"][1][0]: pair["Fn::Join"][1][1] for pair in pairs}
+    assert {pair["Fn::Join"][0] for pair in pairs} == {"="}
+    handlers = {stack[name]["Properties"]["Handler"].split(".")[0]: name for name in AGENTS}
+    assert places == {agent: alias_of(function) for agent, function in handlers.items()}
+
+
+def test_what_fails_asynchronously_is_kept_and_rings(stack: Resources) -> None:
+    (queue,) = of(stack, "AWS::SQS::Queue").values()
+    assert queue == {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
+    functions = of(stack, "AWS::Lambda::Function")
+    # It is the function's, so it counts for every version; a destination would be of the alias only.
+    leaving = {name for name, each in functions.items() if "DeadLetterConfig" in each}
+    assert leaving == {"SweeperFunction", *AGENTS}
+    for name in leaving:
+        assert functions[name]["DeadLetterConfig"] == {"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
+    alarm = stack["DeadLettersAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetters", "QueueName"]}}]
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 1)
+    (denied,) = stack["DeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_asynchronous_invocations_are_tried_as_long_as_it_makes_sense(stack: Resources) -> None:
+    configured = {each["FunctionName"]["Ref"]: each for each in of(stack, "AWS::Lambda::EventInvokeConfig").values()}
+    assert configured.keys() == {"SweeperFunction", *AGENTS}
+    assert {each["Qualifier"] for each in configured.values()} == {"live"}
+    for name in AGENTS:
+        retries, age_s = configured[name]["MaximumRetryAttempts"], configured[name]["MaximumEventAgeInSeconds"]
+        # Lambda pauses for a minute and for two.
+        assert retries == 2
+        assert (1 + retries) * stack[name]["Properties"]["Timeout"] + 60 + 120 < age_s <= 3600
+    sweeper = configured["SweeperFunction"]
+    assert (sweeper["MaximumRetryAttempts"], sweeper["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert stack["SweeperFunction"]["Properties"]["Timeout"] < 60
+
+
+def test_a_run_that_is_handed_on_often_is_not_taken_for_a_loop(stack: Resources) -> None:
+    functions = of(stack, "AWS::Lambda::Function")
+    assert {name for name, each in functions.items() if each.get("RecursiveLoop") == "Allow"} == AGENTS
+
+
+def test_an_agent_has_time_to_hand_on_before_it_is_killed(stack: Resources) -> None:
+    for name in AGENTS:
+        assert stack[name]["Properties"]["Timeout"] == 900 >= 10 * config_default("TAILRACE_HANDOFF_S")
 
 
 def test_the_log_has_the_table_its_code_wants(stack: Resources) -> None:
@@ -340,23 +422,23 @@ def test_what_functions_are_told_are_settings_that_exist(stack: Resources) -> No
 
 
 def test_a_stream_rotates_before_its_function_is_killed(stack: Resources) -> None:
-    for function in of(stack, "AWS::Lambda::Function").values():
+    for name in WITH_URL:
         assert (
-            function["Timeout"]
+            stack[name]["Properties"]["Timeout"]
             == 900
             > config_default("TAILRACE_ROTATE_S") + 2 * config_default("TAILRACE_HEARTBEAT_S")
         )
 
 
-def test_agents_start_from_snapshots_and_the_gateway_has_no_need(stack: Resources) -> None:
+def test_agents_start_from_snapshots_and_the_others_have_no_need(stack: Resources) -> None:
     functions = of(stack, "AWS::Lambda::Function")
-    assert {name for name, function in functions.items() if "SnapStart" in function} == FUNCTIONS - {"GatewayFunction"}
+    assert {name for name, function in functions.items() if "SnapStart" in function} == AGENTS
 
 
-def test_the_gateway_has_none_of_the_agents_packages(stack: Resources) -> None:
+def test_only_agents_have_the_agents_packages(stack: Resources) -> None:
     for name, function in of(stack, "AWS::Lambda::Function").items():
         layers = {layer["Ref"][:-10] for layer in function["Layers"]}
-        agents = set() if name == "GatewayFunction" else {"AgentsLayer"}
+        agents = {"AgentsLayer"} if name in AGENTS else set()
         assert layers == {"RuntimeLayer", "TailraceLayer", *agents}
 
 
@@ -373,25 +455,30 @@ def test_a_change_reaches_the_alias_that_is_called(stack: Resources, render: Ren
 
 def test_concurrency_is_reserved_only_on_request(stack: Resources) -> None:
     parameters = template_parameters()
-    for name, function in of(stack, "AWS::Lambda::Function").items():
+    for name in WITH_URL:
         which = "Gateway" if name == "GatewayFunction" else "Agent"
-        assert function["ReservedConcurrentExecutions"] == {
+        assert stack[name]["Properties"]["ReservedConcurrentExecutions"] == {
             "Fn::If": [f"With{which}Concurrency", {"Ref": f"{which}Concurrency"}, {"Ref": "AWS::NoValue"}]
         }
         assert parameters[f"{which}Concurrency"]["Default"] == 0
+    # Where the others may take all there is but what they have reserved, the sweeper's one is reserved too.
+    assert stack["SweeperFunction"]["Properties"]["ReservedConcurrentExecutions"] == {
+        "Fn::If": ["WithSweeperConcurrency", 1, {"Ref": "AWS::NoValue"}]
+    }
 
 
 def test_alarms_watch_every_function_and_table(stack: Resources) -> None:
     watched: dict[str, set[str]] = {}
     for alarm in of(stack, "AWS::CloudWatch::Alarm").values():
         assert alarm["TreatMissingData"] == "notBreaching"
-        for metric in alarm["Metrics"]:
+        for metric in alarm.get("Metrics", []):
             if "MetricStat" in metric:
                 of_what = metric["MetricStat"]["Metric"]
                 watched.setdefault(of_what["MetricName"], set()).add(of_what["Dimensions"][0]["Value"]["Ref"])
     tables = {"LogTable", "CheckpointTable"}
     assert watched == {
-        **dict.fromkeys(("Errors", "Throttles", "Duration"), FUNCTIONS),
+        **dict.fromkeys(("Errors", "Throttles"), FUNCTIONS),
+        "Duration": WITH_URL,  # the sweeper's time is less than a minute
         **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), tables),
     }
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from stack import Stack, stack
 
 from gateway.owner import secret_owner
-from local.faults import _is_ours
+from local.faults import is_ours
 from local.site import create_site
 from tailrace.config import Settings
 
@@ -68,10 +68,10 @@ async def test_an_unknown_task_and_a_stranger_are_refused(http: httpx.AsyncClien
     assert (await kill(http, task, host="rebound.example"))[0] == 401
 
 
-async def test_only_a_function_of_the_same_supervisor_is_ours_to_kill() -> None:
-    assert not await _is_ours(os.getpid())
-    assert not await _is_ours(os.getppid())
-    assert not await _is_ours(2**22 + 1)  # no such process
+async def test_only_a_function_of_the_same_supervisoris_ours_to_kill() -> None:
+    assert not await is_ours(os.getpid())
+    assert not await is_ours(os.getppid())
+    assert not await is_ours(2**22 + 1)  # no such process
 
 
 async def test_a_gateway_that_others_can_reach_has_neither_the_route_nor_the_buttons(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -125,3 +126,29 @@ async def test_the_page_fits_a_phone(page: Page, shipped: Stack) -> None:
     marks = page.locator(".tl-marks span")
     await marks.last.evaluate("mark => mark.style.setProperty('--s', 'calc(0.99 * var(--span))')")
     assert await page.evaluate(fits)
+
+
+async def test_a_question_that_is_asked_again_is_one_question(page: Page, shipped: Stack) -> None:
+    def told(seq: int, state: str, text: str, role: str = "ROLE_AGENT") -> dict[str, Any]:
+        message = {"role": role, "parts": [{"text": text}]}
+        metadata = {"urn:tailrace:a2a:resume:1": {"seq": seq, "ts": seq, "kind": "state", "agent": "orchestrator"}}
+        return {"statusUpdate": {"status": {"state": state, "message": message}, "metadata": metadata}}
+
+    events = [
+        told(1, "TASK_STATE_INPUT_REQUIRED", "Which host?"),
+        told(2, "TASK_STATE_INPUT_REQUIRED", "Which host?"),
+        told(3, "TASK_STATE_WORKING", "web-1", "ROLE_USER"),
+        told(4, "TASK_STATE_INPUT_REQUIRED", "Since when?"),
+    ]
+    await page.goto(shipped.url)
+    model = """async (events) => {
+        const { apply, newTask } = await import("/task-state.js");
+        const task = newTask();
+        events.forEach((event, at) => apply(task, at + 1, event));
+        return [task.state, task.message, ...task.turns.map((turn) => turn.text)];
+    }"""
+    assert await page.evaluate(model, events) == [
+        "input-required",
+        "Since when?",
+        *("Which host?", "web-1", "Since when?"),
+    ]

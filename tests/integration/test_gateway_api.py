@@ -290,3 +290,22 @@ async def test_a_client_that_leaves_in_mid_request_is_no_error(sut: System, capl
     writer.transport.abort()
     assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_head_of_a_stream_is_answered_and_holds_nothing(tmp_path: Path) -> None:
+    gate = Gate()
+    async with system(gated(gate), tmp_path) as sut:
+        task_id = await sut.post({"text": "hello"})
+        answer = await sut.http.head(f"/api/stream/{task_id}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert (await sut.http.get("/api/streams")).json()["streams"] == []
+        gate.open.set()
+
+
+async def test_what_is_refused_says_what_would_do_and_is_kept_by_no_cache(sut: System) -> None:
+    refused = await sut.http.get("/api/tasks", headers={"x-test-owner": ""})
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Tailrace realm="tailrace"')
+    method = await sut.http.delete("/api/tasks")
+    assert (method.status_code, set(method.headers["allow"].split(", "))) == (405, {"GET", "HEAD", "POST"})
+    unknown = await sut.http.get(f"/api/tasks/{UNKNOWN}")
+    assert {answer.headers["cache-control"] for answer in (refused, method, unknown)} == {"no-store"}

@@ -97,7 +97,7 @@ async def test_4_3_3_every_event_is_delivered_once_in_order_as_a_stream_response
         await told(served, task["id"], hook)
     assert state_of(hook.got[0]) == "TASK_STATE_SUBMITTED"
     for headers in hook.headers:
-        assert headers["content-type"] == "application/a2a+json"
+        assert (headers["content-type"], headers["a2a-version"]) == ("application/a2a+json", "1.0")
         assert headers["authorization"] == "Bearer s3cret"
         assert headers["x-a2a-notification-token"] == "t-1"
         assert headers["host"] == hook.url.removeprefix("http://")
@@ -250,6 +250,22 @@ async def test_3_1_8_to_3_1_10_configs_are_got_listed_and_deleted() -> None:
     assert len(hook.got) == before, "a deleted config is told nothing more"
 
 
+async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path: Path) -> None:
+    settings = {"data_dir": str(tmp_path), "push_internal": 1, "renew_s": 0.05}
+    async with (
+        receiver([500] * 1000) as hook,
+        agent(talker(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as one,
+        agent(talker(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as other,
+    ):
+        with pytest.MonkeyPatch.context() as patient:
+            patient.setattr(courier, "_PAUSE_S", 60)
+            task = (await one.result("SendMessage", sending("hello", hook, id="mine")))["task"]
+            await hook.until(lambda: hook.got)
+            await other.result(DELETE, {"taskId": task["id"], "id": "mine"})
+            await eventually(lambda: not [each for each in asyncio.all_tasks() if "courier" in each.get_name()])
+    assert len(hook.got) == 1
+
+
 @pytest.mark.parametrize("method", [CREATE, GET, LIST, DELETE])
 async def test_13_1_somebody_else_s_configs_look_like_none(method: str) -> None:
     async with agent(talker(), push_internal=1) as served:
@@ -335,3 +351,4 @@ async def test_a_config_of_0_3_is_told_the_task_when_its_state_changes() -> None
     assert {each["id"] for each in hook.got} == {task["id"]}
     assert hook.got[-1] == task
     assert (hook.headers[0]["authorization"], hook.headers[0]["x-a2a-notification-token"]) == ("Bearer c", "t")
+    assert (hook.headers[0]["content-type"], hook.headers[0]["a2a-version"]) == ("application/json", "0.3")

@@ -192,9 +192,20 @@ class Player:
 
     def do_card(self, _: dict[str, Any]) -> None:
         """The agent says in its card that it has the extension."""
-        card = self._client.get(f"{self._me.url}/.well-known/agent-card.json").json()
+        card = self._client.send(self._me.card()).json()
         declared = [each for each in card["capabilities"].get("extensions", []) if each["uri"] == EXTENSION]
         self._expect(declared != [] and not declared[0].get("required"), f"the card declares {declared}")
+
+    def do_request(self, step: dict[str, Any]) -> None:
+        """Any request, refused with a status; `size` puts so many blanks behind the body."""
+        body = self._filled(step.get("body", "")) + " " * step.get("size", 0)
+        path = step["path"].replace("$task", self._task.id)
+        headers = {**self._me.headers, "Content-Type": "application/json", **step.get("headers", {})}
+        url = self._me.url + path
+        response = self._client.request(step["method"], url, content=body.encode() or None, headers=headers)
+        self._expect(response.status_code == step["status"], f"got {response.status_code}: {response.text[:300]}")
+        if self._me.browser:
+            self._problem(response)
 
     # Reading
 
@@ -207,7 +218,7 @@ class Player:
         echoed = headers.get("a2a-extensions", headers.get("x-a2a-extensions", ""))
         if not self._me.browser and EXTENSION not in echoed:
             raise Broken("5.1b", f"the stream's extensions are {echoed!r}")
-        begins_at_1 = not cursor and self._me.via in ("browser", "send") and not snapshot
+        begins_at_1 = not cursor and (self._me.browser or self._me.sends) and not snapshot
         stream = Stream(
             self._me,
             self._task.id,
@@ -248,14 +259,14 @@ class Player:
         if "state" in step:
             self._expect(seen.state == step["state"], f"the state is {seen.state}, not {step['state']}")
         if "frames" in step:
-            kinds = _collapsed(seen.frames)
-            self._expect(kinds == step["frames"], f"the frames are {kinds}, not {step['frames']}")
+            frames = _collapsed(seen.frames)
+            self._expect(frames == step["frames"], f"the frames are {frames}, not {step['frames']}")
         if "kinds" in step:
             kinds = iter(event.kind for event in seen.events)
             self._expect(all(kind in kinds for kind in step["kinds"]), f"no {step['kinds']}, in this order")
         if "gap" in step:
-            told = [[gap["from"], gap["to"]] for gap in seen.gaps]
-            self._expect(told == [step["gap"]], f"the gaps are {told}, not {step['gap']}")
+            gaps = [[gap["from"], gap["to"]] for gap in seen.gaps]
+            self._expect(gaps == [step["gap"]], f"the gaps are {gaps}, not {step['gap']}")
         if "retry" in step:
             told = [each for frame in seen.frames for each in frame.retries]
             self._expect(told == [str(each) for each in step["retry"]], f"retry says {told}, not {step['retry']}")
@@ -298,23 +309,27 @@ class Player:
         wanted, text = self._me.refusal(why), response.text[:300]
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Broken("4.5b", "a refused stream is a stream")
-        rest = self._me.via == "rest" and response.request.url.path != "/"
+        rest = self._me.bare and response.request.url.path != "/"
         if self._me.browser:
             self._expect(response.status_code == wanted, f"got {response.status_code}, not {wanted}: {text}")
-            kind, told = response.headers.get("content-type"), response.json()
-            if kind != "application/problem+json" or not told.keys() >= {"type", "title", "status", "detail"}:
-                raise Broken("6.9a", f"an error is {kind}: {told}")
+            self._problem(response)
             if why == "full" and not response.headers.get("retry-after", "").isdigit():
                 raise Broken("6.11a", "a 503 without Retry-After")
             return True
         error = response.json().get("error") or {}
-        if self._me.via == "rest" and not rest:
+        if self._me.bare and not rest:
             wanted = Interface("subscribe", "", {}).refusal(why)
         got = error.get("code")
         self._expect(got == wanted, f"got {got}, not {wanted}: {text}")
         if -32009 <= (wanted if not rest else 0) <= -32001 and not error.get("data"):
             raise Broken("5.5a", f"an error of A2A's own without ErrorInfo: {text}")
         return True
+
+    def _problem(self, response: httpx.Response) -> None:
+        kind, text = response.headers.get("content-type"), response.text[:300]
+        told = response.json() if kind == "application/problem+json" else {}
+        if not told.keys() >= {"type", "title", "status", "detail"} or told["status"] != response.status_code:
+            raise Broken("6.9a", f"an error is {kind}: {text}")
 
     def _refused_in_stream(self, step: dict[str, Any], wire: Wire) -> None:
         frames = list(wire.frames())

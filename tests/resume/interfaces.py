@@ -12,7 +12,7 @@ import httpx
 EXTENSION = "urn:tailrace:a2a:resume:1"
 TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "REJECTED"}
 WAITING = {"INPUT_REQUIRED", "AUTH_REQUIRED"}
-VIAS = ("browser", "subscribe", "send", "rest", "0.3")
+VIAS = ("browser", "subscribe", "send", "rest", "rest-send", "0.3")
 
 # Why something is refused, as each interface says it (PROTOCOL.md, 5.5 and 6.9).
 BROWSER_REFUSALS = {
@@ -55,6 +55,16 @@ class Interface:
     def browser(self) -> bool:
         return self.via == "browser"
 
+    @property
+    def bare(self) -> bool:
+        """Whether events come without an envelope."""
+        return self.via in ("rest", "rest-send")
+
+    @property
+    def sends(self) -> bool:
+        """Whether a stream is opened by sending the message once more."""
+        return self.via in ("send", "rest-send")
+
     def message(self, text: str, key: str = "", **fields: Any) -> dict[str, Any]:
         if self.browser:
             return {"parts": [{"text": text}], **fields}
@@ -74,19 +84,17 @@ class Interface:
         return str(answer["id"] if self.browser else answer["result"]["task"]["id"])
 
     def opening(self, task: Task, cursor: str | None, place: str) -> httpx.Request:
-        """What opens a stream. `place` of the cursor is `header`, or for the browser's `query`, or `both`: a stale query."""
+        """What opens a stream. `place` of the cursor is `header`, the `query`, or `both`: then the query is stale."""
         headers = {} if cursor is None or place == "query" else {"Last-Event-ID": cursor}
         if self.browser:
             query = {"query": f"?cursor={cursor}", "both": "?cursor=1"}.get(place, "")
             return self._request("GET", f"/api/stream/{task.id}{query}", None, headers)
-        if self.via == "rest":
-            return self._request(
-                "GET",
-                f"/tasks/{task.id}:subscribe",
-                None,
-                {**headers, "A2A-Version": "1.0", "A2A-Extensions": EXTENSION},
-            )
-        if self.via == "send":
+        if self.bare:
+            headers = {**headers, "A2A-Version": "1.0", "A2A-Extensions": EXTENSION}
+            if self.sends:
+                return self._request("POST", "/message:stream", {"message": task.message}, headers)
+            return self._request("GET", f"/tasks/{task.id}:subscribe", None, headers)
+        if self.sends:
             return self.call("SendStreamingMessage", {"message": task.message}, headers)
         return self.call("SubscribeToTask", {"id": task.id}, headers)
 
@@ -98,7 +106,8 @@ class Interface:
         return self.call("SendMessage", {"message": message, "configuration": {"returnImmediately": True}})
 
     def streamed_reply(self, task: Task, text: str, key: str) -> httpx.Request:
-        return self.call("SendStreamingMessage", {"message": self.message(text, key, taskId=task.id)})
+        answer = Task(task.id, self.message(text, key, taskId=task.id))
+        return self.opening(answer, None, "header")
 
     def cancel(self, task: Task) -> httpx.Request:
         if self.browser:
@@ -124,11 +133,14 @@ class Interface:
     def rpc_id(self) -> str:
         return f"a {self.via} stream"
 
+    def card(self) -> httpx.Request:
+        return self._request("GET", "/.well-known/agent-card.json")
+
     def refusal(self, why: str) -> int:
         """The status or the code of a refusal."""
         if self.browser:
             return BROWSER_REFUSALS[why]
-        return REST_REFUSALS[why] if self.via == "rest" else RPC_REFUSALS[why]
+        return REST_REFUSALS[why] if self.bare else RPC_REFUSALS[why]
 
     def _request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None

@@ -88,7 +88,7 @@ class Stream:
     def _unwrapped(self, data: str) -> Event:
         try:
             given = json.loads(data)
-            if self.via.via != "rest":
+            if not self.via.bare:
                 wanted = self.task if self.via.browser else self.via.rpc_id
                 if given.get("jsonrpc") != "2.0" or given.get("id") != wanted or "result" not in given:
                     raise Broken("4.2c", f"an event's data is not the JSON-RPC response to {wanted!r}: {data[:120]}")
@@ -149,7 +149,7 @@ class Stream:
             self.known.terminal = seq
         if not self.via.browser:
             # A question that was answered before it was sent ends nothing: then there is more.
-            over = event.state in TERMINAL or (event.state in WAITING and self.via.via == "send")
+            over = event.state in TERMINAL or (event.state in WAITING and self.via.sends)
             self.ended = str(event.state) if over else ""
         if (
             self.via.via == "0.3"

@@ -24,6 +24,7 @@ WORDS: dict[str, set[str]] = {
     "release": {"gate"},
     "get": {"state", "text", "who", "refused"},
     "card": set(),
+    "request": {"method", "path", "body", "size", "headers", "status"},
 }
 
 

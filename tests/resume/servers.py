@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -62,7 +63,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "padding": {"padding_bytes": 2048, "flush_ms": 10},
     "limit": {"max_streams": 1},
     "window": {"window_s": 0.2},
-    "handoff": {"attempt_s": 2.0, "handoff_s": 1.2, "heartbeat_s": 0.2, "lease_s": 2.0, "renew_s": 0.5},
+    "handoff": {"attempt_s": 5.0, "handoff_s": 4.2, "heartbeat_s": 0.2, "lease_s": 2.0, "renew_s": 0.5},
     "forgetting": {"heartbeat_s": 0.2},
     "death": {"heartbeat_s": 0.2, "lease_s": 1.0, "renew_s": 0.2},
 }
@@ -93,12 +94,14 @@ def _who(request: Request) -> str | None:
 
 
 async def _main() -> None:
+    stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
         async with served(Path(folder)) as there:
+            for number in (signal.SIGINT, signal.SIGTERM):  # after uvicorn, which takes them too
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
             print(f"--browser {there.browser} --agent {there.agent} --as '{OWNER_HEADER}: me'", flush=True)
-            await asyncio.Event().wait()
+            await stop.wait()
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main())
+    asyncio.run(_main())

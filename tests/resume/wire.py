@@ -65,7 +65,7 @@ class Wire:
 
     @property
     def streams(self) -> bool:
-        return self.response.headers.get("content-type", "").startswith("text/event-stream")
+        return str(self.response.headers.get("content-type", "")).startswith("text/event-stream")
 
     def body(self) -> bytes:
         """All of an answer that is no stream."""

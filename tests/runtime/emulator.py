@@ -201,9 +201,7 @@ class Emulator:
         """An environment has died. What waits for one gets another, unless this one could not even start."""
         if environment.phase == "failed":
             if not self._queue.empty():
-                refused = self._queue.get_nowait()
-                refused.parts.put_nowait(End(environment.init_error or environment.restore_error))
-                refused.taken.set()
+                self._queue.get_nowait().parts.put_nowait(End(environment.init_error or environment.restore_error))
         elif not self._queue.empty():
             self._start_soon()
 

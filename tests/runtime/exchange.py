@@ -57,8 +57,6 @@ class Invocation:
     """The size of every chunk of the body."""
     state: Literal["queued", "running", "answering", "answered"] = "queued"
     environment: Environment | None = None
-    taken: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when an environment has it, or none can be started."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the runtime asks for another one: not before is this one done with, whatever was answered."""
     failed: dict[str, Any] | None = None

@@ -81,10 +81,6 @@ class InvokeApi:
         task = asyncio.create_task(self._work(sent))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
-        # As if Lambda were quick: whoever invokes itself is still busy with that, so another environment takes it.
-        async with asyncio.timeout(50), self.changed:
-            await self.changed.wait_for(lambda: bool(sent.tries))
-        await sent.tries[0].taken.wait()
         return Response(status_code=202)
 
     async def _work(self, sent: Sent) -> None:

@@ -267,7 +267,6 @@ class Environment:
             await asyncio.wait([hanging_up, taking])
         self.active[invocation.id] = self._given[invocation.id] = invocation
         invocation.state, invocation.environment = "running", self
-        invocation.taken.set()
         deadline = time.time() + invocation.timeout_s
         self._timers[invocation.id] = asyncio.get_running_loop().call_later(
             invocation.timeout_s, self._time_out, invocation

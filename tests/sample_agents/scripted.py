@@ -1,4 +1,4 @@
-"""An agent that does what its request says, in the vocabulary of tests/resume/README.md: "3 events; say hello; ask Why?".
+"""An agent that does what its request says, in the vocabulary of tests/resume/README.md: "3 events; say hello".
 
 Steps are separated by `;`, what one execution of a node does together is joined by `&`. Gates and deaths are files in
 the data folder, so that they work whichever process runs the task.

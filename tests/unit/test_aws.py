@@ -92,3 +92,15 @@ def test_without_a_secret_the_front_door_is_closed() -> None:
     assert decide(request()) is None
     assert decide(request(x_tailrace_secret="")) is None
     assert decide(request(x_tailrace_secret="anything")) is None
+
+
+def test_a_function_invokes_itself_as_it_was_invoked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its alias, if that is known, to which the rules of asynchronous invocations belong."""
+    assert aws.own_function() is None
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "agent")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", "7")
+    assert aws.own_function() == "agent:7"
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:agent:live"
+    token = aws.invoked_as.set(arn)
+    assert aws.own_function() == arn
+    aws.invoked_as.reset(token)

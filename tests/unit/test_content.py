@@ -81,6 +81,13 @@ def test_the_disk_is_given_back() -> None:
     spool = Spool.of([b"x"])
     assert open_files() == before + 1
     del spool
+    assert open_files() == before
+    spool = Spool.of([b"x"])
+    spool.close()
+    spool.close()
+    assert open_files() == before
+    with pytest.raises(OSError, match="descriptor"):
+        spool.read(0, 1)
     with pytest.raises(ZeroDivisionError):
         Spool.of(bytes(1 // n) for n in (1, 0))
     assert open_files() == before

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tailrace.a2a import v03
 from tailrace.a2a.types import Part, convert
 from tailrace.config import Settings
 from tailrace.errors import RequestError, UploadDamaged
@@ -62,6 +63,13 @@ def test_a_part_refers_to_what_it_was_made_of(owner: str, size: int, digest: byt
     convert(part, Part)
     assert upload_in(part) == made
     assert (part["filename"], part["mediaType"]) == (name, media_type)
+
+
+def test_a_reference_means_the_same_in_a2a_0_3() -> None:
+    part = upload().part("x.log", "text/plain")
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": [part]}
+    there_and_back = v03.params_from_03("message/send", {"message": v03.message_to_03(message)})
+    assert there_and_back["message"]["parts"] == [part]
 
 
 def test_a_reference_is_new_each_time_and_does_not_tell_the_owner() -> None:

@@ -31,7 +31,8 @@ def own_function() -> str | None:
     """
     if not on_lambda():
         return None
-    return invoked_as.get() or f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}:{os.environ.get('AWS_LAMBDA_FUNCTION_VERSION', '$LATEST')}"
+    version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+    return invoked_as.get() or f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}:{version}"
 
 
 def on_sam_local() -> bool:

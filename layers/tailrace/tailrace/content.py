@@ -56,6 +56,10 @@ class Content(ABC):
     def of(cls, chunks: Iterable[bytes]) -> Content:
         """A content of the same kind: UTF-8, what is not is replaced, a mark at the front is left out."""
 
+    def close(self) -> None:
+        """Give back what it takes besides memory; it cannot be read any more."""
+        return
+
     @property
     def blank(self) -> bool:
         """Whether there is nothing but white space."""

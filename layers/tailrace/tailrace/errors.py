@@ -144,7 +144,6 @@ class Rejected(TailraceError):
     """Raise it in a node to end the task as REJECTED; the text says why."""
 
 
-
 class AgentError(TailraceError):
     """Another agent could not be reached or answered with an error.
 

@@ -90,9 +90,10 @@ def _inline(part: dict[str, Any], name: str, room: int) -> File:
         content = base64.b64decode(part["raw"], validate=True)
     except (binascii.Error, ValueError):
         raise RequestError(f"The file {shorten(name)!r} is not base64 in `raw`; send text as `text`.") from None
+    text = Text.of(text_of([content], name, room))
     if gzipped_in(content):
         name, media_type = _as_unpacked(name, media_type)
-    return File(filename=name, media_type=media_type, content=Text.of(text_of([content], name, room)))
+    return File(filename=name, media_type=media_type, content=text)
 
 
 def _uploaded(part: dict[str, Any], upload: Upload, name: str, room: int, uploads: Uploads) -> File:

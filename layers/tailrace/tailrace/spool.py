@@ -14,7 +14,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 class Spool(Content):
-    """A place is a byte's index. The disk is given back when the object goes, or with the process.
+    """A place is a byte's index. The disk is given back when it is closed or goes, or with the process.
 
     Readers do not disturb each other, whatever threads they are in.
     """
@@ -24,7 +24,7 @@ class Spool(Content):
         self._size = size
         self._line_end = line_end
         self._line_count = line_count
-        weakref.finalize(self, os.close, descriptor)
+        self._close = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def of(cls, chunks: Iterable[bytes]) -> Spool:
@@ -36,6 +36,10 @@ class Spool(Content):
         except BaseException:
             os.close(descriptor)
             raise
+
+    def close(self) -> None:
+        self._close()
+        self._descriptor = -1
 
     @property
     def size(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +19,7 @@ from tailrace.config import Settings
 from tailrace.reader import parse_cursor
 from tailrace.streaming import EventStreamResponse
 
-# A stream of the gateway is rotated first, and takes its pipe with it.
+# What a stream may take longer than until it rotates, beside a silence: for a `send` that hangs.
 _GRACE_S = 5.0
 
 DecideOwner = Callable[[Request], str | None]
@@ -69,9 +71,24 @@ class Binding:
         return Response(body, status_code=status, media_type=media_type, headers=headers)
 
     def streamed(self, stream: Stream, framing: sse.Bare, extensions: list[str], *, old: bool = False) -> Response:
-        frames = stream.frames(framing, old=old)
-        limit_s = self.settings.rotate_s + _GRACE_S
+        settings = self.settings
+        frames = _rotated(stream.frames(framing, old=old), settings.rotate_s)
+        limit_s = settings.rotate_s + settings.heartbeat_s + _GRACE_S
         return EventStreamResponse(frames, limit_s=limit_s, headers=_headers(extensions, old=old))
+
+
+async def _rotated(frames: AsyncGenerator[bytes], after_s: float) -> AsyncGenerator[bytes]:
+    """The frames until the first after `after_s`: the client comes back. What was cut off is an error on Lambda.
+
+    There nobody notices that a reader has gone, so it is the usual end of what a gateway has stopped reading.
+    """
+    clock = asyncio.get_running_loop().time
+    opened = clock()
+    async with aclosing(frames):
+        async for frame in frames:
+            yield frame
+            if clock() - opened >= after_s:
+                return
 
 
 def cursor_of(request: Request) -> int | None:

@@ -89,7 +89,7 @@ class AgentClient:
         try:
             result = msgspec.json.decode(given)
             return peer03.result_from_03(method, result) if old else result
-        except (*NOT_JSON, KeyError, TypeError) as error:
+        except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
             raise AgentError(f"{self._url} answered {method} with something that is no result: {error!r}.") from None
 
     def _may_be_old(self, method: str, error: AgentError) -> bool:
@@ -220,7 +220,7 @@ def _foreign(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
     try:
         decoded = msgspec.json.decode(event)
         return msgspec.json.encode(peer03.event_from_03(decoded)) if "kind" in decoded else event
-    except (*NOT_JSON, KeyError, TypeError) as error:
+    except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
         raise AgentError(f"{url} sent something that is no event of A2A: {error!r}.") from None
 
 

@@ -91,6 +91,8 @@ class Rest(Binding):
         params = await self._params(request)
         if method in STREAMS:
             stream = await self.operations.stream(method, params, caller)
+            if request.method == "HEAD":
+                return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
             return self.streamed(stream, sse.Bare(), extensions)
         result = await self.operations.call(method, params, caller)
         return self.whole(encode(result), extensions, media_type=answer_type(request))

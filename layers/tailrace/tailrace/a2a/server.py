@@ -72,4 +72,4 @@ class A2AServer:
 def _base_of(request: Request) -> str:
     """Where the agent is, as its caller knows it: also behind a path that leads to several agents."""
     # Not `base_url`, which leaves out the path of a mount.
-    return str(request.url.replace(query="")).removesuffix(CARD_PATH)
+    return str(request.url.replace(path=f"{request.scope.get('root_path', '')}/", query=""))

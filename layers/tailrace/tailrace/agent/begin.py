@@ -55,7 +55,7 @@ async def begin(
         if past.state in TERMINAL or waits:
             try:
                 if waits and head.attempt - past.attempt > 1:
-                    await _ask_again(log, head, past)
+                    await _ask_again(log, head, past, await plan_of(past, saver, head))
             except Fenced:
                 continue
             await log.settle(head.task_id, head.attempt, past.state, release=True)
@@ -82,26 +82,25 @@ def cannot_begin(head: Head, past: Past, error: Exception) -> str | None:
     return f"No worker could take the task up, in {_CLAIMS_MOST} tries. The last one failed: {error}"
 
 
-async def _ask_again(log: EventLog, head: Head, past: Past) -> None:
+async def _ask_again(log: EventLog, head: Head, past: Past, plan: Plan) -> None:
     """Fence off an attempt that has claimed the waiting task and not written yet: it may be slow and not dead.
 
     Its reply, coming later, would leave a task that works with a head that waits, and nobody to run it.
     """
     seq = past.last + 1
-    again = events.status_update(head.source, seq, "state", state=past.state, message=past.question)
+    again = events.status_update(head.source, seq, "state", state=past.state, message=past.question, **plan.told)
     await log.append(head.task_id, Batch(seq, head.attempt, [again]))
 
 
 def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any] | None) -> tuple[State, bytes]:
     seq = past.last + 1
-    came: dict[str, Any] = {"checkpoint": plan.checkpoint or None, "checkpoints": plan.ids or None}
     if not past.messages:
         text = "The task was not created as a whole: its creator was cut off. Send the request again."
         return "TASK_STATE_FAILED", events.status_update(
             head.source, seq, "state", state="TASK_STATE_FAILED", text=text
         )
     if reply is not None or past.state == "TASK_STATE_SUBMITTED":
-        working = events.status_update(head.source, seq, "state", message=reply, **came)
+        working = events.status_update(head.source, seq, "state", message=reply, **plan.told)
         return "TASK_STATE_WORKING", working
     if past.attempts_lost_at(plan.checkpoint, reason) >= _LOST_MOST:
         at = ", ".join(sorted({past.steps[step].name for step in plan.supersedes if not past.steps[step].tool}))
@@ -116,5 +115,5 @@ def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any
         text=None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}",
         reason=reason,
         supersedes=plan.supersedes,
-        **came,
+        **plan.told,
     )

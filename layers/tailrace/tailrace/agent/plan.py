@@ -43,9 +43,10 @@ class Plan(msgspec.Struct):
     answers: dict[str, Any] = {}
 
     @property
-    def ids(self) -> dict[str, str]:
-        """The ids of the checkpoints to go on from, by namespace."""
-        return {namespace: pin.checkpoint["id"] for namespace, pin in self.pins.items()}
+    def told(self) -> dict[str, Any]:
+        """What a fence tells of it: how far the run has come, and the ids of the checkpoints by namespace."""
+        ids = {namespace: pin.checkpoint["id"] for namespace, pin in self.pins.items()}
+        return {"checkpoint": self.checkpoint or None, "checkpoints": ids or None}
 
     @property
     def checkpoint(self) -> str:
@@ -136,7 +137,9 @@ async def _newest(saver: BaseCheckpointSaver[Any], head: Head, namespace: str, p
     newest = await saver.aget_tuple(config)
     if newest is None or _marked(newest, "attempt") >= past.attempt:
         return newest
-    async for each in saver.alist(config, limit=_LOOK_BACK):
+    # All of them before anything else is asked: the SQLite saver is locked while it lists.
+    recent = [each async for each in saver.alist(config, limit=_LOOK_BACK)]
+    for each in recent:
         if _marked(each, "attempt") >= past.attempt:
             return await saver.aget_tuple(each.config)
     pinned = past.pins.get(namespace)

@@ -60,6 +60,7 @@ class Attempt:
         self._canceled = asyncio.Event()
         self._fenced = asyncio.Event()
         self._overrun = asyncio.Event()
+        self._over = asyncio.Event()
         self._renewed = asyncio.get_running_loop().time()
 
     @property
@@ -100,11 +101,14 @@ class Attempt:
                     state = self._say_state(writer, state, text)
                 await writer.flush()
                 reached = state
+                self._over.set()
+                await lease  # or what it has under way would hold the lease again
                 await self._log.settle(task_id, self._head.attempt, reached, release=True)
                 if state == "TASK_STATE_WORKING":
                     await dispatch(self._head)
             except asyncio.CancelledError:
                 # The process stops. The next attempt need not wait for the lease to run out.
+                lease.cancel()
                 with contextlib.suppress(LogError):
                     await self._log.settle(task_id, self._head.attempt, reached, release=True)
                 raise
@@ -236,6 +240,8 @@ class Attempt:
         uploads = open_uploads(self._settings)
         request = await asyncio.to_thread(request_of, self._begun.past.messages, self._head.owner, uploads)
         set_request(request)
+        if task := asyncio.current_task():
+            task.add_done_callback(lambda _: request.close())
         running.current.set(run)
         given: Any = None
         if plan.answers:
@@ -258,7 +264,10 @@ class Attempt:
     async def _keep_lease(self) -> None:
         """Renew the lease until the attempt ends; learn of a cancel, or of a newer attempt, on the way."""
         while True:
-            await asyncio.sleep(self._settings.renew_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.renew_s):
+                    await self._over.wait()
+                return
             try:
                 head = await self._log.renew(self.task_id, self._head.attempt, self._settings.lease_s)
             except Fenced:

@@ -103,14 +103,16 @@ def unpacked(found: CheckpointTuple | None, superseded: Mapping[str, int] | None
     """The checkpoint as LangGraph put it: of each task the writes of one attempt, one by one.
 
     That is the newest attempt's that has saved any. A fenced attempt may have been slow to save what it had
-    done: where `superseded` says of a task which attempt began it again, those before it do not count.
+    done: where `superseded` says of a task which attempt began it again, results of those before it do not count.
+    What a task has asked, and which answers it has had, does.
     """
     if found is None or not found.pending_writes:
         return found
     newest: dict[str, tuple[int, list[Any]]] = {}
-    for saved, _, writes in found.pending_writes:
+    for saved, channel, writes in found.pending_writes:
         task, _, attempt = saved.rpartition("@")
-        if int(attempt) >= max(newest.get(task, (0,))[0], (superseded or {}).get(task, 0)):
+        void = channel == _PACKED and int(attempt) < (superseded or {}).get(task, 0)
+        if not void and int(attempt) >= newest.get(task, (0,))[0]:
             newest[task] = int(attempt), writes
     each = [(task, channel, value) for task, (_, writes) in newest.items() for channel, value in writes]
     return found._replace(pending_writes=each)

@@ -225,9 +225,11 @@ class Tasks:
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
         """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
         too_late = unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
-        with suppress(Fenced):
-            claimed = await self._claim_waiting(head.task_id)
-            if claimed is not None and await self._begin(claimed, WORKER_STOPPED, reply):
+        while claimed := await self._claim_waiting(head.task_id):
+            with suppress(Fenced):  # by one who asks again: then the task still waits
+                if await self._begin(claimed, WORKER_STOPPED, reply):
+                    return
+            if _knows(await past_of(self.log, head), reply):
                 return
         if not _knows(await past_of(self.log, head), reply):
             raise too_late

@@ -160,7 +160,9 @@ class Couriers:
         hook = await self._claim(key)
         if hook is None:
             return
-        keeping = asyncio.create_task(self._keep(key), name=f"courier's lease {key[0]}")
+        turn = asyncio.current_task()
+        assert turn is not None
+        keeping = asyncio.create_task(self._keep(key, turn), name=f"courier's lease {key[0]}")
         cursor = hook.delivered
         try:
             async with Sender(hook, internal=bool(self._settings.push_internal)) as sender:
@@ -191,12 +193,14 @@ class Couriers:
                 return None
             await asyncio.sleep(max(there.lease_until - now_ms(), 50) / 1000)
 
-    async def _keep(self, key: Key) -> None:
-        """Hold on to the lease while a notification is under way, or nothing happens."""
+    async def _keep(self, key: Key, turn: asyncio.Task[None]) -> None:
+        """Hold on to the lease while a notification is under way, or nothing happens; stop when it is gone."""
         while True:
             await asyncio.sleep(self._settings.renew_s)
             with contextlib.suppress(LogError):
-                await self._hooks.claim(*key, self._me, self._settings.lease_s)
+                if await self._hooks.claim(*key, self._me, self._settings.lease_s) is None:
+                    turn.cancel()
+                    return
 
     async def _notifications(self, hook: Webhook) -> AsyncGenerator[tuple[int, bytes | None]]:
         """What to tell after the webhook's cursor, each with the seq that it acknowledges."""

@@ -26,7 +26,9 @@ class Sender:
         self._parts = urlsplit(hook.url)
         self._host = self._parts.hostname or ""
         self._port = self._parts.port or _PORTS[self._parts.scheme]
-        self._headers = {"Content-Type": "application/a2a+json", **hook.headers, "Host": self._parts.netloc}
+        kind = "application/a2a+json" if hook.version == "1.0" else "application/json"
+        about = {"Content-Type": kind, "A2A-Version": hook.version, "Host": self._parts.netloc}
+        self._headers = {**about, **hook.headers}
         # No proxy of the environment's: it would resolve the name anew. No redirects: they would lead elsewhere.
         self._http = httpx.AsyncClient(
             timeout=_TIMEOUT_S, verify=_ssl_context(), trust_env=False, follow_redirects=False

@@ -1,0 +1,42 @@
+"""The short form of `make chaos`: a fixed seed and a fresh one."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.campaign import Tally, campaign
+from tests.chaos.profiles import SHORT
+
+FIXED = 20_261
+FAULTS = 60
+
+
+async def survive(folder: Path, capsys: pytest.CaptureFixture[str], seed: int, faults: int) -> Tally:
+    """A campaign without a violation; its seed and its sums are printed whatever comes of it."""
+    with capsys.disabled():
+        print(f"\nchaos with seed {seed}: ", end="", flush=True)
+        tally = Tally(seed)
+        await campaign(folder, SHORT, tally, faults=faults, say=lambda _: None)
+        print(
+            f"{tally.faults.total()} faults, {tally.tasks} tasks, {tally.attempts} attempts, {tally.readers} readers, "
+            f"{tally.delivered:,} events, {len(tally.takeovers)} takeovers, {len(tally.violations)} violations"
+        )
+    if tally.violations:
+        found = "\n".join(map(str, tally.violations))
+        pytest.fail(f"{found}\nTo repeat: make chaos SEED={seed} PROFILE={SHORT.name} FAULTS={faults}; see {folder}")
+    return tally
+
+
+async def test_nothing_is_lost_repeated_or_stuck(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tally = await survive(tmp_path, capsys, FIXED, FAULTS)
+    assert tally.takeovers, "nobody was taken over, so nothing was tried"
+    assert tally.recovered, "no reader ever came back, so nothing was tried"
+
+
+async def test_nothing_is_lost_repeated_or_stuck_under_a_fresh_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await survive(tmp_path, capsys, random.SystemRandom().randrange(1_000_000), FAULTS)

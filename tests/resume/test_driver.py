@@ -1,0 +1,207 @@
+"""The driver can fail: it names the requirement that a doctored server breaks, and finds nothing in a sound one."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.resume.__main__ import main
+from tests.resume.doctored import COMPLETED, Doctor, Server, serving
+from tests.resume.driver import Broken, Target, play
+from tests.resume.interfaces import EXTENSION
+from tests.resume.scenarios import Scenario, scenarios
+
+TOLD = "a task is told from its first event to its end"
+REPLAYS = "a finished task replays from every cursor"
+CUT = "a reader that is cut after every event has them all"
+BEYOND = "a cursor beyond the newest event is refused"
+NO_SEQ = "a cursor that is no seq is refused"
+OVER = "a client that has everything of a finished task gets a stream that closes"
+GONE = "a browser that has everything of a finished task gets 204"
+FRAMES = "a browser's stream: retry, events, sync, end"
+BY_NAME = {scenario.name: scenario for scenario in scenarios()}
+
+
+def frames(change: Any) -> Doctor:
+    """A doctor that changes the frames of a stream: a browser's, and the events alone of an agent's."""
+
+    def doctor(server: Server) -> None:
+        browser, agent = server.browser, server.agent
+        server.browser = lambda cursor: change(browser(cursor), server)  # type: ignore[method-assign]
+        server.agent = lambda cursor, rpc_id: change(agent(cursor, rpc_id), server)  # type: ignore[method-assign]
+
+    return doctor
+
+
+def event(seq: int, change: Any) -> Doctor:
+    """A doctor that changes one event."""
+
+    def doctor(server: Server) -> None:
+        (body,) = server.events[seq - 1].values()
+        change(body, body["metadata"][EXTENSION])
+
+    return doctor
+
+
+def place(told: list[str], seq: int) -> int:
+    """Where the frame of an event is; at the end if it is not."""
+    return next((at for at, frame in enumerate(told) if frame.startswith(f"id: {seq}\n")), len(told))
+
+
+def without(told: list[str], seq: int) -> list[str]:
+    return [frame for frame in told if not frame.startswith(f"id: {seq}\n")]
+
+
+def repeats(told: list[str], _: Server) -> list[str]:
+    at = place(told, 4)
+    return [*told[: at + 1], *told[at:]]
+
+
+def swaps(told: list[str], _: Server) -> list[str]:
+    at = place(told, 4)
+    return [*told[:at], *reversed(told[at : at + 2]), *told[at + 2 :]]
+
+
+def another_on_replay(told: list[str], server: Server) -> list[str]:
+    return [frame.replace('"hel"', '"HEL"') for frame in told] if server.opened else told
+
+
+def renamed(old: str, new: str) -> Doctor:
+    return frames(lambda told, _: [each.replace(old, new) for each in told])
+
+
+def restated(seq: int, state: str) -> Doctor:
+    return event(seq, lambda body, _: body["status"].update(state=state))
+
+
+def replays_from_one(server: Server) -> None:
+    server.told = lambda cursor, rpc_id: Server.told(server, 0, rpc_id)  # type: ignore[method-assign]
+
+
+def goes_on_after_the_end(server: Server) -> None:
+    late = copy.deepcopy(server.events[2])
+    late["statusUpdate"]["metadata"][EXTENSION]["seq"] = 9
+    server.events.append(late)
+
+
+def closes_too_early(told: list[str], _: Server) -> list[str]:
+    return told[: place(told, 6)]
+
+
+def ends_too_early(told: list[str], _: Server) -> list[str]:
+    at = place(told, 6)
+    return [*told[:at], 'event: end\ndata: {"state":"TASK_STATE_WORKING","seq":5}\n\n']
+
+
+def ends_where_it_is_not(told: list[str], _: Server) -> list[str]:
+    return [*told[: place(told, 6)], f'event: end\ndata: {{"state":"{COMPLETED}","seq":8}}\n\n']
+
+
+def tells_anyway(told: list[str], server: Server) -> list[str]:
+    return told or [server.frame(9, {}, 1)]
+
+
+def accepts_any_cursor(server: Server) -> None:
+    server.status = lambda cursor: 200  # type: ignore[method-assign]
+
+
+def never_204(server: Server) -> None:
+    server.status = lambda cursor: 200 if cursor <= server.last else 400  # type: ignore[method-assign]
+
+
+def other_headers(server: Server) -> None:
+    server.headers = lambda: {"Content-Type": "text/event-stream"}  # type: ignore[method-assign]
+
+
+def plain_errors(server: Server) -> None:
+    server.problem = lambda: ("application/json", {"error": "no"})  # type: ignore[method-assign]
+
+
+def other_errors(server: Server) -> None:
+    server.refusal = lambda: {"code": -32603, "message": "no"}  # type: ignore[method-assign]
+
+
+def snapshots_always(server: Server) -> None:
+    agent = server.agent
+    server.agent = lambda cursor, rpc_id: agent(None, rpc_id)  # type: ignore[method-assign]
+
+
+BOTH = ("browser", "subscribe")
+DOCTORED: dict[str, tuple[Doctor, str, tuple[str, ...], str]] = {
+    "repeats an event": (frames(repeats), TOLD, BOTH, "3.1b"),
+    "skips an event": (frames(lambda told, _: without(told, 4)), TOLD, BOTH, "3.1b"),
+    "skips the first event": (frames(lambda told, _: without(told, 1)), TOLD, BOTH, "3.1b"),
+    "swaps two events": (frames(swaps), TOLD, BOTH, "3.1b"),
+    "begins anew after a cut": (replays_from_one, CUT, BOTH, "3.1b"),
+    "answers a cursor with a snapshot": (snapshots_always, REPLAYS, ("subscribe",), "3.1b"),
+    "sends ids that are no seqs": (renamed("id: 4", "id: x"), TOLD, BOTH, "4.2a"),
+    "sends an event without id": (renamed("id: 4\n", ""), TOLD, BOTH, "4.2a"),
+    "numbers by another index": (event(4, lambda _, meta: meta.update(seq=3)), TOLD, BOTH, "4.2b"),
+    "answers another request": (renamed('"id": "', '"id": "_'), TOLD, BOTH, "4.2c"),
+    "names an event": (renamed("id: 4\n", "id: 4\nevent: progress\n"), TOLD, BOTH, "4.2d"),
+    "gives a control frame an id": (renamed("event: sync", "id: 8\nevent: sync"), FRAMES, ("browser",), "4.2d"),
+    "splits the data": (renamed(', "result"', '\ndata: , "result"'), TOLD, BOTH, "4.1b"),
+    "sends lines of its own": (renamed("id: 4\n", "id: 4\nseq: 4\n"), TOLD, BOTH, "4.1a"),
+    "tells another event on replay": (frames(another_on_replay), REPLAYS, BOTH, "2.1c"),
+    "leaves the metadata out": (event(4, lambda _, meta: meta.pop("attempt")), TOLD, BOTH, "2.2a"),
+    "goes back an attempt": (event(4, lambda _, meta: meta.update(attempt=0)), TOLD, BOTH, "2.2b"),
+    "tells of another task": (event(4, lambda body, _: body.update(taskId="another")), TOLD, BOTH, "2.1b"),
+    "begins in another state": (restated(1, "TASK_STATE_WORKING"), TOLD, BOTH, "2.1a"),
+    "changes the state by the way": (restated(4, COMPLETED), TOLD, BOTH, "2.3a"),
+    "adds to a text that was not begun": (event(6, lambda body, _: body.update(append=True)), TOLD, BOTH, "2.4a"),
+    "goes on after the terminal event": (goes_on_after_the_end, TOLD, BOTH, ""),
+    "sends after the end": (frames(lambda told, _: [*told, ": \n\n"]), TOLD, BOTH, "4.6b"),
+    "closes without the end": (frames(closes_too_early), TOLD, BOTH, "4.6b"),
+    "calls a cut an end": (frames(ends_too_early), TOLD, ("browser",), "6.6a"),
+    "calls an end what the reader has not": (frames(ends_where_it_is_not), TOLD, ("browser",), "6.6a"),
+    "forgets the end frame": (frames(lambda told, _: told[:-1]), TOLD, ("browser",), "4.6b"),
+    "forgets retry": (frames(lambda told, _: told[1:]), FRAMES, ("browser",), "6.4a"),
+    "forgets sync": (frames(lambda told, _: [*told[:-2], told[-1]]), FRAMES, ("browser",), "6.4a"),
+    "syncs where it is not": (frames(lambda told, _: [*told[:2], told[-2], *told[2:]]), FRAMES, ("browser",), "6.4b"),
+    "never answers 204": (never_204, GONE, ("browser",), "6.7a"),
+    "takes any cursor": (accepts_any_cursor, BEYOND, ("browser",), "4.5b"),
+    "refuses with another code": (other_errors, BEYOND, ("subscribe",), "5.2c"),
+    "has errors of its own": (plain_errors, NO_SEQ, ("browser",), "6.9a"),
+    "has other headers": (other_headers, TOLD, BOTH, "4.5a"),
+    "tells something to who has it all": (frames(tells_anyway), OVER, ("subscribe",), ""),
+}  # fmt: skip
+CASES = [(name, via) for name, (_, _, vias, _) in DOCTORED.items() for via in vias]
+
+
+def played(server: Server, scenario: Scenario, via: str) -> None:
+    with serving(server) as url:
+        play(scenario, via, Target(url, url))
+
+
+@pytest.mark.parametrize("via", BOTH)
+@pytest.mark.parametrize("name", [TOLD, REPLAYS, CUT, BEYOND, NO_SEQ, OVER, GONE, FRAMES])
+def test_a_sound_server_keeps_the_scenario(name: str, via: str) -> None:
+    if via in BY_NAME[name].via:
+        played(Server(), BY_NAME[name], via)
+
+
+@pytest.mark.parametrize(("name", "via"), CASES)
+def test_a_server_is_caught_that(name: str, via: str) -> None:
+    doctor, scenario, _, rule = DOCTORED[name]
+    server = Server()
+    doctor(server)
+    with pytest.raises(Broken) as caught:
+        played(server, BY_NAME[scenario], via)
+    assert rule in ("", caught.value.rule), str(caught.value)
+
+
+@pytest.mark.parametrize(("doctor", "code", "says"), [(None, 0, "1 kept"), (frames(repeats), 1, "1 broken")])
+def test_the_command_says_what_it_found(
+    doctor: Doctor | None, code: int, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server()
+    if doctor:
+        doctor(server)
+    with serving(server) as url:
+        monkeypatch.setattr("sys.argv", ["tests.resume", url, "--only", TOLD])
+        assert main() == code
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == says
+    assert ("(3.1b)" in told[0]) == bool(code)

@@ -1,0 +1,89 @@
+"""A peer of 0.3, as our client hears it: what `v03` says is heard as it was, and what nobody should say is an error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace import sse
+from tailrace.a2a import client
+from tailrace.a2a.peer03 import event_from_03, method_to_03, params_to_03, result_from_03
+from tailrace.a2a.types import SendMessage, convert
+from tailrace.a2a.v03 import METHODS, event_to_03, params_from_03
+from tailrace.errors import AgentError
+from tailrace.events import Source, artifact_update, status_update, submitted
+
+SOURCE = Source("t", "c", "a", 1)
+PARTS = [{"text": "hi"}, {"data": {"a": [1]}}, {"raw": "eA==", "filename": "x.log", "mediaType": "text/plain"}]
+MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": PARTS}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        submitted(SOURCE, MESSAGE),
+        status_update(SOURCE, 2, "state", text="on it"),
+        status_update(SOURCE, 3, "state", state="TASK_STATE_INPUT_REQUIRED", text="Which?"),
+        artifact_update(SOURCE, 4, "token", "report", {"text": "x"}, append=True),
+        artifact_update(SOURCE, 5, "result", "findings", {"data": {"findings": []}}, last=True),
+    ],
+)
+def test_an_event_comes_through_0_3_as_it_was(event: bytes) -> None:
+    said = msgspec.json.decode(event)
+    assert event_from_03(event_to_03(said)) == said
+
+
+def test_a_message_comes_through_0_3_as_it_was() -> None:
+    params = {"message": MESSAGE, "configuration": {"returnImmediately": True, "historyLength": 2}}
+    sent = convert(params_from_03("SendMessage", params_to_03(params)), SendMessage)
+    assert sent == convert(params, SendMessage)
+
+
+def test_every_method_has_its_name_of_0_3() -> None:
+    assert {method_to_03(ours) for ours in METHODS.values()} == METHODS.keys()
+    assert method_to_03("ListTasks") == "ListTasks", "there was none"
+
+
+def test_a_result_is_what_1_0_s_method_answers() -> None:
+    task = event_to_03(msgspec.json.decode(submitted(SOURCE, MESSAGE)))
+    assert result_from_03("SendMessage", task).keys() == {"task"}
+    assert result_from_03("GetTask", task)["status"]["state"] == "TASK_STATE_SUBMITTED"
+
+
+def test_states_and_roles_of_1_0_in_shapes_of_0_3_stay_as_they_are() -> None:
+    said = {"role": "ROLE_AGENT", "messageId": "m", "parts": [{"kind": "text", "text": "x"}]}
+    update = {"kind": "status-update", "taskId": "t", "contextId": "c", "final": True}
+    told = event_from_03({**update, "status": {"state": "TASK_STATE_COMPLETED", "message": said}})
+    assert told["statusUpdate"]["status"] == {
+        "state": "TASK_STATE_COMPLETED",
+        "message": {"role": "ROLE_AGENT", "messageId": "m", "parts": [{"text": "x"}]},
+    }
+
+
+KEYS = ["kind", "status", "state", "message", "parts", "role", "artifact", "text", "file", "history", "artifacts", "id"]
+WORDS = ["task", "message", "status-update", "artifact-update", "text", "file", "working", "user"]
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_a_stranger_streams_is_an_event_or_an_agent_s_error(given: Any) -> None:
+    message = sse.Message("", json.dumps({"jsonrpc": "2.0", "id": "1", "result": given}).encode(), "")
+    with contextlib.suppress(AgentError):
+        client._foreign(message, sse.Envelope("1"), "http://there/")
+
+
+@pytest.mark.parametrize("given", [{"kind": "task", "status": {"state": 5}}, {"kind": "status-update"}, {"kind": []}])
+def test_what_is_no_event_of_0_3_is_an_agent_s_error(given: Any) -> None:
+    message = sse.Message("", json.dumps({"jsonrpc": "2.0", "id": "1", "result": given}).encode(), "")
+    with pytest.raises(AgentError, match="no event of A2A"):
+        client._foreign(message, sse.Envelope("1"), "http://there/")
