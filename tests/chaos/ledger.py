@@ -98,6 +98,11 @@ class Ledger(ABC):
     def saved_steps(self, task: str) -> set[str]:
         """The steps of a task whose outcome is in a checkpointer, so that they need not run again."""
 
+    def ended_as(self, head: Head) -> str:
+        """The state of a task by its log, which counts, if it has ended; else by its head, which follows."""
+        newest = self.tail(head.task)
+        return newest.state if newest is not None and newest.state in TERMINAL else head.state
+
     def run_by(self, pid: int) -> list[Head]:
         """The unfinished tasks whose lease was last taken by the process `pid`."""
         return [head for head in self.claimed() if head.pid == pid and head.state not in (*TERMINAL, WAITING)]
@@ -158,11 +163,11 @@ class SQLiteLedger(Ledger):
                 self._checkpoints[path] = _open(path)
             with contextlib.suppress(sqlite3.OperationalError):  # before its first use it has no tables
                 rows = self._checkpoints[path].execute(
-                    "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
+                    "SELECT DISTINCT task_id FROM writes WHERE thread_id LIKE ? "
                     "AND channel NOT IN ('__interrupt__', '__error__', '__resume__', '__scheduled__')",
-                    (task,),
+                    (f"{task}-%",),
                 )
-                found.update(row[0] for row in rows)
+                found.update(row[0].partition("@")[0] for row in rows)
         return found
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.chaos.faults import Faults
 from tests.chaos.history import Cancel, History, Reply, Run, Saved, Violation
 from tests.chaos.http import told
-from tests.chaos.ledger import TERMINAL, WAITING, Head, Ledger
+from tests.chaos.ledger import TERMINAL, WAITING, Ledger
 from tests.chaos.plan import PATTERNS, SHAPES, Fault, Plan, PlannedReader, PlannedTask
 from tests.chaos.profiles import STARVED
 from tests.chaos.reader import Reader
@@ -94,7 +94,7 @@ class Round:
             saved=[Saved(step, attempt, at) for id_, step, attempt, at in self._faults.saved if id_ == task],
             runs=runs.get(task, []),
             pids=tracked.watched.pids,
-            errands=[(head.agent, self._ended_as(head)) for head in self._ledger.errands(task)],
+            errands=[(head.agent, self._ledger.ended_as(head)) for head in self._ledger.errands(task)],
             shape=tracked.planned.shape,
         )
 
@@ -213,14 +213,9 @@ class Round:
             await asyncio.wait(users, timeout=0.5)
             tasks = [tracked.watched.task for tracked in self._tasks if tracked.watched is not None]
             errands = [head for task in tasks for head in self._ledger.errands(task)]
-            if all(user.done() for user in users) and all(self._ended_as(head) in TERMINAL for head in errands):
+            if all(user.done() for user in users) and all(self._ledger.ended_as(head) in TERMINAL for head in errands):
                 return
             await asyncio.sleep(0.05)
-
-    def _ended_as(self, head: Head) -> str:
-        """The state of a task by its log, which counts, if it has ended; else by its head, which follows."""
-        newest = self._ledger.tail(head.task)
-        return newest.state if newest is not None and newest.state in TERMINAL else head.state
 
     def _reader(self, tracked: Tracked, name: str) -> Reader:
         assert tracked.watched is not None
