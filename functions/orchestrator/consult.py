@@ -108,7 +108,9 @@ def _forward(event: dict[str, Any], agent: str, parent: str, conversation: Conve
         return
     if metadata["kind"] not in _FORWARDED:
         return
-    told = {key: metadata.get(key) for key in ("name", "done", "total", "input", "output", "error", "supersedes")}
+    told = {
+        key: metadata.get(key) for key in ("name", "done", "total", "input", "output", "error", "reason", "supersedes")
+    }
     emit(
         metadata["kind"],
         text=text,

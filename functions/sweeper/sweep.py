@@ -7,7 +7,7 @@ import logging
 
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
-from tailrace.errors import LogUnavailable
+from tailrace.errors import AgentError, TailraceError
 from tailrace.events import encode, now_ms
 from tailrace.log import EventLog
 
@@ -22,12 +22,15 @@ async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
 
     Raises:
         LogUnavailable: the log could not be asked.
+        AgentError: some could not be dispatched; the others were.
     """
     adrift = await log.adrift(idle_s=settings.lease_s, limit=settings.sweep_tasks)
-    await asyncio.gather(*(dispatch(head) for head in adrift))
+    sent = await asyncio.gather(*(dispatch(head) for head in adrift))
     for head in adrift:
         told = {"event": "task_dispatched", "task": head.task_id, "agent": head.agent, "attempt": head.attempt}
         logger.info(encode({**told, "ts": now_ms()}).decode())
+    if not all(sent):
+        raise AgentError(f"{sent.count(False)} of {len(sent)} tasks adrift could not be dispatched; the log says why.")
     return len(adrift)
 
 
@@ -36,6 +39,6 @@ async def sweep_forever(log: EventLog, dispatch: Dispatch, settings: Settings) -
     while True:
         try:
             await sweep(log, dispatch, settings)
-        except LogUnavailable as error:
+        except TailraceError as error:
             logger.warning("sweep: %s", error)
         await asyncio.sleep(settings.sweep_s)

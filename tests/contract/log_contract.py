@@ -281,6 +281,13 @@ class LogContract:
         with pytest.raises(TaskFinished, match="TASK_STATE_COMPLETED"):
             await log.request_cancel(task_id)
 
+    async def test_a_renewal_that_comes_after_the_release_holds_nothing(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        await log.settle(task_id, 1, "TASK_STATE_WORKING", release=True)
+        await log.renew(task_id, 1, 10)
+        assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
+
     async def test_the_runner_learns_of_a_cancel_when_it_renews(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)

@@ -56,3 +56,9 @@ def build(sam: Path, python313: str, tmp_path_factory: pytest.TempPathFactory) -
     done = run(sam / "sam", "build", "--build-dir", folder, *overrides)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def stack(render: Callable[..., Resources]) -> Resources:
+    """The resources CloudFormation gets when no parameter is given."""
+    return render()

@@ -16,10 +16,12 @@ from sweeper.sweep import sweep
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
+from tailrace.errors import AgentError
 from tailrace.events import status_update, submitted
 from tailrace.feed import Feeds
 from tailrace.fence import put_fence
 from tailrace.log import Head
+from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.reader import End, follow
 
@@ -194,3 +196,16 @@ async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> N
         assert await sweep(log, dispatch, settings) == 0
         await dispatch.close()
     await log.close()
+
+
+async def test_a_sweep_that_cannot_dispatch_says_so() -> None:
+    """On AWS that is an error of the function, and so an alarm."""
+    log = MemoryLog()
+    head = Head(task_id="t", owner="me", context_id="c", agent="unheard of")
+    await log.create(head, submitted(head.source, {"messageId": "m", "role": "ROLE_USER", "parts": []}))
+    settings = Settings(lease_s=0.2, renew_s=0.1)
+    async with new_http() as http, asyncio.timeout(10):
+        while not await log.adrift(idle_s=settings.lease_s):
+            await asyncio.sleep(0.02)
+        with pytest.raises(AgentError, match="1 of 1 tasks adrift could not be dispatched"):
+            await sweep(log, Dispatch(settings, http), settings)

@@ -16,7 +16,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from runtime.exchange import End, Invocation, Part, Prelude, Whole
@@ -24,6 +23,7 @@ from runtime.http1 import Broken, Head, Trailers, chunks, read_body, read_head, 
 
 PREFIX = "/2018-06-01/runtime"
 BUFFERED_LIMIT = 6 * 1024 * 1024 + 100
+_ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 _HTTP = "application/vnd.awslambda.http-integration-response"
 _ERROR_TYPE, _ERROR_BODY = "lambda-runtime-function-error-type", "lambda-runtime-function-error-body"
 _REPORT = {"errorMessage", "errorType", "requestId", "stackTrace"}
@@ -90,17 +90,6 @@ class Environment:
         """Return when the condition holds of this environment."""
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(lambda: condition(self))
-
-    @property
-    def arn(self) -> str:
-        """The function's, with the alias that everything here is invoked by."""
-        return f"arn:aws:lambda:us-east-1:123456789012:function:{self._environ['AWS_LAMBDA_FUNCTION_NAME']}:live"
-
-    @property
-    def frozen(self) -> bool:
-        """Whether the process is stopped, as its kernel tells."""
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "T"
 
     @property
     def idle(self) -> bool:
@@ -182,9 +171,7 @@ class Environment:
                     while await reader.read(1 << 16):
                         pass
                     break
-        except (Broken, OSError):
-            pass
-        except asyncio.CancelledError:
+        except (Broken, OSError, asyncio.CancelledError):
             pass
         except Exception as error:
             self.wrong(f"the request could not be read: {error!r}")
@@ -277,7 +264,7 @@ class Environment:
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Invocation-Id": invocation.echo,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": self.arn,
+            "Lambda-Runtime-Invoked-Function-Arn": f"{_ARN}:{self._environ['AWS_LAMBDA_FUNCTION_NAME']}:live",
             "Lambda-Runtime-Trace-Id": invocation.trace,
             "Lambda-Runtime-Client-Context": invocation.client_context,
             "Lambda-Runtime-Cognito-Identity": invocation.identity,
@@ -290,12 +277,9 @@ class Environment:
     def _time_out(self, invocation: Invocation) -> None:
         """Lambda kills the process of an invocation that takes too long."""
         error = {"errorType": "Sandbox.Timedout", "errorMessage": f"Timed out after {invocation.timeout_s} s"}
-        self.active.pop(invocation.id, None)
         self.signal(signal.SIGKILL)
         invocation.failed = error
-        if invocation.state != "answered":
-            invocation.state = "answered"
-            self._ending = asyncio.create_task(invocation.parts.put(End(error)))
+        self._ending = asyncio.create_task(self._conclude(invocation, End(error)))
 
     async def _conclude(self, invocation: Invocation, end: Part) -> None:
         self.active.pop(invocation.id, None)
@@ -308,13 +292,10 @@ class Environment:
 
     def _end_given(self, error: dict[str, Any] | None, only: str | None = None) -> None:
         """Invocations are over: the runtime asks for the next one, or has died. Until then their time runs."""
-        for invocation_id in [only] if only is not None else list(self._given):
-            invocation = self._given.pop(invocation_id, None)
-            if timer := self._timers.pop(invocation_id, None):
-                timer.cancel()
-            if invocation is not None:
-                invocation.failed = invocation.failed or error
-                invocation.over.set()
+        for each in [self._given[only]] if only in self._given else [] if only else list(self._given.values()):
+            self._timers.pop(each.id).cancel()
+            each.failed = each.failed or error
+            self._given.pop(each.id).over.set()
 
     def _accepted(self) -> bytes:
         return reply(self.next_status.pop(0) if self.next_status else 202)

@@ -158,8 +158,14 @@ async def frozen(environment: Environment) -> None:
     """Return when the environment waits for an invocation, and its process is stopped."""
     await environment.until(lambda e: e.idle)
     async with asyncio.timeout(30):
-        while not environment.frozen:
+        while not is_stopped(environment):
             await asyncio.sleep(0.005)
+
+
+def is_stopped(environment: Environment) -> bool:
+    """Whether the environment's process is stopped, as its kernel tells."""
+    stat = Path(f"/proc/{environment.process.pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 @contextlib.asynccontextmanager

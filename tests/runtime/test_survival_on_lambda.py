@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mortals import folded, meta_of
-from runtime.stage import frozen, stage
+from runtime.stage import frozen, is_stopped, stage
 from system import Seen
 
 # Fifteen minutes, made short: of four seconds an attempt works for one and a half.
@@ -93,9 +93,9 @@ async def test_what_dies_at_every_try_is_a_dead_letter_and_the_task_tells_why(la
         await on.api.until(lambda api: bool(api.dead_letters))
         (letter,) = on.api.dead_letters
         assert task_id in letter.event["body"]
-        while (await on.log.head(task_id)).state != "TASK_STATE_FAILED":
-            await on.adrift(task_id)
-            await on.sweep()
+        async with asyncio.timeout(60):
+            while (await on.log.head(task_id)).state != "TASK_STATE_FAILED":
+                await on.sweep()
         seen = await on.logged(task_id)
     assert seen.state == "TASK_STATE_FAILED"
     assert "3 workers in a row were lost" in str(seen.events[-1])
@@ -165,7 +165,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_on(layer: P
         while on.log.now() < began + 600:  # three times as long as between renewals of a lease
             assert (await on.log.head(task_id)).adrift(on.log.now())  # all is done but this
             assert sender.environment.waiting == 0
-            assert not sender.environment.frozen
+            assert not is_stopped(sender.environment)
         on.api.accepting.set()
         seen = await on.logged(task_id)
         await on.all_idle()

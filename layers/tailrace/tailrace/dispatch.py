@@ -33,17 +33,21 @@ class Dispatch:
         self._http = http
         self._sent: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, head: Head) -> None:
-        """Have the task's agent look at it. A failure is logged: whoever looks next, or the sweeper, is there too."""
+    async def __call__(self, head: Head) -> bool:
+        """Have the task's agent look at it; False if that is known to have failed.
+
+        A failure is logged, never raised: whoever looks next, or the sweeper, is there too.
+        """
         place = self._places.get(head.agent) or own_function()
         if place is None:
-            logger.info("task %s: nothing says where %s is dispatched to", head.task_id, head.agent)
-        elif place.startswith(("http://", "https://")):
+            logger.warning("task %s: nothing says where %s is dispatched to", head.task_id, head.agent)
+            return False
+        if place.startswith(("http://", "https://")):
             sent = asyncio.create_task(self._post(place, head), name=f"dispatch {head.task_id}")
             self._sent.add(sent)
             sent.add_done_callback(self._sent.discard)
-        else:
-            await self._invoke(place, head)
+            return True
+        return await self._invoke(place, head)
 
     async def close(self) -> None:
         """Wait for what was sent."""
@@ -55,12 +59,14 @@ class Dispatch:
         except AgentError as error:
             logger.warning("task %s was not dispatched: %s", head.task_id, error)
 
-    async def _invoke(self, function: str, head: Head) -> None:
+    async def _invoke(self, function: str, head: Head) -> bool:
         payload = encode(function_url_event(head))
         try:
             await asyncio.to_thread(_lambda().invoke, FunctionName=function, InvocationType="Event", Payload=payload)
         except Exception as error:  # botocore makes its errors at run time
             logger.warning("task %s was not dispatched to %s: %s", head.task_id, function, error)
+            return False
+        return True
 
 
 def function_url_event(head: Head) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Attempt:
         """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
         self._canceled.set()
 
-    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[None]]) -> None:
+    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[bool]]) -> None:
         """Run the graph to its end, a question, a failure or a cancel, and write which; or hand the run on.
 
         When the attempt is fenced or the log stays away, this stops and leaves the task to the next attempt.

@@ -100,7 +100,7 @@ class DynamoDBLog(EventLog):
                 task_id,
                 "SET #attempt = #attempt + :one, #lease_owner = :owner, #lease_until = :until, #updated = :now, "
                 "#open = :open",
-                f"#lease_until <= :now AND {_UNFINISHED}",
+                f"(attribute_not_exists(#lease_owner) OR #lease_until <= :now) AND {_UNFINISHED}",
                 {"one": 1, "owner": owner, "until": until, "now": now, "open": table.OPEN, **_TERMINAL_VALUES},
             )
         except Refused as refused:

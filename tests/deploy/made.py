@@ -1,0 +1,36 @@
+"""What the tests ask of the resources that CloudFormation gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outside import Resources
+
+from tailrace import config
+
+SPECIALISTS = {"LogAnalystFunction", "MetricAnalystFunction"}
+AGENTS = {"OrchestratorFunction", *SPECIALISTS}
+WITH_URL = {"GatewayFunction", *AGENTS}
+FUNCTIONS = {"SweeperFunction", *WITH_URL}
+
+
+def of(stack: Resources, kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of the resources of one type."""
+    return {name: each["Properties"] for name, each in stack.items() if each["Type"] == kind}
+
+
+def alias_of(function: str) -> dict[str, str]:
+    return {"Ref": f"{function}Aliaslive"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(stack: Resources, role: str) -> list[dict[str, Any]]:
+    policies = stack[role]["Properties"]["Policies"]
+    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+
+
+def config_default(variable: str) -> float:
+    return next(float(default) for name, default, _, _ in config.table() if name == variable)

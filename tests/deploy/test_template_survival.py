@@ -1,0 +1,85 @@
+"""What the template promises of runs that outlive their process: hand-offs, the sweeper, what fails for good."""
+
+from __future__ import annotations
+
+import pytest
+from made import AGENTS, SPECIALISTS, alias_of, config_default, of, statements
+from outside import Resources
+
+
+@pytest.mark.parametrize(
+    ("policy", "role", "functions"),
+    [
+        ("HandOnOrchestrator", "OrchestratorRole", AGENTS - SPECIALISTS),
+        ("HandOnSpecialists", "SpecialistRole", SPECIALISTS),
+    ],
+)
+def test_an_agent_may_invoke_itself_to_hand_a_run_on(
+    stack: Resources, policy: str, role: str, functions: set[str]
+) -> None:
+    """By its name, its alias and its versions. The policy is none of the role's own, or each would need the other."""
+    properties = stack[policy]["Properties"]
+    assert properties["RoleName"] == {"Ref": role}
+    (statement,) = properties["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    wanted = [{"Fn::GetAtt": [name, "Arn"]} for name in functions] + [
+        {"Fn::Sub": f"${{{name}.Arn}}:*"} for name in functions
+    ]
+    assert sorted(statement["Resource"], key=str) == sorted(wanted, key=str)
+    assert of(stack, "AWS::IAM::RolePolicy").keys() == {"HandOnOrchestrator", "HandOnSpecialists"}
+
+
+def test_the_sweeper_sweeps_every_minute_and_dispatches_to_every_agent(stack: Resources) -> None:
+    (rule,) = of(stack, "AWS::Events::Rule").values()
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert rule.get("State", "ENABLED") == "ENABLED"
+    assert [target["Arn"] for target in rule["Targets"]] == [alias_of("SweeperFunction")]
+    (dispatching,) = [each for each in statements(stack, "SweeperRole") if "lambda:" in str(each["Action"])]
+    assert dispatching["Action"] == "lambda:InvokeFunction"
+    assert sorted(dispatching["Resource"], key=str) == sorted(map(alias_of, AGENTS), key=str)
+    comma, pairs = stack["SweeperFunction"]["Properties"]["Environment"]["Variables"]["TAILRACE_DISPATCH"]["Fn::Join"]
+    assert comma == ","
+    places = {pair["Fn::Join"][1][0]: pair["Fn::Join"][1][1] for pair in pairs}
+    assert {pair["Fn::Join"][0] for pair in pairs} == {"="}
+    handlers = {stack[name]["Properties"]["Handler"].split(".")[0]: name for name in AGENTS}
+    assert places == {agent: alias_of(function) for agent, function in handlers.items()}
+
+
+def test_what_fails_asynchronously_is_kept_and_rings(stack: Resources) -> None:
+    (queue,) = of(stack, "AWS::SQS::Queue").values()
+    assert queue == {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
+    functions = of(stack, "AWS::Lambda::Function")
+    # It is the function's, so it counts for every version; a destination would be of the alias only.
+    leaving = {name for name, each in functions.items() if "DeadLetterConfig" in each}
+    assert leaving == {"SweeperFunction", *AGENTS}
+    for name in leaving:
+        assert functions[name]["DeadLetterConfig"] == {"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
+    alarm = stack["DeadLettersAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetters", "QueueName"]}}]
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 1)
+    (denied,) = stack["DeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_asynchronous_invocations_are_tried_as_long_as_it_makes_sense(stack: Resources) -> None:
+    configured = {each["FunctionName"]["Ref"]: each for each in of(stack, "AWS::Lambda::EventInvokeConfig").values()}
+    assert configured.keys() == {"SweeperFunction", *AGENTS}
+    assert {each["Qualifier"] for each in configured.values()} == {"live"}
+    for name in AGENTS:
+        retries, age_s = configured[name]["MaximumRetryAttempts"], configured[name]["MaximumEventAgeInSeconds"]
+        # Lambda pauses for a minute and for two.
+        assert retries == 2
+        assert (1 + retries) * stack[name]["Properties"]["Timeout"] + 60 + 120 < age_s <= 3600
+    sweeper = configured["SweeperFunction"]
+    assert (sweeper["MaximumRetryAttempts"], sweeper["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert stack["SweeperFunction"]["Properties"]["Timeout"] < 60
+
+
+def test_a_run_that_is_handed_on_often_is_not_taken_for_a_loop(stack: Resources) -> None:
+    functions = of(stack, "AWS::Lambda::Function")
+    assert {name for name, each in functions.items() if each.get("RecursiveLoop") == "Allow"} == AGENTS
+
+
+def test_an_agent_has_time_to_hand_on_before_it_is_killed(stack: Resources) -> None:
+    for name in AGENTS:
+        assert stack[name]["Properties"]["Timeout"] == 900 >= 10 * config_default("TAILRACE_HANDOFF_S")
