@@ -93,14 +93,24 @@ async def test_a_caller_that_goes_away_before_its_answer_changes_nothing_for_the
 
 async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate), rotate_s=60) as served:
+    async with agent(talker(gate), rotate_s=60, heartbeat_s=15) as served:
         task_id = await waiting(served)
         with monkeypatch.context() as sooner:
-            sooner.setattr(binding, "_GRACE_S", -59.9)
+            sooner.setattr(binding, "_GRACE_S", -74.9)
             with pytest.raises(httpx.RemoteProtocolError):
                 await served.frames("SubscribeToTask", {"id": task_id})
         gate.set()
         assert ends_once(await served.finished(task_id), DONE)
+
+
+async def test_a_stream_is_rotated_by_a_close_that_is_no_error_and_no_end() -> None:
+    gate = asyncio.Event()
+    async with agent(talker(gate), rotate_s=0.1, heartbeat_s=0.05) as served:
+        task_id = await waiting(served)
+        frames = await served.frames("SubscribeToTask", {"id": task_id})
+        assert frames
+        assert not any(state_of(frame.result) in TERMINAL for frame in frames)
+        gate.set()
 
 
 # Cancelling
