@@ -8,55 +8,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-import uuid
 from collections.abc import Sequence
 
 import pytest
+from adrift_contract import AdriftContract
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from log_tasks import TTL_S, Clock, all_events, created, events, head_of
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished, TaskUnknown
-from tailrace.events import State
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
 
-TTL_S = 1000.0
 
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def head_of(owner: str = "alice", task_id: str | None = None, fingerprint: str = "f") -> Head:
-    return Head(task_id=task_id or str(uuid.uuid4()), owner=owner, context_id="c", agent="a", fingerprint=fingerprint)
-
-
-def events(first: int, count: int) -> list[bytes]:
-    return [b'{"n":%d}' % n for n in range(first, first + count)]
-
-
-async def created(log: EventLog, **head: str) -> str:
-    return (await log.create(head_of(**head), events(1, 1)[0])).task_id
-
-
-async def all_events(log: EventLog, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[bytes]:
-    """Everything after the cursor, page by page, checked to be dense on the way."""
-    found: list[bytes] = []
-    while batches := await log.read(task_id, after, limit):
-        for batch in batches:
-            assert batch.seq == after + 1
-            assert batch.events
-            found += batch.events
-            after = batch.last
-    return found
-
-
-class LogContract:
+class LogContract(AdriftContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()
@@ -379,57 +343,6 @@ class LogContract:
         for cursor in range(7):
             assert await all_events(log, task_id, cursor) == events(cursor + 1, 6 - cursor)
         assert await log.last(task_id) == 6
-
-    # What nobody runs
-
-    async def test_a_task_nobody_started_is_adrift_once_it_is_old_enough(self, log: EventLog, clock: Clock) -> None:
-        task_id = await created(log)
-        assert await log.adrift(idle_s=5) == []
-        clock.now += 5
-        assert [head.task_id for head in await log.adrift(idle_s=5)] == [task_id]
-
-    async def test_a_task_is_adrift_when_its_lease_runs_out_and_not_before(self, log: EventLog, clock: Clock) -> None:
-        task_id = await created(log)
-        head = await log.claim(task_id, "me", 10)
-        await log.settle(task_id, head.attempt, "TASK_STATE_WORKING", release=False)
-        clock.now += 9
-        assert await log.adrift(idle_s=0) == []
-        await log.renew(task_id, head.attempt, 10)
-        clock.now += 9
-        assert await log.adrift(idle_s=0) == []
-        clock.now += 2
-        assert [(head.task_id, head.attempt) for head in await log.adrift(idle_s=0)] == [(task_id, 1)]
-
-    async def test_a_task_that_was_let_go_of_while_it_works_is_adrift(self, log: EventLog) -> None:
-        task_id = await created(log)
-        head = await log.claim(task_id, "me", 10)
-        await log.settle(task_id, head.attempt, "TASK_STATE_WORKING", release=True)
-        assert [head.task_id for head in await log.adrift(idle_s=0)] == [task_id]
-
-    @pytest.mark.parametrize("state", ["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_COMPLETED", "TASK_STATE_CANCELED"])
-    async def test_a_task_that_waits_or_is_finished_is_not_adrift(self, log: EventLog, state: State) -> None:
-        task_id = await created(log)
-        head = await log.claim(task_id, "me", 10)
-        await log.settle(task_id, head.attempt, state, release=True)
-        assert await log.adrift(idle_s=0) == []
-
-    async def test_a_reply_whose_attempt_died_at_once_is_adrift(self, log: EventLog, clock: Clock) -> None:
-        task_id = await created(log)
-        asked = await log.claim(task_id, "me", 10)
-        await log.settle(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
-        await log.claim(task_id, "replier", 10)
-        clock.now += 11
-        assert [head.task_id for head in await log.adrift(idle_s=0)] == [task_id]
-
-    async def test_of_many_tasks_adrift_the_oldest_come_first_and_no_more_than_asked(
-        self, log: EventLog, clock: Clock
-    ) -> None:
-        tasks = []
-        for _ in range(7):
-            tasks.append(await created(log))
-            clock.now += 1
-        assert [head.task_id for head in await log.adrift(idle_s=0, limit=3)] == tasks[:3]
-        assert [head.task_id for head in await log.adrift(idle_s=0, limit=100)] == tasks
 
 
 def _noise(size: int) -> bytes:

@@ -16,7 +16,8 @@ import pytest
 from dynamodb_local import dynamodb_local
 from dynamodb_table import Request, Requests, empty_table, use
 from faulty import FaultyProxy, faulty_proxy
-from log_contract import TTL_S, Clock, LogContract, all_events, created, events, head_of
+from log_contract import LogContract
+from log_tasks import TTL_S, Clock, all_events, created, events, head_of
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, LogUnavailable, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from dynamodb_table import Requests, empty_table, use
-from log_contract import TTL_S, Clock, LogContract, created, events
+from log_contract import LogContract
+from log_tasks import TTL_S, Clock, created, events
 from moto.server import ThreadedMotoServer
 
 from tailrace.log import Batch

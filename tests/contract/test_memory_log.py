@@ -1,5 +1,6 @@
 import pytest
-from log_contract import TTL_S, Clock, LogContract
+from log_contract import LogContract
+from log_tasks import TTL_S, Clock
 
 from tailrace.log.memory import MemoryLog
 

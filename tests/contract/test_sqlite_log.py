@@ -2,7 +2,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from log_contract import TTL_S, Clock, LogContract, all_events, created
+from log_contract import LogContract
+from log_tasks import TTL_S, Clock, all_events, created
 
 from tailrace.log.sqlite import SQLiteLog
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dynamodb_table import empty_table, use
-from log_contract import Clock
+from log_tasks import Clock
 from moto.server import ThreadedMotoServer
 from webhooks_contract import TTL_S, WebhooksContract, hook
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from log_contract import Clock
+from log_tasks import Clock
 
 from tailrace.push import Webhook, Webhooks
 

@@ -1,0 +1,43 @@
+"""What the tests of a log make tasks of: a clock, heads, events."""
+
+from __future__ import annotations
+
+import uuid
+
+from tailrace.log import EventLog, Head
+
+TTL_S = 1000.0
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def head_of(owner: str = "alice", task_id: str | None = None, fingerprint: str = "f") -> Head:
+    return Head(task_id=task_id or str(uuid.uuid4()), owner=owner, context_id="c", agent="a", fingerprint=fingerprint)
+
+
+def events(first: int, count: int) -> list[bytes]:
+    return [b'{"n":%d}' % n for n in range(first, first + count)]
+
+
+async def created(log: EventLog, **head: str) -> str:
+    return (await log.create(head_of(**head), events(1, 1)[0])).task_id
+
+
+async def all_events(log: EventLog, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[bytes]:
+    """Everything after the cursor, page by page, checked to be dense on the way."""
+    found: list[bytes] = []
+    while batches := await log.read(task_id, after, limit):
+        for batch in batches:
+            assert batch.seq == after + 1
+            assert batch.events
+            found += batch.events
+            after = batch.last
+    return found
