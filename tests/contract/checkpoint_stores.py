@@ -5,32 +5,17 @@ from __future__ import annotations
 import random
 import string
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import pytest
 from dynamodb_table import use
-from moto.server import ThreadedMotoServer
 
 from tailrace.agent import checkpoint_store
 from tailrace.agent.checkpoint_store import Item
 from tailrace.log.transport import Transport
 
 BUCKET = "tailrace-test"
-
-
-@contextmanager
-def moto() -> Iterator[str]:
-    """DynamoDB and S3 by moto, on loopback; yields the endpoint of both."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
 
 
 def use_stores(dynamodb: str, s3: str, environ: pytest.MonkeyPatch) -> str:

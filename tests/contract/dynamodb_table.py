@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import definition
@@ -41,6 +45,29 @@ class Requests(list[Request]):
     def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
         units = parsed.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
         self.append(Request(model.name, units, len(parsed.get("Items", ()))))
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """DynamoDB and S3 by moto over HTTP; gives the endpoint of both.
+
+    One request at a time: DynamoDB looks and writes in one go, and moto's threads do not.
+    """
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    assert server._server is not None
+    app, one = server._server.app, threading.Lock()
+
+    def in_turn(environ: Any, start_response: Any) -> Any:
+        with one:
+            return list(app(environ, start_response))
+
+    server._server.app = in_turn
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
 
 
 def use(endpoint: str, environ: pytest.MonkeyPatch) -> None:

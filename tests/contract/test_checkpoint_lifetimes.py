@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_stores import BUCKET, items_of, moto, objects, use_stores
+from checkpoint_stores import BUCKET, items_of, objects, use_stores
+from dynamodb_table import moto_server
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
@@ -39,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with moto() as endpoint:
+    with moto_server() as endpoint:
         yield endpoint
 
 

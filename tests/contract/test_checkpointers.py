@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_stores import BUCKET, items_of, moto, use_stores
+from checkpoint_stores import BUCKET, items_of, use_stores
 from dynamodb_local import dynamodb_local
+from dynamodb_table import moto_server
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -27,7 +28,7 @@ STORES = ["sqlite", "dynamodb", "dynamodb and s3", "dynamodb, all in s3", "dynam
 
 @pytest.fixture(scope="module")
 def moto_endpoint() -> Iterator[str]:
-    with moto() as endpoint:
+    with moto_server() as endpoint:
         yield endpoint
 
 

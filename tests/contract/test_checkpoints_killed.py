@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from checkpoint_stores import BUCKET, Killed, Requests, checkpoint_table, moto, share_clients, use_stores
+from checkpoint_stores import BUCKET, Killed, Requests, checkpoint_table, share_clients, use_stores
+from dynamodb_table import moto_server
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
@@ -95,7 +96,7 @@ async def run(graph: StateGraph[State], settings: Settings) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with moto() as endpoint:
+    with moto_server() as endpoint:
         yield endpoint
 
 

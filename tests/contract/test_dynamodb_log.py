@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from dynamodb_table import Requests, empty_table, use
+from dynamodb_table import Requests, empty_table, moto_server, use
 from log_contract import LogContract
 from log_tasks import TTL_S, Clock, created, events
-from moto.server import ThreadedMotoServer
 
 from tailrace.log import Batch
 from tailrace.log.dynamodb import DynamoDBLog
@@ -14,11 +13,8 @@ from tailrace.log.dynamodb import DynamoDBLog
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 class TestDynamoDBLog(LogContract):

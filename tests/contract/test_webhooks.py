@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from dynamodb_table import empty_table, use
+from dynamodb_table import empty_table, moto_server, use
 from log_tasks import Clock
-from moto.server import ThreadedMotoServer
 from webhooks_contract import TTL_S, WebhooksContract, hook
 
 from tailrace.errors import TaskUnknown
@@ -45,11 +44,8 @@ class TestSQLiteWebhooks(WebhooksContract):
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 class TestDynamoDBWebhooks(WebhooksContract):

@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 
 import httpx
 import pytest
-from checkpoint_stores import BUCKET, checkpoint_table, items_of, moto, noise, objects, use_stores
-from dynamodb_table import empty_table
+from checkpoint_stores import BUCKET, checkpoint_table, items_of, noise, objects, use_stores
+from dynamodb_table import empty_table, moto_server
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 from serving import serve
@@ -29,7 +29,7 @@ class State(TypedDict, total=False):
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with moto() as endpoint:
+    with moto_server() as endpoint:
         yield endpoint
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 import boto3
 import httpx
 import pytest
-from dynamodb_table import empty_table, use
-from moto.server import ThreadedMotoServer
+from dynamodb_table import empty_table, moto_server, use
 from sample_agents import asking
 from serving import serve
 from system import System, header_owner
@@ -22,18 +21,15 @@ from tailrace.log import open_log
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    use(f"http://{host}:{port}", monkeypatch)
-    boto3.client("dynamodb").create_table(
-        TableName="checkpoints",
-        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    yield Settings(log="dynamodb", table=empty_table(), checkpoint_table="checkpoints")
-    server.stop()
+    with moto_server() as endpoint:
+        use(endpoint, monkeypatch)
+        boto3.client("dynamodb").create_table(
+            TableName="checkpoints",
+            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield Settings(log="dynamodb", table=empty_table(), checkpoint_table="checkpoints")
 
 
 def agent(settings: Settings) -> AgentApp:
