@@ -164,7 +164,7 @@ export class ProgressTimeline extends HTMLElement {
     const every = niceStep(span / MARKS);
     this.style.setProperty("--every", String(every));
     const marks = [];
-    for (let at = 0; at < span * 0.88; at += every) {
+    for (let at = 0; at < span * 0.8; at += every) {
       const mark = h("span", at ? duration(at * 1000).replace(".0 s", " s") : "0");
       mark.style.setProperty("--s", String(at));
       marks.push(mark);
