@@ -96,18 +96,14 @@ def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any
     seq = past.last + 1
     if not past.messages:
         text = "The task was not created as a whole: its creator was cut off. Send the request again."
-        return "TASK_STATE_FAILED", events.status_update(
-            head.source, seq, "state", state="TASK_STATE_FAILED", text=text
-        )
+        return _failure(head, seq, text)
     if reply is not None or past.state == "TASK_STATE_SUBMITTED":
         working = events.status_update(head.source, seq, "state", message=reply, **plan.told)
         return "TASK_STATE_WORKING", working
     if past.attempts_lost_at(plan.checkpoint, reason) >= _LOST_MOST:
         at = ", ".join(sorted({past.steps[step].name for step in plan.supersedes if not past.steps[step].tool}))
         text = f"{_LOST_MOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
-        return "TASK_STATE_FAILED", events.status_update(
-            head.source, seq, "state", state="TASK_STATE_FAILED", text=text
-        )
+        return _failure(head, seq, text)
     return "TASK_STATE_WORKING", events.status_update(
         head.source,
         seq,
@@ -117,3 +113,8 @@ def _fence(head: Head, past: Past, plan: Plan, reason: str, reply: dict[str, Any
         supersedes=plan.supersedes,
         **plan.told,
     )
+
+
+def _failure(head: Head, seq: int, text: str) -> tuple[State, bytes]:
+    state: State = "TASK_STATE_FAILED"
+    return state, events.status_update(head.source, seq, "state", state=state, text=text)
