@@ -99,7 +99,7 @@ async def campaign(
     enough, number = tally.faults.total() + faults, only or 1
     async with contextlib.AsyncExitStack() as stack:
         workers, ledger = await _stack(folder, profile, stack)
-        watch = Watch(ledger)
+        watch = Watch(ledger, workers.spoiled)
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
         here = _Here(profile, workers, ledger, watch, tally)

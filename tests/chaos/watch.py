@@ -61,8 +61,10 @@ class Orphan:
 class Watch:
     """Looks at the log every 20 ms, which is the resolution of all its figures."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, spoiled: Callable[[], int] = lambda: 0) -> None:
         self._ledger = ledger
+        # How many calls of the store have failed so far, in all processes.
+        self._spoiled = spoiled
         self._tasks: dict[str, Watched] = {}
         self.orphans: list[Orphan] = []
         self._changed = asyncio.Condition()
@@ -107,8 +109,10 @@ class Watch:
                 orphan.since, orphan.disturbed = time.monotonic(), True
 
     async def run(self) -> None:
-        looked = time.monotonic()
+        looked, spoiled = time.monotonic(), self._spoiled()
         while True:
+            if spoiled != (spoiled := self._spoiled()):
+                self.disturb()  # a store that is away is away for as long as it takes to ask it so many times
             starved_s, looked = max(0.0, time.monotonic() - looked - _LOOK_S), time.monotonic()
             self.starved_s += starved_s
             for orphan in self.orphans:

@@ -105,6 +105,10 @@ class Workers:
             for between in proxies:
                 between.go_on()
 
+    def spoiled(self) -> int:
+        """How many calls of the store have failed so far because they were to."""
+        return sum(worker.control.get("spoiled") for worker in self.workers)
+
     async def ready(self) -> None:
         """Return when every function answers."""
         for name in self._listeners:

@@ -35,6 +35,7 @@ DONE: dict[str, Any] = {**WORKING, "status": {"state": "TASK_STATE_COMPLETED"}}
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(ask, "_LONGEST_PAUSE_S", 0.001)
     monkeypatch.setattr(ask, "_POLL_S", 0.001)
 
 
@@ -212,6 +213,25 @@ async def test_a_result_that_cannot_be_fetched_at_first_is_fetched_again(scene: 
     conversation = scene.conversation(stream({"task": DONE}), *bad, result(DONE))
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
     assert conversation.task == DONE
+
+
+@pytest.mark.parametrize("before", [(), (stream({"task": WORKING}),)], ids=["not yet", "our task"])
+async def test_an_agent_whose_log_is_away_is_waited_for_longer_than_one_that_is_nowhere(
+    scene: Scene, before: tuple[Answer, ...]
+) -> None:
+    away = [error(-32603)] * 20
+    conversation = scene.conversation(*before, *away, stream({"task": DONE}), *away, result(DONE))
+    await everything(conversation)
+    assert conversation.task == DONE
+
+    conversation = scene.conversation(*before, error(-32603))
+    with pytest.raises(AgentError) as told:
+        await everything(conversation)
+    assert told.value.code == -32603
+    asked = len(scene.asked)
+    with pytest.raises(AgentError):
+        await everything(scene.conversation(GARBAGE["nothing, 503"]))
+    assert asked > 3 * len(scene.asked)
 
 
 async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_is_cut() -> None:

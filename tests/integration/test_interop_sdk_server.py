@@ -46,6 +46,7 @@ async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(ask, "_LONGEST_PAUSE_S", 0.01)
     monkeypatch.setattr(ask, "_POLL_S", 0.01)
 
 

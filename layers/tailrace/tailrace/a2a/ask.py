@@ -21,9 +21,12 @@ logger = logging.getLogger("tailrace.ask")
 _METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
 # The agent is there and cannot answer now, as when its log is away: the next try may go well.
 _INTERNAL_ERROR = -32603
-# Tries to reach the agent again after a cut, with pauses of 0.2, 0.4 … s in between; each event starts afresh.
-_TRIES = 6
+# Tries in a row, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between; each event starts afresh. An agent that has never
+# answered is given up after 6 s; one that has our task, or says that it cannot now, after 30.
+_TRIES_TO_REACH = 9
+_TRIES_TO_HOLD = 32
 _PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 1.0
 # How often to look at a task whose agent cannot take up a stream again.
 _POLL_S = 1.0
 
@@ -120,8 +123,8 @@ class Conversation:
         elif "task" in event:
             self.task_id, self._state = event["task"]["id"], event["task"]["status"]["state"]
         elif "statusUpdate" in event:
-            self.task_id = event["statusUpdate"]["taskId"]
-            self._state = event["statusUpdate"]["status"]["state"]
+            update = event["statusUpdate"]
+            self.task_id, self._state = update["taskId"], update["status"]["state"]
 
     @property
     def _ended(self) -> bool:
@@ -129,6 +132,7 @@ class Conversation:
 
     async def _pause(self, error: AgentError | None) -> None:
         self._tries += 1
-        if self._tries >= _TRIES:
-            raise error or AgentError(f"The stream of task {self.task_id} was cut {_TRIES} times in a row.")
-        await asyncio.sleep(_PAUSE_S * 2 ** (self._tries - 1))
+        answered = self.task_id is not None or (error is not None and error.code is not None)
+        if self._tries >= (_TRIES_TO_HOLD if answered else _TRIES_TO_REACH):
+            raise error or AgentError(f"The stream of task {self.task_id} was cut {self._tries} times in a row.")
+        await asyncio.sleep(min(_PAUSE_S * 2 ** (self._tries - 1), _LONGEST_PAUSE_S))
