@@ -75,7 +75,7 @@ def _lonely(row: Row, first: float, last: float, example: Example) -> Finding:
         start=iso(first),
         end=iso(last),
         magnitude=float(row.count),
-        unit="lines",
+        unit=_noun(row.count),
         confidence=0.4,
         summary=f"{often}, at {iso(floor(first))}, in logs that have hardly any other error.",
         evidence={
@@ -261,19 +261,23 @@ def _finding(candidate: Candidate, window: Window, histories: Histories, example
 
 
 def _words(c: Candidate, grid: Grid) -> tuple[float, str, str]:
-    lines = f"{c.count:,} line{'s' if c.count != 1 else ''}"
+    lines = f"{c.count:,} {_noun(c.count)}"
     span = f"from {iso(floor(c.start))} to {iso(floor(c.end))}"
     if c.type == "new_template":
-        return float(c.count), "lines", f"Never seen before {iso(floor(c.start))}; {lines} since."
+        return float(c.count), _noun(c.count), f"Never seen before {iso(floor(c.start))}; {lines} since."
     if c.type == "rare":
         when = f"at {iso(floor(c.start))}" if c.count == 1 else span
         often = "once" if c.count == 1 else f"{c.count} times"
         before = "hardly ever" if c.expected else "never"
-        return float(c.count), "lines", f"Seen {often}, {when}, and {before} before."
+        return float(c.count), _noun(c.count), f"Seen {often}, {when}, and {before} before."
     if c.type == "burst":
         ratio = c.count / max(c.expected, 0.5)
         about = f"{c.expected:,.0f}" if c.expected >= 1 else "hardly any"
         return round(ratio, 1), "times the usual rate", f"{lines} {span}, where {about} were to be expected."
-    missing = c.expected - c.count
+    missing = round(c.expected - c.count, 1)
     left = "None" if not c.count else f"Only {lines}"
-    return round(missing, 1), "lines missing", f"{left} {span}, where about {c.expected:,.0f} were to be expected."
+    return missing, f"{_noun(missing)} missing", f"{left} {span}, where about {c.expected:,.0f} were to be expected."
+
+
+def _noun(count: float) -> str:
+    return "line" if count == 1 else "lines"

@@ -127,8 +127,7 @@ def _section(finding: Finding) -> str:
 
 
 def _size(finding: Finding) -> str:
-    unit = finding.unit.replace("lines", "line") if finding.magnitude == 1 else finding.unit
-    return f"{finding.magnitude:,g} {unit}"
+    return f"{finding.magnitude:,g} {finding.unit}"
 
 
 def _title(finding: Finding) -> str:

@@ -141,6 +141,7 @@ def test_a_single_fatal_line_is_rare(alert: tuple[float, float] | None) -> None:
     trouble = planted(1, 5 * MINUTE, "FATAL", lambda _: "heap exhausted")
     [finding] = run(asked(file(text_of(steady(app_line), trouble)), alert=alert)).findings
     assert finding.type == "rare"
+    assert (finding.magnitude, finding.unit) == (1, "line")
     assert finding.start == finding.end
     assert seconds(finding.start) == pytest.approx(trouble[0][0], abs=0.01)
     assert finding.magnitude == 1
