@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,8 @@ class Tally:
     recovered: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
-    takeovers: list[Orphan] = field(default_factory=list)
+    # By the seconds of the lease.
+    takeovers: defaultdict[float, list[Orphan]] = field(default_factory=lambda: defaultdict(list))
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, history: History) -> None:
@@ -67,9 +68,6 @@ class Tally:
 
     def table(self) -> str:
         """What there is to say, as text."""
-        taken = [orphan for orphan in self.takeovers if orphan.orphaned_s is not None and orphan.watched]
-        times = [orphan.orphaned_s or 0.0 for orphan in taken]
-        quiet = [orphan.orphaned_s or 0.0 for orphan in taken if not orphan.disturbed]
         rows = [*sorted(self.faults.items()), ("faults", self.faults.total())]
         rows += [(name, getattr(self, name)) for name in ("tasks", "attempts", "handoffs", "readers", "connections")]
         rows += [("events delivered", self.delivered), ("recovered after a cut", self.recovered)]
@@ -77,9 +75,10 @@ class Tally:
         broken = Counter(_column(violation) for violation in self.violations)
         rows += [(column, broken[column]) for column in (*_COLUMNS, _REST)]
         lines = [f"{name:>24} {count:>9,}" for name, count in rows]
-        for name, given in (("takeovers", times), ("of them undisturbed", quiet)):
-            p50, most = (f"{median(given):.2f}", f"{max(given):.2f}") if given else ("-", "-")
-            lines.append(f"{name:>24} {len(given):>9,}   p50 {p50} s, max {most} s")
+        for lease_s, orphans in sorted(self.takeovers.items()):
+            taken = [orphan for orphan in orphans if orphan.orphaned_s is not None and orphan.watched]
+            lines.append(_takeovers(f"lease {lease_s:g} s: takeovers", taken))
+            lines.append(_takeovers("of them undisturbed", [orphan for orphan in taken if not orphan.disturbed]))
         return "\n".join([*lines, f"{'seed':>24} {self.seed:>9}"])
 
 
@@ -177,7 +176,7 @@ class _Here:
         self._workers.died.clear()
         for orphan in self._watch.orphans:
             found += late(orphan, self._profile.bound_s(orphan))
-        tally.takeovers += self._watch.orphans
+        tally.takeovers[self._profile.lease_s] += self._watch.orphans
         self._watch.orphans.clear()
         tally.faults += faults.done
         tally.violations += found
@@ -187,6 +186,12 @@ class _Here:
 
     def _faults(self) -> Faults:
         return Faults(self._workers, self._ledger, self._watch, lease_s=self._profile.lease_s)
+
+
+def _takeovers(name: str, orphans: list[Orphan]) -> str:
+    times = [orphan.orphaned_s or 0.0 for orphan in orphans]
+    p50, most = (f"{median(times):.2f}", f"{max(times):.2f}") if times else ("-", "-")
+    return f"{name:>24} {len(times):>9,}   p50 {p50} s, max {most} s"
 
 
 def _column(violation: Violation) -> str:
