@@ -40,6 +40,7 @@ from starlette.staticfiles import StaticFiles
 
 from local.functions import listen, specialists
 from local.site import FRONTEND, PageHeaders
+from tailrace.agent.checkpoint_store import definition
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.log.table import create_table
@@ -137,12 +138,7 @@ def emulated(address: str) -> Iterator[int]:
         client: Any = session.client("dynamodb", endpoint_url=f"http://{address}:{port}")
         create_table(client, _TABLE)
         session.client("s3", endpoint_url=f"http://{address}:{port}").create_bucket(Bucket=_BUCKET)
-        client.create_table(
-            TableName=_CHECKPOINTS,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
-            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
-        )
+        client.create_table(**definition(_CHECKPOINTS))
         yield port
     finally:
         server.stop()

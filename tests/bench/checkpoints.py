@@ -25,6 +25,7 @@ import boto3
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 
+from tailrace.agent.checkpoint_store import definition
 from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
 from tailrace.agent.checkpoints_sqlite import open_sqlite
 from tests.bench.dynamodb import KilledError, Meter, local_dynamodb
@@ -160,12 +161,5 @@ async def _peer(table: str) -> Opened:
 
 def _table() -> str:
     name = f"checkpoints-{uuid.uuid4().hex[:12]}"
-    client = boto3.client("dynamodb")
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("PK", "SK")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.close()
+    boto3.client("dynamodb").create_table(**definition(name))
     return name

@@ -22,13 +22,14 @@ ENVIRONMENT = {
     "TAILRACE_CHECKPOINT_TABLE": CHECKPOINTS,
 }
 
-IMPORTED = ("boto3", "tailrace.log.dynamodb", "langgraph_checkpoint_aws")
+IMPORTED = ("boto3", "tailrace.log.dynamodb", "tailrace.agent.checkpoints_dynamodb")
 
 
 @contextlib.contextmanager
 def tables() -> Iterator[tuple[int, Any]]:
     """An emulator with empty tables: its port, and a client of it."""
-    from tailrace.log.table import definition
+    from tailrace.agent import checkpoint_store
+    from tailrace.log import table
 
     with dynamodb_local() as endpoint:
         client = boto3.client(
@@ -38,13 +39,8 @@ def tables() -> Iterator[tuple[int, Any]]:
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
-        client.create_table(**definition(TABLE))
-        client.create_table(
-            TableName=CHECKPOINTS,
-            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        client.create_table(**table.definition(TABLE))
+        client.create_table(**checkpoint_store.definition(CHECKPOINTS))
         yield int(endpoint.rpartition(":")[2]), client
         client.close()
 

@@ -20,9 +20,10 @@ async def survive(folder: Path, capsys: pytest.CaptureFixture[str], seed: int, f
         print(f"\nchaos with seed {seed}: ", end="", flush=True)
         tally = Tally(seed)
         await campaign(folder, SHORT, tally, faults=faults, say=lambda _: None)
+        taken_over = len(tally.takeovers[SHORT.lease_s])
         print(
             f"{tally.faults.total()} faults, {tally.tasks} tasks, {tally.attempts} attempts, {tally.readers} readers, "
-            f"{tally.delivered:,} events, {len(tally.takeovers[SHORT.lease_s])} takeovers, {len(tally.violations)} violations"
+            f"{tally.delivered:,} events, {taken_over} takeovers, {len(tally.violations)} violations"
         )
     if tally.violations:
         found = "\n".join(map(str, tally.violations))

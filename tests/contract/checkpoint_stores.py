@@ -31,15 +31,10 @@ def use_stores(dynamodb: str, s3: str, environ: pytest.MonkeyPatch) -> str:
 
 
 def checkpoint_table() -> str:
-    """A new table, with the keys that the template gives it."""
+    """A new table."""
     name = f"checkpoints-{uuid.uuid4().hex[:12]}"
     client = boto3.client("dynamodb")
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("PK", "SK")],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    client.create_table(**checkpoint_store.definition(name))
     client.close()
     return name
 

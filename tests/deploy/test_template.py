@@ -14,7 +14,8 @@ from outside import ROOT, Resources, run
 
 from local.site import PAGE_HEADERS
 from tailrace import config
-from tailrace.log.table import definition
+from tailrace.agent import checkpoint_store
+from tailrace.log import table as log_table
 
 Render = Callable[..., Resources]
 
@@ -141,16 +142,14 @@ def test_each_function_may_do_what_it_does_and_nothing_else(stack: Resources) ->
         assert using == functions
 
 
-def test_the_log_has_the_table_its_code_wants(stack: Resources) -> None:
-    table = dict(stack["LogTable"]["Properties"])
+@pytest.mark.parametrize(
+    ("name", "definition"), [("LogTable", log_table.definition), ("CheckpointTable", checkpoint_store.definition)]
+)
+def test_a_table_is_what_its_code_wants(stack: Resources, name: str, definition: Callable[[str], Any]) -> None:
+    table = dict(stack[name]["Properties"])
     wanted = definition("any")
     del wanted["TableName"]
-    assert {name: table[name] for name in wanted} == wanted
-
-
-def test_the_checkpoints_have_the_keys_their_saver_wants(stack: Resources) -> None:
-    table = stack["CheckpointTable"]["Properties"]
-    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("PK", "HASH"), ("SK", "RANGE")]
+    assert {key: table[key] for key in wanted} == wanted
 
 
 @pytest.mark.parametrize("table", ["LogTable", "CheckpointTable"])

@@ -15,6 +15,7 @@ from system import System, header_owner
 
 from gateway.app import create_app
 from tailrace import AgentApp, AgentCard
+from tailrace.agent.checkpoint_store import definition
 from tailrace.config import Settings
 from tailrace.log import open_log
 
@@ -23,12 +24,7 @@ from tailrace.log import open_log
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     with moto_server() as endpoint:
         use(endpoint, monkeypatch)
-        boto3.client("dynamodb").create_table(
-            TableName="checkpoints",
-            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        boto3.client("dynamodb").create_table(**definition("checkpoints"))
         yield Settings(log="dynamodb", table=empty_table(), checkpoint_table="checkpoints")
 
 

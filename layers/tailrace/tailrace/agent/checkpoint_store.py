@@ -12,7 +12,7 @@ from tailrace.errors import CheckpointsUnavailable, LogUnavailable
 from tailrace.log.table import Item
 from tailrace.log.transport import Answer, Refused, Transport
 
-__all__ = ["Item", "Objects", "Refused", "Table"]
+__all__ = ["Item", "Objects", "Refused", "Table", "definition"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,16 @@ _CONNECT_S = 1.0
 _READ_S = 10.0
 # S3's own advice is to try again what it answers with 5xx or not at all; botocore pauses in between.
 _TRIES = 4
+
+
+def definition(name: str) -> dict[str, Any]:
+    """What `CreateTable` takes. On AWS the template makes the table, with the same definition."""
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("PK", "SK")],
+        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+    }
 
 
 class Table:
