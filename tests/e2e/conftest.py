@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from browser import chromium
 from playwright.async_api import Browser, Page, expect
+from stack import Stack, stack
 
 TIMEOUT_MS = 30_000
 
@@ -12,6 +14,13 @@ TIMEOUT_MS = 30_000
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """What `make run` starts."""
+    async with stack(tmp_path_factory.mktemp("shipped")) as started:
         yield started
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from stack import Stack, stack
+from stack import Stack
 
 from gateway.owner import secret_owner
 from local.faults import is_ours
@@ -20,12 +20,6 @@ from local.site import create_site
 from tailrace.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with stack(tmp_path_factory.mktemp("shipped")) as started:
-        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")

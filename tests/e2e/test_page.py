@@ -17,13 +17,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """What `make run` starts."""
-    async with stack(tmp_path_factory.mktemp("shipped")) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The same with an orchestrator that takes as long as it is told to."""
     folder = tmp_path_factory.mktemp("paced")
