@@ -3,11 +3,10 @@
 import { agents, createTask, listTasks } from "./api.js";
 import { byId, h, setText } from "./dom.js";
 import { Inputs, prepare } from "./inputs.js";
-import { titleOf } from "./messages.js";
 import { plainState } from "./task-state.js";
 import { bytes } from "./time.js";
 
-const TITLES = "tailrace.titles"; // of what this browser sent: the list has only ids
+const TITLES = "tailrace.titles"; // of what this browser has shown: the list has only ids
 
 export class Home {
   #inputs;
@@ -37,9 +36,7 @@ export class Home {
     try {
       const parts = await makeParts();
       if (!parts) return;
-      const message = { parts };
-      const { id } = await createTask(message);
-      remember(id, titleOf(message));
+      const { id } = await createTask({ parts });
       this.#inputs.clear();
       this.#go(id);
     } catch (error) {
@@ -57,7 +54,7 @@ export async function drawRecent(current) {
   const rows = tasks.filter(({ id }) => id !== current).map(({ id, status }) => {
     const state = plainState(status?.state);
     const time = new Date(status?.timestamp).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const link = h("a", { href: `?task=${encodeURIComponent(id)}` }, titles[id] ?? id);
+    const link = h("a", { href: `?task=${encodeURIComponent(id)}` }, titles[id] || id);
     return h("li", link, h("span.state", { "data-state": state }, state.replace("-", " ")), h("time", time));
   });
   list("recent", rows.slice(0, 8));
@@ -104,7 +101,8 @@ function remembered() {
   }
 }
 
-function remember(id, title) {
+/** Call the task so in the list. */
+export function remember(id, title) {
   const kept = [...Object.entries(remembered()).slice(-49), [id, title]];
   try {
     localStorage.setItem(TITLES, JSON.stringify(Object.fromEntries(kept)));

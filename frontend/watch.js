@@ -8,7 +8,7 @@ import { ConnectionPill } from "./connection-pill.js";
 import { announce, byId, h, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
 import { drawFindings } from "./findings-view.js";
-import { drawRecent } from "./home.js";
+import { drawRecent, remember } from "./home.js";
 import { Inputs } from "./inputs.js";
 import { RawEvents } from "./raw-events.js";
 import { ReportView } from "./report-view.js";
@@ -149,8 +149,9 @@ export class Watch {
   }
 
   #drawTurns() {
-    const { turns } = this.#task;
+    const { turns, title } = this.#task;
     this.#drawn.turns = turns.length;
+    remember(this.#id, title);
     const files = turns.flatMap((turn) => turn.files).length;
     setText(byId("request-sum"), files ? `Request, with ${files} ${files === 1 ? "file" : "files"}` : "Request");
     const sent = ({ filename, bytes: size }) => h("p.sent-file", h("code", filename), ` ${bytes(size)}`);

@@ -53,6 +53,16 @@ async def test_the_permalink_replays_in_a_second_tab(page: Page, shipped: Stack)
     assert await applied(second) == await applied(page)
 
 
+async def test_a_task_made_elsewhere_has_its_title_in_the_list_once_it_was_shown(page: Page, shipped: Stack) -> None:
+    parts = [{"text": "checkout is slow"}]
+    made = await (await page.request.post(f"{shipped.url}/api/tasks", data={"message": {"parts": parts}})).json()
+    await page.goto(f"{shipped.url}/?task={made['id']}")
+    await state(page, "input-required")
+    await page.goto(shipped.url)
+    listed = page.locator("#recent-list a").filter(has_text="checkout is slow")
+    await expect(listed).to_have_attribute("href", f"?task={made['id']}")
+
+
 async def test_a_reload_in_the_middle_shows_everything_once(page: Page, paced: Stack) -> None:
     await send(page, paced.url, "300 events, 10 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 20")
