@@ -8,6 +8,9 @@ from typing import Any
 
 import boto3
 
+from tailrace.agent import checkpoint_store
+from tailrace.log import table
+from tailrace.owner import LOCAL_OWNER, owner_within
 from tests.chaos.ledger import Entry, Head, Ledger, unpacked
 from tests.contract.dynamodb_local import dynamodb_local
 
@@ -28,9 +31,6 @@ IMPORTED = ("boto3", "tailrace.log.dynamodb", "tailrace.agent.checkpoints_dynamo
 @contextlib.contextmanager
 def tables() -> Iterator[tuple[int, Any]]:
     """An emulator with empty tables: its port, and a client of it."""
-    from tailrace.agent import checkpoint_store
-    from tailrace.log import table
-
     with dynamodb_local() as endpoint:
         client = boto3.client(
             "dynamodb",
@@ -68,16 +68,22 @@ class DynamoLedger(Ledger):
         return _head(item) if item else None
 
     def errands(self, task: str) -> list[Head]:
-        return [head for head in self.claimed() if head.owner.endswith(f"/{task}")]
+        return self._indexed(table.BY_OWNER, "owner", owner_within(LOCAL_OWNER, task))
 
     def claimed(self) -> list[Head]:
-        pages = self._client.get_paginator("scan").paginate(
+        return self._indexed(table.BY_OPEN, "open", table.OPEN)
+
+    def _indexed(self, index: str, key: str, value: str) -> list[Head]:
+        """The heads under `value`; scanning for them takes longer with each round."""
+        pages = self._client.get_paginator("query").paginate(
             TableName=TABLE,
-            FilterExpression="seq = :zero",
-            ExpressionAttributeValues={":zero": {"N": "0"}},
-            ConsistentRead=True,
+            IndexName=index,
+            KeyConditionExpression="#key = :value",
+            ExpressionAttributeNames={"#key": key},
+            ExpressionAttributeValues={":value": {"S": value}},
         )
-        return [_head(item) for page in pages for item in page["Items"]]
+        found = [self.head(item["task_id"]["S"]) for page in pages for item in page["Items"]]
+        return [head for head in found if head is not None]
 
     def saved_steps(self, task: str) -> set[str]:
         return set()

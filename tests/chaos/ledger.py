@@ -92,7 +92,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def claimed(self) -> list[Head]:
-        """The heads of all tasks that were ever claimed."""
+        """The heads of at least all unfinished tasks that were ever claimed."""
 
     @abstractmethod
     def saved_steps(self, task: str) -> set[str]:
