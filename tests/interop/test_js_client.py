@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 from interop.cached import HERE, node_with
+from interop.steps import Steps, steps_of
 from rpc import agent
 from sample_agents.talker import TEXT, talker
 
@@ -16,22 +15,13 @@ from sample_agents.talker import TEXT, talker
 async def test_the_javascript_client_gets_everything_done(transport: str) -> None:
     node, folder = await asyncio.to_thread(node_with, HERE / "js")
     gate = asyncio.Event()
-    told: dict[str, dict[str, Any]] = {}
+
+    def watching(told: Steps) -> None:
+        if "watching" in told:
+            gate.set()
+
     async with agent(talker(gate), limit_s=60) as served:
-        client = await asyncio.create_subprocess_exec(
-            *(node, "client.mjs", served.url, transport),
-            cwd=folder,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert client.stdout is not None
-        async for line in client.stdout:
-            step = json.loads(line)
-            told[step.pop("step")] = step
-            if "watching" in told:
-                gate.set()
-        assert client.stderr is not None
-        assert await client.wait() == 0, (await client.stderr.read()).decode()
+        told = await steps_of(node, "client.mjs", served.url, transport, told=watching, cwd=folder)
     assert told["card"] == {"name": "talker", "version": "0.3" if transport == "0.3" else "1.0"}
     assert told["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
     assert told["get"]["same"]

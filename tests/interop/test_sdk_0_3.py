@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from interop.cached import HERE, python_with
+from interop.steps import Steps, steps_of
 from rpc import agent, message
 from sample_agents.talker import TEXT, talker
 
@@ -26,21 +25,13 @@ def python() -> Path:
 
 async def test_its_client_gets_everything_done_at_our_agent(python: Path) -> None:
     gate = asyncio.Event()
-    told: dict[str, dict[str, Any]] = {}
+
+    def watching(told: Steps) -> None:
+        if "watching" in told and told.get("begun", {}).get("id") not in (None, told["replied"]["id"]):
+            gate.set()
+
     async with agent(talker(gate), limit_s=60) as served:
-        client = await asyncio.create_subprocess_exec(
-            *(python, HERE / "sdk03" / "client.py", served.url),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert client.stdout is not None
-        async for line in client.stdout:
-            step = json.loads(line)
-            told[step.pop("step")] = step
-            if "watching" in told and told.get("begun", {}).get("id") not in (None, told["replied"]["id"]):
-                gate.set()
-        assert client.stderr is not None
-        assert await client.wait() == 0, (await client.stderr.read()).decode()
+        told = await steps_of(python, HERE / "sdk03" / "client.py", served.url, told=watching)
         assert told["card"] == {"name": "talker", "version": "0.3.0", "url": served.url + "/"}
     assert told["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
     assert (told["stream"]["states"][-1], told["stream"]["report"]) == ("completed", TEXT)

@@ -74,6 +74,17 @@ class Content(ABC):
         return self.read(max(0, self.size - limit), self.size)
 
 
+def headed(chunks: Iterable[bytes], length: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first `length` bytes or more, which may come in pieces (fewer where there are no more), and the rest."""
+    rest = iter(chunks)
+    head = b""
+    for chunk in rest:
+        head += chunk
+        if len(head) >= length:
+            break
+    return head, rest
+
+
 class Text(Content):
     """Text in memory. A place is a character's index."""
 

@@ -8,10 +8,10 @@ from itertools import chain
 from typing import Any
 
 from tailrace.content import Text
-from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
+from tailrace.errors import RequestError, UploadUnknown, shorten
 from tailrace.request import File, Request
 from tailrace.spool import Spool
-from tailrace.unpacking import MAX_UNPACKED_BYTES, gzipped_in, text_of
+from tailrace.unpacking import MAX_UNPACKED_BYTES, gzipped_in, text_of, too_large
 from tailrace.uploads import Upload, Uploads, upload_in, verified
 
 MAX_FILES = 10_000
@@ -73,7 +73,7 @@ def _file(
     if (owner is not None or uploads is not None) and not upload.readable_by(owner or ""):
         raise UploadUnknown(upload.url)
     if upload.size > room:
-        raise _too_large(MAX_UNPACKED_BYTES - room + upload.size)
+        raise too_large(upload.size, room)
     if uploads is None:
         return File(filename=name, media_type=part.get("mediaType") or "text/plain", reference=part), upload.size
     file = _uploaded(part, upload, name, room, uploads)
@@ -84,7 +84,7 @@ def _inline(part: dict[str, Any], name: str, room: int) -> File:
     media_type = part.get("mediaType") or "text/plain"
     if "text" in part:
         if len(part["text"]) > room:
-            raise _too_large(MAX_UNPACKED_BYTES - room + len(part["text"]))
+            raise too_large(len(part["text"]), room)
         return File(filename=name, media_type=media_type, text=part["text"])
     try:
         content = base64.b64decode(part["raw"], validate=True)
@@ -114,7 +114,3 @@ def _uploaded(part: dict[str, Any], upload: Upload, name: str, room: int, upload
 
 def _as_unpacked(name: str, media_type: str) -> tuple[str, str]:
     return name.removesuffix(".gz"), "text/plain" if media_type in _GZIP_TYPES else media_type
-
-
-def _too_large(size: int) -> RequestTooLarge:
-    return RequestTooLarge("The files of the request together", size, MAX_UNPACKED_BYTES)

@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 
-from tailrace.content import Content, Line
+from tailrace.content import Content, Line, headed
 
 _CHUNK = 262_144
 _MARK = b"\xef\xbb\xbf"
@@ -102,12 +102,7 @@ def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]
 
 
 def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks without a byte order mark at the front, which may come in pieces."""
-    rest = iter(chunks)
-    head = b""
-    for chunk in rest:
-        head += chunk
-        if len(head) >= len(_MARK):
-            break
+    """The chunks without a byte order mark at the front."""
+    head, rest = headed(chunks, len(_MARK))
     yield head.removeprefix(_MARK)
     yield from rest

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from tailrace.content import headed
 from tailrace.errors import RequestError, RequestTooLarge, shorten
 
 # What the files of one request may come to when unpacked: a bomb of zeros stops here.
@@ -29,9 +30,13 @@ def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
             raise RequestError(f"The file {shorten(name)!r} is binary; logs and metrics are text (plain or gzipped).")
         size += len(chunk)
         if size > room:
-            taken = MAX_UNPACKED_BYTES - room
-            raise RequestTooLarge("The files of the request together", taken + size, MAX_UNPACKED_BYTES)
+            raise too_large(size, room)
         yield chunk
+
+
+def too_large(size: int, room: int) -> RequestTooLarge:
+    """The refusal of `size` bytes where there is `room` left for so many."""
+    return RequestTooLarge("The files of the request together", MAX_UNPACKED_BYTES - room + size, MAX_UNPACKED_BYTES)
 
 
 def gzipped_in(beginning: bytes) -> bool:
@@ -40,12 +45,7 @@ def gzipped_in(beginning: bytes) -> bool:
 
 
 def _unpacked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    rest = iter(chunks)
-    head = b""
-    for chunk in rest:
-        head += chunk
-        if len(head) >= len(_GZIP_MAGIC):
-            break
+    head, rest = headed(chunks, len(_GZIP_MAGIC))
     if not gzipped_in(head):
         yield head
         yield from rest

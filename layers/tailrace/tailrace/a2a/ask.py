@@ -70,8 +70,6 @@ class Conversation:
             except AgentError as error:
                 if self.task_id is not None and error.code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
                     break  # It is finished, or the agent does not know how: GetTask has the rest.
-                if error.code not in (None, _INTERNAL_ERROR):
-                    raise
                 await self._pause(error)
         if self.task_id is not None:
             self.task = await self._whole(self.task_id)
@@ -97,8 +95,6 @@ class Conversation:
                 task = await self._client.call("GetTask", {"id": task_id, "historyLength": 1})
                 self._noted(msgspec.json.encode({"task": task}))
             except AgentError as error:
-                if error.code not in (None, _INTERNAL_ERROR):
-                    raise
                 await self._pause(error)
                 continue
             if self._ended:
@@ -131,6 +127,9 @@ class Conversation:
         return self._state in TERMINAL or self._state in INTERRUPTED
 
     async def _pause(self, error: AgentError | None) -> None:
+        """Wait until the next try; raise the `error` if that would meet with it again, or was the last one."""
+        if error is not None and error.code not in (None, _INTERNAL_ERROR):
+            raise error
         self._tries += 1
         answered = self.task_id is not None or (error is not None and error.code is not None)
         if self._tries >= (_TRIES_TO_HOLD if answered else _TRIES_TO_REACH):

@@ -14,6 +14,7 @@ Where this departs from the obvious, and why:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tailrace.a2a.task import snapshot, summary
@@ -46,7 +47,7 @@ async def list_tasks(log: EventLog, owner: str, agent: str, asked: ListTasks) ->
     }
 
 
-async def _heads(log: EventLog, owner: str) -> Any:
+async def _heads(log: EventLog, owner: str) -> AsyncIterator[Head]:
     token = ""
     while True:
         page = await log.list(owner, limit=_HEADS, token=token)

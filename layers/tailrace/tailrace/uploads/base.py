@@ -62,29 +62,42 @@ class Uploads(ABC):
         """
 
 
+class Arrival:
+    """What comes for `upload`, counted and hashed."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def takes(self, chunk: bytes) -> bool:
+        """Note a chunk; False when it is one too many."""
+        self._digest.update(chunk)
+        self._size += len(chunk)
+        return self._size <= self._upload.size
+
+    def check(self) -> None:
+        """
+        Raises:
+            UploadDamaged: what came is not what `upload` says.
+        """
+        upload, size, sha256 = self._upload, self._size, self._digest.hexdigest()
+        if size != upload.size:
+            more, most = ("more than " if size > upload.size else ""), min(size, upload.size)
+            raise UploadDamaged(f"{upload.url} has {more}{most:,} bytes, but must have {upload.size:,}.")
+        if sha256 != upload.sha256:
+            raise UploadDamaged(f"{upload.url} has SHA-256 {sha256}, but must have {upload.sha256}.")
+
+
 def verified(chunks: Iterable[bytes], upload: Upload) -> Iterator[bytes]:
     """The chunks as they come; at their end they are known to be what `upload` says.
 
     Raises:
         UploadDamaged: they are not.
     """
-    digest, size = hashlib.sha256(), 0
+    arrival = Arrival(upload)
     for chunk in chunks:
-        digest.update(chunk)
-        size += len(chunk)
-        if size > upload.size:
+        if not arrival.takes(chunk):
             break
         yield chunk
-    check(upload, size, digest.hexdigest())
-
-
-def check(upload: Upload, size: int, sha256: str) -> None:
-    """
-    Raises:
-        UploadDamaged: what came is not what `upload` says.
-    """
-    if size != upload.size:
-        more = "more than " if size > upload.size else ""
-        raise UploadDamaged(f"{upload.url} has {more}{min(size, upload.size):,} bytes, but must have {upload.size:,}.")
-    if sha256 != upload.sha256:
-        raise UploadDamaged(f"{upload.url} has SHA-256 {sha256}, but must have {upload.sha256}.")
+    arrival.check()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
-from tailrace.uploads.base import CHUNK, GRANT_S, Grant, Uploads, check
+from tailrace.uploads.base import CHUNK, GRANT_S, Arrival, Grant, Uploads
 from tailrace.uploads.reference import Upload
 
 # Where the gateway takes what was granted; the token follows.
@@ -63,16 +63,14 @@ class FolderUploads(Uploads):
         path = self._path(upload)
         part = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PART}")
         with _as_unavailable():
-            digest, size = hashlib.sha256(), 0
+            arrival = Arrival(upload)
             try:
                 with part.open("xb") as file:
                     async for chunk in chunks:
-                        digest.update(chunk)
-                        size += len(chunk)
-                        if size > upload.size:
+                        if not arrival.takes(chunk):
                             break
                         file.write(chunk)
-                    check(upload, size, digest.hexdigest())
+                    arrival.check()
                     file.flush()
                     os.fsync(file.fileno())
                 part.replace(path)
