@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.owner import DecideOwner
+from gateway.owner import DecideOwner, owner_in
 from gateway.problems import Problem
 from gateway.requests import task_id_in
 from tailrace.config import Settings
@@ -36,9 +36,7 @@ class Faults:
 
         200 tells who that was and for how many ms its lease still holds; 409 why nobody was killed.
         """
-        owner = self._decide_owner(request)
-        if owner is None:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "The request has no credentials that this gateway knows.")
+        owner = owner_in(request, self._decide_owner)
         head, now = await self._head(task_id_in(request))
         if head.owner != owner:
             raise Problem(HTTPStatus.NOT_FOUND, f"There is no task {head.task_id!r}.")

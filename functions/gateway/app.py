@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.owner import DecideOwner, local_owner
+from gateway.owner import DecideOwner, local_owner, owner_in
 from gateway.pipes import Pipes
 from gateway.problems import NO_STORE, Problem, on_problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
@@ -162,11 +162,7 @@ class Gateway:
         return AgentClient(self._http, self._settings.orchestrator_url, owner=owner)
 
     def _owner(self, request: Request) -> str:
-        owner = self._decide_owner(request)
-        if owner is None:
-            challenge = {"WWW-Authenticate": 'Tailrace realm="tailrace"'}
-            raise Problem(401, "The request has no credentials that this gateway knows.", challenge)
-        return owner
+        return owner_in(request, self._decide_owner)
 
     async def _owned(self, request: Request) -> Head:
         """The head of the caller's task; an unknown task and somebody else's are the same 404."""

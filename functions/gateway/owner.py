@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
+from gateway.problems import Problem
 from tailrace.owner import LOCAL_OWNER
 
 DecideOwner = Callable[[Request], str | None]
@@ -19,6 +20,19 @@ SECRET_COOKIE = "tailrace-secret"  # noqa: S105
 SHARED_OWNER = "shared"
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def owner_in(request: Request, decide: DecideOwner) -> str:
+    """Whose a request is.
+
+    Raises:
+        Problem: 401, nobody's that this gateway knows.
+    """
+    owner = decide(request)
+    if owner is None:
+        challenge = {"WWW-Authenticate": 'Tailrace realm="tailrace"'}
+        raise Problem(401, "The request has no credentials that this gateway knows.", challenge)
+    return owner
 
 
 def local_owner(request: Request) -> str | None:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from functools import cached_property
 from typing import Any
 
@@ -18,16 +17,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.owner import DecideOwner
+from gateway.owner import DecideOwner, owner_in
 from gateway.problems import Problem
 from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
 from tailrace.events import encode, timestamp
 from tailrace.inputs import request_of
-from tailrace.uploads import Upload, Uploads, open_uploads, upload_in
+from tailrace.uploads import SHA256, Upload, Uploads, open_uploads, upload_in
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_NAME = 1024
 _EXAMPLE = '{"filename": "app.log", "mediaType": "text/plain", "size": 123, "sha256": "…"}'
 
@@ -44,7 +42,7 @@ class UploadBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
                 raise ValueError(f"Expected `{name}` with 1 to {_MAX_NAME} characters, got {len(text)}")
         if self.size < 1:
             raise ValueError(f"Expected `size` in bytes, at least 1, got {self.size}")
-        if not _SHA256.fullmatch(self.sha256):
+        if not SHA256.fullmatch(self.sha256):
             raise ValueError(f"Expected `sha256` as 64 lower-case hexadecimal digits, got {shorten(self.sha256)!r}")
 
 
@@ -64,7 +62,7 @@ class Uploading:
 
     async def create(self, request: Request) -> Response:
         """POST /api/uploads"""
-        owner = self._owner(request)
+        owner = owner_in(request, self._decide_owner)
         body = await read_json(request, self._settings.max_request_bytes, UploadBody, _EXAMPLE)
         limit = self._settings.max_upload_bytes
         if body.size > limit:
@@ -81,7 +79,7 @@ class Uploading:
         """PUT /api/uploads/{token}"""
         from tailrace.uploads.folder import FolderUploads
 
-        owner, store = self._owner(request), self._store
+        owner, store = owner_in(request, self._decide_owner), self._store
         if not isinstance(store, FolderUploads):
             raise Problem(404, "Uploads do not go through this gateway; POST /api/uploads says where they go.")
         upload = await asyncio.to_thread(store.granted, request.path_params["token"])
@@ -109,9 +107,3 @@ class Uploading:
     @cached_property
     def _store(self) -> Uploads:
         return open_uploads(self._settings)
-
-    def _owner(self, request: Request) -> str:
-        owner = self._decide_owner(request)
-        if owner is None:
-            raise Problem(401, "The request has no credentials that this gateway knows.")
-        return owner

@@ -134,7 +134,8 @@ async def test_what_cannot_be_granted_is_told_by_key_and_value(
 async def test_an_upload_needs_credentials_like_everything_else(sut: System) -> None:
     grant = await granted(sut.http, b"content")
     async with httpx.AsyncClient(base_url=sut.url) as nobody:
-        assert (await nobody.post("/api/uploads", json=asked(b"content"))).status_code == 401
+        refused = await nobody.post("/api/uploads", json=asked(b"content"))
+        assert (refused.status_code, "www-authenticate" in refused.headers) == (401, True)
         assert (await send(nobody, grant, b"content")).status_code == 401
     async with httpx.AsyncClient(base_url=sut.url, headers={"x-test-owner": "bob"}) as bob:
         assert (await send(bob, grant, b"content")).status_code == 403

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tailrace.config import Settings
 from tailrace.uploads.base import Grant, Uploads, verified
-from tailrace.uploads.reference import UPLOADS, Upload, upload_in
+from tailrace.uploads.reference import SHA256, UPLOADS, Upload, upload_in
 
-__all__ = ["UPLOADS", "Grant", "Upload", "Uploads", "open_uploads", "upload_in", "verified"]
+__all__ = ["SHA256", "UPLOADS", "Grant", "Upload", "Uploads", "open_uploads", "upload_in", "verified"]
 
 
 def open_uploads(settings: Settings) -> Uploads:

@@ -21,7 +21,7 @@ from tailrace.owner import owners_behind
 # The metadata of the part, and the extension of an agent that can read references.
 UPLOADS = "urn:tailrace:a2a:upload:1"
 _URL = re.compile(r"urn:tailrace:upload:([0-9a-f]{32}):([0-9a-f]{32})")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ def upload_in(part: dict[str, Any]) -> Upload | None:
     said = (part.get("metadata") or {}).get(UPLOADS)
     said = said if isinstance(said, dict) else {}
     size, sha256 = said.get("size"), said.get("sha256")
-    if type(size) is not int or size < 0 or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+    if type(size) is not int or size < 0 or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
         raise RequestError(
             f"The upload {name!r} has metadata {shorten(str(said))}, but under {UPLOADS} must have its `size` in bytes "
             "and its `sha256` in 64 hexadecimal digits, as POST /api/uploads gave them."
