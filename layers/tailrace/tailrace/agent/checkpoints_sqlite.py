@@ -2,8 +2,7 @@
 
 Where this departs from the obvious, and why:
 
-1. The file is put into WAL mode before anything else, and as often as it takes. When two processes do so at once,
-   SQLite refuses one of them without waiting ("database is locked", one in 36 starts of six at a time).
+1. The file is put into WAL mode before anything else, and as often as it takes (`enter_wal`).
 2. A write that was begun is finished, even if its caller is cancelled. langgraph-checkpoint-sqlite 3.1 would leave
    its transaction open, and with it the file locked for every other process.
 3. That SQLite does not take something now is `CheckpointsUnavailable`: the attempt stops, and the task does not fail.
@@ -27,13 +26,12 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from tailrace.errors import CheckpointsUnavailable
+from tailrace.wal import enter_wal
 
 T = TypeVar("T")
 
 # How long a process waits for another one's transaction.
 _BUSY_S = 10.0
-# Between tries to do what SQLite refuses without waiting.
-_AGAIN_S = 0.01
 # Between the beginning of UUIDs' time, 1582-10-15, and the epoch, in their units of 100 ns.
 _UUID_EPOCH = 0x01B21DD213814000
 
@@ -137,20 +135,9 @@ async def open_sqlite(path: Path, lifetime_s: float) -> AsyncIterator[SQLiteSave
 
 
 def _prepare(path: Path) -> None:
-    """Put the file into WAL mode, which it keeps."""
-    give_up = time.monotonic() + _BUSY_S
-    connection = sqlite3.connect(path, timeout=_BUSY_S)
-    try:
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                    raise
-                time.sleep(_AGAIN_S)
-    finally:
-        connection.close()
+    """Put the file into WAL mode."""
+    with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
+        enter_wal(connection, _BUSY_S)
 
 
 @contextlib.contextmanager

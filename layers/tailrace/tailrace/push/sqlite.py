@@ -16,6 +16,7 @@ from typing import TypeVar
 from tailrace.errors import LogUnavailable
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
+from tailrace.wal import enter_wal
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class SQLiteWebhooks(Webhooks):
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        enter_wal(connection, _BUSY_S)
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(_SCHEMA)
         connection.execute("DELETE FROM webhooks WHERE ttl <= ?", (self._clock(),))

@@ -1,0 +1,29 @@
+"""SQLite's write-ahead log, which lets some processes read a file while another one writes it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+_AGAIN_S = 0.01
+
+
+def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:
+    """Put the connection's file into WAL mode, which it keeps, by as many tries as it takes within `busy_s`.
+
+    When two processes do so at once, SQLite refuses one of them without waiting ("database is locked", one in 36
+    starts of six at a time), whatever the connection's timeout is.
+
+    Raises:
+        sqlite3.OperationalError: another process was in the way all that time, or there is other trouble.
+    """
+    give_up = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The lowest byte is the reason, the rest tells more of it (sqlite.org, "Result and Error Codes").
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(_AGAIN_S)

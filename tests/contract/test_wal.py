@@ -1,0 +1,29 @@
+"""Files that several processes make at the same moment, as after a start of them all: nobody is turned away."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from tailrace.log.sqlite import _connect
+
+PROCESSES, FILES = 6, 60
+TOGETHER_S = 60
+
+
+def opens(folder: Path, together: Barrier) -> None:
+    for number in range(FILES):
+        together.wait(TOGETHER_S)
+        _connect(folder / f"{number}.sqlite3").close()
+
+
+def test_processes_that_open_a_new_log_at_once_all_get_it(tmp_path: Path) -> None:
+    spawned = multiprocessing.get_context("spawn")
+    together = spawned.Barrier(PROCESSES)
+    processes = [spawned.Process(target=opens, args=(tmp_path, together)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(2 * TOGETHER_S)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
