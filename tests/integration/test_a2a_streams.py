@@ -191,6 +191,25 @@ async def test_a_cursor_that_is_none_is_refused_before_the_stream_begins() -> No
             )
 
 
+async def test_a_message_with_a_cursor_beyond_its_task_is_refused_and_changes_nothing() -> None:
+    async with agent(talker()) as served:
+        new = {"message": message("hello")}
+        error = await served.error("SendStreamingMessage", new, last_event_id="1")
+        assert (error["code"], "newest event of the task is 0" in error["message"]) == (-32602, True)
+        assert (await served.result("ListTasks", {}))["tasks"] == []
+        task_id = (await stream(served, "ask"))[0].result["task"]["id"]
+        before = await served.events(task_id)
+        reply = {"message": message("payments", taskId=task_id)}
+        error = await served.error("SendStreamingMessage", reply, last_event_id=str(len(before) + 1))
+        assert (error["code"], f"newest event of the task is {len(before)}" in error["message"]) == (-32602, True)
+        assert await served.events(task_id) == before
+        stray = {"message": message("payments", taskId="no-such-task")}
+        assert (await served.error("SendStreamingMessage", stray, last_event_id="9"))["code"] == -32001
+        rest = await served.frames("SendStreamingMessage", reply, cursor=len(before))
+    assert [frame.id for frame in rest] == list(range(len(before) + 1, rest[-1].id + 1))
+    assert state_of(rest[-1].result) == DONE
+
+
 async def test_a_silent_stream_is_kept_open_by_comments() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate), heartbeat_s=0.05) as served:

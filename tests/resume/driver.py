@@ -155,8 +155,13 @@ class Player:
         """Answer the question; into a `stream` of its own if the step names one."""
         key = f"{self._run}-{step.get('key', 'reply')}"
         if "stream" in step:
-            request = self._me.streamed_reply(self._task, self._filled(step["text"]), key)
-            self._take_up(step["stream"], Wire(self._client, request), None, snapshot=True)
+            cursor = self._cursor(step.get("cursor"))
+            wire = Wire(self._client, self._me.streamed_reply(self._task, self._filled(step["text"]), key, cursor))
+            if "refused" in step:
+                wire.body()
+                self._refused(step, wire.response)
+            else:
+                self._take_up(step["stream"], wire, cursor, snapshot=cursor is None)
             return
         response = self._send(self._me.reply(self._task, self._filled(step["text"]), key))
         if not self._refused(step, response):

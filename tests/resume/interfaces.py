@@ -105,9 +105,9 @@ class Interface:
         message = self.message(text, key, taskId=task.id)
         return self.call("SendMessage", {"message": message, "configuration": {"returnImmediately": True}})
 
-    def streamed_reply(self, task: Task, text: str, key: str) -> httpx.Request:
+    def streamed_reply(self, task: Task, text: str, key: str, cursor: str | None) -> httpx.Request:
         answer = Task(task.id, self.message(text, key, taskId=task.id))
-        return self.opening(answer, None, "header")
+        return self.opening(answer, cursor, "header")
 
     def cancel(self, task: Task) -> httpx.Request:
         if self.browser:

@@ -19,7 +19,7 @@ WORDS: dict[str, set[str]] = {
     "read": {"stream", "until", *_CHECKS},
     "follow": {"cut_every", *_CHECKS},
     "cut": {"stream"},
-    "reply": {"text", "key", "stream", "refused"},
+    "reply": {"text", "key", "stream", "cursor", "refused"},
     "cancel": {"refused"},
     "release": {"gate"},
     "get": {"state", "text", "who", "refused"},

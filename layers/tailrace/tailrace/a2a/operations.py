@@ -119,6 +119,7 @@ class Operations:
                 )
         else:
             sent = convert(params, SendMessage)
+            await self._check_cursor(sent.message, caller)
             begun = await self._begin(sent, caller)
             if isinstance(begun, dict):
                 return Said(begun)
@@ -143,6 +144,16 @@ class Operations:
                 pass
         shot = await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)
         return {"task": shot.task}
+
+    async def _check_cursor(self, message: Message, caller: Caller) -> None:
+        """Refuse a cursor beyond what the message's task has, which is nothing before it is begun."""
+        if not caller.cursor:
+            return
+        tasks = (await self._serving()).tasks
+        if message.task_id is not None:
+            await tasks.owned(message.task_id, caller.owner)
+        task_id = message.task_id or task_id_of(caller.owner, self._card.name, message.message_id)
+        await end_at(tasks.log, task_id, caller.cursor)
 
     async def _begin(self, sent: SendMessage, caller: Caller) -> Head | dict[str, Any]:
         """Take a message: the head of its task, or the agent's message when it answers without one."""
