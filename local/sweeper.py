@@ -12,21 +12,23 @@ from tailrace.a2a.client import new_http
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
 from tailrace.log import open_log
+from tailrace.push import open_webhooks
 
 
 async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings.load()
-    log = open_log(settings)
+    log, hooks = open_log(settings), open_webhooks(settings)
     try:
         async with new_http() as http:
-            sweeping = asyncio.create_task(sweep_forever(log, Dispatch(settings, http), settings))
+            sweeping = asyncio.create_task(sweep_forever(log, hooks, Dispatch(settings, http), settings))
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sweeping.cancel)
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
     finally:
         await log.close()
+        await hooks.close()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The sweeper: finds the tasks that nobody runs and nobody looks at, and has their agents look."""
+"""The sweeper: finds the tasks that nobody runs, and the webhooks that nobody tells, and has their agents look."""

@@ -6,11 +6,12 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from sweeper.sweep import sweep
+from sweeper.sweep import sweep, sweep_webhooks
 from tailrace.a2a.client import new_http
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
 from tailrace.log import open_log
+from tailrace.push import open_webhooks
 
 settings = Settings.load()
 
@@ -22,8 +23,17 @@ def handler(event: Any, context: Any) -> dict[str, int]:
 
 async def _sweep() -> int:
     async with AsyncExitStack() as stack:
-        log = open_log(settings)
+        log, hooks = open_log(settings), open_webhooks(settings)
         stack.push_async_callback(log.close)
+        stack.push_async_callback(hooks.close)
         dispatch = Dispatch(settings, await stack.enter_async_context(new_http()))
         stack.push_async_callback(dispatch.close)
-        return await sweep(log, dispatch, settings)
+        both = sweep(log, dispatch, settings), sweep_webhooks(log, hooks, dispatch, settings)
+        found = await asyncio.gather(*both, return_exceptions=True)  # what fails of one must not stop the other
+    return sum(map(_or_raise, found))
+
+
+def _or_raise(found: int | BaseException) -> int:
+    if isinstance(found, BaseException):
+        raise found
+    return found

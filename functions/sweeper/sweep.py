@@ -1,15 +1,18 @@
-"""One sweep (promise 7: nothing runs for ever unseen)."""
+"""Sweeps, for what nobody looks at (promise 7: nothing runs for ever unseen)."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
-from tailrace.errors import AgentError, TailraceError
+from tailrace.errors import AgentError, TailraceError, TaskUnknown
 from tailrace.events import encode, now_ms
-from tailrace.log import EventLog
+from tailrace.log import EventLog, Head
+from tailrace.push import Webhooks
 
 logger = logging.getLogger("tailrace.sweeper")
 
@@ -24,21 +27,43 @@ async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
         LogUnavailable: the log could not be asked.
         AgentError: some could not be dispatched; the others were.
     """
-    adrift = await log.adrift(idle_s=settings.lease_s, limit=settings.sweep_tasks)
-    sent = await asyncio.gather(*(dispatch(head) for head in adrift))
-    for head in adrift:
-        told = {"event": "task_dispatched", "task": head.task_id, "agent": head.agent, "attempt": head.attempt}
-        logger.info(encode({**told, "ts": now_ms()}).decode())
-    if not all(sent):
-        raise AgentError(f"{sent.count(False)} of {len(sent)} tasks adrift could not be dispatched; the log says why.")
-    return len(adrift)
+    return await _dispatch(await log.adrift(idle_s=settings.lease_s, limit=settings.sweep_tasks), dispatch)
 
 
-async def sweep_forever(log: EventLog, dispatch: Dispatch, settings: Settings) -> None:
-    """Sweep every `sweep_s`."""
+async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> int:
+    """Dispatch the tasks with notifications that nobody delivers, as `sweep` does; how many there were.
+
+    A webhook outlives its task by a little. One whose task's time to live is over is left alone.
+    """
+    owed = []
+    for task_id in await hooks.owed(settings.sweep_tasks):
+        with contextlib.suppress(TaskUnknown):
+            owed.append(await log.head(task_id))
+    return await _dispatch(owed, dispatch)
+
+
+async def sweep_forever(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> None:
+    """Sweep every `sweep_s`, both kinds: neither waits for the other's store."""
+    await asyncio.gather(
+        _forever(lambda: sweep(log, dispatch, settings), settings.sweep_s),
+        _forever(lambda: sweep_webhooks(log, hooks, dispatch, settings), settings.sweep_s),
+    )
+
+
+async def _forever(sweep_once: Callable[[], Awaitable[int]], pause_s: float) -> None:
     while True:
         try:
-            await sweep(log, dispatch, settings)
+            await sweep_once()
         except TailraceError as error:
             logger.warning("sweep: %s", error)
-        await asyncio.sleep(settings.sweep_s)
+        await asyncio.sleep(pause_s)
+
+
+async def _dispatch(heads: list[Head], dispatch: Dispatch) -> int:
+    sent = await asyncio.gather(*map(dispatch, heads))
+    for head in heads:
+        told = {"event": "task_dispatched", "task": head.task_id, "agent": head.agent, "attempt": head.attempt}
+        logger.info(encode({**told, "state": head.state, "ts": now_ms()}).decode())
+    if not all(sent):
+        raise AgentError(f"{sent.count(False)} of {len(sent)} tasks could not be dispatched; the log says why.")
+    return len(heads)

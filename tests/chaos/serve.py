@@ -78,9 +78,10 @@ async def _sweep(log: Any, settings: Any) -> None:
     from sweeper.sweep import sweep_forever
     from tailrace.a2a.client import new_http
     from tailrace.dispatch import Dispatch
+    from tailrace.push import open_webhooks
 
     async with new_http() as http:
-        await sweep_forever(log, Dispatch(settings, http), settings)
+        await sweep_forever(log, open_webhooks(settings), Dispatch(settings, http), settings)
 
 
 def fork(order: dict[str, Any], folder: Path) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from webhooks_contract import TTL_S, WebhooksContract, hook
 from tailrace.errors import TaskUnknown
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.push.dynamodb import DynamoDBWebhooks
-from tailrace.push.sqlite import SQLiteWebhooks
+from tailrace.push.sqlite import _SCHEMA, SQLiteWebhooks
 from tailrace.push.store import MemoryWebhooks
 
 
@@ -40,6 +42,18 @@ class TestSQLiteWebhooks(WebhooksContract):
         after = SQLiteWebhooks(path, clock=clock)
         assert await after.list("t") == [hook("t", credentials="secret")]
         await after.close()
+
+    async def test_a_file_of_an_earlier_version_is_taken_over(self, clock: Clock, tmp_path: Path) -> None:
+        path = tmp_path / "push.sqlite3"
+        with contextlib.closing(sqlite3.connect(path)) as before:
+            before.executescript(_SCHEMA)
+            row = ("t", "a", "https://example.com/a", "", "", "", "1.0", 7, "", 0, 10**12)
+            before.execute("INSERT INTO webhooks VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+            before.commit()
+        for _ in range(2):
+            hooks = SQLiteWebhooks(path, clock=clock)
+            assert await hooks.list("t") == [hook("t", delivered=7)]
+            await hooks.close()
 
 
 @pytest.fixture(scope="module")

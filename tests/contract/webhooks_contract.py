@@ -79,11 +79,13 @@ class WebhooksContract:
         await hooks.put(hook(task))
         await hooks.claim(task, "a", "one", 10)
         assert await hooks.advance(task, "a", "one", 4, 10)
-        assert await hooks.advance(task, "a", "one", 5, 0), "let go"
+        assert await hooks.advance(task, "a", "one", 5, 10)
+        assert not await hooks.release(task, "a", "two", due=0, failures=0), "not theirs"
+        assert await hooks.release(task, "a", "one", due=0, failures=0)
         next_one = await hooks.claim(task, "a", "two", 10)
         assert next_one is not None
         assert (next_one.delivered, next_one.holder) == (5, "two")
-        assert msgspec.structs.replace(next_one, delivered=0, holder="", lease_until=0) == hook(task)
+        assert msgspec.structs.replace(next_one, delivered=0, holder="", lease_until=0, due=0) == hook(task)
 
     async def test_what_has_expired_is_gone(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         await hooks.put(hook(task))
@@ -95,3 +97,51 @@ class WebhooksContract:
         clock.now += 2
         assert await hooks.list(task) == []
         assert await hooks.claim(task, "a", "me", 10) is None
+
+    async def test_what_is_due_and_nobody_holds_is_owed_the_longest_due_first(
+        self, hooks: Webhooks, task: str, clock: Clock
+    ) -> None:
+        now = int(clock() * 1000)
+        first, second, third, never = (f"{task} {name}" for name in ("first", "second", "third", "never"))
+        for each in (
+            hook(third, due=now - 10),
+            hook(third, "b", due=now - 40),
+            hook(first, due=now - 30_000),
+            hook(second, due=now - 2_000),
+            hook(second, "b", due=now - 1_000),
+            hook(never),
+        ):
+            await hooks.put(each)
+        assert await hooks.owed(10) == [first, second, third]
+        assert await hooks.owed(2) == [first, second]
+        assert await hooks.claim(first, "a", "me", 10) is not None
+        assert await hooks.owed(10) == [second, third], "somebody delivers"
+        clock.now += 11
+        assert await hooks.owed(10) == [first, second, third], "whoever did is dead"
+        await hooks.delete(second, "a")
+        await hooks.delete(second, "b")
+        assert await hooks.owed(10) == [first, third]
+        clock.now += TTL_S
+        assert await hooks.owed(10) == []
+
+    async def test_what_is_owed_is_said_by_who_lets_go(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+        now = int(clock() * 1000)
+        await hooks.put(hook(task))
+        claimed = await hooks.claim(task, "a", "me", 10)
+        assert claimed is not None
+        assert (claimed.due, claimed.failures) == (now, 0), "from the first claim on"
+        assert await hooks.release(task, "a", "me", due=now + 5_000, failures=2)
+        assert await hooks.get(task, "a") == msgspec.structs.replace(
+            claimed, lease_until=0, due=now + 5_000, failures=2
+        )
+        assert await hooks.owed(10) == []
+        clock.now += 6
+        assert await hooks.owed(10) == [task]
+        again = await hooks.claim(task, "a", "me", 10)
+        assert again is not None
+        assert (again.due, again.failures) == (now + 5_000, 2), "a claim is no delivery"
+        assert await hooks.advance(task, "a", "me", 1, 10)
+        assert [each.failures for each in await hooks.list(task)] == [0], "an acknowledgement is"
+        assert await hooks.release(task, "a", "me", due=0, failures=0)
+        assert await hooks.owed(10) == []
+        assert [each.due for each in await hooks.list(task)] == [0]

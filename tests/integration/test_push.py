@@ -3,88 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from rpc import Agent, agent, eventually, message, metadata, state_of
+from receiver import ASKED, DONE, receiver, sending, told
+from rpc import agent, eventually, message, metadata, state_of
 from sample_agents.talker import talker
-from serving import serve
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import courier
 
-DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
+CANCELED = "TASK_STATE_CANCELED"
 CREATE, GET = "CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"
 LIST, DELETE = "ListTaskPushNotificationConfigs", "DeleteTaskPushNotificationConfig"
-
-
-class Receiver:
-    """A webhook. It answers with `statuses` in turn, and with 200 after that; `hold` makes it wait before."""
-
-    def __init__(self, statuses: Sequence[int] = (), hold: asyncio.Event | None = None) -> None:
-        self.url = ""
-        self.got: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        self._statuses = list(statuses)
-        self._hold = hold
-        self._news = asyncio.Condition()
-
-    async def receive(self, request: Request) -> Response:
-        body = json.loads(await request.body())
-        async with self._news:
-            self.got.append(body)
-            self.headers.append(dict(request.headers))
-            self.paths.append(request.url.path)
-            self._news.notify_all()
-        if self._hold is not None:
-            await self._hold.wait()
-        status = self._statuses.pop(0) if self._statuses else 200
-        location = {"Location": f"{self.url}/elsewhere"} if 300 <= status < 400 else {}
-        return Response(status_code=status, headers=location)
-
-    async def until(self, wanted: Callable[[], object]) -> None:
-        async with asyncio.timeout(20), self._news:
-            await self._news.wait_for(wanted)
-
-    async def ended(self, state: str = DONE) -> list[dict[str, Any]]:
-        """Everything that came, up to the event that tells `state`."""
-        await self.until(lambda: any(state_of(event) == state for event in self.got))
-        return self.got
-
-
-@contextlib.asynccontextmanager
-async def receiver(statuses: Sequence[int] = (), hold: asyncio.Event | None = None) -> AsyncIterator[Receiver]:
-    hook = Receiver(statuses, hold)
-    async with serve(Starlette(routes=[Route("/{path:path}", hook.receive, methods=["POST"])])) as url:
-        hook.url = url
-        yield hook
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
     monkeypatch.setattr(courier, "_PAUSE_S", 0.001)
-
-
-def sending(text: str, hook: Receiver, **fields: Any) -> dict[str, Any]:
-    config = {"url": f"{hook.url}/hook", **fields}
-    return {"message": message(text), "configuration": {"taskPushNotificationConfig": config}}
-
-
-async def told(served: Agent, task_id: str, hook: Receiver, state: str = DONE) -> None:
-    """The webhook has been told exactly what the log has, once, in order."""
-    await hook.ended(state)
-    assert hook.got == await served.events(task_id)
 
 
 # 3.1.7, 4.3.3

@@ -208,5 +208,5 @@ async def test_a_sweep_that_cannot_dispatch_says_so() -> None:
     async with new_http() as http, asyncio.timeout(10):
         while not await log.adrift(idle_s=settings.lease_s):
             await asyncio.sleep(0.02)
-        with pytest.raises(AgentError, match="1 of 1 tasks adrift could not be dispatched"):
+        with pytest.raises(AgentError, match="1 of 1 tasks could not be dispatched"):
             await sweep(log, Dispatch(settings, http), settings)

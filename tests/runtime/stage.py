@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from runtime.bundle import ROOT, SECRET
@@ -116,12 +117,23 @@ class Stage:
         """Have the agent look, as the sweeper does; return when its answer is there. What it began goes on."""
         await self.agent.invoke(function_url_event(await self.log.head(task_id)), streamed=True)
 
+    async def send(self, params: dict[str, Any]) -> str:
+        """Send the agent a message without waiting for what comes of it; give its task's id."""
+        params["configuration"]["returnImmediately"] = True
+        body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+        async with httpx.AsyncClient(timeout=60, headers={"a2a-version": "1.0", OWNER_HEADER: "me"}) as http:
+            return str((await http.post(f"{self.agent.url}/", json=body)).json()["result"]["task"]["id"])
+
     async def stands_still(self) -> Environment:
         """The environment of the agent that works, once it has come to where it is told to stand still."""
         async with asyncio.timeout(60):
             while not (self.folder / "standing").exists():
                 await asyncio.sleep(0.01)
         (self.folder / "standing").unlink()
+        return self.working()
+
+    def working(self) -> Environment:
+        """The one environment of the agent that has an invocation."""
         (working,) = [each for each in self.agent.environments if each.phase == "ready" and not each.waiting]
         return working
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mortals import folded, meta_of
+from receiver import receiver, sending
 from runtime.stage import frozen, is_stopped, stage
 from system import Seen
 
@@ -112,6 +113,23 @@ async def test_a_killed_environments_run_is_taken_over_by_whoever_watches(layer:
         await on.all_idle()
         assert not on.api.sent
     assert_taken_over_once(seen)
+
+
+async def test_a_webhook_whose_environment_was_killed_is_told_the_rest_though_nobody_looks(
+    layer: Path, tmp_path: Path
+) -> None:
+    hold = asyncio.Event()
+    async with receiver(hold=hold) as hook, stage(layer, tmp_path, "mortal", TAILRACE_PUSH_INTERNAL="1") as on:
+        seen = await on.logged(await on.send(sending("go", hook)))
+        await hook.until(lambda: hook.got)
+        on.working().signal(signal.SIGKILL)
+        hold.set()
+        hook.got.clear()  # it was not acknowledged
+        await on.sweep_until_one_is_found()
+        await hook.ended()
+        await on.all_idle()
+        assert not await on.sweep()
+    assert hook.got == seen.events
 
 
 async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws(layer: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ what is not in the log, nothing is left out, a run never waits for a webhook, an
 behind from which the next one goes on. What was sent and not noted is sent again: at least once, in order.
 
 A courier goes when its task is finished or waits for input. It starts when a webhook is made, and whenever somebody
-looks at the task or sends it a message, in whatever process; a lease keeps two from doing the same.
+looks at the task or sends it a message, in whatever process; a lease keeps two from doing the same. A webhook that is
+due and has no courier is found by the sweeper, which looks.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ logger = logging.getLogger("tailrace.push")
 # and the next one starts with the same notification.
 _TRIES = 6
 _PAUSE_S = 0.5
+# The next one is due after 1, 2, 4 … minutes. So many couriers give up, 17 hours in all, before none is due any more.
+_COURIERS = 11
+_ROUND_S = 60
 
 Key = tuple[str, str]
 
@@ -78,7 +82,8 @@ class Couriers:
         if len(others) >= MAX_WEBHOOKS:
             raise RequestError(f"Task {hook.task_id!r} has {MAX_WEBHOOKS} push notification configs; delete one first.")
         await self._stop(hook.task_id, hook.id)
-        await self._hooks.put(hook)
+        soon = now_ms() + int(self._settings.lease_s * 1000)  # then ours, which comes at once, is missing
+        await self._hooks.put(msgspec.structs.replace(hook, due=soon))
         self.attend(hook.task_id)
         return hook
 
@@ -162,8 +167,9 @@ class Couriers:
             return
         turn = asyncio.current_task()
         assert turn is not None
-        keeping = asyncio.create_task(self._keep(key, turn), name=f"courier's lease {key[0]}")
-        cursor = hook.delivered
+        over = asyncio.Event()
+        keeping = asyncio.create_task(self._keep(key, turn, over), name=f"courier's lease {key[0]}")
+        cursor, due, failures = hook.delivered, hook.due, hook.failures
         try:
             async with Sender(hook, internal=bool(self._settings.push_internal)) as sender:
                 async for seq, body in self._notifications(hook):
@@ -171,11 +177,20 @@ class Couriers:
                         await self._deliver(sender, body)
                     if not await self._hooks.advance(*key, self._me, seq, self._settings.lease_s):
                         return  # deleted, or another has it
-                    cursor = seq
+                    cursor, failures = seq, 0
+            if await end_at(self._log, hook.task_id, cursor):
+                due = 0
+        except LogError:
+            raise  # ours to mend, not the webhook's
+        except Exception:
+            failures += 1
+            due = 0 if failures >= _COURIERS else now_ms() + int(_ROUND_S * 1000 * 2 ** (failures - 1))
+            raise
         finally:
-            keeping.cancel()
+            over.set()
+            await asyncio.wait([keeping])  # a renewal that is under way must not come after the release
             with contextlib.suppress(LogError):
-                await self._hooks.advance(*key, self._me, cursor, 0)
+                await self._hooks.release(*key, self._me, due=due, failures=failures)
 
     async def _claim(self, key: Key) -> Webhook | None:
         """The webhook, ours to deliver to; None when somebody else does.
@@ -193,10 +208,12 @@ class Couriers:
                 return None
             await asyncio.sleep(max(there.lease_until - now_ms(), 50) / 1000)
 
-    async def _keep(self, key: Key, turn: asyncio.Task[None]) -> None:
-        """Hold on to the lease while a notification is under way, or nothing happens; stop when it is gone."""
+    async def _keep(self, key: Key, turn: asyncio.Task[None], over: asyncio.Event) -> None:
+        """Hold on to the lease until the turn is `over`, also while nothing happens; stop the turn when it is gone."""
         while True:
-            await asyncio.sleep(self._settings.renew_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), self._settings.renew_s)
+                return
             with contextlib.suppress(LogError):
                 if await self._hooks.claim(*key, self._me, self._settings.lease_s) is None:
                     turn.cancel()

@@ -2,17 +2,19 @@
 
     task_id (S)  seq (N)              what it holds
     ───────────  ───────────────────  ─────────────────────────────────────────────
-    push#t       a hash of the id     every field of `Webhook`; `hook_id` is its id
+    push#t       a hash of the id     every field of `Webhook`; `hook_id` is its id, `place` its `due`
 
-No task has such an id, so nothing of the log's ever meets these items. A webhook is forgotten by letting it expire, its
-secrets with it, so that a function needs no right to delete. Noting a delivery is one write unit.
+No task has such an id, so nothing of the log's ever meets these items. While a webhook is due, its `open` is "owed",
+and the index `by_open` holds it by its `place`. A webhook is forgotten by letting it expire, its secrets with it, so
+that a function needs no right to delete. Noting a delivery is one write unit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tailrace.log import table
@@ -21,7 +23,9 @@ from tailrace.log.transport import Answer, Refused, Transport
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
 
-_NUMBERS = {"delivered", "lease_until"}
+_OWED = "owed"
+_NUMBERS = {"delivered", "lease_until", "failures"}
+_ELSEWHERE = {"task_id", "id", "due"}
 _SECRETS = ("url", "token", "scheme", "credentials")
 
 
@@ -41,10 +45,10 @@ class DynamoDBWebhooks(Webhooks):
         self._transport = Transport(table_name, patience_s=patience_s, threads=threads)
 
     async def put(self, hook: Webhook) -> None:
-        fields = {
-            name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in ("task_id", "id")
-        }
+        fields = {name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in _ELSEWHERE}
         item = {**_key(hook.task_id, hook.id), **fields, "hook_id": typed(hook.id), "ttl": typed(self._expiry())}
+        if hook.due:
+            item |= {"open": typed(_OWED), "place": typed(_place(hook.due))}
         await self._transport.call("put_item", {"Item": item}, _same)
 
     async def list(self, task_id: str) -> list[Webhook]:
@@ -64,7 +68,7 @@ class DynamoDBWebhooks(Webhooks):
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     async def delete(self, task_id: str, hook_id: str) -> None:
-        change = f"SET #ttl = :now REMOVE {', '.join(f'#{name}' for name in _SECRETS)}"
+        change = f"SET #ttl = :now REMOVE #open, #place, {', '.join(f'#{name}' for name in _SECRETS)}"
         await self._change(task_id, hook_id, change, "#ttl > :now", {"now": int(self._clock())}, _SECRETS)
 
     async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
@@ -72,25 +76,69 @@ class DynamoDBWebhooks(Webhooks):
         return await self._change(
             task_id,
             hook_id,
-            "SET #holder = :holder, #lease_until = :until",
+            "SET #holder = :holder, #lease_until = :until, #open = :owed, #place = if_not_exists(#place, :place)",
             "#ttl > :seconds AND (#holder = :holder OR #lease_until <= :now)",
-            {"holder": holder, "until": now + int(lease_s * 1000), "now": now, "seconds": int(self._clock())},
+            {
+                "holder": holder,
+                "until": self._until(lease_s),
+                "owed": _OWED,
+                "place": _place(now),
+                "now": now,
+                "seconds": int(self._clock()),
+            },
         )
 
     async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
-        until = self._now() + int(lease_s * 1000) if lease_s else 0
-        values: dict[str, str | int] = {"holder": holder, "delivered": delivered, "until": until}
-        changed = await self._change(
-            task_id,
-            hook_id,
-            "SET #delivered = :delivered, #lease_until = :until, #ttl = :ttl",
-            "#ttl > :seconds AND #holder = :holder",
-            {**values, "seconds": int(self._clock()), "ttl": self._expiry()},
-        )
-        return changed is not None
+        change = "SET #delivered = :delivered, #lease_until = :until, #failures = :none, #ttl = :ttl"
+        values = {"delivered": delivered, "until": self._until(lease_s), "none": 0, "ttl": self._expiry()}
+        return await self._change_held(task_id, hook_id, holder, change, values)
+
+    async def release(self, task_id: str, hook_id: str, holder: str, *, due: int, failures: int) -> bool:
+        change = "SET #lease_until = :none, #failures = :failures"
+        values: dict[str, str | int] = {"none": 0, "failures": failures}
+        if due:
+            change += ", #open = :owed, #place = :place"
+            values |= {"owed": _OWED, "place": _place(due)}
+        else:
+            change += " REMOVE #open, #place"
+        return await self._change_held(task_id, hook_id, holder, change, values)
+
+    async def owed(self, limit: int) -> Sequence[str]:
+        """As in `Webhooks`: the index tells which are due, each one's item whether somebody holds it."""
+        request: dict[str, Any] = {
+            "IndexName": table.BY_OPEN,
+            "KeyConditionExpression": "#open = :owed AND #place <= :now",
+            "ExpressionAttributeNames": {"#open": "open", "#place": "place"},
+            "ExpressionAttributeValues": {":owed": typed(_OWED), ":now": typed(_place(self._now()))},
+        }
+        found: dict[str, None] = {}
+        while len(found) < limit:
+            answer = await self._transport.call("query", request, _same)
+            free = await asyncio.gather(*(self._free(item) for item in answer["Items"]))
+            found |= dict.fromkeys(task_id for task_id in free if task_id is not None)
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return list(found)[:limit]
 
     async def close(self) -> None:
         await self._transport.close()
+
+    async def _free(self, key: Item) -> str | None:
+        """The task's id, if nobody holds the webhook that the index has told of."""
+        request = {"Key": {name: key[name] for name in ("task_id", "seq")}, "ConsistentRead": True}
+        item = await self._transport.call("get_item", request, lambda answer: answer.get("Item"))
+        if item is None or table.ttl_of(item) <= self._clock() or int(item["lease_until"]["N"]) > self._now():
+            return None
+        return str(item["task_id"]["S"]).removeprefix(_partition(""))
+
+    async def _change_held(
+        self, task_id: str, hook_id: str, holder: str, change: str, values: Mapping[str, str | int]
+    ) -> bool:
+        """Change what `holder` holds; False when that is not so."""
+        condition = "#ttl > :seconds AND #holder = :holder"
+        values = {**values, "holder": holder, "seconds": int(self._clock())}
+        return await self._change(task_id, hook_id, change, condition, values) is not None
 
     async def _change(
         self,
@@ -104,7 +152,7 @@ class DynamoDBWebhooks(Webhooks):
         """The webhook as changed, None when the condition does not hold: it may be gone, or another's."""
         if not table.possible(_partition(task_id)):
             return None
-        used = ("holder", "lease_until", "delivered", "ttl", *also)
+        used = ("holder", "lease_until", "delivered", "failures", "open", "place", "ttl", *also)
         request = {
             "Key": _key(task_id, hook_id),
             "UpdateExpression": change,
@@ -130,11 +178,17 @@ def _key(task_id: str, hook_id: str) -> Item:
 
 
 def _hook(task_id: str, item: Item) -> Webhook:
-    fields = {name: item[name] for name in Webhook.__struct_fields__ if name in item and name != "task_id"}
+    fields = {name: item[name] for name in Webhook.__struct_fields__ if name in item and name not in _ELSEWHERE}
     plain: dict[str, Any] = {
         name: int(value["N"]) if name in _NUMBERS else value["S"] for name, value in fields.items()
     }
-    return Webhook(**{**plain, "task_id": task_id, "id": item["hook_id"]["S"]})
+    due = int(item["place"]["S"]) if "place" in item else 0
+    return Webhook(**plain, task_id=task_id, id=item["hook_id"]["S"], due=due)
+
+
+def _place(due: int) -> str:
+    """Where a webhook stands in the index: times sort as their digits do."""
+    return f"{due:015d}"
 
 
 def _same(answer: Answer) -> Answer:

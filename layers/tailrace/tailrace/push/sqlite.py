@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS webhooks (
     lease_until INTEGER NOT NULL, ttl INTEGER NOT NULL, PRIMARY KEY (task_id, id)
 );
 """
+# Columns that files of an earlier version do not have.
+_ADDED = ("due", "failures")
 _COLUMNS = ", ".join(Webhook.__struct_fields__)
 _BUSY_S = 10.0
 
@@ -42,7 +44,8 @@ class SQLiteWebhooks(Webhooks):
 
     async def put(self, hook: Webhook) -> None:
         values = (*(getattr(hook, name) for name in Webhook.__struct_fields__), self._expiry())
-        put = "INSERT OR REPLACE INTO webhooks VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+        places = ", ".join("?" for _ in values)
+        put = f"INSERT OR REPLACE INTO webhooks ({_COLUMNS}, ttl) VALUES ({places})"  # noqa: S608
         await self._run(lambda c: c.execute(put, values).close())
 
     async def list(self, task_id: str) -> list[Webhook]:
@@ -56,21 +59,38 @@ class SQLiteWebhooks(Webhooks):
 
     async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
         change = (
-            "UPDATE webhooks SET holder = ?, lease_until = ? WHERE task_id = ? AND id = ? AND ttl > ?"  # noqa: S608
-            f" AND (holder = ? OR lease_until <= ?) RETURNING {_COLUMNS}"
+            "UPDATE webhooks SET holder = ?, lease_until = ?, due = CASE due WHEN 0 THEN ? ELSE due END"  # noqa: S608
+            " WHERE task_id = ? AND id = ? AND ttl > ? AND (holder = ? OR lease_until <= ?)"
+            f" RETURNING {_COLUMNS}"
         )
         now = self._now()
-        values = (holder, now + int(lease_s * 1000), task_id, hook_id, self._clock(), holder, now)
+        values = (holder, self._until(lease_s), now, task_id, hook_id, self._clock(), holder, now)
         rows = await self._run(lambda c: c.execute(change, values).fetchall())
         return _hook(rows[0]) if rows else None
 
     async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
         change = (
-            "UPDATE webhooks SET delivered = ?, lease_until = ?, ttl = ? WHERE task_id = ? AND id = ? AND holder = ?"
+            "UPDATE webhooks SET delivered = ?, lease_until = ?, failures = 0, ttl = ?"
+            " WHERE task_id = ? AND id = ? AND holder = ?"
         )
-        until = self._now() + int(lease_s * 1000) if lease_s else 0
-        values = (delivered, until, self._expiry(), task_id, hook_id, holder)
+        values = (delivered, self._until(lease_s), self._expiry(), task_id, hook_id, holder)
         return await self._run(lambda c: c.execute(change, values).rowcount) == 1
+
+    async def release(self, task_id: str, hook_id: str, holder: str, *, due: int, failures: int) -> bool:
+        change = (
+            "UPDATE webhooks SET lease_until = 0, due = ?, failures = ? WHERE task_id = ? AND id = ? AND holder = ?"
+        )
+        values = (due, failures, task_id, hook_id, holder)
+        return await self._run(lambda c: c.execute(change, values).rowcount) == 1
+
+    async def owed(self, limit: int) -> Sequence[str]:
+        query = (
+            "SELECT task_id FROM webhooks WHERE due BETWEEN 1 AND ? AND lease_until <= ? AND ttl > ?"
+            " GROUP BY task_id ORDER BY min(due) LIMIT ?"
+        )
+        now = self._now()
+        rows = await self._run(lambda c: c.execute(query, (now, now, self._clock(), limit)).fetchall())
+        return [task_id for (task_id,) in rows]
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -94,6 +114,7 @@ class SQLiteWebhooks(Webhooks):
         enter_wal(connection, _BUSY_S)
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(_SCHEMA)
+        _add_columns(connection)
         connection.execute("DELETE FROM webhooks WHERE ttl <= ?", (self._clock(),))
         return connection
 
@@ -102,6 +123,14 @@ class SQLiteWebhooks(Webhooks):
             if self._made is not None:
                 self._made.close()
                 self._made = None
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        there = {name for _, name, *_ in connection.execute("PRAGMA table_info(webhooks)")}
+        for name in (name for name in _ADDED if name not in there):
+            connection.execute(f"ALTER TABLE webhooks ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
 
 
 def _hook(row: tuple[str, ...]) -> Webhook:

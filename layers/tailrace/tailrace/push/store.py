@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -38,11 +38,25 @@ class Webhooks(ABC):
 
     @abstractmethod
     async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
-        """Become the one who delivers; the webhook as it is then, None while another one holds it or it is gone."""
+        """Become the one who delivers; the webhook as it is then, None while another one holds it or it is gone.
+
+        From now on it is due, unless it was so before.
+        """
 
     @abstractmethod
     async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
-        """Note what was delivered, and hold on for `lease_s` (0 lets go). False when it is not ours, or gone."""
+        """Note what was acknowledged, and hold on for `lease_s`. False when it is not ours, or gone."""
+
+    @abstractmethod
+    async def release(self, task_id: str, hook_id: str, holder: str, *, due: int, failures: int) -> bool:
+        """Let go of what we hold, and note what is to be done about it. False when it is not ours, or gone."""
+
+    @abstractmethod
+    async def owed(self, limit: int) -> Sequence[str]:
+        """The tasks with a webhook that is due and that nobody holds: up to `limit` ids, the longest due first.
+
+        Never a scan: the price grows with the webhooks that are due.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -53,6 +67,9 @@ class Webhooks(ABC):
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+    def _until(self, lease_s: float) -> int:
+        return self._now() + int(lease_s * 1000)
 
     def _expiry(self) -> int:
         return int(self._clock() + self._ttl_s)
@@ -79,14 +96,27 @@ class MemoryWebhooks(Webhooks):
         hook = await self.get(task_id, hook_id)
         if hook is None or (hook.holder != holder and hook.lease_until > self._now()):
             return None
-        return self._change(hook, holder=holder, lease_until=self._now() + int(lease_s * 1000))
+        return self._change(hook, holder=holder, lease_until=self._until(lease_s), due=hook.due or self._now())
 
     async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
         hook = await self.get(task_id, hook_id)
         if hook is None or hook.holder != holder:
             return False
-        self._change(hook, delivered=delivered, lease_until=self._now() + int(lease_s * 1000) if lease_s else 0)
+        self._change(hook, delivered=delivered, lease_until=self._until(lease_s), failures=0)
         return True
+
+    async def release(self, task_id: str, hook_id: str, holder: str, *, due: int, failures: int) -> bool:
+        hook = await self.get(task_id, hook_id)
+        if hook is None or hook.holder != holder:
+            return False
+        self._change(hook, lease_until=0, due=due, failures=failures)
+        return True
+
+    async def owed(self, limit: int) -> Sequence[str]:
+        now = self._now()
+        live = [hook for hook, ttl in self._hooks.values() if ttl > self._clock() and hook.lease_until <= now]
+        due = sorted((hook for hook in live if 0 < hook.due <= now), key=lambda hook: hook.due)
+        return list(dict.fromkeys(hook.task_id for hook in due))[:limit]
 
     async def close(self) -> None:
         pass

@@ -23,7 +23,9 @@ _VALUE = re.compile(r"[\x20-\x7e]*")
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """`delivered` is the seq of the last event that was acknowledged. Whoever delivers holds the lease (ms).
 
-    `version` is the protocol's in which the webhook was asked for: 1.0 is told every event, 0.3 the task.
+    `version` is the protocol's in which the webhook was asked for: 1.0 is told every event, 0.3 the task. `due` is from
+    when somebody must see to it that it is delivered to (ms), 0 when there is no more to deliver than was; `failures`
+    counts the couriers that gave up since the last acknowledgement.
     """
 
     task_id: str
@@ -36,6 +38,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int = 0
     holder: str = ""
     lease_until: int = 0
+    due: int = 0
+    failures: int = 0
 
     def asks_for(self) -> tuple[str, ...]:
         """What the client said, to tell the same webhook sent twice from another one."""

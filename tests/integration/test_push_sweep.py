@@ -1,0 +1,147 @@
+"""What nobody delivers is found by the sweeper: a webhook needs nobody who looks at its task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from receiver import ASKED, receiver, sending, told
+from rpc import Agent, agent, eventually
+from sample_agents.talker import talker
+
+from sweeper.sweep import sweep_webhooks
+from tailrace.a2a.client import new_http
+from tailrace.config import Settings
+from tailrace.dispatch import Dispatch
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.push import Webhook, Webhooks, courier, open_webhooks
+
+LEASE = {"lease_s": 2.0, "renew_s": 0.4}
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once, and couriers too."""
+    monkeypatch.setattr(courier, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(courier, "_ROUND_S", 0.001)
+
+
+@dataclass
+class Stage:
+    """An agent's data, and a sweeper that dispatches to the agent of the moment."""
+
+    folder: Path
+    log: SQLiteLog
+    hooks: Webhooks
+
+    @contextlib.asynccontextmanager
+    async def agent(self) -> AsyncIterator[Agent]:
+        log = SQLiteLog(self.folder / "log.sqlite3")
+        options = {"data_dir": str(self.folder), "push_internal": 1, **LEASE}
+        async with agent(talker(), log=log, store="sqlite", **options) as served:
+            yield served
+
+    async def sweep(self, served: Agent) -> int:
+        settings = Settings(**LEASE, dispatch=f"talker={served.url}/")
+        async with new_http() as http:
+            dispatch = Dispatch(settings, http)
+            found = await sweep_webhooks(self.log, self.hooks, dispatch, settings)
+            await dispatch.close()
+        return found
+
+    async def owed(self) -> None:
+        """Return when something is."""
+        async with asyncio.timeout(10):
+            while not await self.hooks.owed(10):
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path, SQLiteLog(tmp_path / "log.sqlite3"), open_webhooks(Settings(data_dir=str(tmp_path))))
+    yield stage
+    await stage.log.close()
+    await stage.hooks.close()
+
+
+async def all_couriers_have_gone() -> None:
+    await eventually(lambda: not [each for each in asyncio.all_tasks() if "courier" in each.get_name()])
+
+
+async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Stage) -> None:
+    async with receiver([500] * courier._TRIES) as hook, stage.agent() as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        await hook.until(lambda: len(hook.got) == courier._TRIES)
+        await stage.owed()
+        assert await stage.sweep(served) == 1
+        del hook.got[: courier._TRIES]
+        await told(served, task["id"], hook)
+        await all_couriers_have_gone()
+        assert await stage.sweep(served) == 0
+
+
+async def test_what_a_dead_process_had_not_delivered_is_delivered_after_a_sweep(stage: Stage) -> None:
+    hold = asyncio.Event()
+    async with receiver(hold=hold) as hook:
+        async with stage.agent() as served:
+            task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+            await hook.until(lambda: hook.got)
+        hold.set()
+        hook.got.clear()  # it was not acknowledged
+        async with stage.agent() as served:
+            await stage.owed()
+            assert await stage.sweep(served) == 1
+            await told(served, task["id"], hook)
+
+
+async def test_nothing_is_owed_to_a_webhook_that_knows_all_of_a_task_that_waits(stage: Stage) -> None:
+    async with receiver() as hook, stage.agent() as served:
+        task = (await served.result("SendMessage", sending("ask", hook)))["task"]
+        await told(served, task["id"], hook, ASKED)
+        await all_couriers_have_gone()
+        (kept,) = await stage.hooks.list(task["id"])
+        assert (kept.due, kept.lease_until) == (0, 0)
+        reply = sending("payments", hook)["message"] | {"taskId": task["id"]}
+        await served.result("SendMessage", {"message": reply})
+        await told(served, task["id"], hook)
+
+
+async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage) -> None:
+    async with receiver([500] * 1000) as hook, stage.agent() as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        for number in range(1, courier._COURIERS + 1):
+            await hook.until(lambda wanted=number * courier._TRIES: len(hook.got) == wanted)
+            await all_couriers_have_gone()
+            (kept,) = await stage.hooks.list(task["id"])
+            assert kept.failures == number
+            if number < courier._COURIERS:
+                await stage.owed()
+                assert await stage.sweep(served) == 1
+        assert (kept.due, await stage.sweep(served)) == (0, 0)
+        assert hook.got == [hook.got[0]] * len(hook.got), "the next one is told what comes first"
+
+
+async def test_a_webhook_of_a_task_that_has_expired_is_left_alone(stage: Stage) -> None:
+    async with receiver() as hook, stage.agent() as served:
+        await stage.hooks.put(Webhook(task_id="long gone", id="a", url=hook.url, due=1))
+        assert await stage.sweep(served) == 0
+
+
+async def test_a_courier_that_is_at_work_is_not_helped(stage: Stage) -> None:
+    hold = asyncio.Event()
+    async with receiver(hold=hold) as hook, stage.agent() as served:
+        await served.result("SendMessage", sending("hello", hook))
+        await hook.until(lambda: hook.got)
+        assert await stage.sweep(served) == 0
+        hold.set()
+        await hook.ended()
+
+
+def test_couriers_come_for_seventeen_hours() -> None:
+    """As the documents say."""
+    pauses = [60 * 2**number for number in range(courier._COURIERS - 1)]
+    assert 17 * 3600 < sum(pauses) < 17.1 * 3600
