@@ -16,6 +16,7 @@ from gateway.owner import DecideOwner, owner_in
 from gateway.problems import Problem
 from gateway.requests import task_id_in
 from tailrace.config import Settings
+from tailrace.errors import TaskUnknown
 from tailrace.events import TERMINAL
 from tailrace.log import Head, open_log
 
@@ -39,7 +40,7 @@ class Faults:
         owner = owner_in(request, self._decide_owner)
         head, now = await self._head(task_id_in(request))
         if head.owner != owner:
-            raise Problem(HTTPStatus.NOT_FOUND, f"There is no task {head.task_id!r}.")
+            raise TaskUnknown(head.task_id)
         if head.state in TERMINAL:
             raise Problem(HTTPStatus.CONFLICT, "The task is finished: nobody runs it.")
         holder = _HOLDER.fullmatch(head.lease_owner or "")

@@ -28,7 +28,7 @@ from tailrace.a2a.types import to_json
 from tailrace.aws import on_lambda
 from tailrace.conclude import conclude
 from tailrace.config import Settings
-from tailrace.errors import AgentError, LeaseHeld, TailraceError
+from tailrace.errors import AgentError, LeaseHeld, TailraceError, TaskUnknown
 from tailrace.events import encode
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.log import EventLog, Head, open_log
@@ -169,7 +169,7 @@ class Gateway:
         owner, task_id = self._owner(request), task_id_in(request)
         head = await self._log.head(task_id)
         if head.owner != owner:
-            raise Problem(404, f"There is no task {task_id!r}.")
+            raise TaskUnknown(task_id)
         return head
 
     async def _cancel_without_agent(self, head: Head) -> None:
