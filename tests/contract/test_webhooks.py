@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from dynamodb_local import dynamodb_local
 from dynamodb_table import empty_table, moto_server, use
 from log_tasks import Clock
 from webhooks_contract import TTL_S, WebhooksContract, hook
@@ -56,9 +57,9 @@ class TestSQLiteWebhooks(WebhooksContract):
             await hooks.close()
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with moto_server() as endpoint:
+@pytest.fixture(scope="module", params=[moto_server, dynamodb_local], ids=["moto", "DynamoDB Local"])
+def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    with request.param() as endpoint:
         yield endpoint
 
 
