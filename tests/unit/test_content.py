@@ -16,7 +16,7 @@ from tailrace.spool import Spool
 
 MARK = b"\xef\xbb\xbf"
 texts = st.text(st.characters(codec="utf-8"), max_size=40) | st.lists(
-    st.sampled_from(["a", "é", "𝄞", "\n", "\r", " "])
+    st.sampled_from(["a", "é", "𝄞", "\n", "\r", " ", "\x1f", "\u3000"])
 ).map("".join)
 
 
@@ -66,6 +66,13 @@ def test_a_line_longer_than_asked_for_is_cut_on_disk_as_in_memory(letter: str) -
             ("short", False),
             (letter * 99, True),
         ]
+
+
+def test_white_space_is_blank_though_a_chunk_ends_within_a_character() -> None:
+    blank = "\u3000" * 100_000
+    for text in (blank, f"{blank}x"):
+        for content in (Text(text), Spool.of([text.encode()])):
+            assert content.blank == (text == blank)
 
 
 def test_beginning_and_ending_are_near_what_was_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -63,7 +64,7 @@ class Content(ABC):
     @property
     def blank(self) -> bool:
         """Whether there is nothing but white space."""
-        return all(chunk.isspace() for chunk in self.chunks())
+        return all(text.isspace() for text in codecs.iterdecode(self.chunks(), "utf-8", errors="replace"))
 
     def beginning(self, limit: int) -> str:
         """The first `limit` characters, or fewer where characters take several bytes."""
@@ -102,10 +103,6 @@ class Text(Content):
     @property
     def line_count(self) -> int:
         return self._text.count(self._mark) + (bool(self._text) and not self._text.endswith(self._mark))
-
-    @property
-    def blank(self) -> bool:
-        return not self._text or self._text.isspace()
 
     @classmethod
     def of(cls, chunks: Iterable[bytes]) -> Text:
