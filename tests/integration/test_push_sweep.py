@@ -110,6 +110,19 @@ async def test_nothing_is_owed_to_a_webhook_that_knows_all_of_a_task_that_waits(
         await told(served, task["id"], hook)
 
 
+async def test_to_look_at_a_task_whose_webhook_knows_all_of_it_writes_nothing(stage: Stage) -> None:
+    async with receiver() as hook, stage.agent() as served:
+        task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+        await told(served, task["id"], hook)
+        await all_couriers_have_gone()
+        before = await stage.hooks.list(task["id"])
+    async with stage.agent() as another:
+        await another.result("GetTask", {"id": task["id"]})
+        await eventually(lambda: not [each for each in asyncio.all_tasks() if "webhooks of" in each.get_name()])
+        await all_couriers_have_gone()
+        assert await stage.hooks.list(task["id"]) == before
+
+
 async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage) -> None:
     async with receiver([500] * 1000) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]

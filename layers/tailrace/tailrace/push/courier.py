@@ -99,7 +99,7 @@ class Couriers:
         await self._stop(task_id, hook_id)
 
     def attend(self, task_id: str) -> None:
-        """See to it, soon, that somebody delivers to the task's webhooks. Costs one read of the store."""
+        """See to it, soon, that somebody delivers to the task's webhooks. Costs one read if there are none."""
         looking = asyncio.create_task(self._attend(task_id), name=f"webhooks of {task_id}")
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)
@@ -127,7 +127,9 @@ class Couriers:
     async def _attend(self, task_id: str) -> None:
         try:
             hooks = await self._hooks.list(task_id)
-        except LogError as error:
+            # To find that out as a courier would take two writes.
+            hooks = [hook for hook in hooks if hook.due or not await end_at(self._log, task_id, hook.delivered)]
+        except (LogError, RequestError) as error:
             logger.warning("webhooks of task %s: %s", task_id, error)
             return
         for hook in hooks:
