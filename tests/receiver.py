@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from rpc import Agent, message, state_of
+from rpc import Agent, eventually, message, state_of
 from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -70,3 +70,9 @@ async def told(served: Agent, task_id: str, hook: Receiver, state: str = DONE) -
     """The webhook has been told exactly what the log has, once, in order."""
     await hook.ended(state)
     assert hook.got == await served.events(task_id)
+
+
+async def couriers_have_gone() -> None:
+    """Nobody in this process delivers any more, or looks whether somebody should."""
+    busy = ("courier", "webhooks of")
+    await eventually(lambda: not [each for each in asyncio.all_tasks() if each.get_name().startswith(busy)])

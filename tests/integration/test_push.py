@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from receiver import ASKED, DONE, receiver, sending, told
-from rpc import agent, eventually, message, metadata, state_of
+from receiver import ASKED, DONE, couriers_have_gone, receiver, sending, told
+from rpc import agent, message, metadata, state_of
 from sample_agents.talker import talker
 
 from tailrace.log.sqlite import SQLiteLog
@@ -157,7 +157,7 @@ async def test_a_courier_goes_when_there_is_nothing_more_to_deliver() -> None:
         await told(served, task["id"], hook)
         await served.result(CREATE, {"taskId": task["id"], "url": f"{hook.url}/late"})
         await served.result("GetTask", {"id": task["id"]})
-        await eventually(lambda: not [each for each in asyncio.all_tasks() if "courier" in each.get_name()])
+        await couriers_have_gone()
         assert "/late" not in hook.paths
 
 
@@ -201,7 +201,7 @@ async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path
             task = (await one.result("SendMessage", sending("hello", hook, id="mine")))["task"]
             await hook.until(lambda: hook.got)
             await other.result(DELETE, {"taskId": task["id"], "id": "mine"})
-            await eventually(lambda: not [each for each in asyncio.all_tasks() if "courier" in each.get_name()])
+            await couriers_have_gone()
     assert len(hook.got) == 1
 
 

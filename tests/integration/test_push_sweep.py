@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from receiver import ASKED, receiver, sending, told
-from rpc import Agent, agent, eventually
+from receiver import ASKED, couriers_have_gone, receiver, sending, told
+from rpc import Agent, agent
 from sample_agents.talker import talker
 
 from sweeper.sweep import sweep_webhooks
@@ -68,10 +68,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await stage.hooks.close()
 
 
-async def all_couriers_have_gone() -> None:
-    await eventually(lambda: not [each for each in asyncio.all_tasks() if "courier" in each.get_name()])
-
-
 async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Stage) -> None:
     async with receiver([500] * courier._TRIES) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
@@ -80,7 +76,7 @@ async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Sta
         assert await stage.sweep(served) == 1
         del hook.got[: courier._TRIES]
         await told(served, task["id"], hook)
-        await all_couriers_have_gone()
+        await couriers_have_gone()
         assert await stage.sweep(served) == 0
 
 
@@ -102,7 +98,7 @@ async def test_nothing_is_owed_to_a_webhook_that_knows_all_of_a_task_that_waits(
     async with receiver() as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("ask", hook)))["task"]
         await told(served, task["id"], hook, ASKED)
-        await all_couriers_have_gone()
+        await couriers_have_gone()
         (kept,) = await stage.hooks.list(task["id"])
         assert (kept.due, kept.lease_until) == (0, 0)
         reply = sending("payments", hook)["message"] | {"taskId": task["id"]}
@@ -114,12 +110,11 @@ async def test_to_look_at_a_task_whose_webhook_knows_all_of_it_writes_nothing(st
     async with receiver() as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await told(served, task["id"], hook)
-        await all_couriers_have_gone()
+        await couriers_have_gone()
         before = await stage.hooks.list(task["id"])
     async with stage.agent() as another:
         await another.result("GetTask", {"id": task["id"]})
-        await eventually(lambda: not [each for each in asyncio.all_tasks() if "webhooks of" in each.get_name()])
-        await all_couriers_have_gone()
+        await couriers_have_gone()
         assert await stage.hooks.list(task["id"]) == before
 
 
@@ -128,7 +123,7 @@ async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage)
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         for number in range(1, courier._COURIERS + 1):
             await hook.until(lambda wanted=number * courier._TRIES: len(hook.got) == wanted)
-            await all_couriers_have_gone()
+            await couriers_have_gone()
             (kept,) = await stage.hooks.list(task["id"])
             assert kept.failures == number
             if number < courier._COURIERS:

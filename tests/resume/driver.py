@@ -105,16 +105,7 @@ class Player:
         """Open a stream, or be refused."""
         me = self._other if step.get("who") == "other" else self._me
         cursor = self._cursor(step.get("cursor"))
-        wire = Wire(self._client, me.opening(self._task, cursor, step.get("place", "header")))
-        if "refused" in step and me.via == "0.3":
-            self._refused_in_stream(step, wire)
-        elif "refused" in step or step.get("status", 200) != 200:
-            wire.body()
-            if not self._refused(step, wire.response):
-                status = wire.response.status_code
-                self._expect((status, wire.body()) == (step["status"], b""), f"opening got {status}, {wire.body()!r}")
-        else:
-            self._take_up(step.get("stream", "stream"), wire, cursor)
+        self._opened(step, me.opening(self._task, cursor, step.get("place", "header")), cursor)
 
     def do_read(self, step: dict[str, Any]) -> None:
         """Read a stream until something has come."""
@@ -156,12 +147,8 @@ class Player:
         key = f"{self._run}-{step.get('key', 'reply')}"
         if "stream" in step:
             cursor = self._cursor(step.get("cursor"))
-            wire = Wire(self._client, self._me.streamed_reply(self._task, self._filled(step["text"]), key, cursor))
-            if "refused" in step:
-                wire.body()
-                self._refused(step, wire.response)
-            else:
-                self._take_up(step["stream"], wire, cursor, snapshot=cursor is None)
+            request = self._me.streamed_reply(self._task, self._filled(step["text"]), key, cursor)
+            self._opened(step, request, cursor, snapshot=cursor is None)
             return
         response = self._send(self._me.reply(self._task, self._filled(step["text"]), key))
         if not self._refused(step, response):
@@ -213,6 +200,21 @@ class Player:
             self._problem(response)
 
     # Reading
+
+    def _opened(
+        self, step: dict[str, Any], request: httpx.Request, cursor: str | None, *, snapshot: bool = False
+    ) -> None:
+        """Open a stream by a request, or be refused."""
+        wire = Wire(self._client, request)
+        if "refused" in step and self._me.via == "0.3":
+            self._refused_in_stream(step, wire)
+        elif "refused" in step or step.get("status", 200) != 200:
+            wire.body()
+            if not self._refused(step, wire.response):
+                status = wire.response.status_code
+                self._expect((status, wire.body()) == (step["status"], b""), f"opening got {status}, {wire.body()!r}")
+        else:
+            self._take_up(step.get("stream", "stream"), wire, cursor, snapshot=snapshot)
 
     def _take_up(self, name: str, wire: Wire, cursor: str | None, *, snapshot: bool = False) -> Stream:
         headers, status = wire.response.headers, wire.response.status_code

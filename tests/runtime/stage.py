@@ -21,6 +21,7 @@ from runtime.sandbox import Environment
 from serving import serve
 from system import Seen
 
+from tailrace.a2a.client import AgentClient, new_http
 from tailrace.config import Settings
 from tailrace.dispatch import function_url_event
 from tailrace.feed import Feeds
@@ -120,9 +121,9 @@ class Stage:
     async def send(self, params: dict[str, Any]) -> str:
         """Send the agent a message without waiting for what comes of it; give its task's id."""
         params["configuration"]["returnImmediately"] = True
-        body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
-        async with httpx.AsyncClient(timeout=60, headers={"a2a-version": "1.0", OWNER_HEADER: "me"}) as http:
-            return str((await http.post(f"{self.agent.url}/", json=body)).json()["result"]["task"]["id"])
+        async with new_http() as http:
+            sent = await AgentClient(http, f"{self.agent.url}/", owner="me").call("SendMessage", params)
+        return str(sent["task"]["id"])
 
     async def stands_still(self) -> Environment:
         """The environment of the agent that works, once it has come to where it is told to stand still."""

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from pathlib import Path
 
 _AGAIN_S = 0.01
+
+
+def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
+    """A connection to the file in WAL mode, for any thread, in autocommit. What is committed outlasts a loss of power.
+
+    Raises:
+        sqlite3.OperationalError: as `enter_wal`.
+    """
+    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    enter_wal(connection, busy_s)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
 
 
 def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:

@@ -152,8 +152,11 @@ class Operations:
         tasks = (await self._serving()).tasks
         if message.task_id is not None:
             await tasks.owned(message.task_id, caller.owner)
-        task_id = message.task_id or task_id_of(caller.owner, self._card.name, message.message_id)
-        await end_at(tasks.log, task_id, caller.cursor)
+        await end_at(tasks.log, message.task_id or self._begun_by(message, caller), caller.cursor)
+
+    def _begun_by(self, message: Message, caller: Caller) -> str:
+        """The id of the task that the message begins, or has begun."""
+        return task_id_of(caller.owner, self._card.name, message.message_id)
 
     async def _begin(self, sent: SendMessage, caller: Caller) -> Head | dict[str, Any]:
         """Take a message: the head of its task, or the agent's message when it answers without one."""
@@ -183,7 +186,7 @@ class Operations:
         if self._answer is None or message.task_id is not None:
             return None
         try:
-            await tasks.log.head(task_id_of(caller.owner, self._card.name, message.message_id))
+            await tasks.log.head(self._begun_by(message, caller))
             return None  # it was answered with a task before
         except TaskUnknown:
             pass

@@ -37,7 +37,7 @@ from tailrace.log import table
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack
 from tailrace.log.table import Item, typed
-from tailrace.log.transport import Answer, Refused, Transport
+from tailrace.log.transport import Answer, Refused, Transport, whole
 
 T = TypeVar("T")
 
@@ -181,13 +181,11 @@ class DynamoDBLog(EventLog):
         request = {"IndexName": table.BY_OPEN, **which}
         now = self._now()
         found: list[Head] = []
-        while len(found) < limit:
-            answer = await self._transport.call("query", request, _same)
-            unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in answer["Items"]))
+        async for items in self._transport.pages(request):
+            unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in items))
             found += [head for head in unfinished if head and head.adrift(now) and head.updated <= now - idle_s * 1000]
-            if "LastEvaluatedKey" not in answer:
+            if len(found) >= limit:
                 break
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return found[:limit]
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
@@ -205,12 +203,10 @@ class DynamoDBLog(EventLog):
             **_expressions(values, KeyConditionExpression=condition),
         }
         heads: list[Head] = []
-        while len(heads) <= limit:
-            answer = await self._transport.call("query", request, _same)
-            heads += [head for item in answer["Items"] if (head := self._live(item)) is not None]
-            if "LastEvaluatedKey" not in answer:
+        async for items in self._transport.pages(request):
+            heads += [head for item in items if (head := self._live(item)) is not None]
+            if len(heads) > limit:
                 break
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return Page(heads[:limit], heads[limit - 1].place if len(heads) > limit else "")
 
     async def close(self) -> None:
@@ -226,7 +222,7 @@ class DynamoDBLog(EventLog):
             **_expressions({"seconds": int(self._clock())}, ConditionExpression=_ABSENT),
         }
         try:
-            await self._transport.call("put_item", request, _same)
+            await self._transport.call("put_item", request, whole)
         except Refused as refused:
             if refused.there is None:
                 raise _unexplained(item["task_id"]["S"]) from None
@@ -352,10 +348,6 @@ def _expressions(values: dict[str, Any], **expressions: str) -> dict[str, Any]:
         "ExpressionAttributeNames": {f"#{name}": name for name in names},
         "ExpressionAttributeValues": {f":{name}": typed(value) for name, value in values.items()},
     }
-
-
-def _same(answer: Answer) -> Answer:
-    return answer
 
 
 def _unexplained(task_id: str) -> LogUnavailable:

@@ -25,7 +25,7 @@ from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
-from tailrace.wal import enter_wal
+from tailrace.wal import connect_wal
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -307,10 +307,7 @@ def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    enter_wal(connection, _BUSY_S)
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
+    return connect_wal(path, _BUSY_S)
 
 
 def _head(row: tuple[Any, ...]) -> Head:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -66,6 +66,11 @@ class _Passing(Exception):
     """A trouble that may be over when the request is made again. Its text says what it was."""
 
 
+def whole(answer: Answer) -> Answer:
+    """For `call`: the answer as it is."""
+    return answer
+
+
 class Transport:
     """Requests to one table. Safe for many coroutines; `threads` is how many requests run at once."""
 
@@ -109,6 +114,17 @@ class Transport:
             raise LogUnavailable(
                 f"The log in table {self._table!r} did not answer within {self._patience_s:g} s: {trouble}."
             ) from None
+
+    async def pages(self, request: dict[str, Any]) -> AsyncGenerator[list[Item]]:
+        """The items of a Query, page by page, as far as they are asked for. Raises as `call` does."""
+        start: Item | None = None
+        while True:
+            asked = request if start is None else {**request, "ExclusiveStartKey": start}
+            answer = await self.call("query", asked, whole)
+            yield answer["Items"]
+            start = answer.get("LastEvaluatedKey")
+            if start is None:
+                return
 
     async def close(self) -> None:
         """Wait for the requests that run, then close their connections."""

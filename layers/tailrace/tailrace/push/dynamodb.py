@@ -19,7 +19,7 @@ from typing import Any
 
 from tailrace.log import table
 from tailrace.log.table import Item, typed
-from tailrace.log.transport import Answer, Refused, Transport
+from tailrace.log.transport import Refused, Transport, whole
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
 
@@ -49,7 +49,7 @@ class DynamoDBWebhooks(Webhooks):
         item = {**_key(hook.task_id, hook.id), **fields, "hook_id": typed(hook.id), "ttl": typed(self._expiry())}
         if hook.due:
             item |= {"open": typed(_OWED), "place": typed(_place(hook.due))}
-        await self._transport.call("put_item", {"Item": item}, _same)
+        await self._transport.call("put_item", {"Item": item}, whole)
 
     async def list(self, task_id: str) -> list[Webhook]:
         if not table.possible(_partition(task_id)):
@@ -60,12 +60,9 @@ class DynamoDBWebhooks(Webhooks):
             "ExpressionAttributeValues": {":task_id": typed(_partition(task_id))},
         }
         found: list[Webhook] = []
-        while True:
-            answer = await self._transport.call("query", request, _same)
-            found += [_hook(task_id, item) for item in answer["Items"] if table.ttl_of(item) > self._clock()]
-            if "LastEvaluatedKey" not in answer:
-                return sorted(found, key=lambda hook: hook.id)
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        async for items in self._transport.pages(request):
+            found += [_hook(task_id, item) for item in items if table.ttl_of(item) > self._clock()]
+        return sorted(found, key=lambda hook: hook.id)
 
     async def delete(self, task_id: str, hook_id: str) -> None:
         change = f"SET #ttl = :now REMOVE #open, #place, {', '.join(f'#{name}' for name in _SECRETS)}"
@@ -112,13 +109,11 @@ class DynamoDBWebhooks(Webhooks):
             "ExpressionAttributeValues": {":owed": typed(_OWED), ":now": typed(_place(self._now()))},
         }
         found: dict[str, None] = {}
-        while len(found) < limit:
-            answer = await self._transport.call("query", request, _same)
-            free = await asyncio.gather(*(self._free(item) for item in answer["Items"]))
+        async for items in self._transport.pages(request):
+            free = await asyncio.gather(*map(self._free, items))
             found |= dict.fromkeys(task_id for task_id in free if task_id is not None)
-            if "LastEvaluatedKey" not in answer:
+            if len(found) >= limit:
                 break
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return list(found)[:limit]
 
     async def close(self) -> None:
@@ -162,7 +157,7 @@ class DynamoDBWebhooks(Webhooks):
             "ReturnValues": "ALL_NEW",
         }
         try:
-            answer = await self._transport.call("update_item", request, _same)
+            answer = await self._transport.call("update_item", request, whole)
         except Refused:
             return None
         item: Item = answer["Attributes"]
@@ -189,7 +184,3 @@ def _hook(task_id: str, item: Item) -> Webhook:
 def _place(due: int) -> str:
     """Where a webhook stands in the index: times sort as their digits do."""
     return f"{due:015d}"
-
-
-def _same(answer: Answer) -> Answer:
-    return answer

@@ -16,7 +16,7 @@ from typing import TypeVar
 from tailrace.errors import LogUnavailable
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.wal import enter_wal
+from tailrace.wal import connect_wal
 
 T = TypeVar("T")
 
@@ -110,9 +110,7 @@ class SQLiteWebhooks(Webhooks):
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        enter_wal(connection, _BUSY_S)
-        connection.execute("PRAGMA synchronous = FULL")
+        connection = connect_wal(self._path, _BUSY_S)
         connection.executescript(_SCHEMA)
         _add_columns(connection)
         connection.execute("DELETE FROM webhooks WHERE ttl <= ?", (self._clock(),))
