@@ -305,7 +305,8 @@ class Environment:
         if mode is None:
             body = await read_body(reader, head)
             if len(body) > BUFFERED_LIMIT:
-                error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": f"{len(body)} bytes"}
+                words = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
+                error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": words}
                 await self._conclude(invocation, End(error))
                 return reply(413, b'{"errorType":"RequestEntityTooLarge"}')
             await invocation.parts.put(Whole(body, head.get("content-type") or ""))

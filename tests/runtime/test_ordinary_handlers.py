@@ -54,8 +54,39 @@ async def test_results_and_errors_are_the_managed_runtimes(layer: Path) -> None:
     assert len(large.json) == (6 * 1024 - 1) * 1024
     assert too_large.error is not None
     assert too_large.error["errorType"] == "Function.ResponseSizeTooLarge"
+    assert "exceeded maximum allowed payload size (6291556 bytes)" in too_large.error["errorMessage"]
     assert again.json["event"] == {"n": 2}
     assert url.json["event"]["version"] == "2.0"  # no app: not streamed
+    assert len(function.environments) == 1
+
+
+async def test_text_of_any_language_takes_its_own_bytes_of_the_limit(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
+        large = await function.invoke({"kb": 2 * 1024 - 1, "of": "語"})  # 6 MB less 3 KB; escaped it would be 12
+        too_large = await function.invoke({"kb": 2 * 1024 + 1, "of": "語"})
+        half = await function.invoke({"value": "half a pair"})
+        failed = await function.invoke({"fail": "nicht da: \ud83d grün"})
+    assert large.body == b'"' + "語".encode() * ((2 * 1024 - 1) * 1024) + b'"'
+    assert too_large.error is not None
+    assert too_large.error["errorType"] == "Function.ResponseSizeTooLarge"
+    assert half.body == rb'{"cut \ud83d": "' + "ä".encode() + rb"\udc00" + "€".encode() + b'"}'
+    assert failed.error is not None
+    assert failed.error["errorMessage"] == "nicht da: \ud83d grün"
+
+
+async def test_numbers_are_written_as_the_managed_runtime_writes_them(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
+        numbers = await function.invoke({"value": "numbers"})
+    assert numbers.body == b"[NaN, Infinity, -Infinity, 12345678901234567890, -7, 1.5, NaN]"
+
+
+async def test_what_no_json_can_hold_is_a_marshal_error_and_the_next_call_is_answered(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
+        for value in ("itself", "deep"):
+            failed = await function.invoke({"value": value})
+            assert failed.error is not None, value
+            assert failed.error["errorType"] == "Runtime.MarshalError"
+        assert (await function.invoke({"asyncio_run": 21})).json == 42
     assert len(function.environments) == 1
 
 

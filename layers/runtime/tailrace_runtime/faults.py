@@ -8,6 +8,8 @@ import os
 import traceback
 from dataclasses import dataclass, field
 
+from tailrace_runtime.encoding import to_json
+
 _HERE = os.path.dirname(__file__)
 # Go's HTTP server looks for the end of the trailers in a buffer of 4,096 bytes.
 _TRAILER_BYTES = 3_600
@@ -77,4 +79,4 @@ class Fault:
 
 def _json(type_: str, message: str, stack: list[str], request_id: str) -> bytes:
     report = {"errorMessage": message, "errorType": type_, "requestId": request_id, "stackTrace": stack}
-    return json.dumps(report).encode()
+    return to_json(report)

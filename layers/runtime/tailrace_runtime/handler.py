@@ -5,7 +5,6 @@ from __future__ import annotations
 import decimal
 import importlib
 import inspect
-import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 from tailrace_runtime.asgi import App
 from tailrace_runtime.context import Context
+from tailrace_runtime.encoding import to_json
 from tailrace_runtime.faults import Fault, RuntimeFault
 from tailrace_runtime.invocation import Invocation
 
@@ -109,12 +109,13 @@ def _encoded(result: Any) -> Answer:
     if isinstance(result, bytes):
         return Answer(result, "application/unknown")
     try:
-        return Answer(json.dumps(result, default=_default).encode(), "application/json")
-    except (TypeError, ValueError) as error:
+        return Answer(to_json(result, _default), "application/json")
+    except (TypeError, ValueError, RecursionError) as error:
         raise RuntimeFault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
 
 
-def _default(value: Any) -> float:
+def _default(value: Any) -> int | float:
     if isinstance(value, decimal.Decimal):
-        return float(value)
+        # DynamoDB's numbers are decimals. A whole one stays exact, however many digits it has.
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

@@ -7,7 +7,6 @@ once. `_LAMBDA_TELEMETRY_LOG_FD`, where it is set, takes frames: 4 bytes of type
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 from tailrace_runtime.context import Context
+from tailrace_runtime.encoding import to_json
 
 current: ContextVar[Context | None] = ContextVar("current", default=None)
 """The context of the invocation that runs."""
@@ -74,7 +74,7 @@ class JSONFormatter(logging.Formatter):
         for name, value in vars(record).items():
             if name not in _USUAL:
                 line.setdefault(name, value)
-        return json.dumps(line, default=str)
+        return to_json(line, str).decode()
 
 
 class TextFormatter(logging.Formatter):
