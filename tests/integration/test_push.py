@@ -12,6 +12,7 @@ from receiver import ASKED, DONE, couriers_have_gone, receiver, sending, told
 from rpc import agent, message, metadata, state_of
 from sample_agents.talker import talker
 
+from tailrace import resolver
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import courier
 
@@ -246,11 +247,11 @@ async def test_13_2_a_name_that_leads_inside_is_never_connected_to(
 ) -> None:
     asked: list[str] = []
 
-    async def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
         asked.append(host)
         return [(2, 1, 6, "", ("127.0.0.1", 443))]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(resolver, "getaddrinfo", resolve)
     connected: list[Any] = []
     monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *given, **_: connected.append(given))
     async with agent(talker()) as served:

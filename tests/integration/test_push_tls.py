@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tailrace import resolver
 from tailrace.errors import AgentError
 from tailrace.push import Webhook, sender
 from tailrace.push.sender import Sender
+from tailrace.resolver import Resolver
 
 
 def certificate(folder: Path, name: str) -> Path:
@@ -60,15 +62,15 @@ async def test_the_certificate_is_checked_against_the_name(
         await writer.drain()
         writer.close()
 
-    async def resolve(*_: Any, **__: Any) -> list[Any]:
+    def resolve(*_: Any, **__: Any) -> list[Any]:
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=serving)
     port = server.sockets[0].getsockname()[1]
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(resolver, "getaddrinfo", resolve)
     monkeypatch.setattr(sender, "_ssl_context", lambda: ssl.create_default_context(cafile=path))
     hook = Webhook(task_id="t", id="a", url=f"https://hook.example:{port}/told?key=1")
-    async with server, Sender(hook, internal=True) as sending:
+    async with server, Sender(hook, Resolver(), internal=True) as sending:
         if right:
             await sending.send(b"{}")
             assert got[0].startswith(b"POST /told?key=1 HTTP/1.1\r\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 from typing import Any
@@ -11,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace import resolver
 from tailrace.errors import AgentError, RequestError
 from tailrace.push.addresses import is_outside, resolve
 from tailrace.push.webhook import Webhook, check
+from tailrace.resolver import Resolver
 
 INSIDE = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
@@ -101,25 +102,25 @@ def test_any_text_is_a_url_or_is_refused(url: str) -> None:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
         return [(socket.AF_INET6 if ":" in a else socket.AF_INET, 1, 6, "", (a, 443)) for a in addresses]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(resolver, "getaddrinfo", getaddrinfo)
 
 
 async def test_a_name_is_refused_if_any_of_its_addresses_is_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, "93.184.215.14", "10.0.0.7")
     with pytest.raises(AgentError, match=r"10\.0\.0\.7"):
-        await resolve("rebound.example", 443, internal=False)
-    assert str(await resolve("rebound.example", 443, internal=True)) == "93.184.215.14"
+        await resolve("rebound.example", 443, Resolver(), internal=False)
+    assert str(await resolve("rebound.example", 443, Resolver(), internal=True)) == "93.184.215.14"
 
 
 async def test_a_name_that_leads_nowhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch)
     with pytest.raises(AgentError, match="has no address"):
-        await resolve("nowhere.example", 443, internal=False)
+        await resolve("nowhere.example", 443, Resolver(), internal=False)
 
 
 async def test_ipv4_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, "2606:4700:4700::1111", "1.1.1.1")
-    assert str(await resolve("both.example", 443, internal=False)) == "1.1.1.1"
+    assert str(await resolve("both.example", 443, Resolver(), internal=False)) == "1.1.1.1"

@@ -6,13 +6,11 @@ leads to a moment later changes nothing (DNS rebinding). Redirects are not follo
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 
 from tailrace.errors import AgentError, RequestError, shorten
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from tailrace.resolver import Address, Resolver
 
 # What is not for everybody on the Internet (IANA, "IPv4 Special-Purpose Address Registry"), and multicast. Listed here,
 # because what `ipaddress` takes for global is another in every version of Python.
@@ -54,19 +52,14 @@ def refuse_literal(host: str) -> None:
         raise RequestError(f"url leads to {shorten(host)!r}, which is no address of the Internet.")
 
 
-async def resolve(host: str, port: int, *, internal: bool) -> Address:
+async def resolve(host: str, port: int, resolver: Resolver, *, internal: bool) -> Address:
     """An address of `host` that may be connected to.
 
     Raises:
-        AgentError: there is none, or one of them is inside while `internal` is not allowed.
+        AgentError: there is none, or none in time, or one of them is inside while `internal` is not allowed.
     """
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise AgentError(f"{shorten(host)!r} could not be resolved: {error}.") from None
-    addresses = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
-    if not addresses:
-        raise AgentError(f"{shorten(host)!r} has no address.")
+    literal = _literal(host)
+    addresses = [literal] if literal is not None else await resolver.addresses(host, port)
     if not internal:
         for address in addresses:
             if not is_outside(address):

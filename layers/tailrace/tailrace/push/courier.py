@@ -32,6 +32,7 @@ from tailrace.push.sender import Sender
 from tailrace.push.store import MAX_WEBHOOKS, Webhooks
 from tailrace.push.webhook import Webhook, check
 from tailrace.reader import end_at, follow
+from tailrace.resolver import Resolver
 
 logger = logging.getLogger("tailrace.push")
 
@@ -54,6 +55,7 @@ class Couriers:
         self._feeds = feeds
         self._hooks = hooks
         self._settings = settings
+        self._resolver = Resolver()
         self._me = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
@@ -173,7 +175,7 @@ class Couriers:
         keeping = asyncio.create_task(self._keep(key, turn, over), name=f"courier's lease {key[0]}")
         cursor, due, failures = hook.delivered, hook.due, hook.failures
         try:
-            async with Sender(hook, internal=bool(self._settings.push_internal)) as sender:
+            async with Sender(hook, self._resolver, internal=bool(self._settings.push_internal)) as sender:
                 async for seq, body in self._notifications(hook):
                     if body is not None:
                         await self._deliver(sender, body)

@@ -12,6 +12,7 @@ import httpx
 from tailrace.errors import AgentError
 from tailrace.push import addresses
 from tailrace.push.webhook import Webhook
+from tailrace.resolver import Resolver
 
 # "recommended: 10-30 seconds"
 _TIMEOUT_S = 10.0
@@ -21,7 +22,8 @@ _PORTS = {"https": 443, "http": 80}
 class Sender:
     """Notifications to one webhook, over connections of its own: they are told apart by address, not by name."""
 
-    def __init__(self, hook: Webhook, *, internal: bool) -> None:
+    def __init__(self, hook: Webhook, resolver: Resolver, *, internal: bool) -> None:
+        self._resolver = resolver
         self._internal = internal
         self._parts = urlsplit(hook.url)
         self._host = self._parts.hostname or ""
@@ -53,7 +55,7 @@ class Sender:
         Raises:
             AgentError: it was not acknowledged. It may have been delivered all the same.
         """
-        address = await addresses.resolve(self._host, self._port, internal=self._internal)
+        address = await addresses.resolve(self._host, self._port, self._resolver, internal=self._internal)
         shown = f"[{address}]" if address.version == 6 else str(address)
         url = httpx.URL(self._parts._replace(netloc=f"{shown}:{self._port}", fragment="").geturl())
         try:

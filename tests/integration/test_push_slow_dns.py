@@ -1,0 +1,43 @@
+"""Webhooks whose DNS does not answer make nobody else wait: neither runs nor other webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from receiver import couriers_have_gone, receiver, sending, told
+from rpc import agent, eventually, message
+from sample_agents.talker import talker
+
+from tailrace import resolver
+
+
+async def test_a_task_runs_and_is_told_while_six_webhooks_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    go = threading.Event()
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
+        if host.endswith(".slow.example"):
+            asked.add(host)
+            assert go.wait(30)
+            raise OSError("nobody knows it")
+        return socket.getaddrinfo(host, port, **options)
+
+    monkeypatch.setattr(resolver, "getaddrinfo", getaddrinfo)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    try:
+        async with receiver() as hook, agent(talker(), push_internal=1) as served:
+            for n in range(6):
+                config = {"taskPushNotificationConfig": {"url": f"https://{n}.slow.example/"}}
+                await served.result("SendMessage", {"message": message("hello"), "configuration": config})
+            await eventually(lambda: len(asked) == 6)
+            task = (await served.result("SendMessage", sending("hello", hook)))["task"]
+            await told(served, task["id"], hook)
+            assert not go.is_set()
+    finally:
+        go.set()
+    await couriers_have_gone()
