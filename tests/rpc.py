@@ -151,6 +151,14 @@ def message(text: str, **fields: Any) -> dict[str, Any]:
     return {"messageId": str(uuid.uuid4()), "role": "ROLE_USER", "parts": [{"text": text}], **fields}
 
 
+def nested(levels: int) -> Any:
+    """Arrays in arrays, so many."""
+    value: Any = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 def state_of(event: dict[str, Any]) -> str | None:
     """The task's state that an event tells."""
     told = event.get("task") or event.get("statusUpdate")

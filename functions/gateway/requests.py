@@ -10,10 +10,10 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.problems import Problem
-from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.a2a.types import Message, Part, convert
 from tailrace.body import read_body
-from tailrace.errors import RequestError, shorten
+from tailrace.decoding import MAX_DEPTH, decode_json, too_deep
+from tailrace.errors import JsonError, RequestError, TooDeep, shorten
 from tailrace.reader import parse_cursor
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ class BrowserMessage(msgspec.Struct, forbid_unknown_fields=True, rename="camel",
     def __post_init__(self) -> None:
         if not self.parts:
             raise ValueError("Expected `parts` with at least one part, got []")
+        if too_deep(self.metadata):
+            raise ValueError(
+                f"Expected `metadata` nested at most {MAX_DEPTH} levels deep, got one that is nested deeper"
+            )
 
 
 class MessageBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,9 +66,11 @@ async def read_json(request: Request, limit: int, kind: type[T], example: str) -
     """
     body = await read_body(request, limit)
     try:
-        given = msgspec.json.decode(body)
-    except NOT_JSON as error:
-        raise RequestError(f"The body is not JSON: {error}. Send {example}.") from None
+        given = decode_json(body)
+    except TooDeep:
+        raise
+    except JsonError as error:
+        raise RequestError(f"{error} Send {example}.") from None
     return convert(given, kind)
 
 

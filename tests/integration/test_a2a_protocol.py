@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from rpc import CARD, EXTENSION, Agent, agent, message
+from rpc import CARD, EXTENSION, Agent, agent, message, nested
 from sample_agents.talker import talker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -75,6 +75,8 @@ async def test_the_card_is_whole_and_cacheable(served: Agent) -> None:
         (b'{"jsonrpc":"2.0",', -32700, None, "not JSON"),
         (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, None, "not JSON"),
         (b"[" * 9_000, -32700, None, "not JSON"),
+        (b"[" * 9_000 + b"]" * 9_000, -32602, None, "nested deeper than 80 levels"),
+        (rpc(params={"a": nested(90)}), -32602, 1, "nested deeper than 80 levels; a value of `data` or `metadata` may"),
         (b"[" + rpc() + b"]", -32600, None, "batch"),
         (b"[]", -32600, None, "batch"),
         (b'"hello"', -32600, None, "string"),

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from rpc import TERMINAL, Agent, agent, message, state_of
+from rpc import TERMINAL, Agent, agent, message, nested, state_of
 from sample_agents.talker import TEXT, talker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -161,6 +161,8 @@ async def test_5_4_an_unknown_task_is_404(served: Agent, verb: str, path: str) -
     [
         ("/message:send", b"{", "not JSON"),
         ("/message:send", b"[]", "object"),
+        ("/message:send", {"message": message("x", metadata=nested(65))}, "`metadata` nested at most 64 levels deep"),
+        ("/message:send", {"message": message("x", parts=[{"data": nested(300)}])}, "nested deeper than 80 levels"),
         ("/message:send", b"", "message"),
         ("/message:send", {"message": {}}, "$.message"),
         ("/message:stream", {"message": message("x", parts=[])}, "parts"),

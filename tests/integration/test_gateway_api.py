@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rpc import nested
 from sample_agents import asking, burst
 from sample_agents.gated import Gate, gated
 from system import System, system
@@ -29,6 +30,13 @@ async def sut(tmp_path: Path) -> AsyncIterator[System]:
 
 def message(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"message": {"parts": list(parts), **more}}
+
+
+def _deep(levels: int, key: str = "data") -> bytes:
+    """A message with so many arrays in each other under the `key` of a part (and an object, in metadata)."""
+    arrays = b"[" * levels + b"]" * levels
+    part = b'"data": ' + arrays if key == "data" else b'"text": "a", "metadata": {"a": ' + arrays + b"}"
+    return b'{"message": {"parts": [{' + part + b"}]}}"
 
 
 def b64(content: bytes) -> str:
@@ -160,6 +168,10 @@ async def test_a_task_that_waits_can_be_cancelled(tmp_path: Path) -> None:
         (b'{"message": {"parts": [{"text": "a", "colour": "red"}]}}', "unknown field `colour`"),
         (b'{"message": {"parts": [{"text": "a"}]}, "extra": 1}', "unknown field `extra`"),
         (b'{"message": {"parts": [{"text": "a"}], "role": "ROLE_AGENT"}}', "ROLE_AGENT"),
+        (_deep(65), "Expected `data` nested at most 64 levels deep"),
+        (_deep(960), "The body is nested deeper than 80 levels; a value of `data` or `metadata` may have 64."),
+        (_deep(5_000), "The body is nested deeper than 80 levels"),
+        (_deep(64, "metadata"), "Expected `metadata` nested at most 64 levels deep"),
         (b'{"message": {"parts": [{"raw": "%%%", "filename": "x.log"}]}}', "not base64"),
         (b'{"message": {"parts": [{"url": "http://10.0.0.1/x", "filename": "x.log"}]}}', "does not fetch"),
     ],
@@ -169,6 +181,12 @@ async def test_a_message_that_cannot_be_used_is_a_400_that_says_why(sut: System,
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert said in answer.json()["detail"]
     assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
+
+
+async def test_a_message_as_deep_as_may_be_is_taken_and_finished(sut: System) -> None:
+    created = await sut.http.post("/api/tasks", json=message({"data": {"events": 1, "deep": nested(63)}}))
+    assert created.status_code == 201, created.text
+    assert (await sut.read(created.json()["id"])).state == "TASK_STATE_COMPLETED"
 
 
 async def test_a_binary_file_is_refused_by_name(sut: System) -> None:

@@ -14,6 +14,8 @@
     ├── CheckpointTooLarge          the state of a graph does not fit into what keeps its checkpoints
     ├── CheckpointLost              a checkpoint is there, and what it names is not
     ├── RequestError                the caller sent something that cannot be used
+    │   ├── JsonError               it cannot be read as JSON
+    │   │   └── TooDeep             it is nested too deep
     │   ├── RequestTooLarge
     │   └── UploadUnknown           no such upload (or not the caller's: the two look the same)
     ├── UploadDamaged               what was uploaded is not what its reference says
@@ -117,6 +119,14 @@ class CheckpointLost(TailraceError):
 
 class RequestError(TailraceError):
     """What a caller sent cannot be used; the message says what could."""
+
+
+class JsonError(RequestError):
+    pass
+
+
+class TooDeep(JsonError):
+    pass
 
 
 class RequestTooLarge(RequestError):

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from tailrace.a2a.errors import RpcError, invalid_params, invalid_request, parse_error
-from tailrace.errors import shorten
+from tailrace.decoding import decode_json
+from tailrace.errors import JsonError, TooDeep, shorten
 from tailrace.events import encode
 
 # What decoding JSON may raise: for its grammar, for its UTF-8, for its depth.
@@ -26,12 +27,14 @@ def parse_call(body: bytes) -> Call:
     """The request in `body`.
 
     Raises:
-        RpcError: -32700 for what is not JSON, -32600 for what is no request, -32602 for params that are no object.
+        RpcError: -32700 for what is not JSON, -32600 for what is no request, -32602 for params that are no object, and
+            for what is nested too deep.
     """
     try:
-        given = msgspec.json.decode(body)
-    except NOT_JSON as error:
-        raise parse_error(f"The body is not JSON: {error}.") from None
+        given = read_json(body)
+    except RpcError as error:
+        error.rpc_id = _id_in(body)
+        raise
     if not isinstance(given, dict):
         raise invalid_request(
             f"The request is a JSON {_kind(given)}, but must be an object; batches are not part of A2A."
@@ -44,6 +47,32 @@ def parse_call(body: bytes) -> Call:
     except RpcError as error:
         error.rpc_id = rpc_id
         raise
+
+
+def read_json(body: bytes) -> Any:
+    """The value in `body`.
+
+    Raises:
+        RpcError: -32700 for what is not JSON, -32602 for what is nested too deep.
+    """
+    try:
+        return decode_json(body)
+    except TooDeep as error:
+        raise invalid_params(str(error)) from None
+    except JsonError as error:
+        raise parse_error(str(error)) from None
+
+
+class _Identified(msgspec.Struct):
+    id: str | int | None = None
+
+
+def _id_in(body: bytes) -> str | int | None:
+    """The request's id, as far as it can be told of a body that is refused as a whole."""
+    try:
+        return msgspec.json.decode(body, type=_Identified).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _call(rpc_id: str | int | None, given: dict[str, Any]) -> Call:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,7 +14,7 @@ from tailrace import sse
 from tailrace.a2a import errors
 from tailrace.a2a.binding import Binding
 from tailrace.a2a.errors import RpcError, as_rpc_error
-from tailrace.a2a.jsonrpc import NOT_JSON
+from tailrace.a2a.jsonrpc import read_json
 from tailrace.a2a.negotiation import answer_type, check_json, version_of
 from tailrace.a2a.operations import STREAMS
 from tailrace.body import read_body
@@ -128,10 +127,7 @@ def _object(body: bytes) -> dict[str, Any]:
     Raises:
         RpcError: it is something else.
     """
-    try:
-        given = msgspec.json.decode(body) if body.strip() else {}
-    except NOT_JSON as error:
-        raise errors.parse_error(f"The body is not JSON: {error}.") from None
+    given = read_json(body) if body.strip() else {}
     if not isinstance(given, dict):
         raise errors.invalid_params("The body must be a JSON object.")
     return given

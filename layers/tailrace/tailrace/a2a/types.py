@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from tailrace.decoding import MAX_DEPTH, too_deep
 from tailrace.errors import RequestError, shorten
 from tailrace.events import State
 
@@ -39,6 +40,8 @@ class Part(_Wire):
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "none of them"
             raise ValueError(f"Expected exactly one of `text`, `raw`, `url` and `data`, got {found}")
+        _check_levels("data", self.data)
+        _check_levels("metadata", self.metadata)
 
 
 class Message(_Wire):
@@ -60,6 +63,7 @@ class Message(_Wire):
         self.context_id, self.task_id = self.context_id or None, self.task_id or None
         if not self.parts:
             raise ValueError("Expected `parts` with at least one part, got []")
+        _check_levels("metadata", self.metadata)
 
 
 class AuthenticationInfo(_Wire):
@@ -109,6 +113,9 @@ class SendMessage(_Wire):
     configuration: SendConfiguration = msgspec.field(default_factory=SendConfiguration)
     metadata: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        _check_levels("metadata", self.metadata)
+
 
 class TaskId(_Wire):
     id: str
@@ -145,6 +152,11 @@ class ListTasks(_Wire):
 def _check_length(length: int | None) -> None:
     if length is not None and length < 0:
         raise ValueError(f"Expected `historyLength` from 0 up, got {length}")
+
+
+def _check_levels(name: str, value: Any) -> None:
+    if too_deep(value):
+        raise ValueError(f"Expected `{name}` nested at most {MAX_DEPTH} levels deep, got one that is nested deeper")
 
 
 def _microseconds(text: str) -> int:
