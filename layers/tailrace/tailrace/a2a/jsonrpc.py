@@ -33,7 +33,8 @@ def parse_call(body: bytes) -> Call:
     try:
         given = read_json(body)
     except RpcError as error:
-        error.rpc_id = _id_in(body)
+        # What is not JSON has no id (JSON-RPC 2.0, section 5).
+        error.rpc_id = _id_in(body) if error.code == -32602 else None
         raise
     if not isinstance(given, dict):
         raise invalid_request(
