@@ -291,6 +291,7 @@ async def run(page: socket.socket, folder: Path) -> None:
                         "TAILRACE_CHECKPOINT_TABLE": _CHECKPOINTS,
                         "TAILRACE_ORCHESTRATOR_URL": f"{agents}/orchestrator/",
                         "TAILRACE_SPECIALIST_URLS": ",".join(f"{agents}/{name}/" for name in specialists()),
+                        "TAILRACE_AGENT_URLS": f"{agents}/",
                     }
                 }
             )

@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from tailrace.config import Settings
+
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 # These have a place of their own; every other folder with an `app.py` is an agent the orchestrator may ask.
 _NAMED = ("gateway", "orchestrator", "sweeper")
@@ -74,11 +76,16 @@ def all_functions(port: int) -> list[Function]:
 
 
 def environment(functions: list[Function]) -> dict[str, str]:
-    """What tells each function where the others are. What the user has set wins."""
+    """What tells each function where the others are. What the user has set wins.
+
+    Our own agents stay known as our own, also when the user has named other specialists.
+    """
     urls = {function.name: function.url for function in functions}
+    own = [urls[name] for name in (*specialists(), "orchestrator")]
     return {
         "TAILRACE_ORCHESTRATOR_URL": urls["orchestrator"],
         "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in specialists()),
         "TAILRACE_DISPATCH": ",".join(f"{name}={urls[name]}" for name in (*specialists(), "orchestrator")),
         **os.environ,
+        "TAILRACE_AGENT_URLS": ",".join([*own, *Settings.load().agents]),
     }

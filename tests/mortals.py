@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, ends
 
@@ -146,7 +147,7 @@ async def watch(
         method, over = "SendStreamingMessage", False
         while not over:
             last = watched.seqs[-1] if watched.seqs else 0
-            client = AgentClient(http, url, owner="me")
+            client = AgentClient(http, url, owner="me", settings=Settings(agent_urls=url))
             try:
                 async for group in client.stream(method, params, last_event_id=last):
                     for incoming in group:

@@ -159,7 +159,7 @@ class Gateway:
                 await self._pipes.drop(head.task_id)
 
     def _agent(self, owner: str) -> AgentClient:
-        return AgentClient(self._http, self._settings.orchestrator_url, owner=owner)
+        return AgentClient(self._http, self._settings.orchestrator_url, owner=owner, settings=self._settings)
 
     def _owner(self, request: Request) -> str:
         return owner_in(request, self._decide_owner)

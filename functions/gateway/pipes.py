@@ -74,7 +74,7 @@ class Pipes:
     async def _run(self, head: Head) -> None:
         loop = asyncio.get_running_loop()
         give_up, pause = loop.time() + _PATIENCE_S, 0.1
-        client = AgentClient(self._http, self._settings.orchestrator_url, owner=head.owner)
+        client = AgentClient(self._http, self._settings.orchestrator_url, owner=head.owner, settings=self._settings)
         try:
             with self.feeds.live(head.task_id) as feed:
                 while True:

@@ -13,6 +13,7 @@ from orchestrator.planning import Errand, parcel_for
 from tailrace import request
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient
+from tailrace.config import Settings
 from tailrace.emit import current_step, emit
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION
@@ -37,7 +38,8 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
     configurable = get_config()["configurable"]
     agent, step = errand["agent"], f"{current_step()}-{errand['agent']}"
-    client = AgentClient(http, errand["url"], owner=owner_within(configurable["owner"], configurable["task_id"]))
+    owner = owner_within(configurable["owner"], configurable["task_id"])
+    client = AgentClient(http, errand["url"], owner=owner, settings=Settings.load())
     parcel = await asyncio.to_thread(parcel_for, request(), errand)
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
     message = {

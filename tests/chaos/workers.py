@@ -204,6 +204,7 @@ class Workers:
             "TAILRACE_DATA_DIR": str(self.folder),
             "TAILRACE_ORCHESTRATOR_URL": agent.url,
             "TAILRACE_SPECIALIST_URLS": ",".join(between.url for between in specialists),
+            "TAILRACE_AGENT_URLS": ",".join(between.url for between in specialists),
             "TAILRACE_DISPATCH": ",".join(f"{name}={url}" for name, url in urls.items()),
             "CHAOS_SIDE_FILE": str(self.folder / "side.jsonl"),
             **self._variables,

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from tailrace.a2a import ask
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.config import Settings
 from tailrace.errors import AgentError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,7 +52,8 @@ class Scene:
 
     def conversation(self, *answers: Answer) -> Conversation:
         self.answers, self.asked, self.cursors = answers, [], []
-        return Conversation(AgentClient(self._http, self.url + "/", owner="me"), message("hello"))
+        client = AgentClient(self._http, self.url + "/", owner="me", settings=Settings())
+        return Conversation(client, message("hello"))
 
     async def rpc(self, request: Request) -> Response:
         self.asked.append(await request.json())
@@ -144,7 +146,7 @@ async def test_an_agent_that_is_down_is_told_by_its_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     async with new_http() as http:
-        client = AgentClient(http, url, owner="me")
+        client = AgentClient(http, url, owner="me", settings=Settings())
         with pytest.raises(AgentError, match=url):
             await anext(Conversation(client, message("hello")).events())
         with pytest.raises(AgentError, match=url):
@@ -152,7 +154,7 @@ async def test_an_agent_that_is_down_is_told_by_its_address() -> None:
         with pytest.raises(AgentError, match=url):
             await discover(http, url)
         with pytest.raises(AgentError, match="no URL"):
-            await AgentClient(http, "http://[::1", owner="me").call("GetTask", {"id": "t"})
+            await AgentClient(http, "http://[::1", owner="me", settings=Settings()).call("GetTask", {"id": "t"})
 
 
 @pytest.mark.parametrize("body", ["<h1>Welcome</h1>", "[]", "{}", '{"name": 5}', ""])
@@ -241,7 +243,8 @@ async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_
         for room in range(1200, 3000, 200):
             proxy.cut_after_bytes = room
             async with new_http() as http:
-                conversation = Conversation(AgentClient(http, proxy.url + "/", owner="me"), message("slow"))
+                own = Settings(agent_urls=proxy.url)
+                conversation = Conversation(AgentClient(http, proxy.url, owner="me", settings=own), message("slow"))
                 events = []
                 async for event in conversation.events():
                     events.append(event)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tailrace.a2a import ask
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.config import Settings
 from tailrace.errors import AgentError
 
 
@@ -40,7 +41,7 @@ async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
     executor = Talker(gate)
     app = wrap(sdk_talker(executor))
     async with asyncio.timeout(30), serve(app) as url, cutting(url) as proxy, new_http() as http:
-        yield Served(AgentClient(http, proxy.url + "/", owner="me"), executor, gate, proxy)
+        yield Served(AgentClient(http, proxy.url + "/", owner="me", settings=Settings()), executor, gate, proxy)
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,8 @@ async def orchestrated(folder: Path, monkeypatch: pytest.MonkeyPatch, *apps: Age
     async with contextlib.AsyncExitStack() as serving:
         urls = [await serving.enter_async_context(serve(app)) for app in apps]
         monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", ",".join(urls))
-        yield await serving.enter_async_context(system(orchestrator.builder, folder))
+        monkeypatch.setenv("TAILRACE_AGENT_URLS", ",".join(urls))
+        yield await serving.enter_async_context(system(orchestrator.builder, folder, agent_urls=",".join(urls)))
     await orchestrator.http().aclose()
     orchestrator.http.cache_clear()
 

@@ -166,7 +166,8 @@ async def test_a_task_whose_worker_is_dead_is_cancelled_by_whoever_is_asked(tmp_
         log = SQLiteLog(tmp_path / "log.sqlite3")
         (head,) = (await log.list("me")).heads
         await log.close()
-        task = await AgentClient(http, other.url, owner="me").call("CancelTask", {"id": head.task_id})
+        client = AgentClient(http, other.url, owner="me", settings=Settings(agent_urls=other.url))
+        task = await client.call("CancelTask", {"id": head.task_id})
         seen = await following
     assert task["status"]["state"] == "TASK_STATE_CANCELED"
     assert seen.state == "TASK_STATE_CANCELED"

@@ -21,6 +21,7 @@ from system import system
 from orchestrator import graph as orchestrator
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.config import Settings
 from tailrace.events import EXTENSION
 
 _READY_S = 60
@@ -64,7 +65,8 @@ async def server(python: Path, folder: Path) -> AsyncIterator[str]:
 async def test_our_client_asks_it_and_has_the_whole_answer(python: Path, tmp_path: Path) -> None:
     async with server(python, tmp_path) as card_url, new_http() as http:
         card = await discover(http, card_url)
-        conversation = Conversation(AgentClient(http, interface_of(card, card_url), owner="me"), message("hello"))
+        client = AgentClient(http, interface_of(card, card_url), owner="me", settings=Settings())
+        conversation = Conversation(client, message("hello"))
         async with asyncio.timeout(60):
             events = [event async for event in conversation.events()]
     assert events

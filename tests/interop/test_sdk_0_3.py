@@ -16,6 +16,7 @@ from sample_agents.talker import TEXT, talker
 from tailrace.a2a import client as our_client
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.config import Settings
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,7 @@ async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> N
     async with old_agent(python) as url, new_http() as http:
         card = await discover(http, url)
         assert interface_of(card, url) == url
-        client = AgentClient(http, url, owner="me")
+        client = AgentClient(http, url, owner="me", settings=Settings())
         conversation = Conversation(client, message("hello"))
         events = [event async for event in conversation.events()]
         assert url in our_client._old
@@ -85,7 +86,7 @@ async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> N
 
 async def test_our_client_cancels_at_its_agent(python: Path) -> None:
     async with old_agent(python) as url, new_http() as http:
-        client = AgentClient(http, url, owner="me")
+        client = AgentClient(http, url, owner="me", settings=Settings())
         conversation = Conversation(client, message("wait"))
         events = conversation.events()
         await anext(events)

@@ -47,6 +47,7 @@ async def bundle(layer: Path, folder: Path, **variables: str) -> AsyncIterator[s
         analysts = {name: await function(name, "app.handler") for name in ("log_analyst", "metric_analyst")}
         cards = await stack.enter_async_context(serve(names(analysts)))
         urls = ",".join(f"{cards}/{name}.json" for name in analysts)
+        shared["TAILRACE_AGENT_URLS"] = ",".join(analysts.values())
         orchestrator = await function("orchestrator", "app.handler", TAILRACE_SPECIALIST_URLS=urls)
         yield await function(
             "gateway",

@@ -122,7 +122,8 @@ class Stage:
         """Send the agent a message without waiting for what comes of it; give its task's id."""
         params["configuration"]["returnImmediately"] = True
         async with new_http() as http:
-            sent = await AgentClient(http, f"{self.agent.url}/", owner="me").call("SendMessage", params)
+            client = AgentClient(http, self.agent.url, owner="me", settings=Settings(agent_urls=self.agent.url))
+            sent = await client.call("SendMessage", params)
         return str(sent["task"]["id"])
 
     async def stands_still(self) -> Environment:

@@ -153,11 +153,22 @@ class Settings:
     specialist_urls: str = _setting(
         "TAILRACE_SPECIALIST_URLS", "", "URLs, comma-separated", "the A2A agents the orchestrator may ask"
     )
+    agent_urls: str = _setting(
+        "TAILRACE_AGENT_URLS",
+        "",
+        "URLs, comma-separated",
+        "this bundle's own agents beside the orchestrator: only they are told for whom we ask",
+    )
 
     @property
     def specialists(self) -> list[str]:
         """The URLs in `specialist_urls`."""
-        return [url.strip() for url in self.specialist_urls.split(",") if url.strip()]
+        return _listed(self.specialist_urls)
+
+    @property
+    def agents(self) -> list[str]:
+        """The URLs in `agent_urls`."""
+        return _listed(self.agent_urls)
 
     @property
     def dispatch_places(self) -> dict[str, str]:
@@ -167,7 +178,7 @@ class Settings:
             ConfigError: one of them is not `agent=place`.
         """
         places: dict[str, str] = {}
-        for pair in filter(None, (each.strip() for each in self.dispatch.split(","))):
+        for pair in _listed(self.dispatch):
             agent, equals, place = pair.partition("=")
             if not (agent and equals and place):
                 raise ConfigError("TAILRACE_DISPATCH", pair, "agent=place")
@@ -212,6 +223,10 @@ class Settings:
                 right = "a whole number" if kind is int else "a number"
                 raise ConfigError(variable, text, f"{right} ({each.metadata['unit']})") from None
         return cls(**given)
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def table() -> list[tuple[str, str, str, str]]:

@@ -29,6 +29,7 @@ class Dispatch:
     """Dispatches to the agents that `settings` name, and on Lambda to this function itself."""
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+        self._settings = settings
         self._places = settings.dispatch_places
         self._http = http
         self._sent: set[asyncio.Task[None]] = set()
@@ -55,7 +56,8 @@ class Dispatch:
 
     async def _post(self, url: str, head: Head) -> None:
         try:
-            await AgentClient(self._http, url, owner=head.owner).call("GetTask", _params(head))
+            client = AgentClient(self._http, url, owner=head.owner, settings=self._settings)
+            await client.call("GetTask", _params(head))
         except AgentError as error:
             logger.warning("task %s was not dispatched: %s", head.task_id, error)
 

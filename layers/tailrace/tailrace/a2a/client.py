@@ -18,7 +18,9 @@ from tailrace import sse
 from tailrace.a2a import peer03
 from tailrace.a2a.card import CARD_PATH
 from tailrace.a2a.jsonrpc import NOT_JSON
+from tailrace.a2a.trust import is_own_agent
 from tailrace.aws import FunctionUrlAuth
+from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
@@ -59,12 +61,14 @@ def new_http() -> httpx.AsyncClient:
 
 
 class AgentClient:
-    """The agent at `url`, asked on behalf of `owner`."""
+    """The agent at `url`, asked on behalf of `owner`, which only our own agents are told."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str, settings: Settings) -> None:
         self._http = http
         self._url = url
-        self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION, OWNER_HEADER: owner}
+        self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION}
+        if is_own_agent(url, settings):
+            self._headers[OWNER_HEADER] = owner
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         """The result of a method that answers once.

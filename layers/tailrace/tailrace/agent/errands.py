@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import httpx
 
 from tailrace.a2a.client import AgentClient
+from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.log import Head
 from tailrace.owner import owner_within
@@ -20,12 +21,13 @@ logger = logging.getLogger("tailrace.errands")
 _CANCEL_S = 3.0
 
 
-async def cancel_errands(http: httpx.AsyncClient, head: Head, errands: Iterable[Asked]) -> None:
+async def cancel_errands(http: httpx.AsyncClient, head: Head, errands: Iterable[Asked], settings: Settings) -> None:
     """Cancel what the task has at other agents. Errors are logged: there is nothing more to do."""
 
     async def cancel(asked: Asked) -> None:
         try:
-            client = AgentClient(http, asked.url, owner=owner_within(head.owner, head.task_id))
+            owner = owner_within(head.owner, head.task_id)
+            client = AgentClient(http, asked.url, owner=owner, settings=settings)
             await client.call("CancelTask", {"id": asked.task})
         except AgentError as error:
             logger.warning("task %s at %s was not cancelled: %s", asked.task, asked.url, error)

@@ -94,7 +94,7 @@ class Attempt:
                 self._clear_up(writer)
                 state, text = await self._until_done(graph, writer)
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":
-                    await cancel_errands(self._http, self._head, self._errands.values())
+                    await cancel_errands(self._http, self._head, self._errands.values(), self._settings)
                 if state == reached:
                     writer.status("handoff")
                 else:

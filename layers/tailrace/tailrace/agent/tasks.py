@@ -207,7 +207,7 @@ class Tasks:
         with self.feeds.live(claimed.task_id) as feed:
             feed.publish(begun.fence)
         if begun.state == "TASK_STATE_FAILED":
-            await cancel_errands(self._http, claimed, begun.past.open_errands.values())
+            await cancel_errands(self._http, claimed, begun.past.open_errands.values(), self._settings)
             await self.log.settle(claimed.task_id, claimed.attempt, begun.state, release=True)
             return False
         attempt = Attempt(self.log, self.feeds, self._settings, self._http, begun)
@@ -219,7 +219,7 @@ class Tasks:
     async def _conclude_canceled(self, claimed: Head) -> None:
         """Cancel the claimed task, which nobody runs, and what it has at other agents."""
         past = await past_of(self.log, claimed)
-        await cancel_errands(self._http, claimed, past.open_errands.values())
+        await cancel_errands(self._http, claimed, past.open_errands.values(), self._settings)
         await conclude(self.log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
 
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
