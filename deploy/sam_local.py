@@ -44,6 +44,7 @@ from tailrace.agent.checkpoint_store import definition
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.log.table import create_table
+from tailrace.private import private_folder
 
 ROOT = Path(__file__).parents[1]
 SAM = ROOT / ".cache" / "sam-venv" / "bin" / "sam"
@@ -329,8 +330,8 @@ async def run(page: socket.socket, folder: Path) -> None:
 def main() -> None:
     try:
         settings = Settings.load()
-        folder = Path(settings.data_dir).resolve() / "sam-local"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = private_folder(Path(settings.data_dir).resolve()) / "sam-local"
+        folder.mkdir(exist_ok=True)
         asyncio.run(run(listen(settings.port), folder))
     except (SamLocalError, ConfigError, OSError) as error:
         sys.exit(f"sam-local: {error}")

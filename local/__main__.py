@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from local.ending import end
 from local.functions import Function, all_functions, environment
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
+from tailrace.private import private_folder
 
 _READY_S = 60.0
 # A function that dies young is restarted after this, then twice this, and so on up to the most.
@@ -108,8 +110,7 @@ def say(text: str) -> None:
 
 async def run() -> None:
     settings = Settings.load()
-    logs = Path(settings.data_dir) / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    logs = private_folder(private_folder(Path(settings.data_dir)) / "logs")
     functions = all_functions(settings.port)
     supervisor = Supervisor(functions, logs)
     stopped = asyncio.Event()
@@ -131,6 +132,8 @@ async def run() -> None:
 
 
 def main() -> None:
+    # What this and the functions write (logs say what users asked) is for the user who runs them.
+    os.umask(0o077)
     try:
         asyncio.run(run())
     except (ConfigError, TimeoutError, OSError) as error:

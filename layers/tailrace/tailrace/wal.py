@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from pathlib import Path
+
+from tailrace.private import private_database
 
 _AGAIN_S = 0.01
 
@@ -12,9 +15,13 @@ _AGAIN_S = 0.01
 def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
     """A connection to the file in WAL mode, for any thread, in autocommit. What is committed outlasts a loss of power.
 
+    The file is made when it is not there; other users cannot read it.
+
     Raises:
         sqlite3.OperationalError: as `enter_wal`.
     """
+    with contextlib.suppress(OSError):  # SQLite meets the same trouble, and says so
+        private_database(path)
     connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     enter_wal(connection, busy_s)
     connection.execute("PRAGMA synchronous = FULL")

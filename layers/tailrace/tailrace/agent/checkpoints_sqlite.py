@@ -2,7 +2,7 @@
 
 Where this departs from the obvious, and why:
 
-1. The file is put into WAL mode before anything else, and as often as it takes (`enter_wal`).
+1. The file is put into WAL mode before anything else, and as often as it takes (`connect_wal`).
 2. A write that was begun is finished, even if its caller is cancelled. langgraph-checkpoint-sqlite 3.1 would leave
    its transaction open, and with it the file locked for every other process.
 3. That SQLite does not take something now is `CheckpointsUnavailable`: the attempt stops, and the task does not fail.
@@ -26,7 +26,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from tailrace.errors import CheckpointsUnavailable
-from tailrace.wal import enter_wal
+from tailrace.wal import connect_wal
 
 T = TypeVar("T")
 
@@ -135,9 +135,8 @@ async def open_sqlite(path: Path, lifetime_s: float) -> AsyncIterator[SQLiteSave
 
 
 def _prepare(path: Path) -> None:
-    """Put the file into WAL mode."""
-    with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
-        enter_wal(connection, _BUSY_S)
+    """Make the file if it is not there, and put it into WAL mode."""
+    connect_wal(path, _BUSY_S).close()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
+from tailrace.private import private_folder
 from tailrace.wal import connect_wal
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class SQLiteLog(EventLog):
     def __init__(self, path: Path | str, **options: Any) -> None:
         super().__init__(**options)
         self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self._path.parent)
         with _connect(self._path) as connection:
             connection.executescript(_SCHEMA)
             # What has expired is invisible already; this gives its pages back, once per start.

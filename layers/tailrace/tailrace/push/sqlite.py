@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tailrace.errors import LogUnavailable
+from tailrace.private import private_folder
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
 from tailrace.wal import connect_wal
@@ -108,8 +109,7 @@ class SQLiteWebhooks(Webhooks):
                 raise LogUnavailable(f"The webhooks in {self._path.name} could not be reached: {error}.") from None
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
+        private_folder(self._path.parent)
         connection = connect_wal(self._path, _BUSY_S)
         connection.executescript(_SCHEMA)
         _add_columns(connection)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
+from tailrace.private import new_private, private_folder
 from tailrace.uploads.base import CHUNK, GRANT_S, Arrival, Grant, Uploads
 from tailrace.uploads.reference import Upload
 
@@ -65,7 +66,7 @@ class FolderUploads(Uploads):
         with _as_unavailable():
             arrival = Arrival(upload)
             try:
-                with part.open("xb") as file:
+                with new_private(part) as file:
                     async for chunk in chunks:
                         if not arrival.takes(chunk):
                             break
@@ -107,9 +108,10 @@ class FolderUploads(Uploads):
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._folder.parent)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             made = path.with_name(f"secret.{secrets.token_hex(8)}{_PART}")
-            with open(made, "xb", opener=_private) as file:
+            with new_private(made) as file:
                 file.write(secrets.token_bytes(32))
             with contextlib.suppress(FileExistsError):
                 os.link(made, path)  # whole, or another process's
@@ -125,10 +127,6 @@ class FolderUploads(Uploads):
             with contextlib.suppress(FileNotFoundError):
                 if path.name != "secret" and now - path.stat().st_mtime > kept_s:
                     path.unlink()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,118 @@
+"""What Tailrace keeps on disk is for the user who runs it, from the first moment on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tailrace.agent.checkpoints_sqlite import open_sqlite
+from tailrace.config import Settings
+from tailrace.log import open_log
+from tailrace.private import private_folder, write_private
+from tailrace.push import open_webhooks
+from tailrace.uploads import Upload, open_uploads
+from tailrace.wal import connect_wal
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@pytest.fixture(autouse=True)
+def lax() -> Iterator[None]:
+    """A user whose files anybody may read by default."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def open_to_others(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.stat().st_mode & OTHERS}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def fill(folder: Path) -> None:
+    """Open every store that keeps files, and leave while their write-ahead logs are there."""
+    settings = Settings(data_dir=str(folder))
+    log, hooks = open_log(settings), open_webhooks(settings)
+    await hooks.list("none")
+    open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
+    async with open_sqlite(folder / "checkpoints-a.sqlite3", 86_400):
+        assert {"log.sqlite3-wal", "checkpoints-a.sqlite3-wal", "uploads"} <= set(os.listdir(folder))
+        assert mode(folder) == 0o700
+        assert open_to_others(folder) == set()
+    await hooks.close()
+    await log.close()
+
+
+async def test_a_data_folder_is_made_for_its_user_only(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    await fill(tmp_path / "data")
+    assert mode(tmp_path) == 0o755  # what is around it is not ours
+
+
+@pytest.mark.parametrize("first", ["uploads", "push"])
+async def test_whichever_store_makes_the_folder_makes_it_private(tmp_path: Path, first: str) -> None:
+    settings = Settings(data_dir=str(tmp_path / "data"))
+    if first == "uploads":
+        open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
+    else:
+        hooks = open_webhooks(settings)
+        await hooks.list("none")
+        await hooks.close()
+    assert mode(tmp_path / "data") == 0o700
+    assert open_to_others(tmp_path / "data") == set()
+
+
+async def test_a_folder_of_an_earlier_version_is_tightened(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    for name in ("log", "push", "checkpoints-a"):
+        connection = sqlite3.connect(folder / f"{name}.sqlite3")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE earlier (x)")
+        connection.close()
+    assert open_to_others(folder) == {"log.sqlite3", "push.sqlite3", "checkpoints-a.sqlite3"}
+    await fill(folder)
+
+
+def test_a_folder_with_other_things_in_it_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    tmp_path.chmod(0o755)
+    assert mode(private_folder(tmp_path)) == 0o755
+    connect_wal(tmp_path / "log.sqlite3", 1).close()
+    assert mode(tmp_path / "log.sqlite3") == 0o600
+
+
+def test_a_folder_that_all_users_share_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    assert mode(private_folder(tmp_path)) == 0o1777
+
+
+def test_a_secret_is_there_whole_and_private_also_instead_of_another(tmp_path: Path) -> None:
+    for content in (b"first", b"second"):
+        write_private(tmp_path / "run-secret", content)
+        assert (tmp_path / "run-secret").read_bytes() == content
+        assert mode(tmp_path / "run-secret") == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["run-secret"]
+
+
+def test_opening_a_file_again_takes_no_lock_away(tmp_path: Path) -> None:
+    """POSIX drops all locks of a process on a file when it closes any descriptor of it."""
+    path = tmp_path / "log.sqlite3"
+    holder = connect_wal(path, 1)
+    holder.execute("CREATE TABLE t (x)")
+    holder.execute("BEGIN IMMEDIATE")
+    connect_wal(path, 1).close()
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    tried = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert "database is locked" in tried.stderr
+    holder.close()
