@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -23,8 +23,9 @@ from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
 from tailrace.events import encode, timestamp
-from tailrace.inputs import request_of
-from tailrace.uploads import SHA256, Upload, Uploads, open_uploads, upload_in
+from tailrace.inputs import check
+from tailrace.turns import in_turn
+from tailrace.uploads import SHA256, Upload, Uploads, open_uploads
 
 _MAX_NAME = 1024
 _EXAMPLE = '{"filename": "app.log", "mediaType": "text/plain", "size": 123, "sha256": "…"}'
@@ -94,11 +95,12 @@ class Uploading:
     async def check(self, message: dict[str, Any], owner: str) -> None:
         """See that a message of the owner (A2A 1.0 JSON) can be used, and that what it refers to is there.
 
+        Nothing of its files is kept.
+
         Raises:
-            RequestError, UploadsUnavailable: see `request_of`.
+            RequestError, UploadsUnavailable: see `tailrace.inputs.request_of`.
         """
-        given = await asyncio.to_thread(request_of, [message], owner)
-        uploads = [upload for file in given.files if file.reference and (upload := upload_in(file.reference))]
+        uploads = await in_turn(partial(check, owner=owner), [message])
         held = await asyncio.gather(*(asyncio.to_thread(self._store.holds, upload) for upload in uploads))
         for upload, is_held in zip(uploads, held, strict=True):
             if not is_held:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import zlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypedDict
 
 from orchestrator.classify import Topic, topic_of, topics_of
@@ -125,7 +125,7 @@ def parcel_for(request: Request, errand: Errand) -> Parcel:
 def _file_part(file: File) -> dict[str, Any]:
     if file.size < _WORTH_COMPRESSING:
         return {"text": file.text, "filename": file.filename, "mediaType": file.media_type}
-    return _raw_part(file, gzip.compress(file.text.encode(), compresslevel=6, mtime=0))
+    return _raw_part(file, b"".join(_gzip(file)))
 
 
 def _raw_part(file: File, packed: bytes) -> dict[str, Any]:
@@ -134,14 +134,20 @@ def _raw_part(file: File, packed: bytes) -> dict[str, Any]:
 
 def _packed(file: File, room: int) -> bytes | None:
     """The file as gzip, None when that does not fit."""
-    packing = zlib.compressobj(6, wbits=31)
     packed = bytearray()
-    for chunk in file.chunks():
-        packed += packing.compress(chunk)
+    for piece in _gzip(file):
+        packed += piece
         if len(packed) > room:
             return None
-    packed += packing.flush()
-    return bytes(packed) if len(packed) <= room else None
+    return bytes(packed)
+
+
+def _gzip(file: File) -> Iterator[bytes]:
+    """The file as gzip, piece by piece. The same file gives the same bytes."""
+    packing = zlib.compressobj(6, wbits=31)
+    for chunk in file.chunks():
+        yield packing.compress(chunk)
+    yield packing.flush()
 
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import RequestError, RequestTooLarge, UploadDamaged, UploadUnknown
-from tailrace.inputs import MAX_UNPACKED_BYTES, request_of
+from tailrace.inputs import MAX_UNPACKED_BYTES, check, request_of
 from tailrace.uploads import Grant, Upload, Uploads
 
 
@@ -26,6 +26,10 @@ def b64(content: bytes) -> str:
 
 def of(*parts: dict[str, Any]) -> Any:
     return request_of([{"parts": list(parts)}])
+
+
+def counted(*parts: dict[str, Any]) -> Any:
+    return check([{"parts": list(parts)}], "alice")
 
 
 def test_text_data_and_files_are_told_apart() -> None:
@@ -72,25 +76,59 @@ def test_a_byte_order_mark_is_no_content() -> None:
         ({"raw": b64(b"\x7fELF\0\0"), "filename": "x"}, "binary"),
         ({"raw": b64(gzip.compress(b"abc" * 100)[:-12]), "filename": "x"}, "cut short"),
         ({"raw": b64(b"\x1f\x8b" + b"junk" * 9), "filename": "x"}, "begins like gzip"),
+        ({"raw": b64(gzip.compress(gzip.compress(b"a line\n" * 9, mtime=0))), "filename": "x"}, "binary"),
         ({"url": "http://169.254.169.254/", "filename": "x"}, "does not fetch"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(part: dict[str, Any], said: str) -> None:
-    with pytest.raises(RequestError, match=said) as refused:
-        of(part)
-    assert "'x'" in str(refused.value)
+    for read_with in (of, counted):
+        with pytest.raises(RequestError, match=said) as refused:
+            read_with(part)
+        assert "'x'" in str(refused.value)
 
 
 def test_a_bomb_of_zeros_stops_at_the_limit() -> None:
-    with pytest.raises(RequestTooLarge, match=f"{MAX_UNPACKED_BYTES:,}"):
-        of({"raw": b64(gzip.compress(b"0" * (MAX_UNPACKED_BYTES + 1), 1)), "filename": "x"})
+    for read_with in (of, counted):
+        with pytest.raises(RequestTooLarge, match=f"{MAX_UNPACKED_BYTES:,}"):
+            read_with({"raw": b64(gzip.compress(b"0" * (MAX_UNPACKED_BYTES + 1), 1)), "filename": "x"})
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.fixed_dictionaries(
+                {"text": st.text(st.characters(codec="utf-8"), max_size=9), "filename": st.just("f")}
+            ),
+            st.binary(max_size=99).map(lambda content: {"raw": b64(content)}),
+            st.binary(max_size=99).map(lambda content: {"raw": b64(gzip.compress(content))}),
+            st.sampled_from([{"raw": "no base64"}, {"url": "https://example.com/x"}, {"data": None}]),
+        ),
+        max_size=4,
+    )
+)
+def test_what_is_only_counted_is_refused_for_the_same_reasons(parts: list[dict[str, Any]]) -> None:
+    def outcome(read_with: Any) -> str:
+        try:
+            read_with(*parts)
+        except RequestError as error:
+            return str(error)
+        return "taken"
+
+    assert outcome(counted) == outcome(of)
+
+
+@pytest.mark.parametrize("members", [1, 7, 500, 60_000])
+def test_a_file_of_any_number_of_members_is_unpacked_whole(members: int) -> None:
+    content = b"".join(gzip.compress(b"%d\n" % n, 1) for n in range(members))
+    assert of({"raw": b64(content)}).files[0].text == "".join(f"{n}\n" for n in range(members))
 
 
 def test_ten_thousand_tiny_files_are_taken_and_one_more_is_not() -> None:
     parts = [{"text": "x", "filename": f"{n}"} for n in range(10_000)]
     assert len(of(*parts).files) == 10_000
-    with pytest.raises(RequestError, match="10,000"):
-        of(*parts, {"text": "x", "filename": "last"})
+    for read_with in (of, counted):
+        with pytest.raises(RequestError, match="10,000"):
+            read_with(*parts, {"text": "x", "filename": "last"})
 
 
 # Uploads

@@ -1,4 +1,4 @@
-"""Text in a file on this machine's disk that has no name: what is too large for memory, for as long as it is used."""
+"""Text on this machine's disk, in a file without a name: what is too large for memory, for as long as it is used."""
 
 from __future__ import annotations
 
@@ -13,33 +13,53 @@ _CHUNK = 262_144
 _MARK = b"\xef\xbb\xbf"
 
 
+class Disk:
+    """Room on the disk for the files of one request. One writer at a time.
+
+    It is given back when no spool in it is left, and with the process at the latest.
+    """
+
+    def __init__(self) -> None:
+        descriptor, path = tempfile.mkstemp(prefix="tailrace-")
+        self.descriptor = descriptor
+        self.close = weakref.finalize(self, os.close, descriptor)
+        self._end = 0
+        os.unlink(path)
+
+    def keep(self, chunks: Iterable[bytes]) -> Spool:
+        """Raises whatever `chunks` raises, and OSError when the disk is full; then nobody should use this any more."""
+        start = self._end
+        size, line_end, line_count = _written(self.descriptor, chunks)
+        self._end += size
+        return Spool(self, start, size, line_end, line_count)
+
+
 class Spool(Content):
-    """A place is a byte's index. The disk is given back when it is closed or goes, or with the process.
+    """A place is a byte's index in this content.
 
     Readers do not disturb each other, whatever threads they are in.
     """
 
-    def __init__(self, descriptor: int, size: int, line_end: bytes, line_count: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, disk: Disk, start: int, size: int, line_end: bytes, line_count: int) -> None:
+        self._disk: Disk | None = disk
+        self._descriptor = disk.descriptor
+        self._start = start
         self._size = size
         self._line_end = line_end
         self._line_count = line_count
-        self._close = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def of(cls, chunks: Iterable[bytes]) -> Spool:
         """Raises whatever `chunks` raises, and OSError when the disk is full; nothing is left then."""
-        descriptor, path = tempfile.mkstemp(prefix="tailrace-")
+        disk = Disk()
         try:
-            os.unlink(path)
-            return cls(descriptor, *_written(descriptor, chunks))
+            return disk.keep(chunks)
         except BaseException:
-            os.close(descriptor)
+            disk.close()
             raise
 
     def close(self) -> None:
-        self._close()
-        self._descriptor = -1
+        self._disk, self._descriptor = None, -1
 
     @property
     def size(self) -> int:
@@ -54,11 +74,11 @@ class Spool(Content):
         return self._line_count
 
     def read(self, start: int, end: int) -> str:
-        return os.pread(self._descriptor, max(0, end - start), start).decode(errors="replace")
+        return self._bytes(start, end).decode(errors="replace")
 
     def chunks(self) -> Iterator[bytes]:
         at = 0
-        while chunk := os.pread(self._descriptor, _CHUNK, at):
+        while chunk := self._bytes(at, at + _CHUNK):
             at += len(chunk)
             yield chunk
 
@@ -78,6 +98,9 @@ class Spool(Content):
             length += len(rest)
         if length:
             yield _line(start, start + length, kept, limit)
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        return os.pread(self._descriptor, max(0, min(end, self._size) - start), self._start + start)
 
 
 def _line(start: int, end: int, content: bytes, limit: int) -> Line:

@@ -13,6 +13,9 @@ from tailrace.errors import RequestError, RequestTooLarge, shorten
 MAX_UNPACKED_BYTES = 64_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 262_144
+# zlib copies what is behind a member's end, and what it has not come to: of a piece this small that costs little,
+# even if a file consists of a million members.
+_PIECE = 4096
 # Text has no NUL so near its beginning.
 _LOOK = 8192
 
@@ -50,15 +53,45 @@ def _unpacked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         yield head
         yield from rest
         return
-    member = zlib.decompressobj(wbits=31)
+    members = _Members()
     try:
         for chunk in chain([head], rest):
-            while chunk:
-                if member.eof:
-                    member = zlib.decompressobj(wbits=31)
-                yield member.decompress(chunk, _CHUNK)
-                chunk = member.unused_data if member.eof else member.unconsumed_tail
+            for start in range(0, len(chunk), _PIECE):
+                yield from members.unpack(chunk[start : start + _PIECE])
     except zlib.error as error:
         raise RequestError(f"The file {shorten(name)!r} begins like gzip, but is not: {error}.") from None
-    if not member.eof:
+    if not members.ended:
         raise RequestError(f"The file {shorten(name)!r} is gzip, but it is cut short.")
+
+
+class _Members:
+    """The members of a gzip file, one after the other."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the file may end here."""
+        return self._member.eof
+
+    def unpack(self, packed: bytes) -> Iterator[bytes]:
+        """What the next bytes of the file hold, in chunks of at most `_CHUNK` bytes.
+
+        Raises:
+            zlib.error: they are not gzip.
+        """
+        short: list[bytes] = []  # of members that are too small for a chunk each
+        size = 0
+        while packed:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            unpacked = self._member.decompress(packed, _CHUNK - size)
+            packed = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            short.append(unpacked)
+            size += len(unpacked)
+            if size == _CHUNK:
+                yield b"".join(short)
+                short, size = [], 0
+        if size:
+            yield b"".join(short)

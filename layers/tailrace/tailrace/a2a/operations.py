@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -39,6 +40,7 @@ from tailrace.log import Head
 from tailrace.push import Couriers
 from tailrace.reader import end_at
 from tailrace.request import Request
+from tailrace.turns import in_turn
 
 STREAMS = frozenset({"SendStreamingMessage", "SubscribeToTask"})
 
@@ -190,7 +192,11 @@ class Operations:
             return None  # it was answered with a task before
         except TaskUnknown:
             pass
-        text = await self._answer(request_of([to_json(message)], caller.owner))
+        request = await in_turn(partial(request_of, owner=caller.owner), [to_json(message)])
+        try:
+            text = await self._answer(request)
+        finally:
+            request.close()
         if text is None:
             return None
         return {

@@ -7,7 +7,6 @@ covers the log, for the graph or subgraph it belongs to.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Any
 
@@ -17,7 +16,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from tailrace.agent.past import Past, Step
 from tailrace.agent.saver import unpacked
-from tailrace.inputs import request_of
+from tailrace.inputs import data_in, text_in
 from tailrace.log import Head
 
 # LangGraph's channels of a task's pending writes which do not mean that the task is done.
@@ -97,8 +96,8 @@ async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], head: Head) -> Pl
     for interrupt, (step_id, answers) in waiting.items():
         replies = past.messages[past.questions.get(step_id, len(past.messages)) :]
         if answers < len(replies):
-            reply = await asyncio.to_thread(request_of, replies[answers : answers + 1])
-            plan.answers[interrupt] = reply.text or (reply.data[0] if reply.data else "")
+            reply = replies[answers : answers + 1]
+            plan.answers[interrupt] = text_in(reply) or next(iter(data_in(reply)), "")
     return plan
 
 

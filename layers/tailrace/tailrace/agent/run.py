@@ -11,6 +11,7 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -32,6 +33,7 @@ from tailrace.events import TERMINAL, State
 from tailrace.feed import Feeds
 from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head
+from tailrace.turns import in_turn
 from tailrace.uploads import open_uploads
 from tailrace.writer import Writer
 
@@ -238,7 +240,8 @@ class Attempt:
 
         plan = self._begun.plan
         uploads = open_uploads(self._settings)
-        request = await asyncio.to_thread(request_of, self._begun.past.messages, self._head.owner, uploads)
+        read = partial(request_of, owner=self._head.owner, uploads=uploads)
+        request = await in_turn(read, self._begun.past.messages)
         set_request(request)
         if task := asyncio.current_task():
             task.add_done_callback(lambda _: request.close())

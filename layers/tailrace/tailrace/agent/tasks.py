@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx
@@ -30,9 +31,10 @@ from tailrace.errors import Fenced, LeaseHeld, LogError, RequestError, TaskConfl
 from tailrace.events import INTERRUPTED, TERMINAL, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
-from tailrace.inputs import request_of
+from tailrace.inputs import check, has_files
 from tailrace.log import EventLog, Head
 from tailrace.reader import End, follow
+from tailrace.turns import in_turn
 
 logger = logging.getLogger("tailrace.tasks")
 
@@ -87,7 +89,7 @@ class Tasks:
             RequestError: the message cannot be used; nothing was done.
             RpcError: -32001 or -32004; nothing was done.
         """
-        await asyncio.to_thread(request_of, [to_json(message)], owner)
+        await in_turn(partial(check, owner=owner), [to_json(message)])
         if message.task_id is None:
             head = await self._create(message, owner)
             await self.revive(head)
@@ -100,6 +102,8 @@ class Tasks:
         if self._idempotent(message.message_id) and _knows(past, said):
             await self.revive(head)
         elif past.state in INTERRUPTED:
+            if has_files(said):
+                await in_turn(partial(check, owner=owner), [*past.messages, said])  # all of them have one limit
             await self._reply(head, said)
         else:
             raise unsupported_operation(
