@@ -87,7 +87,27 @@ async def test_3_1_1_a_part_of_a_type_that_the_card_does_not_name_is_refused(kin
         assert (await served.log.list("local")).heads == []
 
 
-@pytest.mark.parametrize("kind", ["text/csv", "text/x-log; charset=utf-8", "application/json", "application/gzip", ""])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(
+            "text/csv",
+            "text/x-log; charset=utf-8",
+            "application/json",
+            "application/gzip",
+            "",
+            "TEXT/CSV; charset=utf-8",
+        ),
+        *(
+            "application/vnd.ms-excel",
+            "application/csv",
+            "application/x-log",
+            "application/x-ndjson",
+            "application/yaml",
+        ),
+        *("application/octet-stream", "binary/octet-stream", "application/problem+json", "application/xml"),
+    ],
+)
 async def test_3_1_1_text_of_every_kind_is_taken(kind: str) -> None:
     async with agent(talker()) as served:
         parts = [{"text": "Look.", "filename": "app.log", "mediaType": kind}]

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 TEXT, GZIP = "text/plain", "application/gzip"
-# Browsers ask the system what an ending means: where Excel is installed, `.csv` is Excel's. `file --mime-type` and
-# `mimetypes` have names of their own, S3 calls what it does not know `binary/octet-stream`.
+# Browsers and `mimetypes` ask the system what an ending means: where Excel is installed, `.csv` is Excel's; on Linux
+# `syslog.1` is a manual page, `app.log.old` is trash, and `.dat` configures a proxy. S3 has a name of its own for what
+# it does not know.
 _OTHER_NAMES = {
     "text/csv": ("application/csv", "application/x-csv", "text/x-csv", "text/comma-separated-values",
           "application/vnd.ms-excel", "application/excel", "application/msexcel"),
     "text/tab-separated-values": ("application/tab-separated-values", "application/tsv", "text/tsv"),
     TEXT: ("application/log", "application/x-log", "application/text", "application/plain", "application/txt",
-           "application/x-txt"),
+           "application/x-txt", "application/x-trash", "application/x-troff-man", "application/x-ns-proxy-autoconfig"),
     "application/x-ndjson": ("application/ndjson", "application/jsonl", "application/x-jsonl", "application/jsonlines",
                  "application/x-jsonlines", "application/json-lines", "application/json-seq"),
     "application/json": ("application/x-json",),

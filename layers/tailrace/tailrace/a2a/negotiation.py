@@ -5,8 +5,6 @@ Each is a header; the version may be a query parameter instead, because a browse
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from starlette.requests import Request
 
 from tailrace.a2a.card import AgentCard
@@ -14,6 +12,7 @@ from tailrace.a2a.errors import content_type_not_supported, extension_required, 
 from tailrace.a2a.types import Message
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
+from tailrace.media_types import covers
 
 A2A_JSON, JSON = "application/a2a+json", "application/json"
 
@@ -54,7 +53,7 @@ def check_json(request: Request) -> None:
     Raises:
         RpcError: -32005 with HTTP status 415.
     """
-    given = _media_type(request.headers.get("content-type", JSON))
+    given = _essence(request.headers.get("content-type", JSON))
     if given and given not in (JSON, A2A_JSON):
         raise content_type_not_supported(
             f"Content-Type has value {shorten(given)!r}, but must be {JSON} or {A2A_JSON}.", status=415
@@ -68,8 +67,8 @@ def check_parts(message: Message, card: AgentCard) -> None:
         RpcError: -32005.
     """
     for part in message.parts:
-        given = _media_type(part.media_type or "")
-        if given and not _covered(given, card.input_modes):
+        given = _essence(part.media_type or "")
+        if given and not covers(card.input_modes, given):
             raise content_type_not_supported(
                 f"A part has mediaType {shorten(given)!r}; this agent takes {', '.join(card.input_modes)}."
             )
@@ -85,11 +84,6 @@ def answer_type(request: Request) -> str:
     return A2A_JSON if any(A2A_JSON in each for each in told) else JSON
 
 
-def _media_type(given: str) -> str:
+def _essence(given: str) -> str:
+    """A media type without its parameters."""
     return given.partition(";")[0].strip().lower()
-
-
-def _covered(given: str, modes: Iterable[str]) -> bool:
-    """Whether one of the modes is `given`, its kind (`text/*`) or anything (`*/*`)."""
-    kind = given.partition("/")[0] + "/*"
-    return any(mode in (given, kind, "*/*") for mode in modes)
