@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypedDict
+from typing import Any
 
 import httpx
 from langgraph.config import get_config
 from langgraph.errors import GraphDrained
 
+from orchestrator.answer import Answer, answer_of, refusal
 from orchestrator.planning import Errand, parcel_for
 from tailrace import request
 from tailrace.a2a.ask import Conversation
@@ -22,16 +23,6 @@ from tailrace.running import asked_before, draining
 
 # What of a specialist's events the reader of ours wants to see happen. Its states and artifacts are ours to tell.
 _FORWARDED = frozenset({"node_start", "node_end", "tool_start", "tool_complete", "progress", "attempt", "handoff"})
-
-
-class Answer(TypedDict):
-    """What came of asking a specialist: its findings, what it says of their limits, or why there are none."""
-
-    agent: str
-    error: str | None
-    findings: list[dict[str, Any]]
-    templates: list[dict[str, Any]]
-    notes: list[str]
 
 
 async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
@@ -51,12 +42,11 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
     error: str | None = None
     try:
         await _until_answered(conversation, errand, step)
-        error = _refusal(conversation.task)
+        error = refusal(conversation.task)
     except AgentError as problem:
         error = str(problem)
     emit("tool_complete", step=step, parent=current_step(), name=f"ask {agent}", error=error)
-    answer = _answer(agent, conversation.task, error)
-    return {**answer, "notes": parcel.notes + answer["notes"]}
+    return answer_of(agent, conversation.task, error, parcel.notes)
 
 
 async def _until_answered(conversation: Conversation, errand: Errand, step: str) -> None:
@@ -123,31 +113,3 @@ def _forward(event: dict[str, Any], agent: str, parent: str, conversation: Conve
         origin={"task": conversation.task_id, "seq": metadata["seq"]},  # for the cursor of a new attempt
         **told,
     )
-
-
-def _refusal(task: dict[str, Any]) -> str | None:
-    """Why a specialist's task has no answer, None when it has one."""
-    state = task.get("status", {}).get("state", "")
-    if state == "TASK_STATE_COMPLETED":
-        return None
-    parts = (task.get("status", {}).get("message") or {}).get("parts") or []
-    said = " ".join(part.get("text", "") for part in parts).strip()
-    word = state.removeprefix("TASK_STATE_").replace("_", " ").lower() or "nowhere"
-    return f"its task ended as {word}" + (f": {said}" if said else "")
-
-
-def _answer(agent: str, task: dict[str, Any], error: str | None) -> Answer:
-    answer = unanswered(agent, error)
-    for artifact in task.get("artifacts") or []:
-        for part in artifact["parts"]:
-            data = part.get("data")
-            if isinstance(data, dict) and isinstance(data.get("findings"), list):
-                answer["findings"] = data["findings"]
-                answer["templates"] = data.get("templates") or []
-                answer["notes"] = data.get("notes") or []
-    return answer
-
-
-def unanswered(agent: str, error: str | None) -> Answer:
-    """An answer without findings."""
-    return Answer(agent=agent, error=error, findings=[], templates=[], notes=[])

@@ -8,26 +8,33 @@ from functools import cache
 from typing import Annotated, Any, TypedDict
 
 import httpx
+import msgspec
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 
+from orchestrator.answer import Answer, surest_first, within_bounds
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
-from orchestrator.consult import Answer, consult, unanswered
+from orchestrator.consult import consult
 from orchestrator.planning import Errand, Specialist, plan, specialist_of
-from orchestrator.report import report
+from orchestrator.report import only_text, report
 from tailrace import request, result, write
 from tailrace.a2a.client import discover, interface_of, new_http
 from tailrace.alert import alert_of
 from tailrace.config import Settings
 from tailrace.emit import emit
 from tailrace.errors import AgentError, shorten
-from tailrace.findings import merged
+from tailrace.findings import in_order
 
 QUESTION = (
     "What should I look at? Send the logs or the metrics around the alert (a log file, a CSV, an answer of "
     "CloudWatch or Prometheus), or paste some log lines."
 )
+
+# What all findings together may take in their one event, compressed.
+_PACKED_BYTES = 200_000
+
+_decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 class State(TypedDict, total=False):
@@ -35,7 +42,7 @@ class State(TypedDict, total=False):
 
     messages: list[Any]
     errands: list[Errand]
-    answers: Annotated[list[Answer], operator.add]
+    answers: Annotated[list[str], operator.add]  # each an `Answer` as JSON
 
 
 @cache
@@ -54,7 +61,7 @@ async def plan_errands(state: State) -> State:
     names = [errand["agent"] for errand in errands]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
     emit("route", text=text, targets=[{"agent": e["agent"], "reason": e["reason"]} for e in errands])
-    return {"errands": errands, "answers": missing}
+    return {"errands": errands, "answers": [_kept(answer) for answer in missing]}
 
 
 def to_specialists(state: State) -> list[Send] | str:
@@ -63,21 +70,29 @@ def to_specialists(state: State) -> list[Send] | str:
 
 async def ask(state: Errand) -> State:
     """One errand, in parallel with the others."""
-    return {"answers": [await consult(http(), state)]}
+    return {"answers": [_kept(await consult(http(), state))]}
 
 
 async def write_up(state: State) -> State:
     """Put the specialists' findings together and write the one report."""
-    answers = sorted(state["answers"], key=lambda answer: answer["agent"])
-    findings = merged([answer["findings"] for answer in answers])
-    templates = [template for answer in answers for template in answer["templates"]]
-    result("findings", {"findings": findings, "templates": templates})
+    answers = sorted(map(_decode_answer, state["answers"]), key=lambda answer: answer.agent)
+    notes: list[str] = []
+    found = surest_first([finding for answer in answers for finding in answer.findings])
+    findings = in_order(within_bounds(found, len(found), "findings", notes, _PACKED_BYTES))
+    listed = [template for answer in answers for template in answer.templates]
+    templates = within_bounds(listed, len(listed), "templates", notes, _PACKED_BYTES // 2)
+    result("findings", msgspec.to_builtins({"findings": findings, "templates": templates}))
     alert = alert_of(request())
-    if not await write_report(alert, answers, findings):
-        for section in report(alert, answers, findings):
+    if only_text(answers) or not await write_report(alert, answers, findings, notes):
+        for section in report(alert, answers, findings, notes):
             write(section)
             await asyncio.sleep(0)
     return {}
+
+
+def _kept(answer: Answer) -> str:
+    """An answer as it is checkpointed: JSON, because another agent's numbers may be larger than msgpack can hold."""
+    return msgspec.json.encode(answer).decode()
 
 
 def _empty_files() -> str:
@@ -97,7 +112,7 @@ async def _specialists() -> tuple[list[Specialist], list[Answer]]:
             card = await discover(http(), url)
             specialists.append(specialist_of(card, interface_of(card, url)))
         except AgentError as error:
-            missing.append(unanswered(url, str(error)))
+            missing.append(Answer(agent=url, error=str(error)))
 
     await asyncio.gather(*(find(url) for url in Settings.load().specialists))
     return sorted(specialists, key=lambda specialist: specialist["agent"]), missing

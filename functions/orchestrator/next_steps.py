@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from orchestrator.synthesis import Finding, Incident
+from orchestrator.synthesis import Incident
+from tailrace.findings import Finding
 
 _MOST = 5
 
@@ -45,19 +46,18 @@ def next_steps(incident: Incident) -> list[str]:
         shown_by = next((finding for finding in incident.all if pattern.search(_text(finding))), None)
         if shown_by is not None:
             steps.append(f"{look[0].upper()}{look[1:]} (shown by {_name(shown_by)}).")
-    silent = [finding for finding in incident.all if finding["type"] in ("gone", "flat_line")]
+    silent = [finding for finding in incident.all if finding.type in ("gone", "flat_line")]
     if silent:
         steps.append(f"Why {_name(silent[0])} fell silent: the source itself may be down.")
     return steps[:_MOST]
 
 
 def _text(finding: Finding) -> str:
-    evidence = finding.get("evidence") or {}
-    return f"{finding['subject']} {evidence.get('example', '')}".lower()
+    return f"{finding.subject} {finding.example}".lower()
 
 
 def _name(finding: Finding) -> str:
-    subject = " ".join(str(finding["subject"]).split()).replace("`", "'")
+    subject = " ".join(finding.subject.split()).replace("`", "'")
     return f"`{subject if len(subject) <= 70 else subject[:69] + '…'}`"
 
 

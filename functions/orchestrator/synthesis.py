@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from tailrace.alert import Alert
-
-Finding = dict[str, Any]
+from tailrace.findings import Finding
 
 # A pause that parts two incidents: this share of all the time the findings span, within bounds. A finding that
 # goes on holds its incident together for twice as long, but not for ever.
@@ -55,11 +53,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def later(self) -> list[Finding]:
         """What began after the first signs. (What fell silent a little earlier was counted in coarser buckets.)"""
-        return [finding for finding in self.rest if seconds(finding["start"]) > self.start]
+        return [finding for finding in self.rest if seconds(finding.start) > self.start]
 
     @property
     def all(self) -> list[Finding]:
-        return sorted([*self.first, *self.rest], key=lambda finding: str(finding["start"]))
+        return sorted([*self.first, *self.rest], key=lambda finding: seconds(finding.start))
 
 
 class Tie(msgspec.Struct, frozen=True):
@@ -80,20 +78,20 @@ def incident_of(findings: list[Finding], alert: Alert) -> Incident | None:
 
     None when there is no finding to be sure of.
     """
-    groups = _groups([finding for finding in findings if finding["confidence"] >= _SURE])
+    groups = _groups([finding for finding in findings if finding.confidence >= _SURE])
     if not groups:
         return None
-    chosen = min(groups, key=lambda group: (_distance(group, alert), -sum(f["confidence"] for f in group)))
-    signs = [finding for finding in chosen if finding["type"] not in _SILENCE] or chosen
-    start = seconds(signs[0]["start"])
-    end = max(seconds(finding["end"]) for finding in chosen)
-    first = [finding for finding in signs if seconds(finding["start"]) <= start + _TOGETHER_S]
+    chosen = min(groups, key=lambda group: (_distance(group, alert), -sum(f.confidence for f in group)))
+    signs = [finding for finding in chosen if finding.type not in _SILENCE] or chosen
+    start = seconds(signs[0].start)
+    end = max(seconds(finding.end) for finding in chosen)
+    first = [finding for finding in signs if seconds(finding.start) <= start + _TOGETHER_S]
     faint = [
         finding
         for finding in findings
-        if finding["confidence"] < _SURE
-        and finding["type"] not in _SILENCE
-        and start - _JUST_BEFORE_S <= seconds(finding["start"]) <= start
+        if finding.confidence < _SURE
+        and finding.type not in _SILENCE
+        and start - _JUST_BEFORE_S <= seconds(finding.start) <= start
     ]
     return Incident(start=start, end=end, first=first, rest=[f for f in chosen if f not in first], faint=faint)
 
@@ -111,20 +109,20 @@ def ties(incident: Incident) -> list[Tie]:
 
 def words_of(finding: Finding) -> set[str]:
     """The words a finding is about."""
-    return {word for word in _WORD.findall(finding["subject"].lower()) if word not in _IDLE}
+    return {word for word in _WORD.findall(finding.subject.lower()) if word not in _IDLE}
 
 
 def _groups(findings: list[Finding]) -> list[list[Finding]]:
     """The findings in order of their start, parted where for long none begins and none goes on."""
-    ordered = sorted(findings, key=lambda finding: seconds(finding["start"]))
+    ordered = sorted(findings, key=lambda finding: seconds(finding.start))
     if not ordered:
         return []
-    whole = seconds(ordered[-1]["start"]) - seconds(ordered[0]["start"])
+    whole = seconds(ordered[-1].start) - seconds(ordered[0].start)
     gap = min(max(whole * _GAP_SHARE, _GAP_LEAST_S), _GAP_MOST_S)
     groups: list[list[Finding]] = []
     until = 0.0
     for finding in ordered:
-        start, end = seconds(finding["start"]), seconds(finding["end"])
+        start, end = seconds(finding.start), seconds(finding.end)
         if not groups or start > until:
             groups.append([])
             until = start
@@ -137,5 +135,5 @@ def _distance(group: list[Finding], alert: Alert) -> float:
     """How far, in seconds, the alert fired from the group; 0 inside it, and without an alert's time."""
     if alert.start is None:
         return 0.0
-    start, end = seconds(group[0]["start"]), max(seconds(finding["end"]) for finding in group)
+    start, end = seconds(group[0].start), max(seconds(finding.end) for finding in group)
     return max(start - alert.start, alert.start - end, 0.0)

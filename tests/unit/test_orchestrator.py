@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.answer import Answer
 from orchestrator.classify import Topic, topic_of, topics_of
-from orchestrator.consult import Answer, unanswered
 from orchestrator.planning import Errand, parcel_for, plan, specialist_of
 from orchestrator.report import report
 from orchestrator.synthesis import incident_of, ties
 from tailrace.alert import Alert, alert_of
 from tailrace.config import Settings
-from tailrace.findings import iso
+from tailrace.findings import Finding, iso
 from tailrace.request import File, Request
 from tailrace.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
@@ -36,26 +36,28 @@ def request(text: str = "", files: list[File] | None = None, data: list[Any] | N
     return Request(text=text, data=data or [], files=files or [])
 
 
-def finding(at: float, subject: str, kind: str = "new_template", sure: float = 0.9, lasts: float = 10) -> Any:
-    return {
+def finding(at: float, subject: str, kind: str = "new_template", sure: float = 0.9, **changes: Any) -> Finding:
+    whole = {
         "type": kind,
         "subject": subject,
         "start": iso(NOON + at),
-        "end": iso(NOON + at + lasts),
+        "end": iso(NOON + at + 10),
         "magnitude": 3.0,
         "unit": "",
         "confidence": sure,
         "summary": f"{subject} was seen",
         "evidence": {"example": f"a line about {subject}", "count": 3},
     }
+    return Finding(**{**whole, **changes})
 
 
-def answer(agent: str, error: str | None = None) -> Answer:
-    return unanswered(agent, error)
+def answer(agent: str, **given: Any) -> Answer:
+    return Answer(agent=agent, **given)
 
 
-def written(findings: list[Any], alert: Alert = NO_ALERT, answers: list[Answer] | None = None) -> str:
-    return "".join(report(alert, answers or [answer("log_analyst")], findings))
+def written(findings: list[Finding], alert: Alert = NO_ALERT, answers: list[Answer] | None = None) -> str:
+    answers = answers or [answer("log_analyst", gave_findings=True, findings=findings)]
+    return "".join(report(alert, answers, findings, []))
 
 
 # What things are
@@ -165,14 +167,14 @@ def test_what_began_first_is_the_cause_and_what_came_later_a_symptom() -> None:
     found = [finding(40, "ERROR upstream 502"), finding(0, "database_cpu", "level_shift"), finding(2, "db locked")]
     incident = incident_of(found, NO_ALERT)
     assert incident is not None
-    assert {f["subject"] for f in incident.first} == {"database_cpu", "db locked"}
-    assert [f["subject"] for f in incident.later] == ["ERROR upstream 502"]
+    assert {f.subject for f in incident.first} == {"database_cpu", "db locked"}
+    assert [f.subject for f in incident.later] == ["ERROR upstream 502"]
 
 
 def test_what_fell_silent_first_is_no_cause_where_there_is_another_sign() -> None:
     incident = incident_of([finding(0, "cart saved", "gone"), finding(4, "ERROR locked")], NO_ALERT)
     assert incident is not None
-    assert [f["subject"] for f in incident.first] == ["ERROR locked"]
+    assert [f.subject for f in incident.first] == ["ERROR locked"]
 
 
 def test_the_incident_is_the_one_the_alert_is_about() -> None:
@@ -180,13 +182,13 @@ def test_the_incident_is_the_one_the_alert_is_about() -> None:
     for start, subject in ((NOON + 5, "yesterday"), (NOON + 7230, "today")):
         incident = incident_of(found, Alert(title="", start=start, end=None))
         assert incident is not None
-        assert incident.first[0]["subject"] == subject
+        assert incident.first[0].subject == subject
 
 
 def test_a_faint_sign_just_before_is_kept() -> None:
     incident = incident_of([finding(0, "job started", "rare", 0.3), finding(8, "ERROR locked")], NO_ALERT)
     assert incident is not None
-    assert [f["subject"] for f in incident.faint] == ["job started"]
+    assert [f.subject for f in incident.faint] == ["job started"]
 
 
 def test_shared_words_tie_a_symptom_to_the_cause() -> None:
@@ -216,29 +218,37 @@ def test_nothing_found_is_said_and_nothing_is_made_up() -> None:
 
 
 def test_a_specialist_that_failed_is_a_line() -> None:
-    text = written([], answers=[answer("log_analyst"), answer("metric_analyst", "could not be\nreached")])
+    failed = answer("metric_analyst", error="could not be\nreached")
+    text = written([], answers=[answer("log_analyst", gave_findings=True), failed])
     assert "## Not covered\n\n- `metric_analyst`: could not be reached\n" in text
+    assert "`log_analyst` found nothing that stands out" in text
 
 
 def test_what_a_specialist_says_of_its_limits_is_passed_on() -> None:
-    noted = {**answer("log_analyst"), "notes": ["the lines have no times"]}
-    assert "- `log_analyst`: the lines have no times\n" in written([], answers=[noted])  # type: ignore[list-item]
+    noted = answer("log_analyst", gave_findings=True, notes=["the lines have no times"])
+    assert "- `log_analyst`: the lines have no times\n" in written([], answers=[noted])
 
 
 _text = st.text(max_size=60)
+_types = ["new_template", "burst", "gone", "rare", "spike", "drift", "level_shift", "flat_line", "disk_full", "a|b`c"]
 _findings = st.lists(
     st.builds(
-        lambda at, subject, kind, sure, summary, example: {
-            **finding(at, subject or "s", kind, sure),
-            "summary": summary,
-            "evidence": {"example": example},
-        },
+        lambda at, subject, kind, sure, summary, example, number: finding(
+            at,
+            subject or "s",
+            kind,
+            sure,
+            summary=summary,
+            unit=summary,
+            evidence={"example": example, "count": number, "expected": number, "before": number, "after": number},
+        ),
         st.floats(-1e6, 1e6),
         _text,
-        st.sampled_from(["new_template", "burst", "gone", "rare", "spike", "drift", "level_shift", "flat_line"]),
+        st.sampled_from(_types),
         st.floats(0, 1),
         _text,
-        _text,
+        _text | st.none() | st.integers(),
+        st.integers() | st.floats() | _text | st.none(),
     ),
     max_size=12,
 )

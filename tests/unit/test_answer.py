@@ -1,0 +1,289 @@
+"""What another agent answers, whatever it is, ends in the report, and never as something that it did not say."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import zlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.answer import Answer, answer_of, refusal
+from orchestrator.report import report
+from tailrace.alert import Alert
+from tailrace.findings import in_order
+
+FINDING = {
+    "type": "new_template", "subject": "pool", "start": "2026-11-20T11:00:00Z", "end": "2026-11-20T11:10:00Z",
+    "magnitude": 5, "unit": "lines", "confidence": 0.9, "summary": "The pool is exhausted", "evidence": {},
+}  # fmt: skip
+TEXT = "Disk sdb is full since 11:00; clean /var."
+
+
+def completed(*artifacts: Any, message: Any = None) -> dict[str, Any]:
+    return {"id": "t", "status": {"state": "TASK_STATE_COMPLETED", "message": message}, "artifacts": list(artifacts)}
+
+
+def artifact(*parts: Any, name: str = "answer") -> dict[str, Any]:
+    return {"artifactId": name, "name": name, "parts": list(parts)}
+
+
+def answered(*artifacts: Any, message: Any = None, error: str | None = None) -> Answer:
+    return answer_of("peer", completed(*artifacts, message=message), error, [])
+
+
+def found(*findings: Any, **rest: Any) -> Answer:
+    return answered(artifact({"data": {"findings": list(findings), **rest}}))
+
+
+def reported(*answers: Answer, title: str = "") -> str:
+    findings = in_order(finding for answer in answers for finding in answer.findings)
+    return "".join(report(Alert(title=title, start=None, end=None), list(answers), findings, []))
+
+
+# Text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answered(artifact({"text": TEXT})),
+        answered(artifact({"text": TEXT[:9]}, {"text": TEXT[9:]})),
+        answered(message={"role": "ROLE_AGENT", "parts": [{"text": TEXT}]}),
+        answered(artifact({"text": TEXT}), message={"parts": [{"text": TEXT}]}),
+    ],
+    ids=["an artifact", "a streamed artifact", "a message", "an artifact that the last message repeats"],
+)
+def test_an_only_answer_in_text_is_the_report(answer: Answer) -> None:
+    assert answer.outcome == "text"
+    assert reported(answer, title="What is wrong?") == f"`peer` answers:\n\n{TEXT}\n"
+
+
+def test_a_text_beside_other_answers_has_its_own_section_and_nobody_found_nothing() -> None:
+    other = Answer(agent="log_analyst", gave_findings=True)
+    text = reported(other, answered(artifact({"text": TEXT})))
+    assert f"## What `peer` says\n\n> {TEXT}\n" in text
+    assert "`log_analyst` found nothing that stands out" in text
+    assert "`peer` found nothing" not in text
+    assert "nothing stands out" not in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_no_heading_of_a_text_stands_among_ours(end: str) -> None:
+    sly = f"# All is well{end}## Not covered{end}```{end}Fine{end}====={end}"
+    text = reported(Answer(agent="log_analyst", error="is down"), answered(artifact({"text": sly})))
+    ours = [line for line in text.split("\n") if not line.startswith(">")]
+    assert [line for line in ours if line.startswith("#")] == [
+        "# What the agents answered", "## What happened", "## What `peer` says", "## Not covered",
+    ]  # fmt: skip
+    assert "\r" not in text
+    assert not [line for line in ours if line.startswith(("```", "==="))]
+
+
+def test_a_text_with_findings_of_none_is_told_and_is_no_all_clear() -> None:
+    answer = answered(artifact({"data": {"findings": []}}), artifact({"text": TEXT}))
+    assert TEXT in reported(answer)
+    assert "found nothing" not in reported(answer)
+
+
+def test_a_report_beside_findings_is_not_told_twice() -> None:
+    answer = answered(
+        artifact({"data": {"findings": [FINDING]}}, name="findings"), artifact({"text": "x"}, name="report")
+    )
+    assert (answer.text, len(answer.findings)) == ("", 1)
+
+
+def test_a_long_text_is_cut_and_that_is_told() -> None:
+    answer = answered(artifact({"text": "word " * 10_000}))
+    assert len(answer.text) < 21_000
+    assert "the first 20,000 are shown" in reported(answer)
+    assert "49,999 characters" in reported(answer)
+
+
+def test_data_of_another_shape_is_shown_as_it_is() -> None:
+    assert '"price": 12' in reported(answered(artifact({"data": {"price": 12}})))
+
+
+# Nothing
+
+
+@pytest.mark.parametrize("answer", [answered(), answered(artifact()), answered(artifact({"text": " \n"}))])
+def test_an_answer_without_anything_is_told_as_that(answer: Answer) -> None:
+    text = reported(answer)
+    assert "`peer`: nothing in its answer can be read" in text
+    assert "found nothing" not in text
+
+
+def test_findings_that_are_null_are_not_given() -> None:
+    assert answered(artifact({"data": {"findings": None}})).outcome == "text"
+
+
+def test_a_file_is_told_by_its_name() -> None:
+    text = reported(answered(artifact({"raw": "AAAA", "filename": "plan.pdf"})))
+    assert "`peer`: Its answer has a file (plan.pdf), which is not shown here." in text
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ({"status": {"state": "TASK_STATE_FAILED", "message": {"parts": [{"text": "no disk"}]}}}, "failed: no disk"),
+        ({"status": {"state": "TASK_STATE_INPUT_REQUIRED"}}, "input required"),
+        ({"status": {"state": 5, "message": "boo"}}, "5"),
+        ({"status": None}, "nowhere"),
+        ({}, "nowhere"),
+    ],
+)
+def test_a_task_that_did_not_complete_has_a_reason(task: dict[str, Any], why: str) -> None:
+    assert refusal(task) == f"its task ended as {why}"
+
+
+# Findings
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"confidence": "high"}, "confidence has value 'high', but must be a number from 0 to 1"),
+        ({"confidence": 7}, "confidence has value 7, but must be a number from 0 to 1"),
+        ({"confidence": -0.1}, "confidence has value -0.1, but must be a number from 0 to 1"),
+        ({"confidence": float("nan")}, "confidence has value null, but must be a number from 0 to 1"),
+        ({"confidence": True}, "confidence has value true, but must be a number from 0 to 1"),
+        ({"confidence": None}, "confidence is missing, but must be a number from 0 to 1"),
+        ({"start": "yesterday"}, "start has value 'yesterday', but must be a time in ISO 8601"),
+        ({"start": 1763636400}, "start has value 1763636400, but must be a time in ISO 8601"),
+        ({"start": "0001-01-01T00:00:00+14:00"}, "start has value '0001-01-01T00:00:00+14:00', but must be a time"),
+        ({"end": "2026-11-19T00:00:00Z"}, "end has value '2026-11-19T00:00:00Z', but must be a time in ISO 8601, not"),
+        ({"type": ""}, "type has value '', but must be a text that is not empty"),
+        ({"type": 3}, "type has value 3, but must be a text that is not empty"),
+        ({"magnitude": "5"}, "magnitude has value '5', but must be a number"),
+        ({"evidence": []}, "evidence has value [], but must be an object"),
+    ],
+)
+def test_a_finding_that_cannot_be_read_is_left_out_and_told(change: dict[str, Any], wrong: str) -> None:
+    answer = found(FINDING, {**FINDING, **change}, FINDING)
+    assert (len(answer.findings), answer.unread) == (2, 1)
+    [note] = answer.notes
+    assert note.startswith(f"1 of 3 findings could not be read: {wrong}")
+
+
+@pytest.mark.parametrize("given", [[1], [{}], [None], ["none"], "none", 5, {"a": 1}])
+def test_findings_that_are_none_are_no_all_clear(given: Any) -> None:
+    answer = answered(artifact({"data": {"findings": given}}))
+    assert (answer.outcome, answer.unread) == ("nothing", 1)
+    text = reported(answer)
+    assert "`peer`: 1 of 1 finding could not be read: " in text
+    assert "found nothing" not in text
+
+
+def test_a_finding_of_an_unknown_type_is_told_by_its_own_word() -> None:
+    text = reported(found({**FINDING, "type": "disk_full"}))
+    assert "1 other sign" in text
+    assert "### Other signs" in text
+    assert "| disk full | `pool` | 5 lines | 11:00:00 | 90% |" in text
+
+
+def test_times_become_utc_so_that_they_can_be_compared() -> None:
+    [finding] = found({**FINDING, "start": "2026-11-20T12:00:00+01:00", "end": "2026-11-20 11:10:00"}).findings
+    assert (finding.start, finding.end) == ("2026-11-20T11:00:00Z", "2026-11-20T11:10:00Z")
+
+
+def test_findings_of_several_artifacts_and_parts_are_one_list() -> None:
+    data = {"data": {"findings": [FINDING]}}
+    assert len(answered(artifact(data, data), artifact(data, {"text": TEXT})).findings) == 3
+
+
+def test_a_single_note_is_a_note_and_a_number_is_none() -> None:
+    assert found(notes="times are guessed").notes == ["times are guessed"]
+    assert found(notes=[1, "b", None]).notes == [
+        "2 of 3 notes could not be read: a note must be a text that is not empty.",
+        "b",
+    ]
+
+
+def test_templates_are_typed_too() -> None:
+    answer = found(templates=[{"template": "a <num>", "count": 3}, {"template": 5}, "x"])
+    assert [template.template for template in answer.templates] == ["a <num>"]
+    assert answer.notes[0].startswith("2 of 3 templates could not be read: ")
+
+
+@pytest.mark.parametrize("state", [completed(), {"artifacts": 5, "status": "x"}, {"artifacts": [5, {"parts": [5]}]}])
+def test_a_task_of_any_shape_is_read(state: dict[str, Any]) -> None:
+    assert answer_of("peer", state, None, []).outcome == "nothing"
+
+
+# Bounds
+
+
+def test_what_is_too_much_is_left_out_and_told() -> None:
+    noise = random.Random(1)
+    many = [
+        {**FINDING, "confidence": sure / 400, "subject": "".join(noise.choices(string.printable, k=5_000))}
+        for sure in range(400)
+    ]
+    answer = found(*many, templates=[{"template": "t" * 5_000}] * 900, notes=["n" * 5_000] * 50)
+    assert 20 <= len(answer.findings) <= 200
+    assert answer.findings[0].confidence == 399 / 400, "the surest are kept"
+    assert f"Only {len(answer.findings)} of 400 findings are kept" in "".join(answer.notes)
+    assert "of 900 templates are kept" in "".join(answer.notes)
+    assert "30 more notes are left out" in "".join(answer.notes)
+    assert len(zlib.compress(msgspec.json.encode(answer))) < 120_000
+
+
+def test_large_or_deep_evidence_is_left_out_and_told() -> None:
+    deep: Any = []
+    for _ in range(60):
+        deep = [deep]
+    answer = found({**FINDING, "evidence": {"a": "x" * 9_000}}, {**FINDING, "evidence": {"a": deep}}, FINDING)
+    assert [finding.evidence for finding in answer.findings] == [{}, {}, {}]
+    assert "The evidence of 2 of 3 findings is left out" in answer.notes[0]
+
+
+# Anything
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+_finding = st.builds(
+    lambda changes, dropped: {key: value for key, value in {**FINDING, **changes}.items() if key not in dropped},
+    st.dictionaries(st.sampled_from(list(FINDING)), _json, max_size=2),
+    st.sets(st.sampled_from(list(FINDING)), max_size=1),
+)
+_data = st.fixed_dictionaries({"findings": st.lists(_finding | _json, max_size=4) | _json}, optional={"notes": _json})
+_part = st.fixed_dictionaries({"text": st.text(max_size=40) | _json}) | st.fixed_dictionaries({"data": _data | _json})
+_artifact = st.fixed_dictionaries(
+    {"parts": st.lists(_part | _json, max_size=4) | _json}, optional={"name": _json, "artifactId": st.just("report")}
+)
+_artifacts = st.lists(_artifact | _json, max_size=3) | _json
+
+
+@given(_artifacts, _json)
+def test_no_answer_fails_a_task_and_all_that_is_left_out_is_told(artifacts: Any, message: Any) -> None:
+    task = json.loads(json.dumps({"artifacts": artifacts, "status": {"message": message}}))
+    answer = answer_of("peer", task, None, [])
+    kept = msgspec.json.decode(msgspec.json.encode(answer), type=Answer)
+    text = reported(kept)
+    if answer.unread:
+        assert f"{answer.unread} of " in " ".join(answer.notes)
+        assert "found nothing" not in text
+    if answer.outcome == "nothing" and not answer.notes:
+        assert not any(words.strip() for words in _texts(task)), "a text is lost"
+    for note in answer.notes[:10]:
+        assert note.split()[0] in text
+    assert "found nothing" not in text or answer.gave_findings
+
+
+def _texts(task: dict[str, Any]) -> list[str]:
+    holders = [*(task["artifacts"] if isinstance(task["artifacts"], list) else []), task["status"]["message"]]
+    parts = [
+        holder["parts"] for holder in holders if isinstance(holder, dict) and isinstance(holder.get("parts"), list)
+    ]
+    return [
+        part["text"] for each in parts for part in each if isinstance(part, dict) and isinstance(part.get("text"), str)
+    ]
