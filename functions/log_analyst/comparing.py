@@ -229,14 +229,14 @@ def _finding(candidate: Candidate, window: Window, histories: Histories, example
     c = candidate
     evidence: dict[str, Any] = {
         "level": levels.NAMES[c.level],
-        "in_stretch": c.count,
+        "count": c.count,
         "window": {"start": iso(window.start), "end": iso(window.end), "derived": window.derived},
     }
     if c.row is not None:
         log, line = example(c.row)
         evidence |= {
             "template": c.row.id,
-            "count": c.row.count,
+            "in_all": c.row.count,
             "before": histories.before(c.row),
             "in_window": sum(histories.inside(c.row)),
             "first": iso(c.row.first) if c.row.first is not None else None,
@@ -245,7 +245,7 @@ def _finding(candidate: Candidate, window: Window, histories: Histories, example
             "example": line,
         }
     if c.type in ("burst", "gone"):
-        evidence["expected"] = round(c.expected, 1)
+        evidence["expected"] = round(c.expected) if c.type == "gone" else round(c.expected, 1)
     magnitude, unit, summary = _words(c, histories.grid)
     return Finding(
         type=c.type,
@@ -274,9 +274,10 @@ def _words(c: Candidate, grid: Grid) -> tuple[float, str, str]:
         ratio = c.count / max(c.expected, 0.5)
         about = f"{c.expected:,.0f}" if c.expected >= 1 else "hardly any"
         return round(ratio, 1), "times the usual rate", f"{lines} {span}, where {about} were to be expected."
-    missing = round(c.expected - c.count, 1)
+    expected = round(c.expected)
     left = "None" if not c.count else f"Only {lines}"
-    return missing, f"{_noun(missing)} missing", f"{left} {span}, where about {c.expected:,.0f} were to be expected."
+    words = f"{left} {span}, where about {expected:,} were to be expected."
+    return float(expected - c.count), f"{_noun(expected - c.count)} missing", words
 
 
 def _noun(count: float) -> str:

@@ -1,0 +1,64 @@
+"""A finding tells one number, wherever it is told: in its words, as its figure, in the tables of both reports."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+from log_fixtures import run
+
+from orchestrator.answer import answer_of
+from orchestrator.report import report
+from tailrace.alert import Alert
+from tailrace.findings import Finding
+from tailrace.request import File, Request
+
+SAMPLE = Path(__file__).parents[3] / "frontend" / "sample"
+
+
+@pytest.fixture(scope="module")
+def findings() -> list[Finding]:
+    """What the log analyst's findings artifact on the sample says, as the orchestrator reads it."""
+    sample = json.loads((SAMPLE / "sample.json").read_text())
+    files = [
+        File(
+            filename=name, media_type="text/plain", text=gzip.decompress((SAMPLE / f"{name}.gz").read_bytes()).decode()
+        )
+        for name in ("access.log", "error.log", "app.log")
+    ]
+    ran = run(Request(text=sample["text"], data=[{"alert": sample["alert"]}], files=files))
+    answer = answer_of("log_analyst", {"artifacts": [{"parts": [{"data": ran.artifact}]}]}, None, [])
+    assert answer.unread == 0
+    return answer.findings
+
+
+def told(summary: str) -> list[int]:
+    """The numbers of lines in a summary, its times left out."""
+    plain = re.sub(r"\d{4}-\S+", "", summary).replace("None", "0").replace("once", "1")
+    return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", plain)]
+
+
+def test_what_is_gone_has_one_count_in_words_figure_and_table(findings: list[Finding]) -> None:
+    gone = [finding for finding in findings if finding.type == "gone"]
+    assert gone
+    text = "".join(report(Alert(title="", start=None, end=None), [], findings, []))
+    for finding in gone:
+        count, expected = told(finding.summary)
+        assert (finding.evidence["count"], finding.evidence["expected"]) == (count, expected)
+        assert finding.magnitude == expected - count
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| gone")]
+    assert rows
+    counts = {
+        (finding.subject, f"{told(finding.summary)[0]:,} of about {told(finding.summary)[1]:,}") for finding in gone
+    }
+    assert {(row[1].strip("`"), row[2]) for row in rows} <= counts
+
+
+def test_every_other_count_is_the_one_in_its_words(findings: list[Finding]) -> None:
+    others = [finding for finding in findings if finding.type != "gone"]
+    assert {finding.type for finding in others} >= {"new_template", "burst"}
+    for finding in others:
+        assert finding.evidence["count"] == told(finding.summary)[0], finding.summary
