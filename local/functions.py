@@ -86,6 +86,8 @@ def environment(functions: list[Function]) -> dict[str, str]:
         "TAILRACE_ORCHESTRATOR_URL": urls["orchestrator"],
         "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in specialists()),
         "TAILRACE_DISPATCH": ",".join(f"{name}={urls[name]}" for name in (*specialists(), "orchestrator")),
+        # For an agent that has brought a checkpointer of its own; Tailrace's are strict by themselves.
+        "LANGGRAPH_STRICT_MSGPACK": "true",
         **os.environ,
         "TAILRACE_AGENT_URLS": ",".join([*own, *Settings.load().agents]),
     }

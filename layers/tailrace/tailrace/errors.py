@@ -109,7 +109,18 @@ class CheckpointTooLarge(TailraceError):
         self.limit = limit
 
 
-class CheckpointLost(TailraceError):
+class CheckpointUnreadable(TailraceError):
+    """No attempt can go on from the run's checkpoint, however often it is tried."""
+
+
+class CheckpointRefused(CheckpointUnreadable):
+    """A checkpoint holds what is not read from one, because reading would call what it names."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The run cannot go on from its checkpoint: {why}.")
+
+
+class CheckpointLost(CheckpointUnreadable):
     def __init__(self, name: str) -> None:
         super().__init__(f"The run cannot go on: there is no object {name!r}, which its checkpoint names.")
 

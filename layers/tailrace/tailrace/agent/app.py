@@ -21,6 +21,7 @@ from tailrace.a2a.client import new_http
 from tailrace.a2a.operations import Answer, ExtendedCard, Serving
 from tailrace.a2a.server import A2AServer
 from tailrace.agent.checkpoints import open_checkpointer
+from tailrace.agent.state_types import types_of
 from tailrace.agent.tasks import Tasks
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
@@ -116,10 +117,9 @@ class AgentApp:
     async def _compiled(self) -> Pregel[Any, Any, Any, Any]:
         if isinstance(self._graph, Pregel) and self._graph.checkpointer is not None:
             return self._graph
-        saver = await open_checkpointer(self._settings, self._card.name, self._stack)
-        if isinstance(self._graph, Pregel):
-            return self._graph.copy({"checkpointer": saver})
-        return self._graph.compile(checkpointer=saver, name=self._card.name)
+        graph = self._graph if isinstance(self._graph, Pregel) else self._graph.compile(name=self._card.name)
+        saver = await open_checkpointer(self._settings, self._card.name, self._stack, types_of(graph))
+        return graph.copy({"checkpointer": saver})
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from tailrace.agent.serializer import StrictSerializer
 from tailrace.config import Settings
 
 _DAY_S = 86_400.0
 
 
-async def open_checkpointer(settings: Settings, agent: str, stack: AsyncExitStack) -> BaseCheckpointSaver[Any]:
+async def open_checkpointer(
+    settings: Settings, agent: str, stack: AsyncExitStack, types: Iterable[type] = ()
+) -> BaseCheckpointSaver[Any]:
     """The LangGraph checkpointer of an agent; what it holds open is closed with `stack`.
 
     The tables, or the folder of the log, are there by then. Each agent has a file of its own in it: checkpoints are
-    large, and agents never share a thread. Only that store's own packages are imported.
+    large, and agents never share a thread. Only that store's own packages are imported. Of an author's types, values
+    of `types` are read.
     """
     ttl_s = settings.ttl_days * _DAY_S
     # Longer than the task, so that no checkpoint is gone before it: a task lives on from when its state is
@@ -26,12 +31,13 @@ async def open_checkpointer(settings: Settings, agent: str, stack: AsyncExitStac
     if settings.log == "memory":
         from langgraph.checkpoint.memory import InMemorySaver
 
-        return InMemorySaver()
+        return InMemorySaver(serde=StrictSerializer(types))
     if settings.log == "dynamodb":
         from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
 
         saver = DynamoDBSaver(
             settings.checkpoint_table,
+            types=types,
             bucket=settings.bucket,
             lifetime_s=lifetime_s,
             refresh_s=ttl_s,
@@ -42,4 +48,4 @@ async def open_checkpointer(settings: Settings, agent: str, stack: AsyncExitStac
     from tailrace.agent.checkpoints_sqlite import open_sqlite
 
     path = Path(settings.data_dir) / f"checkpoints-{agent}.sqlite3"
-    return await stack.enter_async_context(open_sqlite(path, lifetime_s))
+    return await stack.enter_async_context(open_sqlite(path, lifetime_s, types))

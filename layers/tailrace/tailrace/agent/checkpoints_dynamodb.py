@@ -29,7 +29,7 @@ import asyncio
 import hashlib
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -47,6 +47,7 @@ from langgraph.checkpoint.base import (
 )
 
 from tailrace.agent.checkpoint_store import Item, Objects, Refused, Table
+from tailrace.agent.serializer import StrictSerializer
 from tailrace.errors import CheckpointLost, CheckpointTooLarge
 
 # DynamoDB's limit for an item is 400 KB, names included (Amazon DynamoDB Developer Guide, "Quotas").
@@ -70,7 +71,8 @@ _Writes = dict[int, tuple[str, Any]]
 class DynamoDBSaver(BaseCheckpointSaver[int]):
     """Checkpoints in the table `table`, large ones in `bucket` if it has a name, where botocore finds both.
 
-    Each lives for `lifetime_s` seconds, and anew when it is read and would not live for `refresh_s` more.
+    Of an author's types, values of `types` are read. A checkpoint lives for `lifetime_s` seconds, and anew when it is
+    read and would not live for `refresh_s` more.
 
     Every method may raise `CheckpointsUnavailable`: a request was refused, or had no answer within `patience_s`.
     """
@@ -79,13 +81,14 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         self,
         table: str,
         *,
+        types: Iterable[type] = (),
         lifetime_s: float,
         refresh_s: float,
         bucket: str = "",
         patience_s: float = 8.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
+        super().__init__(serde=StrictSerializer(types))
         self._table = Table(table, patience_s=patience_s)
         self._objects = Objects(bucket, patience_s=patience_s) if bucket else None
         self._lifetime_s = lifetime_s

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from tailrace.agent.serializer import StrictSerializer
 from tailrace.errors import CheckpointsUnavailable
 from tailrace.wal import connect_wal
 
@@ -44,8 +45,8 @@ class SQLiteSaver(AsyncSqliteSaver):
     Every method may raise `CheckpointsUnavailable`.
     """
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: aiosqlite.Connection, types: Iterable[type] = ()) -> None:
+        super().__init__(connection, serde=StrictSerializer(types))
         self._writing: set[asyncio.Task[Any]] = set()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -117,14 +118,17 @@ class SQLiteSaver(AsyncSqliteSaver):
 
 
 @contextlib.asynccontextmanager
-async def open_sqlite(path: Path, lifetime_s: float) -> AsyncIterator[SQLiteSaver]:
-    """The saver of the file `path`, made when it is not there; checkpoints older than `lifetime_s` are deleted."""
+async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ()) -> AsyncIterator[SQLiteSaver]:
+    """The saver of the file `path`, made when it is not there; checkpoints older than `lifetime_s` are deleted.
+
+    Of an author's types, it reads values of `types`.
+    """
     with _ours():
         await asyncio.to_thread(_prepare, path)
     async with aiosqlite.connect(path, timeout=_BUSY_S) as connection:
         # As the log has it: what is saved would survive a power cut.
         await connection.execute("PRAGMA synchronous = FULL")
-        saver = SQLiteSaver(connection)
+        saver = SQLiteSaver(connection, types)
         with _ours():
             await saver.setup()
             await saver.delete_before(time.time() - lifetime_s)

@@ -18,7 +18,7 @@ import httpx
 from langgraph.pregel import Pregel
 
 from tailrace import events
-from tailrace.a2a.errors import not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.errors import RpcError, not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
 from tailrace.agent.begin import begin, cannot_begin
 from tailrace.agent.errands import cancel_errands
@@ -27,7 +27,15 @@ from tailrace.agent.run import Attempt
 from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
-from tailrace.errors import Fenced, LeaseHeld, LogError, RequestError, TaskConflict, TaskFinished
+from tailrace.errors import (
+    CheckpointUnreadable,
+    Fenced,
+    LeaseHeld,
+    LogError,
+    RequestError,
+    TaskConflict,
+    TaskFinished,
+)
 from tailrace.events import INTERRUPTED, TERMINAL, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
@@ -106,9 +114,7 @@ class Tasks:
                 await in_turn(partial(check, owner=owner), [*past.messages, said])  # all of them have one limit
             await self._reply(head, said)
         else:
-            raise unsupported_operation(
-                f"Task {head.task_id!r} takes no message: its state is {past.state}, not TASK_STATE_INPUT_REQUIRED."
-            )
+            raise _takes_no_message(head, past)
         return await self.log.head(head.task_id)
 
     async def cancel(self, task_id: str, owner: str) -> None:
@@ -201,6 +207,11 @@ class Tasks:
             begun = await begin(self.log, saver, claimed, reason, reply)
         except LogError:
             raise
+        except CheckpointUnreadable as error:
+            past = await past_of(self.log, claimed)
+            await cancel_errands(self._http, claimed, past.open_errands.values(), self._settings)
+            await conclude(self.log, claimed, "TASK_STATE_FAILED", str(error))
+            return False
         except Exception as error:
             if text := cannot_begin(claimed, await past_of(self.log, claimed), error):
                 await conclude(self.log, claimed, "TASK_STATE_FAILED", text)
@@ -228,15 +239,17 @@ class Tasks:
 
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
         """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
-        too_late = unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
         while claimed := await self._claim_waiting(head.task_id):
             with suppress(Fenced):  # by one who asks again: then the task still waits
                 if await self._begin(claimed, WORKER_STOPPED, reply):
                     return
             if _knows(await past_of(self.log, head), reply):
                 return
-        if not _knows(await past_of(self.log, head), reply):
-            raise too_late
+        past = await past_of(self.log, head)
+        if not _knows(past, reply):
+            if past.state in TERMINAL:
+                raise _takes_no_message(head, past)
+            raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
 
     async def _claim_waiting(self, task_id: str) -> Head | None:
         """Claim a task that waits for input; None when it does not wait any more.
@@ -292,6 +305,12 @@ def _knows(past: Past, said: dict[str, Any]) -> bool:
                 raise _message_id_taken(said["messageId"])
             return True
     return False
+
+
+def _takes_no_message(head: Head, past: Past) -> RpcError:
+    return unsupported_operation(
+        f"Task {head.task_id!r} takes no message: its state is {past.state}, not TASK_STATE_INPUT_REQUIRED."
+    )
 
 
 def _message_id_taken(message_id: str) -> RequestError:

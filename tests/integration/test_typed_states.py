@@ -1,0 +1,102 @@
+"""States of an author's own types outlive the process; checkpoints that nobody can read end their task in words."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from crafted import crafted
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain_core.language_models import FakeListChatModel
+from langgraph.func import entrypoint, task
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+from mortals import mortal, watch
+from pydantic import BaseModel
+from rpc import agent, message, said, state_of
+from sample_agents import typed
+
+from tailrace.agent.state_types import types_of
+
+
+@pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])
+async def test_a_state_of_an_authors_own_types_outlives_a_kill(langgraph_is_strict: str, tmp_path: Path) -> None:
+    (tmp_path / "die at tell:start").write_text("late")
+    async with mortal(tmp_path, "typed", LANGGRAPH_STRICT_MSGPACK=langgraph_is_strict) as dying:
+        seen = await watch(dying, "go")
+        assert dying.deaths == 1
+    assert seen.state == "TASK_STATE_COMPLETED", seen.said
+    assert seen.report.splitlines() == [
+        "findings: [Finding(title='slow', severity=<Severity.HIGH: 'high'>, tags=[]), "
+        "LogFinding(title='lost', severity=<Severity.HIGH: 'high'>, tags=['a'], line=7)]",
+        "spans: {'window': Span(start=1, end=2)}",
+        "severities: [<Severity.HIGH: 'high'>]",
+        "box: {'inside': Measured(span=Span(start=3, end=4), value=0.5)}",
+        "mode: 'fast'",
+        "anything: [InAny(text='anything'), InHelper(text='of a helper')]",
+    ]
+
+
+class Answer(BaseModel):
+    text: str
+
+
+class Noted(BaseModel):
+    text: str
+
+
+@task
+async def note() -> Noted:
+    return Noted(text="noted")
+
+
+def named(types: set[type], module: str) -> set[type]:
+    return {each for each in types if each.__module__ == module}
+
+
+def test_the_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
+    @entrypoint()
+    async def work(_: Any) -> str:
+        return (await note()).text
+
+    outer = StateGraph(typed.State).add_node("inner", typed.builder.compile()).add_edge(START, "inner")
+    expected = {
+        *(typed.Severity, typed.Span, typed.Finding, typed.LogFinding, typed.Measured, typed.InAny, typed.InHelper)
+    }
+    assert named(types_of(outer.compile()), typed.__name__) == expected
+    assert named(types_of(work), __name__) == {Noted}
+    for answers in (Answer, ToolStrategy(Answer), ProviderStrategy(Answer)):
+        answering = create_agent(FakeListChatModel(responses=[]), response_format=answers)
+        assert named(types_of(answering), __name__) == {Answer}
+
+
+class State(TypedDict, total=False):
+    messages: list[Any]
+
+
+def asking() -> StateGraph[State]:
+    async def ask(state: State) -> State:
+        interrupt("Go on?")
+        return {}
+
+    return StateGraph(State).add_node("ask", ask).add_edge(START, "ask")
+
+
+@pytest.mark.parametrize("kind", ["a function of one argument", "a pickle"])
+async def test_a_task_with_a_crafted_checkpoint_fails_in_words_and_runs_nothing(kind: str, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    async with agent(asking(), store="sqlite", data_dir=str(tmp_path)) as served:
+        asked = (await served.result("SendMessage", {"message": message("go")}))["task"]
+        assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        with contextlib.closing(sqlite3.connect(tmp_path / "checkpoints-talker.sqlite3")) as database, database:
+            database.execute("UPDATE checkpoints SET type = ?, checkpoint = ?", crafted(made)[kind])
+        refused = await served.error("SendMessage", {"message": message("yes", taskId=asked["id"])})
+        events = await served.events(asked["id"])
+    assert "takes no message: its state is TASK_STATE_FAILED" in refused["message"]
+    assert state_of(events[-1]) == "TASK_STATE_FAILED"
+    assert said(events[-1]).startswith("The run cannot go on from its checkpoint: ")
+    assert not made.exists()
