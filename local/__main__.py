@@ -18,6 +18,7 @@ import httpx
 
 from local.ending import end
 from local.functions import Function, all_functions, environment
+from local.run_secret import run_secret
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.private import private_folder
@@ -31,10 +32,10 @@ _YOUNG_S = 10.0
 class Supervisor:
     """Keeps the functions running."""
 
-    def __init__(self, functions: list[Function], logs: Path) -> None:
+    def __init__(self, functions: list[Function], logs: Path, run_secret: str) -> None:
         self._functions = functions
         self._logs = logs
-        self._environment = environment(functions)
+        self._environment = environment(functions, run_secret)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._keepers: list[asyncio.Task[None]] = []
 
@@ -110,9 +111,15 @@ def say(text: str) -> None:
 
 async def run() -> None:
     settings = Settings.load()
+    with run_secret(settings) as secret:
+        await supervise(settings, secret)
+
+
+async def supervise(settings: Settings, secret: str) -> None:
+    """Run all functions, which share the secret, until a signal comes."""
     logs = private_folder(private_folder(Path(settings.data_dir)) / "logs")
     functions = all_functions(settings.port)
-    supervisor = Supervisor(functions, logs)
+    supervisor = Supervisor(functions, logs, secret)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.owner import DecideOwner, owner_in
+from gateway.owner import owner_in
 from gateway.problems import Problem
 from gateway.requests import task_id_in
 from tailrace.config import Settings
 from tailrace.errors import TaskUnknown
 from tailrace.events import TERMINAL
 from tailrace.log import Head, open_log
+from tailrace.owner import DecideOwner
 
 # Who holds a lease: the agent, its process, and which of that process's workers.
 _HOLDER = re.compile(r"(?P<agent>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
@@ -37,7 +38,7 @@ class Faults:
 
         200 tells who that was and for how many ms its lease still holds; 409 why nobody was killed.
         """
-        owner = owner_in(request, self._decide_owner)
+        owner = owner_in(request, self._decide_owner).id
         head, now = await self._head(task_id_in(request))
         if head.owner != owner:
             raise TaskUnknown(head.task_id)

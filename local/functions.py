@@ -75,8 +75,8 @@ def all_functions(port: int) -> list[Function]:
     return [*agents, Function("sweeper", None), Function("gateway", listen(port))]
 
 
-def environment(functions: list[Function]) -> dict[str, str]:
-    """What tells each function where the others are. What the user has set wins.
+def environment(functions: list[Function], run_secret: str) -> dict[str, str]:
+    """What tells each function where the others are, and the secret they share. What the user has set wins.
 
     Our own agents stay known as our own, also when the user has named other specialists.
     """
@@ -89,5 +89,6 @@ def environment(functions: list[Function]) -> dict[str, str]:
         # For an agent that has brought a checkpointer of its own; Tailrace's are strict by themselves.
         "LANGGRAPH_STRICT_MSGPACK": "true",
         **os.environ,
+        "TAILRACE_RUN_SECRET": run_secret,
         "TAILRACE_AGENT_URLS": ",".join([*own, *Settings.load().agents]),
     }

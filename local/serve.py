@@ -17,9 +17,10 @@ from typing import Any
 
 import uvicorn
 
-from gateway.owner import DecideOwner, local_owner, secret_owner
+from gateway.owner import local_owner, secret_owner
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
+from tailrace.owner import DecideOwner
 
 
 def app_of(name: str, host: str) -> Any:

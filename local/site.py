@@ -13,9 +13,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.app import create_app
-from gateway.owner import DecideOwner, local_owner
+from gateway.owner import local_owner
 from local.faults import Faults
 from tailrace.config import Settings
+from tailrace.owner import DecideOwner
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
 # What the page has on this machine only.

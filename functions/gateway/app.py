@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.owner import DecideOwner, local_owner, owner_in
+from gateway.owner import local_owner, owner_in
 from gateway.pipes import Pipes
 from gateway.problems import NO_STORE, Problem, on_problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
@@ -32,6 +32,7 @@ from tailrace.errors import AgentError, LeaseHeld, TailraceError, TaskUnknown
 from tailrace.events import encode
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.log import EventLog, Head, open_log
+from tailrace.owner import DecideOwner, Owner
 from tailrace.reader import end_at
 from tailrace.streaming import EventStreamResponse
 
@@ -54,7 +55,7 @@ class Gateway:
 
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
-        owner = self._owner(request)
+        owner = self._owner(request).id
         given = await read_message(request, self._settings.max_request_bytes)
         key, agent = idempotency_key(request, given), self._settings.orchestrator
         task_id = task_id_of(owner, agent, key)
@@ -74,7 +75,7 @@ class Gateway:
 
     async def list_tasks(self, request: Request) -> Response:
         """GET /api/tasks"""
-        owner, size = self._owner(request), page_size_in(request)
+        owner, size = self._owner(request).id, page_size_in(request)
         page = await self._log.list(owner, limit=size, token=request.query_params.get("pageToken", ""))
         return _json({"tasks": [summary(head) for head in page.heads], "nextPageToken": page.next_token})
 
@@ -123,7 +124,8 @@ class Gateway:
 
     async def streams(self, request: Request) -> Response:
         """GET /api/streams"""
-        mine = self._streams.of(self._owner(request))
+        owner = self._owner(request)
+        mine = [msgspec.structs.replace(stream, owner=owner.name) for stream in self._streams.of(owner.id)]
         return _json({"streams": msgspec.to_builtins(mine), "limit": self._settings.max_streams})
 
     async def agents(self, request: Request) -> Response:
@@ -161,12 +163,12 @@ class Gateway:
     def _agent(self, owner: str) -> AgentClient:
         return AgentClient(self._http, self._settings.orchestrator_url, owner=owner, settings=self._settings)
 
-    def _owner(self, request: Request) -> str:
+    def _owner(self, request: Request) -> Owner:
         return owner_in(request, self._decide_owner)
 
     async def _owned(self, request: Request) -> Head:
         """The head of the caller's task; an unknown task and somebody else's are the same 404."""
-        owner, task_id = self._owner(request), task_id_in(request)
+        owner, task_id = self._owner(request).id, task_id_in(request)
         head = await self._log.head(task_id)
         if head.owner != owner:
             raise TaskUnknown(task_id)

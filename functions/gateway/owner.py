@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
 from gateway.problems import Problem
-from tailrace.owner import LOCAL_OWNER
-
-DecideOwner = Callable[[Request], str | None]
+from tailrace.hosts import host_in, is_loopback
+from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner, identify_by_name
 
 SECRET_HEADER = "x-tailrace-secret"  # noqa: S105
 # A browser's EventSource sends no headers of its own, but its cookies.
@@ -19,16 +17,14 @@ SECRET_COOKIE = "tailrace-secret"  # noqa: S105
 # Whose the tasks are of everybody who knows the one secret.
 SHARED_OWNER = "shared"
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-
-def owner_in(request: Request, decide: DecideOwner) -> str:
+def owner_in(request: Request, decide: DecideOwner) -> Owner:
     """Whose a request is.
 
     Raises:
         Problem: 401, nobody's that this gateway knows.
     """
-    owner = decide(request)
+    owner = identify_by_name(decide)(request)
     if owner is None:
         challenge = {"WWW-Authenticate": 'Tailrace realm="tailrace"'}
         raise Problem(401, "The request has no credentials that this gateway knows.", challenge)
@@ -41,8 +37,8 @@ def local_owner(request: Request) -> str | None:
     A web page from elsewhere reaches loopback too, through the user's own browser. It gives itself away:
     by its `Origin`, or, when its name was made to point here (DNS rebinding), by the `Host` it asks for.
     """
-    client, origin = request.client, request.headers.get("origin")
-    if client is None or client.host not in _LOOPBACK or request.url.hostname not in _LOOPBACK:
+    client, host, origin = request.client, host_in(request), request.headers.get("origin")
+    if client is None or not is_loopback(client.host) or host is None or not is_loopback(host):
         return None
     if origin is not None and urlsplit(origin).netloc != request.url.netloc:
         return None

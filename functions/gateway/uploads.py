@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.owner import DecideOwner, owner_in
+from gateway.owner import owner_in
 from gateway.problems import Problem
 from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
 from tailrace.events import encode, timestamp
 from tailrace.inputs import check
+from tailrace.owner import DecideOwner
 from tailrace.turns import in_turn
 from tailrace.uploads import SHA256, Upload, Uploads, open_uploads
 
@@ -63,7 +64,7 @@ class Uploading:
 
     async def create(self, request: Request) -> Response:
         """POST /api/uploads"""
-        owner = owner_in(request, self._decide_owner)
+        owner = owner_in(request, self._decide_owner).id
         body = await read_json(request, self._settings.max_request_bytes, UploadBody, _EXAMPLE)
         limit = self._settings.max_upload_bytes
         if body.size > limit:
@@ -80,7 +81,7 @@ class Uploading:
         """PUT /api/uploads/{token}"""
         from tailrace.uploads.folder import FolderUploads
 
-        owner, store = owner_in(request, self._decide_owner), self._store
+        owner, store = owner_in(request, self._decide_owner).id, self._store
         if not isinstance(store, FolderUploads):
             raise Problem(404, "Uploads do not go through this gateway; POST /api/uploads says where they go.")
         upload = await asyncio.to_thread(store.granted, request.path_params["token"])

@@ -15,6 +15,7 @@ from rpc import CARD, EXTENSION, Agent, agent, message, nested
 from sample_agents.talker import talker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+JSON = {"Content-Type": "application/json"}
 LIMIT = 20_000
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -124,7 +125,7 @@ async def test_only_post_is_served(served: Agent, verb: str) -> None:
 async def test_an_unknown_version_is_refused(served: Agent, version: str) -> None:
     for answer in (
         await served.call("GetTask", {"id": UNKNOWN}, version=version),
-        (await served.http.post(f"{served.url}/?A2A-Version={version}", content=rpc())).json(),
+        (await served.http.post(f"{served.url}/?A2A-Version={version}", content=rpc(), headers=JSON)).json(),
     ):
         assert answer["error"]["code"] == -32009
         assert repr(version) in answer["error"]["message"]
@@ -139,7 +140,8 @@ async def test_a_patch_number_changes_nothing(served: Agent, version: str) -> No
 
 
 async def test_the_version_may_be_a_query_parameter(served: Agent) -> None:
-    response = await served.http.post(served.url + "/?A2A-Version=1.0", content=rpc(method="message/send"))
+    url = served.url + "/?A2A-Version=1.0"
+    response = await served.http.post(url, content=rpc(method="message/send"), headers=JSON)
     assert response.json()["error"]["code"] == -32601  # in 1.0 there is none
 
 
@@ -235,7 +237,7 @@ async def test_a_body_over_the_limit_is_a_413_with_a_json_rpc_error(served: Agen
         for at in range(0, size, 10_000):
             yield b" " * min(10_000, size - at)
 
-    response = await served.http.post(served.url + "/", content=chunks() if chunked else b" " * size)
+    response = await served.http.post(served.url + "/", content=chunks() if chunked else b" " * size, headers=JSON)
     assert response.status_code == 413
     assert response.headers["content-type"] == "application/json"
     answer = response.json()
@@ -254,7 +256,8 @@ async def test_a_caller_that_goes_away_in_its_request_is_no_error_of_ours(
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             reader, writer = await asyncio.open_connection(place.hostname, place.port)
-            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + rpc()[:20])
+            writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
+            writer.write(b"Content-Length: 500\r\n\r\n" + rpc()[:20])
             writer.write_eof()
             assert await reader.read() == b""  # the server has seen it
             writer.close()

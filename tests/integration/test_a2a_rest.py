@@ -31,7 +31,7 @@ async def ask(
 ) -> httpx.Response:
     told = {"A2A-Version": version, **{name.replace("_", "-"): value for name, value in headers.items()}}
     content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    if body is not None:
+    if verb == "POST":
         told.setdefault("Content-Type", "application/a2a+json")
     return await served.http.request(verb, served.url + path, content=content, headers=told)
 
@@ -102,7 +102,8 @@ async def test_11_3_2_subscribe_by_both_verbs_begins_with_the_task_and_stays_to_
     served: Agent, verb: str
 ) -> None:
     task = (await result(served, "POST", "/message:send", {"message": message("ask")}))["task"]
-    url, headers = f"{served.url}/tasks/{task['id']}:subscribe", {"A2A-Version": "1.0"}
+    url = f"{served.url}/tasks/{task['id']}:subscribe"
+    headers = {"A2A-Version": "1.0", "Content-Type": "application/json"}
     async with served.http.stream(verb, url, headers=headers) as response:
         lines = response.aiter_lines()
         assert (await anext(lines)).startswith("id: ")
@@ -210,7 +211,9 @@ async def test_11_1_the_answer_is_of_the_type_that_the_caller_speaks_of(
     assert (refused.status_code, refused.headers["content-type"]) == (400, kind)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
 async def test_a_body_of_another_type_is_415_in_both_bindings(served: Agent, kind: str) -> None:
     told = await error(served, "POST", "/message:send", {"message": message("hello")}, **{"Content-Type": kind})
     assert (told["code"], reason(told)) == (415, "CONTENT_TYPE_NOT_SUPPORTED")

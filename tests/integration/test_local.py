@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,23 @@ async def test_the_page_comes_with_its_security_policy(tmp_path: Path) -> None:
         assert (await http.get("/..%2fpyproject.toml")).status_code == 404
         assert (await http.get("/api/health", headers={"Host": "rebound.example"})).status_code == 200
         assert (await http.get("/api/tasks", headers={"Host": "rebound.example"})).status_code == 401
+
+
+async def test_who_can_read_the_data_folder_may_ask_an_agent_and_nobody_else(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with stack(folder) as running, httpx.AsyncClient(timeout=60) as http:
+        cards = (await http.get(f"{running.url}/api/agents")).json()["agents"]
+        (agent_url,) = [card["url"] for card in cards if card["name"] == "log_analyst"]
+        call = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks"}
+        refused = await http.post(agent_url, json=call, headers={"A2A-Version": "1.0"})
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        secret = (folder / "run-secret").read_text()
+        headers = {"A2A-Version": "1.0", "Authorization": f"Bearer {secret}"}
+        assert (await http.post(agent_url, json=call, headers=headers)).json()["result"]["totalSize"] == 0
+        assert {path.name: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in folder.rglob("*")} == dict.fromkeys(
+            (path.name for path in folder.rglob("*")), 0
+        )
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not (folder / "run-secret").exists()
+    said = "".join(path.read_text() for path in (folder / "logs").iterdir())
+    assert secret not in said

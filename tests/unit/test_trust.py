@@ -76,7 +76,7 @@ def test_our_agents_stay_our_own_on_this_machine_when_the_user_names_other_speci
     functions = [Function(name, listen(0)) for name in (*specialists(), "orchestrator")]
     users = {"TAILRACE_SPECIALIST_URLS": "https://other.example", "TAILRACE_AGENT_URLS": "https://mine.example"}
     with mock.patch.dict(os.environ, users):
-        settings = Settings.load(environment(functions))
+        settings = Settings.load(environment(functions, "0123456789abcdef"))
     assert settings.specialists == ["https://other.example"]
     assert not is_own_agent("https://other.example", settings)
     for url in ("https://mine.example", *(function.url for function in functions)):

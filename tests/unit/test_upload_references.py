@@ -16,13 +16,12 @@ from tailrace.a2a import v03
 from tailrace.a2a.types import Part, convert
 from tailrace.config import Settings
 from tailrace.errors import RequestError, UploadDamaged
-from tailrace.owner import owner_within
+from tailrace.owner import Owner, owner_within
 from tailrace.uploads import UPLOADS, Upload, open_uploads, upload_in, verified
 from tailrace.uploads.s3 import S3Uploads
 
-owners = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
-    ["local", "a/b", "a", f"a/{uuid.uuid4()}"]
-)
+names = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(["local", "a/b", "a", f"a/{uuid.uuid4()}"])
+owners = names.map(lambda name: Owner.named(name).id)
 tasks = st.lists(st.uuids().map(str), max_size=3)
 
 

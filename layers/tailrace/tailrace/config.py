@@ -6,6 +6,7 @@ The README's table is checked against this one by `tests/unit/test_config.py`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from tailrace.errors import ConfigError
 
 _SECRET_LENGTH = 16
+# What may follow `Bearer` in a header (RFC 6750, section 2.1).
+_BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
 
 
 def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None) -> Any:
@@ -20,6 +23,13 @@ def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = No
         default=default,
         metadata={"variable": variable, "unit": unit, "meaning": meaning, "low": low, "high": high},
     )
+
+
+def _secret(variable: str, meaning: str) -> Any:
+    """A setting that is never shown: neither in a repr nor in an error."""
+    unit = f"{_SECRET_LENGTH} characters or more"
+    metadata = {"variable": variable, "unit": unit, "meaning": meaning, "low": None, "high": None}
+    return field(default="", repr=False, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,17 +139,20 @@ class Settings:
         0,
         1,
     )
-    access_secret: str = field(
-        default="",
-        # Never shown: neither in a repr nor in an error.
-        repr=False,
-        metadata={
-            "variable": "TAILRACE_ACCESS_SECRET",
-            "unit": f"{_SECRET_LENGTH} characters or more",
-            "meaning": "what a request has to know where the gateway is not on loopback; without it all are refused",
-            "low": None,
-            "high": None,
-        },
+    access_secret: str = _secret(
+        "TAILRACE_ACCESS_SECRET",
+        "what a request has to know where the gateway is not on loopback; without it all are refused",
+    )
+    run_secret: str = _secret(
+        "TAILRACE_RUN_SECRET",
+        "what a request to an agent has to know (`Authorization: Bearer …`); `make run` makes one. Without it agents "
+        "have to be kept from strangers by other means",
+    )
+    hosts: str = _setting(
+        "TAILRACE_HOSTS",
+        "",
+        "names, comma-separated",
+        "by what hosts agents are called; on loopback besides its own names, elsewhere any when this is empty",
     )
     model: str = _setting(
         "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
@@ -171,6 +184,11 @@ class Settings:
         return _listed(self.agent_urls)
 
     @property
+    def own_hosts(self) -> frozenset[str]:
+        """The names in `hosts`, in lower case."""
+        return frozenset(host.lower() for host in _listed(self.hosts))
+
+    @property
     def dispatch_places(self) -> dict[str, str]:
         """The places in `dispatch`, by agent.
 
@@ -194,6 +212,9 @@ class Settings:
             raise ConfigError("TAILRACE_LOG", self.log, "sqlite, dynamodb or memory")
         if 0 < len(self.access_secret) < _SECRET_LENGTH:
             raise ConfigError("TAILRACE_ACCESS_SECRET", "(hidden)", f"{_SECRET_LENGTH} characters or more")
+        if self.run_secret and not _BEARER.fullmatch(self.run_secret):
+            right = f"{_SECRET_LENGTH} or more ASCII letters, digits or - . _ ~ + /"
+            raise ConfigError("TAILRACE_RUN_SECRET", "(hidden)", right)
         if 0 < self.attempt_s <= self.handoff_s:
             raise ConfigError(
                 "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"

@@ -16,13 +16,12 @@ from tailrace.a2a.negotiation import extensions_of
 from tailrace.a2a.operations import Caller, Operations
 from tailrace.a2a.stream import Stream
 from tailrace.config import Settings
+from tailrace.owner import Identify
 from tailrace.reader import parse_cursor
 from tailrace.streaming import EventStreamResponse
 
 # What a stream may take longer than until it rotates, beside a silence: for a `send` that hangs.
 _GRACE_S = 5.0
-
-DecideOwner = Callable[[Request], str | None]
 
 
 class Binding:
@@ -33,13 +32,13 @@ class Binding:
         card: AgentCard,
         settings: Settings,
         operations: Operations,
-        decide_owner: DecideOwner,
+        identify: Identify,
         base_of: Callable[[Request], str],
     ) -> None:
         self.card = card
         self.settings = settings
         self.operations = operations
-        self._decide_owner = decide_owner
+        self._identify = identify
         self._base_of = base_of
 
     def caller(self, request: Request, *, old: bool = False, strict: bool = True) -> tuple[Caller, list[str]]:
@@ -49,11 +48,18 @@ class Binding:
             RpcError: -32008, the card requires another extension; or nobody the agent knows asks.
             RequestError: the cursor is no seq.
         """
-        owner = self._decide_owner(request)
+        owner = self._identify(request)
         if owner is None:
             raise errors.unauthenticated()
         extensions = extensions_of(request, self.card)
-        caller = Caller(owner=owner, url=self._base_of(request), cursor=cursor_of(request), old=old, strict=strict)
+        caller = Caller(
+            owner=owner.id,
+            name=owner.name,
+            url=self._base_of(request),
+            cursor=cursor_of(request),
+            old=old,
+            strict=strict,
+        )
         return caller, extensions
 
     def whole(

@@ -61,7 +61,7 @@ def new_http() -> httpx.AsyncClient:
 
 
 class AgentClient:
-    """The agent at `url`, asked on behalf of `owner`, which only our own agents are told."""
+    """The agent at `url`, asked on behalf of `owner`. Only our own agents are told that, and the secret of the run."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str, settings: Settings) -> None:
         self._http = http
@@ -69,6 +69,8 @@ class AgentClient:
         self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION}
         if is_own_agent(url, settings):
             self._headers[OWNER_HEADER] = owner
+            if settings.run_secret:
+                self._headers["Authorization"] = f"Bearer {settings.run_secret}"
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         """The result of a method that answers once.

@@ -61,6 +61,11 @@ def unauthenticated() -> RpcError:
     return RpcError(-32000, "This agent answers only whom it knows; its card says how to tell it.", status=401)
 
 
+def misdirected(host: str, right: str) -> RpcError:
+    """HTTP's 421 (RFC 9110, section 15.5.20): the request is for somebody else."""
+    return RpcError(-32600, f"Host has value {shorten(host)!r}, but must be {right}.", status=421)
+
+
 def task_not_found(task_id: str) -> RpcError:
     return RpcError(-32001, f"Task not found: {shorten(task_id)!r}.", "TASK_NOT_FOUND")
 

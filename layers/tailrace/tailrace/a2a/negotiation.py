@@ -8,10 +8,12 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from tailrace.a2a.card import AgentCard
-from tailrace.a2a.errors import content_type_not_supported, extension_required, version_not_supported
+from tailrace.a2a.errors import content_type_not_supported, extension_required, misdirected, version_not_supported
 from tailrace.a2a.types import Message
+from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
+from tailrace.hosts import is_called_right
 from tailrace.media_types import covers
 
 A2A_JSON, JSON = "application/a2a+json", "application/json"
@@ -45,16 +47,27 @@ def extensions_of(request: Request, card: AgentCard) -> list[str]:
     return [uri for uri in (EXTENSION, *(each.uri for each in card.extensions)) if uri in wanted]
 
 
-def check_json(request: Request) -> None:
-    """Refuse a body that says it is something else than JSON; one that says nothing is tried.
+def check_host(request: Request, settings: Settings) -> None:
+    """Refuse a request that calls this agent by a name that is not its own.
 
-    That also keeps web pages out: without asking first, a browser sends no JSON to another origin.
+    Raises:
+        RpcError: HTTP status 421.
+    """
+    if not is_called_right(request, settings.own_hosts):
+        names = sorted(settings.own_hosts) or ["a name or an address of loopback (TAILRACE_HOSTS adds others)"]
+        raise misdirected(request.headers.get("host", ""), " or ".join(names))
+
+
+def check_json(request: Request) -> None:
+    """Refuse a request that does not say that its body is JSON.
+
+    That also keeps web pages out: a browser sends JSON to another origin only if that origin allows it when asked.
 
     Raises:
         RpcError: -32005 with HTTP status 415.
     """
-    given = _essence(request.headers.get("content-type", JSON))
-    if given and given not in (JSON, A2A_JSON):
+    given = _essence(request.headers.get("content-type", ""))
+    if given not in (JSON, A2A_JSON):
         raise content_type_not_supported(
             f"Content-Type has value {shorten(given)!r}, but must be {JSON} or {A2A_JSON}.", status=415
         )

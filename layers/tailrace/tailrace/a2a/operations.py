@@ -51,9 +51,13 @@ ExtendedCard = Callable[[str], AgentCard | None]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks and how: the owner of what it makes, its cursor if it comes back, whether it speaks 0.3."""
+    """Who asks and how: the owner of what it makes, its cursor if it comes back, whether it speaks 0.3.
+
+    `owner` is the owner's id, `name` what whoever knows the caller calls it.
+    """
 
     owner: str
+    name: str
     url: str
     cursor: int | None = None
     old: bool = False
@@ -269,7 +273,7 @@ class Operations:
             if caller.old:
                 raise errors.no_extended_card()
             raise errors.unsupported_operation("This agent has no extended card.")
-        card = self._extended_card(caller.owner)
+        card = self._extended_card(caller.name)
         if card is None:
             raise errors.no_extended_card()
         return card_json(card, caller.url, extended=True, legacy=caller.old)

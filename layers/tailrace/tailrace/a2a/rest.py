@@ -15,7 +15,7 @@ from tailrace.a2a import errors
 from tailrace.a2a.binding import Binding
 from tailrace.a2a.errors import RpcError, as_rpc_error
 from tailrace.a2a.jsonrpc import read_json
-from tailrace.a2a.negotiation import answer_type, check_json, version_of
+from tailrace.a2a.negotiation import answer_type, check_host, check_json, version_of
 from tailrace.a2a.operations import STREAMS
 from tailrace.body import read_body
 from tailrace.errors import RequestTooLarge, TailraceError
@@ -83,6 +83,7 @@ class Rest(Binding):
         return endpoint
 
     async def _answer(self, method: str, request: Request) -> Response:
+        check_host(request, self.settings)
         if version_of(request) != "1.0":
             # "Agents MUST interpret empty value as 0.3" (section 3.6.2), which had other paths.
             raise errors.version_not_supported(request.headers.get("a2a-version", ""), "this interface speaks 1.0")

@@ -12,7 +12,7 @@ from tailrace.a2a import errors, jsonrpc, v03
 from tailrace.a2a.binding import Binding
 from tailrace.a2a.errors import as_rpc_error
 from tailrace.a2a.jsonrpc import Call
-from tailrace.a2a.negotiation import check_json, version_of
+from tailrace.a2a.negotiation import check_host, check_json, version_of
 from tailrace.a2a.operations import STREAMS
 from tailrace.body import read_body
 from tailrace.errors import RequestTooLarge, TailraceError
@@ -22,12 +22,13 @@ logger = logging.getLogger("tailrace.a2a")
 
 class JsonRpc(Binding):
     """Answers JSON-RPC. Its errors have HTTP status 200, as they always had in A2A, unless the fault is HTTP's own:
-    a body too large (413) or of another type (415), a caller that is not known (401).
+    a body too large (413) or of another type (415), a caller that is not known (401), another host (421).
     """
 
     async def __call__(self, request: Request) -> Response:
         call, method, old = Call(None, "", {}), "", False
         try:
+            check_host(request, self.settings)
             check_json(request)
             call = jsonrpc.parse_call(await read_body(request, self.settings.max_request_bytes))
             method, old = _method(call, request)

@@ -13,13 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tailrace.a2a.binding import DecideOwner
 from tailrace.a2a.card import CARD_PATH, AgentCard, card_json
+from tailrace.a2a.errors import RpcError
+from tailrace.a2a.negotiation import check_host
 from tailrace.a2a.operations import Answer, ExtendedCard, Operations, Serving
 from tailrace.a2a.rest import Rest
 from tailrace.a2a.rpc import JsonRpc
 from tailrace.config import Settings
 from tailrace.events import encode
+from tailrace.owner import Identify
 
 _STARTED = formatdate(usegmt=True)
 
@@ -32,16 +34,17 @@ class A2AServer:
         card: AgentCard,
         settings: Settings,
         serving: Callable[[], Awaitable[Serving]],
-        decide_owner: DecideOwner,
+        identify: Identify,
         *,
         answer: Answer | None = None,
         extended_card: ExtendedCard | None = None,
     ) -> None:
         self._card = card
+        self._settings = settings
         self._extended = extended_card is not None
         operations = Operations(card, settings, serving, answer=answer, extended_card=extended_card)
-        self._rpc = JsonRpc(card, settings, operations, decide_owner, _base_of)
-        self._rest = Rest(card, settings, operations, decide_owner, _base_of)
+        self._rpc = JsonRpc(card, settings, operations, identify, _base_of)
+        self._rest = Rest(card, settings, operations, identify, _base_of)
 
     def routes(self) -> list[Route]:
         return [
@@ -53,13 +56,19 @@ class A2AServer:
 
     async def card(self, request: Request) -> Response:
         """GET /.well-known/agent-card.json, cacheable (section 8.6). Who asks in 1.0 gets nothing of 0.3's."""
+        try:
+            check_host(request, self._settings)
+        except RpcError as error:
+            told = {"error": {"code": error.status, "status": "INVALID_ARGUMENT", "message": str(error)}}
+            return Response(encode(told), error.status or 400, media_type="application/json")
         legacy = not (request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")).startswith(
             "1."
         )
         body = encode(card_json(self._card, _base_of(request), extended=self._extended, legacy=legacy))
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {
-            "Cache-Control": "public, max-age=300",
+            # Its URLs are the host's that was asked for, so only who has asked may keep it.
+            "Cache-Control": "private, max-age=300",
             "ETag": etag,
             "Last-Modified": _STARTED,
             "Vary": "A2A-Version",

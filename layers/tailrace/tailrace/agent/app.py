@@ -15,7 +15,6 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from tailrace import running
-from tailrace.a2a.binding import DecideOwner
 from tailrace.a2a.card import AgentCard, Extension
 from tailrace.a2a.client import new_http
 from tailrace.a2a.operations import Answer, ExtendedCard, Serving
@@ -28,7 +27,7 @@ from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
 from tailrace.errors import ConfigError
 from tailrace.log import EventLog, open_log
-from tailrace.owner import owner_of
+from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
 from tailrace.push import Couriers, open_webhooks
 from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
@@ -41,10 +40,11 @@ class AgentApp:
     `interrupt` asks the user. A graph compiled with a checkpointer of its own keeps it.
 
     `answer` is asked first when a message begins something new: text that it returns is the whole answer, and no
-    task is begun. `decide_owner` says whose a request is, None for one it does not know, which is refused; by default
-    a caller says it, and has to be kept out by other means (IAM, or a loopback address). `extended_card` gives a
-    known caller the card it may see, None if there is none for it. A message sent again under its `messageId` is the
-    same message, and one task, unless `idempotent` says that this id is not one message's alone.
+    task is begun. `decide_owner` names the owner of a request, by any text, or gives None for one it does not know,
+    which is refused. By default a caller says it; it has to know TAILRACE_RUN_SECRET, or to be kept out by other means
+    (IAM) where there is none. `extended_card` gives a known caller, by that name, the card it may see, None if there
+    is none for it. A message sent again under its `messageId` is the same message, and one task, unless `idempotent`
+    says that this id is not one message's alone.
 
     The log and the checkpointer are opened at the first request, on the event loop that serves it.
     """
@@ -69,6 +69,8 @@ class AgentApp:
         self._card = card
         self._settings = settings or Settings.load()
         card = msgspec.structs.replace(card, extensions=[*card.extensions, _reading_of(open_uploads(self._settings))])
+        if decide_owner is None and self._settings.run_secret:
+            card = msgspec.structs.replace(card, **_SECURED)
         self._given_log = log
         self._serving: Serving | None = None
         self._opening = asyncio.Lock()
@@ -77,7 +79,7 @@ class AgentApp:
             card,
             self._settings,
             self._open,
-            decide_owner or owner_of,
+            identify_by_name(decide_owner) if decide_owner else identify_by_header(self._settings.run_secret),
             answer=answer,
             extended_card=extended_card,
         )
@@ -126,6 +128,20 @@ class AgentApp:
         await self._open()
         yield
         await self._stack.aclose()
+
+
+# How a card says that its agent wants the secret of its run (A2A specification, section 4.5).
+_SECURED: dict[str, Any] = {
+    "security_schemes": {
+        "run": {
+            "httpAuthSecurityScheme": {
+                "scheme": "Bearer",
+                "description": "The secret of this run, which is in the file `run-secret` of its data folder.",
+            }
+        }
+    },
+    "security_requirements": [{"schemes": {"run": {"list": []}}}],
+}
 
 
 def _reading_of(uploads: Uploads) -> Extension:

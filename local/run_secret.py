@@ -1,0 +1,31 @@
+"""The secret of one run of `make run`: its processes have it, and who can read a file in the data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from tailrace.config import Settings
+from tailrace.private import private_folder, write_private
+
+FILE = "run-secret"
+
+
+@contextlib.contextmanager
+def run_secret(settings: Settings) -> Iterator[str]:
+    """The secret, the user's own if one is set, in its file for as long as the run lasts.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    secret = settings.run_secret or secrets.token_urlsafe(32)
+    path = private_folder(Path(settings.data_dir)) / FILE
+    write_private(path, secret.encode())
+    try:
+        yield secret
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            if path.read_text() == secret:  # not that of a run which began later
+                path.unlink()

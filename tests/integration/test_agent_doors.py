@@ -1,0 +1,140 @@
+"""An agent's port on this machine: who reaches it is not yet known, and a web page reaches it too."""
+
+from __future__ import annotations
+
+import pytest
+from rpc import CARD, Agent, agent, message
+from sample_agents.talker import talker
+
+from tailrace.a2a.client import AgentClient
+from tailrace.config import Settings
+from tailrace.errors import AgentError
+
+SECRET = "correct-horse-battery-staple"
+BEARER = {"authorization": f"Bearer {SECRET}"}
+LIST = b'{"jsonrpc":"2.0","id":7,"method":"ListTasks"}'
+CARD_PATH = "/.well-known/agent-card.json"
+# Every verb and kind of path that an agent serves.
+DOORS = [("POST", "/"), ("POST", "/message/stream"), ("POST", "/message:send"), ("POST", "/message:stream"),
+         ("GET", "/tasks"), ("GET", "/tasks/x"), ("POST", "/tasks/x:cancel"), ("GET", "/tasks/x:subscribe"),
+         ("POST", "/tasks/x:subscribe"), ("GET", "/tasks/x/pushNotificationConfigs"),
+         ("DELETE", "/tasks/x/pushNotificationConfigs/y"), ("GET", "/extendedAgentCard"),
+         ("POST", f"/agents/{CARD.name}/")]  # fmt: skip
+HEADERS = {"A2A-Version": "1.0", "Content-Type": "application/json"}
+
+
+async def nothing_happened(served: Agent) -> bool:
+    return (await served.log.list("local")).heads == []
+
+
+@pytest.mark.parametrize("kind", [None, "", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded"])
+async def test_a_post_that_does_not_say_it_is_json_is_refused_and_does_nothing(kind: str | None) -> None:
+    """Without a type, or with one of these, any web page may send it: `no-cors`, `sendBeacon`, a form."""
+    async with agent(talker()) as served:
+        headers = {"A2A-Version": "1.0"} | ({} if kind is None else {"Content-Type": kind})
+        for path in ("/", "/message/stream", "/message:send", "/message:stream"):
+            body = b'{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":%b}}'
+            said = b'{"messageId":"m","role":"ROLE_USER","parts":[{"text":"hello"}]}'
+            content = body % said if ":" not in path else b'{"message":%b}' % said
+            refused = await served.http.post(served.url + path, content=content, headers=headers)
+            assert refused.status_code == 415
+            assert "must be application/json or application/a2a+json" in refused.json()["error"]["message"]
+        assert await nothing_happened(served)
+
+
+async def test_a_request_that_calls_the_agent_by_another_name_is_refused() -> None:
+    async with agent(talker()) as served:
+        for verb, path in [*DOORS, ("GET", CARD_PATH), ("HEAD", CARD_PATH)]:
+            asked = served.http.build_request(verb, served.url + path, headers=HEADERS | {"Host": "evil.example"})
+            refused = await served.http.send(asked)
+            assert refused.status_code == 421, (verb, path)
+            if verb != "HEAD":
+                told = refused.json()["error"]["message"]
+                assert told.startswith("Host has value 'evil.example', but must be a name or an address of loopback")
+        assert await nothing_happened(served)
+
+
+async def test_a_card_says_where_its_agent_is_by_the_name_it_was_asked_for() -> None:
+    async with agent(talker(), hosts="agents.example") as served:
+        for host in ("localhost:1234", "agents.example"):
+            card = await served.http.get(served.url + CARD_PATH, headers={"Host": host})
+            assert card.json()["url"] == f"http://{host}/"
+            # A cache that others use must not keep it.
+            assert card.headers["cache-control"] == "private, max-age=300"
+            assert "access-control-allow-origin" not in card.headers
+
+
+async def test_no_page_of_another_origin_is_allowed_to_ask() -> None:
+    async with agent(talker()) as served:
+        preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+        for path in ("/", "/message:send", CARD_PATH):
+            answer = await served.http.request("OPTIONS", served.url + path, headers=preflight)
+            assert answer.status_code == 405
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_who_does_not_know_the_secret_of_the_run_gets_the_card_and_nothing_else() -> None:
+    async with agent(talker(), run_secret=SECRET) as served:
+        card = await served.http.get(served.url + CARD_PATH)
+        assert card.status_code == 200
+        (scheme,) = card.json()["securitySchemes"].values()
+        assert scheme["httpAuthSecurityScheme"]["scheme"] == "Bearer"
+        for wrong in (
+            {},
+            {"Authorization": "Bearer x"},
+            {"Authorization": f"Basic {SECRET}"},
+            {"x-tailrace-owner": "a"},
+        ):
+            for verb, path in DOORS:
+                body = LIST if verb == "POST" else b""
+                refused = await served.http.request(verb, served.url + path, content=body, headers=HEADERS | wrong)
+                assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer"), (verb, path)
+        assert await nothing_happened(served)
+
+
+async def test_who_knows_the_secret_of_the_run_is_served() -> None:
+    async with agent(talker(), run_secret=SECRET) as served:
+        sent = await served.result("SendMessage", {"message": message("hello")}, **BEARER)
+        assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+        rest = await served.http.get(served.url + "/tasks", headers=HEADERS | BEARER)
+        assert [task["id"] for task in rest.json()["tasks"]] == [sent["task"]["id"]]
+
+
+async def test_our_client_tells_the_secret_to_our_own_agents_only() -> None:
+    async with agent(talker(), run_secret=SECRET) as served:
+        own = Settings(agent_urls=served.url, run_secret=SECRET)
+        listed = await AgentClient(served.http, served.url + "/", owner="alice", settings=own).call("ListTasks", {})
+        assert listed["totalSize"] == 0
+        foreign = Settings(run_secret=SECRET)
+        with pytest.raises(AgentError, match="whom it knows"):
+            await AgentClient(served.http, served.url + "/", owner="alice", settings=foreign).call("ListTasks", {})
+
+
+async def test_an_author_who_knows_its_callers_needs_no_secret_of_the_run() -> None:
+    """An agent on its own keeps its own door: its callers have credentials in the same header."""
+    options = {"decide_owner": lambda request: "ann" if request.headers.get("authorization") == "Bearer a" else None}
+    async with agent(talker(), run_secret=SECRET, options=options) as served:
+        assert (await served.post(LIST, authorization="Bearer a")).status_code == 200
+        assert (await served.post(LIST, **BEARER)).status_code == 401
+
+
+@pytest.mark.parametrize("name", [f"iss/{'0' * 8}-0000-0000-0000-{'0' * 12}", "jürgen", "a\0b", "x" * 5000, "o-1"])
+async def test_whatever_an_owner_is_called_its_tasks_are_its_own(name: str) -> None:
+    options = {"decide_owner": lambda request: name if "authorization" in request.headers else "somebody else"}
+    async with agent(talker(), options=options) as served:
+        sent = await served.result("SendMessage", {"message": message("hello")}, authorization="Bearer a")
+        listed = await served.result("ListTasks", authorization="Bearer a")
+        assert [task["id"] for task in listed["tasks"]] == [sent["task"]["id"]]
+        assert (await served.error("GetTask", {"id": sent["task"]["id"]}))["code"] == -32001
+
+
+@pytest.mark.parametrize("said", ["jürgen", "iss/me", "x" * 20_000, "a, b", "/" + "0" * 36])
+async def test_whatever_a_caller_says_of_the_owner_is_an_owner(said: str) -> None:
+    async with agent(talker()) as served:
+        headers = [
+            (b"x-tailrace-owner", said.encode()),
+            (b"content-type", b"application/json"),
+            (b"a2a-version", b"1.0"),
+        ]
+        answer = await served.http.post(served.url + "/", content=LIST, headers=headers)
+        assert (answer.status_code, answer.json()["result"]["totalSize"]) == (200, 0)

@@ -1,0 +1,43 @@
+"""A process on loopback answers to its own names: a page that was rebound to it calls it by another."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.requests import Request
+
+from tailrace.hosts import is_called_right
+
+
+def request(host: str | None, server: str | None) -> Request:
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    return Request({"type": "http", "headers": headers, "server": server and (server, 8081)})
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8081", "localhost", "LOCALHOST:8081", "[::1]:8081", "localhost:9000", None]
+)
+@pytest.mark.parametrize("server", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.0.0.2"])
+def test_on_loopback_its_own_names_are_right(host: str | None, server: str) -> None:
+    assert is_called_right(request(host, server), ())
+
+
+ODD = ["evil.example", "evil.example:8081", "localhost.evil.example", "localhost.", "", "a@127.0.0.1", "127.0.0.1/x",
+       "192.0.2.7:8081", "127.0.0.1:8081, evil.example", "[::1", "127.0.0.1:port", "\xff"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ODD)
+def test_on_loopback_any_other_name_is_wrong(host: str) -> None:
+    assert not is_called_right(request(host, "127.0.0.1"), ())
+
+
+def test_names_that_are_set_are_right_too() -> None:
+    for server in ("127.0.0.1", "192.0.2.7", None):
+        assert is_called_right(request("Agents.example:443", server), {"agents.example"})
+        assert not is_called_right(request("evil.example", server), {"agents.example"})
+    assert is_called_right(request("localhost", "127.0.0.1"), {"agents.example"})
+    assert not is_called_right(request("localhost", "192.0.2.7"), {"agents.example"})
+
+
+def test_elsewhere_any_name_is_right_where_none_is_set() -> None:
+    assert is_called_right(request("x.lambda-url.eu-central-1.on.aws", "x.lambda-url.eu-central-1.on.aws"), ())
+    assert not is_called_right(request("a/b", "192.0.2.7"), ())
