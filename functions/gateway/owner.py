@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
 from gateway.problems import Problem
-from tailrace.hosts import host_in, is_loopback
+from tailrace.hosts import host_in, is_from_another_origin, is_loopback
 from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner, identify_by_name
 
 SECRET_HEADER = "x-tailrace-secret"  # noqa: S105
@@ -37,10 +37,10 @@ def local_owner(request: Request) -> str | None:
     A web page from elsewhere reaches loopback too, through the user's own browser. It gives itself away:
     by its `Origin`, or, when its name was made to point here (DNS rebinding), by the `Host` it asks for.
     """
-    client, host, origin = request.client, host_in(request), request.headers.get("origin")
+    client, host = request.client, host_in(request)
     if client is None or not is_loopback(client.host) or host is None or not is_loopback(host):
         return None
-    if origin is not None and urlsplit(origin).netloc != request.url.netloc:
+    if is_from_another_origin(request):
         return None
     return LOCAL_OWNER
 

@@ -31,7 +31,7 @@ async def ask(
 ) -> httpx.Response:
     told = {"A2A-Version": version, **{name.replace("_", "-"): value for name, value in headers.items()}}
     content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    if verb == "POST":
+    if body is not None:
         told.setdefault("Content-Type", "application/a2a+json")
     return await served.http.request(verb, served.url + path, content=content, headers=told)
 
@@ -102,8 +102,7 @@ async def test_11_3_2_subscribe_by_both_verbs_begins_with_the_task_and_stays_to_
     served: Agent, verb: str
 ) -> None:
     task = (await result(served, "POST", "/message:send", {"message": message("ask")}))["task"]
-    url = f"{served.url}/tasks/{task['id']}:subscribe"
-    headers = {"A2A-Version": "1.0", "Content-Type": "application/json"}
+    url, headers = f"{served.url}/tasks/{task['id']}:subscribe", {"A2A-Version": "1.0"}
     async with served.http.stream(verb, url, headers=headers) as response:
         lines = response.aiter_lines()
         assert (await anext(lines)).startswith("id: ")

@@ -64,6 +64,20 @@ async def test_a_card_says_where_its_agent_is_by_the_name_it_was_asked_for() -> 
             assert "access-control-allow-origin" not in card.headers
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost:1", "null", ""])
+async def test_a_request_from_a_page_of_another_origin_is_refused(origin: str) -> None:
+    """Also one without a body, which needs no type."""
+    async with agent(talker()) as served:
+        for verb, path in DOORS:
+            if verb != "GET":
+                headers = {"A2A-Version": "1.0", "Origin": origin}
+                for kind in ({}, {"Content-Type": "application/json"}):
+                    body = LIST if kind else b""
+                    refused = await served.http.request(verb, served.url + path, content=body, headers=headers | kind)
+                    assert refused.status_code == 403, (verb, path)
+                    assert f"Origin has value '{origin}'" in refused.json()["error"]["message"]
+
+
 async def test_no_page_of_another_origin_is_allowed_to_ask() -> None:
     async with agent(talker()) as served:
         preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}

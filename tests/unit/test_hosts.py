@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from tailrace.hosts import is_called_right
+from tailrace.hosts import is_called_right, is_from_another_origin
 
 
 def request(host: str | None, server: str | None) -> Request:
@@ -41,3 +41,23 @@ def test_names_that_are_set_are_right_too() -> None:
 def test_elsewhere_any_name_is_right_where_none_is_set() -> None:
     assert is_called_right(request("x.lambda-url.eu-central-1.on.aws", "x.lambda-url.eu-central-1.on.aws"), ())
     assert not is_called_right(request("a/b", "192.0.2.7"), ())
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8081", "https://agents.example", None])
+def test_a_page_of_our_own_may_ask(origin: str | None) -> None:
+    assert not is_from_another_origin(asked("localhost:8081", origin), {"agents.example"})
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:3000", "http://localhost", "http://evil.example", "null", "", "//", "http://[::1", "\xff"],
+)
+def test_a_page_of_another_origin_is_told_from_our_own(origin: str) -> None:
+    assert is_from_another_origin(asked("localhost:8081", origin))
+
+
+def asked(host: str, origin: str | None) -> Request:
+    headers = [(b"host", host.encode())]
+    if origin is not None:
+        headers.append((b"origin", origin.encode("latin-1")))
+    return Request({"type": "http", "headers": headers})

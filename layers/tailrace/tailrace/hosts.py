@@ -1,4 +1,4 @@
-"""By what names a process may be called (the `Host` of a request).
+"""By what names a process may be called (the `Host` of a request), and by whose pages (its `Origin`).
 
 A web page whose name was made to point at this machine (DNS rebinding) reaches a port here as its own origin. Its
 browser then names the page's host, which is not one of ours.
@@ -13,6 +13,7 @@ from collections.abc import Collection
 from starlette.requests import Request
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+_ORIGIN = re.compile(rf"https?://(?P<place>{_HOST.pattern})")
 
 
 def is_loopback(host: str) -> bool:
@@ -51,3 +52,17 @@ def is_called_right(request: Request, hosts: Collection[str]) -> bool:
     if server and is_loopback(server[0]):
         return is_loopback(host) or host in hosts
     return not hosts or host in hosts
+
+
+def is_from_another_origin(request: Request, hosts: Collection[str] = ()) -> bool:
+    """Whether a web page sent this which is neither this process's own nor one of `hosts` (in lower case).
+
+    Browsers name the page's origin with every request that is no GET; whoever is no browser names none.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    match = _ORIGIN.fullmatch(origin.lower())
+    if match is None:
+        return True
+    return match["place"] != request.headers.get("host", "").lower() and match["name"].strip("[]") not in hosts

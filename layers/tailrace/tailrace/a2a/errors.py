@@ -66,6 +66,13 @@ def misdirected(host: str, right: str) -> RpcError:
     return RpcError(-32600, f"Host has value {shorten(host)!r}, but must be {right}.", status=421)
 
 
+def from_another_origin(origin: str) -> RpcError:
+    message = (
+        f"Origin has value {shorten(origin)!r}, but must be that of this agent: it answers no page of another site."
+    )
+    return RpcError(-32600, message, status=403)
+
+
 def task_not_found(task_id: str) -> RpcError:
     return RpcError(-32001, f"Task not found: {shorten(task_id)!r}.", "TASK_NOT_FOUND")
 

@@ -8,12 +8,18 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from tailrace.a2a.card import AgentCard
-from tailrace.a2a.errors import content_type_not_supported, extension_required, misdirected, version_not_supported
+from tailrace.a2a.errors import (
+    content_type_not_supported,
+    extension_required,
+    from_another_origin,
+    misdirected,
+    version_not_supported,
+)
 from tailrace.a2a.types import Message
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
-from tailrace.hosts import is_called_right
+from tailrace.hosts import is_called_right, is_from_another_origin
 from tailrace.media_types import covers
 
 A2A_JSON, JSON = "application/a2a+json", "application/json"
@@ -48,26 +54,31 @@ def extensions_of(request: Request, card: AgentCard) -> list[str]:
 
 
 def check_host(request: Request, settings: Settings) -> None:
-    """Refuse a request that calls this agent by a name that is not its own.
+    """Refuse a request that calls this agent by a name that is not its own, or comes from another site's page.
 
     Raises:
-        RpcError: HTTP status 421.
+        RpcError: HTTP status 421 or 403.
     """
     if not is_called_right(request, settings.own_hosts):
         names = sorted(settings.own_hosts) or ["a name or an address of loopback (TAILRACE_HOSTS adds others)"]
         raise misdirected(request.headers.get("host", ""), " or ".join(names))
+    if request.method not in ("GET", "HEAD") and is_from_another_origin(request, settings.own_hosts):
+        raise from_another_origin(request.headers["origin"])
 
 
 def check_json(request: Request) -> None:
-    """Refuse a request that does not say that its body is JSON.
+    """Refuse a request with a body that it does not say is JSON.
 
     That also keeps web pages out: a browser sends JSON to another origin only if that origin allows it when asked.
+    A request without a body needs no type: the official SDK subscribes by such a POST.
 
     Raises:
         RpcError: -32005 with HTTP status 415.
     """
     given = _essence(request.headers.get("content-type", ""))
-    if given not in (JSON, A2A_JSON):
+    headers = request.headers
+    bodiless = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    if given not in (JSON, A2A_JSON) and (given or not bodiless):
         raise content_type_not_supported(
             f"Content-Type has value {shorten(given)!r}, but must be {JSON} or {A2A_JSON}.", status=415
         )
