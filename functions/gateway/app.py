@@ -22,7 +22,8 @@ from gateway.requests import complete, cursor_in, idempotency_key, page_size_in,
 from gateway.streams import Streams
 from gateway.uploads import Uploading
 from tailrace import events, sse
-from tailrace.a2a.client import AgentClient, discover, new_http
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.discovery import discover
 from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import to_json
 from tailrace.aws import on_lambda
@@ -132,7 +133,9 @@ class Gateway:
         """GET /api/agents"""
         self._owner(request)
         urls = [self._settings.orchestrator_url, *self._settings.specialists]
-        cards = await asyncio.gather(*(discover(self._http, url) for url in urls), return_exceptions=True)
+        cards = await asyncio.gather(
+            *(discover(self._http, url, self._settings) for url in urls), return_exceptions=True
+        )
         shown: list[dict[str, Any]] = []
         for url, card in zip(urls, cards, strict=True):
             if isinstance(card, AgentError):
@@ -140,7 +143,7 @@ class Gateway:
             elif isinstance(card, BaseException):
                 raise card
             else:
-                shown.append(card)
+                shown.append(card.whole)
         return _json({"agents": shown})
 
     async def health(self, _: Request) -> Response:

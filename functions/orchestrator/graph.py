@@ -19,7 +19,8 @@ from orchestrator.consult import consult
 from orchestrator.planning import Errand, Specialist, plan, specialist_of
 from orchestrator.report import only_text, report
 from tailrace import request, result, write
-from tailrace.a2a.client import discover, interface_of, new_http
+from tailrace.a2a.client import new_http
+from tailrace.a2a.discovery import discover, interface_of
 from tailrace.alert import alert_of
 from tailrace.config import Settings
 from tailrace.emit import emit
@@ -104,17 +105,18 @@ def _empty_files() -> str:
 async def _specialists() -> tuple[list[Specialist], list[Answer]]:
     """The specialists that answer, and for each that does not, the line it gets in the report."""
 
+    settings = Settings.load()
     specialists: list[Specialist] = []
     missing: list[Answer] = []
 
     async def find(url: str) -> None:
         try:
-            card = await discover(http(), url)
-            specialists.append(specialist_of(card, interface_of(card, url)))
+            found = await discover(http(), url, settings)
+            specialists.append(specialist_of(found.card, interface_of(found, settings)))
         except AgentError as error:
             missing.append(Answer(agent=url, error=str(error)))
 
-    await asyncio.gather(*(find(url) for url in Settings.load().specialists))
+    await asyncio.gather(*(find(url) for url in settings.specialists))
     return sorted(specialists, key=lambda specialist: specialist["agent"]), missing
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from orchestrator.classify import Topic, topic_of, topics_of
+from tailrace.a2a.incoming import AgentCard
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.request import File, Request
@@ -18,28 +19,33 @@ _WORTH_COMPRESSING = 16_384
 # What a message may carry of uploaded files for an agent that cannot read our uploads: by then it is as large as the
 # largest request that we take ourselves.
 _ROOM = 700_000
+# What is read of what a card says.
+_LONGEST_ABOUT = 20_000
 
 
 class Specialist(TypedDict):
     """An agent that could be asked. `url` is where it is asked, `about` what its skills say, in lower case.
 
-    `reads` is whether it reads our uploads, by their reference.
+    `reads` is whether it reads our uploads, by their reference, `streams` whether it may be asked for a stream: None
+    when its card does not say.
     """
 
     agent: str
     url: str
     about: str
     reads: bool
+    streams: NotRequired[bool | None]
 
 
 class Errand(TypedDict):
-    """One specialist to ask: what about (`topics`) and why (`reason`). `reads` as a `Specialist` does."""
+    """One specialist to ask: what about (`topics`) and why (`reason`). `reads` and `streams` as of a `Specialist`."""
 
     agent: str
     url: str
     topics: list[Topic]
     reason: str
     reads: bool
+    streams: NotRequired[bool | None]
 
 
 class Parcel(NamedTuple):
@@ -49,19 +55,24 @@ class Parcel(NamedTuple):
     notes: list[str]
 
 
-def specialist_of(card: dict[str, Any], url: str) -> Specialist:
+def specialist_of(card: AgentCard, url: str) -> Specialist:
     """What a card says of its agent, as far as planning needs it."""
-    said = [card.get("description", "")]
-    for skill in card.get("skills") or []:
-        said += [skill.get("name", ""), skill.get("description", ""), *skill.get("tags", [])]
-    return {"agent": card["name"], "url": url, "about": " ".join(said).lower(), "reads": _reads_uploads(card)}
+    said = [card.description]
+    for skill in card.skills:
+        said += [skill.name, skill.description, *skill.tags]
+    return {
+        "agent": card.name,
+        "url": url,
+        "about": shorten(" ".join(said).lower(), _LONGEST_ABOUT),
+        "reads": _reads_uploads(card),
+        "streams": card.capabilities.streaming,
+    }
 
 
-def _reads_uploads(card: dict[str, Any]) -> bool:
+def _reads_uploads(card: AgentCard) -> bool:
     """Whether an agent says that it reads the very store of uploads that this process reads."""
     mine = open_uploads(Settings.load()).id
-    declared = (card.get("capabilities") or {}).get("extensions") or []
-    return any(each.get("uri") == UPLOADS and (each.get("params") or {}).get("store") == mine for each in declared)
+    return any(each.uri == UPLOADS and each.params.get("store") == mine for each in card.capabilities.extensions)
 
 
 def plan(request: Request, specialists: list[Specialist]) -> list[Errand]:
@@ -92,6 +103,7 @@ def errand_to(specialist: Specialist, topics: list[Topic], reason: str) -> Erran
         "topics": topics,
         "reason": reason,
         "reads": specialist["reads"],
+        "streams": specialist.get("streams", True),
     }
 
 

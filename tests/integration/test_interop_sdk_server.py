@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tailrace.a2a import ask
 from tailrace.a2a.ask import Conversation
-from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.discovery import discover, interface_of
+from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 
@@ -41,7 +43,12 @@ async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
     executor = Talker(gate)
     app = wrap(sdk_talker(executor))
     async with asyncio.timeout(30), serve(app) as url, cutting(url) as proxy, new_http() as http:
-        yield Served(AgentClient(http, proxy.url + "/", owner="me", settings=Settings()), executor, gate, proxy)
+        yield Served(
+            AgentClient(http, proxy.url + "/", owner="me", settings=Settings(specialist_urls=proxy.url)),
+            executor,
+            gate,
+            proxy,
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -59,17 +66,18 @@ def text_of(task: dict[str, Any], name: str) -> str:
 async def test_its_card_is_found_and_names_where_it_speaks() -> None:
     gate = asyncio.Event()
     async with serve(sdk_talker(Talker(gate), "http://127.0.0.1:1/rpc")) as url, new_http() as http:
-        card = await discover(http, url)
-        assert await discover(http, url + "/.well-known/agent-card.json") == card
-    assert card["name"] == "sdk-talker"
-    assert [skill["id"] for skill in card["skills"]] == ["talk"]
-    assert interface_of(card, url) == "http://127.0.0.1:1/rpc"
+        settings = Settings(specialist_urls=url, peer_origins="http://127.0.0.1:1")
+        found = await discover(http, url, settings)
+        assert (await discover(http, url + "/.well-known/agent-card.json", settings)).card == found.card
+    assert found.card.name == "sdk-talker"
+    assert [skill.id for skill in found.card.skills] == ["talk"]
+    assert interface_of(found, settings) == "http://127.0.0.1:1/rpc"
 
 
 async def test_a_stream_gives_every_event_and_the_whole_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("hello")
-        events = [event async for event in conversation.events()]
+        events = [to_json(told.event) async for told in conversation.events()]
     assert [next(iter(event)) for event in events] == [
         "task",
         "statusUpdate",
@@ -78,9 +86,9 @@ async def test_a_stream_gives_every_event_and_the_whole_task() -> None:
         "artifactUpdate",
         "statusUpdate",
     ]
-    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert conversation.task["id"] == conversation.task_id
-    assert text_of(conversation.task, "report") == "Hello, world."
+    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert to_json(conversation.task)["id"] == conversation.task_id
+    assert text_of(to_json(conversation.task), "report") == "Hello, world."
     assert served.executor.executions == 1
 
 
@@ -88,43 +96,44 @@ async def test_calls_get_and_cancel_a_running_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         states = []
-        async for event in conversation.events():
+        async for told in conversation.events():
+            event = to_json(told.event)
             states.append(state_of(event))
             if "artifactUpdate" in event:
                 running = await served.client.call("GetTask", {"id": conversation.task_id})
                 assert running["status"]["state"] == "TASK_STATE_WORKING"
                 await served.client.call("CancelTask", {"id": conversation.task_id})
     assert states[-1] == "TASK_STATE_CANCELED"
-    assert conversation.task["status"]["state"] == "TASK_STATE_CANCELED"
+    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_CANCELED"
 
 
 async def test_a_question_ends_the_events_and_a_second_conversation_replies() -> None:
     async with sdk_agent() as served:
         asked = served.conversation("ask")
-        assert [state_of(event) async for event in asked.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
-        assert asked.task["status"]["message"]["parts"] == [{"text": "Which service?"}]
-        reply = served.conversation("payments", taskId=asked.task_id, contextId=asked.task["contextId"])
+        assert [state_of(to_json(told.event)) async for told in asked.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
+        assert to_json(asked.task)["status"]["message"]["parts"] == [{"text": "Which service?"}]
+        reply = served.conversation("payments", taskId=asked.task_id, contextId=to_json(asked.task)["contextId"])
         async for _ in reply.events():
             pass
     assert reply.task_id == asked.task_id
-    assert reply.task["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert to_json(reply.task)["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
 async def test_a_failed_task_is_an_answer_and_no_error() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("fail")
-        assert [state_of(event) async for event in conversation.events()][-1] == "TASK_STATE_FAILED"
-    assert conversation.task["status"]["message"]["parts"] == [{"text": "It broke."}]
+        assert [state_of(to_json(told.event)) async for told in conversation.events()][-1] == "TASK_STATE_FAILED"
+    assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "It broke."}]
 
 
 async def test_an_agent_may_answer_with_a_message_only() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("message")
-        events = [event async for event in conversation.events()]
+        events = [to_json(told.event) async for told in conversation.events()]
     assert [list(event) for event in events] == [["message"]]
     assert conversation.task_id is None
-    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert conversation.task["status"]["message"]["parts"] == [{"text": "Just this."}]
+    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "Just this."}]
 
 
 async def test_a_refusal_is_raised_at_once_with_its_code_and_words() -> None:
@@ -146,7 +155,8 @@ async def test_after_a_cut_the_running_task_is_taken_up_again() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         events = []
-        async for event in conversation.events():
+        async for told in conversation.events():
+            event = to_json(told.event)
             events.append(event)
             if "artifactUpdate" in event and served.proxy.connections == 1:
                 served.proxy.cut()
@@ -155,7 +165,7 @@ async def test_after_a_cut_the_running_task_is_taken_up_again() -> None:
     kinds = [next(iter(event)) for event in events]
     assert kinds.count("task") == 2  # the second one is what SubscribeToTask begins with
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
-    assert text_of(conversation.task, "report") == "Hello, world."
+    assert text_of(to_json(conversation.task), "report") == "Hello, world."
     assert served.executor.executions == 1
 
 
@@ -163,17 +173,17 @@ async def test_a_task_that_finishes_during_a_cut_is_told_whole() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         events = conversation.events()
-        async for event in events:
-            if "artifactUpdate" in event:
+        async for told in events:
+            if told.event.artifact_update is not None:
                 break
         served.proxy.cut()
         served.gate.set()
         asking = {"id": conversation.task_id}
         while (await served.client.call("GetTask", asking))["status"]["state"] == "TASK_STATE_WORKING":
             await asyncio.sleep(0.002)
-        assert [event async for event in events] == []  # it has no cursor: what it missed is in the task
-    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert text_of(conversation.task, "report") == "Hello, world."
+        assert [told async for told in events] == []  # it has no cursor: what it missed is in the task
+    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert text_of(to_json(conversation.task), "report") == "Hello, world."
     assert served.executor.executions == 1
 
 
@@ -200,7 +210,8 @@ async def test_ids_that_are_no_seqs_hide_nothing_after_a_cut() -> None:
     async with sdk_agent(counting) as served:
         conversation = served.conversation("slow")
         events = []
-        async for event in conversation.events():
+        async for told in conversation.events():
+            event = to_json(told.event)
             events.append(event)
             if "artifactUpdate" in event and served.proxy.connections == 1:
                 served.proxy.cut()

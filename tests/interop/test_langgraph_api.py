@@ -20,7 +20,8 @@ from system import system
 
 from orchestrator import graph as orchestrator
 from tailrace.a2a.ask import Conversation
-from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.discovery import discover, interface_of
 from tailrace.config import Settings
 from tailrace.events import EXTENSION
 
@@ -64,15 +65,17 @@ async def server(python: Path, folder: Path) -> AsyncIterator[str]:
 
 async def test_our_client_asks_it_and_has_the_whole_answer(python: Path, tmp_path: Path) -> None:
     async with server(python, tmp_path) as card_url, new_http() as http:
-        card = await discover(http, card_url)
-        client = AgentClient(http, interface_of(card, card_url), owner="me", settings=Settings())
+        settings = Settings(specialist_urls=card_url)
+        place = interface_of(await discover(http, card_url, settings), settings)
+        client = AgentClient(http, place, owner="me", settings=settings)
         conversation = Conversation(client, message("hello"))
         async with asyncio.timeout(60):
-            events = [event async for event in conversation.events()]
+            events = [told async for told in conversation.events()]
     assert events
-    assert conversation.task["status"]["state"] == "TASK_STATE_COMPLETED"
-    (artifact,) = conversation.task["artifacts"]
-    assert "".join(part.get("text", "") for part in artifact["parts"]) == "You said hello."
+    assert conversation.task is not None
+    assert conversation.task.status.state == "TASK_STATE_COMPLETED"
+    (artifact,) = conversation.task.artifacts
+    assert "".join(part.text or "" for part in artifact.parts) == "You said hello."
 
 
 async def test_our_orchestrator_takes_it_for_a_specialist(

@@ -15,7 +15,9 @@ from sample_agents.talker import TEXT, talker
 
 from tailrace.a2a import client as our_client
 from tailrace.a2a.ask import Conversation
-from tailrace.a2a.client import AgentClient, discover, interface_of, new_http
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.discovery import discover, interface_of
+from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 
 
@@ -63,30 +65,30 @@ async def old_agent(python: Path) -> AsyncIterator[str]:
 
 async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> None:
     async with old_agent(python) as url, new_http() as http:
-        card = await discover(http, url)
-        assert interface_of(card, url) == url
-        client = AgentClient(http, url, owner="me", settings=Settings())
+        settings = Settings(specialist_urls=url)
+        assert interface_of(await discover(http, url, settings), settings) == url
+        client = AgentClient(http, url, owner="me", settings=settings)
         conversation = Conversation(client, message("hello"))
-        events = [event async for event in conversation.events()]
+        events = [to_json(told.event) async for told in conversation.events()]
         assert url in our_client._old
         assert [next(iter(event)) for event in events[:2]] == ["task", "statusUpdate"]
         assert events[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
-        report, findings = conversation.task["artifacts"]
+        report, findings = to_json(conversation.task)["artifacts"]
         assert "".join(part["text"] for part in report["parts"]) == "You said hello."
         assert findings["parts"] == [{"data": {"findings": []}}]
 
         question = Conversation(client, message("ask"))
-        asked = [event async for event in question.events()]
+        asked = [to_json(told.event) async for told in question.events()]
         assert asked[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
         assert asked[-1]["statusUpdate"]["status"]["message"]["parts"] == [{"text": "What?"}]
-        reply = Conversation(client, message("logs", taskId=question.task_id, contextId=question.task["contextId"]))
-        assert [event async for event in reply.events()]
-        assert reply.task["status"]["state"] == "TASK_STATE_COMPLETED"
+        reply = Conversation(client, message("logs", taskId=question.task_id, contextId=question.task.context_id))
+        assert [told async for told in reply.events()]
+        assert reply.task.status.state == "TASK_STATE_COMPLETED"
 
 
 async def test_our_client_cancels_at_its_agent(python: Path) -> None:
     async with old_agent(python) as url, new_http() as http:
-        client = AgentClient(http, url, owner="me", settings=Settings())
+        client = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
         conversation = Conversation(client, message("wait"))
         events = conversation.events()
         await anext(events)

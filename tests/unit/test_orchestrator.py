@@ -17,6 +17,7 @@ from orchestrator.classify import Topic, topic_of, topics_of
 from orchestrator.planning import Errand, parcel_for, plan, specialist_of
 from orchestrator.report import report
 from orchestrator.synthesis import incident_of, ties
+from tailrace.a2a.incoming import AgentCard, card_in
 from tailrace.alert import Alert, alert_of
 from tailrace.config import Settings
 from tailrace.findings import Finding, iso
@@ -97,8 +98,9 @@ def test_anything_is_taken_for_something(text: str, name: str) -> None:
 # Whom it asks
 
 
-def card(name: str, *tags: str) -> dict[str, Any]:
-    return {"name": name, "description": "", "skills": [{"name": "", "description": "", "tags": list(tags)}]}
+def card(name: str, *tags: str, extensions: list[Any] | None = None) -> AgentCard:
+    skills = [{"name": "", "description": "", "tags": list(tags)}]
+    return card_in({"name": name, "skills": skills, "capabilities": {"extensions": extensions}}, "")
 
 
 def test_each_specialist_is_asked_about_what_it_knows() -> None:
@@ -157,7 +159,7 @@ def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
     ],
 )
 def test_only_who_declares_our_very_store_reads_from_it(declared: list[Any], reads: bool) -> None:
-    assert specialist_of({**card("a"), "capabilities": {"extensions": declared}}, "u")["reads"] is reads
+    assert specialist_of(card("a", extensions=declared), "u")["reads"] is reads
 
 
 # What it concludes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any
 
 import msgspec
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace import sse
-from tailrace.a2a import client
+from tailrace.a2a.incoming import event_in
 from tailrace.a2a.peer03 import event_from_03, method_to_03, params_to_03, result_from_03
 from tailrace.a2a.types import SendMessage, convert
 from tailrace.a2a.v03 import METHODS, event_to_03, params_from_03
@@ -77,13 +75,11 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 @given(JSON)
 def test_whatever_a_stranger_streams_is_an_event_or_an_agent_s_error(given: Any) -> None:
-    message = sse.Message("", json.dumps({"jsonrpc": "2.0", "id": "1", "result": given}).encode(), "")
     with contextlib.suppress(AgentError):
-        client._foreign(message, sse.Envelope("1"), "http://there/")
+        event_in(given, "http://there/")
 
 
 @pytest.mark.parametrize("given", [{"kind": "task", "status": {"state": 5}}, {"kind": "status-update"}, {"kind": []}])
 def test_what_is_no_event_of_0_3_is_an_agent_s_error(given: Any) -> None:
-    message = sse.Message("", json.dumps({"jsonrpc": "2.0", "id": "1", "result": given}).encode(), "")
-    with pytest.raises(AgentError, match="no event of A2A"):
-        client._foreign(message, sse.Envelope("1"), "http://there/")
+    with pytest.raises(AgentError, match="http://there/ sent something that is no event of A2A"):
+        event_in(given, "http://there/")

@@ -63,7 +63,7 @@ async def test_what_only_looks_like_ours_is_foreign_and_is_not_told_the_owner(ur
 
     def answer(request: httpx.Request) -> httpx.Response:
         told.append(request)
-        return httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": {}})
+        return httpx.Response(200, stream=httpx.ByteStream(b'{"jsonrpc":"2.0","id":1,"result":{}}'))
 
     if url.startswith("http") and "[" not in url:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:

@@ -14,6 +14,7 @@ from typing import Any
 from tailrace.errors import ConfigError
 
 _SECRET_LENGTH = 16
+_ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
 # What may follow `Bearer` in a header (RFC 6750, section 2.1).
 _BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
 
@@ -172,6 +173,15 @@ class Settings:
         "URLs, comma-separated",
         "this bundle's own agents beside the orchestrator: only they are told for whom we ask",
     )
+    peer_origins: str = _setting(
+        "TAILRACE_PEER_ORIGINS",
+        "",
+        "origins, comma-separated",
+        "where other agents' cards may lead besides their own origin, also to addresses inside",
+    )
+    specialist_s: float = _setting(
+        "TAILRACE_SPECIALIST_S", 3600.0, "s", "how long a specialist may work before it is given up", 1, 604_800
+    )
 
     @property
     def specialists(self) -> list[str]:
@@ -187,6 +197,11 @@ class Settings:
     def own_hosts(self) -> frozenset[str]:
         """The names in `hosts`, in lower case."""
         return frozenset(host.lower() for host in _listed(self.hosts))
+
+    @property
+    def peers(self) -> list[str]:
+        """The origins in `peer_origins`."""
+        return _listed(self.peer_origins)
 
     @property
     def dispatch_places(self) -> dict[str, str]:
@@ -220,6 +235,9 @@ class Settings:
                 "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
             )
         self.dispatch_places  # noqa: B018 - checked at the start, not at the first hand-off
+        for origin in self.peers:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigError("TAILRACE_PEER_ORIGINS", origin, "an origin, like https://agent.example:8443")
         if self.renew_s > self.lease_s / 2:
             raise ConfigError("TAILRACE_RENEW_S", self.renew_s, f"at most half of TAILRACE_LEASE_S ({self.lease_s})")
 

@@ -11,7 +11,9 @@ from contextvars import ContextVar
 from typing import Any, Literal, TypedDict
 
 from tailrace.events import Kind
+from tailrace.metadata import check
 from tailrace.request import Request
+from tailrace.running import Asked
 
 # How our own emissions are told from an author's use of LangGraph's stream writer.
 MARK = "__tailrace__"
@@ -65,8 +67,16 @@ def file(
 def emit(kind: Kind, *, text: str | None = None, step: str | None = None, **details: Any) -> None:
     """Emit a status update of any kind. For agents that show more than progress, as the orchestrator does.
 
-    `details` go into the event's metadata. `step` is the current node's execution unless given.
+    `details` go into the event's metadata (docs/PROTOCOL.md, section 2.3). `step` is the current node's execution
+    unless given. With an `origin`, the event is passed on from another agent, whose name is `agent` (section 2.6).
+
+    Raises:
+        ValueError: something has a value that it cannot have.
     """
+    details = {key: value for key, value in details.items() if value is not None}
+    if isinstance(asked := details.get("asked"), Asked):
+        details["asked"] = {"url": asked.url, "task": asked.task, "since": asked.since}
+    check({"kind": kind, "text": text, "step": step, **details})
     _send({MARK: "status", "kind": kind, "text": text, "step": step, "details": details})
 
 

@@ -168,12 +168,18 @@ class Rejected(TailraceError):
 class AgentError(TailraceError):
     """Another agent could not be reached or answered with an error.
 
-    `code` is the JSON-RPC error code when there was one.
+    `code` is the JSON-RPC error code when there was one. `arrived` is whether the agent has begun to answer: what it
+    was asked to do may have been done. `malformed` is whether it sent something that could not be read, and would
+    do so again.
     """
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: int | None = None, arrived: bool = False, malformed: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.arrived = arrived or malformed
+        self.malformed = malformed
 
 
 def shorten(text: str, limit: int = 80) -> str:

@@ -18,12 +18,14 @@ deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=Non
 class Asked(msgspec.Struct):
     """A task that a step of this run has at another agent.
 
-    `url` is where the agent is asked, `cursor` the seq there of the last event that was forwarded.
+    `url` is where the agent is asked, `since` when it was first asked, in ms since the epoch (0: nobody says), `cursor`
+    the seq there of the last event that was forwarded.
     """
 
     url: str
     task: str
     cursor: int = 0
+    since: int = 0
 
 
 class Run:

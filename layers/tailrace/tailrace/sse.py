@@ -20,6 +20,7 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT = b": \n\n"
 
+_MARK = b"\xef\xbb\xbf"
 # A peer that sends more than this without ending the event is broken or hostile.
 _MAX_EVENT_BYTES = 16_000_000
 
@@ -85,21 +86,22 @@ class Parser:
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._size = 0
-        self._carriage_returns = False
-        self._begun = False
+        self._after_cr = False
+        self._beginning: bytes | None = b""
         self._id = ""
         self.retry_ms: int | None = None
 
     def feed(self, chunk: bytes) -> Iterator[Message]:
         """The messages that `chunk` completes.
 
+        What has come without a blank line behind it is kept until that comes, as the standard says.
+
         Raises:
             AgentError: an event is larger than any of ours could be.
         """
-        if not self._begun and chunk:
-            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
-            self._begun = True
-        if b"\r" in chunk or self._carriage_returns:
+        if self._beginning is not None:
+            chunk = self._without_mark(self._beginning + chunk)
+        if b"\r" in chunk or self._after_cr:
             chunk = self._normalise(chunk)
         end = chunk.rfind(b"\n\n")
         if end < 0 and not (self._rest and self._rest[-1].endswith(b"\n") and chunk.startswith(b"\n")):
@@ -119,15 +121,22 @@ class Parser:
             self._rest.append(chunk)
             self._size += len(chunk)
         if self._size > _MAX_EVENT_BYTES:
-            raise AgentError(f"An event of the stream is larger than {_MAX_EVENT_BYTES:,} bytes.")
+            raise AgentError(f"An event of the stream is larger than {_MAX_EVENT_BYTES:,} bytes.", malformed=True)
+
+    def _without_mark(self, beginning: bytes) -> bytes:
+        """What the stream begins with, without the byte order mark; nothing as long as it may become one."""
+        if len(beginning) < len(_MARK) and _MARK.startswith(beginning):
+            self._beginning = beginning
+            return b""
+        self._beginning = None
+        return beginning.removeprefix(_MARK)
 
     def _normalise(self, chunk: bytes) -> bytes:
-        """Line ends as LF. A CR at the very end waits for its LF."""
-        if self._carriage_returns:
-            chunk = b"\r" + chunk
-        self._carriage_returns = chunk.endswith(b"\r")
-        if self._carriage_returns:
-            chunk = chunk[:-1]
+        """Line ends as LF. A CR ends its line at once; an LF right behind it, even in the next chunk, is part of it."""
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        self._after_cr = self._after_cr or chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _block(self, block: bytes) -> Message | None:

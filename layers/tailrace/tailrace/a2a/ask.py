@@ -1,19 +1,23 @@
-"""Ask another agent, and hold on to the answer through cuts: what an orchestrator does with each specialist."""
+"""Ask another agent, and hold on to the answer through cuts: what an orchestrator does with each specialist.
+
+What an agent sends may be anything, and may never end. Here it is decoded and counted; what is too much, or is nothing
+that A2A knows, ends the conversation with an `AgentError`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from typing import Any
-
-import msgspec
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, NamedTuple
 
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.jsonrpc import NOT_JSON
-from tailrace.a2a.task import fold, joined
-from tailrace.errors import AgentError
-from tailrace.events import INTERRUPTED, TERMINAL
+from tailrace.a2a.incoming import Event, Status, Task, ended, event_in
+from tailrace.a2a.received import EVENTS_A_SECOND, Received, TooMuch
+from tailrace.decoding import decode_json
+from tailrace.errors import AgentError, JsonError
+from tailrace.events import now_ms
 from tailrace.running import Asked
 
 logger = logging.getLogger("tailrace.ask")
@@ -21,117 +25,240 @@ logger = logging.getLogger("tailrace.ask")
 _METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
 # The agent is there and cannot answer now, as when its log is away: the next try may go well.
 _INTERNAL_ERROR = -32603
-# Tries in a row, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between; each event starts afresh. An agent that has never
-# answered is given up after 6 s; one that has our task, or says that it cannot now, after 30.
+# Tries, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between. An agent that has never answered is given up after 6 s; one
+# that has our task, or is our own and says that it cannot now, after 30 s in which nothing new has come.
 _TRIES_TO_REACH = 9
 _TRIES_TO_HOLD = 32
+# How often a stream without cursors is taken up again. After that the agent is asked for its task instead.
+_TRIES_TO_FOLLOW = 9
+# How often the result of a task is asked for that was streamed to its end.
+_TRIES_TO_FETCH = 3
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 1.0
 # How often to look at a task whose agent cannot take up a stream again.
 _POLL_S = 1.0
+# How long an agent that is given up has to hear of it.
+_CANCEL_S = 3.0
+# What the report says of an agent that is faster than it is read.
+SLOWED = f"It sent more than {EVENTS_A_SECOND:,} events a second, and was read no faster."
+
+
+class Told(NamedTuple):
+    """An event that an agent has told, and its seq there; None from an agent without our extension."""
+
+    seq: int | None
+    event: Event
 
 
 class Conversation:
     """One task at another agent.
 
-    `message` is sent once, under its own `messageId`: an agent of ours that knows the message goes on
-    with the task it has. `before` is what is known of a task that was begun earlier: it is joined instead. Iterate
-    over `events()`, then look at `task`.
+    `message` is sent under its own `messageId`, and again only as long as nothing shows that it has arrived: another
+    agent may take it for new work. One of ours, or with our extension, goes on with the task it has for the message.
+    `before` is what is known of a task that was begun earlier: it is joined instead. `streaming` is what the agent's
+    card says; None: nothing. Iterate over `events()`, then look at `task`, and at `notes`: what there is to say of how
+    it was got.
     """
 
-    def __init__(self, client: AgentClient, message: dict[str, Any], before: Asked | None = None) -> None:
+    def __init__(
+        self,
+        client: AgentClient,
+        message: dict[str, Any],
+        before: Asked | None = None,
+        *,
+        streaming: bool | None = True,
+        limit_s: float = 3600.0,
+    ) -> None:
         self._client = client
         self._message = message
+        self._streaming = streaming
+        self._limit_s = limit_s
         self._cursor = before.cursor if before is not None else None
         self._tries = 0
         self._state = ""
+        self._numbered = False
+        self._cut = before is not None
+        self._received = Received(trusted=client.own)
+        self.since = before.since if before is not None and before.since else now_ms()
         self.task_id = before.task if before is not None else None
-        self.task: dict[str, Any] = {}
-        # What an agent without cursors has streamed: some tell it nowhere else (langgraph-api 0.16.7).
-        self._artifacts: dict[str, dict[str, Any]] = {}
+        self.task: Task | None = None
+        self.notes: list[str] = []
 
-    async def events(self) -> AsyncIterator[dict[str, Any]]:
-        """The agent's events as A2A 1.0 JSON, until the task is finished or waits for input.
+    @property
+    def left_s(self) -> float:
+        """How long the agent may still take, counted from when it was first asked."""
+        return max(0.0, self._limit_s - (now_ms() - self.since) / 1000)
+
+    async def events(self) -> AsyncGenerator[Told]:
+        """What the agent tells, until the task is finished or waits for input.
 
         From an agent of ours each event comes once; from one without cursors what happens during a cut
         is missed. Either way `task` is then complete.
 
         Raises:
-            AgentError: the agent refused, or could not be reached any more.
+            AgentError: the agent refused, sent what cannot be read or is too much, or could not be reached any more.
         """
-        while True:
+        following = self._streaming is not False or self.task_id is None
+        while following:
+            error: AgentError | None = None
             try:
-                async for event in self._stream():
-                    yield event
-                if self._ended:
-                    break
-                logger.info("stream of task %s was cut", self.task_id)
-                await self._pause(None)
-            except AgentError as error:
-                if self.task_id is not None and error.code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
-                    break  # It is finished, or the agent does not know how: GetTask has the rest.
-                await self._pause(error)
+                async with aclosing(self._follow()) as stream:
+                    async for told in stream:
+                        yield told
+            except TooMuch:
+                await self._cancel()
+                raise
+            except AgentError as problem:
+                error = problem
+            following = not self._ended and await self._goes_on_following(error)
+        if self._received.slowed:
+            self.notes.append(SLOWED)
         if self.task_id is not None:
             self.task = await self._whole(self.task_id)
 
-    async def _stream(self) -> AsyncIterator[dict[str, Any]]:
+    async def give_up(self) -> AgentError:
+        """Have the agent stop, if it hears of it. The error that says so."""
+        await self._cancel()
+        return AgentError(f"it was not done within {self._limit_s:g} s (TAILRACE_SPECIALIST_S), and was given up")
+
+    async def _cancel(self) -> None:
+        if self.task_id is None:
+            return
+        try:
+            await self._client.call("CancelTask", {"id": self.task_id}, wait_s=_CANCEL_S)
+        except AgentError as error:
+            logger.warning("task %s at %s was not cancelled: %s", self.task_id, self._client.url, error)
+
+    async def _follow(self) -> AsyncGenerator[Told]:
+        if self.task_id is None and self._streaming is False:
+            yield self._noted(None, await self._client.send(self._message, wait_s=max(self.left_s, 1.0)))
+            return
         if self.task_id is None:
             groups = self._client.stream("SendStreamingMessage", {"message": self._message})
         else:
             groups = self._client.stream("SubscribeToTask", {"id": self.task_id}, last_event_id=self._cursor)
-        async for group in groups:
-            for incoming in group:
-                if incoming.seq is not None and self._cursor is not None and incoming.seq <= self._cursor:
-                    continue
-                event = self._noted(incoming.event, numbered=incoming.seq is not None)
-                self._cursor = self._cursor if incoming.seq is None else incoming.seq
-                self._tries = 0
-                yield event
+        async with aclosing(groups):
+            async for group in groups:
+                for incoming in group:
+                    self._received.count(len(incoming.event))
+                    if incoming.seq is not None and self._cursor is not None and incoming.seq <= self._cursor:
+                        continue
+                    yield self._noted(incoming.seq, self._decoded(incoming.event))
+                await self._received.pause()
 
-    async def _whole(self, task_id: str) -> dict[str, Any]:
+    def _decoded(self, given: bytes) -> Event:
+        try:
+            return event_in(decode_json(given, "It"), self._client.url)
+        except JsonError as error:
+            raise AgentError(
+                f"{self._client.url} sent something that is no event of A2A: {error}", malformed=True
+            ) from None
+
+    def _noted(self, seq: int | None, event: Event) -> Told:
+        if event.message is not None:  # An agent may answer with a message instead of a task.
+            self._state = "TASK_STATE_COMPLETED"
+            self.task = Task(id="", status=Status(state=self._state, message=event.message))
+        elif event.task is not None:
+            self._is_ours(event.task.id)
+            self._note_status(event.task.status)
+            if seq is None:
+                self._received.begin(event.task)
+        elif event.status_update is not None:
+            self._is_ours(event.status_update.task_id)
+            self._note_status(event.status_update.status)
+        elif event.artifact_update is not None:
+            self._is_ours(event.artifact_update.task_id)
+            if seq is None:
+                # An agent without cursors: some tell it nowhere else (langgraph-api 0.16.7).
+                self._received.add(event.artifact_update)
+        if seq is not None:
+            self._cursor, self._tries, self._numbered = seq, 0, True
+        return Told(seq, event)
+
+    def _note_status(self, status: Status) -> None:
+        self._state = status.state
+        self._received.status = status
+
+    def _is_ours(self, task_id: str) -> None:
+        if not task_id or (self.task_id is not None and task_id != self.task_id):
+            raise AgentError(f"{self._client.url} told of another task than the one it was asked for.", malformed=True)
+        self.task_id = task_id
+
+    async def _goes_on_following(self, error: AgentError | None) -> bool:
+        """Whether there is to be another stream after one that ended too early; else the task is asked for.
+
+        Raises the error if another try would meet with it again, or must not be made.
+        """
+        code = error.code if error is not None else None
+        if self.task_id is None:
+            if self._streaming is None and code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+                self._streaming = False
+            else:
+                await self._pause_before_sending(error)
+            return True
+        if error is not None and error.malformed:
+            self.notes.append(f"What it did was not followed to the end: {error}")
+            return False
+        if self._streaming is False or code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+            return False  # It is finished, or the agent does not know how.
+        logger.info("stream of task %s was cut", self.task_id)
+        self._cut = True
+        if not self._client.idempotent and self._tries >= _TRIES_TO_FOLLOW:
+            return False
+        await self._pause(error)
+        return True
+
+    async def _pause_before_sending(self, error: AgentError | None) -> None:
+        """Wait before the message is sent once more; raise if it must not be."""
+        if error is not None and error.malformed:
+            raise error
+        arrived = error is None or error.arrived
+        if arrived and not self._client.idempotent and (error is None or error.code is None):
+            said = f" ({error})" if error is not None else ""
+            raise AgentError(
+                f"{self._client.url} took the message and broke off without naming a task{said}; "
+                "it was not asked again, because that could be new work."
+            )
+        await self._pause(error)
+
+    async def _whole(self, task_id: str) -> Task:
         """The task as the agent has it, once it has ended: normally at once."""
+        streamed = ended(self._state) and not self._numbered and not self._cut
+        self._tries = 0
         while True:
             try:
-                task = await self._client.call("GetTask", {"id": task_id, "historyLength": 1})
-                self._noted(msgspec.json.encode({"task": task}))
+                task = await self._client.task(task_id)
             except AgentError as error:
+                refused = error.malformed or error.code not in (None, _INTERNAL_ERROR)
+                if streamed and (refused or self._tries >= _TRIES_TO_FETCH):
+                    # All of it was streamed: it has forgotten, or never keeps any.
+                    return self._received.task(task_id)
                 await self._pause(error)
                 continue
-            if self._ended:
-                streamed = [joined(artifact) for artifact in self._artifacts.values()]
-                return {"artifacts": streamed, **task} if streamed else dict(task)
+            self._is_ours(task.id)
+            if task.ended:
+                return self._with_streamed(task)
+            self._tries = 0
             await asyncio.sleep(_POLL_S)
 
-    def _noted(self, given: bytes, *, numbered: bool = True) -> dict[str, Any]:
-        try:
-            event = msgspec.json.decode(given, type=dict[str, Any])
-            self._note(event)
-            if not numbered and "artifactUpdate" in event:
-                fold(self._artifacts, event["artifactUpdate"])
-        except (*NOT_JSON, KeyError, TypeError) as error:
-            raise AgentError(f"The agent sent something that is no event of A2A: {error!r}.") from None
-        return event
-
-    def _note(self, event: dict[str, Any]) -> None:
-        if "message" in event:  # An agent may answer with a message instead of a task.
-            self._state = "TASK_STATE_COMPLETED"
-            self.task = {"status": {"state": self._state, "message": event["message"]}, "artifacts": []}
-        elif "task" in event:
-            self.task_id, self._state = event["task"]["id"], event["task"]["status"]["state"]
-        elif "statusUpdate" in event:
-            update = event["statusUpdate"]
-            self.task_id, self._state = update["taskId"], update["status"]["state"]
+    def _with_streamed(self, task: Task) -> Task:
+        """The task, with what it has only streamed."""
+        if not task.artifacts:
+            task.artifacts = self._received.artifacts
+            if task.artifacts and self._cut:
+                self.notes.append("Its stream was cut, so a part of its answer may be missing.")
+        return task
 
     @property
     def _ended(self) -> bool:
-        return self._state in TERMINAL or self._state in INTERRUPTED
+        return ended(self._state)
 
     async def _pause(self, error: AgentError | None) -> None:
         """Wait until the next try; raise the `error` if that would meet with it again, or was the last one."""
-        if error is not None and error.code not in (None, _INTERNAL_ERROR):
+        if error is not None and (error.code not in (None, _INTERNAL_ERROR) or error.malformed):
             raise error
         self._tries += 1
-        answered = self.task_id is not None or (error is not None and error.code is not None)
-        if self._tries >= (_TRIES_TO_HOLD if answered else _TRIES_TO_REACH):
+        there = error is not None and error.code is not None and self._client.own
+        if self._tries >= (_TRIES_TO_HOLD if self.task_id is not None or there else _TRIES_TO_REACH):
             raise error or AgentError(f"The stream of task {self.task_id} was cut {self._tries} times in a row.")
         await asyncio.sleep(min(_PAUSE_S * 2 ** (self._tries - 1), _LONGEST_PAUSE_S))

@@ -1,33 +1,38 @@
 """The A2A client: ask an agent, follow its streams, come back with a cursor (specification, section 9).
 
-Speaks 1.0, and gives what it hears in 1.0. An agent that does not know 1.0's methods is asked in 0.3 instead, from then
-on. Streams are given as bytes, so that whoever passes an event on need not decode it.
+Speaks 1.0. An agent that does not know 1.0's methods is asked in 0.3 instead, from then on. Events are given as the
+bytes that came, so that whoever passes them on need not decode them; `incoming` decodes them, of either version.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from tailrace import sse
 from tailrace.a2a import peer03
-from tailrace.a2a.card import CARD_PATH
+from tailrace.a2a.incoming import Event, Task, event_in, task_in
 from tailrace.a2a.jsonrpc import NOT_JSON
-from tailrace.a2a.trust import is_own_agent
+from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
+from tailrace.a2a.transport import Transport
 from tailrace.aws import FunctionUrlAuth
 from tailrace.config import Settings
-from tailrace.errors import AgentError, shorten
-from tailrace.events import EXTENSION
+from tailrace.decoding import decode_json
+from tailrace.errors import AgentError, JsonError, shorten
+from tailrace.events import EXTENSION, encode
 from tailrace.owner import OWNER_HEADER
 
 # An agent's stream is silent for as long as its work is, but for heartbeats.
 _SILENCE_S = 60.0
-
+# How long an answer that is no stream may take as a whole.
+_ANSWER_S = 120.0
+# What is kept of an error's message.
+_LONGEST_ERROR = 500
 
 # The URLs of agents that have turned out to speak 0.3.
 _old: set[str] = set()
@@ -43,9 +48,14 @@ class Incoming(msgspec.Struct, frozen=True):
     event: bytes
 
 
+class _Error(msgspec.Struct):
+    code: int | None = None
+    message: str = "an error without a message"
+
+
 class _Reply(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw(b"")
-    error: dict[str, Any] | None = None
+    error: _Error | None = None
 
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
@@ -54,57 +64,82 @@ _decode_reply = msgspec.json.Decoder(_Reply).decode
 def new_http() -> httpx.AsyncClient:
     """An HTTP client fit for calls and long streams to many agents; it signs what goes to a Function URL."""
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(10.0, read=_SILENCE_S),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        auth=FunctionUrlAuth(),
+        timeout=httpx.Timeout(10.0, read=_SILENCE_S), transport=Transport(), auth=FunctionUrlAuth()
     )
 
 
 class AgentClient:
-    """The agent at `url`, asked on behalf of `owner`. Only our own agents are told that, and the secret of the run."""
+    """The agent at `url`, asked on behalf of `owner`. Only our own agents are told that, and the secret of the run.
+
+    `own` is whether it is one of our own agents, and `idempotent` whether a message may be sent to it twice: it is our
+    own, or speaks our extension (docs/PROTOCOL.md, 5.8a).
+    """
 
     def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str, settings: Settings) -> None:
-        self._http = http
-        self._url = url
-        self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION}
-        if is_own_agent(url, settings):
+        self.url = url
+        self._peer = Peer(http, url, settings)
+        self.own = self.idempotent = self._peer.own
+        self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION, "Content-Type": "application/json"}
+        if self.own:
             self._headers[OWNER_HEADER] = owner
             if settings.run_secret:
                 self._headers["Authorization"] = f"Bearer {settings.run_secret}"
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
-        """The result of a method that answers once.
+    async def call(self, method: str, params: dict[str, Any], *, wait_s: float = _ANSWER_S) -> Any:
+        """The result of a method that answers once, within `wait_s`: JSON, not checked.
 
         Raises:
             AgentError: the agent could not be reached, or answered with an error (its code is kept).
         """
         try:
-            return await self._call(method, params, old=self._url in _old)
+            return await self._call(method, params, wait_s, old=self.url in _old)
         except AgentError as error:
             if not self._may_be_old(method, error):
                 raise
-            result = await self._call(method, params, old=True)
-            _old.add(self._url)
+            result = await self._call(method, params, wait_s, old=True)
+            _old.add(self.url)
             return result
 
-    async def _call(self, method: str, params: dict[str, Any], *, old: bool) -> Any:
-        request, headers = self._asked(method, params, 1, old=old)
-        with _agent_errors(self._url):
-            response = await self._http.post(self._url, json=request, headers=headers)
-            given = _result(response.status_code, response.content, self._url)
+    async def send(self, message: dict[str, Any], *, wait_s: float) -> Event:
+        """What the agent answers a message with: a task or a message. Raises as `call` does.
+
+        The agent need not wait until the task is done; one that does so anyway has `wait_s` for it.
+        """
+        params = {"message": message, "configuration": {"returnImmediately": True}}
+        return event_in(await self.call("SendMessage", params, wait_s=wait_s), self.url)
+
+    async def task(self, task_id: str) -> Task:
+        """The agent's task. Raises as `call` does."""
+        return task_in(await self.call("GetTask", {"id": task_id, "historyLength": 1}), self.url)
+
+    async def _call(self, method: str, params: dict[str, Any], wait_s: float, *, old: bool) -> Any:
+        body, headers = self._asked(method, params, 1, old=old)
+        status = 0
         try:
-            result = msgspec.json.decode(given)
+            async with asyncio.timeout(wait_s):
+                async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
+                    status = response.status_code
+                    given = _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
+        except TimeoutError:
+            raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
+        except AgentError as error:
+            error.arrived = error.arrived or status == 200
+            raise
+        try:
+            result = decode_json(given, "The result")
             return peer03.result_from_03(method, result) if old else result
-        except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
-            raise AgentError(f"{self._url} answered {method} with something that is no result: {error!r}.") from None
+        except JsonError as error:
+            raise AgentError(
+                f"{self.url} answered {method} with something that is no result: {error}", malformed=True
+            ) from None
 
     def _may_be_old(self, method: str, error: AgentError) -> bool:
         """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
-        return error.code in _UNKNOWN_METHOD and method in _CORE and self._url not in _old
+        return error.code in _UNKNOWN_METHOD and method in _CORE and self.url not in _old
 
     def _asked(
         self, method: str, params: dict[str, Any], rpc_id: str | int, *, old: bool
-    ) -> tuple[dict[str, Any], dict[str, str]]:
+    ) -> tuple[bytes, dict[str, str]]:
         if not old:
             return _request(method, params, rpc_id), self._headers
         headers = {**self._headers, "A2A-Version": "0.3"}
@@ -112,7 +147,7 @@ class AgentClient:
 
     async def stream(
         self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None
-    ) -> AsyncIterator[list[Incoming]]:
+    ) -> AsyncGenerator[list[Incoming]]:
         """The events of a streaming method, in groups as they arrive.
 
         A stream that ends without a terminal or waiting state was cut; the caller may come back with
@@ -122,83 +157,49 @@ class AgentClient:
             AgentError: the agent could not be reached, refused, or broke off.
         """
         try:
-            async for group in self._stream(method, params, rpc_id, last_event_id, old=self._url in _old):
-                yield group
+            async with aclosing(self._stream(method, params, rpc_id, last_event_id, old=self.url in _old)) as stream:
+                async for group in stream:
+                    yield group
         except AgentError as error:
             if not self._may_be_old(method, error):
                 raise
-            async for group in self._stream(method, params, rpc_id, last_event_id, old=True):
-                _old.add(self._url)
-                yield group
+            async with aclosing(self._stream(method, params, rpc_id, last_event_id, old=True)) as stream:
+                async for group in stream:
+                    _old.add(self.url)
+                    yield group
 
     async def _stream(
         self, method: str, params: dict[str, Any], rpc_id: str, last_event_id: int | None, *, old: bool
-    ) -> AsyncIterator[list[Incoming]]:
-        request, headers = self._asked(method, params, rpc_id, old=old)
+    ) -> AsyncGenerator[list[Incoming]]:
+        body, headers = self._asked(method, params, rpc_id, old=old)
         headers = {**headers, "Accept": sse.MEDIA_TYPE}
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
-        with _agent_errors(self._url):
-            async with self._http.stream("POST", self._url, json=request, headers=headers) as response:
+        streams = False
+        try:
+            async with self._peer.ask("POST", headers, body) as response:
                 if not response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
-                    _result(response.status_code, await response.aread(), self._url)
-                    raise AgentError(f"{self._url} answered {method} with something that is no stream.")
+                    refused = await body_of(response, MAX_ANSWER_BYTES, self.url)
+                    _result(response.status_code, refused, self.url)
+                    raise AgentError(f"{self.url} answered {method} with something that is no stream.", malformed=True)
+                streams = response.status_code == 200
                 # Other agents' `id:`s may be anything: random, or counted per connection.
                 numbered = EXTENSION in response.headers.get("a2a-extensions", "")
+                self.idempotent = self.idempotent or numbered
                 envelope, parser = sse.Envelope(rpc_id), sse.Parser()
-                async for chunk in response.aiter_bytes():
-                    messages = parser.feed(chunk)
-                    if numbered:
-                        group = [Incoming(_seq(each.id), _event(each, envelope, self._url)) for each in messages]
-                    else:
-                        group = [Incoming(None, _foreign(each, envelope, self._url)) for each in messages]
-                    if group:
+                async for chunk in unpacked(response, self.url):
+                    if group := [
+                        Incoming(_seq(each.id) if numbered else None, _event(each, envelope, self.url))
+                        for each in parser.feed(chunk)
+                    ]:
                         yield group
+        except AgentError as error:
+            error.arrived = error.arrived or streams
+            raise
 
 
-async def discover(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    """The card of the agent at `url`: its base URL, or that of the card itself.
-
-    Raises:
-        AgentError: there is no card there.
-    """
-    place = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
-    with _agent_errors(url):
-        response = await http.get(place)
-        if response.status_code != 200:
-            raise AgentError(f"{place} answered {response.status_code} instead of an agent card.")
-        try:
-            card = msgspec.json.decode(response.content)
-        except NOT_JSON as error:
-            raise AgentError(f"{place} is no agent card: {error}.") from None
-    if not isinstance(card, dict) or not isinstance(card.get("name"), str):
-        raise AgentError(f"{place} is no agent card: it has no name.")
-    return card
-
-
-def interface_of(card: dict[str, Any], url: str) -> str:
-    """The URL where a card's agent speaks JSON-RPC: in 1.0 if it does, else in 0.3.
-
-    Raises:
-        AgentError: the card names none.
-    """
-    for interface in card.get("supportedInterfaces") or []:
-        match interface:
-            case {"protocolBinding": "JSONRPC", "protocolVersion": str(version), "url": str(place)}:
-                if version.startswith("1."):
-                    return place
-    match card:
-        case {"url": str(place)} if card.get("preferredTransport", "JSONRPC") == "JSONRPC":
-            return place
-    for interface in card.get("additionalInterfaces") or []:
-        match interface:
-            case {"transport": "JSONRPC", "url": str(place)}:
-                return place
-    raise AgentError(f"The agent {shorten(card['name'])!r} at {url} offers no JSON-RPC interface of A2A 1.0 or 0.3.")
-
-
-def _request(method: str, params: dict[str, Any], rpc_id: str | int) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
+def _request(method: str, params: dict[str, Any], rpc_id: str | int) -> bytes:
+    return encode({"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params})
 
 
 def _result(status: int, body: bytes, url: str) -> bytes:
@@ -207,7 +208,7 @@ def _result(status: int, body: bytes, url: str) -> bytes:
     except NOT_JSON:
         raise AgentError(f"{url} answered {status} with something that is no JSON-RPC.") from None
     if reply.error is not None:
-        raise AgentError(str(reply.error.get("message", "an error without a message")), code=reply.error.get("code"))
+        raise AgentError(shorten(reply.error.message, _LONGEST_ERROR), code=reply.error.code)
     if not bytes(reply.result):
         raise AgentError(f"{url} answered {status} without a result.")
     return bytes(reply.result)
@@ -218,28 +219,5 @@ def _event(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
     return _result(200, message.data, url) if event is None else event
 
 
-def _foreign(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
-    """An event of an agent that knows nothing of our extension. What has a `kind` has the shape of 0.3."""
-    event = _event(message, envelope, url)
-    if b'"kind":' not in event:
-        return event
-    try:
-        decoded = msgspec.json.decode(event)
-        return msgspec.json.encode(peer03.event_from_03(decoded)) if "kind" in decoded else event
-    except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
-        raise AgentError(f"{url} sent something that is no event of A2A: {error!r}.") from None
-
-
 def _seq(given: str) -> int | None:
     return int(given) if given.isascii() and given.isdigit() and len(given) <= 15 else None
-
-
-@contextlib.contextmanager
-def _agent_errors(url: str) -> Any:
-    try:
-        yield
-    except httpx.HTTPError as error:
-        what = str(error).rstrip(".") or type(error).__name__
-        raise AgentError(f"{url} could not be reached: {what}.") from None
-    except httpx.InvalidURL as error:
-        raise AgentError(f"{shorten(url)!r} is no URL: {error}.") from None

@@ -6,6 +6,7 @@ The counterpart of `v03`, for our client. Source: the 0.3.0 specification, secti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tailrace.a2a.v03 import METHODS, part_to_03
@@ -34,61 +35,65 @@ def params_to_03(params: dict[str, Any]) -> dict[str, Any]:
 
 def result_from_03(method: str, result: Any) -> Any:
     """The result of 1.0's `method`, which names what SendMessage answers and gives other tasks as they are."""
+    if not isinstance(result, dict) or "kind" not in result:
+        return result
     event = event_from_03(result)
     return event if method == "SendMessage" else event.get("task", result)
 
 
-def event_from_03(event: Any) -> dict[str, Any]:
-    """A 0.3 stream's result as 1.0's `StreamResponse`.
+def event_from_03(event: dict[str, Any]) -> dict[str, Any]:
+    """A 0.3 stream's result as 1.0's `StreamResponse`; it has a `kind`.
 
-    Raises:
-        KeyError, TypeError: it is none.
+    Only shapes and names are changed. What is wrong in it stays wrong, for who decodes it as 1.0.
     """
-    kind = event["kind"]
+    kind, rest = event["kind"], {key: value for key, value in event.items() if key not in ("kind", "final")}
     if kind == "message":
-        return {"message": _message(event)}
+        return {"message": _message(rest)}
     if kind == "task":
-        task = {key: value for key, value in event.items() if key not in ("kind", "history", "artifacts")}
-        task["status"] = _status(event["status"])
-        if event.get("history"):
-            task["history"] = [_message(message) for message in event["history"]]
-        if event.get("artifacts"):
-            task["artifacts"] = [_artifact(artifact) for artifact in event["artifacts"]]
-        return {"task": task}
-    rest = {key: event[key] for key in ("taskId", "contextId", "metadata") if event.get(key) is not None}
+        changed = {"artifacts": _each(rest, "artifacts", _artifact), "history": _each(rest, "history", _message)}
+        return {"task": _given({**rest, "status": _status(rest.get("status")), **changed})}
     if kind == "status-update":
-        return {"statusUpdate": {**rest, "status": _status(event["status"])}}
-    return {
-        "artifactUpdate": {
-            **rest,
-            "artifact": _artifact(event["artifact"]),
-            "append": bool(event.get("append")),
-            "lastChunk": bool(event.get("lastChunk")),
-        }
-    }
+        return {"statusUpdate": _given({**rest, "status": _status(rest.get("status"))})}
+    if kind == "artifact-update":
+        return {"artifactUpdate": _given({**rest, "artifact": _artifact(rest.get("artifact"))})}
+    return event
 
 
-def _status(status: dict[str, Any]) -> dict[str, Any]:
-    state = status["state"]
-    told = {**status, "state": state if state.startswith("TASK_") else "TASK_STATE_" + state.upper().replace("-", "_")}
-    if status.get("message"):
-        told["message"] = _message(status["message"])
-    return told
+def _given(holder: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in holder.items() if value is not None}
 
 
-def _message(message: dict[str, Any]) -> dict[str, Any]:
-    told = {key: value for key, value in message.items() if key != "kind" and value is not None}
-    role = "ROLE_USER" if message["role"] in ("user", "ROLE_USER") else "ROLE_AGENT"
-    return {**told, "role": role, "parts": [_part(part) for part in message["parts"]]}
+def _each(holder: dict[str, Any], key: str, convert: Callable[[Any], Any]) -> Any:
+    values = holder.get(key)
+    return [convert(value) for value in values] if isinstance(values, list) else values
 
 
-def _artifact(artifact: dict[str, Any]) -> dict[str, Any]:
-    return {**artifact, "parts": [_part(part) for part in artifact["parts"]]}
+def _status(status: Any) -> Any:
+    if not isinstance(status, dict):
+        return status
+    state = status.get("state")
+    if isinstance(state, str) and not state.startswith("TASK_"):
+        state = "TASK_STATE_" + state.upper().replace("-", "_")
+    return _given({**status, "state": state, "message": _message(status.get("message"))})
 
 
-def _part(part: dict[str, Any]) -> dict[str, Any]:
-    rest = {"metadata": part["metadata"]} if part.get("metadata") else {}
-    if part["kind"] != "file":
-        return {part["kind"]: part[part["kind"]], **rest}
-    file = part["file"]
-    return {ours: file[theirs] for theirs, ours in _FILE.items() if file.get(theirs) is not None} | rest
+def _message(message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    role = "ROLE_USER" if message.get("role") in ("user", "ROLE_USER") else "ROLE_AGENT"
+    rest = {key: value for key, value in message.items() if key != "kind"}
+    return _given({**rest, "role": role, "parts": _each(message, "parts", _part)})
+
+
+def _artifact(artifact: Any) -> Any:
+    return {**artifact, "parts": _each(artifact, "parts", _part)} if isinstance(artifact, dict) else artifact
+
+
+def _part(part: Any) -> Any:
+    if not isinstance(part, dict) or "kind" not in part:
+        return part
+    rest = {key: value for key, value in part.items() if key not in ("kind", "file")}
+    file = part.get("file")
+    if part["kind"] != "file" or not isinstance(file, dict):
+        return rest
+    return {**rest, **{ours: file[theirs] for theirs, ours in _FILE.items() if file.get(theirs) is not None}}

@@ -1,4 +1,8 @@
-"""Which agents are this bundle's own: they alone learn for whom we ask, and what else only we may know."""
+"""Whom we trust: which agents are this bundle's own, and where a card may lead.
+
+Our own agents alone learn for whom we ask, and what else only we may know. Any other agent is the operator's choice by
+its URL alone: its card may not lead our data to another origin, nor our requests to an address inside.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from urllib.parse import unquote
 import httpx
 
 from tailrace.config import Settings
+from tailrace.errors import AgentError, shorten
+from tailrace.push.addresses import is_inside
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -22,6 +28,35 @@ def is_own_agent(url: str, settings: Settings) -> bool:
     """
     parsed = _parsed(url)
     return parsed is not None and any(_is_below(parsed, own) for own in _own_urls(settings))
+
+
+def may_be_inside(url: str, settings: Settings) -> bool:
+    """Whether the operator has named `url` so that it may be an address of this machine or its networks.
+
+    That is an origin of `TAILRACE_PEER_ORIGINS`, or one of `TAILRACE_SPECIALIST_URLS` that is inside by its spelling.
+    """
+    parsed = _parsed(url)
+    if parsed is None:
+        return False
+    named = [place for place in map(_parsed, settings.specialists) if place is not None and is_inside(place.host)]
+    return origin_of(parsed) in {origin_of(place) for place in (*named, *map(httpx.URL, settings.peers))}
+
+
+def check_interface(place: str, card_url: str, settings: Settings) -> None:
+    """Refuse an agent's interface that is elsewhere than its card, unless the operator allows it.
+
+    Raises:
+        AgentError: its origin is another one, and neither one of `TAILRACE_PEER_ORIGINS` nor our own agent's.
+    """
+    parsed, card = _parsed(place), _parsed(card_url)
+    if parsed is not None and card is not None:
+        allowed = {origin_of(card), *(origin_of(httpx.URL(origin)) for origin in settings.peers)}
+        if origin_of(parsed) in allowed or is_own_agent(place, settings):
+            return
+    raise AgentError(
+        f"The card at {card_url} leads to {shorten(place)!r}, which is on another origin; "
+        "TAILRACE_PEER_ORIGINS can allow it."
+    )
 
 
 def origin_of(url: httpx.URL) -> Origin:

@@ -211,7 +211,9 @@ def _fields(kind: type) -> list[tuple[str, str, type | None, bool]]:
     hints = get_type_hints(kind)
     for each in msgspec.structs.fields(kind):
         options = [hints[each.name], *get_args(hints[each.name])]
-        inner = next((option for option in options if isinstance(option, type) and issubclass(option, _Wire)), None)
+        inner = next(
+            (option for option in options if isinstance(option, type) and issubclass(option, msgspec.Struct)), None
+        )
         found.append((each.name, each.encode_name, inner, get_origin(hints[each.name]) is list))
     return found
 

@@ -148,10 +148,10 @@ async def past_of(log: EventLog, head: Head) -> Past:
                     past.fences.append(Fence(meta.checkpoint, meta.reason))
                 if update.artifact is not None and meta.kind == "token":
                     _note_text(past, update.artifact, meta.step, append=update.append)
+                elif meta.origin is not None:  # whatever name it gives itself, another agent did that
+                    _note_forwarded(past, meta.origin)
                 elif meta.agent == head.agent:
                     _note_own(past, meta, seq)
-                elif meta.origin is not None:
-                    _note_forwarded(past, meta.origin)
                 if state := state_of(event):
                     past.state = state
                     past.question = update.status.message if state in INTERRUPTED else None

@@ -225,7 +225,12 @@ class Attempt:
         control: RunControl,
     ) -> None:
         config: RunnableConfig = {
-            "configurable": {"thread_id": self._head.thread, "task_id": self.task_id, "owner": self._head.owner},
+            "configurable": {
+                "thread_id": self._head.thread,
+                "task_id": self.task_id,
+                "owner": self._head.owner,
+                "agent": self._head.agent,
+            },
             "recursion_limit": RECURSION_LIMIT,
             "callbacks": [ToolEvents()],
         }

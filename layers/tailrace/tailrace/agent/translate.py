@@ -78,11 +78,15 @@ class Translator:
             self._writer.artifact(data["artifact"], data["part"], step=data["step"], parent=parent)
         else:
             details = {"step": data["step"], "parent": parent, **data["details"]}
-            if asked := details.get("asked"):
-                self.asked[details["step"]] = Asked(**asked)
-            elif data["kind"] == "tool_complete":
-                self.asked.pop(details["step"], None)
+            if "origin" not in details:  # what another agent did says nothing of whom this run has asked
+                self._note_asked(data["kind"], details)
             self._writer.status(data["kind"], text=data["text"], **details)
+
+    def _note_asked(self, kind: str, details: dict[str, Any]) -> None:
+        if asked := details.get("asked"):
+            self.asked[details["step"]] = Asked(**asked)
+        elif kind == "tool_complete":
+            self.asked.pop(details["step"], None)
 
     def _message(self, message: Any, metadata: dict[str, Any]) -> None:
         # A model that cannot stream gives one whole AIMessage instead of chunks.

@@ -46,10 +46,16 @@ def refuse_literal(host: str) -> None:
     Raises:
         RequestError: it is an address inside, or `localhost`.
     """
-    address = _literal(host)
-    inside = host == "localhost" or host.endswith((".localhost", ".internal")) if address is None else None
-    if inside or (address is not None and not is_outside(address)):
+    if is_inside(host):
         raise RequestError(f"url leads to {shorten(host)!r}, which is no address of the Internet.")
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host is inside by its spelling: `localhost`, or an address that is not one of the Internet's."""
+    address = _literal(host)
+    if address is None:
+        return host == "localhost" or host.endswith((".localhost", ".internal"))
+    return not is_outside(address)
 
 
 async def resolve(host: str, port: int, resolver: Resolver, *, internal: bool) -> Address:

@@ -1,0 +1,72 @@
+"""Finding an agent: its card, and where it is called (specification, sections 4.4 and 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+
+from tailrace.a2a.card import CARD_PATH
+from tailrace.a2a.incoming import AgentCard, card_in
+from tailrace.a2a.peer import MAX_CARD_BYTES, Peer, body_of
+from tailrace.a2a.trust import check_interface
+from tailrace.config import Settings
+from tailrace.decoding import decode_json
+from tailrace.errors import AgentError, JsonError
+
+# How long a card may take as a whole.
+_CARD_S = 20.0
+
+
+class Found(NamedTuple):
+    """The card of the agent at `url`: as far as we read it, and all of it as it came."""
+
+    url: str
+    card: AgentCard
+    whole: dict[str, Any]
+
+
+async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Found:
+    """The card of the agent at `url`: its base URL, or that of the card itself.
+
+    Raises:
+        AgentError: there is no card there.
+    """
+    place = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
+    try:
+        async with asyncio.timeout(_CARD_S), Peer(http, place, settings).ask("GET", {}) as response:
+            if response.status_code != 200:
+                raise AgentError(f"{place} answered {response.status_code} instead of an agent card.")
+            body = await body_of(response, MAX_CARD_BYTES, place)
+    except TimeoutError:
+        raise AgentError(f"{place} did not give its card within {_CARD_S:g} s.") from None
+    try:
+        whole = decode_json(body, "The card")
+    except JsonError as error:
+        raise AgentError(f"{place} is no agent card: {error}") from None
+    return Found(url, card_in(whole, place), whole)
+
+
+def interface_of(found: Found, settings: Settings) -> str:
+    """The URL where a card's agent speaks JSON-RPC: in 1.0 if it does, else in 0.3.
+
+    Raises:
+        AgentError: the card names none, or one that is elsewhere than the card.
+    """
+    place = _interface(found.card)
+    if place is None:
+        name = found.card.name
+        raise AgentError(f"The agent {name!r} at {found.url} offers no JSON-RPC interface of A2A 1.0 or 0.3.")
+    check_interface(place, found.url, settings)
+    return place
+
+
+def _interface(card: AgentCard) -> str | None:
+    for each in card.supported_interfaces:
+        if each.protocol_binding == "JSONRPC" and each.protocol_version.startswith("1.") and each.url:
+            return each.url
+    if card.url and card.preferred_transport == "JSONRPC":
+        return card.url
+    return next((each.url for each in card.additional_interfaces if each.transport == "JSONRPC" and each.url), None)

@@ -1,0 +1,143 @@
+"""Another agent over HTTP: where requests to it may go, which redirects are followed, how much of an answer is read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+import httpx
+
+from tailrace.a2a.transport import OUTSIDE
+from tailrace.a2a.trust import is_own_agent, may_be_inside, origin_of
+from tailrace.config import Settings
+from tailrace.errors import AgentError, shorten
+
+# An answer that is not a stream, unpacked. One event of a stream may be as large.
+MAX_ANSWER_BYTES = 16_000_000
+MAX_CARD_BYTES = 1_000_000
+_MOST_REDIRECTS = 3
+_REDIRECTS = {"GET": (301, 302, 303, 307, 308), "POST": (307, 308)}
+_PIECE = 262_144
+
+
+class Peer:
+    """The agent at `url`. `own` is whether it is one of our own.
+
+    Own agents may be anywhere. Others are reached at addresses inside only if the operator has named them so.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str, settings: Settings) -> None:
+        self.url = url
+        self.own = is_own_agent(url, settings)
+        self._http = http
+        self._settings = settings
+        self._outside = not self.own and not may_be_inside(url, settings)
+
+    @contextlib.asynccontextmanager
+    async def ask(
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, silence_s: float | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """The answer to one request, its body not read yet.
+
+        `silence_s` is how long nothing may come, unless the client's own limit is to hold.
+
+        Raises:
+            AgentError: the agent could not be reached, or redirects elsewhere.
+        """
+        with self._errors():
+            place = httpx.URL(self.url)
+            for _ in range(_MOST_REDIRECTS + 1):
+                response = await self._http.send(self._request(method, place, headers, body, silence_s), stream=True)
+                try:
+                    if response.status_code not in _REDIRECTS[method]:
+                        yield response
+                        return
+                    place = self._redirected(response, place)
+                finally:
+                    await response.aclose()
+        raise AgentError(f"{self.url} redirects more than {_MOST_REDIRECTS} times.")
+
+    def _request(
+        self, method: str, place: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None
+    ) -> httpx.Request:
+        timeout = self._http.timeout
+        if silence_s is not None:
+            timeout = httpx.Timeout(timeout.connect, read=silence_s)
+        headers = {**headers, "Accept-Encoding": "gzip"}
+        return self._http.build_request(
+            method, place, headers=headers, content=body, timeout=timeout, extensions={OUTSIDE: self._outside}
+        )
+
+    def _redirected(self, response: httpx.Response, place: httpx.URL) -> httpx.URL:
+        to = place.join(response.headers.get("location", ""))
+        if origin_of(to) != origin_of(place) or (self.own and not is_own_agent(str(to), self._settings)):
+            raise AgentError(
+                f"{self.url} redirects to {shorten(str(to))!r}, which is elsewhere; "
+                "redirects are followed on the same scheme, host and port only."
+            )
+        return to
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            # What was sent whole has arrived, as far as anybody can tell.
+            raise AgentError(
+                f"{self.url} could not be reached: {_said(error)}.", arrived=isinstance(error, httpx.ReadTimeout)
+            ) from None
+        except httpx.HTTPError as error:
+            raise AgentError(f"{self.url} could not be reached: {_said(error)}.") from None
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise AgentError(f"{shorten(self.url)!r} is no URL: {error}.") from None
+
+
+async def body_of(response: httpx.Response, limit: int, url: str) -> bytes:
+    """The whole body, unpacked.
+
+    Raises:
+        AgentError: it is larger than `limit` bytes.
+    """
+    body = bytearray()
+    async for piece in unpacked(response, url):
+        body += piece
+        if len(body) > limit:
+            raise AgentError(f"{url} answered with more than {limit:,} bytes.", arrived=True, malformed=True)
+    return bytes(body)
+
+
+def unpacked(response: httpx.Response, url: str) -> AsyncIterator[bytes]:
+    """The body as it arrives, unpacked in pieces of a bounded size. (httpx unpacks what arrives in one go.)
+
+    Raises:
+        AgentError: it is packed by other means than gzip, or is no gzip.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return response.aiter_raw()
+    if encoding in ("gzip", "x-gzip"):
+        return _gunzipped(response.aiter_raw(), url)
+    raise AgentError(f"{url} answered in the encoding {shorten(encoding)!r}; only gzip is read.", malformed=True)
+
+
+async def _gunzipped(chunks: AsyncIterator[bytes], url: str) -> AsyncIterator[bytes]:
+    member = zlib.decompressobj(wbits=31)
+    async for chunk in chunks:
+        rest = chunk
+        while rest:
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            try:
+                piece = member.decompress(rest, _PIECE)
+            except zlib.error as error:
+                raise AgentError(f"{url} answered with something that is no gzip: {error}.", malformed=True) from None
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+            if piece:
+                yield piece
+                await asyncio.sleep(0)  # A bomb unpacks for as long as it is read.
+
+
+def _said(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
