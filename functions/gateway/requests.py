@@ -127,7 +127,7 @@ def page_size_in(request: Request) -> int:
     Raises:
         RequestError: it is no number between 1 and 100.
     """
-    given = request.query_params.get("pageSize", "20")
+    given = request.query_params.get("pageSize") or "20"
     if not (given.isascii() and given.isdigit() and 1 <= int(given) <= 100):
         raise RequestError(f"pageSize has value {shorten(given)!r}, but must be a whole number between 1 and 100.")
     return int(given)

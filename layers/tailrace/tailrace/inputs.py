@@ -21,6 +21,7 @@ from tailrace.uploads import Upload, Uploads, upload_in, verified
 
 MAX_FILES = 10_000
 MAX_UPLOADS = 200
+_FROM_URLS = str.maketrans("-_", "+/")
 
 
 def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads: Uploads | None = None) -> Request:
@@ -149,8 +150,10 @@ def _check_room(size: int, room: int) -> None:
 
 
 def _raw(part: dict[str, Any], name: str) -> Iterator[bytes]:
+    # With or without padding, in the standard alphabet or URLs': a ProtoJSON reader takes all of them.
+    encoded = part["raw"].rstrip("=").translate(_FROM_URLS)
     try:
-        yield base64.b64decode(part["raw"], validate=True)
+        yield base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise RequestError(f"The file {shorten(name)!r} is not base64 in `raw`; send text as `text`.") from None
 

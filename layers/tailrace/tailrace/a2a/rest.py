@@ -101,14 +101,14 @@ class Rest(Binding):
         """What the operation is asked: the body or the query (section 11.5), and what the path names."""
         if request.method != "POST":
             given: dict[str, Any] = {
-                key: value for key, value in request.query_params.items() if key not in _PARAMETERS
+                key: value for key, value in request.query_params.items() if value and key not in _PARAMETERS
             }
         else:
             check_json(request)
             given = _object(await read_body(request, self.settings.max_request_bytes))
         for name, value in request.path_params.items():
             ours = {"task_id": "taskId"}.get(name, name)
-            if given.get(ours, value) != value:
+            if given.get(ours) not in (None, value):
                 raise errors.invalid_params(f"{ours} has value {given[ours]!r}, but the path names {value!r}.")
             given[ours] = value
         return given

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Struct
 
 from tailrace.decoding import MAX_DEPTH, too_deep
 from tailrace.errors import RequestError, shorten
@@ -23,7 +24,10 @@ class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 class Part(_Wire):
-    """One piece of a message; exactly one of `text`, `raw` (base64), `url` and `data`."""
+    """One piece of a message; exactly one of `text`, `raw` (base64), `url` and `data`.
+
+    A `data` of null is the value null where there is nothing else, and not given beside one of the others.
+    """
 
     text: str | None = None
     raw: str | None = None
@@ -35,6 +39,8 @@ class Part(_Wire):
 
     def __post_init__(self) -> None:
         given = [name for name in ("text", "raw", "url") if getattr(self, name) is not None]
+        if given and self.data is None:
+            self.data = msgspec.UNSET
         if self.data is not msgspec.UNSET:
             given.append("data")
         if len(given) != 1:
@@ -176,45 +182,60 @@ def convert(params: Any, kind: type[T], *, strict: bool = True) -> T:
     """`params`, decoded JSON, as `kind`. Unless `strict`, numbers and booleans may be text, as in a query.
 
     Fields may have the names of the proto (`task_id`) too: "Parsers accept both the lowerCamelCase name and the
-    original proto field name" (ProtoJSON format, protobuf.dev).
+    original proto field name" (ProtoJSON format, protobuf.dev). And what is null is what was not given: "`null` is an
+    accepted value for all field types and treated as the default value". Only in what may hold any JSON, as `data` does
+    and what is inside `data` and `metadata`, it is a value.
 
     Raises:
         RequestError: it does not fit. The message names the place, what was expected and what was there.
     """
     try:
-        return msgspec.convert(_camel_case(params, kind), kind, strict=strict)
+        return msgspec.convert(_as_named(params, kind), kind, strict=strict)
     except (msgspec.ValidationError, ValueError) as error:
         raise RequestError(f"{error}.") from None
 
 
-def _camel_case(given: Any, kind: type) -> Any:
-    """`given` with the proto's names of fields as JSON's, as deep as `kind` goes; what is there already stays."""
+class _Field(NamedTuple):
+    """A field by the proto's name and by JSON's, and the message that it holds if it holds one, or `many`."""
+
+    proto: str
+    json: str
+    inner: type | None
+    many: bool
+    null_is_a_value: bool
+
+
+def _as_named(given: Any, kind: type) -> Any:
+    """`given` under JSON's names of fields and without what is null, as deep as `kind` goes.
+
+    A field that is there by both of its names keeps the one of JSON's name.
+    """
     if not isinstance(given, dict):
         return given
-    renamed = dict(given)
-    for snake, camel, inner, many in _fields(kind):
-        if snake in renamed and camel not in renamed:
-            renamed[camel] = renamed.pop(snake)
-        if inner is not None and camel in renamed:
-            value = renamed[camel]
-            if many and isinstance(value, list):
-                renamed[camel] = [_camel_case(each, inner) for each in value]
+    fields = _fields(kind)
+    values = {name for field in fields if field.null_is_a_value for name in (field.proto, field.json)}
+    named = {name: value for name, value in given.items() if value is not None or name in values}
+    for field in fields:
+        if field.proto in named and field.json not in named:
+            named[field.json] = named.pop(field.proto)
+        if field.inner is not None and field.json in named:
+            value = named[field.json]
+            if field.many and isinstance(value, list):
+                named[field.json] = [_as_named(each, field.inner) for each in value]
             else:
-                renamed[camel] = _camel_case(value, inner)
-    return renamed
+                named[field.json] = _as_named(value, field.inner)
+    return named
 
 
 @cache
-def _fields(kind: type) -> list[tuple[str, str, type | None, bool]]:
-    """Of each field: the proto's name, JSON's, the message it holds if it holds one, whether it holds many."""
+def _fields(kind: type) -> list[_Field]:
     found = []
     hints = get_type_hints(kind)
     for each in msgspec.structs.fields(kind):
-        options = [hints[each.name], *get_args(hints[each.name])]
-        inner = next(
-            (option for option in options if isinstance(option, type) and issubclass(option, msgspec.Struct)), None
-        )
-        found.append((each.name, each.encode_name, inner, get_origin(hints[each.name]) is list))
+        hint = hints[each.name]
+        options = [hint, *get_args(hint)]
+        inner = next((option for option in options if isinstance(option, type) and issubclass(option, Struct)), None)
+        found.append(_Field(each.name, each.encode_name, inner, get_origin(hint) is list, hint is Any))
     return found
 
 

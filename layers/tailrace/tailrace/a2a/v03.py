@@ -38,7 +38,7 @@ def params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     params = dict(params)
     if "PushNotificationConfig" in method:
-        return _push_params_from_03(params)
+        return _push_params_from_03(method, params)
     message, configuration = params.get("message"), params.get("configuration")
     if isinstance(message, dict):
         message = {key: value for key, value in message.items() if key != "kind"}
@@ -138,15 +138,16 @@ def _artifact_to_03(artifact: dict[str, Any]) -> dict[str, Any]:
     return {**artifact, "parts": [part_to_03(part) for part in artifact["parts"]]}
 
 
-def _push_params_from_03(params: dict[str, Any]) -> dict[str, Any]:
+def _push_params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """0.3 names the task `id`, except where it sets a config (0.3.0, sections 7.5 to 7.8)."""
-    if "pushNotificationConfig" in params:
-        config = _config_from_03(params["pushNotificationConfig"])
+    if method.startswith("Create"):
+        given = params.get("pushNotificationConfig")
+        config = _config_from_03({} if given is None else given)
         if not isinstance(config, dict):
             raise RequestError("pushNotificationConfig must be an object.")
         return {**config, "taskId": params.get("taskId")}
     ours = {"id": "taskId", "pushNotificationConfigId": "id"}
-    return {"id": _UNNAMED, **{ours[key]: value for key, value in params.items() if key in ours}}
+    return {"id": _UNNAMED, **{ours[key]: value for key, value in params.items() if key in ours and value is not None}}
 
 
 def _config_from_03(config: Any) -> Any:
@@ -180,7 +181,8 @@ def _part_from_03(part: Any, place: int) -> Any:
     if kind == "text":
         return {"text": part.get("text"), **rest}
     if kind == "data":
-        return {"data": part.get("data"), **rest}
+        # An object in 0.3, and never null.
+        return {key: part[key] for key in ("data",) if part.get(key) is not None} | rest
     if kind == "file" and isinstance(part.get("file"), dict):
         file = part["file"]
         names = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}

@@ -1,0 +1,194 @@
+"""Null is what was not given, wherever a client may put it: with it and without it a request is the same request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.requests import BrowserMessage, BrowserPart, MessageBody
+from gateway.uploads import UploadBody
+from tailrace.a2a import types
+from tailrace.a2a.types import convert
+from tailrace.a2a.v03 import METHODS, params_from_03
+from tailrace.errors import RequestError
+from tailrace.identity import fingerprint_of
+
+PART = {"text": "hi", "filename": "x.log", "mediaType": "text/plain", "metadata": {"a": None}}
+MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": [PART, {"data": {"b": [None]}}], "contextId": "c"}
+CONFIG = {"url": "https://example.com/", "id": "1", "authentication": {"scheme": "Bearer", "credentials": "x"}}
+CONFIGURATION = {"historyLength": 3, "returnImmediately": True, "taskPushNotificationConfig": CONFIG}
+
+# A request of each kind.
+REQUESTS: dict[type[msgspec.Struct], dict[str, Any]] = {
+    types.Part: PART,
+    types.Message: MESSAGE,
+    types.AuthenticationInfo: {"scheme": "Bearer"},
+    types.PushConfig: {**CONFIG, "taskId": "t"},
+    types.PushConfigId: {"taskId": "t", "id": "1"},
+    types.ListPushConfigs: {"taskId": "t", "pageSize": 5},
+    types.SendConfiguration: CONFIGURATION,
+    types.SendMessage: {"message": MESSAGE, "configuration": CONFIGURATION, "metadata": {"c": None}},
+    types.TaskId: {"id": "t", "historyLength": 1},
+    types.ListTasks: {"contextId": "c", "pageSize": 7, "includeArtifacts": True},
+    BrowserPart: PART,
+    BrowserMessage: {"parts": [PART], "messageId": "m"},
+    MessageBody: {"message": {"parts": [PART, {"text": "x"}], "contextId": "c"}},
+    UploadBody: {"filename": "x.log", "size": 1, "sha256": "ab" * 32, "mediaType": "text/csv"},
+}
+OLD_CONFIG = {
+    "url": "https://example.com/",
+    "token": "t",
+    "authentication": {"schemes": ["Bearer"], "credentials": "x"},
+}
+OLD_PARTS = [
+    {"kind": "text", "text": "hi", "metadata": {"a": None}},
+    {"kind": "data", "data": {"b": None}},
+    {"kind": "file", "file": {"bytes": "eA==", "name": "x.log", "mimeType": "text/plain"}},
+]
+OLD_MESSAGE = {"kind": "message", "messageId": "m", "role": "user", "parts": OLD_PARTS, "contextId": "c"}
+# 0.3's requests, by 1.0's names of the methods and what their params become.
+OLD: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
+    "SendMessage": (
+        types.SendMessage,
+        {
+            "message": OLD_MESSAGE,
+            "configuration": {
+                "blocking": False,
+                "historyLength": 2,
+                "acceptedOutputModes": ["text/plain"],
+                "pushNotificationConfig": OLD_CONFIG,
+            },
+            "metadata": {},
+        },
+    ),
+    "GetTask": (types.TaskId, {"id": "t", "historyLength": 1, "metadata": {}}),
+    "CancelTask": (types.TaskId, {"id": "t", "metadata": {}}),
+    "SubscribeToTask": (types.TaskId, {"id": "t"}),
+    "CreateTaskPushNotificationConfig": (types.PushConfig, {"taskId": "t", "pushNotificationConfig": OLD_CONFIG}),
+    "GetTaskPushNotificationConfig": (types.PushConfigId, {"id": "t", "pushNotificationConfigId": "1"}),
+    "ListTaskPushNotificationConfigs": (types.ListPushConfigs, {"id": "t"}),
+    "DeleteTaskPushNotificationConfig": (types.PushConfigId, {"id": "t", "pushNotificationConfigId": "1"}),
+}
+Path = tuple[str | int, ...]
+
+
+def outcome(request: Any, kind: type[msgspec.Struct]) -> Any:
+    try:
+        return convert(request, kind)
+    except RequestError as error:
+        return str(error)
+
+
+def old_outcome(method: str, request: Any) -> Any:
+    kind, _ = OLD[method]
+    try:
+        return convert(params_from_03(method, request), kind)
+    except RequestError as error:
+        return str(error)
+
+
+def objects(value: Any, at: Path = ()) -> Iterator[Path]:
+    """Where there are objects in a request, but for those that may hold any JSON."""
+    if isinstance(value, dict):
+        yield at
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key not in ("metadata", "data"):
+            yield from objects(inner, (*at, key))
+
+
+def with_key(value: Any, at: Path, key: str, *, null: bool) -> Any:
+    """A copy in which the object at a place has the key as null, or does not have it."""
+    if at:
+        copy = dict(value) if isinstance(value, dict) else list(value)
+        copy[at[0]] = with_key(value[at[0]], at[1:], key, null=null)  # type: ignore[index]
+        return copy
+    rest = {name: inner for name, inner in value.items() if name != key}
+    return {**rest, key: None} if null else rest
+
+
+def test_there_is_a_request_of_each_kind() -> None:
+    asked = [types._Wire]
+    for kind in asked:
+        asked += kind.__subclasses__()
+    assert {*asked[1:], MessageBody, BrowserMessage, UploadBody} == REQUESTS.keys()
+    assert OLD.keys() == set(METHODS.values()) - {"SendStreamingMessage", "GetExtendedAgentCard"}
+
+
+FIELDS = [
+    (kind, name)
+    for kind, request in REQUESTS.items()
+    for field in msgspec.structs.fields(kind)
+    if field.encode_name != "data"
+    for name in {field.name, field.encode_name}
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS)
+def test_a_field_that_is_null_is_a_field_that_is_not_given(kind: type[msgspec.Struct], name: str) -> None:
+    for request in (REQUESTS[kind], {}):
+        absent = outcome(with_key(request, (), name, null=False), kind)
+        assert outcome(with_key(request, (), name, null=True), kind) == absent
+
+
+@given(st.sampled_from(list(REQUESTS)), st.data())
+def test_a_null_anywhere_in_a_request_changes_nothing(kind: type[msgspec.Struct], data: st.DataObject) -> None:
+    request: Any = REQUESTS[kind]
+    at = data.draw(st.sampled_from(list(objects(request))))
+    names = [field.encode_name for each in REQUESTS for field in msgspec.structs.fields(each)]
+    key = data.draw(st.sampled_from(sorted({*names, "x"} - {"data"})))
+    assert outcome(with_key(request, at, key, null=True), kind) == outcome(with_key(request, at, key, null=False), kind)
+
+
+@given(st.sampled_from(list(OLD)), st.data())
+def test_a_null_anywhere_in_a_request_of_0_3_changes_nothing(method: str, data: st.DataObject) -> None:
+    _, request = OLD[method]
+    at = data.draw(st.sampled_from(list(objects(request))))
+    keys = {key for each in objects(request) for key in dict_at(request, each)}
+    key = data.draw(st.sampled_from(sorted({*keys, "referenceTaskIds", "uri", "x"} - {"kind"})))
+    absent, null = (with_key(request, at, key, null=null) for null in (False, True))
+    assert old_outcome(method, null) == old_outcome(method, absent)
+
+
+def dict_at(value: Any, at: Path) -> dict[str, Any]:
+    for key in at:
+        value = value[key]
+    found: dict[str, Any] = value
+    return found
+
+
+def test_what_a_request_carries_keeps_its_nulls() -> None:
+    sent = convert(REQUESTS[types.SendMessage], types.SendMessage)
+    assert (sent.metadata, sent.message.parts[0].metadata) == ({"c": None}, {"a": None})
+    assert sent.message.parts[1].data == {"b": [None]}
+
+
+def test_data_that_is_null_is_a_value_unless_another_member_is_given() -> None:
+    alone = convert({"data": None, "text": None}, types.Part)
+    assert types.to_json(alone) == {"data": None}
+    assert types.to_json(convert({"text": "hi", "data": None, "raw": None}, types.Part)) == {"text": "hi"}
+    for nothing in ({}, {"text": None, "url": None}):
+        with pytest.raises(RequestError, match="got none of them"):
+            convert(nothing, types.Part)
+    with pytest.raises(RequestError, match="`text` and `data`"):
+        convert({"text": "hi", "data": {}}, types.Part)
+
+
+def test_in_0_3_data_is_an_object_and_never_null() -> None:
+    message = {**OLD_MESSAGE, "parts": [{"kind": "data", "data": None}]}
+    assert "got none of them" in old_outcome("SendMessage", {"message": message})
+
+
+def test_a_list_has_no_nulls_in_it() -> None:
+    with pytest.raises(RequestError, match=r"got `null` - at `\$.message.parts\[1\]`"):
+        convert({"message": {**MESSAGE, "parts": [PART, None]}}, types.SendMessage)
+
+
+def test_a_message_with_nulls_is_the_same_message_when_it_is_sent_again() -> None:
+    nulls = {**MESSAGE, "taskId": None, "extensions": None, "parts": [{**PART, "raw": None, "data": None}, PART]}
+    plain = {**MESSAGE, "parts": [PART, PART]}
+    assert fingerprint_of(convert(nulls, types.Message)) == fingerprint_of(convert(plain, types.Message))
