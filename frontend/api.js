@@ -1,13 +1,16 @@
 /** The API, relative to the page for stage prefixes. What fails is an Error that says it to the person at the page. */
 
+import { on } from "./dom.js";
+
 const taskPath = (id) => `api/tasks/${encodeURIComponent(id)}`;
 
+export const getTask = (id) => call("GET", taskPath(id));
 export const streamUrl = (id, cursor) => `api/stream/${encodeURIComponent(id)}${cursor ? `?cursor=${cursor}` : ""}`;
 export const listTasks = (pageSize) => call("GET", `api/tasks?pageSize=${pageSize}`);
 export const agents = () => call("GET", "api/agents");
 export const createTask = (message) => send("api/tasks", message);
 export const reply = (id, message) => send(`${taskPath(id)}/messages`, message);
-export const cancelTask = (id) => call("POST", `${taskPath(id)}/cancel`);
+export const cancelTask = (id) => post(`${taskPath(id)}/cancel`, "{}");
 
 /** Bring a file to where agents find it, and `tell` the share that has gone; gives the part that stands for it. */
 export async function upload({ filename, mediaType, data }, tell, signal) {
@@ -19,10 +22,12 @@ export async function upload({ filename, mediaType, data }, tell, signal) {
   request.open(to.method, to.url);
   request.responseType = "json";
   for (const name in to.headers) request.setRequestHeader(name, to.headers[name]);
-  request.upload.onprogress = ({ loaded }) => tell(loaded / data.length);
-  signal.onabort = () => request.abort();
-  request.send(data);
-  await new Promise((done) => (request.onloadend = done));
+  on(request.upload, "progress", ({ loaded }) => tell(loaded / data.length));
+  on(signal, "abort", () => request.abort());
+  await new Promise((done) => {
+    on(request, "loadend", done);
+    request.send(data);
+  });
   if (request.status < 200 || request.status > 299) throw failure(request.status, request.response);
   return part;
 }
@@ -40,7 +45,8 @@ async function send(path, message) {
   return answer;
 }
 
-const post = (path, body, headers) => call("POST", path, body, { "content-type": "application/json", ...headers });
+/** A gateway takes a change only as JSON, which no page of another origin can send unasked. */
+export const post = (path, body, headers = {}) => call("POST", path, body, { "content-type": "application/json", ...headers });
 
 /** @returns {Promise<any>} */
 async function call(method, path, body, headers = {}) {
@@ -60,7 +66,7 @@ async function call(method, path, body, headers = {}) {
 
 function failure(status, answer) {
   const { title = status ? `The answer was ${status}` : "The connection broke off", detail } = answer ?? {};
-  return new Error(detail ? `${title}: ${detail}` : title);
+  return Object.assign(new Error(detail ? `${title}: ${detail}` : title), { status, detail });
 }
 
 /** The secret of a gateway that others can reach. A cookie, because EventSource sends no headers. */

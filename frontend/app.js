@@ -1,6 +1,6 @@
 /** Which view the address asks for, and links within the page. */
 
-import { byId } from "./dom.js";
+import { byId, on } from "./dom.js";
 import { Home, drawRecent } from "./home.js";
 import "./progress-timeline.js";
 import { Watch } from "./watch.js";
@@ -14,34 +14,37 @@ function route() {
   watch?.close();
   watch = id ? new Watch(id) : null;
   byId("home").hidden = Boolean(id);
-  byId("watch").hidden = !id;
   if (!id) document.title = "Tailrace";
   drawRecent(id);
 }
 
+/** To another address of the page. The keyboard goes along, to where one begins to read or to write. */
 function go(address) {
   history.pushState(null, "", address);
   route();
   scrollTo(0, 0);
+  if (watch) watch.focus();
+  else byId("message").focus({ preventScroll: true });
 }
 
-new Home((id) => {
-  go(`?task=${encodeURIComponent(id)}`);
-  byId("task-title").focus({ preventScroll: true });
-});
+new Home((id) => go(`?task=${encodeURIComponent(id)}`));
 
-onpopstate = route;
+on(window, "popstate", route);
 
 // Links within the page keep the page.
-document.addEventListener("click", (event) => {
-  const link = /** @type {any} */ (event.target).closest("a[href]");
+on(document, "click", (event) => {
+  const link = event.target.closest("a[href]");
   const modified = event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
   if (!link || modified || link.target || link.origin + link.pathname !== location.origin + location.pathname) return;
   event.preventDefault();
   go(link.href);
 });
 
-// A file dropped beside the box must not make the browser leave.
-for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
+// A file dropped beside the box must not make the browser leave. Text may be dropped where it always may.
+for (const type of ["dragover", "drop"]) {
+  on(document, type, (event) => {
+    if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+  });
+}
 
 route();

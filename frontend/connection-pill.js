@@ -3,7 +3,7 @@
  * second is what a rotation looks like, and nothing is lost by it, so the pill stays as it was.
  */
 
-import { glyph, h, setText } from "./dom.js";
+import { glyph, h, on, setText } from "./dom.js";
 import { count } from "./time.js";
 
 const GRACE = 1_000;
@@ -19,7 +19,7 @@ export class ConnectionPill {
     this.#root = root;
     this.#retry = retry;
     root.replaceChildren(this.#icon, this.#words);
-    retry.onclick = tryNow;
+    on(retry, "click", tryNow);
   }
 
   /**

@@ -4,8 +4,8 @@
  */
 
 /**
- * `h("li.file", { title }, "text", child)`: a tag with classes, properties (may be left out) and
- * children, of which null, undefined and false add nothing.
+ * `h("li.file", { title, onclick }, "text", child)`: a tag with classes, properties and listeners (may be
+ * left out) and children, of which null, undefined and false add nothing.
  * @param {string} what @param {...any} children @returns {any}
  */
 export function h(what, ...children) {
@@ -16,12 +16,26 @@ export function h(what, ...children) {
   if (children[0]?.constructor === Object) {
     for (const [name, value] of Object.entries(children.shift())) {
       if (!given(value)) continue;
-      if (name in element) element[name] = value;
+      if (name.startsWith("on")) on(element, name.slice(2), value);
+      else if (name in element) element[name] = value;
       else element.setAttribute(name, value);
     }
   }
   element.append(...children.filter(given));
   return element;
+}
+
+/**
+ * Listen. What the handler returns means nothing: assigned as `onkeydown`, a handler that returns false
+ * cancels the key. A handler that wants to cancel calls `preventDefault`.
+ * @param {EventTarget} target @param {string} type @param {(event: any) => void} handler
+ */
+export const on = (target, type, handler, options = {}) => target.addEventListener(type, handler, options);
+
+/** Append any number of nodes; as arguments of one call, some hundred thousand overflow the stack. */
+export function appendAll(parent, nodes) {
+  for (const node of nodes) parent.append(node);
+  return parent;
 }
 
 export function svg(tag, attributes, ...children) {
@@ -31,9 +45,9 @@ export function svg(tag, attributes, ...children) {
   return element;
 }
 
-/** @returns {any} */
-export function byId(id) {
-  const element = document.getElementById(id);
+/** @param {ParentNode} root where to look: the page, or a view of it @returns {any} */
+export function byId(id, root = document) {
+  const element = root.querySelector(`#${id}`);
   if (!element) throw new Error(`index.html has no "${id}"`);
   return element;
 }

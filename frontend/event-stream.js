@@ -19,6 +19,7 @@ const FIRST_WAIT = 100;
 const LONGEST_WAIT = 5_000;
 const OPENING_TIMEOUT = 15_000; // a cold start takes seconds, not this long
 const QUIET_TIMEOUT = 45_000; // three heartbeats of the server
+const LOOK_AFTER = 10_000; // while the task waits: somebody may reply in another window
 const STALE = 20_000; // silent for this long when the tab comes back: better a new connection
 const FINAL = [400, 401, 403, 404, 405, 409, 410, 422];
 
@@ -117,17 +118,20 @@ export class EventStream {
     this.#heard = Date.now();
     const source = new EventSource(this.#url(this.applied.last));
     this.#source = source;
-    source.onopen = () => {
+    // What a connection still says after it was dropped is for nobody.
+    const hear = (type, handler) =>
+      source.addEventListener(type, (frame) => source === this.#source && handler(frame));
+    hear("open", () => {
       clearTimeout(this.#timer);
       this.#heard = Date.now();
       this.#become("catching-up");
-    };
-    source.onmessage = (message) => this.#receive(message);
-    source.onerror = () => this.#cut(source.readyState === EventSource.CLOSED);
-    source.addEventListener("sync", () => this.#synced());
-    source.addEventListener("gap", (frame) => this.#gap(JSON.parse(frame.data)));
-    source.addEventListener("end", (frame) => {
-      if (JSON.parse(frame.data).seq > this.applied.last) this.#cut(false);
+    });
+    hear("message", (message) => this.#receive(message));
+    hear("error", () => this.#cut(source.readyState === EventSource.CLOSED));
+    hear("sync", () => this.#synced());
+    hear("gap", (frame) => this.#gap(parsed(frame.data)));
+    hear("end", (frame) => {
+      if (parsed(frame.data)?.seq > this.applied.last) this.#cut(false);
       else this.#end();
     });
     this.#timer = window.setTimeout(() => this.#cut(false), OPENING_TIMEOUT);
@@ -182,7 +186,7 @@ export class EventStream {
   }
 
   #gap(gap) {
-    if (!(gap.to > this.applied.last)) return;
+    if (!(gap?.to > this.applied.last)) return;
     this.applied.last = gap.to;
     this.#on.gap(gap);
   }
@@ -246,7 +250,9 @@ export class EventStream {
   }
 
   #watch = () => {
-    if (this.state === "live" && Date.now() - this.#heard > QUIET_TIMEOUT) this.#replace();
+    const silent = Date.now() - this.#heard;
+    if (this.state === "live" && silent > QUIET_TIMEOUT) this.#replace();
+    if (this.state === "ended" && silent > LOOK_AFTER && document.visibilityState === "visible") this.#look();
   };
 
   #wake = (event) => {
@@ -254,8 +260,14 @@ export class EventStream {
     const stale = event.type === "online" || /** @type {any} */ (event).persisted;
     if (this.state === "waiting") this.#connect();
     else if (this.state === "live" && (stale || Date.now() - this.#heard > STALE)) this.#replace();
-    else if (this.state === "ended") this.#ask(true); // another tab may have replied: look, quietly
+    else if (this.state === "ended") this.#look();
   };
+
+  /** Another window may have replied: ask, quietly. */
+  #look() {
+    this.#heard = Date.now();
+    this.#ask(true);
+  }
 
   #replace() {
     this.#down();

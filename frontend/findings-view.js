@@ -3,12 +3,31 @@
 import { byId, glyph, h, meter, setText, svg } from "./dom.js";
 import { count, utc } from "./time.js";
 
-/** @param {any[]} findings */
-export function drawFindings(findings) {
-  const sorted = findings.filter(Boolean).sort((a, b) => String(a.start).localeCompare(String(b.start)));
-  byId("findings-panel").hidden = !sorted.length;
-  setText(byId("findings-count"), `${count(sorted.length)}, times in UTC`);
-  byId("findings").replaceChildren(...sorted.map(finding));
+const MOST = 500; // rows; every change draws them again
+
+export class FindingsView {
+  #panel;
+  #count;
+  #list;
+  #drawn = 0;
+
+  /** @param {any} view of a task */
+  constructor(view) {
+    const ids = ["findings-panel", "findings-count", "findings"];
+    [this.#panel, this.#count, this.#list] = ids.map((id) => byId(id, view));
+  }
+
+  /** @param {{list: any[], version: number}} findings */
+  draw({ list, version }) {
+    if (version === this.#drawn) return;
+    this.#drawn = version;
+    const sorted = list.filter(Boolean).sort((a, b) => (String(a.start) < String(b.start) ? -1 : 1));
+    const shown = sorted.slice(0, MOST);
+    this.#panel.hidden = !shown.length;
+    const of = shown.length < sorted.length ? `the first ${count(MOST)} of ` : "";
+    setText(this.#count, `${of}${count(sorted.length)}, times in UTC`);
+    this.#list.replaceChildren(...shown.map(finding));
+  }
 }
 
 function finding(one) {

@@ -1,7 +1,7 @@
 /** The first view: say what fired, add what there is, send; or take the sample. */
 
 import { agents, createTask, listTasks } from "./api.js";
-import { byId, h, setText } from "./dom.js";
+import { byId, h, on, setText } from "./dom.js";
 import { Inputs, prepare } from "./inputs.js";
 import { plainState } from "./task-state.js";
 import { bytes } from "./time.js";
@@ -17,11 +17,11 @@ export class Home {
     this.#go = go;
     const form = byId("compose");
     this.#inputs = new Inputs(form, () => form.requestSubmit());
-    form.onsubmit = (event) => {
+    on(form, "submit", (event) => {
       event.preventDefault();
       this.#send(byId("send"), () => this.#inputs.parts());
-    };
-    byId("sample").onclick = () => this.#send(byId("sample"), sampleParts);
+    });
+    on(byId("sample"), "click", () => this.#send(byId("sample"), sampleParts));
     describeSample();
     listAgents();
   }
@@ -32,24 +32,29 @@ export class Home {
       byId("send").disabled = byId("sample").disabled = yes;
       setText(button, yes ? "Sending …" : label);
     };
+    const focused = /** @type {any} */ (document.activeElement);
     busy(true);
+    let id = "";
     try {
       const parts = await makeParts();
-      if (!parts) return;
-      const { id } = await createTask({ parts });
-      this.#inputs.clear();
-      this.#go(id);
+      if (parts) ({ id } = await createTask({ parts }));
     } catch (error) {
       this.#inputs.refuse(error.message);
-    } finally {
-      busy(false);
     }
+    busy(false);
+    if (!id) return focused?.focus(); // a disabled button keeps no focus
+    if (button === byId("send")) this.#inputs.clear();
+    if (!byId("home").hidden) this.#go(id);
   }
 }
 
+let newest = 0; // which answer the list is waiting for: an older one may come later
+
 /** Both views end with this list, less the task on the page. */
 export async function drawRecent(current) {
+  const asked = (newest += 1);
   const { tasks = [] } = await listTasks(9).catch(() => ({}));
+  if (asked !== newest) return;
   const titles = remembered();
   const rows = tasks.filter(({ id }) => id !== current).map(({ id, status }) => {
     const state = plainState(status?.state);

@@ -4,7 +4,7 @@
  */
 
 import { upload } from "./api.js";
-import { h, setText } from "./dom.js";
+import { h, on, setText } from "./dom.js";
 import { bytes } from "./time.js";
 
 const MAX_FILES = 200;
@@ -31,19 +31,21 @@ export class Inputs {
     this.#box = root.querySelector("textarea");
     root.querySelector(".tray").append(this.#list, this.#sum, this.#notice);
     const chooser = root.querySelector("input[type=file]");
-    chooser.onchange = () => {
+    on(chooser, "change", () => {
       this.#add([...chooser.files]);
       chooser.value = ""; // so that a file that was removed can be chosen again
-    };
-    this.#box.onkeydown = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit();
-    this.#box.onpaste = (event) => this.#paste(event);
+    });
+    on(this.#box, "keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) submit();
+    });
+    on(this.#box, "paste", (event) => this.#paste(event));
     const over = (yes) => root.classList.toggle("dropping", yes);
-    root.ondragover = ({ dataTransfer }) => over(dataTransfer.types.includes("Files"));
-    root.ondragleave = ({ relatedTarget }) => over(root.contains(relatedTarget));
-    root.ondrop = ({ dataTransfer }) => {
+    on(root, "dragover", ({ dataTransfer }) => over(dataTransfer.types.includes("Files")));
+    on(root, "dragleave", ({ relatedTarget }) => over(root.contains(relatedTarget)));
+    on(root, "drop", ({ dataTransfer }) => {
       over(false);
-      this.#add([...dataTransfer.files]);
-    };
+      if (dataTransfer.files.length) this.#add([...dataTransfer.files]);
+    });
   }
 
   /** What to send, when all of it has arrived; or null when it cannot be sent, and the page says why. */

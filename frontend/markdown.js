@@ -5,20 +5,22 @@
  * Tags are text, images become links, and a link that is not http or https stays as it was written.
  *
  * An update draws only the last block again, the only one that more text can change.
+ *
+ * The text may come from anybody. So time and nodes are linear in its length: each pattern below gives up
+ * within a bound or at the next place where it could begin, nesting is bounded, and a table has as many
+ * cells as were written.
  */
 
-import { h } from "./dom.js";
+import { appendAll, h } from "./dom.js";
 
 const DEPTH = 6; // quotes in lists in quotes: deeper than this is shown as written
-const LONGEST_LINE = 4_000; // past these it is no prose and shown as written:
-const LONGEST = 20_000; // some patterns are quadratic in what they look at
+const COLUMNS = 64; // a table of more is shown as written
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*$/;
-const RULE = /^ {0,3}([-*_])(?:\s*\1){2,}\s*$/;
+const HEADING = /^ {0,3}(#{1,6})(?:\s|$)/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(\s+|$)/;
-const DELIMITER = /^\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?$/;
+const DELIMITER = /^[-|:\s]+$/; // then see each cell
 
 export class MarkdownView {
   #text = "";
@@ -40,13 +42,18 @@ export class MarkdownView {
     }
     this.#text = text;
     for (const node of this.#last) node.remove();
+    this.#last = [];
     const lines = text.slice(this.#from).split("\n");
     let offset = this.#from;
     let counted = 0;
     for (const { node, at } of blocks(lines, 0)) {
       for (; counted < at; counted += 1) offset += lines[counted].length + 1;
-      this.#from = offset;
-      this.#last = [node];
+      // A line that is not whole may turn out to belong to the block before.
+      if (at < lines.length - 1) {
+        this.#from = offset;
+        this.#last = [];
+      }
+      this.#last.push(node);
       this.#root.append(node);
     }
   }
@@ -67,23 +74,45 @@ const render = (lines, depth) => [...blocks(lines, depth)].map(({ node }) => nod
 function block(lines, at, depth) {
   const line = lines[at];
   if (!line.trim()) return { node: null, next: at + 1 };
-  if (line.length > LONGEST_LINE) return { node: h("p", line), next: at + 1 };
   if (FENCE.test(line)) return fence(lines, at);
   const heading = HEADING.exec(line);
-  // The page's own headings are h1 and h2; a report's begin below them.
-  if (heading) return { node: inline(h(`h${Math.min(6, heading[1].length + 2)}`), heading[2]), next: at + 1 };
-  if (RULE.test(line)) return { node: h("hr"), next: at + 1 };
+  if (heading) return { node: headed(heading[1].length, line.slice(heading[0].length)), next: at + 1 };
+  if (isRule(line)) return { node: h("hr"), next: at + 1 };
   if (depth < DEPTH && QUOTE.test(line)) return quote(lines, at, depth);
   if (depth < DEPTH && ITEM.test(line)) return list(lines, at, depth);
   if (isTable(lines, at)) return table(lines, at);
   return paragraph(lines, at, depth);
 }
 
+function isRule(line) {
+  if (!/^ {0,3}[-*_]/.test(line)) return false;
+  const marks = line.replace(/\s/g, "");
+  return marks.length > 2 && marks === marks[0].repeat(marks.length);
+}
+
+/** The page's own headings are h1 and h2; a report's begin below them. */
+function headed(level, text) {
+  let end = text.trimEnd();
+  // The marks that close it are no text.
+  const marks = end.length - beforeMarks(end).length;
+  if (marks && /^$|\s$/.test(beforeMarks(end).slice(-1))) end = beforeMarks(end);
+  return inline(h(`h${Math.min(6, level + 2)}`), end.trim());
+}
+
+function beforeMarks(text) {
+  let end = text.length;
+  while (text[end - 1] === "#") end -= 1;
+  return text.slice(0, end);
+}
+
 function fence(lines, at) {
   const [, marks] = FENCE.exec(lines[at]) ?? [];
-  const closing = new RegExp(`^ {0,3}${marks}${marks[0]}*\\s*$`);
+  const closes = (line) => {
+    const closing = FENCE.exec(line)?.[1] ?? "";
+    return closing.startsWith(marks) && line.trim() === closing;
+  };
   let end = at + 1;
-  while (end < lines.length && !closing.test(lines[end])) end += 1;
+  while (end < lines.length && !closes(lines[end])) end += 1;
   const code = h("code", lines.slice(at + 1, end).join("\n"));
   // A wide line scrolls in its own box, which the keyboard must be able to reach.
   return { node: h("pre", { tabIndex: 0 }, code), next: end + 1 };
@@ -93,13 +122,13 @@ function quote(lines, at, depth) {
   let end = at;
   while (end < lines.length && QUOTE.test(lines[end])) end += 1;
   const inner = lines.slice(at, end).map((line) => line.replace(QUOTE, ""));
-  return { node: h("blockquote", ...render(inner, depth + 1)), next: end };
+  return { node: appendAll(h("blockquote"), render(inner, depth + 1)), next: end };
 }
 
 function list(lines, at, depth) {
   const ordered = /^\s*\d/.test(lines[at]);
   const node = ordered ? h("ol", { start: Number.parseInt(lines[at], 10) }) : h("ul");
-  for (let item; (item = ITEM.exec(lines[at])) && /\d/.test(item[2]) === ordered && !RULE.test(lines[at]); ) {
+  for (let item; (item = ITEM.exec(lines[at])) && /\d/.test(item[2]) === ordered && !isRule(lines[at]); ) {
     const inner = [lines[at].slice(item[0].length)];
     // What is indented belongs to the item, also after a blank line; so does text that just goes on.
     for (at += 1; at < lines.length; at += 1) {
@@ -108,7 +137,7 @@ function list(lines, at, depth) {
       if (line.trim() ? !text : !/^ {2,}\S/.test(lines[at + 1])) break;
       inner.push(line.slice(Math.min(item[0].length, line.search(/\S|$/))));
     }
-    node.append(h("li", ...tight(render(inner, depth + 1))));
+    node.append(appendAll(h("li"), tight(render(inner, depth + 1))));
     if (!lines[at]?.trim() && ITEM.test(lines[at + 1])) at += 1;
   }
   return { node, next: at };
@@ -122,15 +151,20 @@ function tight(nodes) {
 
 function isTable(lines, at) {
   const under = (lines[at + 1] ?? "").trim();
-  if (!lines[at].includes("|") || under.length > LONGEST_LINE || !DELIMITER.test(under)) return false;
-  return cells(lines[at]).length === cells(under).length;
+  if (!lines[at].includes("|") || !DELIMITER.test(under)) return false;
+  const sides = cells(under, COLUMNS + 1);
+  if (sides.length > COLUMNS || !sides.every((cell) => /^:?-+:?$/.test(cell))) return false;
+  return sides.length === cells(lines[at], COLUMNS + 1).length;
 }
 
 function table(lines, at) {
   const sides = cells(lines[at + 1]).map((cell) => (/-:$/.test(cell) ? "right" : null));
   const row = (tag, line) => {
-    const given = cells(line);
-    return h("tr", ...sides.map((side, i) => inline(h(tag, { class: side }), given[i] ?? "")));
+    const given = cells(line, sides.length);
+    const found = given.map((cell, i) => inline(h(tag, { class: sides[i] }), cell));
+    // Cells that were not written are one, however many: a short row costs what it is long.
+    const missing = sides.length - given.length;
+    return h("tr", ...found, missing > 0 && h(tag, { colSpan: missing }));
   };
   const body = h("tbody");
   let end = at + 2;
@@ -139,8 +173,8 @@ function table(lines, at) {
   return { node: h("div.scroll-x", { tabIndex: 0 }, node), next: end };
 }
 
-/** Split at bars that are neither escaped nor inside a code span. */
-function cells(line) {
+/** Split at bars that are neither escaped nor inside a code span; what is beyond `most` cells is left out. */
+function cells(line, most = Infinity) {
   const found = [""];
   let code = false;
   const inner = line.trim().replace(/^\|/, "");
@@ -149,6 +183,7 @@ function cells(line) {
     if (escaped) i += 1;
     else if (inner[i] === "`") code = !code;
     else if (inner[i] === "|" && !code) {
+      if (found.length === most) break;
       if (i < inner.length - 1) found.push("");
       continue;
     }
@@ -164,35 +199,41 @@ function paragraph(lines, at, depth) {
 }
 
 const startsBlock = (line, depth = 0) =>
-  FENCE.test(line) || HEADING.test(line) || RULE.test(line) || (depth < DEPTH && (QUOTE.test(line) || ITEM.test(line)));
+  FENCE.test(line) || HEADING.test(line) || isRule(line) || (depth < DEPTH && (QUOTE.test(line) || ITEM.test(line)));
 
 // In the order in which they win. An underscore needs a word's edge: log_analyst stays as it is.
 const MARKS = new RegExp(
   [
-    /(?<ticks>`+)(?<code>[^`](?:[^`]|(?!\k<ticks>)`)*?)\k<ticks>(?!`)/,
-    /!?\[(?<label>(?:[^[\]\\]|\\.)*)\]\((?<href>[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)(?:\s+"[^"]*")?\)/,
-    /\*\*(?=\S)(?<bold>(?:[^*\\]|\\.|\*(?!\*))+?)\*\*/,
-    /\*(?=[^\s*])(?<italic>[^*\\]+?)\*/,
-    /(?<!\w)_(?=\S)(?<italic2>[^_\\]+?)_(?!\w)/,
-    /(?<bare>https?:\/\/[^\s<>()[\]"'`]*[^\s<>()[\]"'`.,;:!?])/,
+    /(?<ticks>`+)/,
+    /!?\[(?<label>(?:[^[\]\\]|\\.){0,1000})\]\((?<href>[^\s()]{0,2000}(?:\([^\s()]{0,1000}\)[^\s()]{0,1000}){0,9})(?:\s{1,9}"[^"]{0,1000}")?\)/,
+    /\*\*(?=\S)(?<bold>(?:[^*\\]|\\.|\*(?!\*)){1,5000}?)\*\*/,
+    /\*(?=[^\s*])(?<italic>[^*\\]{1,5000}?)\*/,
+    /(?<!\w)_(?=\S)(?<italic2>[^_\\]{1,5000}?)_(?!\w)/,
+    /(?<bare>https?:\/\/[^\s<>()[\]"'`]{0,2000}[^\s<>()[\]"'`.,;:!?])/,
     /\\(?<escaped>[!-/:-@[-`{-~])/,
-    /(?<broken>(?: {2,}|\\)\n)/,
+    /(?<broken>(?:(?<! ) {2,}|\\)\n)/,
   ].map((mark) => mark.source).join("|"),
   "g",
 );
 
 /** Text with its marks, into the parent, which is returned. */
 function inline(parent, text, depth = 0) {
-  if (text.length > LONGEST || depth > DEPTH) {
+  if (depth > DEPTH) {
     parent.append(text);
     return parent;
   }
-  let end = 0;
-  for (const match of text.matchAll(MARKS)) {
-    const { code, label, href, bold, italic, italic2, bare, escaped } = match.groups;
+  const spans = new CodeSpans(text);
+  let end = 0; // of what is in the parent
+  for (let match, at = 0; (match = next(text, at)); ) {
+    const { ticks, label, href, bold, italic, italic2, bare, escaped } = match.groups;
+    at = match.index + match[0].length;
+    const closing = ticks ? spans.closing(at, ticks.length) : 0;
+    if (closing < 0) continue; // ticks that nothing closes are text
     parent.append(text.slice(end, match.index));
-    end = match.index + match[0].length;
-    if (code !== undefined) parent.append(h("code", code.length > 2 ? code.replace(/^ (.*) $/s, "$1") : code));
+    const code = text.slice(at, closing);
+    if (ticks) at = closing + ticks.length;
+    end = at;
+    if (ticks) parent.append(h("code", code.length > 2 ? code.replace(/^ (.*) $/s, "$1") : code));
     else if (href !== undefined) parent.append(link(href, label, match[0], depth));
     else if (bold) parent.append(inline(h("strong"), bold, depth + 1));
     else if (italic ?? italic2) parent.append(inline(h("em"), italic ?? italic2, depth + 1));
@@ -202,6 +243,36 @@ function inline(parent, text, depth = 0) {
   }
   parent.append(text.slice(end));
   return parent;
+}
+
+function next(text, at) {
+  MARKS.lastIndex = at;
+  return MARKS.exec(text);
+}
+
+/** Where the code spans of a text end: at the next run of as many ticks. One look at the text finds all runs. */
+class CodeSpans {
+  #text;
+  /** @type {Map<number, number[]> | null} by length, the last first */ #runs = null;
+
+  constructor(text) {
+    this.#text = text;
+  }
+
+  /** The place of the next run of `length` ticks, -1 without one. `from` only ever grows. */
+  closing(from, length) {
+    if (!this.#runs) {
+      this.#runs = new Map();
+      for (const { 0: run, index } of this.#text.matchAll(/`+/g)) {
+        if (!this.#runs.has(run.length)) this.#runs.set(run.length, []);
+        this.#runs.get(run.length)?.push(index);
+      }
+      for (const places of this.#runs.values()) places.reverse();
+    }
+    const places = this.#runs.get(length) ?? [];
+    while (places.length && places[places.length - 1] < from) places.pop();
+    return places.at(-1) ?? -1;
+  }
 }
 
 function link(href, label, written, depth) {

@@ -1,6 +1,6 @@
 /**
  * What somebody said in an A2A message, and which files came with it.
- * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[]}} Turn
+ * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[], data: boolean}} Turn
  */
 
 export const isUsers = (message) => /user$/i.test(message?.role ?? "");
@@ -17,6 +17,7 @@ export function turn(message) {
     by: isUsers(message) ? "You" : "Agents",
     text: textOf(message),
     files: files.map((part) => ({ filename: String(part.filename), bytes: sizeOf(part) })),
+    data: parts(message).some((part) => part.data && !part.filename),
   };
 }
 

@@ -17,6 +17,7 @@ import { h, meter, setText } from "./dom.js";
 import { count, duration } from "./time.js";
 
 const SHOWN = 60;
+const LONGEST = 2_000; // characters of what a step says
 const MARKS = 5; // about so many on the axis
 
 /** What is said beside the name; running and done are plain to see. */
@@ -227,9 +228,12 @@ export class ProgressTimeline extends HTMLElement {
   }
 }
 
+const brief = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)} … ${count(text.length)} characters` : text);
+
 /** What a step says under its row. */
-function said({ text, done, total, state, targets, error }) {
+function said({ text: whole, done, total, state, targets, error }) {
   const lines = [];
+  const text = brief(whole);
   const share = total ? `${count(done)} of ${count(total)}` : "";
   if (text || share) {
     // Most progress texts carry the figures themselves.
@@ -237,7 +241,7 @@ function said({ text, done, total, state, targets, error }) {
     lines.push(h("div.tl-said", total > 0 && state === "running" && meter(done / total), h("span", words)));
   }
   for (const { agent, reason } of targets) lines.push(h("div.tl-target", h("b", agent), ` ${reason}`));
-  if (error) lines.push(h("div.tl-error", error));
+  if (error) lines.push(h("div.tl-error", brief(error)));
   return lines;
 }
 

@@ -1,6 +1,6 @@
 /** The events as they came. Only the newest 500 are kept, and nothing is drawn while the drawer is closed. */
 
-import { byId, h, setText } from "./dom.js";
+import { byId, h, on, setText } from "./dom.js";
 import { count } from "./time.js";
 
 const KEPT = 500;
@@ -9,12 +9,14 @@ const LONGEST = 2_000; // an event may carry a megabyte of log
 export class RawEvents {
   /** @type {{seq: number, kind: string, agent: string, text: string}[]} */ #events = [];
   #drawn = 0;
-  #drawer = byId("raw");
-  #list = byId("raw-list");
+  #drawer;
+  #list;
+  #note;
 
-  constructor() {
-    this.#list.replaceChildren();
-    this.#drawer.ontoggle = () => this.draw();
+  /** @param {any} view of a task */
+  constructor(view) {
+    [this.#drawer, this.#list, this.#note] = ["raw", "raw-list", "raw-note"].map((id) => byId(id, view));
+    on(this.#drawer, "toggle", () => this.draw());
   }
 
   push(event) {
@@ -32,12 +34,8 @@ export class RawEvents {
     list.append(...fresh.map(row));
     while (list.childElementCount > KEPT) list.firstElementChild.remove();
     this.#drawn = newest[newest.length - 1].seq;
-    setText(byId("raw-note"), this.#drawn > newest.length ? `the last ${newest.length} of ${count(this.#drawn)}` : "");
+    setText(this.#note, this.#drawn > newest.length ? `the last ${newest.length} of ${count(this.#drawn)}` : "");
     if (atEnd) list.scrollTop = list.scrollHeight;
-  }
-
-  close() {
-    this.#drawer.ontoggle = null;
   }
 }
 

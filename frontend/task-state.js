@@ -7,11 +7,14 @@
  *
  * @typedef {ReturnType<typeof newTask>} Task
  * @typedef {ReturnType<typeof newStep>} Step
+ * @typedef {ReturnType<typeof newText>} Text
  */
 
 import { isUsers, textOf, titleOf, turn } from "./messages.js";
 
 /** What the end of a task makes of a step that still runs. */
+const MOST_LEVELS = 16; // a step below so many is shown beside its parent
+
 const CLOSING = { completed: "done", failed: "failed", rejected: "failed", canceled: "canceled" };
 
 export const isFinished = (state) => state in CLOSING;
@@ -36,10 +39,12 @@ export const newTask = () => ({
   ts: 0, // of the newest event
   root: newStep("", "agent", "", "", null, 0), // holds the agents that nobody in this log has asked
   steps: /** @type {Map<string, Step>} */ (new Map()),
+  running: /** @type {Set<Step>} */ (new Set()), // those without an end
+  waiting: /** @type {Set<Step>} */ (new Set()),
   changed: /** @type {Set<Step>} */ (new Set()),
-  report: "",
-  reportDone: false,
-  findings: /** @type {any[]} */ ([]), // another array whenever they change
+  texts: /** @type {Map<string, Text>} */ (new Map()), // artifacts of text by their id
+  report: newText(""), // the one of them to show: that of this name, else the newest
+  findings: { list: /** @type {any[]} */ ([]), version: 0 },
 });
 
 /**
@@ -71,24 +76,33 @@ function snapshot(task, { history = [], artifacts = [] }) {
 
 function enter(task, state, message, meta, ts) {
   if (isUsers(message)) task.turns.push(turn(message));
+  // A specialist's forwarded words belong to its step, not to the task.
+  const words = meta.parent ? "" : textOf(message);
+  if (state === "input-required" && words !== task.message) ask(task, message, words);
   if (state === task.state) return;
   task.state = state;
-  // A specialist's forwarded words belong to its step, not to the task.
-  task.message = meta.parent ? "" : textOf(message);
+  task.message = words;
   if (state === "input-required") {
-    task.turns.push(turn(message));
-    settle(task, "waiting", ts);
+    settle(task, "waiting", task.running, ts);
   } else if (isFinished(state)) {
     task.end = ts;
-    task.reportDone = true;
-    settle(task, CLOSING[state], ts);
+    task.report.done = true;
+    settle(task, CLOSING[state], [...task.running, ...task.waiting], ts);
   } else if (state === "working") {
-    for (const agent of task.root.children) if (agent.state === "waiting") change(task, agent, "running", null);
+    for (const agent of task.root.waiting) change(task, agent, "running", null);
   }
 }
 
+/** A question that comes in other words before its answer is the same question. */
+function ask(task, message, words) {
+  task.message = words;
+  const open = task.turns.at(-1)?.by === "Agents";
+  task.turns.splice(task.turns.length - (open ? 1 : 0), open ? 1 : 0, turn(message));
+}
+
 function step(task, meta, ts, text) {
-  const home = task.steps.get(meta.parent) ?? agentStep(task, meta.agent ?? "agent", ts);
+  const asked = task.steps.get(meta.parent) ?? agentStep(task, meta.agent ?? "agent", ts);
+  const home = asked.level < MOST_LEVELS ? asked : asked.parent;
   const one = task.steps.get(meta.step) ?? home;
 
   switch (meta.kind) {
@@ -127,9 +141,7 @@ function begin(task, meta, home, ts, text) {
   // The same execution goes on: after a reply, or with another worker.
   if (before && before.state !== "superseded") return change(task, before, "running", null);
   // A node that asked and runs again under a new id has its answer.
-  for (const one of home.children) {
-    if (one.state === "waiting" && one.name === meta.name) change(task, one, "done", one.end);
-  }
+  for (const one of home.waiting) if (one.name === meta.name) change(task, one, "done", one.end);
   // A step that runs again under its old id stays visible as what it was.
   if (before) task.steps.set(`${before.id} until ${task.seq}`, before);
   const kind = meta.kind === "tool_start" ? "tool" : "node";
@@ -154,10 +166,8 @@ function supersede(task, one, ts) {
 }
 
 /** The task ends or waits: so does what was running. An end closes what was waiting, too. */
-function settle(task, state, ts) {
-  for (const one of task.steps.values()) {
-    if (one.end === null || (one.state === "waiting" && state !== "waiting")) change(task, one, state, one.end ?? ts);
-  }
+function settle(task, state, steps, ts) {
+  for (const one of steps) change(task, one, state, one.end ?? ts);
 }
 
 function note(task, kind, home, name, ts) {
@@ -166,15 +176,24 @@ function note(task, kind, home, name, ts) {
 }
 
 function artifact(task, { artifactId, name = artifactId, parts = [] }, append, last) {
-  if (name === "report") {
-    const text = parts.map((part) => part.text ?? "").join("");
-    task.report = append ? task.report + text : text;
-    task.reportDone = Boolean(last);
-  } else if (name === "findings") {
-    const findings = parts.flatMap((part) => part.data?.findings ?? []);
-    task.findings = append ? [...task.findings, ...findings] : findings;
+  if (name === "findings") {
+    if (!append) task.findings.list = [];
+    const lists = parts.map((part) => part.data?.findings).filter(Array.isArray);
+    for (const list of lists) for (const one of list) task.findings.list.push(one);
+    task.findings.version += 1;
+    return;
   }
+  const words = parts.filter((part) => typeof part.text === "string" && !part.filename);
+  if (!words.length && name !== "report") return;
+  const text = task.texts.get(artifactId) ?? newText(String(name));
+  task.texts.set(artifactId, text);
+  const added = words.map((part) => part.text).join("");
+  text.text = append ? text.text + added : added;
+  text.done = Boolean(last);
+  if (text.name === "report" || task.report.name !== "report") task.report = text;
 }
+
+const newText = (name) => ({ name, text: "", done: false });
 
 /** A row of the timeline: an agent, one execution of a node or tool, a note, or a hand-off. */
 const newStep = (id, kind, name, agent, parent, start) => ({
@@ -183,7 +202,9 @@ const newStep = (id, kind, name, agent, parent, start) => ({
   name,
   agent,
   parent: /** @type {any} */ (parent),
+  level: parent ? parent.level + 1 : 0,
   children: /** @type {any[]} */ ([]),
+  waiting: /** @type {Set<any>} */ (new Set()), // of the children
   start, // by the server's clock, ms
   end: /** @type {number | null} */ (null), // while it goes on
   state: "running", // waiting, done, failed, canceled or superseded
@@ -198,12 +219,16 @@ const newStep = (id, kind, name, agent, parent, start) => ({
 function add(task, one) {
   task.steps.set(one.id, one);
   one.parent.children.push(one);
-  task.changed.add(one);
+  change(task, one, one.state, one.end);
   return one;
 }
 
 function change(task, one, state, end) {
   one.state = state;
   one.end = end;
+  put(task.running, one, end === null);
+  for (const waiting of [task.waiting, one.parent.waiting]) put(waiting, one, state === "waiting");
   task.changed.add(one);
 }
+
+const put = (set, one, belongs) => (belongs ? set.add(one) : set.delete(one));

@@ -1,33 +1,34 @@
 /**
- * The second view: one task, from its log and then live. Events are applied as they come and painted
- * once per frame; what a permalink replays is waited for (1.5 s at most), so that nothing flashes by.
+ * The second view: one task, from its log and then live. Each view is made anew from the page's template
+ * and from the events of its own task, so that nothing of another task can be in it. What comes late for
+ * a view that was closed finds elements that are no longer in the page.
+ *
+ * Events are applied as they come and painted once per frame; what a permalink replays is waited for
+ * (1.5 s at most), so that nothing flashes by.
  */
 
 import { cancelTask, reply, streamUrl } from "./api.js";
 import { ConnectionPill } from "./connection-pill.js";
-import { announce, byId, h, setText } from "./dom.js";
+import { announce, byId, on, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
-import { drawFindings } from "./findings-view.js";
+import { FindingsView } from "./findings-view.js";
 import { drawRecent, remember } from "./home.js";
 import { Inputs } from "./inputs.js";
 import { RawEvents } from "./raw-events.js";
 import { ReportView } from "./report-view.js";
 import { apply, isFinished, metaOf, newTask } from "./task-state.js";
-import { ServerClock, bytes, duration } from "./time.js";
+import { ServerClock, duration } from "./time.js";
+import { TurnsView } from "./turns-view.js";
 
 const BACKLOG_PATIENCE = 1_500;
 const TICK = 100;
 const QUIET_AFTER = 10_000; // say so when nothing has come for longer
-const MOST_TEXT = 5_000; // of a request
 
 const SENTENCES = {
   working: "The agents are working.",
   "input-required": "The agents have a question.",
   completed: "Task completed. The report is ready.",
 };
-
-/** The reply card is one element, whichever task it is for. @type {any} */
-let inputs;
 
 /** What `make run` adds to the page: called with the view at every paint. */
 export const extras = [];
@@ -36,20 +37,29 @@ export class Watch {
   #id;
   #task = newTask();
   #clock = new ServerClock();
-  #timeline = byId("timeline");
-  #report = new ReportView();
-  #raw = new RawEvents();
+  #view = document.importNode(byId("watch-view").content, true).firstElementChild;
+  #timeline = this.#at("timeline");
+  #turns = new TurnsView(this.#at("turns"));
+  #findings = new FindingsView(this.#view);
+  #report;
+  #raw = new RawEvents(this.#view);
+  #inputs;
   #pill;
   #stream;
+  #closed = false;
   #ready = false; // the backlog is in, or has been waited for long enough
   #frame = 0;
   #ticker;
+  #patience;
   #heard = Date.now();
-  #drawn = { findings: this.#task.findings, turns: 0, state: "", attempt: 1, pill: "" };
+  #drawn = { state: "", message: "", attempt: 1, pill: "", title: "" };
   #looks = 0; // after a reply: how often to look again while the log still ends with the question
 
   constructor(id) {
     this.#id = id;
+    byId("home").after(this.#view);
+    document.title = "Task · Tailrace";
+    this.#report = new ReportView(this.#view);
     this.#stream = new EventStream((cursor) => streamUrl(id, cursor), {
       event: (event) => this.#apply(event),
       sync: () => this.#show(),
@@ -59,44 +69,57 @@ export class Watch {
       change: () => this.#schedule(),
     });
     Object.assign(window, { tailrace: { applied: this.#stream.applied } });
-    this.#pill = new ConnectionPill(byId("pill"), byId("try-now"), () => this.#stream.retryNow());
-    inputs ??= new Inputs(byId("reply"), () => byId("reply").requestSubmit());
-    byId("reply").onsubmit = (event) => {
+    this.#pill = new ConnectionPill(this.#at("pill"), this.#at("try-now"), () => this.#stream.retryNow());
+    const form = this.#at("reply");
+    this.#inputs = new Inputs(form, () => form.requestSubmit());
+    on(form, "submit", (event) => {
       event.preventDefault();
       this.#reply();
-    };
-    byId("cancel").onclick = () => this.#cancel();
-    byId("copy-link").onclick = copyLink;
-    setText(byId("curl"), `curl -N ${new URL(streamUrl(id, 0), location.href)}`);
-    this.#blank();
+    });
+    on(this.#at("cancel"), "click", () => this.#cancel());
+    on(this.#at("copy-link"), "click", () => copyLink(this.#at("copy-link")));
+    setText(this.#at("curl"), `curl -N ${new URL(streamUrl(id, 0), location.href)}`);
     this.#stream.open();
     this.#ticker = setInterval(() => this.#tick(), TICK);
-    setTimeout(() => this.#task.seq && this.#show(), BACKLOG_PATIENCE);
+    this.#patience = setTimeout(() => this.#task.seq && this.#show(), BACKLOG_PATIENCE);
   }
 
+  /** Take the view out of the page; what is still on its way to it changes nothing. */
   close() {
-    this.#id = "";
+    this.#closed = true;
     this.#stream.close();
     this.#report.close();
-    this.#raw.close();
+    this.#inputs.clear();
     clearInterval(this.#ticker);
+    clearTimeout(this.#patience);
+    this.#view.remove();
+    announce("");
+  }
+
+  /** Put the keyboard where the view begins. */
+  focus() {
+    this.#at("task-title").focus({ preventScroll: true });
+  }
+
+  #at(id) {
+    return byId(id, this.#view);
   }
 
   #apply({ seq, result, text, live }) {
     const { ts, kind = "", agent = "" } = metaOf(result);
-    apply(this.#task, seq, result);
-    if (ts) this.#clock.hear(ts, live);
     this.#heard = Date.now();
     this.#looks = 0;
     this.#raw.push({ seq, kind, agent, text });
     this.#schedule();
+    apply(this.#task, seq, result);
+    if (ts) this.#clock.hear(ts, live);
   }
 
   #show() {
     if (this.#ready) return;
     this.#ready = true;
     // On a narrow page, who opens a finished task wants its report first and its history below.
-    byId("task").classList.toggle("replayed", isFinished(this.#task.state));
+    this.#at("task").classList.toggle("replayed", isFinished(this.#task.state));
     this.#schedule();
   }
 
@@ -104,7 +127,7 @@ export class Watch {
     if (this.#frame) return;
     const paint = () => {
       this.#frame = 0;
-      if (this.#id) this.#paint();
+      if (!this.#closed) this.#paint();
     };
     // A hidden tab has no frames, but its title should still be true.
     this.#frame = document.hidden ? window.setTimeout(paint, 1_000) : requestAnimationFrame(paint);
@@ -112,17 +135,19 @@ export class Watch {
 
   #paint() {
     this.#tick();
-    const { seq, state, attempt, turns, findings, report, reportDone } = this.#task;
+    const { seq, state, turns, findings, report } = this.#task;
     if (this.#stream.state === "lost" && !seq) return this.#drawUnknown();
     if (!this.#ready) return;
-    byId("task").hidden = false;
-    setText(byId("last-seq"), String(seq));
+    this.#at("task").hidden = false;
+    setText(this.#at("last-seq"), String(seq));
     this.#timeline.draw(this.#task, this.#now());
-    if (this.#drawn.state !== state || this.#drawn.attempt !== attempt) this.#drawState();
-    if (this.#drawn.turns !== turns.length) this.#drawTurns();
-    if (this.#drawn.findings !== findings) drawFindings((this.#drawn.findings = findings));
+    this.#drawState();
+    // The open question stands above the box for its answer.
+    const open = state === "input-required" && turns.at(-1)?.by === "Agents";
+    this.#turns.draw(open ? turns.slice(0, -1) : turns);
+    this.#findings.draw(findings);
     this.#report.draw(report, {
-      writing: this.#running() && !reportDone,
+      writing: this.#running() && !report.done,
       live: this.#stream.state === "live",
       ended: isFinished(state),
     });
@@ -132,39 +157,29 @@ export class Watch {
 
   #drawState() {
     const { state, message, attempt, title } = this.#task;
-    const entered = this.#drawn.state !== state;
-    Object.assign(this.#drawn, { state, attempt });
+    const { state: before, message: said, attempt: counted, title: called } = this.#drawn;
+    if (state === before && message === said && attempt === counted && title === called) return;
+    Object.assign(this.#drawn, { state, message, attempt, title });
     const words = state.replace("-", " ");
     const asks = state === "input-required";
     const failed = state === "failed" || state === "rejected";
-    byId("task-state").dataset.state = state;
+    this.#at("task-state").dataset.state = state;
     const told = attempt > 1 ? `${words} · attempt ${attempt}` : words;
-    setText(byId("task-state"), told);
-    setText(byId("task-title"), title || "Task");
+    setText(this.#at("task-state"), told);
+    setText(this.#at("task-title"), title || "Task");
     document.title = `${words} · ${title || "Task"} · Tailrace`;
-    announce((entered && SENTENCES[state]) || `Task ${told}.`);
-    setText(byId("question"), message || "The agents need more to go on.");
-    setText(byId("failure-text"), message || "No reason was given.");
-    reveal({ reply: asks, failure: failed, cancel: !isFinished(state), "goes-on": this.#running() });
-  }
-
-  #drawTurns() {
-    const { turns, title } = this.#task;
-    this.#drawn.turns = turns.length;
-    remember(this.#id, title);
-    const files = turns.flatMap((turn) => turn.files).length;
-    setText(byId("request-sum"), files ? `Request, with ${files} ${files === 1 ? "file" : "files"}` : "Request");
-    const sent = ({ filename, bytes: size }) => h("p.sent-file", h("code", filename), ` ${bytes(size)}`);
-    byId("request-turns").replaceChildren(
-      ...turns.map(({ by, text, files }) => h("li", h("b", by), h("p", text.slice(0, MOST_TEXT)), ...files.map(sent))),
-    );
+    announce((state !== before && SENTENCES[state]) || `Task ${told}.`);
+    setText(this.#at("question"), message || "The agents need more to go on.");
+    setText(this.#at("failure-text"), message || "No reason was given.");
+    this.#reveal({ reply: asks, failure: failed, cancel: !isFinished(state), "goes-on": this.#running() });
+    if (title) remember(this.#id, title);
   }
 
   #drawPill() {
     const kind = this.#pill.draw(this.#stream, this.#task.state === "input-required");
     const before = this.#drawn.pill;
     if (kind === before) return;
-    this.#drawn.pill = byId("race").dataset.state = kind;
+    this.#drawn.pill = this.#at("race").dataset.state = kind;
     if (kind === "reconnecting") announce("The connection was cut. Reconnecting.");
     if (kind === "live" && before === "reconnecting") announce("Live again.");
   }
@@ -174,10 +189,10 @@ export class Watch {
     const [what, why] =
       status === 404
         ? ["There is no such task here", "It was never made, it is somebody else's, or its time to live is over."]
-        : ["This task cannot be shown", detail || title];
-    reveal({ task: false, cancel: false, "copy-link": false, "goes-on": false, unknown: true });
-    setText(byId("unknown-title"), what);
-    setText(byId("unknown-text"), why);
+        : ["This task cannot be shown", detail || title || `The gateway's answer was ${status}.`];
+    this.#reveal({ task: false, cancel: false, "copy-link": false, "goes-on": false, unknown: true });
+    setText(this.#at("unknown-title"), what);
+    setText(this.#at("unknown-text"), why);
     announce(what);
   }
 
@@ -186,10 +201,10 @@ export class Watch {
     this.#drawPill();
     const { start, end } = this.#task;
     if (!this.#ready || start === null) return;
-    setText(byId("elapsed"), duration((end ?? this.#now()) - start));
+    setText(this.#at("elapsed"), duration((end ?? this.#now()) - start));
     this.#timeline.tick(this.#now());
     const quiet = this.#running() && this.#stream.state === "live" ? Date.now() - this.#heard : 0;
-    setText(byId("quiet"), quiet > QUIET_AFTER ? `quiet for ${Math.floor(quiet / 1000)} s` : "");
+    setText(this.#at("quiet"), quiet > QUIET_AFTER ? `quiet for ${Math.floor(quiet / 1000)} s` : "");
   }
 
   #running() {
@@ -214,25 +229,29 @@ export class Watch {
   }
 
   #lookAgain() {
-    if (this.#id && this.#stream.state === "ended") this.#stream.open();
+    if (!this.#closed && this.#stream.state === "ended") this.#stream.open();
   }
 
   async #reply() {
-    const parts = await inputs.parts();
-    if (!parts) return;
-    byId("reply-send").disabled = true;
+    const send = this.#at("reply-send");
+    if (send.disabled) return;
+    send.disabled = true;
     try {
+      const parts = await this.#inputs.parts();
+      if (!parts) return;
       await reply(this.#id, { parts });
-      inputs.clear();
+      this.#inputs.clear();
       this.#looks = 20;
       this.#lookAgain();
     } catch (error) {
-      inputs.refuse(error.message);
+      this.#inputs.refuse(error.message);
+    } finally {
+      send.disabled = false;
     }
-    byId("reply-send").disabled = false;
   }
 
   async #cancel() {
+    if (document.activeElement === this.#at("cancel")) this.focus(); // a disabled button keeps no focus
     this.#canceling(true); // until the log says CANCELED: asked for is not done
     try {
       await cancelTask(this.#id);
@@ -244,35 +263,27 @@ export class Watch {
   }
 
   #canceling(yes) {
-    byId("cancel").disabled = yes;
-    setText(byId("cancel"), yes ? "Canceling…" : "Cancel");
+    this.#at("cancel").disabled = yes;
+    setText(this.#at("cancel"), yes ? "Canceling…" : "Cancel");
   }
 
   #note(sentence) {
-    setText(byId("stream-note"), sentence);
+    setText(this.#at("stream-note"), sentence);
   }
 
-  /** As if no task had been here before. */
-  #blank() {
-    reveal({ task: false, unknown: false, cancel: true, "copy-link": true, "goes-on": true });
-    for (const id of ["task-state", "quiet", "stream-note", "elapsed"]) setText(byId(id), "");
-    setText(byId("task-title"), "Task");
-    setText(byId("last-seq"), "0");
-    this.#canceling(false);
-    delete byId("pill").dataset.state;
-    document.title = "Task · Tailrace";
-    inputs.clear();
-    drawFindings([]);
+  /** Ids, and whether each is to be seen. The keyboard does not stay in what is hidden. */
+  #reveal(shown) {
+    for (const [id, visible] of Object.entries(shown)) {
+      const element = this.#at(id);
+      const left = !visible && element.contains(document.activeElement);
+      element.hidden = !visible;
+      if (left) this.focus();
+    }
   }
 }
 
-/** Ids, and whether each is to be seen. */
-function reveal(shown) {
-  for (const [id, visible] of Object.entries(shown)) byId(id).hidden = !visible;
-}
-
-async function copyLink() {
+async function copyLink(button) {
   const done = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
-  setText(byId("copy-link"), done ? "Copied" : "Copy it from the address bar");
-  setTimeout(() => setText(byId("copy-link"), "Copy link"), 2_000);
+  setText(button, done ? "Copied" : "Copy it from the address bar");
+  setTimeout(() => setText(button, "Copy link"), 2_000);
 }

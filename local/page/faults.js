@@ -6,7 +6,7 @@
  * same request again and breaks that, as soon as a step of it has begun.
  */
 
-import { createTask, streamUrl } from "../api.js";
+import { createTask, getTask, post, streamUrl } from "../api.js";
 import { ConnectionPill } from "../connection-pill.js";
 import { byId, h, setText } from "../dom.js";
 import { EventStream, cost } from "../event-stream.js";
@@ -23,7 +23,8 @@ class Faults {
   /** Cut and not back yet. @type {{at: number, before: any} | null} */ #dropped = null;
   /** Killed and not taken over yet. @type {{at: number, before: any, attempt: number, dead: number} | null} */
   #killed = null;
-  /** Sent again, to be broken. @type {{id: string, breaks: () => void} | null} */ #again = null;
+  /** Sent again, to be broken. @type {{id: string, breaks: () => void, button: any} | null} */ #again = null;
+  #sending = ""; // the task that is being sent again
   /** @type {SecondViewer | null} */ #second = null;
   #drop = button("", () => this.#whileItRuns("drop", () => this.#dropConnection()));
   #kill = button("", () => this.#whileItRuns("kill", () => this.#killWorker()));
@@ -31,11 +32,11 @@ class Faults {
   #lines = { drop: h("p"), kill: h("p"), open: h("p") };
   #said = h("div", { role: "status" }, ...Object.values(this.#lines));
   #pane = h("div");
+  #bar;
 
   constructor() {
     const buttons = h("div.faults-row", h("h2", "Break it"), this.#drop, this.#kill, this.#open);
-    byId("task").prepend(h("section.faults", { "aria-label": "Break it" }, buttons, this.#said));
-    byId("timeline").closest(".steps").prepend(this.#pane);
+    this.#bar = h("section.faults", { "aria-label": "Break it" }, buttons, this.#said);
   }
 
   /** Called at every paint of the view. */
@@ -44,8 +45,7 @@ class Faults {
     const finished = isFinished(task.state);
     setText(this.#drop, finished ? "Run again, drop my connection" : "Drop my connection");
     setText(this.#kill, finished ? "Run again, kill the worker" : "Kill the worker");
-    const begun = [...task.steps.values()].some((step) => step.kind === "node");
-    if (this.#again?.id === id && begun) {
+    if (this.#again?.id === id && begun(task)) {
       this.#again.breaks();
       this.#again = null;
     }
@@ -61,18 +61,29 @@ class Faults {
     this.#dropped = this.#killed = null;
     if (this.#second) this.#toggleViewer();
     for (const line of Object.values(this.#lines)) setText(line, "");
+    // The view is another than the last one.
+    byId("task").prepend(this.#bar);
+    byId("timeline").closest(".steps").prepend(this.#pane);
+    if (this.#again?.id === id) this.#again.button.focus({ preventScroll: true });
+    else this.#again = null; // who went elsewhere breaks nothing there
   }
 
   async #whileItRuns(about, breaks) {
     if (!isFinished(this.#task.state)) return breaks();
+    const before = this.#id;
+    if (this.#sending === before) return; // one click, one run
+    this.#sending = before;
     try {
-      const { history } = await (await fetch(`api/tasks/${this.#id}`)).json();
+      const { history } = await getTask(before);
       const { id } = await createTask({ parts: history[0].parts });
-      this.#again = { id, breaks };
+      if (before !== this.#id) return;
+      this.#again = { id, breaks, button: about === "drop" ? this.#drop : this.#kill };
       window.history.pushState(null, "", `?task=${id}`);
       dispatchEvent(new PopStateEvent("popstate"));
     } catch (error) {
-      this.#say(about, `It was not run again. ${error.message}`);
+      if (before === this.#id) this.#say(about, `It was not run again. ${error.message}`);
+    } finally {
+      this.#sending = "";
     }
   }
 
@@ -93,10 +104,9 @@ class Faults {
   async #killWorker() {
     if (this.#killed) return;
     const id = this.#id;
-    const response = await fetch(`api/local/tasks/${id}/kill`, { method: "POST" }).catch(() => null);
-    const told = await response?.json().catch(() => null);
+    const told = await post(`api/local/tasks/${id}/kill`, "{}").catch((error) => error);
     if (id !== this.#id) return;
-    if (!response?.ok) return this.#say("kill", `Nobody was killed. ${told?.detail ?? "The gateway did not answer."}`);
+    if (told instanceof Error) return this.#say("kill", `Nobody was killed. ${told.detail ?? told.message}`);
     const { agent, pid, attempt, leaseMs } = told;
     this.#killed = { at: Date.now(), before: { ...this.#stream.applied }, attempt, dead: this.#task.dead };
     const wait = duration(leaseMs);
@@ -208,9 +218,14 @@ class SecondViewer {
 
 /** All that a view shows of a task, as text. */
 const shown = ({ state, title, turns, report, findings, steps: rows }) =>
-  JSON.stringify([state, title, turns, report, findings, [...rows.values()].map(plain)]);
+  JSON.stringify([state, title, turns, report, findings.list, [...rows.values()].map(plain)]);
 
-const plain = ({ parent, children, ...own }) => ({ ...own, parent: parent?.id, children: children.length });
+function begun(task) {
+  for (const { kind } of task.steps.values()) if (kind === "node") return true;
+  return false;
+}
+
+const plain = ({ parent, children, waiting, ...own }) => ({ ...own, parent: parent?.id, children: children.length });
 
 const steps = (n) => (n === 1 ? "1 step runs" : `${n ? count(n) : "no"} steps run`);
 

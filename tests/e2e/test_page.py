@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from actions import applied, pill, send, state
+from actions import applied, pill, send, state, write
 from browser import needs_chromium
 from playwright.async_api import Page, expect
 from stack import Stack, agent, stack
+
+LINES = (
+    "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z INFO all is well\n2026-01-01T10:00:10Z ERROR disk full"
+)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
@@ -98,10 +102,7 @@ async def test_cancel_is_the_last_word(page: Page, paced: Stack) -> None:
 async def test_a_question_is_answered_on_the_page(page: Page, shipped: Stack) -> None:
     await send(page, shipped.url, "checkout is slow")
     await state(page, "input-required")
-    await page.get_by_test_id("reply-input").fill(
-        "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z INFO all is well\n"
-        "2026-01-01T10:00:10Z ERROR disk full\n"
-    )
+    await write(page, "reply-input", LINES)
     await page.get_by_test_id("reply-button").click()
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_contain_text("What happened")

@@ -1,0 +1,233 @@
+"""The page as hands use it: keys, the clipboard, back and forward, and one task after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from actions import pill, send, state, task_of, write
+from browser import needs_chromium
+from playwright.async_api import Page, expect
+from stack import Stack, agent, stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+LOG = "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z ERROR disk full\n"
+BOXES = ["message-input", "reply-input"]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """An orchestrator that takes as long as it is told to."""
+    folder = tmp_path_factory.mktemp("paced")
+    async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+        yield started
+
+
+def title(page: Page) -> Any:
+    return expect(page.locator("#task-title"))
+
+
+async def open_box(page: Page, shipped: Stack, box: str) -> None:
+    """Bring the box for a request, or the one for a reply, onto the page."""
+    await page.goto(shipped.url)
+    if box == "reply-input":
+        await send(page, shipped.url, "checkout is slow")
+        await state(page, "input-required")
+
+
+@pytest.mark.parametrize("box", BOXES)
+async def test_every_key_does_what_it_does_in_a_text_box(page: Page, shipped: Stack, box: str) -> None:
+    await open_box(page, shipped, box)
+    field = page.get_by_test_id(box)
+    await field.click()
+    await page.keyboard.type("disk fulll")
+    await page.keyboard.press("Backspace")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.press("Escape")
+    await page.keyboard.type("on web-1")
+    await expect(field).to_have_value("disk full\n\non web-1")
+    await page.keyboard.press("Control+A")
+    await page.keyboard.press("Control+X")
+    await expect(field).to_have_value("")
+    await page.keyboard.press("Control+V")
+    await expect(field).to_have_value("disk full\n\non web-1")
+    await page.keyboard.press("Tab")
+    await expect(field).not_to_be_focused()
+    await page.keyboard.press("Shift+Tab")
+    await expect(field).to_be_focused()
+
+
+@pytest.mark.parametrize("box", BOXES)
+async def test_control_and_enter_sends(page: Page, shipped: Stack, box: str) -> None:
+    await open_box(page, shipped, box)
+    await write(page, box, LOG.strip())
+    await page.keyboard.press("Control+Enter")
+    await state(page, "completed")
+    await expect(page.locator("#task-title")).to_be_focused()
+
+
+async def test_what_is_long_and_pasted_becomes_a_file(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.evaluate("text => navigator.clipboard.writeText(text)", LOG * 10)
+    await page.get_by_test_id("message-input").click()
+    await page.keyboard.press("Control+V")
+    await expect(page.get_by_role("list", name="Files to send")).to_contain_text("pasted-1.txt")
+    await expect(page.get_by_test_id("message-input")).to_have_value("")
+    await page.keyboard.press("Control+Enter")
+    await state(page, "completed")
+    await expect(page.get_by_test_id("turns")).to_contain_text("pasted-1.txt")
+
+
+async def test_a_refusal_leaves_the_keyboard_where_it_was(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    for place in (page.get_by_test_id("message-input"), page.get_by_test_id("send-button")):
+        await place.focus()
+        await page.keyboard.press("Control+Enter")
+        await expect(page.get_by_role("alert").first).to_have_text("Say what fired, or add a log or metrics.")
+        await expect(page.get_by_test_id("send-button")).to_be_enabled()
+        await expect(place).to_be_focused()
+
+
+async def test_files_are_dropped_into_the_box_and_beside_it_nothing_happens(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    drop = """(element, [name, text]) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([text], name));
+        const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+        element.dispatchEvent(event);
+        return event.defaultPrevented;
+    }"""
+    assert await page.locator("#agents").evaluate(drop, ["beside.log", LOG])
+    assert await page.locator("#compose").evaluate(drop, ["inside.log", LOG])
+    await expect(page.locator("#compose .file-name")).to_have_text(["inside.log"])
+    text = """element => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.setData("text/plain", "words");
+        const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+        element.dispatchEvent(event);
+        return event.defaultPrevented;
+    }"""
+    assert not await page.get_by_test_id("message-input").evaluate(text)
+
+
+async def test_a_task_shows_nothing_of_the_one_before(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    await page.get_by_test_id("sample-button").click()
+    await state(page, "completed")
+    sample = task_of(page)
+    findings = await page.get_by_test_id("findings").locator("li").count()
+    await page.locator("#raw summary").click()
+    await page.get_by_role("link", name="New task", exact=True).click()
+    await expect(page.get_by_test_id("message-input")).to_be_focused()
+
+    await write(page, "message-input", "checkout is slow")
+    await page.get_by_test_id("send-button").click()
+    await state(page, "input-required")
+    await expect(page.get_by_test_id("report")).to_be_empty()
+    await expect(page.get_by_test_id("findings").locator("li")).to_have_count(0)
+    await expect(page.locator("#raw")).not_to_have_attribute("open", re.compile(".*"))
+
+    await page.go_back()
+    await page.go_back()
+    await title(page).to_have_text("shop.example: too many 5xx")
+    await expect(page).to_have_url(re.compile(sample))
+    await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
+    await expect(page.get_by_test_id("findings").locator("li")).to_have_count(findings)
+    await page.go_forward()
+    await expect(page.get_by_test_id("sample-button")).to_be_visible()
+    await expect(page.get_by_test_id("report")).to_have_count(0)
+    await page.get_by_test_id("sample-button").click()
+    await state(page, "completed")
+    await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
+
+
+async def test_a_view_that_was_left_hears_no_more_of_its_task(page: Page, paced: Stack) -> None:
+    first = await send(page, paced.url, "200 events, 20 ms apart")
+    await expect(page.get_by_test_id("report")).to_contain_text("step 10")
+    await page.evaluate("window.left = window.tailrace.applied")
+    await page.get_by_role("link", name="New task", exact=True).click()
+    heard = await page.evaluate("window.left.count")
+    await write(page, "message-input", "3 events, 1 ms apart")
+    await page.keyboard.press("Control+Enter")
+    await state(page, "completed")
+    await title(page).to_have_text("3 events, 1 ms apart")
+    await expect(page.get_by_test_id("report")).to_have_text(re.compile(r"step 1\s*step 2\s*step 3\s*$"))
+    assert await page.evaluate("window.left.count") == heard
+    await page.goto(f"{paced.url}/?task={first}")
+    await state(page, "completed")
+    await expect(page.get_by_test_id("report")).to_contain_text("step 200")
+
+
+async def test_what_runs_again_begins_without_the_report_of_the_last_run(page: Page, paced: Stack) -> None:
+    await send(page, paced.url, "60 events, 20 ms apart")
+    await state(page, "completed")
+    await expect(page.get_by_test_id("report")).to_contain_text("step 60")
+    await page.get_by_role("button", name="Run again, drop my connection").click()
+    await state(page, "working")
+    assert "step 60" not in await page.get_by_test_id("report").inner_text()
+    await expect(page.get_by_role("button", name="Drop my connection")).to_be_focused()
+    await state(page, "completed")
+    steps = re.findall(r"step (\d+)", await page.get_by_test_id("report").inner_text())
+    assert steps == [str(number) for number in range(1, 61)]
+
+
+async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack, tmp_path: Path) -> None:
+    await send(page, shipped.url, "checkout is slow")
+    turns = page.get_by_test_id("turns").locator("> li")
+    await state(page, "input-required")
+    await expect(turns).to_have_text([re.compile("You\\s*checkout is slow")])
+    asked = await page.locator("#question").inner_text()
+    await write(page, "reply-input", "no idea")
+    await page.get_by_test_id("reply-button").click()
+    await expect(turns).to_have_count(3)
+    await state(page, "input-required")
+    await expect(turns.nth(1)).to_contain_text(asked)
+    await expect(turns.nth(2)).to_have_text(re.compile("You\\s*no idea"))
+    await expect(page.get_by_test_id("reply-input")).to_have_value("")
+
+    (tmp_path / "shop.log").write_text(LOG)
+    await page.locator("#reply input[type=file]").set_input_files(tmp_path / "shop.log")
+    await page.get_by_test_id("reply-button").click()
+    await state(page, "completed")
+    await expect(turns).to_have_count(5)
+    await expect(turns.nth(4)).to_contain_text("shop.log")
+    await page.reload()
+    await expect(turns).to_have_count(5)
+
+
+async def test_a_reply_in_another_window_is_seen_here(page: Page, shipped: Stack) -> None:
+    await send(page, shipped.url, "checkout is slow")
+    await state(page, "input-required")
+    answer = {"message": {"parts": [{"text": LOG}]}}
+    told = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/messages", data=answer)
+    assert told.ok, await told.text()
+    await state(page, "completed")
+    await pill(page, "finished")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_a_finished_task_opens_at_its_top(page: Page, shipped: Stack, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 700})
+    await page.goto(shipped.url)
+    await page.get_by_test_id("sample-button").click()
+    await state(page, "completed")
+    sample = task_of(page)
+    await page.goto(shipped.url)
+    link = page.locator(f"#recent-list a[href='?task={sample}']")
+    await expect(link).to_be_visible()
+    await page.evaluate("document.body.style.paddingTop = '900px'")  # as below a long list
+    await link.scroll_into_view_if_needed()
+    assert await page.evaluate("scrollY") > 0
+    await link.click()
+    await state(page, "completed")
+    await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert await page.evaluate("scrollY") == 0
+    assert await page.locator("#report-pane").evaluate("pane => pane.scrollTop") == 0
