@@ -9,25 +9,41 @@ from collections.abc import Awaitable, Callable
 
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
-from tailrace.errors import AgentError, TailraceError, TaskUnknown
+from tailrace.errors import AgentError, Fenced, TailraceError, TaskUnknown
 from tailrace.events import encode, now_ms
 from tailrace.log import EventLog, Head
 from tailrace.push import Webhooks
 
 logger = logging.getLogger("tailrace.sweeper")
 
+# The longest time for which a task is put off, and a bound on the doublings, after which it is reached.
+_LONGEST_S, _MOST_DOUBLINGS = 3600.0, 16
+
 
 async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
-    """Dispatch the tasks that are adrift, at most `sweep_tasks` of them, the oldest first; how many there were.
+    """Dispatch the tasks that are adrift, at most `sweep_tasks` of them; how many there were.
 
-    Tasks touched within a lease's time are left to those who look at them. A dispatch is harmless where it
-    comes twice or late: of all who find a task adrift, one gets its lease.
+    Tasks touched within a lease's time are left to those who look at them. Those that were dispatched before and
+    did not begin are put off for a lease's time, then for twice as long each time, up to an hour, so that tasks which
+    nobody can begin cost little and every other one has its turn. A dispatch is harmless where it comes twice or late:
+    of all who find a task adrift, one gets its lease.
 
     Raises:
         LogUnavailable: the log could not be asked.
         AgentError: some could not be dispatched; the others were.
     """
-    return await _dispatch(await log.adrift(idle_s=settings.lease_s, limit=settings.sweep_tasks), dispatch)
+
+    async def put_off(head: Head) -> bool:
+        pause_s = min(settings.lease_s * 2 ** min(head.dispatches, _MOST_DOUBLINGS), _LONGEST_S)
+        try:
+            await log.put_off(head.task_id, head.attempt, log.now() + int(pause_s * 1000))
+        except (Fenced, TaskUnknown):
+            return False  # Somebody was faster.
+        return True
+
+    found = await log.adrift(idle_s=settings.lease_s, limit=settings.sweep_tasks)
+    ours = await asyncio.gather(*map(put_off, found))
+    return await _dispatch([head for head, is_ours in zip(found, ours, strict=True) if is_ours], dispatch)
 
 
 async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from log_tasks import Clock, created
 
+from tailrace.errors import Fenced, TaskUnknown
 from tailrace.events import State
 from tailrace.log import EventLog
 
@@ -50,6 +51,88 @@ class AdriftContract:
         await log.claim(task_id, "replier", 10)
         clock.now += 11
         assert [head.task_id for head in await log.adrift(idle_s=0)] == [task_id]
+
+    # Tries
+
+    async def test_each_claim_is_a_try_until_an_attempt_has_begun(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        assert (await log.head(task_id)).tries == 0
+        for tries in (1, 2, 3):
+            assert (await log.claim(task_id, "me", 10)).tries == tries
+            clock.now += 11
+        begun = await log.settle(task_id, 3, "TASK_STATE_WORKING", release=False)
+        assert (begun.tries, begun.attempt) == (0, 3)
+        clock.now += 11
+        assert (await log.claim(task_id, "me", 10)).tries == 1
+
+    async def test_an_attempt_is_excused_when_it_was_the_stores_fault(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "me", 10)
+        clock.now += 11
+        held = await log.claim(task_id, "me", 10)
+        excused = await log.excuse(task_id, 2)
+        assert (excused.tries, excused.attempt, excused.lease_until) == (1, 2, held.lease_until)
+        clock.now += 11
+        assert (await log.claim(task_id, "me", 10)).tries == 2
+        with pytest.raises(Fenced):
+            await log.excuse(task_id, 2)
+        with pytest.raises(TaskUnknown):
+            await log.excuse("nobody", 1)
+
+    # Whose turn it is
+
+    async def test_a_task_that_is_put_off_is_not_found_before_it_is_due(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        due = log.now() + 60_000
+        put_off = await log.put_off(task_id, 0, due)
+        assert (put_off.dispatches, put_off.due) == (1, due)
+        assert await log.head(task_id) == put_off
+        clock.now += 59
+        assert await log.adrift(idle_s=0) == []
+        clock.now += 1
+        assert await log.adrift(idle_s=0) == [put_off]
+        assert (await log.put_off(task_id, 0, due)).dispatches == 2
+
+    async def test_an_attempt_that_begins_is_put_off_no_more(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.put_off(task_id, 0, log.now() + 60_000)
+        assert (await log.claim(task_id, "me", 10)).dispatches == 1  # so far it has only been taken up
+        await log.settle(task_id, 1, "TASK_STATE_WORKING", release=True)
+        (head,) = await log.adrift(idle_s=0)
+        assert (head.task_id, head.dispatches, head.due, head.tries) == (task_id, 0, 0, 0)
+
+    async def test_a_task_that_somebody_has_taken_up_is_not_put_off(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "me", 10)
+        with pytest.raises(Fenced):
+            await log.put_off(task_id, 0, log.now() + 60_000)
+        with pytest.raises(TaskUnknown):
+            await log.put_off("nobody", 0, log.now())
+        assert (await log.head(task_id)).due == 0
+
+    async def test_those_that_were_never_put_off_come_first_then_those_due_the_longest(
+        self, log: EventLog, clock: Clock
+    ) -> None:
+        one, two, three, four = [await created(log) for _ in range(4)]
+        await log.put_off(one, 0, log.now() + 3_000)
+        await log.put_off(two, 0, log.now() + 1_000)
+        await log.put_off(three, 0, log.now() + 2_000)
+        clock.now += 2.5
+        newest = await created(log)
+        found = [head.task_id for head in await log.adrift(idle_s=0)]
+        assert found == [four, newest, two, three]
+        assert [head.task_id for head in await log.adrift(idle_s=0, limit=3)] == found[:3]
+
+    async def test_every_task_adrift_has_its_turn_however_many_there_are(self, log: EventLog, clock: Clock) -> None:
+        """Those that nobody can begin do not keep the others from it."""
+        tasks = {await created(log) for _ in range(9)}
+        found: list[str] = []
+        for _ in range(3):
+            clock.now += 1
+            for head in await log.adrift(idle_s=0, limit=3):
+                found.append(head.task_id)
+                await log.put_off(head.task_id, head.attempt, log.now() + 1)
+        assert set(found) == tasks
 
     async def test_of_many_tasks_adrift_the_oldest_come_first_and_no_more_than_asked(
         self, log: EventLog, clock: Clock

@@ -1,3 +1,4 @@
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,3 +23,37 @@ class TestSQLiteLog(LogContract):
         after = SQLiteLog(tmp_path / "again.sqlite3", clock=clock)
         assert await all_events(after, task_id) == [b'{"n":1}']
         await after.close()
+
+    async def test_a_file_of_an_earlier_version_is_taken_over(self, clock: Clock, tmp_path: Path) -> None:
+        path, ms = tmp_path / "earlier.sqlite3", int(clock.now * 1000)
+        earlier = sqlite3.connect(path)
+        earlier.executescript(EARLIER)
+        left_behind = ("old", "alice", "c", "a", "TASK_STATE_WORKING", ms, ms, 127, "dead", ms, 0, "f")
+        earlier.execute("INSERT INTO heads VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (*left_behind, int(clock.now) + 500))
+        earlier.execute("INSERT INTO items VALUES ('old', 1, 0, 1, ?, ?)", (b'{"n":1}', int(clock.now) + 500))
+        earlier.commit()
+        earlier.close()
+        for attempt in (128, 129):  # the second time there is nothing to take over
+            log = SQLiteLog(path, clock=clock)
+            (head,) = await log.adrift(idle_s=0)
+            assert (head.task_id, head.due, head.dispatches, head.attempt) == ("old", 0, 0, attempt - 1)
+            assert (await log.claim("old", "me", 10)).tries == attempt - 127
+            assert await all_events(log, "old") == [b'{"n":1}']
+            await log.close()
+            clock.now += 11
+
+
+# The tables as the version before wrote them.
+EARLIER = """
+CREATE TABLE items (
+    task_id TEXT NOT NULL, seq INTEGER NOT NULL, attempt INTEGER NOT NULL, count INTEGER NOT NULL,
+    packed BLOB NOT NULL, ttl INTEGER NOT NULL, PRIMARY KEY (task_id, seq)
+);
+CREATE TABLE heads (
+    task_id TEXT PRIMARY KEY, owner TEXT NOT NULL, context_id TEXT NOT NULL, agent TEXT NOT NULL,
+    state TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    lease_owner TEXT, lease_until INTEGER NOT NULL, cancel_requested INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL, ttl INTEGER NOT NULL
+);
+CREATE INDEX heads_adrift ON heads (created, task_id) WHERE state <> 'TASK_STATE_COMPLETED';
+"""

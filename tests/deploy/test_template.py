@@ -121,7 +121,8 @@ def test_each_function_may_do_what_it_does_and_nothing_else(stack: Resources) ->
     dead_letters = '{"Fn::GetAtt": ["DeadLetters", "Arn"]}'
     keeping = {log: KEEP_THE_LOG, by_owner: {"dynamodb:Query"}}
     running = {**keeping, checkpoints: KEEP_CHECKPOINTS, dead_letters: SEND_DEAD_LETTERS}
-    sweeping = {log: {"dynamodb:GetItem"}, by_open: {"dynamodb:Query"}, dead_letters: SEND_DEAD_LETTERS}
+    putting_off = {"dynamodb:GetItem", "dynamodb:UpdateItem"}
+    sweeping = {log: putting_off, by_open: {"dynamodb:Query"}, dead_letters: SEND_DEAD_LETTERS}
     roles = {
         "GatewayRole": ("GatewayLogGroup", keeping, {"GatewayFunction"}),
         "OrchestratorRole": ("OrchestratorLogGroup", running, {"OrchestratorFunction"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tailrace.private import private_database
@@ -47,3 +48,12 @@ def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
             time.sleep(_AGAIN_S)
+
+
+def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str]) -> None:
+    """Give the table these columns of integers, 0 where there is a row: files of an earlier version lack them."""
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        there = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+        for name in (name for name in names if name not in there):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")

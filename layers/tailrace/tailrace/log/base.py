@@ -51,6 +51,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What is true of a task as a whole. Times are milliseconds since the epoch, by the store's clock.
 
     It changes with the task's state and with its lease, never with an event.
+
+    `tries` counts the claims since an attempt has last begun, `dispatches` how often the sweeper has told the agent
+    since then; it need not tell it again before `due`.
     """
 
     task_id: str
@@ -66,6 +69,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool = False
     fingerprint: str = ""
     ttl: int = 0
+    tries: int = 0
+    dispatches: int = 0
+    due: int = 0
 
     @property
     def source(self) -> Source:
@@ -139,7 +145,7 @@ class EventLog(ABC):
 
     @abstractmethod
     async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
-        """Take the lease and become the next attempt; return the head as it is then.
+        """Take the lease and become the next attempt, which is one try more; return the head as it is then.
 
         Raises:
             LeaseHeld, TaskFinished, TaskUnknown: nothing was changed.
@@ -156,6 +162,26 @@ class EventLog(ABC):
     @abstractmethod
     async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         """Note a new state in the head, and let go of the lease if `release`.
+
+        The attempt has begun, so tries and dispatches are counted anew.
+
+        Raises:
+            Fenced: a newer attempt has the task.
+        """
+
+    @abstractmethod
+    async def excuse(self, task_id: str, attempt: int) -> Head:
+        """Do not count the attempt as a try: it could not begin because a store was away. It keeps its lease.
+
+        Raises:
+            Fenced: a newer attempt has the task.
+        """
+
+    @abstractmethod
+    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
+        """Note that the agent is told now to look at the task, and need not be told again before `due` (ms).
+
+        `attempt` is the last that is known.
 
         Raises:
             Fenced: a newer attempt has the task.
@@ -190,7 +216,9 @@ class EventLog(ABC):
 
     @abstractmethod
     async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """Tasks that are `Head.adrift` and were not touched for `idle_s`: up to `limit`, the oldest first.
+        """Tasks that are `Head.adrift`, due, and were not touched for `idle_s`: up to `limit`.
+
+        First come those that were never put off, the oldest first, then those that have been due the longest.
 
         Never a scan of all tasks: the price grows with the tasks that are unfinished now.
         """
@@ -219,6 +247,11 @@ class EventLog(ABC):
     def _expiry(self) -> int:
         """The `ttl` of something written now, in seconds since the epoch, as DynamoDB wants it."""
         return int(self._clock() + self._ttl_s)
+
+
+def in_turn(head: Head) -> tuple[int, str]:
+    """What `EventLog.adrift` sorts by."""
+    return head.due, head.place
 
 
 def check_token(token: str) -> str:

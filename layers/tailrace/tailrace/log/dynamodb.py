@@ -24,6 +24,7 @@ machines, which on AWS agree to within milliseconds.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import re
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +35,17 @@ import msgspec
 from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
-from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import (
+    Batch,
+    EventLog,
+    Head,
+    Page,
+    check_token,
+    in_turn,
+    refuse_attempt,
+    refuse_cancel,
+    refuse_claim,
+)
 from tailrace.log.packing import pack
 from tailrace.log.table import Item, typed
 from tailrace.log.transport import Answer, Refused, Transport, whole
@@ -98,10 +109,18 @@ class DynamoDBLog(EventLog):
         try:
             return await self._update(
                 task_id,
-                "SET #attempt = #attempt + :one, #lease_owner = :owner, #lease_until = :until, #updated = :now, "
-                "#open = :open",
+                "SET #attempt = #attempt + :one, #tries = if_not_exists(#tries, :zero) + :one, "
+                "#lease_owner = :owner, #lease_until = :until, #updated = :now, #open = :open",
                 f"(attribute_not_exists(#lease_owner) OR #lease_until <= :now) AND {_UNFINISHED}",
-                {"one": 1, "owner": owner, "until": until, "now": now, "open": table.OPEN, **_TERMINAL_VALUES},
+                {
+                    "zero": 0,
+                    "one": 1,
+                    "owner": owner,
+                    "until": until,
+                    "now": now,
+                    "open": table.OPEN,
+                    **_TERMINAL_VALUES,
+                },
             )
         except Refused as refused:
             head = self._live(refused.there)
@@ -117,14 +136,20 @@ class DynamoDBLog(EventLog):
         )
 
     async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
-        change = "SET #state = :state, #updated = :now, #ttl = :ttl"
-        values: dict[str, str | int] = {"state": state, "now": self._now(), "ttl": self._expiry()}
+        change = "SET #state = :state, #updated = :now, #ttl = :ttl, #tries = :zero, #dispatches = :zero, #due = :zero"
+        values: dict[str, str | int] = {"state": state, "now": self._now(), "ttl": self._expiry(), "zero": 0}
         if release:
             change += ", #lease_until = :zero REMOVE #lease_owner"
-            values["zero"] = 0
             if state in TERMINAL | INTERRUPTED:
                 change += ", #open"
         return await self._update_as(task_id, attempt, change, values)
+
+    async def excuse(self, task_id: str, attempt: int) -> Head:
+        return await self._update_as(task_id, attempt, "SET #tries = #tries - :one", {"one": 1})
+
+    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
+        change = "SET #dispatches = if_not_exists(#dispatches, :zero) + :one, #due = :due"
+        return await self._update_as(task_id, attempt, change, {"zero": 0, "one": 1, "due": due})
 
     async def request_cancel(self, task_id: str) -> Head:
         try:
@@ -174,8 +199,8 @@ class DynamoDBLog(EventLog):
     async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         """As in `EventLog`: the index tells which tasks are unfinished, each one's head whether it is adrift.
 
-        That is one read unit for a task that runs. With the lease in the index each renewal would cost two
-        writes more.
+        That is one read unit for each task that is unfinished, since any of them may be the one whose turn it is.
+        With the lease in the index each renewal would cost two writes more.
         """
         which = _expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
         request = {"IndexName": table.BY_OPEN, **which}
@@ -183,10 +208,10 @@ class DynamoDBLog(EventLog):
         found: list[Head] = []
         async for items in self._transport.pages(request):
             unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in items))
-            found += [head for head in unfinished if head and head.adrift(now) and head.updated <= now - idle_s * 1000]
-            if len(found) >= limit:
-                break
-        return found[:limit]
+            adrift = (head for head in unfinished if head and head.adrift(now) and head.due <= now)
+            found += (head for head in adrift if head.updated <= now - idle_s * 1000)
+            found = heapq.nsmallest(limit, found, key=in_turn)
+        return found
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         """As in `EventLog`, but eventually consistent, and the heads do not tell of leases.

@@ -8,7 +8,17 @@ import msgspec
 
 from tailrace.errors import Fenced, TaskConflict, TaskUnknown
 from tailrace.events import State
-from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import (
+    Batch,
+    EventLog,
+    Head,
+    Page,
+    check_token,
+    in_turn,
+    refuse_attempt,
+    refuse_cancel,
+    refuse_claim,
+)
 from tailrace.log.packing import pack
 
 
@@ -49,6 +59,7 @@ class MemoryLog(EventLog):
         return self._put(
             head,
             attempt=head.attempt + 1,
+            tries=head.tries + 1,
             lease_owner=owner,
             lease_until=now + int(lease_s * 1000),
             updated=now,
@@ -63,7 +74,20 @@ class MemoryLog(EventLog):
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
         lease: dict[str, Any] = {"lease_owner": None, "lease_until": 0} if release else {}
-        return self._put(head, state=state, updated=self._now(), ttl=self._expiry(), **lease)
+        begun = {"tries": 0, "dispatches": 0, "due": 0}
+        return self._put(head, state=state, updated=self._now(), ttl=self._expiry(), **begun, **lease)
+
+    async def excuse(self, task_id: str, attempt: int) -> Head:
+        head = self._live(task_id)
+        refuse_attempt(head, task_id, attempt)
+        assert head is not None
+        return self._put(head, tries=head.tries - 1)
+
+    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
+        head = self._live(task_id)
+        refuse_attempt(head, task_id, attempt)
+        assert head is not None
+        return self._put(head, dispatches=head.dispatches + 1, due=due)
 
     async def request_cancel(self, task_id: str) -> Head:
         head = self._live(task_id)
@@ -95,8 +119,8 @@ class MemoryLog(EventLog):
     async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         now = self._now()
         live = [head for head in self._heads.values() if self._live(head.task_id) and head.adrift(now)]
-        found = [head for head in live if head.updated <= now - idle_s * 1000]
-        return sorted(found, key=lambda head: head.place)[:limit]
+        found = [head for head in live if head.updated <= now - idle_s * 1000 and head.due <= now]
+        return sorted(found, key=in_turn)[:limit]
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         check_token(token)

@@ -26,7 +26,7 @@ from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
 from tailrace.private import private_folder
-from tailrace.wal import connect_wal
+from tailrace.wal import add_columns, connect_wal
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -49,10 +49,15 @@ _ADRIFT = (
     f"state NOT IN ({', '.join(map(repr, sorted(TERMINAL)))}) AND "
     f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL)"
 )
-_SCHEMA += f"CREATE INDEX IF NOT EXISTS heads_adrift ON heads (created, task_id) WHERE {_ADRIFT};"
+# Columns that files of an earlier version do not have, and what is made and dropped when they are there.
+_ADDED = ("tries", "dispatches", "due")
+_INDEX = (
+    "DROP INDEX IF EXISTS heads_adrift;"
+    f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_ADRIFT};"
+)
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
-    "cancel_requested, fingerprint, ttl"
+    "cancel_requested, fingerprint, ttl, tries, dispatches, due"
 )
 # How long a process waits for another one's transaction.
 _BUSY_S = 10.0
@@ -67,6 +72,8 @@ class SQLiteLog(EventLog):
         private_folder(self._path.parent)
         with _connect(self._path) as connection:
             connection.executescript(_SCHEMA)
+            add_columns(connection, "heads", _ADDED)
+            connection.executescript(_INDEX)
             # What has expired is invisible already; this gives its pages back, once per start.
             for table in ("items", "heads"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
@@ -87,9 +94,9 @@ class SQLiteLog(EventLog):
             connection.execute("DELETE FROM heads WHERE task_id = ?", (task_id,))
             connection.execute("DELETE FROM items WHERE task_id = ?", (task_id,))
             connection.execute(
-                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
                 (task_id, head.owner, head.context_id, head.agent, head.state, now, now, 0, None, 0, 0,
-                 head.fingerprint, ttl),
+                 head.fingerprint, ttl, 0, 0, 0),
             )  # fmt: skip
             connection.execute("INSERT INTO items VALUES (?,1,0,1,?,?)", (task_id, packed, ttl))
             return _required(self._find(connection, task_id), task_id)
@@ -121,28 +128,25 @@ class SQLiteLog(EventLog):
             return self._change(
                 connection,
                 task_id,
-                "attempt = attempt + 1, lease_owner = ?, lease_until = ?, updated = ?",
+                "attempt = attempt + 1, tries = tries + 1, lease_owner = ?, lease_until = ?, updated = ?",
                 (owner, now + int(lease_s * 1000), now),
             )
 
         return await self._writer.run(operation)
 
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
-        def operation(connection: sqlite3.Connection) -> Head:
-            refuse_attempt(self._find(connection, task_id), task_id, attempt)
-            return self._change(connection, task_id, "lease_until = ?", (self._now() + int(lease_s * 1000),))
-
-        return await self._writer.run(operation)
+        return await self._change_as(task_id, attempt, "lease_until = ?", (self._now() + int(lease_s * 1000),))
 
     async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         lease = ", lease_owner = NULL, lease_until = 0" if release else ""
+        changes = f"state = ?, updated = ?, ttl = ?, tries = 0, dispatches = 0, due = 0{lease}"
+        return await self._change_as(task_id, attempt, changes, (state, self._now(), self._expiry()))
 
-        def operation(connection: sqlite3.Connection) -> Head:
-            refuse_attempt(self._find(connection, task_id), task_id, attempt)
-            changes = f"state = ?, updated = ?, ttl = ?{lease}"
-            return self._change(connection, task_id, changes, (state, self._now(), self._expiry()))
+    async def excuse(self, task_id: str, attempt: int) -> Head:
+        return await self._change_as(task_id, attempt, "tries = tries - 1", ())
 
-        return await self._writer.run(operation)
+    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
+        return await self._change_as(task_id, attempt, "dispatches = dispatches + 1, due = ?", (due,))
 
     async def request_cancel(self, task_id: str) -> Head:
         def operation(connection: sqlite3.Connection) -> Head:
@@ -190,9 +194,9 @@ class SQLiteLog(EventLog):
         def operation(connection: sqlite3.Connection) -> list[Head]:
             now = self._now()
             rows = connection.execute(
-                f"SELECT {_HEAD} FROM heads WHERE {_ADRIFT} AND lease_until <= ? AND updated <= ? AND ttl > ? "  # noqa: S608
-                "ORDER BY created, task_id LIMIT ?",
-                (now, now - idle_s * 1000, self._clock(), limit),
+                f"SELECT {_HEAD} FROM heads WHERE {_ADRIFT} AND due <= ? AND lease_until <= ? AND updated <= ? "  # noqa: S608
+                "AND ttl > ? ORDER BY due, created, task_id LIMIT ?",
+                (now, now, now - idle_s * 1000, self._clock(), limit),
             )
             return [_head(row) for row in rows.fetchall()]
 
@@ -222,6 +226,13 @@ class SQLiteLog(EventLog):
             (task_id, self._clock()),
         ).fetchone()
         return _head(row) if row is not None else None
+
+    async def _change_as(self, task_id: str, attempt: int, changes: str, values: tuple[Any, ...]) -> Head:
+        def operation(connection: sqlite3.Connection) -> Head:
+            refuse_attempt(self._find(connection, task_id), task_id, attempt)
+            return self._change(connection, task_id, changes, values)
+
+        return await self._writer.run(operation)
 
     def _change(self, connection: sqlite3.Connection, task_id: str, changes: str, values: tuple[Any, ...]) -> Head:
         connection.execute(f"UPDATE heads SET {changes} WHERE task_id = ?", (*values, task_id))  # noqa: S608
@@ -312,23 +323,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _head(row: tuple[Any, ...]) -> Head:
-    (task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, cancel,
-     fingerprint, ttl) = row  # fmt: skip
-    return Head(
-        task_id=task_id,
-        owner=owner,
-        context_id=context_id,
-        agent=agent,
-        state=state,
-        created=created,
-        updated=updated,
-        attempt=attempt,
-        lease_owner=lease_owner,
-        lease_until=lease_until,
-        cancel_requested=bool(cancel),
-        fingerprint=fingerprint,
-        ttl=ttl,
-    )
+    fields = dict(zip(_HEAD.split(", "), row, strict=True))
+    return Head(**{**fields, "cancel_requested": bool(fields["cancel_requested"])})
 
 
 def _required(head: Head | None, task_id: str) -> Head:

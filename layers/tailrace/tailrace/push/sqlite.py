@@ -17,7 +17,7 @@ from tailrace.errors import LogUnavailable
 from tailrace.private import private_folder
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.wal import connect_wal
+from tailrace.wal import add_columns, connect_wal
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class SQLiteWebhooks(Webhooks):
         private_folder(self._path.parent)
         connection = connect_wal(self._path, _BUSY_S)
         connection.executescript(_SCHEMA)
-        _add_columns(connection)
+        add_columns(connection, "webhooks", _ADDED)
         connection.execute("DELETE FROM webhooks WHERE ttl <= ?", (self._clock(),))
         return connection
 
@@ -121,14 +121,6 @@ class SQLiteWebhooks(Webhooks):
             if self._made is not None:
                 self._made.close()
                 self._made = None
-
-
-def _add_columns(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    with connection:
-        there = {name for _, name, *_ in connection.execute("PRAGMA table_info(webhooks)")}
-        for name in (name for name in _ADDED if name not in there):
-            connection.execute(f"ALTER TABLE webhooks ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
 
 
 def _hook(row: tuple[str, ...]) -> Webhook:
