@@ -37,6 +37,9 @@ from tailrace.owner import DecideOwner, Owner
 from tailrace.reader import end_at
 from tailrace.streaming import EventStreamResponse
 
+# What an agent answers that did not manage to.
+_FAILED = -32603
+
 
 class Gateway:
     """The handlers of every route, over one log."""
@@ -104,7 +107,7 @@ class Gateway:
         try:
             await self._agent(head.owner).call("CancelTask", {"id": head.task_id})
         except AgentError as error:
-            if error.code is not None:
+            if error.code not in (None, _FAILED):
                 raise
             await self._cancel_without_agent(head)
         return _json({"id": head.task_id}, 202)

@@ -1,4 +1,4 @@
-"""Ending a task that nobody runs."""
+"""Ending a task that nobody runs. Its head and the seq of its newest event are all that this needs to know."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from tailrace.log import EventLog, Head
 async def conclude(log: EventLog, claimed: Head, state: State, text: str) -> None:
     """As the claimed task's attempt, end it with `state` and the reason `text`.
 
+    A lone surrogate in the reason becomes a question mark.
+
     Raises:
         TaskFinished: an older attempt has ended it.
         Fenced: a newer attempt works on it.
     """
-    update = lambda seq: events.status_update(claimed.source, seq, "state", state=state, text=text)  # noqa: E731
+    told = text.encode(errors="replace").decode()
+    update = lambda seq: events.status_update(claimed.source, seq, "state", state=state, text=told)  # noqa: E731
     await put_fence(log, claimed, update)
     await log.settle(claimed.task_id, claimed.attempt, state, release=True)

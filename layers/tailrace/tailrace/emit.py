@@ -10,6 +10,7 @@ import base64
 from contextvars import ContextVar
 from typing import Any, Literal, TypedDict
 
+from tailrace.decoding import check_depth
 from tailrace.events import Kind
 from tailrace.metadata import check
 from tailrace.request import Request
@@ -47,7 +48,11 @@ def result(name: str, data: Any) -> None:
     """Give a result: the artifact `name` with one data part, plain JSON.
 
     A later result of the same name replaces it.
+
+    Raises:
+        TooDeep: the data is nested deeper than 64 levels.
     """
+    check_depth(data, f"The data of result({name!r})")
     _send({MARK: "artifact", "artifact": name, "part": {"data": data}})
 
 

@@ -9,6 +9,7 @@
     │   ├── LeaseHeld               another attempt holds the lease
     │   ├── Fenced                  a newer attempt has written; this one must stop
     │   ├── EventTooLarge           one event does not fit into an item of the log
+    │   ├── LogUnreadable           an event that has to be understood cannot be
     │   └── LogUnavailable          the store did not answer, or refused for a reason of its own
     │       └── CheckpointsUnavailable  the same of the graphs' checkpoints: the next attempt may fare better
     ├── CheckpointTooLarge          the state of a graph does not fit into what keeps its checkpoints
@@ -83,6 +84,11 @@ class EventTooLarge(LogError):
         )
         self.size = size
         self.limit = limit
+
+
+class LogUnreadable(LogError):
+    def __init__(self, task_id: str, seq: int, reason: object) -> None:
+        super().__init__(f"Event {seq} of task {task_id!r} cannot be read: {shorten(str(reason), 200)}.")
 
 
 class LogUnavailable(LogError):

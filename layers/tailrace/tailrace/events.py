@@ -159,13 +159,16 @@ _decode_state = msgspec.json.Decoder(_Event).decode
 
 
 def state_of(event: bytes) -> State | None:
-    """The state an event puts its task in, or None when it is no change of state.
+    """The state an event puts its task in, or None when it is no change of state, or cannot be read.
 
     Costs a search of the bytes for an event that is none; only a change of state is decoded.
     """
     if _STATE_MARK not in event:
         return None
-    decoded = _decode_state(event)
+    try:
+        decoded = _decode_state(event)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # Whoever looks must be able to go on: the head tells the state too.
     stated = decoded.statusUpdate or decoded.task
     return stated.status.state if stated is not None else None
 

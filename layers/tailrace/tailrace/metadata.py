@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tailrace.decoding import MAX_DEPTH, too_deep
 from tailrace.running import Asked
 
 # What JavaScript can count to.
@@ -82,3 +83,5 @@ def check(told: dict[str, Any]) -> None:
         msgspec.json.encode(told)
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"emit() cannot tell this: {error}.") from None
+    if too_deep(told):
+        raise ValueError(f"emit() cannot tell this: it is nested deeper than {MAX_DEPTH} levels.")

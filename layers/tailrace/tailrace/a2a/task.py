@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 
-from tailrace.errors import TaskUnknown
+from tailrace.decoding import decode_json
+from tailrace.errors import JsonError, TaskUnknown
 from tailrace.events import EXTENSION, timestamp
 from tailrace.log import EventLog, Head
+
+logger = logging.getLogger("tailrace.a2a")
 
 
 class Snapshot(msgspec.Struct):
@@ -19,7 +23,7 @@ class Snapshot(msgspec.Struct):
 
 
 async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = None) -> Snapshot:
-    """The task as its events so far add up to it.
+    """The task as its events so far add up to it; what cannot be read of them is left out.
 
     Its history holds what the user said, the questions and the answers: progress is in the events.
     `history_length` keeps the newest that many messages, None all; with 0 there is no `history`.
@@ -32,11 +36,16 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
     seq = 0
     while batches := await log.read(task_id, seq):
         for batch in batches:
-            for event in batch.events:
-                _apply(task, artifacts, msgspec.json.decode(event))
+            for number, event in enumerate(batch.events, batch.seq):
+                try:
+                    _apply(task, artifacts, decode_json(event, "The event"))
+                except (JsonError, LookupError, TypeError, AttributeError) as error:
+                    logger.warning("task %s: event %d is left out, it cannot be read: %s", task_id, number, error)
             seq = batch.last
-    if not task:
+    if not seq:
         raise TaskUnknown(task_id)
+    if "id" not in task:
+        task = {**summary(await log.head(task_id)), "history": []}
     if artifacts:
         task["artifacts"] = [joined(artifact) for artifact in artifacts.values()]
     if history_length == 0:

@@ -10,14 +10,16 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from tailrace import events
 from tailrace.agent.past import HANDED_OFF, Past, past_of
 from tailrace.agent.plan import Plan, plan_of
-from tailrace.errors import Fenced
+from tailrace.errors import Fenced, TailraceError, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import Batch, EventLog, Head
 
 # So many attempts in a row may be lost without getting any further.
 _LOST_MOST = 3
-# So many may take the lease and not get as far as their fence.
-_CLAIMS_MOST = 10
+# So many may take the lease in a row and not get as far as their fence.
+TRIES_MOST = 10
+# What is told of an error.
+_SHOWN = 500
 
 
 class Begun(msgspec.Struct):
@@ -46,6 +48,7 @@ async def begin(
     Raises:
         Fenced: a newer attempt has put its fence already.
         LogUnavailable: nothing may be assumed about the fence.
+        LogUnreadable: the log holds what nobody can go on from.
     """
     while True:
         past = await past_of(log, head)
@@ -75,11 +78,13 @@ async def begin(
         return Begun(head, past, plan, fence, state, reply is not None)
 
 
-def cannot_begin(head: Head, past: Past, error: Exception) -> str | None:
-    """Why the task has failed if no attempt gets as far as its fence, of which `error` is the latest reason."""
-    if head.attempt - past.attempt < _CLAIMS_MOST:
-        return None
-    return f"No worker could take the task up, in {_CLAIMS_MOST} tries. The last one failed: {error}"
+def cannot_begin(error: Exception | None) -> str:
+    """Why a task has failed that no attempt could begin; `error` is what came of the last try, if that is known."""
+    what = f"No worker could take the task up, in {TRIES_MOST} tries."
+    if error is None:
+        return f"{what} The last one was lost before it could say why."
+    reason = str(error) if isinstance(error, TailraceError) else f"{type(error).__name__}: {error}"
+    return f"{what} The last one failed: {shorten(reason, _SHOWN)}"
 
 
 async def _ask_again(log: EventLog, head: Head, past: Past, plan: Plan) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 
+from tailrace.errors import LogUnreadable
 from tailrace.events import EXTENSION, INTERRUPTED, State, state_of
 from tailrace.log import EventLog, Head
 from tailrace.running import Asked
+
+logger = logging.getLogger("tailrace.tasks")
 
 WORKER_LOST, WORKER_STOPPED, HANDED_OFF = "worker lost", "worker stopped", "handoff"
 
@@ -129,34 +133,53 @@ class _Event(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+# What comes of an event of a shape, or a depth, that is not ours.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError)
+# What users said, and how attempts began. Inside a JSON string the quotes would be escaped.
+_DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
 
 async def past_of(log: EventLog, head: Head) -> Past:
-    """The past of the head's task."""
+    """The past of the head's task.
+
+    An event that cannot be read is passed over, unless it may be one on which it depends how the run goes on.
+
+    Raises:
+        LogUnreadable: it may.
+    """
     past = Past()
     while batches := await log.read(head.task_id, past.last):
         for batch in batches:
             for seq, event in enumerate(batch.events, batch.seq):
-                decoded = _decode(event)
-                update = decoded.statusUpdate or decoded.artifactUpdate or decoded.task
-                if update is None:
-                    continue
-                meta = update.metadata.ours
-                _note_messages(past, [*update.history, update.status.message], meta)
-                if meta.attempt > past.attempt:
-                    past.attempt, past.pins = meta.attempt, meta.checkpoints
-                    past.fences.append(Fence(meta.checkpoint, meta.reason))
-                if update.artifact is not None and meta.kind == "token":
-                    _note_text(past, update.artifact, meta.step, append=update.append)
-                elif meta.origin is not None:  # whatever name it gives itself, another agent did that
-                    _note_forwarded(past, meta.origin)
-                elif meta.agent == head.agent:
-                    _note_own(past, meta, seq)
-                if state := state_of(event):
-                    past.state = state
-                    past.question = update.status.message if state in INTERRUPTED else None
+                try:
+                    _note(past, head, seq, event)
+                except _UNREADABLE as error:
+                    if any(mark in event for mark in _DECISIVE):
+                        raise LogUnreadable(head.task_id, seq, error) from None
+                    logger.warning("task %s: event %d is passed over, it cannot be read: %s", head.task_id, seq, error)
             past.last = batch.last
     return past
+
+
+def _note(past: Past, head: Head, seq: int, event: bytes) -> None:
+    decoded = _decode(event)
+    update = decoded.statusUpdate or decoded.artifactUpdate or decoded.task
+    if update is None:
+        return
+    meta = update.metadata.ours
+    _note_messages(past, [*update.history, update.status.message], meta)
+    if meta.attempt > past.attempt:
+        past.attempt, past.pins = meta.attempt, meta.checkpoints
+        past.fences.append(Fence(meta.checkpoint, meta.reason))
+    if update.artifact is not None and meta.kind == "token":
+        _note_text(past, update.artifact, meta.step, append=update.append)
+    elif meta.origin is not None:  # whatever name it gives itself, another agent did that
+        _note_forwarded(past, meta.origin)
+    elif meta.agent == head.agent:
+        _note_own(past, meta, seq)
+    if state := state_of(event):
+        past.state = state
+        past.question = update.status.message if state in INTERRUPTED else None
 
 
 def _note_messages(past: Past, messages: list[dict[str, Any] | None], meta: _Meta) -> None:

@@ -73,8 +73,8 @@ async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], head: Head) -> Pl
             plan.done |= done
             waiting.update(_waiting(pin))
         for step in list(past.steps.values()):
-            if step.tool or step.parent != parent or step.began <= covered or step.id in done:
-                continue
+            if step.tool or step.parent != parent or step.began <= covered or step.id in done | runs_again:
+                continue  # The last is a step that encloses itself, which only a log that is not ours tells of.
             runs_again.add(step.id)
             await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step.id)
 
@@ -103,8 +103,8 @@ async def plan_of(past: Past, saver: BaseCheckpointSaver[Any], head: Head) -> Pl
 
 def _upwards(past: Past, step_id: str | None) -> list[str]:
     """The step and those that enclose it."""
-    found = []
-    while step_id is not None and (step := past.steps.get(step_id)) is not None:
+    found: list[str] = []
+    while step_id is not None and step_id not in found and (step := past.steps.get(step_id)) is not None:
         found.append(step_id)
         step_id = step.parent
     return found

@@ -20,7 +20,7 @@ from langgraph.pregel import Pregel
 from tailrace import events
 from tailrace.a2a.errors import RpcError, not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.types import Message, to_json
-from tailrace.agent.begin import begin, cannot_begin
+from tailrace.agent.begin import TRIES_MOST, begin, cannot_begin
 from tailrace.agent.errands import cancel_errands
 from tailrace.agent.past import WORKER_LOST, WORKER_STOPPED, Past, past_of
 from tailrace.agent.run import Attempt
@@ -32,16 +32,19 @@ from tailrace.errors import (
     Fenced,
     LeaseHeld,
     LogError,
+    LogUnavailable,
     RequestError,
     TaskConflict,
     TaskFinished,
+    TaskUnknown,
 )
-from tailrace.events import INTERRUPTED, TERMINAL, ends
+from tailrace.events import INTERRUPTED, TERMINAL, State, ends
 from tailrace.feed import Feeds
 from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.inputs import check, has_files
 from tailrace.log import EventLog, Head
 from tailrace.reader import End, follow
+from tailrace.running import Asked
 from tailrace.turns import in_turn
 
 logger = logging.getLogger("tailrace.tasks")
@@ -197,26 +200,33 @@ class Tasks:
     async def _begin(self, claimed: Head, reason: str, reply: dict[str, Any] | None = None) -> bool:
         """Begin the attempt that was claimed for `reason`, and let it work; or do what is to be done instead.
 
-        Returns whether the reply was taken.
+        Returns whether the reply was taken. A task that could not be begun in as many tries as it has is concluded,
+        and so is one whose every try has ended with the process that made it.
         """
         if claimed.cancel_requested:
             await self._conclude_canceled(claimed)
             return False
+        if claimed.tries > TRIES_MOST:
+            await self._conclude(claimed, "TASK_STATE_FAILED", cannot_begin(None))
+            return False
         saver: Any = self._graph.checkpointer
         try:
             begun = await begin(self.log, saver, claimed, reason, reply)
-        except LogError:
+        except LogUnavailable:
+            with suppress(LogError):
+                await self.log.excuse(claimed.task_id, claimed.attempt)
+            raise
+        except (Fenced, TaskFinished, TaskUnknown):
             raise
         except CheckpointUnreadable as error:
-            past = await past_of(self.log, claimed)
-            await cancel_errands(self._http, claimed, past.open_errands.values(), self._settings)
-            await conclude(self.log, claimed, "TASK_STATE_FAILED", str(error))
+            await self._conclude(claimed, "TASK_STATE_FAILED", str(error))
             return False
         except Exception as error:
-            if text := cannot_begin(claimed, await past_of(self.log, claimed), error):
-                await conclude(self.log, claimed, "TASK_STATE_FAILED", text)
-                return False
-            raise
+            if claimed.tries < TRIES_MOST:
+                raise
+            logger.exception("task %s is given up", claimed.task_id)
+            await self._conclude(claimed, "TASK_STATE_FAILED", cannot_begin(error))
+            return False
         if begun is None:
             return False
         with self.feeds.live(claimed.task_id) as feed:
@@ -233,9 +243,24 @@ class Tasks:
 
     async def _conclude_canceled(self, claimed: Head) -> None:
         """Cancel the claimed task, which nobody runs, and what it has at other agents."""
-        past = await past_of(self.log, claimed)
-        await cancel_errands(self._http, claimed, past.open_errands.values(), self._settings)
-        await conclude(self.log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
+        await self._conclude(claimed, "TASK_STATE_CANCELED", "Canceled on request.")
+
+    async def _conclude(self, claimed: Head, state: State, text: str) -> None:
+        """End the claimed task, and what it has at other agents as far as its log can be read."""
+        await cancel_errands(self._http, claimed, await self._errands(claimed), self._settings)
+        await conclude(self.log, claimed, state, text)
+
+    async def _errands(self, claimed: Head) -> list[Asked]:
+        """What the task has at other agents; nothing if it is the log that keeps the task from being begun."""
+        if claimed.tries > TRIES_MOST:
+            return []  # To read it may be what has ended one process after another.
+        try:
+            return list((await past_of(self.log, claimed)).open_errands.values())
+        except LogUnavailable:
+            raise
+        except Exception as error:
+            logger.warning("task %s: what it has at other agents is not known: %s", claimed.task_id, error)
+            return []
 
     async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
         """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""

@@ -231,6 +231,8 @@ def _innermost(namespace: tuple[str, ...]) -> str | None:
 def _shown(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    except RecursionError:
+        text = "(nested too deep to be shown)"
     except (TypeError, ValueError):
         text = str(value)
     return shorten(text, _SHOWN)

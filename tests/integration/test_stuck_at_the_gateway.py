@@ -1,0 +1,59 @@
+"""A task that its agent cannot read, as its user meets it at the gateway: shown, cancelled, or ended with a reason."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sample_agents import burst
+from stuck import OWNER, TOO_DEEP, UNREADABLE
+from system import System, system
+
+from tailrace.agent.tasks import Tasks
+from tailrace.log import Head
+
+LEASE = {"lease_s": 0.2, "renew_s": 0.1}
+
+
+@pytest.fixture
+async def sut(tmp_path: Path) -> AsyncIterator[System]:
+    async with system(burst.builder, tmp_path, **LEASE) as running:
+        yield running
+
+
+async def stuck_at(sut: System, event: bytes) -> str:
+    head = Head(task_id=str(uuid.uuid4()), owner=OWNER, context_id="c", agent="orchestrator")
+    return (await sut.log.create(head, event)).task_id
+
+
+async def state(sut: System, task_id: str) -> str:
+    return str((await sut.http.get(f"/api/tasks/{task_id}")).json()["status"]["state"])
+
+
+@pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP])
+async def test_it_is_shown_and_a_cancel_ends_it(sut: System, event: bytes) -> None:
+    task_id = await stuck_at(sut, event)
+    assert await state(sut, task_id) == "TASK_STATE_SUBMITTED"
+    assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+    assert await state(sut, task_id) == "TASK_STATE_CANCELED"
+    assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 409
+
+
+async def test_a_cancel_ends_it_although_the_agent_fails_at_that(sut: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    task_id = await stuck_at(sut, UNREADABLE)
+    monkeypatch.setattr(Tasks, "cancel", fail)
+    assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+    assert await state(sut, task_id) == "TASK_STATE_CANCELED"
+
+
+async def test_whoever_looks_at_it_sees_it_fail_with_the_reason(sut: System) -> None:
+    task_id = await stuck_at(sut, UNREADABLE)
+    seen = await sut.read(task_id)
+    assert (seen.seqs, seen.state) == ([1, 2], "TASK_STATE_FAILED")
+    told = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"][0]["text"]
+    assert told.startswith("No worker could take the task up, in 10 tries. The last one failed: Event 1 of task")

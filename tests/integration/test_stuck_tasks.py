@@ -1,0 +1,228 @@
+"""Tasks that no worker can begin: each is concluded from its head alone, and none of them stops anybody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from stuck import OWNER, TOO_DEEP, UNREADABLE, Stuck, stuck
+
+from sweeper.sweep import sweep
+from tailrace.config import Settings
+from tailrace.errors import CheckpointsUnavailable
+from tailrace.events import TERMINAL, status_update
+from tailrace.fence import put_fence
+from tailrace.log import Batch, Head
+
+pytestmark = pytest.mark.asyncio
+
+# All that a task may be found and dispatched.
+TRIES = 10
+
+
+class Sweeps:
+    """Sweeps whose dispatches have the agent look at once. `told` are those of the last one."""
+
+    def __init__(self, this: Stuck, settings: Settings) -> None:
+        self._this = this
+        self._settings = settings
+        self.told: list[str] = []
+        self.times: dict[str, int] = {}
+
+    async def __call__(self) -> None:
+        self._this.now += 15
+        self.told = []
+        await sweep(self._this.log, self._dispatch, self._settings)  # type: ignore[arg-type]
+        await self._this.tasks.settled()
+
+    async def _dispatch(self, head: Head) -> bool:
+        self.told.append(head.task_id)
+        self.times[head.task_id] = self.times.get(head.task_id, 0) + 1
+        await self._this.tasks.revive(head)
+        return True
+
+
+async def killed(this: Stuck, task_id: str) -> None:
+    """A task whose worker has begun it and is gone."""
+    await this.create(task_id)
+    claimed = await this.log.claim(task_id, "dead", 10)
+    await put_fence(this.log, claimed, lambda seq: status_update(claimed.source, seq, "state"))
+    await this.log.settle(task_id, claimed.attempt, "TASK_STATE_WORKING", release=False)
+
+
+async def test_five_hundred_stuck_tasks_do_not_keep_an_honest_one_from_being_recovered() -> None:
+    settings = Settings()
+    async with stuck() as this:
+        for number in range(500):
+            await this.create(f"stuck-{number:03}", UNREADABLE)
+        this.now += 1
+        await killed(this, "first")
+        sweeps = Sweeps(this, settings)
+        for _ in range(500 // settings.sweep_tasks + 1):  # its turn comes after those that are older
+            await sweeps()
+        assert "first" in sweeps.told
+        assert await this.state("first") == "TASK_STATE_COMPLETED"
+        # From now on the stuck ones have been tried, and whoever has not goes first.
+        for number in range(20):
+            await killed(this, f"later-{number}")
+            await sweeps()
+            assert sweeps.told[0] == f"later-{number}"
+            assert await this.state(f"later-{number}") == "TASK_STATE_COMPLETED"
+        for _ in range(2_000):
+            if (await this.log.head("stuck-499")).state in TERMINAL and not sweeps.told:
+                break
+            await sweeps()
+        heads = [await this.log.head(f"stuck-{number:03}") for number in range(500)]
+        assert {head.state for head in heads} == {"TASK_STATE_FAILED"}
+        assert {head.attempt for head in heads} == {TRIES}
+        assert {sweeps.times[head.task_id] for head in heads} == {TRIES}
+
+
+async def test_tasks_whose_agent_is_away_wait_longer_each_time_and_are_not_given_up() -> None:
+    """They were never begun, and never refused either: when the agent is there again, they go on."""
+    settings = Settings(sweep_tasks=10)
+    async with stuck() as this:
+        for number in range(30):
+            await this.create(f"away-{number:02}", agent="away")
+        sweeps = Sweeps(this, settings)  # the agent `a` does not look at what is another's
+        for _ in range(4 * 60 * 24):  # a day
+            await sweeps()
+        assert {(await this.log.head(f"away-{number:02}")).state for number in range(30)} == {"TASK_STATE_SUBMITTED"}
+        assert max(sweeps.times.values()) < 40  # seven in the first 21 minutes, then one an hour and a little
+        assert min(sweeps.times.values()) > 24
+        await killed(this, "honest")
+        await sweeps()
+        assert sweeps.told[0] == "honest"
+
+
+@pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP, b"no JSON at all", b'{"task": 5, "kind":"state"}'])
+async def test_a_task_whose_request_cannot_be_read_fails_with_the_reason_in_ten_tries(event: bytes) -> None:
+    async with stuck() as this:
+        await this.create("t", event)
+        if b'"kind":"state"' in event:
+            assert await this.looks_until_over("t") == TRIES
+            told = await this.said("t")
+            assert told.startswith(
+                "No worker could take the task up, in 10 tries. The last one failed: Event 1 of task"
+            )
+            assert len(told) < 700
+        else:  # nobody knows what was asked
+            assert await this.looks_until_over("t") == 1
+            assert "was not created as a whole" in await this.said("t")
+        assert await this.state("t") == "TASK_STATE_FAILED"
+
+
+@pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP])
+async def test_such_a_task_is_canceled_when_that_is_asked(event: bytes) -> None:
+    async with stuck() as this:
+        await this.create("t", event)
+        assert await this.state("t") == "TASK_STATE_SUBMITTED"  # GetTask tells what it can
+        await this.look("t")
+        this.now += 11
+        await this.tasks.cancel("t", OWNER)
+        assert (await this.log.head("t")).state == await this.state("t") == "TASK_STATE_CANCELED"
+
+
+async def test_a_task_that_ends_each_process_that_looks_at_it_fails_from_its_head_alone() -> None:
+    """What it is that ends them is not looked at again, whatever was asked meanwhile."""
+    async with stuck() as this:
+        for task_id in ("fails", "canceled"):
+            await this.create(task_id)
+            for _ in range(TRIES):
+                await this.log.claim(task_id, "lost at once", 10)
+                this.now += 11
+        await this.log.request_cancel("canceled")
+        reads: list[int] = []
+        read = this.log.read
+
+        async def counted(task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
+            reads.append(after)
+            return await read(task_id, after, limit)
+
+        this.log.read = counted  # type: ignore[method-assign]
+        assert await this.looks_until_over("fails") == 1
+        assert await this.said("fails") == (
+            "No worker could take the task up, in 10 tries. The last one was lost before it could say why."
+        )
+        reads.clear()
+        assert await this.looks_until_over("canceled") == 1
+        assert (await this.log.head("canceled")).state == "TASK_STATE_CANCELED"
+        assert reads == [0]  # the newest event, which the conclusion goes after
+
+
+class Unwilling(InMemorySaver):
+    """Checkpoints that cannot be read, for the reason `error`."""
+
+    error: Exception | None = None
+
+    async def aget_tuple(self, config: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        return await super().aget_tuple(config)
+
+
+async def test_a_checkpoint_that_cannot_be_read_fails_the_task_with_the_reason() -> None:
+    saver = Unwilling()
+    saver.error = ValueError("the checkpoint is of version 9, which this one does not know")
+    async with stuck(saver) as this:
+        await killed(this, "t")
+        assert await this.looks_until_over("t") == TRIES
+        assert "ValueError: the checkpoint is of version 9" in await this.said("t")
+
+
+async def test_a_store_that_is_away_is_not_the_tasks_fault() -> None:
+    saver = Unwilling()
+    saver.error = CheckpointsUnavailable("The checkpoints are away.")
+    async with stuck(saver) as this:
+        await killed(this, "t")
+        for _ in range(5 * TRIES):
+            assert (await this.look("t")).state == "TASK_STATE_WORKING"
+        saver.error = None
+        assert await this.looks_until_over("t") == 1
+        assert await this.state("t") == "TASK_STATE_COMPLETED"
+
+
+async def append(this: Stuck, task_id: str, event: bytes) -> None:
+    head, last = await this.log.head(task_id), await this.log.last(task_id)
+    await this.log.append(task_id, Batch(last + 1, head.attempt, [event]))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b'{"kind":"node_start","agent":"peer","attempt":1,"name":5}',
+        b'{"kind":"node_start","agent":"a","attempt":1,"name":"x","step":"s","parent":"s"}',
+        b'{"kind":"node_end","agent":"a","attempt":"one"}',
+        b'{"kind":"progress"}',
+        b'{"kind":"tool_start","agent":"a","attempt":1,"step":"s","asked":"me"}',
+        b"7",
+    ],
+)
+async def test_a_run_goes_on_although_an_event_that_only_tells_cannot_be_read(metadata: bytes) -> None:
+    async with stuck() as this:
+        await killed(this, "t")
+        event = b'{"statusUpdate":{"metadata":{"urn:tailrace:a2a:resume:1":' + metadata + b"}}}"
+        await append(this, "t", event)
+        assert await this.looks_until_over("t") == 1
+        assert await this.state("t") == "TASK_STATE_COMPLETED"
+
+
+async def test_a_text_that_is_none_is_passed_over() -> None:
+    async with stuck() as this:
+        await killed(this, "t")
+        meta = b'{"urn:tailrace:a2a:resume:1":{"kind":"token","agent":"a","attempt":1}}'
+        await append(
+            this, "t", b'{"artifactUpdate":{"artifact":{"artifactId":"r","parts":[{}]},"metadata":' + meta + b"}}"
+        )
+        assert await this.looks_until_over("t") == 1
+        assert await this.state("t") == "TASK_STATE_COMPLETED"
+
+
+async def test_a_reply_that_cannot_be_read_fails_the_task_and_is_not_left_out() -> None:
+    async with stuck() as this:
+        await killed(this, "t")
+        meta = b'{"urn:tailrace:a2a:resume:1":{"kind":"state","agent":"a","attempt":1}}'
+        await append(this, "t", b'{"statusUpdate":{"status":{"message":"yes"},"metadata":' + meta + b"}}")
+        assert await this.looks_until_over("t") == TRIES
+        assert "Event 3 of task 't' cannot be read" in await this.said("t")

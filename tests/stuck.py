@@ -1,0 +1,91 @@
+"""An agent's tasks over a log in memory with a clock that stands until it is moved, for what no worker can begin."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+
+from tailrace.a2a.client import new_http
+from tailrace.a2a.task import snapshot
+from tailrace.agent.tasks import Tasks
+from tailrace.config import Settings
+from tailrace.events import submitted
+from tailrace.log import Head
+from tailrace.log.memory import MemoryLog
+
+OWNER = "alice"
+# Event 1 of a task whose creator is an earlier version: JSON that Python's recursion does not get through.
+TOO_DEEP = b'{"task":{"x":' + b"[" * 100_000 + b"]" * 100_000 + b',"metadata":{"kind":"state"}}}'
+UNREADABLE = b'{"task": {"history": 5, "metadata": {"kind":"state"}}}'
+
+
+class Stuck:
+    """The tasks of the agent `a`, whose leases hold for 10 s of `clock`."""
+
+    def __init__(self, tasks: Tasks, log: MemoryLog) -> None:
+        self.tasks = tasks
+        self.log = log
+
+    now = 1_700_000_000.0
+
+    async def create(self, task_id: str, event: bytes | None = None, agent: str = "a") -> Head:
+        """A task that nobody has started, with a proper event 1 or this one."""
+        head = Head(task_id=task_id, owner=OWNER, context_id="c", agent=agent)
+        message = {"messageId": task_id, "role": "ROLE_USER", "parts": [{"text": "go"}]}
+        return await self.log.create(head, event or submitted(head.source, message))
+
+    async def look(self, task_id: str) -> Head:
+        """Let a lease's time pass and have the agent look, as a viewer does; the head after that."""
+        self.now += 11
+        await self.tasks.revive(await self.log.head(task_id))
+        await self.tasks.settled()
+        return await self.log.head(task_id)
+
+    async def looks_until_over(self, task_id: str) -> int:
+        """How many looks it takes until the task is finished."""
+        for look in range(1, 100):
+            if (await self.look(task_id)).state.endswith(("COMPLETED", "FAILED", "CANCELED")):
+                return look
+        raise AssertionError(await self.log.head(task_id))
+
+    async def said(self, task_id: str) -> str:
+        """What the newest event says."""
+        (batch,) = await self.log.read(task_id, await self.log.last(task_id) - 1)
+        status: dict[str, Any] = msgspec.json.decode(batch.events[-1])["statusUpdate"]["status"]
+        return str(status["message"]["parts"][0]["text"])
+
+    async def state(self, task_id: str) -> str:
+        """What GetTask tells."""
+        return str((await snapshot(self.log, task_id)).task["status"]["state"])
+
+
+class State(dict[str, Any]):
+    pass
+
+
+@contextlib.asynccontextmanager
+async def stuck(saver: BaseCheckpointSaver[Any] | None = None) -> AsyncIterator[Stuck]:
+    """The agent's graph does nothing and ends."""
+
+    async def nothing(_: State) -> State:
+        return State()
+
+    graph = StateGraph(State).add_node("nothing", nothing).add_edge(START, "nothing")  # type: ignore[arg-type]
+    log = MemoryLog(clock=lambda: this.now)
+    async with new_http() as http, asyncio.timeout(60):
+        compiled: Any = graph.compile(checkpointer=saver or InMemorySaver())
+        tasks = Tasks(log, Settings(), compiled, "a", http, _dispatch)
+        this = Stuck(tasks, log)
+        yield this
+        await tasks.close()
+
+
+async def _dispatch(_: Head) -> bool:
+    return True
