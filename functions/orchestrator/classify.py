@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any, Literal
 
+from orchestrator.matching import stems_of
+from tailrace.alert import alert_of
 from tailrace.request import File, Request
 
 Topic = Literal["logs", "metrics"]
@@ -21,6 +23,17 @@ _LOG_LINE = re.compile(
     r"(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b)",
     re.MULTILINE,
 )
+
+# What people write who want to know why something is not as it should be.
+_TROUBLE = stems_of(
+    """
+    alarm alert anomaly broken cpu crash degraded diagnose disk down error exception fail failure happen hang incident
+    investigate latency log memory metric outage overload root slow spike stuck timeout triage trouble unavailable
+    unhealthy unreachable unresponsive wrong
+    """
+)
+# A status of HTTP that is an error: 502, 5xx.
+_ERROR_STATUS = re.compile(r"\b5(?:xx|\d\d)s?\b", re.IGNORECASE)
 
 
 def topic_of(file: File) -> Topic:
@@ -54,3 +67,17 @@ def topics_of(request: Request) -> set[Topic]:
     if has_log_lines(request.text):
         topics.add("logs")
     return topics
+
+
+def remark_of(text: str) -> str:
+    """A message's text without the log lines that are pasted into it."""
+    return "\n".join(line for line in text.splitlines() if not _LOG_LINE.match(line))
+
+
+def reads_like_alert(request: Request) -> bool:
+    """Whether somebody wants to know what went wrong, although there may be nothing to analyse yet."""
+    if request.files or alert_of(request).start is not None:
+        return True
+    if any(isinstance(data, dict) and "alert" in data for data in request.data):
+        return True
+    return bool(_ERROR_STATUS.search(request.text) or stems_of(request.text).keys() & _TROUBLE.keys())

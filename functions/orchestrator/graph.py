@@ -17,6 +17,7 @@ from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
 from orchestrator.planning import Errand, Specialist, plan, specialist_of
+from orchestrator.questions import question_for
 from orchestrator.report import only_text, report
 from tailrace import request, result, write
 from tailrace.a2a.client import new_http
@@ -24,13 +25,8 @@ from tailrace.a2a.discovery import discover, interface_of
 from tailrace.alert import alert_of
 from tailrace.config import Settings
 from tailrace.emit import emit
-from tailrace.errors import AgentError, shorten
+from tailrace.errors import AgentError
 from tailrace.findings import in_order
-
-QUESTION = (
-    "What should I look at? Send the logs or the metrics around the alert (a log file, a CSV, an answer of "
-    "CloudWatch or Prometheus), or paste some log lines."
-)
 
 # What all findings together may take in their one event, compressed.
 _PACKED_BYTES = 200_000
@@ -53,16 +49,28 @@ def http() -> httpx.AsyncClient:
 
 
 async def plan_errands(state: State) -> State:
-    """Find out which specialists there are and whom to ask; ask the user when there is nothing to look at."""
-    while not topics_of(request()):
-        interrupt({"question": f"{_empty_files()}{QUESTION}"})
+    """Find out which specialists there are and whom to ask; ask the user when the request fits nobody."""
     specialists, missing = await _specialists()
-    errands = plan(request(), specialists)
-    errands = await choose(request(), specialists, errands)
+    reply: Any = None
+    while not (errands := plan(request(), specialists)) and _worth_asking(specialists, missing):
+        # When the answer comes this node runs again from its top, with the answer in its request.
+        reply = interrupt({"question": question_for(request(), specialists, reply)})
+    if errands:
+        errands = await choose(request(), _useful(specialists), errands)
     names = [errand["agent"] for errand in errands]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
     emit("route", text=text, targets=[{"agent": e["agent"], "reason": e["reason"]} for e in errands])
     return {"errands": errands, "answers": [_kept(answer) for answer in missing]}
+
+
+def _worth_asking(specialists: list[Specialist], missing: list[Answer]) -> bool:
+    """Whether an answer of the user could help: not where the one who fits may be out of reach."""
+    return bool(specialists) and not (missing and topics_of(request()))
+
+
+def _useful(specialists: list[Specialist]) -> list[Specialist]:
+    """Without the analysts where there is nothing to analyse."""
+    return specialists if topics_of(request()) else [each for each in specialists if not each["topics"]]
 
 
 def to_specialists(state: State) -> list[Send] | str:
@@ -94,12 +102,6 @@ async def write_up(state: State) -> State:
 def _kept(answer: Answer) -> str:
     """An answer as it is checkpointed: JSON, because another agent's numbers may be larger than msgpack can hold."""
     return msgspec.json.encode(answer).decode()
-
-
-def _empty_files() -> str:
-    """A sentence about files that came without content, if any did."""
-    empty = [file.filename for file in request().files]
-    return f"Nothing is in {', '.join(shorten(name) for name in empty[:5])}. " if empty else ""
 
 
 async def _specialists() -> tuple[list[Specialist], list[Answer]]:

@@ -7,32 +7,37 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from orchestrator.classify import Topic, topic_of, topics_of
+from orchestrator.classify import Topic, remark_of, topic_of, topics_of
+from orchestrator.matching import stem_of, stems_of
 from tailrace.a2a.incoming import AgentCard
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.request import File, Request
 from tailrace.uploads import UPLOADS, open_uploads
 
+_TOPICS: tuple[Topic, ...] = ("logs", "metrics")
 # Files from this size on travel compressed.
 _WORTH_COMPRESSING = 16_384
 # What a message may carry of uploaded files for an agent that cannot read our uploads: by then it is as large as the
 # largest request that we take ourselves.
 _ROOM = 700_000
-# What is read of what a card says.
+# How much of a card is looked at to find out whom to ask, in characters.
 _LONGEST_ABOUT = 20_000
 
 
 class Specialist(TypedDict):
-    """An agent that could be asked. `url` is where it is asked, `about` what its skills say, in lower case.
+    """An agent that could be asked. `url` is where it is asked, `about` all the words of its card.
 
-    `reads` is whether it reads our uploads, by their reference, `streams` whether it may be asked for a stream: None
-    when its card does not say.
+    `topics` are what it analyses, `description` and `example` are its card's. `reads` is whether it reads our uploads,
+    by their reference, `streams` whether it may be asked for a stream: None when its card does not say.
     """
 
     agent: str
     url: str
     about: str
+    topics: list[Topic]
+    description: str
+    example: str
     reads: bool
     streams: NotRequired[bool | None]
 
@@ -57,13 +62,19 @@ class Parcel(NamedTuple):
 
 def specialist_of(card: AgentCard, url: str) -> Specialist:
     """What a card says of its agent, as far as planning needs it."""
-    said = [card.description]
+    said, examples = [card.name, card.description], []
     for skill in card.skills:
-        said += [skill.name, skill.description, *skill.tags]
+        said += [skill.id, skill.name, skill.description, *skill.tags]
+        examples += skill.examples
+    about = shorten("\n".join([*said, *examples]), _LONGEST_ABOUT)
+    stems = stems_of(about)
     return {
         "agent": card.name,
         "url": url,
-        "about": shorten(" ".join(said).lower(), _LONGEST_ABOUT),
+        "about": about,
+        "topics": [topic for topic in _TOPICS if stem_of(topic) in stems],
+        "description": card.description or next((skill.description for skill in card.skills), ""),
+        "example": examples[0] if examples else "",
         "reads": _reads_uploads(card),
         "streams": card.capabilities.streaming,
     }
@@ -76,24 +87,30 @@ def _reads_uploads(card: AgentCard) -> bool:
 
 
 def plan(request: Request, specialists: list[Specialist]) -> list[Errand]:
-    """Ask every specialist whose skills speak of something that the request carries.
+    """Ask every analyst of something that the request carries, and who else fits the request's own words.
 
-    One whose skills speak of neither logs nor metrics is asked about everything if the request's own
-    words name something of what it does.
+    Of the others that is who shares the most words with them: what its card says, whatever their case and endings.
+    They are asked about everything, and also when the request carries nothing to analyse.
     """
     there = topics_of(request)
+    spoken = stems_of(remark_of(request.text))
+    shared = {each["url"]: _shared(spoken, each) for each in specialists if not each["topics"]}
+    most = max(map(len, shared.values()), default=0)
     errands: list[Errand] = []
     for specialist in specialists:
-        known = [topic for topic in _TOPICS if topic in specialist["about"] or topic[:-1] in specialist["about"]]
-        topics = [topic for topic in known if topic in there]
+        topics = [topic for topic in specialist["topics"] if topic in there]
+        words = shared.get(specialist["url"], [])
         if topics:
-            reason = f"the request carries {' and '.join(topics)}"
-        elif not known and (shared := _shared_words(request.text, specialist["about"])):
-            topics, reason = sorted(there), f"the request speaks of {', '.join(shared[:3])}"
-        else:
-            continue
-        errands.append(errand_to(specialist, topics, reason))
+            errands.append(errand_to(specialist, topics, f"the request carries {' and '.join(topics)}"))
+        elif words and len(words) == most:
+            errands.append(errand_to(specialist, sorted(there), f"the request speaks of {', '.join(words[:3])}"))
     return errands
+
+
+def _shared(spoken: dict[str, str], specialist: Specialist) -> list[str]:
+    """The words of a request that a specialist's card has too."""
+    about = stems_of(specialist["about"])
+    return sorted(word for stem, word in spoken.items() if stem in about)
 
 
 def errand_to(specialist: Specialist, topics: list[Topic], reason: str) -> Errand:
@@ -160,15 +177,3 @@ def _gzip(file: File) -> Iterator[bytes]:
     for chunk in file.chunks():
         yield packing.compress(chunk)
     yield packing.flush()
-
-
-_TOPICS: tuple[Topic, ...] = ("logs", "metrics")
-# Words that say nothing of what an agent can do.
-_COMMON = frozenset(
-    "about after agent alert before every files finds from have since that their them this what when with".split()  # noqa: SIM905
-)
-
-
-def _shared_words(text: str, about: str) -> list[str]:
-    words = {word.strip(".,:;!?()\"'").lower() for word in text.split()}
-    return sorted(word for word in words if len(word) > 3 and word not in _COMMON and word in about.split())

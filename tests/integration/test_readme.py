@@ -5,26 +5,58 @@ from __future__ import annotations
 import re
 import types
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
+from langgraph.graph import END, START, MessagesState, StateGraph
 from serving import serve
+from shipped import card_of
 from stack import ROOT
+from test_orchestration import metadata, orchestrated
 
 from local.functions import specialists
+from tailrace import AgentApp
+from tailrace.config import Settings
+
+SHIPPED = [card_of("log_analyst"), card_of("metric_analyst")]
 
 
-async def test_the_agent_of_the_readme_works_as_it_stands(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
+def greeter() -> AgentApp:
+    """The agent of the README, as it stands there."""
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert code is not None
     module = types.ModuleType("greeter")
     exec(code[1], module.__dict__)
+    app: AgentApp = module.app
+    return app
+
+
+async def test_the_agent_of_the_readme_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
     message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "Ada"}]}
-    async with serve(module.app) as url, httpx.AsyncClient(headers={"A2A-Version": "1.0"}) as http:
+    async with serve(greeter()) as url, httpx.AsyncClient(headers={"A2A-Version": "1.0"}) as http:
         call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
         task = (await http.post(url, json=call)).json()["result"]["task"]
     assert task["status"]["state"] == "TASK_STATE_COMPLETED"
     assert task["artifacts"][0]["parts"] == [{"text": "Hello, Ada!"}]
+
+
+async def test_the_agent_of_the_readme_answers_who_says_hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the analysts, which are not asked; its answer is the report."""
+    monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
+    settings = Settings(data_dir=str(tmp_path))
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(MessagesState).add_edge(START, END)
+    analysts = [AgentApp(graph, card, settings=settings) for card in SHIPPED]
+    async with orchestrated(tmp_path, monkeypatch, *analysts, greeter()) as sut:
+        task_id = await sut.post({"text": "say hello"})
+        seen = await sut.read(task_id)
+        artifacts = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
+    assert seen.state == "TASK_STATE_COMPLETED"
+    [report] = [artifact["parts"] for artifact in artifacts if artifact["name"] == "report"]
+    assert report == [{"text": "`greeter` answers:\n\nHello, say hello!\n"}]
+    [route] = [metadata(event) for event in seen.events if metadata(event)["kind"] == "route"]
+    assert route["targets"] == [{"agent": "greeter", "reason": "the request speaks of hello"}]
 
 
 def test_a_folder_is_all_it_takes() -> None:

@@ -110,12 +110,6 @@ def test_each_specialist_is_asked_about_what_it_knows() -> None:
     assert [e["agent"] for e in plan(request(files=[file("a.log", "x")]), known)] == ["la"]
 
 
-def test_another_kind_of_agent_is_asked_when_the_request_speaks_of_what_it_does() -> None:
-    known = [specialist_of(card("deploys", "releases"), "u")]
-    assert [e["agent"] for e in plan(request("what about releases?", [file("a.log", "x")]), known)] == ["deploys"]
-    assert plan(request("something else", [file("a.log", "x")]), known) == []
-
-
 def errand(*topics: Topic, reads: bool = False) -> Errand:
     return {"agent": "a", "url": "u", "topics": list(topics), "reason": "", "reads": reads}
 

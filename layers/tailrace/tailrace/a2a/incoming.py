@@ -109,6 +109,7 @@ class Skill(_Incoming):
     name: str = ""
     description: str = ""
     tags: list[str] = []
+    examples: list[str] = []
 
 
 class Extension(_Incoming):

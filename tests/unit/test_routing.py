@@ -1,0 +1,212 @@
+"""Whom the orchestrator asks, and what it says to a request that fits nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shipped import card_of
+
+from orchestrator.classify import reads_like_alert
+from orchestrator.matching import stem_of
+from orchestrator.planning import Specialist, plan, specialist_of
+from orchestrator.questions import question_for
+from tailrace.a2a.card import AgentCard, Skill, card_json
+from tailrace.a2a.incoming import card_in
+from tailrace.errors import AgentError
+from tailrace.request import File, Request
+
+GREETER = AgentCard(
+    name="greeter",
+    description="Greets.",
+    version="1",
+    skills=[Skill(id="greet", name="Greet", description="Says hello.", tags=["hello"])],
+)
+DEPLOYS = AgentCard(
+    name="release_desk",
+    description="Knows what went live.",
+    version="1",
+    skills=[
+        Skill(
+            id="list-deploys",
+            name="Releases",
+            description="Lists the releases of a service.",
+            tags=["changes"],
+            examples=["Which versions went to production today?"],
+        )
+    ],
+)
+
+
+def known(*cards: AgentCard) -> list[Specialist]:
+    urls = {card.name: f"http://{card.name}/" for card in cards}
+    return [specialist_of(card_in(card_json(card, urls[card.name]), "test"), urls[card.name]) for card in cards]
+
+
+LOGS, METRICS = card_of("log_analyst"), card_of("metric_analyst")
+ALL = known(LOGS, METRICS, GREETER, DEPLOYS)
+LOG = File(filename="a.log", media_type="text/plain", text="2026-01-01T00:00:00Z ERROR a\n")
+BLANK = File(filename="empty.log", media_type="text/plain", text=" \n")
+
+
+def request(text: str = "", *files: File, data: list[Any] | None = None) -> Request:
+    return Request(text=text, data=data or [], files=list(files))
+
+
+def asked(given: Request, specialists: list[Specialist] = ALL) -> list[str]:
+    return [errand["agent"] for errand in plan(given, specialists)]
+
+
+@pytest.mark.parametrize(
+    ("text", "agent"),
+    [
+        ("say hello", "greeter"),
+        ("Greet Ada, please.", "greeter"),
+        ("HELLO!", "greeter"),
+        ("a greeting for the team", "greeter"),
+        ("list the last deployments", "release_desk"),
+        ("What was released?", "release_desk"),
+        ("which version is in production", "release_desk"),
+        ("ask the release desk", "release_desk"),
+    ],
+)
+def test_a_request_in_words_goes_to_the_agent_whose_card_has_them(text: str, agent: str) -> None:
+    """By its name, description, tags, examples or ids, in any case and with any ending; no file is needed."""
+    assert asked(request(text)) == [agent]
+
+
+def test_logs_and_metrics_go_to_the_analysts_and_words_to_whom_they_fit_besides() -> None:
+    assert asked(request("What is wrong?", LOG)) == ["log_analyst"]
+    assert asked(request("What was deployed?", LOG)) == ["log_analyst", "release_desk"]
+
+
+def test_the_words_of_pasted_log_lines_route_nothing() -> None:
+    lines = "2026-01-01T00:00:00Z INFO hello from the release desk\n" * 3
+    assert asked(request(f"what is this?\n{lines}")) == ["log_analyst"]
+
+
+@pytest.mark.parametrize("name", ["catalog", "login", "dialog", "geometrics"])
+def test_logs_within_another_word_make_no_analyst(name: str) -> None:
+    [specialist] = known(AgentCard(name=name, description="", version="1", skills=[]))
+    assert specialist["topics"] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "checkout is slow",
+        "what happened?",
+        "5xx above 5 % on shop.example since 14:03",
+        "since 2026-01-01T14:03Z",
+        "many 502s",
+        "an incident",
+        "is anything wrong?",
+        "Which of these metrics is odd?",
+    ],
+)
+def test_what_reads_like_an_alert_is_asked_for_logs(text: str) -> None:
+    assert asked(request(text)) == []
+    assert question_for(request(text), ALL).startswith("What should I look at? Send the logs or the metrics")
+
+
+def test_the_orchestrators_own_examples_read_like_alerts() -> None:
+    examples = [example for skill in card_of("orchestrator").skills for example in skill.examples]
+    assert examples
+    assert all(reads_like_alert(request(example)) for example in examples)
+
+
+def test_an_alert_as_data_is_one() -> None:
+    assert question_for(request(data=[{"alert": {"title": "cheese"}}]), ALL).startswith("What should I look at?")
+
+
+def test_a_request_that_fits_nobody_is_told_what_the_agents_can_do() -> None:
+    text = "bake a cake"
+    assert asked(request(text)) == []
+    assert question_for(request(text), ALL).splitlines() == [
+        "No agent here says that it can do this.",
+        f"• log_analyst: {LOGS.description} For example: “What changed in these logs since 14:03?”",
+        f"• metric_analyst: {METRICS.description} For example: “Which of these series changed, and when?”",
+        "• greeter: Greets.",
+        "• release_desk: Knows what went live. For example: “Which versions went to production today?”",
+        "Say it in other words, or send logs or metrics.",
+    ]
+
+
+def test_where_nobody_analyses_nobody_asks_for_logs() -> None:
+    for sent in (request("checkout is slow"), request("", LOG)):
+        asks = question_for(sent, known(GREETER))
+        assert "send" not in asks.lower()
+        assert "• greeter: Greets." in asks
+
+
+@pytest.mark.parametrize(
+    ("given", "reply", "begins"),
+    [
+        (
+            request("it is slow\nfoo"),
+            "foo",
+            "Your reply 'foo' holds no log lines and no metrics. What should I look at?",
+        ),
+        (request("it is slow", BLANK), "", "Nothing is in empty.log. What should I look at?"),
+        (
+            request("it is slow\nfoo", BLANK),
+            "foo",
+            "Nothing is in empty.log. Your reply 'foo' holds no log lines and no",
+        ),
+        (
+            request("it is slow", data=[{"a": 1}]),
+            {"a": 1},
+            'The data in your reply, {"a":1}, is no answer of CloudWatch',
+        ),
+        (request("bake a cake\nnow"), "now", "Your reply 'now' fits none of the agents here.\n• log_analyst"),
+        (request("it is slow\n" + "x" * 999), "x" * 999, f"Your reply '{'x' * 79}…' holds no log lines"),
+    ],
+)
+def test_the_next_question_says_what_was_wrong_with_the_answer(given: Request, reply: Any, begins: str) -> None:
+    assert asked(given) == []
+    assert question_for(given, ALL, reply).startswith(begins)
+
+
+def test_a_first_request_with_a_blank_file_is_told_so() -> None:
+    assert question_for(request("", BLANK), ALL).startswith("Nothing is in empty.log. What should I look at?")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "greet greets greeted greeting greeter",
+        "log logs logged logging",
+        "translate translates translated translation translator translating",
+        "deploy deploys deployed deployment deployments",
+        "query queries queried querying",
+        "analyse analysed analyses analysing",
+    ],
+)
+def test_a_word_is_the_same_with_any_ending(words: str) -> None:
+    assert len({stem_of(word) for word in words.split()}) == 1
+
+
+_odd = st.recursive(
+    st.none() | st.integers() | st.text(max_size=9), lambda inner: st.lists(inner, max_size=3), max_leaves=4
+)
+_card = st.fixed_dictionaries(
+    {"name": st.text(min_size=1, max_size=9)},
+    optional={
+        "description": _odd,
+        "skills": _odd
+        | st.lists(st.dictionaries(st.sampled_from(["id", "name", "tags", "examples"]), _odd), max_size=3),
+        "capabilities": _odd | st.fixed_dictionaries({"extensions": _odd}),
+    },
+)
+
+
+@given(_card, st.text(max_size=60))
+def test_no_card_and_no_text_is_too_odd_to_plan_with(card: dict[str, Any], text: str) -> None:
+    try:
+        specialist = specialist_of(card_in(card, "u"), "u")
+    except AgentError:
+        return  # It is told as an agent that cannot be asked.
+    if not plan(request(text), [specialist]):
+        assert question_for(request(text), [specialist])
