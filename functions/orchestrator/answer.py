@@ -1,6 +1,6 @@
-"""What came of asking a specialist: its task, decoded once and typed from here on.
+"""What came of asking a specialist: what its task holds, decoded once and typed from here on.
 
-A specialist may be any agent, so its task may hold anything. What can be read is kept, within bounds; what is left out
+A specialist may be any agent, so its parts may hold anything. What can be read is kept, within bounds; what is left out
 is told in `notes`. Nothing here raises for what an agent sent.
 """
 
@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from tailrace.a2a.incoming import Part, Task
 from tailrace.errors import RequestError, shorten
 from tailrace.findings import Finding, finding_of
 
@@ -24,8 +25,8 @@ _LONGEST_SUBJECT, _LONGEST_SUMMARY, _LONGEST_WORD = 500, 1_000, 60
 _EVIDENCE_BYTES, _EVIDENCE_DEPTH = 8_000, 16
 # Of a list as JSON, and when that is compressed.
 _MOST_BYTES, _PACKED_BYTES = 1_000_000, 40_000
-# How many different reasons are told why something could not be read.
-_REASONS = 3
+# How many different reasons are told why something could not be read, and how many files are named.
+_REASONS, _NAMED_FILES = 3, 5
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,125 +72,119 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return "nothing in its answer can be read" if self.outcome == "nothing" else self.error
 
 
-def refusal(task: dict[str, Any]) -> str | None:
+def refusal(task: Task | None) -> str | None:
     """Why a specialist's task has no answer, None when it has one."""
-    status = _object(task.get("status"))
-    state = status.get("state")
-    if state == "TASK_STATE_COMPLETED":
+    if task is None:
+        return "it gave no answer"
+    if task.status.state == "TASK_STATE_COMPLETED":
         return None
-    parts = _objects(_object(status.get("message")).get("parts"))
-    said = " ".join(part["text"] for part in parts if isinstance(part.get("text"), str)).strip()
-    word = str(state or "").removeprefix("TASK_STATE_").replace("_", " ").lower() or "nowhere"
+    said = task.status.message.text.strip() if task.status.message is not None else ""
+    word = task.status.state.removeprefix("TASK_STATE_").replace("_", " ").lower() or "nowhere"
     return f"its task ended as {shorten(word)}" + (f": {shorten(said, _LONGEST_NOTE)}" if said else "")
 
 
-def answer_of(agent: str, task: dict[str, Any], error: str | None, notes: list[str]) -> Answer:
+def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]) -> Answer:
     """The answer in a specialist's task. `notes` are what is to be told besides."""
-    received = _Received()
-    for artifact in received.objects(task.get("artifacts"), "artifacts"):
-        received.take(artifact, artifact.get("name") or artifact.get("artifactId"))
-    if error is None:  # What a task that failed says last is in its `error` already.
-        received.take(_object(_object(task.get("status")).get("message")), None)
-    findings = _with_small_evidence(received.findings, received.notes)
-    findings = within_bounds(surest_first(findings), _MOST_FINDINGS, "findings", received.notes)
-    templates = within_bounds(received.templates, _MOST_TEMPLATES, "templates", received.notes)
-    given, more = received.given_notes[:_MOST_NOTES], len(received.given_notes) - _MOST_NOTES
+    given = _Given(task, finished=error is None)
+    told = list(notes)
+    readable = _read(given.findings, "finding", _finding, told)
+    findings = within_bounds(surest_first(_with_small_evidence(readable, told)), _MOST_FINDINGS, "findings", told)
+    templates = _read(given.templates, "template", _template, told)
+    templates = within_bounds(templates, _MOST_TEMPLATES, "templates", told)
+    unread = len(given.findings) - len(readable)
+    text = _shortened(given.text(told_as_findings=given.has_findings and (bool(readable) or not unread)), told)
+    told += _files(given.files)
+    if given.odd_parts:
+        told.append(
+            f"{given.odd_parts} of the parts of its answer could not be read: neither text nor data nor a file."
+        )
+    said = within_bounds(_read(given.notes, "note", _note, told), _MOST_NOTES, "notes", told)
     return Answer(
         agent=agent,
         error=error and shorten(error, _LONGEST_NOTE),
-        gave_findings=received.gave_findings,
+        gave_findings=given.has_findings,
         findings=findings,
-        unread=received.unread,
+        unread=unread,
         templates=templates,
-        text=_shortened(received.text(), received.notes),
-        notes=[*notes, *received.notes, *given, *([f"{more} more notes are left out."] if more > 0 else [])],
+        text=text,
+        notes=[*told, *said],
     )
 
 
-class _Received:
-    """What has been read of a task so far. `notes` say what was left out."""
+class _Given:
+    """What is in the artifacts of a task and, if it has `finished` well, in its last message."""
 
-    def __init__(self) -> None:
-        self.gave_findings = False
-        self.findings: list[Finding] = []
-        self.unread = 0
-        self.templates: list[Template] = []
-        self.given_notes: list[str] = []
-        self.notes: list[str] = []
-        self._texts: list[tuple[Any, str]] = []
+    def __init__(self, task: Task | None, *, finished: bool) -> None:
+        self.has_findings = False
+        self.findings: list[Any] = []
+        self.templates: list[Any] = []
+        self.notes: list[Any] = []
+        self.files: list[str] = []
+        self.odd_parts = 0
+        self._texts: list[tuple[str, str]] = []
+        if task is None:
+            return
+        for artifact in task.artifacts:
+            self._take(artifact.parts, artifact.name or artifact.artifact_id)
+        # What a task that did not finish well says last is why it did not.
+        if finished and task.status.message is not None:
+            self._take(task.status.message.parts, "")
 
-    def objects(self, given: Any, noun: str) -> list[dict[str, Any]]:
-        """The objects in a list; what is not as it should be is told."""
-        if given is None:
-            return []
-        if not isinstance(given, list):
-            self.notes.append(f"The {noun} of its answer could not be read: they must be a list.")
-            return []
-        found = [each for each in given if isinstance(each, dict)]
-        if odd := len(given) - len(found):
-            self.notes.append(f"{odd} of {len(given)} {noun} of its answer could not be read: each must be an object.")
-        return found
-
-    def take(self, holder: dict[str, Any], name: Any) -> None:
-        """Read the parts of an artifact or a message called `name`."""
-        streamed = ""
-        for part in self.objects(holder.get("parts"), "parts"):
-            if isinstance(part.get("text"), str):
-                streamed += part["text"]
-                continue
-            self._keep_text(name, streamed)
-            streamed = ""
-            self._take_other(part)
-        self._keep_text(name, streamed)
-
-    def text(self) -> str:
-        """The texts as one. A `report` beside findings tells them once more, so it is left out."""
-        told_as_findings = bool(self.findings) or (self.gave_findings and not self.unread)
+    def text(self, *, told_as_findings: bool) -> str:
+        """The texts as one. A `report` of what is told as findings tells it once more, and is left out."""
         kept = [text for name, text in self._texts if not (told_as_findings and name == "report")]
         return "\n\n".join(dict.fromkeys(kept))  # The last message often repeats an artifact.
 
-    def _take_other(self, part: dict[str, Any]) -> None:
-        data = part.get("data")
-        if isinstance(data, dict) and data.get("findings") is not None:
-            self._take_findings(data)
-        elif data is not None:
-            self._keep_text(None, _fenced(data))
-        elif isinstance(part.get("raw") or part.get("url"), str):
-            name = part.get("filename")
-            called = f" ({shorten(name)})" if isinstance(name, str) and name else ""
-            self.notes.append(f"Its answer has a file{called}, which is not shown here.")
-        else:
-            self.notes.append("A part of its answer could not be read: it has no text, no data and no file.")
+    def _take(self, parts: list[Part], name: str) -> None:
+        streamed = ""
+        for part in parts:
+            if part.text is not None:
+                streamed += part.text
+                continue
+            self._take_text(name, streamed)
+            streamed = ""
+            if isinstance(part.data, dict) and part.data.get("findings") is not None:
+                self.has_findings = True
+                self.findings += _as_list(part.data["findings"])
+                self.templates += _as_list(part.data.get("templates"))
+                self.notes += _as_list(part.data.get("notes"))
+            elif part.data is not None:
+                self._take_text("", _fenced(part.data))
+            elif part.raw is not None or part.url is not None:
+                self.files.append(part.filename or "without a name")
+            else:
+                self.odd_parts += 1
+        self._take_text(name, streamed)
 
-    def _keep_text(self, name: Any, text: str) -> None:
+    def _take_text(self, name: str, text: str) -> None:
         if text.strip():
             self._texts.append((name, text.strip()))
 
-    def _take_findings(self, data: dict[str, Any]) -> None:
-        self.gave_findings = True
-        given = _as_list(data["findings"])
-        found = self._read(given, "finding", _finding)
-        self.unread += len(given) - len(found)
-        self.findings += found
-        self.templates += self._read(_as_list(data.get("templates")), "template", _template)
-        self.given_notes += self._read(_as_list(data.get("notes")), "note", _note)
 
-    def _read(self, given: list[Any], noun: str, read: Callable[[Any], T]) -> list[T]:
-        kept: list[T] = []
-        reasons: dict[str, None] = {}
-        for each in given:
-            try:
-                kept.append(read(each))
-            except RequestError as error:
+def _read(given: list[Any], noun: str, read: Callable[[Any], T], notes: list[str]) -> list[T]:
+    """What of `given` can be read. A note tells how much cannot, and why."""
+    kept: list[T] = []
+    reasons: dict[str, None] = {}
+    for each in given:
+        try:
+            kept.append(read(each))
+        except RequestError as error:
+            if len(reasons) <= _REASONS:
                 reasons[str(error)] = None
-        if unread := len(given) - len(kept):
-            told = list(reasons)
-            more = f"; and {len(told) - _REASONS} more reasons" if len(told) > _REASONS else ""
-            nouns = noun if len(given) == 1 else f"{noun}s"
-            self.notes.append(
-                f"{unread} of {len(given)} {nouns} could not be read: {'; '.join(told[:_REASONS])}{more}."
-            )
-        return kept
+    if unread := len(given) - len(kept):
+        told = list(reasons)
+        more = "; and for other reasons" if len(told) > _REASONS else ""
+        nouns = noun if len(given) == 1 else f"{noun}s"
+        notes.append(f"{unread} of {len(given)} {nouns} could not be read: {'; '.join(told[:_REASONS])}{more}.")
+    return kept
+
+
+def _files(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    listed = ", ".join(shorten(name) for name in names[:_NAMED_FILES])
+    more = f" and {len(names) - _NAMED_FILES} more" if len(names) > _NAMED_FILES else ""
+    return [f"Its answer has files, which are not shown here: {listed}{more}."]
 
 
 def _finding(given: Any) -> Finding:
@@ -283,11 +278,3 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -15,7 +15,6 @@ from orchestrator.planning import Errand, parcel_for
 from tailrace import request
 from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.emit import current_step, emit
 from tailrace.errors import AgentError
@@ -49,11 +48,12 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
         await _until_answered(conversation, forwarding, errand["url"], step)
     except AgentError as problem:
         error = str(problem)
-    task = to_json(conversation.task) if conversation.task is not None else {}
     if error is None:
-        error = refusal(task)
+        error = refusal(conversation.task)
     emit("tool_complete", step=step, parent=current_step(), name=f"ask {forwarding.agent}", error=error)
-    return answer_of(forwarding.agent, task, error, [*parcel.notes, *conversation.notes, *forwarding.notes])
+    return answer_of(
+        forwarding.agent, conversation.task, error, [*parcel.notes, *conversation.notes, *forwarding.notes]
+    )
 
 
 async def _until_answered(conversation: Conversation, forwarding: Forwarding, url: str, step: str) -> None:

@@ -12,6 +12,7 @@ from log_fixtures import run
 
 from orchestrator.answer import answer_of
 from orchestrator.report import report
+from tailrace.a2a.incoming import Artifact, Part, Status, Task
 from tailrace.alert import Alert
 from tailrace.findings import Finding
 from tailrace.request import File, Request
@@ -30,7 +31,9 @@ def findings() -> list[Finding]:
         for name in ("access.log", "error.log", "app.log")
     ]
     ran = run(Request(text=sample["text"], data=[{"alert": sample["alert"]}], files=files))
-    answer = answer_of("log_analyst", {"artifacts": [{"parts": [{"data": ran.artifact}]}]}, None, [])
+    artifact = Artifact(artifact_id="findings", parts=[Part(data=ran.artifact)])
+    task = Task(id="t", status=Status(state="TASK_STATE_COMPLETED"), artifacts=[artifact])
+    answer = answer_of("log_analyst", task, None, [])
     assert answer.unread == 0
     return answer.findings
 
