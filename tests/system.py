@@ -23,6 +23,8 @@ from tailrace.log.sqlite import SQLiteLog
 from tailrace.sse import Message, Parser
 
 Until = Callable[["Seen"], bool]
+# What every request of the tests' client has. A change without a body says that it is JSON too.
+ALICE = {"x-test-owner": "alice", "content-type": "application/json"}
 
 
 def header_owner(request: Request) -> str | None:
@@ -95,7 +97,7 @@ async def system(builder: StateGraph[Any, Any, Any, Any], folder: Path, **change
         app = create_app(gateway_settings, log=log, decide_owner=header_owner)
         async with (
             serve(app) as url,
-            httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}, timeout=20) as http,
+            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
         ):
             yield System(url, log, http)
     await log.close()

@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.guard import Guard
 from gateway.owner import local_owner, owner_in
 from gateway.pipes import Pipes
 from gateway.problems import NO_STORE, Problem, on_problem
@@ -189,9 +191,16 @@ class Gateway:
 
 
 def create_app(
-    settings: Settings | None = None, *, log: EventLog | None = None, decide_owner: DecideOwner = local_owner
+    settings: Settings | None = None,
+    *,
+    log: EventLog | None = None,
+    decide_owner: DecideOwner = local_owner,
+    host_header: str = "host",
 ) -> Starlette:
-    """The gateway as an ASGI app. A `log` that is given is not closed with it."""
+    """The gateway as an ASGI app. A `log` that is given is not closed with it.
+
+    `host_header` is the header by which the gateway knows its own host, where a proxy in front of it changes `Host`.
+    """
     settings = settings or Settings.load()
     the_log = log or open_log(settings)
     gateway = Gateway(settings, the_log, decide_owner)
@@ -218,6 +227,7 @@ def create_app(
         exception_handlers=dict.fromkeys(
             (Exception, ClientDisconnect, HTTPException, Problem, TailraceError), on_problem
         ),
+        middleware=[Middleware(Guard, host_header=host_header)],
         lifespan=lifespan,
     )
 

@@ -36,7 +36,7 @@ async def task_that_waits(http: httpx.AsyncClient) -> str:
 
 
 async def kill(http: httpx.AsyncClient, task: str, **headers: str) -> tuple[int, dict[str, Any]]:
-    answer = await http.post(f"/api/local/tasks/{task}/kill", headers=headers)
+    answer = await http.post(f"/api/local/tasks/{task}/kill", json={}, headers=headers)
     return answer.status_code, answer.json()
 
 
@@ -45,7 +45,7 @@ async def test_nobody_is_killed_when_nobody_runs_the_task(http: httpx.AsyncClien
     task = await task_that_waits(http)
     status, problem = await kill(http, task)
     assert (status, problem["detail"]) == (409, "Nobody runs the task at this moment.")
-    assert (await http.post(f"/api/tasks/{task}/cancel")).status_code == 202
+    assert (await http.post(f"/api/tasks/{task}/cancel", json={})).status_code == 202
     async with asyncio.timeout(30):
         while (await http.get(f"/api/tasks/{task}")).json()["status"]["state"] != "TASK_STATE_CANCELED":
             await asyncio.sleep(0.05)
@@ -75,7 +75,7 @@ async def test_a_gateway_that_others_can_reach_has_neither_the_route_nor_the_but
     async with httpx.AsyncClient(transport=transport, base_url="http://site.example", headers=headers) as http:
         assert "local/" not in (await http.get("/")).text
         assert (await http.get("/local/faults.js")).status_code == 404
-        answer = await http.post("/api/local/tasks/00000000-0000-0000-0000-000000000000/kill")
+        answer = await http.post("/api/local/tasks/00000000-0000-0000-0000-000000000000/kill", json={})
         assert answer.status_code in (404, 405)
 
 

@@ -302,7 +302,8 @@ async def test_a_failing_graph_says_where_and_why_and_shows_no_trace(sut: System
 async def test_a_client_that_leaves_in_mid_request_is_no_error(sut: System, caplog: pytest.LogCaptureFixture) -> None:
     host = sut.url.removeprefix("http://")
     _, writer = await asyncio.open_connection(*host.split(":"))
-    head = f"POST /api/tasks HTTP/1.1\r\nHost: {host}\r\nX-Test-Owner: alice\r\nContent-Length: 99\r\n\r\n"
+    head = f"POST /api/tasks HTTP/1.1\r\nHost: {host}\r\nX-Test-Owner: alice\r\nContent-Length: 99\r\n"
+    head += "Content-Type: application/json\r\n\r\n"
     writer.write(head.encode() + b'{"message":')
     await writer.drain()
     writer.transport.abort()

@@ -111,7 +111,7 @@ class Interface:
 
     def cancel(self, task: Task) -> httpx.Request:
         if self.browser:
-            return self._request("POST", f"/api/tasks/{task.id}/cancel")
+            return self._request("POST", f"/api/tasks/{task.id}/cancel", {})
         return self.call("CancelTask", {"id": task.id})
 
     def reading(self, task: Task) -> httpx.Request:

@@ -21,6 +21,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from gateway.guard import VIEWER_HOST
+
 ROOT = Path(__file__).parents[2]
 SECRET = "correct-horse-battery-staple"
 # A viewer holds an environment for as long as it watches; so does a run.
@@ -78,6 +80,9 @@ def front(gateway: str) -> Starlette:
 
     async def pass_on(request: Request) -> StreamingResponse:
         headers = {key: value for key, value in request.headers.items() if key != "host"}
+        headers[VIEWER_HOST] = request.headers["host"]  # what the distribution's function does (template.yaml)
+        if "origin" in headers:  # the real one speaks TLS only
+            headers["origin"] = headers["origin"].replace("http://", "https://")
         path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
         asked = http.build_request(request.method, path, headers=headers, content=await request.body())
         answer = await http.send(asked, stream=True)

@@ -1,0 +1,52 @@
+"""What the template does so that the gateway knows its own page's requests from those of other sites' pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from made import of
+from outside import Resources
+
+from gateway.guard import VIEWER_HOST
+
+
+def viewer_host(stack: Resources) -> tuple[str, dict[str, Any]]:
+    """The distribution's only function, and its name in the template."""
+    ((name, function),) = of(stack, "AWS::CloudFront::Function").items()
+    return name, function
+
+
+def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -> None:
+    name, function = viewer_host(stack)
+    (api,) = stack["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
+    arn = {"Fn::GetAtt": [name, "FunctionMetadata.FunctionARN"]}
+    assert api["FunctionAssociations"] == [{"EventType": "viewer-request", "FunctionARN": arn}]
+    # One that is not published cannot be associated.
+    assert function["AutoPublish"] is True
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"host": "d1.cloudfront.net"}, "d1.cloudfront.net"),
+        ({"host": "d1.cloudfront.net", VIEWER_HOST: "evil.example"}, "d1.cloudfront.net"),
+        ({VIEWER_HOST: "evil.example"}, "unknown"),
+        ({}, "unknown"),
+    ],
+)
+def test_the_gateway_is_told_the_viewer_s_host_whatever_the_viewer_says(
+    stack: Resources, sent: dict[str, str], told: str
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("install node to run CloudFront's function")
+    headers = {name: {"value": value} for name, value in sent.items()}
+    event = json.dumps({"request": {"method": "POST", "uri": "/api/tasks", "headers": headers}})
+    code = f"{viewer_host(stack)[1]['FunctionCode']}; console.log(JSON.stringify(handler({event})))"
+    given = json.loads(subprocess.run([node, "-e", code], capture_output=True, check=True, text=True).stdout)
+    assert given["headers"] == headers | {VIEWER_HOST: {"value": told}}
+    assert (given["method"], given["uri"]) == ("POST", "/api/tasks")

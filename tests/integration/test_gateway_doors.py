@@ -1,0 +1,134 @@
+"""The gateway's changes are for its own page, and for programs: no other site's page makes one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest_asyncio
+from serving import serve
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gateway.app import create_app
+from gateway.guard import VIEWER_HOST
+from gateway.owner import SECRET_COOKIE, SECRET_HEADER, local_owner, secret_owner
+from local.site import create_site
+from tailrace.config import Settings
+from tailrace.log.memory import MemoryLog
+
+SECRET = "correct horse battery staple"
+COOKIE = {"Cookie": f"{SECRET_COOKIE}={SECRET.replace(' ', '%20')}"}
+JSON = {"Content-Type": "application/json"}
+ID = "00000000-0000-0000-0000-000000000000"
+TASK = b'{"message": {"parts": [{"text": "hi"}]}}'
+CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST", f"/api/tasks/{ID}/cancel"),
+           ("POST", "/api/uploads"), ("PUT", "/api/uploads/x")]  # fmt: skip
+# What a page may send to any other site without asking.
+SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
+          {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "multipart/form-data; boundary=x"},
+          {"Content-Type": "text/plain; application/json"}]  # fmt: skip
+
+
+@dataclass
+class Site:
+    http: httpx.AsyncClient
+    log: MemoryLog
+    host: str
+
+    async def nothing_happened(self) -> bool:
+        return (await self.log.list("shared")).heads == []
+
+
+@pytest_asyncio.fixture
+async def site() -> AsyncIterator[Site]:
+    """A gateway for whoever knows the secret, its agent away."""
+    settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
+    log = MemoryLog()
+    app = create_app(settings, log=log, decide_owner=secret_owner(SECRET))
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+        yield Site(http, log, url.removeprefix("http://"))
+
+
+def changes(app: Starlette) -> list[tuple[str, str]]:
+    """Every route of an app that is not for reading, as verb and path."""
+    found = []
+    for route in app.routes:
+        if isinstance(route, Route):
+            path = route.path.replace("{task_id}", ID).replace("{token}", "x")
+            found += [(verb, path) for verb in sorted((route.methods or set()) - {"GET", "HEAD"})]
+    return found
+
+
+def test_the_changes_are_those_that_are_tested_here(tmp_path: Path) -> None:
+    made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
+    assert changes(made) == [*CHANGES, ("POST", f"/api/local/tasks/{ID}/kill")]
+
+
+async def test_a_post_of_a_type_that_any_page_may_send_is_refused(tmp_path: Path) -> None:
+    """Also with the right cookie, on every route, in a gateway and in `make run`."""
+    made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
+    async with serve(made) as url, httpx.AsyncClient(base_url=url) as http:
+        for verb, path in changes(made):
+            for kind in SIMPLE if verb == "POST" else ():
+                refused = await http.request(verb, path, content=TASK, headers=kind)
+                assert refused.status_code == 415, (path, kind)
+                assert refused.headers["content-type"] == "application/problem+json"
+                assert "but must be application/json" in refused.json()["detail"]
+
+
+async def test_a_cookie_counts_only_from_this_gateway_s_own_page(site: Site) -> None:
+    sibling = f"http://evil.{site.host}"
+    for origin in (None, "null", "", "http://evil.example", sibling, f"https://{site.host}", f"http://{site.host}0"):
+        headers = {**COOKIE, **JSON, **({} if origin is None else {"Origin": origin})}
+        for verb, path in CHANGES:
+            refused = await site.http.request(verb, path, content=TASK, headers=headers)
+            assert refused.status_code == 403, (origin, path)
+            assert refused.json()["detail"].startswith(
+                f"Origin has value '{origin or ''}', but must be 'http://{site.host}'"
+            )
+    assert await site.nothing_happened()
+
+
+async def test_the_page_s_own_requests_are_taken(site: Site) -> None:
+    headers = {**COOKIE, **JSON, "Origin": f"http://{site.host}"}
+    assert (await site.http.post("/api/tasks", content=TASK, headers=headers)).status_code == 201
+    charset = headers | {"Content-Type": "application/json; charset=utf-8"}
+    assert (await site.http.post("/api/tasks", content=TASK, headers=charset)).status_code == 201
+
+
+async def test_a_program_needs_the_secret_and_no_origin(site: Site) -> None:
+    known = {**JSON, SECRET_HEADER: SECRET}
+    assert (await site.http.post("/api/tasks", content=TASK, headers=known)).status_code == 201
+    assert (await site.http.post("/api/tasks", content=TASK, headers=JSON)).status_code == 401
+
+
+async def test_reading_needs_no_origin(site: Site) -> None:
+    """An EventSource of the gateway's own page sends none; what another page's brings, that page cannot read."""
+    assert (await site.http.get("/api/tasks", headers=COOKIE)).status_code == 200
+    answer = await site.http.get("/api/tasks", headers={**COOKIE, "Origin": "http://evil.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_no_page_of_another_origin_is_allowed_to_ask(site: Site) -> None:
+    asks = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for verb, path in CHANGES:
+        answer = await site.http.options(path, headers=asks | {"Access-Control-Request-Method": verb})
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_behind_cloudfront_the_page_s_origin_is_the_viewer_s_host() -> None:
+    """CloudFront changes `Host` to that of the Function URL, and tells the viewer's in a header of its own."""
+    settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
+    app = create_app(settings, log=MemoryLog(), decide_owner=secret_owner(SECRET), host_header=VIEWER_HOST)
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+        for viewer, origin, status in (
+            ("d1.cloudfront.net", "http://d1.cloudfront.net", 201),
+            ("d1.cloudfront.net", url, 403),
+            ("d1.cloudfront.net", "http://d2.cloudfront.net", 403),
+            ("unknown", url, 403),
+        ):
+            headers = {**COOKIE, **JSON, VIEWER_HOST: viewer, "Origin": origin}
+            assert (await http.post("/api/tasks", content=TASK, headers=headers)).status_code == status
