@@ -1,11 +1,14 @@
 """Masking: what differs from line to line without saying anything becomes a name in angle brackets.
 
 Masking is by token and remembers each token, so that a line costs little more than a split and a join.
+Tokens are written by strangers: each is cut, and only the patterns are tried that its characters allow, so that
+no token takes long.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 
 METHODS = frozenset(
     ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "PURGE"]
@@ -13,13 +16,14 @@ METHODS = frozenset(
 # Longer texts and tokens are cut: what tells templates apart stands at the start.
 TEXT_LIMIT = 1_000
 TOKEN_LIMIT = 200
-_REMEMBERED = 100_000
+_REMEMBERED = 100_000  # tokens
+_REMEMBERED_LENGTH = 4_000_000  # characters of them
 _LONGEST_NAME = 40
 
 _UNIT = r"(?:ms|us|µs|ns|sec|secs|s|min|m|h|d|%|[kKMGT]?i?[bB]|[kKMGT])?"
 _MASKS = {
-    "url": r"[a-z][a-z0-9+.-]*://[^\s\"'<>()\[\],;]+",
-    "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "url": r"(?<![a-z])[a-z][a-z0-9+.-]*+://[^\s\"'<>()\[\],;]+",
+    "email": r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]+)+",
     "uuid": r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])",
     "time": r"(?<!\d)(?:\d{4}[-/]\d\d[-/]\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
     r"|\d\d?:\d\d:\d\d(?:[.,]\d+)?)(?!\d)",
@@ -31,24 +35,35 @@ _MASKS = {
     r"|(?i:utf-?8|sha\d{1,3}|md5|ipv[46]|s3|ec2|k8s|p\d\d))(?![0-9A-Za-z])",
     "hex": r"(?<![0-9A-Za-z])(?:0[xX][0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,})(?![0-9A-Za-z])",
     # A file: under a known root, or with an extension. Other paths are routes, of which only the ids are masked.
-    "path": r"(?<![\w/.<>])(?:/(?:var|usr|etc|home|tmp|opt|srv|data|mnt|dev|proc|run|root|lib|bin|sbin|boot|sys)"
-    r"(?:/[\w.@%+~=:-]+)+|(?:/[\w.@%+~=-]+)+\.[A-Za-z]\w{0,5}(?![\w/])|[A-Za-z]:\\[^\s\"'<>,;]+)",
+    "rooted": r"(?<![\w/.<>])/(?:var|usr|etc|home|tmp|opt|srv|data|mnt|dev|proc|run|root|lib|bin|sbin|boot|sys)"
+    r"(?:/[\w.@%+~=:-]+)+",
+    "file": r"(?<![\w/.<>])(?:/[\w.@%+~=-]+)+\.[A-Za-z]\w{0,5}(?![\w/])",
+    "drive": r"(?<![\w/.<>])[A-Za-z]:\\[^\s\"'<>,;]+",
     "id": r"(?<![0-9A-Za-z])(?=[A-Za-z]*\d+[A-Za-z]+\d)[0-9A-Za-z]{6,}(?![0-9A-Za-z])"
-    r"|(?<![0-9A-Za-z])(?=[A-Za-z_=+/-]*\d)[0-9A-Za-z_=+/-]{32,}(?![0-9A-Za-z])",
+    r"|(?<![0-9A-Za-z])(?=[A-Za-z_=+/-]*+\d)[0-9A-Za-z_=+/-]{32,}+(?![0-9A-Za-z])",
     "num": rf"(?<![A-Za-z])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?{_UNIT}(?![0-9A-Za-z])|\d+",
 }
-_ALL = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _MASKS.items()))
+# What each kind has to have in it, so that its pattern is tried on few tokens.
+_MARKS = {"url": "://", "email": "@", "uuid": "-", "rooted": "/", "file": "/", "drive": "\\"}
+_WITH_DIGITS = {"time", "ip", "keep", "hex", "id", "num"}
+_DIGIT = re.compile(r"\d")
+_NAMES = {"rooted": "path", "file": "path", "drive": "path"}
+# A token with more slashes is no file's path: each of them may be the first of one, and looking takes long.
+_DEEPEST_PATH = 24
 # Only these characters make a token worth a look; a plain word is itself.
 _TELLTALE = re.compile(r"[\d/@:\\]")
 
-_QUOTED = re.compile(
-    r"(?P<key>\b(?:msg|message|error|err|reason|event|cause|exception)=)?"
-    r"(?:\"(?P<double>(?:[^\"\\]|\\.)*)\"|(?<![\w'])'(?P<single>[^']*)'(?!\w))(?P<status> [1-5]\d\d\b)?"
-)
+_KEY = r"(?P<key>\b(?:msg|message|error|err|reason|event|cause|exception)=)?"
+_IN_DOUBLE, _IN_SINGLE = r"\"(?P<double>(?:[^\"\\]|\\.)*)\"", r"(?<![\w'])'(?P<single>[^']*)'(?!\w)"
+_STATUS_BEHIND = r"(?P<status> [1-5]\d\d\b)?"
+_QUOTED = re.compile(f"{_KEY}(?:{_IN_DOUBLE}|{_IN_SINGLE}){_STATUS_BEHIND}")
+_SINGLE_QUOTED = re.compile(f"(?P<double>(?!))?{_KEY}{_IN_SINGLE}{_STATUS_BEHIND}")
+# A text up to the first double quote that nothing closes.
+_CLOSED = re.compile(rf"(?:[^\"']+|{_IN_DOUBLE}|{_IN_SINGLE}|')*")
 _STATUS = re.compile(r"(?<!exit )\b((?:http[_ ]?)?status(?:[_ ]?code)?[=:]? ?[=:]? ?)([1-5])\d\d\b", re.IGNORECASE)
 _RUN = re.compile(r"<num>(?:[,;]? <num>){2,}")
 _SEGMENT_ID = re.compile(
-    r"\d+|[0-9a-fA-F]{7,}|(?=.*\d)[\w.~=+-]{16,}|(?=.*\d.*[A-Za-z].*\d)[\w-]{6,}"
+    r"\d+|[0-9a-fA-F]{7,}|(?=\D*\d)[\w.~=+-]{16,}|(?=\D*\d[^A-Za-z]*[A-Za-z]\D*\d)[\w-]{6,}"
     r"|[^/]*@[^/]*|[^/]*\d{3,}[^/]*"
 )
 
@@ -56,11 +71,15 @@ _SEGMENT_ID = re.compile(
 class Masker(dict[str, str]):
     """Masks texts. It is the memory of its tokens: `masker[token]` is the masked token."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._length = 0
+
     def text(self, text: str) -> str:
         """`text` with its variable parts masked and its white space made single."""
         text = text[:TEXT_LIMIT]
         if '"' in text or "'" in text:
-            text = _QUOTED.sub(self._quoted, text)
+            text = self._without_quotes(text)
         if "tatus" in text or "TATUS" in text:
             text = _STATUS.sub(r"\1\2xx", text)
         masked = " ".join(map(self.__getitem__, text.split()))
@@ -85,11 +104,20 @@ class Masker(dict[str, str]):
         if token.isdecimal():
             return "<num>"  # not remembered: there is no end of them, and this is as fast
         tells = len(token) >= 32 or _TELLTALE.search(token)
-        masked = _ALL.sub(_name, token[:TOKEN_LIMIT]) if tells else token
-        if len(self) >= _REMEMBERED:
+        masked = _masked(token[:TOKEN_LIMIT]) if tells else token
+        if len(self) >= _REMEMBERED or self._length >= _REMEMBERED_LENGTH:
             self.clear()
+            self._length = 0
         self[token] = masked
+        self._length += len(token)
         return masked
+
+    def _without_quotes(self, text: str) -> str:
+        if '\\"' not in text or (closed := _CLOSED.match(text)) is None or closed.end() == len(text):
+            return _QUOTED.sub(self._quoted, text)
+        # Behind a quote that nothing closes, each escaped quote would be tried as the first of a pair: quadratic.
+        behind = _SINGLE_QUOTED.sub(self._quoted, text[closed.end() :])
+        return _QUOTED.sub(self._quoted, text[: closed.end()]) + behind
 
     def _quoted(self, match: re.Match[str]) -> str:
         key, double, single, status = match.group("key", "double", "single", "status")
@@ -108,6 +136,20 @@ def _is_id(segment: str) -> bool:
     return len(segment) > _LONGEST_NAME or _SEGMENT_ID.fullmatch(segment) is not None
 
 
+def _masked(token: str) -> str:
+    needless = {name for name, mark in _MARKS.items() if mark not in token}
+    if _DIGIT.search(token) is None:
+        needless |= _WITH_DIGITS
+    if token.count("/") > _DEEPEST_PATH:
+        needless.add("file")
+    return _all_but(frozenset(needless)).sub(_name, token)
+
+
+@cache
+def _all_but(needless: frozenset[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?P<{name}>{mask})" for name, mask in _MASKS.items() if name not in needless))
+
+
 def _name(match: re.Match[str]) -> str:
-    name = match.lastgroup
-    return match.group() if name == "keep" else f"<{name}>"
+    name = match.lastgroup or ""
+    return match.group() if name == "keep" else f"<{_NAMES.get(name, name)}>"

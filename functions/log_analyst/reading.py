@@ -25,13 +25,22 @@ _TRACE = re.compile(r"(?:Traceback \(most recent|panic: |Exception in thread |fa
 class Record:
     """An entry, where its lines stand in the log's text, and how many they are."""
 
-    __slots__ = ("end", "entry", "lines", "start")
+    __slots__ = ("_level", "end", "entry", "lines", "start")
 
     def __init__(self, entry: Entry, start: int, end: int) -> None:
         self.entry = entry
         self.start = start
         self.end = end
         self.lines = 1
+        self._level: int | None = None
+
+    @property
+    def level(self) -> int:
+        """The entry's level, by its words where it has no other. They are read once: a text is long, traces many."""
+        if self._level is None:
+            known = self.entry.level
+            self._level = known if known != levels.UNKNOWN else levels.level_in(self.entry.text)
+        return self._level
 
 
 class Reading:
@@ -56,6 +65,10 @@ class Reading:
             self._parsers.append(PARSERS["plain text"])
 
     def __iter__(self) -> Iterator[Record]:
+        return (record for record in self.steps() if record is not None)
+
+    def steps(self) -> Iterator[Record | None]:
+        """The records, and None for each line that ends none: a record may have any number of lines."""
         record: Record | None = None
         fault = ""
         in_trace = False
@@ -65,6 +78,7 @@ class Reading:
             line = _plain(text)
             if not line or line.isspace():
                 self.blank += 1
+                yield None
                 continue
             entry = None if in_trace and line[0] in " \t" else self._parsed(line)
             continues = entry is None
@@ -75,9 +89,9 @@ class Reading:
                 in_trace = True
                 if (match := _FAULT.match(line)) is not None:
                     fault = match.group(1)
+                yield None
                 continue
-            if record is not None:
-                yield _with_fault(record, fault)
+            yield _with_fault(record, fault) if record is not None else None
             record = Record(entry, start, end)
             in_trace = bool(_TRACE.match(line))
             fault = ""
@@ -107,8 +121,7 @@ class Reading:
             return entry, False
         if is_trace:
             # A trace behind a harmless line is not that line's: it was printed, not logged.
-            known = before.entry.level
-            return entry, (known if known != levels.UNKNOWN else levels.level_in(before.entry.text)) >= levels.WARNING
+            return entry, before.level >= levels.WARNING
         if timed or line[0] in " \t":
             return entry, True
         return entry, before.lines > 1 and _FAULT.match(line) is not None

@@ -18,7 +18,6 @@ from tailrace.request import File, Request
 
 # Files of one kind of complaint that are named in a note; the others are counted.
 _NAMED = 5
-_NAME = 255
 _SAMPLE = 4_096
 _LOOK = 256
 # What exports call the array of a document's events.
@@ -26,8 +25,10 @@ _WRAPPERS = ("events", "logEvents", "logs", "hits")
 _PASTED_LINES = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _METRICS = re.compile(r"\"(?:MetricDataResults|MetricStat|Datapoints)\"|\"resultType\"\s*:\s*\"(?:matrix|vector)\"")
-_NUMBER = re.compile(r"\s*\"?(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|null|)\"?\s*$", re.IGNORECASE)
-# Atomic, because a name is a stranger's: no name may take long.
+_NUMBER = re.compile(r"\"?(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|null|)\"?", re.IGNORECASE)
+_NAME = 255
+# What rotation adds to a name stands at its end and is short. Atomic, because no name may take long.
+_LONGEST_ROTATION = 64
 _ROTATION = re.compile(r"(?>[-_.]?\d{4}-?\d\d-?\d\d(?:[-T_]?\d+)?|\.(?:gz|txt|log|json|jsonl|ndjson|out|\d+))++$")
 
 
@@ -98,11 +99,11 @@ def _unwrapped(content: Content) -> Content:
         return content
     try:
         events = _events(content.text)
+        if not events or not all(_begins(event, b"{") for event in events):
+            return content
+        return type(content).of(_json_lines(events))
     except (ValueError, RecursionError):
         return content
-    if not events or not all(_begins(event, b"{") for event in events):
-        return content
-    return type(content).of(_json_lines(events))
 
 
 def _events(text: str) -> list[msgspec.Raw]:
@@ -136,7 +137,7 @@ def _is_table_of_numbers(head: str) -> bool:
     numeric = 0
     for row in rows[1:]:
         values = row.split(",")[1:]
-        numbers = sum(1 for value in values if _NUMBER.match(value))
+        numbers = sum(1 for value in values if _NUMBER.fullmatch(value.strip()))
         numeric += len(values) == cells and numbers >= max(1, len(values) - 2)
     return numeric >= 0.9 * (len(rows) - 1)
 
@@ -169,7 +170,9 @@ def _is_entry(name: str, line: str, stamps: Timestamps) -> bool:
 
 
 def _stream(name: str) -> str:
-    return _ROTATION.sub("", name.rsplit("/", 1)[-1].lower()[:_NAME]) or name
+    base = name.rsplit("/", 1)[-1].lower()[:_NAME]
+    stem = max(0, len(base) - _LONGEST_ROTATION)
+    return base[:stem] + _ROTATION.sub("", base[stem:]) or name
 
 
 def _note(names: list[str], complaint: str) -> str:

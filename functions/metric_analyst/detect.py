@@ -8,6 +8,7 @@ sample of each stretch).
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Sequence
 
 from metric_analyst.awakening import awakenings
@@ -26,6 +27,7 @@ MOST_SAMPLES = 2_000
 MOST_FOR_SPIKES = 20_000
 SMALL_BESIDE_DRIFT = 0.3
 SAME_TIME_OF_DAY = 1800.0  # seconds
+MOST_CYCLES = 1_000  # over more days or weeks, at most 2,000 samples say nothing about a time of day
 
 
 def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]:
@@ -122,6 +124,8 @@ def _usual_at_that_time(signal: Signal, change: Change) -> bool:
         return False
     for cycle in (DAY, 7 * DAY):
         reach = int((times[-1] - times[0]) / cycle) + 1
+        if reach > MOST_CYCLES:
+            continue
         others = [change.start + k * cycle for k in range(-reach, reach + 1) if k]
         others = [t for t in others if times[0] + SAME_TIME_OF_DAY < t < times[-1] - SAME_TIME_OF_DAY]
         alike = sum(_jumps_at(signal, t, change) for t in others)
@@ -133,11 +137,11 @@ def _usual_at_that_time(signal: Signal, change: Change) -> bool:
 def _jumps_at(signal: Signal, time: float, change: Change) -> bool:
     """Whether the raw series, within half an hour of `time`, rises (or falls) by 60% of the change."""
     tolerance = max(SAME_TIME_OF_DAY, 2 * signal.step)
-    near = [i for i, t in enumerate(signal.times) if abs(t - time) <= tolerance]
-    if len(near) < 2:
+    first, after = bisect_left(signal.times, time - tolerance), bisect_right(signal.times, time + tolerance)
+    if after - first < 2:
         return False
     length = max(1, min(3, change.samples))
-    raw = signal.raw[near[0] : near[-1] + 1]
+    raw = signal.raw[first:after]
     smooth = [median(raw[i : i + length]) for i in range(max(1, len(raw) - length + 1))]
     sign = 1 if change.magnitude > 0 else -1
     lowest, rise = sign * smooth[0], 0.0

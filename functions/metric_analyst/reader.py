@@ -104,7 +104,7 @@ def _append(
     pieces: list[tuple[str, Table, Column]],
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
-    watched = pieces[0][1].times if len(pieces) == 1 else sorted({t for _, table, _ in pieces for t in table.times})
+    watched = [table.times for _, table, _ in pieces]
     unit = pieces[0][2].unit or unit_of(name.split(": ", 1)[-1])
     series = make_series(name, samples, unit=unit, source=source, watched=watched)
     if series is None:

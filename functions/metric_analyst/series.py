@@ -82,11 +82,12 @@ def make_series(
     *,
     unit: str,
     source: str,
-    watched: Sequence[float] = (),
+    watched: Sequence[Sequence[float]] = (),
 ) -> Series | None:
     """A cleaned series, or None when no sample has a usable value.
 
-    `watched` are the times, in order, at which the series' source has rows of any series.
+    `watched` has, for each file that the series is in, the times at which it has rows of any series, in order and
+    each once.
     """
     times, values, dropped, repeated = clean(samples)
     if not times:
@@ -98,11 +99,20 @@ def make_series(
         values=values,
         unit=unit,
         source=source,
-        watched_until=max(watched[-1], times[-1]) if watched else times[-1],
-        missed=bisect_left(watched, end) - bisect_right(watched, begin) >= MISSED,
+        watched_until=max([times[-1], *(rows[-1] for rows in watched if rows)]),
+        missed=len(_between(watched, begin, end)) >= MISSED,
         dropped=dropped,
         repeated=repeated,
     )
+
+
+def _between(watched: Sequence[Sequence[float]], begin: float, end: float) -> set[float]:
+    """The first few times of each file between two moments: enough to tell whether there are MISSED of them."""
+    found: set[float] = set()
+    for rows in watched:
+        first = bisect_right(rows, begin)
+        found.update(rows[first : min(bisect_left(rows, end), first + MISSED)])
+    return found
 
 
 def shorten(name: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_BRACKET = re.compile(r"[(\[]\s*([^)\]]{1,20}?)\s*[)\]]")
+# Possessive: white space that was passed over is not looked at again.
+_BRACKET = re.compile(r"[(\[]\s*+([^)\]]{1,20}?)\s*+[)\]]")
+# A longer name tells no unit.
+_LONGEST_NAME = 1_000
 
 _SPELLINGS = {
     "%": "%", "percent": "%", "pct": "%", "percentage": "%",
@@ -34,6 +37,8 @@ def unit_of(name: str) -> str:
     Labels (`{code="502"}`) are no part of it; a bracketed unit (`latency (ms)`) goes before the words.
     """
     base = name.split("{", 1)[0].strip()
+    if len(base) > _LONGEST_NAME:
+        return ""
     for inside in _BRACKET.findall(base):
         if inside.lower() in _SPELLINGS:
             return _SPELLINGS[inside.lower()]

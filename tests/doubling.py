@@ -1,0 +1,87 @@
+"""Does work take time that grows faster than its input? Measured in CPU seconds of this thread, sizes four times each.
+
+Four times the input is four times the work where the work is linear, and sixteen times where it is quadratic. The
+bound lies between the two. What looks too slow is measured again, several times, and the best of these counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+
+_TIMES_LARGER, _TIMES_SLOWER = 4, 6
+# What takes less is too short to be measured.
+_FLOOR_S = 0.000_4
+_AGAIN = 7
+
+# What the analysts' parsers know, and what they might stumble over. A unit is repeated, so it need not be long.
+_PIECES = [
+    *"aAz019_-+.,:;/\\|@#%=&?\"'`()[]{}<>~^$* \t\r",
+    *(
+        "é",
+        "µ",
+        "٣",
+        "\u2028",
+        "\ufeff",
+        "\x1b",
+        "\0",
+        "0x",
+        "1e",
+        "e1",
+        "1.",
+        ".1",
+        "1,",
+        "1:",
+        "a1",
+        "_1",
+        "/a",
+        "a/",
+    ),
+    *('\\"', "://", "a@", "a.", "..", "--", "  ", '""', "''", ", ", "a=", "<1>", "[a", "\x1b[", "null", "nan", "2024"),
+    *("2024-01-01T00:00:00Z ", "Jan  1 00:00:00 h a: ", '- - [01/Jan/2024:00:00:00 +0000] "', "10:00:00", "status=5"),
+    *("<1>1 - - - - - [", '{"a":', '{"msg":"', "Caused by: ", "Traceback (most recent", "/var/log", "_total", " per s"),
+]
+LINES = st.tuples(
+    st.lists(st.sampled_from(_PIECES), max_size=2).map("".join),
+    st.lists(st.sampled_from(_PIECES), min_size=1, max_size=3).map("".join),
+    st.lists(st.sampled_from(_PIECES), max_size=2).map("".join),
+)
+FILES = st.tuples(
+    st.lists(st.sampled_from([*_PIECES, "\n", "time,a\n", "a,b\nx,"]), max_size=3).map("".join),
+    st.lists(st.sampled_from([*_PIECES, "\n", ",", "1,", "{i}"]), min_size=1, max_size=4).map("".join),
+    st.lists(st.sampled_from([*_PIECES, "\n"]), max_size=2).map("".join),
+)
+Shape = tuple[str, str, str]
+
+
+def assert_linear(work: Callable[[str], object], shape: Shape, *, smallest: int = 50, largest: int = 12_800) -> None:
+    """Fails when four times as many units between the shape's two ends take more than six times as long."""
+    before = 0.0
+    size = smallest
+    while size <= largest:
+        spent = _spent(work, text_of(shape, size))
+        if spent > max(_FLOOR_S, _TIMES_SLOWER * before) and size > smallest:
+            small, large = text_of(shape, size // _TIMES_LARGER), text_of(shape, size)
+            before = min(_spent(work, small) for _ in range(_AGAIN))
+            spent = min(_spent(work, large) for _ in range(_AGAIN))
+            assert spent <= max(_FLOOR_S, _TIMES_SLOWER * before), (
+                f"{len(small):,} characters take {before * 1000:.2f} ms, {len(large):,} take {spent * 1000:.2f} ms"
+            )
+        before = spent
+        size *= _TIMES_LARGER
+
+
+def text_of(shape: Shape, size: int) -> str:
+    """A text of about `size` characters: the first part, as many of the second as it takes, and the last."""
+    first, unit, last = shape
+    count = max(1, size // len(unit))
+    middle = "".join(unit.replace("{i}", str(i)) for i in range(count)) if "{i}" in unit else unit * count
+    return f"{first}{middle}{last}"
+
+
+def _spent(work: Callable[[str], object], text: str) -> float:
+    begun = time.thread_time()
+    work(text)
+    return time.thread_time() - begun
