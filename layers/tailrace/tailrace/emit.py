@@ -126,6 +126,7 @@ def _send(emission: dict[str, Any]) -> None:
         writer = get_stream_writer()
     except (RuntimeError, KeyError):
         return
-    if emission.get("step") is None:
+    # What is passed on from another agent is on a step of that agent's, or on none.
+    if emission.get("step") is None and "origin" not in emission.get("details", {}):
         emission["step"] = current_step()
     writer(emission)

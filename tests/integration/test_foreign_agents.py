@@ -1,0 +1,218 @@
+"""Whatever another agent sends ends as its answer, or as a line in the report; the task completes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign import (
+    ANSWERED,
+    DONE,
+    SAID,
+    TASK,
+    WORKING,
+    Peer,
+    asked,
+    error,
+    reported,
+    result,
+    stream,
+)
+
+from tailrace.a2a import ask
+from tailrace.events import EXTENSION
+from tailrace.owner import OWNER_HEADER
+
+TEXT = "Disk sdb is full."
+BEGUN = {"task": WORKING}
+ARTIFACT = {"artifactUpdate": {"taskId": "t", "contextId": "c", "artifact": SAID, "lastChunk": True}}
+ENDED = {"statusUpdate": {"taskId": "t", "contextId": "c", "status": DONE["status"]}}
+WHOLE = stream(BEGUN, ARTIFACT, ENDED)
+OLD_PART = {"kind": "text", "text": TEXT}
+OLD = [
+    {"kind": "task", **TASK, "status": {"state": "submitted"}, "artifacts": None, "history": None},
+    {"kind": "artifact-update", "taskId": "t", "contextId": "c", "artifact": {"artifactId": "a", "parts": [OLD_PART]}},
+    {"kind": "status-update", "taskId": "t", "contextId": "c", "status": {"state": "completed"}, "final": True},
+]
+OLD_TASK = {**OLD[0], "status": {"state": "completed"}, "artifacts": [{"artifactId": "a", "parts": [OLD_PART]}]}
+BEFORE_0_2_1 = [
+    {"id": "t", "status": {"state": "working"}, "final": False},
+    {"id": "t", "status": {"state": "completed"}, "final": True},
+]
+SNAKE = [
+    {"task": {"id": "t", "context_id": "c", "status": WORKING["status"]}},
+    {"artifact_update": {"task_id": "t", "artifact": {"artifact_id": "a", "parts": SAID["parts"]}}},
+    {"status_update": {"task_id": "t", "status": {**DONE["status"], "message": None}, "metadata": None}},
+]
+
+
+@pytest.fixture(autouse=True)
+def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(ask, "_LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(ask, "_POLL_S", 0.001)
+
+
+ANSWERS: dict[str, tuple[Peer, list[str]]] = {
+    "text": (Peer(SendStreamingMessage=WHOLE, GetTask=result(ANSWERED)), ["SendStreamingMessage", "GetTask"]),
+    "text of 0.3": (
+        Peer(message_stream=stream(*OLD), tasks_get=result(OLD_TASK)),
+        ["SendStreamingMessage", "message/stream", "tasks/get"],
+    ),
+    "0.3, its JSON over several lines": (
+        Peer(message_stream=stream(*OLD, indent=2), tasks_get=result(OLD_TASK)),
+        ["SendStreamingMessage", "message/stream", "tasks/get"],
+    ),
+    "a card that says it does not stream": (
+        Peer({"capabilities": {"streaming": False}}, SendMessage=result({"task": WORKING}), GetTask=result(ANSWERED)),
+        ["SendMessage", "GetTask"],
+    ),
+    "a card that does not say whether it streams": (
+        Peer(SendStreamingMessage=error(-32004), SendMessage=result({"task": ANSWERED}), GetTask=result(ANSWERED)),
+        ["SendStreamingMessage", "SendMessage", "GetTask"],
+    ),
+    "a task that it has forgotten": (
+        Peer(SendStreamingMessage=WHOLE, GetTask=error(-32001)),
+        ["SendStreamingMessage", "GetTask"],
+    ),
+    "a redirect on its own origin": (
+        Peer(path="/moved", SendStreamingMessage=WHOLE, GetTask=result(ANSWERED)),
+        ["SendStreamingMessage", "GetTask"],
+    ),
+    "lines that end with CR": (
+        Peer(SendStreamingMessage=stream({"message": {"role": "ROLE_AGENT", "parts": SAID["parts"]}}, end="\r")),
+        ["SendStreamingMessage"],
+    ),
+    "the proto's names, and null for what is not given": (
+        Peer(SendStreamingMessage=stream(*SNAKE), GetTask=error(-32001)),
+        ["SendStreamingMessage", "GetTask"],
+    ),
+    "an artifact that begins with append": (
+        Peer(
+            SendStreamingMessage=stream(
+                BEGUN, {"artifactUpdate": {**ARTIFACT["artifactUpdate"], "append": True}}, ENDED
+            ),
+            GetTask=result(DONE),
+        ),
+        ["SendStreamingMessage", "GetTask"],
+    ),
+    "an event that cannot be read, and a task that can": (
+        Peer(
+            SendStreamingMessage=stream(BEGUN, {"statusUpdate": {"taskId": "t", "status": 5}}), GetTask=result(ANSWERED)
+        ),
+        ["SendStreamingMessage", "GetTask"],
+    ),
+    "a card with null for what is not given": (
+        Peer({"description": None, "capabilities": None}, SendStreamingMessage=WHOLE, GetTask=result(ANSWERED)),
+        ["SendStreamingMessage", "GetTask"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_an_answer_is_taken_however_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    peer, methods = ANSWERS[name]
+    peer.asked.clear()
+    async with asked(tmp_path, monkeypatch, peer) as sut:
+        report, _ = await reported(sut)
+    assert TEXT in report
+    assert peer.asked == methods
+    assert all(OWNER_HEADER not in headers for headers in peer.headers)
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    return {"statusUpdate": {"taskId": "t", "status": {"state": "TASK_STATE_WORKING"}, **changes}}
+
+
+LINES: dict[str, tuple[Peer, str]] = {
+    "events before 0.2.1": (Peer(SendStreamingMessage=stream(*BEFORE_0_2_1)), "no event of A2A"),
+    "a stream that ends before it names a task": (Peer(SendStreamingMessage=stream()), "without naming a task"),
+    "a message that is text": (
+        Peer(SendStreamingMessage=stream({"task": {**DONE, "status": {**DONE["status"], "message": "boo"}}})),
+        "$.task.status.message",
+    ),
+    "parts that are numbers": (
+        Peer(SendStreamingMessage=stream({"task": {**DONE, "artifacts": [{**SAID, "parts": [5]}]}})),
+        "$.task.artifacts[0].parts[0]",
+    ),
+    "skills that are text": (Peer({"skills": ["logs"]}), "$.skills[0]"),
+    "a name that is a number": (Peer({"name": 5}), "$.name"),
+    "a redirect elsewhere": (Peer(path="/away"), "redirects to"),
+    "an error with a long text": (Peer(SendStreamingMessage=error(-32602, "x" * 10_000)), "xxx…"),
+    "another task than ours": (
+        Peer(
+            SendStreamingMessage=stream(BEGUN), SubscribeToTask=error(-32004), GetTask=result({**ANSWERED, "id": "u"})
+        ),
+        "another task",
+    ),
+    "a result of another kind": (Peer(SendStreamingMessage=result(ANSWERED)), "no stream"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+async def test_what_cannot_be_read_is_a_line_in_the_report_and_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    peer, line = LINES[name]
+    async with asked(tmp_path, monkeypatch, peer) as sut:
+        report, _ = await reported(sut)
+    assert line in report
+    assert TEXT not in report
+    assert peer.asked.count("SendStreamingMessage") <= 1
+
+
+async def test_a_specialist_that_is_never_done_is_given_up_and_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = Peer(
+        SendStreamingMessage=stream(BEGUN),
+        SubscribeToTask=error(-32004),
+        GetTask=result(WORKING),
+        CancelTask=result(DONE),
+    )
+    async with asked(tmp_path, monkeypatch, peer, TAILRACE_SPECIALIST_S="1") as sut:
+        report, _ = await reported(sut)
+    assert "not done within 1 s (TAILRACE_SPECIALIST_S)" in report
+    assert peer.asked[-1] == "CancelTask"
+
+
+HOSTILE = [
+    {},
+    {"kind": 5},
+    {"kind": "node_start"},
+    {"kind": "node_start", "name": 5, "step": "s", "ts": 1, "agent": "peer", "seq": 1},
+    {"kind": "node_start", "name": "n", "step": "s", "ts": 1, "agent": "orchestrator", "seq": 1},
+    {"kind": "tool_start", "name": "n", "step": "s", "ts": 1, "asked": {"url": "http://127.0.0.1:1/", "task": "u"}},
+    {"kind": "node_end", "name": "n", "step": "s", "ts": -1},
+    {"kind": "progress", "done": 10**300, "total": "many"},
+    {"kind": "attempt", "supersedes": [5], "reason": {}},
+    {"kind": "handoff", "agent": "orchestrator"},
+    {"kind": "state", "agent": "orchestrator"},
+    [],
+    "x",
+]
+
+
+async def test_no_event_of_another_agent_speaks_for_us_or_spoils_our_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [status(metadata={EXTENSION: told}) for told in HOSTILE]
+    peer = Peer(
+        {"name": "orchestrator"},
+        SendStreamingMessage=stream(BEGUN, *events, ENDED, ours=True),
+        GetTask=result(ANSWERED),
+    )
+    async with asked(tmp_path, monkeypatch, peer) as sut:
+        report, seen = await reported(sut)
+    assert TEXT in report
+    told = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
+    passed_on = [each for each in told if "origin" in each]
+    assert passed_on
+    assert {each["agent"] for each in passed_on} == {"orchestrator (another)"}
+    own_steps = {each["step"] for each in told if "origin" not in each and "step" in each}
+    assert not own_steps & {each["step"] for each in passed_on if "step" in each}
+    seqs = [each["origin"]["seq"] for each in passed_on]
+    assert seqs == sorted(set(seqs))

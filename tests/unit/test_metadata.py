@@ -1,0 +1,98 @@
+"""What `emit` is given is refused at the call, in words, when nobody could read it from the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator import forwarding
+from orchestrator.forwarding import Forwarding
+from tailrace import events, progress
+from tailrace.a2a.ask import Told
+from tailrace.a2a.incoming import event_in
+from tailrace.agent.past import past_of
+from tailrace.emit import emit
+from tailrace.errors import AgentError
+from tailrace.events import EXTENSION, Source
+from tailrace.log import Batch, Head
+from tailrace.log.memory import MemoryLog
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "said"),
+    [
+        ("progress", {"text": 5}, r"\$\.text"),
+        ("node_start", {"name": 5}, r"\$\.name"),
+        ("node_start", {"step": ["s"]}, r"\$\.step"),
+        ("progress", {"done": "half"}, r"\$\.done"),
+        ("progress", {"done": 2**60}, r"\$\.done"),
+        ("tool_start", {"asked": {"url": "http://there/"}}, r"\$\.asked"),
+        ("route", {"targets": ["log_analyst"]}, r"\$\.targets"),
+        ("state", {"text": "done"}, r"'state'"),
+        ("attempt", {"reason": "worker lost"}, r"'attempt'"),
+        ("node_start", {"name": "n", "origin": {"task": "t", "seq": 1}}, "`agent`"),
+        ("progress", {"seq": 3}, "'seq'"),
+        ("progress", {"attempt": 3}, "'attempt'"),
+        ("progress", {"extra": {1, object()}}, "object"),
+    ],
+)
+def test_what_cannot_become_an_event_is_refused_at_the_call(kind: Any, details: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        emit(kind, **details)
+
+
+def test_what_can_be_told_is_told_and_keys_of_an_author_s_own_too() -> None:
+    progress("half", done=1, total=2.5)  # type: ignore[arg-type]
+    emit("progress", text="x", shade="blue", depth={"m": [1]})
+    emit("node_start", name="n", agent="other", origin={"task": "t", "seq": 1})
+
+
+NAMES = st.sampled_from(["orchestrator", "peer", "s", "our step", "", "x" * 10_000])
+KINDS = st.sampled_from(["node_start", "node_end", "tool_start", "tool_complete", "progress", "attempt", "handoff"])
+ODD: st.SearchStrategy[Any] = st.none() | st.integers() | st.floats() | NAMES | st.lists(NAMES, max_size=3)
+KEYS = (
+    "agent step parent name done total input output error reason supersedes ts at seq attempt asked origin "
+    "interrupted checkpoint checkpoints"
+)
+METADATA = st.fixed_dictionaries({"kind": KINDS | ODD}, optional=dict.fromkeys(KEYS.split(), ODD))
+
+
+@given(st.lists(METADATA | ODD, max_size=8), st.booleans())
+async def test_our_log_can_be_read_whatever_another_agent_has_said(told: list[Any], trusted: bool) -> None:
+    """From what is forwarded to the past of the task: its own steps stay what they are, and the cursor rises."""
+    head = Head(task_id="t", owner="me", context_id="c", agent="orchestrator", fingerprint="")
+    source = Source("t", "c", "orchestrator", 1)
+    log = MemoryLog()
+    asked = {"url": "http://there/", "task": "theirs"}
+    written = [
+        events.submitted(source, {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hi"}]}),
+        events.status_update(source, 2, "tool_start", step="our step", name="ask peer", asked=asked),
+    ]
+
+    def write(kind: Any, *, text: str | None = None, **details: Any) -> None:
+        emit(kind, text=text, **details)  # refused, if it cannot be told
+        written.append(events.status_update(source, len(written) + 1, kind, text=text, **details))
+
+    passing = Forwarding("orchestrator", "our step", me="orchestrator", trusted=trusted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forwarding, "emit", write)
+        for seq, metadata in enumerate(told, 1):
+            update = {"taskId": "theirs", "status": {"state": "TASK_STATE_WORKING"}, "metadata": {EXTENSION: metadata}}
+            try:
+                event = event_in({"statusUpdate": update}, "http://there/")
+            except AgentError:
+                continue
+            passing.forward("theirs", Told(seq, event))
+    head = await log.create(head, written[0])
+    claimed = await log.claim("t", "me", 60)
+    await log.append("t", Batch(2, claimed.attempt, written[1:]))
+    past = await past_of(log, claimed)
+    assert past.steps.keys() == {"our step"}
+    assert not past.steps["our step"].ended
+    assert not past.superseded
+    assert not past.handed_off
+    assert past.asked["our step"].task == "theirs"
+    assert past.asked["our step"].cursor <= len(told)
