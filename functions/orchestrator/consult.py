@@ -70,6 +70,8 @@ async def _until_answered(conversation: Conversation, forwarding: Forwarding, ur
         if not working.done():
             if drain.done():
                 raise GraphDrained("deadline")
+            working.cancel()
+            await asyncio.wait([working])
             raise await conversation.give_up()
         working.result()
     finally:

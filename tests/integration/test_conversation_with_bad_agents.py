@@ -191,11 +191,58 @@ async def test_a_card_without_our_protocol_is_refused(interfaces: Any) -> None:
         interface_of(Found("http://there/", card, {}), Settings())
 
 
-async def test_a_message_cut_before_its_first_event_is_sent_again_under_its_own_id(scene: Scene) -> None:
-    conversation = scene.conversation(GARBAGE["nothing, 503"], stream({"task": DONE}), result(DONE))
+UNARRIVED = ["text, 500", "nothing, 503", "HTML, 200"]
+ARRIVED = ["an empty stream", "a stream that breaks in an event", "a stream of HTML", "an event that is no object"]
+
+
+@pytest.mark.parametrize("name", UNARRIVED)
+async def test_a_message_that_nothing_shows_to_have_arrived_is_sent_again_under_its_own_id(
+    scene: Scene, name: str
+) -> None:
+    conversation = scene.conversation(GARBAGE[name], stream({"task": DONE}), result(DONE))
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
     assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SendStreamingMessage", "GetTask"]
     assert scene.asked[0] == scene.asked[1]
+
+    with pytest.raises(AgentError):
+        await everything(scene.conversation(GARBAGE[name]))
+    assert len(scene.asked) == ask._TRIES_TO_REACH
+
+
+@pytest.mark.parametrize("name", ARRIVED)
+async def test_a_message_that_may_have_arrived_is_sent_again_only_to_who_knows_it_by_its_id(
+    scene: Scene, name: str
+) -> None:
+    with pytest.raises(AgentError):
+        await everything(scene.conversation(GARBAGE[name], stream({"task": DONE})))
+    assert len(scene.asked) == 1
+
+    conversation = scene.conversation(stream(), stream({"task": DONE}), result(DONE), own=True)
+    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
+    assert scene.asked[0] == scene.asked[1]
+
+
+async def test_an_agent_that_is_cut_off_again_and_again_is_asked_for_its_task_in_the_end(scene: Scene) -> None:
+    asking = [stream({"task": WORKING})] * ask._TRIES_TO_FOLLOW
+    conversation = scene.conversation(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
+    await everything(conversation)
+    methods = [call["method"] for call in scene.asked]
+    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * ask._TRIES_TO_FOLLOW + ["GetTask"] * 2
+    assert conversation.task == task_in(DONE, "")
+
+
+async def test_an_answer_that_was_streamed_whole_is_taken_though_the_task_is_forgotten(scene: Scene) -> None:
+    artifact = {"artifactId": "a", "parts": [{"text": "Hel"}]}
+    more = {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "lo"}]}, "append": True}
+    told = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
+    conversation = scene.conversation(stream(*told, {"task": DONE}), error(-32001))
+    await everything(conversation)
+    answered = {**DONE, "artifacts": [{"artifactId": "a", "parts": [{"text": "Hello"}]}]}
+    assert conversation.task == task_in(answered, "")
+
+    conversation = scene.conversation(stream(*told), stream({"task": DONE}), error(-32001))
+    with pytest.raises(AgentError):  # what came during the cut is not known
+        await everything(conversation)
 
 
 async def test_a_cut_is_mended_from_the_last_seq_and_nothing_that_comes_again_is_told_again(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from hypothesis import given
@@ -36,19 +37,54 @@ def test_what_is_framed_is_parsed_back_wherever_it_is_cut(events: list[bytes], p
     assert (last.name, last.data) == ("sync", b'{"seq":%d}' % (4 + len(events)))
 
 
+LINES = [b"data: a", b"data:b", b"data", b"id: 7", b"id", b"event: x", b": note", b"retry: 5", b"odd", b"", b""]
+
+
 @given(
-    st.lists(
-        st.sampled_from([b"data: a", b"data:b", b"data", b"id: 7", b"event: x", b": note", b"retry: 5", b"odd", b""]),
-        max_size=20,
-    ),
-    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=20),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
     cuts,
 )
-def test_line_ends_and_cuts_make_no_difference(lines: list[bytes], end: bytes, places: list[int]) -> None:
-    whole = b"".join(line + b"\n" for line in lines) + b"\n"
-    # A CR at the very end could still become CRLF, so one more line settles it.
-    variant = whole.replace(b"\n", end) + b": end" + end
-    assert parse(cut(variant, places)) == parse([whole + b": end\n"])
+def test_line_ends_and_cuts_make_no_difference(
+    lines: list[tuple[bytes, bytes]], mark: bytes, places: list[int]
+) -> None:
+    plain = b"".join(line + b"\n" for line, _ in lines)
+    mixed = b"".join(line + end for line, end in lines)
+    assert parse(cut(mark + mixed, places)) == read_by_the_standard(mixed)
+    for end in (b"\n", b"\r\n", b"\r"):
+        assert parse(cut(mark + plain.replace(b"\n", end), places)) == read_by_the_standard(plain)
+
+
+def read_by_the_standard(stream: bytes) -> list[Message]:
+    """The messages of a stream, line by line as the standard's algorithm goes."""
+    messages: list[Message] = []
+    last_id, name, data = "", "", list[bytes]()
+    # What follows the last end of a line is no line.
+    for line in re.split(rb"\r\n|\n|\r", stream)[:-1]:
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if not line:
+            if data:
+                messages.append(Message(name, b"\n".join(data), last_id))
+            name, data = "", []
+        elif field == b"data":
+            data.append(value)
+        elif field == b"id":
+            last_id = value.decode()
+        elif field == b"event":
+            name = value.decode()
+    return messages
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_message_is_there_with_the_byte_that_ends_it(end: bytes) -> None:
+    parser = Parser()
+    sent = b"data: a" + end + end
+    told = [list(parser.feed(bytes([byte]))) for byte in sent]
+    # A CR is an end of a line by itself: the LF that may follow it is not waited for.
+    ends = len(sent) - 1 if end != b"\r\n" else len(sent) - 2
+    assert [bool(messages) for messages in told].index(True) == ends
+    assert list(parser.feed(b"\ndata: b" + end + end)) == [Message("", b"b", "")]
 
 
 def test_a_message_follows_the_standard() -> None:

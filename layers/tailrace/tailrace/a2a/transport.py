@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import httpx
 
+from tailrace.errors import AgentError
 from tailrace.push import addresses
 from tailrace.resolver import Resolver
 
@@ -38,7 +39,10 @@ class Transport(httpx.AsyncBaseTransport):
             return await self._anywhere.handle_async_request(request)
         host = request.url.host
         port = request.url.port or _PORTS.get(request.url.scheme, 443)
-        address = await addresses.resolve(host, port, self._resolver, internal=False)
+        try:
+            address = await addresses.resolve(host, port, self._resolver, internal=False)
+        except addresses.Inside as error:
+            raise AgentError(f"{error} TAILRACE_PEER_ORIGINS can allow its origin.") from None
         extensions = dict(request.extensions)
         if str(address) != host:
             # The certificate is checked against the name.

@@ -29,6 +29,10 @@ _SPECIAL_V6 = [ipaddress.IPv6Network(each) for each in ("2001::/23", "2001:db8::
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+class Inside(AgentError):
+    """A host leads to an address that is not one of the Internet's."""
+
+
 def is_outside(address: Address) -> bool:
     """Whether an address is one of the Internet's: not loopback, private, link-local (which the metadata services of
     clouds are), shared, reserved or multicast, also not by way of an IPv6 address that leads to such an IPv4 one.
@@ -62,14 +66,15 @@ async def resolve(host: str, port: int, resolver: Resolver, *, internal: bool) -
     """An address of `host` that may be connected to.
 
     Raises:
-        AgentError: there is none, or none in time, or one of them is inside while `internal` is not allowed.
+        AgentError: there is none, or none in time.
+        Inside: one of them is inside while `internal` is not allowed.
     """
     literal = _literal(host)
     addresses = [literal] if literal is not None else await resolver.addresses(host, port)
     if not internal:
         for address in addresses:
             if not is_outside(address):
-                raise AgentError(f"{shorten(host)!r} leads to {address}, which is no address of the Internet.")
+                raise Inside(f"{shorten(host)!r} leads to {address}, which is no address of the Internet.")
     # IPv4 first: functions in a VPC often have no way out over IPv6.
     return min(addresses, key=lambda address: address.version)
 

@@ -1,0 +1,222 @@
+"""How much of another agent's answer is read, where it may lead, and how often it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ipaddress
+import socket
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tailrace.a2a import peer, received
+from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.discovery import Found, discover, interface_of
+from tailrace.a2a.incoming import ArtifactUpdate, card_in, event_in
+from tailrace.a2a.peer import body_of
+from tailrace.a2a.received import Received, TooMuch
+from tailrace.config import Settings
+from tailrace.errors import AgentError, ConfigError
+
+CARD = {"name": "other", "supportedInterfaces": [{"protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]}
+
+
+def zeros(megabytes: int) -> Iterator[bytes]:
+    """So many megabytes of zeros as gzip."""
+    packing = zlib.compressobj(9, wbits=31)
+    for _ in range(megabytes):
+        yield packing.compress(bytes(1_000_000))
+    yield packing.flush()
+
+
+def answered(chunks: Iterator[bytes] | list[bytes], **headers: str) -> httpx.Response:
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    return httpx.Response(200, content=body(), headers={key.replace("_", "-"): value for key, value in headers.items()})
+
+
+async def test_a_body_that_unpacks_to_more_than_the_limit_is_read_no_further() -> None:
+    packed = b"".join(zeros(400))
+    with pytest.raises(AgentError, match="more than 1,000,000 bytes"):
+        await body_of(answered([packed], content_encoding="gzip"), 1_000_000, "http://there/")
+    sizes = [len(piece) async for piece in peer.unpacked(answered([packed], content_encoding="gzip"), "http://there/")]
+    assert sum(sizes) == 400_000_000
+    assert max(sizes) <= peer._PIECE
+
+
+async def test_gzip_is_read_in_all_its_members_wherever_it_is_cut() -> None:
+    packed = gzip.compress(b"one ") + gzip.compress(b"two")
+    for size in (1, 7, len(packed)):
+        chunks = [packed[start : start + size] for start in range(0, len(packed), size)]
+        assert await body_of(answered(chunks, content_encoding="gzip"), 100, "http://there/") == b"one two"
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("gzip", "no gzip"), ("br", "'br'"), ("gzip, gzip", "'gzip, gzip'")])
+async def test_what_is_packed_otherwise_is_refused_in_words(encoding: str, said: str) -> None:
+    with pytest.raises(AgentError, match=said):
+        await body_of(answered([b"{}"], content_encoding=encoding), 100, "http://there/")
+
+
+# Limits of a stream
+
+
+def update(size: int, number: int = 0) -> ArtifactUpdate:
+    given = {"taskId": "t", "artifact": {"artifactId": f"a{number}", "parts": [{"text": "x" * size}]}, "append": True}
+    update = event_in({"artifactUpdate": given}, "http://there/").artifact_update
+    assert update is not None
+    return update
+
+
+def test_events_are_counted_and_a_stream_of_too_many_is_given_up() -> None:
+    told = Received(trusted=False)
+    for _ in range(received.MOST_EVENTS):
+        told.count(10)
+    with pytest.raises(TooMuch, match="100,000 events"):
+        told.count(10)
+
+
+def test_bytes_are_counted_and_a_stream_of_too_many_is_given_up() -> None:
+    told = Received(trusted=False)
+    told.count(received.MOST_BYTES)
+    with pytest.raises(TooMuch, match="64,000,000 bytes"):
+        told.count(1)
+
+
+def test_artifacts_have_a_size_and_a_number() -> None:
+    told = Received(trusted=False)
+    told.count(received.MOST_ARTIFACT_BYTES + 1)
+    with pytest.raises(TooMuch, match="16,000,000 bytes"):
+        told.add(update(1))
+    told = Received(trusted=False)
+    for number in range(received.MOST_ARTIFACTS):
+        told.add(update(1, number))
+    with pytest.raises(TooMuch, match="1,000 artifacts"):
+        told.add(update(1, received.MOST_ARTIFACTS))
+
+
+async def test_an_agent_that_is_faster_than_it_is_read_is_slowed_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    told, own = Received(trusted=False), Received(trusted=True)
+    for each in (told, own):
+        await each.pause()
+        for _ in range(3 * received.EVENTS_A_SECOND):
+            each.count(1)
+        await each.pause()
+    assert (told.slowed, own.slowed) == (True, False)
+    assert len(slept) == 1
+    assert 1 < slept[0] <= 2
+
+
+# Where a card may lead
+
+
+def found(place: str, at: str) -> Found:
+    (interface,) = CARD["supportedInterfaces"]
+    card = {**CARD, "supportedInterfaces": [{**interface, "url": place}]}  # type: ignore[dict-item]
+    return Found(at, card_in(card, at), card)
+
+
+@pytest.mark.parametrize(
+    ("place", "allowed"),
+    [
+        ("https://agent.example/rpc", True),
+        ("https://agent.example:443/rpc", True),
+        ("https://allowed.example/rpc", True),
+        ("http://127.0.0.1:7000/ours/rpc", True),
+        ("http://agent.example/rpc", False),
+        ("https://agent.example:8443/rpc", False),
+        ("https://elsewhere.example/rpc", False),
+        ("http://169.254.169.254/latest/meta-data/", False),
+        ("http://127.0.0.1:7000/rpc", False),
+        ("file:///etc/passwd", False),
+        ("/rpc", False),
+        ("http://[::1", False),
+    ],
+)
+def test_a_card_leads_to_its_own_origin_or_where_the_operator_allows_it(place: str, allowed: bool) -> None:
+    settings = Settings(
+        specialist_urls="https://agent.example",
+        peer_origins="https://allowed.example",
+        agent_urls="http://127.0.0.1:7000/ours/",
+    )
+    if allowed:
+        assert interface_of(found(place, "https://agent.example"), settings) == place
+        return
+    with pytest.raises(AgentError, match="TAILRACE_PEER_ORIGINS"):
+        interface_of(found(place, "https://agent.example"), settings)
+
+
+@pytest.mark.parametrize(
+    "origin", ["agent.example", "https://a.example/", "ftp://a.example", "https://a.example:x", "*"]
+)
+def test_an_origin_that_is_none_is_refused_by_its_setting(origin: str) -> None:
+    with pytest.raises(ConfigError, match="TAILRACE_PEER_ORIGINS"):
+        Settings(peer_origins=origin)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every name leads to an address of the Internet when it is first asked for, and to this machine after that."""
+    asked: list[str] = []
+
+    def look_up(host: str, port: int) -> list[Any]:
+        asked.append(host)
+        return [ipaddress.ip_address("93.184.216.34" if asked.count(host) == 1 else "127.0.0.1")]
+
+    monkeypatch.setattr("tailrace.resolver._look_up", look_up)
+    return asked
+
+
+async def test_a_name_that_leads_inside_is_not_connected_to(names: list[str]) -> None:
+    settings = Settings(specialist_urls="http://agent.example")
+    names.append("agent.example")  # from now on it leads to this machine
+    async with new_http() as http:
+        said = r"leads to 127\.0\.0\.1.*TAILRACE_PEER_ORIGINS"
+        with pytest.raises(AgentError, match=said):
+            await discover(http, "http://agent.example", settings)
+        with pytest.raises(AgentError, match=said):
+            await AgentClient(http, "http://agent.example/rpc", owner="me", settings=settings).call("GetTask", {})
+
+
+async def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_checked(
+    names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected: list[tuple[str, str, Any]] = []
+
+    async def handle(self: Any, request: httpx.Request) -> httpx.Response:
+        connected.append((request.url.host, request.headers["host"], request.extensions.get("sni_hostname")))
+        return httpx.Response(404, stream=httpx.ByteStream(b""))
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle)
+    async with new_http() as http:
+        with pytest.raises(AgentError, match="404"):
+            await discover(http, "http://agent.example", Settings(specialist_urls="http://agent.example"))
+    assert connected == [("93.184.216.34", "agent.example", "agent.example")]
+    assert names == ["agent.example"]
+
+
+async def test_addresses_inside_are_for_what_the_operator_has_named_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    place = f"http://127.0.0.1:{port}"
+    async with new_http() as http:
+        for settings, said in (
+            (Settings(), "no address of the Internet"),
+            (Settings(specialist_urls=f"http://localhost:{port}"), "no address of the Internet"),
+            (Settings(specialist_urls=place), "could not be reached"),
+            (Settings(peer_origins=place), "could not be reached"),
+            (Settings(agent_urls=place), "could not be reached"),
+        ):
+            with pytest.raises(AgentError, match=said):
+                await discover(http, place, settings)
