@@ -8,6 +8,8 @@ sam := .cache/sam-venv
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: run test lint bench chaos build validate deploy smoke sam-local lock sample clean
+# Two targets that run at once would install into one environment.
+.NOTPARALLEL:
 
 run: $(venv)/run ## the page, the gateway and the agents on this machine
 	@$(bin)/python -m local
@@ -35,14 +37,14 @@ STACK ?= tailrace
 # SECRET may also come as the environment variable TAILRACE_ACCESS_SECRET, which no shell history keeps.
 deploy smoke: export TAILRACE_ACCESS_SECRET := $(or $(SECRET),$(TAILRACE_ACCESS_SECRET))
 
-build: $(sam)/ready ## layers and functions as they go to AWS, in .aws-sam/build
+build: needs-python3.13 $(sam)/ready ## layers and functions as they go to AWS, in .aws-sam/build
 	@$(sam)/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 validate: $(sam)/ready
 	@$(sam)/bin/cfn-lint template.yaml
 	@$(sam)/bin/sam validate --region us-east-1
 
-deploy: build $(venv)/run ## build, deploy, upload the page; SECRET=… opens /api/* to who knows it
+deploy: needs-python3.13 build $(venv)/run ## build, deploy, upload the page; SECRET=… opens /api/* to who knows it
 	@$(sam)/bin/sam deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) \
 	  $(if $(TAILRACE_ACCESS_SECRET),AccessSecret='$(TAILRACE_ACCESS_SECRET)') \
 	  Release='$(if $(PARAMETERS)$(TAILRACE_ACCESS_SECRET),$(shell date +%s),"")'
@@ -51,31 +53,40 @@ deploy: build $(venv)/run ## build, deploy, upload the page; SECRET=… opens /a
 smoke: $(venv)/run ## URL=… SECRET=…: does a deployment stream, and does it lose or repeat anything?
 	@$(bin)/python -m deploy.smoke $(URL)
 
-sam-local: $(sam)/ready $(venv)/test ## all of it in containers on this machine; needs Docker
+sam-local: needs-docker needs-python3.13 $(sam)/ready $(venv)/test ## all of it in containers on this machine; needs Docker
 	@$(bin)/python -m deploy.sam_local
 
-# The environment. A stamp says which of the locked sets is in it; `test` includes `run`.
-$(venv)/run: requirements/run.txt | $(venv)
-	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+# The environment. A stamp says which of the locked sets is in it; `test` includes `run`. The functions and the library
+# are found where they are, as on Lambda: no build, no install.
+$(venv)/run: requirements/run.txt
+	@$(python_is_fit)
+	@$(PYTHON) requirements/install.py $(venv) $< --find layers/tailrace functions
 	@touch $@
 
-$(venv)/test: requirements/test.txt | $(venv)
-	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+$(venv)/test: requirements/test.txt
+	@$(python_is_fit)
+	@$(PYTHON) requirements/install.py $(venv) $< --find layers/tailrace functions
 	@touch $@ $(venv)/run
 
 # Beside sam: cargo-lambda's emulator, without the compiler it declares and does not need for that.
 $(sam)/ready: requirements/sam.txt requirements/emulators.txt
-	@$(PYTHON) -m venv $(sam)
-	@$(sam)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
+	@$(python_is_fit)
+	@$(PYTHON) requirements/install.py $(sam) $^ --no-deps
 	@touch $@
 
-# The functions and the library are found where they are, as on Lambda: no build, no install.
-$(venv):
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Tailrace needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}. Say which to use: make PYTHON=python3.13 run")'
-	@$(PYTHON) -m venv $(venv)
-	@$(bin)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "tailrace.pth").write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/tailrace", "functions")))'
+python_is_fit = command -v $(PYTHON) >/dev/null || { echo "tailrace: $(PYTHON) is not installed. Install Python 3.11 or \
+newer (on Debian and Ubuntu: sudo apt-get install python3 python3-venv), or name one: make PYTHON=python3.13 run" >&2; exit 1; }; \
+$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("tailrace: Tailrace needs Python 3.11 or newer, \
+and $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.13 run" % v[:2])'
 
-lock: ## resolve the dependencies anew (needs uv)
+# What else a target needs of this machine is asked for before anything is done.
+needs-%:
+	@command -v $* >/dev/null || { echo "tailrace: $* is not installed, and this needs it: $(why_$*)." >&2; exit 1; }
+why_python3.13 := the functions are built with the Python that Lambda runs them with
+why_docker := the functions run in its containers
+why_uv := it resolves the dependencies (pip install uv)
+
+lock: needs-uv ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra agents --extra local $(lockflags) -o requirements/run.txt
 	uv pip compile pyproject.toml --extra test -c requirements/run.txt $(lockflags) -o requirements/test.txt
 	printf '%s\n' aws-sam-cli cfn-lint aws-sam-translator | uv pip compile - $(lockflags) -o requirements/sam.txt

@@ -1,0 +1,114 @@
+"""`python requirements/install.py FOLDER [FILE …]`: an environment with what the files lock, whole or not at all.
+
+What is missing on this machine is told before anything is done. A marker is in the folder for as long as it is not
+whole, so that one that was cut off, by Ctrl-C or a kill, is made anew the next time. So is one without pip, which
+Debian's Python leaves behind where the package python3-venv is missing.
+
+    --find PATH …   these are found from the environment where they are: no build, no install
+    --no-deps       the files name everything, and are not to be resolved
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+_MARKER = "unfinished"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="install")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("files", type=Path, nargs="*")
+    parser.add_argument("--find", type=Path, nargs="+", default=[], metavar="PATH")
+    parser.add_argument("--no-deps", action="store_true")
+    given = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        if not _is_whole(given.folder):
+            if lacks := _lacks():
+                sys.exit(f"tailrace: {lacks}")
+            _make(given.folder, given.find)
+        _install(given.folder, given.files, ["--no-deps"] if given.no_deps else [])
+    except KeyboardInterrupt:
+        sys.exit(f"\ntailrace: {given.folder} is not finished; the same command makes it anew.")
+    except OSError as error:
+        sys.exit(f"tailrace: {given.folder} could not be made: {error.strerror}: {error.filename}.")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the environment was made to its end, by a Python that is still there."""
+    if not folder.exists() or (folder / _MARKER).exists():
+        return False
+    try:
+        answer = subprocess.run([folder / "bin" / "python", "-m", "pip", "--version"], capture_output=True)  # noqa: S603
+    except OSError:
+        return False
+    return answer.returncode == 0
+
+
+def _lacks() -> str:
+    """What this Python lacks to make an environment, as a sentence that says how to get it; empty if nothing."""
+    try:
+        import ensurepip
+        import venv
+    except ImportError as error:
+        here = f"The Python at {sys.executable} has no module {error.name}, which `python -m venv` needs."
+        if Path("/etc/debian_version").exists() and sys.executable.startswith("/usr/bin/"):
+            package = _debian_package()
+            return f"{here} Install the package {package} and run the same again: sudo apt-get install {package}"
+        return f"{here} Install it with your system's packages, or name another Python: make PYTHON=python3.13 run"
+    del ensurepip, venv
+    return ""
+
+
+def _debian_package() -> str:
+    default = Path("/usr/bin/python3").resolve() == Path(sys.executable).resolve()
+    return "python3-venv" if default else f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+
+
+def _make(folder: Path, find: list[Path]) -> None:
+    """Make the environment, in the place of what may be there, with pip and nothing else; or leave nothing."""
+    if folder.exists():
+        print(f"{folder} is not whole, so it is made anew.", flush=True)
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True)
+        (folder / _MARKER).touch()
+        made = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "venv", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if made.returncode:
+            lines = [line.strip() for line in made.stdout.splitlines() if line.strip()]
+            why = lines[-1] if lines else f"exit code {made.returncode}"
+            sys.exit(f"tailrace: {sys.executable} could not make {folder}: {why}")
+        ask = "import json, sysconfig; print(json.dumps(sysconfig.get_path('purelib')))"
+        answer = subprocess.run([folder / "bin" / "python", "-c", ask], capture_output=True, check=True)  # noqa: S603
+        paths = "\n".join(str(path.resolve()) for path in find)
+        Path(json.loads(answer.stdout), "tailrace.pth").write_text(paths)
+        (folder / _MARKER).unlink()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _install(folder: Path, files: list[Path], options: list[str]) -> None:
+    """Let pip install what the files lock. If pip is cut off, the environment counts as not whole."""
+    (folder / _MARKER).touch()
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    locked = [argument for file in files for argument in ("-r", str(file))]
+    code = subprocess.run([*pip, *options, "--require-hashes", *locked]).returncode  # noqa: S603
+    if code >= 0:
+        (folder / _MARKER).unlink()
+    if code:
+        sys.exit(f"tailrace: pip could not install {' and '.join(map(str, files))} into {folder}; it says why above.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`make` on a fresh machine: an environment is whole or not there, and what is missing is told before anything is done.
+
+Nothing is downloaded: the environments are of an empty list of packages.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ANEW = ".venv is not whole, so it is made anew."
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def checkout(folder: Path) -> Path:
+    """What `make` needs of a checkout in which nothing has been made yet."""
+    (folder / "requirements").mkdir()
+    for name in ("Makefile", "requirements/install.py"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "requirements" / "run.txt").touch()
+    return folder
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    return checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout whose environment was made."""
+    folder = checkout(tmp_path_factory.mktemp("made"))
+    done = make(folder)
+    assert done.returncode == 0, done.stderr
+    assert lines_of(done) == []
+    assert is_whole(folder)
+    return folder
+
+
+@pytest.fixture
+def whole(bare: Path, made: Path) -> Path:
+    """A checkout with a whole environment, of which the list of packages has changed since."""
+    shutil.copytree(made / ".venv", bare / ".venv", symlinks=True)
+    (bare / ".venv/run").unlink()
+    return bare
+
+
+def python(folder: Path, **modules: str) -> str:
+    """A Python as an executable for which the modules hold this."""
+    shadows = folder / "shadows"
+    shadows.mkdir()
+    for name, text in modules.items():
+        (shadows / f"{name}.py").write_text(text)
+    path = folder / "python-of-the-test"
+    path.write_text(f'#!/bin/sh\nPYTHONPATH="{shadows}" exec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def make(folder: Path, executable: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--no-print-directory", ".venv/run", f"PYTHON={executable}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What was printed, but for make's own line."""
+    return [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make: ")]
+
+
+def is_whole(folder: Path) -> bool:
+    pip = subprocess.run([folder / ".venv/bin/python", "-m", "pip", "--version"], capture_output=True)
+    return pip.returncode == 0 and not (folder / ".venv/unfinished").exists() and (folder / ".venv/run").exists()
+
+
+@pytest.mark.parametrize("module", ["ensurepip", "venv"])
+def test_a_python_that_can_make_none_is_told_in_a_sentence_and_nothing_is_done(bare: Path, module: str) -> None:
+    done = make(bare, python(bare, **{module: f"raise ImportError(name={module!r})"}))
+    assert done.returncode != 0
+    (line,) = lines_of(done)
+    assert f"has no module {module}, which `python -m venv` needs. Install" in line
+    assert not (bare / ".venv").exists()
+
+
+def test_no_python_and_an_old_one_are_told_in_a_sentence(bare: Path) -> None:
+    (line,) = lines_of(make(bare, "no-such-python"))
+    assert line.startswith("tailrace: no-such-python is not installed. Install Python 3.11 or newer")
+    assert "apt-get install python3 python3-venv" in line
+    old = python(bare, sitecustomize="import sys; sys.version_info = (3, 9, 1)")
+    (line,) = lines_of(make(bare, old))
+    assert line.startswith(f"tailrace: Tailrace needs Python 3.11 or newer, and {old} is 3.9.")
+    assert not (bare / ".venv").exists()
+
+
+def test_one_that_could_not_be_made_to_its_end_is_not_left(bare: Path) -> None:
+    half = "import pathlib, sys; pathlib.Path(sys.argv[1], 'bin').mkdir(); sys.exit('no space left')"
+    done = make(bare, python(bare, venv=f"if __name__ == '__main__':\n    {half}"))
+    assert done.returncode != 0
+    (line,) = lines_of(done)
+    assert line == f"tailrace: {sys.executable} could not make .venv: no space left"
+    assert not (bare / ".venv").exists()
+
+
+def test_one_without_pip_which_an_older_makefile_has_left_is_made_anew(bare: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare / ".venv"], check=True)
+    (bare / ".venv/leftover").touch()
+    done = make(bare)
+    assert done.returncode == 0, done.stderr
+    assert lines_of(done) == [ANEW]
+    assert is_whole(bare)
+    assert not (bare / ".venv/leftover").exists()
+
+
+def test_one_that_is_whole_stays(whole: Path) -> None:
+    (whole / ".venv/kept").touch()
+    done = make(whole)
+    assert (done.returncode, lines_of(done)) == (0, [])
+    assert is_whole(whole)
+    assert (whole / ".venv/kept").exists()
+
+
+def test_one_whose_python_is_gone_is_made_anew(whole: Path) -> None:
+    for each in (whole / ".venv/bin").glob("python*"):
+        each.unlink()
+        each.symlink_to("/no/such/python")
+    assert_made_anew(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_one_whose_install_was_cut_off_is_made_anew(whole: Path, number: signal.Signals) -> None:
+    """pip waits for a list of packages that nobody writes."""
+    run = whole / "requirements/run.txt"
+    run.unlink()
+    os.mkfifo(run)
+    command = ["make", ".venv/run", f"PYTHON={sys.executable}"]
+    with subprocess.Popen(command, cwd=whole, stderr=subprocess.PIPE, text=True, start_new_session=True) as making:
+        writer = wait_for_reader(run)
+        os.killpg(making.pid, number)
+        os.close(writer)
+        _, told = making.communicate(timeout=60)
+    assert making.returncode != 0
+    assert "Traceback" not in told
+    assert not (whole / ".venv/run").exists()
+    assert_made_anew(whole)
+
+
+def assert_made_anew(folder: Path) -> None:
+    """The next `make` begins again, here with a Python that gets no further."""
+    stopping = python(folder, venv="if __name__ == '__main__':\n    raise SystemExit('stopped here')")
+    done = make(folder, stopping)
+    assert lines_of(done) == [ANEW, f"tailrace: {sys.executable} could not make .venv: stopped here"]
+    assert not (folder / ".venv").exists()
+
+
+def wait_for_reader(fifo: Path) -> int:
+    """The end of the pipe to write to, as soon as somebody reads the other."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.01)
+    raise AssertionError("nobody reads the list of packages")
