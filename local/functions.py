@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.config import Settings
+from tailrace.errors import ConfigError
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 # These have a place of their own; every other folder with an `app.py` is an agent the orchestrator may ask.
 _NAMED = ("gateway", "orchestrator", "sweeper")
+# Part of an import's path, and of TAILRACE_DISPATCH.
+_MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # How many ports after the wanted one are tried.
 _TRIES = 50
 
@@ -65,8 +69,19 @@ def listen(port: int) -> socket.socket:
 
 
 def specialists() -> list[str]:
-    """The names of the agents the orchestrator may ask: a folder under functions/ is all it takes."""
-    return sorted(app.parent.name for app in FUNCTIONS.glob("*/app.py") if app.parent.name not in _NAMED)
+    """The names of the agents the orchestrator may ask: a folder under functions/ is all it takes, if not a hidden one.
+
+    Raises:
+        ConfigError: a folder has a name that no module can have.
+    """
+    folders = (app.parent.name for app in FUNCTIONS.glob("*/app.py"))
+    names = sorted(name for name in folders if name not in _NAMED and not name.startswith("."))
+    for name in names:
+        if not _MODULE.fullmatch(name):
+            raise ConfigError(
+                "A folder in functions/", name, "letters, digits, _ and -, beginning with a letter or a digit"
+            )
+    return names
 
 
 def all_functions(port: int) -> list[Function]:

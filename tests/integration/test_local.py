@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -13,7 +14,8 @@ import httpx
 import pytest
 from stack import ROOT, stack
 
-from local.functions import listen
+from local.functions import listen, specialists
+from tailrace.errors import ConfigError
 
 
 def test_a_taken_port_leads_to_the_next_free_one() -> None:
@@ -27,6 +29,19 @@ def test_listening_is_on_loopback_only() -> None:
         port = listener.getsockname()[1]
         with socket.socket() as elsewhere:
             elsewhere.bind(("127.0.0.2", port))  # free: nothing listens on all addresses
+
+
+@pytest.mark.parametrize("name", ["a,b", "a=b", "a.b", "a b", "_a"])
+def test_a_folder_whose_name_cannot_be_imported_is_said_so(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "app.py").touch()
+    monkeypatch.setattr("local.functions.FUNCTIONS", tmp_path)
+    with pytest.raises(
+        ConfigError, match=f"A folder in functions/ has value {re.escape(repr(name))}, but must be letters"
+    ):
+        specialists()
 
 
 @pytest.mark.parametrize(("variable", "value"), [("TAILRACE_PORT", "many"), ("TAILRACE_RENEW_S", "9")])

@@ -35,7 +35,8 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
-    """What an author says of an agent. `name` is also what events call it.
+    """What an author says of an agent. `name` is also what events call it: up to 64 printable
+    characters without `/`, `\\`, `,` and `=`.
 
     Messages with parts of other media types than `input_modes` are refused. `legacy` puts in the fields by which
     clients of 0.3 find an agent; a 1.0 reader that is strict about unknown fields, which the specification advises

@@ -20,6 +20,7 @@ from tailrace.a2a.client import new_http
 from tailrace.a2a.operations import Answer, ExtendedCard, Serving
 from tailrace.a2a.server import A2AServer
 from tailrace.agent.checkpoints import open_checkpointer
+from tailrace.agent.naming import check_agent_name, plain_name
 from tailrace.agent.state_types import types_of
 from tailrace.agent.tasks import Tasks
 from tailrace.aws import invoked_as, on_lambda
@@ -64,6 +65,7 @@ class AgentApp:
         if extended_card is not None and decide_owner is None:
             # "The Get Extended Agent Card operation MUST require authentication" (specification, section 13.3).
             raise ConfigError("decide_owner", None, "given where extended_card is")
+        check_agent_name(card.name)
         self._idempotent = idempotent
         self._graph = graph
         self._card = card
@@ -85,7 +87,9 @@ class AgentApp:
         )
         routes = server.routes()
         # The second is where an agent is found behind one address for all, as `sam local` has it.
-        self._app = Starlette(routes=[*routes, Mount(f"/agents/{card.name}", routes=routes)], lifespan=self._lifespan)
+        self._app = Starlette(
+            routes=[*routes, Mount(f"/agents/{plain_name(card.name)}", routes=routes)], lifespan=self._lifespan
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if context := scope.get("aws.context"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from tailrace.agent.naming import plain_name
 from tailrace.agent.serializer import StrictSerializer
 from tailrace.config import Settings
 
@@ -47,5 +48,5 @@ async def open_checkpointer(
         return saver
     from tailrace.agent.checkpoints_sqlite import open_sqlite
 
-    path = Path(settings.data_dir) / f"checkpoints-{agent}.sqlite3"
+    path = Path(settings.data_dir) / f"checkpoints-{plain_name(agent)}.sqlite3"
     return await stack.enter_async_context(open_sqlite(path, lifetime_s, types))
