@@ -49,10 +49,12 @@ async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
 async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> int:
     """Dispatch the tasks with notifications that nobody delivers, as `sweep` does; how many there were.
 
-    A webhook outlives its task by a little. One whose task's time to live is over is left alone.
+    Each is put off for a lease's time, so that those whose agent is away keep no other one from its turn. A webhook
+    outlives its task by a little. One whose task's time to live is over is left alone.
     """
     owed = []
     for task_id in await hooks.owed(settings.sweep_tasks):
+        await hooks.put_off(task_id, log.now() + int(settings.lease_s * 1000))
         with contextlib.suppress(TaskUnknown):
             owed.append(await log.head(task_id))
     return await _dispatch(owed, dispatch)

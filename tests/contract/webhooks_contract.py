@@ -124,6 +124,31 @@ class WebhooksContract:
         clock.now += TTL_S
         assert await hooks.owed(10) == []
 
+    async def test_what_is_put_off_comes_after_the_others(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+        now = int(clock() * 1000)
+        first, second, held = (f"{task} {name}" for name in ("first", "second", "held"))
+        for each in (
+            hook(first, due=now - 30_000),
+            hook(first, "later", due=now + 5_000),
+            hook(first, "never"),
+            hook(second, due=now - 2_000),
+            hook(held, due=now - 1_000),
+        ):
+            await hooks.put(each)
+        await hooks.claim(held, "a", "me", 10)
+        await hooks.put_off(first, now + 1_000)
+        await hooks.put_off(held, now + 1_000)
+        assert await hooks.owed(10) == [second]
+        assert {each.id: each.due for each in await hooks.list(first)} == {
+            "a": now + 1_000,
+            "later": now + 5_000,
+            "never": 0,
+        }
+        assert [each.due for each in await hooks.list(held)] == [now - 1_000], "somebody delivers"
+        clock.now += 1
+        assert await hooks.owed(10) == [second, first]
+        await hooks.put_off("nobody", now)
+
     async def test_what_is_owed_is_said_by_who_lets_go(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         now = int(clock() * 1000)
         await hooks.put(hook(task))

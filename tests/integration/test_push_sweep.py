@@ -17,8 +17,12 @@ from sweeper.sweep import sweep_webhooks
 from tailrace.a2a.client import new_http
 from tailrace.config import Settings
 from tailrace.dispatch import Dispatch
+from tailrace.events import submitted
+from tailrace.log import Head
+from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import Webhook, Webhooks, courier, open_webhooks
+from tailrace.push.store import MemoryWebhooks
 
 LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 
@@ -66,6 +70,31 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     yield stage
     await stage.log.close()
     await stage.hooks.close()
+
+
+async def test_webhooks_whose_agent_is_away_keep_no_other_one_from_its_turn() -> None:
+    now = 1_700_000_000.0
+    log, hooks = MemoryLog(clock=lambda: now), MemoryWebhooks(clock=lambda: now)
+    told: list[str] = []
+
+    async def dispatch(head: Head) -> bool:
+        told.append(head.task_id)
+        return True
+
+    tasks = [f"away-{number}" for number in range(7)]
+    for task_id in tasks:
+        head = Head(task_id=task_id, owner="o", context_id="c", agent="away")
+        await log.create(head, submitted(head.source, {"messageId": task_id, "role": "ROLE_USER", "parts": []}))
+    for number, task_id in enumerate([*tasks, "forgotten", "forgotten too"]):  # the last two have no task any more
+        await hooks.put(Webhook(task_id=task_id, id="h", url="https://example.org", due=1 + number))
+    settings = Settings(sweep_tasks=3)
+    for _ in range(3):
+        now += 15
+        await sweep_webhooks(log, hooks, dispatch, settings)  # type: ignore[arg-type]
+    assert told == tasks
+    now += 15
+    await sweep_webhooks(log, hooks, dispatch, settings)  # type: ignore[arg-type]
+    assert told[7:] == tasks[:3]
 
 
 async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Stage) -> None:

@@ -116,6 +116,13 @@ class DynamoDBWebhooks(Webhooks):
                 break
         return list(found)[:limit]
 
+    async def put_off(self, task_id: str, due: int) -> None:
+        now = self._now()
+        values: dict[str, str | int] = {"place": _place(due), "before": _place(now), "now": now}
+        condition = "#place <= :before AND #lease_until <= :now"
+        for hook in await self.list(task_id):
+            await self._change(task_id, hook.id, "SET #place = :place", condition, values)
+
     async def close(self) -> None:
         await self._transport.close()
 

@@ -93,6 +93,11 @@ class SQLiteWebhooks(Webhooks):
         rows = await self._run(lambda c: c.execute(query, (now, now, self._clock(), limit)).fetchall())
         return [task_id for (task_id,) in rows]
 
+    async def put_off(self, task_id: str, due: int) -> None:
+        change = "UPDATE webhooks SET due = ? WHERE task_id = ? AND due BETWEEN 1 AND ? AND lease_until <= ?"
+        now = self._now()
+        await self._run(lambda c: c.execute(change, (due, task_id, now, now)).close())
+
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 

@@ -59,6 +59,10 @@ class Webhooks(ABC):
         """
 
     @abstractmethod
+    async def put_off(self, task_id: str, due: int) -> None:
+        """Of the task's webhooks, have those that are owed be due at `due` (ms) and not before."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Let go of what the store holds open."""
 
@@ -117,6 +121,11 @@ class MemoryWebhooks(Webhooks):
         live = [hook for hook, ttl in self._hooks.values() if ttl > self._clock() and hook.lease_until <= now]
         due = sorted((hook for hook in live if 0 < hook.due <= now), key=lambda hook: hook.due)
         return list(dict.fromkeys(hook.task_id for hook in due))[:limit]
+
+    async def put_off(self, task_id: str, due: int) -> None:
+        for hook in await self.list(task_id):
+            if 0 < hook.due <= self._now() and hook.lease_until <= self._now():
+                self._change(hook, due=due)
 
     async def close(self) -> None:
         pass
