@@ -11,12 +11,14 @@ import asyncio
 import operator
 from typing import Annotated, Any, TypedDict
 
+import msgspec
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send, interrupt
 
-from orchestrator.consult import Answer, consult
+from orchestrator.answer import Answer
+from orchestrator.consult import consult
 from orchestrator.graph import http
 from tailrace import AgentCard, Skill, progress, request, result, write
 from tailrace.config import Settings
@@ -29,7 +31,7 @@ SAYING = "The cloth is whole: no thread was lost, none was woven twice, and all 
 class State(TypedDict, total=False):
     messages: list[Any]
     pattern: str
-    answers: Annotated[list[Answer], operator.add]
+    answers: Annotated[list[str], operator.add]  # each an `Answer` as JSON, which a checkpoint can hold
     counts: Annotated[list[str], operator.add]
     ties: Annotated[list[str], operator.add]
 
@@ -90,7 +92,7 @@ async def tie(state: Nested) -> Nested:
 async def errand(state: Any) -> State:
     answer = await consult(http(), state)
     done(f"errand {state['agent']}")
-    return {"answers": [answer]}
+    return {"answers": [msgspec.json.encode(answer).decode()]}
 
 
 async def selvedge(state: State) -> State:
@@ -108,11 +110,11 @@ async def say(state: State) -> State:
 
 
 async def finish(state: State) -> State:
-    findings = sorted(
-        (finding for answer in state.get("answers", []) for finding in answer["findings"]), key=lambda f: f["subject"]
-    )
-    errors = sorted(f"{answer['agent']}: {answer['error']}" for answer in state.get("answers", []) if answer["error"])
-    result("findings", {"findings": findings, "errors": errors, "counts": sorted(state["counts"] + state["ties"])})
+    answers = [msgspec.json.decode(answer, type=Answer) for answer in state.get("answers", [])]
+    found = sorted((finding for answer in answers for finding in answer.findings), key=lambda f: f.subject)
+    errors = sorted(f"{answer.agent}: {answer.error}" for answer in answers if answer.error)
+    counts = sorted(state["counts"] + state["ties"])
+    result("findings", {"findings": msgspec.to_builtins(found), "errors": errors, "counts": counts})
     write("\n\nDone.\n")
     done("finish")
     return {}
