@@ -16,7 +16,7 @@ import pytest
 from tailrace.a2a import peer, received
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.discovery import Found, discover, interface_of
-from tailrace.a2a.incoming import ArtifactUpdate, card_in, event_in
+from tailrace.a2a.incoming import ArtifactUpdate, card_in, decoded, event_in
 from tailrace.a2a.peer import body_of
 from tailrace.a2a.received import Received, TooMuch
 from tailrace.config import Settings
@@ -81,11 +81,27 @@ def test_events_are_counted_and_a_stream_of_too_many_is_given_up() -> None:
         told.count(10)
 
 
-def test_bytes_are_counted_and_a_stream_of_too_many_is_given_up() -> None:
-    told = Received(trusted=False)
-    told.count(received.MOST_BYTES)
-    with pytest.raises(TooMuch, match="64,000,000 bytes"):
-        told.count(1)
+@pytest.mark.parametrize("packed", [False, True])
+async def test_bytes_are_counted_and_a_stream_of_too_many_is_given_up_though_it_says_nothing(packed: bool) -> None:
+    comments = b":" + b" " * 999_997 + b"\n\n"
+    body = [comments] * 65 if not packed else [gzip.compress(comments * 65)]
+    headers = {"content-type": "text/event-stream"} | ({"content-encoding": "gzip"} if packed else {})
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return answered(iter(body), **headers)
+
+    settings = Settings(specialist_urls="http://127.0.0.1:1")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        asked = AgentClient(http, "http://127.0.0.1:1", owner="me", settings=settings)
+        with pytest.raises(TooMuch, match="64,000,000 bytes"):
+            await anext(asked.stream("SubscribeToTask", {"id": "t"}))
+
+
+@pytest.mark.parametrize("value", ["[],", "1,", '{"a":1},'])
+def test_json_of_too_many_values_is_refused_before_it_is_decoded(value: str) -> None:
+    body = f'{{"message":{{"parts":[{value * 500_000}1]}}}}'.encode()
+    with pytest.raises(AgentError, match="more than 500,000 values"):
+        decoded(body, "http://there/")
 
 
 def test_artifacts_have_a_size_and_a_number() -> None:

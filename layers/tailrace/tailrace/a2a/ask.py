@@ -13,10 +13,9 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.incoming import Event, Status, Task, ended, event_in
+from tailrace.a2a.incoming import Event, Status, Task, decoded, ended, event_in
 from tailrace.a2a.received import EVENTS_A_SECOND, Received, TooMuch
-from tailrace.decoding import decode_json
-from tailrace.errors import AgentError, JsonError
+from tailrace.errors import AgentError
 from tailrace.events import now_ms
 from tailrace.running import Asked
 
@@ -143,16 +142,9 @@ class Conversation:
                     self._received.count(len(incoming.event))
                     if incoming.seq is not None and self._cursor is not None and incoming.seq <= self._cursor:
                         continue
-                    yield self._noted(incoming.seq, self._decoded(incoming.event))
+                    event = event_in(decoded(incoming.event, self._client.url), self._client.url)
+                    yield self._noted(incoming.seq, event)
                 await self._received.pause()
-
-    def _decoded(self, given: bytes) -> Event:
-        try:
-            return event_in(decode_json(given, "It"), self._client.url)
-        except JsonError as error:
-            raise AgentError(
-                f"{self._client.url} sent something that is no event of A2A: {error}", malformed=True
-            ) from None
 
     def _noted(self, seq: int | None, event: Event) -> Told:
         if event.message is not None:  # An agent may answer with a message instead of a task.

@@ -16,14 +16,14 @@ import msgspec
 
 from tailrace import sse
 from tailrace.a2a import peer03
-from tailrace.a2a.incoming import Event, Task, event_in, task_in
+from tailrace.a2a.incoming import Event, Task, decoded, event_in, task_in
 from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
+from tailrace.a2a.received import MOST_BYTES, TooMuch
 from tailrace.a2a.transport import Transport
 from tailrace.aws import FunctionUrlAuth
 from tailrace.config import Settings
-from tailrace.decoding import decode_json
-from tailrace.errors import AgentError, JsonError, shorten
+from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION, encode
 from tailrace.owner import OWNER_HEADER
 
@@ -78,6 +78,7 @@ class AgentClient:
     def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str, settings: Settings) -> None:
         self.url = url
         self._peer = Peer(http, url, settings)
+        self._streamed = 0
         self.own = self.idempotent = self._peer.own
         self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION, "Content-Type": "application/json"}
         if self.own:
@@ -125,13 +126,8 @@ class AgentClient:
         except AgentError as error:
             error.arrived = error.arrived or status == 200
             raise
-        try:
-            result = decode_json(given, "The result")
-            return peer03.result_from_03(method, result) if old else result
-        except JsonError as error:
-            raise AgentError(
-                f"{self.url} answered {method} with something that is no result: {error}", malformed=True
-            ) from None
+        result = decoded(given, self.url)
+        return peer03.result_from_03(method, result) if old else result
 
     def _may_be_old(self, method: str, error: AgentError) -> bool:
         """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
@@ -188,6 +184,9 @@ class AgentClient:
                 self.idempotent = self.idempotent or numbered
                 envelope, parser = sse.Envelope(rpc_id), sse.Parser()
                 async for chunk in unpacked(response, self.url):
+                    self._streamed += len(chunk)
+                    if not self.own and self._streamed > MOST_BYTES:
+                        raise TooMuch(f"it streamed more than {MOST_BYTES:,} bytes, and was given up")
                     if group := [
                         Incoming(_seq(each.id) if numbered else None, _event(each, envelope, self.url))
                         for each in parser.feed(chunk)
@@ -220,4 +219,4 @@ def _event(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
 
 
 def _seq(given: str) -> int | None:
-    return int(given) if given.isascii() and given.isdigit() and len(given) <= 15 else None
+    return int(given) or None if given.isascii() and given.isdigit() and len(given) <= 15 else None

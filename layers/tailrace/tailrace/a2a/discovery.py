@@ -43,7 +43,7 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Fou
     except TimeoutError:
         raise AgentError(f"{place} did not give its card within {_CARD_S:g} s.") from None
     try:
-        whole = decode_json(body, "The card")
+        whole = decode_json(body, "It")
     except JsonError as error:
         raise AgentError(f"{place} is no agent card: {error}") from None
     return Found(url, card_in(whole, place), whole)

@@ -13,13 +13,15 @@ import msgspec
 
 from tailrace.a2a import peer03
 from tailrace.a2a.types import convert
-from tailrace.errors import AgentError, RequestError, shorten
+from tailrace.decoding import decode_json
+from tailrace.errors import AgentError, JsonError, RequestError, shorten
 from tailrace.events import INTERRUPTED, TERMINAL
 
 T = TypeVar("T")
 
-# What A2A leaves open: null is a value there.
-_OPEN = frozenset({"data", "metadata", "params"})
+# How many values one answer or event may hold, as many as there are brackets and commas in it. Each takes some hundred
+# bytes when it is decoded, and two in the JSON.
+MOST_VALUES = 500_000
 # What is kept of a name that an agent gives itself.
 _LONGEST_NAME = 80
 
@@ -150,6 +152,20 @@ class AgentCard(_Incoming):
             raise ValueError("Expected a `name` that is not empty")
 
 
+def decoded(body: bytes, source: str) -> Any:
+    """JSON that `source` sent.
+
+    Raises:
+        AgentError: it is none, is nested too deep, or holds too much.
+    """
+    if body.count(b"[") + body.count(b"{") + body.count(b",") > MOST_VALUES:
+        raise AgentError(f"{source} sent JSON with more than {MOST_VALUES:,} values.", malformed=True)
+    try:
+        return decode_json(body, "It")
+    except JsonError as error:
+        raise AgentError(f"{source} sent something that is no JSON: {error}", malformed=True) from None
+
+
 def ended(state: str) -> bool:
     return state in TERMINAL or state in INTERRUPTED
 
@@ -178,15 +194,6 @@ def task_in(given: Any, source: str) -> Task:
 
 def _read(given: Any, kind: type[T], what: str) -> T:
     try:
-        return convert(_given(given), kind)
+        return convert(given, kind)
     except RequestError as error:
         raise AgentError(f"{what}: {shorten(str(error), 200)}", malformed=True) from None
-
-
-def _given(value: Any) -> Any:
-    """JSON without what is null in it."""
-    if isinstance(value, list):
-        return [_given(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: each if key in _OPEN else _given(each) for key, each in value.items() if each is not None}
