@@ -14,7 +14,7 @@ import msgspec
 
 from tailrace.a2a.incoming import Part, Task
 from tailrace.errors import RequestError, shorten
-from tailrace.findings import Finding, finding_of
+from tailrace.findings import Finding, finding_of, in_order
 
 T = TypeVar("T")
 
@@ -25,6 +25,8 @@ _LONGEST_SUBJECT, _LONGEST_SUMMARY, _LONGEST_WORD = 500, 1_000, 60
 _EVIDENCE_BYTES, _EVIDENCE_DEPTH = 8_000, 16
 # Of a list as JSON, and when that is compressed.
 _MOST_BYTES, _PACKED_BYTES = 1_000_000, 40_000
+# The same of the lists of all specialists together.
+_ALL_FINDINGS_BYTES, _ALL_TEMPLATES_BYTES = 200_000, 100_000
 # How many different reasons are told why something could not be read, and how many files are named.
 _REASONS, _NAMED_FILES = 3, 5
 
@@ -109,6 +111,14 @@ def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]
         text=text,
         notes=[*told, *said],
     )
+
+
+def together(answers: list[Answer], notes: list[str]) -> tuple[list[Finding], list[Template]]:
+    """What all answers found, in order of time, and their templates: as much as fits into one event."""
+    found = surest_first([finding for answer in answers for finding in answer.findings])
+    findings = within_bounds(found, len(found), "findings", notes, packed=_ALL_FINDINGS_BYTES)
+    templates = [template for answer in answers for template in answer.templates]
+    return in_order(findings), within_bounds(templates, len(templates), "templates", notes, packed=_ALL_TEMPLATES_BYTES)
 
 
 class _Given:

@@ -12,7 +12,7 @@ import msgspec
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 
-from orchestrator.answer import Answer, surest_first, within_bounds
+from orchestrator.answer import Answer, together
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
@@ -26,10 +26,6 @@ from tailrace.alert import alert_of
 from tailrace.config import Settings
 from tailrace.emit import emit
 from tailrace.errors import AgentError
-from tailrace.findings import in_order
-
-# What all findings together may take in their one event, compressed.
-_PACKED_BYTES = 200_000
 
 _decode_answer = msgspec.json.Decoder(Answer).decode
 
@@ -86,10 +82,7 @@ async def write_up(state: State) -> State:
     """Put the specialists' findings together and write the one report."""
     answers = sorted(map(_decode_answer, state["answers"]), key=lambda answer: answer.agent)
     notes: list[str] = []
-    found = surest_first([finding for answer in answers for finding in answer.findings])
-    findings = in_order(within_bounds(found, len(found), "findings", notes, _PACKED_BYTES))
-    listed = [template for answer in answers for template in answer.templates]
-    templates = within_bounds(listed, len(listed), "templates", notes, _PACKED_BYTES // 2)
+    findings, templates = together(answers, notes)
     result("findings", msgspec.to_builtins({"findings": findings, "templates": templates}))
     alert = alert_of(request())
     if only_text(answers) or not await write_report(alert, answers, findings, notes):

@@ -15,12 +15,17 @@ from serving import serve
 from system import System, system
 
 from orchestrator import graph as orchestrator
-from tailrace import AgentApp, AgentCard, Skill
+from tailrace import AgentApp, AgentCard, Skill, result
 from tailrace.config import Settings
 from tailrace.events import EXTENSION
 from tailrace.log.sqlite import SQLiteLog
 
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
+
+FINDING = {
+    "type": "new_template", "subject": "pool", "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:10:00Z",
+    "magnitude": 5, "unit": "lines", "confidence": 0.9, "summary": "The pool is exhausted",
+}  # fmt: skip
 
 
 class State(TypedDict, total=False):
@@ -120,3 +125,38 @@ async def test_the_same_run_asks_a_specialist_once(tmp_path: Path, monkeypatch: 
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         await sut.read(task_id)
     assert await states(tmp_path, task_id) == {"analyst": "TASK_STATE_COMPLETED"}
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"findings": [1]}, "1 of 1 finding could not be read: it is 1, but must be an object."),
+        ({"findings": [{}]}, "1 of 1 finding could not be read: type is missing, but must be a text"),
+        ({"findings": [{**FINDING, "start": "soon"}]}, "start has value 'soon', but must be a time in ISO 8601"),
+        (
+            {"findings": [{**FINDING, "confidence": "high"}, FINDING]},
+            "1 of 2 findings could not be read: confidence has",
+        ),
+        ({"findings": [{**FINDING, "type": "disk_full"}]}, "| disk full | `pool` |"),
+        ({"findings": [{**FINDING, "evidence": {"a": 10**30, "count": "many"}}]}, "| new | `pool` | 5 lines |"),
+        ({"findings": [], "notes": "the times are guessed"}, "the times are guessed"),
+        ({"findings": [], "notes": [1, 2]}, "2 of 2 notes could not be read"),
+        ({"disks": ["sdb"]}, '"sdb"'),
+    ],
+)
+async def test_no_answer_of_a_specialist_fails_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Any, told: str
+) -> None:
+    async def answer(state: State) -> State:
+        result("findings", data)
+        return {}
+
+    graph = StateGraph(State).add_node("answer", answer).add_edge(START, "answer")
+    async with orchestrated(tmp_path, monkeypatch, specialist(graph, tmp_path, "peer")) as sut:
+        task_id = await sut.post({"text": "what happened?"}, LOGS)
+        seen = await sut.read(task_id)
+        artifacts = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
+    assert seen.state == "TASK_STATE_COMPLETED"
+    [report] = [artifact["parts"][0]["text"] for artifact in artifacts if artifact["name"] == "report"]
+    assert told in report
+    assert "found nothing" not in report or data["findings"] == []

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.answer import Answer, answer_of, refusal
+from orchestrator.answer import Answer, answer_of, refusal, together
 from orchestrator.report import report
 from tailrace.a2a.incoming import Task, task_in
 from tailrace.alert import Alert
@@ -237,6 +237,22 @@ def test_what_is_too_much_is_left_out_and_told() -> None:
     assert "of 900 templates are kept" in "".join(answer.notes)
     assert "Only 20 of 50 notes are kept" in "".join(answer.notes)
     assert len(zlib.compress(msgspec.json.encode(answer))) < 120_000
+
+
+def test_what_many_agents_find_together_fits_into_one_event_and_one_checkpoint() -> None:
+    noise = random.Random(2)
+
+    def noisy() -> dict[str, Any]:
+        return {**FINDING, "confidence": noise.random(), "summary": "".join(noise.choices(string.printable, k=900))}
+
+    answers = [found(*(noisy() for _ in range(60))) for _ in range(9)]
+    assert len(zlib.compress(msgspec.json.encode(answers))) < 9 * 45_000
+    notes: list[str] = []
+    findings, _ = together(answers, notes)
+    assert len(zlib.compress(msgspec.json.encode(findings), 1)) <= 200_000
+    assert [note.split()[0] for note in notes] == ["Only"]
+    assert findings == in_order(findings)
+    assert f"\n- {notes[0]}\n" in "".join(report(Alert(title="", start=None, end=None), answers, findings, notes))
 
 
 def test_large_or_deep_evidence_is_left_out_and_told() -> None:

@@ -8,10 +8,12 @@ import json
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator import by_model
 from orchestrator.answer import Answer
 from orchestrator.classify import Topic, topic_of, topics_of
 from orchestrator.planning import Errand, parcel_for, plan, specialist_of
@@ -259,3 +261,38 @@ def test_whatever_was_found_a_report_is_written_and_no_log_text_breaks_out_of_it
     for line in text.splitlines():
         if line.startswith("| ") and line.endswith(" |"):
             assert line.count("|") == 6
+
+
+async def test_the_model_is_shown_what_was_found_what_was_said_and_what_was_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[Any] = []
+
+    async def wrote(system: str, told: Any) -> bool:
+        shown.append(msgspec.json.decode(msgspec.json.encode(told)))
+        return True
+
+    monkeypatch.setattr(by_model, "model_wrote_report", wrote)
+    found = [finding(9, "db locked"), finding(0, "cpu", "spike")]
+    answers = [
+        answer("log_analyst", gave_findings=True, findings=found),
+        answer("chatty", text="The disk is full."),
+        answer("broken", error="could not be reached"),
+        answer("mute", notes=["1 of 1 finding could not be read: it is 5, but must be an object."]),
+    ]
+    assert await by_model.write_report(NO_ALERT, answers, found, ["Only 2 of 4 findings are kept."])
+    [told] = shown
+    assert [each["subject"] for each in told["findings"]] == ["cpu", "db locked"]
+    assert told["texts"] == [{"specialist": "chatty", "text": "The disk is full."}]
+    assert [each["specialist"] for each in told["failed"]] == ["broken", "mute"]
+    assert told["left_out"][0] == "Only 2 of 4 findings are kept."
+    assert told["left_out"][1].startswith("mute: 1 of 1 finding could not be read")
+
+
+@pytest.mark.parametrize(
+    "start", [1e18, -1e18, float("inf"), float("nan"), "0001-01-01T00:00:00+14:00", "9999", True, [1]]
+)
+def test_an_alert_at_an_impossible_time_is_one_without_a_time(start: Any) -> None:
+    alert = alert_of(request(data=[{"alert": {"title": "a", "start": start}}]))
+    assert alert.title == "a"
+    assert written([finding(0, "db locked")], alert)
