@@ -1,0 +1,28 @@
+"""What the page shows when a request or a reply is not enough to go on."""
+
+from __future__ import annotations
+
+import pytest
+from actions import send, state, write
+from browser import needs_chromium
+from playwright.async_api import Page, expect
+from stack import Stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+
+async def test_a_request_that_fits_nobody_is_told_what_the_agents_can_do(page: Page, shipped: Stack) -> None:
+    await send(page, shipped.url, "bake a cake")
+    await state(page, "input-required")
+    question = page.locator("#question")
+    await expect(question).to_contain_text("No agent here says that it can do this.")
+    lines = (await question.inner_text()).splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("•")] == ["• log_analyst", "• metric_analyst"]
+
+
+async def test_the_next_question_says_what_was_wrong_with_the_reply(page: Page, shipped: Stack) -> None:
+    await send(page, shipped.url, "checkout is slow")
+    await state(page, "input-required")
+    await write(page, "reply-input", "no idea")
+    await page.get_by_test_id("reply-button").click()
+    await expect(page.locator("#question")).to_contain_text("Your reply 'no idea' holds no log lines and no metrics.")
