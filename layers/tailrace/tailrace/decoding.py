@@ -59,6 +59,8 @@ def too_deep(value: Any) -> bool:
     """
     level = [value] if isinstance(value, dict | list | tuple) else []
     for _ in range(MAX_DEPTH):
+        if not level:
+            return False
         inner = {id(each): each for holder in level for each in _held(holder) if isinstance(each, dict | list | tuple)}
         level = list(inner.values())
     return bool(level)

@@ -202,7 +202,15 @@ class _Field(NamedTuple):
     json: str
     inner: type | None
     many: bool
-    null_is_a_value: bool
+
+
+class _Fields(NamedTuple):
+    """The fields of a message; `open` are the names of those in which null is a value, `plain` the names in JSON of
+    those that hold no message."""
+
+    all: list[_Field]
+    open: frozenset[str]
+    plain: frozenset[str]
 
 
 def _as_named(given: Any, kind: type) -> Any:
@@ -213,30 +221,35 @@ def _as_named(given: Any, kind: type) -> Any:
     if not isinstance(given, dict):
         return given
     fields = _fields(kind)
-    values = {name for field in fields if field.null_is_a_value for name in (field.proto, field.json)}
-    named = {name: value for name, value in given.items() if value is not None or name in values}
-    for field in fields:
-        if field.proto in named and field.json not in named:
-            named[field.json] = named.pop(field.proto)
-        if field.inner is not None and field.json in named:
-            value = named[field.json]
-            if field.many and isinstance(value, list):
-                named[field.json] = [_as_named(each, field.inner) for each in value]
+    if given.keys() <= fields.plain and None not in given.values():
+        return given  # as most parts are, of which a message may have many thousands
+    named = {name: value for name, value in given.items() if value is not None or name in fields.open}
+    for proto, json, inner, many in fields.all:
+        if proto in named and json not in named:
+            named[json] = named.pop(proto)
+        if inner is not None and json in named:
+            value = named[json]
+            if many and isinstance(value, list):
+                named[json] = [_as_named(each, inner) for each in value]
             else:
-                named[field.json] = _as_named(value, field.inner)
+                named[json] = _as_named(value, inner)
     return named
 
 
 @cache
-def _fields(kind: type) -> list[_Field]:
-    found = []
+def _fields(kind: type) -> _Fields:
+    found: list[_Field] = []
+    holding_any: set[str] = set()
     hints = get_type_hints(kind)
     for each in msgspec.structs.fields(kind):
         hint = hints[each.name]
         options = [hint, *get_args(hint)]
         inner = next((option for option in options if isinstance(option, type) and issubclass(option, Struct)), None)
-        found.append(_Field(each.name, each.encode_name, inner, get_origin(hint) is list, hint is Any))
-    return found
+        found.append(_Field(each.name, each.encode_name, inner, get_origin(hint) is list))
+        if hint is Any:
+            holding_any |= {each.name, each.encode_name}
+    plain = frozenset(field.json for field in found if field.inner is None)
+    return _Fields(found, frozenset(holding_any), plain)
 
 
 def to_json(value: msgspec.Struct) -> Any:
