@@ -192,7 +192,8 @@ async def test_a_card_without_our_protocol_is_refused(interfaces: Any) -> None:
 
 
 UNARRIVED = ["text, 500", "nothing, 503", "HTML, 200"]
-ARRIVED = ["an empty stream", "a stream that breaks in an event", "a stream of HTML", "an event that is no object"]
+BROKEN_OFF = ["an empty stream", "a stream that breaks in an event", "a stream of HTML", "an event that is no object"]
+ARRIVED = {name: GARBAGE[name] for name in BROKEN_OFF} | {"an error of its own": error(-32603)}
 
 
 @pytest.mark.parametrize("name", UNARRIVED)
@@ -214,7 +215,7 @@ async def test_a_message_that_may_have_arrived_is_sent_again_only_to_who_knows_i
     scene: Scene, name: str
 ) -> None:
     with pytest.raises(AgentError):
-        await everything(scene.conversation(GARBAGE[name], stream({"task": DONE})))
+        await everything(scene.conversation(ARRIVED[name], stream({"task": DONE})))
     assert len(scene.asked) == 1
 
     conversation = scene.conversation(stream(), stream({"task": DONE}), result(DONE), own=True)

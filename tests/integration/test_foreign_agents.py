@@ -164,6 +164,18 @@ async def test_what_cannot_be_read_is_a_line_in_the_report_and_asked_for_once(
     assert peer.asked.count("SendStreamingMessage") <= 1
 
 
+async def test_a_task_that_is_too_large_to_be_fetched_is_told_as_it_was_streamed_and_so_is_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {**ANSWERED, "artifacts": [{**SAID, "parts": [{"text": "x" * 17_000_000}]}]}
+    peer = Peer(SendStreamingMessage=WHOLE, GetTask=result(large))
+    async with asked(tmp_path, monkeypatch, peer) as sut:
+        report, _ = await reported(sut)
+    assert TEXT in report
+    assert "could not be fetched" in report
+    assert "more than 16,000,000 bytes" in report
+
+
 async def test_a_specialist_that_is_never_done_is_given_up_and_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,10 +202,9 @@ class Conversation:
 
     async def _pause_before_sending(self, error: AgentError | None) -> None:
         """Wait before the message is sent once more; raise if it must not be."""
-        if error is not None and error.malformed:
+        if error is not None and (error.malformed or (error.code is not None and not self._client.idempotent)):
             raise error
-        arrived = error is None or error.arrived
-        if arrived and not self._client.idempotent and (error is None or error.code is None):
+        if (error is None or error.arrived) and not self._client.idempotent:
             said = f" ({error})" if error is not None else ""
             raise AgentError(
                 f"{self._client.url} took the message and broke off without naming a task{said}; "
@@ -223,8 +222,7 @@ class Conversation:
             except AgentError as error:
                 refused = error.malformed or error.code not in (None, _INTERNAL_ERROR)
                 if streamed and (refused or self._tries >= _TRIES_TO_FETCH):
-                    # All of it was streamed: it has forgotten, or never keeps any.
-                    return self._received.task(task_id)
+                    return self._as_streamed(task_id, error)
                 await self._pause(error)
                 continue
             self._is_ours(task.id)
@@ -232,6 +230,13 @@ class Conversation:
                 return self._with_streamed(task)
             self._tries = 0
             await asyncio.sleep(_POLL_S)
+
+    def _as_streamed(self, task_id: str, error: AgentError) -> Task:
+        """The task as it was streamed to its end. GetTask has failed: some agents forget their tasks, or keep none."""
+        task = self._received.task(task_id)
+        if error.code is None or not task.artifacts:
+            self.notes.append(f"Its task could not be fetched, so this is what it streamed: {error}")
+        return task
 
     def _with_streamed(self, task: Task) -> Task:
         """The task, with what it has only streamed."""
