@@ -29,7 +29,7 @@ class Stack:
     async def pid_of(self, name: str) -> int | None:
         """The process id of a function, None while it is down."""
         listing = await asyncio.create_subprocess_exec(
-            *("ps", "-eo", "pid=,ppid=,args="), stdout=asyncio.subprocess.PIPE
+            *("ps", "-ww", "-eo", "pid=,ppid=,args="), stdout=asyncio.subprocess.PIPE
         )
         out, _ = await listing.communicate()
         for line in out.decode().splitlines():
