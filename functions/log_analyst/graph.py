@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -19,25 +18,22 @@ from langgraph.types import interrupt
 from log_analyst import levels, window
 from log_analyst.comparing import compare as compared
 from log_analyst.comparing import quiet_errors
-from log_analyst.mining import Miner
-from log_analyst.reading import Reading, example, newest_dated
-from log_analyst.report import Facts, Log, report
+from log_analyst.reading import example, newest_dated
+from log_analyst.report import Facts, report
 from log_analyst.sources import Source, Sources, sources
+from log_analyst.survey import Survey
 from log_analyst.timeline import Row, Table, all_times, grid_for, table_of
 from log_analyst.timestamps import epoch
 from tailrace import progress, request, result, write
 from tailrace.alert import Alert, alert_of
+from tailrace.budget import Budget, in_turns
 from tailrace.findings import Finding, iso
 from tailrace.model import model_wrote_report
 from tailrace.request import Request
 
-# The event loop gets its turn after so many lines, which take some 20 ms.
-_TURN = 2_000
-_PROGRESS_EVENTS = 30
 _TEMPLATES = 50
 _EXAMPLE = 300
 _LOGS_NAMED = 10
-_STREAMS = 50
 QUESTION = (
     "There are no logs to analyse{why}. Attach log files (plain text, JSON lines, syslog, nginx or Apache logs) "
     "or paste the lines, best with some from before the trouble began, and say when it began if you know."
@@ -88,51 +84,33 @@ async def read(state: State) -> State:
 async def mine(state: State) -> State:
     """Turn the lines into templates and count them over time."""
     found = await asyncio.to_thread(sources, request())
-    miner = Miner()
-    logs: list[Log] = []
-    names: dict[str, int] = {}
+    survey = Survey(found.logs, state["reference"], state["lines"])
+    budget = Budget.of_a_task()
+    await in_turns(survey.steps(budget), budget)
+    miner, lines = survey.miner, survey.lines
     notes = list(state["notes"])
-    cut = lines = 0
-    step = max(10_000, state["lines"] // _PROGRESS_EVENTS)
-    for number, source in enumerate(found.logs):
-        stream = names.setdefault(source.stream, min(len(names), _STREAMS))
-        reading = Reading(source, state["reference"])
-        async for done in _turns(reading, miner, stream, number):
-            if (lines + done) // step > (lines + max(done - _TURN, 0)) // step:
-                progress(f"parsed {lines + done:,} lines", done=lines + done, total=state["lines"])
-        lines += reading.lines
-        cut += reading.cut
-        logs.append(Log(source.name, reading.format, reading.lines))
-        if number % 50 == 49:
-            await asyncio.sleep(0)
-            if len(found.logs) > _STREAMS and number % max(50, len(found.logs) // 10) == 0:
-                progress(f"read {number + 1:,} logs", done=lines, total=state["lines"])
-    if cut:
-        notes.append(f"{cut:,} very long line{'s were' if cut != 1 else ' was'} cut.")
-    templates = miner.templates()
-    times = all_times(templates)
+    if survey.cut:
+        notes.append(f"{survey.cut:,} very long line{'s were' if survey.cut != 1 else ' was'} cut.")
+    templates = await asyncio.to_thread(miner.templates)
+    times = await asyncio.to_thread(all_times, templates)
     alert_window, note = window.from_alert(_alert(request(), found), times)
     if note:
         notes.append(note)
     grid = grid_for(times, (alert_window.start, alert_window.end) if alert_window else None) if times else None
-    streams = {
-        at: (name if at < _STREAMS else "the other logs", miner.times[at], miner.serious[at])
-        for name, at in names.items()
-        if at in miner.times
-    }
-    table = table_of(templates, grid, streams, entries=miner.entries)
-    notes += _notes(table, logs)
+    table = await asyncio.to_thread(table_of, templates, grid, survey.streams, entries=miner.entries)
+    notes += _notes(table)
     progress(f"found {len(templates):,} templates in {lines:,} lines", done=lines, total=state["lines"])
     facts = Facts(
         lines=lines,
         entries=miner.entries,
         template_count=len(templates),
-        log_count=len(logs),
-        logs=logs[:_LOGS_NAMED],
+        log_count=len(survey.logs),
+        logs=survey.logs[:_LOGS_NAMED],
         first=times[0] if times else None,
         last=times[-1] if times else None,
         window=None,
         notes=notes,
+        stopped=survey.stopped,
     )
     return {
         "table": msgspec.to_builtins(table),
@@ -152,7 +130,7 @@ async def compare(state: State) -> State:
     def example_of(row: Row) -> tuple[str, str]:
         return _example(logs, row)
 
-    findings = compared(table, span, example_of) if span else []
+    findings = await asyncio.to_thread(compared, table, span, example_of) if span else []
     if span and span.derived and not findings:
         span = None
     if span is None:
@@ -160,7 +138,8 @@ async def compare(state: State) -> State:
     facts.window = (span.start, span.end, span.derived) if span else None
     templates = _templates(table, findings, logs)
     plain = [msgspec.to_builtins(finding) for finding in findings]
-    result("findings", {"findings": plain, "templates": templates, "notes": facts.notes})
+    told = [facts.stopped, *facts.notes] if facts.stopped else facts.notes
+    result("findings", {"findings": plain, "templates": templates, "notes": told})
     what = f"{len(findings)} finding{'s' if len(findings) != 1 else ''}"
     progress(f"{what} from {iso(int(span.start))} to {iso(int(span.end))}" if span else f"{what}; the logs are steady")
     # The table has served: it need not be in the checkpoints to come.
@@ -180,17 +159,6 @@ async def write_report(state: State) -> State:
     return {}
 
 
-async def _turns(reading: Reading, miner: Miner, stream: int, number: int) -> AsyncIterator[int]:
-    """Mine all of `reading`, giving way to the event loop between turns; yields the lines read so far."""
-    turn = _TURN
-    for record in reading:
-        miner.add(record.entry, stream, (number, record.start, record.end))
-        if reading.lines >= turn:
-            turn = reading.lines + _TURN
-            yield reading.lines
-            await asyncio.sleep(0)
-
-
 def _alert(given: Request, found: Sources) -> Alert:
     """The alert of the request. The times of pasted lines are not the alert's, nor are impossible ones."""
     alert = alert_of(Request(text=found.remark, data=given.data, files=[]))
@@ -198,7 +166,7 @@ def _alert(given: Request, found: Sources) -> Alert:
     return Alert(title=alert.title, start=start, end=end)
 
 
-def _notes(table: Table, logs: list[Log]) -> list[str]:
+def _notes(table: Table) -> list[str]:
     notes = []
     if table.untimed:
         notes.append(

@@ -44,8 +44,7 @@ class Histories:
 
     def share_of(self, row: Row) -> float:
         """The same, of the time in which the logs that have `row` were written."""
-        firsts = [self._table.streams[at].first for at in row.streams if at in self._table.streams]
-        return self._share_since(min(firsts, default=self._start))
+        return self._share_since(min((log.first for log in self._logs_of(row)), default=self._start))
 
     def before(self, row: Row) -> int:
         """The row's lines before the window."""
@@ -68,7 +67,7 @@ class Histories:
 
     def of(self, row: Row) -> History:
         """The row's history, from when its logs begin."""
-        begin = self._bucket(min(self._table.streams[at].first for at in row.streams))
+        begin = self._bucket(min((log.first for log in self._logs_of(row)), default=self._start))
         return self._history(self._series[row.id], max(begin, 0), self._traffic_beside(row))
 
     @property
@@ -95,8 +94,12 @@ class Histories:
 
     def covered(self, row: Row) -> int:
         """How many buckets of the window lie before the last line of the logs that have `row`."""
-        last = max(self._table.streams[at].last for at in row.streams)
+        last = max((log.last for log in self._logs_of(row)), default=self._start)
         return min(max(self._bucket(last) - self._begin, 0), self._end - self._begin)
+
+    def _logs_of(self, row: Row) -> list[Stream]:
+        """The logs that have the row's lines: those of which no line has a time are in no timeline."""
+        return [self._table.streams[at] for at in row.streams if at in self._table.streams]
 
     def _history(self, series: list[int], begin: int, traffic: list[float]) -> History:
         before = [series[at] for at in range(begin, self._begin) if self._active[at]]

@@ -97,6 +97,20 @@ class Miner:
             if template.level >= levels.WARNING:
                 self.serious[stream] += 1
 
+    def forget_after(self, moment: float) -> int:
+        """Leave out the lines later than `moment`, in seconds since the epoch. Returns how many there were."""
+        for stream, times in self.times.items():
+            self.times[stream] = array("d", (time for time in times if time <= moment))
+        forgotten = 0
+        for template in {id(template): template for template in self._templates.values()}.values():
+            kept = array("d", (time for time in template.times if time <= moment))
+            later = len(template.times) - len(kept)
+            template.times = kept
+            template.count -= later
+            forgotten += later
+        self.entries -= forgotten
+        return forgotten
+
     def templates(self) -> list[Template]:
         """The templates, the most serious first and of those the most frequent. Ends the mining."""
         for template, cluster in self._merged.values():
@@ -104,7 +118,7 @@ class Miner:
         for variants in self._clusters.values():
             for template in variants:
                 template.variant = len(variants) > 1
-        distinct = {id(template): template for template in self._templates.values()}
+        distinct = {id(template): template for template in self._templates.values() if template.count}
         self._collapse_routes(list(distinct.values()))
         by_text: dict[tuple[int, str], Template] = {}
         for template in distinct.values():

@@ -34,7 +34,7 @@ class Facts(msgspec.Struct):
     """What the report says besides findings and templates. Times are in seconds since the epoch.
 
     `window` is (start, end, derived), None where nothing could be or had to be compared; `log_count` counts
-    also the logs that are not in `logs`.
+    also the logs that are not in `logs`. `stopped` says what was not read; it is empty when all was.
     """
 
     lines: int
@@ -46,11 +46,13 @@ class Facts(msgspec.Struct):
     last: float | None
     window: tuple[float, float, bool] | None
     notes: list[str]
+    stopped: str = ""
 
 
 def report(facts: Facts, findings: list[Finding], templates: list[dict[str, Any]]) -> Iterator[str]:
     """The report, a section at a time: each ends with an empty line."""
-    yield f"## Logs\n\n{_verdict(facts, findings)}\n\n{_reading(facts)}\n\n"
+    stopped = f"**Not all was read.** {_inline(facts.stopped)}\n\n" if facts.stopped else ""
+    yield f"## Logs\n\n{stopped}{_verdict(facts, findings)}\n\n{_reading(facts)}\n\n"
     first_read = sorted(findings, key=rank)
     if len(findings) > 1:
         yield _in_time(findings, first_read[:_LISTED])
@@ -63,10 +65,13 @@ def report(facts: Facts, findings: list[Finding], templates: list[dict[str, Any]
 
 
 def _verdict(facts: Facts, findings: list[Finding]) -> str:
+    if not facts.entries:
+        return "**Nothing can be said:** no entry was read."
     if facts.first is None:
         return "**Nothing can be said about when:** the lines have no times, so there is only how often each occurs."
     if not findings and facts.window is None:
-        return "**Nothing stands out:** nothing is new, rare, bursting or gone at any time in these logs."
+        where = "in the lines that were read" if facts.stopped else "at any time in these logs"
+        return f"**Nothing stands out:** nothing is new, rare, bursting or gone {where}."
     found = ", ".join(
         f"{number} {word}"
         for kind, word in _KINDS.items()

@@ -20,10 +20,10 @@ from metric_analyst.csv_layout import LOOKED_AT, Layout, sniff, why_not
 from metric_analyst.notes import Notes
 from metric_analyst.table import Column, Table
 from metric_analyst.times import parse_time
+from tailrace.budget import Budget
 from tailrace.content import Content
 from tailrace.request import LINE_LIMIT
 
-CHUNK = 2_000  # rows between two yields
 MOST_SERIES = 5_000
 MOST_LABELS = 1_000
 
@@ -36,10 +36,11 @@ _NAME_NAMES = re.compile(
 )
 
 
-def read_csv(content: Content, source: str, notes: Notes) -> Generator[None, None, Table]:
+def read_csv(content: Content, source: str, notes: Notes, budget: Budget | None = None) -> Generator[None, None, Table]:
     """The table in `content`; empty, with a note, when it is none. Never raises on content.
 
-    A generator so that the event loop can run between chunks of 2,000 rows: its return value is the table.
+    A generator so that the event loop can run between rows: its return value is the table, which has the rows that
+    were read before the budget was exhausted.
     """
     lines = (line.text for line in content.lines(LINE_LIMIT))
     head = list(islice(lines, LOOKED_AT))
@@ -53,10 +54,13 @@ def read_csv(content: Content, source: str, notes: Notes) -> Generator[None, Non
     cells_of = [_Cells() for _ in range(width)]
     times: list[float] = []
     rows = array("q")  # their hashes: a row that is there twice counts once
-    in_order = True
+    in_order, cut = True, False
     for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
-        if index % CHUNK == 0:
-            yield
+        yield
+        if budget is not None and budget.exhausted:
+            notes.add("not read to its end", f"{source} (as far as line {index:,} of {content.line_count:,})")
+            cut = True
+            break
         line = line.rstrip("\r")
         if not line.strip() or line.startswith("#"):
             continue
@@ -80,7 +84,7 @@ def read_csv(content: Content, source: str, notes: Notes) -> Generator[None, Non
     # The same row twice is a file sent twice; one time in different rows means several series.
     moments = times if in_order else sorted(set(times))
     repeated = not in_order and len(moments) < 0.9 * len(set(rows))
-    return Table(_columns(cells_of, times, repeated, layout, source, notes), moments)
+    return Table(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
 
 
 class _Cells:

@@ -1,15 +1,14 @@
 """The metric analyst's graph: read, detect, report.
 
-State is plain JSON and small, because it is checkpointed with every step: no samples are in it. The
-nodes read the metrics again from the request where they need them.
+What is checkpointed with every step is plain JSON and small: no samples are in it. They go from node to node
+beside it, and an attempt that begins between the two reads them again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Generator
-from typing import Annotated, Any, TypedDict, TypeVar
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from langgraph.channels.untracked_value import UntrackedValue
@@ -24,12 +23,12 @@ from metric_analyst.robust import median
 from metric_analyst.times import LATEST, epoch
 from tailrace import progress, request, result, write
 from tailrace.alert import Alert, alert_of
+from tailrace.budget import Budget, in_turns
 from tailrace.findings import Finding
 from tailrace.model import model_wrote_report
 from tailrace.request import Request
 
-T = TypeVar("T")
-
+READING = 0.7  # of the CPU time goes to reading at most, the rest to looking for changes
 PROGRESS_EVENTS = 30
 QUESTION = (
     "There are no metrics to analyse{why}. Attach them as CSV (a column of times and one or more of numbers) or as "
@@ -48,6 +47,7 @@ class State(TypedDict, total=False):
     """What is kept from node to node."""
 
     messages: Annotated[list[Any], UntrackedValue]  # what the task was started with; the nodes use request()
+    reading: Annotated[Any, UntrackedValue]  # what was read; another attempt has to read it again
     series: int
     facts: dict[str, Any]
     findings: list[dict[str, Any]]  # without their excerpts of samples
@@ -55,7 +55,7 @@ class State(TypedDict, total=False):
 
 async def read_metrics(state: State) -> State:
     """See what there is; ask for metrics when there are none."""
-    while not (found := await _giving_way(read(request()))).series:
+    while not (found := await _read()).series:
         why = f" ({'; '.join(found.notes[:3])})" if found.notes else ""
         # When the answer comes this node runs again from its top, with the answer in its request.
         interrupt(QUESTION.format(why=why))
@@ -65,20 +65,25 @@ async def read_metrics(state: State) -> State:
         done=0,
         total=count,
     )
-    return {"series": count}
+    return {"series": count, "reading": found}
 
 
 async def detect_changes(state: State) -> State:
     """Find what changed, one series after the other."""
-    reading = await _giving_way(read(request()))
+    reading: Reading = state.get("reading") or await _read()
+    budget = _share(1 - READING)
     alert = alert_in(request(), reading)
     total = len(reading.series)
     every = max(1, math.ceil(total / PROGRESS_EVENTS))
     found: list[Found] = []
     steady: list[str] = []
     short: list[str] = []
+    steps: list[float] = []
     for done, raw in enumerate(reading.series, 1):
-        series, changes = await _giving_way(detect(raw))
+        if budget.exhausted:
+            break
+        series, changes = await in_turns(detect(raw), budget)
+        steps.append(raw.step)
         if len(series.values) < FEWEST and not changes:
             short.append(series.name)
         elif not changes:
@@ -91,22 +96,33 @@ async def detect_changes(state: State) -> State:
     named = {f.subject for f in listed}
     steady += sorted({f.series.name for f in minor} - named)
     plain = [msgspec.to_builtins(finding) for finding in listed]
+    stopped = [reading.stopped] if reading.stopped else []
+    if len(steps) < total:
+        stopped.append(
+            f"looking for changes stopped when it had used its {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S): "
+            f"{len(steps):,} of {total:,} series were looked at."
+        )
     facts = Facts(
         series=total,
         samples=reading.samples,
         sources=reading.sources,
         first=min(series.times[0] for series in reading.series),
         last=max(series.times[-1] for series in reading.series),
-        step=median([series.step for series in reading.series]),
+        step=median(steps),
         steady=steady[:100],
         short=short[:100],
         minor=len(minor),
         omitted=omitted,
         window=_window(alert),
         notes=reading.notes,
+        stopped=stopped,
     )
     result("findings", {"findings": plain, "notes": left_out(facts)})
-    return {"facts": msgspec.to_builtins(facts), "findings": [_without_excerpt(finding) for finding in plain]}
+    return {
+        "reading": None,
+        "facts": msgspec.to_builtins(facts),
+        "findings": [_without_excerpt(finding) for finding in plain],
+    }
 
 
 def _without_excerpt(finding: dict[str, Any]) -> dict[str, Any]:
@@ -124,15 +140,14 @@ async def write_report(state: State) -> State:
     return {}
 
 
-async def _giving_way(work: Generator[None, None, T]) -> T:
-    """Run a generator to its end; the event loop gets its turn whenever it yields."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        await asyncio.sleep(0)
+async def _read() -> Reading:
+    budget = _share(READING)
+    return await in_turns(read(request(), budget), budget)
+
+
+def _share(share: float) -> Budget:
+    """A share of the CPU time that the task's analysis may take."""
+    return Budget(share * Budget.of_a_task().seconds)
 
 
 def alert_in(given: Request, reading: Reading) -> Alert:

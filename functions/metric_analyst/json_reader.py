@@ -9,14 +9,15 @@
 | records | `[{"time", "cpu", "mem"}]`, also one a line |
 | plain | `{"cpu": [[time, value]]}` |
 
-A shape may sit up to three levels deep in other objects. Nothing here raises on content.
+A shape may sit up to three levels deep in other objects. Nothing here raises on content. The readers are generators
+so that the event loop can run: what they find is their return value.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from metric_analyst.cells import cell_number
@@ -26,27 +27,37 @@ from metric_analyst.times import epoch, parse_time
 from metric_analyst.units import cloudwatch_unit
 
 DEEPEST = 3
+_PAUSE = 1_000  # samples, records or lines between two yields
 # A record with one of these is a line of a log, whatever numbers it has besides.
 _LOG_KEYS = frozenset(("message", "msg", "level", "severity", "log", "@message", "levelname", "logger"))
 _TIME_KEYS = ("time", "timestamp", "ts", "@timestamp", "date", "datetime", "Timestamp", "Time", "t", "_time", "epoch")
 _STATISTICS = ("Average", "Sum", "Maximum", "Minimum", "SampleCount")
 
 
-def read_json(text: str, source: str, notes: Notes) -> Table:
+def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, Table]:
     """The table in a JSON document or in JSON lines; empty, with a note, when there is none."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        document = _json_lines(text)
+        document = yield from _json_lines(text)
         if document is None:
             notes.add("not valid JSON", source)
             return Table([], [])
-    return read_document(document, source, notes)
+    try:
+        return (yield from read_document(document, source, notes))
+    except RecursionError:  # a name or a message that is nested as deep as JSON may be
+        notes.add("nested too deeply", source)
+        return Table([], [])
 
 
-def read_document(document: Any, source: str, notes: Notes) -> Table:
+def read_document(document: Any, source: str, notes: Notes) -> Generator[None, None, Table]:
     """The table in decoded JSON. An alert alone is no metric and needs no note."""
-    columns = list(_walk(document, source, notes, DEEPEST))
+    columns: list[Column] = []
+    for column in _walk(document, source, notes, DEEPEST):
+        if column is None:
+            yield
+        else:
+            columns.append(column)
     empty = [column for column in columns if all(value is None for value in column.values)]
     for column in empty:
         notes.add("no values", f"{source} {column.name!r}")
@@ -55,9 +66,11 @@ def read_document(document: Any, source: str, notes: Notes) -> Table:
     return table_of(columns)
 
 
-def _json_lines(text: str) -> list[Any] | None:
+def _json_lines(text: str) -> Generator[None, None, list[Any] | None]:
     records = []
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines()):
+        if number % _PAUSE == 0:
+            yield
         if line.strip():
             try:
                 records.append(json.loads(line))
@@ -66,75 +79,80 @@ def _json_lines(text: str) -> list[Any] | None:
     return records or None
 
 
-def _walk(node: Any, source: str, notes: Notes, depth: int) -> Iterator[Column]:
+def _walk(node: Any, source: str, notes: Notes, depth: int) -> Generator[Column | None, None, None]:
+    yield None
     if isinstance(node, dict):
-        found = _known(node, source, notes)
+        found = yield from _known(node, source, notes)
         if found is not None:
             yield from found
         elif depth:
             for key, value in node.items():
                 if key == "alert":
                     continue
-                if (plain := _points(value)) is not None:
+                if (plain := (yield from _points(value))) is not None:
                     yield column_of(str(key), plain)
                 elif isinstance(value, (dict, list)):
                     yield from _walk(value, source, notes, depth - 1)
     elif isinstance(node, list) and node:
         records = [item for item in node if isinstance(item, dict)]
         if len(records) == len(node) and _time_key(records) is not None:
-            yield from _records(records, source, notes)
+            yield from (yield from _records(records, source, notes))
         elif depth:
             for item in node:
                 yield from _walk(item, source, notes, depth - 1)
 
 
-def _known(node: dict[str, Any], source: str, notes: Notes) -> list[Column] | None:
+def _known(node: dict[str, Any], source: str, notes: Notes) -> Generator[None, None, list[Column] | None]:
     if isinstance(node.get("MetricDataResults"), list):
-        return [c for result in node["MetricDataResults"] if (c := _cloudwatch(result, source, notes))]
+        found: list[Column] = []
+        for result in node["MetricDataResults"]:
+            found += yield from _cloudwatch(result, source, notes)
+        return found
     if isinstance(node.get("Datapoints"), list):
-        return _statistics(node)
+        return (yield from _statistics(node))
     if "resultType" in node and isinstance(node.get("result"), list):
-        return _prometheus(node["result"], source, notes)
+        return (yield from _prometheus(node["result"], source, notes))
     if node.get("status") == "error" and "error" in node:
         notes.add(f"the query failed: {str(node['error'])[:200]}", source)
         return []
     if isinstance(node.get("datapoints"), list):
-        points = [_sample(p[1], p[0]) for p in node["datapoints"] if isinstance(p, list) and len(p) >= 2]
-        return [column_of(str(node.get("target") or node.get("name") or "datapoints"), [p for p in points if p])]
+        points = (_sample(p[1], p[0]) for p in node["datapoints"] if isinstance(p, list) and len(p) >= 2)
+        return [(yield from _column(str(node.get("target") or node.get("name") or "datapoints"), points))]
     for key in ("values", "points", "data", "samples"):
-        if "name" in node and (plain := _points(node.get(key))) is not None:
+        if "name" in node and (plain := (yield from _points(node.get(key)))) is not None:
             return [column_of(str(node["name"]), plain)]
     return None
 
 
-def _cloudwatch(result: Any, source: str, notes: Notes) -> Column | None:
+def _cloudwatch(result: Any, source: str, notes: Notes) -> Generator[None, None, list[Column]]:
     if not isinstance(result, dict):
-        return None
+        return []
     times, values = result.get("Timestamps"), result.get("Values")
     name = str(result.get("Label") or result.get("Id") or "metric")
     if not isinstance(times, list) or not isinstance(values, list):
         notes.add("no Timestamps and Values", f"{source} {name!r}")
-        return None
+        return []
     if len(times) != len(values):
         notes.add("Timestamps and Values of different length, the longer one cut", f"{source} {name!r}")
     if result.get("StatusCode") not in (None, "Complete"):
         notes.add(f"CloudWatch says {str(result['StatusCode'])[:40]}: some values are not here", f"{source} {name!r}")
-    return column_of(name, (s for t, v in zip(times, values, strict=False) if (s := _sample(t, v))))
+    return [(yield from _column(name, (_sample(t, v) for t, v in zip(times, values, strict=False))))]
 
 
-def _statistics(node: dict[str, Any]) -> list[Column]:
+def _statistics(node: dict[str, Any]) -> Generator[None, None, list[Column]]:
     label = str(node.get("Label") or "metric")
     points = [p for p in node["Datapoints"] if isinstance(p, dict)]
     present = [name for name in _STATISTICS if any(name in point for point in points)]
     out = []
     for statistic in present:
-        samples = (s for p in points if (s := _sample(p.get("Timestamp"), p.get(statistic))))
+        samples = [_sample(p.get("Timestamp"), p.get(statistic)) for p in points]
         unit = cloudwatch_unit(next((p["Unit"] for p in points if "Unit" in p), None))
-        out.append(column_of(label if len(present) == 1 else f"{label} ({statistic})", samples, unit))
+        name = label if len(present) == 1 else f"{label} ({statistic})"
+        out.append((yield from _column(name, samples, unit)))
     return out
 
 
-def _prometheus(results: list[Any], source: str, notes: Notes) -> list[Column]:
+def _prometheus(results: list[Any], source: str, notes: Notes) -> Generator[None, None, list[Column]]:
     series = [r for r in results if isinstance(r, dict)]
     names = series_names([r["metric"] if isinstance(r.get("metric"), dict) else {} for r in series])
     out = []
@@ -143,8 +161,8 @@ def _prometheus(results: list[Any], source: str, notes: Notes) -> list[Column]:
         if not isinstance(values, list):
             single = result.get("value")
             values = [single] if isinstance(single, list) else []
-        samples = (s for p in values if isinstance(p, list) and len(p) >= 2 and (s := _sample(p[0], p[1])))
-        out.append(column_of(name, samples))
+        samples = (_sample(p[0], p[1]) for p in values if isinstance(p, list) and len(p) >= 2)
+        out.append((yield from _column(name, samples)))
     if not out:
         notes.add("the query gave no series", source)
     return out
@@ -174,13 +192,15 @@ def _time_key(records: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> list[Column]:
+def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> Generator[None, None, list[Column]]:
     key = _time_key(records)
     assert key is not None
     columns: dict[str, Column] = {}
     label = next((n for n in ("name", "metric", "series") if isinstance(records[0].get(n), str)), None)
     skipped = 0
-    for record in records:
+    for number, record in enumerate(records):
+        if number % _PAUSE == 0:
+            yield
         time = _time(record.get(key))
         if time is None:
             skipped += 1
@@ -198,13 +218,32 @@ def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> list[C
     return [c for c in columns.values() if any(value is not None for value in c.values)]
 
 
-def _points(value: Any) -> list[tuple[float, float | None]] | None:
+def _column(
+    name: str, samples: Iterable[tuple[float, float | None] | None], unit: str = ""
+) -> Generator[None, None, Column]:
+    """A column of the samples that have a time."""
+    column = Column(name, [], [], unit)
+    for number, sample in enumerate(samples):
+        if number % _PAUSE == 0:
+            yield
+        if sample is not None:
+            column.times.append(sample[0])
+            column.values.append(sample[1])
+    return column
+
+
+def _points(value: Any) -> Generator[None, None, list[tuple[float, float | None]] | None]:
     """`[[time, value], …]` as samples, or None when it is no such list."""
     if not isinstance(value, list) or not value:
         return None
     if not all(isinstance(p, list) and len(p) == 2 for p in value):
         return None
-    samples = [s for p in value if (s := _sample(p[0], p[1]))]
+    samples = []
+    for number, (time, point) in enumerate(value):
+        if number % _PAUSE == 0:
+            yield
+        if (sample := _sample(time, point)) is not None:
+            samples.append(sample)
     return samples if len(samples) >= 0.8 * len(value) else None
 
 

@@ -14,6 +14,7 @@ from metric_analyst.notes import Notes
 from metric_analyst.series import Series, make_series
 from metric_analyst.table import Column, Table
 from metric_analyst.units import unit_of
+from tailrace.budget import Budget
 from tailrace.content import Content, Text
 from tailrace.request import Request
 
@@ -23,50 +24,67 @@ PASTED = "the message"
 class Reading(msgspec.Struct, frozen=True):
     """The series of a request, and a line for everything that was left out.
 
-    `sources` is how many files and parts had any; `pasted` says that it was the message's own text.
+    `sources` is how many files and parts had any; `pasted` says that it was the message's own text. `stopped` says
+    how far the reading came when it did not come to the end, and is empty otherwise.
     """
 
     series: list[Series]
     notes: list[str]
     sources: int
     pasted: bool = False
+    stopped: str = ""
 
     @property
     def samples(self) -> int:
         return sum(len(series.values) for series in self.series)
 
 
-def read(request: Request) -> Generator[None, None, Reading]:
+def read(request: Request, budget: Budget | None = None) -> Generator[None, None, Reading]:
     """All series in the files, the data parts and, when those have none, the text of a request.
 
-    Never raises on content. Yields so that the event loop can run; its return value is the reading.
+    Never raises on content. Yields so that the event loop can run; its return value is the reading: of what was read
+    before the budget was exhausted.
     """
     notes = Notes()
     tables: list[tuple[str, Table]] = []
+    whole = 0
     for file in request.files:
         yield
-        tables.append((file.filename, (yield from _read_file(file.filename, file.content, notes))))
+        if budget is not None and budget.exhausted:
+            break
+        table = yield from _read_file(file.filename, file.content, notes, budget)
+        tables.append((file.filename, table))
+        whole += not table.cut
     for number, part in enumerate(request.data, 1):
         yield
         source = f"data part {number}"
-        tables.append((source, read_document(part, source, notes)))
+        tables.append((source, (yield from read_document(part, source, notes))))
     if not any(table.columns for _, table in tables) and request.text.count("\n") >= 2:
         pasted = Notes()  # ordinary words are not worth a note
-        table = yield from _read_file(PASTED, Text(request.text), pasted)
+        table = yield from _read_file(PASTED, Text(request.text), pasted, budget)
         if table.columns:
             tables.append((PASTED, table))
             notes = pasted
     sources = sum(bool(table.columns) for _, table in tables)
     was_pasted = any(name == PASTED for name, _ in tables)
     series = yield from _join(tables, notes)
-    return Reading(series, notes.lines(), sources, pasted=was_pasted)
+    stopped = _stopped(whole, len(request.files), budget) if whole < len(request.files) else ""
+    return Reading(series, notes.lines(), sources, pasted=was_pasted, stopped=stopped)
 
 
-def _read_file(name: str, content: Content, notes: Notes) -> Generator[None, None, Table]:
+def _stopped(whole: int, files: int, budget: Budget | None) -> str:
+    seconds = f" {budget.seconds:g} s of" if budget is not None else ""
+    return (
+        f"reading stopped when it had used its{seconds} CPU time (TAILRACE_ANALYSIS_S): it had read "
+        f"{whole:,} of {files:,} file{'s' if files != 1 else ''} whole. The rest was not looked at."
+    )
+
+
+def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None) -> Generator[None, None, Table]:
     start = content.beginning(200).lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[")):
-        return read_json(content.text.lstrip("\ufeff"), name, notes)
-    return (yield from read_csv(content, name, notes))
+        return (yield from read_json(content.text.lstrip("\ufeff"), name, notes))
+    return (yield from read_csv(content, name, notes, budget))
 
 
 def _join(tables: list[tuple[str, Table]], notes: Notes) -> Generator[None, None, list[Series]]:
@@ -104,7 +122,7 @@ def _append(
     pieces: list[tuple[str, Table, Column]],
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
-    watched = [table.times for _, table, _ in pieces]
+    watched = [table.times for _, table, _ in pieces if not table.cut]
     unit = pieces[0][2].unit or unit_of(name.split(": ", 1)[-1])
     series = make_series(name, samples, unit=unit, source=source, watched=watched)
     if series is None:

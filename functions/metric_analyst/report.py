@@ -15,7 +15,10 @@ MOST_STEADY = 12
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the report says besides the findings. Times in seconds since the epoch, steps in seconds."""
+    """What the report says besides the findings. Times in seconds since the epoch, steps in seconds.
+
+    `stopped` says what the CPU time did not suffice for; it is empty when all was read and looked at.
+    """
 
     series: int
     samples: int
@@ -29,11 +32,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     omitted: int
     window: tuple[float, float] | None
     notes: list[str]
+    stopped: list[str] = []
 
 
 def report(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
     """The report in Markdown, a section at a time; a summary first, for who reads no further."""
-    yield "# Metrics\n\n" + _opening(facts, findings) + "\n\n"
+    stopped = "".join(f"**Not all was looked at:** {plain(line)}\n\n" for line in facts.stopped)
+    yield f"# Metrics\n\n{stopped}{_opening(facts, findings)}\n\n"
     if findings:
         yield from _table(facts, findings)
         yield from _incidents(facts, findings)
@@ -61,7 +66,8 @@ def _opening(facts: Facts, findings: Sequence[Finding]) -> str:
         judged = facts.series - len(facts.short)
         if not judged:
             return f"I read {read}. That is too little to judge: a series needs 12 samples."
-        return f"**Nothing changed.** I read {read}: no level shift, spike, drift or flat line stands out of the noise."
+        nothing = "**Nothing changed in what was looked at.**" if facts.stopped else "**Nothing changed.**"
+        return f"{nothing} I read {read}: no level shift, spike, drift or flat line stands out of the noise."
     subjects = len({finding.subject for finding in findings})
     first = min(findings, key=lambda f: f.start)
     top = min(findings, key=_rank)
@@ -113,7 +119,7 @@ def _against(finding: Finding) -> str:
 
 def left_out(facts: Facts) -> list[str]:
     """What the findings do not cover, and why: a line each."""
-    lines = list(facts.notes)
+    lines = [*facts.stopped, *facts.notes]
     if facts.short:
         names = ", ".join(facts.short[:3]) + (", …" if len(facts.short) > 3 else "")
         lines.append(f"too few samples to judge, 12 are needed ({len(facts.short):,} series): {names}")

@@ -25,10 +25,14 @@ class Column(msgspec.Struct):
 
 
 class Table(msgspec.Struct):
-    """The columns of one file, and the times of all its rows: in order, each once."""
+    """The columns of one file, and the times of all its rows: in order, each once.
+
+    `cut` when not all of the file was read: then the times do not tell for how long each column was written.
+    """
 
     columns: list[Column]
     times: list[float]
+    cut: bool = False
 
 
 def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: str = "") -> Column:

@@ -72,6 +72,14 @@ class Settings:
         0,
         86_400,
     )
+    analysis_s: float = _setting(
+        "TAILRACE_ANALYSIS_S",
+        120.0,
+        "s",
+        "CPU time an analyst may take for a task; then it reports what it has read so far, and says so",
+        0.1,
+        3600,
+    )
     dispatch: str = _setting(
         "TAILRACE_DISPATCH",
         "",

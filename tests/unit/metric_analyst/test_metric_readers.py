@@ -305,7 +305,7 @@ json_like = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(json_like)
 def test_no_document_makes_the_json_reader_raise(document: Any) -> None:
-    table = read_document(document, "part", Notes())
+    table = finish(read_document(document, "part", Notes()))
     assert table.times == sorted(set(table.times))
 
 
@@ -323,4 +323,4 @@ def test_no_request_makes_the_reader_raise_and_every_series_is_clean(
 @settings(max_examples=100, deadline=None)
 @given(st.text())
 def test_no_text_makes_json_raise(text: str) -> None:
-    assert read_json("{" + text, "f.json", Notes()).columns == []
+    assert finish(read_json("{" + text, "f.json", Notes())).columns == []

@@ -1,0 +1,68 @@
+"""When the CPU time is used up, the log analyst says how far it came, and tells what it found in what it read."""
+
+from __future__ import annotations
+
+import random
+import re
+from itertools import count
+
+import pytest
+from log_fixtures import HOUR, T0, access_line, app_line, asked, file, moments, run, steady, text_of
+
+from tailrace.budget import Budget
+
+
+def exhausted_after(monkeypatch: pytest.MonkeyPatch, questions: int) -> None:
+    """The work asks before each log and after each line."""
+    asked_so_far = count(1)
+    monkeypatch.setattr(Budget, "exhausted", property(lambda _: next(asked_so_far) > questions))
+
+
+def lines_of(text: str) -> int:
+    return text.count("\n")
+
+
+def test_how_far_the_reading_came_is_said_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, other = text_of(steady(app_line)), text_of(steady(app_line, seed=2))
+    exhausted_after(monkeypatch, lines_of(app) + 500)
+    ran = run(asked(file(app, "app.log"), file(other, "other.log"), file(other, "third.log")))
+    assert "**Not all was read.** The analysis stopped when it had used its 120 s of CPU time" in ran.report
+    total = lines_of(app) + 2 * lines_of(other)
+    said = re.search(rf"it had read 1 of 3 logs whole, and ([\d,]+) of {total:,} lines\.", ran.artifact["notes"][0])
+    assert said is not None
+    assert lines_of(app) < int(said[1].replace(",", "")) <= lines_of(app) + 500
+    assert f"Read {said[1]} lines" in ran.report
+
+
+def test_a_log_does_not_seem_silent_where_the_reading_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(1)
+    access = [(at, access_line(rng, at)) for at in moments(rng, T0, T0 + HOUR, 60)]
+    app = text_of(steady(app_line, per_minute=120))
+    whole = text_of(access)
+    # Of the application's log only the first half hour is read; the other goes on for an hour.
+    exhausted_after(monkeypatch, lines_of(whole) + lines_of(app) // 2)
+    ran = run(asked(file(whole, "access.log"), file(app, "app.log")))
+    assert "entries later than 2024-03-05T09:" in ran.artifact["notes"][0]
+    assert ran.findings == []
+    assert "nothing is new, rare, bursting or gone in the lines that were read" in ran.report
+
+
+def test_what_was_found_before_the_reading_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(2)
+    failed = [
+        (at, app_line(rng, at, "ERROR", "cannot reach the database"))
+        for at in range(int(T0) + 1200, int(T0) + 1500, 10)
+    ]
+    app = text_of(steady(app_line, per_minute=120), failed)
+    exhausted_after(monkeypatch, lines_of(app) // 2)
+    ran = run(asked(file(app), alert=(T0 + 1200, T0 + 1800)))
+    assert [f.evidence["count"] for f in ran.of("new_template", "cannot reach the database")] == [30]
+    assert "**Not all was read.**" in ran.report
+
+
+def test_all_is_read_when_the_time_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = text_of(steady(app_line))
+    exhausted_after(monkeypatch, lines_of(app) + 1)
+    ran = run(asked(file(app)))
+    assert "Not all was read" not in ran.report
+    assert ran.artifact["notes"] == []
