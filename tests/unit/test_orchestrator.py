@@ -296,3 +296,8 @@ def test_an_alert_at_an_impossible_time_is_one_without_a_time(start: Any) -> Non
     alert = alert_of(request(data=[{"alert": {"title": "a", "start": start}}]))
     assert alert.title == "a"
     assert written([finding(0, "db locked")], alert)
+
+
+@pytest.mark.parametrize("start", [1_767_225_600, 1_767_225_600_000, 1_767_225_600e6, "2026-01-01T00:00:00Z"])
+def test_an_alerts_time_may_be_in_seconds_or_finer(start: Any) -> None:
+    assert alert_of(request(data=[{"alert": {"start": start}}])).start == 1_767_225_600

@@ -12,6 +12,8 @@ from tailrace.request import Request
 
 # An ISO 8601 moment in running text: a date, a time, and perhaps a zone.
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+_UNITS = (1.0, 1e3, 1e6, 1e9)  # of a number since the epoch, to the second
+_LATEST = 253_402_300_800.0  # the year 10000, in seconds since the epoch
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,9 @@ def alert_of(request: Request) -> Alert:
 def _seconds(value: Any) -> float | None:
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            seconds = float(value)
+            # What no calendar has as seconds is milli-, micro- or nanoseconds.
+            number = float(value)
+            seconds = next((number / unit for unit in _UNITS if abs(number) / unit < _LATEST), number)
         else:
             moment = datetime.fromisoformat(str(value))
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
