@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ import pytest
 from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from system import Seen, System, system
 
@@ -23,6 +24,7 @@ Call = dict[str, Any]
 Reply = Callable[[Call], Response]
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 SKILL = {"id": "logs", "name": "Logs", "description": "Analyses logs.", "tags": ["logs"]}
+OURS = {"A2A-Extensions": EXTENSION}
 TASK = {"id": "t", "contextId": "c"}
 WORKING = {**TASK, "status": {"state": "TASK_STATE_WORKING"}}
 DONE = {**TASK, "status": {"state": "TASK_STATE_COMPLETED"}}
@@ -47,8 +49,22 @@ def stream(*events: Any, end: str = "\n", ours: bool = False, indent: int | None
             data = json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": event}, indent=indent)
             frame = [f"id: {number}"] if ours else []
             body += end.join([*frame, *(f"data: {line}" for line in data.split("\n")), "", ""])
-        headers = {"A2A-Extensions": EXTENSION} if ours else {}
-        return Response(body, media_type="text/event-stream", headers=headers)
+        return Response(body, media_type="text/event-stream", headers=OURS if ours else {})
+
+    return answer
+
+
+def held(begun: Reply, gate: asyncio.Event) -> Reply:
+    """A stream that stays open after its events until the gate is."""
+
+    def answer(call: Call) -> Response:
+        whole = begun(call)
+
+        async def body() -> AsyncIterator[bytes]:
+            yield bytes(whole.body)
+            await gate.wait()
+
+        return StreamingResponse(body(), media_type="text/event-stream", headers=OURS)
 
     return answer
 
@@ -96,8 +112,8 @@ async def away(request: Request) -> Response:
 
 
 @contextlib.asynccontextmanager
-async def asked(folder: Path, patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> AsyncIterator[System]:
-    """The real orchestrator behind a gateway, with the peers as its specialists; `settings` by their variables."""
+async def served(patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> AsyncIterator[None]:
+    """The peers, and an environment in which they are the orchestrator's specialists."""
     orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
     async with contextlib.AsyncExitStack() as serving:
         for peer in peers:
@@ -105,9 +121,16 @@ async def asked(folder: Path, patch: pytest.MonkeyPatch, *peers: Peer, **setting
         patch.setenv("TAILRACE_SPECIALIST_URLS", ",".join(peer.url for peer in peers))
         for variable, value in settings.items():
             patch.setenv(variable, value)
-        yield await serving.enter_async_context(system(orchestrator.builder, folder))
+        yield
         await orchestrator.http().aclose()
     orchestrator.http.cache_clear()
+
+
+@contextlib.asynccontextmanager
+async def asked(folder: Path, patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> AsyncIterator[System]:
+    """The real orchestrator behind a gateway, with the peers as its specialists; `settings` by their variables."""
+    async with served(patch, *peers, **settings), system(orchestrator.builder, folder) as sut:
+        yield sut
 
 
 async def reported(sut: System) -> tuple[str, Seen]:

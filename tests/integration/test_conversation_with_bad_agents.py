@@ -29,6 +29,7 @@ from tailrace.a2a.incoming import card_in, event_in, task_in
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tailrace.running import Asked
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Answer = Callable[[dict[str, Any]], Response]
@@ -47,7 +48,7 @@ class Scene:
     """An agent that gives the answers it is told to, the last one again and again, and notes what it is asked."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
+        self.http = http
         self.url = ""
         self.answers: tuple[Answer, ...] = ()
         self.asked: list[dict[str, Any]] = []
@@ -56,7 +57,7 @@ class Scene:
     def conversation(self, *answers: Answer, own: bool = False) -> Conversation:
         self.answers, self.asked, self.cursors = answers, [], []
         settings = Settings(agent_urls=self.url) if own else Settings(specialist_urls=self.url)
-        client = AgentClient(self._http, self.url + "/", owner="me", settings=settings)
+        client = AgentClient(self.http, self.url + "/", owner="me", settings=settings)
         return Conversation(client, message("hello"))
 
     async def rpc(self, request: Request) -> Response:
@@ -310,3 +311,18 @@ async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_
             assert conversation.task is not None
             assert conversation.task.status.state == "TASK_STATE_COMPLETED"
         assert proxy.connections > 20
+
+
+async def test_the_time_that_an_agent_has_goes_on_from_attempt_to_attempt(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "now_ms", lambda: 100_000)
+
+    def left(before: Asked | None) -> float:
+        client = AgentClient(scene.http, scene.url, owner="me", settings=Settings())
+        return Conversation(client, message("hello"), before, limit_s=60.0).left_s
+
+    assert left(None) == 60
+    assert left(Asked(scene.url, "t")) == 60, "asked by an older version, which did not say when"
+    assert left(Asked(scene.url, "t", since=50_000)) == 10
+    assert left(Asked(scene.url, "t", since=30_000)) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,22 @@ import pytest
 from foreign import (
     ANSWERED,
     DONE,
+    LOGS,
     SAID,
     TASK,
     WORKING,
     Peer,
     asked,
     error,
+    held,
     reported,
     result,
+    served,
     stream,
 )
+from system import system
 
+from orchestrator import graph as orchestrator
 from tailrace.a2a import ask
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
@@ -220,7 +226,7 @@ async def test_no_event_of_another_agent_speaks_for_us_or_spoils_our_log(
     async with asked(tmp_path, monkeypatch, peer) as sut:
         report, seen = await reported(sut)
     assert TEXT in report
-    told = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
+    told = list(map(meta, seen.events))
     passed_on = [each for each in told if "origin" in each]
     assert passed_on
     assert {each["agent"] for each in passed_on} == {"orchestrator (another)"}
@@ -228,3 +234,38 @@ async def test_no_event_of_another_agent_speaks_for_us_or_spoils_our_log(
     assert not own_steps & {each["step"] for each in passed_on if "step" in each}
     seqs = [each["origin"]["seq"] for each in passed_on]
     assert seqs == sorted(set(seqs))
+
+
+async def test_a_run_is_taken_over_whatever_another_agent_has_put_into_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    events = [BEGUN, *(status(metadata={EXTENSION: told}) for told in HOSTILE)]
+    peer = Peer(
+        {"name": "orchestrator"},
+        SendStreamingMessage=held(stream(*events, ours=True), gate),
+        SubscribeToTask=stream(*events, ENDED, ours=True),
+        GetTask=result(ANSWERED),
+    )
+    async with served(monkeypatch, peer):
+        async with system(orchestrator.builder, tmp_path) as first:
+            task_id = await first.post({"text": "what happened?"}, LOGS)
+            before = await first.read(task_id, until=lambda seen: "handoff" in map(kind_of, seen.events))
+        gate.set()
+        async with system(orchestrator.builder, tmp_path) as second:
+            after = await second.read(task_id, cursor=before.seqs[-1])
+    assert after.state == "TASK_STATE_COMPLETED"
+    told = list(map(meta, [*before.events, *after.events]))
+    assert [each["attempt"] for each in told if each["kind"] == "attempt" and "origin" not in each] == [2]
+    origins = [each["origin"]["seq"] for each in told if "origin" in each]
+    assert origins == sorted(set(origins)), "an event was forwarded twice"
+    assert peer.asked.count("SendStreamingMessage") == 1
+
+
+def meta(event: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(iter(event.values()))["metadata"][EXTENSION]
+    return found
+
+
+def kind_of(event: dict[str, Any]) -> str:
+    return str(meta(event)["kind"])
