@@ -72,7 +72,7 @@ def _id_in(body: bytes) -> str | int | None:
     """The request's id, as far as it can be told of a body that is refused as a whole."""
     try:
         return msgspec.json.decode(body, type=_Identified).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

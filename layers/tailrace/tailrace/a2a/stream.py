@@ -11,7 +11,8 @@ import msgspec
 from tailrace import sse
 from tailrace.a2a import v03
 from tailrace.a2a.task import snapshot
-from tailrace.errors import LogError
+from tailrace.decoding import decode_json
+from tailrace.errors import JsonError, LogError
 from tailrace.events import INTERRUPTED, TERMINAL, State, encode
 from tailrace.feed import Feeds
 from tailrace.log import Batch, EventLog
@@ -59,7 +60,7 @@ class Followed(msgspec.Struct, frozen=True):
                 if batch is None:
                     yield sse.HEARTBEAT
                 else:
-                    yield framing.frames(_converted(batch) if old else batch)
+                    yield framing.frames(_converted(batch, self.task_id) if old else batch)
         except LogError as error:
             # The stream ends without an end: the client sees a cut and comes back.
             logger.warning("stream of task %s is cut: %s", self.task_id, error)
@@ -86,6 +87,15 @@ def is_end(state: State | None, past_input: bool) -> bool:
     return state in TERMINAL or (state in INTERRUPTED and not past_input)
 
 
-def _converted(batch: Batch) -> Batch:
-    converted = [encode(v03.event_to_03(msgspec.json.decode(event))) for event in batch.events]
+def _converted(batch: Batch, task_id: str) -> Batch:
+    converted = [encode(_event_to_03(event, task_id)) for event in batch.events]
     return Batch(batch.seq, batch.attempt, converted)
+
+
+def _event_to_03(event: bytes, task_id: str) -> dict[str, Any]:
+    """The event in 0.3's form; for one that cannot be read, the form's own word for what is not known."""
+    try:
+        return v03.event_to_03(decode_json(event, "The event"))
+    except (JsonError, LookupError, TypeError, AttributeError) as error:
+        logger.warning("an event of task %s cannot be told in 0.3: %s", task_id, error)
+        return v03.unknown(task_id)

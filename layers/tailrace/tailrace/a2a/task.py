@@ -44,7 +44,7 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
             seq = batch.last
     if not seq:
         raise TaskUnknown(task_id)
-    if "id" not in task:
+    if not {"id", "status"} <= task.keys():
         task = {**summary(await log.head(task_id)), "history": []}
     if artifacts:
         task["artifacts"] = [joined(artifact) for artifact in artifacts.values()]

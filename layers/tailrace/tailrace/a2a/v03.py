@@ -92,6 +92,17 @@ def task_to_03(task: dict[str, Any]) -> dict[str, Any]:
     return converted
 
 
+def unknown(task_id: str) -> dict[str, Any]:
+    """An update that tells nothing but that there was one."""
+    return {
+        "kind": "status-update",
+        "taskId": task_id,
+        "contextId": "",
+        "status": {"state": "unknown"},
+        "final": False,
+    }
+
+
 def event_to_03(event: dict[str, Any]) -> dict[str, Any]:
     """A 1.0 stream response as a 0.3 one."""
     if "task" in event:

@@ -1,0 +1,113 @@
+"""JSON nested too deep: refused at an agent's doors before anything is written, and at an author's call, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+from mortals import mortal
+from rpc import agent, message, nested
+from sample_agents.talker import talker
+from stuck import UNREADABLE
+
+from tailrace import result
+from tailrace.log import Head
+
+
+def one_node(node: Any) -> StateGraph[Any]:
+    return StateGraph(dict).add_node("node", node).add_edge(START, "node")
+
+
+def deep_message(levels: int) -> bytes:
+    """A request with a data part of so many levels, which Python's own `json` could not write."""
+    data = b"[" * levels + b"]" * levels
+    return (
+        b'{"jsonrpc":"2.0","id":7,"method":"SendMessage","params":{"message":{"messageId":"m","role":"ROLE_USER",'
+        b'"parts":[{"data":' + data + b"}]}}}"
+    )
+
+
+@pytest.mark.parametrize(("levels", "said"), [(65, "at most 64 levels"), (960, "80 levels"), (50_000, "80 levels")])
+async def test_a_process_refuses_a_deep_message_with_words_and_works_on(tmp_path: Path, levels: int, said: str) -> None:
+    headers = {"Content-Type": "application/json", "A2A-Version": "1.0", "x-tailrace-owner": "me"}
+    async with mortal(tmp_path) as process, httpx.AsyncClient(timeout=30, headers=headers) as http:
+        answer = (await http.post(process.url, content=deep_message(levels))).json()
+        listed = {"jsonrpc": "2.0", "id": 8, "method": "ListTasks", "params": {}}
+        tasks = (await http.post(process.url, json=listed)).json()["result"]["tasks"]
+        assert process.deaths == 0
+    assert (answer["error"]["code"], tasks) == (-32602, [])
+    assert said in answer["error"]["message"]
+    assert answer["id"] in (7, None)  # a body that could not be decoded at all has no id
+
+
+async def test_the_0_3_door_counts_as_the_1_0_door_does() -> None:
+    async with agent(talker()) as served:
+        for levels, refused in ((64, False), (65, True)):
+            parts = [{"kind": "text", "text": "hi"}, {"kind": "data", "data": {"a": nested(levels - 1)}}]
+            params = {"message": {"role": "user", "messageId": f"m{levels}", "parts": parts}}
+            answer = await served.call("message/send", params, version="0.3")
+            assert ("error" in answer) == refused, answer
+        assert (answer["error"]["code"], "64 levels" in answer["error"]["message"]) == (-32602, True)
+
+
+async def test_what_was_taken_at_the_limit_is_read_wherever_it_is_told() -> None:
+    """The deepest frame is the list's; 0.3 has its own."""
+    async with agent(talker()) as served:
+        sent = message("hi", metadata={"a": nested(63)})
+        sent["parts"].append({"data": nested(64)})
+        task = (await served.result("SendMessage", {"message": sent}))["task"]
+        listed = await served.result("ListTasks", {"historyLength": 5, "includeArtifacts": True})
+        old = await served.result("tasks/get", {"id": task["id"]}, version="0.3")
+        frames = await served.frames("SubscribeToTask", {"id": task["id"]}, cursor=0)
+    assert task["history"][0]["parts"][1]["data"] == nested(64)
+    assert listed["tasks"][0]["history"][0]["parts"][1]["data"] == nested(64)
+    assert old["history"][0]["parts"][1]["data"] in (nested(64), {"value": nested(64)})
+    assert frames[0].result["task"]["history"][0]["parts"][1]["data"] == nested(64)
+
+
+async def test_an_authors_result_that_is_too_deep_fails_with_words_at_the_call() -> None:
+    after: list[str] = []
+
+    async def node(_: Any) -> Any:
+        result("findings", {"a": nested(64)})
+        after.append("not reached")
+        return {}
+
+    async with agent(one_node(node)) as served:
+        task = (await served.result("SendMessage", {"message": message("hi")}))["task"]
+    (part,) = task["status"]["message"]["parts"]
+    assert task["status"]["state"] == "TASK_STATE_FAILED"
+    assert part["text"] == "The data of result('findings') is nested deeper than 64 levels; make it flatter, or a file."
+    assert after == []
+
+
+@pytest.mark.parametrize("value", [nested(200), [10**5_000], ["\ud800"]])
+async def test_what_an_author_asks_that_cannot_be_written_does_not_leave_the_task_working(value: Any) -> None:
+    async def node(_: Any) -> Any:
+        interrupt(value)
+        return {}
+
+    async with agent(one_node(node)) as served:
+        task = (await served.result("SendMessage", {"message": message("hi")}))["task"]
+    assert task["status"]["state"] in ("TASK_STATE_INPUT_REQUIRED", "TASK_STATE_FAILED")
+    assert task["status"]["message"]["parts"][0]["text"]
+
+
+async def test_a_0_3_stream_tells_the_rest_although_an_event_cannot_be_read() -> None:
+    async with agent(talker(), lease_s=0.2, renew_s=0.1) as served:
+        head = Head(task_id="t", owner="local", context_id="c", agent="talker")
+        await served.log.create(head, UNREADABLE)
+        frames = await served.frames("tasks/resubscribe", {"id": "t"}, cursor=0, version="0.3")
+    assert [frame.id for frame in frames] == [1, 2]
+    assert frames[0].result == {
+        "kind": "status-update",
+        "taskId": "t",
+        "contextId": "",
+        "status": {"state": "unknown"},
+        "final": False,
+    }
+    assert frames[1].result["status"]["state"] == "failed"
