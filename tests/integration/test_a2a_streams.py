@@ -181,7 +181,7 @@ async def test_a_cursor_that_is_none_is_refused_before_the_stream_begins() -> No
         not_there = [b"%d" % cursor for cursor in (newest + 1, 10**14)]
         body = b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"%s"}}' % task["id"].encode()
         for cursor in no_seq + not_there:
-            headers = {b"A2A-Version": b"1.0", b"Last-Event-ID": cursor}
+            headers = {b"A2A-Version": b"1.0", b"Last-Event-ID": cursor, b"Content-Type": b"application/json"}
             response = await served.http.post(served.url + "/", content=body, headers=headers)
             assert response.headers["content-type"] == "application/json"
             error = response.json()["error"]
@@ -216,7 +216,10 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
         task_id = (await served.begin("slow"))["id"]
         body = b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"%s"}}' % task_id.encode()
         async with served.http.stream(
-            "POST", served.url + "/", content=body, headers={"A2A-Version": "1.0", "Last-Event-ID": "0"}
+            "POST",
+            served.url + "/",
+            content=body,
+            headers={"A2A-Version": "1.0", "Last-Event-ID": "0", "Content-Type": "application/json"},
         ) as response:
             comments = 0
             async for line in response.aiter_lines():
