@@ -19,6 +19,7 @@ from tailrace.a2a.discovery import Found, discover, interface_of
 from tailrace.a2a.incoming import ArtifactUpdate, card_in, decoded, event_in
 from tailrace.a2a.peer import body_of
 from tailrace.a2a.received import Received, TooMuch
+from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import AgentError, ConfigError
 
@@ -173,6 +174,16 @@ def test_a_card_leads_to_its_own_origin_or_where_the_operator_allows_it(place: s
         interface_of(found(place, "https://agent.example"), settings)
 
 
+def test_a_card_may_spell_this_machine_s_loopback_in_its_own_way() -> None:
+    settings = Settings(specialist_urls="http://127.0.0.1:9000")
+    for place in ("http://localhost:9000/rpc", "http://[::1]:9000/rpc"):
+        assert interface_of(found(place, "http://127.0.0.1:9000"), settings) == place
+        assert not is_own_agent(place, Settings(agent_urls="http://127.0.0.1:9000"))
+    for place in ("http://localhost:9001/rpc", "https://localhost:9000/rpc", "http://127.0.0.2:9000/rpc"):
+        with pytest.raises(AgentError, match="another origin"):
+            interface_of(found(place, "http://127.0.0.1:9000"), settings)
+
+
 @pytest.mark.parametrize(
     "origin", ["agent.example", "https://a.example/", "ftp://a.example", "https://a.example:x", "*"]
 )
@@ -229,7 +240,9 @@ async def test_addresses_inside_are_for_what_the_operator_has_named_so() -> None
     async with new_http() as http:
         for settings, said in (
             (Settings(), "no address of the Internet"),
-            (Settings(specialist_urls=f"http://localhost:{port}"), "no address of the Internet"),
+            (Settings(specialist_urls=f"http://127.0.0.2:{port}"), "no address of the Internet"),
+            (Settings(specialist_urls="http://127.0.0.1:1"), "no address of the Internet"),
+            (Settings(specialist_urls=f"http://localhost:{port}"), "could not be reached"),
             (Settings(specialist_urls=place), "could not be reached"),
             (Settings(peer_origins=place), "could not be reached"),
             (Settings(agent_urls=place), "could not be reached"),

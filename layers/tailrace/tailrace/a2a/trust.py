@@ -15,6 +15,7 @@ from tailrace.errors import AgentError, shorten
 from tailrace.push.addresses import is_inside
 
 _PORTS = {"http": 80, "https": 443}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # A URL's scheme, host and port.
 Origin = tuple[str, str, int | None]
@@ -39,7 +40,7 @@ def may_be_inside(url: str, settings: Settings) -> bool:
     if parsed is None:
         return False
     named = [place for place in map(_parsed, settings.specialists) if place is not None and is_inside(place.host)]
-    return origin_of(parsed) in {origin_of(place) for place in (*named, *map(httpx.URL, settings.peers))}
+    return _place_of(parsed) in {_place_of(place) for place in (*named, *map(httpx.URL, settings.peers))}
 
 
 def check_interface(place: str, card_url: str, settings: Settings) -> None:
@@ -50,8 +51,8 @@ def check_interface(place: str, card_url: str, settings: Settings) -> None:
     """
     parsed, card = _parsed(place), _parsed(card_url)
     if parsed is not None and card is not None:
-        allowed = {origin_of(card), *(origin_of(httpx.URL(origin)) for origin in settings.peers)}
-        if origin_of(parsed) in allowed or is_own_agent(place, settings):
+        allowed = {_place_of(card), *(_place_of(httpx.URL(origin)) for origin in settings.peers)}
+        if _place_of(parsed) in allowed or is_own_agent(place, settings):
             return
     raise AgentError(
         f"The card at {card_url} leads to {shorten(place)!r}, which is on another origin; "
@@ -62,6 +63,12 @@ def check_interface(place: str, card_url: str, settings: Settings) -> None:
 def origin_of(url: httpx.URL) -> Origin:
     """The scheme, host and port of a URL, with the scheme's usual port where the URL names none."""
     return url.scheme, url.host.lower(), url.port or _PORTS.get(url.scheme)
+
+
+def _place_of(url: httpx.URL) -> Origin:
+    """The origin, with one name for this machine's loopback: cards spell it as their authors do."""
+    scheme, host, port = origin_of(url)
+    return scheme, "localhost" if host in _LOOPBACK else host, port
 
 
 def _own_urls(settings: Settings) -> list[httpx.URL]:
