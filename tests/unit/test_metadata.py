@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator import forwarding
 from orchestrator.forwarding import Forwarding
-from tailrace import events, progress
+from tailrace import events, file, progress, result, write
 from tailrace.a2a.ask import Told
 from tailrace.a2a.incoming import event_in
 from tailrace.agent.past import past_of
@@ -42,6 +42,21 @@ from tailrace.log.memory import MemoryLog
 def test_what_cannot_become_an_event_is_refused_at_the_call(kind: Any, details: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         emit(kind, **details)
+
+
+@pytest.mark.parametrize(
+    ("tell", "said"),
+    [
+        (lambda: write(5), "text has value 5, but must be a text"),
+        (lambda: write("x", artifact=None), "artifact has value None"),
+        (lambda: result(5, {}), "name has value 5"),
+        (lambda: file(5), "name has value 5"),
+        (lambda: file("a", url=b"x"), "url has value b'x'"),
+    ],
+)
+def test_names_and_texts_are_texts(tell: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        tell()
 
 
 def test_what_can_be_told_is_told_and_keys_of_an_author_s_own_too() -> None:

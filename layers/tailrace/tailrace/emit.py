@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, Literal, TypedDict
 
 from tailrace.decoding import check_depth
+from tailrace.errors import shorten
 from tailrace.events import Kind
 from tailrace.metadata import check
 from tailrace.request import Request
@@ -40,7 +41,12 @@ def progress(text: str, *, done: int | None = None, total: int | None = None) ->
 
 
 def write(text: str, *, artifact: str = "report") -> None:
-    """Add to a streamed text artifact, by default the `report` (Markdown)."""
+    """Add to a streamed text artifact, by default the `report` (Markdown).
+
+    Raises:
+        ValueError: one of them is no text.
+    """
+    _check_texts(text=text, artifact=artifact)
     _send({MARK: "text", "artifact": artifact, "text": text})
 
 
@@ -51,7 +57,9 @@ def result(name: str, data: Any) -> None:
 
     Raises:
         TooDeep: the data is nested deeper than 64 levels.
+        ValueError: the name is no text.
     """
+    _check_texts(name=name)
     check_depth(data, f"The data of result({name!r})")
     _send({MARK: "artifact", "artifact": name, "part": {"data": data}})
 
@@ -62,7 +70,11 @@ def file(
     """Give a file: the artifact `name` with its content, or with the `url` where it is.
 
     `filename` is `name` unless given. A later file of the same name replaces it.
+
+    Raises:
+        ValueError: what has to be a text is none.
     """
+    _check_texts(name=name, url=url, filename=filename, media_type=media_type)
     raw = content.encode() if isinstance(content, str) else content
     part: dict[str, Any] = {"url": url} if url else {"raw": base64.b64encode(raw).decode()}
     part |= {"filename": filename or name, "mediaType": media_type}
@@ -116,6 +128,12 @@ def current_step() -> str | None:
 def step_of(namespace: str) -> str | None:
     """The innermost step in a checkpoint namespace `node:step|node:step…`."""
     return namespace.rpartition(":")[2] or None
+
+
+def _check_texts(**given: Any) -> None:
+    for key, value in given.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{key} has value {shorten(repr(value))}, but must be a text.")
 
 
 def _send(emission: dict[str, Any]) -> None:
