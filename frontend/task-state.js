@@ -89,7 +89,8 @@ function enter(task, state, message, meta, ts) {
     task.report.done = true;
     settle(task, CLOSING[state], [...task.running, ...task.waiting], ts);
   } else if (state === "working") {
-    for (const agent of task.root.waiting) change(task, agent, "running", null);
+    const agent = task.steps.get(idOfAgent(meta.agent ?? "agent"));
+    if (agent?.state === "waiting") change(task, agent, "running", null);
   }
 }
 
@@ -130,9 +131,11 @@ function step(task, meta, ts, text) {
   task.changed.add(one);
 }
 
+const idOfAgent = (name) => `agent ${name}`;
+
 /** The row of an agent that nobody in this log has asked. */
 function agentStep(task, name, ts) {
-  const id = `agent ${name}`;
+  const id = idOfAgent(name);
   return task.steps.get(id) ?? add(task, newStep(id, "agent", name, name, task.root, ts));
 }
 
@@ -141,7 +144,7 @@ function begin(task, meta, home, ts, text) {
   // The same execution goes on: after a reply, or with another worker.
   if (before && before.state !== "superseded") return change(task, before, "running", null);
   // A node that asked and runs again under a new id has its answer.
-  for (const one of home.waiting) if (one.name === meta.name) change(task, one, "done", one.end);
+  for (const one of home.waiting.get(meta.name) ?? []) change(task, one, "done", one.end);
   // A step that runs again under its old id stays visible as what it was.
   if (before) task.steps.set(`${before.id} until ${task.seq}`, before);
   const kind = meta.kind === "tool_start" ? "tool" : "node";
@@ -204,7 +207,7 @@ const newStep = (id, kind, name, agent, parent, start) => ({
   parent: /** @type {any} */ (parent),
   level: parent ? parent.level + 1 : 0,
   children: /** @type {any[]} */ ([]),
-  waiting: /** @type {Set<any>} */ (new Set()), // of the children
+  waiting: /** @type {Map<string, Set<any>>} */ (new Map()), // of the children, by name
   start, // by the server's clock, ms
   end: /** @type {number | null} */ (null), // while it goes on
   state: "running", // waiting, done, failed, canceled or superseded
@@ -226,8 +229,12 @@ function add(task, one) {
 function change(task, one, state, end) {
   one.state = state;
   one.end = end;
+  const { name, parent } = one;
+  const waits = state === "waiting";
   put(task.running, one, end === null);
-  for (const waiting of [task.waiting, one.parent.waiting]) put(waiting, one, state === "waiting");
+  put(task.waiting, one, waits);
+  if (waits && !parent.waiting.has(name)) parent.waiting.set(name, new Set());
+  if (parent.waiting.has(name)) put(parent.waiting.get(name), one, waits);
   task.changed.add(one);
 }
 

@@ -1,0 +1,228 @@
+"""Markdown in the page: whatever is written, drawing it takes as long as the text is, and never fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from browser import needs_chromium
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from playwright.async_api import Browser, Page, Route
+from stack import ROOT
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+HERE = "http://page.test/"
+DRAW = """async ([pieces]) => {
+    const { MarkdownView } = await import("/markdown.js");
+    const root = document.createElement("div");
+    const view = new MarkdownView(root);
+    let text = "";
+    for (const piece of pieces) view.update((text += piece));
+    return root.innerHTML;
+}"""
+
+# The repeated text, what stands before it and after it: each was, or could be, slower than its length.
+LONG = {
+    "spaces after a heading": ("# a", " ", "b"),
+    "marks after a heading": ("# a ", "# ", "b"),
+    "spaces in a line": ("a", " ", "b"),
+    "ticks that nothing closes": ("", "`a ``b ", ""),
+    "runs of ticks": ("", "``` ` `` ", "a"),
+    "brackets": ("", "[", ""),
+    "links that do not end": ("", "[a](b ", ""),
+    "links in parentheses": ("", "[a](b(", ""),
+    "titles that do not end": ("", '[a](b "c ', ""),
+    "stars": ("", "*a **b ", ""),
+    "only stars": ("a", "*", "b"),
+    "underscores": ("a", " _b", "c"),
+    "escapes": ("**", "\\a", ""),
+    "addresses": ("", "https://a.", ""),
+    "addresses of dots": ("https://", ".", ""),
+    "rules that are none": ("", "- ", "x"),
+    "quotes in quotes": ("", "> ", "x"),
+    "lists in lists": ("", "- ", "x"),
+    "lines of a list": ("", "- a\n", ""),
+    "lines between items": ("- a\n", "  b\n\n", ""),
+    "lines of a quote": ("", "> a\n", ""),
+    "lines of a paragraph": ("", "a | b\n", ""),
+    "a fence that nothing closes": ("```\n", "``\n", ""),
+    "a long fence": ("`" * 1000 + "\n", "````\n", ""),
+    "rows of a table": ("a|b\n-|-\n", "|c\n", ""),
+    "columns of a table": ("", "|a", "\n|-|-\n"),
+    "blocks": ("", "a\n\n", ""),
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page that has the scripts of ours and nothing else."""
+
+    async def serve(route: Route) -> None:
+        name = route.request.url.removeprefix(HERE)
+        path = ROOT / "frontend" / name
+        if not name:
+            await route.fulfill(body="<!doctype html>", content_type="text/html")
+        else:
+            await route.fulfill(body=path.read_text(), content_type="text/javascript")
+
+    opened = await browser.new_page()
+    await opened.route(f"{HERE}**", serve)
+    await opened.goto(HERE)
+    yield opened
+    await opened.close()
+
+
+async def draw(page: Page, *pieces: str) -> str:
+    """The markup that the page makes of a text that comes in pieces."""
+    # As JSON: a lone surrogate would not come over otherwise.
+    html: str = await page.evaluate(f"argument => ({DRAW})([JSON.parse(argument)])", json.dumps(pieces))
+    return html
+
+
+async def time(page: Page, before: str, repeated: str, after: str, times: int) -> tuple[float, int]:
+    """How long it takes to draw it, the best of two, in ms; and of how many nodes it is."""
+    measure = """async ([before, repeated, after, times]) => {
+        const { MarkdownView } = await import("/markdown.js");
+        const text = before + repeated.repeat(times) + after;
+        let [best, nodes] = [Infinity, 0];
+        for (let run = 0; run < 2; run += 1) {
+            const root = document.createElement("div");
+            const begun = performance.now();
+            new MarkdownView(root).update(text);
+            best = Math.min(best, performance.now() - begun);
+            nodes = root.querySelectorAll("*").length;
+        }
+        return [best, nodes];
+    }"""
+    best, nodes = await page.evaluate(measure, [before, repeated, after, times])
+    return best, nodes
+
+
+@pytest.mark.parametrize("about", LONG)
+async def test_time_and_nodes_grow_as_the_text_does(page: Page, about: str) -> None:
+    before, repeated, after = LONG[about]
+    times = 40_000 // len(repeated)
+    short, _ = await time(page, before, repeated, after, times)
+    long, nodes = await time(page, before, repeated, after, 8 * times)
+    # Linear is 8 times, quadratic 64 times; what takes no time at all is measured badly.
+    assert long < 25 * max(short, 10)
+    assert nodes <= 2 * 8 * times * len(repeated)
+
+
+async def test_a_table_has_the_cells_that_were_written(page: Page) -> None:
+    wide = "|".join("a" * 60) + "\n" + "|".join("-" * 60) + "\n"
+    _, nodes = await time(page, wide, "|\n", "", 10_000)
+    assert nodes < 40_000
+    html = await draw(page, "|a|b|c|\n|-|-:|-|\n|1|\n|1|2|3|4|\n")
+    assert html.count("<td") == 5
+    assert '<td colspan="2"></td>' in html
+    assert ">4<" not in html
+    too_wide = "|".join("a" * 5_000) + "\n" + "|".join("-" * 5_000) + "\n"
+    assert "<table" not in await draw(page, too_wide)
+
+
+TEXTS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                "\n",
+                "\n\n",
+                "  ",
+                "# ",
+                "## a #",
+                "- ",
+                "1. ",
+                "> ",
+                "|",
+                "\n-|-\n",
+                "```",
+                "~~~\n",
+                "**",
+                "*",
+                "_",
+                "`",
+                "---",
+            ]
+        ),
+        st.sampled_from(
+            ["[a](", "https://a.b", "[", "]", "(", ")", "!", "\\", "a b", "é", "\t", "\r\n", "   \n", "|a|b|"]
+        ),
+        st.text(max_size=4),
+    ),
+    max_size=24,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=TEXTS)
+@example(pieces=["1. a\n\n2", ". b"])
+@example(pieces=["# a", " #", "#"])
+@example(pieces=["- a\n\n", " ", " b"])
+@example(pieces=["> a\n", ">", " b\n"])
+async def test_a_text_in_pieces_is_drawn_as_the_whole_and_never_fails(page: Page, pieces: list[str]) -> None:
+    assert await draw(page, *pieces) == await draw(page, "".join(pieces))
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("# Top #", "<h3>Top</h3>"),
+        ("## a # b", "<h4>a # b</h4>"),
+        ("### C#", "<h5>C#</h5>"),
+        ("`a` ``b ` c`` `d", "<p><code>a</code> <code>b ` c</code> `d</p>"),
+        ("**a** *b* _c_ log_analyst", "<p><strong>a</strong> <em>b</em> <em>c</em> log_analyst</p>"),
+        ("- a\n  - b\n- c", "<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>"),
+        ("* * *", "<hr>"),
+        ("```\n<b>\n```\nc", '<pre tabindex="0"><code>&lt;b&gt;</code></pre><p>c</p>'),
+        ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
+        ("<img src=x>", "<p>&lt;img src=x&gt;</p>"),
+    ],
+)
+async def test_marks_are_drawn_and_markup_is_text(page: Page, text: str, html: str) -> None:
+    assert await draw(page, text) == html
+
+
+MODEL = """async ([kind, n]) => {
+    const { apply, newTask } = await import("/task-state.js");
+    const meta = (own) => ({ "urn:tailrace:a2a:resume:1": { ts: 1, agent: "a", ...own } });
+    const status = (name, own) => ({ statusUpdate: { status: { state: `TASK_STATE_${name}` }, metadata: meta(own) } });
+    const artifact = (artifactId, part) => ({
+        artifactUpdate: { artifact: { artifactId, parts: [part] }, append: true },
+    });
+    const makes = {
+        nodes: (i) => [status("WORKING", { kind: "node_start", step: `${i}`, name: "same" })],
+        nested: (i) => [status("WORKING", { kind: "node_start", step: `${i}`, parent: `${i - 1}`, name: "same" })],
+        asks: (i) => [
+            status("WORKING", { kind: "node_start", step: `${i}`, name: `${i}` }),
+            status("WORKING", { kind: "node_end", step: `${i}`, interrupted: true }),
+            status("INPUT_REQUIRED", { kind: "state" }),
+            status("WORKING", { kind: "state" }),
+        ],
+        findings: (i) => [artifact("findings", { data: { findings: [{ i }] } })],
+        text: () => [artifact("report", { text: "word " })],
+    };
+    const events = Array.from({ length: n }, (_, i) => makes[kind](i)).flat();
+    let best = Infinity;
+    for (let run = 0; run < 2; run += 1) {
+        const task = newTask();
+        const begun = performance.now();
+        events.forEach((event, at) => apply(task, at + 1, event));
+        best = Math.min(best, performance.now() - begun);
+    }
+    return best;
+}"""
+
+
+@pytest.mark.parametrize("kind", ["nodes", "nested", "asks", "findings", "text"])
+async def test_an_event_costs_the_same_however_many_came_before(page: Page, kind: str) -> None:
+    async def applied(n: int) -> float:
+        took: Any = await page.evaluate(MODEL, [kind, n])
+        return float(took)
+
+    short = await applied(4_000)
+    assert await applied(32_000) < 25 * max(short, 10)
