@@ -25,8 +25,9 @@ from foreign import (
 )
 from system import system
 
+from orchestrator import forwarding
 from orchestrator import graph as orchestrator
-from tailrace.a2a import ask
+from tailrace.a2a import ask, received
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
 
@@ -180,6 +181,23 @@ async def test_a_task_that_is_too_large_to_be_fetched_is_told_as_it_was_streamed
     assert TEXT in report
     assert "could not be fetched" in report
     assert "more than 16,000,000 bytes" in report
+
+
+async def test_an_agent_that_floods_is_read_no_faster_than_a_pace_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(received, "MOST_EVENTS", 2_500)
+    monkeypatch.setattr(forwarding, "_MOST_EVENTS", 10)
+    said = {"role": "ROLE_AGENT", "parts": [{"text": "still here"}]}
+    told = {"statusUpdate": {"taskId": "t", "status": {**WORKING["status"], "message": said}}}
+    peer = Peer(SendStreamingMessage=stream(BEGUN, *[told] * 2_500), CancelTask=result(DONE))
+    async with asked(tmp_path, monkeypatch, peer) as sut:
+        report, seen = await reported(sut)
+    assert "it sent more than 2,500 events, and was given up" in report
+    assert "more than 1,000 events a second, and was read no faster" in report
+    assert "Only the first 10 of its steps are shown" in report
+    assert len([event for event in seen.events if "still here" in str(event)]) == 10
+    assert peer.asked == ["SendStreamingMessage", "CancelTask"]
 
 
 async def test_a_specialist_that_is_never_done_is_given_up_and_told_so(

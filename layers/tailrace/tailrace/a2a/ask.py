@@ -109,9 +109,10 @@ class Conversation:
                 raise
             except AgentError as problem:
                 error = problem
+            finally:
+                if self._received.slowed and SLOWED not in self.notes:
+                    self.notes.append(SLOWED)
             following = not self._ended and await self._goes_on_following(error)
-        if self._received.slowed:
-            self.notes.append(SLOWED)
         if self.task_id is not None:
             self.task = await self._whole(self.task_id)
 
