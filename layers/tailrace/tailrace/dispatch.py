@@ -24,6 +24,8 @@ from tailrace.owner import OWNER_HEADER
 
 logger = logging.getLogger("tailrace.dispatch")
 
+_TASK_NOT_FOUND = -32001
+
 
 class Dispatch:
     """Dispatches to the agents that `settings` name, and on Lambda to this function itself."""
@@ -40,15 +42,18 @@ class Dispatch:
         A failure is logged, never raised: whoever looks next, or the sweeper, is there too.
         """
         place = self._places.get(head.agent) or own_function()
-        if place is None:
+        if place and not place.startswith(("http://", "https://")):
+            return await self._invoke(place, head)
+        # `make run` knows agents by their folders, and a card may have another name. Those whose task it is not say so.
+        urls = [place] if place else self._settings.agents
+        if not urls:
             logger.warning("task %s: nothing says where %s is dispatched to", head.task_id, head.agent)
             return False
-        if place.startswith(("http://", "https://")):
-            sent = asyncio.create_task(self._post(place, head), name=f"dispatch {head.task_id}")
+        for url in urls:
+            sent = asyncio.create_task(self._post(url, head), name=f"dispatch {head.task_id}")
             self._sent.add(sent)
             sent.add_done_callback(self._sent.discard)
-            return True
-        return await self._invoke(place, head)
+        return True
 
     async def close(self) -> None:
         """Wait for what was sent."""
@@ -59,6 +64,8 @@ class Dispatch:
             client = AgentClient(self._http, url, owner=head.owner, settings=self._settings)
             await client.call("GetTask", _params(head))
         except AgentError as error:
+            if error.code == _TASK_NOT_FOUND and head.agent not in self._places:
+                return  # one of the others has it
             logger.warning("task %s was not dispatched: %s", head.task_id, error)
 
     async def _invoke(self, function: str, head: Head) -> bool:

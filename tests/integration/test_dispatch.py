@@ -1,0 +1,55 @@
+"""A task is dispatched to its agent, also where only the agents' addresses are known and not their names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+import msgspec
+import pytest
+from rpc import CARD, agent
+from sample_agents.talker import talker
+
+from tailrace import events
+from tailrace.a2a.client import new_http
+from tailrace.config import Settings
+from tailrace.dispatch import Dispatch
+from tailrace.identity import task_id_of
+from tailrace.log import Head
+from tailrace.log.memory import MemoryLog
+
+SECRET = "correct-horse-battery-staple"
+
+
+async def test_an_agent_whose_name_is_not_its_folder_s_is_found_among_our_own(caplog: pytest.LogCaptureFixture) -> None:
+    log = MemoryLog()
+    task_id = task_id_of("alice", "My Talker", "m")
+    head = Head(task_id=task_id, owner="alice", context_id="c", agent="My Talker", fingerprint="f")
+    said = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hello"}], "taskId": task_id, "contextId": "c"}
+    head = await log.create(head, events.submitted(head.source, said))
+    named = msgspec.structs.replace(CARD, name="My Talker")
+    async with (
+        agent(talker(), log=log, run_secret=SECRET) as other,
+        agent(talker(), log=log, card=named, run_secret=SECRET) as its_own,
+        new_http() as http,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        urls = f"{other.url}/,{its_own.url}/"
+        known_by_folder = f"talker={other.url}/,my_talker={its_own.url}/"
+        dispatch = Dispatch(Settings(agent_urls=urls, dispatch=known_by_folder, run_secret=SECRET), http)
+        stack.push_async_callback(dispatch.close)
+        with caplog.at_level(logging.WARNING, "tailrace.dispatch"):
+            assert await dispatch(head)
+            await dispatch.close()
+        assert caplog.records == []
+        async with asyncio.timeout(10):
+            while (await log.head(task_id)).state != "TASK_STATE_COMPLETED":
+                await asyncio.sleep(0.005)
+
+
+async def test_where_nothing_says_where_an_agent_is_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    head = Head(task_id="t", owner="alice", context_id="c", agent="My Talker", fingerprint="f")
+    async with new_http() as http:
+        assert not await Dispatch(Settings(), http)(head)
+    assert "nothing says where My Talker is dispatched to" in caplog.text
