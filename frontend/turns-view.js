@@ -44,5 +44,6 @@ function said(text) {
   const shown = over > 0 ? `${text.slice(0, MOST_TEXT)}\n… and ${count(over)} characters more` : text;
   const brief = shown.split("\n", BRIEF.lines).join("\n").slice(0, BRIEF.characters);
   if (brief.length === shown.length) return h("p", shown);
-  return h("details", h("summary", `${brief} …`), h("p", shown));
+  // Unfolded, the rest goes on below what was there.
+  return h("details", h("summary", brief), h("p", shown.slice(brief.length).replace(/^\n/, "")));
 }

@@ -27,7 +27,6 @@ const QUIET_AFTER = 10_000; // say so when nothing has come for longer
 const SENTENCES = {
   working: "The agents are working.",
   "input-required": "The agents have a question.",
-  completed: "Task completed. The report is ready.",
 };
 
 /** What `make run` adds to the page: called with the view at every paint. */
@@ -168,7 +167,8 @@ export class Watch {
     setText(this.#at("task-state"), told);
     setText(this.#at("task-title"), title || "Task");
     document.title = `${words} · ${title || "Task"} · Tailrace`;
-    announce((state !== before && SENTENCES[state]) || `Task ${told}.`);
+    const ready = state === "completed" && this.#task.report.text ? " The report is ready." : "";
+    announce((state !== before && SENTENCES[state]) || `Task ${told}.${ready}`);
     setText(this.#at("question"), message || "The agents need more to go on.");
     setText(this.#at("failure-text"), message || "No reason was given.");
     this.#reveal({ reply: asks, failure: failed, cancel: !isFinished(state), "goes-on": this.#running() });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -210,6 +211,39 @@ async def test_a_reply_in_another_window_is_seen_here(page: Page, shipped: Stack
     assert told.ok, await told.text()
     await state(page, "completed")
     await pill(page, "finished")
+
+
+async def test_a_text_by_another_name_is_shown_where_there_is_no_report(page: Page, shipped: Stack) -> None:
+    def frame(seq: int, result: dict[str, Any]) -> str:
+        return f"id: {seq}\ndata: {json.dumps({'result': result})}\n\n"
+
+    def wrote(name: str, text: str) -> dict[str, Any]:
+        return {"artifactUpdate": {"artifact": {"artifactId": name, "name": name, "parts": [{"text": text}]}}}
+
+    message = {"role": "ROLE_USER", "parts": [{"text": "\n".join(f"line {number}" for number in range(40))}]}
+    made = {"task": {"status": {"state": "TASK_STATE_SUBMITTED"}, "history": [message]}}
+    completed = {"statusUpdate": {"status": {"state": "TASK_STATE_COMPLETED"}}}
+
+    async def show(*events: dict[str, Any]) -> None:
+        frames = [frame(seq, event) for seq, event in enumerate([made, *events, completed], 1)]
+        body = "".join(frames) + f'event: end\ndata: {{"seq": {len(frames)}}}\n\n'
+        await page.unroute_all()
+        await page.route("**/api/stream/*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+        await page.goto(f"{shipped.url}/?task=00000000-0000-0000-0000-000000000000")
+        await state(page, "completed")
+
+    await show(wrote("answer", "It was **DNS**."))
+    await expect(page.locator("#report-head")).to_have_text("answer")
+    await expect(page.get_by_test_id("report").locator("strong")).to_have_text("DNS")
+    # A long request is folded, and unfolds by hand.
+    turn = page.get_by_test_id("turns")
+    await expect(turn.get_by_text("line 39")).to_be_hidden()
+    await turn.locator("summary").press("Enter")
+    await expect(turn.get_by_text("line 39")).to_be_visible()
+
+    await show(wrote("report", "All of it."), wrote("plan", "First this."))
+    await expect(page.locator("#report-head")).to_have_text("Report")
+    await expect(page.get_by_test_id("report")).to_have_text("All of it.")
 
 
 @pytest.mark.parametrize("width", [360, 1280])
