@@ -21,7 +21,7 @@ _WORTH_COMPRESSING = 16_384
 # What a message may carry of uploaded files for an agent that cannot read our uploads: by then it is as large as the
 # largest request that we take ourselves.
 _ROOM = 700_000
-# How much of a card is looked at to find out whom to ask, in characters.
+# How much is kept of what a card says, in characters.
 _LONGEST_ABOUT = 20_000
 
 
