@@ -249,3 +249,29 @@ async def test_addresses_inside_are_for_what_the_operator_has_named_so() -> None
         ):
             with pytest.raises(AgentError, match=said):
                 await discover(http, place, settings)
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("/agents/other/", "which is elsewhere"),
+        ("/agents/ours/../other/", "which is elsewhere"),
+        ("//elsewhere.example/agents/ours/", "which is elsewhere"),
+        ("http://agents.example/agents/ours/rpc", "which is elsewhere"),
+        ("/agents/ours/rpc", "redirects more than 3 times"),
+        ("", "redirects more than 3 times"),
+    ],
+)
+async def test_who_asks_one_of_our_agents_is_not_redirected_to_another_place(to: str, said: str) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(307, headers={"Location": to}, stream=httpx.ByteStream(b""))
+
+    settings = Settings(agent_urls="https://agents.example/agents/ours/")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        ours = AgentClient(http, "https://agents.example/agents/ours/", owner="alice", settings=settings)
+        with pytest.raises(AgentError, match=said):
+            await ours.call("GetTask", {"id": "t"})
+    assert all(path.startswith("/agents/ours/") for path in asked)
