@@ -84,6 +84,12 @@ def specialists() -> list[str]:
     return names
 
 
+def strays() -> list[str]:
+    """Folders of code under functions/ which nothing runs."""
+    folders = {code.parent.name for code in FUNCTIONS.glob("*/*.py")}
+    return sorted(folders.difference(specialists(), _NAMED))
+
+
 def all_functions(port: int) -> list[Function]:
     """The gateway on `port` or after, every agent on a port of its own, and the sweeper."""
     agents = [Function(name, listen(0)) for name in (*specialists(), "orchestrator")]

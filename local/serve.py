@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import os
 import socket
+import traceback
 from typing import Any
 
 import uvicorn
@@ -36,7 +37,14 @@ def app_of(name: str, host: str) -> Any:
         return create_site(settings, owner_on(host, settings))
     if not ipaddress.ip_address(host).is_loopback:
         raise ConfigError("the address of an agent", host, "loopback: agents trust whoever reaches them")
-    return importlib.import_module(f"{name}.app").app
+    module = importlib.import_module(f"{name}.app")
+    app = getattr(module, "app", None)
+    if not callable(app):
+        there = "no `app`" if app is None else f"an `app` that is a {type(app).__name__}"
+        raise TailraceError(
+            f"functions/{name}/app.py has {there}, but must have one like `app = AgentApp(graph, card)`."
+        )
+    return app
 
 
 def owner_on(host: str, settings: Settings) -> DecideOwner:
@@ -73,9 +81,21 @@ def main() -> None:
     try:
         with socket.socket(fileno=os.dup(given.fd)) as listener:
             host = listener.getsockname()[0]
-        serve(app_of(given.name, host), given.fd)
+        app = app_of(given.name, host)
     except TailraceError as error:
         raise SystemExit(f"{given.name}: {error}") from None
+    except Exception as error:
+        raise SystemExit(authors_traceback(error)) from None
+    serve(app, given.fd)
+
+
+def authors_traceback(error: Exception) -> str:
+    """The error as Python tells it, from the first line of the function's own code on."""
+    frames = error.__traceback__
+    loaders = (__file__, importlib.__file__, "<frozen importlib")
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(loaders):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(error.with_traceback(frames)))
 
 
 def _spare_the_collector() -> None:

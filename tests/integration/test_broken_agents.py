@@ -1,0 +1,139 @@
+"""An agent that cannot start takes nothing else of `make run` with it, and its author is told why on the console."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from stack import ROOT
+
+SOUND = """
+from langgraph.graph import START, MessagesState, StateGraph
+from tailrace import AgentApp, AgentCard
+graph = StateGraph(MessagesState).add_sequence([("say", lambda state: {})]).add_edge(START, "say")
+app = AgentApp(graph, AgentCard(name="sound", description="Works.", version="1", skills=[]))
+"""
+
+
+@dataclass
+class Run:
+    """`python -m local` of a checkout, and what it has printed."""
+
+    folder: Path
+    process: asyncio.subprocess.Process
+    printed: list[str] = field(default_factory=list)
+
+    async def until(self, words: str) -> str:
+        """The first line that has the words, as soon as it is printed."""
+        while not (found := [line for line in self.printed if words in line]):
+            assert self.process.stdout is not None
+            line = await self.process.stdout.readline()
+            assert line, f"it ended without {words!r}: {self.printed}"
+            self.printed.append(line.decode().rstrip())
+        return found[0]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.printed)
+
+
+def checkout(folder: Path, **agents: str) -> Path:
+    """A checkout with the functions that ship, and the agents, of which each app.py holds this."""
+    for name in ("local", "frontend", "layers"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "functions").mkdir()
+    for function in (ROOT / "functions").iterdir():
+        if function.name not in agents:
+            (folder / "functions" / function.name).symlink_to(function)
+    for name, code in agents.items():
+        (folder / "functions" / name).mkdir()
+        (folder / "functions" / name / "__init__.py").touch()
+        (folder / "functions" / name / "app.py").write_text(code)
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Run]:
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(folder / "functions"),
+        "TAILRACE_DATA_DIR": str(folder / "data"),
+        "TAILRACE_PORT": "0",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local"),
+        cwd=folder,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(120):
+            yield Run(folder, process)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await process.communicate()
+
+
+async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path: Path) -> None:
+    broken = {
+        "failing": "import no_such_module",
+        "mistyped": "def answer(:\n    pass",
+        "circular": "from circular.app import app",
+        "unnamed": "handler = print",
+        "leaving": "raise SystemExit(0)",
+        "unset": "from tailrace.errors import ConfigError\nraise ConfigError('MY_KEY', '', 'set')",
+    }
+    folder = checkout(tmp_path, **broken, sound=SOUND)
+    (folder / "functions" / "half_done").mkdir()
+    (folder / "functions" / "half_done" / "graph.py").touch()
+    async with running(folder) as run:
+        url = await run.until("http://")
+        printed = run.text
+        for name in broken:
+            assert f"{name} does not start: it ended before it answered" in printed
+            assert f"{name}.log" in printed
+        assert "functions/half_done is no agent: it has no app.py." in printed
+        assert "ModuleNotFoundError: No module named 'no_such_module'" in printed
+        assert "SyntaxError: " in printed
+        assert "partially initialized module 'circular.app'" in printed
+        assert "functions/unnamed/app.py has no `app`, but must have one like `app = AgentApp(graph, card)`." in printed
+        assert "MY_KEY has value ''" in printed
+        assert "(exit code 0)" in printed
+        assert "leaving.log, says nothing." in printed
+        assert "local/serve.py" not in printed, "an author wants to see the author's code"
+        async with httpx.AsyncClient(timeout=60) as http:
+            agents = (await http.get(f"{url}/api/agents")).json()["agents"]
+        assert {agent["name"] for agent in agents if "version" in agent} == {
+            *("orchestrator", "log_analyst", "metric_analyst", "sound")
+        }
+        assert len(agents) == 4 + len(broken)
+        # It is mended, and answers.
+        (folder / "functions" / "failing" / "app.py").write_text(SOUND.replace('"sound"', '"mended"'))
+        await run.until("failing answers now.")
+        async with httpx.AsyncClient(timeout=60) as http:
+            agents = (await http.get(f"{url}/api/agents")).json()["agents"]
+        assert "mended" in {agent.get("name") for agent in agents}
+
+
+@pytest.mark.parametrize("name", ["orchestrator", "gateway"])
+async def test_without_a_gateway_or_an_orchestrator_it_ends_and_says_why(name: str, tmp_path: Path) -> None:
+    folder = checkout(tmp_path, **{name: "import no_such_module"})
+    if name == "gateway":  # which the other functions have parts of
+        for part in (ROOT / "functions" / "gateway").glob("*.py"):
+            if part.name not in ("app.py", "__init__.py"):
+                (folder / "functions" / "gateway" / part.name).symlink_to(part)
+    async with running(folder) as run:
+        line = await run.until("tailrace: ")
+        await run.until("ModuleNotFoundError: No module named 'no_such_module'")
+        assert await run.process.wait() == 1
+    assert line.startswith(f"tailrace: {name} does not start: it ended before it answered (exit code 1). Its log, ")
