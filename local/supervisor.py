@@ -64,8 +64,10 @@ class Keeper:
                 self.up = False
                 process = self._process = await self._spawn(log)
                 looking = asyncio.create_task(self._look())
-                code = await process.wait()
-                looking.cancel()
+                try:
+                    code = await process.wait()
+                finally:
+                    looking.cancel()
                 young = time.monotonic() - started < _YOUNG_S
                 if self.up or not (young or self.function.url):
                     ending = f"{self.function.name} ended ({_ending(code)}) and is started again"

@@ -1,0 +1,64 @@
+"""While a function does not answer, its callers are told so at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local import supervisor
+from local.functions import Function, listen
+from local.stand_in import StandIn
+from local.supervisor import Keeper
+
+
+async def test_a_stand_in_answers_every_request_until_it_ends() -> None:
+    with listen(0) as listener:
+        url = Function("silent", listener).url
+        stand_in = StandIn(listener, "silent does not run.\n")
+        async with httpx.AsyncClient(timeout=30) as http:
+            waiting = asyncio.create_task(http.get(url))
+            await stand_in.begin()
+            await stand_in.begin()
+            large = await http.post(url, content=bytes(1_000_000))
+            for answer in (await waiting, large):
+                assert (answer.status_code, answer.text) == (503, "silent does not run.\n")
+        stand_in.end()
+        taken = await asyncio.start_server(lambda _, writer: writer.close(), sock=listener.dup())
+        async with taken, httpx.AsyncClient(timeout=30) as http:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await http.get(url)
+
+
+class Hanging(Function):
+    """A function that hangs at its import."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return "-c", "import time; time.sleep(600)"
+
+
+async def test_one_that_hangs_at_its_start_is_told_of_and_refuses_callers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "_SLOW_S", 0.1)
+    with listen(0) as listener:
+        hanging = Hanging("hanging", listener)
+        async with httpx.AsyncClient(timeout=30) as http:
+            keeper = Keeper(hanging, tmp_path / "hanging.log", {}, http)
+            keeping = asyncio.create_task(keeper.keep())
+            try:
+                await asyncio.wait_for(keeper.settled.wait(), 30)
+                assert not keeper.up
+                while (await http.get(hanging.url)).status_code != 503:
+                    await asyncio.sleep(0.01)
+            finally:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+                await keeper.stop()
+    assert capsys.readouterr().out == (
+        f"hanging did not answer within 0.1 s; its log is {tmp_path / 'hanging.log'}. "
+        "Everything else goes on without it.\n"
+    )
