@@ -14,7 +14,8 @@
 import { appendAll, h } from "./dom.js";
 
 const DEPTH = 6; // quotes in lists in quotes: deeper than this is shown as written
-const COLUMNS = 64; // a table of more is shown as written
+const COLUMNS = 64; // a table of more is shown as written,
+const ROWS = 5_000; // and so are the rows after these
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s|$)/;
@@ -168,7 +169,8 @@ function table(lines, at) {
   };
   const body = h("tbody");
   let end = at + 2;
-  for (; end < lines.length && lines[end].trim() && lines[end].includes("|"); end += 1) body.append(row("td", lines[end]));
+  const last = Math.min(lines.length, end + ROWS);
+  for (; end < last && lines[end].trim() && lines[end].includes("|"); end += 1) body.append(row("td", lines[end]));
   const node = h("table", h("thead", row("th", lines[at])), body);
   return { node: h("div.scroll-x", { tabIndex: 0 }, node), next: end };
 }

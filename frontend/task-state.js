@@ -13,6 +13,7 @@
 import { isUsers, textOf, titleOf, turn } from "./messages.js";
 
 /** What the end of a task makes of a step that still runs. */
+const BEGINNING = ["node_start", "tool_start", "attempt", "handoff"]; // events that may make a row
 const MOST_LEVELS = 16; // a step below so many is shown beside its parent
 
 const CLOSING = { completed: "done", failed: "failed", rejected: "failed", canceled: "canceled" };
@@ -102,9 +103,12 @@ function ask(task, message, words) {
 }
 
 function step(task, meta, ts, text) {
-  const asked = task.steps.get(meta.parent) ?? agentStep(task, meta.agent ?? "agent", ts);
+  const known = task.steps.get(meta.step);
+  // What is said of a step that is on the page needs no other row, whoever says it.
+  const ofStep = known && !BEGINNING.includes(meta.kind);
+  const asked = task.steps.get(meta.parent) ?? (ofStep ? known.parent : agentStep(task, meta.agent ?? "agent", ts));
   const home = asked.level < MOST_LEVELS ? asked : asked.parent;
-  const one = task.steps.get(meta.step) ?? home;
+  const one = known ?? home;
 
   switch (meta.kind) {
     case "node_start":
@@ -112,7 +116,7 @@ function step(task, meta, ts, text) {
       return begin(task, meta, home, ts, text);
     case "node_end":
     case "tool_complete":
-      return one !== home && finish(task, one, meta, ts, text);
+      return known && finish(task, known, meta, ts, text);
     case "attempt":
       // A specialist's attempts are its own affair; a hand-off has had its row.
       if (!meta.parent) task.attempt = meta.attempt;

@@ -122,6 +122,8 @@ async def test_a_table_has_the_cells_that_were_written(page: Page) -> None:
     assert html.count("<td") == 5
     assert '<td colspan="2"></td>' in html
     assert ">4<" not in html
+    _, nodes = await time(page, "a|b\n-|-\n", "|\n", "", 100_000)
+    assert nodes < 16_000
     too_wide = "|".join("a" * 5_000) + "\n" + "|".join("-" * 5_000) + "\n"
     assert "<table" not in await draw(page, too_wide)
 

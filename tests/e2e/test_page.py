@@ -156,3 +156,24 @@ async def test_a_question_that_is_asked_again_is_one_question(page: Page, shippe
         "Since when?",
         *("Which host?", "web-1", "Since when?"),
     ]
+
+
+async def test_what_another_agent_says_of_a_step_makes_no_row_of_its_own(page: Page, shipped: Stack) -> None:
+    def told(**meta: str) -> dict[str, Any]:
+        message = {"role": "ROLE_AGENT", "parts": [{"text": "words"}]}
+        status = {"state": "TASK_STATE_WORKING", "message": message}
+        return {"statusUpdate": {"status": status, "metadata": {"urn:tailrace:a2a:resume:1": {"ts": 1, **meta}}}}
+
+    events = [
+        told(agent="orchestrator", kind="node_start", step="a", name="ask"),
+        told(agent="logs", kind="progress", step="a"),
+        told(agent="logs", kind="node_end", step="a"),
+    ]
+    await page.goto(shipped.url)
+    model = """async (events) => {
+        const { apply, newTask } = await import("/task-state.js");
+        const task = newTask();
+        events.forEach((event, at) => apply(task, at + 1, event));
+        return [...task.steps.values()].map(({ name, text, state }) => [name, text, state]);
+    }"""
+    assert await page.evaluate(model, events) == [["orchestrator", "", "running"], ["ask", "words", "done"]]
