@@ -23,6 +23,8 @@ _SIMILARITY = 0.6
 _VARIANTS = 8
 _CLUSTERS = 1_000  # of one level; past them, lines of new shapes share coarse templates
 _COARSE = 100
+_ROUTES = 20_000  # of access logs; past them, requests of new routes are only counted by method and status
+_REMEMBERED = 50_000  # texts whose template is known at once; others are placed again each time
 _COMPARED = (32, 8)  # the first and last clusters of a branch that a line is compared with
 _TOKENS = 80
 
@@ -77,6 +79,7 @@ class Miner:
         self._trees: dict[int, _Tree] = defaultdict(_Tree)
         self._clusters: dict[tuple[int, int], list[Template]] = defaultdict(list)
         self._coarse: dict[tuple[int, str], Template] = {}
+        self._routes = 0
         self._merged: dict[int, tuple[Template, LogCluster]] = {}
 
     def add(self, entry: Entry, stream: int, at: tuple[int, int, int]) -> None:
@@ -86,8 +89,9 @@ class Miner:
         template = self._templates.get(key)
         if template is None:
             template = self._new(entry, text, at)
-            template.keys.append(key)
-            self._templates[key] = template
+            if not template.count or len(self._templates) < _REMEMBERED:
+                template.keys.append(key)
+                self._templates[key] = template
         template.count += 1
         template.streams.add(stream)
         self.entries += 1
@@ -130,6 +134,9 @@ class Miner:
     def _new(self, entry: Entry, text: str, at: tuple[int, int, int]) -> Template:
         level = entry.level if entry.level != levels.UNKNOWN else levels.level_in(text)
         if entry.access:
+            if self._routes >= _ROUTES:
+                return self._coarse_request(level, text, at)
+            self._routes += 1
             template = Template(level, text, at)
             template.access = True
             return template
@@ -149,6 +156,14 @@ class Miner:
             variants.append(Template(level, text, at))
             self._merged[id(variants[0])] = (variants[0], cluster)
         return variants[0]
+
+    def _coarse_request(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
+        text = f"{text.partition(' ')[0]} <*> {text.rpartition(' ')[2]}"
+        template = self._coarse.get((level, text))
+        if template is None:
+            template = self._coarse[level, text] = Template(level, text, at)
+            template.coarse = True
+        return template
 
     def _coarse_template(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
         word = text.split(" ", 1)[0]

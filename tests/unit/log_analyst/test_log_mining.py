@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from log_fixtures import T0
 
-from log_analyst import levels
+from log_analyst import levels, mining
 from log_analyst.formats import Entry
 from log_analyst.mining import Miner, Template
 from log_analyst.timeline import all_times, grid_for, series_of, table_of
@@ -122,3 +122,16 @@ def test_a_gap_of_a_night_is_no_broken_clock() -> None:
     templates = mined(*["INFO tick"] * 500)
     templates[0].times.extend(T0 - 40_000 + at for at in range(500))
     assert len(all_times(templates)) == 1000
+
+
+def test_a_scanner_that_never_asks_for_a_route_twice_takes_bounded_memory() -> None:
+    miner = Miner()
+    asked_for = 3 * mining._ROUTES
+    for i in range(asked_for):
+        name = "".join(chr(97 + i // 26**k % 26) for k in range(4))
+        miner.add(Entry(T0 + i, levels.NOTICE, f"GET /{name} 404", True), 0, (0, i, i + 1))
+    assert len(miner._templates) <= mining._REMEMBERED + 1
+    found = miner.templates()
+    assert len(found) <= mining._ROUTES + 1
+    assert sum(template.count for template in found) == asked_for
+    assert ("GET <*> 404", True) in {(template.text, template.coarse) for template in found}
