@@ -90,9 +90,9 @@ async def test_our_client_cancels_at_its_agent(python: Path) -> None:
     async with old_agent(python) as url, new_http() as http:
         client = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
         conversation = Conversation(client, message("wait"))
-        events = conversation.events()
-        await anext(events)
-        canceled = await client.call("CancelTask", {"id": conversation.task_id})
-        assert canceled["status"]["state"] == "TASK_STATE_CANCELED"
-        # Its stream says nothing of that and stays open, so it is looked up.
-        assert (await client.call("GetTask", {"id": conversation.task_id}))["status"] == canceled["status"]
+        async with contextlib.aclosing(conversation.events()) as events:
+            await anext(events)
+            canceled = await client.call("CancelTask", {"id": conversation.task_id})
+            assert canceled["status"]["state"] == "TASK_STATE_CANCELED"
+            # Its stream says nothing of that and stays open, so it is looked up.
+            assert (await client.call("GetTask", {"id": conversation.task_id}))["status"] == canceled["status"]
