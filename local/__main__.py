@@ -34,7 +34,10 @@ async def supervise(settings: Settings, secret: str) -> None:
     supervisor = Supervisor(functions, logs, secret)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        ends.append(signal.SIGHUP)
+    for number in ends:
         loop.add_signal_handler(number, stopped.set)
     supervisor.start()
     ready, stop = asyncio.create_task(supervisor.ready()), asyncio.create_task(stopped.wait())

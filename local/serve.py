@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 
 from gateway.owner import local_owner, secret_owner
+from local.lifeline import end_with_supervisor
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
 from tailrace.owner import DecideOwner
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("name", help="a folder of functions/")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket to serve on")
     given = parser.parse_args()
+    end_with_supervisor()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:

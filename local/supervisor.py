@@ -19,6 +19,7 @@ import httpx
 
 from local.ending import end
 from local.functions import FUNCTIONS, Function, environment
+from local.lifeline import VARIABLE, lifeline
 from local.stand_in import StandIn
 from tailrace.errors import TailraceError
 
@@ -90,10 +91,10 @@ class Keeper:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *self.function.arguments,
-            env=self._environment,
+            env={**self._environment, VARIABLE: str(lifeline())},
             stdout=log,
             stderr=log,
-            pass_fds=self.function.descriptors,
+            pass_fds=(*self.function.descriptors, lifeline()),
             # Ctrl-C is for the supervisor, which then stops the functions one way for all.
             start_new_session=True,
         )

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 
+from local.lifeline import end_with_supervisor
 from sweeper.sweep import sweep_forever
 from tailrace.a2a.client import new_http
 from tailrace.config import Settings
@@ -32,4 +33,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    end_with_supervisor()
     asyncio.run(main())

@@ -34,7 +34,8 @@ class Stack:
         out, _ = await listing.communicate()
         for line in out.decode().splitlines():
             pid, parent, command = line.split(None, 2)
-            if int(parent) == self.supervisor.pid and f"local.serve {name} " in command:
+            named = f"local.serve {name} " in command or command.endswith(f" local.{name}")
+            if int(parent) == self.supervisor.pid and named:
                 return int(pid)
         return None
 

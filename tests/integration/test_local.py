@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -60,6 +62,27 @@ async def test_a_killed_agent_is_started_again_at_its_address(tmp_path: Path) ->
         async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
             agents = (await http.get("/api/agents")).json()["agents"]
     assert [agent.get("name") for agent in agents] == ["orchestrator", "log_analyst", "metric_analyst"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=["killed", "terminal closed"])
+async def test_nothing_that_make_run_started_outlives_it(tmp_path: Path, number: int) -> None:
+    async with stack(tmp_path) as running:
+        names = ("gateway", "orchestrator", "log_analyst", "metric_analyst", "sweeper")
+        pids = [await running.pid_of(name) for name in names]
+        running.supervisor.send_signal(number)
+        await running.supervisor.wait()
+        async with asyncio.timeout(30):
+            while left := {name for name, pid in zip(names, pids, strict=True) if pid is None or _lives(pid)}:
+                assert None not in pids, left
+                await asyncio.sleep(0.05)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{running.url}/api/health")
+    assert number == signal.SIGKILL or not (tmp_path / "run-secret").exists()
+
+
+def _lives(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")  # which its new parent may leave there
 
 
 async def test_the_page_comes_with_its_security_policy(tmp_path: Path) -> None:
