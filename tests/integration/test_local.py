@@ -75,8 +75,9 @@ async def test_nothing_that_make_run_started_outlives_it(tmp_path: Path, number:
             while left := {name for name, pid in zip(names, pids, strict=True) if pid is None or _lives(pid)}:
                 assert None not in pids, left
                 await asyncio.sleep(0.05)
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{running.url}/api/health")
+        async with httpx.AsyncClient(timeout=30) as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get(f"{running.url}/api/health")
     assert number == signal.SIGKILL or not (tmp_path / "run-secret").exists()
 
 
