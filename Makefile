@@ -71,7 +71,7 @@ $(venv)/test: requirements/test.txt
 # Beside sam: cargo-lambda's emulator, without the compiler it declares and does not need for that.
 $(sam)/ready: requirements/sam.txt requirements/emulators.txt
 	@$(python_is_fit)
-	@$(PYTHON) requirements/install.py $(sam) $^ --no-deps
+	@$(PYTHON) requirements/install.py $(sam) $^
 	@touch $@
 
 python_is_fit = command -v $(PYTHON) >/dev/null || { echo "tailrace: $(PYTHON) is not installed. Install Python 3.11 or \

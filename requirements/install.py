@@ -5,7 +5,6 @@ whole, so that one that was cut off, by Ctrl-C or a kill, is made anew the next 
 Debian's Python leaves behind where the package python3-venv is missing.
 
     --find PATH …   these are found from the environment where they are: no build, no install
-    --no-deps       the files name everything, and are not to be resolved
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--find", type=Path, nargs="+", default=[], metavar="PATH")
-    parser.add_argument("--no-deps", action="store_true")
     given = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -35,7 +33,7 @@ def main() -> None:
             if lacks := _lacks():
                 sys.exit(f"tailrace: {lacks}")
             _make(given.folder, given.find)
-        _install(given.folder, given.files, ["--no-deps"] if given.no_deps else [])
+        _install(given.folder, given.files)
     except KeyboardInterrupt:
         sys.exit(f"\ntailrace: {given.folder} is not finished; the same command makes it anew.")
     except OSError as error:
@@ -98,12 +96,16 @@ def _make(folder: Path, find: list[Path]) -> None:
         raise
 
 
-def _install(folder: Path, files: list[Path], options: list[str]) -> None:
-    """Let pip install what the files lock. If pip is cut off, the environment counts as not whole."""
+def _install(folder: Path, files: list[Path]) -> None:
+    """Let pip install what the files lock. If pip is cut off, the environment counts as not whole.
+
+    The files name everything, so pip resolves nothing: it would look for the newest release of a package that another
+    one asks for with extras, and refuse it because it is not locked.
+    """
     (folder / _MARKER).touch()
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     locked = [argument for file in files for argument in ("-r", str(file))]
-    code = subprocess.run([*pip, *options, "--require-hashes", *locked]).returncode  # noqa: S603
+    code = subprocess.run([*pip, "--no-deps", "--require-hashes", *locked]).returncode  # noqa: S603
     if code >= 0:
         (folder / _MARKER).unlink()
     if code:

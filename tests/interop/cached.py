@@ -30,7 +30,8 @@ def python_with(requirements: Path) -> Path:
         shutil.rmtree(kept, ignore_errors=True)  # another one was cut off
         _run([sys.executable, "-m", "venv", str(kept)], kept.parent)
         install = [str(kept / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run([*install, "--require-hashes", "-r", str(requirements)], kept)
+        # The file names everything. pip would look further for what is asked for with extras, and refuse what it finds.
+        _run([*install, "--no-deps", "--require-hashes", "-r", str(requirements)], kept)
         (kept / "ready").touch()
     return kept / "bin" / "python"
 
