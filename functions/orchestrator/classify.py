@@ -35,6 +35,9 @@ _TROUBLE = stems_of(
 # A status of HTTP that is an error: 502, 5xx.
 _ERROR_STATUS = re.compile(r"\b5(?:xx|\d\d)s?\b", re.IGNORECASE)
 
+# So many lines of a log have to be pasted; a sentence may begin like one. The log analyst counts the same.
+MIN_LOG_LINES = 3
+
 
 def topic_of(file: File) -> Topic:
     """Whether a file holds logs or metrics. What cannot be told is taken for logs, which are read more freely."""
@@ -55,8 +58,13 @@ def has_metrics(data: Any) -> bool:
 
 
 def has_log_lines(text: str) -> bool:
-    """Whether a message's text has log lines pasted into it: at least two that begin like one."""
-    return len(_LOG_LINE.findall(text)) >= 2
+    """Whether a message's text has enough log lines pasted into it to analyse them."""
+    return log_lines_in(text) >= MIN_LOG_LINES
+
+
+def log_lines_in(text: str) -> int:
+    """How many lines of a message's text begin like a line of a log."""
+    return len(_LOG_LINE.findall(text))
 
 
 def topics_of(request: Request) -> set[Topic]:

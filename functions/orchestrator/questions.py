@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.classify import reads_like_alert, topics_of
+from orchestrator.classify import MIN_LOG_LINES, log_lines_in, reads_like_alert, topics_of
 from orchestrator.planning import Specialist
 from tailrace.errors import shorten
 from tailrace.request import Request
 
 _SEND = (
     "What should I look at? Send the logs or the metrics around the alert (a log file, a CSV, an answer of "
-    "CloudWatch or Prometheus), or paste some log lines."
+    f"CloudWatch or Prometheus), or paste {MIN_LOG_LINES} log lines or more."
 )
 _MOST_AGENTS, _MOST_FILES = 10, 5
 
@@ -45,7 +45,10 @@ def _not_enough(reply: Any, *, triage: bool) -> str:
         data = shorten(msgspec.json.encode(reply).decode())
         return f"The data in your reply, {data}, is no answer of CloudWatch or Prometheus."
     said = f"Your reply {shorten(' '.join(reply.split()))!r}"
-    return f"{said} holds no log lines and no metrics." if triage else f"{said} fits none of the agents here."
+    if not triage:
+        return f"{said} fits none of the agents here."
+    log_lines = f"fewer than {MIN_LOG_LINES} log lines" if log_lines_in(reply) else "no log lines"
+    return f"{said} holds {log_lines} and no metrics."
 
 
 def _abilities(specialists: list[Specialist]) -> list[str]:

@@ -84,7 +84,9 @@ def test_a_file_is_taken_for_what_it_holds(given_file: File, topic: str) -> None
 
 
 def test_pasted_lines_are_logs_and_a_sentence_is_not() -> None:
-    assert topics_of(request("2026-01-01T00:00:00Z ERROR a\n2026-01-01T00:00:01Z ERROR b")) == {"logs"}
+    lines = [f"2026-01-01T00:00:0{second}Z ERROR a" for second in range(3)]
+    assert topics_of(request("\n".join(lines))) == {"logs"}
+    assert topics_of(request("\n".join(lines[:2]))) == set(), "too few to compare"
     assert topics_of(request("5xx since 2026-01-01T14:03:00Z on shop.example")) == set()
     assert topics_of(request(files=[file("empty.log", " \n")])) == set()
     assert topics_of(request(data=[{"MetricDataResults": []}])) == {"metrics"}

@@ -141,6 +141,9 @@ def test_where_nobody_analyses_nobody_asks_for_logs() -> None:
         assert "• greeter: Greets." in asks
 
 
+TWO_LINES = "2026-01-01T10:00:05Z ERROR disk full\n2026-01-01T10:00:06Z ERROR disk full"
+
+
 @pytest.mark.parametrize(
     ("given", "reply", "begins"),
     [
@@ -161,6 +164,11 @@ def test_where_nobody_analyses_nobody_asks_for_logs() -> None:
             'The data in your reply, {"a":1}, is no answer of CloudWatch',
         ),
         (request("bake a cake\nnow"), "now", "Your reply 'now' fits none of the agents here.\n• log_analyst"),
+        (
+            request(f"it is slow\n{TWO_LINES}"),
+            TWO_LINES,
+            "Your reply '2026-01-01T10:00:05Z ERROR disk full 2026-01-01T10:00:06Z ERROR disk full' holds fewer than",
+        ),
         (request("it is slow\n" + "x" * 999), "x" * 999, f"Your reply '{'x' * 79}…' holds no log lines"),
     ],
 )
