@@ -52,6 +52,13 @@ class AdriftContract:
         clock.now += 11
         assert [head.task_id for head in await log.adrift(idle_s=0)] == [task_id]
 
+    async def test_a_task_that_waits_is_adrift_when_its_canceller_died_at_once(self, log: EventLog) -> None:
+        task_id = await created(log)
+        asked = await log.claim(task_id, "me", 10)
+        await log.settle(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
+        await log.request_cancel(task_id)
+        assert [(head.task_id, head.cancel_requested) for head in await log.adrift(idle_s=0)] == [(task_id, True)]
+
     # Tries
 
     async def test_each_claim_is_a_try_until_an_attempt_has_begun(self, log: EventLog, clock: Clock) -> None:

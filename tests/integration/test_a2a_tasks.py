@@ -188,6 +188,17 @@ async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
     assert state_of(events[-1]) == CANCELED
 
 
+async def test_a_cancel_elsewhere_while_the_question_is_being_written_is_carried_out() -> None:
+    log = SlowToSettle()
+    async with agent(talker(), log=log) as asking, agent(talker(), log=log) as other:
+        task = await asked(asking)
+        cancel = asyncio.create_task(other.result("CancelTask", {"id": task["id"]}))
+        await eventually(lambda: log._heads[task["id"]].cancel_requested)
+        log.go_on.set()
+        assert (await cancel)["status"]["state"] == CANCELED
+        assert state_of((await other.events(task["id"]))[-1]) == CANCELED
+
+
 async def test_a_reply_must_be_for_the_task_s_context_and_to_a_task_that_waits() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate)) as served:

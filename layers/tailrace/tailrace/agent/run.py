@@ -29,7 +29,7 @@ from tailrace.agent.translate import ToolEvents, Translator, question
 from tailrace.config import Settings
 from tailrace.emit import set_request, step_of
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
-from tailrace.events import TERMINAL, State
+from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.feed import Feeds
 from tailrace.inputs import request_of
 from tailrace.log import EventLog, Head
@@ -73,10 +73,13 @@ class Attempt:
         """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
         self._canceled.set()
 
-    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[bool]]) -> None:
+    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[bool]]) -> bool:
         """Run the graph to its end, a question, a failure or a cancel, and write which; or hand the run on.
 
         When the attempt is fenced or the log stays away, this stops and leaves the task to the next attempt.
+
+        Returns whether the task waits for input although its cancel was requested: the request came while the
+        question was being written, too late for this attempt. Nobody holds the lease then.
         """
         begun, task_id = self._begun, self.task_id
         with self._feeds.live(task_id) as feed:
@@ -105,9 +108,10 @@ class Attempt:
                 reached = state
                 self._over.set()
                 await lease  # or what it has under way would hold the lease again
-                await self._log.settle(task_id, self._head.attempt, reached, release=True)
+                head = await self._log.settle(task_id, self._head.attempt, reached, release=True)
                 if state == "TASK_STATE_WORKING":
                     await dispatch(self._head)
+                return state in INTERRUPTED and head.cancel_requested
             except asyncio.CancelledError:
                 # The process stops. The next attempt need not wait for the lease to run out.
                 lease.cancel()
@@ -119,6 +123,7 @@ class Attempt:
             finally:
                 lease.cancel()
                 await writer.close()
+        return False
 
     def _clear_up(self, writer: Writer) -> None:
         """Say what an older attempt had no time to say, and take back what it said of what runs again."""

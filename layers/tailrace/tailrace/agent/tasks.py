@@ -236,10 +236,16 @@ class Tasks:
             await self.log.settle(claimed.task_id, claimed.attempt, begun.state, release=True)
             return False
         attempt = Attempt(self.log, self.feeds, self._settings, self._http, begun)
-        run = asyncio.create_task(attempt.work(self._graph, self._dispatch), name=f"run {claimed.task_id}")
+        run = asyncio.create_task(self._work(attempt), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))
         return begun.replied
+
+    async def _work(self, attempt: Attempt) -> None:
+        """Let the attempt work, and cancel the task if that was requested while the attempt asked the user."""
+        if await attempt.work(self._graph, self._dispatch):
+            with suppress(LeaseHeld, TaskFinished, Fenced):  # somebody else is about to
+                await self._conclude_canceled(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
     async def _conclude_canceled(self, claimed: Head) -> None:
         """Cancel the claimed task, which nobody runs, and what it has at other agents."""

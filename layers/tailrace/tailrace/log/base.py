@@ -96,9 +96,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Whether somebody should run the task, and at `now` (ms) nobody does.
 
         A lease that ran out instead of being let go of was a dead attempt's: then the state is what that
-        attempt noted last, and what the task really waits for is in its events.
+        attempt noted last, and what the task really waits for is in its events. A task that waits, and whose cancel
+        was requested by a process that did not live to do it, has to be cancelled.
         """
-        waits = self.state in INTERRUPTED and self.lease_owner is None
+        waits = self.state in INTERRUPTED and self.lease_owner is None and not self.cancel_requested
         return self.state not in TERMINAL and not waits and not self.leased(now)
 
 

@@ -154,7 +154,10 @@ class DynamoDBLog(EventLog):
     async def request_cancel(self, task_id: str) -> Head:
         try:
             return await self._update(
-                task_id, "SET #cancel_requested = :yes", _UNFINISHED, {"yes": True, **_TERMINAL_VALUES}
+                task_id,
+                "SET #cancel_requested = :yes, #open = :open",
+                _UNFINISHED,
+                {"yes": True, "open": table.OPEN, **_TERMINAL_VALUES},
             )
         except Refused as refused:
             refuse_cancel(self._live(refused.there), task_id)

@@ -47,7 +47,8 @@ CREATE INDEX IF NOT EXISTS items_by_ttl ON items (ttl);
 """
 _ADRIFT = (
     f"state NOT IN ({', '.join(map(repr, sorted(TERMINAL)))}) AND "
-    f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL)"
+    f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL "
+    "OR cancel_requested)"
 )
 # Columns that files of an earlier version do not have, and what is made and dropped when they are there.
 _ADDED = ("tries", "dispatches", "due")

@@ -30,7 +30,7 @@ Item = dict[str, dict[str, Any]]
 
 BY_OWNER = "by_owner"
 BY_OPEN = "by_open"
-# The one value of `open`: a task that has it is unfinished and does not wait for its user.
+# The one value of `open`: a task that has it is unfinished, and does not wait for its user or is to be cancelled.
 OPEN = "open"
 # DynamoDB takes 1,024 bytes for a sort key; `place` is the longest of ours, a task id and 16 bytes.
 MAX_TASK_ID_BYTES = 1000
