@@ -18,7 +18,14 @@ from sample_agents.talker import talker
 from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from tailrace.a2a import ask
@@ -192,22 +199,30 @@ async def test_a_card_without_our_protocol_is_refused(interfaces: Any) -> None:
         interface_of(Found("http://there/", card, {}), Settings())
 
 
-UNARRIVED = ["text, 500", "nothing, 503", "HTML, 200"]
 BROKEN_OFF = ["an empty stream", "a stream that breaks in an event", "a stream of HTML", "an event that is no object"]
-ARRIVED = {name: GARBAGE[name] for name in BROKEN_OFF} | {"an error of its own": error(-32603)}
+ANSWERED = ["text, 500", "HTML, 200", "nothing, 200", "JSON that is no JSON-RPC"]
+ARRIVED = {name: GARBAGE[name] for name in (*BROKEN_OFF, *ANSWERED)} | {
+    "an error of its own": error(-32603),
+    "an error whose code is none": lambda _: JSONResponse({"error": {"code": 10**30, "message": {}}}),
+    "another one's gateway timed out": lambda _: Response(b"", 504),
+    "a redirect elsewhere": lambda _: RedirectResponse("http://elsewhere.example/"),
+}
 
 
-@pytest.mark.parametrize("name", UNARRIVED)
+@pytest.mark.parametrize("status", [429, 502, 503])
 async def test_a_message_that_nothing_shows_to_have_arrived_is_sent_again_under_its_own_id(
-    scene: Scene, name: str
+    scene: Scene, status: int
 ) -> None:
-    conversation = scene.conversation(GARBAGE[name], stream({"task": DONE}), result(DONE))
+    def away(_: dict[str, Any]) -> Response:
+        return Response(b"", status)
+
+    conversation = scene.conversation(away, stream({"task": DONE}), result(DONE))
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
     assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SendStreamingMessage", "GetTask"]
     assert scene.asked[0] == scene.asked[1]
 
     with pytest.raises(AgentError):
-        await everything(scene.conversation(GARBAGE[name]))
+        await everything(scene.conversation(away))
     assert len(scene.asked) == ask._TRIES_TO_REACH
 
 
@@ -233,18 +248,36 @@ async def test_an_agent_that_is_cut_off_again_and_again_is_asked_for_its_task_in
     assert conversation.task == task_in(DONE, "")
 
 
-async def test_an_answer_that_was_streamed_whole_is_taken_though_the_task_is_forgotten(scene: Scene) -> None:
+@pytest.mark.parametrize("fetched", [error(-32001), result({**DONE, "id": "another"}), GARBAGE["HTML, 200"]])
+async def test_an_answer_that_was_streamed_whole_is_taken_though_the_task_cannot_be_had(
+    scene: Scene, fetched: Answer
+) -> None:
     artifact = {"artifactId": "a", "parts": [{"text": "Hel"}]}
     more = {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "lo"}]}, "append": True}
     told = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
-    conversation = scene.conversation(stream(*told, {"task": DONE}), error(-32001))
+    conversation = scene.conversation(stream(*told, {"task": DONE}), fetched)
     await everything(conversation)
     answered = {**DONE, "artifacts": [{"artifactId": "a", "parts": [{"text": "Hello"}]}]}
     assert conversation.task == task_in(answered, "")
 
-    conversation = scene.conversation(stream(*told), stream({"task": DONE}), error(-32001))
+    conversation = scene.conversation(stream(*told), stream({"task": DONE}), fetched)
     with pytest.raises(AgentError):  # what came during the cut is not known
         await everything(conversation)
+
+
+async def test_a_redirect_that_goes_round_is_not_tried_again(scene: Scene) -> None:
+    with pytest.raises(AgentError, match="redirects more than 3 times"):
+        await everything(scene.conversation(lambda _: RedirectResponse("/")))
+    assert len(scene.asked) == 4
+
+
+async def test_a_media_type_is_one_in_whatever_case_it_is_written(scene: Scene) -> None:
+    def answer(call: dict[str, Any]) -> Response:
+        body = json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": {"task": DONE}})
+        return Response(f"data: {body}\n\n", headers={"Content-Type": "TEXT/Event-Stream; Charset=UTF-8"})
+
+    conversation = scene.conversation(answer, result(DONE))
+    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
 
 
 async def test_a_cut_is_mended_from_the_last_seq_and_nothing_that_comes_again_is_told_again(scene: Scene) -> None:

@@ -174,8 +174,8 @@ class Rejected(TailraceError):
 class AgentError(TailraceError):
     """Another agent could not be reached or answered with an error.
 
-    `code` is the JSON-RPC error code when there was one. `arrived` is whether the agent has begun to answer: what it
-    was asked to do may have been done. `malformed` is whether it sent something that could not be read, and would
+    `code` is the JSON-RPC error code when there was one. `arrived` is whether the agent has answered: what it was asked
+    to do may have been done. `malformed` is whether it sent something that could not be read, and would
     do so again.
     """
 

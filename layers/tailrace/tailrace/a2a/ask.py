@@ -220,13 +220,13 @@ class Conversation:
         while True:
             try:
                 task = await self._client.task(task_id)
+                self._is_ours(task.id)
             except AgentError as error:
                 refused = error.malformed or error.code not in (None, _INTERNAL_ERROR)
                 if streamed and (refused or self._tries >= _TRIES_TO_FETCH):
                     return self._as_streamed(task_id, error)
                 await self._pause(error)
                 continue
-            self._is_ours(task.id)
             if task.ended:
                 return self._with_streamed(task)
             self._tries = 0

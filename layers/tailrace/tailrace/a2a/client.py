@@ -33,6 +33,10 @@ _SILENCE_S = 60.0
 _ANSWER_S = 120.0
 # What is kept of an error's message.
 _LONGEST_ERROR = 500
+# An answer with one of these says that the request was not taken up: it was one too many, or nobody was there.
+_NOT_TAKEN_UP = (429, 502, 503)
+# With one of these or of those, another try may go well. Any other answer would be the same again.
+_FAILED_NOW = (*_NOT_TAKEN_UP, 500, 504)
 
 # The URLs of agents that have turned out to speak 0.3.
 _old: set[str] = set()
@@ -124,7 +128,7 @@ class AgentClient:
         except TimeoutError:
             raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
         except AgentError as error:
-            error.arrived = error.arrived or status == 200
+            error.arrived = error.arrived or _has_arrived(status)
             raise
         result = decoded(given, self.url)
         return peer03.result_from_03(method, result) if old else result
@@ -171,14 +175,14 @@ class AgentClient:
         headers = {**headers, "Accept": sse.MEDIA_TYPE}
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
-        streams = False
+        status = 0
         try:
             async with self._peer.ask("POST", headers, body) as response:
-                if not response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
+                status = response.status_code
+                if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
                     refused = await body_of(response, MAX_ANSWER_BYTES, self.url)
-                    _result(response.status_code, refused, self.url)
+                    _result(status, refused, self.url)
                     raise AgentError(f"{self.url} answered {method} with something that is no stream.", malformed=True)
-                streams = response.status_code == 200
                 # Other agents' `id:`s may be anything: random, or counted per connection.
                 numbered = EXTENSION in response.headers.get("a2a-extensions", "")
                 self.idempotent = self.idempotent or numbered
@@ -193,7 +197,7 @@ class AgentClient:
                     ]:
                         yield group
         except AgentError as error:
-            error.arrived = error.arrived or streams
+            error.arrived = error.arrived or _has_arrived(status)
             raise
 
 
@@ -205,12 +209,19 @@ def _result(status: int, body: bytes, url: str) -> bytes:
     try:
         reply = _decode_reply(body)
     except NOT_JSON:
-        raise AgentError(f"{url} answered {status} with something that is no JSON-RPC.") from None
+        raise AgentError(
+            f"{url} answered {status} with something that is no JSON-RPC.", malformed=status not in _FAILED_NOW
+        ) from None
     if reply.error is not None:
         raise AgentError(shorten(reply.error.message, _LONGEST_ERROR), code=reply.error.code)
     if not bytes(reply.result):
-        raise AgentError(f"{url} answered {status} without a result.")
+        raise AgentError(f"{url} answered {status} without a result.", malformed=status not in _FAILED_NOW)
     return bytes(reply.result)
+
+
+def _has_arrived(status: int) -> bool:
+    """Whether an answer with this HTTP status, 0 for none, shows that the request has arrived."""
+    return status != 0 and status not in _NOT_TAKEN_UP
 
 
 def _event(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:

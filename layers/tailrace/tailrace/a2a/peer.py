@@ -57,7 +57,7 @@ class Peer:
                     place = self._redirected(response, place)
                 finally:
                     await response.aclose()
-        raise AgentError(f"{self.url} redirects more than {_MOST_REDIRECTS} times.")
+        raise AgentError(f"{self.url} redirects more than {_MOST_REDIRECTS} times.", malformed=True)
 
     def _request(
         self, method: str, place: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None
@@ -75,7 +75,8 @@ class Peer:
         if origin_of(to) != origin_of(place) or (self.own and not is_own_agent(str(to), self._settings)):
             raise AgentError(
                 f"{self.url} redirects to {shorten(str(to))!r}, which is elsewhere; "
-                "redirects are followed on the same scheme, host and port only."
+                "redirects are followed on the same scheme, host and port only.",
+                malformed=True,
             )
         return to
 
