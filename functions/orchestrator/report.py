@@ -15,8 +15,12 @@ from tailrace.findings import Finding
 
 # An ISO 8601 time, of which a report of one day needs the clock.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
-# What could be a mark of Markdown in a line.
-_MARK = re.compile(r"([\\`*\[\]<>])")
+# What could be a mark of Markdown in a line, or the middle of an address that a reader makes a link of.
+_MARK = re.compile(r"([\\`*\[\]<>]|(?<!\w)_|_(?!\w)|:(?=//))")
+# What could begin a heading, a list or a rule.
+_BEGINNING = re.compile(r"^(\d*)([-+#~=.)])(?=[-+#~=\s]|$)")
+# What changes how the rest of a line is shown, and is not seen itself.
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _TELLING = 0.8
 _LOG_TYPES = ("new_template", "burst", "rare", "gone")
 _METRIC_TYPES = ("level_shift", "spike", "drift", "flat_line")
@@ -49,7 +53,7 @@ def report(alert: Alert, answers: list[Answer], findings: list[Finding], notes: 
 
 def _title(alert: Alert, answers: list[Answer], incident: Incident | None) -> str:
     if alert.title:
-        return shorten(_one_line(alert.title), 200)
+        return _plain(shorten(alert.title, 200))
     if incident is not None:
         return "Triage: an incident was found"
     calm = answers and all(_found_nothing(answer) for answer in answers)
@@ -209,8 +213,9 @@ def _tells(finding: Finding) -> bool:
 
 def _sentence(finding: Finding) -> str:
     """A finding's summary, with its subject, and with times as the rest of the report has them."""
-    text = _TIME.sub(r"\1", _one_line(finding.summary).rstrip("."))
-    return f"{text}." if finding.subject in text else f"{_cell(finding.subject)}: {text}."
+    summary = _one_line(finding.summary).rstrip(".")
+    text = _plain(_TIME.sub(r"\1", summary))
+    return f"{text}." if _one_line(finding.subject) in summary else f"{_cell(finding.subject)}: {text}."
 
 
 def _count(finding: Finding) -> str:
@@ -261,12 +266,13 @@ def _cell(text: str) -> str:
 def code(text: str) -> str:
     """Somebody else's text as code in a line."""
     short = shorten(_one_line(text).replace("`", "'"), 100)
-    return f"`{short}`"
+    return f"`{short or '(empty)'}`"
 
 
 def _plain(text: str) -> str:
-    """Somebody else's text in a line: nothing in it is Markdown or ends a table's cell."""
-    return _MARK.sub(r"\\\1", _one_line(text).replace("|", "¦"))
+    """Somebody else's text in a line: nothing in it is Markdown, becomes a link or ends a table's cell."""
+    marked = _MARK.sub(r"\\\1", _one_line(text).replace("|", "¦"))
+    return _BEGINNING.sub(r"\1\\\2", marked)
 
 
 def _fenced(example: str) -> str:
@@ -278,7 +284,7 @@ def _fenced(example: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(_UNSEEN.sub("", text).split())
 
 
 def _clock(at: float) -> str:
