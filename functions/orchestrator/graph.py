@@ -16,7 +16,7 @@ from orchestrator.answer import Answer, together
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
-from orchestrator.planning import Errand, Specialist, plan, specialist_of
+from orchestrator.planning import Errand, Specialist, plan, specialist_of, told_apart
 from orchestrator.questions import question_for
 from orchestrator.report import only_text, report
 from tailrace import request, result, write
@@ -112,7 +112,7 @@ async def _specialists() -> tuple[list[Specialist], list[Answer]]:
             missing.append(Answer(agent=url, error=str(error)))
 
     await asyncio.gather(*(find(url) for url in settings.specialists))
-    return sorted(specialists, key=lambda specialist: specialist["agent"]), missing
+    return told_apart(specialists, settings), missing
 
 
 builder = StateGraph(State)

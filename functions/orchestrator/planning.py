@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from orchestrator.classify import Topic, remark_of, topic_of, topics_of
 from orchestrator.matching import stem_of, stems_of
 from tailrace.a2a.incoming import AgentCard
+from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.request import File, Request
@@ -23,6 +25,8 @@ _WORTH_COMPRESSING = 16_384
 _ROOM = 700_000
 # How much is kept of what a card says, in characters.
 _LONGEST_ABOUT = 20_000
+# How much of an address stands beside a name that others have too, in characters.
+_LONGEST_PLACE = 60
 
 
 class Specialist(TypedDict):
@@ -78,6 +82,25 @@ def specialist_of(card: AgentCard, url: str) -> Specialist:
         "reads": _reads_uploads(card),
         "streams": card.capabilities.streaming,
     }
+
+
+def told_apart(specialists: list[Specialist], settings: Settings) -> list[Specialist]:
+    """The specialists in order of their names, each with a name of its own.
+
+    Of those that share one, whatever its case, only an own agent keeps it as it is; another gets its address besides.
+    """
+    names = Counter(_key(each) for each in specialists)
+    own = Counter(_key(each) for each in specialists if is_own_agent(each["url"], settings))
+    named: list[Specialist] = []
+    for each in specialists:
+        keeps = names[_key(each)] == 1 or (own[_key(each)] == 1 and is_own_agent(each["url"], settings))
+        place = shorten(each["url"].partition("://")[2].rstrip("/"), _LONGEST_PLACE)
+        named.append(each if keeps else {**each, "agent": f"{each['agent']} at {place}"})
+    return sorted(named, key=lambda specialist: specialist["agent"])
+
+
+def _key(specialist: Specialist) -> str:
+    return specialist["agent"].casefold()
 
 
 def _reads_uploads(card: AgentCard) -> bool:

@@ -11,10 +11,11 @@ from shipped import card_of
 
 from orchestrator.classify import reads_like_alert
 from orchestrator.matching import stem_of
-from orchestrator.planning import Specialist, plan, specialist_of
+from orchestrator.planning import Specialist, plan, specialist_of, told_apart
 from orchestrator.questions import question_for
 from tailrace.a2a.card import AgentCard, Skill, card_json
 from tailrace.a2a.incoming import card_in
+from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.request import File, Request
 
@@ -218,3 +219,22 @@ def test_no_card_and_no_text_is_too_odd_to_plan_with(card: dict[str, Any], text:
         return  # It is told as an agent that cannot be asked.
     if not plan(request(text), [specialist]):
         assert question_for(request(text), [specialist])
+
+
+def test_specialists_of_one_name_are_told_apart_and_only_our_own_keeps_it() -> None:
+    settings = Settings(agent_urls="http://127.0.0.1:1/", orchestrator_url="http://127.0.0.1:9/")
+    cards = [
+        ("http://127.0.0.1:1/", "log_analyst"),
+        ("http://10.0.0.7:8000/rpc/", "Log_Analyst"),
+        ("https://a.example/", "twin"),
+        ("https://b.example/", "twin"),
+        ("https://c.example/", "single"),
+    ]
+    there = told_apart([specialist_of(card_in({"name": name}, url), url) for url, name in cards], settings)
+    assert [each["agent"] for each in there] == [
+        "Log_Analyst at 10.0.0.7:8000/rpc",
+        "log_analyst",
+        "single",
+        "twin at a.example",
+        "twin at b.example",
+    ]
