@@ -155,6 +155,10 @@ LINES: dict[str, tuple[Peer, str]] = {
         ),
         "another task",
     ),
+    "a task's id without end": (
+        Peer(SendStreamingMessage=stream({"task": {**BEGUN["task"], "id": "t" * 2_000_000}})),
+        "an id of more than 1,000 characters",
+    ),
     "a result of another kind": (Peer(SendStreamingMessage=result(ANSWERED)), "no stream"),
 }
 

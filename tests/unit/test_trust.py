@@ -10,8 +10,9 @@ import pytest
 
 from local.functions import Function, environment, listen, specialists
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.trust import is_own_agent
+from tailrace.a2a.trust import check_interface, is_own_agent
 from tailrace.config import Settings
+from tailrace.errors import AgentError
 from tailrace.owner import OWNER_HEADER
 
 SETTINGS = Settings(
@@ -84,3 +85,8 @@ def test_our_agents_stay_our_own_on_this_machine_when_the_user_names_other_speci
     for function in functions:
         assert function.listener is not None
         function.listener.close()
+
+
+def test_a_card_that_leads_to_no_url_is_said_to_do_so() -> None:
+    with pytest.raises(AgentError, match="which is no URL"):
+        check_interface("http://one.example/" + "y" * 70_000, "http://one.example/", SETTINGS)

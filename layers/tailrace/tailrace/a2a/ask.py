@@ -38,6 +38,8 @@ _LONGEST_PAUSE_S = 1.0
 _POLL_S = 1.0
 # How long an agent that is given up has to hear of it.
 _CANCEL_S = 3.0
+# An agent's name for its task stands in each of our events about it.
+_LONGEST_TASK_ID = 1_000
 # What the report says of an agent that is faster than it is read.
 SLOWED = f"It sent more than {EVENTS_A_SECOND:,} events a second, and was read no faster."
 
@@ -175,6 +177,10 @@ class Conversation:
     def _is_ours(self, task_id: str) -> None:
         if not task_id or (self.task_id is not None and task_id != self.task_id):
             raise AgentError(f"{self._client.url} told of another task than the one it was asked for.", malformed=True)
+        if len(task_id) > _LONGEST_TASK_ID:
+            raise AgentError(
+                f"{self._client.url} gave its task an id of more than {_LONGEST_TASK_ID:,} characters.", malformed=True
+            )
         self.task_id = task_id
 
     async def _goes_on_following(self, error: AgentError | None) -> bool:

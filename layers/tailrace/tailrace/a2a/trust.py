@@ -54,6 +54,8 @@ def check_interface(place: str, card_url: str, settings: Settings) -> None:
         allowed = {_place_of(card), *(_place_of(httpx.URL(origin)) for origin in settings.peers)}
         if _place_of(parsed) in allowed or is_own_agent(place, settings):
             return
+    if parsed is None:
+        raise AgentError(f"The card at {card_url} leads to {shorten(place)!r}, which is no URL.")
     raise AgentError(
         f"The card at {card_url} leads to {shorten(place)!r}, which is on another origin; "
         "TAILRACE_PEER_ORIGINS can allow it."
