@@ -192,6 +192,23 @@ def test_an_origin_that_is_none_is_refused_by_its_setting(origin: str) -> None:
         Settings(peer_origins=origin)
 
 
+async def test_for_an_own_agent_that_does_not_run_the_words_in_its_place_are_told_and_for_others_not() -> None:
+    place, told = "http://127.0.0.1:9/", "silent does not run; its log is /logs/silent.log."
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            503, headers={"content-type": "text/plain"}, stream=httpx.ByteStream(f"{told}\n".encode())
+        )
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as http:
+        with pytest.raises(AgentError) as own:
+            await discover(http, place, Settings(agent_urls=place))
+        with pytest.raises(AgentError) as other:
+            await discover(http, place, Settings(specialist_urls=place))
+    assert str(own.value) == told
+    assert str(other.value).endswith("answered 503 instead of an agent card.")
+
+
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every name leads to an address of the Internet when it is first asked for, and to this machine after that."""

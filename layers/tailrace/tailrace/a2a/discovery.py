@@ -14,10 +14,12 @@ from tailrace.a2a.peer import MAX_CARD_BYTES, Peer, body_of
 from tailrace.a2a.trust import check_interface
 from tailrace.config import Settings
 from tailrace.decoding import decode_json
-from tailrace.errors import AgentError, JsonError
+from tailrace.errors import AgentError, JsonError, shorten
 
 # How long a card may take as a whole.
 _CARD_S = 20.0
+# Of what is told in place of a card.
+_WHY_CHARS = 500
 
 
 class Found(NamedTuple):
@@ -35,10 +37,11 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Fou
         AgentError: there is no card there.
     """
     place = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
+    peer = Peer(http, place, settings)
     try:
-        async with asyncio.timeout(_CARD_S), Peer(http, place, settings).ask("GET", {}) as response:
+        async with asyncio.timeout(_CARD_S), peer.ask("GET", {}) as response:
             if response.status_code != 200:
-                raise AgentError(f"{place} answered {response.status_code} instead of an agent card.")
+                raise AgentError(await _why_not(response, place, own=peer.own))
             body = await body_of(response, MAX_CARD_BYTES, place)
     except TimeoutError:
         raise AgentError(f"{place} did not give its card within {_CARD_S:g} s.") from None
@@ -47,6 +50,15 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Fou
     except JsonError as error:
         raise AgentError(f"{place} is no agent card: {error}") from None
     return Found(url, card_in(whole, place), whole)
+
+
+async def _why_not(response: httpx.Response, place: str, *, own: bool) -> str:
+    """Why there is no card, as a sentence: for one of our own agents that does not run, what is told in its place."""
+    if own and response.headers.get("content-type", "").startswith("text/plain"):
+        told = (await body_of(response, MAX_CARD_BYTES, place)).decode(errors="replace").strip()
+        if told:
+            return shorten(told, _WHY_CHARS)
+    return f"{place} answered {response.status_code} instead of an agent card."
 
 
 def interface_of(found: Found, settings: Settings) -> str:
