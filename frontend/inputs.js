@@ -39,6 +39,7 @@ export class Inputs {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) submit();
     });
     on(this.#box, "paste", (event) => this.#paste(event));
+    on(this.#box, "input", () => this.forget());
     const over = (yes) => root.classList.toggle("dropping", yes);
     on(root, "dragover", ({ dataTransfer }) => over(dataTransfer.types.includes("Files")));
     on(root, "dragleave", ({ relatedTarget }) => over(root.contains(relatedTarget)));
@@ -58,7 +59,7 @@ export class Inputs {
     this.#waiting = false;
     this.#draw();
     const text = this.#box.value.trim();
-    if (!text && !this.#files.length) return this.refuse("Say what fired, or add a log or metrics.");
+    if (!text && !this.#files.length) return this.refuse("Write something, or add a file.");
     if (this.#files.some(({ part }) => !part)) return null;
     return [...(text ? [{ text }] : []), ...this.#files.map(({ part }) => part)];
   }
@@ -68,6 +69,12 @@ export class Inputs {
     this.#refusals = [sentence];
     this.#draw();
     return null;
+  }
+
+  /** What was refused is past: the next thing is being done. */
+  forget() {
+    this.#refusals = [];
+    this.#draw();
   }
 
   clear() {
@@ -89,16 +96,17 @@ export class Inputs {
   async #take(files) {
     const taken = files.slice(0, Math.max(0, MAX_FILES - this.#files.length - this.#reading));
     const over = files.length - taken.length;
+    const names = new Set(); // of this choice: two hosts' access.log are two files
     this.#refusals = over ? [`A task takes at most ${MAX_FILES} files. Left out: ${over}.`] : [];
     this.#reading += taken.length;
     this.#draw();
     for (const file of taken) {
       try {
         const inside = this.#files.reduce((sum, { stop, wire }) => sum + (stop ? 0 : wire), 0);
-        const one = await prepare(file, ROOM - inside);
-        // Chosen again: the newer one counts.
-        this.#keep(({ filename }) => filename !== one.filename);
-        this.#files.push(one);
+        const named = names.has(file.name) ? new File([file], another(file.name, names)) : file;
+        const one = { ...(await prepare(named, ROOM - inside)), name: named.name };
+        names.add(named.name);
+        this.#choose(one);
         if (!one.part) this.#upload(one);
       } catch (error) {
         this.#refusals.push(error.message);
@@ -107,6 +115,14 @@ export class Inputs {
       }
     }
     this.#draw();
+  }
+
+  /** Chosen again, the newer one counts. */
+  #choose(one) {
+    const before = this.#files.length;
+    this.#keep(({ name, filename }) => name !== one.name && filename !== one.filename);
+    if (this.#files.length < before) this.#refusals.push(`${one.name} was chosen again: what was chosen last is sent.`);
+    this.#files.push(one);
   }
 
   #upload(file) {
@@ -120,8 +136,9 @@ export class Inputs {
   }
 
   #paste(event) {
-    const files = [...event.clipboardData.files];
     const text = event.clipboardData.getData("text/plain");
+    // A spreadsheet's cells come as text and as a picture of themselves.
+    const files = [...event.clipboardData.files].filter(({ type }) => !text || !type.startsWith("image/"));
     if (!files.length && text.split("\n", PASTE_LINES + 1).length <= PASTE_LINES) return;
     event.preventDefault();
     this.#add(files.length ? files : [new File([text], `pasted-${(this.#pasted += 1)}.txt`)]);
@@ -153,6 +170,14 @@ export class Inputs {
       h("button.remove", { type: "button", "aria-label": `Remove ${filename}`, onclick: remove }, "×"),
     );
   }
+}
+
+/** The first of "access (2).log", "access (3).log" … that is free. */
+function another(name, taken) {
+  const [, stem, ending] = /^(.+?)((?:\.[^.]*)?(?:\.gz)?)$/i.exec(name) ?? ["", name, ""];
+  let free = name;
+  for (let n = 2; taken.has(free); n += 1) free = `${stem} (${n})${ending}`;
+  return free;
 }
 
 /**

@@ -237,6 +237,7 @@ export class Watch {
     if (send.disabled) return;
     send.disabled = true;
     try {
+      this.#inputs.forget();
       const parts = await this.#inputs.parts();
       if (!parts) return;
       await reply(this.#id, { parts });
@@ -255,6 +256,7 @@ export class Watch {
     this.#canceling(true); // until the log says CANCELED: asked for is not done
     try {
       await cancelTask(this.#id);
+      this.#note(""); // what was refused before
       this.#lookAgain();
     } catch (error) {
       this.#canceling(false);

@@ -109,7 +109,7 @@ async def test_a_file_taken_away_is_no_longer_sent_and_leaves_nothing(page: Page
         while uploads(shipped) - {"secret"} != before - {"secret"}:
             await asyncio.sleep(0.02)
     await page.get_by_test_id("send-button").click()
-    await expect(page.locator("#compose .notice")).to_have_text("Say what fired, or add a log or metrics.")
+    await expect(page.locator("#compose .notice")).to_have_text("Write something, or add a file.")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""What is put into the box: files of one name, cells of a spreadsheet, and what the page says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from browser import needs_chromium
+from playwright.async_api import Page, expect
+from stack import Stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+# As a spreadsheet copies cells: the text, and a picture of them.
+PASTE_CELLS = """element => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", "time\\tcpu\\n12:00\\t97");
+    clipboardData.items.add(new File(["\\0picture"], "image.png", { type: "image/png" }));
+    const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+    element.dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+
+
+async def test_two_files_of_one_name_are_both_sent(page: Page, shipped: Stack, tmp_path: Path) -> None:
+    paths = [tmp_path / host / "access.log" for host in ("web-1", "web-2", "web-3")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(f"2026-01-01T10:00:00Z INFO hello from {path.parent.name}\n")
+    await page.goto(shipped.url)
+    await page.locator("#files").set_input_files(paths)
+    names = page.locator("#compose .file-name")
+    await expect(names).to_have_text(["access.log", "access (2).log", "access (3).log"])
+    await page.get_by_test_id("send-button").click()
+    sent = page.get_by_test_id("turns").locator(".sent-files code")
+    await expect(sent).to_have_text(["access.log", "access (2).log", "access (3).log"])
+
+
+async def test_a_file_that_is_chosen_again_is_sent_once_as_it_is_now_and_the_page_says_so(
+    page: Page, shipped: Stack, tmp_path: Path
+) -> None:
+    log = tmp_path / "shop.log"
+    await page.goto(shipped.url)
+    # The second is so long that it is packed, and is called otherwise on its way.
+    for lines in (1, 1_000):
+        log.write_text("2026-01-01T10:00:00Z INFO all is well\n" * lines)
+        await page.locator("#files").set_input_files(log)
+        await expect(page.locator("#compose .file-name")).to_have_text(["shop.log" if lines == 1 else "shop.log.gz"])
+    notice = page.locator("#compose .notice")
+    await expect(notice).to_have_text("shop.log was chosen again: what was chosen last is sent.")
+
+
+async def test_cells_of_a_spreadsheet_are_pasted_as_their_text(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    assert not await page.get_by_test_id("message-input").evaluate(PASTE_CELLS)
+    await expect(page.locator("#compose .notice")).to_be_empty()
+
+
+async def test_a_refusal_is_gone_when_something_else_is_done(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    notice = page.locator("#compose .notice")
+    await page.get_by_test_id("send-button").click()
+    await expect(notice).to_have_text("Write something, or add a file.")
+    await page.get_by_test_id("message-input").press_sequentially("x")
+    await expect(notice).to_be_empty()
+    await page.keyboard.press("Backspace")
+    await page.get_by_test_id("send-button").click()
+    await page.get_by_test_id("sample-button").click()
+    await page.wait_for_url("**/?task=*")
+    await page.get_by_role("link", name="New task", exact=True).click()
+    await expect(notice).to_be_empty()
+
+
+async def test_a_sample_that_cannot_be_loaded_is_told_in_words_of_the_page(page: Page, shipped: Stack) -> None:
+    await page.goto(shipped.url)
+    await expect(page.locator("#sample-about")).to_contain_text("files")
+    await page.route("**/sample/**", lambda route: route.abort())
+    await page.get_by_test_id("sample-button").click()
+    said = "The sample could not be loaded: the gateway did not answer. Try again in a moment."
+    await expect(page.locator("#compose .notice")).to_have_text(said)
