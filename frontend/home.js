@@ -3,9 +3,10 @@
 import { agents, createTask, listTasks } from "./api.js";
 import { byId, h, on, setText } from "./dom.js";
 import { Inputs, prepare } from "./inputs.js";
-import { plainState } from "./task-state.js";
+import { isFinished, plainState } from "./task-state.js";
 import { bytes } from "./time.js";
 
+const LOOK_EVERY = 5_000; // ms, at the list: a state in it is not to be false for longer
 const TITLES = "tailrace.titles"; // of what this browser has shown: the list has only ids
 
 export class Home {
@@ -22,7 +23,7 @@ export class Home {
       this.#send(byId("send"), () => this.#inputs.parts());
     });
     on(byId("sample"), "click", () => this.#send(byId("sample"), sampleParts));
-    describeSample();
+    describeSample().catch(() => {}); // the page has words of its own for it
     listAgents();
   }
 
@@ -34,6 +35,7 @@ export class Home {
     };
     const focused = /** @type {any} */ (document.activeElement);
     busy(true);
+    this.#inputs.forget();
     let id = "";
     try {
       const parts = await makeParts();
@@ -49,20 +51,35 @@ export class Home {
 }
 
 let newest = 0; // which answer the list is waiting for: an older one may come later
+let next = 0; // the timer of the next look
+let drawn = ""; // what the list shows
 
-/** Both views end with this list, less the task on the page. */
+/** Both views end with this list, less the task on the page. It is looked at again while a task in it is not over. */
 export async function drawRecent(current) {
+  clearTimeout(next);
   const asked = (newest += 1);
-  const { tasks = [] } = await listTasks(9).catch(() => ({}));
+  const { tasks } = await listTasks(9).catch(() => ({}));
   if (asked !== newest) return;
+  const again = () => (next = window.setTimeout(() => drawRecent(current), LOOK_EVERY));
+  if (!tasks) return drawn && again(); // what was known stays; who was never let in is not asked for the secret again
   const titles = remembered();
-  const rows = tasks.filter(({ id }) => id !== current).map(({ id, status }) => {
-    const state = plainState(status?.state);
-    const time = new Date(status?.timestamp).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const link = h("a", { href: `?task=${encodeURIComponent(id)}` }, titles[id] || id);
-    return h("li", link, h("span.state", { "data-state": state }, state.replace("-", " ")), h("time", time));
-  });
-  list("recent", rows.slice(0, 8));
+  const listed = tasks.filter(({ id }) => id !== current).slice(0, 8);
+  const rows = listed.map(({ id, status }) => [id, titles[id] || id, plainState(status?.state), status?.timestamp]);
+  if (JSON.stringify(rows) !== drawn) {
+    drawn = JSON.stringify(rows);
+    const focused = document.activeElement?.getAttribute("href");
+    list("recent", rows.map(recentRow));
+    const links = [...byId("recent-list").querySelectorAll("a")];
+    // The keyboard stays where it was.
+    if (focused) links.find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
+  }
+  if (rows.some(([, , state]) => !isFinished(state))) again();
+}
+
+function recentRow([id, title, state, timestamp]) {
+  const time = new Date(timestamp).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const link = h("a", { href: `?task=${encodeURIComponent(id)}` }, title);
+  return h("li", link, h("span.state", { "data-state": state }, state.replace("-", " ")), h("time", time));
 }
 
 async function describeSample() {
@@ -81,7 +98,9 @@ async function sampleParts() {
 const sample = async () => (await load("sample.json")).json();
 
 async function load(href) {
-  const response = await fetch(`sample/${href}`);
+  const response = await fetch(`sample/${href}`).catch(() => {
+    throw new Error("The sample could not be loaded: the gateway did not answer. Try again in a moment.");
+  });
   if (!response.ok) throw new Error(`The sample could not be loaded (${href}: ${response.status}).`);
   return response;
 }

@@ -91,7 +91,7 @@ async def test_a_refusal_leaves_the_keyboard_where_it_was(page: Page, shipped: S
     for place in (page.get_by_test_id("message-input"), page.get_by_test_id("send-button")):
         await place.focus()
         await page.keyboard.press("Control+Enter")
-        await expect(page.get_by_role("alert").first).to_have_text("Say what fired, or add a log or metrics.")
+        await expect(page.get_by_role("alert").first).to_have_text("Write something, or add a file.")
         await expect(page.get_by_test_id("send-button")).to_be_enabled()
         await expect(place).to_be_focused()
 
@@ -164,6 +164,17 @@ async def test_a_view_that_was_left_hears_no_more_of_its_task(page: Page, paced:
     await page.goto(f"{paced.url}/?task={first}")
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_contain_text("step 200")
+
+
+async def test_the_list_of_tasks_tells_what_they_come_to(page: Page, paced: Stack) -> None:
+    task = await send(page, paced.url, "150 events, 20 ms apart")
+    await state(page, "working")
+    await page.get_by_role("link", name="New task", exact=True).click()
+    row = page.locator("#recent-list li", has=page.locator(f'a[href="?task={task}"]'))
+    await expect(row.locator(".state")).to_have_text("working")
+    await row.locator("a").focus()
+    await expect(row.locator(".state")).to_have_text("completed")
+    await expect(row.locator("a")).to_be_focused()
 
 
 async def test_what_runs_again_begins_without_the_report_of_the_last_run(page: Page, paced: Stack) -> None:
