@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import ipaddress
+import itertools
 import socket
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -34,7 +36,7 @@ def zeros(megabytes: int) -> Iterator[bytes]:
     yield packing.flush()
 
 
-def answered(chunks: Iterator[bytes] | list[bytes], **headers: str) -> httpx.Response:
+def answered(chunks: Iterable[bytes], **headers: str) -> httpx.Response:
     async def body() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
@@ -96,6 +98,40 @@ async def test_bytes_are_counted_and_a_stream_of_too_many_is_given_up_though_it_
         asked = AgentClient(http, "http://127.0.0.1:1", owner="me", settings=settings)
         with pytest.raises(TooMuch, match="64,000,000 bytes"):
             await anext(asked.stream("SubscribeToTask", {"id": "t"}))
+
+
+async def test_bytes_that_unpack_to_nothing_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.a2a.client.MOST_BYTES", 100_000)
+    members = gzip.compress(b"") * 100
+    headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return answered(itertools.repeat(members), **headers)
+
+    settings = Settings(specialist_urls="http://127.0.0.1:1")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        asked = AgentClient(http, "http://127.0.0.1:1", owner="me", settings=settings)
+        with pytest.raises(TooMuch, match="100,000 bytes"):
+            await anext(asked.stream("SubscribeToTask", {"id": "t"}))
+    with pytest.raises(AgentError, match="more than 100,000 bytes"):
+        await body_of(answered(itertools.repeat(members), content_encoding="gzip"), 100_000, "http://there/")
+
+
+async def test_an_answer_that_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hints(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(peer, "_HEAD_S", 0.1)
+    async with await asyncio.start_server(hints, "127.0.0.1", 0) as server, new_http() as http:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        asked = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
+        with pytest.raises(AgentError, match="did not begin to answer") as told:
+            await anext(asked.stream("SendStreamingMessage", {}))
+        assert told.value.arrived
 
 
 @pytest.mark.parametrize("value", ["[],", "1,", '{"a":1},'])

@@ -31,6 +31,8 @@ from tailrace.owner import OWNER_HEADER
 _SILENCE_S = 60.0
 # How long an answer that is no stream may take as a whole.
 _ANSWER_S = 120.0
+# How long another agent's stream is left alone after a piece that ends no event. Pieces may be as small as a byte.
+_PIECE_S = 0.001
 # What is kept of an error's message.
 _LONGEST_ERROR = 500
 # An answer with one of these says that the request was not taken up: it was one too many, or nobody was there.
@@ -187,8 +189,10 @@ class AgentClient:
                 numbered = EXTENSION in response.headers.get("a2a-extensions", "")
                 self.idempotent = self.idempotent or numbered
                 envelope, parser = sse.Envelope(rpc_id), sse.Parser()
+                downloaded = 0
                 async for chunk in unpacked(response, self.url):
-                    self._streamed += len(chunk)
+                    self._streamed += max(len(chunk), response.num_bytes_downloaded - downloaded)
+                    downloaded = response.num_bytes_downloaded
                     if not self.own and self._streamed > MOST_BYTES:
                         raise TooMuch(f"it streamed more than {MOST_BYTES:,} bytes, and was given up")
                     if group := [
@@ -196,6 +200,8 @@ class AgentClient:
                         for each in parser.feed(chunk)
                     ]:
                         yield group
+                    elif not self.own:
+                        await asyncio.sleep(_PIECE_S)
         except AgentError as error:
             error.arrived = error.arrived or _has_arrived(status)
             raise

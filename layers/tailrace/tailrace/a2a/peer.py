@@ -17,6 +17,8 @@ from tailrace.errors import AgentError, shorten
 # An answer that is not a stream, unpacked. One event of a stream may be as large.
 MAX_ANSWER_BYTES = 16_000_000
 MAX_CARD_BYTES = 1_000_000
+# How long it may take until an answer begins: its status and its headers.
+_HEAD_S = 120.0
 _MOST_REDIRECTS = 3
 _REDIRECTS = {"GET": (301, 302, 303, 307, 308), "POST": (307, 308)}
 _PIECE = 262_144
@@ -49,7 +51,7 @@ class Peer:
         with self._errors():
             place = httpx.URL(self.url)
             for _ in range(_MOST_REDIRECTS + 1):
-                response = await self._http.send(self._request(method, place, headers, body, silence_s), stream=True)
+                response = await self._begun(self._request(method, place, headers, body, silence_s))
                 try:
                     if response.status_code not in _REDIRECTS[method]:
                         yield response
@@ -58,6 +60,14 @@ class Peer:
                 finally:
                     await response.aclose()
         raise AgentError(f"{self.url} redirects more than {_MOST_REDIRECTS} times.", malformed=True)
+
+    async def _begun(self, request: httpx.Request) -> httpx.Response:
+        """The answer, of which the headers are read. (Before them any number of interim ones may come.)"""
+        try:
+            async with asyncio.timeout(_HEAD_S):
+                return await self._http.send(request, stream=True)
+        except TimeoutError:
+            raise AgentError(f"{self.url} did not begin to answer within {_HEAD_S:g} s.", arrived=True) from None
 
     def _request(
         self, method: str, place: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None
@@ -104,13 +114,15 @@ async def body_of(response: httpx.Response, limit: int, url: str) -> bytes:
     body = bytearray()
     async for piece in unpacked(response, url):
         body += piece
-        if len(body) > limit:
+        if max(len(body), response.num_bytes_downloaded) > limit:
             raise AgentError(f"{url} answered with more than {limit:,} bytes.", arrived=True, malformed=True)
     return bytes(body)
 
 
 def unpacked(response: httpx.Response, url: str) -> AsyncIterator[bytes]:
     """The body as it arrives, unpacked in pieces of a bounded size. (httpx unpacks what arrives in one go.)
+
+    There is a piece, if need be an empty one, for whatever arrives, so that who counts it misses nothing.
 
     Raises:
         AgentError: it is packed by other means than gzip, or is no gzip.
@@ -138,6 +150,7 @@ async def _gunzipped(chunks: AsyncIterator[bytes], url: str) -> AsyncIterator[by
             if piece:
                 yield piece
                 await asyncio.sleep(0)  # A bomb unpacks for as long as it is read.
+        yield b""
 
 
 def _said(error: Exception) -> str:
