@@ -23,6 +23,7 @@ from langgraph.types import Command
 
 from tailrace import running
 from tailrace.agent.begin import Begun
+from tailrace.agent.containment import Contained, ProcessExit, contain_exits
 from tailrace.agent.errands import cancel_errands
 from tailrace.agent.saver import AttemptSaver
 from tailrace.agent.translate import ToolEvents, Translator, question
@@ -149,7 +150,8 @@ class Attempt:
         written = bool(begun.plan.replaced.get("report", begun.past.texts.get("report")))
         translator = Translator(writer, self._errands, begun.plan.done, written=written)
         run, timers = self._timed(control)
-        stream = asyncio.create_task(self._stream(graph, writer, translator, run, control))
+        contain_exits(asyncio.get_running_loop())
+        stream = asyncio.create_task(Contained(self._stream(graph, writer, translator, run, control)))
         events = (self._canceled, self._fenced, self._overrun, writer.broken)
         stops = [asyncio.create_task(event.wait()) for event in events]
         try:
@@ -181,10 +183,13 @@ class Attempt:
             return "TASK_STATE_REJECTED", str(error)
         except TailraceError as error:
             return "TASK_STATE_FAILED", str(error)
-        except Exception as error:
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise  # The graph's own come as ProcessExit.
+        except BaseException as error:  # whatever an author's code raises is this task's failure and nobody else's
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
-            what = f"{type(error).__name__}: {shorten(str(error), _SHOWN)}"
+            name = "" if isinstance(error, ProcessExit) else f"{type(error).__name__}: "
+            what = name + shorten(str(error), _SHOWN)
             return "TASK_STATE_FAILED", f"The agent failed{where}: {what}"
         finally:
             for task in (stream, *stops):

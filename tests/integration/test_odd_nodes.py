@@ -1,0 +1,77 @@
+"""What an author's node may raise or ask, however odd: its own task ends with words, and no other task notices."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langgraph.graph import START, MessagesState, StateGraph
+from rpc import agent, message, state_of
+
+from tailrace import write
+
+pytestmark = pytest.mark.asyncio
+
+
+class NotAnException(BaseException):
+    pass
+
+
+async def exits(_: Any) -> dict[str, Any]:
+    sys.exit(3)
+
+
+def exits_in_a_thread(_: Any) -> dict[str, Any]:
+    sys.exit("no configuration")
+
+
+async def exits_below(_: Any) -> dict[str, Any]:
+    await asyncio.gather(exits(_))
+    return {}
+
+
+async def is_interrupted(_: Any) -> dict[str, Any]:
+    raise KeyboardInterrupt
+
+
+async def raises_a_base_exception(_: Any) -> dict[str, Any]:
+    raise NotAnException("odd")
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (exits, "The agent failed in node: SystemExit: 3"),
+        (exits_in_a_thread, "The agent failed in node: SystemExit: no configuration"),
+        (exits_below, "The agent failed in node: SystemExit: 3"),
+        (is_interrupted, "The agent failed in node: KeyboardInterrupt: "),
+        (raises_a_base_exception, "The agent failed in node: NotAnException: odd"),
+    ],
+)
+async def test_a_node_that_would_end_its_process_fails_its_task_and_no_other(
+    node: Callable[[Any], Any], words: str
+) -> None:
+    may_end = asyncio.Event()
+
+    async def waits_or(state: MessagesState) -> dict[str, Any]:
+        if state["messages"][-1].content == "wait":
+            await may_end.wait()
+            write("still here")
+            return {}
+        outcome = node(state) if node is not exits_in_a_thread else await asyncio.to_thread(node, state)
+        result: dict[str, Any] = await outcome
+        return result
+
+    builder = StateGraph(MessagesState).add_node("node", waits_or).add_edge(START, "node")
+    async with agent(builder) as served:
+        told = {"configuration": {"returnImmediately": True}}
+        waiting = (await served.result("SendMessage", {"message": message("wait"), **told}))["task"]
+        failed = (await served.result("SendMessage", {"message": message("go", messageId="m-2")}))["task"]
+        may_end.set()
+        events = await served.finished(waiting["id"])
+    assert failed["status"]["state"] == "TASK_STATE_FAILED"
+    assert failed["status"]["message"]["parts"] == [{"text": words}]
+    assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
