@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
-from rpc import agent, message, state_of
+from langgraph.types import interrupt
+from rpc import agent, message, said, state_of
 
 from tailrace import write
 
@@ -75,3 +76,20 @@ async def test_a_node_that_would_end_its_process_fails_its_task_and_no_other(
     assert failed["status"]["state"] == "TASK_STATE_FAILED"
     assert failed["status"]["message"]["parts"] == [{"text": words}]
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+
+
+@pytest.mark.parametrize("levels", [65, 900])
+async def test_a_question_that_is_nested_too_deep_fails_the_task_at_once_and_says_so(levels: int) -> None:
+    async def asks(_: MessagesState) -> dict[str, Any]:
+        value: list[Any] = []
+        for _level in range(levels - 1):
+            value = [value]
+        interrupt(value)
+        return {}
+
+    builder = StateGraph(MessagesState).add_node("asks", asks).add_edge(START, "asks")
+    async with agent(builder) as served:
+        task = (await served.result("SendMessage", {"message": message("go")}))["task"]
+        events = await served.events(task["id"])
+    assert state_of(events[-1]) == "TASK_STATE_FAILED"
+    assert said(events[-1]) == "The value of interrupt() is nested deeper than 64 levels; make it flatter, or a file."

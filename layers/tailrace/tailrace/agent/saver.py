@@ -21,6 +21,9 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.constants import START
+from langgraph.types import Interrupt
+
+from tailrace.decoding import check_depth
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
 
@@ -85,6 +88,10 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
     ) -> None:
         if any(channel == _ERROR for channel, _ in writes):
             return  # A node that failed or was stopped has no result, whatever it had got ready: it runs again.
+        # LangGraph does not tell of the end of a node whose question is nested too deep.
+        for question in (each for channel, asked in writes if channel == _INTERRUPT for each in asked or ()):
+            if isinstance(question, Interrupt):
+                check_depth(question.value, "The value of interrupt()")
         if not task_path.endswith(START):  # LangGraph's own node, which only passes the input on, and is not told of
             await self._logged(config["configurable"].get("checkpoint_ns", ""), task_id, True)
         await self._inner.aput_writes(config, packed(writes), f"{task_id}@{self._attempt}", task_path)
