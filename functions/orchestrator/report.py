@@ -72,8 +72,10 @@ def _what_happened(alert: Alert, answers: list[Answer], findings: list[Finding],
     if findings:
         signs = "1 faint sign is" if len(findings) == 1 else f"{len(findings)} faint signs are"
         sentences.append(f"{signs} in the findings.")
-    if told := [answer for answer in answers if answer.text]:
+    if told := [answer for answer in answers if answer.text and answer.outcome != "failed"]:
         sentences.append(f"{_names(told)} answered in words, which are below.")
+    if cut := [answer for answer in answers if answer.text and answer.outcome == "failed"]:
+        sentences.append(f"{_names(cut)} did not finish; what came until then is below.")
     return f"{text}{' '.join(sentences)}\n\n"
 
 
@@ -83,7 +85,8 @@ def _found_nothing(answer: Answer) -> bool:
 
 
 def _names(answers: list[Answer]) -> str:
-    return " and ".join(code(answer.agent) for answer in answers)
+    *others, last = (code(answer.agent) for answer in answers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _first_sign(alert: Alert, incident: Incident) -> str:
@@ -181,7 +184,8 @@ def _next(incident: Incident) -> str:
 def _told(answer: Answer) -> str:
     """A specialist's text in a section of its own. It is quoted, so that nothing in it can pass for ours."""
     lines = answer.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return f"## What {code(answer.agent)} says\n\n" + "".join(f"> {line}".rstrip() + "\n" for line in lines) + "\n"
+    says = "says" if answer.outcome != "failed" else "had said when it stopped"
+    return f"## What {code(answer.agent)} {says}\n\n" + "".join(f"> {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
 def _not_covered(answers: list[Answer]) -> str:

@@ -85,3 +85,18 @@ def test_whatever_is_said_the_report_has_the_sections_and_lines_that_are_ours(su
     text = reported(finding(subject=subject, summary=said, unit=said))
     assert shape(text) == shape(reported(finding()))
     assert not re.search(r"(?<!\\)[\[<]", re.sub(r"(?<!\\)`[^`\n]*`", "", text))  # none but in code
+
+
+def test_what_a_specialist_said_before_it_failed_is_no_answer() -> None:
+    answers = [
+        Answer(agent="one", text="It was DNS."),
+        Answer(agent="two", text="It was the disk."),
+        Answer(agent="three", text="It is always"),
+        Answer(agent="four", error="its task ended as failed: boom", text="It was the"),
+    ]
+    text = "".join(report(NO_ALERT, answers, [], []))
+    assert "`one`, `two` and `three` answered in words, which are below." in text
+    assert "`four` did not finish; what came until then is below." in text
+    assert "## What `one` says\n\n> It was DNS.\n" in text
+    assert "## What `four` had said when it stopped\n\n> It was the\n" in text
+    assert "- `four`: its task ended as failed: boom\n" in text
