@@ -187,7 +187,7 @@ function another(name, taken) {
  */
 export async function prepare(file, room = Infinity) {
   const { name, size } = file;
-  if (size > MAX_FILE) throw new Error(`${name} is ${bytes(size)}: choose the part around the alert.`);
+  if (size > MAX_FILE) throw new Error(`${name} has ${bytes(size)}; up to ${bytes(MAX_FILE)} can be read: choose the part around the alert.`);
   const data = await file.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => null);
   if (!data) throw new Error(`${name} could not be read. Folders cannot be sent: choose the files in them.`);
   if (!size) throw new Error(`${name} is empty.`);

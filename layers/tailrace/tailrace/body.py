@@ -20,6 +20,6 @@ async def read_body(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise RequestTooLarge("The request", size, limit)
+            raise RequestTooLarge("The request", None, limit)
         chunks.append(chunk)
     return b"".join(chunks)

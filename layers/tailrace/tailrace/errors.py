@@ -147,8 +147,11 @@ class TooDeep(JsonError):
 
 
 class RequestTooLarge(RequestError):
-    def __init__(self, what: str, size: int, limit: int) -> None:
-        super().__init__(f"{what} has {size:,} bytes; the limit is {limit:,} bytes.")
+    """`size` is None where it is only known to be over the limit: nobody counts to the end of what is refused."""
+
+    def __init__(self, what: str, size: int | None, limit: int) -> None:
+        over = f"more than the {limit:,} bytes that are taken"
+        super().__init__(f"{what} has {over if size is None else f'{size:,} bytes; the limit is {limit:,} bytes'}.")
 
 
 class UploadUnknown(RequestError):

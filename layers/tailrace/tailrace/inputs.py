@@ -146,7 +146,7 @@ def _check_owner(upload: Upload, owner: str) -> None:
 
 def _check_room(size: int, room: int) -> None:
     if size > room:
-        raise too_large(size, room)
+        raise too_large()
 
 
 def _raw(part: dict[str, Any], name: str) -> Iterator[bytes]:

@@ -33,13 +33,13 @@ def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
             raise RequestError(f"The file {shorten(name)!r} is binary; logs and metrics are text (plain or gzipped).")
         size += len(chunk)
         if size > room:
-            raise too_large(size, room)
+            raise too_large()
         yield chunk
 
 
-def too_large(size: int, room: int) -> RequestTooLarge:
-    """The refusal of `size` bytes where there is `room` left for so many."""
-    return RequestTooLarge("The files of the request together", MAX_UNPACKED_BYTES - room + size, MAX_UNPACKED_BYTES)
+def too_large() -> RequestTooLarge:
+    """The refusal of files for which there is no room left."""
+    return RequestTooLarge("The content of the files in the request, unpacked,", None, MAX_UNPACKED_BYTES)
 
 
 def gzipped_in(beginning: bytes) -> bool:
