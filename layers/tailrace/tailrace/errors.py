@@ -150,8 +150,8 @@ class RequestTooLarge(RequestError):
     """`size` is None where it is only known to be over the limit: nobody counts to the end of what is refused."""
 
     def __init__(self, what: str, size: int | None, limit: int) -> None:
-        over = f"more than the {limit:,} bytes that are taken"
-        super().__init__(f"{what} has {over if size is None else f'{size:,} bytes; the limit is {limit:,} bytes'}.")
+        told = "is too large" if size is None else f"has {size:,} bytes"
+        super().__init__(f"{what} {told}; the limit is {limit:,} bytes.")
 
 
 class UploadUnknown(RequestError):
