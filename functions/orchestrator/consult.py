@@ -42,7 +42,8 @@ async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
         streaming=errand.get("streams", True),
         limit_s=settings.specialist_s,
     )
-    forwarding = Forwarding(errand["agent"], step, me=configurable.get("agent", ""), trusted=client.own)
+    me = configurable.get("agent", "")
+    forwarding = Forwarding(errand["agent"], step, me=me, trusted=client.own, since=conversation.since)
     error: str | None = None
     try:
         await _until_answered(conversation, forwarding, errand["url"], step)

@@ -10,7 +10,7 @@ from tailrace.a2a.ask import Told
 from tailrace.a2a.incoming import StatusUpdate
 from tailrace.emit import emit
 from tailrace.errors import shorten
-from tailrace.events import EXTENSION
+from tailrace.events import EXTENSION, now_ms
 from tailrace.metadata import Count, PassedOn, Time
 
 # Of one specialist that is not our own.
@@ -47,15 +47,18 @@ class Forwarding:
 
     Only one of our own is believed when it says who did something and on which step: what any other tells is its own,
     and its steps have names that no step of ours can have. `me` is who tells it, and is never said to have done it.
-    `notes` say what is not told.
+    `since` is when it was asked, in ms since the epoch: an event of another agent is from between then and now, or has
+    no time of its own. `notes` say what is not told.
     """
 
-    def __init__(self, agent: str, below: str, *, me: str, trusted: bool) -> None:
+    def __init__(self, agent: str, below: str, *, me: str, trusted: bool, since: int) -> None:
         self.agent = another(agent, me)
         self.notes: list[str] = []
         self._below = below
         self._me = me
         self._trusted = trusted
+        self._since = since
+        self._parents: dict[str, str] = {}
         self._told = 0
         self._unread = False
 
@@ -100,9 +103,9 @@ class Forwarding:
             metadata.kind,
             text=text or None,
             step=self._step(metadata.step),
-            parent=self._step(metadata.parent) or self._below,
+            parent=self._parent(metadata),
             agent=another(metadata.agent, self._me) if self._trusted and metadata.agent else self.agent,
-            at=metadata.ts if metadata.at is None else metadata.at,  # when it happened, by the clock of where it did
+            at=self._time(metadata),
             origin=origin,  # for the cursor of a new attempt
             name=_short(metadata.name, _LONGEST_ID),
             done=metadata.done,
@@ -113,6 +116,24 @@ class Forwarding:
             reason=_short(metadata.reason, _LONGEST_ID),
             supersedes=None if superseded is None else [self._step(step) for step in superseded[:_MOST_IDS]],
         )
+
+    def _parent(self, metadata: _Metadata) -> str:
+        """The step below which an event stands. Of another agent that is one which it has begun before, or ours."""
+        parent = self._step(metadata.parent) or self._below
+        if self._trusted:
+            return parent
+        if parent not in self._parents:
+            parent = self._below
+        step = self._step(metadata.step)
+        if step is None or metadata.kind not in ("node_start", "tool_start"):
+            return parent
+        # A step stays where it was first, so none can stand below itself.
+        return self._parents.setdefault(step, parent)
+
+    def _time(self, metadata: _Metadata) -> int | None:
+        """When an event happened, by the clock of where it did."""
+        at = metadata.ts if metadata.at is None else metadata.at
+        return at if self._trusted or at is None or self._since <= at <= now_ms() else None
 
     def _step(self, given: str | None) -> str | None:
         if given is None or self._trusted:

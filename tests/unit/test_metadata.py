@@ -91,7 +91,7 @@ async def test_our_log_can_be_read_whatever_another_agent_has_said(told: list[An
         emit(kind, text=text, **details)  # refused, if it cannot be told
         written.append(events.status_update(source, len(written) + 1, kind, text=text, **details))
 
-    passing = Forwarding("orchestrator", "our step", me="orchestrator", trusted=trusted)
+    passing = Forwarding("orchestrator", "our step", me="orchestrator", trusted=trusted, since=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forwarding, "emit", write)
         for seq, metadata in enumerate(told, 1):
