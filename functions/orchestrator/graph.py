@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypedDict
 
 import httpx
 import msgspec
+from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 
@@ -112,7 +113,8 @@ async def _specialists() -> tuple[list[Specialist], list[Answer]]:
             missing.append(Answer(agent=url, error=str(error)))
 
     await asyncio.gather(*(find(url) for url in settings.specialists))
-    return told_apart(specialists, settings), missing
+    me = get_config()["configurable"].get("agent", "")
+    return told_apart(specialists, me, settings), missing
 
 
 builder = StateGraph(State)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from orchestrator.classify import Topic, remark_of, topic_of, topics_of
+from orchestrator.forwarding import another
 from orchestrator.matching import stem_of, stems_of
 from tailrace.a2a.incoming import AgentCard
 from tailrace.a2a.trust import is_own_agent
@@ -84,11 +85,13 @@ def specialist_of(card: AgentCard, url: str) -> Specialist:
     }
 
 
-def told_apart(specialists: list[Specialist], settings: Settings) -> list[Specialist]:
+def told_apart(given: list[Specialist], me: str, settings: Settings) -> list[Specialist]:
     """The specialists in order of their names, each with a name of its own.
 
     Of those that share one, whatever its case, only an own agent keeps it as it is; another gets its address besides.
+    None has the name of who asks, `me`.
     """
+    specialists: list[Specialist] = [{**each, "agent": another(each["agent"], me)} for each in given]
     names = Counter(_key(each) for each in specialists)
     own = Counter(_key(each) for each in specialists if is_own_agent(each["url"], settings))
     named: list[Specialist] = []

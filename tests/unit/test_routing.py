@@ -229,11 +229,14 @@ def test_specialists_of_one_name_are_told_apart_and_only_our_own_keeps_it() -> N
         ("https://a.example/", "twin"),
         ("https://b.example/", "twin"),
         ("https://c.example/", "single"),
+        ("https://d.example/", "orchestrator"),
     ]
-    there = told_apart([specialist_of(card_in({"name": name}, url), url) for url, name in cards], settings)
+    given = [specialist_of(card_in({"name": name}, url), url) for url, name in cards]
+    there = told_apart(given, "orchestrator", settings)
     assert [each["agent"] for each in there] == [
         "Log_Analyst at 10.0.0.7:8000/rpc",
         "log_analyst",
+        "orchestrator (another)",
         "single",
         "twin at a.example",
         "twin at b.example",
