@@ -57,7 +57,7 @@ class Keeper:
         self._told = ""
 
     async def keep(self) -> None:
-        pause = _RESTART_S
+        pause, worked = _RESTART_S, -1.0
         with self._log_path.open("ab") as log:
             while True:
                 started, begins_at = time.monotonic(), log.seek(0, 2)
@@ -70,7 +70,11 @@ class Keeper:
                 finally:
                     looking.cancel()
                 young = time.monotonic() - started < _YOUNG_S
-                if self.up or not (young or self.function.url):
+                worked = seen if self.up else worked
+                # Killed while it started, as it may be when memory is short, and with these files it has answered
+                # before: callers are to wait for it, or a task that it had under way would be given up.
+                killed = code == -signal.SIGKILL and worked == seen
+                if self.up or killed or not (young or self.function.url):
                     ending = f"{self.function.name} ended ({_ending(code)}) and is started again"
                     say(f"{ending}; its log is {self._log_path}")
                     pause = min(pause * 2, _RESTART_MOST_S) if young else _RESTART_S
@@ -140,7 +144,8 @@ class Keeper:
         self.why = f"{name} does not start: it ended before it answered ({ending}). Its log, {self._log_path},{last}"
         if name not in REQUIRED and self.why != self._told:
             self._told = self.why
-            say(f"{self.why}Everything else goes on without it. It is started again when its files change.")
+            again = "It is tried again after a while, and at once when its files change."
+            say(f"{self.why}Everything else goes on without it. {again}")
         # Somebody has killed it: it is worth another try.
         if code >= 0 or name not in REQUIRED:
             self.settled.set()

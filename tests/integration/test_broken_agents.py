@@ -137,3 +137,31 @@ async def test_without_a_gateway_or_an_orchestrator_it_ends_and_says_why(name: s
         await run.until("ModuleNotFoundError: No module named 'no_such_module'")
         assert await run.process.wait() == 1
     assert line.startswith(f"tailrace: {name} does not start: it ended before it answered (exit code 1). Its log, ")
+
+
+async def test_an_agent_that_is_killed_while_it_starts_again_is_waited_for(tmp_path: Path) -> None:
+    """Callers that are refused in between would give up a task that the agent has under way."""
+    starts = tmp_path / "starts"
+    starts.mkdir()
+    noting = f"import os, pathlib\n(pathlib.Path({str(starts)!r}) / str(os.getpid())).touch()\n"
+
+    async def next_start(known: set[str]) -> int:
+        while not (new := {path.name for path in starts.iterdir()} - known):
+            await asyncio.sleep(0.01)
+        known |= new
+        return int(new.pop())
+
+    known: set[str] = set()
+    async with running(checkout(tmp_path, sound=f"{noting}{SOUND}")) as run:
+        url = await run.until("http://")
+        for _ in range(3):  # the first has answered, the others have not
+            os.kill(await next_start(known), signal.SIGKILL)
+        await next_start(known)
+        async with httpx.AsyncClient(timeout=60) as http:
+            agents = (await http.get(f"{url}/api/agents")).json()["agents"]
+        run.process.send_signal(signal.SIGINT)
+        with pytest.raises(AssertionError):
+            await run.until("never printed")
+    assert "sound" in {agent.get("name") for agent in agents}
+    assert run.text.count("sound ended (SIGKILL) and is started again") == 3
+    assert "does not start" not in run.text
