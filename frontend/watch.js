@@ -246,6 +246,7 @@ export class Watch {
       this.#lookAgain();
     } catch (error) {
       this.#inputs.refuse(error.message);
+      this.#correct(error);
     } finally {
       send.disabled = false;
     }
@@ -261,7 +262,13 @@ export class Watch {
     } catch (error) {
       this.#canceling(false);
       this.#note(error.message);
+      this.#correct(error);
     }
+  }
+
+  /** A refusal for the task's state: it is another than what is shown here. */
+  #correct({ status }) {
+    if (status === 409) this.#lookAgain();
   }
 
   #canceling(yes) {

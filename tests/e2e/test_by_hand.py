@@ -17,7 +17,7 @@ from stack import Stack, agent, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
-LOG = "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z ERROR disk full\n"
+LOG = "".join(f"2026-01-01T10:00:0{second}Z ERROR disk full\n" for second in range(3))
 BOXES = ["message-input", "reply-input"]
 
 
@@ -222,6 +222,21 @@ async def test_a_reply_in_another_window_is_seen_here(page: Page, shipped: Stack
     assert told.ok, await told.text()
     await state(page, "completed")
     await pill(page, "finished")
+
+
+@pytest.mark.parametrize("by", ["reply", "cancel"])
+async def test_what_is_refused_for_the_state_of_a_task_shows_that_state(page: Page, shipped: Stack, by: str) -> None:
+    await send(page, shipped.url, "checkout is slow")
+    await state(page, "input-required")
+    # The page looks by itself only while it is seen.
+    await page.evaluate("Object.defineProperty(document, 'visibilityState', { value: 'hidden' })")
+    told = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/cancel", data={})
+    assert told.ok, await told.text()
+    await state(page, "input-required")
+    if by == "reply":
+        await write(page, "reply-input", "too late")
+    await page.get_by_test_id(f"{by}-button").click()
+    await state(page, "canceled")
 
 
 async def test_a_text_by_another_name_is_shown_where_there_is_no_report(page: Page, shipped: Stack) -> None:
