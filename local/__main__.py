@@ -28,7 +28,7 @@ async def run() -> None:
 async def supervise(settings: Settings, secret: str) -> None:
     """Run all functions, which share the secret, until a signal comes."""
     logs = private_folder(private_folder(Path(settings.data_dir)) / "logs")
-    functions = all_functions(settings.port)
+    functions = all_functions(settings.port, Path(settings.data_dir))
     for name in strays():
         say(f"functions/{name} is no agent: it has no app.py.")
     supervisor = Supervisor(functions, logs, secret)

@@ -8,14 +8,19 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
+from tailrace.private import private_folder, write_private
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 # These have a place of their own; every other folder with an `app.py` is an agent the orchestrator may ask.
 _NAMED = ("gateway", "orchestrator", "sweeper")
 # Part of an import's path, and of TAILRACE_DISPATCH.
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+# Which port each agent had.
+_PORTS = "agent-ports.json"
 # How many ports after the wanted one are tried.
 _TRIES = 50
 
@@ -47,13 +52,13 @@ class Function:
         return "-m", "local.serve", self.name, "--fd", str(self.listener.fileno())
 
 
-def listen(port: int) -> socket.socket:
+def listen(port: int, *, tries: int = _TRIES) -> socket.socket:
     """A listening loopback socket on `port`, or on the next free one when that is taken; 0 is any.
 
     Raises:
         OSError: none of the ports is free.
     """
-    for candidate in range(port, port + _TRIES) if port else (0,):
+    for candidate in range(port, port + tries) if port else (0,):
         # Named, because asyncio turns Nagle's algorithm off only where it sees that it is TCP.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":
@@ -65,7 +70,14 @@ def listen(port: int) -> socket.socket:
             listener.close()
             continue
         return listener
-    raise OSError(f"no port from {port} to {port + _TRIES - 1} is free on 127.0.0.1")
+    raise OSError(f"no port from {port} to {port + tries - 1} is free on 127.0.0.1")
+
+
+def _listen_again(port: int) -> socket.socket:
+    try:
+        return listen(port, tries=1)
+    except (OSError, OverflowError):
+        return listen(0)
 
 
 def specialists() -> list[str]:
@@ -90,9 +102,23 @@ def strays() -> list[str]:
     return sorted(folders.difference(specialists(), _NAMED))
 
 
-def all_functions(port: int) -> list[Function]:
-    """The gateway on `port` or after, every agent on a port of its own, and the sweeper."""
-    agents = [Function(name, listen(0)) for name in (*specialists(), "orchestrator")]
+def all_functions(port: int, folder: Path) -> list[Function]:
+    """The gateway on `port` or after, every agent on a port of its own, and the sweeper.
+
+    An agent gets the port that it had when the data `folder` was used last, if that is free: a run that goes on asks
+    its specialists where it has asked them before.
+
+    Raises:
+        OSError: there is no free port, or the folder cannot be written to.
+    """
+    path = private_folder(folder) / _PORTS
+    try:
+        ports = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    except (OSError, msgspec.DecodeError):
+        ports = {}
+    agents = [Function(name, _listen_again(ports.get(name, 0))) for name in (*specialists(), "orchestrator")]
+    had = {each.name: each.listener.getsockname()[1] for each in agents if each.listener is not None}
+    write_private(path, msgspec.json.encode(had))
     return [*agents, Function("sweeper", None), Function("gateway", listen(port))]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stack import ROOT, stack
+from stack import ROOT, Stack, stack
 
 from local.functions import listen, specialists
 from tailrace.errors import ConfigError
@@ -84,6 +84,18 @@ async def test_nothing_that_make_run_started_outlives_it(tmp_path: Path, number:
 def _lives(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
     return bool(state.strip()) and not state.startswith("Z")  # which its new parent may leave there
+
+
+async def test_after_a_restart_agents_are_where_runs_that_go_on_have_asked_them(tmp_path: Path) -> None:
+    async def places(running: Stack) -> dict[str, str]:
+        async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+            agents = (await http.get("/api/agents")).json()["agents"]
+        return {agent["name"]: agent["url"] for agent in agents}
+
+    async with stack(tmp_path) as running:
+        before = await places(running)
+    async with stack(tmp_path) as running:
+        assert await places(running) == before
 
 
 async def test_the_page_comes_with_its_security_policy(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 # What Tailrace keeps in a data folder and in its logs, by name.
-_OURS = re.compile(r"(log|push|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|run-secret.*|\w+\.log")
+_OURS = re.compile(
+    r"(log|push|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|(run-secret|agent-ports).*|\w+\.log"
+)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
