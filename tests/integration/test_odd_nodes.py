@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
-from rpc import agent, message, said, state_of
+from rpc import agent, message, report, said, state_of
 
 from tailrace import write
 
@@ -76,6 +77,22 @@ async def test_a_node_that_would_end_its_process_fails_its_task_and_no_other(
     assert failed["status"]["state"] == "TASK_STATE_FAILED"
     assert failed["status"]["message"]["parts"] == [{"text": words}]
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+
+
+async def test_a_nodes_task_tells_whether_it_runs_as_any_other_does() -> None:
+    """anyio asks a task's coroutine, before it cancels the task."""
+
+    async def looks(_: MessagesState) -> dict[str, Any]:
+        task: Any = asyncio.current_task()
+        write(inspect.getcoroutinestate(task.get_coro()))
+        return {}
+
+    builder = StateGraph(MessagesState).add_node("looks", looks).add_edge(START, "looks")
+    async with agent(builder) as served:
+        task = (await served.result("SendMessage", {"message": message("go")}))["task"]
+        events = await served.events(task["id"])
+    assert state_of(events[-1]) == "TASK_STATE_COMPLETED", said(events[-1])
+    assert report(events) == inspect.CORO_RUNNING
 
 
 @pytest.mark.parametrize("levels", [65, 900])

@@ -41,6 +41,10 @@ class Contained(Coroutine[Any, Any, T]):
     def __await__(self) -> Generator[Any, Any, T]:
         return self._inner.__await__()
 
+    def __getattr__(self, name: str) -> Any:
+        """`cr_running` and the like, by which anyio sees whether a task has started."""
+        return getattr(self._inner, name)
+
 
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
     """From now on, no task that is made inside a run can stop the loop. All others are made as before."""
