@@ -16,8 +16,8 @@ from tailrace.config import Settings
 from tailrace.decoding import decode_json
 from tailrace.errors import AgentError, JsonError, shorten
 
-# How long a card may take as a whole.
-_CARD_S = 20.0
+# How long a card may take as a whole. Our own agent may be a function whose container is only being started.
+_CARD_S, _OWN_CARD_S = 20.0, 60.0
 # Of what is told in place of a card.
 _WHY_CHARS = 500
 
@@ -38,13 +38,14 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Fou
     """
     place = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
     peer = Peer(http, place, settings)
+    limit_s = _OWN_CARD_S if peer.own else _CARD_S
     try:
-        async with asyncio.timeout(_CARD_S), peer.ask("GET", {}) as response:
+        async with asyncio.timeout(limit_s), peer.ask("GET", {}) as response:
             if response.status_code != 200:
                 raise AgentError(await _why_not(response, place, own=peer.own))
             body = await body_of(response, MAX_CARD_BYTES, place)
     except TimeoutError:
-        raise AgentError(f"{place} did not give its card within {_CARD_S:g} s.") from None
+        raise AgentError(f"{place} did not give its card within {limit_s:g} s.") from None
     try:
         whole = decode_json(body, "It")
     except JsonError as error:
