@@ -18,7 +18,7 @@ from stack import ROOT, Stack, agent, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
-LOGS = "too many errors\n2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z ERROR disk full\n"
+LOGS = "too many errors\n" + "".join(f"2026-01-01T10:00:0{second}Z ERROR disk full\n" for second in range(3))
 SOON = {"TAILRACE_LEASE_S": "2", "TAILRACE_RENEW_S": "0.4"}
 HELD = "stand still at sift:start"
 
