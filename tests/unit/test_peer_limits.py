@@ -118,12 +118,16 @@ async def test_bytes_that_unpack_to_nothing_are_counted_too(monkeypatch: pytest.
 
 
 async def test_an_answer_that_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = asyncio.Event()
+
     async def hints(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
                 writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
                 await writer.drain()
                 await asyncio.sleep(0.001)
+        writer.close()
+        gone.set()
 
     monkeypatch.setattr(peer, "_HEAD_S", 0.1)
     async with await asyncio.start_server(hints, "127.0.0.1", 0) as server, new_http() as http:
@@ -132,6 +136,7 @@ async def test_an_answer_that_never_begins_is_given_up(monkeypatch: pytest.Monke
         with pytest.raises(AgentError, match="did not begin to answer") as told:
             await anext(asked.stream("SendStreamingMessage", {}))
         assert told.value.arrived
+        await gone.wait()
 
 
 @pytest.mark.parametrize("value", ["[],", "1,", '{"a":1},'])
