@@ -85,12 +85,12 @@ async def draw(page: Page, *pieces: str) -> str:
 
 
 async def time(page: Page, before: str, repeated: str, after: str, times: int) -> tuple[float, int]:
-    """How long it takes to draw it, the best of two, in ms; and of how many nodes it is."""
+    """How long it takes to draw it, the best of five, in ms; and of how many nodes it is."""
     measure = """async ([before, repeated, after, times]) => {
         const { MarkdownView } = await import("/markdown.js");
         const text = before + repeated.repeat(times) + after;
         let [best, nodes] = [Infinity, 0];
-        for (let run = 0; run < 2; run += 1) {
+        for (let run = 0; run < 5; run += 1) {
             const root = document.createElement("div");
             const begun = performance.now();
             new MarkdownView(root).update(text);
@@ -210,7 +210,7 @@ MODEL = """async ([kind, n]) => {
     };
     const events = Array.from({ length: n }, (_, i) => makes[kind](i)).flat();
     let best = Infinity;
-    for (let run = 0; run < 2; run += 1) {
+    for (let run = 0; run < 5; run += 1) {
         const task = newTask();
         const begun = performance.now();
         events.forEach((event, at) => apply(task, at + 1, event));
