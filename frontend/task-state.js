@@ -41,7 +41,6 @@ export const newTask = () => ({
   root: newStep("", "agent", "", "", null, 0), // holds the agents that nobody in this log has asked
   steps: /** @type {Map<string, Step>} */ (new Map()),
   running: /** @type {Set<Step>} */ (new Set()), // those without an end
-  waiting: /** @type {Set<Step>} */ (new Set()),
   changed: /** @type {Set<Step>} */ (new Set()),
   texts: /** @type {Map<string, Text>} */ (new Map()), // artifacts of text by their id
   report: newText(""), // the one of them to show: that of this name, else the newest
@@ -88,7 +87,7 @@ function enter(task, state, message, meta, ts) {
   } else if (isFinished(state)) {
     task.end = ts;
     task.report.done = true;
-    settle(task, CLOSING[state], [...task.running, ...task.waiting], ts);
+    settle(task, CLOSING[state], [...task.running, ...waitingSteps(task)], ts);
   } else if (state === "working") {
     const agent = task.steps.get(idOfAgent(meta.agent ?? "agent"));
     if (agent?.state === "waiting") change(task, agent, "running", null);
@@ -172,6 +171,12 @@ function supersede(task, one, ts) {
   change(task, one, "superseded", one.end ?? ts);
 }
 
+/**
+ * Those that wait, looked for once, when the task ends. A set of them would keep a hole for each time that an agent has
+ * waited, and look at all of them the next time.
+ */
+const waitingSteps = (task) => [...task.steps.values()].filter((one) => one.state === "waiting");
+
 /** The task ends or waits: so does what was running. An end closes what was waiting, too. */
 function settle(task, state, steps, ts) {
   for (const one of steps) change(task, one, state, one.end ?? ts);
@@ -236,7 +241,6 @@ function change(task, one, state, end) {
   const { name, parent } = one;
   const waits = state === "waiting";
   put(task.running, one, end === null);
-  put(task.waiting, one, waits);
   if (waits && !parent.waiting.has(name)) parent.waiting.set(name, new Set());
   if (parent.waiting.has(name)) put(parent.waiting.get(name), one, waits);
   task.changed.add(one);
