@@ -17,6 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ANEW = ".venv is not whole, so it is made anew."
+# As a user's shell has it. `make test` tells the make in a test that it is part of another one, which it then says.
+ENVIRON = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
@@ -67,7 +69,7 @@ def python(folder: Path, **modules: str) -> str:
 
 def make(folder: Path, executable: str = sys.executable) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", ".venv/run", f"PYTHON={executable}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=folder, env=ENVIRON, capture_output=True, text=True, timeout=300)
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -140,7 +142,9 @@ def test_one_whose_install_was_cut_off_is_made_anew(whole: Path, number: signal.
     run.unlink()
     os.mkfifo(run)
     command = ["make", ".venv/run", f"PYTHON={sys.executable}"]
-    with subprocess.Popen(command, cwd=whole, stderr=subprocess.PIPE, text=True, start_new_session=True) as making:
+    with subprocess.Popen(
+        command, cwd=whole, env=ENVIRON, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as making:
         writer = wait_for_reader(run)
         os.killpg(making.pid, number)
         os.close(writer)
