@@ -17,10 +17,11 @@ run: $(venv)/run ## the page, the gateway and the agents on this machine
 test: $(venv)/test ## all tests; one whose tool is missing says what to install
 	@$(bin)/python -m pytest
 
-lint: $(venv)/test
+lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
+	@$(bin)/lint-imports --no-logo --no-cache
 
 bench: $(venv)/test ## figures, each with its peer in the same run
 	@$(bin)/python -m tests.bench

@@ -40,11 +40,11 @@ from starlette.staticfiles import StaticFiles
 
 from local.functions import listen, specialists
 from local.site import FRONTEND, PageHeaders
-from tailrace.agent.checkpoint_store import definition
+from tailrace.agent.checkpoints.store import definition
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.log.table import create_table
-from tailrace.private import private_folder
+from tailrace.stores.private import private_folder
 
 ROOT = Path(__file__).parents[1]
 SAM = ROOT / ".cache" / "sam-venv" / "bin" / "sam"

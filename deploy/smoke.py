@@ -25,7 +25,7 @@ import httpx
 import msgspec
 
 from tailrace.events import EXTENSION
-from tailrace.sse import Parser
+from tailrace.stream.sse import Parser
 
 SAMPLE = Path(__file__).parents[1] / "frontend" / "sample"
 # How many events are read before the stream is cut.

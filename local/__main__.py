@@ -16,7 +16,7 @@ from local.run_secret import run_secret
 from local.supervisor import StartError, Supervisor, say
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
-from tailrace.private import private_folder
+from tailrace.stores.private import private_folder
 
 
 async def run() -> None:
@@ -30,7 +30,7 @@ async def supervise(settings: Settings, secret: str) -> None:
     logs = private_folder(private_folder(Path(settings.data_dir)) / "logs")
     functions = all_functions(settings.port, Path(settings.data_dir))
     for name in strays():
-        say(f"functions/{name} is no agent: it has no app.py.")
+        say(f"functions/{name} is no agent: it has no handler.py.")
     supervisor = Supervisor(functions, logs, secret)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -12,10 +12,10 @@ import msgspec
 
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
-from tailrace.private import private_folder, write_private
+from tailrace.stores.private import private_folder, write_private
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"
-# These have a place of their own; every other folder with an `app.py` is an agent the orchestrator may ask.
+# These have a place of their own; every other folder with a `handler.py` is an agent the orchestrator may ask.
 _NAMED = ("gateway", "orchestrator", "sweeper")
 # Part of an import's path, and of TAILRACE_DISPATCH.
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -86,7 +86,7 @@ def specialists() -> list[str]:
     Raises:
         ConfigError: a folder has a name that no module can have.
     """
-    folders = (app.parent.name for app in FUNCTIONS.glob("*/app.py"))
+    folders = (handler.parent.name for handler in FUNCTIONS.glob("*/handler.py"))
     names = sorted(name for name in folders if name not in _NAMED and not name.startswith("."))
     for name in names:
         if not _MODULE.fullmatch(name):
@@ -97,9 +97,10 @@ def specialists() -> list[str]:
 
 
 def strays() -> list[str]:
-    """Folders of code under functions/ which nothing runs."""
+    """Folders of code under functions/ that are neither functions nor packages which functions import."""
     folders = {code.parent.name for code in FUNCTIONS.glob("*/*.py")}
-    return sorted(folders.difference(specialists(), _NAMED))
+    packages = {code.parent.name for code in FUNCTIONS.glob("*/__init__.py")}
+    return sorted(folders.difference(specialists(), packages, _NAMED))
 
 
 def all_functions(port: int, folder: Path) -> list[Function]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tailrace.config import Settings
-from tailrace.private import private_folder, write_private
+from tailrace.stores.private import private_folder, write_private
 
 FILE = "run-secret"
 

@@ -38,12 +38,12 @@ def app_of(name: str, host: str) -> Any:
         return create_site(settings, owner_on(host, settings))
     if not ipaddress.ip_address(host).is_loopback:
         raise ConfigError("the address of an agent", host, "loopback: agents trust whoever reaches them")
-    module = importlib.import_module(f"{name}.app")
+    module = importlib.import_module(f"{name}.handler")
     app = getattr(module, "app", None)
     if not callable(app):
         there = "no `app`" if app is None else f"an `app` that is a {type(app).__name__}"
         raise TailraceError(
-            f"functions/{name}/app.py has {there}, but must have one like `app = AgentApp(graph, card)`."
+            f"functions/{name}/handler.py has {there}, but must have one like `app = AgentApp(graph, card)`."
         )
     return app
 

@@ -10,8 +10,8 @@ import signal
 from local.lifeline import end_with_supervisor
 from sweeper.sweep import sweep_forever
 from tailrace.a2a.client import new_http
+from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
-from tailrace.dispatch import Dispatch
 from tailrace.log import open_log
 from tailrace.push import open_webhooks
 

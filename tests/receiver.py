@@ -72,7 +72,7 @@ async def told(served: Agent, task_id: str, hook: Receiver, state: str = DONE) -
     assert hook.got == await served.events(task_id)
 
 
-async def couriers_have_gone() -> None:
+async def deliveries_have_ended() -> None:
     """Nobody in this process delivers any more, or looks whether somebody should."""
-    busy = ("courier", "webhooks of")
+    busy = ("delivery", "webhooks of")
     await eventually(lambda: not [each for each in asyncio.all_tasks() if each.get_name().startswith(busy)])

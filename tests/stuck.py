@@ -14,7 +14,7 @@ from langgraph.graph import START, StateGraph
 
 from tailrace.a2a.client import new_http
 from tailrace.a2a.task import snapshot
-from tailrace.agent.tasks import Tasks
+from tailrace.agent.service import Tasks
 from tailrace.config import Settings
 from tailrace.events import submitted
 from tailrace.log import Head
@@ -44,8 +44,8 @@ class Stuck:
     async def look(self, task_id: str) -> Head:
         """Let a lease's time pass and have the agent look, as a viewer does; the head after that."""
         self.now += 11
-        await self.tasks.revive(await self.log.head(task_id))
-        await self.tasks.settled()
+        await self.tasks.ensure_running(await self.log.head(task_id))
+        await self.tasks.until_idle()
         return await self.log.head(task_id)
 
     async def looks_until_over(self, task_id: str) -> int:

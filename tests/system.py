@@ -20,7 +20,7 @@ from tailrace import AgentApp, AgentCard
 from tailrace.config import Settings
 from tailrace.log import EventLog
 from tailrace.log.sqlite import SQLiteLog
-from tailrace.sse import Message, Parser
+from tailrace.stream.sse import Message, Parser
 
 Until = Callable[["Seen"], bool]
 # What every request of the tests' client has. A change without a body says that it is JSON too.

@@ -1,4 +1,4 @@
-"""The gateway's routes (design, section 6)."""
+"""The gateway's routes (docs/PROTOCOL.md, section 6)."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from gateway.problems import NO_STORE, Problem, on_problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
 from gateway.streams import Streams
 from gateway.uploads import Uploading
-from tailrace import events, sse
+from tailrace import events
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.discovery import discover
+from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import to_json
 from tailrace.aws import on_lambda
-from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError, TaskUnknown
 from tailrace.events import encode
-from tailrace.identity import fingerprint_of, task_id_of
 from tailrace.log import EventLog, Head, open_log
+from tailrace.log.unowned import finish_unowned
 from tailrace.owner import DecideOwner, Owner
-from tailrace.reader import end_at
-from tailrace.streaming import EventStreamResponse
+from tailrace.stream import sse
+from tailrace.stream.reader import end_at
+from tailrace.stream.response import EventStreamResponse
 
 # What an agent answers that did not manage to.
 _FAILED = -32603
@@ -187,7 +188,7 @@ class Gateway:
         await self._log.request_cancel(head.task_id)
         with suppress(LeaseHeld):
             claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-            await conclude(self._log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
+            await finish_unowned(self._log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
 
 
 def create_app(

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 
 from gateway.problems import Problem
-from tailrace.hosts import host_in, is_from_another_origin, is_loopback
+from tailrace.network.hosts import host_in, is_from_another_origin, is_loopback
 from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner, identify_by_name
 
 SECRET_HEADER = "x-tailrace-secret"  # noqa: S105

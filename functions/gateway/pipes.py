@@ -14,12 +14,12 @@ from collections.abc import Iterator
 import httpx
 
 from tailrace.a2a.client import AgentClient, Incoming
-from tailrace.conclude import conclude
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LogError
 from tailrace.events import ends
-from tailrace.feed import Feed, Feeds
 from tailrace.log import Batch, EventLog, Head
+from tailrace.log.unowned import finish_unowned
+from tailrace.stream.broadcast import Feed, Feeds
 
 logger = logging.getLogger("tailrace.gateway")
 
@@ -47,7 +47,7 @@ class Pipes:
         If an attempt has begun since the pipe was opened, and lost its lease, the pipe may lead to a process that
         hangs, or to a machine that is gone without a word: then there is a new one.
         """
-        if not head.adrift(self._log.now()):
+        if not head.orphaned(self._log.now()):
             return
         if head.task_id in self._open:
             if head.attempt <= self._attempts[head.task_id]:
@@ -86,7 +86,7 @@ class Pipes:
                         logger.warning("pipe of task %s: %s", head.task_id, error)
                     if loop.time() + pause > give_up:
                         return None
-                    if not (await self._log.head(head.task_id)).adrift(self._log.now()):
+                    if not (await self._log.head(head.task_id)).orphaned(self._log.now()):
                         return None  # Somebody runs it: what it does is in the log.
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 5.0)
@@ -104,7 +104,7 @@ class Pipes:
     async def _refused(self, head: Head, reason: str) -> None:
         """An agent that refuses a task will refuse it again: the task has failed, and says why."""
         claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-        await conclude(self._log, claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
+        await finish_unowned(self._log, claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
 
 
 def batches(group: list[Incoming]) -> Iterator[Batch]:

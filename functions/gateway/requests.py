@@ -11,10 +11,10 @@ from starlette.requests import Request
 
 from gateway.problems import Problem
 from tailrace.a2a.types import Message, Part, convert
-from tailrace.body import read_body
 from tailrace.decoding import MAX_DEPTH, decode_json, too_deep
 from tailrace.errors import JsonError, RequestError, TooDeep, shorten
-from tailrace.reader import parse_cursor
+from tailrace.inputs.body import read_body
+from tailrace.stream.reader import parse_cursor
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""The browser's stream: `GET /api/stream/{id}` (design, section 6)."""
+"""The browser's stream: `GET /api/stream/{id}` (docs/PROTOCOL.md, section 6)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import aclosing
 import msgspec
 
 from gateway.problems import Problem
-from tailrace import sse
 from tailrace.config import Settings
 from tailrace.errors import LogError
 from tailrace.events import encode, ends, now_ms
-from tailrace.feed import Feeds
 from tailrace.log import Batch, EventLog, Head
-from tailrace.reader import End, Gap, Idle, Synced, follow
+from tailrace.stream import sse
+from tailrace.stream.broadcast import Feeds
+from tailrace.stream.reader import End, Gap, Idle, Synced, follow
 
 logger = logging.getLogger("tailrace.gateway")
 

@@ -23,9 +23,9 @@ from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
 from tailrace.events import encode, timestamp
-from tailrace.inputs import check
+from tailrace.inputs.decode import check
+from tailrace.inputs.turns import in_turn
 from tailrace.owner import DecideOwner
-from tailrace.turns import in_turn
 from tailrace.uploads import SHA256, Upload, Uploads, open_uploads
 
 _MAX_NAME = 1024
@@ -99,7 +99,7 @@ class Uploading:
         Nothing of its files is kept.
 
         Raises:
-            RequestError, UploadsUnavailable: see `tailrace.inputs.request_of`.
+            RequestError, UploadsUnavailable: see `tailrace.inputs.decode.request_of`.
         """
         uploads = await in_turn(partial(check, owner=owner), [message])
         held = await asyncio.gather(*(asyncio.to_thread(self._store.holds, upload) for upload in uploads))

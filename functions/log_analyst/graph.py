@@ -15,21 +15,22 @@ from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
-from log_analyst import levels, window
-from log_analyst.comparing import compare as compared
-from log_analyst.comparing import quiet_errors
-from log_analyst.reading import example, newest_dated
+from log_analyst.detectors import window
+from log_analyst.detectors.comparing import compare as compared
+from log_analyst.detectors.comparing import quiet_errors
+from log_analyst.detectors.timeline import Row, Table, all_times, grid_for, table_of
+from log_analyst.readers import levels
+from log_analyst.readers.reading import example, newest_dated
+from log_analyst.readers.sources import Source, Sources, sources
+from log_analyst.readers.survey import Survey
+from log_analyst.readers.timestamps import epoch
 from log_analyst.report import Facts, report
-from log_analyst.sources import Source, Sources, sources
-from log_analyst.survey import Survey
-from log_analyst.timeline import Row, Table, all_times, grid_for, table_of
-from log_analyst.timestamps import epoch
 from tailrace import progress, request, result, write
-from tailrace.alert import Alert, alert_of
-from tailrace.budget import Budget, in_turns
-from tailrace.findings import Finding, iso
-from tailrace.model import model_wrote_report
-from tailrace.request import Request
+from tailrace.inputs.request import Request
+from triage.alert import Alert, alert_of
+from triage.budget import Budget, in_turns
+from triage.findings import Finding, iso
+from triage.model import model_wrote_report
 
 _TEMPLATES = 50
 _EXAMPLE = 300

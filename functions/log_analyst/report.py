@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from log_analyst import levels
-from log_analyst.comparing import rank
-from tailrace.findings import Finding, iso
+from log_analyst.detectors.comparing import rank
+from log_analyst.readers import levels
+from triage.findings import Finding, iso
 
 # Findings that are listed, and those that are shown with an example line.
 _LISTED = 20

@@ -15,18 +15,18 @@ from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
-from metric_analyst.detect import FEWEST, detect
-from metric_analyst.incidents import Found, findings, matters
-from metric_analyst.reader import Reading, read
+from metric_analyst.detectors.detect import FEWEST, detect
+from metric_analyst.detectors.incidents import Found, findings, matters
+from metric_analyst.detectors.robust import median
+from metric_analyst.readers.reader import Reading, read
+from metric_analyst.readers.times import LATEST, epoch
 from metric_analyst.report import Facts, left_out, report
-from metric_analyst.robust import median
-from metric_analyst.times import LATEST, epoch
 from tailrace import progress, request, result, write
-from tailrace.alert import Alert, alert_of
-from tailrace.budget import Budget, in_turns
-from tailrace.findings import Finding
-from tailrace.model import model_wrote_report
-from tailrace.request import Request
+from tailrace.inputs.request import Request
+from triage.alert import Alert, alert_of
+from triage.budget import Budget, in_turns
+from triage.findings import Finding
+from triage.model import model_wrote_report
 
 READING = 0.7  # of the CPU time goes to reading at most, the rest to looking for changes
 PROGRESS_EVENTS = 30

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from metric_analyst.wording import clock, duration
-from tailrace.findings import Finding
+from triage.findings import Finding
 
 MOST_ROWS = 20
 MOST_STEADY = 12

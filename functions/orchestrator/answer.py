@@ -14,7 +14,7 @@ import msgspec
 
 from tailrace.a2a.incoming import Part, Task
 from tailrace.errors import RequestError, shorten
-from tailrace.findings import Finding, finding_of, in_order
+from triage.findings import Finding, finding_of, in_order
 
 T = TypeVar("T")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from orchestrator.answer import Answer
 from orchestrator.classify import topics_of
-from orchestrator.planning import Errand, Specialist, errand_to
+from orchestrator.planning import Delegation, Specialist, delegation_to
 from tailrace import progress
-from tailrace.alert import Alert
-from tailrace.findings import Finding, in_order
-from tailrace.model import ModelFailed, model_wrote_report, say
-from tailrace.request import Request
+from tailrace.inputs.request import Request
+from triage.alert import Alert
+from triage.findings import Finding, in_order
+from triage.model import ModelFailed, model_wrote_report, say
 
 # The most findings a model is shown: the surest.
 _SHOWN = 60
@@ -31,8 +31,8 @@ _REPORT = (
 )
 
 
-async def choose(request: Request, specialists: list[Specialist], planned: list[Errand]) -> list[Errand]:
-    """The errands to the specialists that the model's plan names; `planned` when it names none, or fails."""
+async def choose(request: Request, specialists: list[Specialist], planned: list[Delegation]) -> list[Delegation]:
+    """The delegations to the specialists that the model's plan names; `planned` when it names none, or fails."""
     files = [{"filename": file.filename, "characters": file.size} for file in request.files]
     asked = {"alert": request.text, "files": files, "specialists": specialists}
     try:
@@ -40,12 +40,12 @@ async def choose(request: Request, specialists: list[Specialist], planned: list[
     except ModelFailed as error:
         progress(f"{error} The plan is computed instead.")
         return planned
-    ready = {errand["agent"]: errand for errand in planned}
-    chosen: list[Errand] = []
+    ready = {delegation["agent"]: delegation for delegation in planned}
+    chosen: list[Delegation] = []
     for specialist in specialists:
         if specialist["agent"] in said:
-            errand = ready.get(specialist["agent"]) or errand_to(specialist, sorted(topics_of(request)), "")
-            chosen.append({**errand, "reason": "the plan names it"})
+            delegation = ready.get(specialist["agent"]) or delegation_to(specialist, sorted(topics_of(request)), "")
+            chosen.append({**delegation, "reason": "the plan names it"})
     return chosen or planned
 
 

@@ -7,8 +7,8 @@ import re
 from typing import Any, Literal
 
 from orchestrator.matching import stems_of
-from tailrace.alert import alert_of
-from tailrace.request import File, Request
+from tailrace.inputs.request import File, Request
+from triage.alert import alert_of
 
 Topic = Literal["logs", "metrics"]
 

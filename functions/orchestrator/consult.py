@@ -11,49 +11,49 @@ from langgraph.errors import GraphDrained
 
 from orchestrator.answer import Answer, answer_of, refusal
 from orchestrator.forwarding import Forwarding
-from orchestrator.planning import Errand, parcel_for
+from orchestrator.planning import Delegation, payload_for
 from tailrace import request
-from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient
+from tailrace.a2a.conversation import Conversation
+from tailrace.authoring.emit import current_step, emit
+from tailrace.authoring.run_context import DelegatedTask, delegated_before, draining
 from tailrace.config import Settings
-from tailrace.emit import current_step, emit
 from tailrace.errors import AgentError
 from tailrace.owner import owner_within
-from tailrace.running import Asked, asked_before, draining
 
 
-async def consult(http: httpx.AsyncClient, errand: Errand) -> Answer:
+async def consult(http: httpx.AsyncClient, delegation: Delegation) -> Answer:
     """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
     configurable, settings = get_config()["configurable"], Settings.load()
-    step = f"{current_step()}-{errand['agent']}"
+    step = f"{current_step()}-{delegation['agent']}"
     owner = owner_within(configurable["owner"], configurable["task_id"])
-    client = AgentClient(http, errand["url"], owner=owner, settings=settings)
-    parcel = await asyncio.to_thread(parcel_for, request(), errand)
+    client = AgentClient(http, delegation["url"], owner=owner, settings=settings)
+    payload = await asyncio.to_thread(payload_for, request(), delegation)
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
     message = {
-        "messageId": f"{configurable['task_id']}-{errand['agent']}",
+        "messageId": f"{configurable['task_id']}-{delegation['agent']}",
         "role": "ROLE_USER",
-        "parts": parcel.parts,
+        "parts": payload.parts,
     }
     conversation = Conversation(
         client,
         message,
-        asked_before(step),
-        streaming=errand.get("streams", True),
+        delegated_before(step),
+        streaming=delegation.get("streams", True),
         limit_s=settings.specialist_s,
     )
     me = configurable.get("agent", "")
-    forwarding = Forwarding(errand["agent"], step, me=me, trusted=client.own, since=conversation.since)
+    forwarding = Forwarding(delegation["agent"], step, me=me, trusted=client.own, since=conversation.since)
     error: str | None = None
     try:
-        await _until_answered(conversation, forwarding, errand["url"], step)
+        await _until_answered(conversation, forwarding, delegation["url"], step)
     except AgentError as problem:
         error = str(problem)
     if error is None:
         error = refusal(conversation.task)
     emit("tool_complete", step=step, parent=current_step(), name=f"ask {forwarding.agent}", error=error)
     return answer_of(
-        forwarding.agent, conversation.task, error, [*parcel.notes, *conversation.notes, *forwarding.notes]
+        forwarding.agent, conversation.task, error, [*payload.notes, *conversation.notes, *forwarding.notes]
     )
 
 
@@ -83,7 +83,7 @@ async def _until_answered(conversation: Conversation, forwarding: Forwarding, ur
 async def _forward_all(conversation: Conversation, forwarding: Forwarding, url: str, step: str) -> None:
     told = conversation.task_id is not None
 
-    def tell(asked: Asked | None) -> None:
+    def tell(asked: DelegatedTask | None) -> None:
         emit("tool_start", step=step, parent=current_step(), name=f"ask {forwarding.agent}", asked=asked)
 
     try:
@@ -91,7 +91,7 @@ async def _forward_all(conversation: Conversation, forwarding: Forwarding, url: 
             async for event in events:
                 if not told and conversation.task_id is not None:
                     # From here on a new attempt finds the specialist's task instead of asking again.
-                    tell(Asked(url=url, task=conversation.task_id, since=conversation.since))
+                    tell(DelegatedTask(url=url, task=conversation.task_id, since=conversation.since))
                     told = True
                 forwarding.forward(conversation.task_id, event)
     finally:

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from tailrace.a2a.ask import Told
+from tailrace.a2a.conversation import Told
 from tailrace.a2a.incoming import StatusUpdate
-from tailrace.emit import emit
+from tailrace.authoring.emit import emit
+from tailrace.authoring.metadata import Count, PassedOn, Time
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION, now_ms
-from tailrace.metadata import Count, PassedOn, Time
 
 # Of one specialist that is not our own.
 _MOST_EVENTS = 5_000

@@ -17,16 +17,16 @@ from orchestrator.answer import Answer, together
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
-from orchestrator.planning import Errand, Specialist, plan, specialist_of, told_apart
+from orchestrator.planning import Delegation, Specialist, plan, specialist_of, told_apart
 from orchestrator.questions import question_for
 from orchestrator.report import only_text, report
 from tailrace import request, result, write
 from tailrace.a2a.client import new_http
 from tailrace.a2a.discovery import discover, interface_of
-from tailrace.alert import alert_of
+from tailrace.authoring.emit import emit
 from tailrace.config import Settings
-from tailrace.emit import emit
 from tailrace.errors import AgentError
+from triage.alert import alert_of
 
 _decode_answer = msgspec.json.Decoder(Answer).decode
 
@@ -35,7 +35,7 @@ class State(TypedDict, total=False):
     """What is checkpointed: never the inputs themselves, which are in the log."""
 
     messages: list[Any]
-    errands: list[Errand]
+    delegations: list[Delegation]
     answers: Annotated[list[str], operator.add]  # each an `Answer` as JSON
 
 
@@ -45,19 +45,19 @@ def http() -> httpx.AsyncClient:
     return new_http()
 
 
-async def plan_errands(state: State) -> State:
+async def plan_delegations(state: State) -> State:
     """Find out which specialists there are and whom to ask; ask the user when the request fits nobody."""
     specialists, missing = await _specialists()
     reply: Any = None
-    while not (errands := plan(request(), specialists)) and _worth_asking(specialists, missing):
+    while not (delegations := plan(request(), specialists)) and _worth_asking(specialists, missing):
         # When the answer comes this node runs again from its top, with the answer in its request.
         reply = interrupt({"question": question_for(request(), specialists, reply)})
-    if errands:
-        errands = await choose(request(), _useful(specialists), errands)
-    names = [errand["agent"] for errand in errands]
+    if delegations:
+        delegations = await choose(request(), _useful(specialists), delegations)
+    names = [delegation["agent"] for delegation in delegations]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
-    emit("route", text=text, targets=[{"agent": e["agent"], "reason": e["reason"]} for e in errands])
-    return {"errands": errands, "answers": [_kept(answer) for answer in missing]}
+    emit("route", text=text, targets=[{"agent": e["agent"], "reason": e["reason"]} for e in delegations])
+    return {"delegations": delegations, "answers": [_kept(answer) for answer in missing]}
 
 
 def _worth_asking(specialists: list[Specialist], missing: list[Answer]) -> bool:
@@ -71,11 +71,11 @@ def _useful(specialists: list[Specialist]) -> list[Specialist]:
 
 
 def to_specialists(state: State) -> list[Send] | str:
-    return [Send("ask", errand) for errand in state["errands"]] or "report"
+    return [Send("ask", delegation) for delegation in state["delegations"]] or "report"
 
 
-async def ask(state: Errand) -> State:
-    """One errand, in parallel with the others."""
+async def ask(state: Delegation) -> State:
+    """One delegation, in parallel with the others."""
     return {"answers": [_kept(await consult(http(), state))]}
 
 
@@ -118,7 +118,7 @@ async def _specialists() -> tuple[list[Specialist], list[Answer]]:
 
 
 builder = StateGraph(State)
-builder.add_node("plan", plan_errands)
+builder.add_node("plan", plan_delegations)
 builder.add_node("ask", ask)
 builder.add_node("report", write_up)
 builder.add_edge(START, "plan")

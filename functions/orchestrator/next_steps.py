@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from orchestrator.synthesis import Incident
-from tailrace.findings import Finding
+from triage.findings import Finding
 
 _MOST = 5
 

@@ -15,7 +15,7 @@ from tailrace.a2a.incoming import AgentCard
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import shorten
-from tailrace.request import File, Request
+from tailrace.inputs.request import File, Request
 from tailrace.uploads import UPLOADS, open_uploads
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")
@@ -47,7 +47,7 @@ class Specialist(TypedDict):
     streams: NotRequired[bool | None]
 
 
-class Errand(TypedDict):
+class Delegation(TypedDict):
     """One specialist to ask: what about (`topics`) and why (`reason`). `reads` and `streams` as of a `Specialist`."""
 
     agent: str
@@ -58,7 +58,7 @@ class Errand(TypedDict):
     streams: NotRequired[bool | None]
 
 
-class Parcel(NamedTuple):
+class Payload(NamedTuple):
     """What a specialist gets, as A2A parts, and what the report has to say of what it does not get."""
 
     parts: list[dict[str, Any]]
@@ -112,7 +112,7 @@ def _reads_uploads(card: AgentCard) -> bool:
     return any(each.uri == UPLOADS and each.params.get("store") == mine for each in card.capabilities.extensions)
 
 
-def plan(request: Request, specialists: list[Specialist]) -> list[Errand]:
+def plan(request: Request, specialists: list[Specialist]) -> list[Delegation]:
     """Ask every analyst of something that the request carries, and who else fits the request's own words.
 
     Of the others that is who shares the most words with them: what its card says, whatever their case and endings.
@@ -122,15 +122,17 @@ def plan(request: Request, specialists: list[Specialist]) -> list[Errand]:
     spoken = stems_of(remark_of(request.text))
     shared = {each["url"]: _shared(spoken, each) for each in specialists if not each["topics"]}
     most = max(map(len, shared.values()), default=0)
-    errands: list[Errand] = []
+    delegations: list[Delegation] = []
     for specialist in specialists:
         topics = [topic for topic in specialist["topics"] if topic in there]
         words = shared.get(specialist["url"], [])
         if topics:
-            errands.append(errand_to(specialist, topics, f"the request carries {' and '.join(topics)}"))
+            delegations.append(delegation_to(specialist, topics, f"the request carries {' and '.join(topics)}"))
         elif words and len(words) == most:
-            errands.append(errand_to(specialist, sorted(there), f"the request speaks of {', '.join(words[:3])}"))
-    return errands
+            delegations.append(
+                delegation_to(specialist, sorted(there), f"the request speaks of {', '.join(words[:3])}")
+            )
+    return delegations
 
 
 def _shared(spoken: dict[str, str], specialist: Specialist) -> list[str]:
@@ -139,7 +141,7 @@ def _shared(spoken: dict[str, str], specialist: Specialist) -> list[str]:
     return sorted(word for stem, word in spoken.items() if stem in about)
 
 
-def errand_to(specialist: Specialist, topics: list[Topic], reason: str) -> Errand:
+def delegation_to(specialist: Specialist, topics: list[Topic], reason: str) -> Delegation:
     return {
         "agent": specialist["agent"],
         "url": specialist["url"],
@@ -150,10 +152,11 @@ def errand_to(specialist: Specialist, topics: list[Topic], reason: str) -> Erran
     }
 
 
-def parcel_for(request: Request, errand: Errand) -> Parcel:
+def payload_for(request: Request, delegation: Delegation) -> Payload:
     """What a specialist gets: the alert, all data, and the files of its topics, uploads by their reference.
 
-    Who cannot read our uploads gets them in the message, as far as there is room. The same errand has the same parts.
+    Who cannot read our uploads gets them in the message, as far as there is room. The same delegation has
+    the same parts.
     """
     parts: list[dict[str, Any]] = []
     if request.text:
@@ -162,11 +165,11 @@ def parcel_for(request: Request, errand: Errand) -> Parcel:
     left_out: list[str] = []
     room = _ROOM
     for file in request.files:
-        if topic_of(file) not in errand["topics"]:
+        if topic_of(file) not in delegation["topics"]:
             continue
         if file.reference is None:
             parts.append(_file_part(file))
-        elif errand["reads"]:
+        elif delegation["reads"]:
             parts.append(file.reference)
         elif (packed := _packed(file, room)) is None:
             left_out.append(shorten(file.filename))
@@ -174,7 +177,7 @@ def parcel_for(request: Request, errand: Errand) -> Parcel:
             room -= len(packed)
             parts.append(_raw_part(file, packed))
     notes = [f"Too large to be sent to an agent that cannot read uploads: {', '.join(left_out)}."] if left_out else []
-    return Parcel(parts, notes)
+    return Payload(parts, notes)
 
 
 def _file_part(file: File) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 from orchestrator.classify import MIN_LOG_LINES, log_lines_in, reads_like_alert, topics_of
 from orchestrator.planning import Specialist
 from tailrace.errors import shorten
-from tailrace.request import Request
+from tailrace.inputs.request import Request
 
 _SEND = (
     "What should I look at? Send the logs or the metrics around the alert (a log file, a CSV, an answer of "

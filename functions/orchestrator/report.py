@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from orchestrator.answer import Answer
 from orchestrator.next_steps import next_steps
 from orchestrator.synthesis import Incident, incident_of, seconds, ties
-from tailrace.alert import Alert
 from tailrace.errors import shorten
-from tailrace.findings import Finding
+from triage.alert import Alert
+from triage.findings import Finding
 
 # An ISO 8601 time, of which a report of one day needs the clock.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:\.\d+)?Z")

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from tailrace.alert import Alert
-from tailrace.findings import Finding
+from triage.alert import Alert
+from triage.findings import Finding
 
 # A pause that parts two incidents: this share of all the time the findings span, within bounds. A finding that
 # goes on holds its incident together for twice as long, but not for ever.

@@ -1,4 +1,4 @@
-"""Sweeps, for what nobody looks at (promise 7: nothing runs for ever unseen)."""
+"""Sweeps, for what nobody looks at (docs/ARCHITECTURE.md, promise 7: nothing runs for ever unseen)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
-from tailrace.dispatch import Dispatch
 from tailrace.errors import AgentError, Fenced, TailraceError, TaskUnknown
 from tailrace.events import encode, now_ms
 from tailrace.log import EventLog, Head
@@ -21,12 +21,12 @@ _LONGEST_S, _MOST_DOUBLINGS = 3600.0, 16
 
 
 async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
-    """Dispatch the tasks that are adrift, at most `sweep_tasks` of them; how many there were.
+    """Dispatch the tasks that are orphaned, at most `sweep_tasks` of them; how many there were.
 
     Tasks touched within a lease's time are left to those who look at them. Those that were dispatched before and
     did not begin are put off for a lease's time, then for twice as long each time, up to an hour, so that tasks which
     nobody can begin cost little and every other one has its turn. A dispatch is harmless where it comes twice or late:
-    of all who find a task adrift, one gets its lease.
+    of all who find an orphaned task, one gets its lease.
 
     Raises:
         LogUnavailable: the log could not be asked.
@@ -41,7 +41,7 @@ async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
             return False  # Somebody was faster.
         return True
 
-    found = await log.adrift(idle_s=settings.lease_s, limit=settings.sweep_tasks)
+    found = await log.orphaned(idle_s=settings.lease_s, limit=settings.sweep_tasks)
     ours = await asyncio.gather(*map(put_off, found))
     return await _dispatch([head for head, is_ours in zip(found, ours, strict=True) if is_ours], dispatch)
 
@@ -52,12 +52,12 @@ async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, set
     Each is put off for a lease's time, so that those whose agent is away keep no other one from its turn. A webhook
     outlives its task by a little. One whose task's time to live is over is left alone.
     """
-    owed = []
-    for task_id in await hooks.owed(settings.sweep_tasks):
+    due: list[Head] = []
+    for task_id in await hooks.due_tasks(settings.sweep_tasks):
         await hooks.put_off(task_id, log.now() + int(settings.lease_s * 1000))
         with contextlib.suppress(TaskUnknown):
-            owed.append(await log.head(task_id))
-    return await _dispatch(owed, dispatch)
+            due.append(await log.head(task_id))
+    return await _dispatch(due, dispatch)
 
 
 async def sweep_forever(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> None:

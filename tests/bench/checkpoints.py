@@ -25,9 +25,9 @@ import boto3
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 
-from tailrace.agent.checkpoint_store import definition
-from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
-from tailrace.agent.checkpoints_sqlite import open_sqlite
+from tailrace.agent.checkpoints.dynamodb import DynamoDBSaver
+from tailrace.agent.checkpoints.sqlite import open_sqlite
+from tailrace.agent.checkpoints.store import definition
 from tests.bench.dynamodb import KilledError, Meter, local_dynamodb
 from tests.bench.report import Aim, Report, say
 

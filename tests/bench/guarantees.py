@@ -19,8 +19,8 @@ import boto3
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tailrace import events
-from tailrace.agent.begin import begin
-from tailrace.agent.past import WORKER_LOST
+from tailrace.agent.recovery.history import WORKER_LOST
+from tailrace.agent.recovery.takeover import begin
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.sqlite import SQLiteLog
@@ -91,9 +91,9 @@ async def _life(log: EventLog, note: Note) -> None:
     await note("a reader comes back with its cursor", log.read(head.task_id, seq - 5))
     await note("a tail finds nothing new", log.read(head.task_id, seq))
     await note("a watch looks whether somebody runs it", log.head(head.task_id))
-    await note("the sweeper looks at one unfinished task", log.adrift(idle_s=3600))
+    await note("the sweeper looks at one unfinished task", log.orphaned(idle_s=3600))
     await note("an attempt takes over after 200 events", _take_over(log, head))
-    await note("the task is finished", log.settle(head.task_id, 2, "TASK_STATE_COMPLETED", release=True))
+    await note("the task is finished", log.update_state(head.task_id, 2, "TASK_STATE_COMPLETED", release=True))
 
 
 async def _take_over(log: EventLog, head: Head) -> None:

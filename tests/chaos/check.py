@@ -1,6 +1,7 @@
 """The checker: every promise that can be told from what the log holds and what readers saw.
 
-It uses nothing of the project. Each function asserts one promise (design, section 2) and gives the violations it found.
+It uses nothing of the project. Each function asserts one promise (docs/ARCHITECTURE.md,
+section 2) and gives the violations it found.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def text_is_whole(history: History) -> Found:
         here, right = given.get(name), history.expected.get(name)
         if name == _SHARED and isinstance(here, str) and isinstance(right, str):
             here, right = _by_branch(here), _by_branch(right)
-        if name == "findings" and any(state != "TASK_STATE_COMPLETED" for _, state in history.errands):
+        if name == "findings" and any(state != "TASK_STATE_COMPLETED" for _, state in history.delegations):
             continue  # a specialist that gave up: that is in its own history
         if here != right:
             yield "text", f"artifact {name!r} is {here!r}, but undisturbed {right!r}"
@@ -211,12 +212,12 @@ def nodes_run_once(history: History) -> Found:
             yield "rerun", f"node {again[0].node} (step {saved.step}) was saved, and run {len(again)} times more"
 
 
-def errands_once(history: History) -> Found:
-    """A specialist is asked once for an errand, however many attempts the asking takes; and it ends too."""
-    for agent, count in Counter(agent for agent, _ in history.errands).items():
+def delegated_once(history: History) -> Found:
+    """A specialist is asked once for a delegated task, however many attempts the asking takes; and it ends too."""
+    for agent, count in Counter(agent for agent, _ in history.delegations).items():
         if count > 1:
             yield "rerun", f"{agent} was asked {count} times"
-    for agent, state in history.errands:
+    for agent, state in history.delegations:
         if state not in TERMINAL:
             yield "stuck", f"its task at {agent} is {state}"
 
@@ -278,7 +279,7 @@ RULES: tuple[Callable[[History], Found], ...] = (
     text_is_whole,
     steps_are_marked,
     nodes_run_once,
-    errands_once,
+    delegated_once,
     cancel_counts,
     one_reply_wins,
     failed_for_a_reason,

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from tailrace.agent import checkpoint_store
+from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.log import table
 from tailrace.owner import LOCAL_OWNER, owner_within
 from tests.chaos.ledger import Entry, Head, Ledger, unpacked
@@ -25,7 +25,7 @@ ENVIRONMENT = {
     "TAILRACE_CHECKPOINT_TABLE": CHECKPOINTS,
 }
 
-IMPORTED = ("boto3", "tailrace.log.dynamodb", "tailrace.agent.checkpoints_dynamodb")
+IMPORTED = ("boto3", "tailrace.log.dynamodb", "tailrace.agent.checkpoints.dynamodb")
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ class DynamoLedger(Ledger):
         item = self._client.get_item(TableName=TABLE, Key=key, ConsistentRead=True).get("Item")
         return _head(item) if item else None
 
-    def errands(self, task: str) -> list[Head]:
+    def delegations(self, task: str) -> list[Head]:
         return self._indexed(table.BY_OWNER, "owner", owner_within(LOCAL_OWNER, task))
 
     def claimed(self) -> list[Head]:

@@ -28,7 +28,7 @@ def keep(
 def _of_task(history: History) -> list[str]:
     lines = [f"task {history.task}, {history.shape}, attempts by process {history.pids}"]
     lines += [_of_entry(entry, history.agent) for entry in history.entries]
-    lines += [f"  cancel {history.cancel}, replies {history.replies}, errands {history.errands}"]
+    lines += [f"  cancel {history.cancel}, replies {history.replies}, delegations {history.delegations}"]
     lines += [f"  {saved}" for saved in history.saved] + [f"  {run}" for run in history.runs]
     for reader in history.readers:
         lines.append(f"  reader {reader.name}, a2a {reader.a2a}, finished {reader.finished}")

@@ -91,12 +91,12 @@ class Faults:
         return f"{victim.name}, pid {pid}, for {for_s:.2f} s"
 
     def _victim(self, what: str, task: str, rng: random.Random) -> Worker:
-        """The process of a function that runs `task` or an errand of it, if one does; else any."""
+        """The process of a function that runs `task` or a task delegated by it, if one does; else any."""
         function = rng.choice(("spinner", "dyer")) if what == "specialist" else what
         if not task:
             heads = []
         elif what == "specialist" or function == "spinner":
-            heads = self._ledger.errands(task)
+            heads = self._ledger.delegations(task)
         else:
             heads = [head] if (head := self._ledger.head(task)) is not None else []
         running = {head.pid for head in heads}

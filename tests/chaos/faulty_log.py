@@ -10,7 +10,7 @@ from tailrace.errors import LogUnavailable
 from tailrace.log import EventLog
 from tests.chaos.control import Control
 
-_CHANGES = frozenset({"create", "append", "claim", "renew", "settle", "request_cancel"})
+_CHANGES = frozenset({"create", "append", "claim", "renew", "update_state", "request_cancel"})
 # How late a throttled call is refused.
 _THROTTLED_S = 0.15
 

@@ -75,7 +75,7 @@ class History:
     # Which process ran which attempt.
     pids: dict[int, int] = field(default_factory=dict)
     # The tasks that this one has at its specialists: agent and state.
-    errands: list[tuple[str, str]] = field(default_factory=list)
+    delegations: list[tuple[str, str]] = field(default_factory=list)
     # Of which of the plan's shapes it is.
     shape: str = ""
 

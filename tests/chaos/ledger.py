@@ -87,7 +87,7 @@ class Ledger(ABC):
         """The task's head."""
 
     @abstractmethod
-    def errands(self, task: str) -> list[Head]:
+    def delegations(self, task: str) -> list[Head]:
         """The heads of the tasks that `task` has at specialists."""
 
     @abstractmethod
@@ -149,7 +149,7 @@ class SQLiteLedger(Ledger):
         found = self._heads("task_id = ?", task)
         return found[0] if found else None
 
-    def errands(self, task: str) -> list[Head]:
+    def delegations(self, task: str) -> list[Head]:
         return self._heads("owner LIKE ?", f"%/{task}")
 
     def claimed(self) -> list[Head]:

@@ -38,10 +38,10 @@ _CALM_FAULTS = 4
 _EVENTS = 170
 # The shapes of tasks: how many lines its branches have, whether it asks, and how many specialists it needs.
 SHAPES: dict[str, dict[str, Any]] = {
-    "short": {"lines": 8, "pause_ms": 12, "ask": False, "errands": 1},
-    "plain": {"lines": 14, "pause_ms": 15, "ask": False, "errands": 2},
-    "long": {"lines": 20, "pause_ms": 25, "ask": False, "errands": 2},
-    "asks": {"lines": 10, "pause_ms": 12, "ask": True, "errands": 2},
+    "short": {"lines": 8, "pause_ms": 12, "ask": False, "delegations": 1},
+    "plain": {"lines": 14, "pause_ms": 15, "ask": False, "delegations": 2},
+    "long": {"lines": 20, "pause_ms": 25, "ask": False, "delegations": 2},
+    "asks": {"lines": 10, "pause_ms": 12, "ask": True, "delegations": 2},
 }
 PATTERNS = ("twill", "satin")
 

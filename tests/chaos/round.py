@@ -94,7 +94,7 @@ class Round:
             saved=[Saved(step, attempt, at) for id_, step, attempt, at in self._faults.saved if id_ == task],
             runs=runs.get(task, []),
             pids=tracked.watched.pids,
-            errands=[(head.agent, self._ledger.ended_as(head)) for head in self._ledger.errands(task)],
+            delegations=[(head.agent, self._ledger.ended_as(head)) for head in self._ledger.delegations(task)],
             shape=tracked.planned.shape,
         )
 
@@ -212,8 +212,10 @@ class Round:
         while time.monotonic() - began < bound_s + STARVED * (self._watch.starved_s - starved_s):
             await asyncio.wait(users, timeout=0.5)
             tasks = [tracked.watched.task for tracked in self._tasks if tracked.watched is not None]
-            errands = [head for task in tasks for head in self._ledger.errands(task)]
-            if all(user.done() for user in users) and all(self._ledger.ended_as(head) in TERMINAL for head in errands):
+            delegations = [head for task in tasks for head in self._ledger.delegations(task)]
+            if all(user.done() for user in users) and all(
+                self._ledger.ended_as(head) in TERMINAL for head in delegations
+            ):
                 return
             await asyncio.sleep(0.05)
 

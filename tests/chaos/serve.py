@@ -77,7 +77,7 @@ def _app(name: str, log: Any, settings: Any) -> Any:
 async def _sweep(log: Any, settings: Any) -> None:
     from sweeper.sweep import sweep_forever
     from tailrace.a2a.client import new_http
-    from tailrace.dispatch import Dispatch
+    from tailrace.agent.dispatch import Dispatch
     from tailrace.push import open_webhooks
 
     async with new_http() as http:

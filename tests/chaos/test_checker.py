@@ -69,7 +69,7 @@ def good() -> History:
         saved=[Saved("a", 1, 50.0)],
         runs=[Run("warp", "a", 11, 40.0), Run("left", "b", 12, 60.0)],
         pids={1: 11, 2: 12, 3: 12},
-        errands=[("spinner", "TASK_STATE_COMPLETED"), ("dyer", "TASK_STATE_FAILED")],
+        delegations=[("spinner", "TASK_STATE_COMPLETED"), ("dyer", "TASK_STATE_FAILED")],
     )
 
 
@@ -211,11 +211,11 @@ def saved_node_again(history: History) -> None:
 
 
 def asked_twice(history: History) -> None:
-    history.errands.append(("spinner", "TASK_STATE_COMPLETED"))
+    history.delegations.append(("spinner", "TASK_STATE_COMPLETED"))
 
 
-def errand_without_end(history: History) -> None:
-    history.errands[0] = ("spinner", "TASK_STATE_WORKING")
+def delegated_task_without_end(history: History) -> None:
+    history.delegations[0] = ("spinner", "TASK_STATE_WORKING")
 
 
 def cancelled_by_nobody(history: History) -> None:
@@ -284,7 +284,7 @@ PLANTS: dict[Plant, str] = {
     step_left_open: "unmarked",
     saved_node_again: "rerun",
     asked_twice: "rerun",
-    errand_without_end: "stuck",
+    delegated_task_without_end: "stuck",
     cancelled_by_nobody: "cancel",
     cancel_refused_and_done: "cancel",
     cancel_ignored: "cancel",

@@ -68,7 +68,7 @@ async def triage(running: Stack, ledger: SQLiteLedger, watch: Watch, kill: tuple
         entries=ledger.entries(watched.task),
         glimpsed=list(watched.entries),
         readers=readers,
-        errands=[(head.agent, ledger.ended_as(head)) for head in ledger.errands(watched.task)],
+        delegations=[(head.agent, ledger.ended_as(head)) for head in ledger.delegations(watched.task)],
     )
 
 

@@ -40,7 +40,7 @@ class Orphan:
     """A task whose runner was killed or stopped `at` a time. `since` is when it or what could save it was hit last."""
 
     task: str
-    # The user's task that it belongs to: itself, or the one whose errand it is.
+    # The user's task that it belongs to: itself, or the one whose delegation it is.
     root: str
     attempt: int
     at: float

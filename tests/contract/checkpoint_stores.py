@@ -11,9 +11,9 @@ import boto3
 import pytest
 from dynamodb_table import use
 
-from tailrace.agent import checkpoint_store
-from tailrace.agent.checkpoint_store import Item
-from tailrace.log.transport import Transport
+from tailrace.agent.checkpoints import store as checkpoint_store
+from tailrace.agent.checkpoints.store import Item
+from tailrace.stores.dynamodb import Transport
 
 BUCKET = "tailrace-test"
 

@@ -14,7 +14,7 @@ from typing import Any
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
-from tailrace.agent.checkpoints_sqlite import open_sqlite
+from tailrace.agent.checkpoints.sqlite import open_sqlite
 
 
 async def main(path: Path, count: int) -> None:

@@ -11,16 +11,16 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from adrift_contract import AdriftContract
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from log_tasks import TTL_S, Clock, all_events, created, events, head_of
+from orphaned_contract import OrphanedContract
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
 
 
-class LogContract(AdriftContract):
+class LogContract(OrphanedContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()
@@ -61,7 +61,7 @@ class LogContract(AdriftContract):
             log.head("nobody"),
             log.claim("nobody", "me", 10),
             log.renew("nobody", 1, 10),
-            log.settle("nobody", 1, "TASK_STATE_WORKING", release=False),
+            log.update_state("nobody", 1, "TASK_STATE_WORKING", release=False),
             log.request_cancel("nobody"),
         ):
             with pytest.raises(TaskUnknown, match="nobody"):
@@ -218,7 +218,7 @@ class LogContract(AdriftContract):
         with pytest.raises(Fenced):
             await log.renew(task_id, 1, 10)
         with pytest.raises(Fenced):
-            await log.settle(task_id, 1, "TASK_STATE_COMPLETED", release=True)
+            await log.update_state(task_id, 1, "TASK_STATE_COMPLETED", release=True)
 
     async def test_a_renewed_lease_holds_on(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
@@ -232,14 +232,14 @@ class LogContract(AdriftContract):
     async def test_a_released_lease_is_free_and_the_state_stays(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
-        await log.settle(task_id, 1, "TASK_STATE_INPUT_REQUIRED", release=True)
+        await log.update_state(task_id, 1, "TASK_STATE_INPUT_REQUIRED", release=True)
         assert (await log.head(task_id)).state == "TASK_STATE_INPUT_REQUIRED"
         assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
 
     async def test_a_finished_task_is_neither_claimed_nor_cancelled(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
-        await log.settle(task_id, 1, "TASK_STATE_COMPLETED", release=True)
+        await log.update_state(task_id, 1, "TASK_STATE_COMPLETED", release=True)
         with pytest.raises(TaskFinished, match="TASK_STATE_COMPLETED"):
             await log.claim(task_id, "runner-2", 10)
         with pytest.raises(TaskFinished, match="TASK_STATE_COMPLETED"):
@@ -248,7 +248,7 @@ class LogContract(AdriftContract):
     async def test_a_renewal_that_comes_after_the_release_holds_nothing(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
-        await log.settle(task_id, 1, "TASK_STATE_WORKING", release=True)
+        await log.update_state(task_id, 1, "TASK_STATE_WORKING", release=True)
         await log.renew(task_id, 1, 10)
         assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
 
@@ -301,7 +301,7 @@ class LogContract(AdriftContract):
             log.head(task_id),
             log.claim(task_id, "me", 10),
             log.renew(task_id, 0, 10),
-            log.settle(task_id, 0, "TASK_STATE_FAILED", release=True),
+            log.update_state(task_id, 0, "TASK_STATE_FAILED", release=True),
             log.request_cancel(task_id),
         ):
             with pytest.raises(TaskUnknown):
@@ -315,7 +315,7 @@ class LogContract(AdriftContract):
             clock.now += 1
             await created(log)
         clock.now += TTL_S - 10
-        await log.settle(oldest, 0, "TASK_STATE_FAILED", release=True)
+        await log.update_state(oldest, 0, "TASK_STATE_FAILED", release=True)
         clock.now += 20
         page = await log.list("alice", limit=1)
         assert ([head.task_id for head in page.heads], page.next_token) == ([oldest], "")

@@ -14,10 +14,10 @@ from dynamodb_table import moto_server
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
-from tailrace.agent import checkpoints_dynamodb
-from tailrace.agent.checkpoints import open_checkpointer
-from tailrace.agent.checkpoints_dynamodb import DynamoDBSaver
-from tailrace.agent.checkpoints_sqlite import open_sqlite
+from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
+from tailrace.agent.checkpoints.dynamodb import DynamoDBSaver
+from tailrace.agent.checkpoints.opening import open_checkpointer
+from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.errors import CheckpointLost
 
@@ -142,7 +142,7 @@ async def test_in_a_file_what_is_over_is_gone_when_it_is_opened_again(
     path = tmp_path / "checkpoints.sqlite3"
     monkeypatch.setattr("time.time_ns", lambda: int(clock.now * 1e9))
     monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)
-    monkeypatch.setattr("tailrace.agent.checkpoints_sqlite.time.time", clock)
+    monkeypatch.setattr("tailrace.agent.checkpoints.sqlite.time.time", clock)
 
     async def threads() -> set[str]:
         async with open_sqlite(path, 8 * DAY_S) as saver:

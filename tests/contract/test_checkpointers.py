@@ -18,8 +18,8 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 from langgraph.types import Interrupt
 
-from tailrace.agent import checkpoints_dynamodb
-from tailrace.agent.checkpoints import open_checkpointer
+from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
+from tailrace.agent.checkpoints.opening import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 

@@ -19,8 +19,8 @@ from dynamodb_table import moto_server
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
-from tailrace.agent import checkpoints_dynamodb
-from tailrace.agent.checkpoints import open_checkpointer
+from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
+from tailrace.agent.checkpoints.opening import open_checkpointer
 from tailrace.config import Settings
 
 

@@ -14,8 +14,8 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
-from tailrace.agent import checkpoints_sqlite
-from tailrace.agent.checkpoints_sqlite import SQLiteSaver, open_sqlite
+from tailrace.agent.checkpoints import sqlite as checkpoints_sqlite
+from tailrace.agent.checkpoints.sqlite import SQLiteSaver, open_sqlite
 from tailrace.errors import CheckpointsUnavailable
 
 Process = asyncio.subprocess.Process
@@ -96,7 +96,7 @@ async def test_a_save_whose_caller_is_cancelled_is_finished_and_leaves_the_file_
             saving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saving
-            await saver.settled()
+            await saver.until_idle()
             saved += began
             other = sqlite3.connect(path, timeout=0)
             other.execute("BEGIN IMMEDIATE")  # raises where the file is locked

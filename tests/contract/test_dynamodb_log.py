@@ -32,7 +32,7 @@ class TestDynamoDBLog(LogContract):
         await log.claim(task_id, "runner", 10)
         await log.renew(task_id, 1, 10)
         await log.request_cancel(task_id)
-        await log.settle(task_id, 1, "TASK_STATE_CANCELED", release=True)
+        await log.update_state(task_id, 1, "TASK_STATE_CANCELED", release=True)
         await log.head(task_id)
         await log.read(task_id)
         await log.last(task_id)

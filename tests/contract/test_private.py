@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.agent.checkpoints_sqlite import open_sqlite
+from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.log import open_log
-from tailrace.private import private_folder, write_private
 from tailrace.push import open_webhooks
+from tailrace.stores.private import private_folder, write_private
+from tailrace.stores.sqlite import connect_wal
 from tailrace.uploads import Upload, open_uploads
-from tailrace.wal import connect_wal
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -35,7 +35,7 @@ class TestSQLiteLog(LogContract):
         earlier.close()
         for attempt in (128, 129):  # the second time there is nothing to take over
             log = SQLiteLog(path, clock=clock)
-            (head,) = await log.adrift(idle_s=0)
+            (head,) = await log.orphaned(idle_s=0)
             assert (head.task_id, head.due, head.dispatches, head.attempt) == ("old", 0, 0, attempt - 1)
             assert (await log.claim("old", "me", 10)).tries == attempt - 127
             assert await all_events(log, "old") == [b'{"n":1}']

@@ -112,17 +112,17 @@ class WebhooksContract:
             hook(never),
         ):
             await hooks.put(each)
-        assert await hooks.owed(10) == [first, second, third]
-        assert await hooks.owed(2) == [first, second]
+        assert await hooks.due_tasks(10) == [first, second, third]
+        assert await hooks.due_tasks(2) == [first, second]
         assert await hooks.claim(first, "a", "me", 10) is not None
-        assert await hooks.owed(10) == [second, third], "somebody delivers"
+        assert await hooks.due_tasks(10) == [second, third], "somebody delivers"
         clock.now += 11
-        assert await hooks.owed(10) == [first, second, third], "whoever did is dead"
+        assert await hooks.due_tasks(10) == [first, second, third], "whoever did is dead"
         await hooks.delete(second, "a")
         await hooks.delete(second, "b")
-        assert await hooks.owed(10) == [first, third]
+        assert await hooks.due_tasks(10) == [first, third]
         clock.now += TTL_S
-        assert await hooks.owed(10) == []
+        assert await hooks.due_tasks(10) == []
 
     async def test_what_is_put_off_comes_after_the_others(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         now = int(clock() * 1000)
@@ -138,7 +138,7 @@ class WebhooksContract:
         await hooks.claim(held, "a", "me", 10)
         await hooks.put_off(first, now + 1_000)
         await hooks.put_off(held, now + 1_000)
-        assert await hooks.owed(10) == [second]
+        assert await hooks.due_tasks(10) == [second]
         assert {each.id: each.due for each in await hooks.list(first)} == {
             "a": now + 1_000,
             "later": now + 5_000,
@@ -146,7 +146,7 @@ class WebhooksContract:
         }
         assert [each.due for each in await hooks.list(held)] == [now - 1_000], "somebody delivers"
         clock.now += 1
-        assert await hooks.owed(10) == [second, first]
+        assert await hooks.due_tasks(10) == [second, first]
         await hooks.put_off("nobody", now)
 
     async def test_what_is_owed_is_said_by_who_lets_go(self, hooks: Webhooks, task: str, clock: Clock) -> None:
@@ -159,14 +159,14 @@ class WebhooksContract:
         assert await hooks.get(task, "a") == msgspec.structs.replace(
             claimed, lease_until=0, due=now + 5_000, failures=2
         )
-        assert await hooks.owed(10) == []
+        assert await hooks.due_tasks(10) == []
         clock.now += 6
-        assert await hooks.owed(10) == [task]
+        assert await hooks.due_tasks(10) == [task]
         again = await hooks.claim(task, "a", "me", 10)
         assert again is not None
         assert (again.due, again.failures) == (now + 5_000, 2), "a claim is no delivery"
         assert await hooks.advance(task, "a", "me", 1, 10)
         assert [each.failures for each in await hooks.list(task)] == [0], "an acknowledgement is"
         assert await hooks.release(task, "a", "me", due=0, failures=0)
-        assert await hooks.owed(10) == []
+        assert await hooks.due_tasks(10) == []
         assert [each.due for each in await hooks.list(task)] == [0]

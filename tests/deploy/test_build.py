@@ -72,11 +72,11 @@ def test_all_bytecode_ships_and_survives_packaging(build: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "module"),
     [
-        ("Gateway", "gateway.function"),
-        ("Orchestrator", "orchestrator.app"),
-        ("LogAnalyst", "log_analyst.app"),
-        ("MetricAnalyst", "metric_analyst.app"),
-        ("Sweeper", "sweeper.function"),
+        ("Gateway", "gateway.handler"),
+        ("Orchestrator", "orchestrator.handler"),
+        ("LogAnalyst", "log_analyst.handler"),
+        ("MetricAnalyst", "metric_analyst.handler"),
+        ("Sweeper", "sweeper.handler"),
     ],
 )
 def test_a_function_imports_from_its_layers_only(build: Path, python313: str, function: str, module: str) -> None:
@@ -96,7 +96,7 @@ def test_the_runtimes_own_package_is_where_its_wrapper_looks(build: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("function", "module"), [("LogAnalyst", "log_analyst.app"), ("MetricAnalyst", "metric_analyst.app")]
+    ("function", "module"), [("LogAnalyst", "log_analyst.handler"), ("MetricAnalyst", "metric_analyst.handler")]
 )
 def test_nothing_an_agent_needs_was_pruned(build: Path, python313: str, function: str, module: str) -> None:
     """A whole run, LangGraph and all, with nothing but the layers."""
@@ -117,7 +117,7 @@ def test_checkpoints_in_dynamodb_need_nothing_but_the_layers_and_boto3(
     build: Path, python313: str, runtime: Path
 ) -> None:
     code = """
-import tailrace.agent.checkpoints_dynamodb
+import tailrace.agent.checkpoints.dynamodb
 print(json.dumps("zstandard" in sys.modules))
 """
     assert in_function(build, python313, "Orchestrator", code, runtime)[0] is False

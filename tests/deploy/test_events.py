@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from outside import ROOT
 
-from tailrace import dispatch
-from tailrace.dispatch import function_url_event
+from tailrace.agent import dispatch
+from tailrace.agent.dispatch import function_url_event
 from tailrace.events import submitted
 from tailrace.log import EventLog, Head
 from tailrace.log.memory import MemoryLog
@@ -28,9 +28,8 @@ SCHEDULED = ROOT / "events" / "sweeper-schedule.json"
 # What dispatch makes; the others come over HTTP.
 SENT = [path for path in EVENTS if path.stem.endswith("-dispatch")]
 ASKED = [path for path in EVENTS if path not in (SCHEDULED, *SENT)]
-HANDLERS = {name: f"{name}.app" for name in ("orchestrator", "log_analyst", "metric_analyst")}
-DISPATCHED = sorted(HANDLERS)
-HANDLERS |= {name: f"{name}.function" for name in ("gateway", "sweeper")}
+DISPATCHED = ["log_analyst", "metric_analyst", "orchestrator"]
+HANDLERS = {name: f"{name}.handler" for name in (*DISPATCHED, "gateway", "sweeper")}
 STATUS = {"gateway-create-task": 201, "gateway-stranger": 401, "gateway-stream": 404}
 
 

@@ -14,7 +14,7 @@ from outside import ROOT, Resources, run
 
 from local.site import PAGE_HEADERS
 from tailrace import config
-from tailrace.agent import checkpoint_store
+from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.log import table as log_table
 
 Render = Callable[..., Resources]

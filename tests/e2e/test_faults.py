@@ -36,7 +36,7 @@ def cast(folder: Path, **samples: str) -> dict[str, str]:
     for name, sample in samples.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").touch()
-        (folder / name / "app.py").write_text(PLAYER.format(name=name, sample=sample))
+        (folder / name / "handler.py").write_text(PLAYER.format(name=name, sample=sample))
     return {"PYTHONPATH": f"{folder}:{ROOT / 'tests'}"}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from a2a.compat.v0_3 import types as v03
+from a2a.compat.v0_3 import types as v0_3
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 from rpc import EXTENSION, Agent, agent
@@ -22,9 +22,9 @@ from tailrace import request, result
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATE = asyncio.Event()
 KINDS: dict[str, type[BaseModel]] = {
-    "task": v03.Task,
-    "status-update": v03.TaskStatusUpdateEvent,
-    "artifact-update": v03.TaskArtifactUpdateEvent,
+    "task": v0_3.Task,
+    "status-update": v0_3.TaskStatusUpdateEvent,
+    "artifact-update": v0_3.TaskArtifactUpdateEvent,
 }
 
 
@@ -64,7 +64,7 @@ async def refusal(served: Agent, method: str, params: Any) -> dict[str, Any]:
 
 async def test_message_send_without_a_version_header_is_0_3(served: Agent) -> None:
     answer = await served.call("message/send", said("tell me", "send-1"), version=None)
-    task = valid(v03.Task, answer["result"])
+    task = valid(v0_3.Task, answer["result"])
     assert task["kind"] == "task"
     assert task["status"]["state"] == "completed"
     assert [each["kind"] for each in task["history"]] == ["message"]
@@ -99,13 +99,13 @@ async def test_the_path_of_the_first_sketch_streams_too(served: Agent) -> None:
 
 async def test_input_required_is_final_and_the_reply_goes_on(served: Agent) -> None:
     frames = await served.frames("message/stream", said("ask", "ask-1"), version="0.3")
-    last = valid(v03.TaskStatusUpdateEvent, frames[-1].result)
+    last = valid(v0_3.TaskStatusUpdateEvent, frames[-1].result)
     assert (last["status"]["state"], last["final"]) == ("input-required", True)
     assert last["status"]["message"]["role"] == "agent"
     assert last["status"]["message"]["parts"] == [{"kind": "text", "text": "Which service?"}]
     where = {"taskId": last["taskId"], "contextId": last["contextId"]}
     reply = {**said("payments", "ask-2", **where), "configuration": {"blocking": True}}
-    task = valid(v03.Task, await served.result("message/send", reply, version="0.3"))
+    task = valid(v0_3.Task, await served.result("message/send", reply, version="0.3"))
     assert task["id"] == last["taskId"]
     assert task["status"]["state"] == "completed"
     assert [each["role"] for each in task["history"]] == ["user", "agent", "user"]
@@ -136,12 +136,12 @@ async def test_get_cancel_and_resubscribe_a_running_task(served: Agent) -> None:
     GATE.clear()
     asked = {**said("slow", "running-1"), "configuration": {"blocking": False}}
     task_id = (await served.result("message/send", asked, version="0.3"))["id"]
-    task = valid(v03.Task, await served.result("tasks/get", {"id": task_id, "historyLength": 1}, version="0.3"))
+    task = valid(v0_3.Task, await served.result("tasks/get", {"id": task_id, "historyLength": 1}, version="0.3"))
     assert task["id"] == task_id
     async with served.stream("tasks/resubscribe", {"id": task_id}, version="0.3") as frames:
         first = await anext(frames)
-        assert valid(v03.Task, first.result)["status"]["state"] == "working"
-        canceled = valid(v03.Task, await served.result("tasks/cancel", {"id": task_id}, version="0.3"))
+        assert valid(v0_3.Task, first.result)["status"]["state"] == "working"
+        canceled = valid(v0_3.Task, await served.result("tasks/cancel", {"id": task_id}, version="0.3"))
         rest = [frame async for frame in frames]
     assert canceled["status"]["state"] == "canceled"
     assert (rest[-1].result["status"]["state"], rest[-1].result["final"]) == ("canceled", True)
@@ -219,7 +219,7 @@ async def test_parts_of_every_kind_reach_the_graph_and_come_back() -> None:
     ]
     message = {"role": "user", "messageId": "parts-1", "parts": parts, "kind": "message", "metadata": {"mine": 1}}
     async with agent(StateGraph(dict).add_node("look", look).add_edge(START, "look")) as seen:
-        task = valid(v03.Task, await seen.result("message/send", {"message": message}, version="0.3"))
+        task = valid(v0_3.Task, await seen.result("message/send", {"message": message}, version="0.3"))
     (artifact,) = task["artifacts"]
     expected = ["Look.", [{"a": [1, {"b": None}]}], [["app.log", "text/x-log", "one\ntwo"]]]
     assert artifact["parts"] == [{"kind": "data", "data": {"value": expected}}]

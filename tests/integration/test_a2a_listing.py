@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rpc import Agent, agent, message
 from sample_agents.talker import TEXT, talker
 
-from tailrace.a2a import listing
+from tailrace.a2a.server import listing
 from tailrace.a2a.types import ListTasks, convert
 from tailrace.errors import RequestError
 from tailrace.log.sqlite import SQLiteLog

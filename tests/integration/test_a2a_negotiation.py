@@ -14,7 +14,7 @@ from starlette.requests import Request
 import tailrace
 from tailrace import AgentApp, AgentCard, Extension
 from tailrace.errors import ConfigError
-from tailrace.request import Request as Asked
+from tailrace.inputs.request import Request as Asked
 
 MINE = Extension(uri="urn:example:mine", description="Mine.")
 NEEDED = Extension(uri="urn:example:needed", description="Needed.", required=True, params={"level": 3})

@@ -17,8 +17,8 @@ from sample_agents.talker import TEXT, State, talker
 from serving import serve
 
 from tailrace import AgentApp, progress
-from tailrace.a2a import binding
-from tailrace.agent import run
+from tailrace.a2a.server import binding
+from tailrace.agent import attempt
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
 
@@ -151,7 +151,7 @@ async def test_a_cancel_in_the_middle_stops_the_run_at_its_next_await_for_good()
 
 
 async def test_a_graph_that_does_not_stop_is_heard_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_CLEANUP_S", 0.05)
+    monkeypatch.setattr(attempt, "_CLEANUP_S", 0.05)
     gate, over = asyncio.Event(), asyncio.Event()
 
     async def stubborn(_: State) -> State:

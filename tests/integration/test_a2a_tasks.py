@@ -159,10 +159,10 @@ class SlowToSettle(MemoryLog):
         super().__init__()
         self.go_on = asyncio.Event()
 
-    async def settle(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
+    async def update_state(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
         if state == ASKED:
             await self.go_on.wait()
-        return await super().settle(task_id, attempt, state, release=release)
+        return await super().update_state(task_id, attempt, state, release=release)
 
 
 async def test_a_reply_may_be_faster_than_the_attempt_that_asked() -> None:

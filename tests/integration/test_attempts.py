@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 
-from tailrace.agent.begin import begin
-from tailrace.agent.checkpoints_sqlite import open_sqlite
-from tailrace.agent.past import WORKER_LOST, past_of
-from tailrace.agent.saver import AttemptSaver, packed, unpacked
-from tailrace.conclude import conclude
+from tailrace.agent.checkpoints.attempt_saver import AttemptSaver, packed, unpacked
+from tailrace.agent.checkpoints.sqlite import open_sqlite
+from tailrace.agent.recovery.history import WORKER_LOST, history_of
+from tailrace.agent.recovery.takeover import begin
 from tailrace.errors import Fenced
 from tailrace.events import status_update, submitted
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
+from tailrace.log.unowned import finish_unowned
 
 pytestmark = pytest.mark.asyncio
 
@@ -36,7 +36,7 @@ async def waiting(log: EventLog) -> Head:
     first = await log.claim("t", "first", 10)
     asked = status_update(first.source, 2, "state", state="TASK_STATE_INPUT_REQUIRED", text="Which?")
     await log.append("t", Batch(2, 1, [asked]))
-    return await log.settle("t", 1, "TASK_STATE_INPUT_REQUIRED", release=True)
+    return await log.update_state("t", 1, "TASK_STATE_INPUT_REQUIRED", release=True)
 
 
 async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_told() -> None:
@@ -52,7 +52,7 @@ async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_
     assert first is not None
     assert second is not None
     assert (first.replied, second.replied) == (True, False)
-    past = await past_of(log, fast)
+    past = await history_of(log, fast)
     assert [said["messageId"] for said in past.messages] == ["go", "satin"]
     assert past.attempt == 3  # which goes on with the reply that was taken
 
@@ -69,7 +69,7 @@ async def test_an_attempt_that_was_slow_to_begin_does_not_fence_off_a_newer_one(
     with pytest.raises(Fenced):
         await begin(log, InMemorySaver(), slow, WORKER_LOST, None)
     with pytest.raises(Fenced):
-        await conclude(log, slow, "TASK_STATE_CANCELED", "Canceled on request.")
+        await finish_unowned(log, slow, "TASK_STATE_CANCELED", "Canceled on request.")
     assert await log.last("t") == newer.fence.last
 
 
@@ -84,7 +84,7 @@ async def test_a_waiting_task_with_a_slow_replier_asks_again_so_that_the_late_re
     with pytest.raises(Fenced):
         await begin(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
     assert (await log.head("t")).state == "TASK_STATE_INPUT_REQUIRED"
-    past = await past_of(log, slow)
+    past = await history_of(log, slow)
     assert (past.state, past.last) == ("TASK_STATE_INPUT_REQUIRED", 3)
     assert past.question is not None
     assert past.question["parts"] == [{"text": "Which?"}]

@@ -46,7 +46,7 @@ class Run:
 
 
 def checkout(folder: Path, **agents: str) -> Path:
-    """A checkout with the functions that ship, and the agents, of which each app.py holds this."""
+    """A checkout with the functions that ship, and the agents, of which each handler.py holds this."""
     for name in ("local", "frontend", "layers"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "functions").mkdir()
@@ -56,7 +56,7 @@ def checkout(folder: Path, **agents: str) -> Path:
     for name, code in agents.items():
         (folder / "functions" / name).mkdir()
         (folder / "functions" / name / "__init__.py").touch()
-        (folder / "functions" / name / "app.py").write_text(code)
+        (folder / "functions" / name / "handler.py").write_text(code)
     return folder
 
 
@@ -88,7 +88,7 @@ async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path:
     broken = {
         "failing": "import no_such_module",
         "mistyped": "def answer(:\n    pass",
-        "circular": "from circular.app import app",
+        "circular": "from circular.handler import app",
         "unnamed": "handler = print",
         "leaving": "raise SystemExit(0)",
         "unset": "from tailrace.errors import ConfigError\nraise ConfigError('MY_KEY', '', 'set')",
@@ -102,11 +102,14 @@ async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path:
         for name in broken:
             assert f"{name} does not start: it ended before it answered" in printed
             assert f"{name}.log" in printed
-        assert "functions/half_done is no agent: it has no app.py." in printed
+        assert "functions/half_done is no agent: it has no handler.py." in printed
         assert "ModuleNotFoundError: No module named 'no_such_module'" in printed
         assert "SyntaxError: " in printed
-        assert "partially initialized module 'circular.app'" in printed
-        assert "functions/unnamed/app.py has no `app`, but must have one like `app = AgentApp(graph, card)`." in printed
+        assert "partially initialized module 'circular.handler'" in printed
+        assert (
+            "functions/unnamed/handler.py has no `app`, but must have one like `app = AgentApp(graph, card)`."
+            in printed
+        )
         assert "MY_KEY has value ''" in printed
         assert "(exit code 0)" in printed
         assert "leaving.log, says nothing." in printed
@@ -118,7 +121,7 @@ async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path:
         }
         assert len(agents) == 4 + len(broken)
         # It is mended, and answers.
-        (folder / "functions" / "failing" / "app.py").write_text(SOUND.replace('"sound"', '"mended"'))
+        (folder / "functions" / "failing" / "handler.py").write_text(SOUND.replace('"sound"', '"mended"'))
         await run.until("failing answers now.")
         async with httpx.AsyncClient(timeout=60) as http:
             agents = (await http.get(f"{url}/api/agents")).json()["agents"]
@@ -128,10 +131,11 @@ async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path:
 @pytest.mark.parametrize("name", ["orchestrator", "gateway"])
 async def test_without_a_gateway_or_an_orchestrator_it_ends_and_says_why(name: str, tmp_path: Path) -> None:
     folder = checkout(tmp_path, **{name: "import no_such_module"})
-    if name == "gateway":  # which the other functions have parts of
+    if name == "gateway":  # which is served by its `app.py`, and has parts that the other functions use
         for part in (ROOT / "functions" / "gateway").glob("*.py"):
-            if part.name not in ("app.py", "__init__.py"):
+            if part.name not in ("app.py", "handler.py", "__init__.py"):
                 (folder / "functions" / "gateway" / part.name).symlink_to(part)
+        (folder / "functions" / "gateway" / "app.py").write_text("import no_such_module")
     async with running(folder) as run:
         line = await run.until("tailrace: ")
         await run.until("ModuleNotFoundError: No module named 'no_such_module'")

@@ -19,7 +19,7 @@ from sample_agents import reciting
 from stack import Stack, agent, stack
 from system import Seen, System, system
 
-from tailrace.sse import Parser
+from tailrace.stream.sse import Parser
 from tailrace.uploads import UPLOADS, Upload
 
 BEGAN = datetime(2026, 1, 1, 10, tzinfo=UTC)

@@ -28,15 +28,15 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from tailrace.a2a import ask
-from tailrace.a2a.ask import Conversation
+from tailrace.a2a import conversation as conversations
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import Found, discover, interface_of
 from tailrace.a2a.incoming import card_in, event_in, task_in
 from tailrace.a2a.types import to_json
+from tailrace.authoring.run_context import DelegatedTask
 from tailrace.config import Settings
 from tailrace.errors import AgentError
-from tailrace.running import Asked
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Answer = Callable[[dict[str, Any]], Response]
@@ -46,9 +46,9 @@ DONE: dict[str, Any] = {**WORKING, "status": {"state": "TASK_STATE_COMPLETED"}}
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(ask, "_LONGEST_PAUSE_S", 0.001)
-    monkeypatch.setattr(ask, "_POLL_S", 0.001)
+    monkeypatch.setattr(conversations, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(conversations, "_LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(conversations, "_POLL_S", 0.001)
 
 
 class Scene:
@@ -223,7 +223,7 @@ async def test_a_message_that_nothing_shows_to_have_arrived_is_sent_again_under_
 
     with pytest.raises(AgentError):
         await everything(scene.conversation(away))
-    assert len(scene.asked) == ask._TRIES_TO_REACH
+    assert len(scene.asked) == conversations._TRIES_TO_REACH
 
 
 @pytest.mark.parametrize("name", ARRIVED)
@@ -240,11 +240,11 @@ async def test_a_message_that_may_have_arrived_is_sent_again_only_to_who_knows_i
 
 
 async def test_an_agent_that_is_cut_off_again_and_again_is_asked_for_its_task_in_the_end(scene: Scene) -> None:
-    asking = [stream({"task": WORKING})] * ask._TRIES_TO_FOLLOW
+    asking = [stream({"task": WORKING})] * conversations._TRIES_TO_FOLLOW
     conversation = scene.conversation(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
     await everything(conversation)
     methods = [call["method"] for call in scene.asked]
-    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * ask._TRIES_TO_FOLLOW + ["GetTask"] * 2
+    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * conversations._TRIES_TO_FOLLOW + ["GetTask"] * 2
     assert conversation.task == task_in(DONE, "")
 
 
@@ -349,13 +349,13 @@ async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_
 async def test_the_time_that_an_agent_has_goes_on_from_attempt_to_attempt(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "now_ms", lambda: 100_000)
+    monkeypatch.setattr(conversations, "now_ms", lambda: 100_000)
 
-    def left(before: Asked | None) -> float:
+    def left(before: DelegatedTask | None) -> float:
         client = AgentClient(scene.http, scene.url, owner="me", settings=Settings())
         return Conversation(client, message("hello"), before, limit_s=60.0).left_s
 
     assert left(None) == 60
-    assert left(Asked(scene.url, "t")) == 60, "asked by an older version, which did not say when"
-    assert left(Asked(scene.url, "t", since=50_000)) == 10
-    assert left(Asked(scene.url, "t", since=30_000)) == 0
+    assert left(DelegatedTask(scene.url, "t")) == 60, "asked by an older version, which did not say when"
+    assert left(DelegatedTask(scene.url, "t", since=50_000)) == 10
+    assert left(DelegatedTask(scene.url, "t", since=30_000)) == 0

@@ -13,9 +13,9 @@ from sample_agents.talker import talker
 
 from tailrace import events
 from tailrace.a2a.client import new_http
+from tailrace.a2a.identity import task_id_of
+from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
-from tailrace.dispatch import Dispatch
-from tailrace.identity import task_id_of
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
 

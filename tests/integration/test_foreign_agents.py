@@ -27,7 +27,7 @@ from system import system
 
 from orchestrator import forwarding
 from orchestrator import graph as orchestrator
-from tailrace.a2a import ask, received
+from tailrace.a2a import conversation, received
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
 
@@ -56,9 +56,9 @@ SNAKE = [
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(ask, "_LONGEST_PAUSE_S", 0.001)
-    monkeypatch.setattr(ask, "_POLL_S", 0.001)
+    monkeypatch.setattr(conversation, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(conversation, "_LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(conversation, "_POLL_S", 0.001)
 
 
 ANSWERS: dict[str, tuple[Peer, list[str]]] = {

@@ -20,8 +20,8 @@ from stack import ROOT, Stack, agent, stack
 from system import Seen
 
 from tailrace.events import EXTENSION
-from tailrace.findings import Finding
-from tailrace.sse import Parser
+from tailrace.stream.sse import Parser
+from triage.findings import Finding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

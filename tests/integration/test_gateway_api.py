@@ -1,4 +1,4 @@
-"""The tasks API: what it does, and what it says to what it cannot use (design, section 6)."""
+"""The tasks API: what it does, and what it says to what it cannot use (docs/PROTOCOL.md, section 6)."""
 
 from __future__ import annotations
 

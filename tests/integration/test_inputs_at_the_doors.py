@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from a2a.compat.v0_3 import types as v03
+from a2a.compat.v0_3 import types as v0_3
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 from rpc import Agent, agent
@@ -55,18 +55,18 @@ async def test_a_reply_whose_files_are_too_many_with_the_first_ones_is_refused_a
 
 async def test_an_sdk_of_0_3_may_send_every_field_it_has_as_null(served: Agent) -> None:
     parts = [
-        v03.Part(root=v03.TextPart(text="hi")),
-        v03.Part(root=v03.FilePart(file=v03.FileWithBytes(bytes="eA=="))),
+        v0_3.Part(root=v0_3.TextPart(text="hi")),
+        v0_3.Part(root=v0_3.FilePart(file=v0_3.FileWithBytes(bytes="eA=="))),
     ]
-    message = v03.Message(message_id="m", role=v03.Role.user, parts=parts)
-    params = v03.MessageSendParams(message=message, configuration=v03.MessageSendConfiguration())
+    message = v0_3.Message(message_id="m", role=v0_3.Role.user, parts=parts)
+    params = v0_3.MessageSendParams(message=message, configuration=v0_3.MessageSendConfiguration())
     sent = params.model_dump(mode="json", by_alias=True)
     assert sent["configuration"]["historyLength"] is sent["message"]["taskId"] is sent["metadata"] is None
     task = await served.result("message/send", sent, version="0.3")
     assert task["status"]["state"] == "completed"
-    asked = v03.TaskQueryParams(id=task["id"]).model_dump(mode="json", by_alias=True)
+    asked = v0_3.TaskQueryParams(id=task["id"]).model_dump(mode="json", by_alias=True)
     assert (await served.result("tasks/get", asked, version="0.3"))["id"] == task["id"]
-    about = v03.GetTaskPushNotificationConfigParams(id=task["id"]).model_dump(mode="json", by_alias=True)
+    about = v0_3.GetTaskPushNotificationConfigParams(id=task["id"]).model_dump(mode="json", by_alias=True)
     error = await served.error("tasks/pushNotificationConfig/get", about, version="0.3")
     assert (error["code"], "'default'" in error["message"]) == (-32001, True), error
 

@@ -15,9 +15,9 @@ from sample_agents.sdk_talker import Talker, sdk_talker
 from serving import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tailrace.a2a import ask
-from tailrace.a2a.ask import Conversation
+from tailrace.a2a import conversation
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
@@ -53,9 +53,9 @@ async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "_PAUSE_S", 0.01)
-    monkeypatch.setattr(ask, "_LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr(ask, "_POLL_S", 0.01)
+    monkeypatch.setattr(conversation, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(conversation, "_LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(conversation, "_POLL_S", 0.01)
 
 
 def text_of(task: dict[str, Any], name: str) -> str:

@@ -38,7 +38,7 @@ def test_a_folder_whose_name_cannot_be_imported_is_said_so(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / name).mkdir()
-    (tmp_path / name / "app.py").touch()
+    (tmp_path / name / "handler.py").touch()
     monkeypatch.setattr("local.functions.FUNCTIONS", tmp_path)
     with pytest.raises(
         ConfigError, match=f"A folder in functions/ has value {re.escape(repr(name))}, but must be letters"

@@ -13,7 +13,7 @@ from stack import stack
 from system import Seen
 
 from tailrace.events import EXTENSION
-from tailrace.sse import Parser
+from tailrace.stream.sse import Parser
 
 LOGS = "".join(f"2026-01-01T10:{minute:02}:{s:02}Z INFO all is well\n" for minute in range(20) for s in range(0, 60, 6))
 PARTS = [{"text": "is anything wrong?"}, {"text": LOGS, "filename": "app.log", "mediaType": "text/plain"}]

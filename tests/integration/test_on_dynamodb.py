@@ -15,7 +15,7 @@ from system import System, header_owner
 
 from gateway.app import create_app
 from tailrace import AgentApp, AgentCard
-from tailrace.agent.checkpoint_store import definition
+from tailrace.agent.checkpoints.store import definition
 from tailrace.config import Settings
 from tailrace.log import open_log
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from receiver import ASKED, DONE, couriers_have_gone, receiver, sending, told
+from receiver import ASKED, DONE, deliveries_have_ended, receiver, sending, told
 from rpc import agent, message, metadata, state_of
 from sample_agents.talker import talker
 
-from tailrace import resolver
 from tailrace.log.sqlite import SQLiteLog
-from tailrace.push import courier
+from tailrace.network import resolver
+from tailrace.push import delivery
 
 CANCELED = "TASK_STATE_CANCELED"
 CREATE, GET = "CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"
@@ -24,7 +24,7 @@ LIST, DELETE = "ListTaskPushNotificationConfigs", "DeleteTaskPushNotificationCon
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
-    monkeypatch.setattr(courier, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(delivery, "_PAUSE_S", 0.001)
 
 
 # 3.1.7, 4.3.3
@@ -104,16 +104,16 @@ async def test_a_run_never_waits_for_a_webhook() -> None:
 
 
 async def test_a_webhook_that_was_given_up_goes_on_at_the_next_look() -> None:
-    async with receiver([500] * courier._TRIES) as hook, agent(talker(), push_internal=1) as served:
+    async with receiver([500] * delivery._TRIES) as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
-        await hook.until(lambda: len(hook.got) == courier._TRIES)
+        await hook.until(lambda: len(hook.got) == delivery._TRIES)
         async with asyncio.timeout(10):
-            while len(hook.got) <= courier._TRIES:  # the courier may be just about to leave
+            while len(hook.got) <= delivery._TRIES:  # the delivery may be just about to leave
                 await served.result("GetTask", {"id": task["id"]})
                 await asyncio.sleep(0.01)
         await hook.ended()
         events = await served.events(task["id"])
-    assert hook.got[courier._TRIES :] == events
+    assert hook.got[delivery._TRIES :] == events
 
 
 async def test_what_a_dead_process_had_not_delivered_the_next_one_delivers(tmp_path: Path) -> None:
@@ -152,13 +152,13 @@ async def test_two_processes_do_not_deliver_the_same(tmp_path: Path) -> None:
         await told(one, task["id"], hook)
 
 
-async def test_a_courier_goes_when_there_is_nothing_more_to_deliver() -> None:
+async def test_a_delivery_ends_when_there_is_nothing_more_to_deliver() -> None:
     async with receiver() as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await told(served, task["id"], hook)
         await served.result(CREATE, {"taskId": task["id"], "url": f"{hook.url}/late"})
         await served.result("GetTask", {"id": task["id"]})
-        await couriers_have_gone()
+        await deliveries_have_ended()
         assert "/late" not in hook.paths
 
 
@@ -198,11 +198,11 @@ async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path
         agent(talker(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as other,
     ):
         with pytest.MonkeyPatch.context() as patient:
-            patient.setattr(courier, "_PAUSE_S", 60)
+            patient.setattr(delivery, "_PAUSE_S", 60)
             task = (await one.result("SendMessage", sending("hello", hook, id="mine")))["task"]
             await hook.until(lambda: hook.got)
             await other.result(DELETE, {"taskId": task["id"], "id": "mine"})
-            await couriers_have_gone()
+            await deliveries_have_ended()
     assert len(hook.got) == 1
 
 
@@ -220,7 +220,7 @@ async def test_13_1_somebody_else_s_configs_look_like_none(method: str) -> None:
 async def test_a_task_has_no_more_configs_than_can_be_served() -> None:
     async with agent(talker(), push_internal=1) as served:
         task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
-        for number in range(courier.MAX_WEBHOOKS):
+        for number in range(delivery.MAX_WEBHOOKS):
             await served.result(CREATE, {"taskId": task_id, "id": str(number), "url": "http://127.0.0.1:9/"})
         error = await served.error(CREATE, {"taskId": task_id, "id": "more", "url": "http://127.0.0.1:9/"})
         assert error["code"] == -32602

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from receiver import couriers_have_gone, receiver, sending, told
+from receiver import deliveries_have_ended, receiver, sending, told
 from rpc import agent, eventually, message
 from sample_agents.talker import talker
 
-from tailrace import resolver
+from tailrace.network import resolver
 
 
 async def test_a_task_runs_and_is_told_while_six_webhooks_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,4 +40,4 @@ async def test_a_task_runs_and_is_told_while_six_webhooks_wait_for_dns(monkeypat
             assert not go.is_set()
     finally:
         go.set()
-    await couriers_have_gone()
+    await deliveries_have_ended()

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from receiver import ASKED, couriers_have_gone, receiver, sending, told
+from receiver import ASKED, deliveries_have_ended, receiver, sending, told
 from rpc import Agent, agent
 from sample_agents.talker import talker
 
 from sweeper.sweep import sweep_webhooks
 from tailrace.a2a.client import new_http
+from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
-from tailrace.dispatch import Dispatch
 from tailrace.events import submitted
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
-from tailrace.push import Webhook, Webhooks, courier, open_webhooks
+from tailrace.push import Webhook, Webhooks, delivery, open_webhooks
 from tailrace.push.store import MemoryWebhooks
 
 LEASE = {"lease_s": 2.0, "renew_s": 0.4}
@@ -29,9 +29,9 @@ LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once, and couriers too."""
-    monkeypatch.setattr(courier, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(courier, "_ROUND_S", 0.001)
+    """Tries follow each other at once, and deliveries too."""
+    monkeypatch.setattr(delivery, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(delivery, "_ROUND_S", 0.001)
 
 
 @dataclass
@@ -57,10 +57,10 @@ class Stage:
             await dispatch.close()
         return found
 
-    async def owed(self) -> None:
+    async def due_tasks(self) -> None:
         """Return when something is."""
         async with asyncio.timeout(10):
-            while not await self.hooks.owed(10):
+            while not await self.hooks.due_tasks(10):
                 await asyncio.sleep(0.01)
 
 
@@ -98,14 +98,14 @@ async def test_webhooks_whose_agent_is_away_keep_no_other_one_from_its_turn() ->
 
 
 async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Stage) -> None:
-    async with receiver([500] * courier._TRIES) as hook, stage.agent() as served:
+    async with receiver([500] * delivery._TRIES) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
-        await hook.until(lambda: len(hook.got) == courier._TRIES)
-        await stage.owed()
+        await hook.until(lambda: len(hook.got) == delivery._TRIES)
+        await stage.due_tasks()
         assert await stage.sweep(served) == 1
-        del hook.got[: courier._TRIES]
+        del hook.got[: delivery._TRIES]
         await told(served, task["id"], hook)
-        await couriers_have_gone()
+        await deliveries_have_ended()
         assert await stage.sweep(served) == 0
 
 
@@ -118,7 +118,7 @@ async def test_what_a_dead_process_had_not_delivered_is_delivered_after_a_sweep(
         hold.set()
         hook.got.clear()  # it was not acknowledged
         async with stage.agent() as served:
-            await stage.owed()
+            await stage.due_tasks()
             assert await stage.sweep(served) == 1
             await told(served, task["id"], hook)
 
@@ -127,7 +127,7 @@ async def test_nothing_is_owed_to_a_webhook_that_knows_all_of_a_task_that_waits(
     async with receiver() as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("ask", hook)))["task"]
         await told(served, task["id"], hook, ASKED)
-        await couriers_have_gone()
+        await deliveries_have_ended()
         (kept,) = await stage.hooks.list(task["id"])
         assert (kept.due, kept.lease_until) == (0, 0)
         reply = sending("payments", hook)["message"] | {"taskId": task["id"]}
@@ -139,24 +139,24 @@ async def test_to_look_at_a_task_whose_webhook_knows_all_of_it_writes_nothing(st
     async with receiver() as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await told(served, task["id"], hook)
-        await couriers_have_gone()
+        await deliveries_have_ended()
         before = await stage.hooks.list(task["id"])
     async with stage.agent() as another:
         await another.result("GetTask", {"id": task["id"]})
-        await couriers_have_gone()
+        await deliveries_have_ended()
         assert await stage.hooks.list(task["id"]) == before
 
 
 async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage) -> None:
     async with receiver([500] * 1000) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
-        for number in range(1, courier._COURIERS + 1):
-            await hook.until(lambda wanted=number * courier._TRIES: len(hook.got) == wanted)
-            await couriers_have_gone()
+        for number in range(1, delivery._MAX_DELIVERIES + 1):
+            await hook.until(lambda wanted=number * delivery._TRIES: len(hook.got) == wanted)
+            await deliveries_have_ended()
             (kept,) = await stage.hooks.list(task["id"])
             assert kept.failures == number
-            if number < courier._COURIERS:
-                await stage.owed()
+            if number < delivery._MAX_DELIVERIES:
+                await stage.due_tasks()
                 assert await stage.sweep(served) == 1
         assert (kept.due, await stage.sweep(served)) == (0, 0)
         assert hook.got == [hook.got[0]] * len(hook.got), "the next one is told what comes first"
@@ -168,7 +168,7 @@ async def test_a_webhook_of_a_task_that_has_expired_is_left_alone(stage: Stage) 
         assert await stage.sweep(served) == 0
 
 
-async def test_a_courier_that_is_at_work_is_not_helped(stage: Stage) -> None:
+async def test_a_delivery_that_is_at_work_is_not_helped(stage: Stage) -> None:
     hold = asyncio.Event()
     async with receiver(hold=hold) as hook, stage.agent() as served:
         await served.result("SendMessage", sending("hello", hook))
@@ -178,7 +178,7 @@ async def test_a_courier_that_is_at_work_is_not_helped(stage: Stage) -> None:
         await hook.ended()
 
 
-def test_couriers_come_for_seventeen_hours() -> None:
+def test_deliveries_come_for_seventeen_hours() -> None:
     """As the documents say."""
-    pauses = [60 * 2**number for number in range(courier._COURIERS - 1)]
+    pauses = [60 * 2**number for number in range(delivery._MAX_DELIVERIES - 1)]
     assert 17 * 3600 < sum(pauses) < 17.1 * 3600

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tailrace import resolver
 from tailrace.errors import AgentError
+from tailrace.network import resolver
+from tailrace.network.resolver import Resolver
 from tailrace.push import Webhook, sender
 from tailrace.push.sender import Sender
-from tailrace.resolver import Resolver
 
 
 def certificate(folder: Path, name: str) -> Path:

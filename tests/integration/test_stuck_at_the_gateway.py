@@ -11,7 +11,7 @@ from sample_agents import burst
 from stuck import OWNER, TOO_DEEP, UNREADABLE
 from system import System, system
 
-from tailrace.agent.tasks import Tasks
+from tailrace.agent.service import Tasks
 from tailrace.log import Head
 
 LEASE = {"lease_s": 0.2, "renew_s": 0.1}

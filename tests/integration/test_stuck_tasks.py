@@ -12,8 +12,8 @@ from sweeper.sweep import sweep
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 from tailrace.events import TERMINAL, status_update
-from tailrace.fence import put_fence
 from tailrace.log import Batch, Head
+from tailrace.log.fence import put_fence
 
 pytestmark = pytest.mark.asyncio
 
@@ -34,12 +34,12 @@ class Sweeps:
         self._this.now += 15
         self.told = []
         await sweep(self._this.log, self._dispatch, self._settings)  # type: ignore[arg-type]
-        await self._this.tasks.settled()
+        await self._this.tasks.until_idle()
 
     async def _dispatch(self, head: Head) -> bool:
         self.told.append(head.task_id)
         self.times[head.task_id] = self.times.get(head.task_id, 0) + 1
-        await self._this.tasks.revive(head)
+        await self._this.tasks.ensure_running(head)
         return True
 
 
@@ -48,7 +48,7 @@ async def killed(this: Stuck, task_id: str) -> None:
     await this.create(task_id)
     claimed = await this.log.claim(task_id, "dead", 10)
     await put_fence(this.log, claimed, lambda seq: status_update(claimed.source, seq, "state"))
-    await this.log.settle(task_id, claimed.attempt, "TASK_STATE_WORKING", release=False)
+    await this.log.update_state(task_id, claimed.attempt, "TASK_STATE_WORKING", release=False)
 
 
 async def test_five_hundred_stuck_tasks_do_not_keep_an_honest_one_from_being_recovered() -> None:

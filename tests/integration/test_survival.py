@@ -14,16 +14,16 @@ from sample_agents.mortal import POINTS
 
 from sweeper.sweep import sweep
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
-from tailrace.dispatch import Dispatch
 from tailrace.errors import AgentError
 from tailrace.events import status_update, submitted
-from tailrace.feed import Feeds
-from tailrace.fence import put_fence
 from tailrace.log import Head
+from tailrace.log.fence import put_fence
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
-from tailrace.reader import End, follow
+from tailrace.stream.broadcast import Feeds
+from tailrace.stream.reader import End, follow
 
 pytestmark = pytest.mark.asyncio
 
@@ -187,7 +187,7 @@ async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> N
     await put_fence(log, dead, lambda seq: status_update(dead.source, seq, "state"))
     async with mortal(tmp_path) as agent, new_http() as http, asyncio.timeout(60):
         dispatch = Dispatch(replace(settings, dispatch=f"mortal={agent.url}"), http)
-        while len(await log.adrift(idle_s=settings.lease_s)) < 2:
+        while len(await log.orphaned(idle_s=settings.lease_s)) < 2:
             await asyncio.sleep(0.02)
         assert await sweep(log, dispatch, settings) == 2
         for head in created:
@@ -207,7 +207,7 @@ async def test_a_sweep_that_cannot_dispatch_says_so() -> None:
     await log.create(head, submitted(head.source, {"messageId": "m", "role": "ROLE_USER", "parts": []}))
     settings = Settings(lease_s=0.2, renew_s=0.1)
     async with new_http() as http, asyncio.timeout(10):
-        while not await log.adrift(idle_s=settings.lease_s):
+        while not await log.orphaned(idle_s=settings.lease_s):
             await asyncio.sleep(0.02)
         with pytest.raises(AgentError, match="1 of 1 tasks could not be dispatched"):
             await sweep(log, Dispatch(settings, http), settings)

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from rpc import agent, message, said, state_of
 from sample_agents import typed
 
-from tailrace.agent.state_types import types_of
+from tailrace.agent.checkpoints.state_types import types_of
 
 
 @pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])

@@ -19,8 +19,8 @@ from rpc import message
 from system import system
 
 from orchestrator import graph as orchestrator
-from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.config import Settings
 from tailrace.events import EXTENSION

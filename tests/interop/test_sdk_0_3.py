@@ -14,8 +14,8 @@ from rpc import agent, message
 from sample_agents.talker import TEXT, talker
 
 from tailrace.a2a import client as our_client
-from tailrace.a2a.ask import Conversation
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings

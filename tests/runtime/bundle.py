@@ -35,25 +35,24 @@ async def bundle(layer: Path, folder: Path, **variables: str) -> AsyncIterator[s
     shared = {"TAILRACE_DATA_DIR": str(folder), **variables}
     async with contextlib.AsyncExitStack() as stack:
 
-        async def function(name: str, handler: str, **own: str) -> str:
+        async def function(name: str, **own: str) -> str:
             emulator = Emulator(
                 layer,
                 ROOT / "functions",
-                f"{name}.{handler}",
+                f"{name}.handler.handler",
                 python=sys.executable,
                 environ={**shared, **own},
                 environments=_ENVIRONMENTS,
             )
             return (await stack.enter_async_context(emulator)).url
 
-        analysts = {name: await function(name, "app.handler") for name in ("log_analyst", "metric_analyst")}
+        analysts = {name: await function(name) for name in ("log_analyst", "metric_analyst")}
         cards = await stack.enter_async_context(serve(names(analysts)))
         urls = ",".join(f"{cards}/{name}.json" for name in analysts)
         shared["TAILRACE_AGENT_URLS"] = ",".join(analysts.values())
-        orchestrator = await function("orchestrator", "app.handler", TAILRACE_SPECIALIST_URLS=urls)
+        orchestrator = await function("orchestrator", TAILRACE_SPECIALIST_URLS=urls)
         yield await function(
             "gateway",
-            "function.handler",
             TAILRACE_ORCHESTRATOR_URL=f"{orchestrator}/",
             TAILRACE_SPECIALIST_URLS=urls,
             TAILRACE_ACCESS_SECRET=SECRET,

@@ -142,7 +142,7 @@ class Environment:
             self.init_error = {"errorType": "Runtime.ExitError", "errorMessage": f"exit status {self.exit_status}"}
         for invocation in list(self.active.values()):
             error = {"errorType": "Runtime.ExitError", "errorMessage": f"Runtime exited: {self.exit_status}"}
-            await self._conclude(invocation, End(error))
+            await self._finish(invocation, End(error))
         self._end_given({"errorType": "Runtime.ExitError", "errorMessage": f"Runtime exited: {self.exit_status}"})
         self.phase = "failed" if in_init or self.phase == "failed" else "gone"
         await self._notify()
@@ -215,7 +215,7 @@ class Environment:
                 invocation.state = "answering"
                 if what == "error":
                     error = self._report(head, await read_body(reader, head), invocation.id)
-                    await self._conclude(invocation, End(error))
+                    await self._finish(invocation, End(error))
                     return self._accepted()
                 self._responding[invocation.id] = writer
                 try:
@@ -279,9 +279,9 @@ class Environment:
         error = {"errorType": "Sandbox.Timedout", "errorMessage": f"Timed out after {invocation.timeout_s} s"}
         self.signal(signal.SIGKILL)
         invocation.failed = error
-        self._ending = asyncio.create_task(self._conclude(invocation, End(error)))
+        self._ending = asyncio.create_task(self._finish(invocation, End(error)))
 
-    async def _conclude(self, invocation: Invocation, end: Part) -> None:
+    async def _finish(self, invocation: Invocation, end: Part) -> None:
         self.active.pop(invocation.id, None)
         if self._concurrency > 1:
             self._end_given(None, invocation.id)
@@ -307,10 +307,10 @@ class Environment:
             if len(body) > BUFFERED_LIMIT:
                 words = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
                 error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": words}
-                await self._conclude(invocation, End(error))
+                await self._finish(invocation, End(error))
                 return reply(413, b'{"errorType":"RequestEntityTooLarge"}')
             await invocation.parts.put(Whole(body, head.get("content-type") or ""))
-            await self._conclude(invocation, End())
+            await self._finish(invocation, End())
             return self._accepted()
         if mode != "streaming":
             self.wrong(f"response mode {mode}")
@@ -329,11 +329,9 @@ class Environment:
                 self._refused.add(self._responding[invocation.id])
                 return reply(413, b'{"errorType":"RequestEntityTooLarge"}', [("Connection", "close")])
         except Broken as error:
-            await self._conclude(
-                invocation, End({"errorType": "Runtime.TruncatedResponse", "errorMessage": str(error)})
-            )
+            await self._finish(invocation, End({"errorType": "Runtime.TruncatedResponse", "errorMessage": str(error)}))
             raise
-        await self._conclude(invocation, End(self._trailing_error(invocation, trailers)))
+        await self._finish(invocation, End(self._trailing_error(invocation, trailers)))
         return self._accepted()
 
     async def _body(self, invocation: Invocation, reader: asyncio.StreamReader, trailers: Trailers) -> bool:
@@ -357,7 +355,7 @@ class Environment:
             invocation.chunks.append(len(data))
             if total > self._limit:
                 error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": f"over {self._limit} bytes"}
-                await self._conclude(invocation, End(error))
+                await self._finish(invocation, End(error))
                 return False
             await invocation.parts.put(data)
         if prelude is None:

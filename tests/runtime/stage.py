@@ -22,14 +22,14 @@ from serving import serve
 from system import Seen
 
 from tailrace.a2a.client import AgentClient, new_http
+from tailrace.agent.dispatch import function_url_event
 from tailrace.config import Settings
-from tailrace.dispatch import function_url_event
-from tailrace.feed import Feeds
 from tailrace.log import Batch, Head
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.owner import OWNER_HEADER
-from tailrace.reader import End, follow
-from tailrace.sse import Parser
+from tailrace.stream.broadcast import Feeds
+from tailrace.stream.reader import End, follow
+from tailrace.stream.sse import Parser
 
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
 # Leases are short, so that tests need not wait long for one to run out.
@@ -139,10 +139,10 @@ class Stage:
         (working,) = [each for each in self.agent.environments if each.phase == "ready" and not each.waiting]
         return working
 
-    async def adrift(self, task_id: str) -> Head:
+    async def orphaned(self, task_id: str) -> Head:
         """The task's head, once nobody holds its lease."""
         async with asyncio.timeout(60):
-            while not (head := await self.log.head(task_id)).adrift(self.log.now()):
+            while not (head := await self.log.head(task_id)).orphaned(self.log.now()):
                 await asyncio.sleep(0.01)
         return head
 
@@ -214,13 +214,13 @@ async def stage(
         gateway = await function(
             "gateway",
             ROOT / "functions",
-            "gateway.function.handler",
+            "gateway.handler.handler",
             TAILRACE_ORCHESTRATOR=agent,
             TAILRACE_ORCHESTRATOR_URL=f"{sample.url}/",
             TAILRACE_ACCESS_SECRET=SECRET,
         )
         dispatch = f"{agent}=arn:aws:lambda:us-east-1:123456789012:function:{agent}:live"
-        sweeper = await function("sweeper", ROOT / "functions", "sweeper.function.handler", TAILRACE_DISPATCH=dispatch)
+        sweeper = await function("sweeper", ROOT / "functions", "sweeper.handler.handler", TAILRACE_DISPATCH=dispatch)
         headers = {"x-tailrace-secret": SECRET}
         http = httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=60)
         log = SQLiteLog(folder / "log.sqlite3")

@@ -15,7 +15,7 @@ from runtime.bundle import ROOT, SECRET, bundle, front
 from serving import serve
 from system import Seen
 
-from tailrace.sse import Parser
+from tailrace.stream.sse import Parser
 
 SAMPLE = ROOT / "frontend" / "sample"
 KNOWN = {"x-tailrace-secret": SECRET}

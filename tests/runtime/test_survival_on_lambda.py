@@ -77,7 +77,7 @@ async def test_lambdas_second_try_takes_over_what_the_first_has_left_behind(laye
     (tmp_path / "die at sift:start").write_text("late")
     async with stage(layer, tmp_path, "mortal") as on:
         task_id = await on.post("go")
-        on.api.pause = lambda: on.adrift(task_id)
+        on.api.pause = lambda: on.orphaned(task_id)
         await on.sweep_until_one_is_found()
         seen = await on.logged(task_id)
         await on.api.until(lambda api: len(api.sent[0].tries) == 2)
@@ -89,7 +89,7 @@ async def test_what_dies_at_every_try_is_a_dead_letter_and_the_task_tells_why(la
     (tmp_path / "die at sift:start").write_text("always")
     async with stage(layer, tmp_path, "mortal") as on:
         task_id = await on.post("go")
-        on.api.pause = lambda: on.adrift(task_id)
+        on.api.pause = lambda: on.orphaned(task_id)
         await on.sweep_until_one_is_found()
         await on.api.until(lambda api: bool(api.dead_letters))
         (letter,) = on.api.dead_letters
@@ -181,7 +181,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_on(layer: P
         assert sender.environment is not None
         began = on.log.now()
         while on.log.now() < began + 600:  # three times as long as between renewals of a lease
-            assert (await on.log.head(task_id)).adrift(on.log.now())  # all is done but this
+            assert (await on.log.head(task_id)).orphaned(on.log.now())  # all is done but this
             assert sender.environment.waiting == 0
             assert not is_stopped(sender.environment)
         on.api.accepting.set()
@@ -208,7 +208,7 @@ async def test_what_watched_a_task_neither_holds_its_environment_nor_acts_when_i
         await frozen(on.gateway.environment)
         runner.signal(signal.SIGKILL)
         (tmp_path / "stand still at left:middle").unlink()
-        before = await on.adrift(task_id)
+        before = await on.orphaned(task_id)
         assert (await on.http.get("/api/health")).status_code == 200
         assert (await on.card()).status_code == 200
         await on.all_idle()

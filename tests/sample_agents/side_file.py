@@ -8,7 +8,7 @@ import time
 
 from langgraph.config import get_config
 
-from tailrace.emit import current_step
+from tailrace.authoring.emit import current_step
 
 
 def done(node: str) -> None:

@@ -2,7 +2,7 @@
 
 Parallel branches, several artifacts and one that two branches share, a nested graph, a model's text, specialists that
 are asked by the orchestrator's own code, and a question. The first data part of the message is
-`{"lines": n, "pause_ms": p, "ask": bool, "errands": how many specialists}`.
+`{"lines": n, "pause_ms": p, "ask": bool, "delegations": how many specialists}`.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ async def tie(state: Nested) -> Nested:
     return {"ties": ["tie"]}
 
 
-async def errand(state: Any) -> State:
+async def delegation(state: Any) -> State:
     answer = await consult(http(), state)
-    done(f"errand {state['agent']}")
+    done(f"delegation {state['agent']}")
     return {"answers": [msgspec.json.encode(answer).decode()]}
 
 
@@ -122,22 +122,22 @@ async def finish(state: State) -> State:
 
 def _spread(state: State) -> list[Any]:
     urls = dict(zip(SPECIALISTS, Settings.load().specialists, strict=True))
-    errands = [
-        Send("errand", {"agent": name, "url": urls[name], "topics": [], "reason": ""})
-        for name in SPECIALISTS[: request().data[0]["errands"]]
+    delegations = [
+        Send("delegation", {"agent": name, "url": urls[name], "topics": [], "reason": ""})
+        for name in SPECIALISTS[: request().data[0]["delegations"]]
     ]
-    return ["left", "right", "nested", *errands]
+    return ["left", "right", "nested", *delegations]
 
 
 nested = StateGraph(Nested).add_sequence([knot, tie]).add_edge(START, "knot").compile()
 builder = StateGraph(State)
-for node in (warp, question, left, right, errand, selvedge, say, finish):
+for node in (warp, question, left, right, delegation, selvedge, say, finish):
     builder.add_node(node.__name__, node)
 builder.add_node("nested", nested)
 builder.add_edge(START, "warp")
 builder.add_edge("warp", "question")
-builder.add_conditional_edges("question", _spread, ["left", "right", "nested", "errand"])
-for branch in ("left", "right", "nested", "errand"):
+builder.add_conditional_edges("question", _spread, ["left", "right", "nested", "delegation"])
+for branch in ("left", "right", "nested", "delegation"):
     builder.add_edge(branch, "selvedge")
 builder.add_edge("selvedge", "say")
 builder.add_edge("say", "finish")

@@ -18,8 +18,8 @@ from langgraph.types import interrupt
 import tailrace
 from tailrace import AgentApp, AgentCard, Skill
 from tailrace.config import Settings
+from tailrace.inputs.request import Request
 from tailrace.owner import owner_of
-from tailrace.request import Request
 
 # How long the suite waits for a stream, and twice which it wants a task to take.
 STREAMING_S = float(os.environ.get("TCK_STREAMING_TIMEOUT", "2.0"))

@@ -14,9 +14,9 @@ from rpc import CARD, agent, message
 from sample_agents.talker import talker
 
 from tailrace import AgentApp
-from tailrace.agent.naming import plain_name
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
+from tailrace.naming import plain_name
 
 names = st.text(max_size=80) | st.from_regex(r"[\w. ~-]{1,70}", fullmatch=True)
 

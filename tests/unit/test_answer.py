@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from orchestrator.answer import Answer, answer_of, refusal, together
 from orchestrator.report import report
 from tailrace.a2a.incoming import Task, task_in
-from tailrace.alert import Alert
 from tailrace.errors import AgentError
-from tailrace.findings import in_order
+from triage.alert import Alert
+from triage.findings import in_order
 
 FINDING = {
     "type": "new_template", "subject": "pool", "start": "2026-11-20T11:00:00Z", "end": "2026-11-20T11:10:00Z",

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tailrace.budget import Budget, in_turns
+from triage.budget import Budget, in_turns
 
 
 def until_exhausted(budget: Budget) -> Generator[None, None, int]:

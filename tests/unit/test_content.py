@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.content import Text
-from tailrace.request import LINE_LIMIT, File
-from tailrace.spool import Spool
+from tailrace.inputs.request import LINE_LIMIT, File
+from tailrace.inputs.spool import Spool
+from tailrace.inputs.text import Text
 
 MARK = b"\xef\xbb\xbf"
 texts = st.text(st.characters(codec="utf-8"), max_size=40) | st.lists(

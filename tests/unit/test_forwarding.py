@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import forwarding
 from orchestrator.forwarding import Forwarding
-from tailrace.a2a.ask import Told
+from tailrace.a2a.conversation import Told
 from tailrace.a2a.incoming import event_in
 from tailrace.events import EXTENSION, now_ms
 

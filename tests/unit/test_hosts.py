@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from tailrace.hosts import is_called_right, is_from_another_origin
+from tailrace.network.hosts import is_called_right, is_from_another_origin
 
 
 def request(host: str | None, server: str | None) -> Request:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import RequestError, RequestTooLarge, UploadDamaged, UploadUnknown
-from tailrace.inputs import MAX_UNPACKED_BYTES, check, request_of
+from tailrace.inputs.decode import MAX_UNPACKED_BYTES, check, request_of
 from tailrace.uploads import Grant, Upload, Uploads
 
 

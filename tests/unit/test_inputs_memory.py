@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.planning import Errand, parcel_for
+from orchestrator.planning import Delegation, payload_for
 from tailrace.errors import RequestError
-from tailrace.inputs import check, request_of
+from tailrace.inputs.decode import check, request_of
 
 EMOJI = "😀".encode()
 # A tenth of what the files hold, and a fortieth of what they would take as Python text.
@@ -80,7 +80,7 @@ def test_nothing_is_left_of_a_request_that_is_refused_at_its_last_file() -> None
 
 def test_a_file_is_packed_for_a_specialist_without_holding_it() -> None:
     request = request_of([{"parts": [packed(b"2026-01-01 INFO x\n" * 3_000_000 + EMOJI)]}])
-    errand: Errand = {"agent": "a", "url": "http://a/", "topics": ["logs"], "reason": "", "reads": False}
+    delegation: Delegation = {"agent": "a", "url": "http://a/", "topics": ["logs"], "reason": "", "reads": False}
     with peak_below(MOST):
-        (part,) = parcel_for(request, errand).parts
+        (part,) = payload_for(request, delegation).parts
     assert gzip.decompress(base64.b64decode(part["raw"])).endswith(EMOJI)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from orchestrator.classify import topic_of
 from tailrace.errors import RequestError
-from tailrace.inputs import check, request_of
-from tailrace.media_types import covers, media_type_of
-from tailrace.request import File
+from tailrace.inputs.decode import check, request_of
+from tailrace.inputs.media_types import covers, media_type_of
+from tailrace.inputs.request import File
 
 CSV = "time,errors\n2026-01-01T10:00:00Z,5\n"
 # How an Excel file of before 2007 begins (MS-CFB, section 2.2): its signature and a class id of zeros.

@@ -1,4 +1,4 @@
-"""Exactly once, in order, at every cursor (promise 5): the merge by itself, and the reader that drives it."""
+"""Exactly once, in order, at every cursor (docs/ARCHITECTURE.md, promise 5): the merge, and the reader around it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tailrace.config import Settings
 from tailrace.events import Source, status_update
-from tailrace.feed import Feeds
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
-from tailrace.merge import merge
-from tailrace.reader import End, Gap, Synced, follow
+from tailrace.stream.broadcast import Feeds
+from tailrace.stream.merge import merge
+from tailrace.stream.reader import End, Gap, Synced, follow
 
 SOURCE = Source("t", "c", "a", 1)
 FAST = Settings(tail_fast_ms=5, tail_slow_ms=20, pipe_events=8)

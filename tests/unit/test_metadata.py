@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from orchestrator import forwarding
 from orchestrator.forwarding import Forwarding
 from tailrace import events, file, progress, result, write
-from tailrace.a2a.ask import Told
+from tailrace.a2a.conversation import Told
 from tailrace.a2a.incoming import event_in
-from tailrace.agent.past import past_of
-from tailrace.emit import emit
+from tailrace.agent.recovery.history import history_of
+from tailrace.authoring.emit import emit
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, Source
 from tailrace.log import Batch, Head
@@ -104,7 +104,7 @@ async def test_our_log_can_be_read_whatever_another_agent_has_said(told: list[An
     head = await log.create(head, written[0])
     claimed = await log.claim("t", "me", 60)
     await log.append("t", Batch(2, claimed.attempt, written[1:]))
-    past = await past_of(log, claimed)
+    past = await history_of(log, claimed)
     assert past.steps.keys() == {"our step"}
     assert not past.steps["our step"].ended
     assert not past.superseded

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from gateway.requests import BrowserMessage, BrowserPart, MessageBody
 from gateway.uploads import UploadBody
 from tailrace.a2a import types
+from tailrace.a2a.compat.v0_3.server import METHODS, params_from_03
+from tailrace.a2a.identity import fingerprint_of
 from tailrace.a2a.types import convert
-from tailrace.a2a.v03 import METHODS, params_from_03
 from tailrace.errors import RequestError
-from tailrace.identity import fingerprint_of
 
 PART = {"text": "hi", "filename": "x.log", "mediaType": "text/plain", "metadata": {"a": None}}
 MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": [PART, {"data": {"b": [None]}}], "contextId": "c"}

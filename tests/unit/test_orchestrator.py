@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from orchestrator import by_model
 from orchestrator.answer import Answer
 from orchestrator.classify import Topic, topic_of, topics_of
-from orchestrator.planning import Errand, parcel_for, plan, specialist_of
+from orchestrator.planning import Delegation, payload_for, plan, specialist_of
 from orchestrator.report import report
 from orchestrator.synthesis import incident_of, ties
 from tailrace.a2a.incoming import AgentCard, card_in
-from tailrace.alert import Alert, alert_of
 from tailrace.config import Settings
-from tailrace.findings import Finding, iso
-from tailrace.request import File, Request
-from tailrace.spool import Spool
+from tailrace.inputs.request import File, Request
+from tailrace.inputs.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
+from triage.alert import Alert, alert_of
+from triage.findings import Finding, iso
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 NO_ALERT = Alert(title="", start=None, end=None)
@@ -114,14 +114,14 @@ def test_each_specialist_is_asked_about_what_it_knows() -> None:
     assert [e["agent"] for e in plan(request(files=[file("a.log", "x")]), known)] == ["la"]
 
 
-def errand(*topics: Topic, reads: bool = False) -> Errand:
+def delegation(*topics: Topic, reads: bool = False) -> Delegation:
     return {"agent": "a", "url": "u", "topics": list(topics), "reason": "", "reads": reads}
 
 
 def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
     large = "2026-01-01 line\n" * 5000
     asked = request("hello", [file("a.log", "x"), file("big.log", large), file("b.csv", "time,v\n")], [{"alert": {}}])
-    text, data, small, packed = parcel_for(asked, errand("logs")).parts
+    text, data, small, packed = payload_for(asked, delegation("logs")).parts
     assert (text, data) == ({"text": "hello"}, {"data": {"alert": {}}})
     assert small == {"text": "x", "filename": "a.log", "mediaType": "text/plain"}
     assert gzip.decompress(base64.b64decode(packed["raw"])).decode() == large
@@ -133,16 +133,16 @@ def uploaded(name: str, content: bytes) -> File:
 
 def test_a_specialist_of_ours_gets_an_uploads_reference_and_another_its_content() -> None:
     asked = request(files=[uploaded("a.log", b"2026-01-01 line\n" * 99)])
-    assert parcel_for(asked, errand("logs", reads=True)) == ([{"url": "urn:a.log"}], [])
-    [part] = parcel_for(asked, errand("logs")).parts
+    assert payload_for(asked, delegation("logs", reads=True)) == ([{"url": "urn:a.log"}], [])
+    [part] = payload_for(asked, delegation("logs")).parts
     assert gzip.decompress(base64.b64decode(part["raw"])) == b"2026-01-01 line\n" * 99
-    assert parcel_for(asked, errand("logs")).parts == [part]
+    assert payload_for(asked, delegation("logs")).parts == [part]
 
 
 def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
     noise = random.Random(4).randbytes(600_000).hex().encode()
     asked = request(files=[uploaded("a.log", noise), uploaded("b.log", noise), uploaded("c.log", b"x\n")])
-    parts, [note] = parcel_for(asked, errand("logs"))
+    parts, [note] = payload_for(asked, delegation("logs"))
     assert [part["filename"] for part in parts] == ["a.log", "c.log"]
     assert "b.log" in note
 

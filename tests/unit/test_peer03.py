@@ -1,4 +1,4 @@
-"""A peer of 0.3, as our client hears it: what `v03` says is heard as it was, and what nobody should say is an error."""
+"""A peer of 0.3, as our client reads it: it reads what our server writes, and refuses what nobody should write."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.a2a.compat.v0_3.client import event_from_03, method_to_03, params_to_03, result_from_03
+from tailrace.a2a.compat.v0_3.server import METHODS, event_to_03, params_from_03
 from tailrace.a2a.incoming import event_in
-from tailrace.a2a.peer03 import event_from_03, method_to_03, params_to_03, result_from_03
 from tailrace.a2a.types import SendMessage, convert
-from tailrace.a2a.v03 import METHODS, event_to_03, params_from_03
 from tailrace.errors import AgentError
 from tailrace.events import Source, artifact_update, status_update, submitted
 

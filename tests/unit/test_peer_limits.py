@@ -259,7 +259,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(host)
         return [ipaddress.ip_address("93.184.216.34" if asked.count(host) == 1 else "127.0.0.1")]
 
-    monkeypatch.setattr("tailrace.resolver._look_up", look_up)
+    monkeypatch.setattr("tailrace.network.resolver._look_up", look_up)
     return asked
 
 

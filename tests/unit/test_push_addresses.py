@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace import resolver
 from tailrace.errors import AgentError, RequestError
-from tailrace.push.addresses import is_outside, resolve
+from tailrace.network import resolver
+from tailrace.network.addresses import is_outside, resolve
+from tailrace.network.resolver import Resolver
 from tailrace.push.webhook import Webhook, check
-from tailrace.resolver import Resolver
 
 INSIDE = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator.answer import Answer
 from orchestrator.report import report
-from tailrace.alert import Alert
-from tailrace.findings import Finding
+from triage.alert import Alert
+from triage.findings import Finding
 
 NO_ALERT = Alert(title="", start=None, end=None)
 ODD = (

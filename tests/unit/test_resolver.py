@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from rpc import eventually
 
-from tailrace import resolver
 from tailrace.errors import AgentError
-from tailrace.resolver import Resolver
+from tailrace.network import resolver
+from tailrace.network.resolver import Resolver
 
 
 class SlowDNS:

@@ -17,7 +17,7 @@ from tailrace.a2a.card import AgentCard, Skill, card_json
 from tailrace.a2a.incoming import card_in
 from tailrace.config import Settings
 from tailrace.errors import AgentError
-from tailrace.request import File, Request
+from tailrace.inputs.request import File, Request
 
 GREETER = AgentCard(
     name="greeter",
@@ -57,7 +57,7 @@ def request(text: str = "", *files: File, data: list[Any] | None = None) -> Requ
 
 
 def asked(given: Request, specialists: list[Specialist] = ALL) -> list[str]:
-    return [errand["agent"] for errand in plan(given, specialists)]
+    return [delegation["agent"] for delegation in plan(given, specialists)]
 
 
 @pytest.mark.parametrize(

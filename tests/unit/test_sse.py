@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import AgentError
 from tailrace.log import Batch
-from tailrace.sse import HEARTBEAT, Envelope, Message, Parser, control, retry
+from tailrace.stream.sse import HEARTBEAT, Envelope, Message, Parser, control, retry
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

@@ -8,7 +8,7 @@ import gzip
 import threading
 from typing import Any
 
-from tailrace.turns import in_turn
+from tailrace.inputs.turns import in_turn
 
 
 def message(size: int) -> dict[str, Any]:

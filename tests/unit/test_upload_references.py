@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tailrace.a2a import v03
+from tailrace.a2a.compat.v0_3 import server as v0_3
 from tailrace.a2a.types import Part, convert
 from tailrace.config import Settings
 from tailrace.errors import RequestError, UploadDamaged
@@ -67,7 +67,7 @@ def test_a_part_refers_to_what_it_was_made_of(owner: str, size: int, digest: byt
 def test_a_reference_means_the_same_in_a2a_0_3() -> None:
     part = upload().part("x.log", "text/plain")
     message = {"messageId": "m", "role": "ROLE_USER", "parts": [part]}
-    there_and_back = v03.params_from_03("message/send", {"message": v03.message_to_03(message)})
+    there_and_back = v0_3.params_from_03("message/send", {"message": v0_3.message_to_03(message)})
     assert there_and_back["message"]["parts"] == [part]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tailrace.a2a.compat.v0_3.server import event_to_03, params_from_03, task_to_03
 from tailrace.a2a.types import SendMessage, convert
-from tailrace.a2a.v03 import event_to_03, params_from_03, task_to_03
 from tailrace.errors import RequestError
 from tailrace.events import Source, artifact_update, status_update, submitted
 

@@ -15,7 +15,7 @@ from tailrace.errors import EventTooLarge, Fenced, LogUnavailable
 from tailrace.events import EXTENSION, Source
 from tailrace.log import MAX_ITEM_BYTES, Batch, Head
 from tailrace.log.memory import MemoryLog
-from tailrace.writer import Writer
+from tailrace.stream.writer import Writer
 
 SOURCE = Source("t", "c", "a", 1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tailrace.emit import file, progress, request, result, write
+from tailrace.authoring.emit import file, progress, request, result, write
+from tailrace.authoring.run_context import draining, time_left
 from tailrace.errors import Rejected
-from tailrace.running import draining, time_left
 
 if TYPE_CHECKING:
     from tailrace.a2a.card import AgentCard, Extension, Skill

@@ -86,7 +86,9 @@ class Settings:
         "agent=place, comma-separated",
         "where an agent is asked to go on with a task: a URL, or the name of a Lambda function",
     )
-    sweep_s: float = _setting("TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for tasks adrift", 0.05, 3600)
+    sweep_s: float = _setting(
+        "TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for tasks that nobody runs", 0.05, 3600
+    )
     sweep_tasks: int = _setting("TAILRACE_SWEEP_TASKS", 50, "tasks", "dispatched in one sweep at most", 1, 1000)
     pipe_events: int = _setting(
         "TAILRACE_PIPE_EVENTS",

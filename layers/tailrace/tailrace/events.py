@@ -1,4 +1,4 @@
-"""Events: what happened to a task, as the A2A 1.0 JSON that is stored and sent (design, sections 1 and 6)."""
+"""Events: what happened to a task, as the A2A 1.0 JSON that is stored and sent (docs/PROTOCOL.md, section 2)."""
 
 from __future__ import annotations
 

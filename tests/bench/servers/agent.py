@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tailrace import AgentApp, AgentCard, progress, request
-from tailrace.emit import emit
+from tailrace.authoring.emit import emit
 from tests.bench.servers.pace import gate, open_gate, times
 
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from log_analyst.graph import builder
-from tailrace.emit import set_request
-from tailrace.findings import Finding
-from tailrace.request import File, Request
+from tailrace.authoring.emit import set_request
+from tailrace.inputs.request import File, Request
+from triage.findings import Finding
 
 T0 = datetime(2024, 3, 5, 9, 0, tzinfo=UTC).timestamp()
 MINUTE = 60.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_fixtures import MINUTE, T0, app_line, asked, file, run, steady, syslog_line, text_of
 
-from tailrace.request import File, Request
+from tailrace.inputs.request import File, Request
 
 STEADY = steady(app_line, end=T0 + 10 * MINUTE)
 LOG = text_of(STEADY)

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from log_fixtures import HOUR, T0, access_line, app_line, asked, file, moments, run, steady, text_of
 
-from tailrace.budget import Budget
+from triage.budget import Budget
 
 
 def exhausted_after(monkeypatch: pytest.MonkeyPatch, lines: int) -> None:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from log_fixtures import MAKERS, T0, access_line, nginx_error_line
 
-from log_analyst import levels
-from log_analyst.formats import PARSERS
-from log_analyst.reading import Reading
-from log_analyst.sources import Source
-from log_analyst.timestamps import Timestamps
-from tailrace.content import Text
+from log_analyst.readers import levels
+from log_analyst.readers.formats import PARSERS
+from log_analyst.readers.reading import Reading
+from log_analyst.readers.sources import Source
+from log_analyst.readers.timestamps import Timestamps
+from tailrace.inputs.text import Text
 
 REFERENCE = datetime(2024, 3, 6, tzinfo=UTC).timestamp()
 APACHE_ERROR = (

@@ -14,8 +14,8 @@ from langgraph.types import Command
 from log_fixtures import ALERT, HOUR, T0, app_line, asked, file, run, run_async, steady, text_of, upstream_dies
 
 from log_analyst.graph import builder, mine, read
-from tailrace.emit import set_request
-from tailrace.request import Request
+from tailrace.authoring.emit import set_request
+from tailrace.inputs.request import Request
 
 ACCESS, ERRORS = upstream_dies()
 TROUBLE = asked(file(text_of(ACCESS), "access.log"), file(text_of(ERRORS), "error.log"), alert=ALERT)
@@ -135,7 +135,7 @@ class Model(GenericFakeChatModel):
 
 async def reported(model: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """What the model said, and what the node wrote."""
-    monkeypatch.setattr("tailrace.model.chat_model", lambda: model)
+    monkeypatch.setattr("triage.model.chat_model", lambda: model)
     set_request(TROUBLE)
     said = written = ""
     async for mode, part in builder.compile().astream({"messages": []}, stream_mode=["custom", "messages"]):
@@ -176,5 +176,5 @@ async def test_a_model_that_cannot_be_loaded_is_replaced(monkeypatch: pytest.Mon
     def unloadable() -> None:
         raise ImportError("no such provider")
 
-    monkeypatch.setattr("tailrace.model.chat_model", unloadable)
+    monkeypatch.setattr("triage.model.chat_model", unloadable)
     assert "New error" in (await run_async(TROUBLE)).report

@@ -8,17 +8,17 @@ import pytest
 from doubling import FILES, LINES, Shape, assert_linear
 from hypothesis import HealthCheck, example, given, settings
 
-from log_analyst import levels
-from log_analyst.formats import PARSERS
-from log_analyst.masking import Masker
-from log_analyst.mining import Miner
-from log_analyst.paths import collapsed
-from log_analyst.reading import Reading, newest_dated
-from log_analyst.reading import example as example_line
-from log_analyst.sources import Source, sources
-from log_analyst.timestamps import Timestamps
-from tailrace.content import Text
-from tailrace.request import File, Request
+from log_analyst.readers import levels
+from log_analyst.readers.formats import PARSERS
+from log_analyst.readers.masking import Masker
+from log_analyst.readers.mining import Miner
+from log_analyst.readers.paths import collapsed
+from log_analyst.readers.reading import Reading, newest_dated
+from log_analyst.readers.reading import example as example_line
+from log_analyst.readers.sources import Source, sources
+from log_analyst.readers.timestamps import Timestamps
+from tailrace.inputs.request import File, Request
+from tailrace.inputs.text import Text
 
 NOW = 2e9
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_analyst.masking import Masker
-from log_analyst.paths import FANOUT, collapsed
+from log_analyst.readers.masking import Masker
+from log_analyst.readers.paths import FANOUT, collapsed
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from log_fixtures import T0
 
-from log_analyst import levels, mining
-from log_analyst.formats import Entry
-from log_analyst.mining import Miner, Template
-from log_analyst.timeline import all_times, grid_for, series_of, table_of
+from log_analyst.detectors.timeline import all_times, grid_for, series_of, table_of
+from log_analyst.readers import levels, mining
+from log_analyst.readers.formats import Entry
+from log_analyst.readers.mining import Miner, Template
 
 
 def mined(*texts: str, level: int = levels.UNKNOWN, access: bool = False) -> list[Template]:

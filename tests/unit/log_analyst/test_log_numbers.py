@@ -13,9 +13,9 @@ from log_fixtures import run
 from orchestrator.answer import answer_of
 from orchestrator.report import report
 from tailrace.a2a.incoming import Artifact, Part, Status, Task
-from tailrace.alert import Alert
-from tailrace.findings import Finding
-from tailrace.request import File, Request
+from tailrace.inputs.request import File, Request
+from triage.alert import Alert
+from triage.findings import Finding
 
 SAMPLE = Path(__file__).parents[3] / "frontend" / "sample"
 

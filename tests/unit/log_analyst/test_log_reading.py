@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_analyst.mining import Miner
-from log_analyst.reading import LINE_LIMIT, Reading, example, newest_dated
-from log_analyst.sources import Source
-from tailrace.content import Text
+from log_analyst.readers.mining import Miner
+from log_analyst.readers.reading import LINE_LIMIT, Reading, example, newest_dated
+from log_analyst.readers.sources import Source
+from tailrace.inputs.text import Text
 
 REFERENCE = datetime(2024, 3, 6, tzinfo=UTC).timestamp()
 

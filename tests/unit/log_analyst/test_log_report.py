@@ -5,7 +5,7 @@ from typing import Any
 from log_fixtures import T0
 
 from log_analyst.report import Facts, Log, report
-from tailrace.findings import Finding, iso
+from triage.findings import Finding, iso
 
 EXAMPLE = "2024-03-05 09:00:00 ERROR ```boom``` `x`"
 

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from metric_analyst.change import Change
-from metric_analyst.detect import detect
-from metric_analyst.series import Series, make_series
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.detect import detect
+from metric_analyst.readers.series import Series, make_series
 
 T = TypeVar("T")
 DAY = 86_400

@@ -8,7 +8,7 @@ import pytest
 from planted import MONDAY, white
 from test_metric_graph import Run, asked
 
-from tailrace.budget import Budget
+from triage.budget import Budget
 
 
 def exhausted_after(monkeypatch: pytest.MonkeyPatch, questions: int) -> None:

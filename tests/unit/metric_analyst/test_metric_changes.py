@@ -20,9 +20,9 @@ from planted import (
     white,
 )
 
-from metric_analyst.change import Change
-from metric_analyst.detect import detect
-from metric_analyst.series import make_series
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.detect import detect
+from metric_analyst.readers.series import make_series
 
 
 def changed(make: Maker, first: int, last: int | None, how: Callable[[float, int], float]) -> Maker:

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from planted import MONDAY, errors_series, finish, series, short_cpu, white
 
-from metric_analyst.change import Change
-from metric_analyst.detect import detect
-from metric_analyst.incidents import Found, excerpt, findings, incident_numbers, matters, relation
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.detect import detect
+from metric_analyst.detectors.incidents import Found, excerpt, findings, incident_numbers, matters, relation
 from metric_analyst.report import Facts, plain, report
 from metric_analyst.wording import duration, number, summary
-from tailrace.alert import Alert
-from tailrace.findings import Finding
+from triage.alert import Alert
+from triage.findings import Finding
 
 NO_ALERT = Alert(title="", start=None, end=None)
 

@@ -18,9 +18,9 @@ from langgraph.types import Command
 from planted import MONDAY, poisson, short_cpu, white
 
 from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
-from metric_analyst.reader import Reading
-from tailrace.emit import MARK, set_request
-from tailrace.request import File, Request
+from metric_analyst.readers.reader import Reading
+from tailrace.authoring.emit import MARK, set_request
+from tailrace.inputs.request import File, Request
 
 
 def incident_csv(columns: int = 0) -> str:
@@ -169,7 +169,7 @@ class BreakingModel(GenericFakeChatModel):
 
 
 async def with_model(monkeypatch: pytest.MonkeyPatch, model: Callable[[], BaseChatModel | None]) -> Run:
-    monkeypatch.setattr("tailrace.model.chat_model", model)
+    monkeypatch.setattr("triage.model.chat_model", model)
     return await Run().go(asked(("m.csv", incident_csv())))
 
 

@@ -9,15 +9,15 @@ import pytest
 from doubling import FILES, LINES, Shape, assert_linear
 from hypothesis import HealthCheck, example, given, settings
 
-from metric_analyst.cells import cell_number, is_missing, split
-from metric_analyst.counter import is_counter
-from metric_analyst.csv_layout import sniff, why_not
-from metric_analyst.detect import detect
-from metric_analyst.reader import read
-from metric_analyst.series import make_series, shorten
-from metric_analyst.times import parse_time
-from metric_analyst.units import unit_of
-from tailrace.request import File, Request
+from metric_analyst.detectors.counter import is_counter
+from metric_analyst.detectors.detect import detect
+from metric_analyst.readers.cells import cell_number, is_missing, split
+from metric_analyst.readers.csv_layout import sniff, why_not
+from metric_analyst.readers.reader import read
+from metric_analyst.readers.series import make_series, shorten
+from metric_analyst.readers.times import parse_time
+from metric_analyst.readers.units import unit_of
+from tailrace.inputs.request import File, Request
 
 T = TypeVar("T")
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 from planted import CLEAN, MONDAY, changes, finish, random_walk, series, stair
 
-from metric_analyst.detect import detect
-from metric_analyst.incidents import Found, matters
-from metric_analyst.series import make_series
+from metric_analyst.detectors.detect import detect
+from metric_analyst.detectors.incidents import Found, matters
+from metric_analyst.readers.series import make_series
 
 NONE_AT_ALL = [
     "white noise",

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import MONDAY, finish
 
-from metric_analyst.csv_reader import read_csv
-from metric_analyst.json_reader import read_document, read_json, series_names
 from metric_analyst.notes import Notes
-from metric_analyst.reader import Reading, read
-from metric_analyst.series import Series, clean
-from metric_analyst.times import parse_time
-from metric_analyst.units import unit_of
-from tailrace.content import Text
-from tailrace.request import File, Request
+from metric_analyst.readers.csv_reader import read_csv
+from metric_analyst.readers.json_reader import read_document, read_json, series_names
+from metric_analyst.readers.reader import Reading, read
+from metric_analyst.readers.series import Series, clean
+from metric_analyst.readers.times import parse_time
+from metric_analyst.readers.units import unit_of
+from tailrace.inputs.request import File, Request
+from tailrace.inputs.text import Text
 
 T0 = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planted import DAY, FRIDAY, MONDAY, THURSDAY, finish, random_walk, series, sine_day, sparse_counts, traffic, white
 
-from metric_analyst.change import Change
-from metric_analyst.counter import is_counter, rate
-from metric_analyst.detect import detect, signal_of, thin
-from metric_analyst.robust import (
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.counter import is_counter, rate
+from metric_analyst.detectors.detect import detect, signal_of, thin
+from metric_analyst.detectors.robust import (
     centred_median,
     cliffs_delta,
     kendall_tau,
@@ -26,8 +26,8 @@ from metric_analyst.robust import (
     spearman,
     theil_sen,
 )
-from metric_analyst.seasonality import is_weekend, without_rhythm
-from metric_analyst.two_levels import two_levels
+from metric_analyst.detectors.seasonality import is_weekend, without_rhythm
+from metric_analyst.detectors.two_levels import two_levels
 
 numbers = st.floats(min_value=-1e9, max_value=1e9)
 
@@ -214,7 +214,7 @@ def test_a_series_upside_down_has_the_same_changes_downwards(name: str) -> None:
 @settings(max_examples=5, deadline=None)
 @given(rng=st.randoms(use_true_random=False))
 def test_order_and_repetition_of_samples_do_not_matter(name: str, rng: random.Random) -> None:
-    from metric_analyst.series import make_series
+    from metric_analyst.readers.series import make_series
 
     samples = [(MONDAY + 300.0 * i, v) for i, v in enumerate(PLANTED[name])]
     mixed = samples + rng.sample(samples, 200)

@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from tailrace import sse
-from tailrace.a2a import peer03
+from tailrace.a2a.compat.v0_3 import client as v0_3_client
 from tailrace.a2a.incoming import Event, Task, decoded, event_in, task_in
 from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
@@ -26,6 +25,7 @@ from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION, encode
 from tailrace.owner import OWNER_HEADER
+from tailrace.stream import sse
 
 # An agent's stream is silent for as long as its work is, but for heartbeats.
 _SILENCE_S = 60.0
@@ -133,7 +133,7 @@ class AgentClient:
             error.arrived = error.arrived or _has_arrived(status)
             raise
         result = decoded(given, self.url)
-        return peer03.result_from_03(method, result) if old else result
+        return v0_3_client.result_from_03(method, result) if old else result
 
     def _may_be_old(self, method: str, error: AgentError) -> bool:
         """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
@@ -145,7 +145,7 @@ class AgentClient:
         if not old:
             return _request(method, params, rpc_id), self._headers
         headers = {**self._headers, "A2A-Version": "0.3"}
-        return _request(peer03.method_to_03(method), peer03.params_to_03(params), rpc_id), headers
+        return _request(v0_3_client.method_to_03(method), v0_3_client.params_to_03(params), rpc_id), headers
 
     async def stream(
         self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None

@@ -2,7 +2,7 @@
 
 Decoded once, where it arrives. As ProtoJSON readers do, these ignore fields they do not know, take null for "not given"
 and take the proto's names of fields (`task_id`) too. Whatever else does not fit is refused with its place.
-Shapes of 0.3 are taken as 1.0's (`peer03`).
+Shapes of 0.3 are taken as 1.0's (`v0_3_client`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tailrace.a2a import peer03
+from tailrace.a2a.compat.v0_3 import client as v0_3_client
 from tailrace.a2a.types import convert
 from tailrace.decoding import decode_json
 from tailrace.errors import AgentError, JsonError, RequestError, shorten
@@ -182,13 +182,13 @@ def card_in(given: Any, source: str) -> AgentCard:
 def event_in(given: Any, source: str) -> Event:
     """An event of a stream, or what SendMessage answers. Raises as `card_in` does."""
     if isinstance(given, dict) and "kind" in given:
-        given = peer03.event_from_03(given)
+        given = v0_3_client.event_from_03(given)
     return _read(given, Event, f"{source} sent something that is no event of A2A")
 
 
 def task_in(given: Any, source: str) -> Task:
     """What GetTask answers. Raises as `card_in` does."""
-    given = peer03.result_from_03("GetTask", given)
+    given = v0_3_client.result_from_03("GetTask", given)
     return _read(given, Task, f"{source} sent something that is no task of A2A")
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import httpx
 
 from tailrace.errors import AgentError
-from tailrace.push import addresses
-from tailrace.resolver import Resolver
+from tailrace.network import addresses
+from tailrace.network.resolver import Resolver
 
 # The request's extension that says: to an address of the Internet, or not at all.
 OUTSIDE = "tailrace.outside"

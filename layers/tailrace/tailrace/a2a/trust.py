@@ -12,7 +12,7 @@ import httpx
 
 from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
-from tailrace.push.addresses import is_inside
+from tailrace.network.addresses import is_inside
 
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,29 +14,31 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from tailrace import running
 from tailrace.a2a.card import AgentCard, Extension
 from tailrace.a2a.client import new_http
-from tailrace.a2a.operations import Answer, ExtendedCard, Serving
-from tailrace.a2a.server import A2AServer
-from tailrace.agent.checkpoints import open_checkpointer
-from tailrace.agent.naming import check_agent_name, plain_name
-from tailrace.agent.state_types import types_of
-from tailrace.agent.tasks import Tasks
+from tailrace.a2a.server.operations import Answer, ExtendedCard
+from tailrace.a2a.server.routes import A2AServer
+from tailrace.a2a.server.services import Serving
+from tailrace.agent.checkpoints.opening import open_checkpointer
+from tailrace.agent.checkpoints.state_types import types_of
+from tailrace.agent.dispatch import Dispatch
+from tailrace.agent.push_service import Push, notification
+from tailrace.agent.service import Tasks
+from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
-from tailrace.dispatch import Dispatch
 from tailrace.errors import ConfigError
 from tailrace.log import EventLog, open_log
+from tailrace.naming import check_agent_name, plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
-from tailrace.push import Couriers, open_webhooks
+from tailrace.push import Deliveries, open_webhooks
 from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
 
 class AgentApp:
     """Serves `graph`, compiled or not, as the agent that `card` describes.
 
-    The graph gets `{"messages": [the user's text]}`; nodes find the rest with `tailrace.request()`. Its
+    The graph gets `{"messages": [the user's text]}`; nodes find the rest with `tailrace.inputs.request()`. Its
     streamed text becomes the artifact `report`, `tailrace.result` makes other artifacts, and an
     `interrupt` asks the user. A graph compiled with a checkpointer of its own keeps it.
 
@@ -75,6 +77,7 @@ class AgentApp:
             card = msgspec.structs.replace(card, **_SECURED)
         self._given_log = log
         self._serving: Serving | None = None
+        self._until_idle: tuple[Callable[[], Awaitable[None]], ...] = ()
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
         server = A2AServer(
@@ -94,14 +97,14 @@ class AgentApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if context := scope.get("aws.context"):
             left_s = context.get_remaining_time_in_millis() / 1000
-            running.deadline.set(asyncio.get_running_loop().time() + left_s)
+            run_context.deadline.set(asyncio.get_running_loop().time() + left_s)
             invoked_as.set(getattr(context, "invoked_function_arn", None) or None)
         await self._app(scope, receive, send)
-        if self._serving is not None and on_lambda():
+        if on_lambda():
             # The process freezes when this returns: not before the runs are done that were begun here, and those who
             # want to be told have been.
-            await self._serving.tasks.settled()
-            await self._serving.couriers.settled()
+            for until_idle in self._until_idle:
+                await until_idle()
 
     async def _open(self) -> Serving:
         async with self._opening:
@@ -115,9 +118,11 @@ class AgentApp:
                 self._stack.push_async_callback(dispatch.close)
                 tasks = Tasks(log, self._settings, graph, self._card.name, http, dispatch, idempotent=self._idempotent)
                 self._stack.push_async_callback(tasks.close)
-                couriers = Couriers(log, tasks.feeds, open_webhooks(self._settings), self._settings)
-                self._stack.push_async_callback(couriers.close)
-                self._serving = Serving(tasks, couriers)
+                webhooks = open_webhooks(self._settings)
+                deliveries = Deliveries(log, tasks.feeds, webhooks, self._settings, notification)
+                self._stack.push_async_callback(deliveries.close)
+                self._until_idle = (tasks.until_idle, deliveries.until_idle)
+                self._serving = Serving(tasks, Push(deliveries))
         return self._serving
 
     async def _compiled(self) -> Pregel[Any, Any, Any, Any]:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-from tailrace import running
+from tailrace.authoring import run_context
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class _Containing:
         self._inner = inner or (lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options))
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        if running.current.get() is not None:
+        if run_context.current.get() is not None:
             coroutine = Contained(coroutine)
         return self._inner(loop, coroutine, **options)
 

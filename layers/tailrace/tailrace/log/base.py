@@ -1,4 +1,4 @@
-"""The log: the append-only record of a task's events (design, section 5).
+"""The log: the append-only record of a task's events (docs/ARCHITECTURE.md, section 2).
 
 One contract, several stores. `tests/contract/log_contract.py` is the contract as tests; a store is
 right when it passes them.
@@ -92,7 +92,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Whether somebody holds the lease at `now` (ms)."""
         return self.lease_owner is not None and self.lease_until > now
 
-    def adrift(self, now: int) -> bool:
+    def orphaned(self, now: int) -> bool:
         """Whether somebody should run the task, and at `now` (ms) nobody does.
 
         A lease that ran out instead of being let go of was a dead attempt's: then the state is what that
@@ -161,7 +161,7 @@ class EventLog(ABC):
         """
 
     @abstractmethod
-    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+    async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         """Note a new state in the head, and let go of the lease if `release`.
 
         The attempt has begun, so tries and dispatches are counted anew.
@@ -216,8 +216,8 @@ class EventLog(ABC):
         """The seq of the newest event, 0 when there is none."""
 
     @abstractmethod
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """Tasks that are `Head.adrift`, due, and were not touched for `idle_s`: up to `limit`.
+    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """Tasks that are `Head.orphaned`, due, and were not touched for `idle_s`: up to `limit`.
 
         First come those that were never put off, the oldest first, then those that have been due the longest.
 
@@ -251,7 +251,7 @@ class EventLog(ABC):
 
 
 def in_turn(head: Head) -> tuple[int, str]:
-    """What `EventLog.adrift` sorts by."""
+    """What `EventLog.orphaned` sorts by."""
     return head.due, head.place
 
 

@@ -47,8 +47,7 @@ from tailrace.log.base import (
     refuse_claim,
 )
 from tailrace.log.packing import pack
-from tailrace.log.table import Item, typed
-from tailrace.log.transport import Answer, Refused, Transport, whole
+from tailrace.stores.dynamodb import Answer, Item, Refused, Transport, typed, whole
 
 T = TypeVar("T")
 
@@ -79,7 +78,7 @@ class DynamoDBLog(EventLog):
 
     def __init__(self, table_name: str, *, patience_s: float = 8.0, threads: int = 32, **options: Any) -> None:
         super().__init__(**options)
-        self._transport = Transport(table_name, patience_s=patience_s, threads=threads)
+        self._transport = Transport(table_name, holds="The log", patience_s=patience_s, threads=threads)
         # Task id → the last seq of the latest batch that was read, and that batch's ttl.
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES
@@ -135,7 +134,7 @@ class DynamoDBLog(EventLog):
             task_id, attempt, "SET #lease_until = :until", {"until": self._now() + int(lease_s * 1000)}
         )
 
-    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+    async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         change = "SET #state = :state, #updated = :now, #ttl = :ttl, #tries = :zero, #dispatches = :zero, #due = :zero"
         values: dict[str, str | int] = {"state": state, "now": self._now(), "ttl": self._expiry(), "zero": 0}
         if release:
@@ -199,8 +198,8 @@ class DynamoDBLog(EventLog):
         self._remember(task_id, *end)
         return end[0]
 
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """As in `EventLog`: the index tells which tasks are unfinished, each one's head whether it is adrift.
+    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """As in `EventLog`: the index tells which tasks are unfinished, each one's head whether it is orphaned.
 
         That is one read unit for each task that is unfinished, since any of them may be the one whose turn it is.
         With the lease in the index each renewal would cost two writes more.
@@ -211,8 +210,8 @@ class DynamoDBLog(EventLog):
         found: list[Head] = []
         async for items in self._transport.pages(request):
             unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in items))
-            adrift = (head for head in unfinished if head and head.adrift(now) and head.due <= now)
-            found += (head for head in adrift if head.updated <= now - idle_s * 1000)
+            orphaned = (head for head in unfinished if head and head.orphaned(now) and head.due <= now)
+            found += (head for head in orphaned if head.updated <= now - idle_s * 1000)
             found = heapq.nsmallest(limit, found, key=in_turn)
         return found
 

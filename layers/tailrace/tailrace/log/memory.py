@@ -70,7 +70,7 @@ class MemoryLog(EventLog):
         refuse_attempt(head, task_id, attempt)
         return self._put(head, lease_until=self._now() + int(lease_s * 1000))
 
-    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+    async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
         lease: dict[str, Any] = {"lease_owner": None, "lease_until": 0} if release else {}
@@ -116,9 +116,9 @@ class MemoryLog(EventLog):
         items = self._items.get(task_id)
         return items[-1][0].last if items and items[-1][1] > self._clock() else 0
 
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         now = self._now()
-        live = [head for head in self._heads.values() if self._live(head.task_id) and head.adrift(now)]
+        live = [head for head in self._heads.values() if self._live(head.task_id) and head.orphaned(now)]
         found = [head for head in live if head.updated <= now - idle_s * 1000 and head.due <= now]
         return sorted(found, key=in_turn)[:limit]
 

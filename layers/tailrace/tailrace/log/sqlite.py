@@ -25,8 +25,8 @@ from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
-from tailrace.private import private_folder
-from tailrace.wal import add_columns, connect_wal
+from tailrace.stores.private import private_folder
+from tailrace.stores.sqlite import add_columns, connect_wal
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS heads (
 CREATE INDEX IF NOT EXISTS heads_by_owner ON heads (owner, created DESC, task_id DESC);
 CREATE INDEX IF NOT EXISTS items_by_ttl ON items (ttl);
 """
-_ADRIFT = (
+_ORPHANED = (
     f"state NOT IN ({', '.join(map(repr, sorted(TERMINAL)))}) AND "
     f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL "
     "OR cancel_requested)"
@@ -54,7 +54,7 @@ _ADRIFT = (
 _ADDED = ("tries", "dispatches", "due")
 _INDEX = (
     "DROP INDEX IF EXISTS heads_adrift;"
-    f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_ADRIFT};"
+    f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_ORPHANED};"
 )
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
@@ -138,7 +138,7 @@ class SQLiteLog(EventLog):
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
         return await self._change_as(task_id, attempt, "lease_until = ?", (self._now() + int(lease_s * 1000),))
 
-    async def settle(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+    async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         lease = ", lease_owner = NULL, lease_until = 0" if release else ""
         changes = f"state = ?, updated = ?, ttl = ?, tries = 0, dispatches = 0, due = 0{lease}"
         return await self._change_as(task_id, attempt, changes, (state, self._now(), self._expiry()))
@@ -191,11 +191,11 @@ class SQLiteLog(EventLog):
 
         return await self._reader.run(operation)
 
-    async def adrift(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         def operation(connection: sqlite3.Connection) -> list[Head]:
             now = self._now()
             rows = connection.execute(
-                f"SELECT {_HEAD} FROM heads WHERE {_ADRIFT} AND due <= ? AND lease_until <= ? AND updated <= ? "  # noqa: S608
+                f"SELECT {_HEAD} FROM heads WHERE {_ORPHANED} AND due <= ? AND lease_until <= ? AND updated <= ? "  # noqa: S608
                 "AND ttl > ? ORDER BY due, created, task_id LIMIT ?",
                 (now, now, now - idle_s * 1000, self._clock(), limit),
             )

@@ -22,11 +22,10 @@ import msgspec
 
 from tailrace.log.base import Batch, Head
 from tailrace.log.packing import unpack
+from tailrace.stores.dynamodb import Item, typed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-Item = dict[str, dict[str, Any]]
 
 BY_OWNER = "by_owner"
 BY_OPEN = "by_open"
@@ -87,19 +86,6 @@ def create_table(client: DynamoDBClient, name: str) -> bool:
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
     client.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
     return True
-
-
-def typed(value: str | int | bool | bytes) -> dict[str, Any]:
-    """A value as DynamoDB takes it."""
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case int():
-            return {"N": str(value)}
-        case bytes():
-            return {"B": value}
-        case _:
-            return {"S": value}
 
 
 def key(task_id: str, seq: int) -> Item:

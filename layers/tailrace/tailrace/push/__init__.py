@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tailrace.config import Settings
-from tailrace.push.courier import Couriers
+from tailrace.push.delivery import Deliveries
 from tailrace.push.store import MemoryWebhooks, Webhooks
 from tailrace.push.webhook import Webhook
 
-__all__ = ["Couriers", "Webhook", "Webhooks", "open_webhooks"]
+__all__ = ["Deliveries", "Webhook", "Webhooks", "open_webhooks"]
 
 
 def open_webhooks(settings: Settings) -> Webhooks:

@@ -18,10 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tailrace.log import table
-from tailrace.log.table import Item, typed
-from tailrace.log.transport import Refused, Transport, whole
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
+from tailrace.stores.dynamodb import Item, Refused, Transport, typed, whole
 
 _OWED = "owed"
 _NUMBERS = {"delivered", "lease_until", "failures"}
@@ -42,7 +41,7 @@ class DynamoDBWebhooks(Webhooks):
         threads: int = 4,
     ) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
-        self._transport = Transport(table_name, patience_s=patience_s, threads=threads)
+        self._transport = Transport(table_name, holds="The webhooks", patience_s=patience_s, threads=threads)
 
     async def put(self, hook: Webhook) -> None:
         fields = {name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in _ELSEWHERE}
@@ -100,7 +99,7 @@ class DynamoDBWebhooks(Webhooks):
             change += " REMOVE #open, #place"
         return await self._change_held(task_id, hook_id, holder, change, values)
 
-    async def owed(self, limit: int) -> Sequence[str]:
+    async def due_tasks(self, limit: int) -> Sequence[str]:
         """As in `Webhooks`: the index tells which are due, each one's item whether somebody holds it."""
         request: dict[str, Any] = {
             "IndexName": table.BY_OPEN,

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from tailrace.errors import AgentError
-from tailrace.push import addresses
+from tailrace.network import addresses
+from tailrace.network.resolver import Resolver
 from tailrace.push.webhook import Webhook
-from tailrace.resolver import Resolver
 
 # "recommended: 10-30 seconds"
 _TIMEOUT_S = 10.0

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tailrace.errors import LogUnavailable
-from tailrace.private import private_folder
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.wal import add_columns, connect_wal
+from tailrace.stores.private import private_folder
+from tailrace.stores.sqlite import add_columns, connect_wal
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class SQLiteWebhooks(Webhooks):
         values = (due, failures, task_id, hook_id, holder)
         return await self._run(lambda c: c.execute(change, values).rowcount) == 1
 
-    async def owed(self, limit: int) -> Sequence[str]:
+    async def due_tasks(self, limit: int) -> Sequence[str]:
         query = (
             "SELECT task_id FROM webhooks WHERE due BETWEEN 1 AND ? AND lease_until <= ? AND ttl > ?"
             " GROUP BY task_id ORDER BY min(due) LIMIT ?"

@@ -52,7 +52,7 @@ class Webhooks(ABC):
         """Let go of what we hold, and note what is to be done about it. False when it is not ours, or gone."""
 
     @abstractmethod
-    async def owed(self, limit: int) -> Sequence[str]:
+    async def due_tasks(self, limit: int) -> Sequence[str]:
         """The tasks with a webhook that is due and that nobody holds: up to `limit` ids, the longest due first.
 
         Never a scan: the price grows with the webhooks that are due.
@@ -60,7 +60,7 @@ class Webhooks(ABC):
 
     @abstractmethod
     async def put_off(self, task_id: str, due: int) -> None:
-        """Of the task's webhooks, have those that are owed be due at `due` (ms) and not before."""
+        """Of the task's webhooks, let those that are due be due at `due` (ms) and not before."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class MemoryWebhooks(Webhooks):
         self._change(hook, lease_until=0, due=due, failures=failures)
         return True
 
-    async def owed(self, limit: int) -> Sequence[str]:
+    async def due_tasks(self, limit: int) -> Sequence[str]:
         now = self._now()
         live = [hook for hook, ttl in self._hooks.values() if ttl > self._clock() and hook.lease_until <= now]
         due = sorted((hook for hook in live if 0 < hook.due <= now), key=lambda hook: hook.due)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tailrace.errors import RequestError, shorten
-from tailrace.push.addresses import refuse_literal
+from tailrace.network.addresses import refuse_literal
 
 _NAMESPACE = uuid.UUID("5f0b2a52-2a0f-5c44-9d5c-7a11aace0002")
 _MAX_ID, _MAX_URL, _MAX_SECRET = 200, 2_000, 4_000
@@ -25,7 +25,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
     `version` is the protocol's in which the webhook was asked for: 1.0 is told every event, 0.3 the task. `due` is from
     when somebody must see to it that it is delivered to (ms), 0 when there is no more to deliver than was; `failures`
-    counts the couriers that gave up since the last acknowledgement.
+    counts the deliveries that gave up since the last acknowledgement.
     """
 
     task_id: str

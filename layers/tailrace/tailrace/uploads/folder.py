@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
-from tailrace.private import new_private, private_folder
+from tailrace.stores.private import new_private, private_folder
 from tailrace.uploads.base import CHUNK, GRANT_S, Arrival, Grant, Uploads
 from tailrace.uploads.reference import Upload
 

@@ -1,0 +1,1 @@
+"""What changed: templates that are new, rare, bursting or gone."""

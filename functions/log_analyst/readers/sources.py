@@ -1,0 +1,181 @@
+"""What there is to read in a request: its log files, or the log lines pasted into its text.
+
+What is no log (binary, a table of metrics, nothing at all) is left out, with a note that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from log_analyst.readers.formats import PARSERS
+from log_analyst.readers.timestamps import Timestamps
+from tailrace.inputs.request import File, Request
+from tailrace.inputs.text import Content, Text
+
+# Files of one kind of complaint that are named in a note; the others are counted.
+_NAMED = 5
+_SAMPLE = 4_096
+_LOOK = 256
+# What exports call the array of a document's events.
+_WRAPPERS = ("events", "logEvents", "logs", "hits")
+_PASTED_LINES = 3
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+_METRICS = re.compile(r"\"(?:MetricDataResults|MetricStat|Datapoints)\"|\"resultType\"\s*:\s*\"(?:matrix|vector)\"")
+_NUMBER = re.compile(r"\"?(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|null|)\"?", re.IGNORECASE)
+_NAME = 255
+# What rotation adds to a name stands at its end and is short. Atomic, because no name may take long.
+_LONGEST_ROTATION = 64
+_ROTATION = re.compile(r"(?>[-_.]?\d{4}-?\d\d-?\d\d(?:[-T_]?\d+)?|\.(?:gz|txt|log|json|jsonl|ndjson|out|\d+))++$")
+
+
+class Source(NamedTuple):
+    """One log: a file, or the request's text. `stream` is the same for the rotated parts of one log."""
+
+    name: str
+    content: Content
+    stream: str
+
+
+class Sources(NamedTuple):
+    """`logs` in the order they came. `remark` is what the request's text says besides pasted lines."""
+
+    logs: list[Source]
+    notes: list[str]
+    remark: str
+
+
+def sources(request: Request) -> Sources:
+    """The logs in `request`. Never raises: what cannot be read is told in `notes`."""
+    logs: list[Source] = []
+    skipped: dict[str, list[str]] = {}
+    for file in request.files:
+        content = _readable(file)
+        if isinstance(content, str):
+            skipped.setdefault(content, []).append(file.filename or "a file without a name")
+        else:
+            name = file.filename or f"file {len(logs) + 1}"
+            logs.append(Source(name, content, _stream(name)))
+    notes = [_note(names, complaint) for complaint, names in skipped.items()]
+    if logs:
+        return Sources(logs, notes, request.text)
+    remark, pasted = _pasted(request.text)
+    if pasted:
+        logs.append(Source("the pasted lines", Text(pasted), "the pasted lines"))
+    return Sources(logs, notes, remark)
+
+
+def _readable(file: File) -> Content | str:
+    """The content of a log file, or the reason why it is none."""
+    content = file.content
+    if content.beginning(1) == "\ufeff":
+        content = Text(content.text.removeprefix("\ufeff"))
+    if content.blank:
+        return "empty"
+    head = content.beginning(_SAMPLE)
+    nuls = head.count("\0")
+    if 0.3 * len(head) < nuls < 0.6 * len(head):
+        # UTF-16 that was read as UTF-8: every other character is a NUL.
+        content = Text(content.text.replace("\0", "").lstrip("\ufffd"))
+        head = content.beginning(_SAMPLE)
+    if len(_CONTROL.findall(head)) > 0.1 * len(head):
+        return "binary, not text"
+    if head.lstrip()[:1] in ("{", "["):
+        if _METRICS.search(head):
+            return "metrics, not a log"
+        return _unwrapped(content)
+    if _is_table_of_numbers(head):
+        return "a table of numbers, not a log"
+    return content
+
+
+def _unwrapped(content: Content) -> Content:
+    """The events of a JSON document (an array, or an object that holds one) as JSON lines; else the content itself."""
+    filled = (line.text for line in content.lines(_LOOK) if line.text.strip())
+    if next(filled, "").lstrip()[:1] != "[" and any(line.startswith("{") for line in filled):
+        return content
+    try:
+        events = _events(content.text)
+        if not events or not all(_begins(event, b"{") for event in events):
+            return content
+        return type(content).of(_json_lines(events))
+    except (ValueError, RecursionError):
+        return content
+
+
+def _events(text: str) -> list[msgspec.Raw]:
+    """The events in a JSON document, each as it stands there: decoded all at once they would take ten times as much."""
+    document = msgspec.json.decode(text, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+    if isinstance(document, list):
+        return document
+    held = (document[name] for name in _WRAPPERS if name in document)
+    lists = (msgspec.json.decode(each, type=list[msgspec.Raw]) for each in held if _begins(each, b"["))
+    return next(filter(None, lists), [])
+
+
+def _begins(value: msgspec.Raw, mark: bytes) -> bool:
+    return bytes(memoryview(value)[:1]) == mark
+
+
+def _json_lines(events: list[msgspec.Raw]) -> Iterator[bytes]:
+    line_end = b""
+    for event in events:
+        yield line_end + msgspec.json.encode(msgspec.json.decode(event))
+        line_end = b"\n"
+
+
+def _is_table_of_numbers(head: str) -> bool:
+    """A CSV of metrics: rows of as many cells as the first has, all but the first and a label or two numbers."""
+    rows = [line for line in head.split("\n") if line.strip()]
+    rows = rows[:-1] if len(rows) > 2 else rows  # the last may be cut
+    cells = rows[0].count(",") if rows else 0
+    if cells == 0 or len(rows) < 2:
+        return False
+    numeric = 0
+    for row in rows[1:]:
+        values = row.split(",")[1:]
+        numbers = sum(1 for value in values if _NUMBER.fullmatch(value.strip()))
+        numeric += len(values) == cells and numbers >= max(1, len(values) - 2)
+    return numeric >= 0.9 * (len(rows) - 1)
+
+
+def _pasted(text: str) -> tuple[str, str]:
+    """The request's text in two: what is said, and the log lines pasted behind it (if it plainly holds any)."""
+    lines = text.split("\n")
+    stamps = Timestamps(4e9)
+    known = [any(_is_entry(name, line.strip(), stamps) for name in PARSERS) for line in lines]
+    if sum(known) < _PASTED_LINES:
+        return text, ""
+    first = known.index(True)
+    rest = [is_known for is_known, line in zip(known[first:], lines[first:], strict=True) if line.strip()]
+    # Indented lines continue an entry: a stack trace does not make a log less of one.
+    continued = sum(1 for line in lines[first:] if line.strip() and line[:1].isspace())
+    if sum(known) + continued < 0.5 * len(rest):
+        return text, ""
+    return "\n".join(lines[:first]).strip(), "\n".join(lines[first:])
+
+
+def _is_entry(name: str, line: str, stamps: Timestamps) -> bool:
+    if not line:
+        return False
+    if name == "plain text":
+        found = stamps.find(line)
+        # "From 2024-01-01T10:00Z to …" is a sentence: an entry begins with its time, and says something.
+        return found is not None and found.start <= 9 and len(line) > found.end + 3
+    entry = PARSERS[name](line, stamps)
+    return entry is not None and (entry.time is not None or entry.level >= 0)
+
+
+def _stream(name: str) -> str:
+    base = name.rsplit("/", 1)[-1].lower()[:_NAME]
+    stem = max(0, len(base) - _LONGEST_ROTATION)
+    return base[:stem] + _ROTATION.sub("", base[stem:]) or name
+
+
+def _note(names: list[str], complaint: str) -> str:
+    shown = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"Skipped {shown}{more}: {complaint}."

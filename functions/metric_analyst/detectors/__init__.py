@@ -1,0 +1,1 @@
+"""What changed in a series: shifts, spikes, drift, flat lines."""

@@ -1,0 +1,59 @@
+"""Counters: series that only ever grow (until a restart), read as their rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from metric_analyst.readers.series import Series
+from metric_analyst.readers.units import per_second
+
+_COUNTER_NAME = re.compile(r"(?:_total|_count|_sum|_bucket|[_ ]cumulative)(?:\{.*|\s*\(.*)?$", re.IGNORECASE)
+# A memory leak grows like a counter: what is a level by its name stays one.
+LEVEL_NAME = re.compile(
+    r"mem|heap|rss|swap|disk|used|usage|size|free|avail|depth|queue|lag|backlog|open|connections|"
+    r"threads|fds?\b|uptime|age|percent|%|ratio|temp|load|goroutines|inflight|active|pending",
+    re.IGNORECASE,
+)
+FEWEST = 5
+
+
+def is_counter(series: Series) -> bool:
+    """Whether the series counts: it grows or stands still, but for restarts near zero.
+
+    With a counter's name (Prometheus: `_total`, `_count`, `_sum`, `_bucket`) the growth is enough.
+    Without one its values must be whole, none negative, and the name not that of a level.
+    """
+    values = series.values
+    if len(values) < FEWEST or min(values) < 0 or not _grows(values):
+        return False
+    if _COUNTER_NAME.search(series.name):
+        return True
+    if len(values) < 4 * FEWEST or LEVEL_NAME.search(series.name):
+        return False
+    steps = [b - a for a, b in pairwise(values)]
+    # A level that rises by the same step each time is a clock or a ramp; a count is irregular.
+    return all(v == int(v) for v in values) and len(set(steps)) > 4 and sum(s > 0 for s in steps) > len(steps) / 4
+
+
+def _grows(values: Sequence[float]) -> bool:
+    falls = [(a, b) for a, b in pairwise(values) if b < a]
+    return values[-1] != values[0] and len(falls) <= max(1, len(values) // 20) and all(b <= a / 2 for a, b in falls)
+
+
+def rate(series: Series) -> Series:
+    """The growth per second between samples; after a fall the counter began again at 0."""
+    times, values = series.times, series.values
+    rates = [
+        (values[i] - values[i - 1] if values[i] >= values[i - 1] else values[i]) / (times[i] - times[i - 1])
+        for i in range(1, len(values))
+    ]
+    return msgspec.structs.replace(
+        series,
+        times=times[1:],
+        values=rates,
+        unit=per_second(series.unit),
+    )

@@ -1,0 +1,118 @@
+"""Flat lines: a series that used to vary and is stuck at one value, or has no samples any more.
+
+Method, by name: the longest run (a runs test, Wald & Wolfowitz 1940): with the share p of equal
+neighbours outside it, a run of n equal values has the chance p^n; and it must be four times as long
+as any other run. For missing samples the longest gap against the other gaps, while the source the
+series came from goes on: when everything ends, the recording ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.robust import median, quantile
+from metric_analyst.readers.series import Series
+
+METHOD_STUCK = "longest run of equal values (runs test)"
+METHOD_MISSING = "longest gap against the usual time between samples"
+FEWEST = 12
+SHORTEST = 6  # samples
+TIMES_LONGER = 4
+CHANCE = 1e-6
+AT_REST = 0.3
+REGULAR = 0.8
+RECENT = 40  # gaps before the longest one that tell what is usual
+MOSTLY = 0.9  # with more equal neighbours than that it never used to vary
+
+
+def flat_lines(series: Series) -> list[Change]:
+    """Stuck and missing stretches, in order of time; the magnitude is how long, in seconds."""
+    return [change for change in (_stuck(series), _missing(series)) if change]
+
+
+def _stuck(series: Series) -> Change | None:
+    values, n = series.values, len(series.values)
+    if n < FEWEST:
+        return None
+    runs: list[tuple[int, int]] = []  # length, first
+    place = 0
+    for _, group in groupby(values):
+        length = sum(1 for _ in group)
+        runs.append((length, place))
+        place += length
+    runs.sort(reverse=True)
+    length, first = runs[0]
+    last = first + length - 1
+    outside = n - length
+    if length < SHORTEST or outside < SHORTEST or len(runs) < SHORTEST:
+        return None
+    # A run at the start has no before: it says that something began, which a level shift says better.
+    if first < SHORTEST:
+        return None
+    second = runs[1][0]
+    same = (outside - (len(runs) - 1) + 1) / (outside + 2)
+    surprise = -length * math.log(same) / -math.log(CHANCE) if same < 1 else 0.0
+    # Nor does what is back at the value it usually has, such as errors at 0 after a burst of them.
+    at_rest = values.count(values[first]) - length
+    if same > MOSTLY or at_rest > AT_REST * outside:
+        return None
+    strength = min(surprise, length / (TIMES_LONGER * second), 10.0)
+    if strength < 1 or not _within_habit(values, first, last):
+        return None
+    before = values[:first]
+    return Change(
+        type="flat_line",
+        start=series.times[first],
+        end=series.times[last],
+        before=median(before[-max(length, FEWEST) :]),
+        after=values[first],
+        magnitude=series.times[last] - series.times[first],
+        strength=strength,
+        samples=length,
+        returned=last < n - 1,
+        method=METHOD_STUCK,
+        detail={"kind": "stuck", "value": values[first], "usual_low": min(before), "usual_high": max(before)},
+    )
+
+
+def _within_habit(values: Sequence[float], first: int, last: int) -> bool:
+    """Stuck where it used to be, or at zero. Constant somewhere else is a level shift."""
+    value = values[first]
+    others = [*values[:first], *values[last + 1 :]]
+    return value == 0 or quantile(others, 0.01) <= value <= quantile(others, 0.99)
+
+
+def _missing(series: Series) -> Change | None:
+    times = series.times
+    if len(times) < FEWEST:
+        return None
+    ends = [*times, series.watched_until]
+    gaps = sorted(((b - a, i) for i, (a, b) in enumerate(pairwise(ends))), reverse=True)
+    longest, place = gaps[0]
+    other = gaps[1][0]
+    usual = sorted(b - a for a, b in pairwise(times[max(0, place - RECENT) : place + 1]))
+    if len(usual) < FEWEST - 1:
+        return None
+    # Only what came regularly can be missed; many metrics exist only while there is something to count.
+    step = usual[len(usual) // 2]
+    regular = usual[int(REGULAR * len(usual))] <= 1.5 * step
+    strength = min(longest / (SHORTEST * step), longest / (TIMES_LONGER * other), 10.0)
+    if not regular or strength < 1 or (place < len(times) - 1 and not series.missed):
+        return None
+    end = ends[place + 1]
+    return Change(
+        type="flat_line",
+        start=times[place],
+        end=end,
+        before=median(series.values[max(0, place - FEWEST + 1) : place + 1]),
+        after=series.values[place],
+        magnitude=end - times[place],
+        strength=strength,
+        samples=int(longest / step) - 1,
+        returned=place < len(times) - 1,
+        method=METHOD_MISSING,
+        detail={"kind": "missing", "usual_step_s": step},
+    )

@@ -1,0 +1,180 @@
+"""Changes into findings: which matter, in what order, and which belong together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.robust import median
+from metric_analyst.readers.series import Series
+from metric_analyst.wording import summary
+from triage.alert import Alert
+from triage.findings import Finding, in_order, iso
+
+MOST_FINDINGS = 50
+MOST_POINTS = 60
+LEAST_SHARE = 0.02
+SURE_SHARE = 0.10
+LEAST_PERCENT = 1.0
+TOGETHER = 5  # usual steps within which changes of several series are one incident
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A change, with the series it is in."""
+
+    series: Series
+    change: Change
+
+
+def matters(found: Found) -> bool:
+    """Whether anybody would call it a change: 2% of the level, one point of a percentage, any flat line.
+
+    Statistics alone take the 4 kB by which a quiet process grew for a certain change of its memory.
+    """
+    change = found.change
+    if change.type == "flat_line":
+        return True
+    if found.series.unit == "%":
+        return abs(change.magnitude) >= LEAST_PERCENT
+    return _share(change) >= LEAST_SHARE
+
+
+def _share(change: Change) -> float:
+    level = max(abs(change.before), abs(change.after))
+    return abs(change.magnitude) / level if level else 0.0
+
+
+def confidence(found: Found) -> float:
+    """0 to 1: from how far past the detector's threshold it is; less for changes of a few percent."""
+    change = found.change
+    if change.type == "flat_line" or found.series.unit == "%" or _share(change) >= SURE_SHARE:
+        return change.confidence
+    return round(change.confidence * (0.6 + 0.4 * _share(change) / SURE_SHARE), 2)
+
+
+def relation(change: Change, alert: Alert) -> str | None:
+    """`before`, `in` or `after` the alert's window, by when it began; None without a window."""
+    start, end = _window(alert)
+    if start is None or end is None:
+        return None
+    return "before" if change.start < start else "in" if change.start <= end else "after"
+
+
+def _window(alert: Alert) -> tuple[float | None, float | None]:
+    start = alert.start if alert.start is not None else alert.end
+    end = alert.end if alert.end is not None else alert.start
+    return (start, end) if start is None or end is None or start <= end else (end, start)
+
+
+def importance(found: Found, alert: Alert) -> float:
+    """What is listed first: sure changes, large for their series, in or shortly before the alert's window."""
+    change = found.change
+    weight = confidence(found) * (0.5 + 0.5 * min(1.0, _share(change) if change.type != "flat_line" else 1.0))
+    start, end = _window(alert)
+    if start is None or end is None:
+        return weight
+    near = max(end - start, 900.0)
+    where = relation(change, alert)
+    if where == "in" or (where == "before" and start - change.start <= near):
+        return weight
+    # A change long before, or after, is seldom why the alert fired. What still goes on might be.
+    return weight * (0.7 if change.start <= end and change.end >= start else 0.5)
+
+
+def findings(found: Sequence[Found], alert: Alert) -> tuple[list[Finding], int]:
+    """The findings as the artifact lists them, and how many were left out past the 50 most important.
+
+    `evidence` holds `before`, `after` (in `unit`; for flat lines of the series), `samples`, `method`,
+    `returned`, `rank` (1 is the most important), `incident` (changes of several series that began
+    together share a number), `alert` (before, in, after its window; absent without one) and
+    `series`: at most 60 `[time, value]` around the change.
+    """
+    mattering = [f for f in found if matters(f)]
+    reach = TOGETHER * median([f.series.step for f in mattering])
+    numbers = incident_numbers([f.change for f in mattering], reach)
+    sizes = Counter(numbers)
+
+    def weight(pair: tuple[Found, int]) -> tuple[float, float]:
+        # What changes along with others is an incident; what changes alone may be a quirk.
+        return -importance(pair[0], alert) * (1 + min(sizes[pair[1]] - 1, 5) / 10), pair[0].change.start
+
+    listed = sorted(zip(mattering, numbers, strict=True), key=weight)
+    kept = listed[:MOST_FINDINGS]
+    out = [_finding(f, rank, incident, alert) for rank, (f, incident) in enumerate(kept, 1)]
+    return in_order(out), len(listed) - len(kept)
+
+
+def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
+    """For each change the number, in order of time, of the incident it belongs to.
+
+    A change belongs to the incident that began at most `reach` seconds before it. When a drift began is
+    not known so exactly: each is an incident by itself.
+    """
+    order = sorted(range(len(changes)), key=lambda i: changes[i].start)
+    numbers = [0] * len(changes)
+    last, current, began = 0, 0, float("-inf")
+    for i in order:
+        alone = changes[i].type == "drift"
+        if alone or changes[i].start - began > reach:
+            last += 1
+            if not alone:
+                current, began = last, changes[i].start
+        numbers[i] = last if alone else current
+    return numbers
+
+
+def _finding(found: Found, rank: int, incident: int, alert: Alert) -> Finding:
+    series, change = found.series, found.change
+    evidence: dict[str, Any] = {
+        "before": _brief(change.before),
+        "after": _brief(change.after),
+        "samples": change.samples,
+        "method": change.method,
+        "returned": change.returned,
+        "rank": rank,
+        "incident": incident,
+        **{key: _brief(value) if isinstance(value, float) else value for key, value in change.detail.items()},
+        "series": excerpt(series, change),
+    }
+    if "peak_at" in change.detail:
+        evidence["peak_at"] = iso(change.detail["peak_at"])
+    if where := relation(change, alert):
+        evidence["alert"] = where
+    return Finding(
+        type=change.type,
+        subject=series.name,
+        start=iso(change.start),
+        end=iso(change.end),
+        magnitude=_brief(change.magnitude),
+        unit="s" if change.type == "flat_line" else series.unit,
+        confidence=confidence(found),
+        summary=f"{series.name}: {summary(change, series.unit)}",
+        evidence=evidence,
+    )
+
+
+def _brief(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def excerpt(series: Series, change: Change) -> list[list[str | float]]:
+    """At most 60 samples around the change, as `[time, value]`: as much before it as it lasts, at least 12.
+
+    Of more samples, equal stretches are told by their median; around a spike by their most extreme.
+    """
+    times, values, step = series.times, series.values, series.step
+    lasting = max(change.end - change.start, 12 * step)
+    low, high = change.start - lasting, change.end + max(lasting / 4, 12 * step)
+    picks = [i for i, time in enumerate(times) if low <= time <= high]
+    groups = [picks[k * len(picks) // MOST_POINTS : (k + 1) * len(picks) // MOST_POINTS] for k in range(MOST_POINTS)]
+    out: list[list[str | float]] = []
+    for group in groups if len(picks) > MOST_POINTS else [[i] for i in picks]:
+        middle = median([values[i] for i in group])
+        if change.type == "spike":
+            middle = max((values[i] for i in group), key=lambda v: abs(v - change.before))
+        out.append([iso(times[group[len(group) // 2]]), _brief(middle)])
+    return out

@@ -1,0 +1,74 @@
+"""Two levels in a recording too short for windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median
+
+FEWEST, MOST = 12, 60
+LEAST = 5  # samples on each level
+NOISES = 4.0
+QUIET_NOISES = 8.0
+SUDDEN = 5.0
+CAUTION = 8.0  # samples: how much fewer samples raise both thresholds
+
+
+def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
+    """Where a series of 12 to 60 samples changes between two levels: (first sample, strength), at most two.
+
+    Method: Otsu's threshold (1979) splits the values; each group must be an unbroken stretch (one of
+    them may be on both sides of the other). In random order that has a chance under 1 in 1,000 with 12
+    samples, far less with more. The groups must be 4 times their noise apart, or 8 times that of the
+    quieter, and the change between them out of proportion to the changes from sample to sample.
+    """
+    n = len(values)
+    if not FEWEST <= n <= MOST:
+        return []
+    threshold = _otsu(sorted(values))
+    high = _without_strays([value > threshold for value in values])
+    splits = [i for i in range(1, n) if high[i] != high[i - 1]]
+    lengths = [b - a for a, b in pairwise([0, *splits, n])]
+    if not 1 <= len(splits) <= 2 or min(lengths) < (LEAST if len(splits) == 1 else LEAST - 1):
+        return []
+    up = [v for v, flag in zip(values, high, strict=True) if flag]
+    down = [v for v, flag in zip(values, high, strict=True) if not flag]
+    noise = mad_sigma(up), mad_sigma(down)
+    apart = median(up) - median(down)
+    caution = 1 + CAUTION / n
+    needed = caution * max(min(NOISES * sum(noise) / 2, QUIET_NOISES * min(noise)), sum(noise))
+    found = []
+    for split in splits:
+        sudden = _suddenness(values, split)
+        found.append((split, min(apart / needed if needed else 10.0, sudden / SUDDEN / caution, 10.0)))
+    return found if all(strength >= 1 for _, strength in found) else []
+
+
+def _without_strays(high: list[bool]) -> list[bool]:
+    """Single samples on the wrong side put right, one in twelve at most."""
+    strays = [i for i in range(1, len(high) - 1) if high[i - 1] != high[i] != high[i + 1]]
+    if len(strays) > len(high) // 12:
+        return high
+    return [flag != (i in strays) for i, flag in enumerate(high)]
+
+
+def _suddenness(values: Sequence[float], split: int) -> float:
+    """The rise across the split in steps of the quieter side: a walk crosses a threshold in ordinary steps."""
+    rise = max(abs(values[j] - values[i]) for i in (split - 1, split - 2) for j in (split, split + 1))
+    steps = [abs(b - a) for a, b in pairwise(values)]
+    ordinary = TO_SIGMA * min(median(steps[: split - 1]), median(steps[split:]))
+    return rise / ordinary if ordinary else 10.0 * SUDDEN
+
+
+def _otsu(ordered: Sequence[float]) -> float:
+    """The value that splits `ordered` into the two groups whose means are furthest apart for their sizes."""
+    n, base = len(ordered), ordered[0]
+    total = sum(value - base for value in ordered)
+    best, where, left = -1.0, 0, 0.0
+    for i in range(n - 1):
+        left += ordered[i] - base
+        between = (i + 1) * (n - i - 1) * (left / (i + 1) - (total - left) / (n - i - 1)) ** 2
+        if ordered[i] != ordered[i + 1] and between > best:
+            best, where = between, i
+    return ordered[where]

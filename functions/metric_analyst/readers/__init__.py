@@ -1,0 +1,1 @@
+"""From CSV and JSON to series of samples."""

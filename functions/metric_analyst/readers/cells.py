@@ -1,0 +1,62 @@
+"""The cells of a CSV line, and what is in them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+
+from metric_analyst.readers.times import number_of
+
+_MISSING = frozenset(("", "-", "nan", "null", "nil", "none", "n/a", "na", "inf", "+inf", "-inf", "infinity"))
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+$")
+# No number, and no word for a missing one, is longer.
+_LONGEST_NUMBER = 400
+# A line with more of them is no row of a table, and its cells would take many times its memory.
+_MOST_DELIMITERS = 20_000
+
+
+def cell_number(text: str, delimiter: str = ",") -> float | None:
+    """The number in a cell: also `45%`, `true`, and `3,14` where the delimiter is no comma."""
+    text = text.strip()
+    if len(text) > _LONGEST_NUMBER:
+        return None
+    value = number_of(text)
+    if value is not None or not text:
+        return value
+    if text[-1] == "%":
+        return number_of(text[:-1])
+    lowered = text.lower()
+    if lowered in ("true", "false"):
+        return float(lowered == "true")
+    if delimiter != "," and _DECIMAL_COMMA.match(text):
+        return number_of(text.replace(",", "."))
+    return None
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that there is no value: empty, NaN, null, an infinity."""
+    text = text.strip().lower()
+    if text in _MISSING:
+        return True
+    if len(text) > _LONGEST_NUMBER:
+        return False
+    try:
+        return not math.isfinite(float(text))  # 1e999
+    except ValueError:
+        return False
+
+
+def split(line: str, delimiter: str) -> list[str]:
+    """The cells of one line. A quote left open ends with its line: it swallows no other rows.
+
+    A line of more than 20,000 delimiters is one cell.
+    """
+    if line.count(delimiter) > _MOST_DELIMITERS:
+        return [line]
+    if '"' not in line:
+        return line.split(delimiter)
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return line.split(delimiter)

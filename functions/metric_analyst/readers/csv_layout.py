@@ -1,0 +1,110 @@
+"""How a CSV file is laid out: its delimiter, its header, and the column that has the time."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import msgspec
+
+from metric_analyst.readers.cells import cell_number, split
+from metric_analyst.readers.times import parse_time
+
+DELIMITERS = ",;\t|"
+SNIFFED_LINES = 60
+LOOKED_AT = 4 * SNIFFED_LINES  # of which some may be blank
+MOST_COLUMNS = 2_000
+MOSTLY = 0.7  # of the rows must have a time
+_TIME_NAMES = re.compile(r"@?_?(time|timestamp|ts|date|datetime|date_?time|epoch|t|when|time_?stamp.*|time\b.*)$", re.I)
+
+
+class Layout(msgspec.Struct):
+    """Where things are in a file. `header` has as many names as a row has cells; `time` is a column of it."""
+
+    delimiter: str
+    header: list[str]
+    first_row: int  # index of the line
+    time: int
+    clock: bool  # the time of day is in the column after
+
+
+def sniff(lines: list[str]) -> Layout | None:
+    """The layout that the first 60 filled lines agree on; None when fewer than half of them are samples."""
+    sample = [
+        (i, line.rstrip("\r")) for i, line in enumerate(lines[:LOOKED_AT]) if line.strip() and not line.startswith("#")
+    ][:SNIFFED_LINES]
+    best: tuple[tuple[int, int], str, int] | None = None
+    for delimiter in DELIMITERS:
+        table = [split(line, delimiter) for _, line in sample]
+        widths = Counter(len(cells) for cells in table if 1 < len(cells) <= MOST_COLUMNS)
+        for width, _ in widths.most_common(2):
+            regular = [cells for cells in table if len(cells) == width]
+            time = _time_column(regular)
+            if time is None:
+                continue
+            good = [cells for cells in regular if parse_time(cells[time]) is not None]
+            if any(_has_number(cells, time, delimiter) for cells in good) and (
+                best is None or (len(good), width) > best[0]
+            ):
+                best = ((len(good), width), delimiter, time)
+    if best is None or best[0][0] < (len(sample) - 1) * 0.5:
+        return None
+    (_, width), delimiter, time = best
+    return _with_header(sample, delimiter, width, time)
+
+
+def why_not(lines: list[str]) -> str:
+    """Why these lines have no layout, in words for the user."""
+    filled = [line for line in lines[:LOOKED_AT] if line.strip()]
+    if not filled:
+        return "empty"
+    if any("\x00" in line for line in filled):
+        return "binary, not text"
+    # A date somewhere in most lines, words around it: that is what logs look like.
+    dated = sum(bool(re.search(r"\d\d:\d\d:\d\d", line)) for line in filled)
+    if dated >= len(filled) / 2 and len(filled) > 1:
+        return "looks like a log, not like metrics (no columns of numbers beside a time)"
+    if len(filled) == 1:
+        return "a single line without a time and a number"
+    return "no column of times with numbers beside it"
+
+
+def _with_header(sample: list[tuple[int, str]], delimiter: str, width: int, time: int) -> Layout:
+    header = [f"column {i + 1}" for i in range(width)]
+    for place, (index, line) in enumerate(sample):
+        cells = split(line, delimiter)
+        if len(cells) == width and parse_time(cells[time]) is not None:
+            above = split(sample[place - 1][1], delimiter) if place else []
+            named = len(above) == width and (
+                _TIME_NAMES.match(above[time].strip()) is not None
+                or not any(cell_number(cell, delimiter) is not None for cell in above)
+            )
+            if named:
+                header = [name.strip() or header[i] for i, name in enumerate(above)]
+            clock = _is_clock(cells, time)
+            return Layout(delimiter, header, index, time, clock)
+    raise AssertionError("a layout was sniffed from a row with a time")
+
+
+def _is_clock(cells: list[str], time: int) -> bool:
+    return (
+        time + 1 < len(cells)
+        and re.fullmatch(r"\s*\d{4}[-/]\d\d?[-/]\d\d?\s*", cells[time]) is not None
+        and re.fullmatch(r"\s*\d\d?:\d\d(:\d\d([.,]\d+)?)?\s*", cells[time + 1]) is not None
+    )
+
+
+def _time_column(rows: list[list[str]]) -> int | None:
+    """The column that parses as time nearly everywhere: one with a time's name first, then the leftmost."""
+    width = len(rows[0])
+    names = rows[0]
+    order = sorted(range(width), key=lambda i: (_TIME_NAMES.match(names[i].strip().strip('"')) is None, i))
+    for column in order:
+        times = sum(parse_time(row[column]) is not None for row in rows)
+        if times and times >= MOSTLY * (len(rows) - 1):
+            return column
+    return None
+
+
+def _has_number(cells: list[str], time: int, delimiter: str) -> bool:
+    return any(i != time and cell_number(cell, delimiter) is not None for i, cell in enumerate(cells))

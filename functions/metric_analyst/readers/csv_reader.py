@@ -1,0 +1,180 @@
+"""CSV: a time column and one or many series, or long format (time, name, value).
+
+1. The delimiter is the one of `,` `;` tab `|` that gives the most rows with a time and a number.
+2. What stands above the first row with a time is preamble; the row just above it is the header when
+   it has as many cells. Without a header, columns are called "column 2" and so on.
+3. Text columns with few different values are labels when times repeat, or by their name ("host",
+   "metric"): they split the number columns into series. Otherwise they are remarks, not read.
+4. A row with too many or too few cells, or without a time, is skipped and noted with its line number.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Generator
+from itertools import chain, islice
+
+from metric_analyst.notes import Notes
+from metric_analyst.readers.cells import cell_number, is_missing, split
+from metric_analyst.readers.csv_layout import LOOKED_AT, Layout, sniff, why_not
+from metric_analyst.readers.table import Column, Table
+from metric_analyst.readers.times import parse_time
+from tailrace.inputs.request import LINE_LIMIT
+from tailrace.inputs.text import Content
+from triage.budget import Budget
+
+MOST_SERIES = 5_000
+MOST_LABELS = 1_000
+
+_VALUE_NAMES = re.compile(r"(value|values|val|v|count|n|column \d+|average|maximum|minimum|sum)$", re.I)
+_LABEL_NAMES = re.compile(r"(status|status_?code|code|le|quantile|pid|port|shard|partition|core|id)$", re.I)
+_NAME_NAMES = re.compile(
+    r"_*(metric|metric_?name|name|series|label|host|hostname|instance|node|pod|container|service|job|device|"
+    r"interface|mount|mountpoint|endpoint|route|path|method|region|zone|az|queue|topic|function|tag|tags|key)$",
+    re.I,
+)
+
+
+def read_csv(content: Content, source: str, notes: Notes, budget: Budget | None = None) -> Generator[None, None, Table]:
+    """The table in `content`; empty, with a note, when it is none. Never raises on content.
+
+    A generator so that the event loop can run between rows: its return value is the table, which has the rows that
+    were read before the budget was exhausted.
+    """
+    lines = (line.text for line in content.lines(LINE_LIMIT))
+    head = list(islice(lines, LOOKED_AT))
+    head[:1] = [line.lstrip("\ufeff") for line in head[:1]]
+    layout = sniff(head)
+    yield
+    if layout is None:
+        notes.add(why_not(head), source)
+        return Table([], [])
+    width = len(layout.header)
+    cells_of = [_Cells() for _ in range(width)]
+    times: list[float] = []
+    rows = array("q")  # their hashes: a row that is there twice counts once
+    in_order, cut = True, False
+    for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
+        yield
+        if budget is not None and budget.exhausted:
+            notes.add("not read to its end", f"{source} (as far as line {index:,} of {content.line_count:,})")
+            cut = True
+            break
+        line = line.rstrip("\r")
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = split(line, layout.delimiter)
+        if len(cells) == width + 1 and not cells[-1].strip():
+            cells.pop()  # a delimiter at the end of the line is no cell
+        if len(cells) != width:
+            notes.add(f"{source}: row skipped, not {width} cells", f"line {index + 1} ({len(cells)})")
+            continue
+        time = _time_of(cells, layout)
+        if time is None:
+            notes.add(f"{source}: row skipped, no time in {layout.header[layout.time]!r}", f"line {index + 1}")
+            continue
+        in_order = in_order and (not times or times[-1] < time)
+        times.append(time)
+        rows.append(hash(line))
+        for i, cell in enumerate(cells):
+            if i != layout.time:
+                cells_of[i].add(cell, layout.delimiter, index + 1)
+    yield
+    # The same row twice is a file sent twice; one time in different rows means several series.
+    moments = times if in_order else sorted(set(times))
+    repeated = not in_order and len(moments) < 0.9 * len(set(rows))
+    return Table(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
+
+
+class _Cells:
+    """One column while it is read: its numbers, and its texts as long as they could be labels."""
+
+    def __init__(self) -> None:
+        self.values: list[float | None] = []
+        self.found = self.bad = self.first_bad = 0
+        self.seen: dict[str, str] = {}
+        self.texts: list[str] = []
+
+    def add(self, cell: str, delimiter: str, line: int) -> None:
+        value = cell_number(cell, delimiter)
+        self.values.append(value)
+        if value is not None:
+            self.found += 1
+        elif not is_missing(cell):
+            self.bad += 1
+            self.first_bad = self.first_bad or line
+        if len(self.seen) <= MOST_LABELS:
+            self.texts.append(self.seen.setdefault(cell, cell))
+        else:
+            self.texts = []
+
+    @property
+    def few(self) -> bool:
+        """Whether the texts repeat often enough to be labels."""
+        return len(self.seen) <= min(MOST_LABELS, max(20, len(self.values) // 2))
+
+
+def _time_of(cells: list[str], layout: Layout) -> float | None:
+    text = cells[layout.time]
+    if layout.clock:
+        text = f"{text.strip()} {cells[layout.time + 1].strip()}"
+    return parse_time(text)
+
+
+def _columns(
+    cells_of: list[_Cells], times: list[float], repeated: bool, layout: Layout, source: str, notes: Notes
+) -> list[Column]:
+    labels: list[int] = []
+    values: list[int] = []
+    for index, cells in enumerate(cells_of):
+        if index == layout.time or (layout.clock and index == layout.time + 1) or not times:
+            continue
+        name = layout.header[index]
+        if repeated and cells.few and _LABEL_NAMES.match(name):
+            labels.append(index)
+        elif cells.found and cells.found >= cells.bad:
+            values.append(index)
+            if cells.bad:
+                example = f"{name!r} line {cells.first_bad}"
+                notes.add(f"{source}: cells that are no number, left out", example, cells.bad)
+        elif not cells.bad:
+            notes.add("no values", f"{source} {name!r}")
+        elif len(cells.seen) == 1 or (cells.few and (repeated or _NAME_NAMES.match(name))):
+            labels.append(index)
+        else:
+            notes.add("column of text, not read", f"{source} {name!r}")
+    return _split_by_labels(cells_of, times, layout, labels, values, source, notes)
+
+
+def _split_by_labels(
+    cells_of: list[_Cells],
+    times: list[float],
+    layout: Layout,
+    labels: list[int],
+    values: list[int],
+    source: str,
+    notes: Notes,
+) -> list[Column]:
+    """One column per number column and combination of labels, named `cpu (host-a)` or, in long format, `cpu`."""
+    anonymous = len(values) == 1 and _VALUE_NAMES.match(layout.header[values[0]]) is not None
+    telling = [i for i in labels if len(cells_of[i].seen) > 1] or (labels if anonymous else [])
+    out: dict[str, Column] = {}
+    for index in values:
+        header = layout.header[index]
+        if not telling:
+            name = header if header not in out else f"{header} (column {index + 1})"
+            out[name] = Column(name, times, cells_of[index].values)
+            continue
+        texts = zip(*(cells_of[i].texts for i in telling), strict=True)
+        for label, time, value in zip(texts, times, cells_of[index].values, strict=True):
+            joined = " ".join(text.strip() for text in label)
+            name = joined if anonymous else f"{header} ({joined})"
+            if name not in out:
+                if len(out) >= MOST_SERIES:
+                    notes.add(f"more than {MOST_SERIES:,} series, the rest not read", source)
+                    return list(out.values())
+                out[name] = Column(name, [], [])
+            out[name].times.append(time)
+            out[name].values.append(value)
+    return list(out.values())

@@ -1,0 +1,149 @@
+"""Everything a request carries that can be read as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from itertools import chain, pairwise
+from pathlib import PurePosixPath
+
+import msgspec
+
+from metric_analyst.notes import Notes
+from metric_analyst.readers.csv_reader import read_csv
+from metric_analyst.readers.json_reader import read_document, read_json
+from metric_analyst.readers.series import Series, make_series
+from metric_analyst.readers.table import Column, Table
+from metric_analyst.readers.units import unit_of
+from tailrace.inputs.request import Request
+from tailrace.inputs.text import Content, Text
+from triage.budget import Budget
+
+PASTED = "the message"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The series of a request, and a line for everything that was left out.
+
+    `sources` is how many files and parts had any; `pasted` says that it was the message's own text. `stopped` says
+    how far the reading came when it did not come to the end, and is empty otherwise.
+    """
+
+    series: list[Series]
+    notes: list[str]
+    sources: int
+    pasted: bool = False
+    stopped: str = ""
+
+    @property
+    def samples(self) -> int:
+        return sum(len(series.values) for series in self.series)
+
+
+def read(request: Request, budget: Budget | None = None) -> Generator[None, None, Reading]:
+    """All series in the files, the data parts and, when those have none, the text of a request.
+
+    Never raises on content. Yields so that the event loop can run; its return value is the reading: of what was read
+    before the budget was exhausted.
+    """
+    notes = Notes()
+    tables: list[tuple[str, Table]] = []
+    whole = 0
+    for file in request.files:
+        yield
+        if budget is not None and budget.exhausted:
+            break
+        table = yield from _read_file(file.filename, file.content, notes, budget)
+        tables.append((file.filename, table))
+        whole += not table.cut
+    for number, part in enumerate(request.data, 1):
+        yield
+        source = f"data part {number}"
+        tables.append((source, (yield from read_document(part, source, notes))))
+    if not any(table.columns for _, table in tables) and request.text.count("\n") >= 2:
+        pasted = Notes()  # ordinary words are not worth a note
+        table = yield from _read_file(PASTED, Text(request.text), pasted, budget)
+        if table.columns:
+            tables.append((PASTED, table))
+            notes = pasted
+    sources = sum(bool(table.columns) for _, table in tables)
+    was_pasted = any(name == PASTED for name, _ in tables)
+    series = yield from _join(tables, notes)
+    stopped = _stopped(whole, len(request.files), budget) if whole < len(request.files) else ""
+    return Reading(series, notes.lines(), sources, pasted=was_pasted, stopped=stopped)
+
+
+def _stopped(whole: int, files: int, budget: Budget | None) -> str:
+    seconds = f" {budget.seconds:g} s of" if budget is not None else ""
+    return (
+        f"reading stopped when it had used its{seconds} CPU time (TAILRACE_ANALYSIS_S): it had read "
+        f"{whole:,} of {files:,} file{'s' if files != 1 else ''} whole. The rest was not looked at."
+    )
+
+
+def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None) -> Generator[None, None, Table]:
+    start = content.beginning(200).lstrip("\ufeff \t\r\n")
+    if start.startswith(("{", "[")):
+        return (yield from read_json(content.text.lstrip("\ufeff"), name, notes))
+    return (yield from read_csv(content, name, notes, budget))
+
+
+def _join(tables: list[tuple[str, Table]], notes: Notes) -> Generator[None, None, list[Series]]:
+    """Columns of one name in several files: one series when the files follow each other in time or
+    repeat each other, several, each with its file's name, when they tell different things of one time.
+
+    Takes the columns out of the tables: each goes when its series is there.
+    """
+    by_name: dict[str, list[tuple[str, Table, Column]]] = {}
+    for source, table in tables:
+        for column in table.columns:
+            by_name.setdefault(column.name, []).append((source, table, column))
+        table.columns = []
+    # A series can go missing only while somebody watched: until the end of its own file, or of the
+    # last of the files that continue each other.
+    out: list[Series] = []
+    for name in list(by_name):
+        yield
+        pieces = by_name.pop(name)
+        if len(pieces) == 1 or _continuous(pieces):
+            samples = chain.from_iterable(column.samples for _, _, column in pieces)
+            _append(out, notes, name, samples, pieces)
+        else:
+            for piece in pieces:
+                stem = PurePosixPath(piece[0]).stem or piece[0]
+                _append(out, notes, f"{stem}: {name}", piece[2].samples, [piece])
+    return out
+
+
+def _append(
+    out: list[Series],
+    notes: Notes,
+    name: str,
+    samples: Iterable[tuple[float, float | None]],
+    pieces: list[tuple[str, Table, Column]],
+) -> None:
+    source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
+    watched = [table.times for _, table, _ in pieces if not table.cut]
+    unit = pieces[0][2].unit or unit_of(name.split(": ", 1)[-1])
+    series = make_series(name, samples, unit=unit, source=source, watched=watched)
+    if series is None:
+        notes.add("no values", f"{source} {name!r}")
+        return
+    if series.repeated:
+        notes.add("times that came more than once, the median taken", repr(series.name), series.repeated)
+    if series.dropped:
+        notes.add("samples without a usable value, left out", repr(series.name), series.dropped)
+    out.append(series)
+
+
+def _continuous(pieces: list[tuple[str, Table, Column]]) -> bool:
+    spans = sorted((min(column.times), max(column.times), i) for i, (_, _, column) in enumerate(pieces) if column.times)
+    for (_, last, i), (first, _, j) in pairwise(spans):
+        if first <= last and not _agree(pieces[i][2], pieces[j][2]):
+            return False
+    return True
+
+
+def _agree(one: Column, other: Column) -> bool:
+    known = dict(one.samples)
+    shared = [(known[time], value) for time, value in other.samples if time in known]
+    return bool(shared) and all(a == b for a, b in shared)

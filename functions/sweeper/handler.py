@@ -1,0 +1,39 @@
+"""The sweeper as a function, invoked by a schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+from sweeper.sweep import sweep, sweep_webhooks
+from tailrace.a2a.client import new_http
+from tailrace.agent.dispatch import Dispatch
+from tailrace.config import Settings
+from tailrace.log import open_log
+from tailrace.push import open_webhooks
+
+settings = Settings.load()
+
+
+def handler(event: Any, context: Any) -> dict[str, int]:
+    """One sweep. `event` is the schedule's and tells nothing that matters here."""
+    return {"dispatched": asyncio.run(_sweep())}
+
+
+async def _sweep() -> int:
+    async with AsyncExitStack() as stack:
+        log, hooks = open_log(settings), open_webhooks(settings)
+        stack.push_async_callback(log.close)
+        stack.push_async_callback(hooks.close)
+        dispatch = Dispatch(settings, await stack.enter_async_context(new_http()))
+        stack.push_async_callback(dispatch.close)
+        both = sweep(log, dispatch, settings), sweep_webhooks(log, hooks, dispatch, settings)
+        found = await asyncio.gather(*both, return_exceptions=True)  # what fails of one must not stop the other
+    return sum(map(_or_raise, found))
+
+
+def _or_raise(found: int | BaseException) -> int:
+    if isinstance(found, BaseException):
+        raise found
+    return found

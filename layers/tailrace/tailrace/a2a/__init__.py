@@ -1,0 +1,1 @@
+"""A2A: the protocol as types, the client, and in `server` what answers it."""

@@ -1,0 +1,125 @@
+"""What the bindings have in common: who asks, and how an answer leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tailrace.a2a import errors
+from tailrace.a2a.card import AgentCard
+from tailrace.a2a.server.negotiation import extensions_of
+from tailrace.a2a.server.operations import Caller, Operations
+from tailrace.a2a.server.stream import Stream
+from tailrace.config import Settings
+from tailrace.owner import Identify
+from tailrace.stream import sse
+from tailrace.stream.reader import parse_cursor
+from tailrace.stream.response import EventStreamResponse
+
+# What a stream may take longer than until it rotates, beside a silence: for a `send` that hangs.
+_GRACE_S = 5.0
+
+
+class Binding:
+    """One way to ask an agent for its operations."""
+
+    def __init__(
+        self,
+        card: AgentCard,
+        settings: Settings,
+        operations: Operations,
+        identify: Identify,
+        base_of: Callable[[Request], str],
+    ) -> None:
+        self.card = card
+        self.settings = settings
+        self.operations = operations
+        self._identify = identify
+        self._base_of = base_of
+
+    def caller(self, request: Request, *, old: bool = False, strict: bool = True) -> tuple[Caller, list[str]]:
+        """Who asks, and the extensions that are on for this request.
+
+        Raises:
+            RpcError: -32008, the card requires another extension; or nobody the agent knows asks.
+            RequestError: the cursor is no seq.
+        """
+        owner = self._identify(request)
+        if owner is None:
+            raise errors.unauthenticated()
+        extensions = extensions_of(request, self.card)
+        caller = Caller(
+            owner=owner.id,
+            name=owner.name,
+            url=self._base_of(request),
+            cursor=cursor_of(request),
+            old=old,
+            strict=strict,
+        )
+        return caller, extensions
+
+    def whole(
+        self,
+        body: bytes,
+        extensions: list[str],
+        *,
+        old: bool = False,
+        status: int = 200,
+        media_type: str = "application/json",
+    ) -> Response:
+        headers = _headers(extensions, old=old)
+        if status == 401:
+            headers["WWW-Authenticate"] = challenge(self.card)
+        return Response(body, status_code=status, media_type=media_type, headers=headers)
+
+    def streamed(self, stream: Stream, framing: sse.Framing, extensions: list[str], *, old: bool = False) -> Response:
+        settings = self.settings
+        frames = _rotated(stream.frames(framing, old=old), settings.rotate_s)
+        limit_s = settings.rotate_s + settings.heartbeat_s + _GRACE_S
+        return EventStreamResponse(frames, limit_s=limit_s, headers=_headers(extensions, old=old))
+
+
+async def _rotated(frames: AsyncGenerator[bytes], after_s: float) -> AsyncGenerator[bytes]:
+    """The frames until the first after `after_s`: the client comes back. What was cut off is an error on Lambda.
+
+    There nobody notices that a reader has gone, so it is the usual end of what a gateway has stopped reading.
+    """
+    clock = asyncio.get_running_loop().time
+    opened = clock()
+    async with aclosing(frames):
+        async for frame in frames:
+            yield frame
+            if clock() - opened >= after_s:
+                return
+
+
+def cursor_of(request: Request) -> int | None:
+    """The cursor in `Last-Event-ID`, None when there is none.
+
+    Raises:
+        RequestError: it is no seq.
+    """
+    given = request.headers.get("last-event-id")
+    return None if given is None else parse_cursor(given, "Last-Event-ID")
+
+
+def challenge(card: AgentCard) -> str:
+    """How to be known, as far as a header can say (RFC 9110, section 11.6.1): the HTTP schemes the card names."""
+    schemes = [
+        each["httpAuthSecurityScheme"]["scheme"]
+        for each in card.security_schemes.values()
+        if "httpAuthSecurityScheme" in each
+    ]
+    return ", ".join(schemes) or "A2A"
+
+
+def _headers(extensions: list[str], *, old: bool) -> dict[str, str]:
+    """The version, and the extensions that are on: those the caller named and the card has."""
+    headers = {"A2A-Version": "0.3" if old else "1.0"}
+    if extensions:
+        headers["X-A2A-Extensions" if old else "A2A-Extensions"] = ", ".join(extensions)
+    return headers

@@ -1,0 +1,269 @@
+"""A2A's operations, whatever binding and version they are asked in (specification, section 3.1).
+
+A binding reads a request into a method's name and params, in 1.0's words, and writes the result.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from tailrace.a2a import errors
+from tailrace.a2a.card import AgentCard, card_json
+from tailrace.a2a.identity import task_id_of
+from tailrace.a2a.server.listing import list_tasks
+from tailrace.a2a.server.negotiation import check_parts
+from tailrace.a2a.server.services import Serving, TaskService
+from tailrace.a2a.server.stream import MessageStream, Stream, TaskStream, is_end
+from tailrace.a2a.task import snapshot
+from tailrace.a2a.types import (
+    ListPushConfigs,
+    ListTasks,
+    Message,
+    PushConfig,
+    PushConfigId,
+    SendMessage,
+    TaskId,
+    convert,
+    to_json,
+)
+from tailrace.config import Settings
+from tailrace.errors import RequestError, TaskUnknown
+from tailrace.events import TERMINAL
+from tailrace.inputs.decode import request_of
+from tailrace.inputs.request import Request
+from tailrace.inputs.turns import in_turn
+from tailrace.log import Head
+from tailrace.stream.reader import end_at
+
+STREAMS = frozenset({"SendStreamingMessage", "SubscribeToTask"})
+
+# An author's own answer to a message: text that needs no task, or None to begin one.
+Answer = Callable[[Request], Awaitable[str | None]]
+# What else a caller, known by name, may know of the agent; None where there is nothing for it.
+ExtendedCard = Callable[[str], AgentCard | None]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks and how: the owner of what it makes, its cursor if it comes back, whether it speaks 0.3.
+
+    `owner` is the owner's id, `name` what whoever knows the caller calls it.
+    """
+
+    owner: str
+    name: str
+    url: str
+    cursor: int | None = None
+    old: bool = False
+    strict: bool = True
+
+    @property
+    def version(self) -> Literal["1.0", "0.3"]:
+        return "0.3" if self.old else "1.0"
+
+
+class Operations:
+    """The methods of one agent. Each raises `RpcError`, or an error that `as_rpc_error` makes one of."""
+
+    def __init__(
+        self,
+        card: AgentCard,
+        settings: Settings,
+        serving: Callable[[], Awaitable[Serving]],
+        *,
+        answer: Answer | None = None,
+        extended_card: ExtendedCard | None = None,
+    ) -> None:
+        self._card = card
+        self._settings = settings
+        self._serving = serving
+        self._answer = answer
+        self._extended_card = extended_card
+        self._methods: dict[str, Callable[[Any, Caller], Awaitable[Any]]] = {
+            "SendMessage": self._send,
+            "GetTask": self._get,
+            "ListTasks": self._list,
+            "CancelTask": self._cancel,
+            "CreateTaskPushNotificationConfig": self._create_push,
+            "GetTaskPushNotificationConfig": self._get_push,
+            "ListTaskPushNotificationConfigs": self._list_push,
+            "DeleteTaskPushNotificationConfig": self._delete_push,
+            "GetExtendedAgentCard": self._get_extended_card,
+        }
+
+    async def call(self, method: str, params: Any, caller: Caller) -> Any:
+        """The result of a method that answers once, as 1.0 JSON."""
+        if method not in self._methods:
+            raise errors.method_not_found(method)
+        return await self._methods[method](params, caller)
+
+    async def stream(self, method: str, params: Any, caller: Caller) -> Stream:
+        """The stream of a streaming method; everything that can be refused is refused before it begins."""
+        serving, cursor = await self._serving(), caller.cursor
+        tasks, past_input = serving.tasks, method == "SubscribeToTask"
+        if past_input:
+            head = await self._looked_at(convert(params, TaskId).id, caller)
+            # The head follows the last event a moment later, so that is asked too.
+            state = await end_at(tasks.log, head.task_id, await tasks.log.last(head.task_id)) or head.state
+            if cursor is None and state in TERMINAL:
+                raise errors.unsupported_operation(
+                    f"Task {head.task_id!r} is finished ({state}); GetTask has its result, and Last-Event-ID: 0 "
+                    "replays its events."
+                )
+        else:
+            sent = convert(params, SendMessage)
+            await self._check_cursor(sent.message, caller)
+            begun = await self._begin(sent, caller)
+            if isinstance(begun, dict):
+                return MessageStream(begun)
+            head = begun
+            if cursor is None and sent.message.task_id is None:
+                cursor = 0  # a new task's first event is the task itself
+        over = cursor is not None and is_end(await end_at(tasks.log, head.task_id, cursor), past_input)
+        heartbeat_s = self._settings.heartbeat_s
+        return TaskStream(tasks.log, tasks.feeds, head.task_id, cursor, heartbeat_s, past_input, over)
+
+    # Messages
+
+    async def _send(self, params: Any, caller: Caller) -> Any:
+        sent = convert(params, SendMessage)
+        begun = await self._begin(sent, caller)
+        if isinstance(begun, dict):
+            return {"message": begun}
+        tasks, task_id = (await self._serving()).tasks, begun.task_id
+        if not sent.configuration.return_immediately:
+            whole = TaskStream(tasks.log, tasks.feeds, task_id, None, self._settings.heartbeat_s, False, False)
+            async for _ in whole.events(await tasks.log.last(task_id) - 1):
+                pass
+        shot = await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)
+        return {"task": shot.task}
+
+    async def _check_cursor(self, message: Message, caller: Caller) -> None:
+        """Refuse a cursor beyond what the message's task has, which is nothing before it is begun."""
+        if not caller.cursor:
+            return
+        tasks = (await self._serving()).tasks
+        if message.task_id is not None:
+            await tasks.owned(message.task_id, caller.owner)
+        await end_at(tasks.log, message.task_id or self._begun_by(message, caller), caller.cursor)
+
+    def _begun_by(self, message: Message, caller: Caller) -> str:
+        """The id of the task that the message begins, or has begun."""
+        return task_id_of(caller.owner, self._card.name, message.message_id)
+
+    async def _begin(self, sent: SendMessage, caller: Caller) -> Head | dict[str, Any]:
+        """Take a message: the head of its task, or the agent's message when it answers without one."""
+        serving, message = await self._serving(), sent.message
+        tasks, config = serving.tasks, sent.configuration.task_push_notification_config
+        check_parts(message, self._card)
+        if config is not None:
+            if config.task_id:
+                raise RequestError("taskPushNotificationConfig.taskId must be empty: the message names the task.")
+            serving.push.check(config)
+        said = await self._said(message, tasks, caller)
+        if said is not None:
+            return said
+        since = 0
+        if message.task_id is not None:
+            await tasks.owned(message.task_id, caller.owner)
+            since = await tasks.log.last(message.task_id)
+        head = await tasks.send(message, caller.owner)
+        if config is not None:
+            await serving.push.create(config, head.task_id, since=since, version=caller.version)
+        else:
+            serving.push.ensure_delivery(head.task_id)
+        return head
+
+    async def _said(self, message: Message, tasks: TaskService, caller: Caller) -> dict[str, Any] | None:
+        """The agent's own answer to a message that begins something new, if it needs no task for it."""
+        if self._answer is None or message.task_id is not None:
+            return None
+        try:
+            await tasks.log.head(self._begun_by(message, caller))
+            return None  # it was answered with a task before
+        except TaskUnknown:
+            pass
+        request = await in_turn(partial(request_of, owner=caller.owner), [to_json(message)])
+        try:
+            text = await self._answer(request)
+        finally:
+            request.close()
+        if text is None:
+            return None
+        return {
+            "messageId": str(uuid.uuid4()),
+            "contextId": message.context_id or str(uuid.uuid4()),
+            "role": "ROLE_AGENT",
+            "parts": [{"text": text}],
+        }
+
+    # Tasks
+
+    async def _get(self, params: Any, caller: Caller) -> Any:
+        asked = convert(params, TaskId, strict=caller.strict)
+        head = await self._looked_at(asked.id, caller)
+        log = (await self._serving()).tasks.log
+        return (await snapshot(log, head.task_id, history_length=asked.history_length)).task
+
+    async def _list(self, params: Any, caller: Caller) -> Any:
+        asked, log = convert(params, ListTasks, strict=caller.strict), (await self._serving()).tasks.log
+        return await list_tasks(log, caller.owner, self._card.name, asked)
+
+    async def _cancel(self, params: Any, caller: Caller) -> Any:
+        serving, asked = await self._serving(), convert(params, TaskId)
+        await serving.tasks.cancel(asked.id, caller.owner)
+        serving.push.ensure_delivery(asked.id)
+        return (await snapshot(serving.tasks.log, asked.id)).task
+
+    async def _looked_at(self, task_id: str, caller: Caller) -> Head:
+        """The caller's task; looking at one sees to it that it goes on, and its notifications with it."""
+        serving = await self._serving()
+        head = await serving.tasks.owned(task_id, caller.owner)
+        await serving.tasks.ensure_running(head)
+        serving.push.ensure_delivery(task_id)
+        return head
+
+    # Push notifications
+
+    async def _create_push(self, params: Any, caller: Caller) -> Any:
+        serving, config = await self._serving(), convert(params, PushConfig)
+        await serving.tasks.owned(config.task_id, caller.owner)
+        since = await serving.tasks.log.last(config.task_id)
+        return to_json(await serving.push.create(config, config.task_id, since=since, version=caller.version))
+
+    async def _get_push(self, params: Any, caller: Caller) -> Any:
+        serving, asked = await self._serving(), convert(params, PushConfigId)
+        await serving.tasks.owned(asked.task_id, caller.owner)
+        config = await serving.push.get(asked.task_id, asked.id)
+        if config is None:
+            raise errors.config_not_found(asked.task_id, asked.id)
+        return to_json(config)
+
+    async def _list_push(self, params: Any, caller: Caller) -> Any:
+        """All of them: there are never so many that they would need pages."""
+        serving, asked = await self._serving(), convert(params, ListPushConfigs, strict=caller.strict)
+        await serving.tasks.owned(asked.task_id, caller.owner)
+        configs = await serving.push.list(asked.task_id)
+        return {"configs": [to_json(config) for config in configs], "nextPageToken": ""}
+
+    async def _delete_push(self, params: Any, caller: Caller) -> Any:
+        serving, asked = await self._serving(), convert(params, PushConfigId)
+        await serving.tasks.owned(asked.task_id, caller.owner)
+        await serving.push.delete(asked.task_id, asked.id)
+        return {}
+
+    # The card
+
+    async def _get_extended_card(self, params: Any, caller: Caller) -> Any:
+        if self._extended_card is None:
+            if caller.old:
+                raise errors.no_extended_card()
+            raise errors.unsupported_operation("This agent has no extended card.")
+        card = self._extended_card(caller.name)
+        if card is None:
+            raise errors.no_extended_card()
+        return card_json(card, caller.url, extended=True, legacy=caller.old)

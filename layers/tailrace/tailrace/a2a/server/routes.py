@@ -1,0 +1,85 @@
+"""The A2A server: an agent's card, and its operations in both bindings and both versions (specification, section 5).
+
+docs/ARCHITECTURE.md, section 5, says why it is not the official SDK's, which is our partner in the tests instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tailrace.a2a.card import CARD_PATH, AgentCard, card_json
+from tailrace.a2a.errors import RpcError
+from tailrace.a2a.server.jsonrpc import JsonRpc
+from tailrace.a2a.server.negotiation import check_host
+from tailrace.a2a.server.operations import Answer, ExtendedCard, Operations
+from tailrace.a2a.server.rest import Rest
+from tailrace.a2a.server.services import Serving
+from tailrace.config import Settings
+from tailrace.events import encode
+from tailrace.owner import Identify
+
+_STARTED = formatdate(usegmt=True)
+
+
+class A2AServer:
+    """An agent at a URL. `routes` are relative to it."""
+
+    def __init__(
+        self,
+        card: AgentCard,
+        settings: Settings,
+        serving: Callable[[], Awaitable[Serving]],
+        identify: Identify,
+        *,
+        answer: Answer | None = None,
+        extended_card: ExtendedCard | None = None,
+    ) -> None:
+        self._card = card
+        self._settings = settings
+        self._extended = extended_card is not None
+        operations = Operations(card, settings, serving, answer=answer, extended_card=extended_card)
+        self._rpc = JsonRpc(card, settings, operations, identify, _base_of)
+        self._rest = Rest(card, settings, operations, identify, _base_of)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self._rpc.__call__, methods=["POST"]),
+            Route("/message/stream", self._rpc.__call__, methods=["POST"]),
+            Route(f"/{CARD_PATH}", self.card, methods=["GET"]),
+            *self._rest.routes(),
+        ]
+
+    async def card(self, request: Request) -> Response:
+        """GET /.well-known/agent-card.json, cacheable (section 8.6). Who asks in 1.0 gets nothing of 0.3's."""
+        try:
+            check_host(request, self._settings)
+        except RpcError as error:
+            told = {"error": {"code": error.status, "status": "INVALID_ARGUMENT", "message": str(error)}}
+            return Response(encode(told), error.status or 400, media_type="application/json")
+        legacy = not (request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")).startswith(
+            "1."
+        )
+        body = encode(card_json(self._card, _base_of(request), extended=self._extended, legacy=legacy))
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {
+            # Its URLs are the host's that was asked for, so only who has asked may keep it.
+            "Cache-Control": "private, max-age=300",
+            "ETag": etag,
+            "Last-Modified": _STARTED,
+            "Vary": "A2A-Version",
+        }
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
+
+def _base_of(request: Request) -> str:
+    """Where the agent is, as its caller knows it: also behind a path that leads to several agents."""
+    # Not `base_url`, which leaves out the path of a mount.
+    return str(request.url.replace(path=f"{request.scope.get('root_path', '')}/", query=""))

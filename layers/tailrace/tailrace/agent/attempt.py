@@ -1,0 +1,301 @@
+"""A run's attempt: run the graph from where the run is, write what happens, note how it ended or hand it on.
+
+A run is not a connection: it is a task of the process, started by a request and outliving it. Only `cancel`
+stops it, its deadline, or the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import httpx
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.pregel import Pregel
+from langgraph.runtime import RunControl
+from langgraph.types import Command
+
+from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
+from tailrace.agent.containment import Contained, ProcessExit, contain_exits
+from tailrace.agent.delegated_tasks import cancel_delegated_tasks
+from tailrace.agent.langgraph_events import ToolEvents, Translator, question
+from tailrace.agent.recovery.takeover import Takeover
+from tailrace.authoring import run_context
+from tailrace.authoring.emit import set_request, step_of
+from tailrace.config import Settings
+from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
+from tailrace.events import INTERRUPTED, TERMINAL, State
+from tailrace.inputs.decode import request_of
+from tailrace.inputs.turns import in_turn
+from tailrace.log import EventLog, Head
+from tailrace.stream.broadcast import Feeds
+from tailrace.stream.writer import Writer
+from tailrace.uploads import open_uploads
+
+logger = logging.getLogger("tailrace.run")
+
+RECURSION_LIMIT = 50
+# How long a cancelled graph may take to clean up after itself.
+_CLEANUP_S = 5.0
+# What is told of an error that is not ours.
+_SHOWN = 1_000
+# Of the time before the deadline in which a run should be handed on, what is kept for stopping a node that does not.
+_OVERRUN = 0.1
+
+
+class Attempt:
+    """One process working on a run that it has taken over. Driven by `work`."""
+
+    def __init__(
+        self, log: EventLog, feeds: Feeds, settings: Settings, http: httpx.AsyncClient, takeover: Takeover
+    ) -> None:
+        self._log = log
+        self._feeds = feeds
+        self._settings = settings
+        self._http = http
+        self._takeover = takeover
+        self._head = takeover.head
+        self._delegated = takeover.history.open_delegated_tasks
+        self._canceled = asyncio.Event()
+        self._fenced = asyncio.Event()
+        self._overrun = asyncio.Event()
+        self._over = asyncio.Event()
+        self._renewed = asyncio.get_running_loop().time()
+
+    @property
+    def task_id(self) -> str:
+        return self._head.task_id
+
+    def cancel(self) -> None:
+        """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
+        self._canceled.set()
+
+    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[bool]]) -> bool:
+        """Run the graph to its end, a question, a failure or a cancel, and write which; or hand the run on.
+
+        When the attempt is fenced or the log stays away, this stops and leaves the task to the next attempt.
+
+        Returns whether the task waits for input although its cancel was requested: the request came while the
+        question was being written, too late for this attempt. Nobody holds the lease then.
+        """
+        takeover, task_id = self._takeover, self.task_id
+        with self._feeds.live(task_id) as feed:
+            writer = Writer(
+                self._log,
+                self._head.source,
+                takeover.fence.last + 1,
+                feed.publish,
+                interval_s=self._settings.emit_interval_ms / 1000,
+                patience_s=self._settings.lease_s,
+                begun=takeover.history.texts,
+            )
+            lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
+            reached: State = "TASK_STATE_WORKING"
+            try:
+                await self._log.update_state(task_id, self._head.attempt, reached, release=False)
+                self._clear_up(writer)
+                state, text = await self._until_done(graph, writer)
+                if state in TERMINAL and state != "TASK_STATE_COMPLETED":
+                    await cancel_delegated_tasks(self._http, self._head, self._delegated.values(), self._settings)
+                if state == reached:
+                    writer.status("handoff")
+                else:
+                    state = self._say_state(writer, state, text)
+                await writer.flush()
+                reached = state
+                self._over.set()
+                await lease  # or what it has under way would hold the lease again
+                head = await self._log.update_state(task_id, self._head.attempt, reached, release=True)
+                if state == "TASK_STATE_WORKING":
+                    await dispatch(self._head)
+                return state in INTERRUPTED and head.cancel_requested
+            except asyncio.CancelledError:
+                # The process stops. The next attempt need not wait for the lease to run out.
+                lease.cancel()
+                with contextlib.suppress(LogError):
+                    await self._log.update_state(task_id, self._head.attempt, reached, release=True)
+                raise
+            except (Fenced, LogUnavailable) as error:
+                logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)
+            finally:
+                lease.cancel()
+                await writer.close()
+        return False
+
+    def _clear_up(self, writer: Writer) -> None:
+        """Say what an older attempt had no time to say, and take back what it said of what runs again."""
+        for step in self._takeover.plan.finished:
+            writer.status(
+                "tool_complete" if step.tool else "node_end", step=step.id, parent=step.parent, name=step.name
+            )
+        for artifact, text in self._takeover.plan.replaced.items():
+            writer.replace_text(artifact, text)
+
+    def _say_state(self, writer: Writer, state: State, text: str | None) -> State:
+        """Emit the state that the run has come to; the state that could be written."""
+        try:
+            writer.status("state", state=state, text=text)
+        except (EventTooLarge, UnicodeError) as error:
+            state = "TASK_STATE_FAILED"
+            writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
+        return state
+
+    async def _until_done(self, graph: Pregel[Any, Any, Any, Any], writer: Writer) -> tuple[State, str | None]:
+        """The state the run comes to, and what to say about it; WORKING: it is to be handed on."""
+        takeover, control = self._takeover, RunControl()
+        written = bool(takeover.plan.replaced.get("report", takeover.history.texts.get("report")))
+        translator = Translator(writer, self._delegated, takeover.plan.done, written=written)
+        run, timers = self._timed(control)
+        contain_exits(asyncio.get_running_loop())
+        stream = asyncio.create_task(Contained(self._stream(graph, writer, translator, run, control)))
+        events = (self._canceled, self._fenced, self._overrun, writer.broken)
+        stops = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
+            if not stream.done():
+                translator.barrier.stop()
+                stream.cancel()
+                await asyncio.wait([stream], timeout=_CLEANUP_S)
+                if stream.done() and not stream.cancelled():
+                    stream.exception()  # what came of stopping it is nobody's business
+                if self._fenced.is_set():
+                    raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
+                if writer.broken.is_set():
+                    await writer.flush()  # raises what broke it
+                if self._canceled.is_set():
+                    return "TASK_STATE_CANCELED", "Canceled on request."
+                if asyncio.get_running_loop().time() - self._renewed > self._settings.lease_s:
+                    # The process itself stood still: neither the node's doing nor this attempt's run any more.
+                    raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
+                return "TASK_STATE_FAILED", self._overrun_text(translator.node)
+            await stream
+        except GraphDrained:
+            return "TASK_STATE_WORKING", None
+        except (Fenced, LogUnavailable):
+            raise
+        except GraphRecursionError:
+            return "TASK_STATE_FAILED", f"The graph did not come to an end in {RECURSION_LIMIT} steps."
+        except Rejected as error:
+            return "TASK_STATE_REJECTED", str(error)
+        except TailraceError as error:
+            return "TASK_STATE_FAILED", str(error)
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise  # The graph's own come as ProcessExit.
+        except BaseException as error:  # whatever an author's code raises is this task's failure and nobody else's
+            logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
+            where = f" in {translator.node}" if translator.node else ""
+            name = "" if isinstance(error, ProcessExit) else f"{type(error).__name__}: "
+            what = name + shorten(str(error), _SHOWN)
+            return "TASK_STATE_FAILED", f"The agent failed{where}: {what}"
+        finally:
+            for task in (stream, *stops):
+                task.cancel()
+            for timer in timers:
+                timer.cancel()
+        if translator.interrupts:
+            return "TASK_STATE_INPUT_REQUIRED", question(translator.interrupts)
+        return "TASK_STATE_COMPLETED", None
+
+    def _timed(self, control: RunControl) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
+        """The run as the graph sees it, and the timers that end its attempt."""
+        loop, settings = asyncio.get_running_loop(), self._settings
+        ends = [run_context.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
+        deadline = min((end for end in ends if end is not None), default=None)
+        drains_at = None if deadline is None else deadline - settings.handoff_s
+        run = run_context.RunContext(drains_at, dict(self._takeover.history.asked))
+        if deadline is None or drains_at is None:
+            return run, []
+
+        def drain() -> None:
+            control.request_drain("deadline")
+            run.draining.set()
+
+        return run, [
+            loop.call_at(drains_at, drain),
+            loop.call_at(deadline - settings.handoff_s * _OVERRUN, self._overrun.set),
+        ]
+
+    def _overrun_text(self, node: str) -> str:
+        return (
+            f"The node {node} ran past the deadline of its process. A node has to end within the time that "
+            f"tailrace.time_left() tells it, or leave the rest to the next attempt (TAILRACE_HANDOFF_S is "
+            f"{self._settings.handoff_s:g} s)."
+        )
+
+    async def _stream(
+        self,
+        graph: Pregel[Any, Any, Any, Any],
+        writer: Writer,
+        translator: Translator,
+        run: run_context.RunContext,
+        control: RunControl,
+    ) -> None:
+        config: RunnableConfig = {
+            "configurable": {
+                "thread_id": self._head.thread,
+                "task_id": self.task_id,
+                "owner": self._head.owner,
+                "agent": self._head.agent,
+            },
+            "recursion_limit": RECURSION_LIMIT,
+            "callbacks": [ToolEvents()],
+        }
+
+        async def logged(namespace: str, node: str | None, ran: bool) -> int:
+            if node is not None:
+                await translator.barrier.node(node)
+            elif ran and (parent := step_of(namespace)):
+                await translator.barrier.nodes_below(parent)
+            await writer.flush()
+            return writer.last
+
+        plan = self._takeover.plan
+        uploads = open_uploads(self._settings)
+        read = partial(request_of, owner=self._head.owner, uploads=uploads)
+        request = await in_turn(read, self._takeover.history.messages)
+        set_request(request)
+        if task := asyncio.current_task():
+            task.add_done_callback(lambda _: request.close())
+        run_context.current.set(run)
+        given: Any = None
+        if plan.answers:
+            given = Command(resume=plan.answers)
+        elif not plan.pins:
+            given = {"messages": [("user", request.text)]}
+        saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, logged)  # type: ignore[arg-type]
+        async for part in graph.copy({"checkpointer": saver}).astream(
+            given,
+            config,
+            stream_mode=["custom", "messages", "tasks"],
+            subgraphs=True,
+            version="v2",
+            durability="sync",
+            control=control,
+        ):
+            translator.part(part)
+            await writer.room()
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease until the attempt ends; learn of a cancel, or of a newer attempt, on the way."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.renew_s):
+                    await self._over.wait()
+                return
+            try:
+                head = await self._log.renew(self.task_id, self._head.attempt, self._settings.lease_s)
+            except Fenced:
+                self._fenced.set()
+                return
+            except LogUnavailable as error:
+                logger.warning("lease of task %s: %s", self.task_id, error)
+                continue
+            self._renewed = asyncio.get_running_loop().time()
+            if head.cancel_requested:
+                self.cancel()

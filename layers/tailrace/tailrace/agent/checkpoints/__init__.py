@@ -1,0 +1,1 @@
+"""Where a graph's checkpoints are kept."""

@@ -1,0 +1,332 @@
+"""LangGraph's checkpoints in one DynamoDB table: whatever is saved is one item, there as a whole or not at all.
+
+The savers that exist put what a finished node has written as several items, one after the other. LangGraph takes a
+node that has any writes for finished, so a process killed between two of those puts leaves a graph that goes on
+without the rest, or that ends there and then and counts as completed. docs/DELIVERY.md tells what was measured of
+them; `tests/contract/test_checkpoints_killed.py` kills this one before each of its requests.
+
+    PK (S)     SK (S)                                what it holds
+    ─────────  ────────────────────────────────────  ──────────────────────────────────────────────────────
+    thread id  c||namespace||checkpoint id           a checkpoint: `body`, `metadata`, `parent`
+    thread id  w||namespace||checkpoint id||task id  what a task wrote after that checkpoint: `body`, `version`
+
+Where this departs from the obvious, and why:
+
+1. A body above `_INLINE_BYTES` goes into an S3 object when there is a bucket, and the object is put before the item
+   that names it. Its name holds the hash of its content, so no writer ever changes what another's item means.
+2. An object that is gone is an error. Going on from an older checkpoint would be wrong without saying so.
+3. What is read when it is about to expire lives on as if it had been saved then: while a graph waits or works
+   inside a subgraph, for as many attempts as that takes, nothing is saved of the graph around it.
+4. Only the asynchronous methods are here. Nothing in an agent may block its event loop.
+
+All reads are strongly consistent. A checkpoint costs one request and one write unit for each KB begun, after
+compression; so does what a node has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+    writes_sort_key,
+)
+
+from tailrace.agent.checkpoints.serializer import StrictSerializer
+from tailrace.agent.checkpoints.store import Item, Objects, Refused, Table
+from tailrace.errors import CheckpointLost, CheckpointTooLarge
+
+# DynamoDB's limit for an item is 400 KB, names included (Amazon DynamoDB Developer Guide, "Quotas").
+MAX_ITEM_BYTES = 400 * 1024
+# What is larger goes to S3 when there is a bucket: it would take a tenth of what a partition can write in a second.
+_INLINE_BYTES = 100_000
+# A write unit is 1 KB: below that, compressing saves nothing.
+_WORTH_COMPRESSING = 1024
+_LEVEL = 1
+# LangGraph keeps "|" out of the names of nodes, and so "||" out of namespaces.
+_BETWEEN = "||"
+# Sorts after everything that a key can go on with.
+_LAST = "\U0010ffff"
+# Of one request for a list. What is not wanted of a page is paid for.
+_PAGE = 20
+
+# A task's writes, each a channel and a value, by their indexes.
+_Writes = dict[int, tuple[str, Any]]
+
+
+class DynamoDBSaver(BaseCheckpointSaver[int]):
+    """Checkpoints in the table `table`, large ones in `bucket` if it has a name, where botocore finds both.
+
+    Of an author's types, values of `types` are read. A checkpoint lives for `lifetime_s` seconds, and anew when it is
+    read and would not live for `refresh_s` more.
+
+    Every method may raise `CheckpointsUnavailable`: a request was refused, or had no answer within `patience_s`.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        types: Iterable[type] = (),
+        lifetime_s: float,
+        refresh_s: float,
+        bucket: str = "",
+        patience_s: float = 8.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(serde=StrictSerializer(types))
+        self._table = Table(table, patience_s=patience_s)
+        self._objects = Objects(bucket, patience_s=patience_s) if bucket else None
+        self._lifetime_s = lifetime_s
+        self._refresh_s = refresh_s
+        self._clock = clock
+
+    async def close(self) -> None:
+        """Wait for the requests that run, then close the connections."""
+        await self._table.close()
+        if self._objects is not None:
+            await self._objects.close()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        thread, namespace = _place(config)
+        if checkpoint_id := get_checkpoint_id(config):
+            item = await self._table.get(thread, _key("c", namespace, checkpoint_id))
+        else:
+            newest = await self._table.query(thread, _key("c", namespace, ""), 1)
+            item = newest[0] if newest else None
+        if item is None:
+            return None
+        return await self._tuple(item, await self._table.all(thread, _key("w", namespace, _id(item), "")))
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """A thread's checkpoints, newest first; of all namespaces when none is named.
+
+        Raises:
+            ValueError: no thread is named. There is no list of threads.
+        """
+        if config is None:
+            raise ValueError("config has value None, but must name the thread whose checkpoints are asked for.")
+        thread = str(config["configurable"]["thread_id"])
+        namespace: str | None = config["configurable"].get("checkpoint_ns")
+        only, end = get_checkpoint_id(config), get_checkpoint_id(before) if before else None
+        left = limit
+        # Where nothing is left out, a page need not be longer than the list.
+        size = _PAGE if limit is None or filter or only or end else min(limit, _PAGE)
+        async for page in self._pages(thread, namespace, size):
+            chosen = [
+                item
+                for item in page
+                if only in (None, _id(item))
+                and (end is None or _id(item) < end)
+                and self._load(item["metadata"]["B"]).items() >= (filter or {}).items()
+            ][:left]
+            for item, writes in await self._with_writes(thread, chosen):
+                yield await self._tuple(item, writes)
+            if left is not None and (left := left - len(chosen)) <= 0:
+                return
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save a checkpoint.
+
+        Raises:
+            CheckpointTooLarge: it does not fit into an item, and there is no bucket. Nothing was saved.
+        """
+        thread, namespace = _place(config)
+        fields: Item = {"metadata": {"B": self._dump(get_checkpoint_metadata(config, metadata))}}
+        if parent := get_checkpoint_id(config):
+            fields["parent"] = {"S": parent}
+        item = await self._item(
+            thread, _key("c", namespace, checkpoint["id"]), checkpoint, fields, "state", checkpoint["channel_values"]
+        )
+        await self._table.put(item)
+        return _config(thread, namespace, checkpoint["id"])
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Save what a task has written: all of it, or nothing.
+
+        Raises:
+            CheckpointTooLarge: it does not fit into an item, and there is no bucket. Nothing was saved.
+        """
+        thread, namespace = _place(config)
+        key = _key("w", namespace, config["configurable"]["checkpoint_id"], task_id)
+        wanted: _Writes = {
+            WRITES_IDX_MAP.get(channel, n): (channel, value) for n, (channel, value) in enumerate(writes)
+        }
+        # An answer, an interrupt or an error is that of the last time. All else stays as it was first saved:
+        # LangGraph may save a list again when it has grown.
+        latest = max(wanted, default=0) < 0
+        merged, there, parts = wanted, None, dict(writes)
+        while True:
+            version = {"N": str(int(there["version"]["N"]) + 1 if there else 1)}
+            item = await self._item(thread, key, (task_path, merged), {"version": version}, "writes", parts)
+            try:
+                return await self._table.put_instead(item, there)
+            except Refused as refused:
+                there = refused.there
+            saved: _Writes = (await self._value(there))[1] if there else {}
+            if not latest and wanted.keys() <= saved.keys():
+                return None
+            merged = {**saved, **wanted} if latest else {**wanted, **saved}
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        for item in await self._table.all(thread_id, ""):
+            if self._objects is not None and "object" in item:
+                await self._objects.delete(item["object"]["S"])
+            await self._table.delete(item)
+
+    async def _pages(self, thread: str, namespace: str | None, size: int) -> AsyncIterator[list[Item]]:
+        """The items of checkpoints, newest first."""
+        if namespace is None:
+            yield sorted(await self._table.all(thread, _key("c", "")), key=_id, reverse=True)
+            return
+        prefix, page = _key("c", namespace, ""), list[Item]()
+        while page := await self._table.query(thread, prefix, size, after=page[-1] if page else None):
+            yield page
+            if len(page) < size:
+                return
+
+    async def _with_writes(self, thread: str, items: list[Item]) -> list[tuple[Item, list[Item]]]:
+        """Each checkpoint's item with those of the writes after it, which are asked for together."""
+        if not items:
+            return []
+        keys = [_key("w", _namespace(item), _id(item), "") for item in items]
+        writes = await self._table.between(thread, min(keys), max(keys) + _LAST)
+        return [
+            (item, [each for each in writes if each["SK"]["S"].startswith(key)])
+            for item, key in zip(items, keys, strict=True)
+        ]
+
+    async def _item(self, thread: str, key: str, value: Any, fields: Item, what: str, parts: dict[str, Any]) -> Item:
+        """The item that holds `value`, whose large body is in its object already."""
+        # Here and not in a thread: a node may change what it shares with the state as soon as this awaits something.
+        plain = self._dump(value)
+        body = await asyncio.to_thread(_pack, plain)
+        item: Item = {"PK": {"S": thread}, "SK": {"S": key}, **fields, "ttl": {"N": self._expiry()}}
+        if self._objects is not None and len(body) > _INLINE_BYTES:
+            name = f"checkpoints/{thread}/{hashlib.sha256(body).hexdigest()}"
+            await self._objects.put(name, body)
+            item["object"] = {"S": name}
+        else:
+            item["body"] = {"B": body}
+        if (size := _size(item)) > MAX_ITEM_BYTES:
+            sizes = {name: len(self._dump(part)) for name, part in parts.items()}
+            raise CheckpointTooLarge(what, size, MAX_ITEM_BYTES, max(sizes.items(), key=lambda each: each[1]))
+        return item
+
+    async def _tuple(self, item: Item, writes: list[Item]) -> CheckpointTuple:
+        thread, namespace = item["PK"]["S"], _namespace(item)
+        pending: list[tuple[tuple[str, str, int], PendingWrite]] = []
+        for each in writes:
+            task_id = each["SK"]["S"].split(_BETWEEN)[3]
+            task_path, saved = await self._value(each)
+            for index, (channel, value) in saved.items():
+                pending.append((writes_sort_key(task_path, task_id, index), (task_id, channel, value)))
+        parent = item.get("parent")
+        return CheckpointTuple(
+            config=_config(thread, namespace, _id(item)),
+            checkpoint=await self._value(item),
+            metadata=self._load(item["metadata"]["B"]),
+            parent_config=_config(thread, namespace, parent["S"]) if parent else None,
+            pending_writes=[write for _, write in sorted(pending, key=lambda each: each[0])],
+        )
+
+    async def _value(self, item: Item) -> Any:
+        """What an item holds. It lives on, if it was about to expire."""
+        name = item["object"]["S"] if "object" in item else None
+        if name is None:
+            body = item["body"]["B"]
+        else:
+            found = await self._objects.get(name) if self._objects is not None else None
+            if found is None:
+                raise CheckpointLost(name)
+            body = found
+        if int(item["ttl"]["N"]) < self._clock() + self._refresh_s:
+            if self._objects is not None and name is not None:
+                await self._objects.put(name, body)
+            await self._table.live_until(item, self._expiry())
+        return self._load(await asyncio.to_thread(_unpack, body))
+
+    def _dump(self, value: Any) -> bytes:
+        kind, data = self.serde.dumps_typed(value)
+        return kind.encode() + b"\n" + data
+
+    def _load(self, data: bytes) -> Any:
+        kind, _, rest = data.partition(b"\n")
+        return self.serde.loads_typed((kind.decode(), rest))
+
+    def _expiry(self) -> str:
+        return str(int(self._clock() + self._lifetime_s))
+
+
+def _place(config: RunnableConfig) -> tuple[str, str]:
+    configurable = config["configurable"]
+    return str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
+
+
+def _config(thread: str, namespace: str, checkpoint_id: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}}
+
+
+def _key(*parts: str) -> str:
+    return _BETWEEN.join(parts)
+
+
+def _namespace(item: Item) -> str:
+    namespace: str = item["SK"]["S"].split(_BETWEEN)[1]
+    return namespace
+
+
+def _id(item: Item) -> str:
+    checkpoint_id: str = item["SK"]["S"].split(_BETWEEN)[2]
+    return checkpoint_id
+
+
+def _pack(plain: bytes) -> bytes:
+    """The bytes, compressed when that is smaller, after a byte that tells which."""
+    if len(plain) > _WORTH_COMPRESSING:
+        compressed = zlib.compress(plain, _LEVEL)
+        if len(compressed) < len(plain):
+            return b"z" + compressed
+    return b"-" + plain
+
+
+def _unpack(body: bytes) -> bytes:
+    return zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:]
+
+
+def _size(item: Item) -> int:
+    """What DynamoDB counts, or a few bytes more: names and values, a number as 21 bytes at most."""
+    total = 0
+    for name, value in item.items():
+        ((kind, plain),) = value.items()
+        total += len(name) + (21 if kind == "N" else len(plain) if kind == "B" else len(plain.encode()))
+    return total

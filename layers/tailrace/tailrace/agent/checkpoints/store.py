@@ -1,0 +1,216 @@
+"""What the checkpoints in DynamoDB are kept with: a table of items by thread and key, and a bucket of objects."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from tailrace.errors import CheckpointsUnavailable, LogUnavailable
+from tailrace.stores.dynamodb import Answer, Item, Refused, Transport
+
+__all__ = ["Item", "Objects", "Refused", "Table", "definition"]
+
+T = TypeVar("T")
+
+_THREADS = 8
+_CONNECT_S = 1.0
+_READ_S = 10.0
+# S3's own advice is to try again what it answers with 5xx or not at all; botocore pauses in between.
+_TRIES = 4
+
+
+def definition(name: str) -> dict[str, Any]:
+    """What `CreateTable` takes. On AWS the template makes the table, with the same definition."""
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("PK", "SK")],
+        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+    }
+
+
+class Table:
+    """Items under a thread (`PK`) and a key (`SK`). Every method may raise `CheckpointsUnavailable`."""
+
+    def __init__(self, name: str, *, patience_s: float) -> None:
+        self._name = name
+        self._transport = Transport(name, holds="The checkpoints", patience_s=patience_s, threads=_THREADS)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def get(self, thread: str, key: str) -> Item | None:
+        request = {"Key": {"PK": {"S": thread}, "SK": {"S": key}}, "ConsistentRead": True}
+        return await self._call("get_item", request, lambda answer: answer.get("Item"))
+
+    async def query(self, thread: str, prefix: str, limit: int, *, after: Item | None = None) -> list[Item]:
+        """So many of a thread's items whose keys begin with `prefix`, the last first, beginning before `after`."""
+        found: list[Item] = []
+        last = _key(after) if after is not None else None
+        while len(found) < limit:
+            page, last = await self._page(
+                thread, *_begins(prefix), last, Limit=limit - len(found), ScanIndexForward=False
+            )
+            found += page
+            if last is None:
+                break
+        return found
+
+    async def all(self, thread: str, prefix: str) -> list[Item]:
+        """All of a thread's items whose keys begin with `prefix`, in the order of their keys."""
+        return await self._all(thread, *_begins(prefix))
+
+    async def between(self, thread: str, low: str, high: str) -> list[Item]:
+        """All of a thread's items with keys from `low` to `high`, in the order of their keys."""
+        return await self._all(thread, " AND SK BETWEEN :low AND :high", {":low": {"S": low}, ":high": {"S": high}})
+
+    async def put(self, item: Item) -> None:
+        await self._call("put_item", {"Item": item}, _nothing)
+
+    async def put_instead(self, item: Item, there: Item | None) -> None:
+        """Put an item in the place of what is `there`, as its `version` tells; None is nothing.
+
+        Raises:
+            Refused: something else is there. It is the error's `there`.
+        """
+        request: dict[str, Any] = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        if there is None:
+            request["ConditionExpression"] = "attribute_not_exists(PK)"
+        else:
+            request["ConditionExpression"] = "#version = :version"
+            request["ExpressionAttributeNames"] = {"#version": "version"}
+            request["ExpressionAttributeValues"] = {":version": there["version"]}
+        await self._call("put_item", request, _nothing)
+
+    async def live_until(self, item: Item, ttl: str) -> None:
+        """Change when the item expires, if it is still there."""
+        request = {
+            "Key": _key(item),
+            "UpdateExpression": "SET #ttl = :ttl",
+            "ConditionExpression": "attribute_exists(PK)",
+            "ExpressionAttributeNames": {"#ttl": "ttl"},
+            "ExpressionAttributeValues": {":ttl": {"N": ttl}},
+        }
+        try:
+            await self._call("update_item", request, _nothing)
+        except Refused:
+            return  # Deleted in the meantime, with its thread.
+
+    async def delete(self, item: Item) -> None:
+        await self._call("delete_item", {"Key": _key(item)}, _nothing)
+
+    async def _all(self, thread: str, condition: str, values: Item) -> list[Item]:
+        found, last = await self._page(thread, condition, values, None)
+        while last is not None:
+            page, last = await self._page(thread, condition, values, last)
+            found += page
+        return found
+
+    async def _page(
+        self, thread: str, condition: str, values: Item, after: Item | None, **options: Any
+    ) -> tuple[list[Item], Item | None]:
+        request = {
+            "KeyConditionExpression": f"PK = :thread{condition}",
+            "ExpressionAttributeValues": {":thread": {"S": thread}, **values},
+            "ConsistentRead": True,
+            **options,
+            **({"ExclusiveStartKey": after} if after is not None else {}),
+        }
+        return await self._call("query", request, lambda answer: (answer["Items"], answer.get("LastEvaluatedKey")))
+
+    async def _call(self, operation: str, request: dict[str, Any], parse: Callable[[Answer], T]) -> T:
+        try:
+            return await self._transport.call(operation, request, parse)
+        except LogUnavailable as error:
+            cause: Any = error.__cause__
+            missing = getattr(cause, "response", {}).get("Error", {}).get("Code") == "ResourceNotFoundException"
+            reason = "there is no such table" if missing else str(error).partition(": ")[2].rstrip(".")
+            raise CheckpointsUnavailable(
+                f"The checkpoints in table {self._name!r} (TAILRACE_CHECKPOINT_TABLE) cannot be used: {reason}."
+            ) from error
+
+
+class Objects:
+    """Objects of one bucket. Every method may raise `CheckpointsUnavailable`."""
+
+    def __init__(self, bucket: str, *, patience_s: float) -> None:
+        self._bucket = bucket
+        self._patience_s = patience_s
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoints-s3")
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        if self._made is not None:
+            self._made.close()
+
+    async def put(self, name: str, data: bytes) -> None:
+        await self._call(lambda client: client.put_object(Bucket=self._bucket, Key=name, Body=data))
+
+    async def get(self, name: str) -> bytes | None:
+        """The object's bytes; None when there is none of this name."""
+
+        def read(client: Any) -> bytes | None:
+            try:
+                found: bytes = client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
+                return found
+            except client.exceptions.NoSuchKey:
+                return None
+
+        return await self._call(read)
+
+    async def delete(self, name: str) -> None:
+        await self._call(lambda client: client.delete_object(Bucket=self._bucket, Key=name))
+
+    async def _call(self, operation: Callable[[Any], T]) -> T:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, self._request, operation)
+        except TimeoutError:
+            raise self._unavailable(f"there was no answer within {self._patience_s:g} s") from None
+
+    def _request(self, operation: Callable[[Any], T]) -> T:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return operation(self._client())
+        except (ClientError, BotoCoreError) as error:
+            # The text of a ClientError may hold account numbers; it is in this error's cause, for the operator.
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+            raise self._unavailable(code) from error
+
+    def _unavailable(self, reason: str) -> CheckpointsUnavailable:
+        return CheckpointsUnavailable(
+            f"The checkpoints in bucket {self._bucket!r} (TAILRACE_BUCKET) cannot be used: {reason}."
+        )
+
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                from botocore.config import Config
+                from botocore.session import get_session
+
+                config = Config(
+                    connect_timeout=_CONNECT_S,
+                    read_timeout=_READ_S,
+                    retries={"mode": "standard", "total_max_attempts": _TRIES},
+                    max_pool_connections=_THREADS,
+                )
+                self._made = get_session().create_client("s3", config=config)
+            return self._made
+
+
+def _begins(prefix: str) -> tuple[str, Item]:
+    return (" AND begins_with(SK, :prefix)", {":prefix": {"S": prefix}}) if prefix else ("", {})
+
+
+def _key(item: Item) -> Item:
+    return {"PK": item["PK"], "SK": item["SK"]}
+
+
+def _nothing(_: Answer) -> None:
+    return None

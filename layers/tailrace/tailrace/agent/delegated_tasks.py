@@ -1,0 +1,41 @@
+"""The tasks that a run has at other agents: they end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import httpx
+
+from tailrace.a2a.client import AgentClient
+from tailrace.authoring.run_context import DelegatedTask
+from tailrace.config import Settings
+from tailrace.errors import AgentError
+from tailrace.log import Head
+from tailrace.owner import owner_within
+
+logger = logging.getLogger("tailrace.delegations")
+
+# How long the other agents may take to stop, all together.
+_CANCEL_S = 3.0
+
+
+async def cancel_delegated_tasks(
+    http: httpx.AsyncClient, head: Head, delegations: Iterable[DelegatedTask], settings: Settings
+) -> None:
+    """Cancel what the task has at other agents. Errors are logged: there is nothing more to do."""
+
+    async def cancel(asked: DelegatedTask) -> None:
+        try:
+            owner = owner_within(head.owner, head.task_id)
+            client = AgentClient(http, asked.url, owner=owner, settings=settings)
+            await client.call("CancelTask", {"id": asked.task})
+        except AgentError as error:
+            logger.warning("task %s at %s was not cancelled: %s", asked.task, asked.url, error)
+
+    cancelling = [asyncio.create_task(cancel(asked)) for asked in delegations]
+    if cancelling:
+        _, late = await asyncio.wait(cancelling, timeout=_CANCEL_S)
+        for task in late:
+            task.cancel()

@@ -1,0 +1,238 @@
+"""LangGraph's stream into our events.
+
+Of LangGraph's modes this reads `custom`, `messages` and `tasks`: a task there is a node's execution, told at
+its start and at its end with an id that stays the same when the node is run again after a resume. That id is
+our `step`. (`updates` tells only the end, without an id.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from tailrace.authoring.emit import MARK, current_step, emit, step_of
+from tailrace.authoring.run_context import DelegatedTask
+from tailrace.errors import shorten
+from tailrace.stream.writer import Writer
+
+# Arguments and results of tools are shown, not archived.
+_SHOWN = 500
+# After so many silences of this length the end of a node is not waited for any more.
+_SILENCES, _SILENCE_S = 3, 5.0
+
+
+class EventsMissed(Exception):
+    """What a node said may not all be in the log, so its result must not be saved."""
+
+
+class Translator:
+    """Turns the parts of one `astream(version="v2")` into calls of a writer.
+
+    Keeps the interrupts it saw, and what other agents were asked and have not answered (`asked`, which may be
+    begun with). `done` are nodes that an older attempt has done: LangGraph tells of them once more, this does not.
+    `written` tells whether the report has text already.
+    """
+
+    def __init__(self, writer: Writer, asked: dict[str, DelegatedTask], done: set[str], *, written: bool) -> None:
+        self._writer = writer
+        self._done = done
+        self._message_id: str | None = None
+        self._written = written
+        self.asked = asked
+        self.barrier = NodeBarrier()
+        self._node = ""
+        self._failed = ""
+        self.interrupts: dict[str, Any] = {}
+
+    @property
+    def node(self) -> str:
+        """The node in which a graph failed that has failed."""
+        return self._failed or self._node
+
+    def part(self, part: Any) -> None:
+        """Emit what `part` tells, if it tells anything. Raises as `Writer.status` does."""
+        kind, data = part["type"], part["data"]
+        if kind == "custom":
+            self._custom(data, part["ns"])
+        elif kind == "messages":
+            self._message(*data)
+        elif kind == "tasks":
+            self._task(data, part["ns"])
+
+    def _custom(self, data: Any, namespace: tuple[str, ...]) -> None:
+        parent = _innermost(namespace)
+        if not isinstance(data, dict) or MARK not in data:
+            # The author's own use of LangGraph's stream writer; it tells the graph, but not the step.
+            text = data if isinstance(data, str) else _shown(data)
+            self._writer.status("progress", text=text, parent=parent)
+        elif data[MARK] == "text":
+            self._writer.text(data["artifact"], _utf8(data["text"]), step=data["step"], parent=parent)
+            self._written = self._written or data["artifact"] == "report"
+        elif data[MARK] == "artifact":
+            self._writer.artifact(data["artifact"], data["part"], step=data["step"], parent=parent)
+        else:
+            details = {"step": data["step"], "parent": parent, **data["details"]}
+            if "origin" not in details:  # what another agent did says nothing of whom this run has asked
+                self._note_asked(data["kind"], details)
+            self._writer.status(data["kind"], text=data["text"], **details)
+
+    def _note_asked(self, kind: str, details: dict[str, Any]) -> None:
+        if asked := details.get("asked"):
+            self.asked[details["step"]] = DelegatedTask(**asked)
+        elif kind == "tool_complete":
+            self.asked.pop(details["step"], None)
+
+    def _message(self, message: Any, metadata: dict[str, Any]) -> None:
+        # A model that cannot stream gives one whole AIMessage instead of chunks.
+        if not isinstance(message, AIMessage | AIMessageChunk):
+            return
+        text = str(message.text)
+        if not text:
+            return
+        artifact = metadata.get("artifact", "report")
+        if artifact == "report":
+            if self._written and message.id != self._message_id:
+                text = "\n\n" + text
+            self._message_id, self._written = message.id, True
+        outer, _, inner = metadata.get("langgraph_checkpoint_ns", "").rpartition("|")
+        self._writer.text(artifact, _utf8(text), step=step_of(inner), parent=step_of(outer))
+
+    def _task(self, task: dict[str, Any], namespace: tuple[str, ...]) -> None:
+        parent = _innermost(namespace)
+        if task["id"] in self._done:
+            self.barrier.end(parent, task["id"])
+            return
+        if "triggers" in task:
+            self._node = task["name"]
+            self.barrier.begin(parent, task["id"])
+            self._writer.status("node_start", step=task["id"], parent=parent, name=task["name"])
+            return
+        for interrupt in task["interrupts"]:
+            self.interrupts[interrupt["id"]] = interrupt["value"]
+        error = shorten(str(task["error"]), _SHOWN) if task["error"] else None
+        # The first to fail is the innermost; a node that ends well has taken its inner ones' failures.
+        self._failed = (self._failed or task["name"]) if error is not None else ""
+        self._writer.status(
+            "node_end",
+            step=task["id"],
+            parent=parent,
+            name=task["name"],
+            error=error,
+            interrupted=True if task["interrupts"] else None,
+        )
+        self.barrier.end(parent, task["id"])
+
+
+class NodeBarrier:
+    """Which executions of nodes were heard of, so that one can wait until all that a node said was heard.
+
+    LangGraph tells in order: when a node's end was heard, so was everything it emitted.
+    """
+
+    def __init__(self) -> None:
+        self._open: defaultdict[str | None, set[str]] = defaultdict(set)
+        self._ended: set[str] = set()
+        self._ended_in: Counter[str | None] = Counter()
+        self._saved_in: Counter[str | None] = Counter()
+        self._changed = asyncio.Event()
+        self._deaf = False
+
+    def begin(self, parent: str | None, node: str) -> None:
+        self._open[parent].add(node)
+
+    def end(self, parent: str | None, node: str) -> None:
+        self._open[parent].discard(node)
+        self._ended.add(node)
+        self._ended_in[parent] += 1
+        self._tell()
+
+    def stop(self) -> None:
+        """Nothing more is heard. Whoever waits gets `EventsMissed`."""
+        self._deaf = True
+        self._tell()
+
+    async def node(self, node: str) -> None:
+        """Wait until the end of `node` was heard. Raises `EventsMissed`."""
+        await self._until(lambda: node in self._ended)
+
+    async def nodes_below(self, parent: str) -> None:
+        """Wait until the ends of all nodes were heard that ran in the subgraph `parent` since the last call.
+
+        Raises `EventsMissed`.
+        """
+        await self._until(lambda: self._ended_in[parent] > self._saved_in[parent] and not self._open[parent])
+        self._saved_in[parent] = self._ended_in[parent]
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        silences = 0
+        while not true():
+            if self._deaf or silences == _SILENCES:
+                raise EventsMissed("LangGraph ended a node and did not tell.")
+            changed = self._changed
+            try:
+                async with asyncio.timeout(_SILENCE_S):
+                    await changed.wait()
+            except TimeoutError:
+                silences += 1  # One is what a process has that was stopped for long. Several are none.
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class ToolEvents(AsyncCallbackHandler):
+    """Tells of each tool call's start and end, through the stream so that the order is right."""
+
+    def __init__(self) -> None:
+        self._names: dict[Any, str] = {}
+
+    async def on_tool_start(
+        self, serialized: dict[str, Any], input_str: str, *, run_id: Any, inputs: Any = None, **_: Any
+    ) -> None:
+        name = self._names[run_id] = serialized.get("name") or "tool"
+        self._tell("tool_start", run_id, name=name, input=_shown(inputs if inputs is not None else input_str))
+
+    async def on_tool_end(self, output: Any, *, run_id: Any, **_: Any) -> None:
+        name = self._names.pop(run_id, "tool")
+        self._tell("tool_complete", run_id, name=name, output=_shown(getattr(output, "content", output)))
+
+    async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
+        name = self._names.pop(run_id, "tool")
+        self._tell("tool_complete", run_id, name=name, error=f"{type(error).__name__}: {error}")
+
+    def _tell(self, kind: Any, run_id: Any, **details: Any) -> None:
+        emit(kind, step=str(run_id), parent=current_step(), **details)
+
+
+def question(interrupts: dict[str, Any]) -> str:
+    """What an interrupted graph asks, as text: a string, or a mapping's `question`, else its JSON."""
+    texts = []
+    for value in interrupts.values():
+        asked = value.get("question", value) if isinstance(value, dict) else value
+        texts.append(asked if isinstance(asked, str) else _shown(asked))
+    return "\n\n".join(texts)
+
+
+def _utf8(text: str) -> str:
+    """`text` as it can be written: a lone surrogate becomes a question mark."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _innermost(namespace: tuple[str, ...]) -> str | None:
+    return step_of(namespace[-1]) if namespace else None
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    except RecursionError:
+        text = "(nested too deep to be shown)"
+    except (TypeError, ValueError):
+        text = str(value)
+    return shorten(text, _SHOWN)

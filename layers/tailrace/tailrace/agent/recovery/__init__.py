@@ -1,0 +1,1 @@
+"""How an attempt goes on with a run that another attempt began."""

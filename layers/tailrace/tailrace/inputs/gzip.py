@@ -1,0 +1,97 @@
+"""Undoing gzip piece by piece, no further than there is room for."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from tailrace.errors import RequestError, RequestTooLarge, shorten
+from tailrace.inputs.text import headed
+
+# What the files of one request may come to when unpacked: a bomb of zeros stops here.
+MAX_UNPACKED_BYTES = 64_000_000
+_GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK = 262_144
+# zlib copies what is behind a member's end, and what it has not come to: of a piece this small that costs little,
+# even if a file consists of a million members.
+_PIECE = 4096
+# Text has no NUL so near its beginning.
+_LOOK = 8192
+
+
+def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
+    """The content of the file `name`: all members of a gzip file, or what came when it is none.
+
+    Raises:
+        RequestTooLarge: it is over `room` bytes.
+        RequestError: it begins like gzip and is not, or is cut short; or it is binary.
+    """
+    size = 0
+    for chunk in _unpacked(chunks, name):
+        if size < _LOOK and b"\0" in chunk[: _LOOK - size]:
+            raise RequestError(f"The file {shorten(name)!r} is binary; logs and metrics are text (plain or gzipped).")
+        size += len(chunk)
+        if size > room:
+            raise too_large()
+        yield chunk
+
+
+def too_large() -> RequestTooLarge:
+    """The refusal of files for which there is no room left."""
+    return RequestTooLarge("The content of the files in the request, unpacked,", None, MAX_UNPACKED_BYTES)
+
+
+def gzipped_in(beginning: bytes) -> bool:
+    """Whether a file that begins so is gzip."""
+    return beginning.startswith(_GZIP_MAGIC)
+
+
+def _unpacked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    head, rest = headed(chunks, len(_GZIP_MAGIC))
+    if not gzipped_in(head):
+        yield head
+        yield from rest
+        return
+    members = _Members()
+    try:
+        for chunk in chain([head], rest):
+            for start in range(0, len(chunk), _PIECE):
+                yield from members.unpack(chunk[start : start + _PIECE])
+    except zlib.error as error:
+        raise RequestError(f"The file {shorten(name)!r} begins like gzip, but is not: {error}.") from None
+    if not members.ended:
+        raise RequestError(f"The file {shorten(name)!r} is gzip, but it is cut short.")
+
+
+class _Members:
+    """The members of a gzip file, one after the other."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the file may end here."""
+        return self._member.eof
+
+    def unpack(self, packed: bytes) -> Iterator[bytes]:
+        """What the next bytes of the file hold, in chunks of at most `_CHUNK` bytes.
+
+        Raises:
+            zlib.error: they are not gzip.
+        """
+        short: list[bytes] = []  # of members that are too small for a chunk each
+        size = 0
+        while packed:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            unpacked = self._member.decompress(packed, _CHUNK - size)
+            packed = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            short.append(unpacked)
+            size += len(unpacked)
+            if size == _CHUNK:
+                yield b"".join(short)
+                short, size = [], 0
+        if size:
+            yield b"".join(short)

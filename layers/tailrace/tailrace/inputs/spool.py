@@ -1,0 +1,131 @@
+"""Text on this machine's disk, in a file without a name: what is too large for memory, for as long as it is used."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+
+from tailrace.inputs.text import Content, Line, headed
+
+_CHUNK = 262_144
+_MARK = b"\xef\xbb\xbf"
+
+
+class Disk:
+    """Room on the disk for the files of one request. One writer at a time.
+
+    It is given back when no spool in it is left, and with the process at the latest.
+    """
+
+    def __init__(self) -> None:
+        descriptor, path = tempfile.mkstemp(prefix="tailrace-")
+        self.descriptor = descriptor
+        self.close = weakref.finalize(self, os.close, descriptor)
+        self._end = 0
+        os.unlink(path)
+
+    def keep(self, chunks: Iterable[bytes]) -> Spool:
+        """Raises whatever `chunks` raises, and OSError when the disk is full; then nobody should use this any more."""
+        start = self._end
+        size, line_end, line_count = _written(self.descriptor, chunks)
+        self._end += size
+        return Spool(self, start, size, line_end, line_count)
+
+
+class Spool(Content):
+    """A place is a byte's index in this content.
+
+    Readers do not disturb each other, whatever threads they are in.
+    """
+
+    def __init__(self, disk: Disk, start: int, size: int, line_end: bytes, line_count: int) -> None:
+        self._disk: Disk | None = disk
+        self._descriptor = disk.descriptor
+        self._start = start
+        self._size = size
+        self._line_end = line_end
+        self._line_count = line_count
+
+    @classmethod
+    def of(cls, chunks: Iterable[bytes]) -> Spool:
+        """Raises whatever `chunks` raises, and OSError when the disk is full; nothing is left then."""
+        disk = Disk()
+        try:
+            return disk.keep(chunks)
+        except BaseException:
+            disk.close()
+            raise
+
+    def close(self) -> None:
+        self._disk, self._descriptor = None, -1
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.chunks()).decode(errors="replace")
+
+    @property
+    def line_count(self) -> int:
+        return self._line_count
+
+    def read(self, start: int, end: int) -> str:
+        return self._bytes(start, end).decode(errors="replace")
+
+    def chunks(self) -> Iterator[bytes]:
+        at = 0
+        while chunk := self._bytes(at, at + _CHUNK):
+            at += len(chunk)
+            yield chunk
+
+    def lines(self, limit: int) -> Iterator[Line]:
+        most = 4 * limit  # bytes that are `limit` characters, whatever they are
+        start = length = 0  # of the line that has begun; `kept` is as much of it as is asked for
+        kept = b""
+        for chunk in self.chunks():
+            *ended, rest = chunk.split(self._line_end)
+            for piece in ended:
+                end = start + length + len(piece)
+                if length:
+                    piece, kept, length = kept + piece[: most - len(kept)], b"", 0
+                yield _line(start, end, piece[:most], limit)
+                start = end + 1
+            kept += rest[: most - len(kept)]
+            length += len(rest)
+        if length:
+            yield _line(start, start + length, kept, limit)
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        return os.pread(self._descriptor, max(0, min(end, self._size) - start), self._start + start)
+
+
+def _line(start: int, end: int, content: bytes, limit: int) -> Line:
+    text = content.decode(errors="replace")
+    return Line(start, end, text[:limit], len(text) > limit or end - start > len(content))
+
+
+def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]:
+    """Write `chunks`; the bytes written, what ends a line, and how many lines there are."""
+    size = feeds = returns = 0
+    last = b""
+    for chunk in _without_mark(chunks):
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        size += len(chunk)
+        feeds += chunk.count(b"\n")
+        returns += chunk.count(b"\r")
+        last = chunk[-1:] or last
+    line_end, ends = (b"\n", feeds) if feeds or not returns else (b"\r", returns)
+    return size, line_end, ends + (size > 0 and last != line_end)
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks without a byte order mark at the front."""
+    head, rest = headed(chunks, len(_MARK))
+    yield head.removeprefix(_MARK)
+    yield from rest

@@ -1,0 +1,1 @@
+"""What every SQLite file and every DynamoDB table here has in common."""

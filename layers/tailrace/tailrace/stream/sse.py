@@ -1,0 +1,159 @@
+"""Server-Sent Events, both ways: frames to send, and a parser of what arrives.
+
+Source: the WHATWG HTML standard, section "Server-sent events".
+
+Why not a library: from the log to a reader an event is copied, never decoded, and a whole batch leaves
+as one chunk. Per-event objects, as sse-starlette and httpx-sse make them, cost five times as much as
+everything else on that way together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tailrace.errors import AgentError
+from tailrace.log import Batch
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEARTBEAT = b": \n\n"
+
+_MARK = b"\xef\xbb\xbf"
+# A peer that sends more than this without ending the event is broken or hostile.
+_MAX_EVENT_BYTES = 16_000_000
+
+
+def retry(ms: int) -> bytes:
+    """How long the reader is to wait before it comes back."""
+    return b"retry: %d\n\n" % ms
+
+
+def padding(size: int) -> bytes:
+    """A comment of about `size` bytes, for proxies that hold the first bytes of a response back."""
+    return b":" + b" " * size + b"\n\n" if size else b""
+
+
+def control(name: str, data: dict[str, object]) -> bytes:
+    """A named frame, which does not move the reader's cursor."""
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+
+
+class Framing:
+    """Events as frames, as they are: what HTTP+JSON streams (A2A specification, section 11.7)."""
+
+    _head, _tail = b"data: ", b"\n\n"
+
+    def frames(self, batch: Batch) -> bytes:
+        """One frame an event, `id:` its seq, all as one chunk."""
+        head, tail = self._head, self._tail
+        return b"".join(
+            [b"id: %d\n%b%b%b" % (seq, head, event, tail) for seq, event in enumerate(batch.events, batch.seq)]
+        )
+
+    def frame(self, seq: int | None, result: bytes) -> bytes:
+        """One event; without a seq, one that nobody can come back to."""
+        frame = b"%b%b%b" % (self._head, result, self._tail)
+        return frame if seq is None else b"id: %d\n%b" % (seq, frame)
+
+
+class Envelope(Framing):
+    """Puts events into JSON-RPC responses to the request `rpc_id`, around their bytes as they are."""
+
+    _tail = b"}\n\n"
+
+    def __init__(self, rpc_id: str | int | None) -> None:
+        self._head = b'data: {"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
+
+    def open(self, data: bytes) -> bytes | None:
+        """The event inside `data`, a frame's data as `frames` writes it; None when it looks otherwise."""
+        head = self._head[6:]
+        return data[len(head) : -1] if data.startswith(head) and data.endswith(b"}") else None
+
+
+class Message(NamedTuple):
+    """One event of a stream: its `event:` name, its data, and the last `id:` seen by then."""
+
+    name: str
+    data: bytes
+    id: str
+
+
+class Parser:
+    """Turns the chunks of one stream into messages, wherever the chunks are cut."""
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        self._beginning: bytes | None = b""
+        self._id = ""
+        self.retry_ms: int | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[Message]:
+        """The messages that `chunk` completes.
+
+        What has come without a blank line behind it is kept until that comes, as the standard says.
+
+        Raises:
+            AgentError: an event is larger than any of ours could be.
+        """
+        if self._beginning is not None:
+            chunk = self._without_mark(self._beginning + chunk)
+        if b"\r" in chunk or self._after_cr:
+            chunk = self._normalise(chunk)
+        end = chunk.rfind(b"\n\n")
+        if end < 0 and not (self._rest and self._rest[-1].endswith(b"\n") and chunk.startswith(b"\n")):
+            self._keep(chunk)
+            return
+        whole = b"".join([*self._rest, chunk])
+        end = whole.rfind(b"\n\n")
+        self._rest, self._size = [], 0
+        self._keep(whole[end + 2 :])
+        for block in whole[:end].split(b"\n\n"):
+            message = self._block(block)
+            if message is not None:
+                yield message
+
+    def _keep(self, chunk: bytes) -> None:
+        if chunk:
+            self._rest.append(chunk)
+            self._size += len(chunk)
+        if self._size > _MAX_EVENT_BYTES:
+            raise AgentError(f"An event of the stream is larger than {_MAX_EVENT_BYTES:,} bytes.", malformed=True)
+
+    def _without_mark(self, beginning: bytes) -> bytes:
+        """What the stream begins with, without the byte order mark; nothing as long as it may become one."""
+        if len(beginning) < len(_MARK) and _MARK.startswith(beginning):
+            self._beginning = beginning
+            return b""
+        self._beginning = None
+        return beginning.removeprefix(_MARK)
+
+    def _normalise(self, chunk: bytes) -> bytes:
+        """Line ends as LF. A CR ends its line at once; an LF right behind it, even in the next chunk, is part of it."""
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        self._after_cr = self._after_cr or chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _block(self, block: bytes) -> Message | None:
+        name, data = "", []
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if value.startswith(b" "):
+                value = value[1:]
+            if field == b"data":
+                data.append(value)
+            elif field == b"id":
+                if b"\0" not in value:
+                    self._id = value.decode(errors="replace")
+            elif field == b"event":
+                name = value.decode(errors="replace")
+            elif field == b"retry" and value.isdigit():
+                self.retry_ms = int(value)
+        if not data:
+            return None
+        return Message(name, b"\n".join(data), self._id)

@@ -1,0 +1,231 @@
+"""The writer: how an attempt's events get into the log, and only then to anybody (docs/ARCHITECTURE.md, section 4).
+
+Group commit: what arrives while a put is in flight goes into the next put, and there is one put in an emit
+interval. What comes after a silence, and any change of state, goes at once. Text deltas of one artifact that
+wait together become one event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tailrace import events
+from tailrace.errors import LogUnavailable, TailraceError
+from tailrace.events import Kind, Source, State
+from tailrace.log import Batch, EventLog
+from tailrace.log.packing import pack, split
+
+logger = logging.getLogger("tailrace.writer")
+
+# Past this, whoever emits waits until the log has caught up.
+_MAX_WAITING_BYTES = 4_000_000
+# A text event that has grown to this is closed, so that a burst of deltas never makes one too large.
+_MAX_TEXT = 32_000
+# An event larger than this is packed once beforehand, to refuse it before it has a seq.
+_SUSPICIOUS_BYTES = 100_000
+
+
+class Writer:
+    """The only one who appends for an attempt. It never reads the log back: it knows the seq it writes next.
+
+    `publish` is called with each batch the log has acknowledged. After a `Fenced`, or when the log
+    stays unavailable for `patience_s`, `broken` is set and every further call raises the reason. `begun`
+    names the text artifacts of earlier attempts that this one goes on with.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        source: Source,
+        next_seq: int,
+        publish: Callable[[Batch], None],
+        *,
+        interval_s: float,
+        patience_s: float,
+        begun: Iterable[str] = (),
+    ) -> None:
+        self._log = log
+        self._source = source
+        self._next_seq = next_seq
+        self._publish = publish
+        self._interval_s = interval_s
+        self._patience_s = patience_s
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._text: _Text | None = None
+        self._begun = set(begun)
+        self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._error: TailraceError | None = None
+        self.broken = asyncio.Event()
+        self._loop = asyncio.create_task(self._write(), name=f"writer {source.task_id}")
+
+    def status(self, kind: Kind, *, state: State = "TASK_STATE_WORKING", **details: Any) -> None:
+        """Emit a status update; see `events.status_update` for `details`.
+
+        Raises:
+            EventTooLarge: nothing was emitted.
+            Fenced, LogUnavailable: the writer is broken.
+        """
+        self._seal()
+        self._add(events.status_update(self._source, self._next_seq, kind, state=state, **details))
+        if kind == "state":
+            self._urgent.set()
+
+    def text(self, artifact: str, delta: str, **details: Any) -> None:
+        """Emit a piece of a streamed text artifact. Raises as `status` does."""
+        if self._error is not None:
+            raise self._error
+        for start in range(0, len(delta), _MAX_TEXT):
+            self._add_text(artifact, delta[start : start + _MAX_TEXT], details)
+
+    def replace_text(self, artifact: str, text: str) -> None:
+        """Begin a streamed text artifact anew, with `text`. Raises as `status` does."""
+        self._seal()
+        self._begun.discard(artifact)
+        for start in range(0, max(len(text), 1), _MAX_TEXT):
+            self._add_text(artifact, text[start : start + _MAX_TEXT], {})
+            self._seal()
+
+    def artifact(self, name: str, part: dict[str, Any], **details: Any) -> None:
+        """Emit a whole artifact of one part. Raises as `status` does."""
+        self._seal()
+        self._add(events.artifact_update(self._source, self._next_seq, "result", name, part, last=True, **details))
+
+    @property
+    def last(self) -> int:
+        """The seq of the newest event emitted; after a `flush`, the log has it."""
+        return self._next_seq - 1
+
+    async def room(self) -> None:
+        """Wait while too much waits to be written: the log sets the pace, not the reader."""
+        if self._waiting_bytes > _MAX_WAITING_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Return when the log has acknowledged everything emitted so far.
+
+        Raises:
+            Fenced, LogUnavailable: the writer is broken.
+        """
+        self._seal()
+        self._urgent.set()
+        await self._idle.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        """Stop. What was emitted and not flushed may be lost."""
+        self._loop.cancel()
+        await asyncio.gather(self._loop, return_exceptions=True)
+
+    def _add(self, event: bytes) -> None:
+        if self._error is not None:
+            raise self._error
+        if len(event) > _SUSPICIOUS_BYTES:
+            pack(self._source.task_id, self._next_seq, [event])
+        self._waiting.append(event)
+        self._waiting_bytes += len(event)
+        self._next_seq += 1
+        self._signal()
+
+    def _add_text(self, artifact: str, delta: str, details: dict[str, Any]) -> None:
+        text = self._text
+        if text is not None and text.joins(artifact, details) and text.size + len(delta) <= _MAX_TEXT:
+            text.deltas.append(delta)
+            text.size += len(delta)
+            return
+        self._seal()
+        self._text = _Text(artifact, details, [delta])
+        self._signal()
+
+    def _seal(self) -> None:
+        """Turn the text that waits into an event."""
+        text, self._text = self._text, None
+        if text is None:
+            return
+        append = text.artifact in self._begun
+        self._begun.add(text.artifact)
+        part = {"text": "".join(text.deltas)}
+        self._add(
+            events.artifact_update(
+                self._source, self._next_seq, "token", text.artifact, part, append=append, **text.details
+            )
+        )
+
+    def _signal(self) -> None:
+        self._idle.clear()
+        self._work.set()
+
+    async def _write(self) -> None:
+        """Put what there is, at most once in an interval unless it is urgent."""
+        clock = asyncio.get_running_loop().time
+        next_put = clock()
+        while True:
+            await self._work.wait()
+            if (pause := next_put - clock()) > 0 and not self._urgent.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._urgent.wait()
+            next_put = clock() + self._interval_s
+            try:
+                await self._put()
+            except Exception as error:
+                # Whatever it is: nobody may wait for a writer that writes no more.
+                self._error = (
+                    error if isinstance(error, TailraceError) else LogUnavailable(f"The writer broke: {error}.")
+                )
+                if self._error is not error:
+                    logger.exception("writer of task %s", self._source.task_id)
+                self.broken.set()
+                self._idle.set()
+                return
+            if not self._waiting and self._text is None:
+                self._idle.set()
+
+    async def _put(self) -> None:
+        """Write what waits, and publish it as the log acknowledges it."""
+        self._seal()
+        self._work.clear()
+        self._urgent.clear()
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        seq = self._next_seq - len(waiting)
+        for run in split(waiting):
+            batch = Batch(seq, self._source.attempt, run)
+            await self._append(batch)
+            self._publish(batch)
+            seq = batch.last + 1
+
+    async def _append(self, batch: Batch) -> None:
+        """Append, again and again while the store is away. The same put made twice is settled by the log."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._patience_s
+        pause = 0.05
+        while True:
+            try:
+                return await self._log.append(self._source.task_id, batch)
+            except LogUnavailable:
+                if loop.time() + pause > give_up:
+                    raise
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = min(pause * 2, 1.0)
+
+
+class _Text:
+    """Text deltas of one artifact that wait to become one event."""
+
+    def __init__(self, artifact: str, details: dict[str, Any], deltas: list[str]) -> None:
+        self.artifact = artifact
+        self.details = details
+        self.deltas = deltas
+        self.size = sum(map(len, deltas))
+
+    def joins(self, artifact: str, details: dict[str, Any]) -> bool:
+        return self.artifact == artifact and self.details == details

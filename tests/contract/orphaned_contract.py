@@ -1,0 +1,152 @@
+"""The part of a log's contract that the sweeper and every watch rest on: which tasks nobody runs."""
+
+from __future__ import annotations
+
+import pytest
+from log_tasks import Clock, created
+
+from tailrace.errors import Fenced, TaskUnknown
+from tailrace.events import State
+from tailrace.log import EventLog
+
+
+class OrphanedContract:
+    """Tests for a store that gives the fixtures `log` and `clock`."""
+
+    async def test_a_task_nobody_started_is_orphaned_once_it_is_old_enough(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        assert await log.orphaned(idle_s=5) == []
+        clock.now += 5
+        assert [head.task_id for head in await log.orphaned(idle_s=5)] == [task_id]
+
+    async def test_a_task_is_orphaned_when_its_lease_runs_out_and_not_before(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        head = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, head.attempt, "TASK_STATE_WORKING", release=False)
+        clock.now += 9
+        assert await log.orphaned(idle_s=0) == []
+        await log.renew(task_id, head.attempt, 10)
+        clock.now += 9
+        assert await log.orphaned(idle_s=0) == []
+        clock.now += 2
+        assert [(head.task_id, head.attempt) for head in await log.orphaned(idle_s=0)] == [(task_id, 1)]
+
+    async def test_a_task_that_was_let_go_of_while_it_works_is_orphaned(self, log: EventLog) -> None:
+        task_id = await created(log)
+        head = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, head.attempt, "TASK_STATE_WORKING", release=True)
+        assert [head.task_id for head in await log.orphaned(idle_s=0)] == [task_id]
+
+    @pytest.mark.parametrize("state", ["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_COMPLETED", "TASK_STATE_CANCELED"])
+    async def test_a_task_that_waits_or_is_finished_is_not_adrift(self, log: EventLog, state: State) -> None:
+        task_id = await created(log)
+        head = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, head.attempt, state, release=True)
+        assert await log.orphaned(idle_s=0) == []
+
+    async def test_a_reply_whose_attempt_died_at_once_is_orphaned(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        asked = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
+        await log.claim(task_id, "replier", 10)
+        clock.now += 11
+        assert [head.task_id for head in await log.orphaned(idle_s=0)] == [task_id]
+
+    async def test_a_task_that_waits_is_orphaned_when_its_canceller_died_at_once(self, log: EventLog) -> None:
+        task_id = await created(log)
+        asked = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
+        await log.request_cancel(task_id)
+        assert [(head.task_id, head.cancel_requested) for head in await log.orphaned(idle_s=0)] == [(task_id, True)]
+
+    # Tries
+
+    async def test_each_claim_is_a_try_until_an_attempt_has_begun(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        assert (await log.head(task_id)).tries == 0
+        for tries in (1, 2, 3):
+            assert (await log.claim(task_id, "me", 10)).tries == tries
+            clock.now += 11
+        begun = await log.update_state(task_id, 3, "TASK_STATE_WORKING", release=False)
+        assert (begun.tries, begun.attempt) == (0, 3)
+        clock.now += 11
+        assert (await log.claim(task_id, "me", 10)).tries == 1
+
+    async def test_an_attempt_is_excused_when_it_was_the_stores_fault(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "me", 10)
+        clock.now += 11
+        held = await log.claim(task_id, "me", 10)
+        excused = await log.excuse(task_id, 2)
+        assert (excused.tries, excused.attempt, excused.lease_until) == (1, 2, held.lease_until)
+        clock.now += 11
+        assert (await log.claim(task_id, "me", 10)).tries == 2
+        with pytest.raises(Fenced):
+            await log.excuse(task_id, 2)
+        with pytest.raises(TaskUnknown):
+            await log.excuse("nobody", 1)
+
+    # Whose turn it is
+
+    async def test_a_task_that_is_put_off_is_not_found_before_it_is_due(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        due = log.now() + 60_000
+        put_off = await log.put_off(task_id, 0, due)
+        assert (put_off.dispatches, put_off.due) == (1, due)
+        assert await log.head(task_id) == put_off
+        clock.now += 59
+        assert await log.orphaned(idle_s=0) == []
+        clock.now += 1
+        assert await log.orphaned(idle_s=0) == [put_off]
+        assert (await log.put_off(task_id, 0, due)).dispatches == 2
+
+    async def test_an_attempt_that_begins_is_put_off_no_more(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.put_off(task_id, 0, log.now() + 60_000)
+        assert (await log.claim(task_id, "me", 10)).dispatches == 1  # so far it has only been taken up
+        await log.update_state(task_id, 1, "TASK_STATE_WORKING", release=True)
+        (head,) = await log.orphaned(idle_s=0)
+        assert (head.task_id, head.dispatches, head.due, head.tries) == (task_id, 0, 0, 0)
+
+    async def test_a_task_that_somebody_has_taken_up_is_not_put_off(self, log: EventLog) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "me", 10)
+        with pytest.raises(Fenced):
+            await log.put_off(task_id, 0, log.now() + 60_000)
+        with pytest.raises(TaskUnknown):
+            await log.put_off("nobody", 0, log.now())
+        assert (await log.head(task_id)).due == 0
+
+    async def test_those_that_were_never_put_off_come_first_then_those_due_the_longest(
+        self, log: EventLog, clock: Clock
+    ) -> None:
+        one, two, three, four = [await created(log) for _ in range(4)]
+        await log.put_off(one, 0, log.now() + 3_000)
+        await log.put_off(two, 0, log.now() + 1_000)
+        await log.put_off(three, 0, log.now() + 2_000)
+        clock.now += 2.5
+        newest = await created(log)
+        found = [head.task_id for head in await log.orphaned(idle_s=0)]
+        assert found == [four, newest, two, three]
+        assert [head.task_id for head in await log.orphaned(idle_s=0, limit=3)] == found[:3]
+
+    async def test_every_orphaned_task_has_its_turn_however_many_there_are(self, log: EventLog, clock: Clock) -> None:
+        """Those that nobody can begin do not keep the others from it."""
+        tasks = {await created(log) for _ in range(9)}
+        found: list[str] = []
+        for _ in range(3):
+            clock.now += 1
+            for head in await log.orphaned(idle_s=0, limit=3):
+                found.append(head.task_id)
+                await log.put_off(head.task_id, head.attempt, log.now() + 1)
+        assert set(found) == tasks
+
+    async def test_of_many_orphaned_tasks_the_oldest_come_first_and_no_more_than_asked(
+        self, log: EventLog, clock: Clock
+    ) -> None:
+        tasks = []
+        for _ in range(7):
+            tasks.append(await created(log))
+            clock.now += 1
+        assert [head.task_id for head in await log.orphaned(idle_s=0, limit=3)] == tasks[:3]
+        assert [head.task_id for head in await log.orphaned(idle_s=0, limit=100)] == tasks
