@@ -15,12 +15,13 @@ from tailrace.a2a.incoming import AgentCard
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import shorten
+from tailrace.inputs.media_types import GZIP
 from tailrace.inputs.request import File, Request
 from tailrace.uploads import UPLOADS, open_uploads
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")
 # Files from this size on travel compressed.
-_WORTH_COMPRESSING = 16_384
+_COMPRESSED_FROM = 16_384
 # What a message may carry of uploaded files for an agent that cannot read our uploads: by then it is as large as the
 # largest request that we take ourselves.
 _ROOM = 700_000
@@ -175,19 +176,20 @@ def payload_for(request: Request, delegation: Delegation) -> Payload:
             left_out.append(shorten(file.filename))
         else:
             room -= len(packed)
-            parts.append(_raw_part(file, packed))
+            parts.append(_gzip_part(file, packed))
     notes = [f"Too large to be sent to an agent that cannot read uploads: {', '.join(left_out)}."] if left_out else []
     return Payload(parts, notes)
 
 
 def _file_part(file: File) -> dict[str, Any]:
-    if file.size < _WORTH_COMPRESSING:
+    if file.size < _COMPRESSED_FROM:
         return {"text": file.text, "filename": file.filename, "mediaType": file.media_type}
-    return _raw_part(file, b"".join(_gzip(file)))
+    return _gzip_part(file, b"".join(_gzip(file)))
 
 
-def _raw_part(file: File, packed: bytes) -> dict[str, Any]:
-    return {"raw": base64.b64encode(packed).decode(), "filename": file.filename, "mediaType": file.media_type}
+def _gzip_part(file: File, packed: bytes) -> dict[str, Any]:
+    """A part that says that it is gzip. Our agents unpack it and drop the `.gz` (tailrace/inputs/decode.py)."""
+    return {"raw": base64.b64encode(packed).decode(), "filename": f"{file.filename}.gz", "mediaType": GZIP}
 
 
 def _packed(file: File, room: int) -> bytes | None:

@@ -53,7 +53,7 @@ def report(alert: Alert, answers: list[Answer], findings: list[Finding], notes: 
 
 def _title(alert: Alert, answers: list[Answer], incident: Incident | None) -> str:
     if alert.title:
-        return _plain(shorten(alert.title, 200))
+        return _plain(alert.title)
     if incident is not None:
         return "Triage: an incident was found"
     calm = answers and all(_found_nothing(answer) for answer in answers)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
+from tailrace.errors import shorten
 from tailrace.inputs.request import Request
 
-# An ISO 8601 moment in running text: a date, a time, and perhaps a zone.
-_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
-_UNITS = (1.0, 1e3, 1e6, 1e9)  # of a number since the epoch, to the second
-_LATEST = 253_402_300_800.0  # the year 10000, in seconds since the epoch
+# An ISO 8601 time in running text: a date, a time, and perhaps a zone.
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+# Divisors that turn a number since the epoch into seconds: seconds, milli-, micro- and nanoseconds.
+_UNITS = (1.0, 1e3, 1e6, 1e9)
+_YEAR_10000_S = 253_402_300_800.0
+# A title is the report's heading and part of a model's prompt. In characters.
+_LONGEST_TITLE = 200
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """`start` and `end` are seconds since the epoch, None where the request does not say."""
+    """What fired (`title`, at most 200 characters, "" if unknown) and when.
+
+    `start` and `end` are seconds since the epoch, None where the request does not name them.
+    """
 
     title: str
     start: float | None
@@ -25,34 +31,36 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def alert_of(request: Request) -> Alert:
-    """The alert in a request: its data part `{"alert": {"title", "start", "end"}}`, else its text.
+    """Return the alert of a request.
 
-    A time without a zone is taken as UTC. A time that cannot be read counts as not given: an
-    analyst without a window still has something to say.
+    It is taken from the last data part `{"alert": {"title", "start", "end"}}`. What that part leaves out is taken from
+    the text: its first line is the title, its first two ISO 8601 times are start and end. A number is a time since
+    the epoch in seconds, milli-, micro- or nanoseconds; a time without a zone is UTC. A time that cannot be read counts
+    as missing, because an analyst can also work without a window. Raises nothing.
     """
-    given: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     for part in request.data:
         if isinstance(part, dict) and isinstance(part.get("alert"), dict):
-            given = part["alert"]
-    lines = [line.strip() for line in request.text.splitlines() if line.strip()]
-    moments = _MOMENT.findall(request.text)
+            fields = part["alert"]
+    first_line = next((line.strip() for line in request.text.splitlines() if line.strip()), "")
+    times = _TIME.findall(request.text)
     return Alert(
-        title=str(given.get("title") or (lines[0] if lines else "")),
-        start=_seconds(given.get("start") or (moments[0] if moments else None)),
-        end=_seconds(given.get("end") or (moments[1] if len(moments) > 1 else None)),
+        title=shorten(str(fields.get("title") or first_line), _LONGEST_TITLE),
+        start=_seconds(fields.get("start") or (times[0] if times else None)),
+        end=_seconds(fields.get("end") or (times[1] if len(times) > 1 else None)),
     )
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(value: object) -> float | None:
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            # What no calendar has as seconds is milli-, micro- or nanoseconds.
+            # A number of seconds after the year 9999 is a finer unit.
             number = float(value)
-            seconds = next((number / unit for unit in _UNITS if abs(number) / unit < _LATEST), number)
+            seconds = next((number / unit for unit in _UNITS if abs(number) / unit < _YEAR_10000_S), number)
         else:
             moment = datetime.fromisoformat(str(value))
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        datetime.fromtimestamp(seconds, UTC)  # refuses what no calendar has
+        datetime.fromtimestamp(seconds, UTC)  # raises for a time outside the years 1 to 9999
     except (ValueError, OverflowError, OSError):
         return None
     return seconds

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tailrace
 from orchestrator import by_model
 from orchestrator.answer import Answer
 from orchestrator.classify import Topic, topic_of, topics_of
@@ -21,6 +22,8 @@ from orchestrator.report import report
 from orchestrator.synthesis import incident_of, ties
 from tailrace.a2a.incoming import AgentCard, card_in
 from tailrace.config import Settings
+from tailrace.inputs.decode import request_of
+from tailrace.inputs.media_types import covers
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
@@ -124,7 +127,20 @@ def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
     text, data, small, packed = payload_for(asked, delegation("logs")).parts
     assert (text, data) == ({"text": "hello"}, {"data": {"alert": {}}})
     assert small == {"text": "x", "filename": "a.log", "mediaType": "text/plain"}
+    assert (packed["filename"], packed["mediaType"]) == ("big.log.gz", "application/gzip")
     assert gzip.decompress(base64.b64decode(packed["raw"])).decode() == large
+
+
+@pytest.mark.parametrize("reads_uploads", [True, False])
+@pytest.mark.parametrize("name", ["app.log", "metrics.csv", "archive.gz"])
+def test_an_agent_receives_a_compressed_file_under_its_own_name(name: str, reads_uploads: bool) -> None:
+    content = "2026-01-01 line\n" * 5000
+    sent = request(files=[file(name, content)])
+    [part] = payload_for(sent, delegation("logs", "metrics", reads=reads_uploads)).parts
+    ours = tailrace.AgentCard(name="ours", description="", version="1", skills=[])
+    assert covers(ours.input_modes, part["mediaType"]), "our own agent would refuse the part for its media type"
+    [received] = request_of([{"parts": [part]}]).files
+    assert (received.filename, received.text) == (name, content)
 
 
 def uploaded(name: str, content: bytes) -> File:
@@ -135,6 +151,7 @@ def test_a_specialist_of_ours_gets_an_uploads_reference_and_another_its_content(
     asked = request(files=[uploaded("a.log", b"2026-01-01 line\n" * 99)])
     assert payload_for(asked, delegation("logs", reads=True)) == ([{"url": "urn:a.log"}], [])
     [part] = payload_for(asked, delegation("logs")).parts
+    assert (part["filename"], part["mediaType"]) == ("a.log.gz", "application/gzip")
     assert gzip.decompress(base64.b64decode(part["raw"])) == b"2026-01-01 line\n" * 99
     assert payload_for(asked, delegation("logs")).parts == [part]
 
@@ -143,7 +160,7 @@ def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
     noise = random.Random(4).randbytes(600_000).hex().encode()
     asked = request(files=[uploaded("a.log", noise), uploaded("b.log", noise), uploaded("c.log", b"x\n")])
     parts, [note] = payload_for(asked, delegation("logs"))
-    assert [part["filename"] for part in parts] == ["a.log", "c.log"]
+    assert [part["filename"] for part in parts] == ["a.log.gz", "c.log.gz"]
     assert "b.log" in note
 
 
@@ -298,6 +315,13 @@ def test_an_alert_at_an_impossible_time_is_one_without_a_time(start: Any) -> Non
     alert = alert_of(request(data=[{"alert": {"title": "a", "start": start}}]))
     assert alert.title == "a"
     assert written([finding(0, "db locked")], alert)
+
+
+def test_an_alerts_title_is_bounded_wherever_it_comes_from() -> None:
+    long, bounded = "5xx " * 1000, ("5xx " * 1000)[:199] + "…"
+    assert alert_of(request(data=[{"alert": {"title": long}}])).title == bounded
+    assert alert_of(request(f"\n {long}\nmore text")).title == bounded
+    assert alert_of(request("a" * 200)).title == "a" * 200
 
 
 @pytest.mark.parametrize("start", [1_767_225_600, 1_767_225_600_000, 1_767_225_600e6, "2026-01-01T00:00:00Z"])
