@@ -40,7 +40,7 @@ class SmokeError(Exception):
 
 
 @dataclass
-class Reading:
+class StreamRecord:
     """What has come of a stream so far, over all its connections."""
 
     events: list[bytes] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Smoke:
         """
         await self._front_door()
         task_id = await self._post()
-        live = Reading()
+        live = StreamRecord()
         await self._read(task_id, live, stop_after=CUT_AFTER)
         if live.end is not None:
             raise SmokeError(f"The sample ended at event {live.end['seq']}, before its stream could be cut.")
@@ -109,7 +109,7 @@ class Smoke:
         self.rows.append(("POST /api/tasks", f"201 after {_ms(seconds)}, {len(body):,} bytes sent"))
         return str(answer.json()["id"])
 
-    async def _read(self, task_id: str, reading: Reading, stop_after: int | None = None) -> None:
+    async def _read(self, task_id: str, reading: StreamRecord, stop_after: int | None = None) -> None:
         """Read on from the reading's cursor until the end, a cut by the server, or `stop_after` events in all."""
         cursor, parser, asked = len(reading.events), Parser(), time.monotonic()
         headers = {**self._known, "accept": "text/event-stream", "last-event-id": str(cursor)}
@@ -159,7 +159,7 @@ class Smoke:
         task = (await self._get(f"/api/tasks/{task_id}", **self._known)).json()
         return {"state": task["status"]["state"], "seq": cursor}
 
-    def _report(self, live: Reading, cut_at: int) -> None:
+    def _report(self, live: StreamRecord, cut_at: int) -> None:
         assert live.end is not None
         if live.end["seq"] != len(live.events):
             raise SmokeError(f"The stream ended at event {live.end['seq']}, and {len(live.events)} events had come.")
@@ -176,8 +176,8 @@ class Smoke:
             ("later than the quickest", f"{_spread(late)} (frames held back on the way)"),
         ]
 
-    async def _replay(self, task_id: str, live: Reading) -> None:
-        again, began = Reading(), time.monotonic()
+    async def _replay(self, task_id: str, live: StreamRecord) -> None:
+        again, began = StreamRecord(), time.monotonic()
         while again.end is None:
             await self._read(task_id, again)
         if again.events != live.events:

@@ -18,7 +18,7 @@ from langgraph.types import interrupt
 from log_analyst.detectors import window
 from log_analyst.detectors.comparing import compare as compared
 from log_analyst.detectors.comparing import quiet_errors
-from log_analyst.detectors.timeline import Row, Table, all_times, grid_for, table_of
+from log_analyst.detectors.timeline import Row, Timeline, all_times, grid_for, timeline_of
 from log_analyst.readers import levels
 from log_analyst.readers.reading import example, newest_dated
 from log_analyst.readers.sources import Source, Sources, sources
@@ -98,7 +98,7 @@ async def mine(state: State) -> State:
     if note:
         notes.append(note)
     grid = grid_for(times, (alert_window.start, alert_window.end) if alert_window else None) if times else None
-    table = await asyncio.to_thread(table_of, templates, grid, survey.streams, entries=miner.entries)
+    table = await asyncio.to_thread(timeline_of, templates, grid, survey.streams, entries=miner.entries)
     notes += _notes(table)
     progress(f"found {len(templates):,} templates in {lines:,} lines", done=lines, total=state["lines"])
     facts = Facts(
@@ -122,7 +122,7 @@ async def mine(state: State) -> State:
 
 async def compare(state: State) -> State:
     """Find what changed in the window."""
-    table = msgspec.convert(state["table"], Table)
+    table = msgspec.convert(state["table"], Timeline)
     facts = msgspec.convert(state["facts"], Facts)
     logs = (await asyncio.to_thread(sources, request())).logs
     given = state["window"]
@@ -167,7 +167,7 @@ def _alert(given: Request, found: Sources) -> Alert:
     return Alert(title=alert.title, start=start, end=end)
 
 
-def _notes(table: Table) -> list[str]:
+def _notes(table: Timeline) -> list[str]:
     notes = []
     if table.untimed:
         notes.append(
@@ -184,7 +184,7 @@ def _notes(table: Table) -> list[str]:
     return notes
 
 
-def _templates(table: Table, findings: list[Finding], logs: list[Source]) -> list[dict[str, Any]]:
+def _templates(table: Timeline, findings: list[Finding], logs: list[Source]) -> list[dict[str, Any]]:
     """The templates that matter: those of findings, then the serious, then the frequent."""
     named = {finding.evidence.get("template") for finding in findings}
     named |= {route["template"] for finding in findings for route in finding.evidence.get("routes", ())}

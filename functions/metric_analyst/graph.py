@@ -16,9 +16,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
 from metric_analyst.detectors.detect import FEWEST, detect
-from metric_analyst.detectors.incidents import Found, findings, matters
+from metric_analyst.detectors.incidents import SeriesChange, findings, matters
 from metric_analyst.detectors.robust import median
-from metric_analyst.readers.reader import Reading, read
+from metric_analyst.readers.reader import RequestMetrics, read
 from metric_analyst.readers.times import LATEST, epoch
 from metric_analyst.report import Facts, left_out, report
 from tailrace import progress, request, result, write
@@ -70,12 +70,12 @@ async def read_metrics(state: State) -> State:
 
 async def detect_changes(state: State) -> State:
     """Find what changed, one series after the other."""
-    reading: Reading = state.get("reading") or await _read()
+    reading: RequestMetrics = state.get("reading") or await _read()
     budget = _share(1 - READING)
     alert = alert_in(request(), reading)
     total = len(reading.series)
     every = max(1, math.ceil(total / PROGRESS_EVENTS))
-    found: list[Found] = []
+    found: list[SeriesChange] = []
     steady: list[str] = []
     short: list[str] = []
     steps: list[float] = []
@@ -88,7 +88,7 @@ async def detect_changes(state: State) -> State:
             short.append(series.name)
         elif not changes:
             steady.append(series.name)
-        found += [Found(series, change) for change in changes]
+        found += [SeriesChange(series, change) for change in changes]
         if done % every == 0 or done == total:
             progress(f"checked {done:,} of {total:,} series", done=done, total=total)
     listed, omitted = findings(found, alert)
@@ -140,7 +140,7 @@ async def write_report(state: State) -> State:
     return {}
 
 
-async def _read() -> Reading:
+async def _read() -> RequestMetrics:
     budget = _share(READING)
     return await in_turns(read(request(), budget), budget)
 
@@ -150,7 +150,7 @@ def _share(share: float) -> Budget:
     return Budget(share * Budget.of_a_task().seconds)
 
 
-def alert_in(given: Request, reading: Reading) -> Alert:
+def alert_in(given: Request, reading: RequestMetrics) -> Alert:
     """The alert of a request; times in pasted metrics are not the alert's, and nonsense is no time."""
     alert = alert_of(msgspec.structs.replace(given, text="") if reading.pasted else given)
     return msgspec.structs.replace(alert, start=_time(alert.start), end=_time(alert.end))

@@ -42,7 +42,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     example: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A specialist's answer.
 
     `error` says why there is none, or not all of it. `gave_findings` tells a list without findings from no list, and
@@ -85,7 +85,7 @@ def refusal(task: Task | None) -> str | None:
     return f"its task ended as {shorten(word)}" + (f": {shorten(said, _LONGEST_NOTE)}" if said else "")
 
 
-def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]) -> Answer:
+def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]) -> SpecialistAnswer:
     """The answer in a specialist's task. `notes` are what is to be told besides."""
     given = _Given(task, finished=error is None)
     told = list(notes)
@@ -101,7 +101,7 @@ def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]
             f"{given.odd_parts} of the parts of its answer could not be read: neither text nor data nor a file."
         )
     said = within_bounds(_read(given.notes, "note", _note, told), _MOST_NOTES, "notes", told)
-    return Answer(
+    return SpecialistAnswer(
         agent=agent,
         error=error and shorten(error, _LONGEST_NOTE),
         gave_findings=given.has_findings,
@@ -113,7 +113,7 @@ def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]
     )
 
 
-def together(answers: list[Answer], notes: list[str]) -> tuple[list[Finding], list[Template]]:
+def together(answers: list[SpecialistAnswer], notes: list[str]) -> tuple[list[Finding], list[Template]]:
     """What all answers found, in order of time, and their templates: as much as fits into one event."""
     found = surest_first([finding for answer in answers for finding in answer.findings])
     findings = within_bounds(found, len(found), "findings", notes, packed=_ALL_FINDINGS_BYTES)

@@ -5,7 +5,7 @@ The model sees what was found, not the inputs: findings are small, checked, and 
 
 from __future__ import annotations
 
-from orchestrator.answer import Answer
+from orchestrator.answer import SpecialistAnswer
 from orchestrator.classify import topics_of
 from orchestrator.planning import Delegation, Specialist, delegation_to
 from tailrace import progress
@@ -49,7 +49,9 @@ async def choose(request: Request, specialists: list[Specialist], planned: list[
     return chosen or planned
 
 
-async def write_report(alert: Alert, answers: list[Answer], findings: list[Finding], notes: list[str]) -> bool:
+async def write_report(
+    alert: Alert, answers: list[SpecialistAnswer], findings: list[Finding], notes: list[str]
+) -> bool:
     """Have the model write the report; False when it has to be computed."""
     surest = sorted(findings, key=lambda finding: -finding.confidence)[:_SHOWN]
     asked = {

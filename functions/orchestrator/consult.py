@@ -9,7 +9,7 @@ import httpx
 from langgraph.config import get_config
 from langgraph.errors import GraphDrained
 
-from orchestrator.answer import Answer, answer_of, refusal
+from orchestrator.answer import SpecialistAnswer, answer_of, refusal
 from orchestrator.forwarding import Forwarding
 from orchestrator.planning import Delegation, payload_for
 from tailrace import request
@@ -22,7 +22,7 @@ from tailrace.errors import AgentError
 from tailrace.owner import owner_within
 
 
-async def consult(http: httpx.AsyncClient, delegation: Delegation) -> Answer:
+async def consult(http: httpx.AsyncClient, delegation: Delegation) -> SpecialistAnswer:
     """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
     configurable, settings = get_config()["configurable"], Settings.load()
     step = f"{current_step()}-{delegation['agent']}"

@@ -13,7 +13,7 @@ from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 
-from orchestrator.answer import Answer, together
+from orchestrator.answer import SpecialistAnswer, together
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
@@ -28,7 +28,7 @@ from tailrace.config import Settings
 from tailrace.errors import AgentError
 from triage.alert import alert_of
 
-_decode_answer = msgspec.json.Decoder(Answer).decode
+_decode_answer = msgspec.json.Decoder(SpecialistAnswer).decode
 
 
 class State(TypedDict, total=False):
@@ -36,7 +36,7 @@ class State(TypedDict, total=False):
 
     messages: list[Any]
     delegations: list[Delegation]
-    answers: Annotated[list[str], operator.add]  # each an `Answer` as JSON
+    answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON
 
 
 @cache
@@ -60,7 +60,7 @@ async def plan_delegations(state: State) -> State:
     return {"delegations": delegations, "answers": [_kept(answer) for answer in missing]}
 
 
-def _worth_asking(specialists: list[Specialist], missing: list[Answer]) -> bool:
+def _worth_asking(specialists: list[Specialist], missing: list[SpecialistAnswer]) -> bool:
     """Whether an answer of the user could help: not where the one who fits may be out of reach."""
     return bool(specialists) and not (missing and topics_of(request()))
 
@@ -93,24 +93,24 @@ async def write_up(state: State) -> State:
     return {}
 
 
-def _kept(answer: Answer) -> str:
+def _kept(answer: SpecialistAnswer) -> str:
     """An answer as it is checkpointed: JSON, because another agent's numbers may be larger than msgpack can hold."""
     return msgspec.json.encode(answer).decode()
 
 
-async def _specialists() -> tuple[list[Specialist], list[Answer]]:
+async def _specialists() -> tuple[list[Specialist], list[SpecialistAnswer]]:
     """The specialists that answer, and for each that does not, the line it gets in the report."""
 
     settings = Settings.load()
     specialists: list[Specialist] = []
-    missing: list[Answer] = []
+    missing: list[SpecialistAnswer] = []
 
     async def find(url: str) -> None:
         try:
             found = await discover(http(), url, settings)
             specialists.append(specialist_of(found.card, interface_of(found, settings)))
         except AgentError as error:
-            missing.append(Answer(agent=url, error=str(error)))
+            missing.append(SpecialistAnswer(agent=url, error=str(error)))
 
     await asyncio.gather(*(find(url) for url in settings.specialists))
     me = get_config()["configurable"].get("agent", "")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from orchestrator.answer import Answer
+from orchestrator.answer import SpecialistAnswer
 from orchestrator.next_steps import next_steps
 from orchestrator.synthesis import Incident, incident_of, seconds, ties
 from tailrace.errors import shorten
@@ -28,12 +28,12 @@ _TYPE_WORDS = {"new_template": "new"}
 _TIMELINE, _ROWS, _CAUSES, _SYMPTOMS, _EXAMPLES, _FAINT, _NOTES = 12, 12, 5, 6, 3, 3, 10
 
 
-def only_text(answers: list[Answer]) -> bool:
+def only_text(answers: list[SpecialistAnswer]) -> bool:
     """Whether there is nothing to report but what one specialist says."""
     return len(answers) == 1 and answers[0].outcome == "text" and not answers[0].notes
 
 
-def report(alert: Alert, answers: list[Answer], findings: list[Finding], notes: list[str]) -> Iterator[str]:
+def report(alert: Alert, answers: list[SpecialistAnswer], findings: list[Finding], notes: list[str]) -> Iterator[str]:
     """The sections of the report, each ending with a line break. `notes` are told beside those of the answers."""
     if only_text(answers):
         yield f"{code(answers[0].agent)} answers:\n\n{answers[0].text}\n"
@@ -51,7 +51,7 @@ def report(alert: Alert, answers: list[Answer], findings: list[Finding], notes: 
     yield _notes(answers, notes)
 
 
-def _title(alert: Alert, answers: list[Answer], incident: Incident | None) -> str:
+def _title(alert: Alert, answers: list[SpecialistAnswer], incident: Incident | None) -> str:
     if alert.title:
         return _plain(alert.title)
     if incident is not None:
@@ -60,7 +60,9 @@ def _title(alert: Alert, answers: list[Answer], incident: Incident | None) -> st
     return "Triage: nothing stands out" if calm else "What the agents answered"
 
 
-def _what_happened(alert: Alert, answers: list[Answer], findings: list[Finding], incident: Incident | None) -> str:
+def _what_happened(
+    alert: Alert, answers: list[SpecialistAnswer], findings: list[Finding], incident: Incident | None
+) -> str:
     text = "## What happened\n\n"
     if incident is not None:
         return f"{text}{_first_sign(alert, incident)}\n\n"
@@ -79,12 +81,12 @@ def _what_happened(alert: Alert, answers: list[Answer], findings: list[Finding],
     return f"{text}{' '.join(sentences)}\n\n"
 
 
-def _found_nothing(answer: Answer) -> bool:
+def _found_nothing(answer: SpecialistAnswer) -> bool:
     """Whether a specialist without findings to be sure of says nothing else."""
     return answer.outcome == "findings" and not answer.unread and not answer.text
 
 
-def _names(answers: list[Answer]) -> str:
+def _names(answers: list[SpecialistAnswer]) -> str:
     *others, last = (code(answer.agent) for answer in answers)
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -181,19 +183,19 @@ def _next(incident: Incident) -> str:
     )
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: SpecialistAnswer) -> str:
     """A specialist's text in a section of its own. It is quoted, so that nothing in it can pass for ours."""
     lines = answer.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     says = "says" if answer.outcome != "failed" else "had said when it stopped"
     return f"## What {code(answer.agent)} {says}\n\n" + "".join(f"> {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-def _not_covered(answers: list[Answer]) -> str:
+def _not_covered(answers: list[SpecialistAnswer]) -> str:
     rows = "".join(f"- {code(a.agent)}: {_plain(a.why_nothing)}\n" for a in answers if a.why_nothing)
     return f"## Not covered\n\n{rows}\n" if rows else ""
 
 
-def _notes(answers: list[Answer], notes: list[str]) -> str:
+def _notes(answers: list[SpecialistAnswer], notes: list[str]) -> str:
     """What was left out of the answers, and what the specialists say of the limits of their own findings."""
     rows = [_plain(note) for note in notes]
     for answer in answers:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.answer import Answer, answer_of, refusal, together
+from orchestrator.answer import SpecialistAnswer, answer_of, refusal, together
 from orchestrator.report import report
 from tailrace.a2a.incoming import Task, task_in
 from tailrace.errors import AgentError
@@ -36,15 +36,15 @@ def artifact(*parts: Any, name: str = "answer") -> dict[str, Any]:
     return {"artifactId": name, "name": name, "parts": list(parts)}
 
 
-def answered(*artifacts: Any, message: Any = None, error: str | None = None) -> Answer:
+def answered(*artifacts: Any, message: Any = None, error: str | None = None) -> SpecialistAnswer:
     return answer_of("peer", task(artifacts=list(artifacts), message=message), error, [])
 
 
-def found(*findings: Any, **rest: Any) -> Answer:
+def found(*findings: Any, **rest: Any) -> SpecialistAnswer:
     return answered(artifact({"data": {"findings": list(findings), **rest}}))
 
 
-def reported(*answers: Answer, title: str = "") -> str:
+def reported(*answers: SpecialistAnswer, title: str = "") -> str:
     findings = in_order(finding for answer in answers for finding in answer.findings)
     return "".join(report(Alert(title=title, start=None, end=None), list(answers), findings, []))
 
@@ -62,13 +62,13 @@ def reported(*answers: Answer, title: str = "") -> str:
     ],
     ids=["an artifact", "a streamed artifact", "a message", "an artifact that the last message repeats"],
 )
-def test_an_only_answer_in_text_is_the_report(answer: Answer) -> None:
+def test_an_only_answer_in_text_is_the_report(answer: SpecialistAnswer) -> None:
     assert answer.outcome == "text"
     assert reported(answer, title="What is wrong?") == f"`peer` answers:\n\n{TEXT}\n"
 
 
 def test_a_text_beside_other_answers_has_its_own_section_and_nobody_found_nothing() -> None:
-    other = Answer(agent="log_analyst", gave_findings=True)
+    other = SpecialistAnswer(agent="log_analyst", gave_findings=True)
     text = reported(other, answered(artifact({"text": TEXT})))
     assert f"## What `peer` says\n\n> {TEXT}\n" in text
     assert "`log_analyst` found nothing that stands out" in text
@@ -79,7 +79,7 @@ def test_a_text_beside_other_answers_has_its_own_section_and_nobody_found_nothin
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_no_heading_of_a_text_stands_among_ours(end: str) -> None:
     sly = f"# All is well{end}## Not covered{end}```{end}Fine{end}====={end}"
-    text = reported(Answer(agent="log_analyst", error="is down"), answered(artifact({"text": sly})))
+    text = reported(SpecialistAnswer(agent="log_analyst", error="is down"), answered(artifact({"text": sly})))
     ours = [line for line in text.split("\n") if not line.startswith(">")]
     assert [line for line in ours if line.startswith("#")] == [
         "# What the agents answered", "## What happened", "## What `peer` says", "## Not covered",
@@ -116,7 +116,7 @@ def test_data_of_another_shape_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("answer", [answered(), answered(artifact()), answered(artifact({"text": " \n"}))])
-def test_an_answer_without_anything_is_told_as_that(answer: Answer) -> None:
+def test_an_answer_without_anything_is_told_as_that(answer: SpecialistAnswer) -> None:
     text = reported(answer)
     assert "`peer`: nothing in its answer can be read" in text
     assert "found nothing" not in text
@@ -292,7 +292,7 @@ def test_no_answer_fails_a_task_and_all_that_is_left_out_is_told(artifacts: Any,
     except AgentError:
         return  # It is told as an agent that failed.
     answer = answer_of("peer", given_task, None, [])
-    text = reported(msgspec.json.decode(msgspec.json.encode(answer), type=Answer))
+    text = reported(msgspec.json.decode(msgspec.json.encode(answer), type=SpecialistAnswer))
     told = [int(number) for number in re.findall(r"(\d+) of \d+ findings? could not", " ".join(answer.notes))]
     assert sum(told) == answer.unread
     for note in answer.notes[:10]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tailrace
 from orchestrator import by_model
-from orchestrator.answer import Answer
+from orchestrator.answer import SpecialistAnswer
 from orchestrator.classify import Topic, topic_of, topics_of
 from orchestrator.planning import Delegation, payload_for, plan, specialist_of
 from orchestrator.report import report
@@ -57,11 +57,11 @@ def finding(at: float, subject: str, kind: str = "new_template", sure: float = 0
     return Finding(**{**whole, **changes})
 
 
-def answer(agent: str, **given: Any) -> Answer:
-    return Answer(agent=agent, **given)
+def answer(agent: str, **given: Any) -> SpecialistAnswer:
+    return SpecialistAnswer(agent=agent, **given)
 
 
-def written(findings: list[Finding], alert: Alert = NO_ALERT, answers: list[Answer] | None = None) -> str:
+def written(findings: list[Finding], alert: Alert = NO_ALERT, answers: list[SpecialistAnswer] | None = None) -> str:
     answers = answers or [answer("log_analyst", gave_findings=True, findings=findings)]
     return "".join(report(alert, answers, findings, []))
 

@@ -43,7 +43,7 @@ class History(NamedTuple):
         return sum(self.before) / len(self.before) if self.before else 0.0
 
 
-class Change(msgspec.Struct, frozen=True):
+class RateChange(msgspec.Struct, frozen=True):
     """A stretch of the window, `begin` to `end` (exclusive) in its buckets, with the lines in it and those expected."""
 
     begin: int
@@ -89,7 +89,7 @@ def unusually_many(found: int, once_before: int, share: float) -> bool:
     return found > expected + sqrt(expected)
 
 
-def burst(level: int, history: History) -> Change | None:
+def burst(level: int, history: History) -> RateChange | None:
     """The stretch of the window in which there were most lines too many."""
     usual = history.usual
     floor = max(usual, 0.5 / max(len(history.window), 1))
@@ -106,10 +106,10 @@ def burst(level: int, history: History) -> Change | None:
     if sigmas < 6 or not _unprecedented(history, begin, end):
         return None
     sure = (0.6, 0.7, 0.75, 0.85, 0.9, 0.95)[level]
-    return Change(begin, end, count, usually, sure * (1 - exp(-sigmas / 6)))
+    return RateChange(begin, end, count, usually, sure * (1 - exp(-sigmas / 6)))
 
 
-def gone(history: History, *, covered: int) -> Change | None:
+def gone(history: History, *, covered: int) -> RateChange | None:
     """The stretch of the window in which most expected lines are missing; the log covers `covered` buckets of it."""
     usual = history.usual
     if sum(history.before) < 20 or sum(1 for count in history.before if count) < 5:
@@ -130,7 +130,7 @@ def gone(history: History, *, covered: int) -> Change | None:
         or fewest < 0.3 * usual * span
     ):
         return None
-    return Change(begin, end, count, usually, 0.85 * (1 - exp(-missing / 12)))
+    return RateChange(begin, end, count, usually, 0.85 * (1 - exp(-missing / 12)))
 
 
 def is_abrupt(history: History, begin: int) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from log_analyst.detectors import changes
-from log_analyst.detectors.changes import Change
+from log_analyst.detectors.changes import RateChange
 from log_analyst.detectors.histories import Histories
-from log_analyst.detectors.timeline import Grid, Row, Table
+from log_analyst.detectors.timeline import Grid, Row, Timeline
 from log_analyst.detectors.window import Window
 from log_analyst.readers import levels
 from triage.findings import Finding, FindingType, in_order, iso
@@ -43,7 +43,7 @@ class Candidate(msgspec.Struct, frozen=True):
     confidence: float
 
 
-def compare(table: Table, window: Window, example: Example) -> list[Finding]:
+def compare(table: Timeline, window: Window, example: Example) -> list[Finding]:
     """What changed in `window`, sorted by start; the MOST serious and surest when there is more.
 
     `example` gives, for a row, the name of the log its first line is in, and that line. A log that goes on as
@@ -58,7 +58,7 @@ def compare(table: Table, window: Window, example: Example) -> list[Finding]:
     return in_order(findings[:MOST])
 
 
-def quiet_errors(table: Table, example: Example) -> list[Finding]:
+def quiet_errors(table: Timeline, example: Example) -> list[Finding]:
     """The few errors of a log without any others, which no comparison of rates can find: each is rare."""
     rows = [row for row in table.rows if row.level >= levels.ERROR and not row.coarse]
     timed = [row for row in rows if row.first is not None and row.last is not None]
@@ -98,7 +98,7 @@ def rank(finding: Finding) -> tuple[bool, float, str]:
     return (not serious, -finding.confidence, finding.start)
 
 
-def _firsts(table: Table, histories: Histories) -> Iterator[Candidate]:
+def _firsts(table: Timeline, histories: Histories) -> Iterator[Candidate]:
     """What is new, and what is rare."""
     seldom: list[Candidate] = []
     once_before = 0
@@ -130,7 +130,7 @@ def _firsts(table: Table, histories: Histories) -> Iterator[Candidate]:
         yield from seldom
 
 
-def _shifts(table: Table, histories: Histories) -> Iterator[Candidate]:
+def _shifts(table: Timeline, histories: Histories) -> Iterator[Candidate]:
     """What bursts, and what is gone."""
     for row in table.rows:
         if row.coarse or not histories.before(row):
@@ -145,7 +145,7 @@ def _shifts(table: Table, histories: Histories) -> Iterator[Candidate]:
             yield _candidate("gone", row, row.text, row.level, change, histories)
 
 
-def _whole_logs(table: Table, histories: Histories) -> Iterator[Candidate]:
+def _whole_logs(table: Timeline, histories: Histories) -> Iterator[Candidate]:
     """A surge of all ordinary lines, and a log that fell silent."""
     ordinary = histories.ordinary
     change = changes.burst(levels.INFO, ordinary)
@@ -158,7 +158,7 @@ def _whole_logs(table: Table, histories: Histories) -> Iterator[Candidate]:
 
 
 def _candidate(
-    kind: FindingType, row: Row | None, name: str, level: int, change: Change, histories: Histories
+    kind: FindingType, row: Row | None, name: str, level: int, change: RateChange, histories: Histories
 ) -> Candidate:
     start, end = histories.times(change.begin, change.end)
     if row is not None and kind == "burst" and row.first is not None and row.last is not None:

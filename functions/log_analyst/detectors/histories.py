@@ -7,7 +7,7 @@ from math import ceil, floor
 from statistics import median
 
 from log_analyst.detectors.changes import History
-from log_analyst.detectors.timeline import Row, Stream, Table, series_of
+from log_analyst.detectors.timeline import Row, Stream, Timeline, series_of
 from log_analyst.detectors.window import MOST_LOGS, Window
 from log_analyst.readers import levels
 
@@ -20,7 +20,7 @@ _PAUSE = 0.1
 class Histories:
     """What there was before `window` and in it. `table` must have a grid, made for `window` or before it."""
 
-    def __init__(self, table: Table, window: Window) -> None:
+    def __init__(self, table: Timeline, window: Window) -> None:
         assert table.grid is not None
         self.grid = table.grid
         self._table = table

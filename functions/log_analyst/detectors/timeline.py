@@ -70,7 +70,7 @@ class Stream(msgspec.Struct):
     cells: list[int]
 
 
-class Table(msgspec.Struct):
+class Timeline(msgspec.Struct):
     """Everything the comparison needs. `grid` is None when no line has a time.
 
     `omitted` templates had no room; `ordinary` counts the lines below WARNING in each bucket, theirs too.
@@ -116,13 +116,13 @@ def grid_for(times: list[float], window: tuple[float, float] | None) -> Grid:
     return Grid(start - before * width, width, before + _buckets(start, end, width) + after)
 
 
-def table_of(
+def timeline_of(
     templates: list[Template],
     grid: Grid | None,
     streams: Mapping[int, tuple[str, Sequence[float], int]],
     *,
     entries: int,
-) -> Table:
+) -> Timeline:
     """The timeline of `templates`, the most serious and most frequent first when there is no room for all.
 
     `streams` has each log's name, the times of its lines and how many of them are warnings or worse.
@@ -146,7 +146,7 @@ def table_of(
         cells += len(counts)
         rows.append(_row(template, counts, older, later))
     untimed = entries - sum(len(template.times) for template in templates)
-    return Table(entries, untimed, grid, rows, omitted, _streams(streams, grid), totals, ordinary)
+    return Timeline(entries, untimed, grid, rows, omitted, _streams(streams, grid), totals, ordinary)
 
 
 def _row(template: Template, counts: Counter[int], older: int, later: int) -> Row:

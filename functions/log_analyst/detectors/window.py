@@ -24,7 +24,7 @@ from math import ceil, log
 
 import msgspec
 
-from log_analyst.detectors.timeline import Row, Table, series_of
+from log_analyst.detectors.timeline import Row, Timeline, series_of
 from triage.alert import Alert
 
 _EARLIEST_SHARE = 0.2
@@ -64,7 +64,7 @@ def from_alert(alert: Alert, times: list[float]) -> tuple[Window | None, str]:
     return Window(start, end, derived=False), ""
 
 
-def derived(table: Table) -> Window | None:
+def derived(table: Timeline) -> Window | None:
     """The stretch of time that differs most from the rest of the logs, or None when they are quiet."""
     grid = table.grid
     if grid is None or grid.size < 8 or table.entries < 30:

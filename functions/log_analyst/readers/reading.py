@@ -43,7 +43,7 @@ class Record:
         return self._level
 
 
-class Reading:
+class LogReader:
     """Reads one log. Iterating gives its records in order; the counters are complete when that is done.
 
     Every line is in a record or blank: the records' lines and `blank` add up to `lines`. A line without a

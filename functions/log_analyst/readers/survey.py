@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from log_analyst.readers.mining import Miner
-from log_analyst.readers.reading import Reading
+from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source
 from log_analyst.report import Log
 from tailrace import progress
@@ -53,7 +53,7 @@ class Survey:
                 self._stop(budget, number)
                 return
             stream = self._numbers.setdefault(source.stream, min(len(self._numbers), _STREAMS))
-            reading = Reading(source, self._reference)
+            reading = LogReader(source, self._reference)
             whole = True
             for record in reading.steps():
                 if record is not None:

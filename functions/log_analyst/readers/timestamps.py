@@ -53,7 +53,7 @@ _NUMBERS = re.compile(r"\d+")
 _LETTERS = re.compile(r"[A-Za-z]{3}")
 
 
-class Found(NamedTuple):
+class TimeInLine(NamedTuple):
     """A time in a line: seconds since the epoch, and where in the line it stands."""
 
     seconds: float
@@ -72,7 +72,7 @@ class Timestamps:
         self._learnt: tuple[str, re.Pattern[str], int] | None = None
         self._fields: Timestamps | None = None
 
-    def find(self, line: str) -> Found | None:
+    def find(self, line: str) -> TimeInLine | None:
         """The time an entry's line begins with, or None: then the line is no entry of its own."""
         if self._learnt is None:
             return self._search(line, FURTHEST)
@@ -81,7 +81,7 @@ class Timestamps:
         if match is not None:
             seconds = _seconds(style, match, self.reference)
             if seconds is not None:
-                return Found(seconds, match.start(), match.end())
+                return TimeInLine(seconds, match.start(), match.end())
         return self._search(line, min(FURTHEST, place + _SHIFT))
 
     @property
@@ -102,15 +102,15 @@ class Timestamps:
             return epoch(value)
         return None
 
-    def _search(self, line: str, furthest: int) -> Found | None:
-        best: tuple[Found, str, re.Pattern[str]] | None = None
+    def _search(self, line: str, furthest: int) -> TimeInLine | None:
+        best: tuple[TimeInLine, str, re.Pattern[str]] | None = None
         for style, pattern in _PATTERNS:
             match = pattern.search(line, 0, furthest + 48)
             if match is None or match.start() > furthest or (best and match.start() >= best[0].start):
                 continue
             seconds = _seconds(style, match, self.reference)
             if seconds is not None:
-                best = (Found(seconds, match.start(), match.end()), style, pattern)
+                best = (TimeInLine(seconds, match.start(), match.end()), style, pattern)
         if best is None:
             return None
         self._learnt = (best[1], best[2], best[0].start)

@@ -16,7 +16,7 @@ from metric_analyst.detectors.counter import LEVEL_NAME, is_counter, rate
 from metric_analyst.detectors.drift import drifts
 from metric_analyst.detectors.flat_line import flat_lines
 from metric_analyst.detectors.level_shift import level_shifts
-from metric_analyst.detectors.onset import awakenings
+from metric_analyst.detectors.onset import onsets
 from metric_analyst.detectors.robust import median
 from metric_analyst.detectors.seasonality import DAY, without_rhythm
 from metric_analyst.detectors.spike import spikes, without
@@ -50,7 +50,7 @@ def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]
     yield
     calm = without(signal, short)
     shifts = [c for c in level_shifts(calm) if not _usual_at_that_time(signal, c)]
-    shifts += [c for c in awakenings(signal) if not any(_touch(c, other, 0.1, 2 * signal.step) for other in shifts)]
+    shifts += [c for c in onsets(signal) if not any(_touch(c, other, 0.1, 2 * signal.step) for other in shifts)]
     yield
     slow = drifts(calm)
     if slow and all(abs(c.magnitude) < SMALL_BESIDE_DRIFT * abs(slow[0].magnitude) for c in shifts):

@@ -23,14 +23,14 @@ LEAST_PERCENT = 1.0
 TOGETHER = 5  # usual steps within which changes of several series are one incident
 
 
-class Found(msgspec.Struct, frozen=True):
+class SeriesChange(msgspec.Struct, frozen=True):
     """A change, with the series it is in."""
 
     series: Series
     change: Change
 
 
-def matters(found: Found) -> bool:
+def matters(found: SeriesChange) -> bool:
     """Whether anybody would call it a change: 2% of the level, one point of a percentage, any flat line.
 
     Statistics alone take the 4 kB by which a quiet process grew for a certain change of its memory.
@@ -48,7 +48,7 @@ def _share(change: Change) -> float:
     return abs(change.magnitude) / level if level else 0.0
 
 
-def confidence(found: Found) -> float:
+def confidence(found: SeriesChange) -> float:
     """0 to 1: from how far past the detector's threshold it is; less for changes of a few percent."""
     change = found.change
     if change.type == "flat_line" or found.series.unit == "%" or _share(change) >= SURE_SHARE:
@@ -70,7 +70,7 @@ def _window(alert: Alert) -> tuple[float | None, float | None]:
     return (start, end) if start is None or end is None or start <= end else (end, start)
 
 
-def importance(found: Found, alert: Alert) -> float:
+def importance(found: SeriesChange, alert: Alert) -> float:
     """What is listed first: sure changes, large for their series, in or shortly before the alert's window."""
     change = found.change
     weight = confidence(found) * (0.5 + 0.5 * min(1.0, _share(change) if change.type != "flat_line" else 1.0))
@@ -85,7 +85,7 @@ def importance(found: Found, alert: Alert) -> float:
     return weight * (0.7 if change.start <= end and change.end >= start else 0.5)
 
 
-def findings(found: Sequence[Found], alert: Alert) -> tuple[list[Finding], int]:
+def findings(found: Sequence[SeriesChange], alert: Alert) -> tuple[list[Finding], int]:
     """The findings as the artifact lists them, and how many were left out past the 50 most important.
 
     `evidence` holds `before`, `after` (in `unit`; for flat lines of the series), `samples`, `method`,
@@ -98,7 +98,7 @@ def findings(found: Sequence[Found], alert: Alert) -> tuple[list[Finding], int]:
     numbers = incident_numbers([f.change for f in mattering], reach)
     sizes = Counter(numbers)
 
-    def weight(pair: tuple[Found, int]) -> tuple[float, float]:
+    def weight(pair: tuple[SeriesChange, int]) -> tuple[float, float]:
         # What changes along with others is an incident; what changes alone may be a quirk.
         return -importance(pair[0], alert) * (1 + min(sizes[pair[1]] - 1, 5) / 10), pair[0].change.start
 
@@ -127,7 +127,7 @@ def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
     return numbers
 
 
-def _finding(found: Found, rank: int, incident: int, alert: Alert) -> Finding:
+def _finding(found: SeriesChange, rank: int, incident: int, alert: Alert) -> Finding:
     series, change = found.series, found.change
     evidence: dict[str, Any] = {
         "before": _brief(change.before),

@@ -31,7 +31,7 @@ TIMES_LONGER = 3  # than what it does now and then
 MOST = 3
 
 
-def awakenings(signal: Signal) -> list[Change]:
+def onsets(signal: Signal) -> list[Change]:
     """At most three, in order of time; nothing when the series is seldom at rest or often awake."""
     values, times = signal.raw, signal.times
     n = len(values)

@@ -18,7 +18,7 @@ from itertools import chain, islice
 from metric_analyst.notes import Notes
 from metric_analyst.readers.cells import cell_number, is_missing, split
 from metric_analyst.readers.csv_layout import LOOKED_AT, Layout, sniff, why_not
-from metric_analyst.readers.table import Column, Table
+from metric_analyst.readers.table import Column, MetricTable
 from metric_analyst.readers.times import parse_time
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
@@ -36,7 +36,9 @@ _NAME_NAMES = re.compile(
 )
 
 
-def read_csv(content: Content, source: str, notes: Notes, budget: Budget | None = None) -> Generator[None, None, Table]:
+def read_csv(
+    content: Content, source: str, notes: Notes, budget: Budget | None = None
+) -> Generator[None, None, MetricTable]:
     """The table in `content`; empty, with a note, when it is none. Never raises on content.
 
     A generator so that the event loop can run between rows: its return value is the table, which has the rows that
@@ -49,7 +51,7 @@ def read_csv(content: Content, source: str, notes: Notes, budget: Budget | None 
     yield
     if layout is None:
         notes.add(why_not(head), source)
-        return Table([], [])
+        return MetricTable([], [])
     width = len(layout.header)
     cells_of = [_Cells() for _ in range(width)]
     times: list[float] = []
@@ -84,7 +86,7 @@ def read_csv(content: Content, source: str, notes: Notes, budget: Budget | None 
     # The same row twice is a file sent twice; one time in different rows means several series.
     moments = times if in_order else sorted(set(times))
     repeated = not in_order and len(moments) < 0.9 * len(set(rows))
-    return Table(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
+    return MetricTable(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
 
 
 class _Cells:

@@ -22,7 +22,7 @@ from typing import Any
 
 from metric_analyst.notes import Notes
 from metric_analyst.readers.cells import cell_number
-from metric_analyst.readers.table import Column, Table, column_of, table_of
+from metric_analyst.readers.table import Column, MetricTable, column_of, table_of
 from metric_analyst.readers.times import epoch, parse_time
 from metric_analyst.readers.units import cloudwatch_unit
 
@@ -34,7 +34,7 @@ _TIME_KEYS = ("time", "timestamp", "ts", "@timestamp", "date", "datetime", "Time
 _STATISTICS = ("Average", "Sum", "Maximum", "Minimum", "SampleCount")
 
 
-def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, Table]:
+def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
     """The table in a JSON document or in JSON lines; empty, with a note, when there is none."""
     try:
         document = json.loads(text)
@@ -42,15 +42,15 @@ def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, Tab
         document = yield from _json_lines(text)
         if document is None:
             notes.add("not valid JSON", source)
-            return Table([], [])
+            return MetricTable([], [])
     try:
         return (yield from read_document(document, source, notes))
     except RecursionError:  # a name or a message that is nested as deep as JSON may be
         notes.add("nested too deeply", source)
-        return Table([], [])
+        return MetricTable([], [])
 
 
-def read_document(document: Any, source: str, notes: Notes) -> Generator[None, None, Table]:
+def read_document(document: Any, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
     """The table in decoded JSON. An alert alone is no metric and needs no note."""
     columns: list[Column] = []
     for column in _walk(document, source, notes, DEEPEST):

@@ -12,7 +12,7 @@ from metric_analyst.notes import Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json
 from metric_analyst.readers.series import Series, make_series
-from metric_analyst.readers.table import Column, Table
+from metric_analyst.readers.table import Column, MetricTable
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.text import Content, Text
@@ -21,7 +21,7 @@ from triage.budget import Budget
 PASTED = "the message"
 
 
-class Reading(msgspec.Struct, frozen=True):
+class RequestMetrics(msgspec.Struct, frozen=True):
     """The series of a request, and a line for everything that was left out.
 
     `sources` is how many files and parts had any; `pasted` says that it was the message's own text. `stopped` says
@@ -39,14 +39,14 @@ class Reading(msgspec.Struct, frozen=True):
         return sum(len(series.values) for series in self.series)
 
 
-def read(request: Request, budget: Budget | None = None) -> Generator[None, None, Reading]:
+def read(request: Request, budget: Budget | None = None) -> Generator[None, None, RequestMetrics]:
     """All series in the files, the data parts and, when those have none, the text of a request.
 
     Never raises on content. Yields so that the event loop can run; its return value is the reading: of what was read
     before the budget was exhausted.
     """
     notes = Notes()
-    tables: list[tuple[str, Table]] = []
+    tables: list[tuple[str, MetricTable]] = []
     whole = 0
     for file in request.files:
         yield
@@ -69,7 +69,7 @@ def read(request: Request, budget: Budget | None = None) -> Generator[None, None
     was_pasted = any(name == PASTED for name, _ in tables)
     series = yield from _join(tables, notes)
     stopped = _stopped(whole, len(request.files), budget) if whole < len(request.files) else ""
-    return Reading(series, notes.lines(), sources, pasted=was_pasted, stopped=stopped)
+    return RequestMetrics(series, notes.lines(), sources, pasted=was_pasted, stopped=stopped)
 
 
 def _stopped(whole: int, files: int, budget: Budget | None) -> str:
@@ -80,20 +80,20 @@ def _stopped(whole: int, files: int, budget: Budget | None) -> str:
     )
 
 
-def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None) -> Generator[None, None, Table]:
+def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None) -> Generator[None, None, MetricTable]:
     start = content.beginning(200).lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[")):
         return (yield from read_json(content.text.lstrip("\ufeff"), name, notes))
     return (yield from read_csv(content, name, notes, budget))
 
 
-def _join(tables: list[tuple[str, Table]], notes: Notes) -> Generator[None, None, list[Series]]:
+def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None, None, list[Series]]:
     """Columns of one name in several files: one series when the files follow each other in time or
     repeat each other, several, each with its file's name, when they tell different things of one time.
 
     Takes the columns out of the tables: each goes when its series is there.
     """
-    by_name: dict[str, list[tuple[str, Table, Column]]] = {}
+    by_name: dict[str, list[tuple[str, MetricTable, Column]]] = {}
     for source, table in tables:
         for column in table.columns:
             by_name.setdefault(column.name, []).append((source, table, column))
@@ -119,7 +119,7 @@ def _append(
     notes: Notes,
     name: str,
     samples: Iterable[tuple[float, float | None]],
-    pieces: list[tuple[str, Table, Column]],
+    pieces: list[tuple[str, MetricTable, Column]],
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
     watched = [table.times for _, table, _ in pieces if not table.cut]
@@ -135,7 +135,7 @@ def _append(
     out.append(series)
 
 
-def _continuous(pieces: list[tuple[str, Table, Column]]) -> bool:
+def _continuous(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
     spans = sorted((min(column.times), max(column.times), i) for i, (_, _, column) in enumerate(pieces) if column.times)
     for (_, last, i), (first, _, j) in pairwise(spans):
         if first <= last and not _agree(pieces[i][2], pieces[j][2]):

@@ -24,7 +24,7 @@ class Column(msgspec.Struct):
         return zip(self.times, self.values, strict=True)
 
 
-class Table(msgspec.Struct):
+class MetricTable(msgspec.Struct):
     """The columns of one file, and the times of all its rows: in order, each once.
 
     `cut` when not all of the file was read: then the times do not tell for how long each column was written.
@@ -44,6 +44,6 @@ def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: st
     return column
 
 
-def table_of(columns: list[Column]) -> Table:
+def table_of(columns: list[Column]) -> MetricTable:
     """A table of columns that each have times of their own."""
-    return Table(columns, sorted({time for column in columns for time in column.times}))
+    return MetricTable(columns, sorted({time for column in columns for time in column.times}))

@@ -66,7 +66,7 @@ def app_of(handler: Handler) -> App | None:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HandlerResult:
     body: bytes
     content_type: str
 
@@ -80,7 +80,7 @@ class Call:
     context: Context
     handler: Handler
 
-    def make(self, run: Callable[[Awaitable[Any]], Any]) -> Answer | Fault:
+    def make(self, run: Callable[[Awaitable[Any]], Any]) -> HandlerResult | Fault:
         """Call the handler; `run` runs what it returns to its end where that is an awaitable."""
         try:
             result = self.handler(self.event, self.context)
@@ -88,7 +88,7 @@ class Call:
         except Exception as error:
             return _failed(error)
 
-    async def wait(self) -> Answer | Fault:
+    async def wait(self) -> HandlerResult | Fault:
         """As `make`, for a handler that is a coroutine function."""
         try:
             return _encoded(await self.handler(self.event, self.context))
@@ -105,11 +105,11 @@ def _failed(error: Exception) -> Fault:
     return Fault.of(error)
 
 
-def _encoded(result: Any) -> Answer:
+def _encoded(result: Any) -> HandlerResult:
     if isinstance(result, bytes):
-        return Answer(result, "application/unknown")
+        return HandlerResult(result, "application/unknown")
     try:
-        return Answer(to_json(result, _default), "application/json")
+        return HandlerResult(to_json(result, _default), "application/json")
     except (TypeError, ValueError, RecursionError) as error:
         raise RuntimeFault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
 

@@ -12,7 +12,7 @@ from tailrace_runtime.api import RuntimeAPI, judge
 from tailrace_runtime.asgi import App, Cycle, Scope, body_of, is_function_url, scope_of
 from tailrace_runtime.context import Context
 from tailrace_runtime.faults import Fault
-from tailrace_runtime.handler import Answer, Call, Handler, app_of
+from tailrace_runtime.handler import Call, Handler, HandlerResult, app_of
 from tailrace_runtime.invocation import Invocation
 from tailrace_runtime.logs import belonging_to
 from tailrace_runtime.pending import settled
@@ -113,7 +113,7 @@ class Poller:
                 logger.info("The Runtime API hung up on the response.")
         await settling
 
-    async def _answer(self, call: Call, answer: Answer | Fault) -> None:
+    async def _answer(self, call: Call, answer: HandlerResult | Fault) -> None:
         if isinstance(answer, Fault):
             await self._api.fail(call.invocation, answer)
         else:

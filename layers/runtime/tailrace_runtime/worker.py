@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 from tailrace_runtime.faults import Fault
-from tailrace_runtime.handler import Answer, Call
+from tailrace_runtime.handler import Call, HandlerResult
 from tailrace_runtime.pending import settled
 
 
@@ -18,7 +18,7 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, "handler")
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def make(self, call: Call) -> Answer | Fault:
+    async def make(self, call: Call) -> HandlerResult | Fault:
         """Call the handler."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, copy_context().run, self._make, call)
@@ -29,7 +29,7 @@ class Worker:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._thread, copy_context().run, self._settle, call)
 
-    def _make(self, call: Call) -> Answer | Fault:
+    def _make(self, call: Call) -> HandlerResult | Fault:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)

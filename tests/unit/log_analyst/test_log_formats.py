@@ -10,7 +10,7 @@ from log_fixtures import MAKERS, T0, access_line, nginx_error_line
 
 from log_analyst.readers import levels
 from log_analyst.readers.formats import PARSERS
-from log_analyst.readers.reading import Reading
+from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source
 from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.text import Text
@@ -127,7 +127,7 @@ def test_a_line_tells_its_level(text: str, level: int) -> None:
 def test_each_format_is_recognised(name: str) -> None:
     rng = random.Random(4)
     text = "".join(MAKERS[name](rng, T0 + at) + "\n" for at in range(50))
-    reading = Reading(Source("x", Text(text), "x"), REFERENCE)
+    reading = LogReader(Source("x", Text(text), "x"), REFERENCE)
     records = list(reading)
     assert reading.format == name
     assert [record.entry.time for record in records] == pytest.approx([T0 + at for at in range(50)], abs=0.01)

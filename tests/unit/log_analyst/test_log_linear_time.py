@@ -13,7 +13,7 @@ from log_analyst.readers.formats import PARSERS
 from log_analyst.readers.masking import Masker
 from log_analyst.readers.mining import Miner
 from log_analyst.readers.paths import collapsed
-from log_analyst.readers.reading import Reading, newest_dated
+from log_analyst.readers.reading import LogReader, newest_dated
 from log_analyst.readers.reading import example as example_line
 from log_analyst.readers.sources import Source, sources
 from log_analyst.readers.timestamps import Timestamps
@@ -34,7 +34,7 @@ def source_of(text: str) -> Source:
 
 def mined(text: str) -> object:
     miner = Miner()
-    for record in Reading(source_of(text), NOW):
+    for record in LogReader(source_of(text), NOW):
         miner.add(record.entry, 0, (0, record.start, record.end))
     return miner.templates()
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from log_fixtures import T0
 
-from log_analyst.detectors.timeline import all_times, grid_for, series_of, table_of
+from log_analyst.detectors.timeline import all_times, grid_for, series_of, timeline_of
 from log_analyst.readers import levels, mining
 from log_analyst.readers.formats import Entry
 from log_analyst.readers.mining import Miner, Template
@@ -99,7 +99,7 @@ def test_every_timed_line_is_in_the_timeline(times: list[float], span: tuple[flo
     templates = miner.templates()
     window = (span[0], span[0] + span[1]) if span else None
     grid = grid_for(sorted(times), window)
-    table = table_of(templates, grid, {0: ("x", miner.times[0], 0)}, entries=miner.entries)
+    table = timeline_of(templates, grid, {0: ("x", miner.times[0], 0)}, entries=miner.entries)
     assert grid.size <= 700
     inside = sum(sum(series_of(row.cells, grid.size)) for row in table.rows)
     assert inside + sum(row.older + row.later for row in table.rows) == len(times)

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_analyst.readers.mining import Miner
-from log_analyst.readers.reading import LINE_LIMIT, Reading, example, newest_dated
+from log_analyst.readers.reading import LINE_LIMIT, LogReader, example, newest_dated
 from log_analyst.readers.sources import Source
 from tailrace.inputs.text import Text
 
 REFERENCE = datetime(2024, 3, 6, tzinfo=UTC).timestamp()
 
 
-def read(text: str) -> tuple[Reading, list[tuple[str, int]]]:
-    reading = Reading(Source("x", Text(text), "x"), REFERENCE)
+def read(text: str) -> tuple[LogReader, list[tuple[str, int]]]:
+    reading = LogReader(Source("x", Text(text), "x"), REFERENCE)
     return reading, [(record.entry.text, record.lines) for record in reading]
 
 
@@ -51,7 +51,7 @@ def test_a_trace_behind_a_harmless_line_is_an_entry_of_its_own_at_its_time() -> 
         "KeyError: 'a'\n"
         "2024-03-05 09:00:02 INFO GET / 200\n"
     )
-    records = list(Reading(Source("x", Text(text), "x"), REFERENCE))
+    records = list(LogReader(Source("x", Text(text), "x"), REFERENCE))
     assert [(r.entry.text, r.lines) for r in records] == [
         ("INFO GET / 200", 1),
         ("Traceback | KeyError", 3),
@@ -122,7 +122,7 @@ log_like = st.lists(
 @given(log_like, st.sampled_from(["\n", "\r\n", "\r"]))
 def test_every_line_is_in_a_record_or_blank_and_every_record_in_a_template(lines: list[str], end: str) -> None:
     text = end.join(lines)
-    reading = Reading(Source("x", Text(text), "x"), REFERENCE)
+    reading = LogReader(Source("x", Text(text), "x"), REFERENCE)
     miner = Miner()
     records = 0
     in_records = 0

@@ -11,7 +11,7 @@ from planted import MONDAY, errors_series, finish, series, short_cpu, white
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import Found, excerpt, findings, incident_numbers, matters, relation
+from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
 from metric_analyst.report import Facts, plain, report
 from metric_analyst.wording import duration, number, summary
 from triage.alert import Alert
@@ -28,9 +28,9 @@ def change(start: float = 100, end: float = 200, **kw: Any) -> Change:
     return Change(start=MONDAY + start, end=MONDAY + end, **{**given, **kw})
 
 
-def found(name: str = "errors", unit: str = "count/s", **kw: Any) -> Found:
+def found(name: str = "errors", unit: str = "count/s", **kw: Any) -> SeriesChange:
     made = msgspec.structs.replace(series(white(1, 100), step=5, name=name), unit=unit)
-    return Found(made, change(**kw))
+    return SeriesChange(made, change(**kw))
 
 
 def test_findings_are_in_order_of_time_and_ranked_by_importance() -> None:
@@ -88,7 +88,7 @@ def test_at_most_fifty_findings_and_the_least_important_are_left_out() -> None:
 
 def test_a_finding_says_what_a_reader_would_check() -> None:
     made, changes = finish(detect(errors_series()))
-    (finding,), _ = findings([Found(made, c) for c in changes], NO_ALERT)
+    (finding,), _ = findings([SeriesChange(made, c) for c in changes], NO_ALERT)
     assert (finding.type, finding.subject, finding.unit) == ("level_shift", "http_502_rate", "count/s")
     assert finding.start == "2026-01-05T00:03:00Z"
     assert finding.end == "2026-01-05T00:03:59Z"
@@ -114,7 +114,7 @@ def test_an_excerpt_is_at_most_sixty_points_around_the_change_with_its_extremes(
 
 def test_a_flat_line_is_measured_in_seconds() -> None:
     made, changes = finish(detect(series([*short_cpu(1, 72)[:60], *[22.5] * 12], step=5, name="cpu")))
-    (finding,), _ = findings([Found(made, c) for c in changes], NO_ALERT)
+    (finding,), _ = findings([SeriesChange(made, c) for c in changes], NO_ALERT)
     assert (finding.type, finding.unit, finding.magnitude) == ("flat_line", "s", 55)
     assert finding.evidence["value"] == 22.5
 

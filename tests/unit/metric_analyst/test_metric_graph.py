@@ -18,7 +18,7 @@ from langgraph.types import Command
 from planted import MONDAY, poisson, short_cpu, white
 
 from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
-from metric_analyst.readers.reader import Reading
+from metric_analyst.readers.reader import RequestMetrics
 from tailrace.authoring.emit import MARK, set_request
 from tailrace.inputs.request import File, Request
 
@@ -151,9 +151,9 @@ async def test_an_alert_window_is_used_and_not_needed() -> None:
 
 def test_times_in_pasted_metrics_and_nonsense_are_no_alert() -> None:
     pasted = Request(text="time,cpu\n2026-01-01 00:00:00,1\n", data=[], files=[])
-    assert alert_in(pasted, Reading([], [], 1, pasted=True)).start is None
+    assert alert_in(pasted, RequestMetrics([], [], 1, pasted=True)).start is None
     odd = Request(text="", data=[{"alert": {"start": float("nan"), "end": 1_767_225_600_000}}], files=[])
-    alert = alert_in(odd, Reading([], [], 1))
+    alert = alert_in(odd, RequestMetrics([], [], 1))
     assert (alert.start, alert.end) == (None, 1_767_225_600.0)
 
 

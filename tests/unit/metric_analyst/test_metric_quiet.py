@@ -10,7 +10,7 @@ import pytest
 from planted import CLEAN, MONDAY, changes, finish, random_walk, series, stair
 
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import Found, matters
+from metric_analyst.detectors.incidents import SeriesChange, matters
 from metric_analyst.readers.series import make_series
 
 NONE_AT_ALL = [
@@ -74,7 +74,7 @@ def test_a_random_walk_gives_few(n: int, tolerated: int) -> None:
 def test_small_steps_of_memory_do_not_matter() -> None:
     for seed in range(50):
         made, found = finish(detect(series(stair(seed), step=1, name="memory_used_bytes")))
-        assert [c for c in found if matters(Found(made, c))] == []
+        assert [c for c in found if matters(SeriesChange(made, c))] == []
 
 
 def test_a_nightly_job_is_no_incident_with_two_nights_only() -> None:

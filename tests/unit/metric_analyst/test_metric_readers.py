@@ -14,7 +14,7 @@ from planted import MONDAY, finish
 from metric_analyst.notes import Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json, series_names
-from metric_analyst.readers.reader import Reading, read
+from metric_analyst.readers.reader import RequestMetrics, read
 from metric_analyst.readers.series import Series, clean
 from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import unit_of
@@ -24,16 +24,16 @@ from tailrace.inputs.text import Text
 T0 = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
-def reading(*files: tuple[str, str], data: list[Any] | None = None, text: str = "") -> Reading:
+def reading(*files: tuple[str, str], data: list[Any] | None = None, text: str = "") -> RequestMetrics:
     parts = [File(filename=name, media_type="text/plain", text=content) for name, content in files]
     return finish(read(Request(text=text, data=data or [], files=parts)))
 
 
-def by_name(found: Reading) -> dict[str, Series]:
+def by_name(found: RequestMetrics) -> dict[str, Series]:
     return {series.name: series for series in found.series}
 
 
-def only(found: Reading) -> Series:
+def only(found: RequestMetrics) -> Series:
     assert len(found.series) == 1, found
     return found.series[0]
 
