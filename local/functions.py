@@ -129,14 +129,18 @@ def environment(functions: list[Function], run_secret: str) -> dict[str, str]:
     Our own agents stay known as our own, also when the user has named other specialists.
     """
     urls = {function.name: function.url for function in functions}
-    own = [urls[name] for name in (*specialists(), "orchestrator")]
+    agents = {name: urls[name] for name in (*specialists(), "orchestrator")}
+    settings = Settings.load()
+    if settings.orchestrator not in agents and "TAILRACE_ORCHESTRATOR_URL" not in os.environ:
+        right = f"one of {', '.join(agents)}, unless TAILRACE_ORCHESTRATOR_URL is set"
+        raise ConfigError("TAILRACE_ORCHESTRATOR", settings.orchestrator, right)
     return {
-        "TAILRACE_ORCHESTRATOR_URL": urls["orchestrator"],
-        "TAILRACE_SPECIALIST_URLS": ",".join(urls[name] for name in specialists()),
-        "TAILRACE_DISPATCH": ",".join(f"{name}={urls[name]}" for name in (*specialists(), "orchestrator")),
+        "TAILRACE_ORCHESTRATOR_URL": agents.get(settings.orchestrator, ""),
+        "TAILRACE_SPECIALIST_URLS": ",".join(agents[name] for name in specialists()),
+        "TAILRACE_DISPATCH": ",".join(f"{name}={url}" for name, url in agents.items()),
         # For an agent that has brought a checkpointer of its own; Tailrace's are strict by themselves.
         "LANGGRAPH_STRICT_MSGPACK": "true",
         **os.environ,
         "TAILRACE_RUN_SECRET": run_secret,
-        "TAILRACE_AGENT_URLS": ",".join([*own, *Settings.load().agents]),
+        "TAILRACE_AGENT_URLS": ",".join([*agents.values(), *settings.agents]),
     }

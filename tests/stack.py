@@ -70,14 +70,28 @@ async def stack(folder: Path, **variables: str) -> AsyncIterator[Stack]:
 
 @contextlib.asynccontextmanager
 async def agent(folder: Path, name: str) -> AsyncIterator[str]:
-    """The sample agent `name` as a process of its own; its URL. It shares the log in `folder`."""
+    """Run the sample agent `name` as a process; give its URL. Its log is in `folder`, which others may share."""
+    async with _agent(f"sample_agents.{name}", folder, {}) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def example(folder: Path, name: str, **variables: str) -> AsyncIterator[str]:
+    """Run the agent in examples/`name` as a process, in the same way as `agent`."""
+    async with _agent(f"{name}.handler", folder, variables) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def _agent(module: str, folder: Path, variables: dict[str, str]) -> AsyncIterator[str]:
+    paths = os.pathsep.join((str(ROOT / "tests"), str(ROOT / "examples")))
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "uvicorn", f"sample_agents.{name}:app", "--fd", str(listener.fileno())),
+            *(sys.executable, "-m", "uvicorn", f"{module}:app", "--fd", str(listener.fileno())),
             *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
             cwd=ROOT,
-            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT / "tests")},
+            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": paths, **variables},
             pass_fds=(listener.fileno(),),
         )
         try:

@@ -61,12 +61,13 @@ def checkout(folder: Path, **agents: str) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Run]:
+async def running(folder: Path, **variables: str) -> AsyncIterator[Run]:
     environ = {
         **os.environ,
         "PYTHONPATH": str(folder / "functions"),
         "TAILRACE_DATA_DIR": str(folder / "data"),
         "TAILRACE_PORT": "0",
+        **variables,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "local"),

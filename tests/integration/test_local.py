@@ -46,7 +46,9 @@ def test_a_folder_whose_name_cannot_be_imported_is_said_so(
         specialists()
 
 
-@pytest.mark.parametrize(("variable", "value"), [("TAILRACE_PORT", "many"), ("TAILRACE_RENEW_S", "9")])
+@pytest.mark.parametrize(
+    ("variable", "value"), [("TAILRACE_PORT", "many"), ("TAILRACE_RENEW_S", "9"), ("TAILRACE_ORCHESTRATOR", "nobody")]
+)
 def test_a_wrong_setting_ends_it_with_a_sentence(variable: str, value: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "local"], cwd=ROOT, env={**os.environ, variable: value}, capture_output=True, text=True

@@ -1,0 +1,130 @@
+"""Each agent in examples/ runs as a process of its own, and an A2A client sees what its docstring promises."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from rpc import Agent, message, metadata, of_kind, report, said, state_of
+from stack import ROOT, example
+from test_broken_agents import checkout, running
+
+from tailrace.log.memory import MemoryLog
+
+EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/handler.py"))
+STORY = "A river drove a mill. The water left by the tailrace, and none of it was lost."
+
+
+@contextlib.asynccontextmanager
+async def client(url: str) -> AsyncIterator[Agent]:
+    async with httpx.AsyncClient(timeout=20) as http:
+        yield Agent(http, url.rstrip("/"), MemoryLog())
+
+
+async def events_of(agent: Agent, text: str, **fields: Any) -> list[dict[str, Any]]:
+    frames = await agent.frames("SendStreamingMessage", {"message": message(text, **fields)})
+    return [frame.result for frame in frames]
+
+
+def progress_of(events: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    told = of_kind([event for event in events if "statusUpdate" in event], "progress")
+    return [(said(event), metadata(event)["done"], metadata(event)["total"]) for event in told]
+
+
+async def test_a_tool_reports_its_progress(tmp_path: Path) -> None:
+    async with example(tmp_path, "1_progress") as url, client(url) as agent:
+        events = await events_of(agent, "to be")
+    assert progress_of(events) == [("read 'to'", 1, 2), ("read 'be'", 2, 2)]
+    kinds = [metadata(event)["kind"] for event in events]
+    assert kinds.index("tool_start") < kinds.index("progress") < kinds.index("tool_complete")
+    assert report(events) == "Your text has 2 words."
+    assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+
+
+async def test_a_models_tokens_are_streamed_as_they_come(tmp_path: Path) -> None:
+    async with example(tmp_path, "2_streaming") as url, client(url) as agent:
+        for _ in range(2):  # the fake model has an answer to every request
+            events = await events_of(agent, "Tell me a story.")
+            updates = [event for event in events if "artifactUpdate" in event]
+            assert len(updates) > 1  # tokens that come within 25 ms of each other share an event
+            assert report(events) == STORY
+            assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+
+
+async def test_a_question_waits_for_its_answer(tmp_path: Path) -> None:
+    async with example(tmp_path, "3_question") as url, client(url) as agent:
+        asked = await events_of(agent, "I am hungry.")
+        assert state_of(asked[-1]) == "TASK_STATE_INPUT_REQUIRED"
+        assert said(asked[-1]) == "For how many people?"
+        task_id = asked[-1]["statusUpdate"]["taskId"]
+        answered = await events_of(agent, "4", taskId=task_id)
+    assert report(answered) == "A table for 4 is booked."
+    assert state_of(answered[-1]) == "TASK_STATE_COMPLETED"
+
+
+async def test_another_agents_events_are_forwarded(tmp_path: Path) -> None:
+    async with example(tmp_path, "1_progress") as other:
+        places = {"TAILRACE_SPECIALIST_URLS": other, "TAILRACE_AGENT_URLS": other}
+        async with example(tmp_path, "4_delegation", **places) as url, client(url) as agent:
+            events = await events_of(agent, "to be")
+    assert progress_of(events) == [("read 'to'", 1, 2), ("read 'be'", 2, 2)]
+    forwarded = [metadata(event) for event in of_kind(events, "progress")]
+    assert [each["agent"] for each in forwarded] == ["1_progress", "1_progress"]
+    assert len({each["origin"]["task"] for each in forwarded}) == 1
+    assert report(events) == "The other agent says: Your text has 2 words."
+    assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
+
+
+async def test_an_agent_that_is_not_there_is_named(tmp_path: Path) -> None:
+    async with example(tmp_path, "4_delegation") as url, client(url) as agent:
+        events = await events_of(agent, "to be")
+    assert state_of(events[-1]) == "TASK_STATE_REJECTED"
+    assert said(events[-1]) == "There is no agent '1_progress'. Copy examples/1_progress to functions/."
+
+
+def command_of(name: str) -> tuple[str, str]:
+    """The two halves of the command in an example's docstring: what it copies, and which agent it starts."""
+    docstring = ast.get_docstring(ast.parse((ROOT / "examples" / name / "handler.py").read_text()))
+    command = re.search(r"^    (cp -r .+) && TAILRACE_ORCHESTRATOR=(\w+) make run$", docstring or "", re.MULTILINE)
+    assert command is not None, f"examples/{name} has no command to run it with"
+    return command[1], command[2]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_short_and_linked_from_the_readme(name: str) -> None:
+    lines = (ROOT / "examples" / name / "handler.py").read_text().splitlines()
+    assert 10 <= len(lines) <= 40
+    assert f"(examples/{name}/handler.py)" in (ROOT / "README.md").read_text()
+
+
+async def test_the_page_runs_the_examples_by_their_commands(tmp_path: Path) -> None:
+    """All are copied as their docstrings say; the one with the question gets what is asked on the page."""
+    folder = checkout(tmp_path)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    commands = [command_of(name) for name in EXAMPLES]
+    assert [entry for _, entry in commands] == EXAMPLES
+    for copy, _ in commands:
+        await asyncio.to_thread(subprocess.run, ["sh", "-c", copy], cwd=folder, check=True)
+    async with running(folder, TAILRACE_ORCHESTRATOR="3_question") as run:
+        url = await run.until("http://")
+        headers = {"content-type": "application/json"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
+            agents = (await http.get("/api/agents")).json()["agents"]
+            assert set(EXAMPLES) <= {agent.get("name") for agent in agents}
+            created = await http.post("/api/tasks", json={"message": {"parts": [{"text": "I am hungry."}]}})
+            task = f"/api/tasks/{created.json()['id']}"
+            await http.get(f"/api/stream/{created.json()['id']}")  # ends at the question
+            assert (await http.get(task)).json()["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+            await http.post(f"{task}/messages", json={"message": {"parts": [{"text": "4"}]}})
+            await http.get(f"/api/stream/{created.json()['id']}")
+            done = (await http.get(task)).json()
+    assert done["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert done["artifacts"][0]["parts"] == [{"text": "A table for 4 is booked."}]
