@@ -9,7 +9,7 @@ import pytest
 from tailrace.config import Settings, table
 from tailrace.errors import ConfigError
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "SETTINGS.md"
 
 
 def test_defaults_are_within_their_own_bounds() -> None:
@@ -39,7 +39,7 @@ def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str)
     assert value in str(refused.value)
 
 
-def test_the_readme_tells_every_setting_as_it_is() -> None:
-    text = README.read_text()
+def test_the_documentation_has_every_setting_as_it_is() -> None:
+    text = PAGE.read_text()
     for variable, default, unit, meaning in table():
         assert f"| `{variable}` | {default or '(none)'} | {unit} | {meaning} |" in text

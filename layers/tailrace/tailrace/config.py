@@ -1,6 +1,6 @@
 """Every setting: its environment variable, default, unit and bounds, in one table.
 
-The README's table is checked against this one by `tests/unit/test_config.py`.
+`tests/unit/test_config.py` compares the table in docs/SETTINGS.md with this one.
 """
 
 from __future__ import annotations
