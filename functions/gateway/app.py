@@ -29,12 +29,12 @@ from tailrace.a2a.discovery import discover
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import to_json
+from tailrace.agent.unowned import UnownedTasks
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError, TaskUnknown
 from tailrace.events import encode
 from tailrace.log import EventLog, Head, open_log
-from tailrace.log.unowned import finish_unowned
 from tailrace.owner import DecideOwner, Owner
 from tailrace.stream import sse
 from tailrace.stream.reader import end_at
@@ -53,7 +53,8 @@ class Gateway:
         self._decide_owner = decide_owner
         self.uploading = Uploading(settings, decide_owner)
         self._http = new_http()
-        self._pipes = Pipes(log, settings, self._http)
+        self._unowned = UnownedTasks(log, self._http, settings)
+        self._pipes = Pipes(log, settings, self._http, self._unowned)
         self._streams = Streams(log, self._pipes.feeds, settings)
 
     async def tasks(self, request: Request) -> Response:
@@ -188,7 +189,7 @@ class Gateway:
         await self._log.request_cancel(head.task_id)
         with suppress(LeaseHeld):
             claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-            await finish_unowned(self._log, claimed, "TASK_STATE_CANCELED", "Canceled on request.")
+            await self._unowned.cancel(claimed)
 
 
 def create_app(

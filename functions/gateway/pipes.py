@@ -14,11 +14,11 @@ from collections.abc import Iterator
 import httpx
 
 from tailrace.a2a.client import AgentClient, Incoming
+from tailrace.agent.unowned import UnownedTasks
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LogError
 from tailrace.events import ends
 from tailrace.log import Batch, EventLog, Head
-from tailrace.log.unowned import finish_unowned
 from tailrace.stream.broadcast import Feed, Feeds
 
 logger = logging.getLogger("tailrace.gateway")
@@ -33,11 +33,12 @@ _REFUSALS = frozenset({-32001, -32601, -32602})
 class Pipes:
     """The pipes of one gateway process: at most one a task."""
 
-    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient) -> None:
+    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient, unowned: UnownedTasks) -> None:
         self._log = log
         self.feeds = Feeds(log, settings, self.open)
         self._settings = settings
         self._http = http
+        self._unowned = unowned
         self._open: dict[str, asyncio.Task[None]] = {}
         self._attempts: dict[str, int] = {}
 
@@ -104,7 +105,7 @@ class Pipes:
     async def _refused(self, head: Head, reason: str) -> None:
         """An agent that refuses a task will refuse it again: the task has failed, and says why."""
         claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-        await finish_unowned(self._log, claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
+        await self._unowned.finish(claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
 
 
 def batches(group: list[Incoming]) -> Iterator[Batch]:

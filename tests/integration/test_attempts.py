@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 
+from tailrace.a2a.client import new_http
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver, packed, unpacked
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.agent.recovery.history import WORKER_LOST, history_of
-from tailrace.agent.recovery.takeover import begin
+from tailrace.agent.recovery.takeover import take_over
+from tailrace.agent.unowned import UnownedTasks
+from tailrace.config import Settings
 from tailrace.errors import Fenced
 from tailrace.events import status_update, submitted
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
-from tailrace.log.unowned import finish_unowned
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,8 +49,8 @@ async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_
     slow = await log.claim("t", "slow", 10)
     now += 11
     fast = await log.claim("t", "fast", 10)
-    first = await begin(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
-    second = await begin(log, InMemorySaver(), fast, WORKER_LOST, message("twill"))
+    first = await take_over(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
+    second = await take_over(log, InMemorySaver(), fast, WORKER_LOST, message("twill"))
     assert first is not None
     assert second is not None
     assert (first.replied, second.replied) == (True, False)
@@ -64,12 +66,13 @@ async def test_an_attempt_that_was_slow_to_begin_does_not_fence_off_a_newer_one(
     await log.create(head, submitted(head.source, message("go")))
     slow = await log.claim("t", "slow", 10)
     now += 11
-    newer = await begin(log, InMemorySaver(), await log.claim("t", "newer", 10), WORKER_LOST, None)
+    newer = await take_over(log, InMemorySaver(), await log.claim("t", "newer", 10), WORKER_LOST, None)
     assert newer is not None
     with pytest.raises(Fenced):
-        await begin(log, InMemorySaver(), slow, WORKER_LOST, None)
-    with pytest.raises(Fenced):
-        await finish_unowned(log, slow, "TASK_STATE_CANCELED", "Canceled on request.")
+        await take_over(log, InMemorySaver(), slow, WORKER_LOST, None)
+    async with new_http() as http:
+        with pytest.raises(Fenced):
+            await UnownedTasks(log, http, Settings()).cancel(slow)
     assert await log.last("t") == newer.fence.last
 
 
@@ -80,9 +83,9 @@ async def test_a_waiting_task_with_a_slow_replier_asks_again_so_that_the_late_re
     await waiting(log)
     slow = await log.claim("t", "slow", 10)
     now += 11
-    assert await begin(log, InMemorySaver(), await log.claim("t", "looks", 10), WORKER_LOST, None) is None
+    assert await take_over(log, InMemorySaver(), await log.claim("t", "looks", 10), WORKER_LOST, None) is None
     with pytest.raises(Fenced):
-        await begin(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
+        await take_over(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
     assert (await log.head("t")).state == "TASK_STATE_INPUT_REQUIRED"
     past = await history_of(log, slow)
     assert (past.state, past.last) == ("TASK_STATE_INPUT_REQUIRED", 3)
@@ -96,7 +99,7 @@ async def test_a_task_that_an_older_attempt_ended_is_noted_and_not_begun_again()
     await log.create(head, submitted(head.source, message("go")))
     dead = await log.claim("t", "dead", 0)
     await log.append("t", Batch(2, 1, [status_update(dead.source, 2, "state", state="TASK_STATE_COMPLETED")]))
-    assert await begin(log, InMemorySaver(), await log.claim("t", "me", 10), WORKER_LOST, None) is None
+    assert await take_over(log, InMemorySaver(), await log.claim("t", "me", 10), WORKER_LOST, None) is None
     assert (await log.head("t")).state == "TASK_STATE_COMPLETED"
     assert await log.last("t") == 2
 
@@ -183,7 +186,7 @@ async def test_what_a_fenced_attempt_is_late_to_checkpoint_is_not_gone_on_from(
     async def next_attempt() -> str:
         nonlocal now
         now += 11
-        begun = await begin(log, inner, await log.claim("t", "me", 10), WORKER_LOST, None)
+        begun = await take_over(log, inner, await log.claim("t", "me", 10), WORKER_LOST, None)
         assert begun is not None
         return str((begun.plan.told["checkpoints"] or {}).get("", ""))
 

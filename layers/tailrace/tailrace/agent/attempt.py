@@ -26,6 +26,7 @@ from tailrace.agent.containment import Contained, ProcessExit, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.langgraph_events import ToolEvents, Translator, question
 from tailrace.agent.recovery.takeover import Takeover
+from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context
 from tailrace.authoring.emit import set_request, step_of
 from tailrace.config import Settings
@@ -169,7 +170,7 @@ class Attempt:
                 if writer.broken.is_set():
                     await writer.flush()  # raises what broke it
                 if self._canceled.is_set():
-                    return "TASK_STATE_CANCELED", "Canceled on request."
+                    return "TASK_STATE_CANCELED", CANCELED
                 if asyncio.get_running_loop().time() - self._renewed > self._settings.lease_s:
                     # The process itself stood still: neither the node's doing nor this attempt's run any more.
                     raise Fenced(self.task_id, self._head.attempt, writer.last + 1)

@@ -25,8 +25,8 @@ from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
-from tailrace.agent.recovery.takeover import TRIES_MOST, begin, cannot_begin
-from tailrace.authoring.run_context import DelegatedTask
+from tailrace.agent.recovery.takeover import take_over
+from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
 from tailrace.errors import (
     CheckpointUnreadable,
@@ -39,11 +39,10 @@ from tailrace.errors import (
     TaskFinished,
     TaskUnknown,
 )
-from tailrace.events import INTERRUPTED, TERMINAL, State, ends
+from tailrace.events import INTERRUPTED, TERMINAL, ends
 from tailrace.inputs.decode import check, has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
-from tailrace.log.unowned import finish_unowned
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
 
@@ -77,6 +76,7 @@ class Tasks:
         self._http = http
         self._dispatch = dispatch
         self._idempotent = idempotent
+        self._unowned = UnownedTasks(log, http, settings)
         self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
@@ -115,7 +115,7 @@ class Tasks:
         elif history.state in INTERRUPTED:
             if has_files(said):
                 await in_turn(partial(check, owner=owner), [*history.messages, said])  # all of them have one limit
-            await self._reply(head, said)
+            await self._reply(head, said, history)
         else:
             raise _takes_no_message(head, history)
         return await self.log.head(head.task_id)
@@ -136,7 +136,7 @@ class Tasks:
             if head.state not in TERMINAL and head.leased(self.log.now()):
                 await self._await_end(head)
             elif head.state not in TERMINAL:
-                await self._finish_canceled(await self.log.claim(task_id, self._me, self._settings.lease_s))
+                await self._unowned.cancel(await self.log.claim(task_id, self._me, self._settings.lease_s))
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
@@ -197,21 +197,23 @@ class Tasks:
         except TaskConflict:
             raise _message_id_taken(message.message_id) from None
 
-    async def _begin(self, claimed: Head, reason: str, reply: dict[str, Any] | None = None) -> bool:
-        """Begin the attempt that was claimed for `reason`, and let it work; or do what is to be done instead.
+    async def _begin(
+        self, claimed: Head, reason: str, reply: dict[str, Any] | None = None, history: History | None = None
+    ) -> bool:
+        """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
-        Returns whether the reply was taken. A task that could not be begun in as many tries as it has is concluded,
-        and so is one whose every try has ended with the process that made it.
+        `reason` says why the task needs an attempt, `history` is what is known of it. Returns whether the attempt took
+        `reply`. The task fails if this was its last try.
         """
         if claimed.cancel_requested:
-            await self._finish_canceled(claimed)
+            await self._unowned.cancel(claimed)
             return False
-        if claimed.tries > TRIES_MOST:
-            await self._finish(claimed, "TASK_STATE_FAILED", cannot_begin(None))
+        if claimed.tries > MAX_TRIES:
+            await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
         saver: Any = self._graph.checkpointer
         try:
-            begun = await begin(self.log, saver, claimed, reason, reply)
+            begun = await take_over(self.log, saver, claimed, reason, reply, history)
         except LogUnavailable:
             with suppress(LogError):
                 await self.log.excuse(claimed.task_id, claimed.attempt)
@@ -219,13 +221,13 @@ class Tasks:
         except (Fenced, TaskFinished, TaskUnknown):
             raise
         except CheckpointUnreadable as error:
-            await self._finish(claimed, "TASK_STATE_FAILED", str(error))
+            await self._unowned.finish(claimed, "TASK_STATE_FAILED", str(error))
             return False
         except Exception as error:
-            if claimed.tries < TRIES_MOST:
+            if claimed.tries < MAX_TRIES:
                 raise
             logger.exception("task %s is given up", claimed.task_id)
-            await self._finish(claimed, "TASK_STATE_FAILED", cannot_begin(error))
+            await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(error))
             return False
         if begun is None:
             return False
@@ -247,41 +249,26 @@ class Tasks:
         """Let the attempt work, and cancel the task if that was requested while the attempt asked the user."""
         if await attempt.work(self._graph, self._dispatch):
             with suppress(LeaseHeld, TaskFinished, Fenced):  # somebody else is about to
-                await self._finish_canceled(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
+                await self._unowned.cancel(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
-    async def _finish_canceled(self, claimed: Head) -> None:
-        """Cancel the claimed task, which nobody runs, and what it has at other agents."""
-        await self._finish(claimed, "TASK_STATE_CANCELED", "Canceled on request.")
+    async def _reply(self, head: Head, reply: dict[str, Any], history: History) -> None:
+        """Give a waiting task its reply, unless the same reply, sent twice, was taken in the meantime.
 
-    async def _finish(self, claimed: Head, state: State, text: str) -> None:
-        """End the claimed task, and what it has at other agents as far as its log can be read."""
-        await cancel_delegated_tasks(self._http, claimed, await self._delegated(claimed), self._settings)
-        await finish_unowned(self.log, claimed, state, text)
-
-    async def _delegated(self, claimed: Head) -> list[DelegatedTask]:
-        """What the task has at other agents; nothing if it is the log that keeps the task from being begun."""
-        if claimed.tries > TRIES_MOST:
-            return []  # To read it may be what has ended one process after another.
-        try:
-            return list((await history_of(self.log, claimed)).open_delegated_tasks.values())
-        except LogUnavailable:
-            raise
-        except Exception as error:
-            logger.warning("task %s: what it has at other agents is not known: %s", claimed.task_id, error)
-            return []
-
-    async def _reply(self, head: Head, reply: dict[str, Any]) -> None:
-        """Go on with a task that waits, unless the same reply, sent twice, has been taken in the meantime."""
+        Raises:
+            RpcError: -32004, another reply was faster.
+        """
+        known: History | None = history
         while claimed := await self._claim_waiting(head.task_id):
-            with suppress(Fenced):  # by one who asks again: then the task still waits
-                if await self._begin(claimed, WORKER_STOPPED, reply):
+            with suppress(Fenced):  # An attempt has asked again, so the task still waits.
+                if await self._begin(claimed, WORKER_STOPPED, reply, known):
                     return
+            known = None  # The attempt may have changed it.
             if _knows(await history_of(self.log, head), reply):
                 return
-        history = await history_of(self.log, head)
-        if not _knows(history, reply):
-            if history.state in TERMINAL:
-                raise _takes_no_message(head, history)
+        now = await history_of(self.log, head)
+        if not _knows(now, reply):
+            if now.state in TERMINAL:
+                raise _takes_no_message(head, now)
             raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
 
     async def _claim_waiting(self, task_id: str) -> Head | None:

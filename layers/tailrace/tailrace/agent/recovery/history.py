@@ -139,15 +139,15 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupEr
 _DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
 
-async def history_of(log: EventLog, head: Head) -> History:
-    """The history of the head's task.
+async def history_of(log: EventLog, head: Head, history: History | None = None) -> History:
+    """Read the history of the head's task; with an earlier `history`, add to it what came since.
 
-    An event that cannot be read is passed over, unless it may be one on which it depends how the run goes on.
+    An event that cannot be decoded is skipped with a warning, unless it may decide how the run goes on.
 
     Raises:
-        LogUnreadable: it may.
+        LogUnreadable: such an event cannot be decoded, or a part of the log cannot be unpacked.
     """
-    history = History()
+    history = history or History()
     while batches := await log.read(head.task_id, history.last):
         for batch in batches:
             for seq, event in enumerate(batch.events, batch.seq):

@@ -10,16 +10,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from tailrace import events
 from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
-from tailrace.errors import Fenced, TailraceError, shorten
+from tailrace.errors import Fenced
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import Batch, EventLog, Head
+from tailrace.log.fence import append_fence
 
-# So many attempts in a row may be lost without getting any further.
-_LOST_MOST = 3
-# So many may take the lease in a row and not get as far as their fence.
-TRIES_MOST = 10
-# What is told of an error.
-_SHOWN = 500
+# After this many lost attempts in a row that got no further, the task fails.
+_MAX_LOST = 3
 
 
 class Takeover(msgspec.Struct):
@@ -36,65 +33,66 @@ class Takeover(msgspec.Struct):
     replied: bool
 
 
-async def begin(
-    log: EventLog, saver: BaseCheckpointSaver[Any], head: Head, reason: str, reply: dict[str, Any] | None
+async def take_over(
+    log: EventLog,
+    saver: BaseCheckpointSaver[Any],
+    head: Head,
+    reason: str,
+    reply: dict[str, Any] | None,
+    history: History | None = None,
 ) -> Takeover | None:
-    """Fence off every older attempt of the claimed task: from here on only this one writes.
+    """Fence off every older attempt of the claimed task: from now on only this attempt writes.
 
-    The fence is the task's change to WORKING, with the user's `reply` if there is one, or an event of kind
-    `attempt` that says for what `reason` this attempt takes over; also when another reply was there first.
-    None, and the lease let go of, when there is nothing to do: the task is finished, or waits for another reply.
+    The fence is the change to WORKING, with the user's `reply` if there is one. Without a reply, or if another reply
+    was faster, it is an event of kind `attempt` with the `reason` for this takeover. `history` is what the caller has
+    already read of the task; only what came after it is read again.
+
+    Returns None and releases the lease if there is nothing to do: the task is finished, or waits for another reply.
 
     Raises:
-        Fenced: a newer attempt has put its fence already.
+        Fenced: a newer attempt has written its fence.
         LogUnavailable: nothing may be assumed about the fence.
-        LogUnreadable: the log holds what nobody can go on from.
+        LogUnreadable: an event that decides how the run goes on cannot be read.
     """
-    while True:
-        history = await history_of(log, head)
-        if history.attempt > head.attempt:
-            raise Fenced(head.task_id, head.attempt, history.last)
-        waits = history.state in INTERRUPTED and (reply is None or reply in history.messages)
-        if history.state in TERMINAL or waits:
-            try:
-                if waits and head.attempt - history.attempt > 1:
-                    await _ask_again(log, head, history, await resume_plan_of(history, saver, head))
-            except Fenced:
-                continue
-            await log.update_state(head.task_id, head.attempt, history.state, release=True)
-            return None
-        if history.state not in INTERRUPTED:
+
+    async def propose() -> tuple[Batch | None, Takeover | State]:
+        nonlocal history, reply
+        now = await history_of(log, head, history)
+        history = None  # What follows changes it, so a second proposal reads everything again.
+        if now.attempt > head.attempt:
+            raise Fenced(head.task_id, head.attempt, now.last)
+        if now.state in TERMINAL:
+            return None, now.state
+        if now.state in INTERRUPTED and (reply is None or reply in now.messages):
+            if head.attempt - now.attempt <= 1:
+                return None, now.state
+            return _ask_again(head, now, await resume_plan_of(now, saver, head)), now.state
+        if now.state not in INTERRUPTED:
             reply = None  # An attempt that was thought dead has written another one.
         if reply is not None:
-            history.messages.append(reply)
-            history.fences.clear()
-        plan = await resume_plan_of(history, saver, head)
-        state, event = _fence(head, history, plan, HANDED_OFF if history.handed_off else reason, reply)
-        fence = Batch(history.last + 1, head.attempt, [event])
-        try:
-            await log.append(head.task_id, fence)
-        except Fenced:
-            continue  # An older attempt wrote in between. It fails at the next seq, or we try again.
-        return Takeover(head, history, plan, fence, state, reply is not None)
+            now.messages.append(reply)
+            now.fences.clear()
+        plan = await resume_plan_of(now, saver, head)
+        state, event = _fence(head, now, plan, HANDED_OFF if now.handed_off else reason, reply)
+        fence = Batch(now.last + 1, head.attempt, [event])
+        return fence, Takeover(head, now, plan, fence, state, reply is not None)
+
+    result = await append_fence(log, head.task_id, propose)
+    if isinstance(result, Takeover):
+        return result
+    await log.update_state(head.task_id, head.attempt, result, release=True)
+    return None
 
 
-def cannot_begin(error: Exception | None) -> str:
-    """Why a task has failed that no attempt could begin; `error` is what came of the last try, if that is known."""
-    what = f"No worker could take the task up, in {TRIES_MOST} tries."
-    if error is None:
-        return f"{what} The last one was lost before it could say why."
-    reason = str(error) if isinstance(error, TailraceError) else f"{type(error).__name__}: {error}"
-    return f"{what} The last one failed: {shorten(reason, _SHOWN)}"
+def _ask_again(head: Head, history: History, plan: ResumePlan) -> Batch:
+    """The task's question once more, as a fence against an attempt that has claimed the waiting task.
 
-
-async def _ask_again(log: EventLog, head: Head, history: History, plan: ResumePlan) -> None:
-    """Fence off an attempt that has claimed the waiting task and not written yet: it may be slow and not dead.
-
-    Its reply, coming later, would leave a task that works with a head that waits, and nobody to run it.
+    That attempt may be slow and not dead. Without this fence, its late reply would leave a task that works under a
+    head that waits, and nobody would run it.
     """
     seq = history.last + 1
-    again = events.status_update(head.source, seq, "state", state=history.state, message=history.question, **plan.told)
-    await log.append(head.task_id, Batch(seq, head.attempt, [again]))
+    event = events.status_update(head.source, seq, "state", state=history.state, message=history.question, **plan.told)
+    return Batch(seq, head.attempt, [event])
 
 
 def _fence(
@@ -107,9 +105,9 @@ def _fence(
     if reply is not None or history.state == "TASK_STATE_SUBMITTED":
         working = events.status_update(head.source, seq, "state", message=reply, **plan.told)
         return "TASK_STATE_WORKING", working
-    if history.attempts_lost_at(plan.checkpoint, reason) >= _LOST_MOST:
+    if history.attempts_lost_at(plan.checkpoint, reason) >= _MAX_LOST:
         at = ", ".join(sorted({history.steps[step].name for step in plan.supersedes if not history.steps[step].tool}))
-        text = f"{_LOST_MOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
+        text = f"{_MAX_LOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
         return _failure(head, seq, text)
     return "TASK_STATE_WORKING", events.status_update(
         head.source,
