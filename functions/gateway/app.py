@@ -125,10 +125,7 @@ class Gateway:
         if request.method == "HEAD":
             return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
         self._streams.refuse_when_full()
-        settings = self._settings
-        # By then the stream has rotated by itself, unless its reader does not take what it is sent.
-        limit_s = settings.rotate_s + settings.heartbeat_s + 5
-        return EventStreamResponse(self._chunks(head, cursor), limit_s=limit_s)
+        return EventStreamResponse(self._chunks(head, cursor), self._settings)
 
     async def streams(self, request: Request) -> Response:
         """GET /api/streams"""

@@ -20,9 +20,6 @@ from tailrace.stream.reader import End, Gap, Idle, Synced, follow
 
 logger = logging.getLogger("tailrace.gateway")
 
-# A rotated reader has nothing to wait for, but a gateway that is asked again and again has.
-_ROTATED_RETRY_MS = 250
-
 
 class OpenStream(msgspec.Struct, rename="camel", eq=False):
     """One open stream, as `GET /api/streams` shows it; never equal to another. `seq` is the last event sent."""
@@ -105,7 +102,7 @@ class Streams:
                 told_enough = settings.window_s and synced and shown.seq > begun
                 if (told_enough or clock() - opened >= limit_s) and not closing:
                     ending.how = "rotated"
-                    yield sse.retry(_ROTATED_RETRY_MS)
+                    yield sse.COME_BACK
                     return
 
 

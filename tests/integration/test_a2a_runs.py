@@ -17,10 +17,10 @@ from sample_agents.talker import TEXT, State, talker
 from serving import serve
 
 from tailrace import AgentApp, progress
-from tailrace.a2a.server import binding
 from tailrace.agent import attempt
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
+from tailrace.stream import response
 
 DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
 
@@ -96,7 +96,7 @@ async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkey
     async with agent(talker(gate), rotate_s=60, heartbeat_s=15) as served:
         task_id = await waiting(served)
         with monkeypatch.context() as sooner:
-            sooner.setattr(binding, "_GRACE_S", -74.9)
+            sooner.setattr(response, "_GRACE_S", -74.9)
             with pytest.raises(httpx.RemoteProtocolError):
                 await served.frames("SubscribeToTask", {"id": task_id})
         gate.set()

@@ -1,34 +1,62 @@
-"""The HTTP response of every stream: chunks as they come, for a limited time, whatever the reader does."""
+"""The HTTP response of every stream: sse-starlette's, with our bytes in it.
+
+sse-starlette watches three things while the chunks leave: a reader that has gone, a `send` that hangs, and a server
+that shuts down. Its event objects and its pings stay unused: an object for each event costs more than the bytes, and
+our heartbeat comes in a silence only.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 
-from starlette.responses import StreamingResponse
+import anyio
+from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
+from tailrace.config import Settings
 from tailrace.stream import sse
 
+# A reader that takes nothing for so long has gone.
+_SEND_TIMEOUT_S = 30.0
+# A stream rotates by itself. A slow reader has this much longer, and one silence, to take what is on its way.
+_GRACE_S = 5.0
 
-class EventStreamResponse(StreamingResponse):
-    """An SSE response that is over after `limit_s` even if its reader takes a byte a second.
 
-    The chunks are expected to end in time by themselves; the limit is for a `send` that hangs. Cut off
-    like that, the stream has no end frame, so the reader comes back with its cursor.
+class EventStreamResponse(EventSourceResponse):
+    """Sends `chunks`, each made of whole SSE frames, until they end or the server shuts down.
+
+    1. When the server shuts down, the stream ends with `retry: 250` (docs/PROTOCOL.md, section 3), and the reader comes
+       back with its cursor.
+    2. A response that lasts longer than its stream may is cut off, even if its reader takes a byte a second. The reader
+       sees a cut and comes back as well.
+
+    `chunks` is closed in every case.
     """
 
     def __init__(
-        self, chunks: AsyncGenerator[bytes], *, limit_s: float, headers: Mapping[str, str] | None = None
+        self, chunks: AsyncGenerator[bytes], settings: Settings, *, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(chunks, media_type=sse.MEDIA_TYPE, headers={**sse.HEADERS, **(headers or {})})
         self._chunks = chunks
-        self._limit_s = limit_s
+        self._limit_s = settings.rotate_s + settings.heartbeat_s + _GRACE_S
+        self._shutdown = anyio.Event()
+        super().__init__(
+            chunks,
+            headers={**sse.HEADERS, **(headers or {})},
+            ping=0,
+            send_timeout=_SEND_TIMEOUT_S,
+            shutdown_event=self._shutdown,
+        )
+        # HTTP/2 forbids it (RFC 9113, section 8.2.2), and HTTP/1.1 keeps connections alive without it.
+        del self.headers["connection"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(self._limit_s):
                 await super().__call__(scope, receive, send)
+                if self._shutdown.is_set() and self.active:
+                    # The chunks were cancelled between two frames or within one `send`, which is a frame as well.
+                    await send({"type": "http.response.body", "body": sse.COME_BACK, "more_body": False})
         except TimeoutError:
             return
         finally:

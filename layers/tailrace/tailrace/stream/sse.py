@@ -1,10 +1,10 @@
-"""Server-Sent Events, both ways: frames to send, and a parser of what arrives.
+"""Server-Sent Events in both directions: the frames that we send, and a parser of the frames that we receive.
 
 Source: the WHATWG HTML standard, section "Server-sent events".
 
-Why not a library: from the log to a reader an event is copied, never decoded, and a whole batch leaves
-as one chunk. Per-event objects, as sse-starlette and httpx-sse make them, cost five times as much as
-everything else on that way together.
+sse-starlette carries the response (`tailrace.stream.response`). The frames and the parser are ours: an event is copied
+from the log to a reader and never decoded, and a whole batch leaves as one chunk. sse-starlette and httpx-sse make an
+object for each event, which costs five times as much as everything else on that way together.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ _MAX_EVENT_BYTES = 16_000_000
 
 
 def retry(ms: int) -> bytes:
-    """How long the reader is to wait before it comes back."""
+    """Tell the reader to wait `ms` milliseconds before it comes back."""
     return b"retry: %d\n\n" % ms
+
+
+# The end of a stream that is not over. A reader has nothing to wait for, but a server that many come back to has.
+COME_BACK = retry(250)
 
 
 def padding(size: int) -> bytes:

@@ -20,9 +20,6 @@ from tailrace.stream import sse
 from tailrace.stream.reader import parse_cursor
 from tailrace.stream.response import EventStreamResponse
 
-# What a stream may take longer than until it rotates, beside a silence: for a `send` that hangs.
-_GRACE_S = 5.0
-
 
 class Binding:
     """One way to ask an agent for its operations."""
@@ -77,10 +74,8 @@ class Binding:
         return Response(body, status_code=status, media_type=media_type, headers=headers)
 
     def streamed(self, stream: Stream, framing: sse.Framing, extensions: list[str], *, old: bool = False) -> Response:
-        settings = self.settings
-        frames = _rotated(stream.frames(framing, old=old), settings.rotate_s)
-        limit_s = settings.rotate_s + settings.heartbeat_s + _GRACE_S
-        return EventStreamResponse(frames, limit_s=limit_s, headers=_headers(extensions, old=old))
+        frames = _rotated(stream.frames(framing, old=old), self.settings.rotate_s)
+        return EventStreamResponse(frames, self.settings, headers=_headers(extensions, old=old))
 
 
 async def _rotated(frames: AsyncGenerator[bytes], after_s: float) -> AsyncGenerator[bytes]:

@@ -1,0 +1,93 @@
+"""SIGTERM at a server with open streams: each stream ends with `retry: 250` before the server's patience is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_UVICORN = ("-m", "uvicorn", "--timeout-graceful-shutdown", "2", "--log-level", "warning")
+_GATEWAYS = {
+    "uvicorn": (*_UVICORN, "--factory", "gateway.app:create_app"),
+    "make run": ("-m", "local.serve", "gateway"),
+}
+_AGENT = (*_UVICORN, "sample_agents.paced:app")
+
+
+@dataclass
+class Server:
+    """A server process, and a client of it."""
+
+    process: asyncio.subprocess.Process
+    http: httpx.AsyncClient
+
+    async def terminate_while_reading(self, method: str, path: str, until: bytes, **request: Any) -> tuple[bytes, str]:
+        """Open a stream, and send SIGTERM once `until` has come: all of the stream, and what the process wrote."""
+        body, stopping = b"", None
+        async with self.http.stream(method, path, **request) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if until in body and stopping is None:
+                    self.process.send_signal(signal.SIGTERM)
+                    stopping = asyncio.create_task(self.process.communicate())
+        assert stopping is not None, f"the stream ended by itself: {body!r}"
+        _, stderr = await stopping
+        return body, stderr.decode()
+
+
+@contextlib.asynccontextmanager
+async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Server]:
+    """`python` with `arguments` as a server on a free port of loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *arguments, "--fd", str(listener.fileno())),
+            cwd=ROOT,
+            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT / "tests")},
+            pass_fds=(listener.fileno(),),
+            stdin=asyncio.subprocess.PIPE,  # `make run`'s functions end with who holds this
+            stderr=asyncio.subprocess.PIPE,
+        )
+    try:
+        headers = {"content-type": "application/json", "a2a-version": "1.0"}
+        async with httpx.AsyncClient(base_url=url, timeout=60, headers=headers) as http:
+            yield Server(process, http)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize("kind", _GATEWAYS)
+async def test_a_gateway_that_is_told_to_stop_ends_its_streams_with_a_retry(kind: str, tmp_path: Path) -> None:
+    async with server(_GATEWAYS[kind], tmp_path) as gateway:
+        # No agent runs the task, so its stream stays open.
+        task = (await gateway.http.post("/api/tasks", json={"message": {"parts": [{"text": "hello"}]}})).json()
+        body, stderr = await gateway.terminate_while_reading("GET", task["streamUrl"], b"event: sync")
+        assert body.endswith(b"\n\nretry: 250\n\n")
+        assert b"event: end" not in body
+        assert "Cancel" not in stderr
+        assert "Traceback" not in stderr
+        assert gateway.process.returncode == -signal.SIGTERM
+
+
+async def test_an_agent_that_is_told_to_stop_ends_its_streams_with_a_retry(tmp_path: Path) -> None:
+    message = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "2 events, 60000 ms apart"}]}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+    async with server(_AGENT, tmp_path) as agent:
+        body, stderr = await agent.terminate_while_reading("POST", "/", b"step 1", json=call)
+        assert body.endswith(b"}\n\nretry: 250\n\n")
+        assert "Cancel" not in stderr
+        assert "Traceback" not in stderr
+        assert agent.process.returncode == -signal.SIGTERM

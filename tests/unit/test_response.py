@@ -1,0 +1,148 @@
+"""The response of every stream: what it sends, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from sse_starlette.sse import AppStatus
+
+from tailrace.config import Settings
+from tailrace.stream import sse
+from tailrace.stream.response import EventStreamResponse
+
+_SCOPE = {"type": "http", "method": "GET"}
+
+
+class Reader:
+    """An ASGI server's side of one response: what was sent, and when the reader goes."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.has_body = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+        if message.get("body"):
+            self.has_body.set()
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [message["body"] for message in self.messages[1:]]
+
+
+class Chunks:
+    """Two chunks, then silence; `closed` once the generator has cleaned up."""
+
+    def __init__(self, *, endless: bool) -> None:
+        self.closed = False
+        self._endless = endless
+
+    async def __call__(self) -> AsyncGenerator[bytes]:
+        try:
+            yield b"id: 1\ndata: one\n\n"
+            yield b"id: 2\ndata: two\n\nid: 3\ndata: three\n\n"
+            if self._endless:
+                await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+def response(chunks: Chunks) -> EventStreamResponse:
+    return EventStreamResponse(chunks(), Settings(), headers={"A2A-Version": "1.0"})
+
+
+async def test_the_chunks_leave_byte_for_byte() -> None:
+    reader, chunks = Reader(), Chunks(endless=False)
+    await response(chunks)(_SCOPE, reader.receive, reader.send)
+    assert reader.bodies == [b"id: 1\ndata: one\n\n", b"id: 2\ndata: two\n\nid: 3\ndata: three\n\n", b""]
+    assert [message["more_body"] for message in reader.messages[1:]] == [True, True, False]
+
+
+def test_the_headers_are_ours_and_none_is_forbidden_in_http_2() -> None:
+    headers = EventStreamResponse(Chunks(endless=False)(), Settings(), headers={"A2A-Version": "1.0"}).headers
+    assert dict(headers) == {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-store",
+        "x-accel-buffering": "no",
+        "a2a-version": "1.0",
+    }
+
+
+def test_no_ping_is_ever_sent_beside_our_heartbeat() -> None:
+    assert response(Chunks(endless=True)).ping_interval == 0
+
+
+async def test_a_reader_that_goes_ends_the_stream_and_gets_no_more() -> None:
+    reader, chunks = Reader(), Chunks(endless=True)
+    serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
+    await reader.has_body.wait()
+    reader.gone.set()
+    await serving
+    assert chunks.closed
+    assert all(message["more_body"] for message in reader.messages[1:])
+
+
+async def test_a_server_that_shuts_down_sends_its_readers_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, chunks = Reader(), Chunks(endless=True)
+    serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
+    await reader.has_body.wait()
+    monkeypatch.setattr(AppStatus, "should_exit", True)
+    await serving
+    assert reader.bodies[-1] == sse.COME_BACK == b"retry: 250\n\n"
+    assert not reader.messages[-1]["more_body"]
+    assert chunks.closed
+
+
+async def test_a_stream_that_ended_before_the_shutdown_ends_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AppStatus, "should_exit", True)
+    reader, chunks = Reader(), Chunks(endless=False)
+    await response(chunks)(_SCOPE, reader.receive, reader.send)
+    assert [message["more_body"] for message in reader.messages[1:]].count(False) == 1
+
+
+def test_streams_end_at_shutdown_in_one_event_loop_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sse-starlette has one watcher a thread, which has to start again in each loop."""
+
+    async def shut_down_a_stream() -> bytes:
+        reader, chunks = Reader(), Chunks(endless=True)
+        serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
+        await reader.has_body.wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(AppStatus, "should_exit", True)
+            await serving
+        return reader.bodies[-1]
+
+    assert [asyncio.run(shut_down_a_stream()) for _ in range(2)] == [sse.COME_BACK] * 2
+
+
+def test_streams_flow_in_a_loop_that_takes_the_place_of_one_that_was_left() -> None:
+    """The Lambda runtime may leave a loop with the watcher in it; the next loop of the thread serves as well."""
+
+    async def cancel_all() -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stream() -> list[bytes]:
+        reader = Reader()
+        await response(Chunks(endless=False))(_SCOPE, reader.receive, reader.send)
+        return reader.bodies
+
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    try:
+        first, second, first_again = (loop.run_until_complete(stream()) for loop in (*loops, loops[0]))
+        assert first == second == first_again
+        assert len(first) == 3
+    finally:
+        for loop in loops:
+            loop.run_until_complete(cancel_all())
+            loop.close()
