@@ -2,7 +2,7 @@
 
 The savers that exist put what a finished node has written as several items, one after the other. LangGraph takes a
 node that has any writes for finished, so a process killed between two of those puts leaves a graph that goes on
-without the rest, or that ends there and then and counts as completed. docs/DELIVERY.md tells what was measured of
+without the rest, or that ends there and then and counts as completed. docs/CHECKPOINTS.md tells what was measured of
 them; `tests/contract/test_checkpoints_killed.py` kills this one before each of its requests.
 
     PK (S)     SK (S)                                what it holds
