@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.answer import Answer
+from orchestrator.answer import SpecialistAnswer
 from orchestrator.report import report
 from triage.alert import Alert
 from triage.findings import Finding
@@ -40,7 +40,7 @@ def finding(**changes: Any) -> Finding:
 
 
 def reported(*findings: Finding, title: str = "", notes: list[str] | None = None) -> str:
-    answers = [Answer(agent="peer", gave_findings=True, findings=list(findings), notes=notes or [])]
+    answers = [SpecialistAnswer(agent="peer", gave_findings=True, findings=list(findings), notes=notes or [])]
     return "".join(report(Alert(title=title, start=None, end=None), answers, list(findings), []))
 
 
@@ -89,10 +89,10 @@ def test_whatever_is_said_the_report_has_the_sections_and_lines_that_are_ours(su
 
 def test_what_a_specialist_said_before_it_failed_is_no_answer() -> None:
     answers = [
-        Answer(agent="one", text="It was DNS."),
-        Answer(agent="two", text="It was the disk."),
-        Answer(agent="three", text="It is always"),
-        Answer(agent="four", error="its task ended as failed: boom", text="It was the"),
+        SpecialistAnswer(agent="one", text="It was DNS."),
+        SpecialistAnswer(agent="two", text="It was the disk."),
+        SpecialistAnswer(agent="three", text="It is always"),
+        SpecialistAnswer(agent="four", error="its task ended as failed: boom", text="It was the"),
     ]
     text = "".join(report(NO_ALERT, answers, [], []))
     assert "`one`, `two` and `three` answered in words, which are below." in text
