@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -55,7 +55,7 @@ class Gateway:
         self._http = new_http()
         self._unowned = UnownedTasks(log, self._http, settings)
         self._pipes = Pipes(log, settings, self._http, self._unowned)
-        self._streams = Streams(log, self._pipes.feeds, settings)
+        self._streams = Streams(log, self._pipes, settings)
 
     async def tasks(self, request: Request) -> Response:
         """/api/tasks: one route, so that a 405 tells all its methods."""
@@ -125,7 +125,7 @@ class Gateway:
         if request.method == "HEAD":
             return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
         self._streams.refuse_when_full()
-        return EventStreamResponse(self._chunks(head, cursor), self._settings)
+        return EventStreamResponse(self._streams.chunks(head, cursor), self._settings)
 
     async def streams(self, request: Request) -> Response:
         """GET /api/streams"""
@@ -157,15 +157,6 @@ class Gateway:
     async def close(self) -> None:
         await self._pipes.close()
         await self._http.aclose()
-
-    async def _chunks(self, head: Head, cursor: int) -> AsyncGenerator[bytes]:
-        try:
-            async with aclosing(self._streams.chunks(head, cursor)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            if on_lambda():  # one request at a time: this stream was the pipe's only viewer
-                await self._pipes.drop(head.task_id)
 
     def _agent(self, owner: str) -> AgentClient:
         return AgentClient(self._http, self._settings.orchestrator_url, owner=owner, settings=self._settings)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import msgspec
 
+from gateway.pipes import Pipes
 from gateway.problems import Problem
+from tailrace.aws import on_lambda
 from tailrace.config import Settings
 from tailrace.errors import LogError
-from tailrace.events import encode, ends, now_ms
+from tailrace.events import encode, now_ms
 from tailrace.log import Batch, EventLog, Head
 from tailrace.stream import sse
-from tailrace.stream.broadcast import Feeds
-from tailrace.stream.reader import End, Gap, Idle, Synced, follow
+from tailrace.stream.reader import End, Gap, Synced
+from tailrace.stream.task_stream import TaskStream, Timing
 
 logger = logging.getLogger("tailrace.gateway")
 
@@ -30,91 +31,79 @@ class OpenStream(msgspec.Struct, rename="camel", eq=False):
     seq: int
 
 
-class Ending(msgspec.Struct):
-    """How a stream came to its end, and why when it failed."""
-
-    how: str = "reader gone"
-    reason: str | None = None
-
-
 class Streams:
-    """The open streams of one gateway process, and what flows through them."""
+    """The open streams of one gateway process."""
 
-    def __init__(self, log: EventLog, feeds: Feeds, settings: Settings) -> None:
+    def __init__(self, log: EventLog, pipes: Pipes, settings: Settings) -> None:
         self._log = log
-        self._feeds = feeds
+        self._pipes = pipes
         self._settings = settings
+        self._timing = Timing(
+            heartbeat_s=settings.heartbeat_s,
+            rotate_s=settings.window_s or settings.rotate_s,
+            flush_s=settings.flush_ms / 1000,
+            one_window=settings.window_s > 0,
+        )
         self._open: list[OpenStream] = []
 
     def of(self, owner: str) -> list[OpenStream]:
+        """The open streams of an owner, by the owner's id."""
         return [stream for stream in self._open if stream.owner == owner]
 
     def refuse_when_full(self) -> None:
-        """Raises a 503 `Problem` when no further stream may be opened."""
+        """Refuse one stream too many.
+
+        Raises:
+            Problem: 503, `TAILRACE_MAX_STREAMS` streams are open.
+        """
         limit = self._settings.max_streams
         if len(self._open) >= limit:
             raise Problem(503, f"All {limit} streams of this gateway are in use.", {"Retry-After": "5"})
 
     async def chunks(self, head: Head, cursor: int) -> AsyncGenerator[bytes]:
-        """The stream from after `cursor` to its end, its rotation, or a cut. One log line at each turn."""
-        shown = OpenStream(head.task_id, head.owner, now_ms(), cursor)
-        _note("stream_resumed" if cursor else "stream_opened", head.task_id, cursor=cursor)
-        self._open.append(shown)
-        ending = Ending()
+        """The stream from after `cursor` to its end, its rotation, or a cut. Logs a line at both ends."""
+        settings = self._settings
+        opened = OpenStream(head.task_id, head.owner, now_ms(), cursor)
+        stream = TaskStream(
+            self._log, self._pipes.feeds, head.task_id, cursor, _BrowserFraming(head.task_id), self._timing
+        )
+        failure: str | None = None
+        _log("stream_resumed" if cursor else "stream_opened", head.task_id, cursor=cursor)
+        self._open.append(opened)
         try:
-            async with aclosing(self._frames(shown, ending)) as frames:
-                async for frame in frames:
-                    yield frame
+            yield sse.retry(settings.retry_ms) + sse.padding(settings.padding_bytes)
+            async with aclosing(stream.chunks()) as chunks:
+                async for chunk in chunks:
+                    opened.seq = stream.seq
+                    yield chunk
         except LogError as error:
             # No end frame: the reader sees a cut and comes back.
-            ending.how, ending.reason = "failed", str(error)
+            failure = str(error)
         finally:
-            self._open.remove(shown)
-            event = "stream_failed" if ending.reason else "stream_ended"
-            details = {"seq": shown.seq, "how": ending.how, "reason": ending.reason}
-            _note(event, head.task_id, **details, ms=now_ms() - shown.opened)
-
-    async def _frames(self, shown: OpenStream, ending: Ending) -> AsyncGenerator[bytes]:
-        settings, clock = self._settings, asyncio.get_running_loop().time
-        envelope = sse.Envelope(shown.task_id)
-        limit_s = settings.window_s or settings.rotate_s
-        idle_s = min(settings.heartbeat_s, limit_s, settings.flush_ms / 1000 or limit_s)
-        opened = heard = clock()
-        begun, synced, held, closing = shown.seq, False, False, False
-        yield sse.retry(settings.retry_ms) + sse.padding(settings.padding_bytes)
-        async with aclosing(follow(self._log, self._feeds, shown.task_id, begun, idle_s=idle_s)) as items:
-            async for item in items:
-                if not isinstance(item, Idle):
-                    synced = synced or isinstance(item, Synced)
-                    if isinstance(item, Batch):
-                        shown.seq = item.last
-                        closing = ends(item.events[-1]) is not None  # the end frame comes next, if nothing else
-                    elif isinstance(item, End):
-                        ending.how = "end"
-                    yield _chunk(item, envelope)
-                    held, heard = settings.flush_ms > 0, clock()
-                elif held or clock() - heard >= settings.heartbeat_s:
-                    # A proxy may hold a frame back until another follows it: so one follows.
-                    yield sse.HEARTBEAT
-                    held, heard = False, clock()
-                if ending.how == "end":
-                    return
-                told_enough = settings.window_s and synced and shown.seq > begun
-                if (told_enough or clock() - opened >= limit_s) and not closing:
-                    ending.how = "rotated"
-                    yield sse.COME_BACK
-                    return
+            self._open.remove(opened)
+            event, how = ("stream_failed", "failed") if failure else ("stream_ended", stream.ending)
+            _log(event, head.task_id, seq=opened.seq, how=how, reason=failure, ms=now_ms() - opened.opened)
+            if on_lambda():  # one request at a time: this stream was the pipe's only viewer
+                await self._pipes.drop(head.task_id)
 
 
-def _chunk(item: Batch | Synced | Gap | End, envelope: sse.Envelope) -> bytes:
-    if isinstance(item, Batch):
-        return envelope.frames(item)
-    if isinstance(item, Synced):
-        return sse.control("sync", {"seq": item.seq})
-    if isinstance(item, Gap):
-        return sse.control("gap", {"from": item.first, "to": item.last})
-    return sse.control("end", {"state": item.state, "seq": item.seq})
+class _BrowserFraming:
+    """Events in a JSON-RPC envelope, and a named control frame for everything else."""
+
+    rotated = sse.COME_BACK
+
+    def __init__(self, task_id: str) -> None:
+        self._envelope = sse.Envelope(task_id)
+
+    def frames(self, item: Batch | Synced | Gap | End) -> bytes:
+        if isinstance(item, Batch):
+            return self._envelope.frames(item)
+        if isinstance(item, Synced):
+            return sse.control("sync", {"seq": item.seq})
+        if isinstance(item, Gap):
+            return sse.control("gap", {"from": item.first, "to": item.last})
+        return sse.control("end", {"state": item.state, "seq": item.seq})
 
 
-def _note(event: str, task_id: str, **details: object) -> None:
+def _log(event: str, task_id: str, **details: object) -> None:
     logger.info(encode({"event": event, "task": task_id, "ts": now_ms(), **details}).decode())

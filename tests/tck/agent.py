@@ -108,7 +108,7 @@ def tck_app(settings: Settings) -> AgentApp:
         skills=[Skill(id="act", name="Act", description="Acts by the id of a message.", tags=["tck"])],
         # The suite sends a type that it made up, to be taken (CORE-SEND-003).
         input_modes=("text/plain", "application/json", "*/*"),
-        legacy=OLD,
+        v0_3=OLD,
     )
 
     def extended(owner: str) -> AgentCard:

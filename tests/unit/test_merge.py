@@ -13,8 +13,7 @@ from tailrace.events import Source, status_update
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.stream.broadcast import Feeds
-from tailrace.stream.merge import merge
-from tailrace.stream.reader import End, Gap, Synced, follow
+from tailrace.stream.reader import End, Gap, Synced, follow, merge
 
 SOURCE = Source("t", "c", "a", 1)
 FAST = Settings(tail_fast_ms=5, tail_slow_ms=20, pipe_events=8)

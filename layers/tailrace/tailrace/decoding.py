@@ -20,6 +20,8 @@ from tailrace.errors import JsonError, TooDeep
 MAX_DEPTH = 64
 # What may be around such a value. The deepest frame of A2A is that of ListTasks, with 8 levels.
 FRAME_DEPTH = 16
+# What msgspec raises for bytes that are not JSON: by their grammar, by their UTF-8, by their depth.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")

@@ -38,7 +38,7 @@ class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
     """What an author says of an agent. `name` is also what events call it: up to 64 printable
     characters without `/`, `\\`, `,` and `=`.
 
-    Messages with parts of other media types than `input_modes` are refused. `legacy` puts in the fields by which
+    Messages with parts of other media types than `input_modes` are refused. `v0_3` puts in the fields by which
     clients of 0.3 find an agent; a 1.0 reader that is strict about unknown fields, which the specification advises
     against (section 5.7), wants to be without. `security_schemes` and
     `security_requirements` are as in section 4.5, for an app that is told how to know its callers.
@@ -55,11 +55,11 @@ class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
     security_requirements: list[dict[str, Any]] = []
     documentation_url: str = ""
     icon_url: str = ""
-    legacy: bool = True
+    v0_3: bool = True
 
 
-def card_json(card: AgentCard, url: str, *, extended: bool = False, legacy: bool = True) -> dict[str, Any]:
-    """The card as it is served at `url`, for 1.0 readers and, by its `legacy` fields, for 0.3 ones.
+def card_json(card: AgentCard, url: str, *, extended: bool = False, v0_3: bool = True) -> dict[str, Any]:
+    """The card as it is served at `url`, for 1.0 readers and, by its `v0_3` fields, for 0.3 ones.
 
     `extended` says whether there is more for those who are known (section 3.1.11).
     """
@@ -97,7 +97,7 @@ def card_json(card: AgentCard, url: str, *, extended: bool = False, legacy: bool
         "documentationUrl": card.documentation_url,
         "iconUrl": card.icon_url,
     }
-    if legacy and card.legacy:
+    if v0_3 and card.v0_3:
         told |= {
             "url": url,
             "preferredTransport": "JSONRPC",

@@ -16,12 +16,12 @@ import msgspec
 
 from tailrace.a2a.compat.v0_3 import client as v0_3_client
 from tailrace.a2a.incoming import Event, Task, decoded, event_in, task_in
-from tailrace.a2a.jsonrpc import NOT_JSON
 from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
 from tailrace.a2a.received import MOST_BYTES, TooMuch
 from tailrace.a2a.transport import Transport
 from tailrace.aws import FunctionUrlAuth
 from tailrace.config import Settings
+from tailrace.decoding import NOT_JSON
 from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION, encode
 from tailrace.owner import OWNER_HEADER

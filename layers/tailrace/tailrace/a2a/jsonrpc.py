@@ -7,12 +7,9 @@ from typing import Any
 import msgspec
 
 from tailrace.a2a.errors import RpcError, invalid_params, invalid_request, parse_error
-from tailrace.decoding import decode_json
+from tailrace.decoding import NOT_JSON, decode_json
 from tailrace.errors import JsonError, TooDeep, shorten
 from tailrace.events import encode
-
-# What decoding JSON may raise: for its grammar, for its UTF-8, for its depth.
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -18,6 +18,9 @@ from tailrace.events import State
 
 T = TypeVar("T")
 
+# The versions of A2A that are spoken here.
+Version = Literal["1.0", "0.3"]
+
 
 class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """Unknown fields are ignored, as ProtoJSON readers do: a newer client may send more."""

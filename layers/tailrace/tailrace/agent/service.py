@@ -44,7 +44,7 @@ from tailrace.inputs.decode import check, has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
-from tailrace.stream.reader import End, follow
+from tailrace.stream.reader import wait_for_end
 
 logger = logging.getLogger("tailrace.tasks")
 
@@ -300,10 +300,7 @@ class Tasks:
         leased_s = max(0, head.lease_until - self.log.now()) / 1000
         try:
             async with asyncio.timeout(max(leased_s, settings.renew_s) + _CANCEL_WAIT_S):
-                last = await self.log.last(task_id)
-                async for item in follow(self.log, self.feeds, task_id, last - 1, idle_s=60, past_input=True):
-                    if isinstance(item, End) and item.state in TERMINAL:
-                        return
+                await wait_for_end(self.log, self.feeds, task_id, past_input=True)
         except TimeoutError:
             logger.warning("task %s: its runner has not noticed the cancel yet", task_id)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +11,8 @@ from tailrace.a2a import errors
 from tailrace.a2a.card import AgentCard
 from tailrace.a2a.server.negotiation import extensions_of
 from tailrace.a2a.server.operations import Caller, Operations
-from tailrace.a2a.server.stream import Stream
+from tailrace.a2a.server.stream import Streamed
+from tailrace.a2a.types import Version
 from tailrace.config import Settings
 from tailrace.owner import Identify
 from tailrace.stream import sse
@@ -38,7 +37,7 @@ class Binding:
         self._identify = identify
         self._base_of = base_of
 
-    def caller(self, request: Request, *, old: bool = False, strict: bool = True) -> tuple[Caller, list[str]]:
+    def caller(self, request: Request, *, version: Version = "1.0", strict: bool = True) -> tuple[Caller, list[str]]:
         """Who asks, and the extensions that are on for this request.
 
         Raises:
@@ -54,42 +53,30 @@ class Binding:
             name=owner.name,
             url=self._base_of(request),
             cursor=cursor_of(request),
-            old=old,
+            version=version,
             strict=strict,
         )
         return caller, extensions
 
-    def whole(
+    def respond(
         self,
         body: bytes,
         extensions: list[str],
         *,
-        old: bool = False,
+        version: Version = "1.0",
         status: int = 200,
         media_type: str = "application/json",
     ) -> Response:
-        headers = _headers(extensions, old=old)
+        headers = _headers(extensions, version)
         if status == 401:
             headers["WWW-Authenticate"] = challenge(self.card)
         return Response(body, status_code=status, media_type=media_type, headers=headers)
 
-    def streamed(self, stream: Stream, framing: sse.Framing, extensions: list[str], *, old: bool = False) -> Response:
-        frames = _rotated(stream.frames(framing, old=old), self.settings.rotate_s)
-        return EventStreamResponse(frames, self.settings, headers=_headers(extensions, old=old))
-
-
-async def _rotated(frames: AsyncGenerator[bytes], after_s: float) -> AsyncGenerator[bytes]:
-    """The frames until the first after `after_s`: the client comes back. What was cut off is an error on Lambda.
-
-    There nobody notices that a reader has gone, so it is the usual end of what a gateway has stopped reading.
-    """
-    clock = asyncio.get_running_loop().time
-    opened = clock()
-    async with aclosing(frames):
-        async for frame in frames:
-            yield frame
-            if clock() - opened >= after_s:
-                return
+    def respond_stream(
+        self, answer: Streamed, framing: sse.Framing, extensions: list[str], *, version: Version = "1.0"
+    ) -> Response:
+        chunks = answer.chunks(framing, version)
+        return EventStreamResponse(chunks, self.settings, headers=_headers(extensions, version))
 
 
 def cursor_of(request: Request) -> int | None:
@@ -112,9 +99,10 @@ def challenge(card: AgentCard) -> str:
     return ", ".join(schemes) or "A2A"
 
 
-def _headers(extensions: list[str], *, old: bool) -> dict[str, str]:
+def _headers(extensions: list[str], version: Version) -> dict[str, str]:
     """The version, and the extensions that are on: those the caller named and the card has."""
-    headers = {"A2A-Version": "0.3" if old else "1.0"}
+    headers: dict[str, str] = {"A2A-Version": version}
     if extensions:
-        headers["X-A2A-Extensions" if old else "A2A-Extensions"] = ", ".join(extensions)
+        # 0.3 put an X- in front.
+        headers["X-A2A-Extensions" if version == "0.3" else "A2A-Extensions"] = ", ".join(extensions)
     return headers

@@ -14,6 +14,7 @@ from tailrace.a2a.jsonrpc import Call
 from tailrace.a2a.server.binding import Binding
 from tailrace.a2a.server.negotiation import check_host, check_json, version_of
 from tailrace.a2a.server.operations import STREAMS
+from tailrace.a2a.types import Version
 from tailrace.errors import RequestTooLarge, TailraceError
 from tailrace.inputs.body import read_body
 from tailrace.stream import sse
@@ -27,50 +28,50 @@ class JsonRpc(Binding):
     """
 
     async def __call__(self, request: Request) -> Response:
-        call, method, old = Call(None, "", {}), "", False
+        call, method = Call(None, "", {}), ""
+        version: Version = "1.0"
         try:
             check_host(request, self.settings)
             check_json(request)
             call = jsonrpc.parse_call(await read_body(request, self.settings.max_request_bytes))
-            method, old = _method(call, request)
-            caller, extensions = self.caller(request, old=old)
-            params = v0_3.params_from_03(method, call.params) if old else call.params
+            method, version = _method(call, request)
+            caller, extensions = self.caller(request, version=version)
+            params = v0_3.params_from_03(method, call.params) if version == "0.3" else call.params
             if method in STREAMS:
-                stream = await self.operations.stream(method, params, caller)
-                return self.streamed(stream, sse.Envelope(call.id), extensions, old=old)
+                answer = await self.operations.stream(method, params, caller)
+                return self.respond_stream(answer, sse.Envelope(call.id), extensions, version=version)
             result = await self.operations.call(method, params, caller)
-            if old:
+            if version == "0.3":
                 result = v0_3.result_to_03(method, result)
-            return self.whole(jsonrpc.success(call.id, result), extensions, old=old)
+            return self.respond(jsonrpc.success(call.id, result), extensions, version=version)
         except RequestTooLarge as error:
             status = 413 if not call.method else 200
-            return self.whole(jsonrpc.failure(call.id, as_rpc_error(error)), [], old=old, status=status)
+            return self.respond(jsonrpc.failure(call.id, as_rpc_error(error)), [], version=version, status=status)
         except TailraceError as error:
             told = as_rpc_error(error)
             body = jsonrpc.failure(call.id, told)
-            if old and method in STREAMS:
+            if version == "0.3" and method in STREAMS:
                 # The 0.3 SDKs read nothing but a stream here. Whatever is wrong, it is the only thing in it.
                 return Response(b"data: %b\n\n" % body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-            return self.whole(body, [], old=old, status=told.status or 200)
+            return self.respond(body, [], version=version, status=told.status or 200)
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody
         except Exception:
             logger.exception("%s failed", call.method)
-            return self.whole(jsonrpc.failure(call.id, errors.internal_error()), [], old=old)
+            return self.respond(jsonrpc.failure(call.id, errors.internal_error()), [], version=version)
 
 
-def _method(call: Call, request: Request) -> tuple[str, bool]:
-    """The method by its 1.0 name, and whether the caller speaks 0.3.
+def _method(call: Call, request: Request) -> tuple[str, Version]:
+    """The method by its 1.0 name, and the version that the caller speaks.
 
-    The header decides, but for its patch number; without one it is 0.3, unless the method's name is one of
-    1.0's (section 3.6).
+    The header decides, without its patch number. Without a header the method's name decides: 1.0 and 0.3 have none in
+    common (section 3.6).
     """
+    version: Version = "0.3" if call.method in v0_3.METHODS else "1.0"
     try:
-        version = version_of(request)
-        old = call.method in v0_3.METHODS
-        if version and old != (version == "0.3"):
+        if version_of(request) not in ("", version):
             raise errors.method_not_found(call.method)
     except errors.RpcError as error:
         error.rpc_id = call.id
         raise
-    return v0_3.METHODS.get(call.method, call.method), old
+    return v0_3.METHODS.get(call.method, call.method), version

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from tailrace.a2a.identity import task_id_of
 from tailrace.a2a.server.listing import list_tasks
 from tailrace.a2a.server.negotiation import check_parts
 from tailrace.a2a.server.services import Serving, TaskService
-from tailrace.a2a.server.stream import MessageStream, Stream, TaskStream, is_end
+from tailrace.a2a.server.stream import Streamed, StreamedMessage, StreamedTask
 from tailrace.a2a.task import snapshot
 from tailrace.a2a.types import (
     ListPushConfigs,
@@ -28,6 +28,7 @@ from tailrace.a2a.types import (
     PushConfigId,
     SendMessage,
     TaskId,
+    Version,
     convert,
     to_json,
 )
@@ -38,7 +39,8 @@ from tailrace.inputs.decode import request_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.turns import in_turn
 from tailrace.log import Head
-from tailrace.stream.reader import end_at
+from tailrace.stream.reader import end_at, is_end, wait_for_end
+from tailrace.stream.task_stream import Timing
 
 STREAMS = frozenset({"SendStreamingMessage", "SubscribeToTask"})
 
@@ -58,12 +60,8 @@ class Caller(msgspec.Struct, frozen=True):
     name: str
     url: str
     cursor: int | None = None
-    old: bool = False
+    version: Version = "1.0"
     strict: bool = True
-
-    @property
-    def version(self) -> Literal["1.0", "0.3"]:
-        return "0.3" if self.old else "1.0"
 
 
 class Operations:
@@ -101,7 +99,7 @@ class Operations:
             raise errors.method_not_found(method)
         return await self._methods[method](params, caller)
 
-    async def stream(self, method: str, params: Any, caller: Caller) -> Stream:
+    async def stream(self, method: str, params: Any, caller: Caller) -> Streamed:
         """The stream of a streaming method; everything that can be refused is refused before it begins."""
         serving, cursor = await self._serving(), caller.cursor
         tasks, past_input = serving.tasks, method == "SubscribeToTask"
@@ -119,13 +117,13 @@ class Operations:
             await self._check_cursor(sent.message, caller)
             begun = await self._begin(sent, caller)
             if isinstance(begun, dict):
-                return MessageStream(begun)
+                return StreamedMessage(begun)
             head = begun
             if cursor is None and sent.message.task_id is None:
                 cursor = 0  # a new task's first event is the task itself
-        over = cursor is not None and is_end(await end_at(tasks.log, head.task_id, cursor), past_input)
-        heartbeat_s = self._settings.heartbeat_s
-        return TaskStream(tasks.log, tasks.feeds, head.task_id, cursor, heartbeat_s, past_input, over)
+        over = cursor is not None and is_end(await end_at(tasks.log, head.task_id, cursor), past_input=past_input)
+        timing = Timing(self._settings.heartbeat_s, self._settings.rotate_s)
+        return StreamedTask(tasks.log, tasks.feeds, head.task_id, cursor, timing, past_input, over)
 
     # Messages
 
@@ -136,9 +134,7 @@ class Operations:
             return {"message": begun}
         tasks, task_id = (await self._serving()).tasks, begun.task_id
         if not sent.configuration.return_immediately:
-            whole = TaskStream(tasks.log, tasks.feeds, task_id, None, self._settings.heartbeat_s, False, False)
-            async for _ in whole.events(await tasks.log.last(task_id) - 1):
-                pass
+            await wait_for_end(tasks.log, tasks.feeds, task_id)
         shot = await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)
         return {"task": shot.task}
 
@@ -260,10 +256,10 @@ class Operations:
 
     async def _get_extended_card(self, params: Any, caller: Caller) -> Any:
         if self._extended_card is None:
-            if caller.old:
+            if caller.version == "0.3":
                 raise errors.no_extended_card()
             raise errors.unsupported_operation("This agent has no extended card.")
         card = self._extended_card(caller.name)
         if card is None:
             raise errors.no_extended_card()
-        return card_json(card, caller.url, extended=True, legacy=caller.old)
+        return card_json(card, caller.url, extended=True, v0_3=caller.version == "0.3")

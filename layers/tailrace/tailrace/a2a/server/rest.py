@@ -90,12 +90,12 @@ class Rest(Binding):
         caller, extensions = self.caller(request, strict=request.method == "POST")
         params = await self._params(request)
         if method in STREAMS:
-            stream = await self.operations.stream(method, params, caller)
+            answer = await self.operations.stream(method, params, caller)
             if request.method == "HEAD":
                 return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-            return self.streamed(stream, sse.Framing(), extensions)
+            return self.respond_stream(answer, sse.Framing(), extensions)
         result = await self.operations.call(method, params, caller)
-        return self.whole(encode(result), extensions, media_type=answer_type(request))
+        return self.respond(encode(result), extensions, media_type=answer_type(request))
 
     async def _params(self, request: Request) -> dict[str, Any]:
         """What the operation is asked: the body or the query (section 11.5), and what the path names."""
@@ -119,7 +119,7 @@ class Rest(Binding):
         told: dict[str, Any] = {"code": status, "status": name, "message": str(error)}
         if error.details:
             told["details"] = error.details
-        return self.whole(encode({"error": told}), [], status=status, media_type=answer_type(request))
+        return self.respond(encode({"error": told}), [], status=status, media_type=answer_type(request))
 
 
 def _object(body: bytes) -> dict[str, Any]:

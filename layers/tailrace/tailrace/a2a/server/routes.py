@@ -62,10 +62,9 @@ class A2AServer:
         except RpcError as error:
             told = {"error": {"code": error.status, "status": "INVALID_ARGUMENT", "message": str(error)}}
             return Response(encode(told), error.status or 400, media_type="application/json")
-        legacy = not (request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")).startswith(
-            "1."
-        )
-        body = encode(card_json(self._card, _base_of(request), extended=self._extended, legacy=legacy))
+        version = request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")
+        v0_3 = not version.startswith("1.")
+        body = encode(card_json(self._card, _base_of(request), extended=self._extended, v0_3=v0_3))
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {
             # Its URLs are the host's that was asked for, so only who has asked may keep it.

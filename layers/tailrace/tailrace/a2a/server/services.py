@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
-from tailrace.a2a.types import Message, PushConfig
+from tailrace.a2a.types import Message, PushConfig, Version
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
 
@@ -51,9 +51,7 @@ class PushService(Protocol):
     def check(self, config: PushConfig) -> None:
         """Raises `RequestError` for a config that may not be made."""
 
-    async def create(
-        self, config: PushConfig, task_id: str, *, since: int, version: Literal["1.0", "0.3"]
-    ) -> PushConfig:
+    async def create(self, config: PushConfig, task_id: str, *, since: int, version: Version) -> PushConfig:
         """Tell the config's URL of what comes after the seq `since`; the config as it is kept.
 
         Raises:

@@ -1,0 +1,85 @@
+"""One reader's place at a feed: a bounded buffer of new batches that never makes the feed wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from tailrace.log import Batch
+
+
+class Subscription:
+    """New batches for one reader, at most `limit` events of them.
+
+    A reader that falls further behind loses the whole buffer. It sees by `latest`, the newest seq it has heard of, that
+    the log has more than the buffer, and reads the log.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.latest = 0
+        self._limit = limit
+        self._batches: deque[Batch] = deque()
+        self._count = 0
+        self._arrived = False
+        self._waiter: asyncio.Future[bool] | None = None
+        self._waiting_since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def offer(self, batch: Batch) -> None:
+        """Put a batch into the buffer. If there is no room, empty the buffer instead."""
+        if self._batches and self._count + len(batch.events) > self._limit:
+            self._batches.clear()
+            self._count = 0
+        else:
+            self._batches.append(batch)
+            self._count += len(batch.events)
+        self.hint(batch.last)
+
+    def hint(self, last: int) -> None:
+        """Tell the reader that the log has events up to `last`, in the buffer or not."""
+        self.latest = max(self.latest, last)
+        self._arrived = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+
+    def take(self) -> Batch | None:
+        """Take the next batch out of the buffer; None if the buffer is empty."""
+        if not self._batches:
+            return None
+        batch = self._batches.popleft()
+        self._count -= len(batch.events)
+        return batch
+
+    async def arrival(self, timeout_s: float) -> bool:
+        """Wait for an `offer` or a `hint` since the last call; False when none came within `timeout_s`.
+
+        One timer serves many calls: to set one for each event costs more than the event.
+        """
+        arrived = self._arrived
+        if not arrived:
+            loop = asyncio.get_running_loop()
+            self._waiter, self._waiting_since = loop.create_future(), loop.time()
+            if self._timer is None:
+                self._timer = loop.call_later(timeout_s, self._check, loop, timeout_s)
+            try:
+                arrived = await self._waiter
+            finally:
+                self._waiter = None
+        self._arrived = False
+        return arrived
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        """End the wait if it has lasted `timeout_s`, else set the timer for the rest."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        left = self._waiting_since + timeout_s - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._check, loop, timeout_s)
+        else:
+            self._waiter.set_result(False)

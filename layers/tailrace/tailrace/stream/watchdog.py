@@ -1,0 +1,78 @@
+"""The watchdog: while a task has readers in this process, it has the task run (docs/ARCHITECTURE.md, promise 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+from tailrace.errors import LogUnavailable, TaskUnknown
+from tailrace.events import TERMINAL
+from tailrace.log import EventLog, Head
+
+logger = logging.getLogger("tailrace.feed")
+
+# Has an orphaned task run. Called with the task's head, from the watchdog of every process that shows the task.
+EnsureRunning = Callable[[Head], Awaitable[None]]
+# Margin for clock rounding: a lease that runs out now is checked this much later.
+_LEASE_MARGIN_S = 0.02
+# Pause between two tries to have an orphaned task run.
+_RETRY_S = 1.0
+
+
+class Watchdog:
+    """Watches one task. `watch` calls `ensure_running` for as long as the task is orphaned.
+
+    An event proves that a runner lives, for as long as a lease holds. After that the task's head says whether one does.
+    """
+
+    def __init__(self, log: EventLog, task_id: str, lease_s: float, ensure_running: EnsureRunning) -> None:
+        self._log = log
+        self._task_id = task_id
+        self._lease_s = lease_s
+        self._ensure_running = ensure_running
+        self._heard_at = -math.inf
+        self._check_now = asyncio.Event()
+
+    def heard(self) -> None:
+        """Note that an event has come."""
+        self._heard_at = asyncio.get_running_loop().time()
+
+    def check_now(self) -> None:
+        """Forget what was heard, and read the head at once: a source of events is gone."""
+        self._heard_at = -math.inf
+        self._check_now.set()
+
+    async def watch(self) -> None:
+        """Return when the task is finished or unknown."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            pause = self._heard_at + self._lease_s - clock()
+            if pause <= 0:
+                next_check_s = await self._check_head()
+                if next_check_s is None:
+                    return
+                pause = next_check_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._check_now.wait()
+            self._check_now.clear()
+
+    async def _check_head(self) -> float | None:
+        """Have the task run if it is orphaned; the seconds until the next check, None if there is nothing to watch."""
+        try:
+            head = await self._log.head(self._task_id)
+            now = self._log.now()
+            if head.state in TERMINAL:
+                return None
+            if head.orphaned(now):
+                await self._ensure_running(head)
+                return _RETRY_S
+            return (head.lease_until - now) / 1000 + _LEASE_MARGIN_S if head.leased(now) else self._lease_s
+        except TaskUnknown:
+            return None
+        except LogUnavailable as error:
+            logger.warning("watchdog of task %s: %s", self._task_id, error)
+            return _RETRY_S
