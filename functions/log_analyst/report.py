@@ -1,40 +1,32 @@
-"""The report: what was found, in Markdown, for somebody on call."""
+"""The report in Markdown, for an engineer on call."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Any
-
-import msgspec
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from log_analyst.detectors.comparing import rank
 from log_analyst.readers import levels
-from triage.findings import Finding, iso
+from log_analyst.readers.survey import Log
+from triage.findings import Finding, TemplateCount
+from triage.markdown import code, fenced, plain
+from triage.times import iso
+from triage.wording import counted
 
-# Findings that are listed, and those that are shown with an example line.
-_LISTED = 20
-_SHOWN = 6
-_TABLE = 20
-_TEMPLATE = 120
-_LOGS = 5
-_KINDS = {"new_template": "new", "rare": "rare", "burst": "bursting", "gone": "gone"}
-_FENCE = re.compile(r"`{3,}")
-
-
-class Log(msgspec.Struct):
-    """One log that was read. `lines` counts all of its lines, blank ones too."""
-
-    name: str
-    format: str
-    lines: int
+# How many findings are listed, and how many of them have a section of their own.
+_LISTED, _SECTIONS = 20, 6
+_LISTED_TEMPLATES, _NAMED_LOGS, _LISTED_ROUTES = 20, 5, 5
+# The words of the report's first sentence, by type of finding.
+_TYPE_WORDS = {"new_template": "new", "rare": "rare", "burst": "bursting", "gone": "gone"}
 
 
-class Facts(msgspec.Struct):
+@dataclass(frozen=True, kw_only=True)
+class Facts:
     """What the report says besides findings and templates. Times are in seconds since the epoch.
 
-    `window` is (start, end, derived), None where nothing could be or had to be compared; `log_count` counts
-    also the logs that are not in `logs`. `stopped` says what was not read; it is empty when all was.
+    `logs` are the first of `log_count` files. `first` and `last` are the times of the first and the last line, None if
+    no line has a time. `window` is (start, end, derived), None if nothing was compared. `stopped` says how far the
+    reading came; it is "" if everything was read.
     """
 
     lines: int
@@ -44,90 +36,92 @@ class Facts(msgspec.Struct):
     logs: list[Log]
     first: float | None
     last: float | None
-    window: tuple[float, float, bool] | None
-    notes: list[str]
+    window: tuple[float, float, bool] | None = None
+    notes: list[str] = field(default_factory=list)
     stopped: str = ""
 
 
-def report(facts: Facts, findings: list[Finding], templates: list[dict[str, Any]]) -> Iterator[str]:
-    """The report, a section at a time: each ends with an empty line."""
-    stopped = f"**Not all was read.** {_inline(facts.stopped)}\n\n" if facts.stopped else ""
-    yield f"## Logs\n\n{stopped}{_verdict(facts, findings)}\n\n{_reading(facts)}\n\n"
-    first_read = sorted(findings, key=rank)
+def report(facts: Facts, findings: Sequence[Finding], templates: Sequence[TemplateCount]) -> Iterator[str]:
+    """Yield the report section by section, each with an empty line at its end.
+
+    `findings` are in order of time, `templates` in order of importance.
+    """
+    stopped = f"**Not everything was read.** {plain(facts.stopped)}\n\n" if facts.stopped else ""
+    yield f"## Logs\n\n{stopped}{_verdict(facts, findings)}\n\n{_input(facts)}\n\n"
+    by_rank = sorted(findings, key=rank)
     if len(findings) > 1:
-        yield _in_time(findings, first_read[:_LISTED])
-    for finding in first_read[:_SHOWN]:
+        yield _in_order_of_time(findings, by_rank[:_LISTED])
+    for finding in by_rank[:_SECTIONS]:
         yield _section(finding)
     if templates:
         yield _table(templates, facts.template_count)
     if facts.notes:
-        yield "### Notes\n\n" + "".join(f"- {_inline(note)}\n" for note in facts.notes) + "\n"
+        yield "### Notes\n\n" + "".join(f"- {plain(note)}\n" for note in facts.notes) + "\n"
 
 
-def _verdict(facts: Facts, findings: list[Finding]) -> str:
+def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     if not facts.entries:
-        return "**Nothing can be said:** no entry was read."
+        return "**Nothing can be said:** the logs have no entries."
     if facts.first is None:
-        return "**Nothing can be said about when:** the lines have no times, so there is only how often each occurs."
+        return "**Nothing can be said about changes:** the lines have no times, so they could only be counted."
     if not findings and facts.window is None:
         where = "in the lines that were read" if facts.stopped else "at any time in these logs"
         return f"**Nothing stands out:** nothing is new, rare, bursting or gone {where}."
-    found = ", ".join(
+    counts = ", ".join(
         f"{number} {word}"
-        for kind, word in _KINDS.items()
+        for kind, word in _TYPE_WORDS.items()
         if (number := sum(1 for finding in findings if finding.type == kind))
     )
     if facts.window is None:
-        return f"**{found}**, in logs that are otherwise steady."
+        return f"**{counts}**, in logs that are otherwise steady."
     start, end, derived = facts.window
-    span = f"{iso(int(start))} to {iso(int(end))}"
-    how = (
-        "the stretch that differs most from the rest; the request names no usable window"
+    reason = (
+        "the time that differs most from the rest; the request names no window that could be used"
         if derived
-        else "the alert's window, opened a little early because alerts fire late"
+        else "the alert's window, with some time before it, because alerts fire late"
     )
-    if not found:
-        return f"**Nothing stands out** from {span} ({how}) against the time before it."
-    return f"**{found}** from {span} ({how}), compared with the time before it."
+    span = f"from {iso(int(start))} to {iso(int(end))} ({reason})"
+    if not counts:
+        return f"**Nothing stands out** {span}, compared with the time before."
+    return f"**{counts}** {span}, compared with the time before."
 
 
-def _reading(facts: Facts) -> str:
-    logs = ", ".join(f"{_code(log.name)} ({log.format}, {log.lines:,} lines)" for log in facts.logs[:_LOGS])
-    more = f" and {facts.log_count - _LOGS:,} more" if facts.log_count > _LOGS else ""
+def _input(facts: Facts) -> str:
+    logs = ", ".join(
+        f"{code(log.name)} ({log.format}, {counted(log.lines, 'line')})" for log in facts.logs[:_NAMED_LOGS]
+    )
+    more = f" and {facts.log_count - _NAMED_LOGS:,} more" if facts.log_count > _NAMED_LOGS else ""
     span = ""
     if facts.first is not None and facts.last is not None:
         span = f" They are from {iso(int(facts.first))} to {iso(int(facts.last))}."
-    return (
-        f"Read {facts.lines:,} lines ({facts.entries:,} entries, {facts.template_count:,} templates) "
-        f"in {logs}{more}.{span}"
-    )
+    entries, templates = counted(facts.entries, "entry", "entries"), counted(facts.template_count, "template")
+    return f"Read {counted(facts.lines, 'line')} ({entries}, {templates}) in {logs}{more}.{span}"
 
 
-def _in_time(findings: list[Finding], listed: list[Finding]) -> str:
-    """The findings in the order in which they began: causes come before what they cause."""
+def _in_order_of_time(findings: Sequence[Finding], listed: Sequence[Finding]) -> str:
+    """List the findings by their start: causes come before their effects."""
     one_day = len({finding.start[:10] for finding in listed}) == 1
     lines = "".join(
         f"- {finding.start[11:19] if one_day else finding.start[:19]} {_title(finding)}, {_size(finding)}\n"
         for finding in findings
         if finding in listed
     )
-    left = len(findings) - len(listed)
-    more = f"\n{left} less certain finding{'s are' if left != 1 else ' is'} not listed.\n" if left else ""
+    omitted = len(findings) - len(listed)
+    verb = "are" if omitted != 1 else "is"
+    more = f"\n{counted(omitted, 'finding')} with less confidence {verb} not listed.\n" if omitted else ""
     return f"### In order of time\n\n{lines}{more}\n"
 
 
 def _section(finding: Finding) -> str:
-    example = finding.evidence.get("example")
-    routes = finding.evidence.get("routes")
+    evidence = finding.evidence
     text = f"### {_title(finding)}\n\n{finding.summary}"
-    if finding.type != "gone" and "before" in finding.evidence:
-        text += f" {finding.evidence['before']:,} before the window, {finding.evidence['in_window']:,} in it."
+    if finding.type != "gone" and "before" in evidence:
+        text += f" {evidence['before']:,} before the window, {evidence['in_window']:,} in it."
     text += f" Confidence {finding.confidence:.0%}.\n\n"
-    if routes:
-        text += "".join(f"- {_code(route['text'])} ({route['count']:,})\n" for route in routes[:5]) + "\n"
-    if example:
-        fence = "`" * max(3, 1 + max((len(run) for run in _FENCE.findall(example)), default=2))
-        text += f"{_code(finding.evidence['log'])}, for example:\n\n{fence}text\n{example}\n{fence}\n\n"
+    if routes := evidence.get("routes"):
+        text += "".join(f"- {code(route['text'])} ({route['count']:,})\n" for route in routes[:_LISTED_ROUTES]) + "\n"
+    if finding.example:
+        text += f"For example, in {code(evidence['log'])}:\n\n{fenced(finding.example)}\n"
     return text
 
 
@@ -136,34 +130,23 @@ def _size(finding: Finding) -> str:
 
 
 def _title(finding: Finding) -> str:
-    serious = levels.level_of(finding.evidence.get("level")) >= levels.ERROR
+    is_error = levels.level_of(finding.evidence.get("level")) >= levels.ERROR
     kind = {
-        "new_template": "New error" if serious else "New",
-        "rare": "Rare error" if serious else "Rare",
+        "new_template": "New error" if is_error else "New",
+        "rare": "Rare error" if is_error else "Rare",
         "burst": "Burst",
         "gone": "Gone",
     }.get(finding.type, finding.type)
-    return f"{kind}: {_code(finding.subject)}"
+    return f"{kind}: {code(finding.subject)}"
 
 
-def _table(templates: list[dict[str, Any]], total: int) -> str:
+def _table(templates: Sequence[TemplateCount], total: int) -> str:
     rows = "".join(
-        f"| {t['count']:,} | {t['first'] or '-'} | {t['last'] or '-'} | {_cell(t['template'])} |\n"
-        for t in templates[:_TABLE]
+        f"| {template.count:,} | {template.first or '-'} | {template.last or '-'} | {code(template.template)} |\n"
+        for template in templates[:_LISTED_TEMPLATES]
     )
-    more = f"{total - _TABLE:,} more templates are not shown.\n\n" if total > _TABLE else ""
+    omitted = total - _LISTED_TEMPLATES
+    more = (
+        f"{counted(omitted, 'more template')} {'are' if omitted != 1 else 'is'} not shown.\n\n" if omitted > 0 else ""
+    )
     return f"### Templates\n\n| lines | first | last | template |\n|---:|---|---|---|\n{rows}\n{more}"
-
-
-def _cell(text: str) -> str:
-    return _code(text.replace("|", "¦"))
-
-
-def _code(text: str) -> str:
-    text = " ".join(text.replace("`", "'").split())
-    return f"`{text if len(text) <= _TEMPLATE else text[: _TEMPLATE - 1] + '…'}`" if text else "`(empty)`"
-
-
-def _inline(text: str) -> str:
-    """A note, which may name files: nothing in a name may be Markdown."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Notes: what was skipped and why, told briefly even when there are ten thousand of them."""
+"""Notes on what was skipped, and why: short, even if there are ten thousand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Notes:
         self._counts[reason] = self._counts.get(reason, 0) + count
 
     def lines(self) -> list[str]:
-        """One line a reason, in the order in which the reasons first came up; past 30 only how many more."""
+        """Return one line a reason, in the order in which the reasons first came; after 30 only how many more."""
         lines = [self._line(reason, examples) for reason, examples in self._by_reason.items()]
         more = len(lines) - MOST_LINES
         return lines if more <= 0 else [*lines[:MOST_LINES], f"and {more:,} more notes like these"]

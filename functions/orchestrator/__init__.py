@@ -1,1 +1,1 @@
-"""The orchestrator: routes an alert to specialists over A2A and writes the report."""
+"""The orchestrator: asks specialists about an alert over A2A and writes one report."""

@@ -1,53 +1,44 @@
-"""What came of asking a specialist: what its task holds, decoded once and typed from here on.
+"""What a specialist answered: the contents of its task, decoded once into typed structs.
 
-A specialist may be any agent, so its parts may hold anything. What can be read is kept, within bounds; what is left out
-is told in `notes`. Nothing here raises for what an agent sent.
+A specialist may be any agent, so its parts may hold anything. What can be read is kept, within limits; `notes` say what
+is left out. Nothing that an agent sends raises an error here.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from tailrace.a2a.incoming import Part, Task
 from tailrace.errors import RequestError, shorten
-from triage.findings import Finding, finding_of, in_order
+from triage.findings import Finding, TemplateCount, finding_of, in_order, most_confident_first
+from triage.markdown import fenced
 
 T = TypeVar("T")
 
-# What is kept of one specialist's answer, so that the answers of several fit into one event and one checkpoint.
+# Limits for one specialist, so that the answers of several fit into one event and one checkpoint.
 _MOST_FINDINGS, _MOST_TEMPLATES, _MOST_NOTES = 200, 200, 20
 _LONGEST_TEXT, _LONGEST_NOTE = 20_000, 500
 _LONGEST_SUBJECT, _LONGEST_SUMMARY, _LONGEST_WORD = 500, 1_000, 60
 _EVIDENCE_BYTES, _EVIDENCE_DEPTH = 8_000, 16
-# Of a list as JSON, and when that is compressed.
-_MOST_BYTES, _PACKED_BYTES = 1_000_000, 40_000
-# The same of the lists of all specialists together.
+# Of one list as JSON, and compressed.
+_MOST_BYTES, _COMPRESSED_BYTES = 1_000_000, 40_000
+# Compressed, for the lists of all specialists together.
 _ALL_FINDINGS_BYTES, _ALL_TEMPLATES_BYTES = 200_000, 100_000
-# How many different reasons are told why something could not be read, and how many files are named.
-_REASONS, _NAMED_FILES = 3, 5
-
-
-class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A template of log lines: how many there are, when the `first` and `last` were written, and one of them."""
-
-    id: str | int = ""
-    template: str
-    count: int = 0
-    first: str | None = None
-    last: str | None = None
-    example: str = ""
+# How many reasons a note gives for what could not be read, and how many files it names.
+_MOST_REASONS, _NAMED_FILES = 3, 5
 
 
 class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A specialist's answer.
+    """The answer of one specialist, `agent`.
 
-    `error` says why there is none, or not all of it. `gave_findings` tells a list without findings from no list, and
-    `unread` is how many of the list could not be read. `text` is Markdown as the specialist wrote it. `notes` are what
-    was left out, and what the specialist says of the limits of its findings.
+    `error` says why there is no answer, or only a part. `gave_findings` is whether there was a list of findings, also
+    an empty one; `unread` is how many of the list could not be read. `text` is the specialist's own Markdown. `notes`
+    say what was left out, and what the specialist says about the limits of its findings.
     """
 
     agent: str
@@ -55,13 +46,13 @@ class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
     gave_findings: bool = False
     findings: list[Finding] = []
     unread: int = 0
-    templates: list[Template] = []
+    templates: list[TemplateCount] = []
     text: str = ""
     notes: list[str] = []
 
     @property
     def outcome(self) -> Literal["findings", "text", "nothing", "failed"]:
-        """How the specialist answered. With `findings` there may be none, and a text besides."""
+        """What kind of answer it is. `findings` also stands for an empty list; there may be a text besides."""
         if self.error is not None:
             return "failed"
         if self.findings or (self.gave_findings and not self.unread):
@@ -69,81 +60,89 @@ class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return "text" if self.text else "nothing"
 
     @property
-    def why_nothing(self) -> str | None:
-        """Why there is no answer, or not all of it; None when it is as it should be."""
+    def problem(self) -> str | None:
+        """Why there is no answer, or only a part; None if it is complete."""
         return "nothing in its answer can be read" if self.outcome == "nothing" else self.error
 
 
 def refusal(task: Task | None) -> str | None:
-    """Why a specialist's task has no answer, None when it has one."""
+    """Return why a specialist's task has no answer; None if it completed."""
     if task is None:
         return "it gave no answer"
     if task.status.state == "TASK_STATE_COMPLETED":
         return None
-    said = task.status.message.text.strip() if task.status.message is not None else ""
-    word = task.status.state.removeprefix("TASK_STATE_").replace("_", " ").lower() or "nowhere"
-    return f"its task ended as {shorten(word)}" + (f": {shorten(said, _LONGEST_NOTE)}" if said else "")
+    reason = task.status.message.text.strip() if task.status.message is not None else ""
+    state = task.status.state.removeprefix("TASK_STATE_").replace("_", " ").lower()
+    how = f"as {shorten(state)}" if state else "without a state"
+    return f"its task ended {how}" + (f": {shorten(reason, _LONGEST_NOTE)}" if reason else "")
 
 
 def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]) -> SpecialistAnswer:
-    """The answer in a specialist's task. `notes` are what is to be told besides."""
-    given = _Given(task, finished=error is None)
-    told = list(notes)
-    readable = _read(given.findings, "finding", _finding, told)
-    findings = within_bounds(surest_first(_with_small_evidence(readable, told)), _MOST_FINDINGS, "findings", told)
-    templates = _read(given.templates, "template", _template, told)
-    templates = within_bounds(templates, _MOST_TEMPLATES, "templates", told)
-    unread = len(given.findings) - len(readable)
-    text = _shortened(given.text(told_as_findings=given.has_findings and (bool(readable) or not unread)), told)
-    told += _files(given.files)
-    if given.odd_parts:
-        told.append(
-            f"{given.odd_parts} of the parts of its answer could not be read: neither text nor data nor a file."
+    """Return the answer in a specialist's task. `notes` come before those that are made here."""
+    contents = _Contents(task, completed=error is None)
+    own_notes = list(notes)
+    readable = _read(contents.findings, "finding", _finding, own_notes)
+    findings = most_confident_first(_with_small_evidence(readable, own_notes))
+    findings = within_limits(findings, _MOST_FINDINGS, "findings", own_notes)
+    templates = _read(contents.templates, "template", _template, own_notes)
+    templates = within_limits(templates, _MOST_TEMPLATES, "templates", own_notes)
+    unread = len(contents.findings) - len(readable)
+    in_findings = contents.has_findings and (bool(readable) or not unread)
+    text = _shortened(contents.text(without_report=in_findings), own_notes)
+    own_notes += _file_notes(contents.files)
+    if contents.unknown_parts:
+        own_notes.append(
+            f"{contents.unknown_parts} of the parts of its answer could not be read: no text, no data and no file."
         )
-    said = within_bounds(_read(given.notes, "note", _note, told), _MOST_NOTES, "notes", told)
+    their_notes = _read(contents.notes, "note", _note, own_notes)
+    their_notes = within_limits(their_notes, _MOST_NOTES, "notes", own_notes)
     return SpecialistAnswer(
         agent=agent,
         error=error and shorten(error, _LONGEST_NOTE),
-        gave_findings=given.has_findings,
+        gave_findings=contents.has_findings,
         findings=findings,
         unread=unread,
         templates=templates,
         text=text,
-        notes=[*told, *said],
+        notes=[*own_notes, *their_notes],
     )
 
 
-def together(answers: list[SpecialistAnswer], notes: list[str]) -> tuple[list[Finding], list[Template]]:
-    """What all answers found, in order of time, and their templates: as much as fits into one event."""
-    found = surest_first([finding for answer in answers for finding in answer.findings])
-    findings = within_bounds(found, len(found), "findings", notes, packed=_ALL_FINDINGS_BYTES)
+def together(answers: list[SpecialistAnswer], notes: list[str]) -> tuple[list[Finding], list[TemplateCount]]:
+    """Return the findings of all answers in order of time, and their templates, as far as they fit into one event.
+
+    Appends to `notes` what is left out.
+    """
+    findings = most_confident_first(finding for answer in answers for finding in answer.findings)
+    findings = within_limits(findings, len(findings), "findings", notes, compressed=_ALL_FINDINGS_BYTES)
     templates = [template for answer in answers for template in answer.templates]
-    return in_order(findings), within_bounds(templates, len(templates), "templates", notes, packed=_ALL_TEMPLATES_BYTES)
+    templates = within_limits(templates, len(templates), "templates", notes, compressed=_ALL_TEMPLATES_BYTES)
+    return in_order(findings), templates
 
 
-class _Given:
-    """What is in the artifacts of a task and, if it has `finished` well, in its last message."""
+class _Contents:
+    """What is in a task's artifacts and, if the task `completed`, in its last message."""
 
-    def __init__(self, task: Task | None, *, finished: bool) -> None:
+    def __init__(self, task: Task | None, *, completed: bool) -> None:
         self.has_findings = False
         self.findings: list[Any] = []
         self.templates: list[Any] = []
         self.notes: list[Any] = []
         self.files: list[str] = []
-        self.odd_parts = 0
+        self.unknown_parts = 0
         self._texts: list[tuple[str, str]] = []
         if task is None:
             return
         for artifact in task.artifacts:
             self._take(artifact.parts, artifact.name or artifact.artifact_id)
-        # What a task that did not finish well says last is why it did not.
-        if finished and task.status.message is not None:
+        # The last message of a task that did not complete says why it did not.
+        if completed and task.status.message is not None:
             self._take(task.status.message.parts, "")
 
-    def text(self, *, told_as_findings: bool) -> str:
-        """The texts as one. A `report` of what is told as findings tells it once more, and is left out."""
-        kept = [text for name, text in self._texts if not (told_as_findings and name == "report")]
-        return "\n\n".join(dict.fromkeys(kept))  # The last message often repeats an artifact.
+    def text(self, *, without_report: bool) -> str:
+        """Return all texts as one. A `report` of findings that are read repeats them, so it can be left out."""
+        kept = [text for name, text in self._texts if not (without_report and name == "report")]
+        return "\n\n".join(dict.fromkeys(kept))  # the last message often repeats an artifact
 
     def _take(self, parts: list[Part], name: str) -> None:
         streamed = ""
@@ -159,11 +158,11 @@ class _Given:
                 self.templates += _as_list(part.data.get("templates"))
                 self.notes += _as_list(part.data.get("notes"))
             elif part.data is not None:
-                self._take_text("", _fenced(part.data))
+                self._take_text("", fenced(msgspec.json.format(_json(part.data), indent=2).decode(), "json"))
             elif part.raw is not None or part.url is not None:
                 self.files.append(part.filename or "without a name")
             else:
-                self.odd_parts += 1
+                self.unknown_parts += 1
         self._take_text(name, streamed)
 
     def _take_text(self, name: str, text: str) -> None:
@@ -171,25 +170,25 @@ class _Given:
             self._texts.append((name, text.strip()))
 
 
-def _read(given: list[Any], noun: str, read: Callable[[Any], T], notes: list[str]) -> list[T]:
-    """What of `given` can be read. A note tells how much cannot, and why."""
-    kept: list[T] = []
+def _read(items: list[Any], noun: str, read: Callable[[Any], T], notes: list[str]) -> list[T]:
+    """Return the items that `read` can read. Appends a note that says how many it cannot, and why."""
+    readable: list[T] = []
     reasons: dict[str, None] = {}
-    for each in given:
+    for item in items:
         try:
-            kept.append(read(each))
+            readable.append(read(item))
         except RequestError as error:
-            if len(reasons) <= _REASONS:
+            if len(reasons) <= _MOST_REASONS:
                 reasons[str(error)] = None
-    if unread := len(given) - len(kept):
-        told = list(reasons)
-        more = "; and for other reasons" if len(told) > _REASONS else ""
-        nouns = noun if len(given) == 1 else f"{noun}s"
-        notes.append(f"{unread} of {len(given)} {nouns} could not be read: {'; '.join(told[:_REASONS])}{more}.")
-    return kept
+    if unread := len(items) - len(readable):
+        listed = "; ".join(list(reasons)[:_MOST_REASONS])
+        more = "; and for other reasons" if len(reasons) > _MOST_REASONS else ""
+        nouns = noun if len(items) == 1 else f"{noun}s"
+        notes.append(f"{unread} of {len(items)} {nouns} could not be read: {listed}{more}.")
+    return readable
 
 
-def _files(names: list[str]) -> list[str]:
+def _file_notes(names: list[str]) -> list[str]:
     if not names:
         return []
     listed = ", ".join(shorten(name) for name in names[:_NAMED_FILES])
@@ -197,9 +196,9 @@ def _files(names: list[str]) -> list[str]:
     return [f"Its answer has files, which are not shown here: {listed}{more}."]
 
 
-def _finding(given: Any) -> Finding:
-    finding = finding_of(given)
-    return msgspec.structs.replace(
+def _finding(decoded: Any) -> Finding:
+    finding = finding_of(decoded)
+    return replace(
         finding,
         type=shorten(finding.type, _LONGEST_WORD),
         subject=shorten(finding.subject, _LONGEST_SUBJECT),
@@ -208,12 +207,12 @@ def _finding(given: Any) -> Finding:
     )
 
 
-def _template(given: Any) -> Template:
+def _template(decoded: Any) -> TemplateCount:
     try:
-        template = msgspec.convert(given, Template)
+        template = msgspec.convert(decoded, TemplateCount)
     except msgspec.ValidationError as error:
         raise RequestError(str(error)) from None
-    return msgspec.structs.replace(
+    return replace(
         template,
         id=template.id if isinstance(template.id, int) else shorten(template.id, _LONGEST_WORD),
         template=shorten(template.template, _LONGEST_SUMMARY),
@@ -221,21 +220,21 @@ def _template(given: Any) -> Template:
     )
 
 
-def _note(given: Any) -> str:
-    if not isinstance(given, str) or not given.strip():
+def _note(decoded: Any) -> str:
+    if not isinstance(decoded, str) or not decoded.strip():
         raise RequestError("a note must be a text that is not empty")
-    return shorten(" ".join(given.split()), _LONGEST_NOTE)
+    return shorten(" ".join(decoded.split()), _LONGEST_NOTE)
 
 
 def _with_small_evidence(findings: list[Finding], notes: list[str]) -> list[Finding]:
-    """The findings, without the evidence of those that have too much."""
+    """Return the findings, without the evidence of those that have too much. Appends a note that says so."""
     small = [
         finding
         if not _deeper(finding.evidence, _EVIDENCE_DEPTH) and len(_json(finding.evidence)) <= _EVIDENCE_BYTES
-        else msgspec.structs.replace(finding, evidence={})
+        else replace(finding, evidence={})
         for finding in findings
     ]
-    if large := sum(kept is not given for kept, given in zip(small, findings, strict=True)):
+    if large := sum(kept is not finding for kept, finding in zip(small, findings, strict=True)):
         notes.append(
             f"The evidence of {large} of {len(findings)} findings is left out: it has more than {_EVIDENCE_BYTES:,} "
             f"bytes, or more than {_EVIDENCE_DEPTH} levels."
@@ -243,13 +242,18 @@ def _with_small_evidence(findings: list[Finding], notes: list[str]) -> list[Find
     return small
 
 
-def within_bounds(items: list[T], most: int, noun: str, notes: list[str], packed: int = _PACKED_BYTES) -> list[T]:
-    """The first of the items, as many as there is room for: at most that many, with so many bytes when compressed."""
+def within_limits(
+    items: list[T], most: int, nouns: str, notes: list[str], compressed: int = _COMPRESSED_BYTES
+) -> list[T]:
+    """Return the first of the items: at most `most`, with at most `compressed` bytes as compressed JSON.
+
+    Appends a note that says how many are left out.
+    """
     kept = items[:most]
-    while len(written := _json(kept)) > _MOST_BYTES or len(zlib.compress(written, 1)) > packed:
+    while len(encoded := _json(kept)) > _MOST_BYTES or len(zlib.compress(encoded, 1)) > compressed:
         kept = kept[: len(kept) // 2]
     if len(kept) < len(items):
-        notes.append(f"Only {len(kept)} of {len(items)} {noun} are kept: there is no room for more.")
+        notes.append(f"Only {len(kept)} of {len(items)} {nouns} are kept: there is no room for more.")
     return kept
 
 
@@ -260,18 +264,9 @@ def _shortened(text: str, notes: list[str]) -> str:
     return text[:_LONGEST_TEXT] + "…"
 
 
-def _fenced(data: Any) -> str:
-    """Data that is no list of findings, to be read as it is."""
-    written = msgspec.json.format(_json(data), indent=2).decode()
-    fence = "```"
-    while fence in written:
-        fence += "`"
-    return f"{fence}json\n{written}\n{fence}"
-
-
 def _deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects are nested deeper in the value than `depth`."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    """Return whether lists and objects are nested deeper in the value than `depth`."""
+    inner: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(isinstance(each, dict | list) and (depth <= 1 or _deeper(each, depth - 1)) for each in inner)
 
 
@@ -279,12 +274,8 @@ def _json(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def surest_first(findings: list[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: -finding.confidence)
-
-
 def _as_list(value: Any) -> list[Any]:
-    """What should be a list: nothing is an empty one, and what stands alone is the only item of one."""
+    """Return what should be a list: null as an empty one, and any other single value as its only item."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -1,6 +1,6 @@
-"""The plan and the report by a chat model, when `TAILRACE_MODEL` names one. Its words are streamed as they come.
+"""The plan and the report by a chat model, if `TAILRACE_MODEL` names one. Its text is streamed as it comes.
 
-The model sees what was found, not the inputs: findings are small, checked, and hold the evidence.
+The model sees findings instead of the user's files: they are small, checked, and hold the evidence.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from orchestrator.planning import Delegation, Specialist, delegation_to
 from tailrace import progress
 from tailrace.inputs.request import Request
 from triage.alert import Alert
-from triage.findings import Finding, in_order
-from triage.model import ModelFailed, model_wrote_report, say
+from triage.findings import Finding, in_order, most_confident_first
+from triage.model import ModelFailed, ask_model, model_wrote_report
 
-# The most findings a model is shown: the surest.
-_SHOWN = 60
+# How many findings a model is shown at most: those with the most confidence.
+_MOST_FINDINGS = 60
 
 _PLAN = (
     "You plan the triage of an alert. From the specialists listed, choose those whose skills fit what the request "
@@ -32,19 +32,19 @@ _REPORT = (
 
 
 async def choose(request: Request, specialists: list[Specialist], planned: list[Delegation]) -> list[Delegation]:
-    """The delegations to the specialists that the model's plan names; `planned` when it names none, or fails."""
+    """Return the delegations to the specialists that the model names; `planned` if it names none, or fails."""
     files = [{"filename": file.filename, "characters": file.size} for file in request.files]
-    asked = {"alert": request.text, "files": files, "specialists": specialists}
+    facts = {"alert": request.text, "files": files, "specialists": specialists}
     try:
-        said = await say(_PLAN, asked, artifact="plan")
+        text = await ask_model(_PLAN, facts, artifact="plan")
     except ModelFailed as error:
-        progress(f"{error} The plan is computed instead.")
+        progress(f"{error} The plan is made without it.")
         return planned
-    ready = {delegation["agent"]: delegation for delegation in planned}
+    by_agent = {delegation["agent"]: delegation for delegation in planned}
     chosen: list[Delegation] = []
     for specialist in specialists:
-        if specialist["agent"] in said:
-            delegation = ready.get(specialist["agent"]) or delegation_to(specialist, sorted(topics_of(request)), "")
+        if specialist["agent"] in text:
+            delegation = by_agent.get(specialist["agent"]) or delegation_to(specialist, sorted(topics_of(request)), "")
             chosen.append({**delegation, "reason": "the plan names it"})
     return chosen or planned
 
@@ -52,13 +52,12 @@ async def choose(request: Request, specialists: list[Specialist], planned: list[
 async def write_report(
     alert: Alert, answers: list[SpecialistAnswer], findings: list[Finding], notes: list[str]
 ) -> bool:
-    """Have the model write the report; False when it has to be computed."""
-    surest = sorted(findings, key=lambda finding: -finding.confidence)[:_SHOWN]
-    asked = {
+    """Have the model write the report; return False if it has to be written without it."""
+    facts = {
         "alert": alert,
-        "findings": in_order(surest),
-        "texts": [{"specialist": a.agent, "text": a.text} for a in answers if a.text],
-        "failed": [{"specialist": a.agent, "reason": a.why_nothing} for a in answers if a.why_nothing],
-        "left_out": [*notes, *(f"{a.agent}: {note}" for a in answers for note in a.notes)],
+        "findings": in_order(most_confident_first(findings)[:_MOST_FINDINGS]),
+        "texts": [{"specialist": answer.agent, "text": answer.text} for answer in answers if answer.text],
+        "failed": [{"specialist": answer.agent, "reason": answer.problem} for answer in answers if answer.problem],
+        "left_out": [*notes, *(f"{answer.agent}: {note}" for answer in answers for note in answer.notes)],
     }
-    return await model_wrote_report(_REPORT, asked)
+    return await model_wrote_report(_REPORT, facts)

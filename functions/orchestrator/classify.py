@@ -1,4 +1,4 @@
-"""What each piece of a request is: logs or metrics, by its name, its type and a look at its beginning."""
+"""Tells logs from metrics in a request: by a file's name, its media type and its first characters."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from triage.alert import alert_of
 
 Topic = Literal["logs", "metrics"]
 
-_LOOK = 4096
+_LOOK = 4096  # characters
 _METRIC_TYPES = ("text/csv", "text/tab-separated-values")
 _METRIC_ENDINGS = (".csv", ".tsv")
-# Keys that only an answer of CloudWatch or Prometheus has.
+# Keys that only responses of CloudWatch and Prometheus have.
 _METRIC_KEYS = re.compile(r'"(?:MetricDataResults|resultType|MetricDataQueries)"')
-# How a line of a log begins: a date, a syslog time, a bracket, a level, an address, or a JSON object.
+# How a log line starts: a date, a syslog time, a syslog priority, an IP address, a JSON object, or a level.
 _LOG_LINE = re.compile(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\w{3} +\d+ \d\d:\d\d:\d\d|<\d{1,3}>|\d{1,3}(?:\.\d{1,3}){3} \S+ \S+ \[|\{\"|"
     r"(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b)",
     re.MULTILINE,
 )
 
-# What people write who want to know why something is not as it should be.
+# Words of people who report that something is wrong, by their stems.
 _TROUBLE = stems_of(
     """
     alarm alert anomaly broken cpu crash degraded diagnose disk down error exception fail failure happen hang incident
@@ -32,15 +32,15 @@ _TROUBLE = stems_of(
     unhealthy unreachable unresponsive wrong
     """
 )
-# A status of HTTP that is an error: 502, 5xx.
+# An HTTP status that is an error of the server: 502, 5xx.
 _ERROR_STATUS = re.compile(r"\b5(?:xx|\d\d)s?\b", re.IGNORECASE)
 
-# So many lines of a log have to be pasted; a sentence may begin like one. The log analyst counts the same.
+# Fewer lines may be sentences that start like log lines. The log analyst needs as many.
 MIN_LOG_LINES = 3
 
 
 def topic_of(file: File) -> Topic:
-    """Whether a file holds logs or metrics. What cannot be told is taken for logs, which are read more freely."""
+    """Return whether a file holds logs or metrics; logs if in doubt, because the log analyst reads any text."""
     name, beginning = file.filename.lower(), file.content.beginning(_LOOK).lstrip()
     if file.media_type in _METRIC_TYPES or name.endswith(_METRIC_ENDINGS):
         return "metrics"
@@ -53,22 +53,22 @@ def topic_of(file: File) -> Topic:
 
 
 def has_metrics(data: Any) -> bool:
-    """Whether a data part holds series: an answer of CloudWatch or Prometheus."""
+    """Return whether a data part is a response of CloudWatch or Prometheus."""
     return isinstance(data, dict) and bool(_METRIC_KEYS.search(json.dumps(data)[:_LOOK]))
 
 
 def has_log_lines(text: str) -> bool:
-    """Whether a message's text has enough log lines pasted into it to analyse them."""
+    """Return whether a message's text has at least 3 log lines."""
     return log_lines_in(text) >= MIN_LOG_LINES
 
 
 def log_lines_in(text: str) -> int:
-    """How many lines of a message's text begin like a line of a log."""
+    """Return how many lines of a message's text start like log lines."""
     return len(_LOG_LINE.findall(text))
 
 
 def topics_of(request: Request) -> set[Topic]:
-    """Everything there is to analyse in a request; empty when there is nothing."""
+    """Return what a request has to analyse; an empty set if it has nothing."""
     topics: set[Topic] = {topic_of(file) for file in request.files if not file.content.blank}
     if any(has_metrics(data) for data in request.data):
         topics.add("metrics")
@@ -78,12 +78,12 @@ def topics_of(request: Request) -> set[Topic]:
 
 
 def remark_of(text: str) -> str:
-    """A message's text without the log lines that are pasted into it."""
+    """Return a message's text without its log lines."""
     return "\n".join(line for line in text.splitlines() if not _LOG_LINE.match(line))
 
 
 def reads_like_alert(request: Request) -> bool:
-    """Whether somebody wants to know what went wrong, although there may be nothing to analyse yet."""
+    """Return whether the user asks what went wrong, even if there is nothing to analyse yet."""
     if request.files or alert_of(request).start is not None:
         return True
     if any(isinstance(data, dict) and "alert" in data for data in request.data):

@@ -1,4 +1,4 @@
-"""The orchestrator's graph: plan, ask the specialists in parallel, report."""
+"""The orchestrator's graph: plan, ask the specialists in parallel, write the report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Annotated, Any, TypedDict
 import httpx
 import msgspec
 from langgraph.config import get_config
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.types import Send, interrupt
 
 from orchestrator.answer import SpecialistAnswer, together
 from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
-from orchestrator.planning import Delegation, Specialist, plan, specialist_of, told_apart
+from orchestrator.planning import Delegation, Specialist, plan, specialist_of, with_unique_names
 from orchestrator.questions import question_for
 from orchestrator.report import only_text, report
 from tailrace import request, result, write
@@ -32,55 +32,56 @@ _decode_answer = msgspec.json.Decoder(SpecialistAnswer).decode
 
 
 class State(TypedDict, total=False):
-    """What is checkpointed: never the inputs themselves, which are in the log."""
+    """What the nodes pass on. The user's input is not in it, because the task's log has it."""
 
     messages: list[Any]
     delegations: list[Delegation]
-    answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON
+    answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON (`_encoded`)
 
 
 @cache
 def http() -> httpx.AsyncClient:
-    """One HTTP client for the process: making one costs more than a request."""
+    """Return the process's HTTP client: making one takes longer than a request."""
     return new_http()
 
 
 async def plan_delegations(state: State) -> State:
-    """Find out which specialists there are and whom to ask; ask the user when the request fits nobody."""
+    """Find the specialists and decide whom to ask; ask the user if the request fits nobody."""
     specialists, missing = await _specialists()
     reply: Any = None
     while not (delegations := plan(request(), specialists)) and _worth_asking(specialists, missing):
-        # When the answer comes this node runs again from its top, with the answer in its request.
+        # When the user answers, this node runs again from its start, and its request has the answer.
         reply = interrupt({"question": question_for(request(), specialists, reply)})
     if delegations:
         delegations = await choose(request(), _useful(specialists), delegations)
     names = [delegation["agent"] for delegation in delegations]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
-    emit("route", text=text, targets=[{"agent": e["agent"], "reason": e["reason"]} for e in delegations])
-    return {"delegations": delegations, "answers": [_kept(answer) for answer in missing]}
+    emit("route", text=text, targets=[{"agent": each["agent"], "reason": each["reason"]} for each in delegations])
+    return {"delegations": delegations, "answers": [_encoded(answer) for answer in missing]}
 
 
 def _worth_asking(specialists: list[Specialist], missing: list[SpecialistAnswer]) -> bool:
-    """Whether an answer of the user could help: not where the one who fits may be out of reach."""
+    """Return whether a reply of the user could help. It cannot if the specialist that fits may be the missing one."""
     return bool(specialists) and not (missing and topics_of(request()))
 
 
 def _useful(specialists: list[Specialist]) -> list[Specialist]:
-    """Without the analysts where there is nothing to analyse."""
+    """Return the specialists, without analysts if there is nothing to analyse."""
     return specialists if topics_of(request()) else [each for each in specialists if not each["topics"]]
 
 
 def to_specialists(state: State) -> list[Send] | str:
+    """Return one `ask` for each delegation, or the report if there is none."""
     return [Send("ask", delegation) for delegation in state["delegations"]] or "report"
 
 
 async def ask(state: Delegation) -> State:
-    """One delegation, in parallel with the others."""
-    return {"answers": [_kept(await consult(http(), state))]}
+    """Ask one specialist, in parallel with the others."""
+    return {"answers": [_encoded(await consult(http(), state))]}
 
 
 async def write_up(state: State) -> State:
-    """Put the specialists' findings together and write the one report."""
+    """Put the specialists' findings together and write the report."""
     answers = sorted(map(_decode_answer, state["answers"]), key=lambda answer: answer.agent)
     notes: list[str] = []
     findings, templates = together(answers, notes)
@@ -93,14 +94,13 @@ async def write_up(state: State) -> State:
     return {}
 
 
-def _kept(answer: SpecialistAnswer) -> str:
-    """An answer as it is checkpointed: JSON, because another agent's numbers may be larger than msgpack can hold."""
+def _encoded(answer: SpecialistAnswer) -> str:
+    """Return the answer as JSON. Checkpoints are msgpack, which cannot hold every number of another agent."""
     return msgspec.json.encode(answer).decode()
 
 
 async def _specialists() -> tuple[list[Specialist], list[SpecialistAnswer]]:
-    """The specialists that answer, and for each that does not, the line it gets in the report."""
-
+    """Return the specialists that can be reached, and for each of the others an answer that says why not."""
     settings = Settings.load()
     specialists: list[Specialist] = []
     missing: list[SpecialistAnswer] = []
@@ -114,7 +114,7 @@ async def _specialists() -> tuple[list[Specialist], list[SpecialistAnswer]]:
 
     await asyncio.gather(*(find(url) for url in settings.specialists))
     me = get_config()["configurable"].get("agent", "")
-    return told_apart(specialists, me, settings), missing
+    return with_unique_names(specialists, me, settings), missing
 
 
 builder = StateGraph(State)
@@ -124,4 +124,3 @@ builder.add_node("report", write_up)
 builder.add_edge(START, "plan")
 builder.add_conditional_edges("plan", to_specialists, ["ask", "report"])
 builder.add_edge("ask", "report")
-builder.add_edge("report", END)

@@ -1,16 +1,16 @@
-"""Which words a request and an agent's card share, whatever their case and their ending."""
+"""Words by their stems, so that a request and an agent's card can be compared whatever the case and the ending."""
 
 from __future__ import annotations
 
 import re
 
 _WORD = re.compile(r"[^\W_]+")
-# As much of a text is looked at, in characters: what it is about is said early.
+# In characters. What a text is about is in its beginning.
 _LOOK = 20_000
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-# Endings of English words. What is left of a word has at least three letters.
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# Endings of English words. A stem keeps at least three letters.
 _ENDINGS = ("ment", "ing", "ion", "ed", "er", "or", "e")
-# Words that say nothing of what an agent can do.
+# Words that do not tell what an agent can do.
 _COMMON = frozenset(
     """
     about after again agent agents all also and any anything are ask asks asked assistant been before can could did do
@@ -25,13 +25,13 @@ _COMMON = frozenset(
 
 
 def stems_of(text: str) -> dict[str, str]:
-    """The words in a text that say something, in lower case, each by its stem."""
-    words = (word.casefold() for word in _WORD.findall(_HUMP.sub(" ", text[:_LOOK])))
+    """Return the significant words of a text in lower case, by their stems."""
+    words = (word.casefold() for word in _WORD.findall(_CAMEL_CASE.sub(" ", text[:_LOOK])))
     return {stem_of(word): word for word in words if len(word) > 1 and word not in _COMMON}
 
 
 def stem_of(word: str) -> str:
-    """A word without its ending, so that `greets`, `greeting` and `greeter` are the same."""
+    """Return a word without its ending, so that `greets`, `greeting` and `greeter` are the same."""
     if word.endswith("ies") and len(word) > 4:
         word = word[:-3] + "y"
     elif word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):

@@ -1,16 +1,17 @@
-"""What to look at next: what an engineer on call would check, from what the incident's findings speak of."""
+"""What to look at next: what an engineer on call would check, given the words in the incident's findings."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 from orchestrator.synthesis import Incident
 from triage.findings import Finding
+from triage.markdown import code
+from triage.times import clock
 
 _MOST = 5
 
-# A pattern in a finding's words, and what is worth a look when it is there. In order of how much they narrow down.
+# A pattern in a finding's words, and what to look at if it occurs. The most specific come first.
 _HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"out of memory|oom|cannot allocate"),
@@ -35,31 +36,22 @@ _HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"restart|started|starting|listening|shutdown|stopping"),
         "why it was restarted, and what came with it",
     ),
-    (re.compile(r"rss|memory|heap"), "what the memory is held by: compare with the last release"),
+    (re.compile(r"rss|memory|heap"), "what holds the memory: compare with the last release"),
 )
 
 
 def next_steps(incident: Incident) -> list[str]:
-    """Up to five things to look at, the most telling first. Never empty."""
-    steps = [f"What changed just before {_clock(incident.start)}: a release, a job, a setting, a dependency."]
-    for pattern, look in _HINTS:
-        shown_by = next((finding for finding in incident.all if pattern.search(_text(finding))), None)
-        if shown_by is not None:
-            steps.append(f"{look[0].upper()}{look[1:]} (shown by {_name(shown_by)}).")
+    """Return one to five sentences, the most useful first."""
+    steps = [f"What changed just before {clock(incident.start)}: a release, a job, a setting, a dependency."]
+    for pattern, step in _HINTS:
+        finding = next((finding for finding in incident.all if pattern.search(_text(finding))), None)
+        if finding is not None:
+            steps.append(f"{step[0].upper()}{step[1:]} (see {code(finding.subject)}).")
     silent = [finding for finding in incident.all if finding.type in ("gone", "flat_line")]
     if silent:
-        steps.append(f"Why {_name(silent[0])} fell silent: the source itself may be down.")
+        steps.append(f"Why {code(silent[0].subject)} fell silent: the source itself may be down.")
     return steps[:_MOST]
 
 
 def _text(finding: Finding) -> str:
     return f"{finding.subject} {finding.example}".lower()
-
-
-def _name(finding: Finding) -> str:
-    subject = " ".join(finding.subject.split()).replace("`", "'")
-    return f"`{subject if len(subject) <= 70 else subject[:69] + '…'}`"
-
-
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")

@@ -1,4 +1,4 @@
-"""The plan: which specialists to ask, about what, and why."""
+"""The plan: which specialists are asked, about what, and why."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from tailrace.inputs.request import File, Request
 from tailrace.uploads import UPLOADS, open_uploads
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")
-# Files from this size on travel compressed.
+# In characters. Files from this size on are sent compressed.
 _COMPRESSED_FROM = 16_384
-# What a message may carry of uploaded files for an agent that cannot read our uploads: by then it is as large as the
-# largest request that we take ourselves.
-_ROOM = 700_000
-# How much is kept of what a card says, in characters.
-_LONGEST_ABOUT = 20_000
-# How much of an address stands beside a name that others have too, in characters.
-_LONGEST_PLACE = 60
+# Bytes of compressed uploads in a message to an agent that cannot read our store of uploads. With them the message is
+# as large as the largest request that our own agents take.
+_MOST_UPLOAD_BYTES = 700_000
+# How much is kept of a card's words, and of an address that tells agents of one name apart. In characters.
+_LONGEST_ABOUT, _LONGEST_ADDRESS = 20_000, 60
 
 
 class Specialist(TypedDict):
-    """An agent that could be asked. `url` is where it is asked, `about` all the words of its card.
+    """An agent that could be asked.
 
-    `topics` are what it analyses, `description` and `example` are its card's. `reads` is whether it reads our uploads,
-    by their reference, `streams` whether it may be asked for a stream: None when its card does not say.
+    `agent` is its name and `url` its address. `about` has all words of its card, `description` and `example` two of its
+    texts. `topics` is what it analyses. `reads` is whether it can read our store of uploads, `streams` whether it can
+    stream: None if its card does not say.
     """
 
     agent: str
@@ -49,7 +48,7 @@ class Specialist(TypedDict):
 
 
 class Delegation(TypedDict):
-    """One specialist to ask: what about (`topics`) and why (`reason`). `reads` and `streams` as of a `Specialist`."""
+    """A specialist to ask, about which `topics`, and the `reason` for the user. The rest is as in `Specialist`."""
 
     agent: str
     url: str
@@ -60,19 +59,19 @@ class Delegation(TypedDict):
 
 
 class Payload(NamedTuple):
-    """What a specialist gets, as A2A parts, and what the report has to say of what it does not get."""
+    """What a specialist is sent, as A2A parts, and `notes` for the report on what it is not sent."""
 
     parts: list[dict[str, Any]]
     notes: list[str]
 
 
 def specialist_of(card: AgentCard, url: str) -> Specialist:
-    """What a card says of its agent, as far as planning needs it."""
-    said, examples = [card.name, card.description], []
+    """Return what planning needs of an agent's card."""
+    texts, examples = [card.name, card.description], []
     for skill in card.skills:
-        said += [skill.id, skill.name, skill.description, *skill.tags]
+        texts += [skill.id, skill.name, skill.description, *skill.tags]
         examples += skill.examples
-    about = shorten("\n".join([*said, *examples]), _LONGEST_ABOUT)
+    about = shorten("\n".join([*texts, *examples]), _LONGEST_ABOUT)
     stems = stems_of(about)
     return {
         "agent": card.name,
@@ -86,20 +85,20 @@ def specialist_of(card: AgentCard, url: str) -> Specialist:
     }
 
 
-def told_apart(given: list[Specialist], me: str, settings: Settings) -> list[Specialist]:
-    """The specialists in order of their names, each with a name of its own.
+def with_unique_names(specialists: list[Specialist], me: str, settings: Settings) -> list[Specialist]:
+    """Return the specialists with unique names, in order of them.
 
-    Of those that share one, whatever its case, only an own agent keeps it as it is; another gets its address besides.
-    None has the name of who asks, `me`.
+    Where several share a name, whatever its case, the one that is our own agent keeps it; the others get their address
+    added. No specialist keeps the name of the agent that asks, `me`.
     """
-    specialists: list[Specialist] = [{**each, "agent": another(each["agent"], me)} for each in given]
+    specialists = [{**each, "agent": another(each["agent"], me)} for each in specialists]
     names = Counter(_key(each) for each in specialists)
     own = Counter(_key(each) for each in specialists if is_own_agent(each["url"], settings))
     named: list[Specialist] = []
     for each in specialists:
         keeps = names[_key(each)] == 1 or (own[_key(each)] == 1 and is_own_agent(each["url"], settings))
-        place = shorten(each["url"].partition("://")[2].rstrip("/"), _LONGEST_PLACE)
-        named.append(each if keeps else {**each, "agent": f"{each['agent']} at {place}"})
+        address = shorten(each["url"].partition("://")[2].rstrip("/"), _LONGEST_ADDRESS)
+        named.append(each if keeps else {**each, "agent": f"{each['agent']} at {address}"})
     return sorted(named, key=lambda specialist: specialist["agent"])
 
 
@@ -108,41 +107,42 @@ def _key(specialist: Specialist) -> str:
 
 
 def _reads_uploads(card: AgentCard) -> bool:
-    """Whether an agent says that it reads the very store of uploads that this process reads."""
-    mine = open_uploads(Settings.load()).id
-    return any(each.uri == UPLOADS and each.params.get("store") == mine for each in card.capabilities.extensions)
+    """Return whether an agent's card says that it reads the same store of uploads as this process."""
+    store = open_uploads(Settings.load()).id
+    return any(each.uri == UPLOADS and each.params.get("store") == store for each in card.capabilities.extensions)
 
 
 def plan(request: Request, specialists: list[Specialist]) -> list[Delegation]:
-    """Ask every analyst of something that the request carries, and who else fits the request's own words.
+    """Return whom to ask, in the order of `specialists`; an empty list if the request fits nobody.
 
-    Of the others that is who shares the most words with them: what its card says, whatever their case and endings.
-    They are asked about everything, and also when the request carries nothing to analyse.
+    Every analyst is asked about those of its topics that the request has. Of the other agents, those are asked whose
+    card shares the most words with the user's own words, whatever their case and endings. They are asked about all
+    topics, also if the request has nothing to analyse.
     """
-    there = topics_of(request)
-    spoken = stems_of(remark_of(request.text))
-    shared = {each["url"]: _shared(spoken, each) for each in specialists if not each["topics"]}
+    carried = topics_of(request)
+    words_by_stem = stems_of(remark_of(request.text))
+    shared = {each["url"]: _shared_words(words_by_stem, each) for each in specialists if not each["topics"]}
     most = max(map(len, shared.values()), default=0)
     delegations: list[Delegation] = []
     for specialist in specialists:
-        topics = [topic for topic in specialist["topics"] if topic in there]
+        topics = [topic for topic in specialist["topics"] if topic in carried]
         words = shared.get(specialist["url"], [])
         if topics:
-            delegations.append(delegation_to(specialist, topics, f"the request carries {' and '.join(topics)}"))
+            delegations.append(delegation_to(specialist, topics, f"the request has {' and '.join(topics)}"))
         elif words and len(words) == most:
             delegations.append(
-                delegation_to(specialist, sorted(there), f"the request speaks of {', '.join(words[:3])}")
+                delegation_to(specialist, sorted(carried), f"the request mentions {', '.join(words[:3])}")
             )
     return delegations
 
 
-def _shared(spoken: dict[str, str], specialist: Specialist) -> list[str]:
-    """The words of a request that a specialist's card has too."""
+def _shared_words(words_by_stem: dict[str, str], specialist: Specialist) -> list[str]:
     about = stems_of(specialist["about"])
-    return sorted(word for stem, word in spoken.items() if stem in about)
+    return sorted(word for stem, word in words_by_stem.items() if stem in about)
 
 
 def delegation_to(specialist: Specialist, topics: list[Topic], reason: str) -> Delegation:
+    """Return the delegation that asks `specialist` about `topics`."""
     return {
         "agent": specialist["agent"],
         "url": specialist["url"],
@@ -154,17 +154,17 @@ def delegation_to(specialist: Specialist, topics: list[Topic], reason: str) -> D
 
 
 def payload_for(request: Request, delegation: Delegation) -> Payload:
-    """What a specialist gets: the alert, all data, and the files of its topics, uploads by their reference.
+    """Return what a specialist is sent: the text, all data, and the files of its topics.
 
-    Who cannot read our uploads gets them in the message, as far as there is room. The same delegation has
-    the same parts.
+    Uploads are sent as references. An agent that cannot read our store of uploads gets them compressed in the message,
+    as far as there is room; a note names the others. The same request and delegation always give the same parts.
     """
     parts: list[dict[str, Any]] = []
     if request.text:
         parts.append({"text": request.text})
     parts += [{"data": data} for data in request.data]
     left_out: list[str] = []
-    room = _ROOM
+    room = _MOST_UPLOAD_BYTES
     for file in request.files:
         if topic_of(file) not in delegation["topics"]:
             continue
@@ -193,7 +193,7 @@ def _gzip_part(file: File, packed: bytes) -> dict[str, Any]:
 
 
 def _packed(file: File, room: int) -> bytes | None:
-    """The file as gzip, None when that does not fit."""
+    """Return the file as gzip, None if it has more than `room` bytes."""
     packed = bytearray()
     for piece in _gzip(file):
         packed += piece
@@ -203,7 +203,7 @@ def _packed(file: File, room: int) -> bytes | None:
 
 
 def _gzip(file: File) -> Iterator[bytes]:
-    """The file as gzip, piece by piece. The same file gives the same bytes."""
+    """Yield the file as gzip, piece by piece. The same file always gives the same bytes."""
     packing = zlib.compressobj(6, wbits=31)
     for chunk in file.chunks():
         yield packing.compress(chunk)

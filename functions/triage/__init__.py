@@ -1,1 +1,1 @@
-"""What the three triage agents share: the alert, the findings, the optional model."""
+"""What the three triage agents share: alert, findings, CPU budget, optional model, words and Markdown of reports."""

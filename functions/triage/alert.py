@@ -9,12 +9,10 @@ import msgspec
 
 from tailrace.errors import shorten
 from tailrace.inputs.request import Request
+from triage.times import LATEST, epoch
 
 # An ISO 8601 time in running text: a date, a time, and perhaps a zone.
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
-# Divisors that turn a number since the epoch into seconds: seconds, milli-, micro- and nanoseconds.
-_UNITS = (1.0, 1e3, 1e6, 1e9)
-_YEAR_10000_S = 253_402_300_800.0
 # A title is the report's heading and part of a model's prompt. In characters.
 _LONGEST_TITLE = 200
 
@@ -34,9 +32,9 @@ def alert_of(request: Request) -> Alert:
     """Return the alert of a request.
 
     It is taken from the last data part `{"alert": {"title", "start", "end"}}`. What that part leaves out is taken from
-    the text: its first line is the title, its first two ISO 8601 times are start and end. A number is a time since
-    the epoch in seconds, milli-, micro- or nanoseconds; a time without a zone is UTC. A time that cannot be read counts
-    as missing, because an analyst can also work without a window. Raises nothing.
+    the text: its first line is the title, its first two ISO 8601 times are start and end. A time without a zone is UTC;
+    a number is in seconds, milli-, micro- or nanoseconds since the epoch. A time that cannot be read or is impossible
+    (before 1970, from 2200 on) counts as missing, because an analyst can work without a window. Raises nothing.
     """
     fields: dict[str, object] = {}
     for part in request.data:
@@ -52,15 +50,11 @@ def alert_of(request: Request) -> Alert:
 
 
 def _seconds(value: object) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return epoch(value)
     try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            # A number of seconds after the year 9999 is a finer unit.
-            number = float(value)
-            seconds = next((number / unit for unit in _UNITS if abs(number) / unit < _YEAR_10000_S), number)
-        else:
-            moment = datetime.fromisoformat(str(value))
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        datetime.fromtimestamp(seconds, UTC)  # raises for a time outside the years 1 to 9999
-    except (ValueError, OverflowError, OSError):
+        moment = datetime.fromisoformat(str(value))
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return seconds
+    return seconds if 0 <= seconds < LATEST else None

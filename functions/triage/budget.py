@@ -1,4 +1,4 @@
-"""What a task's analysis may take: CPU time up to a limit, in turns that leave the event loop to others."""
+"""The CPU time of an analysis: a limit for each task, spent in turns so that the event loop serves others too."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tailrace.config import Settings
 
 T = TypeVar("T")
 
-# How long one task works before others have their turn. The lease, streams and a cancel wait for no longer.
+# How long the analysis may hold the event loop. Leases, streams and cancels wait that long at most.
 _TURN_S = 0.005
 
 
 class Budget:
-    """CPU seconds: how many there are, and how many are spent. Work that finds it `exhausted` comes to its end."""
+    """CPU seconds: `seconds` is the limit, `spent` what is used up. The work itself asks whether it is `exhausted`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -25,24 +25,25 @@ class Budget:
 
     @classmethod
     def of_a_task(cls) -> Budget:
-        """What `TAILRACE_ANALYSIS_S` allows."""
+        """Return a task's whole budget: the setting `TAILRACE_ANALYSIS_S`."""
         return cls(Settings.load(os.environ).analysis_s)
 
     @property
     def exhausted(self) -> bool:
-        """Whether all is spent. It is told after each turn, not within one."""
+        """Whether nothing is left. It changes between turns only."""
         return self.spent >= self.seconds
 
 
 async def in_turns(work: Generator[object, None, T], budget: Budget) -> T:
-    """Run a generator to its end and return its value. At what it yields it may be stopped for a while, or cancelled.
+    """Run a generator to its end and return its value.
 
-    `budget` counts the CPU time of this thread while the work runs. It stops nothing by itself: the work asks it.
+    Between two yields it may pause for other work of the event loop, or be cancelled. The CPU time of its turns is
+    added to `budget.spent`; nothing stops the work when the budget is exhausted, it has to ask.
     """
     while True:
-        begun, over = time.thread_time(), time.perf_counter() + _TURN_S
+        begun, turn_end = time.thread_time(), time.perf_counter() + _TURN_S
         try:
-            while time.perf_counter() < over:
+            while time.perf_counter() < turn_end:
                 next(work)
         except StopIteration as end:
             value: T = end.value

@@ -1,17 +1,23 @@
-"""Findings: what every analyst's `findings` artifact is made of."""
+"""Findings: the content of every analyst's `findings` artifact.
+
+They are dataclasses because they are part of the analysts' graph states, and checkpoints hold no other structs
+(tailrace/agent/checkpoints/state_types.py).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tailrace.errors import RequestError, shorten
+from triage.times import iso_of
 
-# The types our analysts find. Another agent may find things of a type of its own.
+# The types that our analysts use. Another agent may use its own.
 FindingType = Literal[
     "level_shift",
     "spike",
@@ -23,30 +29,33 @@ FindingType = Literal[
     "gone",
 ]
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-_SHOWN_VALUE = 60
+_NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+# How much of a wrong value an error quotes, in characters.
+_QUOTED = 60
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Finding:
     """One thing an analyst found.
 
-    `type` is a `FindingType`, or another agent's own word. `start` and `end` are ISO 8601 in UTC, as `iso()` writes
-    them. `magnitude` is in `unit`; `confidence` is between 0 and 1. `evidence` holds what a reader would check:
-    plain JSON. Where it counts lines, `count` is the number that `summary` tells.
+    `type` is a `FindingType`, or a word of another agent. `subject` is what changed: a template of log lines or the
+    name of a series. `start` and `end` are ISO 8601 in UTC, as `triage.times.iso` writes them. `magnitude` is in
+    `unit`; `confidence` is from 0 to 1. `evidence` is plain JSON that a reader can check. Where it counts lines, its
+    `count` is the number in `summary`.
     """
 
-    type: _Text
-    subject: _Text
+    type: _NonEmpty
+    subject: _NonEmpty
     start: str
     end: str
     magnitude: Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
     unit: str
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
     summary: str
-    evidence: dict[str, Any] = {}
+    evidence: dict[str, Any] = field(default_factory=dict)
 
     def number(self, key: str) -> float | None:
-        """A number of the evidence that can be written down; None where there is none under this key."""
+        """Return a number of the evidence; None if it is missing, no number, or too large to be written out."""
         value = self.evidence.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
@@ -54,13 +63,28 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def example(self) -> str:
-        """A line or the like that shows it; empty where the evidence has none."""
+        """The line that shows it; "" if the evidence has none."""
         value = self.evidence.get("example")
         return value if isinstance(value, str) else ""
 
 
-# What would be right for each key of a finding that comes from another agent.
-_RIGHT = {
+@dataclass(frozen=True, kw_only=True)
+class TemplateCount:
+    """A template of log lines: how many there are, when the first and the last were written (ISO 8601), one of them.
+
+    A log analyst's `findings` artifact lists them beside the findings.
+    """
+
+    id: str | int = ""
+    template: str
+    count: int = 0
+    first: str | None = None
+    last: str | None = None
+    example: str = ""
+
+
+# What an error asks for, by key of a finding.
+_REMEDIES = {
     "type": "a text that is not empty",
     "subject": "a text that is not empty",
     "start": "a time in ISO 8601, like 2026-11-20T10:30:45Z",
@@ -71,58 +95,54 @@ _RIGHT = {
     "summary": "a text",
     "evidence": "an object",
 }
-_PLACE = re.compile(r"`\$\.(\w+)|required field `(\w+)`")
+# Where msgspec's error names the key.
+_KEY_IN_ERROR = re.compile(r"`\$\.(\w+)|required field `(\w+)`")
 
 
-def finding_of(given: Any) -> Finding:
-    """A finding that another agent sent, decoded from JSON. Its times become UTC; a time without a zone is UTC.
+def finding_of(decoded: Any) -> Finding:
+    """Return the finding in decoded JSON of another agent.
 
-    Keys that a finding does not have are ignored, and null counts as not given.
+    Its times become UTC; a time without a zone is UTC. Unknown keys are ignored, and null counts as missing.
 
     Raises:
-        RequestError: it is no finding. The message names the key, its value and what would be right.
+        RequestError: it is not a finding. The message names the key, its value and what would be right.
     """
-    if not isinstance(given, dict):
-        raise RequestError(f"it is {_shown(given)}, but must be an object")
-    there = {key: value for key, value in given.items() if value is not None}
+    if not isinstance(decoded, dict):
+        raise RequestError(f"it is {_quoted(decoded)}, but must be an object")
+    fields = {key: value for key, value in decoded.items() if value is not None}
     try:
-        finding = msgspec.convert(there, Finding)
+        finding = msgspec.convert(fields, Finding)
     except msgspec.ValidationError as error:
-        place = _PLACE.search(str(error))
-        raise _wrong(there, (place[1] or place[2]) if place else "evidence") from None
-    start, end = _utc(there, "start"), _utc(there, "end")
+        key = _KEY_IN_ERROR.search(str(error))
+        raise _wrong(fields, (key[1] or key[2]) if key else "evidence") from None
+    start, end = _utc(fields, "start"), _utc(fields, "end")
     if end < start:
-        raise _wrong(there, "end")
-    return msgspec.structs.replace(finding, start=_iso(start), end=_iso(end))
+        raise _wrong(fields, "end")
+    return replace(finding, start=iso_of(start), end=iso_of(end))
 
 
-def _utc(given: dict[str, Any], key: str) -> datetime:
+def _utc(fields: Mapping[str, Any], key: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(given[key])
+        moment = datetime.fromisoformat(fields[key])
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise _wrong(given, key) from None
+        raise _wrong(fields, key) from None
 
 
-def _wrong(given: dict[str, Any], key: str) -> RequestError:
-    what = f"has value {_shown(given[key])}" if key in given else "is missing"
-    return RequestError(f"{key} {what}, but must be {_RIGHT[key]}")
+def _wrong(fields: Mapping[str, Any], key: str) -> RequestError:
+    problem = f"has value {_quoted(fields[key])}" if key in fields else "is missing"
+    return RequestError(f"{key} {problem}, but must be {_REMEDIES[key]}")
 
 
-def _shown(value: Any) -> str:
-    return shorten(repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode(), _SHOWN_VALUE)
-
-
-def iso(seconds: float) -> str:
-    """`seconds` since the epoch as ISO 8601 in UTC, to the millisecond where there are any."""
-    return _iso(datetime.fromtimestamp(seconds, UTC))
-
-
-def _iso(moment: datetime) -> str:
-    precision = "milliseconds" if moment.microsecond >= 1000 else "seconds"
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+def _quoted(value: Any) -> str:
+    return shorten(repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode(), _QUOTED)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings as the artifact lists them: by start, the surest first among equals."""
-    return sorted(findings, key=lambda f: (f.start, -f.confidence, f.subject))
+    """Return the findings in the artifact's order: by start; of equal starts the one with more confidence first."""
+    return sorted(findings, key=lambda finding: (finding.start, -finding.confidence, finding.subject))
+
+
+def most_confident_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings by confidence; equals keep their order."""
+    return sorted(findings, key=lambda finding: -finding.confidence)

@@ -1,7 +1,7 @@
-"""The chat model that `TAILRACE_MODEL` names, if it names one, and what agents have it say.
+"""The optional chat model (`TAILRACE_MODEL`) that may plan and write reports.
 
-What it says is streamed: its tokens reach an artifact by themselves, through the graph that is running.
-A model that fails never costs a report: every caller has words of its own.
+The graph's run streams its tokens into an artifact as they come. A model that fails costs no report: every caller
+can do without it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def chat_model() -> BaseChatModel | None:
-    """The model of `TAILRACE_MODEL` (`openai:gpt-5.1`, `bedrock_converse:…`), None when it is not set.
+    """Return the model that `TAILRACE_MODEL` names (`openai:gpt-5.1`, `bedrock_converse:…`), None if it is unset.
 
-    The provider's package is imported here and only then: agents without a model pay nothing for it.
+    The provider's package is imported here, so that agents without a model do not pay for it.
 
     Raises:
         ConfigError: the provider is unknown or its package is not installed.
@@ -44,38 +44,40 @@ def _load(name: str) -> BaseChatModel:
 
 
 class ModelFailed(TailraceError):
-    """The model could not be had, or stopped with an error after the words `said`."""
+    """The model could not be loaded or stopped with an error; `text` is what it wrote until then."""
 
-    def __init__(self, said: str, reason: Exception) -> None:
+    def __init__(self, text: str, reason: Exception) -> None:
         super().__init__(f"The model failed: {type(reason).__name__}.")
-        self.said = said
+        self.text = text
 
 
-async def say(system: str, told: Any, *, artifact: str) -> str:
-    """What the model says to `told` (plain JSON) under the instruction `system`; nothing without a model.
+async def ask_model(instruction: str, facts: Any, *, artifact: str) -> str:
+    """Return the model's answer to `facts` (plain JSON) under the system prompt `instruction`; "" without a model.
+
+    Its tokens also become text of `artifact`.
 
     Raises:
-        ModelFailed: and how far it had come.
+        ModelFailed: the model could not be loaded or stopped with an error.
     """
-    said = ""
+    text = ""
     try:
         model = chat_model()
         if model is None:
             return ""
-        prompt = [("system", system), ("user", msgspec.json.encode(told).decode())]
+        prompt = [("system", instruction), ("user", msgspec.json.encode(facts).decode())]
         async for chunk in model.astream(prompt, config={"metadata": {"artifact": artifact}}):
-            said += str(chunk.text)
+            text += str(chunk.text)
     except Exception as error:
-        raise ModelFailed(said, error) from error
-    return said
+        raise ModelFailed(text, error) from error
+    return text
 
 
-async def model_wrote_report(system: str, told: Any) -> bool:
-    """Have the model write the `report`; False when the caller has to write its own."""
+async def model_wrote_report(instruction: str, facts: Any) -> bool:
+    """Have the model write the `report` artifact; return False if the caller has to write it."""
     try:
-        return bool(await say(system, told, artifact="report"))
+        return bool(await ask_model(instruction, facts, artifact="report"))
     except ModelFailed as error:
-        progress(f"{error} The report is computed instead.")
-        if error.said:
-            write("\n\n*The model stopped here. What follows is computed.*\n\n")
+        progress(f"{error} The report is written without it.")
+        if error.text:
+            write("\n\n*The model stopped here. The rest is written without it.*\n\n")
         return False

@@ -56,7 +56,7 @@ async def test_the_agent_of_the_readme_answers_who_says_hello(tmp_path: Path, mo
     [report] = [artifact["parts"] for artifact in artifacts if artifact["name"] == "report"]
     assert report == [{"text": "`greeter` answers:\n\nHello, say hello!\n"}]
     [route] = [metadata(event) for event in seen.events if metadata(event)["kind"] == "route"]
-    assert route["targets"] == [{"agent": "greeter", "reason": "the request speaks of hello"}]
+    assert route["targets"] == [{"agent": "greeter", "reason": "the request mentions hello"}]
 
 
 def test_a_folder_is_all_it_takes() -> None:

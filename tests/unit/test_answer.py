@@ -140,7 +140,7 @@ def test_a_part_of_no_kind_is_told() -> None:
     [
         (task("TASK_STATE_FAILED", message={"parts": [{"text": "no disk"}]}), "its task ended as failed: no disk"),
         (task("TASK_STATE_INPUT_REQUIRED"), "its task ended as input required"),
-        (task(""), "its task ended as nowhere"),
+        (task(""), "its task ended without a state"),
         (task("x" * 999), f"its task ended as {'x' * 79}…"),
         (None, "it gave no answer"),
     ],

@@ -19,7 +19,7 @@ from orchestrator.answer import SpecialistAnswer
 from orchestrator.classify import Topic, topic_of, topics_of
 from orchestrator.planning import Delegation, payload_for, plan, specialist_of
 from orchestrator.report import report
-from orchestrator.synthesis import incident_of, ties
+from orchestrator.synthesis import incident_of, links
 from tailrace.a2a.incoming import AgentCard, card_in
 from tailrace.config import Settings
 from tailrace.inputs.decode import request_of
@@ -28,7 +28,8 @@ from tailrace.inputs.request import File, Request
 from tailrace.inputs.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
 from triage.alert import Alert, alert_of
-from triage.findings import Finding, iso
+from triage.findings import Finding
+from triage.times import iso
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 NO_ALERT = Alert(title="", start=None, end=None)
@@ -211,7 +212,7 @@ def test_a_faint_sign_just_before_is_kept() -> None:
 def test_shared_words_tie_a_symptom_to_the_cause() -> None:
     incident = incident_of([finding(0, "upstream_threads", "spike"), finding(30, "ERROR no live upstream")], NO_ALERT)
     assert incident is not None
-    (tie,) = ties(incident)
+    (tie,) = links(incident)
     assert tie.words == ["upstream"]
 
 

@@ -11,7 +11,7 @@ from shipped import card_of
 
 from orchestrator.classify import reads_like_alert
 from orchestrator.matching import stem_of
-from orchestrator.planning import Specialist, plan, specialist_of, told_apart
+from orchestrator.planning import Specialist, plan, specialist_of, with_unique_names
 from orchestrator.questions import question_for
 from tailrace.a2a.card import AgentCard, Skill, card_json
 from tailrace.a2a.incoming import card_in
@@ -109,7 +109,7 @@ def test_logs_within_another_word_make_no_analyst(name: str) -> None:
 )
 def test_what_reads_like_an_alert_is_asked_for_logs(text: str) -> None:
     assert asked(request(text)) == []
-    assert question_for(request(text), ALL).startswith("What should I look at? Send the logs or the metrics")
+    assert question_for(request(text), ALL).startswith("What should I look at? Send logs or metrics")
 
 
 def test_the_orchestrators_own_examples_read_like_alerts() -> None:
@@ -131,7 +131,7 @@ def test_a_request_that_fits_nobody_is_told_what_the_agents_can_do() -> None:
         f"• metric_analyst: {METRICS.description} For example: “Which of these series changed, and when?”",
         "• greeter: Greets.",
         "• release_desk: Knows what went live. For example: “Which versions went to production today?”",
-        "Say it in other words, or send logs or metrics.",
+        "Use other words, or send logs or metrics.",
     ]
 
 
@@ -151,26 +151,26 @@ TWO_LINES = "2026-01-01T10:00:05Z ERROR disk full\n2026-01-01T10:00:06Z ERROR di
         (
             request("it is slow\nfoo"),
             "foo",
-            "Your reply 'foo' holds no log lines and no metrics. What should I look at?",
+            "Your reply 'foo' has no log lines and no metrics. What should I look at?",
         ),
-        (request("it is slow", BLANK), "", "Nothing is in empty.log. What should I look at?"),
+        (request("it is slow", BLANK), "", "empty.log is empty. What should I look at?"),
         (
             request("it is slow\nfoo", BLANK),
             "foo",
-            "Nothing is in empty.log. Your reply 'foo' holds no log lines and no",
+            "empty.log is empty. Your reply 'foo' has no log lines and no",
         ),
         (
             request("it is slow", data=[{"a": 1}]),
             {"a": 1},
-            'The data in your reply, {"a":1}, is no answer of CloudWatch',
+            'The data in your reply, {"a":1}, is no response of CloudWatch',
         ),
         (request("bake a cake\nnow"), "now", "Your reply 'now' fits none of the agents here.\n• log_analyst"),
         (
             request(f"it is slow\n{TWO_LINES}"),
             TWO_LINES,
-            "Your reply '2026-01-01T10:00:05Z ERROR disk full 2026-01-01T10:00:06Z ERROR disk full' holds fewer than",
+            "Your reply '2026-01-01T10:00:05Z ERROR disk full 2026-01-01T10:00:06Z ERROR disk full' has fewer than",
         ),
-        (request("it is slow\n" + "x" * 999), "x" * 999, f"Your reply '{'x' * 79}…' holds no log lines"),
+        (request("it is slow\n" + "x" * 999), "x" * 999, f"Your reply '{'x' * 79}…' has no log lines"),
     ],
 )
 def test_the_next_question_says_what_was_wrong_with_the_answer(given: Request, reply: Any, begins: str) -> None:
@@ -179,7 +179,7 @@ def test_the_next_question_says_what_was_wrong_with_the_answer(given: Request, r
 
 
 def test_a_first_request_with_a_blank_file_is_told_so() -> None:
-    assert question_for(request("", BLANK), ALL).startswith("Nothing is in empty.log. What should I look at?")
+    assert question_for(request("", BLANK), ALL).startswith("empty.log is empty. What should I look at?")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_no_card_and_no_text_is_too_odd_to_plan_with(card: dict[str, Any], text:
         assert question_for(request(text), [specialist])
 
 
-def test_specialists_of_one_name_are_told_apart_and_only_our_own_keeps_it() -> None:
+def test_specialists_of_one_name_are_with_unique_names_and_only_our_own_keeps_it() -> None:
     settings = Settings(agent_urls="http://127.0.0.1:1/", orchestrator_url="http://127.0.0.1:9/")
     cards = [
         ("http://127.0.0.1:1/", "log_analyst"),
@@ -232,7 +232,7 @@ def test_specialists_of_one_name_are_told_apart_and_only_our_own_keeps_it() -> N
         ("https://d.example/", "orchestrator"),
     ]
     given = [specialist_of(card_in({"name": name}, url), url) for url, name in cards]
-    there = told_apart(given, "orchestrator", settings)
+    there = with_unique_names(given, "orchestrator", settings)
     assert [each["agent"] for each in there] == [
         "Log_Analyst at 10.0.0.7:8000/rpc",
         "log_analyst",

@@ -1,1 +1,1 @@
-"""What changed: templates that are new, rare, bursting or gone."""
+"""Finds what changed: templates of log lines that are new, rare, bursting or gone."""

@@ -1,15 +1,14 @@
-"""The tests: is a template new, rare, bursting or gone in the window, against the time before it?
+"""The tests: compared with the time before the window, is a template new, rare, bursting or gone in it?
 
-Each is a plain statement about counts that has to hold with room to spare, because nobody reads an analyst
-who cries wolf:
+Each test is a condition on counts. It needs a clear margin, because false alarms make an analyst useless.
 
-- new: never before the window, and often enough in it that so late a first appearance is no accident;
-- rare: once or a few times in the window, where never or hardly ever before; only of what is serious or
-  tells of a start, a stop or a change;
-- burst: a stretch in which it was several times as frequent as before, more than the ordinary lines'
-  increase explains, and more than any stretch as long before;
-- gone: a stretch in which nearly none of the lines came that were to be expected, longer than any pause
-  before, while the log itself goes on (what stops being said is only asked of lines below WARNING).
+- new: it never occurs before the window, and so often in it that its late start is no chance.
+- rare: it occurs once or a few times in the window, and hardly ever before. Only warnings, errors and lines about a
+  start, a stop or a change are tested.
+- burst: in some stretch it is several times as frequent as before. All ordinary lines together do not rise as much,
+  and no stretch of the same length had as many lines before.
+- gone: in some stretch nearly none of the expected lines come. It is longer than any pause before, and the log itself
+  goes on. Only lines below WARNING are tested.
 """
 
 from __future__ import annotations
@@ -23,14 +22,21 @@ import msgspec
 from log_analyst.detectors.window import dispersion, pause_lengths
 from log_analyst.readers import levels
 
-_LIKELY_NEW = {levels.CRITICAL: 0.15, levels.ERROR: 0.15, levels.WARNING: 0.05}  # the others: 0.01
-_SURE_NEW = (0.45, 0.55, 0.6, 0.8, 0.9, 0.95)
+# The most probable chance that still counts as new, by level; 0.01 for the others.
+_MOST_CHANCE = {levels.CRITICAL: 0.15, levels.ERROR: 0.15, levels.WARNING: 0.05}
+# The confidence in a clear case, by level.
+_CONFIDENCE_NEW = (0.45, 0.55, 0.6, 0.8, 0.9, 0.95)
+_CONFIDENCE_RARE = (0.3, 0.35, 0.35, 0.4, 0.55, 0.65)
+_CONFIDENCE_BURST = (0.6, 0.7, 0.75, 0.85, 0.9, 0.95)
 
 
 class History(NamedTuple):
-    """A series of counts: `before` the window (only buckets in which the log was written), `elsewhere` (those
-    and, when the window was derived, those after it) and in the `window`; `traffic` is, for each bucket of
-    the window, how many times as many ordinary lines there were as before."""
+    """The counts of a template or a log in each bucket.
+
+    `before` are those before the window, without buckets in which no log was written; `elsewhere` are the same and, if
+    the window is derived, those after it; `window` are those in it. `traffic` is, for each bucket of the window, the
+    number of other ordinary lines in relation to the time before.
+    """
 
     before: list[int]
     elsewhere: list[int]
@@ -39,12 +45,15 @@ class History(NamedTuple):
 
     @property
     def usual(self) -> float:
-        """Lines per bucket before the window."""
+        """The mean of `before`: lines per bucket."""
         return sum(self.before) / len(self.before) if self.before else 0.0
 
 
 class RateChange(msgspec.Struct, frozen=True):
-    """A stretch of the window, `begin` to `end` (exclusive) in its buckets, with the lines in it and those expected."""
+    """A stretch of the window with too many or too few lines.
+
+    `begin` and `end` (exclusive) are buckets of the window, `count` its lines, `expected` how many it should have.
+    """
 
     begin: int
     end: int
@@ -54,43 +63,48 @@ class RateChange(msgspec.Struct, frozen=True):
 
 
 def new(level: int, count: int, buckets: int, share: float) -> float | None:
-    """The confidence that a template seen only in the window, `count` times in `buckets` buckets, is new; or None.
+    """Return the confidence that a template is new; None if it is not, or too seldom to tell.
 
-    `share` is the window's share of the time in which it could have been seen.
+    It has `count` lines in `buckets` buckets of the window and none before. `share` is the window's share of the time
+    that its logs cover up to the window's end.
     """
     if level < levels.WARNING and (count < 5 or buckets < 2):
-        return None  # what is printed in one go may simply be printed seldom
+        return None  # lines that are written together may simply be seldom
     if level == levels.WARNING and count < 3:
         return None
     if count < 2:
         return None
-    accident = share ** min(count, 3 * buckets)
-    if accident > _LIKELY_NEW.get(level, 0.01):
+    chance = share ** min(count, 3 * buckets)
+    if chance > _MOST_CHANCE.get(level, 0.01):
         return None
-    return _SURE_NEW[level] * (1 - accident) * (1 - 0.4 * exp(-count / 5))
+    return _CONFIDENCE_NEW[level] * (1 - chance) * (1 - 0.4 * exp(-count / 5))
 
 
 def rare(level: int, count: int, buckets: int, before: int, share: float, *, lifecycle: bool) -> float | None:
-    """The confidence that a template's few lines in the window mean something; or None."""
+    """Return the confidence that a template's few lines in the window matter; None if it is not tested or frequent.
+
+    Of its lines `count` are in `buckets` buckets of the window and `before` before it; `share` is as for `new`.
+    `lifecycle` is whether it tells of a start, a stop or a change.
+    """
     if level < levels.WARNING and not lifecycle:
         return None
     few = count <= 3 or (lifecycle and count <= 12 and buckets <= 2)
     if not few or share > 0.5 or before > 2 or before * share / (1 - share) > 0.1 * count:
         return None
-    return (0.3, 0.35, 0.35, 0.4, 0.55, 0.65)[level] * (1 - share / 2)
+    return _CONFIDENCE_RARE[level] * (1 - share / 2)
 
 
 def unusually_many(found: int, once_before: int, share: float) -> bool:
-    """Whether `found` first-time lines are more than the log's own rate of first-time lines lets one expect.
+    """Return whether `found` rare templates are more than the usual rate of first occurrences explains.
 
-    That rate is estimated from the templates seen just once before (Good and Turing).
+    The Good–Turing estimator gives that rate, from the number of templates that occur just once before the window.
     """
     expected = once_before * share / (1 - share)
     return found > expected + sqrt(expected)
 
 
 def burst(level: int, history: History) -> RateChange | None:
-    """The stretch of the window in which there were most lines too many."""
+    """Return the stretch of the window with the largest excess of lines; None if there is no burst."""
     usual = history.usual
     floor = max(usual, 0.5 / max(len(history.window), 1))
     expected = [floor * max(1.0, ratio) for ratio in history.traffic]
@@ -105,12 +119,14 @@ def burst(level: int, history: History) -> RateChange | None:
     sigmas = (count - usually) / sqrt(dispersion(history.before) * usually + 1)
     if sigmas < 6 or not _unprecedented(history, begin, end):
         return None
-    sure = (0.6, 0.7, 0.75, 0.85, 0.9, 0.95)[level]
-    return RateChange(begin, end, count, usually, sure * (1 - exp(-sigmas / 6)))
+    return RateChange(begin, end, count, usually, _CONFIDENCE_BURST[level] * (1 - exp(-sigmas / 6)))
 
 
 def gone(history: History, *, covered: int) -> RateChange | None:
-    """The stretch of the window in which most expected lines are missing; the log covers `covered` buckets of it."""
+    """Return the stretch of the window with the most missing lines; None if none are gone.
+
+    Only the first `covered` buckets of the window are tested: the log ends there.
+    """
     usual = history.usual
     if sum(history.before) < 20 or sum(1 for count in history.before if count) < 5:
         return None
@@ -134,7 +150,7 @@ def gone(history: History, *, covered: int) -> RateChange | None:
 
 
 def is_abrupt(history: History, begin: int) -> bool:
-    """Whether the counts at `begin` of the window jump: a time of day rises more slowly."""
+    """Return whether the counts jump at bucket `begin` of the window: the rhythm of a day rises more slowly."""
     counts = history.before[-12:] + history.window
     at = len(counts) - len(history.window) + begin
     before, after = counts[max(at - 3, 0) : at], counts[at : at + 3]
@@ -142,7 +158,7 @@ def is_abrupt(history: History, begin: int) -> bool:
 
 
 def _unprecedented(history: History, begin: int, end: int) -> bool:
-    """Whether no stretch as long elsewhere came near: a job that runs every hour is no news."""
+    """Return whether no stretch of the same length elsewhere comes near: a job that runs every hour is usual."""
     span = min(end - begin, max(1, len(history.elsewhere) // 2))
     most = max(_moving(history.window[begin:end], span), default=0)
     return most > 1.5 * max(_moving(history.elsewhere, span), default=0)
@@ -160,7 +176,7 @@ def _moving(series: list[int], span: int) -> list[int]:
 
 
 def _stretch(gain: Callable[[int], float], size: int) -> tuple[int, int] | None:
-    """The stretch with the greatest sum of gains (Kadane), or None when no gain is positive."""
+    """Return the stretch with the largest sum of gains (Kadane); None if no gain is positive."""
     best, best_stretch = 0.0, None
     total, begin = 0.0, 0
     for at in range(size):

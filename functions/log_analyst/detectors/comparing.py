@@ -1,4 +1,4 @@
-"""Comparing the window with the time before it: from the timeline to findings."""
+"""Compares the window with the time before it: from the timeline to findings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,31 @@ from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.timeline import Grid, Row, Timeline
 from log_analyst.detectors.window import Window
 from log_analyst.readers import levels
-from triage.findings import Finding, FindingType, in_order, iso
+from tailrace.errors import shorten
+from triage.findings import Finding, FindingType, in_order
+from triage.times import iso
+from triage.wording import counted
 
-MOST = 40
-_SUBJECT = 200
-# More findings of one type and HTTP status than this are told as one: "502 on 14 routes".
-_ROUTES = 3
+MOST_FINDINGS = 40
+_LONGEST_SUBJECT = 200
+# More findings than this of one type and one HTTP status become one: "502 on 14 routes".
+_MOST_ROUTES = 3
 _LISTED_ROUTES = 20
+# Fewer lines before the window than this cannot show that something is rare.
 _ENOUGH_TO_BE_RARE = 100
-# A log of so many lines is called quiet when no more than so many of them are errors.
-_ENOUGH_TO_BE_QUIET, _LONELY = 500, 3
+# Logs of at least so many entries are quiet if no more than so many of them are errors.
+_ENOUGH_TO_BE_QUIET, _MOST_LONE_ERRORS = 500, 3
 
+# For a row: the name of the log that its first line is in, and that line.
 Example = Callable[[Row], tuple[str, str]]
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A change of `row` (of a whole log when it is None, `name` then says which) before it is put into words."""
+    """A change before it is put into words: of `row` or, if that is None, of the whole logs that `name` says.
+
+    `start` and `end` are seconds since the epoch; `count` lines came and `expected` were usual; `confidence` is from
+    0 to 1. Of what is new or rare, `expected` is how many lines came before the window.
+    """
 
     type: FindingType
     row: Row | None
@@ -43,42 +52,41 @@ class Candidate(msgspec.Struct, frozen=True):
     confidence: float
 
 
-def compare(table: Timeline, window: Window, example: Example) -> list[Finding]:
-    """What changed in `window`, sorted by start; the MOST serious and surest when there is more.
+def compare(timeline: Timeline, window: Window, example: Example) -> list[Finding]:
+    """Return what changed in `window`, in order of time: at most 40 findings, the most important.
 
-    `example` gives, for a row, the name of the log its first line is in, and that line. A log that goes on as
-    before gives no finding.
+    Logs that go on as before give no finding.
     """
-    if table.grid is None:
+    if timeline.grid is None:
         return []
-    histories = Histories(table, window)
-    candidates = [*_firsts(table, histories), *_shifts(table, histories), *_whole_logs(table, histories)]
+    histories = Histories(timeline, window)
+    candidates = [*_firsts(timeline, histories), *_shifts(timeline, histories), *_whole_logs(timeline, histories)]
     findings = list(_findings(_without_echoes(candidates), window, histories, example))
     findings.sort(key=rank)
-    return in_order(findings[:MOST])
+    return in_order(findings[:MOST_FINDINGS])
 
 
-def quiet_errors(table: Timeline, example: Example) -> list[Finding]:
-    """The few errors of a log without any others, which no comparison of rates can find: each is rare."""
-    rows = [row for row in table.rows if row.level >= levels.ERROR and not row.coarse]
+def quiet_errors(timeline: Timeline, example: Example) -> list[Finding]:
+    """Return the few errors of logs that have no others, as rare findings: rates cannot show them."""
+    rows = [row for row in timeline.rows if row.level >= levels.ERROR and not row.coarse]
     timed = [row for row in rows if row.first is not None and row.last is not None]
-    if table.entries < _ENOUGH_TO_BE_QUIET or not timed or sum(row.count for row in rows) > _LONELY:
+    if timeline.entries < _ENOUGH_TO_BE_QUIET or not timed or sum(row.count for row in rows) > _MOST_LONE_ERRORS:
         return []
-    return in_order([_lonely(row, row.first, row.last, example) for row in timed if row.first and row.last])
+    return in_order([_lone_error(row, row.first, row.last, example) for row in timed if row.first and row.last])
 
 
-def _lonely(row: Row, first: float, last: float, example: Example) -> Finding:
+def _lone_error(row: Row, first: float, last: float, example: Example) -> Finding:
     log, line = example(row)
-    often = "The only time" if row.count == 1 else f"{row.count} times"
+    often = "Occurs only once" if row.count == 1 else f"Occurs only {row.count} times, first"
     return Finding(
         type="rare",
-        subject=row.text[:_SUBJECT],
+        subject=row.text[:_LONGEST_SUBJECT],
         start=iso(first),
         end=iso(last),
         magnitude=float(row.count),
         unit=_noun(row.count),
         confidence=0.4,
-        summary=f"{often}, at {iso(floor(first))}, in logs that have hardly any other error.",
+        summary=f"{often} at {iso(floor(first))}, in logs with hardly any other error.",
         evidence={
             "level": levels.NAMES[row.level],
             "template": row.id,
@@ -92,18 +100,18 @@ def _lonely(row: Row, first: float, last: float, example: Example) -> Finding:
 
 
 def rank(finding: Finding) -> tuple[bool, float, str]:
-    """Sorts findings by what to read first: errors, then the surest, then the earliest."""
+    """Return the sort key for what to read first: errors, then the highest confidence, then the earliest."""
     level = levels.level_of(finding.evidence.get("level"))
     serious = level >= levels.ERROR and finding.type != "gone"
     return (not serious, -finding.confidence, finding.start)
 
 
-def _firsts(table: Timeline, histories: Histories) -> Iterator[Candidate]:
-    """What is new, and what is rare."""
-    seldom: list[Candidate] = []
+def _firsts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
+    """Yield the templates that are new or rare."""
+    rare: list[Candidate] = []
     once_before = 0
     share = histories.share
-    for row in table.rows:
+    for row in timeline.rows:
         if row.coarse or row.first is None or row.last is None:
             continue
         before = histories.before(row)
@@ -116,37 +124,37 @@ def _firsts(table: Timeline, histories: Histories) -> Iterator[Candidate]:
             continue
         buckets = sum(1 for cell in inside if cell)
         row_share = histories.share_of(row)
-        sure = changes.new(row.level, count, buckets, row_share) if not before else None
-        if sure is not None:
-            yield Candidate("new_template", row, row.text, row.level, row.first, row.last, row.count, 0.0, sure)
+        confidence = changes.new(row.level, count, buckets, row_share) if not before else None
+        if confidence is not None:
+            yield Candidate("new_template", row, row.text, row.level, row.first, row.last, row.count, 0.0, confidence)
             continue
         if row.variant:
-            continue  # Now and then there is another word in a line that is well known.
-        sure = changes.rare(row.level, count, buckets, before, row_share, lifecycle=lifecycle)
-        if sure is not None:
+            continue  # A well-known line may have another word now and then.
+        confidence = changes.rare(row.level, count, buckets, before, row_share, lifecycle=lifecycle)
+        if confidence is not None:
             start, end = histories.seen(row)
-            seldom.append(Candidate("rare", row, row.text, row.level, start, end, count, float(before), sure))
-    if histories.lines_before >= _ENOUGH_TO_BE_RARE and changes.unusually_many(len(seldom), once_before, share):
-        yield from seldom
+            rare.append(Candidate("rare", row, row.text, row.level, start, end, count, float(before), confidence))
+    if histories.lines_before >= _ENOUGH_TO_BE_RARE and changes.unusually_many(len(rare), once_before, share):
+        yield from rare
 
 
-def _shifts(table: Timeline, histories: Histories) -> Iterator[Candidate]:
-    """What bursts, and what is gone."""
-    for row in table.rows:
+def _shifts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
+    """Yield the templates that burst or are gone."""
+    for row in timeline.rows:
         if row.coarse or not histories.before(row):
             continue
         history = histories.of(row)
         change = changes.burst(row.level, history)
         if change is not None:
             yield _candidate("burst", row, row.text, row.level, change, histories)
-        # Warnings and errors that stop are good news.
+        # It is good news if warnings and errors stop.
         change = changes.gone(history, covered=histories.covered(row)) if row.level < levels.WARNING else None
         if change is not None:
             yield _candidate("gone", row, row.text, row.level, change, histories)
 
 
-def _whole_logs(table: Timeline, histories: Histories) -> Iterator[Candidate]:
-    """A surge of all ordinary lines, and a log that fell silent."""
+def _whole_logs(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
+    """Yield a burst of all ordinary lines, and the logs that fell silent."""
     ordinary = histories.ordinary
     change = changes.burst(levels.INFO, ordinary)
     if change is not None and changes.is_abrupt(ordinary, change.begin):
@@ -167,10 +175,10 @@ def _candidate(
 
 
 def _without_echoes(candidates: list[Candidate]) -> list[Candidate]:
-    """Without what another candidate explains.
+    """Return the candidates that no other one explains.
 
-    A silent log explains its templates' silence, a surge of all lines each ordinary template's, and one
-    template's burst the surge that is hardly more than it.
+    A silent log explains that its templates are gone. A burst of all ordinary lines explains the burst of each ordinary
+    template, unless one template's burst is most of it.
     """
     silent = [c for c in candidates if c.row is None and c.type == "gone"]
     extra = max((c.count - c.expected for c in candidates if c.row and c.type == "burst"), default=0.0)
@@ -201,14 +209,16 @@ def _findings(candidates: list[Candidate], window: Window, histories: Histories,
         else:
             yield _finding(candidate, window, histories, example)
     for (_, status), group in by_status.items():
-        if len(group) <= _ROUTES:
+        if len(group) <= _MOST_ROUTES:
             for candidate in group:
                 yield _finding(candidate, window, histories, example)
         else:
-            yield _folded(status, group, window, histories, example)
+            yield _on_many_routes(status, group, window, histories, example)
 
 
-def _folded(status: str, group: list[Candidate], window: Window, histories: Histories, example: Example) -> Finding:
+def _on_many_routes(
+    status: str, group: list[Candidate], window: Window, histories: Histories, example: Example
+) -> Finding:
     group = sorted(group, key=lambda c: -max(c.count, c.expected))
     whole = msgspec.structs.replace(
         group[0],
@@ -221,7 +231,9 @@ def _folded(status: str, group: list[Candidate], window: Window, histories: Hist
     )
     finding = _finding(whole, window, histories, example)
     finding.evidence["routes"] = [
-        {"template": c.row.id, "text": c.row.text[:_SUBJECT], "count": c.count} for c in group[:_LISTED_ROUTES] if c.row
+        {"template": c.row.id, "text": c.row.text[:_LONGEST_SUBJECT], "count": c.count}
+        for c in group[:_LISTED_ROUTES]
+        if c.row
     ]
     return finding
 
@@ -250,7 +262,7 @@ def _finding(candidate: Candidate, window: Window, histories: Histories, example
     magnitude, unit, summary = _words(c, histories.grid)
     return Finding(
         type=c.type,
-        subject=c.name if len(c.name) <= _SUBJECT else c.name[: _SUBJECT - 1] + "…",
+        subject=shorten(c.name, _LONGEST_SUBJECT),
         start=iso(c.start),
         end=iso(c.end),
         magnitude=magnitude,
@@ -262,23 +274,23 @@ def _finding(candidate: Candidate, window: Window, histories: Histories, example
 
 
 def _words(c: Candidate, grid: Grid) -> tuple[float, str, str]:
-    lines = f"{c.count:,} {_noun(c.count)}"
-    span = f"from {iso(floor(c.start))} to {iso(floor(c.end))}"
+    """Return a finding's magnitude, unit and summary. Other agents' reports rely on the summary: it is a sentence."""
+    lines = counted(c.count, "line")
+    start = iso(floor(c.start))
+    span = f"from {start} to {iso(floor(c.end))}"
     if c.type == "new_template":
-        return float(c.count), _noun(c.count), f"Never seen before {iso(floor(c.start))}; {lines} since."
+        return float(c.count), _noun(c.count), f"First seen at {start}; {lines} since then."
     if c.type == "rare":
-        when = f"at {iso(floor(c.start))}" if c.count == 1 else span
-        often = "once" if c.count == 1 else f"{c.count} times"
+        often = f"once, at {start}" if c.count == 1 else f"{c.count} times {span}"
         before = "hardly ever" if c.expected else "never"
-        return float(c.count), _noun(c.count), f"Seen {often}, {when}, and {before} before."
+        return float(c.count), _noun(c.count), f"Seen {often}, and {before} before."
     if c.type == "burst":
         ratio = c.count / max(c.expected, 0.5)
-        about = f"{c.expected:,.0f}" if c.expected >= 1 else "hardly any"
-        return round(ratio, 1), "times the usual rate", f"{lines} {span}, where {about} were to be expected."
-    expected = round(c.expected)
-    left = "None" if not c.count else f"Only {lines}"
-    words = f"{left} {span}, where about {expected:,} were to be expected."
-    return float(expected - c.count), f"{_noun(expected - c.count)} missing", words
+        expected = f"about {c.expected:,.0f}" if c.expected >= 1 else "hardly any"
+        return round(ratio, 1), "times the usual rate", f"{lines} {span}; {expected} were expected."
+    missing = round(c.expected) - c.count
+    came = f"Only {lines}" if c.count else "No lines"
+    return float(missing), f"{_noun(missing)} missing", f"{came} {span}; about {round(c.expected):,} were expected."
 
 
 def _noun(count: float) -> str:

@@ -1,4 +1,4 @@
-"""The histories that the tests of `changes` are put to: each template's counts before and in the window."""
+"""The histories that `changes` tests: the counts of each template and each log before the window and in it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from log_analyst.detectors.timeline import Row, Stream, Timeline, series_of
 from log_analyst.detectors.window import MOST_LOGS, Window
 from log_analyst.readers import levels
 
-# The ordinary templates whose median tells how much traffic there is, and how few are too few for that.
+# How many frequent ordinary templates tell, by their median, how much traffic there is; and the fewest that can.
 _GUIDES, _FEWEST_GUIDES = 10, 3
-# A stretch in which nothing at all was written is no part of "before" from this share of the timeline on.
+# A pause of all logs of at least this share of the timeline does not count as time before the window.
 _PAUSE = 0.1
 
 
 class Histories:
-    """What there was before `window` and in it. `table` must have a grid, made for `window` or before it."""
+    """The counts of a timeline around a window. The timeline must have a grid."""
 
-    def __init__(self, table: Timeline, window: Window) -> None:
-        assert table.grid is not None
-        self.grid = table.grid
-        self._table = table
+    def __init__(self, timeline: Timeline, window: Window) -> None:
+        assert timeline.grid is not None
+        self.grid = timeline.grid
+        self._timeline = timeline
         self._derived = window.derived
         size = self.grid.size
         begin = round((window.start - self.grid.origin) / self.grid.width)
@@ -31,75 +31,78 @@ class Histories:
         self._begin = min(max(begin, 0), size - 1)
         self._end = min(max(end, self._begin + 1), size)
         self._start = self.grid.start(self._begin)
-        self._active = _active(table.totals)
-        self._series = {row.id: series_of(row.cells, size) for row in table.rows}
+        self._active = _active(timeline.totals)
+        self._series = {row.id: series_of(row.cells, size) for row in timeline.rows}
         self._guides = self._choose_guides()
         self._traffic: list[float] | None = None
-        self.lines_before = sum(table.totals[: self._begin]) + sum(row.older for row in table.rows)
+        self.lines_before = sum(timeline.totals[: self._begin]) + sum(row.older for row in timeline.rows)
 
     @property
     def share(self) -> float:
-        """The window's share of the time up to its end."""
-        return self._share_since(min(stream.first for stream in self._table.streams.values()))
+        """The window's share of the time that the logs cover up to its end, 0 to 1."""
+        return self._share_since(min(stream.first for stream in self._timeline.streams.values()))
 
     def share_of(self, row: Row) -> float:
-        """The same, of the time in which the logs that have `row` were written."""
+        """Return the same share for the logs that have `row`."""
         return self._share_since(min((log.first for log in self._logs_of(row)), default=self._start))
 
     def before(self, row: Row) -> int:
-        """The row's lines before the window."""
+        """Return the number of the row's lines before the window."""
         return row.older + sum(self._series[row.id][: self._begin])
 
     def inside(self, row: Row) -> list[int]:
-        """The row's lines in each bucket of the window."""
+        """Return the number of the row's lines in each bucket of the window."""
         return self._series[row.id][self._begin : self._end]
 
     def seen(self, row: Row) -> tuple[float, float]:
-        """When the row was first and last seen in the window: as exactly as the timeline knows."""
+        """Return when the row first and last occurs in the window, as exactly as the timeline knows."""
         buckets = [at for at in range(self._begin, self._end) if self._series[row.id][at]]
         first, last = row.first or 0.0, row.last or 0.0
         start = max(first, self.grid.start(buckets[0]))
         return start, max(start, min(last, self.grid.start(buckets[-1] + 1)))
 
     def times(self, begin: int, end: int) -> tuple[float, float]:
-        """When the window's buckets from `begin` to `end` (exclusive) start and end."""
+        """Return the start and the end of the window's buckets from `begin` to `end` (exclusive)."""
         return self.grid.start(self._begin + begin), self.grid.start(self._begin + end)
 
     def of(self, row: Row) -> History:
-        """The row's history, from when its logs begin."""
+        """Return the row's history from the start of its logs on."""
         begin = self._bucket(min((log.first for log in self._logs_of(row)), default=self._start))
         return self._history(self._series[row.id], max(begin, 0), self._traffic_beside(row))
 
     @property
     def ordinary(self) -> History:
-        """All lines below WARNING, without templates that are new in the window."""
-        series = list(self._table.ordinary)
-        for row in self._table.rows:
+        """The history of all lines below WARNING, without templates that are new in the window."""
+        series = list(self._timeline.ordinary)
+        for row in self._timeline.rows:
             if row.level < levels.WARNING and not self.before(row):
                 series = [a - b for a, b in zip(series, self._series[row.id], strict=True)]
         return self._history(series, 0, [1.0] * (self._end - self._begin))
 
     def logs(self) -> Iterator[tuple[Stream, History, int]]:
-        """Each log's history, and how many buckets of the window there is something to expect of it."""
-        streams = list(self._table.streams.values())
+        """Yield each log, its history, and how many buckets of the window it should have lines in.
+
+        Error logs are left out, because their silence is good news; so are all logs if there are more than 12.
+        """
+        streams = list(self._timeline.streams.values())
         if len(streams) > MOST_LOGS:
             return
         last = self._bucket(max(stream.last for stream in streams))
         flat = [1.0] * (self._end - self._begin)
         for stream in streams:
             if stream.errors_only:
-                continue  # its silence is good news
+                continue
             history = self._history(series_of(stream.cells, self.grid.size), max(self._bucket(stream.first), 0), flat)
             yield stream, history, min(max(last - self._begin, 0), len(flat))
 
     def covered(self, row: Row) -> int:
-        """How many buckets of the window lie before the last line of the logs that have `row`."""
+        """Return how many buckets of the window come before the last line of the logs that have `row`."""
         last = max((log.last for log in self._logs_of(row)), default=self._start)
         return min(max(self._bucket(last) - self._begin, 0), self._end - self._begin)
 
     def _logs_of(self, row: Row) -> list[Stream]:
-        """The logs that have the row's lines: those of which no line has a time are in no timeline."""
-        return [self._table.streams[at] for at in row.streams if at in self._table.streams]
+        """Return the logs that have the row. Logs without times are not in the timeline."""
+        return [self._timeline.streams[at] for at in row.streams if at in self._timeline.streams]
 
     def _history(self, series: list[int], begin: int, traffic: list[float]) -> History:
         before = [series[at] for at in range(begin, self._begin) if self._active[at]]
@@ -108,9 +111,9 @@ class Histories:
         return History(before, elsewhere, series[self._begin : self._end], traffic)
 
     def _choose_guides(self) -> dict[str, list[float]]:
-        """The most frequent ordinary templates, with their smoothed ratio to their usual count in each bucket."""
+        """Return, for the most frequent ordinary templates, the smoothed ratio to the usual count in each bucket."""
         length = max(sum(self._active[: self._begin]), 1)
-        rows = [row for row in self._table.rows if row.level < levels.WARNING and not row.coarse]
+        rows = [row for row in self._timeline.rows if row.level < levels.WARNING and not row.coarse]
         counts = {row.id: sum(self._series[row.id][: self._begin]) for row in rows}
         rows.sort(key=lambda row: -counts[row.id])
         guides = {}
@@ -125,7 +128,7 @@ class Histories:
         return guides
 
     def _traffic_beside(self, row: Row) -> list[float]:
-        """How many times as many lines as usual the other ordinary templates have, by their median."""
+        """Return the traffic without `row`: the median ratio of the other guides in each bucket of the window."""
         if row.id not in self._guides:
             if self._traffic is None:
                 self._traffic = self._median(list(self._guides.values()))
@@ -146,7 +149,7 @@ class Histories:
 
 
 def _active(totals: list[int]) -> list[bool]:
-    """Whether something was written around each bucket: long pauses of everything are no time to compare with."""
+    """Return, for each bucket, whether it is outside the long pauses of all logs."""
     longest = max(5, ceil(_PAUSE * len(totals)))
     active = [True] * len(totals)
     run = 0

@@ -1,44 +1,52 @@
-"""The timeline: how often each template was seen in each bucket of time, small enough to be a graph's state."""
+"""The timeline: how often each template occurs in each bucket of time.
+
+It is part of the graph's state, so it is small, and made of dataclasses (tailrace/agent/checkpoints/state_types.py).
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from math import ceil, floor
-
-import msgspec
 
 from log_analyst.readers import levels
 from log_analyst.readers.mining import Template
 
 BUCKETS = 240
-_BEFORE, _AFTER = 200, 40  # buckets around a window that is short for its log
-_IN_WINDOW = 8  # a window has at least so many buckets, where seconds allow it
+_BEFORE, _AFTER = 200, 40  # most buckets before and after a window that is short for its log
+_IN_WINDOW = 8  # least buckets of a window, unless it is shorter than as many seconds
+# In seconds.
 _WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
-# The table is checkpointed with the graph's state: it holds so many templates and so many cells.
+# Most templates and most counts of a timeline, because it is checkpointed.
 _ROWS, _CELLS = 400, 24_000
-_SERIOUS = 250
-_ERRORS_ONLY = 0.9  # of its lines are warnings or worse: an error log
+_SERIOUS = 250  # most warnings and errors that take a row before the other templates do
+_ERRORS_ONLY = 0.9  # share of warnings and errors from which a log counts as an error log
 
 
-class Grid(msgspec.Struct, frozen=True):
-    """`size` buckets of `width` seconds from `origin` (seconds since the epoch) on."""
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`size` buckets of `width` seconds each; the first starts at `origin` (seconds since the epoch)."""
 
     origin: float
     width: float
     size: int
 
     def start(self, bucket: int) -> float:
-        """When `bucket` starts, in seconds since the epoch."""
+        """Return when `bucket` starts, in seconds since the epoch."""
         return self.origin + bucket * self.width
 
 
-class Row(msgspec.Struct):
-    """A template's place in the timeline. `cells` is bucket, count, bucket, count …; zeros are left out.
+@dataclass(slots=True)
+class Row:
+    """A template and its counts.
 
-    `older` and `later` are its lines before and after the grid, `first` and `last` None without any time.
+    `id`, `level`, `text`, `access`, `coarse`, `variant`, `at` and `count` are those of its `Template`. `streams` are
+    the numbers of at most 20 logs that have it. `first` and `last` are the times of its lines in seconds since the
+    epoch, None if no line has a time. `cells` is bucket, count, bucket, count … without zeros; `older` and `later`
+    count its lines before and after the grid.
     """
 
     id: str
@@ -57,10 +65,12 @@ class Row(msgspec.Struct):
     cells: list[int]
 
 
-class Stream(msgspec.Struct):
-    """A log (its rotated parts together), when it was written, and its lines in each bucket, as a row's.
+@dataclass(slots=True)
+class Stream:
+    """A log, its rotated parts together.
 
-    An error log says nothing when all is well: it counts as written for as long as any other log.
+    It was written from `first` to `last` (seconds since the epoch); `cells` are its lines in each bucket, as in a
+    `Row`. An error log (`errors_only`) is silent when all is well, so it counts as written while any log is.
     """
 
     name: str
@@ -70,10 +80,13 @@ class Stream(msgspec.Struct):
     cells: list[int]
 
 
-class Timeline(msgspec.Struct):
-    """Everything the comparison needs. `grid` is None when no line has a time.
+@dataclass(slots=True)
+class Timeline:
+    """The counts that are compared.
 
-    `omitted` templates had no room; `ordinary` counts the lines below WARNING in each bucket, theirs too.
+    Of `entries` in all, `untimed` have no time; `grid` is None if none has one. `omitted` templates have no row.
+    `totals` and `ordinary` count, for each bucket, all lines and those below WARNING, with those of omitted templates.
+    `streams` has each log by its number.
     """
 
     entries: int
@@ -87,11 +100,11 @@ class Timeline(msgspec.Struct):
 
 
 def all_times(templates: list[Template]) -> list[float]:
-    """The times of all lines in order, without the few that a broken clock put far away from the others."""
+    """Return the times of all lines in order, without the few that a wrong clock put far away from the others."""
     times = sorted(chain.from_iterable(template.times for template in templates))
     if len(times) < 10:
         return times
-    # At most one line in a thousand (but always one) at either end may be discarded.
+    # At either end one line in a thousand, at least one, may be dropped.
     edge = max(1, len(times) // 1000)
     low, high = times[edge], times[-1 - edge]
     reach = 20 * max(high - low, 60.0)
@@ -101,14 +114,14 @@ def all_times(templates: list[Template]) -> list[float]:
 
 
 def grid_for(times: list[float], window: tuple[float, float] | None) -> Grid:
-    """A grid over `times` (in order, at least one), with a bucket that starts where the window does."""
+    """Return a grid over `times` (in order, at least one); one of its buckets starts where `window` does."""
     first, last = times[0], times[-1]
     if window is None:
         width = _wide_enough((last - first) / BUCKETS)
         origin = floor(first / width) * width
         return Grid(origin, width, floor((last - origin) / width) + 1)
     start = window[0]
-    end = max(min(window[1], last + 1.0), start + 1.0)  # what comes after the last line is not missing
+    end = max(min(window[1], last + 1.0), start + 1.0)  # there is nothing to miss after the last line
     width = _wide_enough((max(last, end) - min(first, start)) / BUCKETS)
     width = min(width, _fine_enough((end - start) / _IN_WINDOW))
     before = min(max(ceil((start - first) / width), 0), max(_BEFORE, BUCKETS - _buckets(start, end, width)))
@@ -123,9 +136,9 @@ def timeline_of(
     *,
     entries: int,
 ) -> Timeline:
-    """The timeline of `templates`, the most serious and most frequent first when there is no room for all.
+    """Return the timeline of `templates`, which are in order of importance: the last get no row if there are too many.
 
-    `streams` has each log's name, the times of its lines and how many of them are warnings or worse.
+    `streams` has, by its number, each log's name, the times of its lines, and how many are warnings or worse.
     """
     rows: list[Row] = []
     totals = [0] * (grid.size if grid else 0)
@@ -133,7 +146,7 @@ def timeline_of(
     cells = omitted = 0
     serious = [template for template in templates if template.level >= levels.WARNING]
     others = [template for template in templates if template.level < levels.WARNING]
-    # Errors come first, but thousands of them may not crowd out what used to be said before them.
+    # Errors come first, but thousands of them must not push out the ordinary lines that may have stopped.
     for template in serious[:_SERIOUS] + others + serious[_SERIOUS:]:
         counts, older, later = _counts(template.times, grid)
         for bucket, count in counts.items():
@@ -196,7 +209,7 @@ def _counts(times: Sequence[float], grid: Grid | None) -> tuple[Counter[int], in
 
 
 def series_of(cells: list[int], size: int) -> list[int]:
-    """The counts of all `size` buckets from a row's or a stream's cells."""
+    """Return the counts of all `size` buckets from the cells of a row or a stream."""
     series = [0] * size
     for bucket, count in zip(cells[::2], cells[1::2], strict=True):
         series[bucket] = count

@@ -1,44 +1,47 @@
-"""The window: the time that is compared with the time before it.
+"""The window: the stretch of time that is compared with the time before it.
 
-With an alert that names its start, the window is the alert's, opened a little early, because an alert
-fires some time after what it is about: a fifth of the time before it, at most ten minutes. Without an end
-it reaches to the last line.
+If the alert names its start, the window is the alert's, but starts earlier, because an alert fires some time after
+its cause: by a fifth of the time that the logs cover before it, at most ten minutes. Without an end it reaches to the
+last line.
 
-Without an alert (or when its window holds no line, or nothing was written before it) the window is the
-stretch of time that differs most from the rest of the log. Each template is asked, for every stretch of at
-most three quarters of the log that begins after its first eighth, how much likelier its counts are with a
-rate of their own inside the stretch than with one rate for the whole log (Kulldorff's scan statistic,
-Poisson, with the variance that the counts show). A template has a say only if it is at least two and a half
-times as frequent inside as outside, both by time and by its share of all lines, so that a day's rise and
-fall is no incident, and only by what exceeds the likeliest accident among all stretches and templates.
-Errors weigh more. A template, or a log, that makes a pause like no other of its own has a say in the same
-way, and so have all ordinary lines together when they suddenly become three times as many. When nothing has
-a say there is no window, and the log is quiet.
+Without an alert (or if no line is in its window, or too few are before it) the window is the stretch that differs most
+from the rest of the logs. All stretches are scored that start after the first eighth of the logs and last at most three
+quarters of them. The score is Kulldorff's scan statistic: how much likelier a template's counts are with a rate of
+their own inside the stretch than with one rate for the whole log (Poisson, with the counts' own variance).
+
+- A template adds to the score only if it is at least 2.5 times as frequent inside as outside, both per second and per
+  line of the logs, so that the rise and fall of a day is no incident.
+- It adds only what exceeds the highest score that chance would give among all stretches and templates.
+- Errors weigh more.
+- A pause of a template or of a log adds to the score if it is much longer than its other pauses. So do all ordinary
+  lines together if there are suddenly three times as many.
+
+If nothing has a score, there is no window and the logs are quiet.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, log
-
-import msgspec
 
 from log_analyst.detectors.timeline import Row, Timeline, series_of
 from triage.alert import Alert
 
-_EARLIEST_SHARE = 0.2
-_EARLIEST = 600.0
+# How much earlier than the alert the window starts: a share of the time before it, and seconds at most.
+_EARLIER_SHARE, _EARLIER_MOST_S = 0.2, 600.0
 _ENOUGH_BEFORE = 20  # lines
-_STRETCHES = 60
-MOST_LOGS = 12  # more than these are not watched for silence one by one
-_MARGIN = 4.0  # of log-likelihood, past the likeliest accident: one in fifty logs
+_STRETCHES = 60  # buckets of the scan
+MOST_LOGS = 12  # with more logs than these, a single log that falls silent is not noticed
+_MARGIN = 4.0  # of log-likelihood above the best score that chance gives; passed by chance in one of fifty logs
 _TIMES_MORE = 2.5
 _WEIGHTS = (0.5, 1.0, 1.0, 1.5, 2.0, 2.0)  # by level
 
 
-class Window(msgspec.Struct, frozen=True):
-    """Times are in seconds since the epoch. `derived` when no alert says when it was."""
+@dataclass(frozen=True)
+class Window:
+    """Times are in seconds since the epoch. `derived` is whether it was found in the logs, not named by an alert."""
 
     start: float
     end: float
@@ -46,64 +49,65 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def from_alert(alert: Alert, times: list[float]) -> tuple[Window | None, str]:
-    """The window that `alert` names, for lines at `times` (in order); or None, and a note where that is a pity."""
+    """Return the window that `alert` names for lines at `times` (in order, seconds since the epoch), and a note.
+
+    The window is None if the alert has no start or cannot be used. Only in the second case the note says why.
+    """
     if alert.start is None or not times:
         return None, ""
     start, end = alert.start, alert.end
     if end is None or end <= start:
         end = max(times[-1], start + 1.0)
-    start -= min(_EARLIEST, _EARLIEST_SHARE * max(start - times[0], 0.0))
+    start -= min(_EARLIER_MOST_S, _EARLIER_SHARE * max(start - times[0], 0.0))
     before = bisect_left(times, start)
     if before == bisect_right(times, end):
-        return None, "No line is from the alert's window, so the window was looked for in the logs themselves."
+        return None, "No line is from the alert's window, so the window was chosen from the logs."
     if before < _ENOUGH_BEFORE:
         return None, (
-            "Too few lines are from before the alert's window to compare it with, "
-            "so the window was looked for in the logs themselves."
+            "There are too few lines from before the alert's window to compare it with, "
+            "so the window was chosen from the logs."
         )
     return Window(start, end, derived=False), ""
 
 
-def derived(table: Timeline) -> Window | None:
-    """The stretch of time that differs most from the rest of the logs, or None when they are quiet."""
-    grid = table.grid
-    if grid is None or grid.size < 8 or table.entries < 30:
+def derived(timeline: Timeline) -> Window | None:
+    """Return the stretch that differs most from the rest of the logs; None if they are quiet or too few."""
+    grid = timeline.grid
+    if grid is None or grid.size < 8 or timeline.entries < 30:
         return None
     step = ceil(grid.size / _STRETCHES)
     size = ceil(grid.size / step)
-    totals = _sums(table.totals, step)
-    rows = [row for row in table.rows if not row.coarse and row.count >= 3]
+    totals = _sums(timeline.totals, step)
+    rows = [row for row in timeline.rows if not row.coarse and row.count >= 3]
     if not rows:
         return None
-    accident = log(size * size / 4 * len(rows)) + _MARGIN
+    chance = log(size * size / 4 * len(rows)) + _MARGIN
     scores: dict[tuple[int, int], float] = {}
     for row in rows:
         series = _sums(series_of(row.cells, grid.size), step)
-        _score(row, series, totals, accident, scores)
-        _score_silence(series, totals, accident, scores)
-    _score_surge(_sums(table.ordinary, step), accident, scores)
-    for stream in table.streams.values():
-        if not stream.errors_only and len(table.streams) <= MOST_LOGS:
+        _score(row, series, totals, chance, scores)
+        _score_silence(series, totals, chance, scores)
+    _score_surge(_sums(timeline.ordinary, step), chance, scores)
+    for stream in timeline.streams.values():
+        if not stream.errors_only and len(timeline.streams) <= MOST_LOGS:
             series = _sums(series_of(stream.cells, grid.size), step)
-            others = [a - b for a, b in zip(totals, series, strict=True)] if len(table.streams) > 1 else None
-            _score_silence(series, others, accident, scores)
+            others = [a - b for a, b in zip(totals, series, strict=True)] if len(timeline.streams) > 1 else None
+            _score_silence(series, others, chance, scores)
     if not scores:
         return None
-    # Of equally good stretches the shortest; a bucket more at the front, for what began inside it.
+    # Of equal scores the shortest stretch. One bucket is added in front: the change may have begun within it.
     begin, end = max(scores, key=lambda stretch: (scores[stretch], stretch[0] - stretch[1]))
     begin = max(begin - 1, 1)
     return Window(grid.start(begin * step), grid.start(min(end * step, grid.size)), derived=True)
 
 
-def _score(
-    row: Row, series: list[int], totals: list[int], accident: float, scores: dict[tuple[int, int], float]
-) -> None:
+def _score(row: Row, series: list[int], totals: list[int], chance: float, scores: dict[tuple[int, int], float]) -> None:
     size, count, volume = len(series), sum(series), sum(totals)
     spread = dispersion(series)
     weight = _WEIGHTS[row.level]
     for begin in range(max(1, size // 8), size):
         if not series[begin]:
-            continue  # a stretch begins with a line
+            continue  # a stretch starts with a line
         inside = lines = 0
         for end in range(begin + 1, min(size, begin + size * 3 // 4) + 1):
             inside += series[end - 1]
@@ -115,13 +119,13 @@ def _score(
                 continue
             by_time = _gain(inside, count, (end - begin) / size)
             by_share = _gain(inside, count, lines / volume)
-            gain = min(by_time, by_share) / spread - accident
+            gain = min(by_time, by_share) / spread - chance
             if gain > 0:
                 scores[begin, end] = scores.get((begin, end), 0.0) + weight * gain
 
 
-def _score_surge(series: list[int], accident: float, scores: dict[tuple[int, int], float]) -> None:
-    """Ordinary lines that become three times as many from one moment on: too abrupt for a time of day."""
+def _score_surge(series: list[int], chance: float, scores: dict[tuple[int, int], float]) -> None:
+    """Score the sudden threefold of all ordinary lines: too abrupt for the rhythm of a day."""
     size, count = len(series), sum(series)
     spread = dispersion(series)
     for begin in range(max(3, size // 8), size - 1):
@@ -131,15 +135,15 @@ def _score_surge(series: list[int], accident: float, scores: dict[tuple[int, int
         inside = 0
         for end in range(begin + 1, min(size, begin + size // 2) + 1):
             inside += series[end - 1]
-            gain = _gain(inside, count, (end - begin) / size) / spread - accident
+            gain = _gain(inside, count, (end - begin) / size) / spread - chance
             if gain > 0 and inside * size > 2 * count * (end - begin):
                 scores[begin, end] = scores.get((begin, end), 0.0) + gain
 
 
 def _score_silence(
-    series: list[int], totals: list[int] | None, accident: float, scores: dict[tuple[int, int], float]
+    series: list[int], totals: list[int] | None, chance: float, scores: dict[tuple[int, int], float]
 ) -> None:
-    """The longest pause of a series that has no other like it, while (with `totals`) other lines go on."""
+    """Score the longest pause of a series, if no other comes near and (with `totals`) other lines go on."""
     size, count = len(series), sum(series)
     pauses = sorted(pause_lengths(series), reverse=True)
     if not pauses or pauses[0][0] < 2 * (pauses[1][0] if len(pauses) > 1 else 0) + 1:
@@ -152,13 +156,13 @@ def _score_silence(
     if totals is not None:
         lines = sum(totals[begin:end])
         gain = min(gain, _gain(0, count, lines / max(sum(totals), 1)) if lines < sum(totals) else 0.0)
-    gain = gain / dispersion(series) - accident
+    gain = gain / dispersion(series) - chance
     if gain > 0:
         scores[begin, end] = scores.get((begin, end), 0.0) + gain
 
 
 def pause_lengths(series: list[int]) -> list[tuple[int, int]]:
-    """The runs of empty buckets after the first line: how long, and from where."""
+    """Return the runs of empty buckets after the first line, each as (length, first bucket)."""
     pauses = []
     begin: int | None = None
     for at, count in enumerate([*series, 1]):
@@ -170,7 +174,7 @@ def pause_lengths(series: list[int]) -> list[tuple[int, int]]:
 
 
 def _gain(inside: int, count: int, share: float) -> float:
-    """How much likelier `inside` of `count` lines are in `share` of the log at their own rate than at the log's."""
+    """Return the log-likelihood ratio for a rate of its own: `inside` of `count` lines are in `share` of the log."""
     outside = count - inside
     gain = inside * log(inside / (count * share)) if inside else 0.0
     if outside and share < 1:
@@ -179,17 +183,17 @@ def _gain(inside: int, count: int, share: float) -> float:
 
 
 def dispersion(series: list[int]) -> float:
-    """How many times more the counts vary than accident would have it (at least 1), an incident aside.
+    """Return how many times more the counts vary than by chance (Poisson), at least 1.
 
-    It is half the mean square of the steps from bucket to bucket over the mean, without the largest eighth
-    of the steps: where something begins and ends is no part of how the log ordinarily varies.
+    It is half the mean square of the steps from bucket to bucket, divided by the mean. The largest eighth of the steps
+    is left out, because the start and the end of an incident are not how the log usually varies.
     """
     steps = sorted((b - a) ** 2 for a, b in pairwise(series))
     mean = sum(series) / max(len(series), 1)
     steps = steps[: len(steps) - len(steps) // 8]
     if not steps or not mean:
         return 1.0
-    # Leaving out the largest eighth of what accident does takes about two fifths of the mean square away.
+    # Without the largest eighth, steps by chance have 0.58 of their mean square.
     return max(1.0, sum(steps) / len(steps) / 2 / 0.58 / mean)
 
 

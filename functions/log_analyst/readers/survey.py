@@ -1,27 +1,38 @@
-"""A survey: the logs of a request read and mined one after the other, as far as the task's CPU time goes."""
+"""A survey: reads and mines the logs of a request one after the other, until the task's CPU time is used up."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 from log_analyst.readers.mining import Miner
 from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source
-from log_analyst.report import Log
 from tailrace import progress
 from triage.budget import Budget
-from triage.findings import iso
+from triage.times import iso
+from triage.wording import counted
 
 _PROGRESS_EVENTS = 30
-_STREAMS = 50
-_ASKED = 16  # lines between two looks at the budget and the clock
+_MOST_STREAMS = 50  # the logs after these share one stream
+_LINES_PER_LOOK = 16  # at the budget
+
+
+@dataclass(frozen=True)
+class Log:
+    """One file that was read. `lines` counts all of its lines, blank ones too; `format` is its most frequent format."""
+
+    name: str
+    format: str
+    lines: int
 
 
 class Survey:
-    """What was read. `stopped` says how far the reading came when it did not come to the end, and is empty otherwise.
+    """Reads `sources`, which have `total` lines.
 
-    `total` is how many lines there are; `reference` is the moment, in seconds since the epoch, that times without a
-    year are not after.
+    `reference` is the time, in seconds since the epoch, that times without a year are not after. `miner` and `logs`
+    hold what was read, `lines` is how many lines that were and `cut` how many of them were too long. `stopped` says how
+    far the reading came; it is "" if everything was read.
     """
 
     def __init__(self, sources: list[Source], reference: float, total: int) -> None:
@@ -32,65 +43,64 @@ class Survey:
         self._sources = sources
         self._reference = reference
         self._total = total
-        self._numbers: dict[str, int] = {}
+        self._stream_numbers: dict[str, int] = {}
 
     @property
     def streams(self) -> dict[int, tuple[str, Sequence[float], int]]:
-        """By number: each log's name, the times of its lines, and how many of them are warnings or worse."""
+        """For each stream with times: its name, the times of its lines, and how many are warnings or worse."""
         miner = self.miner
         return {
-            at: (name if at < _STREAMS else "the other logs", miner.times[at], miner.serious[at])
-            for name, at in self._numbers.items()
-            if miner.times.get(at)
+            number: (name if number < _MOST_STREAMS else "the other logs", miner.times[number], miner.serious[number])
+            for name, number in self._stream_numbers.items()
+            if miner.times.get(number)
         }
 
     def steps(self, budget: Budget) -> Generator[None, None, None]:
-        """Read line by line until all is read or the budget is exhausted."""
-        told = 0
-        step = max(10_000, self._total // _PROGRESS_EVENTS)
+        """Read line by line until everything is read or the budget is exhausted."""
+        reported = 0
+        every = max(10_000, self._total // _PROGRESS_EVENTS)
         for number, source in enumerate(self._sources):
             if budget.exhausted:
                 self._stop(budget, number)
                 return
-            stream = self._numbers.setdefault(source.stream, min(len(self._numbers), _STREAMS))
-            reading = LogReader(source, self._reference)
-            whole = True
-            for record in reading.steps():
+            stream = self._stream_numbers.setdefault(source.stream, min(len(self._stream_numbers), _MOST_STREAMS))
+            reader = LogReader(source, self._reference)
+            complete = True
+            for record in reader.steps():
                 if record is not None:
                     self.miner.add(record.entry, stream, (number, record.start, record.end))
-                if reading.lines % _ASKED:
+                if reader.lines % _LINES_PER_LOOK:
                     continue
-                if self.lines + reading.lines >= told + step:
-                    told = self.lines + reading.lines
-                    progress(f"parsed {told:,} lines", done=told, total=self._total)
+                if self.lines + reader.lines >= reported + every:
+                    reported = self.lines + reader.lines
+                    progress(f"parsed {reported:,} lines", done=reported, total=self._total)
                 yield
-                if budget.exhausted and reading.lines < source.content.line_count:
-                    whole = False
+                if budget.exhausted and reader.lines < source.content.line_count:
+                    complete = False
                     break
-            self.lines += reading.lines
-            self.cut += reading.cut
-            self.logs.append(Log(source.name, reading.format, reading.lines))
-            if not whole:
+            self.lines += reader.lines
+            self.cut += reader.cut
+            self.logs.append(Log(source.name, reader.format, reader.lines))
+            if not complete:
                 self._stop(budget, number)
                 return
-            if len(self._sources) > _STREAMS and number and number % max(50, len(self._sources) // 10) == 0:
+            if len(self._sources) > _MOST_STREAMS and number and number % max(50, len(self._sources) // 10) == 0:
                 progress(f"read {number + 1:,} logs", done=self.lines, total=self._total)
 
-    def _stop(self, budget: Budget, whole: int) -> None:
-        """Say how far it came, and leave out what is later than the lines that were not read of the same logs.
+    def _stop(self, budget: Budget, complete: int) -> None:
+        """Say how far the reading came, and drop the entries after the point where it stopped.
 
-        Otherwise a log would seem to have fallen silent where the reading stopped.
+        Otherwise the log that was being read would seem to fall silent there.
         """
-        count = len(self._sources)
         self.stopped = (
-            f"The analysis stopped when it had used its {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S): it had "
-            f"read {whole:,} of {count:,} log{'s' if count != 1 else ''} whole, and {self.lines:,} of {self._total:,} "
-            "lines. The rest was not looked at."
+            f"The analysis stopped when it had used its {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S). By "
+            f"then it had read {complete:,} of {counted(len(self._sources), 'log')} completely, and {self.lines:,} of "
+            f"{counted(self._total, 'line')}."
         )
-        unfinished = {self._numbers.get(source.stream) for source in self._sources[whole:]}
-        ends = [max(times) for at, times in self.miner.times.items() if at in unfinished and times]
+        unfinished = {self._stream_numbers.get(source.stream) for source in self._sources[complete:]}
+        ends = [max(times) for number, times in self.miner.times.items() if number in unfinished and times]
         if ends and (later := self.miner.forget_after(min(ends))):
             self.stopped += (
-                f" {later:,} entries later than {iso(min(ends))} were left out too: "
-                "there is nothing to compare them with."
+                f" It left out {counted(later, 'entry', 'entries')} later than {iso(min(ends))}, "
+                "because there is nothing to compare them with."
             )

@@ -1,1 +1,1 @@
-"""What changed in a series: shifts, spikes, drift, flat lines."""
+"""Finds what changed in a series: level shifts, spikes, drift, flat lines."""

@@ -1,4 +1,4 @@
-"""What the detectors look at, and what they say about it."""
+"""The input of the detectors (`Signal`) and their output (`Change`)."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from triage.findings import FindingType
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """A series made ready: `raw` are its values, `rest` is what remains without its daily or other rhythm.
+    """A series prepared for the detectors, usually of at most 2,000 samples.
 
-    At most 2,000 samples. Where nothing repeats, `rest` is `raw`. The rhythm has a median of zero,
-    so that levels can be read off `rest` as well.
+    `times` are seconds since the epoch, `step` apart on average. `raw` are the values; `rest` are the values without
+    their daily or other rhythm of `period` seconds. Without a rhythm `period` is 0 and `rest` is `raw`. The rhythm's
+    median is 0, so that `rest` has the same levels as `raw`. A `stock` is by its name something that fills up (memory,
+    a disk, a queue), which the time of day does not move.
     """
 
     times: list[float]
     raw: list[float]
     rest: list[float]
     step: float
-    period: float = 0.0  # seconds; 0 when there is none
-    stock: bool = False  # by its name something that fills up (memory, disk, a queue): no time of day moves it
+    period: float = 0.0
+    stock: bool = False
 
 
-# No statistic this far past its threshold leaves any doubt; a sample among numbers next to nothing is past all.
+# A statistic that exceeds its threshold so many times leaves no doubt. Next to zero noise it can be infinite.
 _STRONG = 1e6
 
 
 class Change(msgspec.Struct, kw_only=True):
     """A change in one series, in the series' own unit.
 
-    `start` and `end` are the times of the first and the last sample it covers; `returned` says
-    whether the series was back before its end. `strength` is how far past its threshold the
-    detector's statistic is: 1 is just there.
+    `start` and `end` are the times of the first and the last of its `samples`, in seconds since the epoch. `returned`
+    is whether the series came back to the level before. `strength` is the detector's statistic divided by its
+    threshold. `method` names the detector, and `detail` has what it says besides: plain JSON, for the evidence.
     """
 
     type: FindingType
@@ -50,6 +52,6 @@ class Change(msgspec.Struct, kw_only=True):
 
     @property
     def confidence(self) -> float:
-        """0.5 at the threshold, towards 0.99 far past it."""
+        """0.5 at the threshold, up to 0.99 far above it."""
         doubt: float = 0.5 / min(max(self.strength, 1.0), _STRONG) ** 1.5
         return round(min(0.99, 1 - doubt), 2)

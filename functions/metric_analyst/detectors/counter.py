@@ -1,4 +1,4 @@
-"""Counters: series that only ever grow (until a restart), read as their rate."""
+"""Counters: series that only grow, until a restart. They are read as their rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metric_analyst.readers.series import Series
 from metric_analyst.readers.units import per_second
 
 _COUNTER_NAME = re.compile(r"(?:_total|_count|_sum|_bucket|[_ ]cumulative)(?:\{.*|\s*\(.*)?$", re.IGNORECASE)
-# A memory leak grows like a counter: what is a level by its name stays one.
+# Names of levels. A memory leak grows like a counter, but is none.
 LEVEL_NAME = re.compile(
     r"mem|heap|rss|swap|disk|used|usage|size|free|avail|depth|queue|lag|backlog|open|connections|"
     r"threads|fds?\b|uptime|age|percent|%|ratio|temp|load|goroutines|inflight|active|pending",
@@ -22,10 +22,10 @@ FEWEST = 5
 
 
 def is_counter(series: Series) -> bool:
-    """Whether the series counts: it grows or stands still, but for restarts near zero.
+    """Return whether the series counts: it grows or stands still, except for restarts near zero.
 
-    With a counter's name (Prometheus: `_total`, `_count`, `_sum`, `_bucket`) the growth is enough.
-    Without one its values must be whole, none negative, and the name not that of a level.
+    With a counter's name (Prometheus: `_total`, `_count`, `_sum`, `_bucket`) that is enough. Without one its values
+    must be whole, and its name not that of a level.
     """
     values = series.values
     if len(values) < FEWEST or min(values) < 0 or not _grows(values):
@@ -35,7 +35,7 @@ def is_counter(series: Series) -> bool:
     if len(values) < 4 * FEWEST or LEVEL_NAME.search(series.name):
         return False
     steps = [b - a for a, b in pairwise(values)]
-    # A level that rises by the same step each time is a clock or a ramp; a count is irregular.
+    # A series that rises by the same step each time is a clock or a ramp. Counts are irregular.
     return all(v == int(v) for v in values) and len(set(steps)) > 4 and sum(s > 0 for s in steps) > len(steps) / 4
 
 
@@ -45,7 +45,7 @@ def _grows(values: Sequence[float]) -> bool:
 
 
 def rate(series: Series) -> Series:
-    """The growth per second between samples; after a fall the counter began again at 0."""
+    """Return the growth per second between samples. After a fall the counter started again at 0."""
     times, values = series.times, series.values
     rates = [
         (values[i] - values[i - 1] if values[i] >= values[i - 1] else values[i]) / (times[i] - times[i - 1])

@@ -1,9 +1,8 @@
-"""One series through all detectors, and their changes merged: one incident is one change.
+"""Runs all detectors on one series and merges their changes: one incident is one change.
 
-Guarantee: the work for one series is bounded, however long it is. Series of more than 2,000 samples
-are reduced to medians of equal stretches of time, for all but spikes and flat lines, which are
-looked for in what was recorded (spikes up to 20,000 samples, then in the most extreme
-sample of each stretch).
+The work for one series is bounded, however long it is. Most detectors see at most 2,000 samples: the medians of equal
+stretches of time. Flat lines are found in all samples. Spikes are found in at most 20,000 samples: if there are more,
+in the most extreme sample of each stretch.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ MOST_SAMPLES = 2_000
 MOST_FOR_SPIKES = 20_000
 SMALL_BESIDE_DRIFT = 0.3
 SAME_TIME_OF_DAY = 1800.0  # seconds
-MOST_CYCLES = 1_000  # over more days or weeks, at most 2,000 samples say nothing about a time of day
+MOST_CYCLES = 1_000  # days or weeks; over more, 2,000 samples say nothing about a time of day
 
 
 def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]:
-    """The series as it was read (a counter as its rate) and its changes, in order of time.
+    """Return the series (a counter as its rate) and its changes in order of time.
 
     A generator, so that the event loop can run between detectors.
     """
@@ -61,7 +60,7 @@ def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]
 
 
 def signal_of(series: Series) -> Signal:
-    """The series reduced to at most 2,000 samples, with and without its rhythm."""
+    """Return the series, reduced to at most 2,000 samples, with and without its rhythm."""
     times, raw = thin(series.times, series.values, MOST_SAMPLES)
     rest, period = without_rhythm(times, raw)
     step = (times[-1] - times[0]) / max(1, len(times) - 1)
@@ -69,7 +68,7 @@ def signal_of(series: Series) -> Signal:
 
 
 def thin(times: list[float], values: list[float], most: int) -> tuple[list[float], list[float]]:
-    """At most `most` samples: the medians of equal stretches of time, empty stretches left out."""
+    """Return at most `most` samples: the medians of equal stretches of time, without empty stretches."""
     if len(times) <= most:
         return times, values
     out_times: list[float] = []
@@ -95,7 +94,7 @@ def _stretches(times: Sequence[float], most: int) -> list[tuple[int, int]]:
 
 
 def _fine(series: Series, signal: Signal) -> Signal:
-    """The recorded samples, or the extremes of many, less the rhythm that the reduced series has."""
+    """Return all samples, or the extremes of too many, without the rhythm of the reduced series."""
     times, raw = series.times, series.values
     if len(raw) > MOST_FOR_SPIKES:
         picks = []
@@ -115,9 +114,9 @@ def _fine(series: Series, signal: Signal) -> Signal:
 
 
 def _usual_at_that_time(signal: Signal, change: Change) -> bool:
-    """Whether the same jump is there at the same time on (half of) the other days, or weeks.
+    """Return whether half of the other days, or weeks, have the same jump at the same time.
 
-    A nightly job is no incident, even when two days are too few to call it a rhythm.
+    A nightly job is no incident, even if two days are too few to call it a rhythm.
     """
     times = signal.times
     if times[-1] - times[0] < DAY + SAME_TIME_OF_DAY:
@@ -135,7 +134,7 @@ def _usual_at_that_time(signal: Signal, change: Change) -> bool:
 
 
 def _jumps_at(signal: Signal, time: float, change: Change) -> bool:
-    """Whether the raw series, within half an hour of `time`, rises (or falls) by 60% of the change."""
+    """Return whether the raw series, within half an hour of `time`, rises or falls by 60% of the change."""
     tolerance = max(SAME_TIME_OF_DAY, 2 * signal.step)
     first, after = bisect_left(signal.times, time - tolerance), bisect_right(signal.times, time + tolerance)
     if after - first < 2:
@@ -154,10 +153,10 @@ def _jumps_at(signal: Signal, time: float, change: Change) -> bool:
 def merge(
     flat: list[Change], shifts: list[Change], short: list[Change], slow: list[Change], step: float = 0.0
 ) -> list[Change]:
-    """One change an incident. Of two that overlap, or touch, the one that says more stays.
+    """Return one change for each incident: of two that overlap or touch, the one that says more.
 
-    A flat line goes before what begins with it or in it, but not before what was there earlier; a shift
-    before a spike that is not over yet or lies at its edge; a drift stands beside what ends it.
+    A flat line replaces changes that start in it. A level shift replaces spikes that touch it. A drift is dropped if it
+    overlaps any of these.
     """
     shifts = [c for c in shifts if not any(_begins_in(c, other, 2 * step) for other in flat)]
     short = [c for c in short if not any(_begins_in(c, other, 2 * step) for other in flat)]

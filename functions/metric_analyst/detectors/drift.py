@@ -1,14 +1,18 @@
 """Drift: a slow, steady rise or fall that does not come back, such as a leak.
 
-Method, by name: Theil–Sen slope (Sen 1968) with the Mann–Kendall trend statistic (Mann 1945) on the
-medians of blocks, and a test of the steadiness of the increments against a random walk.
+Method: Theil–Sen slope (Sen 1968) with the Mann–Kendall trend statistic (Mann 1945) on the medians of blocks, and a
+test of the increments against a random walk.
 
-Mann–Kendall alone takes every random walk and every morning for a trend. So the increments from
-block to block must be steady as well (their mean against their own scatter, as for a random walk),
-must all be of one order (a step has one large and many none), and the whole must rise
-well out of the noise. A drift may begin late: it is tried from the hinge that fits best, too.
-Between 2 and 20 hours a rise may be the time of day; there only a straight line counts, but for what
-by its name fills up. A restart ends a leak, so the longest stretch between level shifts is looked at.
+Mann–Kendall alone finds a trend in every random walk and in every morning. So there are more conditions:
+
+- The increments from block to block are steady: their mean is large compared with their scatter.
+- Two increments do not make more than half of the rise, otherwise it is a step.
+- The whole rise is clearly larger than the noise.
+- In a recording of 2 to 20 hours a rise may be the time of day. There it must be a straight line, unless the series is
+  by its name something that fills up.
+
+A drift may start late, so it is also tried from the hinge that fits best. A restart ends a leak, so only the longest
+stretch between level shifts is tested.
 """
 
 from __future__ import annotations
@@ -29,13 +33,13 @@ ONSETS = 24
 TAU = 0.85
 STEADY = 4.5
 NOISES = 3.0
-CURVED = 1.5  # steepest third against the flattest
+CURVED = 1.5  # the steepest third in relation to the flattest
 HOUR = 3600.0
 LEAST_SHARE = 0.4
 
 
 def drifts(signal: Signal, shifts: Sequence[Change] = ()) -> list[Change]:
-    """The drift between the level shifts, if any: at most one. Nothing for fewer than 24 samples."""
+    """Return the drift between the level shifts, at most one; nothing for fewer than 24 samples."""
     total = len(signal.rest)
     signal = _longest_stretch(signal, shifts)
     n = len(signal.rest)
@@ -100,7 +104,7 @@ def _drift(signal: Signal, first: int) -> Change | None:
 
 
 def _steadiness(steps: Sequence[float]) -> float:
-    """Student's t of the increments: about normal for a random walk, large for a steady rise."""
+    """Return Student's t of the increments: about normal for a random walk, large for a steady rise."""
     n = len(steps)
     mean = sum(steps) / n
     spread = (sum((s - mean) ** 2 for s in steps) / (n - 1)) ** 0.5
@@ -108,12 +112,12 @@ def _steadiness(steps: Sequence[float]) -> float:
 
 
 def _stepwise(steps: Sequence[float]) -> bool:
-    """Whether two increments make more than half of the rise: then it is a jump, not a drift."""
+    """Return whether two increments make more than half of the rise: then it is a jump, not a drift."""
     return sum(sorted(steps)[-2:]) > 0.5 * sum(steps)
 
 
 def _onset(signal: Signal, first: int) -> int:
-    """Where a level turns into a rise, near or after `first`: the hinge with the least absolute error."""
+    """Return where a level turns into a rise: the hinge with the least absolute error; `first` if it is too late."""
     n = len(signal.rest)
     edges = [n * k // ONSETS for k in range(ONSETS + 1)]
     blocks = [median(signal.rest[a:b]) for a, b in pairwise(edges)]
@@ -129,7 +133,7 @@ def _onset(signal: Signal, first: int) -> int:
 
 
 def _time_of_day(signal: Signal) -> bool:
-    """Whether the recording is of a length in which the time of day moves things, and its rhythm unknown."""
+    """Return whether the time of day may explain a rise: the recording is long enough, but too short for a rhythm."""
     return signal.period < 20 * HOUR and 2 * HOUR < signal.times[-1] - signal.times[0] < 48 * HOUR
 
 

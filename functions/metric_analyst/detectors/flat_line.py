@@ -1,9 +1,8 @@
-"""Flat lines: a series that used to vary and is stuck at one value, or has no samples any more.
+"""Flat lines: a series that used to vary is stuck at one value, or has no more samples.
 
-Method, by name: the longest run (a runs test, Wald & Wolfowitz 1940): with the share p of equal
-neighbours outside it, a run of n equal values has the chance p^n; and it must be four times as long
-as any other run. For missing samples the longest gap against the other gaps, while the source the
-series came from goes on: when everything ends, the recording ends.
+Method: the longest run (a runs test, Wald & Wolfowitz 1940). If a share p of the neighbours outside it are equal, a run
+of n equal values has the probability p^n by chance. It must also be four times as long as any other run. For missing
+samples, the longest gap is compared with the other gaps, as long as other series of the same sources go on.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ TIMES_LONGER = 4
 CHANCE = 1e-6
 AT_REST = 0.3
 REGULAR = 0.8
-RECENT = 40  # gaps before the longest one that tell what is usual
-MOSTLY = 0.9  # with more equal neighbours than that it never used to vary
+RECENT = 40  # gaps before the longest one, which show what is usual
+MOSTLY = 0.9  # share of equal neighbours above which a series does not vary anyway
 
 
 def flat_lines(series: Series) -> list[Change]:
-    """Stuck and missing stretches, in order of time; the magnitude is how long, in seconds."""
+    """Return the stuck and the missing stretch, if any. The magnitude is their length in seconds."""
     return [change for change in (_stuck(series), _missing(series)) if change]
 
 
@@ -49,13 +48,13 @@ def _stuck(series: Series) -> Change | None:
     outside = n - length
     if length < SHORTEST or outside < SHORTEST or len(runs) < SHORTEST:
         return None
-    # A run at the start has no before: it says that something began, which a level shift says better.
+    # A run at the start has no time before it: something started there, which a level shift says better.
     if first < SHORTEST:
         return None
     second = runs[1][0]
     same = (outside - (len(runs) - 1) + 1) / (outside + 2)
     surprise = -length * math.log(same) / -math.log(CHANCE) if same < 1 else 0.0
-    # Nor does what is back at the value it usually has, such as errors at 0 after a burst of them.
+    # A series that is back at its usual value is not stuck, such as errors at 0 after a burst.
     at_rest = values.count(values[first]) - length
     if same > MOSTLY or at_rest > AT_REST * outside:
         return None
@@ -79,7 +78,7 @@ def _stuck(series: Series) -> Change | None:
 
 
 def _within_habit(values: Sequence[float], first: int, last: int) -> bool:
-    """Stuck where it used to be, or at zero. Constant somewhere else is a level shift."""
+    """Return whether the value is zero or a usual one. A constant elsewhere is a level shift."""
     value = values[first]
     others = [*values[:first], *values[last + 1 :]]
     return value == 0 or quantile(others, 0.01) <= value <= quantile(others, 0.99)
@@ -89,14 +88,14 @@ def _missing(series: Series) -> Change | None:
     times = series.times
     if len(times) < FEWEST:
         return None
-    ends = [*times, series.watched_until]
+    ends = [*times, series.recorded_until]
     gaps = sorted(((b - a, i) for i, (a, b) in enumerate(pairwise(ends))), reverse=True)
     longest, place = gaps[0]
     other = gaps[1][0]
     usual = sorted(b - a for a, b in pairwise(times[max(0, place - RECENT) : place + 1]))
     if len(usual) < FEWEST - 1:
         return None
-    # Only what came regularly can be missed; many metrics exist only while there is something to count.
+    # Only regular samples can be missing: many metrics exist only while there is something to count.
     step = usual[len(usual) // 2]
     regular = usual[int(REGULAR * len(usual))] <= 1.5 * step
     strength = min(longest / (SHORTEST * step), longest / (TIMES_LONGER * other), 10.0)

@@ -1,4 +1,4 @@
-"""Changes into findings: which matter, in what order, and which belong together."""
+"""Turns changes into findings: which matter, how much, and which belong together."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from metric_analyst.detectors.robust import median
 from metric_analyst.readers.series import Series
 from metric_analyst.wording import summary
 from triage.alert import Alert
-from triage.findings import Finding, in_order, iso
+from triage.findings import Finding, in_order
+from triage.times import iso
 
 MOST_FINDINGS = 50
 MOST_POINTS = 60
 LEAST_SHARE = 0.02
-SURE_SHARE = 0.10
+FULL_SHARE = 0.10  # share of the level from which a change keeps its whole confidence
 LEAST_PERCENT = 1.0
-TOGETHER = 5  # usual steps within which changes of several series are one incident
+TOGETHER = 5  # steps within which changes of several series are one incident
 
 
 class SeriesChange(msgspec.Struct, frozen=True):
-    """A change, with the series it is in."""
+    """A change and its series."""
 
     series: Series
     change: Change
 
 
-def matters(found: SeriesChange) -> bool:
-    """Whether anybody would call it a change: 2% of the level, one point of a percentage, any flat line.
+def matters(changed: SeriesChange) -> bool:
+    """Return whether a change is large enough: 2% of the level, one point of a percentage, any flat line.
 
-    Statistics alone take the 4 kB by which a quiet process grew for a certain change of its memory.
+    Statistics alone are certain of the 4 kB by which a quiet process grows.
     """
-    change = found.change
+    change = changed.change
     if change.type == "flat_line":
         return True
-    if found.series.unit == "%":
+    if changed.series.unit == "%":
         return abs(change.magnitude) >= LEAST_PERCENT
     return _share(change) >= LEAST_SHARE
 
@@ -48,16 +49,16 @@ def _share(change: Change) -> float:
     return abs(change.magnitude) / level if level else 0.0
 
 
-def confidence(found: SeriesChange) -> float:
-    """0 to 1: from how far past the detector's threshold it is; less for changes of a few percent."""
-    change = found.change
-    if change.type == "flat_line" or found.series.unit == "%" or _share(change) >= SURE_SHARE:
+def confidence(changed: SeriesChange) -> float:
+    """Return the confidence, 0 to 1: the detector's, but less for changes of a few percent."""
+    change = changed.change
+    if change.type == "flat_line" or changed.series.unit == "%" or _share(change) >= FULL_SHARE:
         return change.confidence
-    return round(change.confidence * (0.6 + 0.4 * _share(change) / SURE_SHARE), 2)
+    return round(change.confidence * (0.6 + 0.4 * _share(change) / FULL_SHARE), 2)
 
 
 def relation(change: Change, alert: Alert) -> str | None:
-    """`before`, `in` or `after` the alert's window, by when it began; None without a window."""
+    """Return whether a change started `before`, `in` or `after` the alert's window; None without a window."""
     start, end = _window(alert)
     if start is None or end is None:
         return None
@@ -70,10 +71,13 @@ def _window(alert: Alert) -> tuple[float | None, float | None]:
     return (start, end) if start is None or end is None or start <= end else (end, start)
 
 
-def importance(found: SeriesChange, alert: Alert) -> float:
-    """What is listed first: sure changes, large for their series, in or shortly before the alert's window."""
-    change = found.change
-    weight = confidence(found) * (0.5 + 0.5 * min(1.0, _share(change) if change.type != "flat_line" else 1.0))
+def importance(changed: SeriesChange, alert: Alert) -> float:
+    """Return the weight by which changes are ranked.
+
+    It is high for a change with much confidence, large for its series, and in or shortly before the alert's window.
+    """
+    change = changed.change
+    weight = confidence(changed) * (0.5 + 0.5 * min(1.0, _share(change) if change.type != "flat_line" else 1.0))
     start, end = _window(alert)
     if start is None or end is None:
         return weight
@@ -81,25 +85,24 @@ def importance(found: SeriesChange, alert: Alert) -> float:
     where = relation(change, alert)
     if where == "in" or (where == "before" and start - change.start <= near):
         return weight
-    # A change long before, or after, is seldom why the alert fired. What still goes on might be.
+    # A change long before the alert, or after it, is seldom its cause, unless it lasts into the window.
     return weight * (0.7 if change.start <= end and change.end >= start else 0.5)
 
 
-def findings(found: Sequence[SeriesChange], alert: Alert) -> tuple[list[Finding], int]:
-    """The findings as the artifact lists them, and how many were left out past the 50 most important.
+def findings(changed: Sequence[SeriesChange], alert: Alert) -> tuple[list[Finding], int]:
+    """Return the 50 most important findings in order of time, and how many more there are.
 
-    `evidence` holds `before`, `after` (in `unit`; for flat lines of the series), `samples`, `method`,
-    `returned`, `rank` (1 is the most important), `incident` (changes of several series that began
-    together share a number), `alert` (before, in, after its window; absent without one) and
-    `series`: at most 60 `[time, value]` around the change.
+    `evidence` has `before` and `after` (in the series' unit), `samples`, `method`, `returned`, `rank` (1 is the most
+    important), `incident` (changes of several series that started together share a number), `alert` (before, in or
+    after its window; missing without one) and `series`: at most 60 `[time, value]` around the change.
     """
-    mattering = [f for f in found if matters(f)]
+    mattering = [f for f in changed if matters(f)]
     reach = TOGETHER * median([f.series.step for f in mattering])
     numbers = incident_numbers([f.change for f in mattering], reach)
     sizes = Counter(numbers)
 
     def weight(pair: tuple[SeriesChange, int]) -> tuple[float, float]:
-        # What changes along with others is an incident; what changes alone may be a quirk.
+        # Changes of several series together are rather an incident than a change of one.
         return -importance(pair[0], alert) * (1 + min(sizes[pair[1]] - 1, 5) / 10), pair[0].change.start
 
     listed = sorted(zip(mattering, numbers, strict=True), key=weight)
@@ -109,10 +112,10 @@ def findings(found: Sequence[SeriesChange], alert: Alert) -> tuple[list[Finding]
 
 
 def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
-    """For each change the number, in order of time, of the incident it belongs to.
+    """Return, for each change, the number of its incident; incidents are numbered in order of time.
 
-    A change belongs to the incident that began at most `reach` seconds before it. When a drift began is
-    not known so exactly: each is an incident by itself.
+    A change belongs to an incident that started at most `reach` seconds before it. Each drift is an incident of its
+    own, because its start is not known exactly.
     """
     order = sorted(range(len(changes)), key=lambda i: changes[i].start)
     numbers = [0] * len(changes)
@@ -127,8 +130,8 @@ def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
     return numbers
 
 
-def _finding(found: SeriesChange, rank: int, incident: int, alert: Alert) -> Finding:
-    series, change = found.series, found.change
+def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> Finding:
+    series, change = changed.series, changed.change
     evidence: dict[str, Any] = {
         "before": _brief(change.before),
         "after": _brief(change.after),
@@ -151,7 +154,7 @@ def _finding(found: SeriesChange, rank: int, incident: int, alert: Alert) -> Fin
         end=iso(change.end),
         magnitude=_brief(change.magnitude),
         unit="s" if change.type == "flat_line" else series.unit,
-        confidence=confidence(found),
+        confidence=confidence(changed),
         summary=f"{series.name}: {summary(change, series.unit)}",
         evidence=evidence,
     )
@@ -162,9 +165,10 @@ def _brief(value: float) -> float:
 
 
 def excerpt(series: Series, change: Change) -> list[list[str | float]]:
-    """At most 60 samples around the change, as `[time, value]`: as much before it as it lasts, at least 12.
+    """Return at most 60 samples around the change as `[time, value]`.
 
-    Of more samples, equal stretches are told by their median; around a spike by their most extreme.
+    They start as long before the change as it lasts, at least 12 steps. More samples are reduced to the medians of
+    equal stretches or, for a spike, to the most extreme values.
     """
     times, values, step = series.times, series.values, series.step
     lasting = max(change.end - change.start, 12 * step)

@@ -1,20 +1,20 @@
 """Level shifts: the median jumps and stays.
 
-Method, by name: multi-scale comparison of adjacent running medians (a robust form of the two-window
-CUSUM; cf. binary segmentation, Scott & Knott 1974), judged by the series' own jumps, confirmed by
-the Mann–Whitney effect size, located by CUSUM about the middle level, pruned backwards.
+Method: adjacent running medians of several widths (a robust two-window CUSUM; compare binary segmentation, Scott &
+Knott 1974). Jumps are judged by the series' own jumps, confirmed by the Mann–Whitney effect size, located by CUSUM
+about the middle level, and pruned backwards.
 
-1. For windows of 3 to 64 samples the jump at a sample is the median after it less the median before.
-2. Its scale is the MAD of all jumps of that width, in the series or, when that is larger, in the
-   neighbourhood: a wandering or wavy series needs a larger jump than a quiet one. Thresholds for
-   independent noise cry wolf on real, correlated metrics.
-3. A jump must be there both in the values and in what is left without the rhythm. The one alone is
-   the rhythm itself, or the shadow that an odd day throws on the others. On the flank of the rhythm it
-   must be more than a share of the flank: no two mornings are equally early or steep.
-4. It must separate before from after (Cliff's delta ≥ 0.8, and twice the noise), and last.
-5. Too few samples for that (under 60): the values fall into two groups (Otsu 1979) and the groups into
-   two or three unbroken stretches.
-6. Up and back again is one shift with an end. More than three of a kind are how the series is.
+1. For windows of 3 to 64 samples, the jump at a sample is the median after it less the median before it.
+2. Its scale is the MAD of all jumps of that width in the series or, if that is larger, in the neighbourhood. A series
+   that wanders needs a larger jump than a quiet one. Thresholds for independent noise give false alarms on real
+   metrics, which are correlated.
+3. Both the values and the values without the rhythm must jump. Otherwise it is the rhythm itself, or the trace that an
+   unusual day leaves on the others. On the flank of the rhythm a jump must exceed a share of the flank, because no two
+   mornings are equally early or steep.
+4. The jump must separate before from after (Cliff's delta ≥ 0.8, and twice the noise), and last.
+5. Under 60 samples are too few for that. Then the values must fall into two groups (Otsu 1979), and the groups into two
+   or three unbroken stretches.
+6. A rise and the fall back are one shift with an end. More than three similar shifts are usual for the series.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ METHOD = "adjacent running medians over 3–64 samples, Cliff's delta, CUSUM loc
 FEWEST = 12
 WIDTHS = (3, 5, 8, 16, 32, 64)
 THRESHOLD = 5.5
-SHORT_OF_JUMPS = 6.0  # how much a wide window in a short series raises the threshold
-MANY_CHANCES = 0.15  # how much ten times as many windows raise it
+SHORT_OF_JUMPS = 6.0  # by how much a wide window in a short series raises the threshold
+MANY_CHANCES = 0.15  # by how much ten times as many windows raise it
 DELTA = 0.8
 ABRUPT = 0.6
 NOISES = 2.0
-MISFIT, MISFIT_OF_TWO = 0.5, 1.2  # of the rhythm's own rise within the windows, by three periods and by two
+MISFIT, MISFIT_OF_TWO = 0.5, 1.2  # share of the rhythm's own rise, with three periods or more and with two
 BLOCK_WIDTHS = 16  # windows in a neighbourhood
-SHORT = 6 * 3600.0  # seconds in which no time of day moves the noise
+SHORT = 6 * 3600.0  # seconds in which the time of day does not change the noise
 NEAR = 12  # samples
-BESIDE = 48  # samples on each side that a split must separate
-SHORTEST = 4  # samples; less is a spike
+BESIDE = 48  # most samples on each side that a split must separate
+SHORTEST = 4  # samples; fewer are a spike
 BACK = 0.35  # share of the jump within which a level counts as back
 MOST_ALIKE = 3
 SMALL_BESIDE = 0.3
 
 
 def level_shifts(signal: Signal) -> list[Change]:
-    """The shifts in order of time. Nothing for fewer than 12 samples."""
+    """Return the shifts in order of time; none for fewer than 12 samples."""
     n = len(signal.rest)
     if n < FEWEST or min(signal.raw) == max(signal.raw):
         return []
@@ -60,16 +60,16 @@ def level_shifts(signal: Signal) -> list[Change]:
         if sizes[MOST_ALIKE] > sizes[0] / 2:
             return []
         changes = [c for c in changes if abs(c.magnitude) > 2 * sizes[MOST_ALIKE]]
-    # A large change disturbs the estimates around it: beside it a small one has to be beyond doubt.
+    # A large change disturbs the estimates around it, so a small one beside it needs more strength.
     largest = max((abs(c.magnitude) for c in changes), default=0.0)
     return [c for c in changes if abs(c.magnitude) >= SMALL_BESIDE * largest or c.strength >= 1.5]
 
 
 def _candidates(signal: Signal) -> list[tuple[int, float]]:
-    """(first sample of the new level, how far past the threshold), the narrow windows' first: they locate best."""
+    """Return (first sample of the new level, strength). Narrow windows come first, because they locate best."""
     n = len(signal.rest)
     floor = max(noise_floor(signal.raw), noise_floor(signal.rest) if signal.period else 0.0)
-    # What white noise of this size would give; the observed jumps can be larger, hardly smaller.
+    # The jumps of white noise with these steps. Real jumps can be larger, but hardly smaller.
     white = mad_sigma([b - a for a, b in pairwise(signal.rest)], 0.0)
     cycles = (signal.times[-1] - signal.times[0]) / (signal.period or 1.0)
     misfit = MISFIT if cycles >= 3 else MISFIT_OF_TWO
@@ -84,7 +84,7 @@ def _candidates(signal: Signal) -> list[tuple[int, float]]:
             series = [beyond_rhythm(a, b, misfit) for a, b in zip(series, raw, strict=True)]
         if signal.times[-1] - signal.times[0] < SHORT:
             scales = quieter_side(jumps(signal.rest, width), scales, width, floor)
-        # Few windows know their own scale badly; many have many chances to be odd.
+        # Few windows give a poor estimate of their scale; many have many chances to be unusual.
         chances = MANY_CHANCES * max(0.0, log10(n / width / 10))
         threshold = THRESHOLD * (1 + SHORT_OF_JUMPS * width / n + chances)
         past = [abs(j) / (threshold * s) if s else (10.0 if j else 0.0) for j, s in zip(series, scales, strict=True)]
@@ -101,7 +101,7 @@ def _candidates(signal: Signal) -> list[tuple[int, float]]:
 
 
 def _locate(values: Sequence[float], split: int, width: int) -> int:
-    """Where the cumulative sum about the middle level turns, within one window of `split`."""
+    """Return where the cumulative sum about the middle level turns, within one window of `split`."""
     low, high = max(1, split - width), min(len(values) - 1, split + width)
     before, after = median(values[max(0, split - 2 * width) : low + 1]), median(values[high : high + width])
     if before == after:
@@ -126,20 +126,20 @@ def _separates(signal: Signal, split: int, width: int, floor: float) -> bool:
     apart = abs(median(after) - median(before))
     if not apart or apart < NOISES * noise or abs(cliffs_delta(before, after)) < DELTA:
         return False
-    # A ramp through the window has half of its rise in half of the window, a step nearly all.
-    # The noise from sample to sample, not the spread: the spread of a ramp is the ramp.
+    # A ramp has half of its rise in half of the window, a step nearly all. The noise is taken from sample to sample,
+    # because the spread of a ramp is the ramp itself.
     near = values[max(0, split - width) : split + width]
     rough = max(mad_sigma([b - a for a, b in pairwise(near)], 0.0), floor)
     half = max(3, width // 4)
     if abs(step(values, split, half)) < ABRUPT * apart - rough / half**0.5:
         return False
-    # The shadow of a jump on another day is abrupt in what is left, but not in what was recorded.
+    # The trace of a jump on another day is abrupt without the rhythm, but not in the recorded values.
     recorded = step(signal.raw, split, 5) if step(values, split, width) > 0 else -step(signal.raw, split, 5)
     return not signal.period or recorded >= 0.7 * apart - rough / 2
 
 
 def _prune(values: Sequence[float], splits: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Drops, weakest first, every split that does not separate its segments, or leaves one too short."""
+    """Return the splits that separate their segments; the weakest are dropped first, also for short segments."""
     splits = list(splits)
     while splits:
         edges = [0, *(s for s, _ in splits), len(values)]
@@ -163,7 +163,7 @@ def _prune(values: Sequence[float], splits: list[tuple[int, float]]) -> list[tup
 
 
 def _excursions(signal: Signal, splits: list[tuple[int, float]]) -> list[Change]:
-    """Each run of segments away from the level before it, as one change."""
+    """Return each run of segments away from the level before it as one change."""
     values, n = signal.rest, len(signal.rest)
     edges = [0, *(s for s, _ in splits), n]
     levels = [median(values[a:b]) for a, b in pairwise(edges)]
@@ -177,7 +177,7 @@ def _excursions(signal: Signal, splits: list[tuple[int, float]]) -> list[Change]
             if abs(levels[k] - base) < BACK * abs(levels[tallest] - base):
                 returned = True
                 break
-            # A further step long after the first is a change of its own.
+            # Another step long after the first is a change of its own.
             if edges[k] - edges[first] > n // 5:
                 break
             if abs(levels[k] - base) > abs(levels[tallest] - base):
@@ -205,7 +205,7 @@ def _excursions(signal: Signal, splits: list[tuple[int, float]]) -> list[Change]
 
 
 def _levels(signal: Signal, edges: list[int], first: int, tallest: int) -> tuple[float, float]:
-    """The level before and after: of the whole segments, but of what is next to the jump where they wander."""
+    """Return the level before and after: of the whole segments or, if they wander, of the samples near the jump."""
     values, split = signal.rest, edges[first]
     before, after = values[edges[first - 1] : split], values[edges[tallest] : edges[tallest + 1]]
     whole = median(before), median(after)
@@ -215,7 +215,7 @@ def _levels(signal: Signal, edges: list[int], first: int, tallest: int) -> tuple
     size, beside = whole[1] - whole[0], near[1] - near[0]
     if not beside or not 0.6 <= size / beside <= 1.6:
         return near
-    # Two days share the blame for a jump on one of them: only the recording has all of it.
+    # With two days the rhythm takes half of a jump on one of them. Only the recorded values have all of it.
     if 0 < (signal.times[-1] - signal.times[0]) / (signal.period or 1e-9) < 2.7:
         raw = step(signal.raw, split, NEAR)
         return whole[0], whole[0] + max(size, raw, key=abs)

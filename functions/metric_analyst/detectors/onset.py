@@ -1,11 +1,10 @@
-"""Awakenings: a series that stands at one value (errors: 0) comes to life and stays alive for a while.
+"""Onsets: a series that rests at one value (errors: 0) becomes active and stays active for a while.
 
-Method: a burst of an indicator against a binomial background (a scan statistic; Naus 1965). The indicator is
-"not the usual value". Level shifts compare medians with noise; a series at rest has no noise, and one
-that has just woken up often has so much that no median is far from 0 in terms of it. Here only
-being alive counts, however unevenly, and for much longer than it is now and then.
+Method: a scan statistic (Naus 1965), a burst of an indicator on a binomial background. The indicator is "not the usual
+value". Level shifts compare medians with noise, but a series at rest has no noise, and an active one often has so much
+that no median is far from 0. Here it only counts that the series is active for much longer than it is now and then.
 
-Recordings of up to 6 hours only: over days a series may well sleep at night.
+Only recordings of up to 6 hours are tested: over days a series may rest at night.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ LONGEST = 6 * 3600.0  # seconds
 AT_REST = 0.3  # share of samples at the usual value, at least
 SHORTEST = 8  # samples
 PAUSE = 5  # samples at rest within a burst
-ALIVE = 0.6  # share of a burst that is not at rest
-AWAKE_OTHERWISE = 0.05
+ACTIVE = 0.6  # share of a burst that is not at rest, at least
+ACTIVE_OUTSIDE = 0.05  # share of active samples outside bursts, at most
 ONE_SIDED = 0.95
 CHANCE = 1e-6
-TIMES_LONGER = 3  # than what it does now and then
+TIMES_LONGER = 3  # than the longest activity that is no burst
 MOST = 3
 
 
 def onsets(signal: Signal) -> list[Change]:
-    """At most three, in order of time; nothing when the series is seldom at rest or often awake."""
+    """Return at most three onsets in order of time; none if the series is seldom at rest or often active."""
     values, times = signal.raw, signal.times
     n = len(values)
     if n < FEWEST or times[-1] - times[0] > LONGEST:
@@ -40,23 +39,23 @@ def onsets(signal: Signal) -> list[Change]:
     rest, count = Counter(values).most_common(1)[0]
     if count < AT_REST * n:
         return []
-    awake = [i for i, value in enumerate(values) if value != rest]
-    every = _bursts(awake)
-    bursts = [b for b in every if _length(b) >= SHORTEST and len(b) >= ALIVE * _length(b)]
-    stirs = max((_length(b) for b in every if b not in bursts), default=0)
-    bursts = [b for b in bursts if _length(b) >= TIMES_LONGER * stirs]
+    active = [i for i, value in enumerate(values) if value != rest]
+    runs = _bursts(active)
+    bursts = [b for b in runs if _length(b) >= SHORTEST and len(b) >= ACTIVE * _length(b)]
+    longest_other = max((_length(b) for b in runs if b not in bursts), default=0)
+    bursts = [b for b in bursts if _length(b) >= TIMES_LONGER * longest_other]
     inside = sum(len(b) for b in bursts)
     outside = n - sum(_length(b) for b in bursts)
-    if not 0 < len(bursts) <= MOST or outside < FEWEST // 2 or len(awake) - inside > AWAKE_OTHERWISE * outside:
+    if not 0 < len(bursts) <= MOST or outside < FEWEST // 2 or len(active) - inside > ACTIVE_OUTSIDE * outside:
         return []
-    usual = (len(awake) - inside + 1) / (outside + 2)
+    usual = (len(active) - inside + 1) / (outside + 2)
     found = [_change(signal, rest, burst, usual) for burst in bursts if burst[0] >= FEWEST // 2]
     return [change for change in found if change.strength >= 1 and change.magnitude]
 
 
-def _bursts(awake: Sequence[int]) -> list[list[int]]:
+def _bursts(active: Sequence[int]) -> list[list[int]]:
     out: list[list[int]] = []
-    for i in awake:
+    for i in active:
         if out and i - out[-1][-1] <= PAUSE + 1:
             out[-1].append(i)
         else:
@@ -69,8 +68,8 @@ def _length(burst: Sequence[int]) -> int:
 
 
 def _change(signal: Signal, rest: float, burst: Sequence[int], usual: float) -> Change:
-    length, alive = _length(burst), len(burst) / _length(burst)
-    surprise = alive * math.log(alive / usual) + ((1 - alive) * math.log((1 - alive) / (1 - usual)) if alive < 1 else 0)
+    length, share = _length(burst), len(burst) / _length(burst)
+    surprise = share * math.log(share / usual) + ((1 - share) * math.log((1 - share) / (1 - usual)) if share < 1 else 0)
     values = signal.raw[burst[0] : burst[-1] + 1]
     level = median(values)
     sides = sum((signal.raw[i] > rest) == (level > rest) for i in burst)

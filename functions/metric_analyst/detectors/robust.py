@@ -1,8 +1,8 @@
-"""Robust statistics in the standard library: what a third of bad samples cannot move.
+"""Robust statistics: a third of bad samples hardly moves them.
 
-Medians and MADs (Hampel 1974), Theil–Sen slopes (Sen 1968), Kendall's tau as the Mann–Kendall trend
-statistic (Mann 1945), Cliff's delta from the Mann–Whitney U (Mann & Whitney 1947). Nothing here
-raises on finite input; an empty list gives 0.
+Medians and MADs (Hampel 1974), Theil–Sen slopes (Sen 1968), Kendall's tau as the Mann–Kendall trend statistic (Mann
+1945), Cliff's delta from the Mann–Whitney U (Mann & Whitney 1947). No finite input raises an error; an empty list
+gives 0. They use the standard library only: a Lambda pays for every megabyte of numpy.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from itertools import pairwise
 
-TO_SIGMA = 1.4826  # MAD of a normal distribution to its standard deviation
+TO_SIGMA = 1.4826  # standard deviation of a normal distribution in MADs
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value; of an even number the mean of the two in the middle."""
+    """Return the middle value; of an even number of values the mean of the two in the middle."""
     n = len(values)
     if not n:
         return 0.0
@@ -24,19 +24,19 @@ def median(values: Sequence[float]) -> float:
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """The value below which a share `q` (0–1) of `values` lies; no interpolation."""
+    """Return the value below which a share `q` (0–1) of `values` lies, without interpolation."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else 0.0
 
 
 def mad_sigma(values: Sequence[float], centre: float | None = None) -> float:
-    """The median absolute deviation, scaled to a standard deviation."""
+    """Return the median absolute deviation from `centre` (the median if None), scaled to a standard deviation."""
     middle = median(values) if centre is None else centre
     return TO_SIGMA * median([abs(value - middle) for value in values])
 
 
 def rolling_median(values: Sequence[float], width: int) -> list[float]:
-    """The median of each `width` consecutive values: n − width + 1 of them."""
+    """Return the median of each `width` consecutive values: n − width + 1 medians."""
     n = len(values)
     if not 0 < width <= n:
         return []
@@ -52,7 +52,7 @@ def rolling_median(values: Sequence[float], width: int) -> list[float]:
 
 
 def centred_median(values: Sequence[float], width: int) -> list[float]:
-    """The running median with as many values out as in: near the ends the window shrinks around its middle."""
+    """Return a running median for each value: near the ends the window shrinks around its middle."""
     n = len(values)
     half = min(width, n) // 2
     full = rolling_median(values, 2 * half + 1) if 2 * half + 1 <= n else []
@@ -72,9 +72,9 @@ def _growing_medians(values: Sequence[float], count: int) -> list[float]:
 
 
 def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64) -> tuple[float, float]:
-    """Slope and intercept of the line whose slope is the median of all slopes between two points.
+    """Return slope and intercept of the line whose slope is the median of all slopes between two points.
 
-    More than `at_most` points are thinned evenly: the work is quadratic.
+    The work is quadratic, so more than `at_most` points are thinned evenly.
     """
     n = len(values)
     if n > at_most:
@@ -92,7 +92,7 @@ def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64
 
 
 def kendall_tau(values: Sequence[float]) -> float:
-    """Mann–Kendall's S over the number of pairs: 1 when every later value is larger, −1 smaller."""
+    """Return Mann–Kendall's S divided by the number of pairs: 1 if every later value is larger, −1 if smaller."""
     n = len(values)
     if n < 2:
         return 0.0
@@ -105,7 +105,7 @@ def kendall_tau(values: Sequence[float]) -> float:
 
 
 def cliffs_delta(before: Sequence[float], after: Sequence[float]) -> float:
-    """P(after > before) − P(after < before), from the Mann–Whitney U: 1 when they do not overlap."""
+    """Return P(after > before) − P(after < before), from the Mann–Whitney U: ±1 if they do not overlap."""
     if not before or not after:
         return 0.0
     ordered = sorted(before)
@@ -115,7 +115,7 @@ def cliffs_delta(before: Sequence[float], after: Sequence[float]) -> float:
 
 
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """The correlation of the ranks, −1 to 1; 0 when one of the two does not vary."""
+    """Return the correlation of the ranks, −1 to 1; 0 if one of the two does not vary."""
     a, b = _ranks(xs), _ranks(ys)
     n = len(a)
     if n < 3:
@@ -132,9 +132,9 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def local_scales(deviations: Sequence[float], size: int, floor: float = 0.0) -> list[float]:
-    """For each deviation the MAD (about 0, as a sigma) of all, or of its neighbourhood where that is larger.
+    """Return, for each deviation, the MAD about 0 (as a sigma) of all or, if larger, of its neighbourhood.
 
-    The neighbourhood is the block of about `size` it is in and the two beside it. Never below `floor`.
+    The neighbourhood is its block of about `size` deviations and the two beside it. No scale is below `floor`.
     """
     n = len(deviations)
     away = [abs(d) for d in deviations]
@@ -149,10 +149,10 @@ def local_scales(deviations: Sequence[float], size: int, floor: float = 0.0) -> 
 
 
 def noise_floor(values: Sequence[float]) -> float:
-    """The step of a series that moves in steps: half the median of its changes, where it changes.
+    """Return the least noise of a series: half the median of its changes where it changes.
 
-    Without it a series that is constant most of the time has no noise, and every step of it is
-    infinitely surprising. With fewer than five changes there is no telling: 0.
+    Otherwise a series that is constant most of the time has no noise, and each of its steps is infinitely surprising.
+    0 with fewer than five changes, which are too few to tell.
     """
     changes = [abs(b - a) for a, b in pairwise(values) if a != b]
     return median(changes) / 2 if len(changes) >= 5 else 0.0

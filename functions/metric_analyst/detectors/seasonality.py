@@ -1,15 +1,14 @@
-"""Rhythms: what a series does every day (or every few minutes), taken out before looking for changes.
+"""Rhythms: what a series does every day, or every few minutes, is removed before changes are looked for.
 
-Method, by name: a profile of medians around a running median (a robust classical decomposition, as
-STL without the loess; Cleveland et al. 1990). The day is tried first: the calendar is better
-evidence than any statistic. Otherwise a period is taken from the autocorrelation of the clipped
-series, when it repeats at least four times.
+Method: a profile of medians around a running median (a robust classical decomposition; STL without the loess, Cleveland
+et al. 1990). The day is tried first, because the calendar is better evidence than any statistic. Otherwise the period
+comes from the autocorrelation of the clipped series, if it repeats at least four times.
 
-1. The trend is a running median over one period, so a level shift stays in it and out of the profile.
-2. The profile is the median of what is around the trend, by place in the period.
-3. Weekends have a profile and a level of their own, seen against the neighbouring working days. Where
-   the weekend begins in UTC depends on where the users live: several borders are tried.
-4. Fewer than two periods, or days that do not resemble each other: nothing is taken out.
+1. The trend is a running median over one period, so that the profile does not contain level shifts.
+2. The profile is the median distance from the trend at each point of the period.
+3. Weekends have their own profile, and their own level compared with the working days around them. Where the weekend
+   starts in UTC depends on where the users live, so several borders are tried.
+4. With fewer than two periods, or with days that do not resemble each other, nothing is removed.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from metric_analyst.detectors.robust import (
 
 DAY = 86_400.0
 MOST_SLOTS = 288
-ALIKE = 0.35  # rank correlation of one day with the next
-CERTAIN = 2.2  # its standard errors
+ALIKE = 0.35  # rank correlation of one day with the next, at least
+CERTAIN = 2.2  # standard errors of that correlation
 FEWEST_PERIODS = 4
 AUTOCORRELATION = 0.5
-COARSE = 400  # samples an autocorrelation is computed from
-BORDERS = (0, -5, -8, 2, 5, 9)  # hours from UTC where users' weekends may begin
+COARSE = 400  # samples of the autocorrelation
+BORDERS = (0, -5, -8, 2, 5, 9)  # hours from UTC at which users' weekends may start
 
 
 def without_rhythm(times: Sequence[float], values: list[float]) -> tuple[list[float], float]:
-    """`values` less their rhythm, and its period in seconds: the same list and 0 when there is none."""
+    """Return the values without their rhythm, and its period in seconds; without a rhythm the same list and 0."""
     if len(times) < 40:
         return values, 0.0
     span = times[-1] - times[0]
@@ -57,7 +56,7 @@ def without_rhythm(times: Sequence[float], values: list[float]) -> tuple[list[fl
 
 
 class Profile:
-    """The median by place in the period, linear in between."""
+    """The median at each point of the period, with linear interpolation."""
 
     def __init__(self, times: Sequence[float], values: Sequence[float], period: float) -> None:
         per_period = len(times) / max(1.0, (times[-1] - times[0]) / period)
@@ -74,6 +73,7 @@ class Profile:
         self.medians = [value - middle for value in self.medians]
 
     def at(self, time: float) -> float:
+        """Return the profile's value at a time in seconds since the epoch."""
         place = time % self.period / self.period * self.slots - 0.5
         low = int(place // 1)
         share = place - low
@@ -81,11 +81,14 @@ class Profile:
 
 
 def _around(times: Sequence[float], values: Sequence[float], period: float) -> list[float]:
-    """The values less their trend: twice, because a rhythm bends the running median of a rising series."""
+    """Return the distance of the values from their trend.
+
+    It is computed twice, because a rhythm bends the running median of a rising series.
+    """
     width = max(3, round(len(times) * period / (times[-1] - times[0])))
     middle = rolling_median(values, min(width, len(values)))
     head = width // 2
-    # At the ends, where half of the period is missing, held: a shrinking window would follow the rhythm.
+    # Constant at the ends, where half of a period is missing: a shrinking window would follow the rhythm.
     trend = [middle[0]] * head + middle + [middle[-1]] * (len(values) - len(middle) - head)
     profile = Profile(times, [v - t for v, t in zip(values, trend, strict=True)], period)
     trend = centred_median([v - profile.at(t) for t, v in zip(times, values, strict=True)], width)
@@ -93,9 +96,9 @@ def _around(times: Sequence[float], values: Sequence[float], period: float) -> l
 
 
 def _days_alike(times: Sequence[float], values: Sequence[float]) -> bool:
-    """Whether hours rank alike from one day to the next, in the median over all pairs of days.
+    """Return whether the hours of one day rank like those of the next, in the median over all pairs of days.
 
-    With few days the correlation has to be high: noise of 24 hours correlates with that of the next by 0.2.
+    With few days the correlation must be high, because noise of one day correlates with that of the next by 0.2.
     """
     hours: dict[int, list[float]] = {}
     for time, value in zip(times, values, strict=True):
@@ -113,7 +116,7 @@ def _days_alike(times: Sequence[float], values: Sequence[float]) -> bool:
 
 
 def is_weekend(time: float, border: float) -> bool:
-    """Saturday or Sunday, where the day begins `border` hours after it does in UTC."""
+    """Return whether it is Saturday or Sunday where a day starts `border` hours after it does in UTC."""
     return int((time - border * 3600) // DAY + 3) % 7 >= 5  # 1970-01-01 was a Thursday
 
 
@@ -149,7 +152,7 @@ def _without_kinds(
         for i in resting:
             expected[i] = own.at(times[i])
     else:
-        # One day says little by itself: the working days' profile, higher or lower.
+        # One day is too little for its own profile, so it gets the working days', scaled.
         factor, _ = theil_sen([expected[i] for i in resting], [around[i] for i in resting])
         for i in resting:
             expected[i] *= max(0.0, min(factor, 2.0))
@@ -176,14 +179,14 @@ def _stretches(flags: Sequence[bool]) -> list[tuple[int, int]]:
 def _beside(
     times: Sequence[float], rest: Sequence[float], weekend: Sequence[bool], begin: int, end: int
 ) -> list[float]:
-    """What is within a day of the weekend, on both sides."""
+    """Return the values within a day before and after a weekend."""
     low = bisect_left(times, times[begin] - DAY)
     high = bisect_right(times, times[end - 1] + DAY)
     return [rest[i] for i in (*range(low, begin), *range(end, high)) if not weekend[i]]
 
 
 def _period(times: Sequence[float], values: Sequence[float]) -> float:
-    """The period with the highest autocorrelation that returns at its multiples; 0 when none does."""
+    """Return the period with the highest autocorrelation, also at its multiples, in seconds; 0 if there is none."""
     n = min(len(values), COARSE)
     step = (times[-1] - times[0]) / (n - 1)
     grid = _on_grid(times, values, n)
@@ -195,19 +198,21 @@ def _period(times: Sequence[float], values: Sequence[float]) -> float:
     flat = [max(-3 * spread, min(3 * spread, f)) for f in flat]
     power = sum(f * f for f in flat) / n
     lags = range(n // FEWEST_PERIODS + 1)
-    found = [sum(a * b for a, b in zip(flat, flat[lag:], strict=False)) / (n - lag) / power for lag in lags]
-    dips = [lag for lag in lags if found[lag] < 0.2]
+    correlations = [sum(a * b for a, b in zip(flat, flat[lag:], strict=False)) / (n - lag) / power for lag in lags]
+    dips = [lag for lag in lags if correlations[lag] < 0.2]
     if not dips:
         return 0.0
-    highest = max(found[dips[0] :])
-    peaks = (lag for lag in lags[dips[0] + 1 : -1] if found[lag - 1] <= found[lag] >= found[lag + 1])
-    # The multiples of a period correlate as well as the period itself: the first high peak is the one.
-    best = next((lag for lag in peaks if found[lag] >= 0.85 * highest), 0)
-    if best < 4 or found[best] < AUTOCORRELATION:
+    highest = max(correlations[dips[0] :])
+    peaks = (
+        lag for lag in lags[dips[0] + 1 : -1] if correlations[lag - 1] <= correlations[lag] >= correlations[lag + 1]
+    )
+    # The multiples of a period correlate as well as the period itself, so the first high peak is taken.
+    best = next((lag for lag in peaks if correlations[lag] >= 0.85 * highest), 0)
+    if best < 4 or correlations[best] < AUTOCORRELATION:
         return 0.0
     if not all(_correlation(flat, best * k, power) >= AUTOCORRELATION / 2 for k in range(2, FEWEST_PERIODS)):
         return 0.0
-    # The third multiple tells the period three times as exactly.
+    # The third multiple gives the period three times as exactly.
     around = range(3 * best - 2, min(3 * best + 3, n - 4))
     third = max(around, key=lambda lag: _correlation(flat, lag, power), default=3 * best)
     return third / 3 * step
@@ -219,6 +224,6 @@ def _correlation(flat: Sequence[float], lag: int, power: float) -> float:
 
 
 def _on_grid(times: Sequence[float], values: Sequence[float], n: int) -> list[float]:
-    """The last value at or before each of `n` evenly spaced times."""
+    """Return the last value at or before each of `n` evenly spaced times."""
     first, step = times[0], (times[-1] - times[0]) / (n - 1)
     return [values[max(0, bisect_right(times, first + i * step + step / 2) - 1)] for i in range(n)]

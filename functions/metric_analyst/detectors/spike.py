@@ -1,17 +1,17 @@
 """Spikes: a few samples far from their surroundings, then back.
 
-Method, by name: the Hampel identifier (a running median and MAD; Hampel 1974, Pearson 2002) for
-candidates, and a gap test among the tallest (after Dixon 1950) to tell an event from a heavy tail.
+Method: the Hampel identifier (running median and MAD; Hampel 1974, Pearson 2002) finds candidates, and a gap test among
+the highest of them (after Dixon 1950) tells an event from a heavy tail.
 
-1. The baseline is a running median over a tenth of the series, 11 to 101 samples, 2 hours at most; at
-   the ends, where no window is centred, a sample must be far both from the last median and from a
-   Theil–Sen line through the nearest samples.
-2. The scale is the larger of the MAD of the whole series and of the neighbourhood: noise that grows
-   with the traffic is no spike.
-3. Neighbouring samples past 5 scales are one event. Latencies have tails: the tallest events count
-   only when nothing comes near them, and a single sample has to stand out more than several.
-   Where neighbours resemble each other, so that noise comes in lumps, more is asked of a lump.
-4. Both sides of it are at one level. Otherwise it is the edge of a level shift.
+1. The baseline is a running median over a tenth of the series: 11 to 101 samples, 2 hours at most. At the ends, where
+   no window is centred, a sample must be far from the last median and also from a Theil–Sen line through the nearest
+   samples.
+2. The scale is the larger one of the MADs of the whole series and of the neighbourhood: noise that grows with the
+   traffic is no spike.
+3. Neighbouring samples above 5 scales are one event. Latencies have heavy tails, so the highest events count only if no
+   others come near them, and a single sample must be higher than several. If neighbouring samples resemble each other,
+   noise comes in groups, and an event of several samples must be higher.
+4. Both sides of an event are at one level. Otherwise it is the edge of a level shift.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GAP, GAP_SINGLE = 2.0, 2.5
 SIDE = 5  # samples on each side that must be at one level
 BACK = 0.35  # share of the height by which the two sides may differ
 MOST = 3
-NOISELESS = 100.0  # the height of anything in a series without noise
+NOISELESS = 100.0  # height of a deviation in a series without noise
 BLOCKS = 12
 
 
@@ -46,7 +46,7 @@ class _Event(msgspec.Struct):
 
 
 def spikes(signal: Signal) -> list[Change]:
-    """At most three, in order of time. Nothing for fewer than 12 samples."""
+    """Return at most three spikes in order of time; none for fewer than 12 samples."""
     n = len(signal.rest)
     if n < FEWEST or min(signal.raw) == max(signal.raw):
         return []
@@ -58,7 +58,7 @@ def spikes(signal: Signal) -> list[Change]:
     events = sorted(_events(away, heights), key=lambda e: -e.height)
     inside = {i for e in events for i in range(e.first - 1, e.last + 2)}
     ordinary = max((h for i, h in enumerate(heights) if i not in inside), default=0.0)
-    # A single event in a series of zeros is one of few: there is nothing to tell how odd it is.
+    # In a series of zeros nothing shows how unusual a single event is.
     sporadic = not median([abs(a) for a in away])
     caution = 1 + max(0.0, spearman(away, away[1:] + away[:1]))
     accepted = _stand_out(events, max(ordinary, 1.0), n, caution, sporadic)
@@ -67,7 +67,7 @@ def spikes(signal: Signal) -> list[Change]:
 
 
 def _deviations(values: Sequence[float], step: float) -> tuple[list[float], list[float]]:
-    """The baseline, and how far each value is from it."""
+    """Return the baseline, and the distance of each value from it."""
     n = len(values)
     width = _width(n, step)
     half = width // 2
@@ -112,7 +112,7 @@ def _events(away: Sequence[float], heights: Sequence[float]) -> list[_Event]:
 def _stand_out(
     events: list[_Event], ordinary: float, n: int, caution: float, sporadic: bool
 ) -> list[tuple[_Event, float]]:
-    """The tallest up to three events above the widest gap, each with its strength."""
+    """Return the highest events, at most three, that a wide gap separates from the others, each with its strength."""
     accepted: list[tuple[_Event, float]] = []
     best = 0
     for k in range(1, min(MOST, len(events)) + 1):
@@ -126,14 +126,14 @@ def _stand_out(
         needed = max(TALL_SINGLE, GAP_SINGLE * below) if alone else max(caution * TALL, GAP * below)
         if alone and sporadic:
             continue
-        # Being far from the middle for a fifth of the time is a level, not a spike.
+        # Away from the baseline for a fifth of the time is a level, not a spike.
         if event.height >= needed and event.last - event.first < max(5, n // 5):
             accepted.append((event, event.height / needed))
     return sorted(accepted, key=lambda pair: pair[0].first)
 
 
 def without(signal: Signal, found: Sequence[Change]) -> Signal:
-    """The signal with the samples of spikes that are over replaced by their surroundings' median."""
+    """Return the signal with the samples of spikes that are over replaced by the baseline."""
     over = [(c.start, c.end) for c in found if c.returned]
     if not over:
         return signal

@@ -1,4 +1,4 @@
-"""Two levels in a recording too short for windows."""
+"""Two levels in a recording that is too short for running medians."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from itertools import pairwise
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median
 
 FEWEST, MOST = 12, 60
-LEAST = 5  # samples on each level
+LEAST = 5  # samples on each level, at least
 NOISES = 4.0
 QUIET_NOISES = 8.0
 SUDDEN = 5.0
-CAUTION = 8.0  # samples: how much fewer samples raise both thresholds
+CAUTION = 8.0  # by how much few samples raise both thresholds
 
 
 def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
-    """Where a series of 12 to 60 samples changes between two levels: (first sample, strength), at most two.
+    """Return where a series of 12 to 60 samples changes between two levels: (first sample, strength), at most two.
 
-    Method: Otsu's threshold (1979) splits the values; each group must be an unbroken stretch (one of
-    them may be on both sides of the other). In random order that has a chance under 1 in 1,000 with 12
-    samples, far less with more. The groups must be 4 times their noise apart, or 8 times that of the
-    quieter, and the change between them out of proportion to the changes from sample to sample.
+    Method: Otsu's threshold (1979) splits the values into two groups. Each must be an unbroken stretch, but one may be
+    on both sides of the other. By chance that has a probability below 1 in 1,000 with 12 samples, far less with more.
+    The groups must be apart by 4 times their noise, or by 8 times that of the quieter one. The change between them must
+    be much larger than the usual change from sample to sample.
     """
     n = len(values)
     if not FEWEST <= n <= MOST:
@@ -46,7 +46,7 @@ def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
 
 
 def _without_strays(high: list[bool]) -> list[bool]:
-    """Single samples on the wrong side put right, one in twelve at most."""
+    """Return `high` with single samples on the wrong side corrected, if they are at most one in twelve."""
     strays = [i for i in range(1, len(high) - 1) if high[i - 1] != high[i] != high[i + 1]]
     if len(strays) > len(high) // 12:
         return high
@@ -54,7 +54,7 @@ def _without_strays(high: list[bool]) -> list[bool]:
 
 
 def _suddenness(values: Sequence[float], split: int) -> float:
-    """The rise across the split in steps of the quieter side: a walk crosses a threshold in ordinary steps."""
+    """Return the rise across the split in usual steps of the quieter side. A random walk crosses in usual steps."""
     rise = max(abs(values[j] - values[i]) for i in (split - 1, split - 2) for j in (split, split + 1))
     steps = [abs(b - a) for a, b in pairwise(values)]
     ordinary = TO_SIGMA * min(median(steps[: split - 1]), median(steps[split:]))
@@ -62,7 +62,7 @@ def _suddenness(values: Sequence[float], split: int) -> float:
 
 
 def _otsu(ordered: Sequence[float]) -> float:
-    """The value that splits `ordered` into the two groups whose means are furthest apart for their sizes."""
+    """Return the value that splits `ordered` into two groups with the largest variance between them."""
     n, base = len(ordered), ordered[0]
     total = sum(value - base for value in ordered)
     best, where, left = -1.0, 0, 0.0

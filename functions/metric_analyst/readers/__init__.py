@@ -1,1 +1,1 @@
-"""From CSV and JSON to series of samples."""
+"""Reads CSV and JSON into series of samples."""

@@ -1,4 +1,4 @@
-"""The cells of a CSV line, and what is in them."""
+"""The cells of a CSV line and their values."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from metric_analyst.readers.times import number_of
 
 _MISSING = frozenset(("", "-", "nan", "null", "nil", "none", "n/a", "na", "inf", "+inf", "-inf", "infinity"))
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+$")
-# No number, and no word for a missing one, is longer.
+# In characters. A longer cell is neither a number nor a word for a missing one.
 _LONGEST_NUMBER = 400
-# A line with more of them is no row of a table, and its cells would take many times its memory.
+# A line with more of them is no row, and its cells would take many times its memory.
 _MOST_DELIMITERS = 20_000
 
 
 def cell_number(text: str, delimiter: str = ",") -> float | None:
-    """The number in a cell: also `45%`, `true`, and `3,14` where the delimiter is no comma."""
+    """Return the number in a cell, None if it has none. It may be `45%`, `true`, and `3,14` unless commas delimit."""
     text = text.strip()
     if len(text) > _LONGEST_NUMBER:
         return None
@@ -35,7 +35,7 @@ def cell_number(text: str, delimiter: str = ",") -> float | None:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell says that there is no value: empty, NaN, null, an infinity."""
+    """Return whether a cell stands for a missing value: empty, NaN, null, an infinity."""
     text = text.strip().lower()
     if text in _MISSING:
         return True
@@ -48,9 +48,9 @@ def is_missing(text: str) -> bool:
 
 
 def split(line: str, delimiter: str) -> list[str]:
-    """The cells of one line. A quote left open ends with its line: it swallows no other rows.
+    """Return the cells of one line. A quote that is not closed ends with the line.
 
-    A line of more than 20,000 delimiters is one cell.
+    A line with more than 20,000 delimiters is one cell.
     """
     if line.count(delimiter) > _MOST_DELIMITERS:
         return [line]

@@ -1,4 +1,4 @@
-"""How a CSV file is laid out: its delimiter, its header, and the column that has the time."""
+"""The layout of a CSV file: its delimiter, its header, and the column with the time."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from metric_analyst.readers.times import parse_time
 
 DELIMITERS = ",;\t|"
 SNIFFED_LINES = 60
-LOOKED_AT = 4 * SNIFFED_LINES  # of which some may be blank
+LOOKED_AT = 4 * SNIFFED_LINES  # lines, because some may be blank
 MOST_COLUMNS = 2_000
-MOSTLY = 0.7  # of the rows must have a time
+MOSTLY = 0.7  # share of rows with a time in the time column, at least
 _TIME_NAMES = re.compile(r"@?_?(time|timestamp|ts|date|datetime|date_?time|epoch|t|when|time_?stamp.*|time\b.*)$", re.I)
 
 
 class Layout(msgspec.Struct):
-    """Where things are in a file. `header` has as many names as a row has cells; `time` is a column of it."""
+    """How the rows of a file are read.
+
+    `header` has a name for each cell of a row. `first_row` is the index of the first line with a sample, `time` the
+    index of the column with the time or, if `clock`, with the date: then the time of day is in the next column.
+    """
 
     delimiter: str
     header: list[str]
-    first_row: int  # index of the line
+    first_row: int
     time: int
-    clock: bool  # the time of day is in the column after
+    clock: bool
 
 
 def sniff(lines: list[str]) -> Layout | None:
-    """The layout that the first 60 filled lines agree on; None when fewer than half of them are samples."""
+    """Return the layout of the first 60 lines that are not blank; None if fewer than half of them have a sample."""
     sample = [
         (i, line.rstrip("\r")) for i, line in enumerate(lines[:LOOKED_AT]) if line.strip() and not line.startswith("#")
     ][:SNIFFED_LINES]
@@ -54,16 +58,16 @@ def sniff(lines: list[str]) -> Layout | None:
 
 
 def why_not(lines: list[str]) -> str:
-    """Why these lines have no layout, in words for the user."""
+    """Return why these lines have no layout, in words for the user."""
     filled = [line for line in lines[:LOOKED_AT] if line.strip()]
     if not filled:
         return "empty"
     if any("\x00" in line for line in filled):
         return "binary, not text"
-    # A date somewhere in most lines, words around it: that is what logs look like.
+    # A time of day in most lines, and words around it: a log.
     dated = sum(bool(re.search(r"\d\d:\d\d:\d\d", line)) for line in filled)
     if dated >= len(filled) / 2 and len(filled) > 1:
-        return "looks like a log, not like metrics (no columns of numbers beside a time)"
+        return "it looks like a log, not like metrics (no columns of numbers beside a time)"
     if len(filled) == 1:
         return "a single line without a time and a number"
     return "no column of times with numbers beside it"
@@ -95,7 +99,7 @@ def _is_clock(cells: list[str], time: int) -> bool:
 
 
 def _time_column(rows: list[list[str]]) -> int | None:
-    """The column that parses as time nearly everywhere: one with a time's name first, then the leftmost."""
+    """Return the column with times in most rows: by preference one with a name for times, then the leftmost."""
     width = len(rows[0])
     names = rows[0]
     order = sorted(range(width), key=lambda i: (_TIME_NAMES.match(names[i].strip().strip('"')) is None, i))

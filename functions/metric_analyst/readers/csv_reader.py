@@ -1,11 +1,11 @@
-"""CSV: a time column and one or many series, or long format (time, name, value).
+"""Reads CSV: a time column and columns of numbers, or the long format (time, name, value).
 
 1. The delimiter is the one of `,` `;` tab `|` that gives the most rows with a time and a number.
-2. What stands above the first row with a time is preamble; the row just above it is the header when
-   it has as many cells. Without a header, columns are called "column 2" and so on.
-3. Text columns with few different values are labels when times repeat, or by their name ("host",
-   "metric"): they split the number columns into series. Otherwise they are remarks, not read.
-4. A row with too many or too few cells, or without a time, is skipped and noted with its line number.
+2. The row above the first row with a time is the header if it has as many cells. The rows above it are not read.
+   Without a header, columns are called "column 2" and so on.
+3. A text column with few different values has labels if times repeat, or if its name says so ("host", "metric"). Labels
+   split the columns of numbers into series. Other text columns are not read.
+4. A row with too many or too few cells or without a time is skipped, and a note has its line number.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _NAME_NAMES = re.compile(
 def read_csv(
     content: Content, source: str, notes: Notes, budget: Budget | None = None
 ) -> Generator[None, None, MetricTable]:
-    """The table in `content`; empty, with a note, when it is none. Never raises on content.
+    """Read the table in `content`; an empty one with a note if it is none. No content raises an error.
 
-    A generator so that the event loop can run between rows: its return value is the table, which has the rows that
-    were read before the budget was exhausted.
+    A generator, so that the event loop can run between rows. It returns the table, with the rows that were read before
+    the budget was exhausted.
     """
     lines = (line.text for line in content.lines(LINE_LIMIT))
     head = list(islice(lines, LOOKED_AT))
@@ -55,12 +55,12 @@ def read_csv(
     width = len(layout.header)
     cells_of = [_Cells() for _ in range(width)]
     times: list[float] = []
-    rows = array("q")  # their hashes: a row that is there twice counts once
+    rows = array("q")  # hashes of the lines: a repeated row counts once
     in_order, cut = True, False
     for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
         yield
         if budget is not None and budget.exhausted:
-            notes.add("not read to its end", f"{source} (as far as line {index:,} of {content.line_count:,})")
+            notes.add("only a part was read", f"{source} (up to line {index:,} of {content.line_count:,})")
             cut = True
             break
         line = line.rstrip("\r")
@@ -68,13 +68,18 @@ def read_csv(
             continue
         cells = split(line, layout.delimiter)
         if len(cells) == width + 1 and not cells[-1].strip():
-            cells.pop()  # a delimiter at the end of the line is no cell
+            cells.pop()  # the line ends with a delimiter
         if len(cells) != width:
-            notes.add(f"{source}: row skipped, not {width} cells", f"line {index + 1} ({len(cells)})")
+            notes.add(
+                f"{source}: row skipped, because it does not have {width} cells", f"line {index + 1} ({len(cells)})"
+            )
             continue
         time = _time_of(cells, layout)
         if time is None:
-            notes.add(f"{source}: row skipped, no time in {layout.header[layout.time]!r}", f"line {index + 1}")
+            notes.add(
+                f"{source}: row skipped, because there is no time in {layout.header[layout.time]!r}",
+                f"line {index + 1}",
+            )
             continue
         in_order = in_order and (not times or times[-1] < time)
         times.append(time)
@@ -83,14 +88,14 @@ def read_csv(
             if i != layout.time:
                 cells_of[i].add(cell, layout.delimiter, index + 1)
     yield
-    # The same row twice is a file sent twice; one time in different rows means several series.
+    # Repeated rows are a file that was sent twice; different rows of one time are several series.
     moments = times if in_order else sorted(set(times))
     repeated = not in_order and len(moments) < 0.9 * len(set(rows))
     return MetricTable(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
 
 
 class _Cells:
-    """One column while it is read: its numbers, and its texts as long as they could be labels."""
+    """A column while it is read: its numbers, and its texts as long as they may be labels."""
 
     def __init__(self) -> None:
         self.values: list[float | None] = []
@@ -139,13 +144,13 @@ def _columns(
             values.append(index)
             if cells.bad:
                 example = f"{name!r} line {cells.first_bad}"
-                notes.add(f"{source}: cells that are no number, left out", example, cells.bad)
+                notes.add(f"{source}: cells that are no number are left out", example, cells.bad)
         elif not cells.bad:
             notes.add("no values", f"{source} {name!r}")
         elif len(cells.seen) == 1 or (cells.few and (repeated or _NAME_NAMES.match(name))):
             labels.append(index)
         else:
-            notes.add("column of text, not read", f"{source} {name!r}")
+            notes.add("a column of text is not read", f"{source} {name!r}")
     return _split_by_labels(cells_of, times, layout, labels, values, source, notes)
 
 
@@ -158,7 +163,7 @@ def _split_by_labels(
     source: str,
     notes: Notes,
 ) -> list[Column]:
-    """One column per number column and combination of labels, named `cpu (host-a)` or, in long format, `cpu`."""
+    """Return a column for each number column and combination of labels: `cpu (host-a)` or, in long format, `cpu`."""
     anonymous = len(values) == 1 and _VALUE_NAMES.match(layout.header[values[0]]) is not None
     telling = [i for i in labels if len(cells_of[i].seen) > 1] or (labels if anonymous else [])
     out: dict[str, Column] = {}
@@ -174,7 +179,7 @@ def _split_by_labels(
             name = joined if anonymous else f"{header} ({joined})"
             if name not in out:
                 if len(out) >= MOST_SERIES:
-                    notes.add(f"more than {MOST_SERIES:,} series, the rest not read", source)
+                    notes.add(f"only the first {MOST_SERIES:,} series are read", source)
                     return list(out.values())
                 out[name] = Column(name, [], [])
             out[name].times.append(time)

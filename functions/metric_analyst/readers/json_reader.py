@@ -1,4 +1,4 @@
-"""JSON metrics, by shape:
+"""Reads metrics in JSON, by their shape:
 
 | from | shape |
 |---|---|
@@ -9,8 +9,8 @@
 | records | `[{"time", "cpu", "mem"}]`, also one a line |
 | plain | `{"cpu": [[time, value]]}` |
 
-A shape may sit up to three levels deep in other objects. Nothing here raises on content. The readers are generators
-so that the event loop can run: what they find is their return value.
+A shape may be nested up to three levels deep in other objects. No content raises an error. The readers are generators,
+so that the event loop can run in between; they return what they read.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from typing import Any
 from metric_analyst.notes import Notes
 from metric_analyst.readers.cells import cell_number
 from metric_analyst.readers.table import Column, MetricTable, column_of, table_of
-from metric_analyst.readers.times import epoch, parse_time
+from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import cloudwatch_unit
+from triage.times import epoch
 
 DEEPEST = 3
 _PAUSE = 1_000  # samples, records or lines between two yields
-# A record with one of these is a line of a log, whatever numbers it has besides.
+# A record with one of these keys is a log line, even if it has numbers.
 _LOG_KEYS = frozenset(("message", "msg", "level", "severity", "log", "@message", "levelname", "logger"))
 _TIME_KEYS = ("time", "timestamp", "ts", "@timestamp", "date", "datetime", "Timestamp", "Time", "t", "_time", "epoch")
 _STATISTICS = ("Average", "Sum", "Maximum", "Minimum", "SampleCount")
 
 
 def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
-    """The table in a JSON document or in JSON lines; empty, with a note, when there is none."""
+    """Read the table in a JSON document or in JSON lines; an empty one with a note if there is none."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -45,13 +46,13 @@ def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, Met
             return MetricTable([], [])
     try:
         return (yield from read_document(document, source, notes))
-    except RecursionError:  # a name or a message that is nested as deep as JSON may be
+    except RecursionError:
         notes.add("nested too deeply", source)
         return MetricTable([], [])
 
 
 def read_document(document: Any, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
-    """The table in decoded JSON. An alert alone is no metric and needs no note."""
+    """Read the table in decoded JSON. An alert without metrics needs no note."""
     columns: list[Column] = []
     for column in _walk(document, source, notes, DEEPEST):
         if column is None:
@@ -62,7 +63,7 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
     for column in empty:
         notes.add("no values", f"{source} {column.name!r}")
     if not columns and not (isinstance(document, dict) and set(document) <= {"alert"}):
-        notes.add("JSON, but no metrics that I know the shape of", source)
+        notes.add("JSON, but not metrics of a known shape", source)
     return table_of(columns)
 
 
@@ -130,12 +131,12 @@ def _cloudwatch(result: Any, source: str, notes: Notes) -> Generator[None, None,
     times, values = result.get("Timestamps"), result.get("Values")
     name = str(result.get("Label") or result.get("Id") or "metric")
     if not isinstance(times, list) or not isinstance(values, list):
-        notes.add("no Timestamps and Values", f"{source} {name!r}")
+        notes.add("Timestamps or Values are missing", f"{source} {name!r}")
         return []
     if len(times) != len(values):
-        notes.add("Timestamps and Values of different length, the longer one cut", f"{source} {name!r}")
+        notes.add("Timestamps and Values differ in length; the longer one is cut", f"{source} {name!r}")
     if result.get("StatusCode") not in (None, "Complete"):
-        notes.add(f"CloudWatch says {str(result['StatusCode'])[:40]}: some values are not here", f"{source} {name!r}")
+        notes.add(f"CloudWatch says {str(result['StatusCode'])[:40]}: some values are missing", f"{source} {name!r}")
     return [(yield from _column(name, (_sample(t, v) for t, v in zip(times, values, strict=False))))]
 
 
@@ -164,12 +165,12 @@ def _prometheus(results: list[Any], source: str, notes: Notes) -> Generator[None
         samples = (_sample(p[0], p[1]) for p in values if isinstance(p, list) and len(p) >= 2)
         out.append((yield from _column(name, samples)))
     if not out:
-        notes.add("the query gave no series", source)
+        notes.add("the query returned no series", source)
     return out
 
 
 def series_names(metrics: list[dict[str, Any]]) -> list[str]:
-    """`name{label="value"}` with the labels in which the series differ; all of them when a name is missing."""
+    """Return `name{label="value"}` for each, with the labels in which they differ; with all if a name is missing."""
     values = Counter((key, str(metric[key])) for metric in metrics for key in metric)
     names = []
     for metric in metrics:
@@ -214,14 +215,18 @@ def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> Genera
             column.times.append(time)
             column.values.append(_number(value))
     if skipped:
-        notes.add(f"{source}: records skipped, no time in {key!r}", f"{skipped:,} of {len(records):,}", skipped)
+        notes.add(
+            f"{source}: records skipped, because there is no time in {key!r}",
+            f"{skipped:,} of {len(records):,}",
+            skipped,
+        )
     return [c for c in columns.values() if any(value is not None for value in c.values)]
 
 
 def _column(
     name: str, samples: Iterable[tuple[float, float | None] | None], unit: str = ""
 ) -> Generator[None, None, Column]:
-    """A column of the samples that have a time."""
+    """Read the samples that have a time into a column."""
     column = Column(name, [], [], unit)
     for number, sample in enumerate(samples):
         if number % _PAUSE == 0:
@@ -233,7 +238,7 @@ def _column(
 
 
 def _points(value: Any) -> Generator[None, None, list[tuple[float, float | None]] | None]:
-    """`[[time, value], …]` as samples, or None when it is no such list."""
+    """Read `[[time, value], …]` into samples; None if it is no such list."""
     if not isinstance(value, list) or not value:
         return None
     if not all(isinstance(p, list) and len(p) == 2 for p in value):

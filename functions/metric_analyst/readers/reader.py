@@ -1,4 +1,4 @@
-"""Everything a request carries that can be read as metrics."""
+"""Reads the metrics in a request: in its files, its data parts, and its text."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.text import Content, Text
 from triage.budget import Budget
+from triage.wording import counted
 
 PASTED = "the message"
 
 
 class RequestMetrics(msgspec.Struct, frozen=True):
-    """The series of a request, and a line for everything that was left out.
+    """The series of a request, and `notes` on everything that was left out, a line each.
 
-    `sources` is how many files and parts had any; `pasted` says that it was the message's own text. `stopped` says
-    how far the reading came when it did not come to the end, and is empty otherwise.
+    `sources` is how many files and data parts have series; `pasted` is whether the message's text has them. `stopped`
+    says how far the reading came; it is "" if everything was read.
     """
 
     series: list[Series]
@@ -40,27 +41,27 @@ class RequestMetrics(msgspec.Struct, frozen=True):
 
 
 def read(request: Request, budget: Budget | None = None) -> Generator[None, None, RequestMetrics]:
-    """All series in the files, the data parts and, when those have none, the text of a request.
+    """Read all series in the files and the data parts of a request or, if those have none, in its text.
 
-    Never raises on content. Yields so that the event loop can run; its return value is the reading: of what was read
-    before the budget was exhausted.
+    A generator, so that the event loop can run in between. It returns what was read before the budget was exhausted.
+    No content raises an error.
     """
     notes = Notes()
     tables: list[tuple[str, MetricTable]] = []
-    whole = 0
+    complete = 0
     for file in request.files:
         yield
         if budget is not None and budget.exhausted:
             break
         table = yield from _read_file(file.filename, file.content, notes, budget)
         tables.append((file.filename, table))
-        whole += not table.cut
+        complete += not table.cut
     for number, part in enumerate(request.data, 1):
         yield
         source = f"data part {number}"
         tables.append((source, (yield from read_document(part, source, notes))))
     if not any(table.columns for _, table in tables) and request.text.count("\n") >= 2:
-        pasted = Notes()  # ordinary words are not worth a note
+        pasted = Notes()  # words that are no metrics need no note
         table = yield from _read_file(PASTED, Text(request.text), pasted, budget)
         if table.columns:
             tables.append((PASTED, table))
@@ -68,15 +69,15 @@ def read(request: Request, budget: Budget | None = None) -> Generator[None, None
     sources = sum(bool(table.columns) for _, table in tables)
     was_pasted = any(name == PASTED for name, _ in tables)
     series = yield from _join(tables, notes)
-    stopped = _stopped(whole, len(request.files), budget) if whole < len(request.files) else ""
+    stopped = _stopped(complete, len(request.files), budget) if complete < len(request.files) else ""
     return RequestMetrics(series, notes.lines(), sources, pasted=was_pasted, stopped=stopped)
 
 
-def _stopped(whole: int, files: int, budget: Budget | None) -> str:
+def _stopped(complete: int, files: int, budget: Budget | None) -> str:
     seconds = f" {budget.seconds:g} s of" if budget is not None else ""
     return (
-        f"reading stopped when it had used its{seconds} CPU time (TAILRACE_ANALYSIS_S): it had read "
-        f"{whole:,} of {files:,} file{'s' if files != 1 else ''} whole. The rest was not looked at."
+        f"The reading stopped when it had used its{seconds} CPU time (TAILRACE_ANALYSIS_S). By then it had read "
+        f"{complete:,} of {counted(files, 'file')} completely."
     )
 
 
@@ -88,18 +89,17 @@ def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None)
 
 
 def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None, None, list[Series]]:
-    """Columns of one name in several files: one series when the files follow each other in time or
-    repeat each other, several, each with its file's name, when they tell different things of one time.
+    """Return the series of all tables.
 
-    Takes the columns out of the tables: each goes when its series is there.
+    Columns of one name in several files become one series if the files follow each other in time or repeat each other.
+    If they differ at the same time, each becomes a series with its file's name. The tables lose their columns, so that
+    the memory of each is free when its series is made.
     """
     by_name: dict[str, list[tuple[str, MetricTable, Column]]] = {}
     for source, table in tables:
         for column in table.columns:
             by_name.setdefault(column.name, []).append((source, table, column))
         table.columns = []
-    # A series can go missing only while somebody watched: until the end of its own file, or of the
-    # last of the files that continue each other.
     out: list[Series] = []
     for name in list(by_name):
         yield
@@ -122,16 +122,16 @@ def _append(
     pieces: list[tuple[str, MetricTable, Column]],
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
-    watched = [table.times for _, table, _ in pieces if not table.cut]
+    recorded = [table.times for _, table, _ in pieces if not table.cut]
     unit = pieces[0][2].unit or unit_of(name.split(": ", 1)[-1])
-    series = make_series(name, samples, unit=unit, source=source, watched=watched)
+    series = make_series(name, samples, unit=unit, source=source, recorded=recorded)
     if series is None:
         notes.add("no values", f"{source} {name!r}")
         return
     if series.repeated:
-        notes.add("times that came more than once, the median taken", repr(series.name), series.repeated)
+        notes.add("times that occur more than once; their median is used", repr(series.name), series.repeated)
     if series.dropped:
-        notes.add("samples without a usable value, left out", repr(series.name), series.dropped)
+        notes.add("samples without a usable value are left out", repr(series.name), series.dropped)
     out.append(series)
 
 

@@ -1,4 +1,4 @@
-"""A series: one metric over time, cleaned; and what had to be left out on the way."""
+"""A series: one metric over time, cleaned, with what was left out of it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import msgspec
 
 from metric_analyst.detectors.robust import median
 
-# Beyond this a difference or a product of two values leaves the range of a float.
+# The difference or product of two larger values may leave the range of a float.
 HUGEST = 1e150
 LONGEST_NAME = 160
-MISSED = 3  # rows of others in a gap
+MISSED = 3  # samples of other series in a gap, from which on the gap's samples are missing
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`times` (seconds since the epoch) strictly increase; every value is finite; as many of the one as of the other.
+    """One metric over time.
 
-    `unit` is "" when nothing tells it. `watched_until` is the last time at which the source the series
-    came from has anything at all: a series that ends long before went missing, one that ends with
-    it simply ends there. `missed` says the same of its longest gap: others had samples meanwhile.
+    `times` (seconds since the epoch) strictly increase; `values` has a finite value for each. `unit` is "" if unknown.
+    `recorded_until` is the last time at which the sources of the series have any sample: a series that ends long before
+    went missing. `missed` says the same about its longest gap: other series have samples in it. `dropped` samples had
+    no usable value, and `repeated` ones the time of another.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     values: list[float]
     unit: str
     source: str
-    watched_until: float
+    recorded_until: float
     missed: bool = False
     dropped: int = 0
     repeated: int = 0
@@ -43,16 +44,16 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def step(self) -> float:
-        """The usual time between samples: the median of the gaps, 0 with fewer than two samples."""
+        """Seconds between samples: the median of the gaps; 0 with fewer than two samples."""
         times = self.times
         return median([b - a for a, b in pairwise(times)]) if len(times) > 1 else 0.0
 
 
 def clean(samples: Iterable[tuple[float, float | None]]) -> tuple[list[float], list[float], int, int]:
-    """Times and values in order, with how many samples had no usable value and how many came twice.
+    """Return times and values in order, how many samples had no usable value, and how many had the time of another.
 
-    Of several values at one time the median of the *different* ones counts, so that sending a file
-    twice changes nothing. None, NaN, infinities and values past 1e150 are left out.
+    Of several values at one time, the median of the *different* ones counts, so that sending a file twice changes
+    nothing. None, NaN, infinities and values beyond 1e150 are left out.
     """
     times: list[float] = []
     values: list[float] = []
@@ -64,7 +65,7 @@ def clean(samples: Iterable[tuple[float, float | None]]) -> tuple[list[float], l
         else:
             in_order = in_order and (not times or times[-1] < time)
             times.append(time)
-            values.append(float(value) or 0.0)  # zero has no sign
+            values.append(float(value) or 0.0)  # no negative zero
     if in_order:
         return times, values, dropped, 0
     kept = sorted(zip(times, values, strict=True))
@@ -82,12 +83,11 @@ def make_series(
     *,
     unit: str,
     source: str,
-    watched: Sequence[Sequence[float]] = (),
+    recorded: Sequence[Sequence[float]] = (),
 ) -> Series | None:
-    """A cleaned series, or None when no sample has a usable value.
+    """Return a cleaned series; None if no sample has a usable value.
 
-    `watched` has, for each file that the series is in, the times at which it has rows of any series, in order and
-    each once.
+    `recorded` has, for each file of the series, the times of all its rows, strictly increasing.
     """
     times, values, dropped, repeated = clean(samples)
     if not times:
@@ -99,23 +99,23 @@ def make_series(
         values=values,
         unit=unit,
         source=source,
-        watched_until=max([times[-1], *(rows[-1] for rows in watched if rows)]),
-        missed=len(_between(watched, begin, end)) >= MISSED,
+        recorded_until=max([times[-1], *(rows[-1] for rows in recorded if rows)]),
+        missed=len(_between(recorded, begin, end)) >= MISSED,
         dropped=dropped,
         repeated=repeated,
     )
 
 
-def _between(watched: Sequence[Sequence[float]], begin: float, end: float) -> set[float]:
-    """The first few times of each file between two moments: enough to tell whether there are MISSED of them."""
+def _between(recorded: Sequence[Sequence[float]], begin: float, end: float) -> set[float]:
+    """Return the first few times of each file between two times: enough to tell whether there are MISSED."""
     found: set[float] = set()
-    for rows in watched:
+    for rows in recorded:
         first = bisect_right(rows, begin)
         found.update(rows[first : min(bisect_left(rows, end), first + MISSED)])
     return found
 
 
 def shorten(name: str) -> str:
-    """`name` on one line, at most 160 characters."""
+    """Return `name` on one line, at most 160 characters."""
     flat = " ".join(name.split())
     return flat if len(flat) <= LONGEST_NAME else flat[: LONGEST_NAME - 1] + "…"

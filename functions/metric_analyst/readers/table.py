@@ -1,4 +1,4 @@
-"""What a reader makes of one file: columns of samples, not cleaned yet."""
+"""The metrics of one file: columns of samples, not cleaned yet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 
 class Column(msgspec.Struct):
-    """A series as a file has it: samples in the file's order, None where there is no number.
+    """A series as its file has it: samples in the file's order, with None for values that are no number.
 
-    `times` may be shared with other columns, and is as long as `values`. `unit` is set only where
-    the format names one; elsewhere the series' name tells.
+    `times` has a time for each of `values`, in seconds since the epoch; columns may share it. `unit` is "" unless the
+    file's format names one.
     """
 
     name: str
@@ -25,9 +25,9 @@ class Column(msgspec.Struct):
 
 
 class MetricTable(msgspec.Struct):
-    """The columns of one file, and the times of all its rows: in order, each once.
+    """The columns of one file, and the times of all its rows, strictly increasing.
 
-    `cut` when not all of the file was read: then the times do not tell for how long each column was written.
+    `cut` is whether the file was read only in part: then the times do not tell when a column ended.
     """
 
     columns: list[Column]
@@ -36,7 +36,7 @@ class MetricTable(msgspec.Struct):
 
 
 def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: str = "") -> Column:
-    """A column with times of its own."""
+    """Return a column that shares its times with no other."""
     column = Column(name, [], [], unit)
     for time, value in samples:
         column.times.append(time)
@@ -45,5 +45,5 @@ def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: st
 
 
 def table_of(columns: list[Column]) -> MetricTable:
-    """A table of columns that each have times of their own."""
+    """Return a table of columns that share no times."""
     return MetricTable(columns, sorted({time for column in columns for time in column.times}))

@@ -1,12 +1,12 @@
-"""The unit a series is measured in, as far as its name tells."""
+"""The unit of a series, as far as its name tells."""
 
 from __future__ import annotations
 
 import re
 
-# Possessive: white space that was passed over is not looked at again.
+# Possessive quantifiers, so that matching takes linear time.
 _BRACKET = re.compile(r"[(\[]\s*+([^)\]]{1,20}?)\s*+[)\]]")
-# A longer name tells no unit.
+# In characters. A longer name has no unit.
 _LONGEST_NAME = 1_000
 
 _SPELLINGS = {
@@ -32,9 +32,9 @@ _WORDS = re.compile(r"[A-Z]?[a-zµ°%]+|[A-Z]+(?![a-z])|%")
 
 
 def unit_of(name: str) -> str:
-    """`%`, `ms`, `s`, `bytes`, `count/s` … or "" when the name does not say.
+    """Return `%`, `ms`, `s`, `bytes`, `count/s` …, or "" if the name does not say.
 
-    Labels (`{code="502"}`) are no part of it; a bracketed unit (`latency (ms)`) goes before the words.
+    Labels (`{code="502"}`) do not count; a unit in brackets (`latency (ms)`) counts more than other words.
     """
     base = name.split("{", 1)[0].strip()
     if len(base) > _LONGEST_NAME:
@@ -47,7 +47,7 @@ def unit_of(name: str) -> str:
         size = next((word for word in words if word in _SIZES), None)
         return f"{size}/s" if size else "count/s"
     words = [word.lower() for word in _WORDS.findall(base)]
-    # Prometheus puts the unit last, or before `total`; a first word ("s" of "s3") is no unit.
+    # Prometheus puts the unit last, or before `total`. The first word is no unit (`s3`).
     for word in [w for w in words[1:] if w not in ("total", "sum", "avg", "max", "min", "p")][-1:]:
         if word in _SPELLINGS:
             return _SPELLINGS[word]
@@ -59,7 +59,7 @@ def unit_of(name: str) -> str:
 
 
 def per_second(unit: str) -> str:
-    """The unit of the rate of a counter in `unit`."""
+    """Return the unit of a counter's rate; `unit` is the counter's."""
     return "count/s" if unit in ("", "count/s") else unit if unit.endswith("/s") else f"{unit}/s"
 
 
@@ -71,5 +71,5 @@ _CLOUDWATCH = {
 
 
 def cloudwatch_unit(unit: object) -> str:
-    """CloudWatch's StandardUnit in our spelling; "" for `None` and for what it does not list."""
+    """Return CloudWatch's StandardUnit in our spelling; "" for anything else."""
     return _CLOUDWATCH.get(unit, "") if isinstance(unit, str) else ""

@@ -26,9 +26,11 @@ def test_how_far_the_reading_came_is_said_first(monkeypatch: pytest.MonkeyPatch)
     app, other = text_of(steady(app_line)), text_of(steady(app_line, seed=2))
     exhausted_after(monkeypatch, lines_of(app) + 500)
     ran = run(asked(file(app, "app.log"), file(other, "other.log"), file(other, "third.log")))
-    assert "**Not all was read.** The analysis stopped when it had used its 120 s of CPU time" in ran.report
+    assert "**Not everything was read.** The analysis stopped when it had used its 120 s of CPU time" in ran.report
     total = lines_of(app) + 2 * lines_of(other)
-    said = re.search(rf"it had read 1 of 3 logs whole, and ([\d,]+) of {total:,} lines\.", ran.artifact["notes"][0])
+    said = re.search(
+        rf"it had read 1 of 3 logs completely, and ([\d,]+) of {total:,} lines\.", ran.artifact["notes"][0]
+    )
     assert said is not None
     assert lines_of(app) < int(said[1].replace(",", "")) <= lines_of(app) + 500
     assert f"Read {said[1]} lines" in ran.report
@@ -57,12 +59,12 @@ def test_what_was_found_before_the_reading_stopped_is_told(monkeypatch: pytest.M
     exhausted_after(monkeypatch, lines_of(app) // 2)
     ran = run(asked(file(app), alert=(T0 + 1200, T0 + 1800)))
     assert [f.evidence["count"] for f in ran.of("new_template", "cannot reach the database")] == [30]
-    assert "**Not all was read.**" in ran.report
+    assert "**Not everything was read.**" in ran.report
 
 
 def test_all_is_read_when_the_time_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
     app = text_of(steady(app_line))
     exhausted_after(monkeypatch, lines_of(app) + 32)
     ran = run(asked(file(app)))
-    assert "Not all was read" not in ran.report
+    assert "Not everything was read" not in ran.report
     assert ran.artifact["notes"] == []

@@ -40,7 +40,7 @@ def findings() -> list[Finding]:
 
 def told(summary: str) -> list[int]:
     """The numbers of lines in a summary, its times left out."""
-    plain = re.sub(r"\d{4}-\S+", "", summary).replace("None", "0").replace("once", "1")
+    plain = re.sub(r"\d{4}-\S+", "", summary).replace("No lines", "0").replace("once", "1")
     return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", plain)]
 
 

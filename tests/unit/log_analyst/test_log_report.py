@@ -4,8 +4,10 @@ from typing import Any
 
 from log_fixtures import T0
 
-from log_analyst.report import Facts, Log, report
-from triage.findings import Finding, iso
+from log_analyst.readers.survey import Log
+from log_analyst.report import Facts, report
+from triage.findings import Finding, TemplateCount
+from triage.times import iso
 
 EXAMPLE = "2024-03-05 09:00:00 ERROR ```boom``` `x`"
 
@@ -19,7 +21,7 @@ def finding(at: float, kind: Any = "new_template", level: str = "ERROR", **evide
         magnitude=7.0,
         unit="lines",
         confidence=0.9,
-        summary="Never seen before; 7 lines since.",
+        summary="First seen at 2024-03-05T09:00:00Z; 7 lines since then.",
         evidence={"level": level, "log": "app.log", "example": EXAMPLE, "before": 0, "in_window": 7, **evidence},
     )
 
@@ -39,11 +41,11 @@ def facts(**changes: Any) -> Facts:
     return Facts(**{**known, **changes})
 
 
-def template(n: int) -> dict[str, Any]:
-    return {"id": f"t{n}", "template": f"line | {n} `x`", "count": n, "first": None, "last": iso(T0), "example": ""}
+def template(n: int) -> TemplateCount:
+    return TemplateCount(id=f"t{n}", template=f"line | {n} `x`", count=n, last=iso(T0))
 
 
-def written(facts: Facts, findings: list[Finding], templates: list[dict[str, Any]]) -> str:
+def written(facts: Facts, findings: list[Finding], templates: list[TemplateCount]) -> str:
     return "".join(report(facts, findings, templates))
 
 
@@ -69,9 +71,9 @@ def test_findings_of_several_days_are_listed_with_their_dates() -> None:
 
 def test_many_findings_stay_readable() -> None:
     text = written(facts(), [finding(n) for n in range(40)], [template(n) for n in range(50)])
-    assert text.count("for example:") == 6
+    assert text.count("For example, in ") == 6
     assert text.count("\n- 09:00") == 20
-    assert "20 less certain findings are not listed." in text
+    assert "20 findings with less confidence are not listed." in text
     assert text.count("\n| ") == 21
     assert "20 more templates are not shown." in text
 
@@ -89,10 +91,10 @@ def test_it_says_when_nothing_stands_out() -> None:
 
 def test_it_says_when_nothing_can_be_judged() -> None:
     text = written(facts(window=None, first=None, last=None), [], [template(1)])
-    assert "Nothing can be said about when" in text
+    assert "Nothing can be said about changes" in text
     assert "They are from" not in text
 
 
 def test_a_window_that_was_looked_for_is_called_so() -> None:
     text = written(facts(window=(T0, T0 + 60, True)), [finding(0)], [])
-    assert "the stretch that differs most" in text
+    assert "the time that differs most" in text

@@ -26,22 +26,22 @@ def wide(rows: int, columns: int = 1) -> str:
     )
 
 
-async def test_the_rows_that_were_read_are_analysed_and_the_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_rows_that_were_read_are_analysed_and_the_report_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     exhausted_after(monkeypatch, 1 + 200)
     run = await Run().go(asked(("a.csv", wide(400)), ("b.csv", wide(50))))
     notes = run.results["findings"]["notes"]
-    assert "it had read 0 of 2 files whole" in notes[0]
-    assert "a.csv (as far as line 201 of 401): not read to its end" in notes
-    assert "**Not all was looked at:** reading stopped when it had used its 84 s of CPU time" in run.report
+    assert "it had read 0 of 2 files completely" in notes[0]
+    assert "a.csv (up to line 201 of 401): only a part was read" in notes
+    assert "**Not everything was checked.** The reading stopped when it had used its 84 s of CPU time" in run.report
 
 
-async def test_series_that_were_not_looked_at_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_report_says_how_many_series_were_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, columns = 200, 8
     exhausted_after(monkeypatch, 1 + rows + 3)
     run = await Run().go(asked(("a.csv", wide(rows, columns))))
-    assert "3 of 8 series were looked at" in run.results["findings"]["notes"][0]
+    assert "3 of 8 series were checked" in run.results["findings"]["notes"][0]
     assert {finding["subject"] for finding in run.results["findings"]["findings"]} == {"m0", "m1", "m2"}
-    assert "looking for changes stopped when it had used its 36 s of CPU time" in run.report
+    assert "The detectors stopped when they had used their 36 s of CPU time" in run.report
 
 
 async def test_a_series_does_not_seem_missing_where_the_reading_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,4 +53,4 @@ async def test_a_series_does_not_seem_missing_where_the_reading_stopped(monkeypa
     monkeypatch.setattr(Budget, "exhausted", property(lambda _: next(asked_so_far) == reading))
     run = await Run().go(asked(("a.csv", "\n".join(["time,host,value", *lines]))))
     assert run.results["findings"]["findings"] == []
-    assert "Nothing changed in what was looked at" in run.report
+    assert "Nothing changed in what was checked" in run.report

@@ -167,7 +167,7 @@ def missing(first: int, last: int, *, others: bool) -> list[Change]:
     values = white(1, 200)
     samples = [(t, v) for i, (t, v) in enumerate(zip(times, values, strict=True)) if not first <= i < last]
     watched = times if others else [t for t, _ in samples]
-    made = make_series("up", samples, unit="", source="t", watched=[watched])
+    made = make_series("up", samples, unit="", source="t", recorded=[watched])
     assert made is not None
     return finish(detect(made))[1]
 
@@ -194,7 +194,7 @@ def test_what_comes_irregularly_is_not_missed() -> None:
     rng = random.Random(1)
     times = [MONDAY + 15.0 * i for i in range(400)]
     samples = [(t, 1.0 + rng.random()) for t in times[:200] if rng.random() < 0.2]
-    made = make_series("errors", samples, unit="", source="t", watched=[times])
+    made = make_series("errors", samples, unit="", source="t", recorded=[times])
     assert made is not None
     assert finish(detect(made))[1] == []
 
@@ -248,7 +248,7 @@ def test_what_came_before_the_silence_is_told_too() -> None:
     times = [MONDAY + 2.0 * i for i in range(220)]
     values = [8.0 if 150 <= i < 190 else float(rng.random() < 0.1) for i in range(220)]
     samples = [(t, v) for i, (t, v) in enumerate(zip(times, values, strict=True)) if not 168 <= i < 178]
-    made = make_series("pool", samples, unit="", source="t", watched=[times])
+    made = make_series("pool", samples, unit="", source="t", recorded=[times])
     assert made is not None
     found = finish(detect(made))[1]
     assert [(c.type, (c.start - MONDAY) / 2) for c in found] == [("level_shift", 150), ("flat_line", 167)]

@@ -12,10 +12,12 @@ from planted import MONDAY, errors_series, finish, series, short_cpu, white
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
-from metric_analyst.report import Facts, plain, report
-from metric_analyst.wording import duration, number, summary
+from metric_analyst.report import Facts, report
+from metric_analyst.wording import number, summary
 from triage.alert import Alert
 from triage.findings import Finding
+from triage.markdown import plain
+from triage.wording import duration
 
 NO_ALERT = Alert(title="", start=None, end=None)
 
@@ -163,8 +165,8 @@ def test_summaries_say_how_many_times_more_where_that_means_something() -> None:
 
 def facts(**kw: Any) -> Facts:
     given: dict[str, Any] = {
-        "series": 3, "samples": 300, "sources": 1, "first": float(MONDAY), "last": MONDAY + 500.0, "step": 5.0,
-        "steady": [], "short": [], "minor": 0, "omitted": 0, "window": None, "notes": [],
+        "series": 3, "samples": 300, "first": float(MONDAY), "last": MONDAY + 500.0, "step": 5.0,
+        "steady": [], "short": [], "minor": 0, "omitted": 0, "has_window": False, "notes": [],
     }  # fmt: skip
     return Facts(**{**given, **kw})
 
@@ -183,7 +185,7 @@ def test_the_report_of_a_quiet_system_is_two_sentences() -> None:
 def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> None:
     alert = Alert(title="", start=MONDAY + 90.0, end=MONDAY + 300.0)
     listed, _ = findings([found("errors"), found("latency", start=110), found("queue", start=400)], alert)
-    text = written(facts(steady=["cpu"], minor=2, notes=["a.csv: empty"], window=(0.0, 1.0)), listed)
+    text = written(facts(steady=["cpu"], minor=2, notes=["a.csv: empty"], has_window=True), listed)
     assert text.count("\n| 00:0") == 3
     assert "00:01:40, in the alert's window: errors, latency together" in text
     assert "## Steady\n\ncpu." in text

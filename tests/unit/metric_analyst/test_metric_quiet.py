@@ -109,7 +109,7 @@ def test_constant_and_tiny_series_give_nothing(values: list[float]) -> None:
 def test_a_gap_in_the_recording_itself_is_no_finding() -> None:
     make, _ = CLEAN["white noise"]
     samples = [(MONDAY + 15.0 * i, v) for i, v in enumerate(make(1)) if not 300 <= i < 420]
-    made = make_series("m", samples, unit="", source="t", watched=[[t for t, _ in samples]])
+    made = make_series("m", samples, unit="", source="t", recorded=[[t for t, _ in samples]])
     assert made is not None
     assert finish(detect(made))[1] == []
 

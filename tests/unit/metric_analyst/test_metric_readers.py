@@ -176,8 +176,8 @@ def test_ten_thousand_tiny_files_are_one_series_and_few_notes() -> None:
         ("py.log", "2026-01-01 00:00:00,123 INFO hello\n2026-01-01 00:00:01,124 WARN x\n", "looks like a log"),
         ("words.txt", "to be or\nnot to be\n", "no column of times"),
         ("bad.json", '{"MetricDataResults": [', "not valid JSON"),
-        ("other.json", '{"name": "x"}', "no metrics that I know"),
-        ("logs.json", '{"time":"2026-01-01T00:00:00Z","level":"info","ms":4}\n' * 3, "no metrics that I know"),
+        ("other.json", '{"name": "x"}', "not metrics of a known shape"),
+        ("logs.json", '{"time":"2026-01-01T00:00:00Z","level":"info","ms":4}\n' * 3, "not metrics of a known shape"),
         ("text.csv", f"time,note\n{T0:.0f},a\n{T0 + 1:.0f},b\n", "no column of times"),
         ("deep.json", "[" * 100_000, "not valid JSON"),
     ],
@@ -198,7 +198,7 @@ def test_cloudwatch_get_metric_data() -> None:
     assert series["CPUUtilization"].unit == "%"
     assert len(series["Latency"].values) == 1
     assert any("PartialData" in note for note in found.notes)
-    assert any("different length" in note for note in found.notes)
+    assert any("differ in length" in note for note in found.notes)
 
 
 def test_cloudwatch_get_metric_statistics_brings_its_unit() -> None:
@@ -265,7 +265,7 @@ def test_units_come_from_names_that_tell(name: str, unit: str) -> None:
 def test_a_series_that_stops_while_others_go_on_knows_until_when() -> None:
     text = "time,a,b\n" + "".join(f"{T0 + i:.0f},{i if i < 10 else ''},{i}\n" for i in range(30))
     series = by_name(reading(("m.csv", text)))["a"]
-    assert (series.times[-1], series.watched_until) == (T0 + 9, T0 + 29)
+    assert (series.times[-1], series.recorded_until) == (T0 + 9, T0 + 29)
 
 
 csv_like = st.lists(

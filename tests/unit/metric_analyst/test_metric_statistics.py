@@ -233,7 +233,7 @@ def test_order_and_repetition_of_samples_do_not_matter(name: str, rng: random.Ra
 def test_no_series_makes_detection_raise(values: list[float], step: float) -> None:
     made = series(values, step=step)  # type: ignore[arg-type]
     for change in finish(detect(made))[1]:
-        assert made.times[0] <= change.start <= change.end <= made.watched_until
+        assert made.times[0] <= change.start <= change.end <= made.recorded_until
         assert 0 <= change.confidence <= 1
         assert math.isfinite(change.magnitude)
 

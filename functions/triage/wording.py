@@ -1,0 +1,22 @@
+"""Counts and durations in words."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return `1 log`, `2,000 logs`. `plural` is for nouns that do not just take an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def duration(seconds: float) -> str:
+    """Return `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    if seconds < 120:
+        return f"{round(seconds, 1):g} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
