@@ -31,7 +31,7 @@ async def ask(state: MessagesState) -> None:
     url = await find("1_progress")
     # This is what the orchestrator asks its specialists with: if this process dies, the next one joins the same task.
     other = await consult(http, {"agent": "1_progress", "url": url, "topics": [], "reason": "", "reads": True})
-    write(f"The other agent says: {other.text or other.why_nothing}")
+    write(f"The other agent says: {other.text or other.problem}")
 
 
 graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")

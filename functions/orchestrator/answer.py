@@ -16,7 +16,7 @@ import msgspec
 from tailrace.a2a.incoming import Part, Task
 from tailrace.errors import RequestError, shorten
 from triage.findings import Finding, TemplateCount, finding_of, in_order, most_confident_first
-from triage.markdown import fenced
+from triage.markdown import fenced, one_line
 
 T = TypeVar("T")
 
@@ -221,9 +221,9 @@ def _template(decoded: Any) -> TemplateCount:
 
 
 def _note(decoded: Any) -> str:
-    if not isinstance(decoded, str) or not decoded.strip():
+    if not isinstance(decoded, str) or not (note := one_line(decoded)):
         raise RequestError("a note must be a text that is not empty")
-    return shorten(" ".join(decoded.split()), _LONGEST_NOTE)
+    return shorten(note, _LONGEST_NOTE)
 
 
 def _with_small_evidence(findings: list[Finding], notes: list[str]) -> list[Finding]:

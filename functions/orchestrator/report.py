@@ -102,7 +102,7 @@ def _first_sign(alert: Alert, incident: Incident) -> str:
         if findings
     )
     start = f"From **{clock(incident.start)}** on{_against_alert(alert, incident)}"
-    return f"{start}: {counts}. The first sign: {_sentence(incident.first[0])}"
+    return f"{start}: {counts}. The first sign is {_sentence(incident.first[0])}"
 
 
 def _by_kind(findings: list[Finding]) -> tuple[list[Finding], list[Finding], list[Finding]]:
@@ -117,9 +117,9 @@ def _against_alert(alert: Alert, incident: Incident) -> str:
         return ""
     early = alert.start - incident.start
     if early > 1:
-        return f", {duration(early)} before the alert fired ({clock(alert.start)})"
+        return f", {duration(round(early))} before the alert fired ({clock(alert.start)})"
     if early < -1:
-        return f", {duration(-early)} after the alert fired ({clock(alert.start)})"
+        return f", {duration(round(-early))} after the alert fired ({clock(alert.start)})"
     return ", when the alert fired"
 
 
@@ -161,7 +161,7 @@ def _cause_and_symptoms(incident: Incident) -> str:
         text += "\n**Symptoms, because they came later:**\n\n"
         shown = sorted(incident.later, key=lambda f: (id(f) not in linked, -f.confidence))[:_SYMPTOMS]
         for finding in sorted(shown, key=lambda f: seconds_of(f.start)):
-            text += f"- {duration(seconds_of(finding.start) - incident.start)} later: {_sentence(finding)}"
+            text += f"- {duration(round(seconds_of(finding.start) - incident.start))} later: {_sentence(finding)}"
             if link := linked.get(id(finding)):
                 words = ", ".join(f"`{word}`" for word in link.words[:3])
                 text += f" It shares {words} with the first sign."

@@ -9,9 +9,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return `1.5 s`, `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     if seconds < 120:
-        return f"{round(seconds, 1):g} s"
+        return f"{round(seconds, 1 if seconds < 10 else 0):g} s"
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{minutes} min"

@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send, interrupt
 
-from orchestrator.answer import Answer
+from orchestrator.answer import SpecialistAnswer
 from orchestrator.consult import consult
 from orchestrator.graph import http
 from tailrace import AgentCard, Skill, progress, request, result, write
@@ -31,7 +31,7 @@ SAYING = "The cloth is whole: no thread was lost, none was woven twice, and all 
 class State(TypedDict, total=False):
     messages: list[Any]
     pattern: str
-    answers: Annotated[list[str], operator.add]  # each an `Answer` as JSON, which a checkpoint can hold
+    answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON, which a checkpoint can hold
     counts: Annotated[list[str], operator.add]
     ties: Annotated[list[str], operator.add]
 
@@ -110,7 +110,7 @@ async def say(state: State) -> State:
 
 
 async def finish(state: State) -> State:
-    answers = [msgspec.json.decode(answer, type=Answer) for answer in state.get("answers", [])]
+    answers = [msgspec.json.decode(answer, type=SpecialistAnswer) for answer in state.get("answers", [])]
     found = sorted((finding for answer in answers for finding in answer.findings), key=lambda f: f.subject)
     errors = sorted(f"{answer.agent}: {answer.error}" for answer in answers if answer.error)
     counts = sorted(state["counts"] + state["ties"])

@@ -19,6 +19,7 @@ from tailrace.a2a.incoming import Task, task_in
 from tailrace.errors import AgentError
 from triage.alert import Alert
 from triage.findings import in_order
+from triage.markdown import plain
 
 FINDING = {
     "type": "new_template", "subject": "pool", "start": "2026-11-20T11:00:00Z", "end": "2026-11-20T11:10:00Z",
@@ -296,7 +297,7 @@ def test_no_answer_fails_a_task_and_all_that_is_left_out_is_told(artifacts: Any,
     told = [int(number) for number in re.findall(r"(\d+) of \d+ findings? could not", " ".join(answer.notes))]
     assert sum(told) == answer.unread
     for note in answer.notes[:10]:
-        assert note.split()[0] in text
+        assert plain(note) in text
     assert "found nothing" not in text or (answer.gave_findings and not answer.unread)
     parts = [part for each in given_task.artifacts for part in each.parts]
     if answer.outcome == "nothing" and not answer.notes:

@@ -95,8 +95,8 @@ def test_what_a_specialist_said_before_it_failed_is_no_answer() -> None:
         SpecialistAnswer(agent="four", error="its task ended as failed: boom", text="It was the"),
     ]
     text = "".join(report(NO_ALERT, answers, [], []))
-    assert "`one`, `two` and `three` answered in words, which are below." in text
-    assert "`four` did not finish; what came until then is below." in text
+    assert "`one`, `two` and `three` answered in text, which is quoted below." in text
+    assert "`four` did not finish; the text up to then is quoted below." in text
     assert "## What `one` says\n\n> It was DNS.\n" in text
-    assert "## What `four` had said when it stopped\n\n> It was the\n" in text
+    assert "## What `four` wrote before it stopped\n\n> It was the\n" in text
     assert "- `four`: its task ended as failed: boom\n" in text

@@ -26,7 +26,9 @@ def wide(rows: int, columns: int = 1) -> str:
     )
 
 
-async def test_the_rows_that_were_read_are_analysed_and_the_report_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_rows_that_were_read_are_analysed_and_the_report_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     exhausted_after(monkeypatch, 1 + 200)
     run = await Run().go(asked(("a.csv", wide(400)), ("b.csv", wide(50))))
     notes = run.results["findings"]["notes"]
