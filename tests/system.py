@@ -20,7 +20,7 @@ from tailrace import AgentApp, AgentCard
 from tailrace.config import Settings
 from tailrace.log import EventLog
 from tailrace.log.sqlite import SQLiteLog
-from tailrace.stream.sse import Message, Parser
+from tailrace.stream.sse import Parser, ServerSentEvent
 
 Until = Callable[["Seen"], bool]
 # What every request of the tests' client has. A change without a body says that it is JSON too.
@@ -40,7 +40,7 @@ class Seen:
     events: list[dict[str, Any]] = field(default_factory=list)
     controls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def add(self, message: Message) -> None:
+    def add(self, message: ServerSentEvent) -> None:
         data = msgspec.json.decode(message.data)
         if message.name:
             self.controls.append((message.name, data))

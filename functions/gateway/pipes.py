@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from tailrace.a2a.client import AgentClient, Incoming
+from tailrace.a2a.client import AgentClient, RawEvent
 from tailrace.agent.unowned import UnownedTasks
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LogError
@@ -108,7 +108,7 @@ class Pipes:
         await self._unowned.finish(claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
 
 
-def batches(group: list[Incoming]) -> Iterator[Batch]:
+def batches(group: list[RawEvent]) -> Iterator[Batch]:
     """What arrived together as batches: consecutive seqs, each batch ending where the task may end.
 
     Events without a seq are left out: the log has them.

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tailrace.a2a.conversation import Told
+from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import StatusUpdate
 from tailrace.authoring.emit import emit
 from tailrace.authoring.metadata import Count, PassedOn, Time
@@ -62,7 +62,7 @@ class Forwarding:
         self._told = 0
         self._unread = False
 
-    def forward(self, task: str | None, told: Told) -> None:
+    def forward(self, task: str | None, told: AgentEvent) -> None:
         """One event of the specialist's task as one of ours. Its states and artifacts are not told."""
         update = told.event.status_update
         if update is None or task is None:

@@ -31,7 +31,7 @@ from starlette.routing import Route
 from tailrace.a2a import conversation as conversations
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.conversation import Conversation
-from tailrace.a2a.discovery import Found, discover, interface_of
+from tailrace.a2a.discovery import DiscoveredAgent, discover, interface_of
 from tailrace.a2a.incoming import card_in, event_in, task_in
 from tailrace.a2a.types import to_json
 from tailrace.authoring.run_context import DelegatedTask
@@ -196,7 +196,7 @@ async def test_what_is_no_card_is_refused(body: str) -> None:
 async def test_a_card_without_our_protocol_is_refused(interfaces: Any) -> None:
     card = card_in({"name": "other", "supportedInterfaces": interfaces}, "http://there/")
     with pytest.raises(AgentError, match=r"offers no JSON-RPC interface of A2A 1\.0"):
-        interface_of(Found("http://there/", card, {}), Settings())
+        interface_of(DiscoveredAgent("http://there/", card, {}), Settings())
 
 
 BROKEN_OFF = ["an empty stream", "a stream that breaks in an event", "a stream of HTML", "an event that is no object"]

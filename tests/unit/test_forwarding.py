@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import forwarding
 from orchestrator.forwarding import Forwarding
-from tailrace.a2a.conversation import Told
+from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
 from tailrace.events import EXTENSION, now_ms
 
@@ -22,7 +22,7 @@ def told(monkeypatch: pytest.MonkeyPatch, *metadata: dict[str, Any], trusted: bo
     passing = Forwarding("peer", "ours", me="orchestrator", trusted=trusted, since=ASKED)
     for seq, given in enumerate(metadata, 1):
         update = {"taskId": "t", "status": {"state": "TASK_STATE_WORKING"}, "metadata": {EXTENSION: given}}
-        passing.forward("t", Told(seq, event_in({"statusUpdate": update}, "http://there/")))
+        passing.forward("t", AgentEvent(seq, event_in({"statusUpdate": update}, "http://there/")))
     return emitted
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator import forwarding
 from orchestrator.forwarding import Forwarding
 from tailrace import events, file, progress, result, write
-from tailrace.a2a.conversation import Told
+from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
 from tailrace.agent.recovery.history import history_of
 from tailrace.authoring.emit import emit
@@ -100,7 +100,7 @@ async def test_our_log_can_be_read_whatever_another_agent_has_said(told: list[An
                 event = event_in({"statusUpdate": update}, "http://there/")
             except AgentError:
                 continue
-            passing.forward("theirs", Told(seq, event))
+            passing.forward("theirs", AgentEvent(seq, event))
     head = await log.create(head, written[0])
     claimed = await log.claim("t", "me", 60)
     await log.append("t", Batch(2, claimed.attempt, written[1:]))

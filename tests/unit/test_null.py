@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.requests import BrowserMessage, BrowserPart, MessageBody
 from gateway.uploads import UploadBody
 from tailrace.a2a import types
-from tailrace.a2a.compat.v0_3.server import METHODS, params_from_03
+from tailrace.a2a.compat.v0_3.server import METHODS, params_from_v0_3
 from tailrace.a2a.identity import fingerprint_of
 from tailrace.a2a.types import convert
 from tailrace.errors import RequestError
@@ -87,7 +87,7 @@ def outcome(request: Any, kind: type[msgspec.Struct]) -> Any:
 def old_outcome(method: str, request: Any) -> Any:
     kind, _ = OLD[method]
     try:
-        return convert(params_from_03(method, request), kind)
+        return convert(params_from_v0_3(method, request), kind)
     except RequestError as error:
         return str(error)
 

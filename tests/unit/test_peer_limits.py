@@ -17,7 +17,7 @@ import pytest
 
 from tailrace.a2a import peer, received
 from tailrace.a2a.client import AgentClient, new_http
-from tailrace.a2a.discovery import Found, discover, interface_of
+from tailrace.a2a.discovery import DiscoveredAgent, discover, interface_of
 from tailrace.a2a.incoming import ArtifactUpdate, card_in, decoded, event_in
 from tailrace.a2a.peer import body_of
 from tailrace.a2a.received import Received, TooMuch
@@ -179,10 +179,10 @@ async def test_an_agent_that_is_faster_than_it_is_read_is_slowed_down(monkeypatc
 # Where a card may lead
 
 
-def found(place: str, at: str) -> Found:
+def found(place: str, at: str) -> DiscoveredAgent:
     (interface,) = CARD["supportedInterfaces"]
     card = {**CARD, "supportedInterfaces": [{**interface, "url": place}]}  # type: ignore[dict-item]
-    return Found(at, card_in(card, at), card)
+    return DiscoveredAgent(at, card_in(card, at), card)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import AgentError
 from tailrace.log import Batch
-from tailrace.stream.sse import HEARTBEAT, Envelope, Message, Parser, control, retry
+from tailrace.stream.sse import HEARTBEAT, Envelope, Parser, ServerSentEvent, control, retry
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -19,7 +19,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def parse(chunks: list[bytes]) -> list[Message]:
+def parse(chunks: list[bytes]) -> list[ServerSentEvent]:
     parser = Parser()
     return [message for chunk in chunks for message in parser.feed(chunk)]
 
@@ -55,9 +55,9 @@ def test_line_ends_and_cuts_make_no_difference(
         assert parse(cut(mark + plain.replace(b"\n", end), places)) == read_by_the_standard(plain)
 
 
-def read_by_the_standard(stream: bytes) -> list[Message]:
+def read_by_the_standard(stream: bytes) -> list[ServerSentEvent]:
     """The messages of a stream, line by line as the standard's algorithm goes."""
-    messages: list[Message] = []
+    messages: list[ServerSentEvent] = []
     last_id, name, data = "", "", list[bytes]()
     # What follows the last end of a line is no line.
     for line in re.split(rb"\r\n|\n|\r", stream)[:-1]:
@@ -65,7 +65,7 @@ def read_by_the_standard(stream: bytes) -> list[Message]:
         value = value.removeprefix(b" ")
         if not line:
             if data:
-                messages.append(Message(name, b"\n".join(data), last_id))
+                messages.append(ServerSentEvent(name, b"\n".join(data), last_id))
             name, data = "", []
         elif field == b"data":
             data.append(value)
@@ -84,12 +84,12 @@ def test_a_message_is_there_with_the_byte_that_ends_it(end: bytes) -> None:
     # A CR is an end of a line by itself: the LF that may follow it is not waited for.
     ends = len(sent) - 1 if end != b"\r\n" else len(sent) - 2
     assert [bool(messages) for messages in told].index(True) == ends
-    assert list(parser.feed(b"\ndata: b" + end + end)) == [Message("", b"b", "")]
+    assert list(parser.feed(b"\ndata: b" + end + end)) == [ServerSentEvent("", b"b", "")]
 
 
 def test_a_message_follows_the_standard() -> None:
     (message,) = parse([b"\xef\xbb\xbf: c\nid: 1\nevent: e\ndata: one\ndata:two\ndata:  three\nretry: 30\n\n"])
-    assert message == Message("e", b"one\ntwo\n three", "1")
+    assert message == ServerSentEvent("e", b"one\ntwo\n three", "1")
 
 
 def test_an_id_lasts_until_the_next_and_a_nul_is_ignored() -> None:

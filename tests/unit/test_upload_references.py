@@ -67,7 +67,7 @@ def test_a_part_refers_to_what_it_was_made_of(owner: str, size: int, digest: byt
 def test_a_reference_means_the_same_in_a2a_0_3() -> None:
     part = upload().part("x.log", "text/plain")
     message = {"messageId": "m", "role": "ROLE_USER", "parts": [part]}
-    there_and_back = v0_3.params_from_03("message/send", {"message": v0_3.message_to_03(message)})
+    there_and_back = v0_3.params_from_v0_3("message/send", {"message": v0_3.message_to_v0_3(message)})
     assert there_and_back["message"]["parts"] == [part]
 
 

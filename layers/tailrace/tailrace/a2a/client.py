@@ -47,7 +47,7 @@ _UNKNOWN_METHOD = (-32601, -32600)
 _CORE = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
 
 
-class Incoming(msgspec.Struct, frozen=True):
+class RawEvent(msgspec.Struct, frozen=True):
     """One event of a stream: its seq (None from an agent without our extension) and its JSON, not checked."""
 
     seq: int | None
@@ -133,7 +133,7 @@ class AgentClient:
             error.arrived = error.arrived or _has_arrived(status)
             raise
         result = decoded(given, self.url)
-        return v0_3_client.result_from_03(method, result) if old else result
+        return v0_3_client.result_from_v0_3(method, result) if old else result
 
     def _may_be_old(self, method: str, error: AgentError) -> bool:
         """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
@@ -145,11 +145,11 @@ class AgentClient:
         if not old:
             return _request(method, params, rpc_id), self._headers
         headers = {**self._headers, "A2A-Version": "0.3"}
-        return _request(v0_3_client.method_to_03(method), v0_3_client.params_to_03(params), rpc_id), headers
+        return _request(v0_3_client.method_to_v0_3(method), v0_3_client.params_to_v0_3(params), rpc_id), headers
 
     async def stream(
         self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None
-    ) -> AsyncGenerator[list[Incoming]]:
+    ) -> AsyncGenerator[list[RawEvent]]:
         """The events of a streaming method, in groups as they arrive.
 
         A stream that ends without a terminal or waiting state was cut; the caller may come back with
@@ -172,7 +172,7 @@ class AgentClient:
 
     async def _stream(
         self, method: str, params: dict[str, Any], rpc_id: str, last_event_id: int | None, *, old: bool
-    ) -> AsyncGenerator[list[Incoming]]:
+    ) -> AsyncGenerator[list[RawEvent]]:
         body, headers = self._asked(method, params, rpc_id, old=old)
         headers = {**headers, "Accept": sse.MEDIA_TYPE}
         if last_event_id is not None:
@@ -196,7 +196,7 @@ class AgentClient:
                     if not self.own and self._streamed > MOST_BYTES:
                         raise TooMuch(f"it streamed more than {MOST_BYTES:,} bytes, and was given up")
                     if group := [
-                        Incoming(_seq(each.id) if numbered else None, _event(each, envelope, self.url))
+                        RawEvent(_seq(each.id) if numbered else None, _event(each, envelope, self.url))
                         for each in parser.feed(chunk)
                     ]:
                         yield group
@@ -230,7 +230,7 @@ def _has_arrived(status: int) -> bool:
     return status != 0 and status not in _NOT_TAKEN_UP
 
 
-def _event(message: sse.Message, envelope: sse.Envelope, url: str) -> bytes:
+def _event(message: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:
     event = envelope.open(message.data)
     return _result(200, message.data, url) if event is None else event
 

@@ -44,7 +44,7 @@ _LONGEST_TASK_ID = 1_000
 SLOWED = f"It sent more than {EVENTS_A_SECOND:,} events a second, and was read no faster."
 
 
-class Told(NamedTuple):
+class AgentEvent(NamedTuple):
     """An event that an agent has told, and its seq there; None from an agent without our extension."""
 
     seq: int | None
@@ -90,7 +90,7 @@ class Conversation:
         """How long the agent may still take, counted from when it was first asked."""
         return max(0.0, self._limit_s - (now_ms() - self.since) / 1000)
 
-    async def events(self) -> AsyncGenerator[Told]:
+    async def events(self) -> AsyncGenerator[AgentEvent]:
         """What the agent tells, until the task is finished or waits for input.
 
         From an agent of ours each event comes once; from one without cursors what happens during a cut
@@ -131,7 +131,7 @@ class Conversation:
         except AgentError as error:
             logger.warning("task %s at %s was not cancelled: %s", self.task_id, self._client.url, error)
 
-    async def _follow(self) -> AsyncGenerator[Told]:
+    async def _follow(self) -> AsyncGenerator[AgentEvent]:
         if self.task_id is None and self._streaming is False:
             yield self._noted(None, await self._client.send(self._message, wait_s=max(self.left_s, 1.0)))
             return
@@ -149,7 +149,7 @@ class Conversation:
                     yield self._noted(incoming.seq, event)
                 await self._received.pause()
 
-    def _noted(self, seq: int | None, event: Event) -> Told:
+    def _noted(self, seq: int | None, event: Event) -> AgentEvent:
         if event.message is not None:  # An agent may answer with a message instead of a task.
             self._state = "TASK_STATE_COMPLETED"
             self.task = Task(id="", status=Status(state=self._state, message=event.message))
@@ -168,7 +168,7 @@ class Conversation:
                 self._received.add(event.artifact_update)
         if seq is not None:
             self._cursor, self._tries, self._numbered = seq, 0, True
-        return Told(seq, event)
+        return AgentEvent(seq, event)
 
     def _note_status(self, status: Status) -> None:
         self._state = status.state

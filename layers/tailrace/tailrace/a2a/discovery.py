@@ -22,7 +22,7 @@ _CARD_S, _OWN_CARD_S = 20.0, 60.0
 _WHY_CHARS = 500
 
 
-class Found(NamedTuple):
+class DiscoveredAgent(NamedTuple):
     """The card of the agent at `url`: as far as we read it, and all of it as it came."""
 
     url: str
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     whole: dict[str, Any]
 
 
-async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Found:
+async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> DiscoveredAgent:
     """The card of the agent at `url`: its base URL, or that of the card itself.
 
     Raises:
@@ -50,7 +50,7 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Fou
         whole = decode_json(body, "It")
     except JsonError as error:
         raise AgentError(f"{place} is no agent card: {error}") from None
-    return Found(url, card_in(whole, place), whole)
+    return DiscoveredAgent(url, card_in(whole, place), whole)
 
 
 async def _why_not(response: httpx.Response, place: str, *, own: bool) -> str:
@@ -62,7 +62,7 @@ async def _why_not(response: httpx.Response, place: str, *, own: bool) -> str:
     return f"{place} answered {response.status_code} instead of an agent card."
 
 
-def interface_of(found: Found, settings: Settings) -> str:
+def interface_of(found: DiscoveredAgent, settings: Settings) -> str:
     """The URL where a card's agent speaks JSON-RPC: in 1.0 if it does, else in 0.3.
 
     Raises:

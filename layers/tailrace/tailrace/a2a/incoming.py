@@ -182,13 +182,13 @@ def card_in(given: Any, source: str) -> AgentCard:
 def event_in(given: Any, source: str) -> Event:
     """An event of a stream, or what SendMessage answers. Raises as `card_in` does."""
     if isinstance(given, dict) and "kind" in given:
-        given = v0_3_client.event_from_03(given)
+        given = v0_3_client.event_from_v0_3(given)
     return _read(given, Event, f"{source} sent something that is no event of A2A")
 
 
 def task_in(given: Any, source: str) -> Task:
     """What GetTask answers. Raises as `card_in` does."""
-    given = v0_3_client.result_from_03("GetTask", given)
+    given = v0_3_client.result_from_v0_3("GetTask", given)
     return _read(given, Task, f"{source} sent something that is no task of A2A")
 
 

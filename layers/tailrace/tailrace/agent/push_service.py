@@ -53,7 +53,7 @@ async def notification(log: EventLog, hook: Webhook, event: bytes) -> bytes | No
     if state_of(event) is None:
         return None
     task = (await snapshot(log, hook.task_id)).task
-    return encode(v0_3.task_to_03(msgspec.json.decode(encode(task))))
+    return encode(v0_3.task_to_v0_3(msgspec.json.decode(encode(task))))
 
 
 def _webhook(config: PushConfig, task_id: str, *, since: int, version: Literal["1.0", "0.3"]) -> Webhook:

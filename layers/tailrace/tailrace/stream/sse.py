@@ -76,7 +76,7 @@ class Envelope(Framing):
         return data[len(head) : -1] if data.startswith(head) and data.endswith(b"}") else None
 
 
-class Message(NamedTuple):
+class ServerSentEvent(NamedTuple):
     """One event of a stream: its `event:` name, its data, and the last `id:` seen by then."""
 
     name: str
@@ -95,7 +95,7 @@ class Parser:
         self._id = ""
         self.retry_ms: int | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Message]:
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
         """The messages that `chunk` completes.
 
         What has come without a blank line behind it is kept until that comes, as the standard says.
@@ -143,7 +143,7 @@ class Parser:
         self._after_cr = self._after_cr or chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _block(self, block: bytes) -> Message | None:
+    def _block(self, block: bytes) -> ServerSentEvent | None:
         name, data = "", []
         for line in block.split(b"\n"):
             field, _, value = line.partition(b":")
@@ -160,4 +160,4 @@ class Parser:
                 self.retry_ms = int(value)
         if not data:
             return None
-        return Message(name, b"\n".join(data), self._id)
+        return ServerSentEvent(name, b"\n".join(data), self._id)

@@ -36,13 +36,13 @@ class JsonRpc(Binding):
             call = jsonrpc.parse_call(await read_body(request, self.settings.max_request_bytes))
             method, version = _method(call, request)
             caller, extensions = self.caller(request, version=version)
-            params = v0_3.params_from_03(method, call.params) if version == "0.3" else call.params
+            params = v0_3.params_from_v0_3(method, call.params) if version == "0.3" else call.params
             if method in STREAMS:
                 answer = await self.operations.stream(method, params, caller)
                 return self.respond_stream(answer, sse.Envelope(call.id), extensions, version=version)
             result = await self.operations.call(method, params, caller)
             if version == "0.3":
-                result = v0_3.result_to_03(method, result)
+                result = v0_3.result_to_v0_3(method, result)
             return self.respond(jsonrpc.success(call.id, result), extensions, version=version)
         except RequestTooLarge as error:
             status = 413 if not call.method else 200

@@ -30,7 +30,7 @@ class StreamedMessage(msgspec.Struct, frozen=True):
     message: dict[str, Any]
 
     async def chunks(self, framing: sse.Framing, version: Version) -> AsyncGenerator[bytes]:
-        answer = v0_3.message_to_03(self.message) if version == "0.3" else {"message": self.message}
+        answer = v0_3.message_to_v0_3(self.message) if version == "0.3" else {"message": self.message}
         yield framing.frame(None, encode(answer))
 
 
@@ -56,7 +56,7 @@ class StreamedTask(msgspec.Struct, frozen=True):
             if cursor is None:
                 snap = await snapshot(self.log, self.task_id)
                 first = {"task": snap.task}
-                yield framing.frame(snap.seq, encode(v0_3.event_to_03(first) if version == "0.3" else first))
+                yield framing.frame(snap.seq, encode(v0_3.event_to_v0_3(first) if version == "0.3" else first))
                 cursor = snap.seq
                 if is_end(snap.task["status"]["state"], past_input=self.past_input):
                     return
@@ -103,7 +103,7 @@ class _EventFraming:
     def _event_to_v0_3(self, event: bytes) -> dict[str, Any]:
         """The event in 0.3's form. One that cannot be read becomes an update to the state `unknown`."""
         try:
-            return v0_3.event_to_03(decode_json(event, "The event"))
+            return v0_3.event_to_v0_3(decode_json(event, "The event"))
         except (JsonError, LookupError, TypeError, AttributeError) as error:
             logger.warning("an event of task %s cannot be converted to 0.3: %s", self._task_id, error)
             return v0_3.unknown(self._task_id)

@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.a2a.compat.v0_3.server import METHODS, part_to_03
+from tailrace.a2a.compat.v0_3.server import METHODS, part_to_v0_3
 
 _THEIRS = {ours: theirs for theirs, ours in METHODS.items()}
 _FILE = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
 
 
-def method_to_03(method: str) -> str:
+def method_to_v0_3(method: str) -> str:
     return _THEIRS.get(method, method)
 
 
-def params_to_03(params: dict[str, Any]) -> dict[str, Any]:
+def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
     params = dict(params)
     if "message" in params:
         message = params["message"]
         role = "user" if message["role"] == "ROLE_USER" else "agent"
-        parts = [part_to_03(part) for part in message["parts"]]
+        parts = [part_to_v0_3(part) for part in message["parts"]]
         params["message"] = {**message, "kind": "message", "role": role, "parts": parts}
     if "configuration" in params:
         configuration = dict(params["configuration"])
@@ -33,15 +33,15 @@ def params_to_03(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def result_from_03(method: str, result: Any) -> Any:
+def result_from_v0_3(method: str, result: Any) -> Any:
     """The result of 1.0's `method`, which names what SendMessage answers and gives other tasks as they are."""
     if not isinstance(result, dict) or "kind" not in result:
         return result
-    event = event_from_03(result)
+    event = event_from_v0_3(result)
     return event if method == "SendMessage" else event.get("task", result)
 
 
-def event_from_03(event: dict[str, Any]) -> dict[str, Any]:
+def event_from_v0_3(event: dict[str, Any]) -> dict[str, Any]:
     """A 0.3 stream's result as 1.0's `StreamResponse`; it has a `kind`.
 
     Only shapes and names are changed. What is wrong in it stays wrong, for who decodes it as 1.0.

@@ -30,7 +30,7 @@ METHODS = {
 _UNNAMED = "default"
 
 
-def params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
+def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """A 0.3 request's params as those of 1.0's `method`. What does not fit is left, for 1.0's own checks to name.
 
     Raises:
@@ -38,14 +38,14 @@ def params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     params = dict(params)
     if "PushNotificationConfig" in method:
-        return _push_params_from_03(method, params)
+        return _push_params_from_v0_3(method, params)
     message, configuration = params.get("message"), params.get("configuration")
     if isinstance(message, dict):
         message = {key: value for key, value in message.items() if key != "kind"}
         role = message.get("role")
         message["role"] = {"user": "ROLE_USER", "agent": "ROLE_AGENT"}.get(str(role), role)
         if isinstance(message.get("parts"), list):
-            message["parts"] = [_part_from_03(part, place) for place, part in enumerate(message["parts"])]
+            message["parts"] = [_part_from_v0_3(part, place) for place, part in enumerate(message["parts"])]
         params["message"] = message
     if isinstance(configuration, dict):
         configuration = dict(configuration)
@@ -56,37 +56,37 @@ def params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
         configuration["returnImmediately"] = blocking is False
         if "pushNotificationConfig" in configuration:
             config = configuration.pop("pushNotificationConfig")
-            configuration["taskPushNotificationConfig"] = _config_from_03(config)
+            configuration["taskPushNotificationConfig"] = _config_from_v0_3(config)
         params["configuration"] = configuration
     return params
 
 
-def result_to_03(method: str, result: Any) -> Any:
+def result_to_v0_3(method: str, result: Any) -> Any:
     """The result of 1.0's `method` as 0.3 has it."""
     if method == "SendMessage":
-        return message_to_03(result["message"]) if "message" in result else task_to_03(result["task"])
+        return message_to_v0_3(result["message"]) if "message" in result else task_to_v0_3(result["task"])
     if method in ("GetTask", "CancelTask"):
-        return task_to_03(result)
+        return task_to_v0_3(result)
     if method in ("CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"):
-        return _config_to_03(result)
+        return _config_to_v0_3(result)
     if method == "ListTaskPushNotificationConfigs":
-        return [_config_to_03(config) for config in result["configs"]]
+        return [_config_to_v0_3(config) for config in result["configs"]]
     if method == "DeleteTaskPushNotificationConfig":
         return None
     return result
 
 
-def task_to_03(task: dict[str, Any]) -> dict[str, Any]:
+def task_to_v0_3(task: dict[str, Any]) -> dict[str, Any]:
     converted = {
         "kind": "task",
         "id": task["id"],
         "contextId": task["contextId"],
-        "status": _status_to_03(task["status"]),
+        "status": _status_to_v0_3(task["status"]),
     }
     if "history" in task:
-        converted["history"] = [message_to_03(message) for message in task["history"]]
+        converted["history"] = [message_to_v0_3(message) for message in task["history"]]
     if "artifacts" in task:
-        converted["artifacts"] = [_artifact_to_03(artifact) for artifact in task["artifacts"]]
+        converted["artifacts"] = [_artifact_to_v0_3(artifact) for artifact in task["artifacts"]]
     if "metadata" in task:
         converted["metadata"] = task["metadata"]
     return converted
@@ -103,12 +103,12 @@ def unknown(task_id: str) -> dict[str, Any]:
     }
 
 
-def event_to_03(event: dict[str, Any]) -> dict[str, Any]:
+def event_to_v0_3(event: dict[str, Any]) -> dict[str, Any]:
     """A 1.0 stream response as a 0.3 one."""
     if "task" in event:
-        return task_to_03(event["task"])
+        return task_to_v0_3(event["task"])
     if "message" in event:
-        return message_to_03(event["message"])
+        return message_to_v0_3(event["message"])
     if "statusUpdate" in event:
         update = event["statusUpdate"]
         state = update["status"]["state"]
@@ -116,7 +116,7 @@ def event_to_03(event: dict[str, Any]) -> dict[str, Any]:
             "kind": "status-update",
             "taskId": update["taskId"],
             "contextId": update["contextId"],
-            "status": _status_to_03(update["status"]),
+            "status": _status_to_v0_3(update["status"]),
             "final": state in TERMINAL or state in INTERRUPTED,
             "metadata": update["metadata"],
         }
@@ -125,35 +125,35 @@ def event_to_03(event: dict[str, Any]) -> dict[str, Any]:
         "kind": "artifact-update",
         "taskId": update["taskId"],
         "contextId": update["contextId"],
-        "artifact": _artifact_to_03(update["artifact"]),
+        "artifact": _artifact_to_v0_3(update["artifact"]),
         "append": update["append"],
         "lastChunk": update["lastChunk"],
         "metadata": update["metadata"],
     }
 
 
-def message_to_03(message: dict[str, Any]) -> dict[str, Any]:
+def message_to_v0_3(message: dict[str, Any]) -> dict[str, Any]:
     converted = {**message, "kind": "message", "role": "user" if message["role"] == "ROLE_USER" else "agent"}
-    converted["parts"] = [part_to_03(part) for part in message["parts"]]
+    converted["parts"] = [part_to_v0_3(part) for part in message["parts"]]
     return converted
 
 
-def _status_to_03(status: dict[str, Any]) -> dict[str, Any]:
+def _status_to_v0_3(status: dict[str, Any]) -> dict[str, Any]:
     converted = {**status, "state": status["state"].removeprefix("TASK_STATE_").lower().replace("_", "-")}
     if "message" in status:
-        converted["message"] = message_to_03(status["message"])
+        converted["message"] = message_to_v0_3(status["message"])
     return converted
 
 
-def _artifact_to_03(artifact: dict[str, Any]) -> dict[str, Any]:
-    return {**artifact, "parts": [part_to_03(part) for part in artifact["parts"]]}
+def _artifact_to_v0_3(artifact: dict[str, Any]) -> dict[str, Any]:
+    return {**artifact, "parts": [part_to_v0_3(part) for part in artifact["parts"]]}
 
 
-def _push_params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
+def _push_params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """0.3 names the task `id`, except where it sets a config (0.3.0, sections 7.5 to 7.8)."""
     if method.startswith("Create"):
         given = params.get("pushNotificationConfig")
-        config = _config_from_03({} if given is None else given)
+        config = _config_from_v0_3({} if given is None else given)
         if not isinstance(config, dict):
             raise RequestError("pushNotificationConfig must be an object.")
         return {**config, "taskId": params.get("taskId")}
@@ -161,7 +161,7 @@ def _push_params_from_03(method: str, params: dict[str, Any]) -> dict[str, Any]:
     return {"id": _UNNAMED, **{ours[key]: value for key, value in params.items() if key in ours and value is not None}}
 
 
-def _config_from_03(config: Any) -> Any:
+def _config_from_v0_3(config: Any) -> Any:
     """0.3's config names the schemes that the webhook takes; the first is the one the credentials are for."""
     if not isinstance(config, dict):
         return config
@@ -176,7 +176,7 @@ def _config_from_03(config: Any) -> Any:
     return config
 
 
-def _config_to_03(config: dict[str, Any]) -> dict[str, Any]:
+def _config_to_v0_3(config: dict[str, Any]) -> dict[str, Any]:
     told = {key: value for key, value in config.items() if key != "taskId"}
     if "authentication" in told:
         known_by = dict(told["authentication"])
@@ -184,7 +184,7 @@ def _config_to_03(config: dict[str, Any]) -> dict[str, Any]:
     return {"taskId": config["taskId"], "pushNotificationConfig": told}
 
 
-def _part_from_03(part: Any, place: int) -> Any:
+def _part_from_v0_3(part: Any, place: int) -> Any:
     if not isinstance(part, dict):
         return part
     kind = part.get("kind")
@@ -201,7 +201,7 @@ def _part_from_03(part: Any, place: int) -> Any:
     raise RequestError(f"message.parts[{place}] has kind {kind!r}, but must be a text, data or file part.")
 
 
-def part_to_03(part: dict[str, Any]) -> dict[str, Any]:
+def part_to_v0_3(part: dict[str, Any]) -> dict[str, Any]:
     rest = {"metadata": part["metadata"]} if "metadata" in part else {}
     if "data" in part:
         # 0.3 allows only objects here.

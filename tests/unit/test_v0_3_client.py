@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.a2a.compat.v0_3.client import event_from_03, method_to_03, params_to_03, result_from_03
-from tailrace.a2a.compat.v0_3.server import METHODS, event_to_03, params_from_03
+from tailrace.a2a.compat.v0_3.client import event_from_v0_3, method_to_v0_3, params_to_v0_3, result_from_v0_3
+from tailrace.a2a.compat.v0_3.server import METHODS, event_to_v0_3, params_from_v0_3
 from tailrace.a2a.incoming import event_in
 from tailrace.a2a.types import SendMessage, convert
 from tailrace.errors import AgentError
@@ -34,30 +34,30 @@ MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": PARTS}
 )
 def test_an_event_comes_through_0_3_as_it_was(event: bytes) -> None:
     said = msgspec.json.decode(event)
-    assert event_from_03(event_to_03(said)) == said
+    assert event_from_v0_3(event_to_v0_3(said)) == said
 
 
 def test_a_message_comes_through_0_3_as_it_was() -> None:
     params = {"message": MESSAGE, "configuration": {"returnImmediately": True, "historyLength": 2}}
-    sent = convert(params_from_03("SendMessage", params_to_03(params)), SendMessage)
+    sent = convert(params_from_v0_3("SendMessage", params_to_v0_3(params)), SendMessage)
     assert sent == convert(params, SendMessage)
 
 
 def test_every_method_has_its_name_of_0_3() -> None:
-    assert {method_to_03(ours) for ours in METHODS.values()} == METHODS.keys()
-    assert method_to_03("ListTasks") == "ListTasks", "there was none"
+    assert {method_to_v0_3(ours) for ours in METHODS.values()} == METHODS.keys()
+    assert method_to_v0_3("ListTasks") == "ListTasks", "there was none"
 
 
 def test_a_result_is_what_1_0_s_method_answers() -> None:
-    task = event_to_03(msgspec.json.decode(submitted(SOURCE, MESSAGE)))
-    assert result_from_03("SendMessage", task).keys() == {"task"}
-    assert result_from_03("GetTask", task)["status"]["state"] == "TASK_STATE_SUBMITTED"
+    task = event_to_v0_3(msgspec.json.decode(submitted(SOURCE, MESSAGE)))
+    assert result_from_v0_3("SendMessage", task).keys() == {"task"}
+    assert result_from_v0_3("GetTask", task)["status"]["state"] == "TASK_STATE_SUBMITTED"
 
 
 def test_states_and_roles_of_1_0_in_shapes_of_0_3_stay_as_they_are() -> None:
     said = {"role": "ROLE_AGENT", "messageId": "m", "parts": [{"kind": "text", "text": "x"}]}
     update = {"kind": "status-update", "taskId": "t", "contextId": "c", "final": True}
-    told = event_from_03({**update, "status": {"state": "TASK_STATE_COMPLETED", "message": said}})
+    told = event_from_v0_3({**update, "status": {"state": "TASK_STATE_COMPLETED", "message": said}})
     assert told["statusUpdate"]["status"] == {
         "state": "TASK_STATE_COMPLETED",
         "message": {"role": "ROLE_AGENT", "messageId": "m", "parts": [{"text": "x"}]},
