@@ -1,4 +1,9 @@
-"""Tailrace: LangGraph agents on AWS Lambda that stream what they do, live, and never lose the thread."""
+"""Tailrace: LangGraph agents on AWS Lambda that stream what they do, live, and never lose the thread.
+
+Each of these names has an example in its docstring. The examples use `asyncio` and these names of LangGraph: `START`,
+`END`, `MessagesState` and `StateGraph` (`langgraph.graph`), `Command` (`langgraph.types`), `GraphDrained`
+(`langgraph.errors`). `tests/integration/test_docstring_examples.py` runs them all.
+"""
 
 from __future__ import annotations
 

@@ -171,7 +171,13 @@ class UploadsUnavailable(TailraceError):
 
 
 class Rejected(TailraceError):
-    """Raise it in a node to end the task as REJECTED; the text says why."""
+    """Raise it in a node to end the task as REJECTED. The text says why.
+
+    Example:
+        async def read_logs(state: MessagesState) -> None:
+            if not request().files:
+                raise Rejected("There is no log to read. Send it as a file.")
+    """
 
 
 class AgentError(TailraceError):

@@ -18,6 +18,18 @@ _INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjso
 
 
 class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What an agent can do (section 4.4.5). The orchestrator asks the agents whose skills have words of the request.
+
+    Example:
+        skill = Skill(
+            id="translate",
+            name="Translate",
+            description="Translates a text into another language.",
+            tags=["translation", "language"],
+            examples=["Translate into French: good morning"],
+        )
+    """
+
     id: str
     name: str
     description: str
@@ -26,7 +38,15 @@ class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
 
 class Extension(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An extension of the author's own (section 4.6). A `required` one has to be named by every request."""
+    """An extension of the author's own (section 4.6). If it is `required`, every request has to name it.
+
+    Example:
+        extension = Extension(
+            uri="https://example.com/a2a/glossary/v1",
+            description="A data part `glossary` maps words to their translations.",
+            params={"maxWords": 500},
+        )
+    """
 
     uri: str
     description: str
@@ -35,13 +55,20 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
-    """What an author says of an agent. `name` is also what events call it: up to 64 printable
-    characters without `/`, `\\`, `,` and `=`.
+    """What an author says about an agent. Events have its `name` too: up to 64 printable characters without
+    `/`, `\\`, `,` and `=`.
 
-    Messages with parts of other media types than `input_modes` are refused. `v0_3` puts in the fields by which
-    clients of 0.3 find an agent; a 1.0 reader that is strict about unknown fields, which the specification advises
-    against (section 5.7), wants to be without. `security_schemes` and
-    `security_requirements` are as in section 4.5, for an app that is told how to know its callers.
+    Messages with parts of other media types than `input_modes` are refused. `v0_3` adds the fields that clients of
+    0.3 need; set it to False for 1.0 readers that refuse unknown fields, against the advice of section 5.7.
+    `security_schemes` and `security_requirements` are as in section 4.5, for an `AgentApp` with a `decide_owner`.
+
+    Example:
+        card = AgentCard(
+            name="translator",
+            description="Translates texts.",
+            version="1.0.0",
+            skills=[Skill(id="translate", name="Translate", description="Translates a text.", tags=["translation"])],
+        )
     """
 
     name: str

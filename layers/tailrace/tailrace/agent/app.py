@@ -50,6 +50,13 @@ class AgentApp:
     says that this id is not one message's alone.
 
     The log and the checkpointer are opened at the first request, on the event loop that serves it.
+
+    Example:
+        async def greet(state: MessagesState) -> None:
+            write(f"Hello, {state['messages'][-1].text}!")
+
+        graph = StateGraph(MessagesState).add_node(greet).add_edge(START, "greet")
+        app = AgentApp(graph, AgentCard(name="greeter", description="Greets.", version="1", skills=[]))
     """
 
     def __init__(
