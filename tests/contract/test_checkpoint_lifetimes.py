@@ -15,8 +15,8 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
 from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
+from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.dynamodb import DynamoDBSaver
-from tailrace.agent.checkpoints.opening import open_checkpointer
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.errors import CheckpointLost

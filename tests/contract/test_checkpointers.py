@@ -19,7 +19,7 @@ from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 from langgraph.types import Interrupt
 
 from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
-from tailrace.agent.checkpoints.opening import open_checkpointer
+from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 

@@ -20,7 +20,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
 from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
-from tailrace.agent.checkpoints.opening import open_checkpointer
+from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 
 

@@ -20,7 +20,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from pydantic import BaseModel
 
 from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
-from tailrace.agent.checkpoints.opening import open_checkpointer
+from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointRefused
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from damage_contract import DamageContract
 from dynamodb_table import Requests, empty_table, moto_server, use
 from log_contract import LogContract
 from log_tasks import TTL_S, Clock, created, events
@@ -17,7 +18,7 @@ def endpoint() -> Iterator[str]:
         yield endpoint
 
 
-class TestDynamoDBLog(LogContract):
+class TestDynamoDBLog(LogContract, DamageContract):
     @pytest.fixture
     async def log(self, endpoint: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DynamoDBLog]:
         use(endpoint, monkeypatch)

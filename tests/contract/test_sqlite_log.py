@@ -3,13 +3,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from damage_contract import DamageContract
 from log_contract import LogContract
 from log_tasks import TTL_S, Clock, all_events, created
 
 from tailrace.log.sqlite import SQLiteLog
 
 
-class TestSQLiteLog(LogContract):
+class TestSQLiteLog(LogContract, DamageContract):
     @pytest.fixture
     async def log(self, clock: Clock, tmp_path: Path) -> AsyncIterator[SQLiteLog]:
         log = SQLiteLog(tmp_path / "log.sqlite3", ttl_s=TTL_S, clock=clock)

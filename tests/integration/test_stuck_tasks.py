@@ -124,6 +124,16 @@ async def test_such_a_task_is_canceled_when_that_is_asked(event: bytes) -> None:
         assert (await this.log.head("t")).state == await this.state("t") == "TASK_STATE_CANCELED"
 
 
+@pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP])
+async def test_a_cancel_does_not_wait_for_the_lease_of_a_try_that_failed_in_this_process(event: bytes) -> None:
+    async with stuck() as this:
+        await this.create("t", event)
+        await this.look("t")
+        assert (await this.log.head("t")).leased(this.log.now())  # and the clock stands still from here on
+        await this.tasks.cancel("t", OWNER)
+        assert (await this.log.head("t")).state == await this.state("t") == "TASK_STATE_CANCELED"
+
+
 async def test_a_task_that_ends_each_process_that_looks_at_it_fails_from_its_head_alone() -> None:
     """What it is that ends them is not looked at again, whatever was asked meanwhile."""
     async with stuck() as this:

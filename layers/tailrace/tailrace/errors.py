@@ -9,9 +9,10 @@
     │   ├── LeaseHeld               another attempt holds the lease
     │   ├── Fenced                  a newer attempt has written; this one must stop
     │   ├── EventTooLarge           one event does not fit into an item of the log
-    │   ├── LogUnreadable           an event that has to be understood cannot be
+    │   ├── LogUnreadable           an event that is needed cannot be unpacked or decoded
     │   └── LogUnavailable          the store did not answer, or refused for a reason of its own
     │       └── CheckpointsUnavailable  the same of the graphs' checkpoints: the next attempt may fare better
+    ├── StoreDamaged                a SQLite file is damaged, or is no database
     ├── CheckpointTooLarge          the state of a graph does not fit into what keeps its checkpoints
     ├── CheckpointLost              a checkpoint is there, and what it names is not
     ├── RequestError                the caller sent something that cannot be used
@@ -87,12 +88,27 @@ class EventTooLarge(LogError):
 
 
 class LogUnreadable(LogError):
-    def __init__(self, task_id: str, seq: int, reason: object) -> None:
-        super().__init__(f"Event {seq} of task {task_id!r} cannot be read: {shorten(str(reason), 200)}.")
+    """The events `first` to `last` of a task are stored, but what is stored cannot be read."""
+
+    def __init__(self, task_id: str, first: int, reason: object, *, last: int | None = None) -> None:
+        self.first = first
+        self.last = first if last is None else last
+        which = f"Event {first}" if self.last == first else f"Events {first} to {self.last}"
+        super().__init__(f"{which} of task {task_id!r} cannot be read: {shorten(str(reason), 200)}.")
 
 
 class LogUnavailable(LogError):
     pass
+
+
+class StoreDamaged(TailraceError):
+    """A file of a data folder cannot be opened. Nothing is deleted: what to do with it is for its owner to decide."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"The file {path} is damaged: SQLite says {reason!r}. Restore it from a backup, or move it and the files "
+            f"beside it that begin with its name to another folder; then a new one is made at the next start."
+        )
 
 
 # Checkpoints

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tailrace.decoding import decode_json
-from tailrace.errors import JsonError, TaskUnknown
+from tailrace.errors import JsonError, LogUnreadable, TaskUnknown
 from tailrace.events import EXTENSION, timestamp
 from tailrace.log import EventLog, Head
 
@@ -34,7 +34,15 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
     task: dict[str, Any] = {}
     artifacts: dict[str, dict[str, Any]] = {}
     seq = 0
-    while batches := await log.read(task_id, seq):
+    while True:
+        try:
+            batches = await log.read(task_id, seq)
+        except LogUnreadable as error:
+            logger.warning("task %s is shown without what cannot be read: %s", task_id, error)
+            seq = error.last
+            continue
+        if not batches:
+            break
         for batch in batches:
             for number, event in enumerate(batch.events, batch.seq):
                 try:

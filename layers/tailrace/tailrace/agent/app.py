@@ -12,14 +12,14 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.a2a.card import AgentCard, Extension
 from tailrace.a2a.client import new_http
 from tailrace.a2a.server.operations import Answer, ExtendedCard
 from tailrace.a2a.server.routes import A2AServer
 from tailrace.a2a.server.services import Serving
-from tailrace.agent.checkpoints.opening import open_checkpointer
+from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.push_service import Push, notification
@@ -27,7 +27,7 @@ from tailrace.agent.service import Tasks
 from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
-from tailrace.errors import ConfigError
+from tailrace.errors import ConfigError, TailraceError
 from tailrace.log import EventLog, open_log
 from tailrace.naming import check_agent_name, plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
@@ -84,6 +84,7 @@ class AgentApp:
             card = msgspec.structs.replace(card, **_SECURED)
         self._given_log = log
         self._serving: Serving | None = None
+        self._start_error: TailraceError | None = None
         self._until_idle: tuple[Callable[[], Awaitable[None]], ...] = ()
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -106,12 +107,22 @@ class AgentApp:
             left_s = context.get_remaining_time_in_millis() / 1000
             run_context.deadline.set(asyncio.get_running_loop().time() + left_s)
             invoked_as.set(getattr(context, "invoked_function_arn", None) or None)
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, self._with_plain_failure(send) if scope["type"] == "lifespan" else send)
         if on_lambda():
             # The process freezes when this returns: not before the runs are done that were begun here, and those who
             # want to be told have been.
             for until_idle in self._until_idle:
                 await until_idle()
+
+    def _with_plain_failure(self, send: Send) -> Send:
+        """`send` for the lifespan: a failed start is told in the words of our own error, without a stack trace."""
+
+        async def send_plainly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._start_error is not None:
+                message = {**message, "message": str(self._start_error)}
+            await send(message)
+
+        return send_plainly
 
     async def _open(self) -> Serving:
         async with self._opening:
@@ -141,7 +152,11 @@ class AgentApp:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        await self._open()
+        try:
+            await self._open()
+        except TailraceError as error:
+            self._start_error = error
+            raise
         yield
         await self._stack.aclose()
 

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -78,6 +78,8 @@ class Tasks:
         self._idempotent = idempotent
         self._unowned = UnownedTasks(log, http, settings)
         self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        # Tasks that code of this process is about to start or to end. With `_running`, all that it holds leases for.
+        self._held: set[str] = set()
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
     async def owned(self, task_id: str, owner: str) -> Head:
@@ -133,10 +135,12 @@ class Tasks:
                 running[0].cancel()
                 await asyncio.wait([running[1]])
                 head = await self.log.head(task_id)  # it may just have asked something
-            if head.state not in TERMINAL and head.leased(self.log.now()):
+            if head.state not in TERMINAL and head.lease_owner == self._me and task_id not in self._held:
+                await self._cancel_claimed(head)  # An attempt of this process failed to start and has left its lease.
+            elif head.state not in TERMINAL and head.leased(self.log.now()):
                 await self._await_end(head)
             elif head.state not in TERMINAL:
-                await self._unowned.cancel(await self.log.claim(task_id, self._me, self._settings.lease_s))
+                await self._cancel_claimed(await self.log.claim(task_id, self._me, self._settings.lease_s))
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
@@ -197,6 +201,19 @@ class Tasks:
         except TaskConflict:
             raise _message_id_taken(message.message_id) from None
 
+    async def _cancel_claimed(self, claimed: Head) -> None:
+        with self._holding(claimed.task_id):
+            await self._unowned.cancel(claimed)
+
+    @contextmanager
+    def _holding(self, task_id: str) -> Iterator[None]:
+        """For as long as code of this process works under the task's lease."""
+        self._held.add(task_id)
+        try:
+            yield
+        finally:
+            self._held.discard(task_id)
+
     async def _begin(
         self, claimed: Head, reason: str, reply: dict[str, Any] | None = None, history: History | None = None
     ) -> bool:
@@ -205,6 +222,12 @@ class Tasks:
         `reason` says why the task needs an attempt, `history` is what is known of it. Returns whether the attempt took
         `reply`. The task fails if this was its last try.
         """
+        with self._holding(claimed.task_id):
+            return await self._begin_held(claimed, reason, reply, history)
+
+    async def _begin_held(
+        self, claimed: Head, reason: str, reply: dict[str, Any] | None, history: History | None
+    ) -> bool:
         if claimed.cancel_requested:
             await self._unowned.cancel(claimed)
             return False
@@ -249,7 +272,7 @@ class Tasks:
         """Let the attempt work, and cancel the task if that was requested while the attempt asked the user."""
         if await attempt.work(self._graph, self._dispatch):
             with suppress(LeaseHeld, TaskFinished, Fenced):  # somebody else is about to
-                await self._unowned.cancel(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
+                await self._cancel_claimed(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
     async def _reply(self, head: Head, reply: dict[str, Any], history: History) -> None:
         """Give a waiting task its reply, unless the same reply, sent twice, was taken in the meantime.

@@ -209,6 +209,9 @@ class EventLog(ABC):
         Returns about `limit` bytes of events at a time, at least one batch. A cursor inside a batch
         gets the rest of that batch. A first batch later than `after + 1` means that what lies
         between is gone for good (its time to live was over).
+
+        Raises:
+            LogUnreadable: the batch that comes next is damaged; the error's `last` is a cursor behind it.
         """
 
     @abstractmethod

@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
+from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
 from tailrace.log.base import (
@@ -177,7 +177,12 @@ class DynamoDBLog(EventLog):
         found = await self._beginning_at(task_id, after + 1, limit, seconds)
         begins = found[0][0].seq if found else None
         if after > 0 and begins != after + 1 and (begins is not None or not self._ends_at(task_id, after, seconds)):
-            before = await self._before(task_id, after, seconds)
+            try:
+                before = await self._before(task_id, after, seconds)
+            except LogUnreadable as error:
+                if error.last > after:
+                    raise
+                before = None
             if before is not None:
                 batch, ttl = before
                 if batch.last > after:
@@ -350,7 +355,12 @@ def _batches(answer: Answer, *, seconds: int, limit: int) -> tuple[Found, Item |
     for item in answer["Items"]:
         ttl = table.ttl_of(item)
         if ttl > seconds:
-            batch = table.item_batch(item)
+            try:
+                batch = table.item_batch(item)
+            except LogUnreadable:
+                if not found:
+                    raise
+                return found, None  # The next read begins with the damaged batch.
             found.append((batch, ttl))
             size += sum(map(len, batch.events))
             if size >= limit:

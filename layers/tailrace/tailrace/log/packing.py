@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 
-from tailrace.errors import EventTooLarge
+from tailrace.errors import EventTooLarge, LogUnreadable
 from tailrace.log.base import MAX_ITEM_BYTES
 
 # A write unit of DynamoDB is 1 KB: below that, compressing saves nothing and costs time.
@@ -13,7 +13,7 @@ _WORTH_COMPRESSING = 1024
 # Text of events compresses about tenfold at level 1; the higher levels double the time for a tenth less.
 _LEVEL = 1
 # The first byte of a zlib stream, which no JSON text begins with.
-_ZLIB = 0x78
+_ZLIB = b"\x78"
 # What goes into one item before compression. Well under the limit, so that only an event that is too
 # large by itself can ever be refused.
 _TARGET_BYTES = 256_000
@@ -35,9 +35,16 @@ def pack(task_id: str, seq: int, events: Sequence[bytes]) -> bytes:
     return packed
 
 
-def unpack(packed: bytes) -> list[bytes]:
-    """The events that `pack` packed."""
-    return (zlib.decompress(packed) if packed[0] == _ZLIB else packed).split(b"\n")
+def unpack(task_id: str, seq: int, count: int, packed: bytes) -> list[bytes]:
+    """The `count` events that `pack` packed, of which the first is number `seq`.
+
+    Raises:
+        LogUnreadable: the bytes are damaged.
+    """
+    try:
+        return (zlib.decompress(packed) if packed[:1] == _ZLIB else packed).split(b"\n")
+    except zlib.error as error:
+        raise LogUnreadable(task_id, seq, error, last=seq + count - 1) from None
 
 
 def split(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

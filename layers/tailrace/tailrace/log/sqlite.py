@@ -21,12 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tailrace.errors import Fenced, LogUnavailable, TaskConflict, TaskUnknown
+from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
 from tailrace.stores.private import private_folder
-from tailrace.stores.sqlite import add_columns, connect_wal
+from tailrace.stores.sqlite import add_columns, connect_wal, damage_as_words
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -71,7 +71,7 @@ class SQLiteLog(EventLog):
         super().__init__(**options)
         self._path = Path(path)
         private_folder(self._path.parent)
-        with _connect(self._path) as connection:
+        with damage_as_words(self._path), _connect(self._path) as connection:
             connection.executescript(_SCHEMA)
             add_columns(connection, "heads", _ADDED)
             connection.executescript(_INDEX)
@@ -165,17 +165,23 @@ class SQLiteLog(EventLog):
             size = 0
             rows = connection.execute(
                 # The item that holds the cursor is the last one at or before it; what follows, follows.
-                "SELECT seq, attempt, packed FROM items WHERE task_id = ?1 AND ttl > ?3 AND seq >= coalesce("
+                "SELECT seq, attempt, count, packed FROM items WHERE task_id = ?1 AND ttl > ?3 AND seq >= coalesce("
                 "(SELECT max(seq) FROM items WHERE task_id = ?1 AND seq <= ?2 + 1), 1) ORDER BY seq",
                 (task_id, after, self._clock()),
             )
-            for seq, attempt, packed in rows:
-                batch = Batch(seq, attempt, unpack(packed)).after(after)
-                if batch.events:
-                    found.append(batch)
-                    size += sum(map(len, batch.events))
-                    if size >= limit:
-                        break
+            for seq, attempt, count, packed in rows:
+                if seq + count - 1 <= after:
+                    continue
+                try:
+                    events = unpack(task_id, seq, count, packed)
+                except LogUnreadable:
+                    if not found:
+                        raise
+                    break  # The next read begins with the damaged batch.
+                found.append(Batch(seq, attempt, events).after(after))
+                size += sum(map(len, found[-1].events))
+                if size >= limit:
+                    break
             rows.close()
             return found
 

@@ -112,7 +112,8 @@ def batch_item(task_id: str, batch: Batch, packed: bytes, ttl: int) -> Item:
 
 
 def item_batch(item: Item) -> Batch:
-    return Batch(int(item["seq"]["N"]), int(item["attempt"]["N"]), unpack(item["packed"]["B"]))
+    seq, count = int(item["seq"]["N"]), int(item["count"]["N"])
+    return Batch(seq, int(item["attempt"]["N"]), unpack(item["task_id"]["S"], seq, count, item["packed"]["B"]))
 
 
 def last_of(item: Item) -> int:

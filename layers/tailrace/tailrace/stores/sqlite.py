@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tailrace.errors import StoreDamaged
 from tailrace.stores.private import private_database
 
 _AGAIN_S = 0.01
@@ -27,6 +28,18 @@ def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
     enter_wal(connection, busy_s)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+@contextlib.contextmanager
+def damage_as_words(path: Path) -> Iterator[None]:
+    """Raise `StoreDamaged` where SQLite finds that the file `path` is damaged, or is no database."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        # The lowest byte is the reason (sqlite.org, "Result and Error Codes").
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreDamaged(str(path), str(error)) from error
+        raise
 
 
 def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:

@@ -7,14 +7,17 @@ and reads from the log what the feed skips: the log has every event before a fee
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import NamedTuple
 
-from tailrace.errors import RequestError
+from tailrace.errors import LogUnreadable, RequestError
 from tailrace.events import INTERRUPTED, TERMINAL, State, ends
 from tailrace.log import Batch, EventLog
 from tailrace.stream.broadcast import Feeds
+
+logger = logging.getLogger("tailrace.feed")
 
 
 class Synced(NamedTuple):
@@ -24,7 +27,7 @@ class Synced(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """The events `first` to `last` are gone for good: they have expired."""
+    """The events `first` to `last` are gone for good: they have expired, or the log is damaged there."""
 
     first: int
     last: int
@@ -69,7 +72,10 @@ async def end_at(log: EventLog, task_id: str, cursor: int) -> State | None:
     """
     if cursor == 0:
         return None
-    at_cursor = await log.read(task_id, cursor - 1, limit=1)
+    try:
+        at_cursor = await log.read(task_id, cursor - 1, limit=1)
+    except LogUnreadable:
+        return None  # Whether the task has ended cannot be read here. The stream tells of the gap.
     if not at_cursor:
         newest = await log.last(task_id)
         raise RequestError(f"The cursor is {cursor}, but the newest event of the task is {newest}.")
@@ -111,7 +117,16 @@ async def follow(
     newest, synced = b"{}", False
     with feeds.subscribe(task_id) as (feed, subscription):
         while True:
-            while stored := await log.read(task_id, cursor):
+            while True:
+                try:
+                    stored = await log.read(task_id, cursor)
+                except LogUnreadable as error:
+                    logger.warning("%s", error)
+                    yield Gap(cursor + 1, error.last)
+                    cursor, newest = error.last, b"{}"
+                    continue
+                if not stored:
+                    break
                 for batch in stored:
                     if batch.seq > cursor + 1:
                         yield Gap(cursor + 1, batch.seq - 1)

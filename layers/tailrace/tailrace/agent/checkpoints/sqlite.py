@@ -27,7 +27,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.errors import CheckpointsUnavailable
-from tailrace.stores.sqlite import connect_wal
+from tailrace.stores.sqlite import connect_wal, damage_as_words
 
 T = TypeVar("T")
 
@@ -122,14 +122,17 @@ async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ())
     """The saver of the file `path`, made when it is not there; checkpoints older than `lifetime_s` are deleted.
 
     Of an author's types, it reads values of `types`.
+
+    Raises:
+        StoreDamaged: the file is damaged, or is no database. It stays as it is.
     """
-    with _ours():
+    with _ours(), damage_as_words(path):
         await asyncio.to_thread(_prepare, path)
     async with aiosqlite.connect(path, timeout=_BUSY_S) as connection:
         # As the log has it: what is saved would survive a power cut.
         await connection.execute("PRAGMA synchronous = FULL")
         saver = SQLiteSaver(connection, types)
-        with _ours():
+        with _ours(), damage_as_words(path):
             await saver.setup()
             await saver.delete_before(time.time() - lifetime_s)
         try:

@@ -1,0 +1,63 @@
+"""What a log that keeps bytes does when some of them are damaged: it names them, and reads what is around them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+
+import pytest
+from log_tasks import created, events
+
+from tailrace.a2a.task import snapshot
+from tailrace.config import Settings
+from tailrace.errors import LogUnreadable
+from tailrace.log import Batch, EventLog
+from tailrace.stream.broadcast import Feeds
+from tailrace.stream.reader import Gap, Synced, follow
+
+
+class DamageContract:
+    @pytest.fixture
+    async def damaged(self, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> str:
+        """A task of the events 1 to 6, of which 3 and 4 are in a batch that cannot be unpacked."""
+        task_id = await created(log)
+        await log.append(task_id, Batch(2, 1, events(2, 1)))
+        with monkeypatch.context() as patched:
+            patched.setattr(sys.modules[type(log).__module__], "pack", lambda *_: b"x\x01 no zlib")
+            await log.append(task_id, Batch(3, 1, events(3, 2)))
+        await log.append(task_id, Batch(5, 1, events(5, 2)))
+        return task_id
+
+    async def test_what_is_around_damaged_events_is_read(self, log: EventLog, damaged: str) -> None:
+        assert [batch.last for batch in await log.read(damaged)] == [1, 2]
+        for cursor in (2, 3):
+            with pytest.raises(LogUnreadable, match=r"Events 3 to 4 of task '.+' cannot be read") as refused:
+                await log.read(damaged, cursor)
+            assert (refused.value.first, refused.value.last) == (3, 4)
+        for cursor in (4, 5):
+            (rest,) = await log.read(damaged, cursor)
+            assert (rest.seq, rest.last) == (cursor + 1, 6)
+        assert await log.read(damaged, 6) == []
+        assert await log.last(damaged) == 6
+
+    async def test_a_damaged_end_is_no_new_event(self, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+        task_id = await created(log)
+        monkeypatch.setattr(sys.modules[type(log).__module__], "pack", lambda *_: b"x\x01 no zlib")
+        await log.append(task_id, Batch(2, 1, events(2, 2)))
+        assert await log.last(task_id) == 3
+        assert await log.read(task_id, 3) == []
+
+    async def test_a_reader_is_told_of_the_gap(self, log: EventLog, damaged: str) -> None:
+        items = follow(log, Feeds(log, Settings()), damaged, 0, idle_s=60)
+        seen: list[object] = []
+        async with aclosing(items):
+            async for item in items:
+                seen.append(item)
+                if isinstance(item, Synced):
+                    break
+        assert [(item.seq, item.last) for item in seen if isinstance(item, Batch)] == [(1, 1), (2, 2), (5, 6)]
+        assert [item for item in seen if isinstance(item, Gap)] == [Gap(3, 4)]
+
+    async def test_the_task_is_shown_without_them(self, log: EventLog, damaged: str) -> None:
+        shown = await snapshot(log, damaged)
+        assert (shown.seq, shown.task["id"]) == (6, damaged)
