@@ -1,4 +1,4 @@
-"""The log, and how a process opens the one its settings name."""
+"""The log: the append-only record of each task's events, in memory, in SQLite or in DynamoDB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ __all__ = ["MAX_ITEM_BYTES", "Batch", "EventLog", "Head", "Page", "open_log"]
 
 
 def open_log(settings: Settings) -> EventLog:
-    """The log that `settings.log` names. Only that store's own packages are imported."""
+    """Open the log that `settings.log` names. Only the packages of that store are imported.
+
+    Raises:
+        StoreDamaged: the SQLite file is damaged.
+        OSError, sqlite3.OperationalError: the SQLite file cannot be made or opened.
+    """
     ttl_s = settings.ttl_days * 86_400
     if settings.log == "dynamodb":
         from tailrace.log.dynamodb import DynamoDBLog

@@ -1,7 +1,6 @@
 """The log: the append-only record of a task's events (docs/ARCHITECTURE.md, section 2).
 
-One contract, several stores. `tests/contract/log_contract.py` is the contract as tests; a store is
-right when it passes them.
+One contract, several stores. `tests/contract/log_contract.py` is the contract as tests, and every store passes them.
 """
 
 from __future__ import annotations
@@ -16,19 +15,21 @@ import msgspec
 from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, Source, State
 
-# An item of DynamoDB holds 400 KB with its attribute names; this leaves room for ours. Every store keeps
-# to it, so that what works on a laptop works on AWS.
+# Maximum size of a batch as stored. An item of DynamoDB holds 400 KB with its attribute names; this leaves room for
+# ours. Every store has this limit, so that what works on a laptop works on AWS.
 MAX_ITEM_BYTES = 390_000
 
 _PLACE = re.compile(r"\d{15}/.{1,1000}")
 
+# Returns the time in seconds since the epoch.
 Clock = Callable[[], float]
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Consecutive events of one task, as the log stores them: `events[0]` is number `seq`.
+    """Consecutive events of one task, as the log stores them: `events[0]` has the seq `seq`.
 
-    Each event is one A2A 1.0 `StreamResponse` as UTF-8 JSON without line breaks.
+    Each event is one A2A 1.0 `StreamResponse` as UTF-8 JSON without line breaks. `attempt` is the attempt that wrote
+    it.
     """
 
     seq: int
@@ -41,19 +42,22 @@ class Batch(msgspec.Struct, frozen=True):
         return self.seq + len(self.events) - 1
 
     def after(self, cursor: int) -> Batch:
-        """What of the batch a reader at `cursor` has not seen; possibly nothing of it."""
+        """The part of the batch that comes after `cursor`; its `events` may be empty."""
         if cursor < self.seq:
             return self
         return Batch(cursor + 1, self.attempt, self.events[cursor + 1 - self.seq :])
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What is true of a task as a whole. Times are milliseconds since the epoch, by the store's clock.
+    """A task's record beside its events: whose it is, its state, and who runs it.
 
-    It changes with the task's state and with its lease, never with an event.
+    It changes with the task's state and its lease, not with every event. Times are milliseconds since the epoch by the
+    store's clock, except `ttl`, which is in seconds.
 
-    `tries` counts the claims since an attempt has last begun, `dispatches` how often the sweeper has told the agent
-    since then; it need not tell it again before `due`.
+    `attempt` is the number of the latest attempt, and `lease_owner` the process that holds the lease until
+    `lease_until`. `tries` counts the claims since an attempt last started, `dispatches` how often the sweeper has told
+    the agent since then; it does not tell the agent again before `due`. `fingerprint` tells two requests for the same
+    id apart.
     """
 
     task_id: str
@@ -75,36 +79,39 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source(self) -> Source:
-        """What the events of the head's attempt have in common."""
+        """The fields that all events of the head's attempt share."""
         return Source(self.task_id, self.context_id, self.agent, self.attempt)
 
     @property
     def place(self) -> str:
-        """Where the head stands in its owner's list: by creation, then by id. Sorts as text."""
+        """The head's position in its owner's list: by creation, then by id. It sorts as text."""
         return f"{self.created:015d}/{self.task_id}"
 
     @property
     def thread(self) -> str:
-        """LangGraph's thread of the task. Its checkpoints may outlive it, and its id may come again."""
+        """The id of the thread that keeps the task's checkpoints.
+
+        It contains the time of creation: checkpoints may outlive a task, and a task's id may be used again.
+        """
         return f"{self.task_id}-{self.created}"
 
     def leased(self, now: int) -> bool:
-        """Whether somebody holds the lease at `now` (ms)."""
+        """Whether a process holds the lease at `now` (ms)."""
         return self.lease_owner is not None and self.lease_until > now
 
     def orphaned(self, now: int) -> bool:
-        """Whether somebody should run the task, and at `now` (ms) nobody does.
+        """Whether the task should be running but no process runs it at `now` (ms).
 
-        A lease that ran out instead of being let go of was a dead attempt's: then the state is what that
-        attempt noted last, and what the task really waits for is in its events. A task that waits, and whose cancel
-        was requested by a process that did not live to do it, has to be cancelled.
+        A lease that expired without being released belonged to an attempt that died. The head's state is then what that
+        attempt noted last, and only the events tell what the task waits for. A waiting task is orphaned too if its
+        cancel was requested: the process that requested it has died before it cancelled the task.
         """
         waits = self.state in INTERRUPTED and self.lease_owner is None and not self.cancel_requested
         return self.state not in TERMINAL and not waits and not self.leased(now)
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Heads, newest first, and the token of the next page (empty: there is none)."""
+    """One page of a list: heads, newest first, and the token of the next page ("" on the last page)."""
 
     heads: list[Head]
     next_token: str = ""
@@ -113,8 +120,10 @@ class Page(msgspec.Struct, frozen=True):
 class EventLog(ABC):
     """The record of all tasks' events. Safe for many readers and writers in many processes.
 
-    Any method may raise `LogUnavailable`. An `append` that raised it has written all of the batch or
-    nothing; the same call made again settles which.
+    Every method may raise `LogUnavailable`. An `append` that raised it has written the whole batch or nothing; the same
+    call again makes sure that the batch is there.
+
+    `ttl_s` is how long a task and its events are kept after their last change, in seconds.
     """
 
     def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Clock = time.time) -> None:
@@ -125,152 +134,162 @@ class EventLog(ABC):
 
     @abstractmethod
     async def create(self, head: Head, event: bytes) -> Head:
-        """Record a new task with its first event; return the head as stored.
+        """Store a new task with its first event; return the head as stored.
 
-        Idempotent: if the task is there and has the same `fingerprint`, its head is returned and
-        nothing is written twice.
+        Idempotent: if the task exists with the same `fingerprint`, its head is returned and nothing is written.
 
         Raises:
-            TaskConflict: the task is there with another fingerprint.
+            TaskConflict: the task exists with another fingerprint.
             EventTooLarge: nothing was written.
         """
 
     @abstractmethod
     async def append(self, task_id: str, batch: Batch) -> None:
-        """Put a batch where nothing is yet: the compare-and-swap every writer goes through.
+        """Store a batch on the condition that nothing is stored at its seq. All writers go through this
+        compare-and-swap.
+
+        Idempotent: storing the same batch again changes nothing.
 
         Raises:
-            Fenced: something of another attempt stands at `batch.seq`.
+            Fenced: another batch is stored at `batch.seq`.
             EventTooLarge: nothing was written.
         """
 
     @abstractmethod
     async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
-        """Take the lease and become the next attempt, which is one try more; return the head as it is then.
+        """Take the task's lease for `lease_s` seconds as the next attempt; return the head after that.
+
+        `owner` names the process. The claim is counted as a try.
 
         Raises:
-            LeaseHeld, TaskFinished, TaskUnknown: nothing was changed.
+            LeaseHeld: another process holds the lease.
+            TaskFinished, TaskUnknown: the task cannot be run.
         """
 
     @abstractmethod
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
-        """Hold the lease for another `lease_s` from now. The head tells whether to cancel.
+        """Extend the lease to `lease_s` seconds from now. The returned head tells whether a cancel was requested.
 
         Raises:
-            Fenced: a newer attempt has the task.
+            Fenced: a newer attempt has claimed the task.
         """
 
     @abstractmethod
     async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
-        """Note a new state in the head, and let go of the lease if `release`.
+        """Set the head's state, and release the lease if `release`.
 
-        The attempt has begun, so tries and dispatches are counted anew.
+        Tries and dispatches are counted from 0 again, since the attempt has started.
 
         Raises:
-            Fenced: a newer attempt has the task.
+            Fenced: a newer attempt has claimed the task.
         """
 
     @abstractmethod
     async def excuse(self, task_id: str, attempt: int) -> Head:
-        """Do not count the attempt as a try: it could not begin because a store was away. It keeps its lease.
+        """Take back the try that the claim counted: the attempt could not start because a store was unavailable.
+
+        The lease stays as it is.
 
         Raises:
-            Fenced: a newer attempt has the task.
+            Fenced: a newer attempt has claimed the task.
         """
 
     @abstractmethod
     async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
-        """Note that the agent is told now to look at the task, and need not be told again before `due` (ms).
+        """Count a dispatch, and set `due` (ms): the sweeper does not dispatch the task again before then.
 
-        `attempt` is the last that is known.
+        `attempt` is the head's attempt as the caller knows it.
 
         Raises:
-            Fenced: a newer attempt has the task.
+            Fenced: a newer attempt has claimed the task.
         """
 
     @abstractmethod
     async def request_cancel(self, task_id: str) -> Head:
-        """Ask whoever runs the task to stop.
+        """Set the head's `cancel_requested`. The process that runs the task sees it when it renews its lease.
 
         Raises:
-            TaskFinished, TaskUnknown: nothing was changed.
+            TaskFinished, TaskUnknown: the task cannot be cancelled.
         """
 
     # Reading
 
     @abstractmethod
     async def head(self, task_id: str) -> Head:
-        """Raises `TaskUnknown` when there is no such task, or its time to live is over."""
-
-    @abstractmethod
-    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
-        """What comes after the cursor `after`, in order, strongly consistent; `[]` when nothing does.
-
-        Returns about `limit` bytes of events at a time, at least one batch. A cursor inside a batch
-        gets the rest of that batch. A first batch later than `after + 1` means that what lies
-        between is gone for good (its time to live was over).
+        """Read the task's head, strongly consistent.
 
         Raises:
-            LogUnreadable: the batch that comes next is damaged; the error's `last` is a cursor behind it.
+            TaskUnknown: there is no such task, or its time to live is over.
+        """
+
+    @abstractmethod
+    async def read(self, task_id: str, cursor: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        """Read the events after the seq `cursor`, in order, strongly consistent; `[]` if there are none.
+
+        One call returns about `limit` bytes of events and at least one batch. If the cursor is inside a batch, the rest
+        of that batch comes first. If the first batch begins after `cursor + 1`, the events between are gone for good:
+        their time to live is over.
+
+        Raises:
+            LogUnreadable: the next batch is damaged. The error's `last` is the cursor to go on from.
         """
 
     @abstractmethod
     async def last(self, task_id: str) -> int:
-        """The seq of the newest event, 0 when there is none."""
+        """The seq of the task's newest event; 0 if there is none."""
 
     @abstractmethod
     async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """Tasks that are `Head.orphaned`, due, and were not touched for `idle_s`: up to `limit`.
+        """Up to `limit` tasks that are `Head.orphaned` and due, and whose head has not changed for `idle_s` seconds.
 
-        First come those that were never put off, the oldest first, then those that have been due the longest.
-
-        Never a scan of all tasks: the price grows with the tasks that are unfinished now.
+        Tasks that were never put off come first, the oldest first; then the others by how long they have been due.
+        The cost grows with the number of unfinished tasks, not with the number of all tasks.
         """
 
     @abstractmethod
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
-        """The owner's tasks, newest first, from the place that `token` names.
+        """Up to `limit` of the owner's tasks, newest first, from the page that `token` names.
 
         Raises:
-            RequestError: `token` is none that a page has given.
+            RequestError: `token` does not come from a `Page`.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of what the store holds open. What was acknowledged stays."""
+        """Close files, threads and connections. What was acknowledged is stored."""
 
     # What the stores share
 
     def now(self) -> int:
-        """The store's clock, in milliseconds since the epoch: what leases are compared with."""
+        """The store's clock in milliseconds since the epoch. Leases are compared with it."""
         return self._now()
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
     def _expiry(self) -> int:
-        """The `ttl` of something written now, in seconds since the epoch, as DynamoDB wants it."""
+        """The `ttl` of an item written now: when it expires, in seconds since the epoch, as DynamoDB wants it."""
         return int(self._clock() + self._ttl_s)
 
 
-def in_turn(head: Head) -> tuple[int, str]:
-    """What `EventLog.orphaned` sorts by."""
+def dispatch_order(head: Head) -> tuple[int, str]:
+    """The sort key of `EventLog.orphaned`."""
     return head.due, head.place
 
 
 def check_token(token: str) -> str:
-    """`token` if it names a place in a list, or is empty.
+    """Return `token` if it is a page token or "".
 
     Raises:
-        RequestError: it does neither.
+        RequestError: it is neither.
     """
     if token and not _PLACE.fullmatch(token):
-        raise RequestError(f"The page token is {shorten(token)!r}, which is none that a list has given.")
+        raise RequestError(f"The page token has value {shorten(token)!r}, but must be the `nextPageToken` of a list.")
     return token
 
 
 def refuse_claim(head: Head | None, task_id: str, now: int) -> None:
-    """Raise the reason why `head` cannot be claimed at `now` (ms), if there is one."""
+    """Raise `TaskUnknown`, `TaskFinished` or `LeaseHeld` if `head` cannot be claimed at `now` (ms)."""
     if head is None:
         raise TaskUnknown(task_id)
     if head.state in TERMINAL:
@@ -280,7 +299,7 @@ def refuse_claim(head: Head | None, task_id: str, now: int) -> None:
 
 
 def refuse_cancel(head: Head | None, task_id: str) -> None:
-    """Raise the reason why the task of `head` cannot be cancelled, if there is one."""
+    """Raise `TaskUnknown` or `TaskFinished` if the task of `head` cannot be cancelled."""
     if head is None:
         raise TaskUnknown(task_id)
     if head.state in TERMINAL:
@@ -288,7 +307,7 @@ def refuse_cancel(head: Head | None, task_id: str) -> None:
 
 
 def refuse_attempt(head: Head | None, task_id: str, attempt: int) -> None:
-    """Raise the reason why `attempt` may not change `head`, if there is one."""
+    """Raise `TaskUnknown` or `Fenced` if `attempt` may not change `head`."""
     if head is None:
         raise TaskUnknown(task_id)
     if head.attempt != attempt:

@@ -1,4 +1,4 @@
-"""A log in memory: for tests, and the shortest statement of what a log does."""
+"""A log in memory, for tests. It is the shortest statement of what a log does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tailrace.log.base import (
     Head,
     Page,
     check_token,
-    in_turn,
+    dispatch_order,
     refuse_attempt,
     refuse_cancel,
     refuse_claim,
@@ -23,7 +23,7 @@ from tailrace.log.packing import pack
 
 
 class MemoryLog(EventLog):
-    """Keeps everything in one process. Nothing here awaits, so each method is atomic."""
+    """A log inside one process. No method awaits, so each is atomic."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -32,11 +32,11 @@ class MemoryLog(EventLog):
 
     async def create(self, head: Head, event: bytes) -> Head:
         pack(head.task_id, 1, [event])
-        there = self._live(head.task_id)
-        if there is not None:
-            if there.fingerprint != head.fingerprint:
+        existing = self._live(head.task_id)
+        if existing is not None:
+            if existing.fingerprint != head.fingerprint:
                 raise TaskConflict(head.task_id)
-            return there
+            return existing
         now = self._now()
         self._items[head.task_id] = [(Batch(1, 0, [event]), self._expiry())]
         return self._put(head, created=now, updated=now, ttl=self._expiry())
@@ -74,8 +74,8 @@ class MemoryLog(EventLog):
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
         lease: dict[str, Any] = {"lease_owner": None, "lease_until": 0} if release else {}
-        begun = {"tries": 0, "dispatches": 0, "due": 0}
-        return self._put(head, state=state, updated=self._now(), ttl=self._expiry(), **begun, **lease)
+        counts = {"tries": 0, "dispatches": 0, "due": 0}
+        return self._put(head, state=state, updated=self._now(), ttl=self._expiry(), **counts, **lease)
 
     async def excuse(self, task_id: str, attempt: int) -> Head:
         head = self._live(task_id)
@@ -100,17 +100,17 @@ class MemoryLog(EventLog):
             raise TaskUnknown(task_id)
         return head
 
-    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
-        found: list[Batch] = []
+    async def read(self, task_id: str, cursor: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        batches: list[Batch] = []
         size = 0
         for batch, ttl in self._items.get(task_id, ()):
-            if batch.last <= after or ttl <= self._clock():
+            if batch.last <= cursor or ttl <= self._clock():
                 continue
-            found.append(batch.after(after))
-            size += sum(map(len, found[-1].events))
+            batches.append(batch.after(cursor))
+            size += sum(map(len, batches[-1].events))
             if size >= limit:
                 break
-        return found
+        return batches
 
     async def last(self, task_id: str) -> int:
         items = self._items.get(task_id)
@@ -119,14 +119,14 @@ class MemoryLog(EventLog):
     async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         now = self._now()
         live = [head for head in self._heads.values() if self._live(head.task_id) and head.orphaned(now)]
-        found = [head for head in live if head.updated <= now - idle_s * 1000 and head.due <= now]
-        return sorted(found, key=in_turn)[:limit]
+        due = [head for head in live if head.updated <= now - idle_s * 1000 and head.due <= now]
+        return sorted(due, key=dispatch_order)[:limit]
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         check_token(token)
-        mine = [head for head in self._heads.values() if head.owner == owner and self._live(head.task_id)]
-        order = sorted(mine, key=lambda head: head.place, reverse=True)
-        rest = [head for head in order if not token or head.place < token]
+        owned = [head for head in self._heads.values() if head.owner == owner and self._live(head.task_id)]
+        newest_first = sorted(owned, key=lambda head: head.place, reverse=True)
+        rest = [head for head in newest_first if not token or head.place < token]
         return Page(rest[:limit], rest[limit - 1].place if len(rest) > limit else "")
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How a batch of events becomes the bytes of one item, and back."""
+"""A batch of events as the bytes of one stored item."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from tailrace.log.base import MAX_ITEM_BYTES
 
 # A write unit of DynamoDB is 1 KB: below that, compressing saves nothing and costs time.
 _WORTH_COMPRESSING = 1024
-# Text of events compresses about tenfold at level 1; the higher levels double the time for a tenth less.
+# Events compress about tenfold at level 1. Higher levels take twice the time to save another tenth.
 _LEVEL = 1
 # The first byte of a zlib stream, which no JSON text begins with.
 _ZLIB = b"\x78"
-# What goes into one item before compression. Well under the limit, so that only an event that is too
-# large by itself can ever be refused.
+# Bytes of one item before compression. This is well below `MAX_ITEM_BYTES`, so only a single event can be too large.
 _TARGET_BYTES = 256_000
 
 
 def pack(task_id: str, seq: int, events: Sequence[bytes]) -> bytes:
-    """The events as the bytes of one item: joined by line breaks, compressed when that is smaller.
+    """The events joined by line breaks, compressed with zlib if that is smaller.
 
     Raises:
-        EventTooLarge: the item would be over `MAX_ITEM_BYTES`.
+        EventTooLarge: the result is larger than `MAX_ITEM_BYTES`.
     """
     packed = b"\n".join(events)
     if len(packed) > _WORTH_COMPRESSING:
@@ -36,7 +35,7 @@ def pack(task_id: str, seq: int, events: Sequence[bytes]) -> bytes:
 
 
 def unpack(task_id: str, seq: int, count: int, packed: bytes) -> list[bytes]:
-    """The `count` events that `pack` packed, of which the first is number `seq`.
+    """The `count` events in the bytes that `pack` made; the first has the seq `seq`.
 
     Raises:
         LogUnreadable: the bytes are damaged.
@@ -48,7 +47,7 @@ def unpack(task_id: str, seq: int, count: int, packed: bytes) -> list[bytes]:
 
 
 def split(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The events in runs that each fit into one item, in order. An event is never cut."""
+    """Split the events, in order, into runs that each fit into one item. No event is cut."""
     start = size = 0
     for index, event in enumerate(events):
         if size and size + len(event) > _TARGET_BYTES:

@@ -1,14 +1,12 @@
-"""A log in one SQLite file: the embedded default. One machine, several processes, survives a restart.
+"""A log in one SQLite file, the default: for several processes of one machine.
 
-Where this departs from the obvious, and why:
+Design decisions:
 
-1. One thread writes and one reads, each with a connection of its own. What is asked of a thread while
-   it is busy is done together when it is free: one transaction, and so one fsync, for all tasks'
-   appends that are waiting. That is what makes hundreds of streams cheap.
-2. `synchronous=FULL`: an append is acknowledged when it would survive a power cut, not before. The
-   default of WAL mode (NORMAL) would only survive a crash of the process.
-3. Every change is a single conditional statement, so an operation that refuses leaves the others of its
-   transaction alone.
+1. One thread writes and one reads, each with its own connection. While a thread is busy, operations queue up; when it
+   is free, it does all of them in one transaction, and so with one fsync. This makes hundreds of streams cheap.
+2. `synchronous=FULL`: an acknowledged append survives a loss of power. WAL mode's default, NORMAL, would only survive
+   a crash of the process.
+3. An operation checks before it changes anything, so one that is refused does not spoil the others of its transaction.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ _ORPHANED = (
     f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL "
     "OR cancel_requested)"
 )
-# Columns that files of an earlier version do not have, and what is made and dropped when they are there.
+# Columns that an earlier version's files lack, and the indexes to drop and make once the columns exist.
 _ADDED = ("tries", "dispatches", "due")
 _INDEX = (
     "DROP INDEX IF EXISTS heads_adrift;"
@@ -60,12 +58,17 @@ _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
     "cancel_requested, fingerprint, ttl, tries, dispatches, due"
 )
-# How long a process waits for another one's transaction.
+# How long a process waits for another process's transaction.
 _BUSY_S = 10.0
 
 
 class SQLiteLog(EventLog):
-    """The log in the file `path`, which is made when it is not there, as is its folder."""
+    """The log in the file `path`. The file and its folder are made if they do not exist, readable by this user only.
+
+    Raises:
+        StoreDamaged: the file is damaged.
+        OSError, sqlite3.OperationalError: the file cannot be made or opened.
+    """
 
     def __init__(self, path: Path | str, **options: Any) -> None:
         super().__init__(**options)
@@ -75,7 +78,7 @@ class SQLiteLog(EventLog):
             connection.executescript(_SCHEMA)
             add_columns(connection, "heads", _ADDED)
             connection.executescript(_INDEX)
-            # What has expired is invisible already; this gives its pages back, once per start.
+            # Expired rows are invisible already. Deleting them at each start gives their pages back.
             for table in ("items", "heads"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
         connection.close()
@@ -87,11 +90,11 @@ class SQLiteLog(EventLog):
         packed = pack(task_id, 1, [event])
 
         def operation(connection: sqlite3.Connection) -> Head:
-            there = self._find(connection, task_id)
-            if there is not None:
-                if there.fingerprint != head.fingerprint:
+            existing = self._find(connection, task_id)
+            if existing is not None:
+                if existing.fingerprint != head.fingerprint:
                     raise TaskConflict(task_id)
-                return there
+                return existing
             connection.execute("DELETE FROM heads WHERE task_id = ?", (task_id,))
             connection.execute("DELETE FROM items WHERE task_id = ?", (task_id,))
             connection.execute(
@@ -109,15 +112,15 @@ class SQLiteLog(EventLog):
 
         def operation(connection: sqlite3.Connection) -> None:
             packed = pack(task_id, batch.seq, batch.events)
-            put = connection.execute(
+            inserted = connection.execute(
                 "INSERT INTO items VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
                 (task_id, batch.seq, batch.attempt, len(batch.events), packed, ttl),
             )
-            if put.rowcount == 0:
-                there = connection.execute(
+            if inserted.rowcount == 0:
+                stored = connection.execute(
                     "SELECT attempt, packed FROM items WHERE task_id = ? AND seq = ?", (task_id, batch.seq)
                 ).fetchone()
-                if there != (batch.attempt, packed):
+                if stored != (batch.attempt, packed):
                     raise Fenced(task_id, batch.attempt, batch.seq)
 
         await self._writer.run(operation)
@@ -159,31 +162,31 @@ class SQLiteLog(EventLog):
     async def head(self, task_id: str) -> Head:
         return await self._reader.run(lambda connection: _required(self._find(connection, task_id), task_id))
 
-    async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
+    async def read(self, task_id: str, cursor: int = 0, limit: int = 1_000_000) -> list[Batch]:
         def operation(connection: sqlite3.Connection) -> list[Batch]:
-            found: list[Batch] = []
+            batches: list[Batch] = []
             size = 0
             rows = connection.execute(
-                # The item that holds the cursor is the last one at or before it; what follows, follows.
+                # From the last item that begins at or before the next event: the cursor may be inside it.
                 "SELECT seq, attempt, count, packed FROM items WHERE task_id = ?1 AND ttl > ?3 AND seq >= coalesce("
                 "(SELECT max(seq) FROM items WHERE task_id = ?1 AND seq <= ?2 + 1), 1) ORDER BY seq",
-                (task_id, after, self._clock()),
+                (task_id, cursor, self._clock()),
             )
             for seq, attempt, count, packed in rows:
-                if seq + count - 1 <= after:
+                if seq + count - 1 <= cursor:
                     continue
                 try:
                     events = unpack(task_id, seq, count, packed)
                 except LogUnreadable:
-                    if not found:
+                    if not batches:
                         raise
                     break  # The next read begins with the damaged batch.
-                found.append(Batch(seq, attempt, events).after(after))
-                size += sum(map(len, found[-1].events))
+                batches.append(Batch(seq, attempt, events).after(cursor))
+                size += sum(map(len, batches[-1].events))
                 if size >= limit:
                     break
             rows.close()
-            return found
+            return batches
 
         return await self._reader.run(operation)
 
@@ -211,13 +214,13 @@ class SQLiteLog(EventLog):
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> Page:
         created, _, task_id = check_token(token).partition("/")
-        after = (int(created), task_id) if token else (1 << 62, "")
+        before = (int(created), task_id) if token else (1 << 62, "")
 
         def operation(connection: sqlite3.Connection) -> Page:
             rows = connection.execute(
                 f"SELECT {_HEAD} FROM heads WHERE owner = ? AND (created, task_id) < (?, ?) AND ttl > ? "  # noqa: S608
                 "ORDER BY created DESC, task_id DESC LIMIT ?",
-                (owner, *after, self._clock(), limit + 1),
+                (owner, *before, self._clock(), limit + 1),
             ).fetchall()
             heads = [_head(row) for row in rows[:limit]]
             return Page(heads, heads[-1].place if len(rows) > limit else "")
@@ -247,7 +250,7 @@ class SQLiteLog(EventLog):
 
 
 class _Worker:
-    """A thread with a connection, which does together whatever is asked of it while it is busy."""
+    """A thread with a connection. It does together all operations that came while it was busy."""
 
     def __init__(self, path: Path, name: str, *, transaction: bool) -> None:
         self._queue: queue.SimpleQueue[tuple[Operation[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
@@ -258,6 +261,7 @@ class _Worker:
         self._thread.start()
 
     async def run(self, operation: Operation[T]) -> T:
+        """The operation's result, from the worker's thread. Raises `LogUnavailable`, and what the operation raises."""
         if self._closed:
             raise LogUnavailable(f"The log {self._path.name} is closed.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -272,21 +276,21 @@ class _Worker:
     def _work(self) -> None:
         connection = _connect(self._path)
         while (first := self._queue.get()) is not None:
-            jobs, last = [first], False
+            jobs, closing = [first], False
             while not self._queue.empty():
                 job = self._queue.get()
                 if job is None:
-                    last = True
+                    closing = True
                     break
                 jobs.append(job)
             outcomes = self._together(connection, [operation for operation, _ in jobs])
             _report([future for _, future in jobs], outcomes)
-            if last:
+            if closing:
                 break
         connection.close()
 
     def _together(self, connection: sqlite3.Connection, operations: list[Operation[Any]]) -> list[Any]:
-        """Each operation's result, or the error it raised. A fault of the store is everybody's error."""
+        """Each operation's result, or the error it raised. An error of SQLite is the outcome of all of them."""
         outcomes: list[Any] = []
         try:
             if self._transaction:
@@ -303,12 +307,12 @@ class _Worker:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            return [LogUnavailable(f"The log {self._path.name} did not take it: {error}.")] * len(operations)
+            return [LogUnavailable(f"The log {self._path.name} refused the operation: {error}.")] * len(operations)
         return outcomes
 
 
 def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
-    """Hand each outcome to whoever waits for it, on the event loop it waits on."""
+    """Set each future's outcome, on the event loop of the futures."""
 
     def report() -> None:
         for future, outcome in zip(futures, outcomes, strict=True):
@@ -319,7 +323,7 @@ def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
             else:
                 future.set_result(outcome)
 
-    # A worker serves one event loop; where it is closed already, nobody waits any more.
+    # A worker serves one event loop. If that is closed, nobody waits for the outcomes.
     loop = futures[0].get_loop()
     if not loop.is_closed():
         loop.call_soon_threadsafe(report)

@@ -1,16 +1,16 @@
-"""The DynamoDB table of the log: its keys, its index, and how a head becomes an item and back.
+"""The DynamoDB table of the log: its keys, its indexes, and heads and batches as items.
 
     task_id (S)  seq (N)   what it holds
     ───────────  ───────   ─────────────────────────────────────────────────────────────────────────
     t            0         the head: every field of `Head`, and `place`, its place in its owner's list
-    t            1, 2, 5…  a batch: `attempt`, `count`, `packed` (B); its first event is number `seq`
+    t            1, 2, 5…  a batch: `attempt`, `count`, `packed` (B); `seq` is that of its first event
 
-`ttl` (seconds since the epoch) is on every item. Only heads have an `owner`, so the index `by_owner`
-holds heads only ("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide). `open` is
-on the heads of tasks that somebody should be running, so the index `by_open` holds those and no others.
+Every item has a `ttl` (seconds since the epoch). Only heads have an `owner`, so the index `by_owner` holds only heads
+("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide). Only heads of tasks that should be
+running have `open`, so the index `by_open` holds only those.
 
-`python -m tailrace.log.table NAME` makes the table where AWS_ENDPOINT_URL_DYNAMODB points: for
-DynamoDB Local, and for `sam local`. On AWS the template makes it, with the same definition.
+`python -m tailrace.log.table NAME` makes the table where AWS_ENDPOINT_URL_DYNAMODB points, for DynamoDB Local and
+`sam local`. On AWS the template makes it with the same definition.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 BY_OWNER = "by_owner"
 BY_OPEN = "by_open"
-# The one value of `open`: a task that has it is unfinished, and does not wait for its user or is to be cancelled.
+# The only value of `open`: the task is not finished, and either does not wait for its user or is to be cancelled.
 OPEN = "open"
-# DynamoDB takes 1,024 bytes for a sort key; `place` is the longest of ours, a task id and 16 bytes.
+# A sort key of DynamoDB has at most 1,024 bytes. `place` is our longest: a task id and 16 bytes.
 MAX_TASK_ID_BYTES = 1000
 
-# The lease is left out of the index: it changes every two seconds, and each change of something in the
-# index is a second write, to a partition that all tasks of one owner share (1,000 writes a second).
+# The index does not hold the lease. The lease changes every two seconds, and a change in the index costs a second
+# write, to a partition that all tasks of an owner share (1,000 writes a second).
 _LISTED = ["context_id", "agent", "state", "created", "updated", "attempt", "cancel_requested", "fingerprint", "ttl"]
 _HEAD = frozenset(Head.__struct_fields__)
 
 
 def definition(name: str) -> dict[str, Any]:
-    """What `CreateTable` takes."""
+    """The parameters of `CreateTable` for a table of this name."""
     return {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
@@ -78,7 +78,7 @@ def definition(name: str) -> dict[str, Any]:
 
 
 def create_table(client: DynamoDBClient, name: str) -> bool:
-    """Make the table, with its time to live on; return False if it is there already, and change nothing."""
+    """Make the table and turn its time to live on. If it exists, change nothing and return False."""
     try:
         client.create_table(**definition(name))
     except client.exceptions.ResourceInUseException:
@@ -89,19 +89,23 @@ def create_table(client: DynamoDBClient, name: str) -> bool:
 
 
 def key(task_id: str, seq: int) -> Item:
+    """The primary key of a head (seq 0) or a batch."""
     return {"task_id": typed(task_id), "seq": typed(seq)}
 
 
 def head_item(head: Head) -> Item:
+    """The head of a new task as an item."""
     fields = {name: typed(value) for name, value in msgspec.structs.asdict(head).items() if value is not None}
     return {**fields, "seq": typed(0), "place": typed(head.place), "open": typed(OPEN)}
 
 
 def item_head(item: Item) -> Head:
+    """The head in an item. Fields that an earlier version did not write have their defaults."""
     return Head(**{name: _plain(value) for name, value in item.items() if name in _HEAD})
 
 
 def batch_item(task_id: str, batch: Batch, packed: bytes, ttl: int) -> Item:
+    """A batch as an item; `packed` is what `pack` made of its events."""
     return {
         **key(task_id, batch.seq),
         "attempt": typed(batch.attempt),
@@ -112,21 +116,27 @@ def batch_item(task_id: str, batch: Batch, packed: bytes, ttl: int) -> Item:
 
 
 def item_batch(item: Item) -> Batch:
+    """The batch in an item.
+
+    Raises:
+        LogUnreadable: its bytes are damaged.
+    """
     seq, count = int(item["seq"]["N"]), int(item["count"]["N"])
     return Batch(seq, int(item["attempt"]["N"]), unpack(item["task_id"]["S"], seq, count, item["packed"]["B"]))
 
 
 def last_of(item: Item) -> int:
-    """The seq of the last event of a batch's item."""
+    """The seq of a batch's last event."""
     return int(item["seq"]["N"]) + int(item["count"]["N"]) - 1
 
 
 def ttl_of(item: Item) -> int:
+    """When the item expires, in seconds since the epoch."""
     return int(item["ttl"]["N"])
 
 
-def possible(task_id: str) -> bool:
-    """Whether a task of this name can be in the table. Others need not be asked for: DynamoDB refuses them."""
+def is_key(task_id: str) -> bool:
+    """Whether `task_id` can be a key of the table. DynamoDB refuses a request with any other."""
     try:
         return 0 < len(task_id.encode()) <= MAX_TASK_ID_BYTES
     except UnicodeEncodeError:
@@ -143,5 +153,5 @@ if __name__ == "__main__":
 
     if len(sys.argv) != 2:
         sys.exit("usage: python -m tailrace.log.table NAME")
-    made = create_table(boto3.client("dynamodb"), sys.argv[1])
-    print(f"The table {sys.argv[1]!r} {'is made' if made else 'is there already'}.")
+    created = create_table(boto3.client("dynamodb"), sys.argv[1])
+    print(f"The table {sys.argv[1]!r} {'was made' if created else 'already exists'}.")

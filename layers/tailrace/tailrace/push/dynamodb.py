@@ -20,7 +20,7 @@ from typing import Any
 from tailrace.log import table
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.stores.dynamodb import Item, Refused, Transport, typed, whole
+from tailrace.stores.dynamodb import Item, Refused, Transport, typed, unparsed
 
 _OWED = "owed"
 _NUMBERS = {"delivered", "lease_until", "failures"}
@@ -48,10 +48,10 @@ class DynamoDBWebhooks(Webhooks):
         item = {**_key(hook.task_id, hook.id), **fields, "hook_id": typed(hook.id), "ttl": typed(self._expiry())}
         if hook.due:
             item |= {"open": typed(_OWED), "place": typed(_place(hook.due))}
-        await self._transport.call("put_item", {"Item": item}, whole)
+        await self._transport.call("put_item", {"Item": item}, unparsed)
 
     async def list(self, task_id: str) -> list[Webhook]:
-        if not table.possible(_partition(task_id)):
+        if not table.is_key(_partition(task_id)):
             return []
         request: dict[str, Any] = {
             "ConsistentRead": True,
@@ -151,7 +151,7 @@ class DynamoDBWebhooks(Webhooks):
         also: tuple[str, ...] = (),
     ) -> Webhook | None:
         """The webhook as changed, None when the condition does not hold: it may be gone, or another's."""
-        if not table.possible(_partition(task_id)):
+        if not table.is_key(_partition(task_id)):
             return None
         used = ("holder", "lease_until", "delivered", "failures", "open", "place", "ttl", *also)
         request = {
@@ -163,7 +163,7 @@ class DynamoDBWebhooks(Webhooks):
             "ReturnValues": "ALL_NEW",
         }
         try:
-            answer = await self._transport.call("update_item", request, whole)
+            answer = await self._transport.call("update_item", request, unparsed)
         except Refused:
             return None
         item: Item = answer["Attributes"]

@@ -1,1 +1,1 @@
-"""What every SQLite file and every DynamoDB table here has in common."""
+"""Code that all SQLite files and all DynamoDB tables share."""

@@ -1,18 +1,18 @@
-"""Requests to DynamoDB from asyncio: boto3's client in threads, its errors as ours, patience in one place.
+"""Requests to DynamoDB from asyncio: botocore's client in threads, with retries and a time limit.
 
-Where this departs from the obvious, and why:
+Design decisions:
 
-1. Not an asyncio HTTP client: httpx took 13 ms of CPU a request at 100 connections, botocore takes
-   about 1 ms at 32; and botocore knows credentials, regions and endpoints. It blocks, so it has threads of its own.
-2. botocore does not retry; `call` does. A pause is then a sleeping coroutine and not a thread that others
-   wait for, and one clock bounds everything: waiting for a thread, the requests, the pauses.
-3. botocore is imported and the client made by the first request, in a thread. Both take about 0.15 s, which
-   whoever only imports this module does not pay.
-4. An error names DynamoDB's error code but not its text, which may hold ARNs and account numbers. The
-   text is in the exception's cause, for the operator's logs.
+1. botocore, not an asyncio HTTP client: httpx took 13 ms of CPU for a request at 100 connections, botocore takes about
+   1 ms at 32, and it knows credentials, regions and endpoints. It blocks, so it has its own threads.
+2. `call` retries, botocore does not. So a pause is a sleeping coroutine and not an occupied thread, and one time limit
+   covers the wait for a thread, the requests and the pauses.
+3. The first request imports botocore and makes the client, in a thread. This takes about 0.15 s, which a process that
+   only imports this module does not pay.
+4. An error contains DynamoDB's error code but not its text, which may hold ARNs and account numbers. The text is in
+   the exception's cause, for the operator's logs.
 
-Sources: "Error handling with DynamoDB" (Amazon DynamoDB Developer Guide) for what passes when tried
-again; "Exponential Backoff And Jitter" (AWS Architecture Blog) for the pauses.
+Sources: "Error handling with DynamoDB" (Amazon DynamoDB Developer Guide) says which errors to retry; "Exponential
+Backoff And Jitter" (AWS Architecture Blog) is where the pauses come from.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
-Answer = dict[str, Any]
-# An item as DynamoDB has it: each value by its type, as in `{"seq": {"N": "1"}}`.
+# The response to a request, as botocore returns it.
+Response = dict[str, Any]
+# An item in DynamoDB's JSON: each value under its type, as in `{"seq": {"N": "1"}}`.
 Item = dict[str, dict[str, Any]]
 
 _CONNECT_S = 1.0
-# How long an answer may keep silent. DynamoDB answers within tens of milliseconds or is in trouble.
+# Timeout of a read from the connection. DynamoDB usually answers within tens of milliseconds.
 _READ_S = 2.0
-# The nth pause is random, between nothing and the first times 2^n, and never over the longest.
+# The nth pause is random, between 0 and the first one times 2^n, and at most the longest.
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
-# The error codes below 500 that pass. At 500 and above, all of them do.
-_PASSING = frozenset(
+# Error codes with an HTTP status below 500 that are worth a retry. At 500 and above, all of them are.
+_RETRIED_CODES = frozenset(
     {
         "ProvisionedThroughputExceededException",
         "ReplicatedWriteConflictException",
@@ -52,23 +53,23 @@ _PASSING = frozenset(
 
 
 class Refused(Exception):
-    """A write's condition did not hold. `there` is the item that stands there instead, if there is one.
+    """A write's condition did not hold. `item` is what is stored under the key, None if nothing is.
 
-    `again` is true when an earlier try of the same call may have been done without our hearing of it.
+    With `retried`, an earlier try of the same call may have been carried out although its response was lost.
     """
 
-    def __init__(self, there: Item | None) -> None:
+    def __init__(self, item: Item | None) -> None:
         super().__init__("a condition did not hold")
-        self.there = there
-        self.again = False
+        self.item = item
+        self.retried = False
 
 
-class _Passing(Exception):
-    """A trouble that may be over when the request is made again. Its text says what it was."""
+class _Temporary(Exception):
+    """An error that a retry may not meet again. Its text says what it was."""
 
 
 def typed(value: str | int | bool | bytes) -> dict[str, Any]:
-    """A value as DynamoDB takes it."""
+    """A value in DynamoDB's JSON."""
     match value:
         case bool():
             return {"BOOL": value}
@@ -80,15 +81,15 @@ def typed(value: str | int | bool | bytes) -> dict[str, Any]:
             return {"S": value}
 
 
-def whole(answer: Answer) -> Answer:
-    """For `call`: the answer as it is."""
-    return answer
+def unparsed(response: Response) -> Response:
+    """The `parse` of `Transport.call` that returns the response as it is."""
+    return response
 
 
 class Transport:
     """Requests to one table. Safe for many coroutines; `threads` is how many requests run at once.
 
-    `holds` is what the table is for, as the errors call it.
+    `holds` is what the errors call the table's content, as in "The log".
     """
 
     def __init__(self, table: str, *, holds: str, patience_s: float, threads: int) -> None:
@@ -98,58 +99,58 @@ class Transport:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="log-dynamodb")
         self._lock = threading.Lock()
-        self._made: DynamoDBClient | None = None
+        self._botocore_client: DynamoDBClient | None = None
         self._closed = False
 
-    async def call(self, operation: str, request: dict[str, Any], parse: Callable[[Answer], T]) -> T:
-        """What `parse` makes of the answer, in the thread that got it.
+    async def call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
+        """Make a request and return what `parse` makes of the response; `parse` runs in the request's thread.
 
-        What throttling, DynamoDB's own faults and broken connections spoil is done again until
-        `patience_s` is over, so `request` must be one that may be done twice.
+        After throttling, errors inside DynamoDB and broken connections the request is made again until `patience_s` is
+        over. So the request must be one that may be carried out twice.
 
         Raises:
             Refused: the request's condition did not hold.
-            LogUnavailable: DynamoDB was in trouble for all of `patience_s`, or refused the request.
-                A write may have been done all the same.
+            LogUnavailable: no try within `patience_s` succeeded, or DynamoDB refused the request. A write may have
+                been carried out all the same.
         """
         if self._closed:
             raise LogUnavailable(f"{self._place} is closed.")
-        loop, trouble, tries = asyncio.get_running_loop(), "there was no answer", 0
+        loop, reason, tries = asyncio.get_running_loop(), "there was no response", 0
         try:
             async with asyncio.timeout(self._patience_s):
                 while True:
                     try:
                         return await loop.run_in_executor(self._pool, self._request, operation, request, parse)
-                    except _Passing as passing:
-                        trouble = str(passing)
+                    except _Temporary as error:
+                        reason = str(error)
                     except Refused as refused:
-                        refused.again = tries > 0
+                        refused.retried = tries > 0
                         raise
                     longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**tries)
                     tries += 1
                     await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
         except TimeoutError:
-            raise LogUnavailable(f"{self._place} did not answer within {self._patience_s:g} s: {trouble}.") from None
+            raise LogUnavailable(f"{self._place} did not answer within {self._patience_s:g} s: {reason}.") from None
 
     async def pages(self, request: dict[str, Any]) -> AsyncGenerator[list[Item]]:
-        """The items of a Query, page by page, as far as they are asked for. Raises as `call` does."""
+        """The items of a Query, page by page; each page is requested when it is needed. Raises as `call` does."""
         start: Item | None = None
         while True:
-            asked = request if start is None else {**request, "ExclusiveStartKey": start}
-            answer = await self.call("query", asked, whole)
-            yield answer["Items"]
-            start = answer.get("LastEvaluatedKey")
+            page_request = request if start is None else {**request, "ExclusiveStartKey": start}
+            response = await self.call("query", page_request, unparsed)
+            yield response["Items"]
+            start = response.get("LastEvaluatedKey")
             if start is None:
                 return
 
     async def close(self) -> None:
-        """Wait for the requests that run, then close their connections."""
+        """Wait for the requests under way, then close the connections."""
         self._closed = True
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
-        if self._made is not None:
-            self._made.close()
+        if self._botocore_client is not None:
+            self._botocore_client.close()
 
-    def _request(self, operation: str, request: dict[str, Any], parse: Callable[[Answer], T]) -> T:
+    def _request(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
         from botocore.exceptions import (
             BotoCoreError,
             ClientError,
@@ -165,18 +166,18 @@ class Transport:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":
                 raise Refused(cast(Any, error.response).get("Item")) from None
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or code in _PASSING:
-                raise _Passing(f"DynamoDB answered {code}") from error
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or code in _RETRIED_CODES:
+                raise _Temporary(f"DynamoDB answered {code}") from error
             raise LogUnavailable(f"{self._place} cannot be used: {_hint(code)}.") from error
         except (HTTPClientError, ConnectionError, IncompleteReadError, ResponseParserError) as error:
-            raise _Passing(f"the connection to DynamoDB failed ({type(error).__name__})") from error
+            raise _Temporary(f"the connection to DynamoDB failed ({type(error).__name__})") from error
         except BotoCoreError as error:
             reason = type(error).__name__
             raise LogUnavailable(f"{self._place} cannot be used: {reason}.") from error
 
     def _client(self) -> DynamoDBClient:
         with self._lock:
-            if self._made is None:
+            if self._botocore_client is None:
                 from botocore.config import Config
                 from botocore.session import get_session
 
@@ -188,8 +189,8 @@ class Transport:
                     tcp_keepalive=True,
                     parameter_validation=False,
                 )
-                self._made = cast("DynamoDBClient", get_session().create_client("dynamodb", config=config))
-            return self._made
+                self._botocore_client = cast("DynamoDBClient", get_session().create_client("dynamodb", config=config))
+            return self._botocore_client
 
 
 def _hint(code: str) -> str:

@@ -191,7 +191,7 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
             try:
                 return await self._table.put_instead(item, there)
             except Refused as refused:
-                there = refused.there
+                there = refused.item
             saved: _Writes = (await self._value(there))[1] if there else {}
             if not latest and wanted.keys() <= saved.keys():
                 return None

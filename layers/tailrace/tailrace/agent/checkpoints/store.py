@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tailrace.errors import CheckpointsUnavailable, LogUnavailable
-from tailrace.stores.dynamodb import Answer, Item, Refused, Transport
+from tailrace.stores.dynamodb import Item, Refused, Response, Transport
 
 __all__ = ["Item", "Objects", "Refused", "Table", "definition"]
 
@@ -121,7 +121,7 @@ class Table:
         }
         return await self._call("query", request, lambda answer: (answer["Items"], answer.get("LastEvaluatedKey")))
 
-    async def _call(self, operation: str, request: dict[str, Any], parse: Callable[[Answer], T]) -> T:
+    async def _call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
         try:
             return await self._transport.call(operation, request, parse)
         except LogUnavailable as error:
@@ -212,5 +212,5 @@ def _key(item: Item) -> Item:
     return {"PK": item["PK"], "SK": item["SK"]}
 
 
-def _nothing(_: Answer) -> None:
+def _nothing(_: Response) -> None:
     return None
