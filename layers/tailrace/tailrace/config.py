@@ -68,7 +68,7 @@ class Settings:
         "TAILRACE_ATTEMPT_S",
         0.0,
         "s",
-        "how long an attempt may run before its deadline; 0 is as long as its process, on Lambda its function",
+        "how long an attempt may run; 0 is as long as its process, on Lambda as long as its function",
         0,
         86_400,
     )
@@ -76,7 +76,7 @@ class Settings:
         "TAILRACE_ANALYSIS_S",
         120.0,
         "s",
-        "CPU time an analyst may take for a task; then it reports what it has read so far, and says so",
+        "CPU time that an analyst may use for a task; then it reports what it has read so far, and says so",
         0.1,
         3600,
     )
@@ -84,26 +84,30 @@ class Settings:
         "TAILRACE_DISPATCH",
         "",
         "agent=place, comma-separated",
-        "where an agent is asked to go on with a task: a URL, or the name of a Lambda function",
+        "where an agent is asked to continue a task: a URL, or the name of a Lambda function",
     )
     sweep_s: float = _setting(
-        "TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for tasks that nobody runs", 0.05, 3600
+        "TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for orphaned tasks", 0.05, 3600
     )
-    sweep_tasks: int = _setting("TAILRACE_SWEEP_TASKS", 50, "tasks", "dispatched in one sweep at most", 1, 1000)
+    sweep_tasks: int = _setting(
+        "TAILRACE_SWEEP_TASKS", 50, "tasks", "how many tasks one sweep dispatches at most", 1, 1000
+    )
     pipe_events: int = _setting(
         "TAILRACE_PIPE_EVENTS",
         256,
         "events",
-        "what a slow viewer may be behind before it reads the log",
+        "how far behind a slow viewer may be before it reads the log",
         1,
         100_000,
     )
-    heartbeat_s: float = _setting("TAILRACE_HEARTBEAT_S", 15.0, "s", "comment frames on a silent stream", 0.05, 300)
+    heartbeat_s: float = _setting(
+        "TAILRACE_HEARTBEAT_S", 15.0, "s", "how often a silent stream gets a comment frame", 0.05, 300
+    )
     rotate_s: float = _setting(
         "TAILRACE_ROTATE_S",
         840.0,
         "s",
-        "a stream older than this is closed so that it comes back",
+        "a stream older than this is closed, and its reader comes back",
         0.1,
         86_400,
     )
@@ -111,13 +115,18 @@ class Settings:
         "TAILRACE_RETRY_MS", 2000, "ms", "how long a browser waits before it comes back", 0, 60_000
     )
     window_s: float = _setting(
-        "TAILRACE_WINDOW_S", 0.0, "s", "answer a stream with what comes within this, and close; 0 keeps it open", 0, 300
+        "TAILRACE_WINDOW_S",
+        0.0,
+        "s",
+        "how long a stream is open for new events before it is closed; 0 keeps it open",
+        0,
+        300,
     )
     padding_bytes: int = _setting(
         "TAILRACE_PADDING_BYTES",
         0,
         "bytes",
-        "comment a stream begins with, against proxies that hold it back",
+        "size of the comment that begins a stream, against proxies that hold it back",
         0,
         100_000,
     )
@@ -125,11 +134,13 @@ class Settings:
         "TAILRACE_FLUSH_MS",
         0,
         "ms",
-        "a comment follows a frame that nothing else follows within this; 0 is none",
+        "a comment follows a frame if nothing else follows it within this time; 0 is never",
         0,
         5000,
     )
-    max_streams: int = _setting("TAILRACE_MAX_STREAMS", 1000, "streams", "open at once in one gateway", 1, 100_000)
+    max_streams: int = _setting(
+        "TAILRACE_MAX_STREAMS", 1000, "streams", "how many streams one gateway has open at most", 1, 100_000
+    )
     max_request_bytes: int = _setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000
     )
@@ -152,42 +163,45 @@ class Settings:
     )
     access_secret: str = _secret(
         "TAILRACE_ACCESS_SECRET",
-        "what a request has to know where the gateway is not on loopback; without it all are refused",
+        "the secret that a request needs if the gateway is not on loopback; without one all are refused",
     )
     run_secret: str = _secret(
         "TAILRACE_RUN_SECRET",
-        "what a request to an agent has to know (`Authorization: Bearer …`); `make run` makes one. Without it agents "
-        "have to be kept from strangers by other means",
+        "the secret that a request to an agent needs (`Authorization: Bearer …`); `make run` makes one. Without one, "
+        "agents have to be protected by other means",
     )
     hosts: str = _setting(
         "TAILRACE_HOSTS",
         "",
         "names, comma-separated",
-        "by what hosts agents are called; on loopback besides its own names, elsewhere any when this is empty",
+        "names by which agents may be called: on loopback besides its own names, elsewhere only these, or any if empty",
     )
     model: str = _setting(
         "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
     )
     orchestrator: str = _setting(
-        "TAILRACE_ORCHESTRATOR", "orchestrator", "name", "the agent the gateway hands tasks to, as its card names it"
+        "TAILRACE_ORCHESTRATOR",
+        "orchestrator",
+        "name",
+        "the agent that gets the gateway's tasks, by the name in its card",
     )
     orchestrator_url: str = _setting(
-        "TAILRACE_ORCHESTRATOR_URL", "http://127.0.0.1:8081/", "URL", "where that agent is"
+        "TAILRACE_ORCHESTRATOR_URL", "http://127.0.0.1:8081/", "URL", "the URL of that agent"
     )
     specialist_urls: str = _setting(
-        "TAILRACE_SPECIALIST_URLS", "", "URLs, comma-separated", "the A2A agents the orchestrator may ask"
+        "TAILRACE_SPECIALIST_URLS", "", "URLs, comma-separated", "the A2A agents that the orchestrator may ask"
     )
     agent_urls: str = _setting(
         "TAILRACE_AGENT_URLS",
         "",
         "URLs, comma-separated",
-        "this bundle's own agents beside the orchestrator: only they are told for whom we ask",
+        "this bundle's own agents besides the orchestrator; only they learn for whom we ask",
     )
     peer_origins: str = _setting(
         "TAILRACE_PEER_ORIGINS",
         "",
         "origins, comma-separated",
-        "where other agents' cards may lead besides their own origin, also to addresses inside",
+        "where other agents' cards may lead besides their own origin; internal addresses are allowed here",
     )
     specialist_s: float = _setting(
         "TAILRACE_SPECIALIST_S", 3600.0, "s", "how long a specialist may work before it is given up", 1, 604_800
