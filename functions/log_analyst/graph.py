@@ -145,7 +145,7 @@ async def find_changes(state: State) -> State:
     progress(f"{counted(len(findings), 'finding')}{where}")
     return {
         "timeline": None,  # later checkpoints need not hold it
-        "facts": replace(facts, window=(span.start, span.end, span.derived) if span else None),
+        "facts": replace(facts, window=span),
         "findings": findings,
         "templates": templates,
     }
@@ -209,10 +209,10 @@ def _importance(row: Row) -> tuple[int, int, str]:
 
 def _example(logs: list[Source], row: Row) -> tuple[str, str]:
     """Return the name of the log that the row's first line is in, and that line."""
-    number, start, end = row.at
-    if number >= len(logs):
+    if row.source >= len(logs):
         return "", ""
-    return logs[number].name, example(logs[number], start, end, _LONGEST_EXAMPLE)
+    source = logs[row.source]
+    return source.name, example(source, row.line_start, row.line_end, _LONGEST_EXAMPLE)
 
 
 builder = StateGraph(State)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from log_analyst.detectors.comparing import rank
+from log_analyst.detectors.window import Window
 from log_analyst.readers import levels
 from log_analyst.readers.survey import Log
 from triage.findings import Finding, TemplateCount
@@ -25,7 +26,7 @@ class Facts:
     """What the report says besides findings and templates. Times are in seconds since the epoch.
 
     `logs` are the first of `log_count` files. `first` and `last` are the times of the first and the last line, None if
-    no line has a time. `window` is (start, end, derived), None if nothing was compared. `stopped` says how far the
+    no line has a time. `window` is None if nothing was compared. `stopped` says how far the
     reading came; it is "" if everything was read.
     """
 
@@ -36,7 +37,7 @@ class Facts:
     logs: list[Log]
     first: float | None
     last: float | None
-    window: tuple[float, float, bool] | None = None
+    window: Window | None = None
     notes: list[str] = field(default_factory=list)
     stopped: str = ""
 
@@ -74,13 +75,12 @@ def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     )
     if facts.window is None:
         return f"**{counts}**, in logs that are otherwise steady."
-    start, end, derived = facts.window
     reason = (
         "the time that differs most from the rest; the request names no window that could be used"
-        if derived
+        if facts.window.derived
         else "the alert's window, with some time before it, because alerts fire late"
     )
-    span = f"from {iso(int(start))} to {iso(int(end))} ({reason})"
+    span = f"from {iso(int(facts.window.start))} to {iso(int(facts.window.end))} ({reason})"
     if not counts:
         return f"**Nothing stands out** {span}, compared with the time before."
     return f"**{counts}** {span}, compared with the time before."

@@ -43,10 +43,10 @@ class Grid:
 class Row:
     """A template and its counts.
 
-    `id`, `level`, `text`, `access`, `coarse`, `variant`, `at` and `count` are those of its `Template`. `streams` are
-    the numbers of at most 20 logs that have it. `first` and `last` are the times of its lines in seconds since the
-    epoch, None if no line has a time. `cells` is bucket, count, bucket, count … without zeros; `older` and `later`
-    count its lines before and after the grid.
+    `id`, `level`, `text`, `access`, `coarse`, `variant` and `count` are those of its `Template`. Its first line is in
+    the `source` of this number, from `line_start` to `line_end`. `streams` are the numbers of at most 20 logs with it.
+    `first` and `last` are the times of its lines in seconds since the epoch, None if no line has a time. `cells` is
+    bucket, count, bucket, count … without zeros; `older` and `later` count its lines before and after the grid.
     """
 
     id: str
@@ -55,7 +55,9 @@ class Row:
     access: bool
     coarse: bool
     variant: bool
-    at: tuple[int, int, int]
+    source: int
+    line_start: int
+    line_end: int
     streams: list[int]
     count: int
     first: float | None
@@ -164,6 +166,7 @@ def timeline_of(
 
 def _row(template: Template, counts: Counter[int], older: int, later: int) -> Row:
     times = template.times
+    source, line_start, line_end = template.at
     return Row(
         id=template.id,
         level=template.level,
@@ -171,7 +174,9 @@ def _row(template: Template, counts: Counter[int], older: int, later: int) -> Ro
         access=template.access,
         coarse=template.coarse,
         variant=template.variant,
-        at=template.at,
+        source=source,
+        line_start=line_start,
+        line_end=line_end,
         streams=sorted(template.streams)[:20],
         count=template.count,
         first=min(times) if times else None,

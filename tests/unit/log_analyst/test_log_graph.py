@@ -14,6 +14,8 @@ from langgraph.types import Command
 from log_fixtures import ALERT, HOUR, T0, app_line, asked, file, run, run_async, steady, text_of, upstream_dies
 
 from log_analyst.graph import builder, mine, read
+from tailrace.agent.checkpoints.serializer import StrictSerializer
+from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.authoring.emit import set_request
 from tailrace.inputs.request import Request
 
@@ -41,6 +43,18 @@ def test_the_templates_count_every_line() -> None:
     ran = run(TROUBLE)
     assert sum(template["count"] for template in ran.templates) == len(ACCESS) + len(ERRORS)
     assert f"Read {len(ACCESS) + len(ERRORS):,} lines" in ran.report
+
+
+async def test_a_checkpoint_can_be_read_again_as_the_graph_left_it() -> None:
+    graph = builder.compile()
+    serializer = StrictSerializer(types_of(graph))
+    set_request(TROUBLE)
+    checked: set[str] = set()
+    async for state in graph.astream({"messages": []}, stream_mode="values"):
+        for key, value in state.items():
+            assert serializer.loads_typed(serializer.dumps_typed(value)) == value, key
+            checked |= {key} if value else set()
+    assert checked >= {"timeline", "window", "facts", "findings", "templates"}
 
 
 async def test_what_is_checkpointed_is_small_and_holds_no_log_text() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from log_fixtures import T0
 
+from log_analyst.detectors.window import Window
 from log_analyst.readers.survey import Log
 from log_analyst.report import Facts, report
 from triage.findings import Finding, TemplateCount
@@ -35,7 +36,7 @@ def facts(**changes: Any) -> Facts:
         "logs": [Log(f"app-{n}.log", "plain text", 1000) for n in range(7)],
         "first": T0,
         "last": T0 + 3600,
-        "window": (T0 + 600, T0 + 1200, False),
+        "window": Window(T0 + 600, T0 + 1200, derived=False),
         "notes": ["Skipped a*b*.csv: empty."],
     }
     return Facts(**{**known, **changes})
@@ -96,5 +97,5 @@ def test_it_says_when_nothing_can_be_judged() -> None:
 
 
 def test_a_window_that_was_looked_for_is_called_so() -> None:
-    text = written(facts(window=(T0, T0 + 60, True)), [finding(0)], [])
+    text = written(facts(window=Window(T0, T0 + 60, derived=True)), [finding(0)], [])
     assert "the time that differs most" in text

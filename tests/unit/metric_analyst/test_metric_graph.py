@@ -19,6 +19,8 @@ from planted import MONDAY, poisson, short_cpu, white
 
 from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
 from metric_analyst.readers.reader import RequestMetrics
+from tailrace.agent.checkpoints.serializer import StrictSerializer
+from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.authoring.emit import MARK, set_request
 from tailrace.inputs.request import File, Request
 
@@ -96,6 +98,15 @@ async def test_the_state_holds_no_samples() -> None:
     assert "excerpt" not in kept
     assert all("series" not in finding.evidence for finding in (await run.state())["findings"])
     assert run.results["findings"]["findings"][0]["evidence"]["series"]
+
+
+async def test_a_checkpoint_can_be_read_again_as_the_graph_left_it() -> None:
+    run = await Run().go(asked(("m.csv", incident_csv())))
+    serializer = StrictSerializer(types_of(run.graph))
+    state = await run.state()
+    assert state.keys() >= {"facts", "findings"}
+    for key, value in state.items():
+        assert serializer.loads_typed(serializer.dumps_typed(value)) == value, key
 
 
 async def test_progress_is_bounded_however_many_series_there_are() -> None:

@@ -31,7 +31,7 @@ def types_of(graph: Pregel[Any, Any, Any, Any]) -> set[type]:
     """The data types that `graph` and its subgraphs name. A type that cannot be imported by its name is none."""
     found: set[type] = set()
     for each in (graph, *(subgraph for _, subgraph in graph.get_subgraphs(recurse=True))):
-        seen: set[int] = set()
+        seen: dict[int, Any] = {}
         for annotation in _annotations(each):
             _collect(annotation, found, seen)
         for function in _functions(each):
@@ -88,11 +88,14 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
             yield from _used(called, seen)
 
 
-def _collect(annotation: Any, found: set[type], seen: set[int]) -> None:
-    """Add the data types that an annotation names, and those that their fields name."""
+def _collect(annotation: Any, found: set[type], seen: dict[int, Any]) -> None:
+    """Add the data types that an annotation names, and those that their fields name.
+
+    `seen` keeps the annotations: many are made for one look, and the id of a lost one is given to the next.
+    """
     if annotation is None or isinstance(annotation, str) or id(annotation) in seen:
         return
-    seen.add(id(annotation))
+    seen[id(annotation)] = annotation
     if isinstance(annotation, TypeVar):
         for each in (annotation.__bound__, *annotation.__constraints__):
             _collect(each, found, seen)
