@@ -1,4 +1,4 @@
-"""Every relative link in the documentation leads to a file that exists and, with an anchor, to a heading in it."""
+"""The documentation names what exists: its links lead to files and headings, its log queries to what the code logs."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ def test_the_code_names_no_page_that_is_gone() -> None:
     named = {page for path in _CODE for page in _PAGE_IN_CODE.findall(path.read_text())}
     assert {page for page in named if not (ROOT / page).exists()} == set()
     assert "docs/PROTOCOL.md" in named
+
+
+def test_the_log_queries_of_the_operations_page_find_what_the_code_logs() -> None:
+    queries = re.findall(r"filter @message like /([^/]+)/", (ROOT / "docs" / "OPERATIONS.md").read_text())
+    words = [query for query in queries if query != "TASK-ID"]
+    code = "".join(path.read_text() for path in _CODE if path.suffix == ".py" and "tests" not in path.parts)
+    assert len(words) == 3
+    assert [each for each in words if each not in code] == []
 
 
 def test_links_and_headings_are_found() -> None:
