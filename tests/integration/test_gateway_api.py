@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gzip
 import random
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from system import System, system
 
 from tailrace.events import EXTENSION
 
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "03661ad7-728c-4d6d-82ba-d0940b69fe69"
 
 
 @pytest.fixture

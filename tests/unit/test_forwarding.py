@@ -26,7 +26,11 @@ def told(monkeypatch: pytest.MonkeyPatch, *metadata: dict[str, Any], trusted: bo
     return emitted
 
 
-@pytest.mark.parametrize(("at", "kept"), [(1, False), (ASKED - 1, False), (ASKED + 5, True), (2**53, False)])
+@pytest.mark.parametrize(
+    ("at", "kept"),
+    [(1, False), (ASKED - 1, False), (ASKED + 5, True), (2**53, False)],
+    ids=["long ago", "before the request", "after the request", "far in the future"],
+)
 def test_a_time_at_which_another_agent_was_not_asked_is_not_told(
     monkeypatch: pytest.MonkeyPatch, at: int, kept: bool
 ) -> None:

@@ -124,7 +124,7 @@ FIELDS = [
     for kind, request in REQUESTS.items()
     for field in msgspec.structs.fields(kind)
     if field.encode_name != "data"
-    for name in {field.name, field.encode_name}
+    for name in sorted({field.name, field.encode_name})
 ]
 
 
