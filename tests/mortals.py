@@ -149,15 +149,15 @@ async def watch(
             last = watched.seqs[-1] if watched.seqs else 0
             client = AgentClient(http, url, owner="me", settings=Settings(agent_urls=url))
             try:
-                async for group in client.stream(method, params, last_event_id=last):
+                async for group in client.stream(method, params, cursor=last):
                     for incoming in group:
                         assert incoming.seq is not None
                         watched.seqs.append(incoming.seq)
-                        watched.events.append(msgspec.json.decode(incoming.event))
+                        watched.events.append(msgspec.json.decode(incoming.json))
                         body = body_of(watched.events[-1])
                         watched.task_id = body.get("taskId") or body["id"]
                         url, method, params = agent.url, "SubscribeToTask", {"id": watched.task_id}
-                        over = ends(incoming.event) is not None
+                        over = ends(incoming.json) is not None
                     if over:  # SubscribeToTask would go on past a question
                         break
             except (AgentError, httpx.HTTPError):

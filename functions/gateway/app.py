@@ -109,7 +109,7 @@ class Gateway:
         """POST /api/tasks/{id}/cancel"""
         head = await self._owned(request)
         try:
-            await self._agent(head.owner).call("CancelTask", {"id": head.task_id})
+            await self._agent(head.owner).cancel(head.task_id)
         except AgentError as error:
             if error.code not in (None, _FAILED):
                 raise

@@ -97,7 +97,7 @@ class Pipes:
     async def _carry(self, client: AgentClient, task_id: str, feed: Feed) -> None:
         """Subscribe to the task, which is what makes its agent run it, and publish what comes."""
         last = await self._log.last(task_id)
-        stream = client.stream("SubscribeToTask", {"id": task_id}, rpc_id=task_id, last_event_id=last)
+        stream = client.subscribe(task_id, last, rpc_id=task_id)
         async for group in stream:
             for batch in batches(group):
                 feed.publish(batch)
@@ -109,22 +109,22 @@ class Pipes:
 
 
 def batches(group: list[RawEvent]) -> Iterator[Batch]:
-    """What arrived together as batches: consecutive seqs, each batch ending where the task may end.
+    """Events that arrived together, as batches of consecutive seqs. Each batch ends where the task may end.
 
     Events without a seq are left out: the log has them.
     """
-    seq, events = 0, list[bytes]()
-    for incoming in group:
-        if incoming.seq is None:
+    first_seq, events = 0, list[bytes]()
+    for event in group:
+        if event.seq is None:
             continue
-        if events and incoming.seq != seq + len(events):
-            yield Batch(seq, 0, events)
+        if events and event.seq != first_seq + len(events):
+            yield Batch(first_seq, 0, events)
             events = []
         if not events:
-            seq, events = incoming.seq, []
-        events.append(incoming.event)
-        if ends(incoming.event):
-            yield Batch(seq, 0, events)
+            first_seq, events = event.seq, []
+        events.append(event.json)
+        if ends(event.json):
+            yield Batch(first_seq, 0, events)
             events = []
     if events:
-        yield Batch(seq, 0, events)
+        yield Batch(first_seq, 0, events)

@@ -70,7 +70,7 @@ async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> N
         client = AgentClient(http, url, owner="me", settings=settings)
         conversation = Conversation(client, message("hello"))
         events = [to_json(told.event) async for told in conversation.events()]
-        assert url in our_client._old
+        assert url in our_client.v0_3_urls
         assert [next(iter(event)) for event in events[:2]] == ["task", "statusUpdate"]
         assert events[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
         report, findings = to_json(conversation.task)["artifacts"]

@@ -1,7 +1,7 @@
 """The A2A client: ask an agent, follow its streams, come back with a cursor (specification, section 9).
 
-Speaks 1.0. An agent that does not know 1.0's methods is asked in 0.3 instead, from then on. Events are given as the
-bytes that came, so that whoever passes them on need not decode them; `incoming` decodes them, of either version.
+It speaks 1.0. An agent that does not know 1.0's methods is asked in 0.3 from then on. Events are passed on as the bytes
+that came, so that nobody has to decode them who only forwards them; `incoming` decodes them, of either version.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 import httpx
 import msgspec
 
-from tailrace.a2a.compat.v0_3 import client as v0_3_client
+from tailrace.a2a.compat.v0_3 import client as v0_3
 from tailrace.a2a.incoming import Event, Task, decoded, event_in, task_in
 from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
 from tailrace.a2a.received import MOST_BYTES, TooMuch
 from tailrace.a2a.transport import Transport
+from tailrace.a2a.types import Version
 from tailrace.aws import FunctionUrlAuth
 from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
@@ -29,29 +30,29 @@ from tailrace.stream import sse
 
 # An agent's stream is silent for as long as its work is, but for heartbeats.
 _SILENCE_S = 60.0
-# How long an answer that is no stream may take as a whole.
+# The limit for a whole answer that is no stream.
 _ANSWER_S = 120.0
 # How long another agent's stream is left alone after a piece that ends no event. Pieces may be as small as a byte.
 _PIECE_S = 0.001
-# What is kept of an error's message.
-_LONGEST_ERROR = 500
-# An answer with one of these says that the request was not taken up: it was one too many, or nobody was there.
+# Maximum length of another agent's error message.
+_MAX_ERROR_CHARS = 500
+# Statuses that say that the request was not taken up: there were too many, or nobody was there.
 _NOT_TAKEN_UP = (429, 502, 503)
-# With one of these or of those, another try may go well. Any other answer would be the same again.
-_FAILED_NOW = (*_NOT_TAKEN_UP, 500, 504)
-
-# The URLs of agents that have turned out to speak 0.3.
-_old: set[str] = set()
-# What an agent answers to a method it does not know, and which every agent of 1.0 knows.
+# Statuses after which another try may succeed. After any other the answer would be the same.
+_TRANSIENT = (*_NOT_TAKEN_UP, 500, 504)
+# What an agent answers to a method that it does not know, and the methods that every agent of 1.0 knows.
 _UNKNOWN_METHOD = (-32601, -32600)
-_CORE = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
+_CORE_METHODS = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
+
+# The URLs of the agents that have turned out to speak 0.3 only.
+v0_3_urls: set[str] = set()
 
 
 class RawEvent(msgspec.Struct, frozen=True):
-    """One event of a stream: its seq (None from an agent without our extension) and its JSON, not checked."""
+    """One event of a stream, not checked: its seq (None from an agent without our extension) and its JSON."""
 
     seq: int | None
-    event: bytes
+    json: bytes
 
 
 class _Error(msgspec.Struct):
@@ -68,160 +69,194 @@ _decode_reply = msgspec.json.Decoder(_Reply).decode
 
 
 def new_http() -> httpx.AsyncClient:
-    """An HTTP client fit for calls and long streams to many agents; it signs what goes to a Function URL."""
+    """An HTTP client for calls and long streams to many agents. It signs requests to Lambda Function URLs."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(10.0, read=_SILENCE_S), transport=Transport(), auth=FunctionUrlAuth()
     )
 
 
 class AgentClient:
-    """The agent at `url`, asked on behalf of `owner`. Only our own agents are told that, and the secret of the run.
+    """The agent at `url`, asked on behalf of `owner`. Only our own agents learn the owner and the run secret.
 
-    `own` is whether it is one of our own agents, and `idempotent` whether a message may be sent to it twice: it is our
-    own, or speaks our extension (docs/PROTOCOL.md, 5.8a).
+    `own` says whether it is one of our own agents. `idempotent` says whether it may get a message twice: because it is
+    our own, or speaks our extension (docs/PROTOCOL.md, 5.8a).
     """
 
     def __init__(self, http: httpx.AsyncClient, url: str, *, owner: str, settings: Settings) -> None:
         self.url = url
         self._peer = Peer(http, url, settings)
-        self._streamed = 0
+        self._streamed_bytes = 0
         self.own = self.idempotent = self._peer.own
-        self._headers = {"A2A-Version": "1.0", "A2A-Extensions": EXTENSION, "Content-Type": "application/json"}
+        self._headers = {"A2A-Extensions": EXTENSION, "Content-Type": "application/json"}
         if self.own:
             self._headers[OWNER_HEADER] = owner
             if settings.run_secret:
                 self._headers["Authorization"] = f"Bearer {settings.run_secret}"
 
-    async def call(self, method: str, params: dict[str, Any], *, wait_s: float = _ANSWER_S) -> Any:
-        """The result of a method that answers once, within `wait_s`: JSON, not checked.
+    async def send(self, message: dict[str, Any], *, wait_s: float = _ANSWER_S) -> Event:
+        """Send a message (A2A 1.0 JSON): the task or the message that the agent answers with.
+
+        The agent need not wait until the task is done. One that waits nevertheless has `wait_s` for it.
 
         Raises:
-            AgentError: the agent could not be reached, or answered with an error (its code is kept).
-        """
-        try:
-            return await self._call(method, params, wait_s, old=self.url in _old)
-        except AgentError as error:
-            if not self._may_be_old(method, error):
-                raise
-            result = await self._call(method, params, wait_s, old=True)
-            _old.add(self.url)
-            return result
-
-    async def send(self, message: dict[str, Any], *, wait_s: float) -> Event:
-        """What the agent answers a message with: a task or a message. Raises as `call` does.
-
-        The agent need not wait until the task is done; one that does so anyway has `wait_s` for it.
+            AgentError: as `call` does.
         """
         params = {"message": message, "configuration": {"returnImmediately": True}}
         return event_in(await self.call("SendMessage", params, wait_s=wait_s), self.url)
 
     async def task(self, task_id: str) -> Task:
-        """The agent's task. Raises as `call` does."""
+        """The agent's task, with its artifacts.
+
+        Raises:
+            AgentError: as `call` does.
+        """
         return task_in(await self.call("GetTask", {"id": task_id, "historyLength": 1}), self.url)
 
-    async def _call(self, method: str, params: dict[str, Any], wait_s: float, *, old: bool) -> Any:
-        body, headers = self._asked(method, params, 1, old=old)
-        status = 0
+    async def cancel(self, task_id: str, *, wait_s: float = _ANSWER_S) -> None:
+        """Cancel the agent's task.
+
+        Raises:
+            AgentError: as `call` does.
+        """
+        await self.call("CancelTask", {"id": task_id}, wait_s=wait_s)
+
+    def send_streaming(self, message: dict[str, Any]) -> AsyncGenerator[list[RawEvent]]:
+        """Send a message (A2A 1.0 JSON), and stream what the agent does with it. Raises as `stream` does."""
+        return self.stream("SendStreamingMessage", {"message": message})
+
+    def subscribe(self, task_id: str, cursor: int | None, *, rpc_id: str = "1") -> AsyncGenerator[list[RawEvent]]:
+        """Stream the agent's task from after `cursor`, or from its snapshot. Raises as `stream` does."""
+        return self.stream("SubscribeToTask", {"id": task_id}, rpc_id=rpc_id, cursor=cursor)
+
+    async def call(self, method: str, params: dict[str, Any], *, wait_s: float = _ANSWER_S) -> Any:
+        """The result of a method that answers once, within `wait_s` seconds: decoded JSON, not checked.
+
+        Raises:
+            AgentError: the agent could not be reached, or answered with an error, whose code is kept.
+        """
         try:
-            async with asyncio.timeout(wait_s):
-                async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
-                    status = response.status_code
-                    given = _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
-        except TimeoutError:
-            raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
+            return await self._call(method, params, wait_s, self._version)
         except AgentError as error:
-            error.arrived = error.arrived or _has_arrived(status)
-            raise
-        result = decoded(given, self.url)
-        return v0_3_client.result_from_v0_3(method, result) if old else result
-
-    def _may_be_old(self, method: str, error: AgentError) -> bool:
-        """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
-        return error.code in _UNKNOWN_METHOD and method in _CORE and self.url not in _old
-
-    def _asked(
-        self, method: str, params: dict[str, Any], rpc_id: str | int, *, old: bool
-    ) -> tuple[bytes, dict[str, str]]:
-        if not old:
-            return _request(method, params, rpc_id), self._headers
-        headers = {**self._headers, "A2A-Version": "0.3"}
-        return _request(v0_3_client.method_to_v0_3(method), v0_3_client.params_to_v0_3(params), rpc_id), headers
+            if not self._may_speak_v0_3(method, error):
+                raise
+            result = await self._call(method, params, wait_s, "0.3")
+            v0_3_urls.add(self.url)
+            return result
 
     async def stream(
-        self, method: str, params: dict[str, Any], *, rpc_id: str = "1", last_event_id: int | None = None
+        self, method: str, params: dict[str, Any], *, rpc_id: str = "1", cursor: int | None = None
     ) -> AsyncGenerator[list[RawEvent]]:
         """The events of a streaming method, in groups as they arrive.
 
-        A stream that ends without a terminal or waiting state was cut; the caller may come back with
-        `SubscribeToTask` and `last_event_id`.
+        A stream that ends without a terminal or waiting state was cut. The caller may come back with `subscribe` and
+        the seq of the last event that came.
 
         Raises:
             AgentError: the agent could not be reached, refused, or broke off.
         """
         try:
-            async with aclosing(self._stream(method, params, rpc_id, last_event_id, old=self.url in _old)) as stream:
-                async for group in stream:
+            async with aclosing(self._stream(method, params, rpc_id, cursor, self._version)) as groups:
+                async for group in groups:
                     yield group
         except AgentError as error:
-            if not self._may_be_old(method, error):
+            if not self._may_speak_v0_3(method, error):
                 raise
-            async with aclosing(self._stream(method, params, rpc_id, last_event_id, old=True)) as stream:
-                async for group in stream:
-                    _old.add(self.url)
+            async with aclosing(self._stream(method, params, rpc_id, cursor, "0.3")) as groups:
+                async for group in groups:
+                    v0_3_urls.add(self.url)
                     yield group
 
+    @property
+    def _version(self) -> Version:
+        return "0.3" if self.url in v0_3_urls else "1.0"
+
+    def _may_speak_v0_3(self, method: str, error: AgentError) -> bool:
+        """Whether an agent refused a method that every agent of 1.0 has, as one of 0.3 would."""
+        return error.code in _UNKNOWN_METHOD and method in _CORE_METHODS and self.url not in v0_3_urls
+
+    def _request(
+        self, method: str, params: dict[str, Any], rpc_id: str | int, version: Version
+    ) -> tuple[bytes, dict[str, str]]:
+        """The body and the headers of a request."""
+        if version == "0.3":
+            method, params = v0_3.method_to_v0_3(method), v0_3.params_to_v0_3(params)
+        body = encode({"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params})
+        return body, {**self._headers, "A2A-Version": version}
+
+    async def _call(self, method: str, params: dict[str, Any], wait_s: float, version: Version) -> Any:
+        body, headers = self._request(method, params, 1, version)
+        status = 0
+        try:
+            async with asyncio.timeout(wait_s):
+                async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
+                    status = response.status_code
+                    answer = _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
+        except TimeoutError:
+            raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
+        except AgentError as error:
+            error.arrived = error.arrived or _has_arrived(status)
+            raise
+        result = decoded(answer, self.url)
+        return v0_3.result_from_v0_3(method, result) if version == "0.3" else result
+
     async def _stream(
-        self, method: str, params: dict[str, Any], rpc_id: str, last_event_id: int | None, *, old: bool
+        self, method: str, params: dict[str, Any], rpc_id: str, cursor: int | None, version: Version
     ) -> AsyncGenerator[list[RawEvent]]:
-        body, headers = self._asked(method, params, rpc_id, old=old)
-        headers = {**headers, "Accept": sse.MEDIA_TYPE}
-        if last_event_id is not None:
-            headers["Last-Event-ID"] = str(last_event_id)
+        body, headers = self._request(method, params, rpc_id, version)
+        headers["Accept"] = sse.MEDIA_TYPE
+        if cursor is not None:
+            headers["Last-Event-ID"] = str(cursor)
         status = 0
         try:
             async with self._peer.ask("POST", headers, body) as response:
                 status = response.status_code
                 if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
-                    refused = await body_of(response, MAX_ANSWER_BYTES, self.url)
-                    _result(status, refused, self.url)
+                    _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
                     raise AgentError(f"{self.url} answered {method} with something that is no stream.", malformed=True)
-                # Other agents' `id:`s may be anything: random, or counted per connection.
-                numbered = EXTENSION in response.headers.get("a2a-extensions", "")
-                self.idempotent = self.idempotent or numbered
-                envelope, parser = sse.Envelope(rpc_id), sse.Parser()
-                downloaded = 0
-                async for chunk in unpacked(response, self.url):
-                    self._streamed += max(len(chunk), response.num_bytes_downloaded - downloaded)
-                    downloaded = response.num_bytes_downloaded
-                    if not self.own and self._streamed > MOST_BYTES:
-                        raise TooMuch(f"it streamed more than {MOST_BYTES:,} bytes, and was given up")
-                    if group := [
-                        RawEvent(_seq(each.id) if numbered else None, _event(each, envelope, self.url))
-                        for each in parser.feed(chunk)
-                    ]:
+                async with aclosing(self._groups(response, sse.Envelope(rpc_id))) as groups:
+                    async for group in groups:
                         yield group
-                    elif not self.own:
-                        await asyncio.sleep(_PIECE_S)
         except AgentError as error:
             error.arrived = error.arrived or _has_arrived(status)
             raise
 
-
-def _request(method: str, params: dict[str, Any], rpc_id: str | int) -> bytes:
-    return encode({"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params})
+    async def _groups(self, response: httpx.Response, envelope: sse.Envelope) -> AsyncGenerator[list[RawEvent]]:
+        """The events that each piece of a streamed response completes."""
+        # Other agents' `id:`s may be anything: random, or counted per connection.
+        has_seqs = EXTENSION in response.headers.get("a2a-extensions", "")
+        self.idempotent = self.idempotent or has_seqs
+        parser, downloaded = sse.Parser(), 0
+        async for chunk in unpacked(response, self.url):
+            self._streamed_bytes += max(len(chunk), response.num_bytes_downloaded - downloaded)
+            downloaded = response.num_bytes_downloaded
+            if not self.own and self._streamed_bytes > MOST_BYTES:
+                raise TooMuch(f"it streamed more than {MOST_BYTES:,} bytes, and was given up")
+            group = [
+                RawEvent(_seq(event.id) if has_seqs else None, _result_in(event, envelope, self.url))
+                for event in parser.feed(chunk)
+            ]
+            if group:
+                yield group
+            elif not self.own:
+                await asyncio.sleep(_PIECE_S)
 
 
 def _result(status: int, body: bytes, url: str) -> bytes:
+    """The result in a JSON-RPC response, as JSON.
+
+    Raises:
+        AgentError: there is an error in its place, or nothing.
+    """
     try:
         reply = _decode_reply(body)
     except NOT_JSON:
         raise AgentError(
-            f"{url} answered {status} with something that is no JSON-RPC.", malformed=status not in _FAILED_NOW
+            f"{url} answered {status} with something that is no JSON-RPC.", malformed=status not in _TRANSIENT
         ) from None
     if reply.error is not None:
-        raise AgentError(shorten(reply.error.message, _LONGEST_ERROR), code=reply.error.code)
+        raise AgentError(shorten(reply.error.message, _MAX_ERROR_CHARS), code=reply.error.code)
     if not bytes(reply.result):
-        raise AgentError(f"{url} answered {status} without a result.", malformed=status not in _FAILED_NOW)
+        raise AgentError(f"{url} answered {status} without a result.", malformed=status not in _TRANSIENT)
     return bytes(reply.result)
 
 
@@ -230,10 +265,12 @@ def _has_arrived(status: int) -> bool:
     return status != 0 and status not in _NOT_TAKEN_UP
 
 
-def _event(message: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:
-    event = envelope.open(message.data)
-    return _result(200, message.data, url) if event is None else event
+def _result_in(event: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:
+    """The result in one event of a stream. Our own agents' envelopes are cut off without decoding them."""
+    result = envelope.open(event.data)
+    return _result(200, event.data, url) if result is None else result
 
 
-def _seq(given: str) -> int | None:
-    return int(given) or None if given.isascii() and given.isdigit() and len(given) <= 15 else None
+def _seq(text: str) -> int | None:
+    """The seq in an `id:`; None if it is none."""
+    return int(text) or None if text.isascii() and text.isdigit() and len(text) <= 15 else None

@@ -30,7 +30,7 @@ async def cancel_delegated_tasks(
         try:
             owner = owner_within(head.owner, head.task_id)
             client = AgentClient(http, asked.url, owner=owner, settings=settings)
-            await client.call("CancelTask", {"id": asked.task})
+            await client.cancel(asked.task)
         except AgentError as error:
             logger.warning("task %s at %s was not cancelled: %s", asked.task, asked.url, error)
 
