@@ -262,7 +262,7 @@ async def test_13_2_a_name_that_leads_inside_is_never_connected_to(
                 await asyncio.sleep(0.01)
     assert "inside.example" in asked
     assert connected == []
-    assert "127.0.0.1, which is no address of the Internet" in caplog.text
+    assert "127.0.0.1, which is not a public address" in caplog.text
     assert "/hook" not in caplog.text, "the path may hold a secret"
 
 

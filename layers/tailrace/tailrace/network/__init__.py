@@ -1,1 +1,1 @@
-"""Where requests go and come from: addresses that may be reached, names that are looked up, hosts we are called by."""
+"""Addresses that may be reached, DNS lookups, and the hosts that requests name."""

@@ -1,7 +1,10 @@
-"""Where a webhook may be: nowhere inside (specification, section 13.2; OWASP, "Server-Side Request Forgery").
+"""Which addresses a webhook or a peer may have: only public ones (A2A specification, section 13.2; OWASP,
+"Server-Side Request Forgery").
 
-A name is resolved once, every address it has is checked, and the connection goes to a checked address: what the name
-leads to a moment later changes nothing (DNS rebinding). Redirects are not followed at all.
+A name is resolved once, all its addresses are checked, and the connection goes to a checked address. So it does not
+matter if the name resolves to another address a moment later (DNS rebinding). Redirects are not followed.
+
+In this module "inside" means an address that is not public, or a name that stands for one.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ import socket
 from tailrace.errors import AgentError, RequestError, shorten
 from tailrace.network.resolver import Address, Resolver
 
-# What is not for everybody on the Internet (IANA, "IPv4 Special-Purpose Address Registry"), and multicast. Listed here,
-# because what `ipaddress` takes for global is another in every version of Python.
+# Networks that are not public (IANA, "IPv4 Special-Purpose Address Registry"), and multicast. They are listed here
+# because `ipaddress.is_global` differs between versions of Python.
 _SPECIAL_V4 = [
     ipaddress.IPv4Network(each)
     for each in (
@@ -22,40 +25,43 @@ _SPECIAL_V4 = [
         "224.0.0.0/3",
     )
 ]  # fmt: skip
-# Of IPv6 only this is given to networks; in it are documentation, and tunnels to IPv4 that nobody needs any more.
-_GIVEN_V6 = ipaddress.IPv6Network("2000::/3")
+# The public range of IPv6, and the parts of it that are not public: documentation, and obsolete tunnels to IPv4.
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _SPECIAL_V6 = [ipaddress.IPv6Network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
-# How a network without IPv4 reaches an IPv4 address (RFC 6052).
+# IPv4 addresses as a network without IPv4 writes them (RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Inside(AgentError):
-    """A host leads to an address that is not one of the Internet's."""
+    """A host resolves to an address that is not public."""
 
 
 def is_outside(address: Address) -> bool:
-    """Whether an address is one of the Internet's: not loopback, private, link-local (which the metadata services of
-    clouds are), shared, reserved or multicast, also not by way of an IPv6 address that leads to such an IPv4 one.
+    """Whether an address is public: not loopback, private, link-local (where clouds have their metadata services),
+    shared, reserved or multicast. An IPv6 address that stands for an IPv4 address counts as that one.
     """
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _SPECIAL_V4)
     if address.ipv4_mapped is not None or address in _NAT64:
         return is_outside(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    return address in _GIVEN_V6 and not any(address in network for network in _SPECIAL_V6)
+    return address in _PUBLIC_V6 and not any(address in network for network in _SPECIAL_V6)
 
 
 def refuse_literal(host: str) -> None:
-    """Refuse a host that is inside by its spelling. A name passes: it is looked at when it is resolved.
+    """Refuse a host that `is_inside`. Any other name passes here and is checked when it is resolved.
 
     Raises:
-        RequestError: it is an address inside, or `localhost`.
+        RequestError: it is an address that is not public, or a local name.
     """
     if is_inside(host):
-        raise RequestError(f"url leads to {shorten(host)!r}, which is no address of the Internet.")
+        raise RequestError(f"url has the host {shorten(host)!r}, but must have a public one.")
 
 
 def is_inside(host: str) -> bool:
-    """Whether a host is inside by its spelling: `localhost`, or an address that is not one of the Internet's."""
+    """Whether a host is inside without resolving it: `localhost`, a `.localhost` or `.internal` name, or an address
+    that
+    is not public.
+    """
     address = _literal(host)
     if address is None:
         return host == "localhost" or host.endswith((".localhost", ".internal"))
@@ -63,19 +69,19 @@ def is_inside(host: str) -> bool:
 
 
 async def resolve(host: str, port: int, resolver: Resolver, *, internal: bool) -> Address:
-    """An address of `host` that may be connected to.
+    """Resolve `host` to an address that may be connected to. `internal` allows addresses that are not public.
 
     Raises:
-        AgentError: there is none, or none in time.
-        Inside: one of them is inside while `internal` is not allowed.
+        AgentError: the host has no address, or the lookup took too long.
+        Inside: one of its addresses is not public, and `internal` is false.
     """
     literal = _literal(host)
     addresses = [literal] if literal is not None else await resolver.addresses(host, port)
     if not internal:
         for address in addresses:
             if not is_outside(address):
-                raise Inside(f"{shorten(host)!r} leads to {address}, which is no address of the Internet.")
-    # IPv4 first: functions in a VPC often have no way out over IPv6.
+                raise Inside(f"{shorten(host)!r} resolves to {address}, which is not a public address.")
+    # IPv4 first: functions in a VPC often have no route for IPv6.
     return min(addresses, key=lambda address: address.version)
 
 
@@ -84,7 +90,7 @@ def _literal(host: str) -> Address | None:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         pass
-    try:  # 127.1, 0x7f000001, 2130706433: what the C library takes for an address
+    try:  # 127.1, 0x7f000001, 2130706433: the C library accepts these as addresses.
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except OSError:
         return None

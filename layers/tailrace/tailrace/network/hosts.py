@@ -1,7 +1,7 @@
-"""By what names a process may be called (the `Host` of a request), and by whose pages (its `Origin`).
+"""Which `Host` and which `Origin` a request may have.
 
-A web page whose name was made to point at this machine (DNS rebinding) reaches a port here as its own origin. Its
-browser then names the page's host, which is not one of ours.
+A web page can make its own name resolve to this machine (DNS rebinding), and so reach a port here as its own origin.
+The browser's `Host` is then the page's host, which is not one of ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ORIGIN = re.compile(rf"https?://(?P<place>{_HOST.pattern})")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, an address or a name, is this machine's own, which nobody else can give a name of theirs."""
+    """Whether `host`, an address or a name, is this machine's loopback. Nobody can make another name of these."""
     if host.lower() == "localhost":
         return True
     try:
@@ -29,22 +29,22 @@ def is_loopback(host: str) -> bool:
 
 
 def host_in(request: Request) -> str | None:
-    """The name or the address by which a request calls this process, without its port; None if it is none.
+    """The host that a request names, in lower case and without its port; None if it is malformed.
 
-    A request of HTTP/1.0 names nobody; then it is the address that it came to.
+    A request of HTTP/1.0 may name no host. Then this is the address that the request came to.
     """
-    given = request.headers.get("host")
-    if given is None:
+    header = request.headers.get("host")
+    if header is None:
         return str(request.scope["server"][0]) if request.scope.get("server") else None
-    match = _HOST.fullmatch(given)
+    match = _HOST.fullmatch(header)
     return match["name"].strip("[]").lower() if match else None
 
 
 def is_called_right(request: Request, hosts: Collection[str]) -> bool:
-    """Whether a request calls this process by a name that is its own: one of `hosts` (in lower case).
+    """Whether a request names a host of this process: one of `hosts` (in lower case).
 
-    Loopback's own names are right as well where the request came to a loopback address. Where it came to another
-    address and there are no `hosts`, any name is right: only who has set up that address knows its names.
+    If the request came to a loopback address, loopback's names are allowed too. If it came to another address and
+    `hosts` is empty, any name is allowed: this process cannot know the names of that address.
     """
     host, server = host_in(request), request.scope.get("server")
     if host is None:
@@ -55,9 +55,9 @@ def is_called_right(request: Request, hosts: Collection[str]) -> bool:
 
 
 def is_from_another_origin(request: Request, hosts: Collection[str] = ()) -> bool:
-    """Whether a web page sent this which is neither this process's own nor one of `hosts` (in lower case).
+    """Whether a web page of another site sent this: one from neither this process nor one of `hosts` (in lower case).
 
-    Browsers name the page's origin with every request that is no GET; whoever is no browser names none.
+    Browsers send the page's origin with every request except GET and HEAD. Other clients usually send none.
     """
     origin = request.headers.get("origin")
     if origin is None:

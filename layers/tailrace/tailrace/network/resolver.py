@@ -1,7 +1,7 @@
-"""Names to addresses, on threads of their own.
+"""DNS lookups on separate threads.
 
-`loop.getaddrinfo` uses the threads that everything else of the process shares, and a lookup cannot be stopped: six
-slow names would take all of them for as long as DNS takes to give up (5 s a server and try, resolv.conf(5)).
+`loop.getaddrinfo` uses the event loop's default threads, which the whole process shares, and a lookup cannot be
+stopped. Six slow names would occupy all of them until DNS gives up (5 s for each server and try, resolv.conf(5)).
 """
 
 from __future__ import annotations
@@ -18,69 +18,69 @@ from tailrace.errors import AgentError, shorten
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Key = tuple[str, int]
 
-# How many names are looked up at once. More than these wait.
+# How many lookups run at once. Others wait.
 _THREADS = 8
-# How long a caller waits, for a thread and for the answer.
+# How long a caller waits for a thread and the answer together.
 TIMEOUT_S = 5.0
 
 
 class Resolver:
-    """Looks names up for one event loop. The same name is looked up once at a time, however many ask for it."""
+    """Looks names up for one event loop. Callers that ask for the same name at the same time share one lookup."""
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
-        self._asked: dict[_Key, asyncio.Future[list[Address] | Exception]] = {}
+        self._lookups: dict[_Key, asyncio.Future[list[Address] | Exception]] = {}
         self._waiting: deque[_Key] = deque()
         self._threads = 0
 
     async def addresses(self, host: str, port: int) -> list[Address]:
-        """All addresses of `host`, as the system knows them; at least one.
+        """All addresses of `host` that the system knows; at least one.
 
         Raises:
-            AgentError: there is none, or there was no answer in time.
+            AgentError: there is none, or the lookup failed or took longer than `timeout_s`.
         """
         try:
-            # Shielded: others may wait for the same answer.
-            found = await asyncio.wait_for(asyncio.shield(self._lookup((host, port))), self._timeout_s)
+            # Shielded: other callers may wait for the same lookup.
+            result = await asyncio.wait_for(asyncio.shield(self._lookup((host, port))), self._timeout_s)
         except TimeoutError:
             raise AgentError(f"{shorten(host)!r} could not be resolved within {self._timeout_s:g} seconds.") from None
-        if isinstance(found, Exception):
-            raise AgentError(f"{shorten(host)!r} could not be resolved: {found}.")
-        if not found:
+        if isinstance(result, Exception):
+            raise AgentError(f"{shorten(host)!r} could not be resolved: {result}.")
+        if not result:
             raise AgentError(f"{shorten(host)!r} has no address.")
-        return found
+        return result
 
     def _lookup(self, key: _Key) -> asyncio.Future[list[Address] | Exception]:
-        if key not in self._asked:
-            self._asked[key] = asyncio.get_running_loop().create_future()
+        if key not in self._lookups:
+            self._lookups[key] = asyncio.get_running_loop().create_future()
             self._waiting.append(key)
-            self._begin()
-        return self._asked[key]
+            self._start_threads()
+        return self._lookups[key]
 
-    def _begin(self) -> None:
-        """Begin as many of the lookups that wait as there are threads for."""
+    def _start_threads(self) -> None:
+        """Start waiting lookups, up to `_THREADS` at once."""
         while self._waiting and self._threads < _THREADS:
             self._threads += 1
-            # A daemon: a process that ends does not wait for DNS.
+            # A daemon thread, so that the process can end without waiting for DNS.
             arguments = (asyncio.get_running_loop(), self._waiting.popleft())
             threading.Thread(target=self._run, args=arguments, name="resolver", daemon=True).start()
 
     def _run(self, loop: asyncio.AbstractEventLoop, key: _Key) -> None:
-        found = _look_up(*key)
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            loop.call_soon_threadsafe(self._settle, key, found)
+        result = _look_up(*key)
+        with contextlib.suppress(RuntimeError):  # The loop is closed, so nobody waits.
+            loop.call_soon_threadsafe(self._finish, key, result)
 
-    def _settle(self, key: _Key, found: list[Address] | Exception) -> None:
+    def _finish(self, key: _Key, result: list[Address] | Exception) -> None:
         self._threads -= 1
-        answer = self._asked.pop(key)
-        if not answer.done():
-            answer.set_result(found)
-        self._begin()
+        future = self._lookups.pop(key)
+        if not future.done():
+            future.set_result(result)
+        self._start_threads()
 
 
 def _look_up(host: str, port: int) -> list[Address] | Exception:
     try:
-        places = getaddrinfo(host, port, type=SOCK_STREAM)
-        return [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in places]
-    except (OSError, ValueError) as error:  # UnicodeError, for a name that cannot be one, is a ValueError
+        results = getaddrinfo(host, port, type=SOCK_STREAM)
+        return [ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in results]
+    except (OSError, ValueError) as error:  # A malformed name raises UnicodeError, which is a ValueError.
         return error

@@ -1,4 +1,4 @@
-"""Push notifications: telling a webhook of a task's events (A2A specification, sections 4.3 and 13.2)."""
+"""Push notifications: a task's events are sent to webhooks (A2A specification, sections 4.3 and 13.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Deliveries", "Webhook", "Webhooks", "open_webhooks"]
 
 
 def open_webhooks(settings: Settings) -> Webhooks:
-    """Where webhooks are kept: in the same kind of store as the log."""
+    """Open the store of webhooks. It is of the same kind as the log; only its own packages are imported."""
     ttl_s = settings.ttl_days * 86_400
     if settings.log == "dynamodb":
         from tailrace.push.dynamodb import DynamoDBWebhooks

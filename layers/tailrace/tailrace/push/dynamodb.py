@@ -4,9 +4,9 @@
     ───────────  ───────────────────  ─────────────────────────────────────────────
     push#t       a hash of the id     every field of `Webhook`; `hook_id` is its id, `place` its `due`
 
-No task has such an id, so nothing of the log's ever meets these items. While a webhook is due, its `open` is "owed",
-and the index `by_open` holds it by its `place`. A webhook is forgotten by letting it expire, its secrets with it, so
-that a function needs no right to delete. Noting a delivery is one write unit.
+No task has an id that begins with `push#`, so these items do not meet the log's. While a webhook is due, its `open` is
+"owed", and the index `by_open` holds it, sorted by its `place`. To delete a webhook, its secrets are removed and it
+expires at once, so a function needs no right to delete items. Noting a delivery takes one write unit.
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
 from tailrace.stores.dynamodb import Item, Refused, Transport, typed, unparsed
 
-_OWED = "owed"
+# The value of `open` of a webhook that is due.
+_DUE = "owed"
 _NUMBERS = {"delivered", "lease_until", "failures"}
-_ELSEWHERE = {"task_id", "id", "due"}
+# Fields of a webhook that its item holds under other names.
+_RENAMED = {"task_id", "id", "due"}
+# What `delete` removes.
 _SECRETS = ("url", "token", "scheme", "credentials")
 
 
 class DynamoDBWebhooks(Webhooks):
-    """The webhooks in the table `table_name`. A method gives up with `LogUnavailable` after `patience_s`."""
+    """The webhooks in the table `table_name`. A method raises `LogUnavailable` after `patience_s` seconds.
+
+    `threads` is how many requests run at once.
+    """
 
     def __init__(
         self,
@@ -44,10 +50,10 @@ class DynamoDBWebhooks(Webhooks):
         self._transport = Transport(table_name, holds="The webhooks", patience_s=patience_s, threads=threads)
 
     async def put(self, hook: Webhook) -> None:
-        fields = {name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in _ELSEWHERE}
+        fields = {name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in _RENAMED}
         item = {**_key(hook.task_id, hook.id), **fields, "hook_id": typed(hook.id), "ttl": typed(self._expiry())}
         if hook.due:
-            item |= {"open": typed(_OWED), "place": typed(_place(hook.due))}
+            item |= {"open": typed(_DUE), "place": typed(_place(hook.due))}
         await self._transport.call("put_item", {"Item": item}, unparsed)
 
     async def list(self, task_id: str) -> list[Webhook]:
@@ -58,10 +64,10 @@ class DynamoDBWebhooks(Webhooks):
             "KeyConditionExpression": "task_id = :task_id",
             "ExpressionAttributeValues": {":task_id": typed(_partition(task_id))},
         }
-        found: list[Webhook] = []
+        hooks: list[Webhook] = []
         async for items in self._transport.pages(request):
-            found += [_hook(task_id, item) for item in items if table.ttl_of(item) > self._clock()]
-        return sorted(found, key=lambda hook: hook.id)
+            hooks += [_hook(task_id, item) for item in items if table.ttl_of(item) > self._clock()]
+        return sorted(hooks, key=lambda hook: hook.id)
 
     async def delete(self, task_id: str, hook_id: str) -> None:
         change = f"SET #ttl = :now REMOVE #open, #place, {', '.join(f'#{name}' for name in _SECRETS)}"
@@ -72,12 +78,12 @@ class DynamoDBWebhooks(Webhooks):
         return await self._change(
             task_id,
             hook_id,
-            "SET #holder = :holder, #lease_until = :until, #open = :owed, #place = if_not_exists(#place, :place)",
+            "SET #holder = :holder, #lease_until = :until, #open = :due, #place = if_not_exists(#place, :place)",
             "#ttl > :seconds AND (#holder = :holder OR #lease_until <= :now)",
             {
                 "holder": holder,
                 "until": self._until(lease_s),
-                "owed": _OWED,
+                "due": _DUE,
                 "place": _place(now),
                 "now": now,
                 "seconds": int(self._clock()),
@@ -93,27 +99,27 @@ class DynamoDBWebhooks(Webhooks):
         change = "SET #lease_until = :none, #failures = :failures"
         values: dict[str, str | int] = {"none": 0, "failures": failures}
         if due:
-            change += ", #open = :owed, #place = :place"
-            values |= {"owed": _OWED, "place": _place(due)}
+            change += ", #open = :due, #place = :place"
+            values |= {"due": _DUE, "place": _place(due)}
         else:
             change += " REMOVE #open, #place"
         return await self._change_held(task_id, hook_id, holder, change, values)
 
     async def due_tasks(self, limit: int) -> Sequence[str]:
-        """As in `Webhooks`: the index tells which are due, each one's item whether somebody holds it."""
+        """As in `Webhooks`. The index names the webhooks that are due, and each one's item says whether it is held."""
         request: dict[str, Any] = {
             "IndexName": table.BY_OPEN,
-            "KeyConditionExpression": "#open = :owed AND #place <= :now",
+            "KeyConditionExpression": "#open = :due AND #place <= :now",
             "ExpressionAttributeNames": {"#open": "open", "#place": "place"},
-            "ExpressionAttributeValues": {":owed": typed(_OWED), ":now": typed(_place(self._now()))},
+            "ExpressionAttributeValues": {":due": typed(_DUE), ":now": typed(_place(self._now()))},
         }
-        found: dict[str, None] = {}
+        task_ids: dict[str, None] = {}  # in order
         async for items in self._transport.pages(request):
-            free = await asyncio.gather(*map(self._free, items))
-            found |= dict.fromkeys(task_id for task_id in free if task_id is not None)
-            if len(found) >= limit:
+            free = await asyncio.gather(*map(self._task_if_free, items))
+            task_ids |= dict.fromkeys(task_id for task_id in free if task_id is not None)
+            if len(task_ids) >= limit:
                 break
-        return list(found)[:limit]
+        return list(task_ids)[:limit]
 
     async def put_off(self, task_id: str, due: int) -> None:
         now = self._now()
@@ -125,8 +131,8 @@ class DynamoDBWebhooks(Webhooks):
     async def close(self) -> None:
         await self._transport.close()
 
-    async def _free(self, key: Item) -> str | None:
-        """The task's id, if nobody holds the webhook that the index has told of."""
+    async def _task_if_free(self, key: Item) -> str | None:
+        """The id of the webhook's task; None if a process holds the webhook or it has expired."""
         request = {"Key": {name: key[name] for name in ("task_id", "seq")}, "ConsistentRead": True}
         item = await self._transport.call("get_item", request, lambda answer: answer.get("Item"))
         if item is None or table.ttl_of(item) <= self._clock() or int(item["lease_until"]["N"]) > self._now():
@@ -136,7 +142,7 @@ class DynamoDBWebhooks(Webhooks):
     async def _change_held(
         self, task_id: str, hook_id: str, holder: str, change: str, values: Mapping[str, str | int]
     ) -> bool:
-        """Change what `holder` holds; False when that is not so."""
+        """Change a webhook that `holder` holds; False if it does not hold it."""
         condition = "#ttl > :seconds AND #holder = :holder"
         values = {**values, "holder": holder, "seconds": int(self._clock())}
         return await self._change(task_id, hook_id, change, condition, values) is not None
@@ -148,12 +154,12 @@ class DynamoDBWebhooks(Webhooks):
         change: str,
         condition: str,
         values: dict[str, str | int],
-        also: tuple[str, ...] = (),
+        more_names: tuple[str, ...] = (),
     ) -> Webhook | None:
-        """The webhook as changed, None when the condition does not hold: it may be gone, or another's."""
+        """The webhook as changed; None if the condition does not hold, or the webhook is deleted."""
         if not table.is_key(_partition(task_id)):
             return None
-        used = ("holder", "lease_until", "delivered", "failures", "open", "place", "ttl", *also)
+        used = ("holder", "lease_until", "delivered", "failures", "open", "place", "ttl", *more_names)
         request = {
             "Key": _key(task_id, hook_id),
             "UpdateExpression": change,
@@ -179,7 +185,7 @@ def _key(task_id: str, hook_id: str) -> Item:
 
 
 def _hook(task_id: str, item: Item) -> Webhook:
-    fields = {name: item[name] for name in Webhook.__struct_fields__ if name in item and name not in _ELSEWHERE}
+    fields = {name: item[name] for name in Webhook.__struct_fields__ if name in item and name not in _RENAMED}
     plain: dict[str, Any] = {
         name: int(value["N"]) if name in _NUMBERS else value["S"] for name, value in fields.items()
     }
@@ -188,5 +194,5 @@ def _hook(task_id: str, item: Item) -> Webhook:
 
 
 def _place(due: int) -> str:
-    """Where a webhook stands in the index: times sort as their digits do."""
+    """A webhook's position in the index: its time as 15 digits, which sort like the time."""
     return f"{due:015d}"

@@ -1,4 +1,4 @@
-"""One notification: a POST to a checked address, answered by 2xx or not delivered (specification, section 4.3.3)."""
+"""Sending one notification: a POST to a checked address (specification, section 4.3.3). Any 2xx acknowledges it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from tailrace.network import addresses
 from tailrace.network.resolver import Resolver
 from tailrace.push.webhook import Webhook
 
-# "recommended: 10-30 seconds"
+# "recommended: 10-30 seconds" (section 4.3.3).
 _TIMEOUT_S = 10.0
 _PORTS = {"https": 443, "http": 80}
 
 
 class Sender:
-    """Notifications to one webhook, over connections of its own: they are told apart by address, not by name."""
+    """Sends notifications to one webhook. Each sender has its own connections: httpx pools them by address, not by
+    name."""
 
     def __init__(self, hook: Webhook, resolver: Resolver, *, internal: bool) -> None:
         self._resolver = resolver
@@ -29,9 +30,9 @@ class Sender:
         self._host = self._parts.hostname or ""
         self._port = self._parts.port or _PORTS[self._parts.scheme]
         kind = "application/a2a+json" if hook.version == "1.0" else "application/json"
-        about = {"Content-Type": kind, "A2A-Version": hook.version, "Host": self._parts.netloc}
-        self._headers = {**about, **hook.headers}
-        # No proxy of the environment's: it would resolve the name anew. No redirects: they would lead elsewhere.
+        own_headers = {"Content-Type": kind, "A2A-Version": hook.version, "Host": self._parts.netloc}
+        self._headers = {**own_headers, **hook.headers}
+        # No proxy: it would resolve the name again. No redirects: they could lead to an address inside.
         self._http = httpx.AsyncClient(
             timeout=_TIMEOUT_S, verify=_ssl_context(), trust_env=False, follow_redirects=False
         )
@@ -46,14 +47,15 @@ class Sender:
 
     @property
     def place(self) -> str:
-        """Where it goes, as far as it may be logged: paths and queries hold secrets."""
+        """The webhook's host, for errors and logs. Paths and queries may hold secrets."""
         return self._parts.hostname or ""
 
     async def send(self, body: bytes) -> None:
         """Deliver one notification.
 
         Raises:
-            AgentError: it was not acknowledged. It may have been delivered all the same.
+            AgentError: the host cannot be resolved or reached, or its status is not 2xx. The notification may have
+                arrived all the same.
         """
         address = await addresses.resolve(self._host, self._port, self._resolver, internal=self._internal)
         shown = f"[{address}]" if address.version == 6 else str(address)
@@ -67,15 +69,15 @@ class Sender:
                 headers=self._headers,
                 extensions={"sni_hostname": self._host},
             ) as response:
-                status = response.status_code  # what else it says is not read
+                status = response.status_code  # The body is not read.
         except httpx.HTTPError as error:
-            what = str(error).rstrip(".") or type(error).__name__
-            raise AgentError(f"{self.place} could not be reached: {what}.") from None
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise AgentError(f"{self.place} could not be reached: {reason}.") from None
         if not 200 <= status < 300:
             raise AgentError(f"{self.place} answered {status}.")
 
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    """The certificates to trust; reading them takes longer than everything else here."""
+    """The trusted certificates, read once: reading them takes longer than everything else here."""
     return httpx.create_ssl_context(trust_env=False)

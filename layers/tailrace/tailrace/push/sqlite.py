@@ -1,6 +1,7 @@
-"""Webhooks in an SQLite file beside the log's.
+"""Webhooks in a SQLite file beside the log's.
 
-A file of its own: a delivery is noted event by event, and must not wait for the log's transactions, nor they for it.
+They have a separate file because each delivered event is noted: the log's transactions must not wait for these, nor
+these for the log's.
 """
 
 from __future__ import annotations
@@ -28,20 +29,21 @@ CREATE TABLE IF NOT EXISTS webhooks (
     lease_until INTEGER NOT NULL, ttl INTEGER NOT NULL, PRIMARY KEY (task_id, id)
 );
 """
-# Columns that files of an earlier version do not have.
+# Columns that an earlier version's files lack.
 _ADDED = ("due", "failures")
 _COLUMNS = ", ".join(Webhook.__struct_fields__)
+# How long a process waits for another process's transaction.
 _BUSY_S = 10.0
 
 
 class SQLiteWebhooks(Webhooks):
-    """The webhooks in the file `path`, which is made, readable by its owner only, when it is first needed."""
+    """The webhooks in the file `path`. The first use makes it, readable by this user only."""
 
     def __init__(self, path: Path, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
         self._path = path
         self._lock = threading.Lock()
-        self._made: sqlite3.Connection | None = None
+        self._connection: sqlite3.Connection | None = None
 
     async def put(self, hook: Webhook) -> None:
         values = (*(getattr(hook, name) for name in Webhook.__struct_fields__), self._expiry())
@@ -107,9 +109,9 @@ class SQLiteWebhooks(Webhooks):
     def _locked(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
             try:
-                if self._made is None:
-                    self._made = self._open()
-                return operation(self._made)
+                if self._connection is None:
+                    self._connection = self._open()
+                return operation(self._connection)
             except (sqlite3.Error, OSError) as error:
                 raise LogUnavailable(f"The webhooks in {self._path.name} could not be reached: {error}.") from None
 
@@ -123,9 +125,9 @@ class SQLiteWebhooks(Webhooks):
 
     def _close(self) -> None:
         with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def _hook(row: tuple[str, ...]) -> Webhook:

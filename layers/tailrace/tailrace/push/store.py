@@ -1,4 +1,4 @@
-"""Where webhooks are kept: a small seam, with the shortest of its implementations.
+"""The store of webhooks: its contract, and an implementation in memory.
 
 `tests/contract/webhooks_contract.py` is the contract as tests.
 """
@@ -18,7 +18,10 @@ MAX_WEBHOOKS = 32
 
 
 class Webhooks(ABC):
-    """The webhooks of all tasks. Any method may raise `LogUnavailable`."""
+    """The webhooks of all tasks. Every method may raise `LogUnavailable`.
+
+    `ttl_s` is how long a webhook is kept after its last delivery, in seconds; `clock` returns seconds since the epoch.
+    """
 
     def __init__(self, *, ttl_s: float, clock: Callable[[], float] = time.time) -> None:
         self._ttl_s = ttl_s
@@ -26,7 +29,7 @@ class Webhooks(ABC):
 
     @abstractmethod
     async def put(self, hook: Webhook) -> None:
-        """Keep a webhook, in place of the one of the same id."""
+        """Store a webhook. It replaces one with the same task and id."""
 
     @abstractmethod
     async def list(self, task_id: str) -> list[Webhook]:
@@ -34,37 +37,43 @@ class Webhooks(ABC):
 
     @abstractmethod
     async def delete(self, task_id: str, hook_id: str) -> None:
-        """Forget a webhook and its secrets; nothing happens when there is none."""
+        """Delete a webhook and its secrets, if it exists."""
 
     @abstractmethod
     async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
-        """Become the one who delivers; the webhook as it is then, None while another one holds it or it is gone.
+        """Take the webhook's lease for `lease_s` seconds, as `holder`, or extend it; return the webhook after that.
 
-        From now on it is due, unless it was so before.
+        None if another process holds the lease, or the webhook is deleted. A webhook that was not due becomes due now.
         """
 
     @abstractmethod
     async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
-        """Note what was acknowledged, and hold on for `lease_s`. False when it is not ours, or gone."""
+        """Set the seq that was acknowledged last, and extend the lease to `lease_s` seconds from now.
+
+        False if `holder` does not hold the webhook any more, or it is deleted.
+        """
 
     @abstractmethod
     async def release(self, task_id: str, hook_id: str, holder: str, *, due: int, failures: int) -> bool:
-        """Let go of what we hold, and note what is to be done about it. False when it is not ours, or gone."""
+        """Release the lease, and set when the webhook is due (ms; 0: never) and how many deliveries in a row failed.
+
+        False if `holder` does not hold the webhook any more, or it is deleted.
+        """
 
     @abstractmethod
     async def due_tasks(self, limit: int) -> Sequence[str]:
-        """The tasks with a webhook that is due and that nobody holds: up to `limit` ids, the longest due first.
+        """Up to `limit` ids of tasks with a webhook that is due and that no process holds, the longest due first.
 
-        Never a scan: the price grows with the webhooks that are due.
+        The cost grows with the number of webhooks that are due, not with the number of all webhooks.
         """
 
     @abstractmethod
     async def put_off(self, task_id: str, due: int) -> None:
-        """Of the task's webhooks, let those that are due be due at `due` (ms) and not before."""
+        """Set `due` (ms) of those of the task's webhooks that are due now and that no process holds."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of what the store holds open."""
+        """Close the file or the connections."""
 
     async def get(self, task_id: str, hook_id: str) -> Webhook | None:
         return next((hook for hook in await self.list(task_id) if hook.id == hook_id), None)
@@ -80,7 +89,7 @@ class Webhooks(ABC):
 
 
 class MemoryWebhooks(Webhooks):
-    """Keeps everything in one process, for as long as it lives."""
+    """Webhooks inside one process, for tests."""
 
     def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
@@ -90,8 +99,8 @@ class MemoryWebhooks(Webhooks):
         self._hooks[hook.task_id, hook.id] = hook, self._expiry()
 
     async def list(self, task_id: str) -> list[Webhook]:
-        mine = [hook for hook, ttl in self._hooks.values() if hook.task_id == task_id and ttl > self._clock()]
-        return sorted(mine, key=lambda hook: hook.id)
+        hooks = [hook for hook, ttl in self._hooks.values() if hook.task_id == task_id and ttl > self._clock()]
+        return sorted(hooks, key=lambda hook: hook.id)
 
     async def delete(self, task_id: str, hook_id: str) -> None:
         self._hooks.pop((task_id, hook_id), None)

@@ -1,4 +1,4 @@
-"""A webhook: whom to tell of a task's events, how it knows us, and how far it has been told."""
+"""A webhook: where a task's events are sent, with which credentials, and how far they were delivered."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from tailrace.network.addresses import refuse_literal
 
 _NAMESPACE = uuid.UUID("5f0b2a52-2a0f-5c44-9d5c-7a11aace0002")
 _MAX_ID, _MAX_URL, _MAX_SECRET = 200, 2_000, 4_000
-# What may stand in a header: a scheme is a token (RFC 9110, section 5.6.2), a value is visible ASCII and spaces.
+# What a header may contain: a scheme is a token (RFC 9110, section 5.6.2), a value is visible ASCII and spaces.
 _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _URL = re.compile(r"[\x21-\x7e]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """`delivered` is the seq of the last event that was acknowledged. Whoever delivers holds the lease (ms).
+    """A webhook of one task. `token`, `scheme` and `credentials` are sent with every notification.
 
-    `version` is the protocol's in which the webhook was asked for: 1.0 is told every event, 0.3 the task. `due` is from
-    when somebody must see to it that it is delivered to (ms), 0 when there is no more to deliver than was; `failures`
-    counts the deliveries that gave up since the last acknowledgement.
+    `version` is the version of A2A in which the webhook was created: 1.0 gets every event, 0.3 gets the task.
+    `delivered` is the seq of the last event that was acknowledged. `holder` is the process that delivers, until
+    `lease_until`. From `due` on, the sweeper starts a delivery if none is under way; 0 means that there is nothing to
+    deliver. `failures` counts the failed deliveries since the last acknowledgement. Times are ms since the epoch.
     """
 
     task_id: str
@@ -41,16 +42,16 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     due: int = 0
     failures: int = 0
 
-    def asks_for(self) -> tuple[str, ...]:
-        """What the client said, to tell the same webhook sent twice from another one."""
+    def request_fields(self) -> tuple[str, ...]:
+        """The fields that the client set. Two webhooks are the same if these are equal."""
         return (self.task_id, self.id, self.url, self.token, self.scheme, self.credentials, self.version)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers by which the webhook knows us."""
+        """The headers that authenticate a notification to its receiver."""
         headers = {}
         if self.token:
-            # The text does not name a header for it; this is the one all SDKs of 0.3 and 1.0 send.
+            # The specification names no header for the token. All SDKs of 0.3 and 1.0 send this one.
             headers["X-A2A-Notification-Token"] = self.token
         if self.scheme:
             headers["Authorization"] = f"{self.scheme} {self.credentials}".strip()
@@ -58,36 +59,38 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_id(task_id: str, url: str) -> str:
-    """The id of a webhook that was given none; the same for the same, so that asking twice is asking once."""
+    """The id of a webhook without one. It is derived, so that the same request twice makes one webhook."""
     return str(uuid.uuid5(_NAMESPACE, f"{task_id}\0{url}"))
 
 
 def check(hook: Webhook, *, internal: bool) -> Webhook:
-    """`hook` if it can be delivered to, as far as can be told without asking DNS.
+    """Return `hook` if its fields can be used. Its host is not resolved here.
 
     `internal` allows addresses of this machine and its networks, and plain HTTP.
 
     Raises:
-        RequestError: it cannot.
+        RequestError: a field is too long or malformed, or the URL may not be used.
     """
     _short("id", hook.id, _MAX_ID)
     _short("url", hook.url, _MAX_URL)
     for name, value in (("token", hook.token), ("credentials", hook.credentials)):
         _short(name, value, _MAX_SECRET)
         if not _VALUE.fullmatch(value):
-            raise RequestError(f"{name} has characters that no HTTP header may have.")
+            raise RequestError(f"{name} has characters that no HTTP header may contain; use visible ASCII and spaces.")
     if hook.scheme and not _SCHEME.fullmatch(hook.scheme):
-        raise RequestError(f"authentication.scheme has value {shorten(hook.scheme)!r}, but must be one word.")
+        raise RequestError(
+            f"authentication.scheme has value {shorten(hook.scheme)!r}, but must be one word, like Bearer."
+        )
     try:
         parts = urlsplit(hook.url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise RequestError(f"url has value {shorten(hook.url)!r}, which is no URL: {error}.") from None
-    right = ("https", "http") if internal else ("https",)
-    if parts.scheme not in right or not host or not _URL.fullmatch(hook.url):
-        raise RequestError(f"url has value {shorten(hook.url)!r}, but must be an absolute URL of {' or '.join(right)}.")
+        raise RequestError(f"url has value {shorten(hook.url)!r}, which is not a URL: {error}.") from None
+    schemes = ("https", "http") if internal else ("https",)
+    if parts.scheme not in schemes or not host or not _URL.fullmatch(hook.url):
+        raise RequestError(f"url has value {shorten(hook.url)!r}, but must be an absolute {' or '.join(schemes)} URL.")
     if parts.username is not None:
-        raise RequestError("url must not hold a user or password; put them into `authentication`.")
+        raise RequestError("url must not contain a user or password; put them into `authentication`.")
     if not internal:
         refuse_literal(host)
     return hook
