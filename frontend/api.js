@@ -1,76 +1,84 @@
-/** The API, relative to the page for stage prefixes. What fails is an Error that says it to the person at the page. */
+/** The gateway's API, relative to the page. A call that fails throws an Error with a sentence for the user. */
 
 import { on } from "./dom.js";
 
 const taskPath = (id) => `api/tasks/${encodeURIComponent(id)}`;
 
-export const getTask = (id) => call("GET", taskPath(id));
 export const streamUrl = (id, cursor) => `api/stream/${encodeURIComponent(id)}${cursor ? `?cursor=${cursor}` : ""}`;
+export const getTask = (id) => call("GET", taskPath(id));
 export const listTasks = (pageSize) => call("GET", `api/tasks?pageSize=${pageSize}`);
-export const agents = () => call("GET", "api/agents");
-export const createTask = (message) => send("api/tasks", message);
-export const reply = (id, message) => send(`${taskPath(id)}/messages`, message);
+export const listAgents = () => call("GET", "api/agents");
+export const createTask = (message) => sendOnce("api/tasks", message);
+export const reply = (id, message) => sendOnce(`${taskPath(id)}/messages`, message);
 export const cancelTask = (id) => post(`${taskPath(id)}/cancel`, "{}");
 
-/** Bring a file to where agents find it, and `tell` the share that has gone; gives the part that stands for it. */
-export async function upload({ filename, mediaType, data }, tell, signal) {
-  if (!crypto.subtle) throw new Error("A file of this size needs a page on https.");
+/**
+ * Upload a file.
+ * @param {{filename: string, mediaType: string, data: Uint8Array}} file
+ * @param {(share: number) => void} onProgress gets 0 to 1 @param {AbortSignal} signal
+ * @returns {Promise<any>} the part of a message that names the file
+ */
+export async function upload({ filename, mediaType, data }, onProgress, signal) {
+  if (!crypto.subtle) throw new Error("A file of this size can be uploaded only from a page on https.");
   const about = { filename, mediaType, size: data.length, sha256: await sha256(data) };
-  const { upload: to, part } = await post("api/uploads", JSON.stringify(about));
+  const { upload: target, part } = await post("api/uploads", JSON.stringify(about));
   signal.throwIfAborted();
-  const request = new XMLHttpRequest(); // fetch does not tell how much has gone
-  request.open(to.method, to.url);
+  const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
+  request.open(target.method, target.url);
   request.responseType = "json";
-  for (const name in to.headers) request.setRequestHeader(name, to.headers[name]);
-  on(request.upload, "progress", ({ loaded }) => tell(loaded / data.length));
+  for (const name in target.headers) request.setRequestHeader(name, target.headers[name]);
+  on(request.upload, "progress", ({ loaded }) => onProgress(loaded / data.length));
   on(signal, "abort", () => request.abort());
-  await new Promise((done) => {
-    on(request, "loadend", done);
-    request.send(data);
+  await new Promise((resolve) => {
+    on(request, "loadend", resolve);
+    request.send(/** @type {any} */ (data));
   });
-  if (request.status < 200 || request.status > 299) throw failure(request.status, request.response);
+  if (request.status < 200 || request.status > 299) throw apiError(request.status, request.response);
   return part;
 }
 
-/** Sent without a sure answer: to send the same again is the same request. */
-const unsure = { body: "", key: "" };
+/** The request that got no answer. Sent again, it keeps its key, so that it is done once. */
+const unanswered = { body: "", key: "" };
 
-async function send(path, message) {
+async function sendOnce(path, message) {
   const body = JSON.stringify({ message });
-  if (unsure.body !== path + body) {
-    Object.assign(unsure, { body: path + body, key: hex(crypto.getRandomValues(new Uint8Array(16))) });
+  if (unanswered.body !== path + body) {
+    Object.assign(unanswered, { body: path + body, key: hex(crypto.getRandomValues(new Uint8Array(16))) });
   }
-  const answer = await post(path, body, { "idempotency-key": unsure.key });
-  unsure.body = "";
+  const answer = await post(path, body, { "idempotency-key": unanswered.key });
+  unanswered.body = "";
   return answer;
 }
 
-/** A gateway takes a change only as JSON, which no page of another origin can send unasked. */
+/** The gateway takes only JSON, which a page of another origin cannot send. */
 export const post = (path, body, headers = {}) => call("POST", path, body, { "content-type": "application/json", ...headers });
 
-/** @returns {Promise<any>} */
+/** @returns {Promise<any>} the JSON of the answer */
 async function call(method, path, body, headers = {}) {
-  // CloudFront signs no POST without it; plain http on another host has no crypto.subtle.
+  // CloudFront needs it to sign a POST. Plain http on another host has no crypto.subtle.
   if (method === "POST" && crypto.subtle) {
     headers["x-amz-content-sha256"] = await sha256(new TextEncoder().encode(body ?? ""));
   }
-  const known = document.cookie;
+  const cookieBefore = document.cookie;
   const response = await fetch(path, { method, body, headers, cache: "no-store" }).catch(() => {
     throw new Error("The gateway did not answer. Nothing was lost; try again in a moment.");
   });
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer ?? {};
-  if (response.status === 401 && (document.cookie !== known || unlock())) return call(method, path, body, headers);
-  throw failure(response.status, answer);
+  // Another call may have asked for the secret in the meantime.
+  const isRetried = response.status === 401 && (document.cookie !== cookieBefore || askForSecret());
+  if (isRetried) return call(method, path, body, headers);
+  throw apiError(response.status, answer);
 }
 
-function failure(status, answer) {
-  const { title = status ? `The answer was ${status}` : "The connection broke off", detail } = answer ?? {};
+/** @returns {Error & {status: number, detail?: string}} */
+function apiError(status, answer) {
+  const { title = status ? `The server answered ${status}` : "The connection was lost", detail } = answer ?? {};
   return Object.assign(new Error(detail ? `${title}: ${detail}` : title), { status, detail });
 }
 
-/** The secret of a gateway that others can reach. A cookie, because EventSource sends no headers. */
-function unlock() {
+/** Ask for the gateway's secret. It is kept in a cookie, because EventSource sends no headers. */
+function askForSecret() {
   const secret = prompt("The access secret of this gateway:");
   if (secret) document.cookie = `tailrace-secret=${encodeURIComponent(secret)}; path=/; SameSite=Strict; Secure`;
   return Boolean(secret);

@@ -1,25 +1,26 @@
-/** Which view the address asks for, and links within the page. */
+/** Shows the view that the address names, and follows links within the page. */
 
 import { byId, on } from "./dom.js";
-import { Home, drawRecent } from "./home.js";
+import { Home } from "./home.js";
 import "./progress-timeline.js";
+import { drawRecentTasks } from "./recent-tasks.js";
 import { Watch } from "./watch.js";
 
 /** @type {Watch | null} */
 let watch = null;
 
-/** `?task=<id>` is that task, anything else the first view. */
+/** `?task=<id>` shows that task, anything else the first view. */
 function route() {
   const id = new URLSearchParams(location.search).get("task") ?? "";
   watch?.close();
   watch = id ? new Watch(id) : null;
   byId("home").hidden = Boolean(id);
   if (!id) document.title = "Tailrace";
-  drawRecent(id);
+  drawRecentTasks(id);
 }
 
-/** To another address of the page. The keyboard goes along, to where one begins to read or to write. */
-function go(address) {
+/** Go to another address of the page, and move the focus to the start of its view. */
+function navigate(address) {
   history.pushState(null, "", address);
   route();
   scrollTo(0, 0);
@@ -27,20 +28,20 @@ function go(address) {
   else byId("message").focus({ preventScroll: true });
 }
 
-new Home((id) => go(`?task=${encodeURIComponent(id)}`));
+new Home((id) => navigate(`?task=${encodeURIComponent(id)}`));
 
 on(window, "popstate", route);
 
-// Links within the page keep the page.
+// A link to this page changes the view without loading the page again.
 on(document, "click", (event) => {
   const link = event.target.closest("a[href]");
   const modified = event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
   if (!link || modified || link.target || link.origin + link.pathname !== location.origin + location.pathname) return;
   event.preventDefault();
-  go(link.href);
+  navigate(link.href);
 });
 
-// A file dropped beside the box must not make the browser leave. Text may be dropped where it always may.
+// Without this, the browser would open a file that is dropped beside the box, and leave the page.
 for (const type of ["dragover", "drop"]) {
   on(document, type, (event) => {
     if (event.dataTransfer.types.includes("Files")) event.preventDefault();

@@ -1,12 +1,13 @@
 /**
- * The connection, told truthfully in an icon and a word. One leniency: a reconnect of less than a
- * second is what a rotation looks like, and nothing is lost by it, so the pill stays as it was.
+ * The state of the connection, in an icon and a word. A reconnect of less than a second loses nothing and is what a
+ * rotation looks like, so the pill stays live for that long.
  */
 
-import { glyph, h, on, setText } from "./dom.js";
-import { count } from "./time.js";
+import { h, on, setText } from "./dom.js";
+import { count } from "./format.js";
+import { glyph } from "./glyph.js";
 
-const GRACE = 1_000;
+const SHORT_CUT = 1_000; // ms
 const REFUSALS = { 401: "not signed in", 403: "not allowed", 404: "unknown task" };
 
 export class ConnectionPill {
@@ -15,20 +16,20 @@ export class ConnectionPill {
   #icon = h("span.pill-icon");
   #words = h("span");
 
-  constructor(root, retry, tryNow) {
+  /** @param {any} root an empty element @param {any} retry a button @param {() => void} onRetry */
+  constructor(root, retry, onRetry) {
     this.#root = root;
     this.#retry = retry;
     root.replaceChildren(this.#icon, this.#words);
-    on(retry, "click", tryNow);
+    on(retry, "click", onRetry);
   }
 
   /**
-   * @param {import("./event-stream.js").EventStream} stream
-   * @param {boolean} asks the stream ended because the task waits for its user
+   * @param {import("./event-stream.js").EventStream} stream @param {boolean} asks whether the task waits for its user
    * @returns {string} live, catching-up, reconnecting, finished or cut
    */
   draw(stream, asks) {
-    const [state, words, icon = state] = this.#truth(stream, asks);
+    const [state, words, icon = state] = this.#describe(stream, asks);
     this.#root.dataset.state = state;
     if (this.#icon.dataset.glyph !== icon) this.#icon.replaceChildren(glyph((this.#icon.dataset.glyph = icon)));
     setText(this.#words, words);
@@ -36,14 +37,15 @@ export class ConnectionPill {
     return state;
   }
 
-  #truth({ state, downSince, retryAt, backlog, lost }, asks) {
+  #describe({ state, downSince, retryAt, backlog, refusal }, asks) {
     const down = downSince ? Date.now() - downSince : 0;
-    if (state === "live" || (down && down < GRACE && this.#root.dataset.state === "live")) return ["live", "live"];
+    const justCut = down && down < SHORT_CUT && this.#root.dataset.state === "live";
+    if (state === "live" || justCut) return ["live", "live"];
     if (state === "ended") return asks ? ["finished", "waiting for you", "waiting"] : ["finished", "finished"];
-    if (state === "lost") return ["cut", `cut: ${REFUSALS[lost?.status] ?? "the gateway refused"}`];
+    if (state === "lost") return ["cut", `cut: ${REFUSALS[refusal?.status] ?? "refused by the gateway"}`];
     const seconds = Math.ceil((retryAt - Date.now()) / 1000);
     if (state === "waiting" && seconds > 0) return ["reconnecting", `reconnecting in ${seconds} s`];
     if (state === "waiting" || (state === "opening" && down)) return ["reconnecting", "reconnecting"];
-    return ["catching-up", backlog ? `catching up ${count(backlog)}` : "catching up"];
+    return ["catching-up", backlog ? `catching up, ${count(backlog)} events` : "catching up"];
   }
 }

@@ -1,293 +1,313 @@
 /**
- * A resuming EventSource: every event once, in order, across cuts, rotations, refusals and sleep.
+ * An EventSource that resumes: each event once and in order, across cuts, rotations, refusals and sleep.
  *
- * It knows nothing of the page or of A2A. It wants dense ids (1, 2, 3 …), JSON data, and the frames
- * `sync`, `gap` and `end` of docs/PROTOCOL.md. What a bare EventSource does not do:
+ * This file needs no other. The server speaks docs/PROTOCOL.md, section 6: ids 1, 2, 3 …, JSON objects with a `result`,
+ * and the frames `sync`, `gap` and `end`. Unlike a plain EventSource,
  *
- *  1. It gives up on any answer but 200. This asks with fetch what the answer was: 204 is the end,
- *     most 4xx are final, anything else is tried again.
- *  2. Waits of 100 ms, doubling to 5 s, half of it jitter: nobody sees a rotation. Only an event
- *     resets them; headers prove nothing.
- *  3. It tries at once when network or tab come back, and replaces a connection silent for long:
- *     a script sees no heartbeats, and a half-open socket looks like a quiet one.
- *  4. A repeated event is dropped, a hole fetched again, an `end` beyond the cursor is a cut.
+ *  1. it does not give up on every status but 200: it asks with fetch what the status was. 204 is the end, most 4xx are
+ *     final, anything else is retried;
+ *  2. it retries after 100 ms, doubling to 5 s, with jitter. Only an event resets the wait;
+ *  3. it retries at once when the network or the tab comes back, and replaces a connection that is silent for too long:
+ *     a script sees no heartbeats, and a dead socket looks like a quiet one;
+ *  4. it drops repeated events, fetches missing ones again, and takes an `end` beyond its cursor for a cut.
+ *
+ * @example
+ * import { EventStream } from "./event-stream.js";
+ *
+ * const stream = new EventStream((cursor) => `/api/stream/42?cursor=${cursor}`, {
+ *   onEvent: ({ seq, result }) => console.log(seq, result),
+ *   onChange: () => (document.title = stream.state),
+ * });
+ * stream.open();
  */
 
-import { count } from "./time.js";
-
+// In ms.
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 5_000;
 const OPENING_TIMEOUT = 15_000; // a cold start takes seconds, not this long
-const QUIET_TIMEOUT = 45_000; // three heartbeats of the server
-const LOOK_AFTER = 10_000; // while the task waits: somebody may reply in another window
-const STALE = 20_000; // silent for this long when the tab comes back: better a new connection
-const FINAL = [400, 401, 403, 404, 405, 409, 410, 422];
+const SILENCE_TIMEOUT = 45_000; // three heartbeats
+const STALE_AFTER = 20_000; // of silence, when the tab comes back
+const ENDED_CHECK = 10_000; // somebody may reply in another window
+const WATCH_INTERVAL = 5_000;
+
+const FINAL_STATUSES = [400, 401, 403, 404, 405, 409, 410, 422];
 
 /** @type {[EventTarget, string][]} */
-const WAKERS = [
+const WAKE_EVENTS = [
   [window, "online"],
   [window, "pageshow"],
   [document, "visibilitychange"],
 ];
 
-/** What happened between two looks at `applied`, in words. */
-export function cost(now, before) {
-  const [last, applied, recovered, repeated] = ["last", "count", "recovered", "repeated"].map((n) => now[n] - before[n]);
-  return `${count(recovered)} recovered, ${count(last - applied)} lost, ${count(repeated)} repeated`;
-}
+/**
+ * Events that were passed on, how many of them after a cut, the last seq (the cursor), and repeated events, which were
+ * dropped. Without gaps `count === last`.
+ * @typedef {{count: number, recovered: number, last: number, repeated: number}} Applied
+ *
+ * @typedef {object} Handlers each may be left out
+ * @property {(event: {seq: number, result: any, text: string, live: boolean}) => void} [onEvent] `text` is the data as it
+ *   came; `live` is false for stored events
+ * @property {() => void} [onSync] all stored events have come
+ * @property {(gap: {from: number, to: number}) => void} [onGap] these seqs are gone for good
+ * @property {() => void} [onEnd]
+ * @property {(recovery: {ms: number, recovered: number, lost: number, repeated: number}) => void} [onRecovered] from a cut
+ * @property {() => void} [onChange] of `state`
+ */
 
 /**
- * @typedef {object} Handlers
- * @property {(event: {seq: number, result: any, text: string, live: boolean}) => void} event
- * @property {() => void} sync the log is read; what follows is live
- * @property {(gap: {from: number, to: number}) => void} gap
- * @property {() => void} end
- * @property {(recovery: {ms: number, cost: string}) => void} recovered after a cut
- * @property {() => void} change of `state`
+ * How many events were recovered, lost and repeated between two copies of `applied`.
+ * @param {Applied} before @param {Applied} after
  */
+export const countsBetween = (before, after) => ({
+  recovered: after.recovered - before.recovered,
+  lost: after.last - before.last - (after.count - before.count),
+  repeated: after.repeated - before.repeated,
+});
 
 export class EventStream {
   /**
-   * opening: no answer yet · catching-up: reading the log · live: following it · waiting: cut, next
-   * try at `retryAt` · ended: the server said so · lost: for good
+   * catching-up: stored events come · waiting: cut, until `retryAt` · lost: refused for good, see `refusal`
    * @type {"opening" | "catching-up" | "live" | "waiting" | "ended" | "lost"}
    */
   state = "opening";
-  retryAt = 0;
-  /** Since when it has been cut. @type {number | null} */
+  retryAt = 0; // ms since the epoch
+  /** When it was cut, in ms since the epoch. @type {number | null} */
   downSince = null;
-  /** Why it is lost. @type {any} */
-  lost = null;
-  /** Events of this connection before its `sync`. */
-  backlog = 0;
-  /**
-   * For tests and the curious (`window.tailrace.applied`): events handed on, how many of them only
-   * after a cut, the seq of the last (the cursor), and those that came again and were dropped.
-   * Without gaps `count === last`.
-   */
+  /** The status and the problem details. @type {any} */
+  refusal = null;
+  backlog = 0; // events of this connection before its `sync`
+  /** @type {Applied} */
   applied = { count: 0, recovered: 0, last: 0, repeated: 0 };
 
   /** @type {EventSource | null} */ #source = null;
   /** @type {(cursor: number) => string} */ #url;
-  /** @type {Handlers} */ #on;
-  #tries = 0;
+  /** @type {Handlers} */ #handlers;
+  #retries = 0;
   #timer = 0;
-  #patrol = 0;
-  #heard = 0;
-  #holeAt = -1;
-  #epoch = 0; // answers of an older connection are ignored
-  #before = { ...this.applied }; // as it was when it was cut
+  #watchTimer = 0;
+  #lastActivity = 0;
+  #missingAfter = -1; // the cursor before missing events
+  #connection = 0; // its number: what an older one answers is ignored
+  #appliedBeforeCut = { ...this.applied };
 
-  /** @param {(cursor: number) => string} url @param {Handlers} handlers */
+  /** @param {(cursor: number) => string} url of the events after the cursor @param {Handlers} handlers */
   constructor(url, handlers) {
     this.#url = url;
-    this.#on = handlers;
+    this.#handlers = handlers;
   }
 
-  /** Open, or open again after an end, from the cursor. */
+  get cursor() {
+    return this.applied.last;
+  }
+
+  /** Open the stream at the cursor; also after an end. */
   open() {
-    if (!this.#patrol) {
-      this.#patrol = window.setInterval(this.#watch, 5_000);
-      for (const [target, type] of WAKERS) target.addEventListener(type, this.#wake);
+    if (!this.#watchTimer) {
+      this.#watchTimer = window.setInterval(this.#watch, WATCH_INTERVAL);
+      for (const [target, type] of WAKE_EVENTS) target.addEventListener(type, this.#wake);
     }
-    this.#tries = 0;
+    this.#retries = 0;
     this.#connect();
   }
 
   close() {
-    this.#drop();
-    clearInterval(this.#patrol);
-    this.#patrol = 0;
-    for (const [target, type] of WAKERS) target.removeEventListener(type, this.#wake);
+    this.#disconnect();
+    clearInterval(this.#watchTimer);
+    this.#watchTimer = 0;
+    for (const [target, type] of WAKE_EVENTS) target.removeEventListener(type, this.#wake);
   }
 
-  /** "Try now": skip what is left of the wait. */
+  /** Skip the rest of the wait. */
   retryNow() {
     if (this.state === "waiting") this.#connect();
   }
 
-  /** Cut it, as a network does, for `ms`. */
+  /** Cut the connection as a network does, for at least `ms`. */
   cut(ms) {
-    this.#down();
-    this.#wait(ms);
+    this.#goDown();
+    this.#retryLater(ms);
   }
 
   #connect() {
-    this.#drop();
+    this.#disconnect();
     this.backlog = 0;
-    this.#heard = Date.now();
-    const source = new EventSource(this.#url(this.applied.last));
+    this.#lastActivity = Date.now();
+    const source = new EventSource(this.#url(this.cursor));
     this.#source = source;
-    // What a connection still says after it was dropped is for nobody.
-    const hear = (type, handler) =>
+    // A connection that was replaced may still deliver events.
+    const listen = (type, handler) =>
       source.addEventListener(type, (frame) => source === this.#source && handler(frame));
-    hear("open", () => {
+    listen("open", () => {
       clearTimeout(this.#timer);
-      this.#heard = Date.now();
-      this.#become("catching-up");
+      this.#lastActivity = Date.now();
+      this.#setState("catching-up");
     });
-    hear("message", (message) => this.#receive(message));
-    hear("error", () => this.#cut(source.readyState === EventSource.CLOSED));
-    hear("sync", () => this.#synced());
-    hear("gap", (frame) => this.#gap(parsed(frame.data)));
-    hear("end", (frame) => {
-      if (parsed(frame.data)?.seq > this.applied.last) this.#cut(false);
-      else this.#end();
+    listen("message", (message) => this.#receive(message));
+    listen("error", () => this.#handleCut(source.readyState === EventSource.CLOSED));
+    listen("sync", () => this.#handleSync());
+    listen("gap", (frame) => this.#skip(parseObject(frame.data)));
+    listen("end", (frame) => {
+      if (parseObject(frame.data)?.seq > this.cursor) this.#handleCut(false);
+      else this.#handleEnd();
     });
-    this.#timer = window.setTimeout(() => this.#cut(false), OPENING_TIMEOUT);
-    this.#become("opening");
+    this.#timer = window.setTimeout(() => this.#handleCut(false), OPENING_TIMEOUT);
+    this.#setState("opening");
   }
 
   #receive(message) {
-    this.#heard = Date.now();
+    this.#lastActivity = Date.now();
     const seq = Number(message.lastEventId);
     if (!Number.isSafeInteger(seq) || seq < 1) return;
-    if (seq <= this.applied.last) {
+    if (seq <= this.cursor) {
       this.applied.repeated += 1;
       return;
     }
-    const frame = parsed(message.data);
-    if (seq > this.applied.last + 1 || !frame) {
-      // A hole, or a torn frame: the log has it whole, read it again. The same hole twice is a fact.
-      if (this.#holeAt !== this.applied.last) {
-        this.#holeAt = this.applied.last;
-        this.#cut(false);
+    const data = parseObject(message.data);
+    if (seq > this.cursor + 1 || !data) {
+      // Events are missing or broken: ask for them again, once. Then they are gone.
+      if (this.#missingAfter !== this.cursor) {
+        this.#missingAfter = this.cursor;
+        this.#handleCut(false);
         return;
       }
-      this.#gap({ from: this.applied.last + 1, to: frame ? seq - 1 : seq });
-      if (!frame) return;
+      this.#skip({ from: this.cursor + 1, to: data ? seq - 1 : seq });
+      if (!data) return;
     }
     this.applied.last = seq;
     this.applied.count += 1;
     if (this.downSince !== null) this.applied.recovered += 1;
-    this.#tries = 0;
+    this.#retries = 0;
     const live = this.state === "live";
     if (!live) this.backlog += 1;
     try {
-      this.#on.event({ seq, result: frame.result ?? {}, text: message.data, live });
+      this.#handlers.onEvent?.({ seq, result: data.result ?? {}, text: message.data, live });
     } catch (error) {
-      console.error(`event ${seq} could not be applied`, error); // one odd event must not stop the rest
+      console.error(`event ${seq} could not be applied`, error); // the other events still come
     }
   }
 
-  #synced() {
-    this.#heard = Date.now();
-    // No event, but a server that reads its log: a cut now need not wait for seconds.
-    this.#tries = Math.min(this.#tries, 2);
-    this.#become("live");
-    this.#on.sync();
-    this.#recovered();
+  #handleSync() {
+    this.#lastActivity = Date.now();
+    // The server can read its log: after a cut now, the wait is short.
+    this.#retries = Math.min(this.#retries, 2);
+    this.#setState("live");
+    this.#handlers.onSync?.();
+    this.#reportRecovery();
   }
 
-  #recovered() {
-    const since = this.downSince;
+  #reportRecovery() {
+    if (this.downSince === null) return;
+    const ms = Date.now() - this.downSince;
     this.downSince = null;
-    if (since !== null) this.#on.recovered({ ms: Date.now() - since, cost: cost(this.applied, this.#before) });
+    this.#handlers.onRecovered?.({ ms, ...countsBetween(this.#appliedBeforeCut, this.applied) });
   }
 
-  #gap(gap) {
-    if (!(gap?.to > this.applied.last)) return;
+  #skip(gap) {
+    if (!(gap?.to > this.cursor)) return;
     this.applied.last = gap.to;
-    this.#on.gap(gap);
+    this.#handlers.onGap?.(gap);
   }
 
-  #end() {
-    this.#drop();
-    this.#become("ended");
-    this.#on.end();
-    this.#recovered();
+  #handleEnd() {
+    this.#disconnect();
+    this.#setState("ended");
+    this.#handlers.onEnd?.();
+    this.#reportRecovery();
   }
 
-  #down() {
-    this.#drop();
-    if (this.downSince === null) this.#before = { ...this.applied };
-    this.downSince ??= Date.now();
+  #goDown() {
+    this.#disconnect();
+    if (this.downSince !== null) return;
+    this.#appliedBeforeCut = { ...this.applied };
+    this.downSince = Date.now();
   }
 
-  #cut(refused) {
-    this.#down();
-    if (refused) this.#ask(false);
-    else this.#wait(0);
+  #handleCut(refused) {
+    this.#goDown();
+    if (refused) this.#checkStatus(false);
+    else this.#retryLater(0);
   }
 
-  /** @param {number} atLeast ms @param {boolean} ask first, when the last answer was a refusal */
-  #wait(atLeast, ask = false) {
-    const base = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#tries);
-    this.#tries += 1;
-    const wait = Math.max(atLeast, base * (0.5 + Math.random() / 2));
+  /** @param {number} atLeast ms @param {boolean} afterRefusal check the status first */
+  #retryLater(atLeast, afterRefusal = false) {
+    const longest = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#retries);
+    this.#retries += 1;
+    const wait = Math.max(atLeast, longest * (0.5 + Math.random() / 2));
     this.retryAt = Date.now() + wait;
-    this.#timer = window.setTimeout(() => (ask ? this.#ask(true) : this.#connect()), wait);
-    this.#become("waiting");
+    this.#timer = window.setTimeout(() => (afterRefusal ? this.#checkStatus(true) : this.#connect()), wait);
+    this.#setState("waiting");
   }
 
-  /** Ask for the status that EventSource hides. @param {boolean} open if the answer is a stream after all */
-  async #ask(open) {
-    const epoch = this.#epoch;
+  /** Ask for the status that EventSource hides. @param {boolean} connect at once, if it is a stream */
+  async #checkStatus(connect) {
+    const connection = this.#connection;
     const aborter = new AbortController();
     const timer = setTimeout(() => aborter.abort(), OPENING_TIMEOUT);
     try {
-      const response = await fetch(this.#url(this.applied.last), { signal: aborter.signal, cache: "no-store" });
-      const problem = FINAL.includes(response.status) ? parsed(await response.text()) : null;
-      if (epoch !== this.#epoch) return;
+      const response = await fetch(this.#url(this.cursor), { signal: aborter.signal, cache: "no-store" });
+      const final = FINAL_STATUSES.includes(response.status);
+      const problem = final ? parseObject(await response.text()) : null;
+      if (connection !== this.#connection) return;
       if (response.status === 204) {
-        if (this.state !== "ended") this.#end();
-      } else if (FINAL.includes(response.status)) {
-        this.lost = { ...problem, status: response.status };
+        if (this.state !== "ended") this.#handleEnd();
+      } else if (final) {
+        this.refusal = { ...problem, status: response.status };
         this.close();
-        this.#become("lost");
+        this.#setState("lost");
       } else if (response.headers.get("content-type")?.startsWith("text/event-stream")) {
-        if (open) this.#connect();
-        else this.#wait(0);
+        if (connect) this.#connect();
+        else this.#retryLater(0);
       } else if (this.state !== "ended") {
-        this.#wait(Math.min(60, Number(response.headers.get("retry-after")) || 0) * 1000, true);
+        this.#retryLater(Math.min(60, Number(response.headers.get("retry-after")) || 0) * 1000, true);
       }
     } catch {
-      if (epoch === this.#epoch && this.state !== "ended") this.#wait(0, true);
+      if (connection === this.#connection && this.state !== "ended") this.#retryLater(0, true);
     } finally {
       clearTimeout(timer);
-      aborter.abort(); // the status was all that was wanted
+      aborter.abort(); // only the status was needed
     }
   }
 
   #watch = () => {
-    const silent = Date.now() - this.#heard;
-    if (this.state === "live" && silent > QUIET_TIMEOUT) this.#replace();
-    if (this.state === "ended" && silent > LOOK_AFTER && document.visibilityState === "visible") this.#look();
+    const silence = Date.now() - this.#lastActivity;
+    if (this.state === "live" && silence > SILENCE_TIMEOUT) this.#replace();
+    if (this.state === "ended" && silence > ENDED_CHECK && document.visibilityState === "visible") this.#checkEnded();
   };
 
   #wake = (event) => {
     if (document.visibilityState === "hidden") return;
-    const stale = event.type === "online" || /** @type {any} */ (event).persisted;
+    const stale = event.type === "online" || event.persisted || Date.now() - this.#lastActivity > STALE_AFTER;
     if (this.state === "waiting") this.#connect();
-    else if (this.state === "live" && (stale || Date.now() - this.#heard > STALE)) this.#replace();
-    else if (this.state === "ended") this.#look();
+    else if (this.state === "live" && stale) this.#replace();
+    else if (this.state === "ended") this.#checkEnded();
   };
 
-  /** Another window may have replied: ask, quietly. */
-  #look() {
-    this.#heard = Date.now();
-    this.#ask(true);
+  /** See whether an ended stream goes on. */
+  #checkEnded() {
+    this.#lastActivity = Date.now();
+    this.#checkStatus(true);
   }
 
   #replace() {
-    this.#down();
+    this.#goDown();
     this.#connect();
   }
 
-  #drop() {
-    this.#epoch += 1;
+  #disconnect() {
+    this.#connection += 1;
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;
   }
 
-  #become(state) {
+  #setState(state) {
     this.state = state;
-    this.#on.change();
+    this.#handlers.onChange?.();
   }
 }
 
-function parsed(text) {
+/** Null when it is no JSON. */
+function parseObject(text) {
   try {
     return Object(JSON.parse(text));
   } catch {

@@ -1,36 +1,41 @@
 /**
- * What somebody said in an A2A message, and which files came with it.
+ * A2A messages as a page shows them. `data` says whether there is structured data.
  * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[], data: boolean}} Turn
  */
 
-export const isUsers = (message) => /user$/i.test(message?.role ?? "");
+const UPLOAD_EXTENSION = "urn:tailrace:a2a:upload:1";
+const MAX_TITLE = 140; // characters
 
-/** The text of a message, files left out. */
+const partsOf = (message) => message?.parts ?? [];
+
+/** @param {any} message an A2A Message, or none */
+export const isUserMessage = (message) => /user$/i.test(message?.role ?? "");
+
+/** The text of a message, without its files. @param {any} message */
 export function textOf(message) {
-  const texts = parts(message).filter((part) => !part.filename && part.text);
+  const texts = partsOf(message).filter((part) => !part.filename && part.text);
   return texts.map((part) => part.text).join("\n");
 }
 
-export function turn(message) {
-  const files = parts(message).filter((part) => part.filename);
+/** @param {any} message an A2A Message @returns {Turn} */
+export function turnOf(message) {
+  const files = partsOf(message).filter((part) => part.filename);
   return {
-    by: isUsers(message) ? "You" : "Agents",
+    by: isUserMessage(message) ? "You" : "Agents",
     text: textOf(message),
     files: files.map((part) => ({ filename: String(part.filename), bytes: sizeOf(part) })),
-    data: parts(message).some((part) => part.data && !part.filename),
+    data: partsOf(message).some((part) => part.data && !part.filename),
   };
 }
 
-/** What to call the task: the alert's title, else the first line, else a file. */
+/** Of a task, by its request: the alert's title, else the first line, else a file's name. @param {any} message */
 export function titleOf(message) {
-  const alert = parts(message).find((part) => part.data?.alert)?.data.alert;
+  const alert = partsOf(message).find((part) => part.data?.alert)?.data.alert;
   const line = textOf(message).split("\n").find((text) => text.trim());
-  const title = String(alert?.title ?? line ?? turn(message).files[0]?.filename ?? "").trim();
-  return title.length > 140 ? `${title.slice(0, 139)}…` : title;
+  const title = String(alert?.title ?? line ?? turnOf(message).files[0]?.filename ?? "").trim();
+  return title.length > MAX_TITLE ? `${title.slice(0, MAX_TITLE - 1)}…` : title;
 }
 
-const parts = (message) => message?.parts ?? [];
-
-/** An upload says it; base64 is four characters for three bytes. */
+/** In bytes. An upload says its size; base64 has four characters for three bytes. */
 const sizeOf = ({ metadata, raw, text = "" }) =>
-  metadata?.["urn:tailrace:a2a:upload:1"]?.size ?? (raw ? Math.floor((raw.length * 3) / 4) : text.length);
+  metadata?.[UPLOAD_EXTENSION]?.size ?? (raw ? Math.floor((raw.length * 3) / 4) : text.length);

@@ -1,262 +1,394 @@
 /**
- * `<progress-timeline>`: a waterfall of agents, nodes and tools, drawn as it happens.
+ * `<progress-timeline>`: a waterfall of agents, nodes and tools, drawn while they run.
  *
- *     timeline.draw(task, now)  draws the steps in `task.changed`, no others; `now` by the server's clock
- *     timeline.tick(now)        a few times a second while something runs
+ * This file needs no other. A page may set the colours `--accent`, `--line`, `--ink`, `--muted`, `--hover`, `--warn` and
+ * `--bad`. Call `tick` a few times a second while something runs.
  *
- * It wants the model of task-state.js and its stylesheet, nothing else of the page.
+ * Time moves no row: a bar has its start and end as custom properties, the element has `--now` and `--span`, and CSS
+ * computes the rest. A parent shows its newest 60 children, so that 20,000 steps are as quick as twenty.
  *
- * Time never touches a row: a bar holds its start and end as custom properties, the timeline holds
- * `--now` and `--span`, and one property written on one element moves every bar. A parent shows its
- * newest 60 children, so 20,000 steps are as quick as twenty.
+ * @example
+ * import "./progress-timeline.js";
  *
- * @typedef {import("./task-state.js").Step} Step
+ * const timeline = document.createElement("progress-timeline");
+ * document.body.append(timeline);
+ *
+ * const start = Date.now();
+ * const root = { kind: "agent", name: "", agent: "", parent: null, children: [], start, end: null, state: "running" };
+ * const agent = { ...root, name: "planner", agent: "planner", parent: root, children: [] };
+ * const tool = { ...agent, kind: "tool", name: "search", parent: agent, children: [], text: "reading", done: 1, total: 3 };
+ * root.children.push(agent);
+ * agent.children.push(tool);
+ * const run = { root, start, end: null, updatedAt: start, superseded: 0, changed: new Set() };
+ * timeline.draw(run, Date.now());
  */
 
-import { h, meter, setText } from "./dom.js";
-import { count, duration } from "./time.js";
+/**
+ * A row. All times are ms since the epoch.
+ * @typedef {object} Step
+ * @property {string} kind agent, node, tool, note or handoff
+ * @property {string} name
+ * @property {string} agent that did it
+ * @property {Step | null} parent null for the root, which has no row
+ * @property {Step[]} children
+ * @property {number} start
+ * @property {number | null} end null while it runs
+ * @property {string} state running, waiting, done, failed, canceled or superseded
+ * @property {number} [attempt] 1, 2, 3 …
+ * @property {string} [text] what it reported last
+ * @property {number} [done] of `total`
+ * @property {number} [total] 0 when nothing is counted
+ * @property {{agent: string, reason: string}[]} [targets] the agents that it chose
+ * @property {string} [error]
+ */
 
-const SHOWN = 60;
-const LONGEST = 2_000; // characters of what a step says
-const MARKS = 5; // about so many on the axis
+/**
+ * @typedef {object} Run
+ * @property {Step} root holds the steps that no other step began
+ * @property {number | null} start null before the first event
+ * @property {number | null} end null while it goes on
+ * @property {number} updatedAt the time of the newest event
+ * @property {number} superseded how many steps another attempt has replaced
+ * @property {Set<Step>} changed the steps to draw again, new ones among them
+ */
 
-/** What is said beside the name; running and done are plain to see. */
-const WORDS = { failed: "failed", canceled: "canceled", superseded: "superseded", waiting: "waits for you" };
+const SHOWN_CHILDREN = 60;
+const MORE_CHILDREN = 200; // added by one click
+const MAX_CHARACTERS = 2_000; // of a step's text
+const AXIS_MARKS = 5; // about so many
+const MAX_INDENT = 5;
+/** Shown beside the name. That a step runs or is done can be seen without a word. */
+const STATE_WORDS = { failed: "failed", canceled: "canceled", superseded: "superseded", waiting: "waits for you" };
 
 export class ProgressTimeline extends HTMLElement {
   /** @type {Map<Step, any>} */ #rows = new Map();
-  /** @type {Set<Step>} */ #running = new Set();
-  /** @type {Map<Step, number>} */ #limits = new Map();
-  /** @type {any} */ #task = null;
-  #span = 0;
-  #axis = h("div.tl-axis", { "aria-hidden": "true" });
-  #body = h("div.tl-body", { role: "none" });
-  #dead = h("button.tl-link", { type: "button", hidden: true });
+  /** @type {Set<any>} */ #running = new Set();
+  /** @type {Map<Step, number>} */ #limits = new Map(); // how many children a parent shows, where it is not the default
+  /** @type {any} */ #run = null;
+  #span = 0; // seconds from the left to the right
+  #axis = make("div", { className: "tl-axis", ariaHidden: "true" });
+  #body = make("div", { className: "tl-body", role: "none" });
+  #toggle = make("button", { className: "tl-link", type: "button", hidden: true });
 
   connectedCallback() {
+    const { adoptedStyleSheets } = /** @type {any} */ (this.getRootNode());
+    if (!adoptedStyleSheets.includes(STYLES)) adoptedStyleSheets.push(STYLES);
     if (this.firstChild) return;
     this.setAttribute("role", "treegrid");
-    this.append(this.#axis, this.#body, this.#dead);
-    this.addEventListener("keydown", (event) => this.#key(event));
-    this.addEventListener("click", (event) => this.#click(event));
-    this.#dead.addEventListener("click", () => {
+    this.append(this.#axis, this.#body, this.#toggle);
+    this.addEventListener("keydown", (event) => this.#handleKey(event));
+    this.addEventListener("click", (event) => this.#handleClick(event));
+    this.#toggle.addEventListener("click", () => {
       this.classList.toggle("show-superseded");
-      this.#offerDead();
+      this.#drawToggle();
     });
   }
 
-  draw(task, now) {
-    if (task !== this.#task) this.#reset(task);
-    const grown = new Set();
-    for (const step of task.changed) {
-      if (step.state === "running") this.#running.add(step);
-      else this.#running.delete(step);
-      const row = this.#rows.get(step);
-      if (row) this.#paint(row);
-      else if (step.parent) grown.add(step.parent);
+  /**
+   * Draw the steps in `run.changed`, and empty it. A run that was not drawn before is drawn as a whole.
+   * @param {Run} run @param {number} now by the clock of the run's times
+   */
+  draw(run, now) {
+    if (run !== this.#run) {
+      this.#reset(run);
+    } else {
+      const grown = new Set();
+      for (const step of run.changed) {
+        const row = this.#rows.get(step);
+        if (row) this.#paint(row);
+        else if (step.parent) grown.add(step.parent);
+      }
+      for (const parent of grown) this.#showChildren(parent);
     }
-    task.changed.clear();
-    for (const parent of grown) this.#grow(parent);
-    this.#offerDead();
+    run.changed.clear();
+    this.#drawToggle();
     this.tick(now);
   }
 
+  /** Move what runs. @param {number} now as for `draw` */
   tick(now) {
-    const task = this.#task;
-    if (!task || task.start === null) return;
-    const elapsed = Math.max(0, (task.end ?? Math.max(now, task.ts)) - task.start) / 1000;
+    const run = this.#run;
+    if (!run || run.start === null) return;
+    const elapsed = Math.max(0, (run.end ?? Math.max(now, run.updatedAt)) - run.start) / 1000;
     this.style.setProperty("--now", elapsed.toFixed(2));
-    this.#scale(task.end === null ? roomFor(elapsed) : Math.max(elapsed, 0.001));
-    for (const step of this.#running) {
-      const row = this.#rows.get(step);
-      if (row) setText(row.time, duration(task.start + elapsed * 1000 - step.start));
-    }
+    this.#scale(run.end === null ? roomFor(elapsed) : Math.max(elapsed, 0.001));
+    for (const { step, time } of this.#running) setText(time, duration(run.start + elapsed * 1000 - step.start));
   }
 
-  #reset(task) {
-    this.#task = task;
-    this.#rows.clear();
-    this.#running.clear();
-    this.#limits.clear();
+  #reset(run) {
+    this.#run = run;
+    for (const collection of [this.#rows, this.#running, this.#limits]) collection.clear();
     this.#span = 0;
     this.classList.remove("show-superseded");
     this.#body.replaceChildren();
-    for (const step of task.steps.values()) task.changed.add(step);
+    this.#showChildren(run.root);
   }
 
-  /** Give a parent the rows of its newest children, and a button for those before. */
-  #grow(parent) {
-    const row = this.#rows.get(parent);
-    const box = parent.parent ? row?.children : this.#body;
-    if (!box) return; // the parent is itself among the earlier ones
-    const limit = this.#limits.get(parent) ?? SHOWN;
+  /** Give a parent the rows of its newest children, and a button for the earlier ones. */
+  #showChildren(parent) {
+    const parentRow = this.#rows.get(parent);
+    const box = parent.parent ? parentRow?.children : this.#body;
+    if (!box) return; // the parent is one of the earlier steps itself
+    const limit = this.#limits.get(parent) ?? SHOWN_CHILDREN;
     const first = Math.max(0, parent.children.length - limit);
-    for (const step of parent.children.slice(0, first)) this.#forget(step);
-    let last = null;
+    for (const step of parent.children.slice(0, first)) this.#removeRow(step);
+    let previous = null;
     for (const step of parent.children.slice(first)) {
-      const child = (this.#rows.get(step) ?? this.#make(step)).box;
-      if (child.parentNode !== box) (last ? last.after(child) : box.prepend(child));
-      last = child;
+      const child = (this.#rows.get(step) ?? this.#makeRow(step)).box;
+      if (child.parentNode !== box) (previous ? previous.after(child) : box.prepend(child));
+      previous = child;
     }
     box.querySelector(":scope > .tl-link")?.remove();
     if (first) {
-      const more = () => {
-        this.#limits.set(parent, limit + 200);
-        this.#grow(parent);
+      const onclick = () => {
+        this.#limits.set(parent, limit + MORE_CHILDREN);
+        this.#showChildren(parent);
       };
-      box.prepend(h("button.tl-link", { type: "button", onclick: more }, `${count(first)} earlier steps`));
+      box.prepend(make("button", { className: "tl-link", type: "button", onclick }, `${count(first)} earlier steps`));
     }
-    if (row && !row.row.hasAttribute("aria-expanded")) row.row.setAttribute("aria-expanded", "true");
+    if (parentRow && parentRow.row.ariaExpanded === null) parentRow.row.ariaExpanded = "true";
   }
 
-  #forget(step) {
+  #removeRow(step) {
     const row = this.#rows.get(step);
     if (!row) return;
     row.box.remove();
     this.#rows.delete(step);
-    if (row.row.tabIndex === 0) this.#reach(this.querySelector(".tl-row"));
-    for (const child of step.children) this.#forget(child);
+    this.#running.delete(row);
+    if (row.row.tabIndex === 0) this.#makeTabStop(this.querySelector(".tl-row"));
+    for (const child of step.children) this.#removeRow(child);
   }
 
-  #make(step) {
+  #makeRow(step) {
     let level = 1;
-    for (let up = step.parent; up.parent; up = up.parent) level += 1;
-    const [name, who, word] = ["label", "who", "word"].map((part) => h("span", { class: `tl-${part}` }));
-    const cell = (part, role, ...children) => h("div", { class: `tl-${part}`, role }, ...children);
-    const bar = h("div.tl-bar");
-    const time = cell("time", "gridcell");
-    const more = cell("more", "gridcell");
-    const head = cell("name", "rowheader", h("span.tl-mark"), name, who, word);
-    const row = cell("row", "row", head, cell("track", "none", bar), time, more);
-    row.setAttribute("aria-level", level);
-    row.tabIndex = this.#rows.size ? -1 : 0;
-    row.step = step;
+    for (let parent = step.parent; parent.parent; parent = parent.parent) level += 1;
+    const cell = (part, role, ...children) => make("div", { className: `tl-${part}`, role }, ...children);
+    const [name, agent, state] = ["label", "who", "word"].map((part) => make("span", { className: `tl-${part}` }));
+    const bar = make("div", { className: "tl-bar" });
+    const [time, details] = [cell("time", "gridcell"), cell("more", "gridcell")];
+    const head = cell("name", "rowheader", make("span", { className: "tl-mark" }), name, agent, state);
+    const element = cell("row", "row", head, cell("track", "none", bar), time, details);
+    Object.assign(element, { ariaLevel: String(level), tabIndex: this.#rows.size ? -1 : 0, step });
     const children = cell("children", "none");
-    const box = h("div", { role: "none" }, row, children);
-    box.style.setProperty("--level", String(Math.min(level, 6) - 1));
-    const made = { box, row, name, who, word, bar, time, more, children, step };
-    this.#rows.set(step, made);
-    this.#paint(made);
-    if (step.children.length) this.#grow(step);
-    return made;
+    const box = make("div", { role: "none" }, element, children);
+    box.style.setProperty("--level", String(Math.min(level - 1, MAX_INDENT)));
+    const row = { step, box, row: element, name, agent, state, bar, time, details, children };
+    this.#rows.set(step, row);
+    this.#paint(row);
+    if (step.children.length) this.#showChildren(step);
+    return row;
   }
 
-  #paint({ box, row, name, who, word, bar, time, more, step }) {
-    const at = (ts) => ((ts - this.#task.start) / 1000).toFixed(3);
-    const { kind, agent, parent, end } = step;
-    box.className = `tl-step tl-${kind} is-${step.state}`;
-    row.title = step.attempt > 1 ? `attempt ${step.attempt}` : "";
-    setText(name, step.name);
-    // The agent is named where the work changes hands, unless the row above says it already.
-    setText(who, kind === "agent" || agent === parent.agent || parent.name.includes(agent) ? "" : agent);
-    setText(word, WORDS[step.state] ?? "");
-    bar.style.setProperty("--s", at(step.start));
+  #paint(row) {
+    const { step, bar, details } = row;
+    const { kind, agent, start, end, state } = step;
+    const parent = /** @type {Step} */ (step.parent);
+    const seconds = (time) => ((time - this.#run.start) / 1000).toFixed(3);
+    if (state === "running") this.#running.add(row);
+    else this.#running.delete(row);
+    row.box.className = `tl-step tl-${kind} is-${state}`;
+    row.row.title = (step.attempt ?? 1) > 1 ? `attempt ${step.attempt}` : "";
+    setText(row.name, step.name);
+    // The agent is named where the work changes hands, unless the row above names it.
+    setText(row.agent, kind === "agent" || agent === parent.agent || parent.name.includes(agent) ? "" : agent);
+    setText(row.state, STATE_WORDS[state] ?? "");
+    bar.style.setProperty("--s", seconds(start));
     if (end === null) bar.style.removeProperty("--e");
-    else bar.style.setProperty("--e", at(end));
-    if (end !== null) setText(time, end > step.start ? duration(end - step.start) : "");
-    more.replaceChildren(...said(step));
-    more.hidden = !more.firstChild;
+    else bar.style.setProperty("--e", seconds(end));
+    if (end !== null) setText(row.time, end > start ? duration(end - start) : "");
+    details.replaceChildren(...detailLines(step));
+    details.hidden = !details.firstChild;
   }
 
   #scale(span) {
     if (span === this.#span) return;
     this.#span = span;
     this.style.setProperty("--span", String(span));
-    const every = niceStep(span / MARKS);
-    this.style.setProperty("--every", String(every));
+    const interval = roundInterval(span / AXIS_MARKS);
+    this.style.setProperty("--every", String(interval));
     const marks = [];
-    for (let at = 0; at < span * 0.8; at += every) {
-      const mark = h("span", at ? duration(at * 1000).replace(".0 s", " s") : "0");
+    for (let at = 0; at < span * 0.8; at += interval) {
+      const mark = make("span", {}, at ? duration(at * 1000).replace(".0 s", " s") : "0");
       mark.style.setProperty("--s", String(at));
       marks.push(mark);
     }
-    this.#axis.replaceChildren(h("div.tl-marks", ...marks));
+    this.#axis.replaceChildren(make("div", { className: "tl-marks" }, ...marks));
   }
 
-  #offerDead() {
-    const dead = this.#task.dead;
-    this.#dead.hidden = !dead;
-    const verb = this.classList.contains("show-superseded") ? "hide" : "show";
-    setText(this.#dead, `${verb} ${count(dead)} superseded ${dead === 1 ? "step" : "steps"}`);
+  #drawToggle() {
+    const { superseded } = this.#run;
+    this.#toggle.hidden = !superseded;
+    const verb = this.classList.contains("show-superseded") ? "Hide" : "Show";
+    setText(this.#toggle, `${verb} ${count(superseded)} superseded ${superseded === 1 ? "step" : "steps"}`);
   }
 
-  #click(event) {
+  #handleClick(event) {
     const row = event.target.closest(".tl-row");
-    // A reader who selects text is not asking to fold.
+    // A reader who selects text does not want to fold the row.
     if (!row || String(getSelection())) return;
-    this.#setOpen(row);
-    this.#focus(row);
+    this.#fold(row);
+    this.#focusRow(row);
   }
 
-  #setOpen(row, open = row.getAttribute("aria-expanded") !== "true") {
-    if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", String(open));
+  #fold(row, open = row.ariaExpanded !== "true") {
+    if (row.ariaExpanded !== null) row.ariaExpanded = String(open);
   }
 
-  /** The one row that Tab stops at; arrows do the rest. */
-  #reach(row) {
-    for (const before of this.querySelectorAll('.tl-row[tabindex="0"]')) before.setAttribute("tabindex", "-1");
-    row.setAttribute("tabindex", "0");
+  /** Make this the one row that Tab stops at; the arrow keys reach the others. */
+  #makeTabStop(row) {
+    for (const other of this.querySelectorAll('.tl-row[tabindex="0"]')) other.setAttribute("tabindex", "-1");
+    row?.setAttribute("tabindex", "0");
   }
 
-  #focus(row) {
+  #focusRow(row) {
     if (!row) return;
-    this.#reach(row);
+    this.#makeTabStop(row);
     row.focus();
   }
 
-  /** The keys of a treegrid. */
-  #key(event) {
+  /** The keys of a treegrid, as WAI-ARIA's authoring practices list them. */
+  #handleKey(event) {
     const row = event.target.closest(".tl-row");
     if (!row || event.altKey || event.ctrlKey || event.metaKey) return;
-    const rows = [...this.querySelectorAll(".tl-row")].filter((one) => one.getClientRects().length);
-    const at = rows.indexOf(row);
-    const open = row.getAttribute("aria-expanded");
-    const parent = this.#rows.get(row.step.parent)?.row;
-    const does = {
-      ArrowDown: () => this.#focus(rows[at + 1]),
-      ArrowUp: () => this.#focus(rows[at - 1]),
-      Home: () => this.#focus(rows[0]),
-      End: () => this.#focus(rows.at(-1)),
-      ArrowLeft: () => (open === "true" ? this.#setOpen(row, false) : this.#focus(parent)),
-      ArrowRight: () => (open === "false" ? this.#setOpen(row, true) : open && this.#focus(rows[at + 1])),
-      Enter: () => this.#setOpen(row),
-      " ": () => this.#setOpen(row),
+    /** @type {any[]} */
+    const visible = [...this.querySelectorAll(".tl-row")].filter((other) => other.getClientRects().length);
+    const index = visible.indexOf(row);
+    const open = row.ariaExpanded;
+    const actions = {
+      ArrowDown: () => this.#focusRow(visible[index + 1]),
+      ArrowUp: () => this.#focusRow(visible[index - 1]),
+      Home: () => this.#focusRow(visible[0]),
+      End: () => this.#focusRow(visible.at(-1)),
+      ArrowLeft: () => (open === "true" ? this.#fold(row, false) : this.#focusRow(this.#rows.get(row.step.parent)?.row)),
+      ArrowRight: () => (open === "false" ? this.#fold(row, true) : open && this.#focusRow(visible[index + 1])),
+      Enter: () => this.#fold(row),
+      " ": () => this.#fold(row),
     };
-    if (!does[event.key]) return;
+    if (!actions[event.key]) return;
     event.preventDefault();
-    does[event.key]();
+    actions[event.key]();
   }
 }
 
-const brief = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)} … ${count(text.length)} characters` : text);
+/** `make("div", { className, role }, "text", child)`: an element with properties and children. @returns {any} */
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
 
-/** What a step says under its row. */
-function said({ text: whole, done, total, state, targets, error }) {
+/** Write only a text that changed: an untouched text node costs no layout and keeps the reader's selection. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** 1,234 @param {number} n */
+export const count = (n) => n.toLocaleString("en");
+
+/** 430 ms · 12.4 s · 3 m 12 s · 1 h 04 m @param {number} ms */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const pad = (n) => String(n % 60).padStart(2, "0");
+  return seconds < 3600 ? `${minutes} m ${pad(seconds)} s` : `${Math.floor(minutes / 60)} h ${pad(minutes)} m`;
+}
+
+const shorten = (text) =>
+  text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)} … ${count(text.length)} characters` : text;
+
+/** What is shown below a step's name: its progress, the agents that it chose, its error. @param {Step} step */
+function detailLines({ text = "", done = 0, total = 0, state, targets = [], error = "" }) {
   const lines = [];
-  const text = brief(whole);
   const share = total ? `${count(done)} of ${count(total)}` : "";
   if (text || share) {
-    // Most progress texts carry the figures themselves.
-    const words = share && !/\d/.test(text) ? `${text} ${share}` : text;
-    lines.push(h("div.tl-said", total > 0 && state === "running" && meter(done / total), h("span", words)));
+    // Most progress texts contain the figures.
+    const words = share && !/\d/.test(text) ? `${shorten(text)} ${share}` : shorten(text);
+    const bar = total > 0 && state === "running" ? [make("progress", { value: done, max: total, ariaHidden: "true" })] : [];
+    lines.push(make("div", { className: "tl-said" }, ...bar, make("span", {}, words)));
   }
-  for (const { agent, reason } of targets) lines.push(h("div.tl-target", h("b", agent), ` ${reason}`));
-  if (error) lines.push(h("div.tl-error", brief(error)));
+  for (const { agent, reason } of targets) {
+    lines.push(make("div", { className: "tl-target" }, make("b", {}, agent), ` ${reason}`));
+  }
+  if (error) lines.push(make("div", { className: "tl-error" }, shorten(error)));
   return lines;
 }
 
-/** A span with room to grow into, so that bars grow instead of the whole picture shrinking. */
+/** A span with room to grow: the bars grow, and the picture does not shrink. In seconds. */
 function roomFor(elapsed) {
   const wanted = Math.max(elapsed * 1.08, 2);
-  const step = niceStep(wanted / 4);
-  return Math.ceil(wanted / step) * step;
+  const interval = roundInterval(wanted / 4);
+  return Math.ceil(wanted / interval) * interval;
 }
 
-/** The next 1, 2 or 5 times a power of ten, in seconds, minutes or hours. */
-function niceStep(least) {
+/** The next 1, 2 or 5 times a power of ten, in seconds, minutes or hours. Takes and returns seconds. */
+function roundInterval(least) {
   const unit = least > 1800 ? 3600 : least > 30 ? 60 : 1;
   const power = unit * 10 ** Math.floor(Math.log10(least / unit));
   return power * ([1, 2, 5].find((n) => n * power >= least) ?? 10);
 }
+
+const STYLES = new CSSStyleSheet();
+STYLES.replaceSync(`
+progress-timeline {
+  --now: 0; --span: 1; --every: 1;
+  --tl-accent: var(--accent, teal); --tl-line: var(--line, silver); --tl-ink: var(--ink, currentColor);
+  --tl-muted: var(--muted, gray); --tl-hover: var(--hover, #8882); --tl-warn: var(--warn, orange); --tl-bad: var(--bad, red);
+  display: block; font-size: 0.8125rem; line-height: 1.35; font-variant-numeric: tabular-nums; overflow-wrap: anywhere;
+}
+.tl-axis, .tl-row { display: grid; grid-template-columns: minmax(0, 42%) minmax(0, 1fr) 72px; column-gap: 12px; }
+.tl-axis { height: 20px; color: var(--tl-muted); font-size: 0.6875rem; }
+.tl-marks { position: relative; grid-column: 2; overflow-x: clip; border-bottom: 1px solid var(--tl-line); }
+.tl-marks span { position: absolute; left: calc(var(--s) / var(--span) * 100%); padding-left: 4px; border-left: 1px solid var(--tl-line); white-space: nowrap; }
+/* --tone: the colour of a step's state */
+.tl-row { --tone: color-mix(in srgb, var(--tl-accent) 45%, var(--tl-line)); padding: 3px 0; border-radius: 4px; align-items: center; }
+.tl-agent > .tl-row { --tone: color-mix(in srgb, var(--tl-accent) 15%, var(--tl-line)); }
+.tl-tool > .tl-row { --tone: color-mix(in srgb, var(--tl-accent) 70%, var(--tl-line)); }
+.is-running > .tl-row { --tone: var(--tl-accent); }
+.is-failed > .tl-row { --tone: var(--tl-bad); }
+:is(.is-canceled, .tl-handoff) > .tl-row { --tone: var(--tl-muted); }
+:is(.is-waiting, .tl-note) > .tl-row { --tone: var(--tl-warn); }
+.tl-row:hover { background: var(--tl-hover); } .tl-row[aria-expanded] { cursor: pointer; }
+.tl-row[aria-expanded="false"] + .tl-children { display: none; }
+.tl-name { display: flex; align-items: baseline; gap: 6px; padding-left: calc(4px + var(--level) * 15px); }
+.tl-agent > .tl-row .tl-label { font-weight: 650; }
+.tl-tool > .tl-row:not([aria-expanded]) .tl-label { font-family: var(--mono, ui-monospace, monospace); font-size: 0.75rem; }
+:is(.tl-note, .tl-handoff) > .tl-row .tl-label { color: var(--tone); }
+.tl-who, .tl-word { color: var(--tl-accent); font-size: 0.6875rem; white-space: nowrap; }
+.tl-word { color: var(--tl-muted); } .is-failed > .tl-row .tl-word { color: var(--tl-bad); font-weight: 600; }
+/* The mark is a triangle where there is something to fold, else a dot. */
+.tl-mark { flex: none; align-self: center; width: 8px; height: 8px; background: var(--tone); clip-path: circle(28%); }
+.tl-row[aria-expanded] .tl-mark { background: var(--tl-muted); clip-path: polygon(5% 15%, 95% 15%, 50% 95%); }
+.tl-row[aria-expanded="false"] .tl-mark { clip-path: polygon(15% 5%, 95% 50%, 15% 95%); }
+.tl-track { position: relative; height: 14px; background: linear-gradient(to right, var(--tl-line) 1px, transparent 1px) 0 0 / calc(var(--every) / var(--span) * 100%) 100%; }
+.tl-bar {
+  --e: var(--now);
+  position: absolute; inset-block: 3px; border-radius: 2px; background: var(--tone); left: calc(var(--s) / var(--span) * 100%);
+  width: calc((var(--e) - var(--s)) / var(--span) * 100%); min-width: 3px; max-width: calc(100% - var(--s) / var(--span) * 100%);
+}
+.tl-agent > .tl-row .tl-bar { inset-block: 5px; } .tl-note > .tl-row .tl-bar { inset-block: 0; }
+:is(.is-waiting, .is-canceled) > .tl-row .tl-bar { background: repeating-linear-gradient(-45deg, var(--tone) 0 2px, transparent 2px 5px); }
+.tl-time { color: var(--tl-muted); text-align: right; white-space: nowrap; }
+.is-running > .tl-row .tl-time, .tl-target b { color: var(--tl-ink); }
+.tl-more { grid-column: 1 / -1; padding-left: calc(18px + var(--level) * 15px); color: var(--tl-muted); font-size: 0.75rem; }
+.tl-said { display: flex; gap: 8px; align-items: center; }
+.tl-said progress { flex: none; width: 40px; height: 4px; accent-color: var(--tl-accent); }
+.tl-error { color: var(--tl-bad); white-space: pre-wrap; } .tl-target b::before { content: "→ "; color: var(--tl-accent); }
+.tl-step.is-superseded { display: none; }
+progress-timeline.show-superseded .is-superseded { display: block; }
+.is-superseded > .tl-row { opacity: 0.6; } .is-superseded > .tl-row .tl-label { text-decoration: line-through; }
+.tl-link { border: 0; background: none; color: var(--tl-accent); font-size: 0.75rem; text-decoration: underline; cursor: pointer; }
+.tl-children > .tl-link { margin-left: calc(14px + var(--level) * 15px); }
+@media (prefers-reduced-motion: no-preference) { .is-running > .tl-row .tl-bar { transition: width 0.1s linear; } }
+@media (max-width: 40rem) {
+  .tl-axis { grid-template-columns: 1fr; }
+  .tl-row { grid-template-columns: minmax(0, 1fr) auto; row-gap: 1px; }
+  .tl-marks { grid-column: 1; }
+  .tl-time { grid-area: 1 / 2; }
+  .tl-track { grid-area: 2 / 1 / 3 / 3; height: 8px; }
+  .tl-step > .tl-row .tl-bar { inset-block: 1px; }
+}
+`);
 
 customElements.define("progress-timeline", ProgressTimeline);

@@ -1,14 +1,15 @@
-/** The events as they came. Only the newest 500 are kept, and nothing is drawn while the drawer is closed. */
+/** The events as they came: the newest 500, drawn only while the drawer is open. */
 
 import { byId, h, on, setText } from "./dom.js";
-import { count } from "./time.js";
+import { count } from "./format.js";
 
 const KEPT = 500;
-const LONGEST = 2_000; // an event may carry a megabyte of log
+const MAX_CHARACTERS = 2_000; // an event may carry a megabyte of log
+const AT_END = 40; // px; from here on the list follows its end
 
 export class RawEvents {
-  /** @type {{seq: number, kind: string, agent: string, text: string}[]} */ #events = [];
-  #drawn = 0;
+  /** `text` is JSON. @type {{seq: number, kind: string, agent: string, text: string}[]} */ #events = [];
+  #drawnSeq = 0;
   #drawer;
   #list;
   #note;
@@ -27,21 +28,21 @@ export class RawEvents {
   draw() {
     if (!this.#drawer.open) return;
     const newest = this.#events.slice(-KEPT);
-    const fresh = newest.filter(({ seq }) => seq > this.#drawn);
-    if (!fresh.length) return;
+    const added = newest.filter(({ seq }) => seq > this.#drawnSeq);
+    if (!added.length) return;
     const list = this.#list;
-    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-    list.append(...fresh.map(row));
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < AT_END;
+    list.append(...added.map(eventRow));
     while (list.childElementCount > KEPT) list.firstElementChild.remove();
-    this.#drawn = newest[newest.length - 1].seq;
-    setText(this.#note, this.#drawn > newest.length ? `the last ${newest.length} of ${count(this.#drawn)}` : "");
+    this.#drawnSeq = newest[newest.length - 1].seq;
+    setText(this.#note, this.#drawnSeq > newest.length ? `the last ${newest.length} of ${count(this.#drawnSeq)}` : "");
     if (atEnd) list.scrollTop = list.scrollHeight;
   }
 }
 
-function row({ seq, kind, agent, text }) {
-  // What every event of a task repeats would push the rest out of sight.
-  const own = text.slice(0, LONGEST).replace(/^.*?"result":/, "").replace(/"(taskId|contextId)":"[^"]*",/g, "");
-  const cut = text.length > LONGEST ? ` … ${count(text.length)} characters` : "";
-  return h("li", h("span.raw-seq", seq), h("span.raw-kind", kind), h("span.raw-agent", agent), h("code", own + cut));
+function eventRow({ seq, kind, agent, text }) {
+  // What every event of a task repeats is left out.
+  const start = text.slice(0, MAX_CHARACTERS).replace(/^.*?"result":/, "").replace(/"(taskId|contextId)":"[^"]*",/g, "");
+  const rest = text.length > MAX_CHARACTERS ? ` … ${count(text.length)} characters` : "";
+  return h("li", h("span.raw-seq", seq), h("span.raw-kind", kind), h("span.raw-agent", agent), h("code", start + rest));
 }

@@ -1,21 +1,22 @@
-// Light or dark. A classic script in <head>, so that a stored choice is there before the first
-// paint; without one, CSS follows the system by itself.
+// Light or dark. A classic script in <head>, so that a stored choice applies before the first paint.
+// Without a choice, CSS follows the system.
 {
+  const KEY = "tailrace.theme";
   const { dataset } = document.documentElement;
-  // Storage may be forbidden: then the choice holds for this page.
-  const storage = (use) => {
+  // Without storage the choice holds for this page.
+  const withStorage = (use) => {
     try {
       return use(localStorage);
     } catch {
       return null;
     }
   };
-  dataset.theme = storage((kept) => kept.getItem("tailrace.theme")) ?? "";
+  dataset.theme = withStorage((storage) => storage.getItem(KEY)) ?? "";
 
-  document.addEventListener("click", ({ target }) => {
-    if (target.id !== "theme") return;
-    const dark = dataset.theme ? dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    dataset.theme = dark ? "light" : "dark";
-    storage((kept) => kept.setItem("tailrace.theme", dataset.theme));
+  document.addEventListener("click", (event) => {
+    if (/** @type {any} */ (event.target).id !== "theme") return;
+    const isDark = dataset.theme ? dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    dataset.theme = isDark ? "light" : "dark";
+    withStorage((storage) => storage.setItem(KEY, dataset.theme));
   });
 }

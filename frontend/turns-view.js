@@ -1,11 +1,13 @@
-/** What was said in a task: the request, each question and its answer, with the names of the files. */
+/** The conversation of a task: the request, each question and its answer, and the names of the files. */
 
 import { h } from "./dom.js";
-import { bytes, count } from "./time.js";
+import { count, fileSize } from "./format.js";
 
-const MOST_TEXT = 20_000; // characters of one message
-const BRIEF = { lines: 6, characters: 600 }; // what is longer is folded
-const MOST_FILES = 8; // what is more is folded
+const MAX_CHARACTERS = 20_000; // of a message
+// More than this is folded.
+const PREVIEW_LINES = 6;
+const PREVIEW_CHARACTERS = 600;
+const PREVIEW_FILES = 8;
 
 /** @typedef {import("./messages.js").Turn} Turn */
 
@@ -19,31 +21,33 @@ export class TurnsView {
     this.#list = list;
   }
 
-  /** Messages are only added, so that one that was unfolded stays so. @param {Turn[]} turns */
+  /** Add the new messages; those on the page stay folded or unfolded. @param {Turn[]} turns */
   draw(turns) {
     if (turns[0] !== this.#turns[0]) {
       this.#list.replaceChildren();
       this.#drawn = 0;
     }
     this.#turns = turns;
-    for (; this.#drawn < turns.length; this.#drawn += 1) this.#list.append(row(turns[this.#drawn]));
+    for (; this.#drawn < turns.length; this.#drawn += 1) this.#list.append(turnRow(turns[this.#drawn]));
   }
 }
 
-function row({ by, text, files, data }) {
-  const names = files.map(({ filename, bytes: size }) => h("li", h("code", filename), ` ${bytes(size)}`));
+/** @param {Turn} turn */
+function turnRow({ by, text, files, data }) {
+  const names = files.map(({ filename, bytes }) => h("li", h("code", filename), ` ${fileSize(bytes)}`));
   const list = names.length > 0 && h("ul.sent-files", ...names);
-  const folded = names.length > MOST_FILES && h("details", h("summary", `${count(names.length)} files`), list);
-  const nothing = !text && !names.length && h("p.aside", data ? "structured data" : "nothing that can be shown");
-  return h("li.turn", { class: by === "You" ? "turn by-user" : "turn" }, h("b", by), h("div", said(text), folded || list, nothing));
+  const folded = names.length > PREVIEW_FILES && h("details", h("summary", `${count(names.length)} files`), list);
+  const placeholder = !text && !names.length && h("p.aside", data ? "structured data" : "nothing to show");
+  const content = h("div", foldedText(text), folded || list, placeholder);
+  return h("li.turn", { class: by === "You" ? "turn by-user" : "turn" }, h("b", by), content);
 }
 
-function said(text) {
+function foldedText(text) {
   if (!text) return null;
-  const over = text.length - MOST_TEXT;
-  const shown = over > 0 ? `${text.slice(0, MOST_TEXT)}\n… and ${count(over)} characters more` : text;
-  const brief = shown.split("\n", BRIEF.lines).join("\n").slice(0, BRIEF.characters);
-  if (brief.length === shown.length) return h("p", shown);
-  // Unfolded, the rest goes on below what was there.
-  return h("details", h("summary", brief), h("p", shown.slice(brief.length).replace(/^\n/, "")));
+  const over = text.length - MAX_CHARACTERS;
+  const shown = over > 0 ? `${text.slice(0, MAX_CHARACTERS)}\n… and ${count(over)} more characters` : text;
+  const preview = shown.split("\n", PREVIEW_LINES).join("\n").slice(0, PREVIEW_CHARACTERS);
+  if (preview.length === shown.length) return h("p", shown);
+  // The preview stays above the rest when it is unfolded.
+  return h("details", h("summary", preview), h("p", shown.slice(preview.length).replace(/^\n/, "")));
 }

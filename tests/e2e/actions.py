@@ -1,4 +1,4 @@
-"""What people do at the page, and what they look at."""
+"""Actions of a user of the page, and assertions about what the page shows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from playwright.async_api import Page, expect
 
 
 async def write(page: Page, field: str, text: str) -> None:
-    """Write into a field as a hand does, key by key: `fill` would pass by what the page does with keys."""
+    """Type into a field key by key: `fill` would skip the page's handling of keys."""
     box = page.get_by_test_id(field)
     await box.press_sequentially(text)
     await expect(box).to_have_value(text)
 
 
 async def send(page: Page, url: str, text: str) -> str:
-    """Send a request; its task's id."""
+    """Send a request. Returns the id of its task."""
     await page.goto(url)
     await write(page, "message-input", text)
     await page.get_by_test_id("send-button").click()
@@ -29,14 +29,16 @@ def task_of(page: Page) -> str:
 
 
 async def applied(page: Page) -> dict[str, Any]:
-    """What the page counts of its events."""
-    found: dict[str, Any] = await page.evaluate("window.tailrace.applied")
-    return found
+    """The page's counts of its events: `count`, `recovered`, `last` and `repeated`."""
+    counts: dict[str, Any] = await page.evaluate("window.tailrace.applied")
+    return counts
 
 
 def state(page: Page, name: str) -> Any:
+    """Wait until the page shows this state of the task."""
     return expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", name)
 
 
 def pill(page: Page, name: str) -> Any:
+    """Wait until the page shows this state of the connection."""
     return expect(page.get_by_test_id("connection-pill")).to_have_attribute("data-state", name)

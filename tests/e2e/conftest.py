@@ -13,27 +13,27 @@ TIMEOUT_MS = 30_000
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """What `make run` starts."""
+    """All processes that `make run` starts."""
     async with stack(tmp_path_factory.mktemp("shipped")) as started:
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that fails its test when a script of it does, or when it breaks its own security policy."""
+    """A page. The test fails when one of the page's scripts does, or when the page breaks its security policy."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    opened = await context.new_page()
-    opened.set_default_timeout(TIMEOUT_MS)
+    page = await context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)
     errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
-    yield opened
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
+    yield page
     await context.close()
     assert errors == []

@@ -1,4 +1,4 @@
-"""`kill -9` for the worker, as the page asks for it: whom it hits, whom it spares, and where it is not to be had."""
+"""The route that kills a worker for the page: which processes it kills, and where it does not exist."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ async def http(shipped: Stack) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def task_that_waits(http: httpx.AsyncClient) -> str:
-    """A task without anything to analyse: it asks, and then nobody runs it."""
-    made = (await http.post("/api/tasks", json={"message": {"parts": [{"text": "checkout is slow"}]}})).json()
-    await http.get(made["streamUrl"])  # ends with the question
-    return str(made["id"])
+async def waiting_task(http: httpx.AsyncClient) -> str:
+    """Create a task without logs: it asks for them, and then nobody runs it. Returns its id."""
+    created = (await http.post("/api/tasks", json={"message": {"parts": [{"text": "checkout is slow"}]}})).json()
+    await http.get(created["streamUrl"])  # ends with the question
+    return str(created["id"])
 
 
 async def kill(http: httpx.AsyncClient, task: str, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -40,9 +40,9 @@ async def kill(http: httpx.AsyncClient, task: str, **headers: str) -> tuple[int,
     return answer.status_code, answer.json()
 
 
-async def test_nobody_is_killed_when_nobody_runs_the_task(http: httpx.AsyncClient, shipped: Stack) -> None:
+async def test_no_process_is_killed_when_none_runs_the_task(http: httpx.AsyncClient, shipped: Stack) -> None:
     before = await shipped.pid_of("orchestrator")
-    task = await task_that_waits(http)
+    task = await waiting_task(http)
     status, problem = await kill(http, task)
     assert (status, problem["detail"]) == (409, "Nobody runs the task at this moment.")
     assert (await http.post(f"/api/tasks/{task}/cancel", json={})).status_code == 202
@@ -57,18 +57,18 @@ async def test_nobody_is_killed_when_nobody_runs_the_task(http: httpx.AsyncClien
 async def test_an_unknown_task_and_a_stranger_are_refused(http: httpx.AsyncClient) -> None:
     assert (await kill(http, "00000000-0000-0000-0000-000000000000"))[0] == 404
     assert (await kill(http, "nothing"))[0] == 404
-    task = await task_that_waits(http)
+    task = await waiting_task(http)
     assert (await kill(http, task, origin="https://elsewhere.example"))[0] == 401
     assert (await kill(http, task, host="rebound.example"))[0] == 401
 
 
-async def test_only_a_function_of_the_same_supervisoris_ours_to_kill() -> None:
+async def test_only_a_function_of_the_same_supervisor_may_be_killed() -> None:
     assert not await is_ours(os.getpid())
     assert not await is_ours(os.getppid())
     assert not await is_ours(2**22 + 1)  # no such process
 
 
-async def test_a_gateway_that_others_can_reach_has_neither_the_route_nor_the_buttons(tmp_path: Path) -> None:
+async def test_a_gateway_that_others_can_reach_has_no_route_and_no_buttons(tmp_path: Path) -> None:
     site = create_site(Settings(data_dir=str(tmp_path)), secret_owner("s3cret"))
     transport = httpx.ASGITransport(site)
     headers = {"x-tailrace-secret": "s3cret"}
@@ -79,7 +79,7 @@ async def test_a_gateway_that_others_can_reach_has_neither_the_route_nor_the_but
         assert answer.status_code in (404, 405)
 
 
-async def test_the_page_of_make_run_differs_from_the_deployed_one_by_its_extras_only(http: httpx.AsyncClient) -> None:
+async def test_the_page_of_make_run_differs_from_the_deployed_one_only_by_its_extras(http: httpx.AsyncClient) -> None:
     deployed = (Path(__file__).parents[2] / "frontend" / "index.html").read_text()
     assert "local/" not in deployed
     page = await http.get("/")

@@ -1,4 +1,4 @@
-"""Markdown in the page: whatever is written, drawing it takes as long as the text is, and never fails."""
+"""Markdown in the page: drawing any text takes time linear in its length, and never fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stack import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
-HERE = "http://page.test/"
+ORIGIN = "http://page.test/"
 DRAW = """async ([pieces]) => {
     const { MarkdownView } = await import("/markdown.js");
     const root = document.createElement("div");
@@ -26,12 +26,12 @@ DRAW = """async ([pieces]) => {
     return root.innerHTML;
 }"""
 
-# The repeated text, what stands before it and after it: each was, or could be, slower than its length.
+# The text before, the repeated text and the text after it: each was, or could be, slower than linear.
 LONG = {
     "spaces after a heading": ("# a", " ", "b"),
     "marks after a heading": ("# a ", "# ", "b"),
     "spaces in a line": ("a", " ", "b"),
-    "ticks that nothing closes": ("", "`a ``b ", ""),
+    "ticks without closing ones": ("", "`a ``b ", ""),
     "runs of ticks": ("", "``` ` `` ", "a"),
     "brackets": ("", "[", ""),
     "links that do not end": ("", "[a](b ", ""),
@@ -42,15 +42,15 @@ LONG = {
     "underscores": ("a", " _b", "c"),
     "escapes": ("**", "\\a", ""),
     "addresses": ("", "https://a.", ""),
-    "addresses of dots": ("https://", ".", ""),
-    "rules that are none": ("", "- ", "x"),
+    "an address of dots": ("https://", ".", ""),
+    "marks that are no rule": ("", "- ", "x"),
     "quotes in quotes": ("", "> ", "x"),
     "lists in lists": ("", "- ", "x"),
     "lines of a list": ("", "- a\n", ""),
     "lines between items": ("- a\n", "  b\n\n", ""),
     "lines of a quote": ("", "> a\n", ""),
     "lines of a paragraph": ("", "a | b\n", ""),
-    "a fence that nothing closes": ("```\n", "``\n", ""),
+    "a fence that is not closed": ("```\n", "``\n", ""),
     "a long fence": ("`" * 1000 + "\n", "````\n", ""),
     "rows of a table": ("a|b\n-|-\n", "|c\n", ""),
     "columns of a table": ("", "|a", "\n|-|-\n"),
@@ -60,33 +60,33 @@ LONG = {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that has the scripts of ours and nothing else."""
+    """An empty page that can import the page's modules."""
 
     async def serve(route: Route) -> None:
-        name = route.request.url.removeprefix(HERE)
+        name = route.request.url.removeprefix(ORIGIN)
         path = ROOT / "frontend" / name
         if not name:
             await route.fulfill(body="<!doctype html>", content_type="text/html")
         else:
             await route.fulfill(body=path.read_text(), content_type="text/javascript")
 
-    opened = await browser.new_page()
-    await opened.route(f"{HERE}**", serve)
-    await opened.goto(HERE)
-    yield opened
-    await opened.close()
+    page = await browser.new_page()
+    await page.route(f"{ORIGIN}**", serve)
+    await page.goto(ORIGIN)
+    yield page
+    await page.close()
 
 
 async def draw(page: Page, *pieces: str) -> str:
-    """The markup that the page makes of a text that comes in pieces."""
-    # As JSON: a lone surrogate would not come over otherwise.
+    """The markup of a text that comes in pieces."""
+    # JSON, because a lone surrogate would not arrive otherwise.
     html: str = await page.evaluate(f"argument => ({DRAW})([JSON.parse(argument)])", json.dumps(pieces))
     return html
 
 
-async def time(page: Page, before: str, repeated: str, after: str, times: int) -> tuple[float, int]:
-    """How long it takes to draw it, the best of five, in ms; and of how many nodes it is."""
-    measure = """async ([before, repeated, after, times]) => {
+async def measure(page: Page, before: str, repeated: str, after: str, times: int) -> tuple[float, int]:
+    """The time to draw the text, in ms, the best of five; and the number of its nodes."""
+    script = """async ([before, repeated, after, times]) => {
         const { MarkdownView } = await import("/markdown.js");
         const text = before + repeated.repeat(times) + after;
         let [best, nodes] = [Infinity, 0];
@@ -99,30 +99,30 @@ async def time(page: Page, before: str, repeated: str, after: str, times: int) -
         }
         return [best, nodes];
     }"""
-    best, nodes = await page.evaluate(measure, [before, repeated, after, times])
+    best, nodes = await page.evaluate(script, [before, repeated, after, times])
     return best, nodes
 
 
 @pytest.mark.parametrize("about", LONG)
-async def test_time_and_nodes_grow_as_the_text_does(page: Page, about: str) -> None:
+async def test_time_and_nodes_are_linear_in_the_length(page: Page, about: str) -> None:
     before, repeated, after = LONG[about]
     times = 40_000 // len(repeated)
-    short, _ = await time(page, before, repeated, after, times)
-    long, nodes = await time(page, before, repeated, after, 8 * times)
-    # Linear is 8 times, quadratic 64 times; what takes no time at all is measured badly.
+    short, _ = await measure(page, before, repeated, after, times)
+    long, nodes = await measure(page, before, repeated, after, 8 * times)
+    # Linear is 8 times, quadratic 64 times. Very short times are not measured well.
     assert long < 25 * max(short, 10)
     assert nodes <= 2 * 8 * times * len(repeated)
 
 
 async def test_a_table_has_the_cells_that_were_written(page: Page) -> None:
     wide = "|".join("a" * 60) + "\n" + "|".join("-" * 60) + "\n"
-    _, nodes = await time(page, wide, "|\n", "", 10_000)
+    _, nodes = await measure(page, wide, "|\n", "", 10_000)
     assert nodes < 40_000
     html = await draw(page, "|a|b|c|\n|-|-:|-|\n|1|\n|1|2|3|4|\n")
     assert html.count("<td") == 5
     assert '<td colspan="2"></td>' in html
     assert ">4<" not in html
-    _, nodes = await time(page, "a|b\n-|-\n", "|\n", "", 100_000)
+    _, nodes = await measure(page, "a|b\n-|-\n", "|\n", "", 100_000)
     assert nodes < 16_000
     too_wide = "|".join("a" * 5_000) + "\n" + "|".join("-" * 5_000) + "\n"
     assert "<table" not in await draw(page, too_wide)
@@ -166,7 +166,7 @@ TEXTS = st.lists(
 @example(pieces=["# a", " #", "#"])
 @example(pieces=["- a\n\n", " ", " b"])
 @example(pieces=["> a\n", ">", " b\n"])
-async def test_a_text_in_pieces_is_drawn_as_the_whole_and_never_fails(page: Page, pieces: list[str]) -> None:
+async def test_a_text_in_pieces_is_drawn_like_the_whole_and_never_fails(page: Page, pieces: list[str]) -> None:
     assert await draw(page, *pieces) == await draw(page, "".join(pieces))
 
 
@@ -190,7 +190,7 @@ async def test_marks_are_drawn_and_markup_is_text(page: Page, text: str, html: s
 
 
 MODEL = """async ([kind, n]) => {
-    const { apply, newTask } = await import("/task-state.js");
+    const { applyEvent, newTask } = await import("/task-state.js");
     const meta = (own) => ({ "urn:tailrace:a2a:resume:1": { ts: 1, agent: "a", ...own } });
     const status = (name, own) => ({ statusUpdate: { status: { state: `TASK_STATE_${name}` }, metadata: meta(own) } });
     const artifact = (artifactId, part) => ({
@@ -213,7 +213,7 @@ MODEL = """async ([kind, n]) => {
     for (let run = 0; run < 5; run += 1) {
         const task = newTask();
         const begun = performance.now();
-        events.forEach((event, at) => apply(task, at + 1, event));
+        events.forEach((event, at) => applyEvent(task, at + 1, event));
         best = Math.min(best, performance.now() - begun);
     }
     return best;
@@ -222,10 +222,10 @@ MODEL = """async ([kind, n]) => {
 
 @pytest.mark.parametrize("kind", ["nodes", "nested", "asks", "findings", "text"])
 async def test_an_event_costs_the_same_however_many_came_before(page: Page, kind: str) -> None:
-    async def applied(n: int) -> float:
-        took: Any = await page.evaluate(MODEL, [kind, n])
-        return float(took)
+    async def time_of(n: int) -> float:
+        ms: Any = await page.evaluate(MODEL, [kind, n])
+        return float(ms)
 
-    # In turn, and the best of each: what else the machine does comes and goes.
-    short, long = zip(*[(await applied(4_000), await applied(32_000)) for _ in range(3)], strict=True)
+    # Measured in turn, and the best of each counts, because other processes disturb.
+    short, long = zip(*[(await time_of(4_000), await time_of(32_000)) for _ in range(3)], strict=True)
     assert min(long) < 25 * max(*short, 10)

@@ -1,4 +1,4 @@
-"""The page in a real browser, over the real processes: from a click to a report, whatever happens in between."""
+"""The page in a browser, with the real processes behind it: from a click to a report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The same with an orchestrator that takes as long as it is told to."""
+    """`make run` with an orchestrator that takes as long as the request says."""
     folder = tmp_path_factory.mktemp("paced")
     async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
@@ -40,9 +40,9 @@ async def test_the_sample_goes_from_click_to_report(page: Page, shipped: Stack) 
     for name in ("orchestrator", "log_analyst", "metric_analyst"):
         await expect(timeline).to_contain_text(name)
     assert await page.get_by_test_id("findings").locator("li").count() > 3
-    counted = await applied(page)
-    assert counted["count"] == counted["last"]
-    assert counted["repeated"] == 0
+    counts = await applied(page)
+    assert counts["count"] == counts["last"]
+    assert counts["repeated"] == 0
 
 
 async def test_the_permalink_replays_in_a_second_tab(page: Page, shipped: Stack) -> None:
@@ -57,14 +57,16 @@ async def test_the_permalink_replays_in_a_second_tab(page: Page, shipped: Stack)
     assert await applied(second) == await applied(page)
 
 
-async def test_a_task_made_elsewhere_has_its_title_in_the_list_once_it_was_shown(page: Page, shipped: Stack) -> None:
+async def test_a_task_created_elsewhere_has_its_title_in_the_list_after_it_was_shown(
+    page: Page, shipped: Stack
+) -> None:
     parts = [{"text": "checkout is slow"}]
-    made = await (await page.request.post(f"{shipped.url}/api/tasks", data={"message": {"parts": parts}})).json()
-    await page.goto(f"{shipped.url}/?task={made['id']}")
+    created = await (await page.request.post(f"{shipped.url}/api/tasks", data={"message": {"parts": parts}})).json()
+    await page.goto(f"{shipped.url}/?task={created['id']}")
     await state(page, "input-required")
     await page.goto(shipped.url)
     listed = page.locator("#recent-list a").filter(has_text="checkout is slow")
-    await expect(listed).to_have_attribute("href", f"?task={made['id']}")
+    await expect(listed).to_have_attribute("href", f"?task={created['id']}")
 
 
 async def test_a_reload_in_the_middle_shows_everything_once(page: Page, paced: Stack) -> None:
@@ -72,9 +74,9 @@ async def test_a_reload_in_the_middle_shows_everything_once(page: Page, paced: S
     await expect(page.get_by_test_id("report")).to_contain_text("step 20")
     await page.reload()
     await state(page, "completed")
-    counted = await applied(page)
-    assert counted["count"] == counted["last"] == int(await page.get_by_test_id("last-seq").inner_text())
-    assert counted["repeated"] == 0
+    counts = await applied(page)
+    assert counts["count"] == counts["last"] == int(await page.get_by_test_id("last-seq").inner_text())
+    assert counts["repeated"] == 0
     steps = re.findall(r"step (\d+)", await page.get_by_test_id("report").inner_text())
     assert steps == [str(number) for number in range(1, 301)]
 
@@ -85,8 +87,8 @@ async def test_a_killed_gateway_costs_the_page_a_reconnect_and_nothing_else(page
     await paced.kill("gateway")
     await state(page, "completed")
     await pill(page, "finished")
-    counted = await applied(page)
-    assert counted["count"] == counted["last"]
+    counts = await applied(page)
+    assert counts["count"] == counts["last"]
     steps = re.findall(r"step (\d+)", await page.get_by_test_id("report").inner_text())
     assert steps == [str(number) for number in range(1, 401)]
 
@@ -108,14 +110,15 @@ async def test_a_question_is_answered_on_the_page(page: Page, shipped: Stack) ->
     await expect(page.get_by_test_id("report")).to_contain_text("What happened")
 
 
-async def test_what_agents_say_is_text_and_never_markup(page: Page, paced: Stack) -> None:
+async def test_text_from_agents_is_never_markup(page: Page, paced: Stack) -> None:
     await send(page, paced.url, "<img src=x onerror=alert(1)> 3 events, 1 ms apart")
     await state(page, "completed")
     assert await page.locator("img[src='x']").count() == 0
 
 
-async def test_an_unknown_task_is_told_with_a_way_back(page: Page, shipped: Stack) -> None:
+async def test_an_unknown_task_gets_an_explanation_and_a_way_back(page: Page, shipped: Stack) -> None:
     await page.goto(f"{shipped.url}/?task=00000000-0000-0000-0000-000000000000")
+    await expect(page.get_by_text("it belongs to somebody else, or it has expired.")).to_be_visible()
     await expect(page.get_by_text("Start a new task")).to_be_visible()
 
 
@@ -126,29 +129,29 @@ async def test_the_page_fits_a_phone(page: Page, shipped: Stack) -> None:
     await state(page, "completed")
     fits = "document.documentElement.scrollWidth <= window.innerWidth"
     assert await page.evaluate(fits)
-    # Where the last mark of the time axis stands depends on how long the run took: the worst place is the edge.
+    # The place of the time axis's last mark depends on the length of the run. At the edge it needs the most room.
     marks = page.locator(".tl-marks span")
     await marks.last.evaluate("mark => mark.style.setProperty('--s', 'calc(0.99 * var(--span))')")
     assert await page.evaluate(fits)
 
 
-async def test_a_question_that_is_asked_again_is_one_question(page: Page, shipped: Stack) -> None:
-    def told(seq: int, state: str, text: str, role: str = "ROLE_AGENT") -> dict[str, Any]:
+async def test_a_question_that_is_repeated_is_one_question(page: Page, shipped: Stack) -> None:
+    def event(seq: int, state: str, text: str, role: str = "ROLE_AGENT") -> dict[str, Any]:
         message = {"role": role, "parts": [{"text": text}]}
         metadata = {"urn:tailrace:a2a:resume:1": {"seq": seq, "ts": seq, "kind": "state", "agent": "orchestrator"}}
         return {"statusUpdate": {"status": {"state": state, "message": message}, "metadata": metadata}}
 
     events = [
-        told(1, "TASK_STATE_INPUT_REQUIRED", "Which host?"),
-        told(2, "TASK_STATE_INPUT_REQUIRED", "Which host?"),
-        told(3, "TASK_STATE_WORKING", "web-1", "ROLE_USER"),
-        told(4, "TASK_STATE_INPUT_REQUIRED", "Since when?"),
+        event(1, "TASK_STATE_INPUT_REQUIRED", "Which host?"),
+        event(2, "TASK_STATE_INPUT_REQUIRED", "Which host?"),
+        event(3, "TASK_STATE_WORKING", "web-1", "ROLE_USER"),
+        event(4, "TASK_STATE_INPUT_REQUIRED", "Since when?"),
     ]
     await page.goto(shipped.url)
     model = """async (events) => {
-        const { apply, newTask } = await import("/task-state.js");
+        const { applyEvent, newTask } = await import("/task-state.js");
         const task = newTask();
-        events.forEach((event, at) => apply(task, at + 1, event));
+        events.forEach((event, at) => applyEvent(task, at + 1, event));
         return [task.state, task.message, ...task.turns.map((turn) => turn.text)];
     }"""
     assert await page.evaluate(model, events) == [
@@ -158,22 +161,22 @@ async def test_a_question_that_is_asked_again_is_one_question(page: Page, shippe
     ]
 
 
-async def test_what_another_agent_says_of_a_step_makes_no_row_of_its_own(page: Page, shipped: Stack) -> None:
-    def told(**meta: str) -> dict[str, Any]:
+async def test_an_event_of_another_agent_about_a_known_step_adds_no_row(page: Page, shipped: Stack) -> None:
+    def event(**meta: str) -> dict[str, Any]:
         message = {"role": "ROLE_AGENT", "parts": [{"text": "words"}]}
         status = {"state": "TASK_STATE_WORKING", "message": message}
         return {"statusUpdate": {"status": status, "metadata": {"urn:tailrace:a2a:resume:1": {"ts": 1, **meta}}}}
 
     events = [
-        told(agent="orchestrator", kind="node_start", step="a", name="ask"),
-        told(agent="logs", kind="progress", step="a"),
-        told(agent="logs", kind="node_end", step="a"),
+        event(agent="orchestrator", kind="node_start", step="a", name="ask"),
+        event(agent="logs", kind="progress", step="a"),
+        event(agent="logs", kind="node_end", step="a"),
     ]
     await page.goto(shipped.url)
     model = """async (events) => {
-        const { apply, newTask } = await import("/task-state.js");
+        const { applyEvent, newTask } = await import("/task-state.js");
         const task = newTask();
-        events.forEach((event, at) => apply(task, at + 1, event));
+        events.forEach((event, at) => applyEvent(task, at + 1, event));
         return [...task.steps.values()].map(({ name, text, state }) => [name, text, state]);
     }"""
     assert await page.evaluate(model, events) == [["orchestrator", "", "running"], ["ask", "words", "done"]]

@@ -1,4 +1,4 @@
-"""Files that no message could carry, from a click on the page to the report, whatever happens in between."""
+"""Files that are too large for a message, from a click on the page to the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stack import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
-SLOW = 500_000  # bytes a second: what is 2 MB large is on its way for a while
+SLOW = 500_000  # bytes a second: 2 MB take four seconds
 GRANTS, UPLOADS = "**/api/uploads", "**/api/uploads/*"
 
 
@@ -29,7 +29,7 @@ async def page(page: Page, shipped: Stack) -> Page:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log whose gzip has some 2 MB."""
+    """A log of about 2 MB compressed."""
     noise = random.Random(4)
     path = tmp_path_factory.mktemp("files") / "shop.log"
     rows = (
@@ -52,9 +52,10 @@ async def throttle(page: Page, bytes_a_second: int) -> None:
     await session.send("Network.emulateNetworkConditions", limits)
 
 
-async def share(page: Page) -> float | None:
-    found: float | None = await page.evaluate("document.querySelector('progress')?.value ?? null")
-    return found
+async def uploaded_share(page: Page) -> float | None:
+    """The share of the upload that is done, from 0 to 1; None when there is no upload."""
+    value: float | None = await page.evaluate("document.querySelector('progress')?.value ?? null")
+    return value
 
 
 def uploads(shipped: Stack) -> set[str]:
@@ -67,13 +68,13 @@ async def completed(page: Page) -> None:
     await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "completed")
 
 
-async def test_a_large_log_goes_up_with_a_bar_and_comes_back_as_a_report(page: Page, log: Path) -> None:
+async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Page, log: Path) -> None:
     await throttle(page, SLOW)
     await choose(page, log)
     bar = page.get_by_role("progressbar", name="Uploading shop.log.gz")
     await expect(bar).to_be_visible()
     shares: list[float] = []
-    while (now := await share(page)) is not None:
+    while (now := await uploaded_share(page)) is not None:
         shares.append(now)
     assert shares == sorted(shares)
     assert len({each for each in shares if 0 < each < 1}) >= 3
@@ -83,20 +84,20 @@ async def test_a_large_log_goes_up_with_a_bar_and_comes_back_as_a_report(page: P
     await expect(page.get_by_test_id("turns")).to_contain_text(re.compile(r"shop\.log\.gz [\d.]+ MB"))
 
 
-async def test_sending_waits_for_what_is_still_on_its_way_and_sends_once(page: Page, log: Path) -> None:
+async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Path) -> None:
     await throttle(page, SLOW)
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/tasks") else None)
+    created: list[str] = []
+    page.on("request", lambda request: created.append(request.url) if request.url.endswith("/api/tasks") else None)
     await choose(page, log)
     await expect(page.locator("progress")).to_be_visible()
     await page.get_by_test_id("message-input").press("Control+Enter")
     await page.get_by_test_id("message-input").press("Control+Enter")
     await expect(page.get_by_test_id("send-button")).to_have_text("Sending …")
     await completed(page)
-    assert len(sent) == 1
+    assert len(created) == 1
 
 
-async def test_a_file_taken_away_is_no_longer_sent_and_leaves_nothing(page: Page, shipped: Stack, log: Path) -> None:
+async def test_a_removed_file_is_not_sent_and_leaves_nothing(page: Page, shipped: Stack, log: Path) -> None:
     before = uploads(shipped)
     await throttle(page, SLOW)
     await choose(page, log)
@@ -113,24 +114,24 @@ async def test_a_file_taken_away_is_no_longer_sent_and_leaves_nothing(page: Page
 
 
 @pytest.mark.parametrize(
-    ("where", "words"),
-    [(GRANTS, "The gateway did not answer"), (UPLOADS, "The connection broke off")],
-    ids=["asking", "uploading"],
+    ("failing", "words"),
+    [(GRANTS, "The gateway did not answer"), (UPLOADS, "The connection was lost")],
+    ids=["grant", "upload"],
 )
-async def test_what_failed_is_said_and_tried_again_on_request(page: Page, log: Path, where: str, words: str) -> None:
-    await page.route(where, lambda route: route.abort())
+async def test_a_failed_upload_is_reported_and_can_be_retried(page: Page, log: Path, failing: str, words: str) -> None:
+    await page.route(failing, lambda route: route.abort())
     await choose(page, log)
     await expect(page.locator("#compose .notice")).to_contain_text(f"shop.log.gz was not uploaded. {words}")
     await page.get_by_test_id("send-button").click()
     await expect(page.get_by_test_id("send-button")).to_have_text("Send")
-    await page.unroute(where)
+    await page.unroute(failing)
     await page.get_by_role("button", name="Retry").click()
     await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     await page.get_by_test_id("send-button").click()
     await completed(page)
 
 
-async def test_what_the_gateway_refuses_is_said_in_its_words(page: Page, log: Path) -> None:
+async def test_a_refusal_is_shown_in_the_words_of_the_gateway(page: Page, log: Path) -> None:
     async def refuse(route: Route) -> None:
         problem = {"title": "Request Entity Too Large", "detail": "The file has 2 bytes; the limit is 1."}
         await route.fulfill(status=413, json=problem, content_type="application/problem+json")
@@ -142,14 +143,14 @@ async def test_what_the_gateway_refuses_is_said_in_its_words(page: Page, log: Pa
 
 
 async def test_small_files_stay_in_the_message(page: Page, log: Path, tmp_path: Path) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/api/uploads" in request.url else None)
+    grants: list[str] = []
+    page.on("request", lambda request: grants.append(request.url) if "/api/uploads" in request.url else None)
     small = tmp_path / "small.log"
     small.write_bytes(log.read_bytes()[:160_000])  # noqa: ASYNC240
     await choose(page, small)
     await page.get_by_test_id("send-button").click()
     await completed(page)
-    assert asked == []
+    assert grants == []
 
 
 async def test_a_reply_may_carry_a_large_file(page: Page, log: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page as hands use it: keys, the clipboard, back and forward, and one task after the other."""
+"""The page under a user's hands: the keyboard, the clipboard, back and forward, and one task after another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOXES = ["message-input", "reply-input"]
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """An orchestrator that takes as long as it is told to."""
+    """`make run` with an orchestrator that takes as long as the request says."""
     folder = tmp_path_factory.mktemp("paced")
     async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
@@ -34,7 +34,7 @@ def title(page: Page) -> Any:
 
 
 async def open_box(page: Page, shipped: Stack, box: str) -> None:
-    """Bring the box for a request, or the one for a reply, onto the page."""
+    """Open the page with the box for a request or for a reply."""
     await page.goto(shipped.url)
     if box == "reply-input":
         await send(page, shipped.url, "checkout is slow")
@@ -42,7 +42,7 @@ async def open_box(page: Page, shipped: Stack, box: str) -> None:
 
 
 @pytest.mark.parametrize("box", BOXES)
-async def test_every_key_does_what_it_does_in_a_text_box(page: Page, shipped: Stack, box: str) -> None:
+async def test_every_key_does_what_it_does_in_any_text_box(page: Page, shipped: Stack, box: str) -> None:
     await open_box(page, shipped, box)
     field = page.get_by_test_id(box)
     await field.click()
@@ -73,7 +73,7 @@ async def test_control_and_enter_sends(page: Page, shipped: Stack, box: str) -> 
     await expect(page.locator("#task-title")).to_be_focused()
 
 
-async def test_what_is_long_and_pasted_becomes_a_file(page: Page, shipped: Stack) -> None:
+async def test_a_long_text_that_is_pasted_becomes_a_file(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.evaluate("text => navigator.clipboard.writeText(text)", LOG * 10)
@@ -86,7 +86,7 @@ async def test_what_is_long_and_pasted_becomes_a_file(page: Page, shipped: Stack
     await expect(page.get_by_test_id("turns")).to_contain_text("pasted-1.txt")
 
 
-async def test_a_refusal_leaves_the_keyboard_where_it_was(page: Page, shipped: Stack) -> None:
+async def test_a_refusal_leaves_the_focus_where_it_was(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     for place in (page.get_by_test_id("message-input"), page.get_by_test_id("send-button")):
         await place.focus()
@@ -96,7 +96,7 @@ async def test_a_refusal_leaves_the_keyboard_where_it_was(page: Page, shipped: S
         await expect(place).to_be_focused()
 
 
-async def test_files_are_dropped_into_the_box_and_beside_it_nothing_happens(page: Page, shipped: Stack) -> None:
+async def test_files_can_be_dropped_into_the_box_and_nothing_happens_beside_it(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     drop = """(element, [name, text]) => {
         const dataTransfer = new DataTransfer();
@@ -149,24 +149,24 @@ async def test_a_task_shows_nothing_of_the_one_before(page: Page, shipped: Stack
     await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
 
 
-async def test_a_view_that_was_left_hears_no_more_of_its_task(page: Page, paced: Stack) -> None:
+async def test_a_closed_view_gets_no_more_events_of_its_task(page: Page, paced: Stack) -> None:
     first = await send(page, paced.url, "200 events, 20 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 10")
-    await page.evaluate("window.left = window.tailrace.applied")
+    await page.evaluate("window.closedView = window.tailrace.applied")
     await page.get_by_role("link", name="New task", exact=True).click()
-    heard = await page.evaluate("window.left.count")
+    count = await page.evaluate("window.closedView.count")
     await write(page, "message-input", "3 events, 1 ms apart")
     await page.keyboard.press("Control+Enter")
     await state(page, "completed")
     await title(page).to_have_text("3 events, 1 ms apart")
     await expect(page.get_by_test_id("report")).to_have_text(re.compile(r"step 1\s*step 2\s*step 3\s*$"))
-    assert await page.evaluate("window.left.count") == heard
+    assert await page.evaluate("window.closedView.count") == count
     await page.goto(f"{paced.url}/?task={first}")
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_contain_text("step 200")
 
 
-async def test_the_list_of_tasks_tells_what_they_come_to(page: Page, paced: Stack) -> None:
+async def test_the_list_of_tasks_follows_their_states(page: Page, paced: Stack) -> None:
     task = await send(page, paced.url, "150 events, 20 ms apart")
     await state(page, "working")
     await page.get_by_role("link", name="New task", exact=True).click()
@@ -177,7 +177,7 @@ async def test_the_list_of_tasks_tells_what_they_come_to(page: Page, paced: Stac
     await expect(row.locator("a")).to_be_focused()
 
 
-async def test_what_runs_again_begins_without_the_report_of_the_last_run(page: Page, paced: Stack) -> None:
+async def test_a_run_again_begins_without_the_report_of_the_last_run(page: Page, paced: Stack) -> None:
     await send(page, paced.url, "60 events, 20 ms apart")
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_contain_text("step 60")
@@ -195,12 +195,12 @@ async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack
     turns = page.get_by_test_id("turns").locator("> li")
     await state(page, "input-required")
     await expect(turns).to_have_text([re.compile("You\\s*checkout is slow")])
-    asked = await page.locator("#question").inner_text()
+    question = await page.locator("#question").inner_text()
     await write(page, "reply-input", "no idea")
     await page.get_by_test_id("reply-button").click()
     await expect(turns).to_have_count(3)
     await state(page, "input-required")
-    await expect(turns.nth(1)).to_contain_text(asked)
+    await expect(turns.nth(1)).to_contain_text(question)
     await expect(turns.nth(2)).to_have_text(re.compile("You\\s*no idea"))
     await expect(page.get_by_test_id("reply-input")).to_have_value("")
 
@@ -214,24 +214,24 @@ async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack
     await expect(turns).to_have_count(5)
 
 
-async def test_a_reply_in_another_window_is_seen_here(page: Page, shipped: Stack) -> None:
+async def test_a_reply_in_another_window_is_shown_here(page: Page, shipped: Stack) -> None:
     await send(page, shipped.url, "checkout is slow")
     await state(page, "input-required")
     answer = {"message": {"parts": [{"text": LOG}]}}
-    told = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/messages", data=answer)
-    assert told.ok, await told.text()
+    response = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/messages", data=answer)
+    assert response.ok, await response.text()
     await state(page, "completed")
     await pill(page, "finished")
 
 
 @pytest.mark.parametrize("by", ["reply", "cancel"])
-async def test_what_is_refused_for_the_state_of_a_task_shows_that_state(page: Page, shipped: Stack, by: str) -> None:
+async def test_a_refusal_for_the_state_of_a_task_shows_that_state(page: Page, shipped: Stack, by: str) -> None:
     await send(page, shipped.url, "checkout is slow")
     await state(page, "input-required")
-    # The page looks by itself only while it is seen.
+    # The page checks by itself only while it is visible.
     await page.evaluate("Object.defineProperty(document, 'visibilityState', { value: 'hidden' })")
-    told = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/cancel", data={})
-    assert told.ok, await told.text()
+    response = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/cancel", data={})
+    assert response.ok, await response.text()
     await state(page, "input-required")
     if by == "reply":
         await write(page, "reply-input", "too late")
@@ -239,35 +239,35 @@ async def test_what_is_refused_for_the_state_of_a_task_shows_that_state(page: Pa
     await state(page, "canceled")
 
 
-async def test_a_text_by_another_name_is_shown_where_there_is_no_report(page: Page, shipped: Stack) -> None:
+async def test_another_text_is_shown_when_there_is_no_report(page: Page, shipped: Stack) -> None:
     def frame(seq: int, result: dict[str, Any]) -> str:
         return f"id: {seq}\ndata: {json.dumps({'result': result})}\n\n"
 
-    def wrote(name: str, text: str) -> dict[str, Any]:
+    def text_artifact(name: str, text: str) -> dict[str, Any]:
         return {"artifactUpdate": {"artifact": {"artifactId": name, "name": name, "parts": [{"text": text}]}}}
 
     message = {"role": "ROLE_USER", "parts": [{"text": "\n".join(f"line {number}" for number in range(40))}]}
-    made = {"task": {"status": {"state": "TASK_STATE_SUBMITTED"}, "history": [message]}}
+    created = {"task": {"status": {"state": "TASK_STATE_SUBMITTED"}, "history": [message]}}
     completed = {"statusUpdate": {"status": {"state": "TASK_STATE_COMPLETED"}}}
 
     async def show(*events: dict[str, Any]) -> None:
-        frames = [frame(seq, event) for seq, event in enumerate([made, *events, completed], 1)]
+        frames = [frame(seq, event) for seq, event in enumerate([created, *events, completed], 1)]
         body = "".join(frames) + f'event: end\ndata: {{"seq": {len(frames)}}}\n\n'
         await page.unroute_all()
         await page.route("**/api/stream/*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
         await page.goto(f"{shipped.url}/?task=00000000-0000-0000-0000-000000000000")
         await state(page, "completed")
 
-    await show(wrote("answer", "It was **DNS**."))
+    await show(text_artifact("answer", "It was **DNS**."))
     await expect(page.locator("#report-head")).to_have_text("answer")
     await expect(page.get_by_test_id("report").locator("strong")).to_have_text("DNS")
-    # A long request is folded, and unfolds by hand.
+    # A long request is folded, and can be unfolded.
     turn = page.get_by_test_id("turns")
     await expect(turn.get_by_text("line 39")).to_be_hidden()
     await turn.locator("summary").press("Enter")
     await expect(turn.get_by_text("line 39")).to_be_visible()
 
-    await show(wrote("report", "All of it."), wrote("plan", "First this."))
+    await show(text_artifact("report", "All of it."), text_artifact("plan", "First this."))
     await expect(page.locator("#report-head")).to_have_text("Report")
     await expect(page.get_by_test_id("report")).to_have_text("All of it.")
 
@@ -282,7 +282,7 @@ async def test_a_finished_task_opens_at_its_top(page: Page, shipped: Stack, widt
     await page.goto(shipped.url)
     link = page.locator(f"#recent-list a[href='?task={sample}']")
     await expect(link).to_be_visible()
-    await page.evaluate("document.body.style.paddingTop = '900px'")  # as below a long list
+    await page.evaluate("document.body.style.paddingTop = '900px'")  # as if below a long list
     await link.scroll_into_view_if_needed()
     assert await page.evaluate("scrollY") > 0
     await link.click()

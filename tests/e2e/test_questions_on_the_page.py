@@ -1,4 +1,4 @@
-"""What the page shows when a request or a reply is not enough to go on."""
+"""The questions that the page shows when a request or a reply has too little information."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stack import Stack
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
 
-async def test_a_request_that_fits_nobody_is_told_what_the_agents_can_do(page: Page, shipped: Stack) -> None:
+async def test_a_request_that_fits_no_agent_gets_a_list_of_what_the_agents_do(page: Page, shipped: Stack) -> None:
     await send(page, shipped.url, "bake a cake")
     await state(page, "input-required")
     question = page.locator("#question")

@@ -1,4 +1,4 @@
-"""What is put into the box: files of one name, cells of a spreadsheet, and what the page says of them."""
+"""What a user puts into the box: files of one name, cells of a spreadsheet; and the notices below it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stack import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
-# As a spreadsheet copies cells: the text, and a picture of them.
+# A spreadsheet copies cells as text and as a picture.
 PASTE_CELLS = """element => {
     const clipboardData = new DataTransfer();
     clipboardData.setData("text/plain", "time\\tcpu\\n12:00\\t97");
@@ -22,7 +22,7 @@ PASTE_CELLS = """element => {
 }"""
 
 
-async def test_two_files_of_one_name_are_both_sent(page: Page, shipped: Stack, tmp_path: Path) -> None:
+async def test_files_of_one_name_are_all_sent(page: Page, shipped: Stack, tmp_path: Path) -> None:
     paths = [tmp_path / host / "access.log" for host in ("web-1", "web-2", "web-3")]
     for path in paths:
         path.parent.mkdir()
@@ -36,27 +36,27 @@ async def test_two_files_of_one_name_are_both_sent(page: Page, shipped: Stack, t
     await expect(sent).to_have_text(["access.log", "access (2).log", "access (3).log"])
 
 
-async def test_a_file_that_is_chosen_again_is_sent_once_as_it_is_now_and_the_page_says_so(
+async def test_a_file_that_is_chosen_again_replaces_the_first_and_the_page_says_so(
     page: Page, shipped: Stack, tmp_path: Path
 ) -> None:
     log = tmp_path / "shop.log"
     await page.goto(shipped.url)
-    # The second is so long that it is packed, and is called otherwise on its way.
+    # The second one is long enough to be compressed, and is sent under another name.
     for lines in (1, 1_000):
         log.write_text("2026-01-01T10:00:00Z INFO all is well\n" * lines)
         await page.locator("#files").set_input_files(log)
         await expect(page.locator("#compose .file-name")).to_have_text(["shop.log" if lines == 1 else "shop.log.gz"])
     notice = page.locator("#compose .notice")
-    await expect(notice).to_have_text("shop.log was chosen again: what was chosen last is sent.")
+    await expect(notice).to_have_text("shop.log was chosen again: the newer one is sent.")
 
 
-async def test_cells_of_a_spreadsheet_are_pasted_as_their_text(page: Page, shipped: Stack) -> None:
+async def test_cells_of_a_spreadsheet_are_pasted_as_text(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     assert not await page.get_by_test_id("message-input").evaluate(PASTE_CELLS)
     await expect(page.locator("#compose .notice")).to_be_empty()
 
 
-async def test_a_refusal_is_gone_when_something_else_is_done(page: Page, shipped: Stack) -> None:
+async def test_a_refusal_disappears_at_the_next_action(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     notice = page.locator("#compose .notice")
     await page.get_by_test_id("send-button").click()
@@ -71,10 +71,10 @@ async def test_a_refusal_is_gone_when_something_else_is_done(page: Page, shipped
     await expect(notice).to_be_empty()
 
 
-async def test_a_sample_that_cannot_be_loaded_is_told_in_words_of_the_page(page: Page, shipped: Stack) -> None:
+async def test_a_sample_that_cannot_be_loaded_is_reported(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     await expect(page.locator("#sample-about")).to_contain_text("files")
     await page.route("**/sample/**", lambda route: route.abort())
     await page.get_by_test_id("sample-button").click()
-    said = "The sample could not be loaded: the gateway did not answer. Try again in a moment."
-    await expect(page.locator("#compose .notice")).to_have_text(said)
+    sentence = "The sample could not be loaded: the gateway did not answer. Try again in a moment."
+    await expect(page.locator("#compose .notice")).to_have_text(sentence)

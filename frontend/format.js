@@ -1,0 +1,22 @@
+/** Numbers, sizes and times as people read them. */
+
+import { count, duration } from "./progress-timeline.js"; // which stands alone
+
+export { count, duration };
+
+/** 120 B · 3.4 KB · 34 KB · 1.25 MB @param {number} n bytes */
+export function fileSize(n) {
+  if (n < 1024) return `${n} B`;
+  const kb = n / 1024;
+  return kb < 1024 ? `${kb.toFixed(kb < 10 ? 1 : 0)} KB` : `${(kb / 1024).toFixed(2)} MB`;
+}
+
+/** 14:03:27 in UTC, as in the logs; what is no time is returned unchanged. @param {string} moment */
+export function utcTime(moment) {
+  const date = new Date(moment);
+  return Number.isNaN(date.getTime()) ? String(moment) : date.toISOString().slice(11, 19);
+}
+
+/** 37 recovered, 0 lost, 0 repeated @param {ReturnType<typeof import("./event-stream.js").countsBetween>} counts */
+export const recoveryCounts = ({ recovered, lost, repeated }) =>
+  `${count(recovered)} recovered, ${count(lost)} lost, ${count(repeated)} repeated`;

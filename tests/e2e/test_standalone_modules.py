@@ -1,0 +1,100 @@
+"""`event-stream.js` and `progress-timeline.js` without any other file of ours: the example in each header runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from browser import needs_chromium
+from playwright.async_api import Browser, Page, Route, expect
+from stack import ROOT
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+ORIGIN = "http://another-project.test/"
+HTML = '<!doctype html><html lang="en"><title>Another project</title><body></body></html>'
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """An empty page. The test fails when one of its scripts does."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    await context.close()
+    assert errors == []
+
+
+async def open_with(page: Page, module: str) -> list[str]:
+    """Open a page of an origin that has only this module. Returns the paths of all later requests."""
+    paths: list[str] = []
+
+    async def serve(route: Route) -> None:
+        path = route.request.url.removeprefix(ORIGIN)
+        paths.append(path)
+        if path == module:
+            await route.fulfill(body=(ROOT / "frontend" / module).read_text(), content_type="text/javascript")
+        elif path:
+            await route.fulfill(status=404)
+        else:
+            await route.fulfill(body=HTML, content_type="text/html")
+
+    await page.route(f"{ORIGIN}**", serve)
+    await page.goto(ORIGIN)
+    paths.clear()
+    return paths
+
+
+def example_in(module: str) -> str:
+    """The example in the module's header."""
+    header, _, _ = (ROOT / "frontend" / module).read_text().partition("*/")
+    _, _, example = header.partition("@example\n")
+    assert example
+    return re.sub(r"^ \* ?", "", example, flags=re.MULTILINE)
+
+
+def frame(seq: int) -> str:
+    data = {"jsonrpc": "2.0", "id": "42", "result": {"number": seq}}
+    return f"id: {seq}\ndata: {json.dumps(data)}\n\n"
+
+
+async def test_the_event_stream_follows_a_stream_that_is_cut(page: Page) -> None:
+    paths = await open_with(page, "event-stream.js")
+    bodies = {
+        "0": frame(1) + frame(2),  # cut: no `end`
+        "2": frame(2) + frame(3) + 'event: end\ndata: {"seq": 3}\n\n',
+    }
+    cursors: list[str] = []
+
+    async def stream(route: Route) -> None:
+        cursor = route.request.url.partition("cursor=")[2]
+        cursors.append(cursor)
+        await route.fulfill(body=bodies[cursor], content_type="text/event-stream")
+
+    await page.route("**/api/stream/42?cursor=*", stream)
+    lines: list[str] = []
+    page.on("console", lambda message: lines.append(message.text))
+    await page.add_script_tag(type="module", content=example_in("event-stream.js"))
+    await expect(page).to_have_title("ended")
+    assert lines == ["1 {number: 1}", "2 {number: 2}", "3 {number: 3}"]
+    assert cursors == ["0", "2"]
+    assert [path for path in paths if not path.startswith("api/")] == ["event-stream.js"]
+
+
+async def test_the_timeline_draws_a_run_with_its_own_styles(page: Page) -> None:
+    paths = await open_with(page, "progress-timeline.js")
+    await page.add_script_tag(type="module", content=example_in("progress-timeline.js"))
+    rows = page.get_by_role("row")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0)).to_contain_text("planner")
+    await expect(rows.nth(1)).to_contain_text("reading 1 of 3")
+    await expect(rows.nth(1)).to_have_attribute("aria-level", "2")
+    await expect(rows.nth(0)).to_have_css("display", "grid")
+    await rows.nth(0).press("ArrowLeft")
+    await expect(rows.nth(1)).to_be_hidden()
+    assert paths == ["progress-timeline.js"]
