@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.a2a.card import AgentCard, Extension
 from tailrace.a2a.client import new_http
-from tailrace.a2a.server.operations import Answer, ExtendedCard
+from tailrace.a2a.server.operations import DirectAnswer, ExtendedCard
 from tailrace.a2a.server.routes import A2AServer
 from tailrace.a2a.server.services import Serving
 from tailrace.agent.checkpoints import open_checkpointer
@@ -66,7 +66,7 @@ class AgentApp:
         *,
         settings: Settings | None = None,
         log: EventLog | None = None,
-        answer: Answer | None = None,
+        answer: DirectAnswer | None = None,
         decide_owner: DecideOwner | None = None,
         extended_card: ExtendedCard | None = None,
         idempotent: Callable[[str], bool] = lambda message_id: True,

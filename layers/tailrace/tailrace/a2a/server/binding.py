@@ -1,4 +1,4 @@
-"""What the bindings have in common: who asks, and how an answer leaves."""
+"""What both bindings share: who calls, and how a response is built."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tailrace.stream.response import EventStreamResponse
 
 
 class Binding:
-    """One way to ask an agent for its operations."""
+    """One way to call an agent's operations. `base_of` gives the agent's URL as the caller of a request knows it."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Binding:
         self._base_of = base_of
 
     def caller(self, request: Request, *, version: Version = "1.0", strict: bool = True) -> tuple[Caller, list[str]]:
-        """Who asks, and the extensions that are on for this request.
+        """The caller, and the URIs of the extensions that are active for this request.
 
         Raises:
-            RpcError: -32008, the card requires another extension; or nobody the agent knows asks.
-            RequestError: the cursor is no seq.
+            RpcError: -32000, the agent does not know the caller; -32008, a required extension is not named.
+            RequestError: the cursor is not a seq.
         """
         owner = self._identify(request)
         if owner is None:
@@ -67,6 +67,7 @@ class Binding:
         status: int = 200,
         media_type: str = "application/json",
     ) -> Response:
+        """A response with the whole `body`. A 401 says how to authenticate."""
         headers = _headers(extensions, version)
         if status == 401:
             headers["WWW-Authenticate"] = challenge(self.card)
@@ -75,32 +76,33 @@ class Binding:
     def respond_stream(
         self, answer: Streamed, framing: sse.Framing, extensions: list[str], *, version: Version = "1.0"
     ) -> Response:
+        """A response that streams."""
         chunks = answer.chunks(framing, version)
         return EventStreamResponse(chunks, self.settings, headers=_headers(extensions, version))
 
 
 def cursor_of(request: Request) -> int | None:
-    """The cursor in `Last-Event-ID`, None when there is none.
+    """The cursor in `Last-Event-ID`; None without that header.
 
     Raises:
-        RequestError: it is no seq.
+        RequestError: the cursor is not a seq.
     """
-    given = request.headers.get("last-event-id")
-    return None if given is None else parse_cursor(given, "Last-Event-ID")
+    cursor = request.headers.get("last-event-id")
+    return None if cursor is None else parse_cursor(cursor, "Last-Event-ID")
 
 
 def challenge(card: AgentCard) -> str:
-    """How to be known, as far as a header can say (RFC 9110, section 11.6.1): the HTTP schemes the card names."""
+    """The value of `WWW-Authenticate` (RFC 9110, section 11.6.1): the HTTP schemes that the card names."""
     schemes = [
-        each["httpAuthSecurityScheme"]["scheme"]
-        for each in card.security_schemes.values()
-        if "httpAuthSecurityScheme" in each
+        scheme["httpAuthSecurityScheme"]["scheme"]
+        for scheme in card.security_schemes.values()
+        if "httpAuthSecurityScheme" in scheme
     ]
     return ", ".join(schemes) or "A2A"
 
 
 def _headers(extensions: list[str], version: Version) -> dict[str, str]:
-    """The version, and the extensions that are on: those the caller named and the card has."""
+    """The version, and the active extensions: those that the caller named and the card has."""
     headers: dict[str, str] = {"A2A-Version": version}
     if extensions:
         # 0.3 put an X- in front.

@@ -1,4 +1,4 @@
-"""The JSON-RPC binding: a request a POST, 1.0 and 0.3 at one URL (specification, section 9; of 0.3.0, section 7)."""
+"""The JSON-RPC binding: a request is a POST, 1.0 and 0.3 at one URL (specification, section 9; 0.3.0, section 7)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ logger = logging.getLogger("tailrace.a2a")
 
 
 class JsonRpc(Binding):
-    """Answers JSON-RPC. Its errors have HTTP status 200, as they always had in A2A, unless the fault is HTTP's own:
-    a body too large (413) or of another type (415), a caller that is not known (401), another host (421).
+    """Answers JSON-RPC. An error has HTTP status 200, as in all versions of A2A, unless it is HTTP's own: a body too
+    large (413) or of another type (415), an unknown caller (401), another origin (403) or another host (421).
     """
 
     async def __call__(self, request: Request) -> Response:
@@ -48,12 +48,12 @@ class JsonRpc(Binding):
             status = 413 if not call.method else 200
             return self.respond(jsonrpc.failure(call.id, as_rpc_error(error)), [], version=version, status=status)
         except TailraceError as error:
-            told = as_rpc_error(error)
-            body = jsonrpc.failure(call.id, told)
+            rpc_error = as_rpc_error(error)
+            body = jsonrpc.failure(call.id, rpc_error)
             if version == "0.3" and method in STREAMS:
-                # The 0.3 SDKs read nothing but a stream here. Whatever is wrong, it is the only thing in it.
+                # The 0.3 SDKs read only a stream here, so the error is its one event.
                 return Response(b"data: %b\n\n" % body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-            return self.respond(body, [], version=version, status=told.status or 200)
+            return self.respond(body, [], version=version, status=rpc_error.status or 200)
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody
         except Exception:

@@ -1,14 +1,13 @@
 """ListTasks: a caller's tasks, the last to change first, filtered, in pages (specification, section 3.1.4).
 
-Where this departs from the obvious, and why:
+Three decisions need a reason:
 
-1. `totalSize` is the number of all tasks that fit, so every page has to know them all. Their heads are small, and one
-   index holds those of an owner together; the order by last change is made here, from them. An index of its own for
-   that order would cost a write at every change of every task, for a list that few ask for.
-2. The order and the timestamp shown are those of the head, which changes with a task's state. A task's progress moves
-   it no further up.
-3. A page goes on where the last one ended, by time and id and not by count: nothing comes twice, and no page but the
-   last is short. A task that changes in between is at the top of a list that is asked for anew.
+1. `totalSize` is the number of all tasks that match, so each page reads the heads of all the owner's tasks, and sorts
+   them here. Heads are small, and one index has them together. An index in the order of last change would cost a write
+   at each change of each task, for a list that few callers ask for.
+2. The order and the timestamp are the head's, which changes with a task's state. A task's progress does not move it up.
+3. A page continues after the last task of the page before, by time and id and not by count: no task comes twice, and
+   only the last page is short. A task that changes in between is at the top of the next new list.
 """
 
 from __future__ import annotations
@@ -23,27 +22,28 @@ from tailrace.errors import TaskUnknown
 from tailrace.log import EventLog, Head
 from tailrace.log.base import check_token
 
-# Heads read at a time, and tasks whose events are.
+# How many heads are read in one request, and how many tasks are read at the same time.
 _HEADS = 1000
 _SNAPSHOTS = 8
 
 
-async def list_tasks(log: EventLog, owner: str, agent: str, asked: ListTasks) -> dict[str, Any]:
-    """The page of the owner's tasks at `agent` that is asked for, as a `ListTasksResponse`.
+async def list_tasks(log: EventLog, owner: str, agent: str, query: ListTasks) -> dict[str, Any]:
+    """One page of the owner's tasks at `agent`, as a `ListTasksResponse` in JSON.
 
     Raises:
-        RequestError: the page token is none that a list has given.
+        RequestError: the page token is not one of ours.
+        LogError: the log cannot be read.
     """
-    token = check_token(asked.page_token)
-    found = [head async for head in _heads(log, owner) if head.agent == agent and _fits(head, asked)]
-    found.sort(key=_place, reverse=True)
-    rest = [head for head in found if not token or _place(head) < token]
-    page = rest[: asked.page_size]
+    token = check_token(query.page_token)
+    matching = [head async for head in _heads(log, owner) if head.agent == agent and _matches(head, query)]
+    matching.sort(key=_position, reverse=True)
+    rest = [head for head in matching if not token or _position(head) < token]
+    page = rest[: query.page_size]
     return {
-        "tasks": await _shown(log, page, asked),
-        "nextPageToken": _place(page[-1]) if len(rest) > len(page) else "",
-        "pageSize": asked.page_size,
-        "totalSize": len(found),
+        "tasks": await _tasks(log, page, query),
+        "nextPageToken": _position(page[-1]) if len(rest) > len(page) else "",
+        "pageSize": query.page_size,
+        "totalSize": len(matching),
     }
 
 
@@ -57,37 +57,37 @@ async def _heads(log: EventLog, owner: str) -> AsyncIterator[Head]:
             return
 
 
-def _place(head: Head) -> str:
-    """Where a head stands: by its last change, then by id. Sorts as text."""
+def _position(head: Head) -> str:
+    """A head's position in the list, by its last change and then by its id. Sorts as text."""
     return f"{head.updated:015d}/{head.task_id}"
 
 
-def _fits(head: Head, asked: ListTasks) -> bool:
+def _matches(head: Head, query: ListTasks) -> bool:
     return (
-        asked.context_id in ("", head.context_id)
-        and asked.status in ("", "TASK_STATE_UNSPECIFIED", head.state)
+        query.context_id in ("", head.context_id)
+        and query.status in ("", "TASK_STATE_UNSPECIFIED", head.state)
         # "greater than or equal to this value" (ListTasksRequest.status_timestamp_after)
-        and (asked.since_us is None or head.updated * 1000 >= asked.since_us)
+        and (query.since_us is None or head.updated * 1000 >= query.since_us)
     )
 
 
-async def _shown(log: EventLog, heads: list[Head], asked: ListTasks) -> list[dict[str, Any]]:
-    if not (asked.history_length or asked.include_artifacts):
+async def _tasks(log: EventLog, heads: list[Head], query: ListTasks) -> list[dict[str, Any]]:
+    if not (query.history_length or query.include_artifacts):
         return [summary(head) for head in heads]
-    room = asyncio.Semaphore(_SNAPSHOTS)
+    few_at_once = asyncio.Semaphore(_SNAPSHOTS)
 
     async def whole(head: Head) -> dict[str, Any] | None:
-        async with room:
+        async with few_at_once:
             try:
-                task = (await snapshot(log, head.task_id, history_length=asked.history_length or 0)).task
+                task = (await snapshot(log, head.task_id, history_length=query.history_length or 0)).task
             except TaskUnknown:
-                return None  # its time to live was over in between
+                return None  # it has expired in between
         artifacts = task.pop("artifacts", [])
         shown = summary(head)
         if task["status"]["state"] == head.state and "message" in task["status"]:
             shown["status"]["message"] = task["status"]["message"]
-        if asked.history_length:
+        if query.history_length:
             shown["history"] = task["history"]
-        return {**shown, "artifacts": artifacts} if asked.include_artifacts else shown
+        return {**shown, "artifacts": artifacts} if query.include_artifacts else shown
 
     return [task for task in await asyncio.gather(*map(whole, heads)) if task is not None]

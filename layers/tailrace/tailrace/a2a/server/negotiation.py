@@ -26,38 +26,38 @@ A2A_JSON, JSON = "application/a2a+json", "application/json"
 
 
 def version_of(request: Request) -> str:
-    """The version asked for as `Major.Minor`, "" when none is: patch numbers mean nothing (section 3.6).
+    """The version that a request names, as `Major.Minor`; "" without one. Patch numbers mean nothing (section 3.6).
 
     Raises:
-        RpcError: -32009, for any but 1.0 and 0.3.
+        RpcError: -32009, for any version but 1.0 and 0.3.
     """
-    asked = request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")
-    version = ".".join(asked.split(".")[:2])
+    named = request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")
+    version = ".".join(named.split(".")[:2])
     if version not in ("", "1.0", "0.3"):
-        raise version_not_supported(asked)
+        raise version_not_supported(named)
     return version
 
 
 def extensions_of(request: Request, card: AgentCard) -> list[str]:
-    """The card's extensions that the caller wants to use; those it does not know are ignored (section 4.6.3).
+    """The URIs of the card's extensions that the caller names. Others are ignored (section 4.6.3).
 
     Raises:
-        RpcError: -32008, the card requires one that is not named.
+        RpcError: -32008, the card requires an extension that is not named.
     """
     # 0.3 put an X- in front.
-    given = [*request.headers.getlist("a2a-extensions"), *request.headers.getlist("x-a2a-extensions")]
-    wanted = {uri.strip() for line in given for uri in line.split(",")}
-    missing = [each.uri for each in card.extensions if each.required and each.uri not in wanted]
+    lines = [*request.headers.getlist("a2a-extensions"), *request.headers.getlist("x-a2a-extensions")]
+    named = {uri.strip() for line in lines for uri in line.split(",")}
+    missing = [each.uri for each in card.extensions if each.required and each.uri not in named]
     if missing:
         raise extension_required(missing)
-    return [uri for uri in (EXTENSION, *(each.uri for each in card.extensions)) if uri in wanted]
+    return [uri for uri in (EXTENSION, *(each.uri for each in card.extensions)) if uri in named]
 
 
 def check_host(request: Request, settings: Settings) -> None:
-    """Refuse a request that calls this agent by a name that is not its own, or comes from another site's page.
+    """Refuse a request that calls this agent by a host name that is not its own, or comes from another site's page.
 
     Raises:
-        RpcError: HTTP status 421 or 403.
+        RpcError: with HTTP status 421 for the name, 403 for the page.
     """
     if not is_called_right(request, settings.own_hosts):
         names = sorted(settings.own_hosts) or ["a name or an address of loopback (TAILRACE_HOSTS adds others)"]
@@ -67,20 +67,20 @@ def check_host(request: Request, settings: Settings) -> None:
 
 
 def check_json(request: Request) -> None:
-    """Refuse a request with a body that it does not say is JSON.
+    """Refuse a request whose body is not declared as JSON.
 
-    That also keeps web pages out: a browser sends JSON to another origin only if that origin allows it when asked.
-    A request without a body needs no type: the official SDK subscribes by such a POST.
+    That also keeps other sites' pages out: a browser sends JSON to another origin only if that origin allows it.
+    A request without a body needs no type: the official SDK subscribes with such a POST.
 
     Raises:
         RpcError: -32005 with HTTP status 415.
     """
-    given = _essence(request.headers.get("content-type", ""))
     headers = request.headers
+    media_type = _essence(headers.get("content-type", ""))
     bodiless = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-    if given not in (JSON, A2A_JSON) and (given or not bodiless):
+    if media_type not in (JSON, A2A_JSON) and (media_type or not bodiless):
         raise content_type_not_supported(
-            f"Content-Type has value {shorten(given)!r}, but must be {JSON} or {A2A_JSON}.", status=415
+            f"Content-Type has value {shorten(media_type)!r}, but must be {JSON} or {A2A_JSON}.", status=415
         )
 
 
@@ -91,23 +91,23 @@ def check_parts(message: Message, card: AgentCard) -> None:
         RpcError: -32005.
     """
     for part in message.parts:
-        given = _essence(part.media_type or "")
-        if given and not covers(card.input_modes, given):
+        media_type = _essence(part.media_type or "")
+        if media_type and not covers(card.input_modes, media_type):
             raise content_type_not_supported(
-                f"A part has mediaType {shorten(given)!r}; this agent takes {', '.join(card.input_modes)}."
+                f"A part has mediaType {shorten(media_type)!r}; this agent takes {', '.join(card.input_modes)}."
             )
 
 
 def answer_type(request: Request) -> str:
-    """The media type to answer in over HTTP+JSON.
+    """The media type of a response over HTTP+JSON.
 
-    Specification 1.0.1 recommends its own (section 11.1); readers of 1.0.0 know `application/json` only. So a caller
-    that speaks of the new one, in `Accept` or about its own body, gets it.
+    Specification 1.0.1 recommends `application/a2a+json` (section 11.1), but readers of 1.0.0 know only
+    `application/json`. So a caller gets the new type if it names it, in `Accept` or as its body's type.
     """
-    told = (request.headers.get("accept", ""), request.headers.get("content-type", ""))
-    return A2A_JSON if any(A2A_JSON in each for each in told) else JSON
+    named = (request.headers.get("accept", ""), request.headers.get("content-type", ""))
+    return A2A_JSON if any(A2A_JSON in header for header in named) else JSON
 
 
-def _essence(given: str) -> str:
-    """A media type without its parameters."""
-    return given.partition(";")[0].strip().lower()
+def _essence(media_type: str) -> str:
+    """A media type without its parameters, in lower case."""
+    return media_type.partition(";")[0].strip().lower()

@@ -1,6 +1,6 @@
-"""A2A's operations, whatever binding and version they are asked in (specification, section 3.1).
+"""A2A's operations, for both bindings and both versions (specification, section 3.1).
 
-A binding reads a request into a method's name and params, in 1.0's words, and writes the result.
+A binding turns a request into a method's name and its params, as 1.0 has them, and writes the result.
 """
 
 from __future__ import annotations
@@ -44,16 +44,18 @@ from tailrace.stream.task_stream import Timing
 
 STREAMS = frozenset({"SendStreamingMessage", "SubscribeToTask"})
 
-# An author's own answer to a message: text that needs no task, or None to begin one.
-Answer = Callable[[Request], Awaitable[str | None]]
-# What else a caller, known by name, may know of the agent; None where there is nothing for it.
+# An author's function that answers a message directly: with a text, or None to begin a task.
+DirectAnswer = Callable[[Request], Awaitable[str | None]]
+# An author's function from a caller's name to the card that this caller may see; None if there is none for it.
 ExtendedCard = Callable[[str], AgentCard | None]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks and how: the owner of what it makes, its cursor if it comes back, whether it speaks 0.3.
+    """Who calls, and how.
 
-    `owner` is the owner's id, `name` what whoever knows the caller calls it.
+    `owner` is the id of the owner of the caller's tasks, `name` the caller's own name. `url` is the agent's URL as the
+    caller knows it. `cursor` is where the caller's stream was cut. `strict` says whether params have JSON's types: in a
+    query everything is text.
     """
 
     owner: str
@@ -65,7 +67,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Operations:
-    """The methods of one agent. Each raises `RpcError`, or an error that `as_rpc_error` makes one of."""
+    """The methods of one agent. Each raises `RpcError`, or an error that `as_rpc_error` converts."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Operations:
         settings: Settings,
         serving: Callable[[], Awaitable[Serving]],
         *,
-        answer: Answer | None = None,
+        answer: DirectAnswer | None = None,
         extended_card: ExtendedCard | None = None,
     ) -> None:
         self._card = card
@@ -94,18 +96,26 @@ class Operations:
         }
 
     async def call(self, method: str, params: Any, caller: Caller) -> Any:
-        """The result of a method that answers once, as 1.0 JSON."""
+        """The result of a method that answers once, as 1.0 JSON.
+
+        Raises:
+            TailraceError: the method is unknown, or refuses.
+        """
         if method not in self._methods:
             raise errors.method_not_found(method)
         return await self._methods[method](params, caller)
 
     async def stream(self, method: str, params: Any, caller: Caller) -> Streamed:
-        """The stream of a streaming method; everything that can be refused is refused before it begins."""
+        """The stream of a streaming method.
+
+        Raises:
+            TailraceError: the method refuses. It never does once the stream has begun.
+        """
         serving, cursor = await self._serving(), caller.cursor
         tasks, past_input = serving.tasks, method == "SubscribeToTask"
         if past_input:
-            head = await self._looked_at(convert(params, TaskId).id, caller)
-            # The head follows the last event a moment later, so that is asked too.
+            head = await self._visit(convert(params, TaskId).id, caller)
+            # The head changes a moment after the last event, so the event is read first.
             state = await end_at(tasks.log, head.task_id, await tasks.log.last(head.task_id)) or head.state
             if cursor is None and state in TERMINAL:
                 raise errors.unsupported_operation(
@@ -115,10 +125,10 @@ class Operations:
         else:
             sent = convert(params, SendMessage)
             await self._check_cursor(sent.message, caller)
-            begun = await self._begin(sent, caller)
-            if isinstance(begun, dict):
-                return StreamedMessage(begun)
-            head = begun
+            answer = await self._take(sent, caller)
+            if isinstance(answer, dict):
+                return StreamedMessage(answer)
+            head = answer
             if cursor is None and sent.message.task_id is None:
                 cursor = 0  # a new task's first event is the task itself
         over = cursor is not None and is_end(await end_at(tasks.log, head.task_id, cursor), past_input=past_input)
@@ -129,30 +139,34 @@ class Operations:
 
     async def _send(self, params: Any, caller: Caller) -> Any:
         sent = convert(params, SendMessage)
-        begun = await self._begin(sent, caller)
-        if isinstance(begun, dict):
-            return {"message": begun}
-        tasks, task_id = (await self._serving()).tasks, begun.task_id
+        answer = await self._take(sent, caller)
+        if isinstance(answer, dict):
+            return {"message": answer}
+        tasks, task_id = (await self._serving()).tasks, answer.task_id
         if not sent.configuration.return_immediately:
             await wait_for_end(tasks.log, tasks.feeds, task_id)
-        shot = await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)
-        return {"task": shot.task}
+        return {"task": (await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)).task}
 
     async def _check_cursor(self, message: Message, caller: Caller) -> None:
-        """Refuse a cursor beyond what the message's task has, which is nothing before it is begun."""
+        """Refuse a cursor past the last event of the message's task. A new task has no events.
+
+        Raises:
+            RequestError: the cursor is too large.
+            RpcError: -32001, there is no such task.
+        """
         if not caller.cursor:
             return
         tasks = (await self._serving()).tasks
         if message.task_id is not None:
             await tasks.owned(message.task_id, caller.owner)
-        await end_at(tasks.log, message.task_id or self._begun_by(message, caller), caller.cursor)
+        await end_at(tasks.log, message.task_id or self._new_task_id(message, caller), caller.cursor)
 
-    def _begun_by(self, message: Message, caller: Caller) -> str:
-        """The id of the task that the message begins, or has begun."""
+    def _new_task_id(self, message: Message, caller: Caller) -> str:
+        """The id of the task that the message begins, or began when it was sent before."""
         return task_id_of(caller.owner, self._card.name, message.message_id)
 
-    async def _begin(self, sent: SendMessage, caller: Caller) -> Head | dict[str, Any]:
-        """Take a message: the head of its task, or the agent's message when it answers without one."""
+    async def _take(self, sent: SendMessage, caller: Caller) -> Head | dict[str, Any]:
+        """Take a message: the head of its task, or the agent's message if it answers directly."""
         serving, message = await self._serving(), sent.message
         tasks, config = serving.tasks, sent.configuration.task_push_notification_config
         check_parts(message, self._card)
@@ -160,9 +174,9 @@ class Operations:
             if config.task_id:
                 raise RequestError("taskPushNotificationConfig.taskId must be empty: the message names the task.")
             serving.push.check(config)
-        said = await self._said(message, tasks, caller)
-        if said is not None:
-            return said
+        direct_answer = await self._answer_directly(message, tasks, caller)
+        if direct_answer is not None:
+            return direct_answer
         since = 0
         if message.task_id is not None:
             await tasks.owned(message.task_id, caller.owner)
@@ -174,13 +188,13 @@ class Operations:
             serving.push.ensure_delivery(head.task_id)
         return head
 
-    async def _said(self, message: Message, tasks: TaskService, caller: Caller) -> dict[str, Any] | None:
-        """The agent's own answer to a message that begins something new, if it needs no task for it."""
+    async def _answer_directly(self, message: Message, tasks: TaskService, caller: Caller) -> dict[str, Any] | None:
+        """The author's direct answer to a message that names no task; None to begin a task."""
         if self._answer is None or message.task_id is not None:
             return None
         try:
-            await tasks.log.head(self._begun_by(message, caller))
-            return None  # it was answered with a task before
+            await tasks.log.head(self._new_task_id(message, caller))
+            return None  # the message was sent before, and began a task
         except TaskUnknown:
             pass
         request = await in_turn(partial(request_of, owner=caller.owner), [to_json(message)])
@@ -200,23 +214,23 @@ class Operations:
     # Tasks
 
     async def _get(self, params: Any, caller: Caller) -> Any:
-        asked = convert(params, TaskId, strict=caller.strict)
-        head = await self._looked_at(asked.id, caller)
+        task = convert(params, TaskId, strict=caller.strict)
+        head = await self._visit(task.id, caller)
         log = (await self._serving()).tasks.log
-        return (await snapshot(log, head.task_id, history_length=asked.history_length)).task
+        return (await snapshot(log, head.task_id, history_length=task.history_length)).task
 
     async def _list(self, params: Any, caller: Caller) -> Any:
-        asked, log = convert(params, ListTasks, strict=caller.strict), (await self._serving()).tasks.log
-        return await list_tasks(log, caller.owner, self._card.name, asked)
+        query, log = convert(params, ListTasks, strict=caller.strict), (await self._serving()).tasks.log
+        return await list_tasks(log, caller.owner, self._card.name, query)
 
     async def _cancel(self, params: Any, caller: Caller) -> Any:
-        serving, asked = await self._serving(), convert(params, TaskId)
-        await serving.tasks.cancel(asked.id, caller.owner)
-        serving.push.ensure_delivery(asked.id)
-        return (await snapshot(serving.tasks.log, asked.id)).task
+        serving, task_id = await self._serving(), convert(params, TaskId).id
+        await serving.tasks.cancel(task_id, caller.owner)
+        serving.push.ensure_delivery(task_id)
+        return (await snapshot(serving.tasks.log, task_id)).task
 
-    async def _looked_at(self, task_id: str, caller: Caller) -> Head:
-        """The caller's task; looking at one sees to it that it goes on, and its notifications with it."""
+    async def _visit(self, task_id: str, caller: Caller) -> Head:
+        """The head of the caller's task. A visit ensures that it runs, and that its notifications are delivered."""
         serving = await self._serving()
         head = await serving.tasks.owned(task_id, caller.owner)
         await serving.tasks.ensure_running(head)
@@ -232,24 +246,24 @@ class Operations:
         return to_json(await serving.push.create(config, config.task_id, since=since, version=caller.version))
 
     async def _get_push(self, params: Any, caller: Caller) -> Any:
-        serving, asked = await self._serving(), convert(params, PushConfigId)
-        await serving.tasks.owned(asked.task_id, caller.owner)
-        config = await serving.push.get(asked.task_id, asked.id)
+        serving, key = await self._serving(), convert(params, PushConfigId)
+        await serving.tasks.owned(key.task_id, caller.owner)
+        config = await serving.push.get(key.task_id, key.id)
         if config is None:
-            raise errors.config_not_found(asked.task_id, asked.id)
+            raise errors.config_not_found(key.task_id, key.id)
         return to_json(config)
 
     async def _list_push(self, params: Any, caller: Caller) -> Any:
-        """All of them: there are never so many that they would need pages."""
-        serving, asked = await self._serving(), convert(params, ListPushConfigs, strict=caller.strict)
-        await serving.tasks.owned(asked.task_id, caller.owner)
-        configs = await serving.push.list(asked.task_id)
+        """All configs on one page: a task has only a few."""
+        serving, query = await self._serving(), convert(params, ListPushConfigs, strict=caller.strict)
+        await serving.tasks.owned(query.task_id, caller.owner)
+        configs = await serving.push.list(query.task_id)
         return {"configs": [to_json(config) for config in configs], "nextPageToken": ""}
 
     async def _delete_push(self, params: Any, caller: Caller) -> Any:
-        serving, asked = await self._serving(), convert(params, PushConfigId)
-        await serving.tasks.owned(asked.task_id, caller.owner)
-        await serving.push.delete(asked.task_id, asked.id)
+        serving, key = await self._serving(), convert(params, PushConfigId)
+        await serving.tasks.owned(key.task_id, caller.owner)
+        await serving.push.delete(key.task_id, key.id)
         return {}
 
     # The card

@@ -56,12 +56,12 @@ _ROUTES = [
     ("DELETE", f"{_PUSH}/{{id}}", "DeleteTaskPushNotificationConfig"),
     ("GET", "/extendedAgentCard", "GetExtendedAgentCard"),
 ]
-# A query's own, not the operation's.
+# Query parameters that are no field of an operation.
 _PARAMETERS = frozenset({"A2A-Version", "tenant"})
 
 
 class Rest(Binding):
-    """Answers HTTP+JSON in the media type that the caller speaks of."""
+    """Answers HTTP+JSON, in the media type that the caller names."""
 
     def routes(self) -> list[Route]:
         return [Route(path, self._endpoint(method), methods=[verb]) for verb, path, method in _ROUTES]
@@ -98,37 +98,41 @@ class Rest(Binding):
         return self.respond(encode(result), extensions, media_type=answer_type(request))
 
     async def _params(self, request: Request) -> dict[str, Any]:
-        """What the operation is asked: the body or the query (section 11.5), and what the path names."""
+        """The operation's params: the body or the query (section 11.5), with what the path names.
+
+        Raises:
+            RpcError: -32602, they name something else than the path; or the body is refused.
+        """
         if request.method != "POST":
-            given: dict[str, Any] = {
+            params: dict[str, Any] = {
                 key: value for key, value in request.query_params.items() if value and key not in _PARAMETERS
             }
         else:
             check_json(request)
-            given = _object(await read_body(request, self.settings.max_request_bytes))
+            params = _object(await read_body(request, self.settings.max_request_bytes))
         for name, value in request.path_params.items():
-            ours = {"task_id": "taskId"}.get(name, name)
-            if given.get(ours) not in (None, value):
-                raise errors.invalid_params(f"{ours} has value {given[ours]!r}, but the path names {value!r}.")
-            given[ours] = value
-        return given
+            key = {"task_id": "taskId"}.get(name, name)
+            if params.get(key) not in (None, value):
+                raise errors.invalid_params(f"{key} has value {params[key]!r}, but the path names {value!r}.")
+            params[key] = value
+        return params
 
     def _failure(self, error: RpcError, request: Request) -> Response:
         status, name = _STATUS[error.code]
         status = error.status or status
-        told: dict[str, Any] = {"code": status, "status": name, "message": str(error)}
+        body: dict[str, Any] = {"code": status, "status": name, "message": str(error)}
         if error.details:
-            told["details"] = error.details
-        return self.respond(encode({"error": told}), [], status=status, media_type=answer_type(request))
+            body["details"] = error.details
+        return self.respond(encode({"error": body}), [], status=status, media_type=answer_type(request))
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """A body as JSON; an empty one asks for nothing in particular.
+    """A body that is a JSON object; an empty body is an empty object.
 
     Raises:
-        RpcError: it is something else.
+        RpcError: the body is something else.
     """
-    given = read_json(body) if body.strip() else {}
-    if not isinstance(given, dict):
+    value = read_json(body) if body.strip() else {}
+    if not isinstance(value, dict):
         raise errors.invalid_params("The body must be a JSON object.")
-    return given
+    return value

@@ -1,6 +1,6 @@
 """The A2A server: an agent's card, and its operations in both bindings and both versions (specification, section 5).
 
-docs/ARCHITECTURE.md, section 5, says why it is not the official SDK's, which is our partner in the tests instead.
+docs/ARCHITECTURE.md, section 5, says why it is not the official SDK's server, with which the tests compare it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tailrace.a2a.card import CARD_PATH, AgentCard, card_json
 from tailrace.a2a.errors import RpcError
 from tailrace.a2a.server.jsonrpc import JsonRpc
 from tailrace.a2a.server.negotiation import check_host
-from tailrace.a2a.server.operations import Answer, ExtendedCard, Operations
+from tailrace.a2a.server.operations import DirectAnswer, ExtendedCard, Operations
 from tailrace.a2a.server.rest import Rest
 from tailrace.a2a.server.services import Serving
 from tailrace.config import Settings
@@ -28,7 +28,10 @@ _STARTED = formatdate(usegmt=True)
 
 
 class A2AServer:
-    """An agent at a URL. `routes` are relative to it."""
+    """The A2A server of one agent. The paths of `routes` are relative to the agent's URL.
+
+    `serving` opens what the agent serves from, at the first request. `identify` says who calls.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,7 @@ class A2AServer:
         serving: Callable[[], Awaitable[Serving]],
         identify: Identify,
         *,
-        answer: Answer | None = None,
+        answer: DirectAnswer | None = None,
         extended_card: ExtendedCard | None = None,
     ) -> None:
         self._card = card
@@ -56,18 +59,18 @@ class A2AServer:
         ]
 
     async def card(self, request: Request) -> Response:
-        """GET /.well-known/agent-card.json, cacheable (section 8.6). Who asks in 1.0 gets nothing of 0.3's."""
+        """GET /.well-known/agent-card.json, cacheable (section 8.6). A caller that names 1.0 gets no fields of 0.3."""
         try:
             check_host(request, self._settings)
         except RpcError as error:
-            told = {"error": {"code": error.status, "status": "INVALID_ARGUMENT", "message": str(error)}}
-            return Response(encode(told), error.status or 400, media_type="application/json")
+            problem = {"error": {"code": error.status, "status": "INVALID_ARGUMENT", "message": str(error)}}
+            return Response(encode(problem), error.status or 400, media_type="application/json")
         version = request.headers.get("a2a-version") or request.query_params.get("A2A-Version", "")
         v0_3 = not version.startswith("1.")
         body = encode(card_json(self._card, _base_of(request), extended=self._extended, v0_3=v0_3))
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {
-            # Its URLs are the host's that was asked for, so only who has asked may keep it.
+            # The URLs in it have the host of this request, so only its caller may keep it.
             "Cache-Control": "private, max-age=300",
             "ETag": etag,
             "Last-Modified": _STARTED,
@@ -79,6 +82,6 @@ class A2AServer:
 
 
 def _base_of(request: Request) -> str:
-    """Where the agent is, as its caller knows it: also behind a path that leads to several agents."""
+    """The agent's URL as its caller knows it, also behind a path that leads to several agents."""
     # Not `base_url`, which leaves out the path of a mount.
     return str(request.url.replace(path=f"{request.scope.get('root_path', '')}/", query=""))

@@ -1,4 +1,4 @@
-"""What an agent gives its A2A server: its tasks and its webhooks. The server knows no more of an agent than this."""
+"""What an agent gives to its A2A server: its tasks and its webhooks. The server knows nothing else of an agent."""
 
 from __future__ import annotations
 
@@ -28,31 +28,35 @@ class TaskService(Protocol):
         """
 
     async def send(self, message: Message, owner: str) -> Head:
-        """Take a message: begin a task, or answer the question of one.
+        """Take a message: begin a task, or reply to a task that waits.
 
         Raises:
-            RequestError, RpcError: nothing was done.
+            RequestError, RpcError: the message was refused, and nothing was done.
         """
 
     async def cancel(self, task_id: str, owner: str) -> None:
-        """Cancel a task, wherever it runs.
+        """Cancel a task, in whatever process it runs.
 
         Raises:
-            RpcError: -32001 or -32002.
+            RpcError: -32001, as `owned` does; -32002, the task is finished.
         """
 
     async def ensure_running(self, head: Head) -> None:
-        """Have the task run if nobody runs it. Never raises."""
+        """Start the task if nobody runs it. Never raises."""
 
 
 class PushService(Protocol):
     """The push notification configs of one agent's tasks. Any method but `ensure_delivery` may raise `LogError`."""
 
     def check(self, config: PushConfig) -> None:
-        """Raises `RequestError` for a config that may not be made."""
+        """Refuse a config that may not be made.
+
+        Raises:
+            RequestError: says why.
+        """
 
     async def create(self, config: PushConfig, task_id: str, *, since: int, version: Version) -> PushConfig:
-        """Tell the config's URL of what comes after the seq `since`; the config as it is kept.
+        """Deliver what comes after the seq `since` to the config's URL; the config as it is stored.
 
         Raises:
             RequestError: nothing was made.
@@ -65,11 +69,11 @@ class PushService(Protocol):
     async def delete(self, task_id: str, config_id: str) -> None: ...
 
     def ensure_delivery(self, task_id: str) -> None:
-        """Have the task's notifications delivered if nobody delivers them. Does not wait, and never raises."""
+        """Start the delivery of the task's notifications if nobody delivers them. Does not wait, and never raises."""
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """What an agent serves from, opened at its first request."""
+    """What an agent serves from. It is opened at the first request."""
 
     tasks: TaskService
     push: PushService
