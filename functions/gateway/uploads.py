@@ -26,7 +26,7 @@ from tailrace.events import encode, timestamp
 from tailrace.inputs.decode import check
 from tailrace.inputs.turns import in_turn
 from tailrace.owner import DecideOwner
-from tailrace.uploads import SHA256, Upload, Uploads, open_uploads
+from tailrace.uploads import SHA256, ReceivingUploads, Upload, Uploads, open_uploads
 
 _MAX_NAME = 1024
 _EXAMPLE = '{"filename": "app.log", "mediaType": "text/plain", "size": 123, "sha256": "…"}'
@@ -79,10 +79,8 @@ class Uploading:
 
     async def receive(self, request: Request) -> Response:
         """PUT /api/uploads/{token}"""
-        from tailrace.uploads.folder import FolderUploads
-
         owner, store = owner_in(request, self._decide_owner).id, self._store
-        if not isinstance(store, FolderUploads):
+        if not isinstance(store, ReceivingUploads):
             raise Problem(404, "Uploads do not go through this gateway; POST /api/uploads says where they go.")
         upload = await asyncio.to_thread(store.granted, request.path_params["token"])
         if upload is None or not upload.readable_by(owner):

@@ -1,1 +1,1 @@
-"""What a user sent: messages decoded into text, data and files."""
+"""A user's messages, decoded into text, data and files."""

@@ -1,4 +1,4 @@
-"""Reading a request's body, no further than its limit."""
+"""Reading a request's body, up to a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The whole body.
 
     Raises:
-        RequestTooLarge: it is over `limit` bytes; the rest was not read.
+        RequestTooLarge: it has more than `limit` bytes; the rest was not read.
+        starlette.requests.ClientDisconnect: the client is gone.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:

@@ -1,7 +1,7 @@
-"""Messages into a `Request`: decoding what a user sent, and saying clearly what cannot be used.
+"""Decoding messages into a `Request`, with an error for each part that cannot be used.
 
-What comes as bytes is kept on this machine's disk and not in memory: 80 KB of gzip can hold 64 MB of text, and Python
-takes four bytes for each of its characters when one of them is an emoji.
+Files that come as bytes are kept on disk, not in memory: 80 KB of gzip can hold 64 MB of text, and a Python string
+takes four bytes for each character if one of them is an emoji.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _FROM_URLS = str.maketrans("-_", "+/")
 
 
 def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads: Uploads | None = None) -> Request:
-    """What A2A 1.0 messages (as JSON, their shape already checked) ask for.
+    """Decode A2A 1.0 messages (JSON whose shape has been checked).
 
-    A part with a `filename` is a file, whether it comes as `text`, as `raw` or as the reference of an upload;
-    gzip is undone. A text part without one is text, a data part is data.
+    A part with a `filename` is a file, whether it has `text`, `raw`, or a reference to an upload; gzip is unpacked. A
+    text part without a `filename` is text, a data part is data.
 
-    An upload is read from `uploads` onto this machine's disk, all of it, and is what its reference says when this
-    returns. Without `uploads` its file has no content. Nobody but an `owner` who may read it is given it; with
-    neither, there is nothing to be refused.
+    An upload is copied from `uploads` to this machine's disk, and compared with its reference. Without `uploads` its
+    file has no content. `owner` must be allowed to read it; with neither `owner` nor `uploads` this is not checked.
 
-    This may read and write 64 MB: it belongs into a thread (`tailrace.inputs.turns`).
+    This may read and write 64 MB, so call it in a thread (`tailrace.inputs.turns`).
 
     Raises:
-        RequestError: a part is not base64, not gzip, binary, a `url` that is no upload, or there are too many.
-        RequestTooLarge: unpacked, the files are over `MAX_UNPACKED_BYTES`.
+        RequestError: a part is not base64, is damaged gzip, is binary, has a `url` that is not an upload, or there are
+            too many parts.
+        RequestTooLarge: unpacked, the files have more than `MAX_UNPACKED_BYTES`.
         UploadUnknown: there is no such upload, or `owner` may not read it.
         UploadDamaged: an upload is not what its reference says.
-        UploadsUnavailable: the store of uploads did not answer.
+        UploadsUnavailable
     """
     files: list[File] = []
     room = MAX_UNPACKED_BYTES
@@ -61,7 +61,7 @@ def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads
             else:
                 disk = disk or Disk()
                 packed = _raw(part, name) if upload is None or uploads is None else uploads.read(upload)
-                file = _kept(part, name, packed, upload, room, disk)
+                file = _file_on_disk(part, name, packed, upload, room, disk)
                 size = file.size
             room -= size
             files.append(file)
@@ -74,21 +74,21 @@ def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads
 
 
 def check(messages: list[dict[str, Any]], owner: str) -> list[Upload]:
-    """See that `request_of` can use the messages, without keeping anything of what they hold.
+    """Check that `request_of` can use the messages, and keep nothing of them. This takes as long as `request_of`.
 
-    Returns the uploads they refer to, which nobody has looked for yet. It takes time like `request_of`.
+    Returns the uploads that they refer to. Whether these exist is not checked.
 
     Raises:
         RequestError, RequestTooLarge, UploadUnknown: as `request_of` does.
     """
-    found: list[Upload] = []
+    uploads: list[Upload] = []
     room = MAX_UNPACKED_BYTES
     for number, part in enumerate(_file_parts(messages), 1):
         upload = upload_in(part)
         if upload is not None:
             _check_owner(upload, owner)
             size = upload.size
-            found.append(upload)
+            uploads.append(upload)
         elif "text" in part:
             size = len(part["text"].encode())
         else:
@@ -96,22 +96,22 @@ def check(messages: list[dict[str, Any]], owner: str) -> list[Upload]:
             size = sum(len(chunk) for chunk in text_of(_raw(part, name), name, room))
         _check_room(size, room)
         room -= size
-    return found
+    return uploads
 
 
 def has_files(message: dict[str, Any]) -> bool:
-    """Whether a message (A2A 1.0 JSON) has files in it."""
+    """Whether a message (A2A 1.0 JSON) contains files."""
     return any(_is_file(part) for part in message["parts"])
 
 
 def text_in(messages: list[dict[str, Any]]) -> str:
-    """What the messages say in their text parts, without any files."""
+    """The text of the messages' text parts, joined by line breaks, without files."""
     parts = (part for message in messages for part in message["parts"])
     return "\n".join(part["text"] for part in parts if "text" in part and not _is_file(part)).strip()
 
 
 def data_in(messages: list[dict[str, Any]]) -> list[Any]:
-    """What the messages have in their data parts."""
+    """The values of the messages' data parts."""
     return [part["data"] for message in messages for part in message["parts"] if "data" in part]
 
 
@@ -150,7 +150,7 @@ def _check_room(size: int, room: int) -> None:
 
 
 def _raw(part: dict[str, Any], name: str) -> Iterator[bytes]:
-    # With or without padding, in the standard alphabet or URLs': a ProtoJSON reader takes all of them.
+    # With or without padding, in the standard alphabet or the one for URLs: ProtoJSON readers accept all of them.
     encoded = part["raw"].rstrip("=").translate(_FROM_URLS)
     try:
         yield base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
@@ -158,16 +158,16 @@ def _raw(part: dict[str, Any], name: str) -> Iterator[bytes]:
         raise RequestError(f"The file {shorten(name)!r} is not base64 in `raw`; send text as `text`.") from None
 
 
-def _kept(
+def _file_on_disk(
     part: dict[str, Any], name: str, packed: Iterator[bytes], upload: Upload | None, room: int, disk: Disk
 ) -> File:
-    """The file in a part, unpacked and on the disk."""
+    """The file of a part, unpacked, on disk."""
     chunks = packed if upload is None else verified(packed, upload)
     first = next(chunks, b"")
     try:
         content = disk.keep(text_of(chain([first], chunks), name, room))
     except RequestError:
-        # What was damaged on the way looks like a wrong format, and is told as what it is.
+        # Damaged content looks like a wrong format. Reading to the end raises `UploadDamaged` then.
         for _ in chunks:
             pass
         raise

@@ -1,4 +1,4 @@
-"""Undoing gzip piece by piece, no further than there is room for."""
+"""Unpacking gzip in small pieces, up to a limit."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from itertools import chain
 from tailrace.errors import RequestError, RequestTooLarge, shorten
 from tailrace.inputs.text import headed
 
-# What the files of one request may come to when unpacked: a bomb of zeros stops here.
+# The most that the files of one request may have, unpacked. This stops gzip bombs.
 MAX_UNPACKED_BYTES = 64_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 262_144
-# zlib copies what is behind a member's end, and what it has not come to: of a piece this small that costs little,
-# even if a file consists of a million members.
+# zlib copies the input that it has not used yet. With pieces of this size that is cheap, even for a file of a million
+# members.
 _PIECE = 4096
-# Text has no NUL so near its beginning.
-_LOOK = 8192
+# A file with a NUL in its first bytes is binary.
+_BINARY_CHECK_BYTES = 8192
 
 
 def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
-    """The content of the file `name`: all members of a gzip file, or what came when it is none.
+    """The content of the file `name`: all members of a gzip file, or the bytes as they are.
 
     Raises:
-        RequestTooLarge: it is over `room` bytes.
-        RequestError: it begins like gzip and is not, or is cut short; or it is binary.
+        RequestTooLarge: the content has more than `room` bytes.
+        RequestError: it begins like gzip but is damaged or cut short, or it is binary.
     """
     size = 0
     for chunk in _unpacked(chunks, name):
-        if size < _LOOK and b"\0" in chunk[: _LOOK - size]:
+        if size < _BINARY_CHECK_BYTES and b"\0" in chunk[: _BINARY_CHECK_BYTES - size]:
             raise RequestError(f"The file {shorten(name)!r} is binary; logs and metrics are text (plain or gzipped).")
         size += len(chunk)
         if size > room:
@@ -38,12 +38,12 @@ def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
 
 
 def too_large() -> RequestTooLarge:
-    """The refusal of files for which there is no room left."""
+    """The error for files that have more than `MAX_UNPACKED_BYTES` together."""
     return RequestTooLarge("The content of the files in the request, unpacked,", None, MAX_UNPACKED_BYTES)
 
 
 def gzipped_in(beginning: bytes) -> bool:
-    """Whether a file that begins so is gzip."""
+    """Whether a file with this beginning is gzip."""
     return beginning.startswith(_GZIP_MAGIC)
 
 
@@ -72,16 +72,16 @@ class _Members:
 
     @property
     def ended(self) -> bool:
-        """Whether the file may end here."""
+        """Whether the last member is complete."""
         return self._member.eof
 
     def unpack(self, packed: bytes) -> Iterator[bytes]:
-        """What the next bytes of the file hold, in chunks of at most `_CHUNK` bytes.
+        """Unpack the next bytes of the file, in chunks of at most `_CHUNK` bytes.
 
         Raises:
             zlib.error: they are not gzip.
         """
-        short: list[bytes] = []  # of members that are too small for a chunk each
+        short: list[bytes] = []  # Content of small members, to be joined to a chunk.
         size = 0
         while packed:
             if self._member.eof:

@@ -1,6 +1,6 @@
-"""Media types as we know them: one name for those that browsers, tools and stores have several names for.
+"""Media types under one name each, where browsers, tools and stores use several.
 
-What a file calls itself matters less than what is in it: whether it is text is told by its content.
+Whether a file is text is decided by its content, not by its media type.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 TEXT, GZIP = "text/plain", "application/gzip"
-# Browsers and `mimetypes` ask the system what an ending means: where Excel is installed, `.csv` is Excel's; on Linux
-# `syslog.1` is a manual page, `app.log.old` is trash, and `.dat` configures a proxy. S3 has a name of its own for what
-# it does not know.
+# Browsers and `mimetypes` ask the system for the type of a file name. With Excel installed, `.csv` is Excel's; on Linux
+# `syslog.1` is a manual page, `app.log.old` is trash, and `.dat` configures a proxy. S3 has its own name for unknown
+# content.
 _OTHER_NAMES = {
     "text/csv": ("application/csv", "application/x-csv", "text/x-csv", "text/comma-separated-values",
           "application/vnd.ms-excel", "application/excel", "application/msexcel"),
@@ -26,13 +26,13 @@ _OTHER_NAMES = {
     "application/octet-stream": ("binary/octet-stream", "application/x-unknown", "application/unknown"),
 }  # fmt: skip
 _KNOWN_AS = {other: name for name, others in _OTHER_NAMES.items() for other in others}
-# "+json" and the like (RFC 6839, RFC 9512): structured text, whatever else it is.
+# Suffixes of structured text (RFC 6839, RFC 9512), as in "application/problem+json".
 _SUFFIXES = {"+json": "application/json", "+xml": "text/xml", "+yaml": "text/yaml"}
 
 
-def media_type_of(given: str | None) -> str:
-    """A media type by its one name, without parameters and in lower case; "" where there is none."""
-    essence = (given or "").partition(";")[0].strip().lower()
+def media_type_of(media_type: str | None) -> str:
+    """The one name of a media type, in lower case and without parameters; "" for None or ""."""
+    essence = (media_type or "").partition(";")[0].strip().lower()
     if essence in _KNOWN_AS:
         return _KNOWN_AS[essence]
     kind, _, _ = essence.partition("/")
@@ -41,8 +41,11 @@ def media_type_of(given: str | None) -> str:
     return essence
 
 
-def covers(modes: Iterable[str], given: str) -> bool:
-    """Whether one of the modes is the media type `given` by any of its names, its kind (`text/*`) or all (`*/*`)."""
-    essence, name = given.partition(";")[0].strip().lower(), media_type_of(given)
-    taken = {essence, name, *(f"{each.partition('/')[0]}/*" for each in (essence, name)), "*/*"}
-    return any(mode.strip().lower() in taken or media_type_of(mode) == name for mode in modes)
+def covers(modes: Iterable[str], media_type: str) -> bool:
+    """Whether one of the modes (A2A's word for media types) is `media_type` by any of its names, or covers it
+    (`text/*`,
+    `*/*`).
+    """
+    essence, name = media_type.partition(";")[0].strip().lower(), media_type_of(media_type)
+    accepted = {essence, name, *(f"{each.partition('/')[0]}/*" for each in (essence, name)), "*/*"}
+    return any(mode.strip().lower() in accepted or media_type_of(mode) == name for mode in modes)

@@ -1,4 +1,4 @@
-"""What a task was asked: the text, data and files of the user's messages, decoded and checked."""
+"""The request of a task: the text, data and files of the user's messages, decoded and checked."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import msgspec
 
 from tailrace.inputs.text import Content, Text
 
-# What is behind this in a line is cut away by `File.lines`: no line may take a machine's memory.
+# `File.lines` cuts longer lines, so that a line cannot fill the memory. In characters.
 LINE_LIMIT = 1_048_576
 
 
 class File:
-    """A file part. Its text is decoded: gzip undone, UTF-8, line ends as they came.
+    """A file that the user sent, as UTF-8 text: gzip is unpacked, invalid bytes are replaced, line ends are kept.
 
-    Small ones came with the message and are in memory. Uploaded ones were brought to this machine's disk before the
-    graph began, and are what their reference says: `lines` and `chunks` read them in little memory, `text` takes as
-    much as the file has. Nothing here waits for a network.
+    Text parts are in memory; other files were copied to this machine's disk before the graph started. `lines` and
+    `chunks` read them with little memory, `text` needs memory for the whole file. Nothing here waits for the network.
     """
 
     def __init__(
@@ -33,38 +32,38 @@ class File:
         self.filename = filename
         self.media_type = media_type
         self.content = content or Text(text)
-        # The A2A part that refers to the upload, to be passed on to who may read it too; None if it came inline.
+        # The A2A part that refers to the upload, to pass on to other agents; None if the file came in the message.
         self.reference = reference
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return self.content.text
 
     @property
     def size(self) -> int:
-        """About how many characters it has: exactly as many when it is ASCII."""
+        """The size in characters if the file is in memory, else in bytes. For ASCII these are equal."""
         return self.content.size
 
     def lines(self) -> Iterator[str]:
-        """Its lines in order, without their ends, each at most `LINE_LIMIT` characters long."""
+        """The lines in order, without their line ends, each cut to `LINE_LIMIT` characters."""
         return (line.text.rstrip("\r") for line in self.content.lines(LINE_LIMIT))
 
     def chunks(self) -> Iterator[bytes]:
-        """All of it in UTF-8, piece by piece."""
+        """The text in UTF-8, in chunks of at most 256 KiB."""
         return self.content.chunks()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the user has sent to a task so far, the first message and every reply."""
+    """Everything that the user has sent to a task so far: the first message and all replies."""
 
     text: str
     data: list[Any]
     files: list[File]
-    # Of the newest message; "" where there is none.
+    # The newest message's id; "" if it has none.
     message_id: str = ""
 
     def close(self) -> None:
-        """Give back the disk that uploaded files take; they cannot be read any more."""
+        """Free the disk space of the files. They cannot be read any more."""
         for file in self.files:
             file.content.close()

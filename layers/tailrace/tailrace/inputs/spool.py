@@ -1,4 +1,4 @@
-"""Text on this machine's disk, in a file without a name: what is too large for memory, for as long as it is used."""
+"""Text on this machine's disk, in a file without a name, for content that is too large for memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MARK = b"\xef\xbb\xbf"
 
 
 class Disk:
-    """Room on the disk for the files of one request. One writer at a time.
+    """A temporary file for the files of one request. One writer at a time.
 
-    It is given back when no spool in it is left, and with the process at the latest.
+    Its space is freed when no spool refers to it any more, at the latest when the process ends.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,11 @@ class Disk:
         os.unlink(path)
 
     def keep(self, chunks: Iterable[bytes]) -> Spool:
-        """Raises whatever `chunks` raises, and OSError when the disk is full; then nobody should use this any more."""
+        """Write the chunks to the disk; return them as a spool.
+
+        Raises:
+            OSError: the disk is full. After this, or any error of `chunks`, do not use this disk any more.
+        """
         start = self._end
         size, line_end, line_count = _written(self.descriptor, chunks)
         self._end += size
@@ -35,10 +39,7 @@ class Disk:
 
 
 class Spool(Content):
-    """A place is a byte's index in this content.
-
-    Readers do not disturb each other, whatever threads they are in.
-    """
+    """Content on disk. A position is an index in bytes. Threads may read it at the same time."""
 
     def __init__(self, disk: Disk, start: int, size: int, line_end: bytes, line_count: int) -> None:
         self._disk: Disk | None = disk
@@ -50,7 +51,11 @@ class Spool(Content):
 
     @classmethod
     def of(cls, chunks: Iterable[bytes]) -> Spool:
-        """Raises whatever `chunks` raises, and OSError when the disk is full; nothing is left then."""
+        """Write the chunks to a disk of their own.
+
+        Raises:
+            OSError: the disk is full. After this, or any error of `chunks`, nothing stays on disk.
+        """
         disk = Disk()
         try:
             return disk.keep(chunks)
@@ -77,14 +82,14 @@ class Spool(Content):
         return self._bytes(start, end).decode(errors="replace")
 
     def chunks(self) -> Iterator[bytes]:
-        at = 0
-        while chunk := self._bytes(at, at + _CHUNK):
-            at += len(chunk)
+        position = 0
+        while chunk := self._bytes(position, position + _CHUNK):
+            position += len(chunk)
             yield chunk
 
     def lines(self, limit: int) -> Iterator[Line]:
-        most = 4 * limit  # bytes that are `limit` characters, whatever they are
-        start = length = 0  # of the line that has begun; `kept` is as much of it as is asked for
+        most = 4 * limit  # UTF-8 takes at most 4 bytes for a character.
+        start = length = 0  # Of the line that is being read. `kept` is its beginning, up to `most` bytes.
         kept = b""
         for chunk in self.chunks():
             *ended, rest = chunk.split(self._line_end)
@@ -109,7 +114,7 @@ def _line(start: int, end: int, content: bytes, limit: int) -> Line:
 
 
 def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]:
-    """Write `chunks`; the bytes written, what ends a line, and how many lines there are."""
+    """Write the chunks; return the number of bytes, the line end, and the number of lines."""
     size = feeds = returns = 0
     last = b""
     for chunk in _without_mark(chunks):
@@ -125,7 +130,7 @@ def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]
 
 
 def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks without a byte order mark at the front."""
+    """The chunks without a byte order mark at the beginning."""
     head, rest = headed(chunks, len(_MARK))
     yield head.removeprefix(_MARK)
     yield from rest

@@ -1,4 +1,4 @@
-"""What a file of a request says: its text, whole or by lines, wherever it is kept."""
+"""The text of a file, whole or line by line, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHUNK = 262_144
 
 
 class Line(NamedTuple):
-    """A line without its end, and where it stands. `cut` when it is longer than was asked for."""
+    """A line without its line end, and its positions in the content. `cut`: the text is only its beginning."""
 
     start: int
     end: int
@@ -20,63 +20,64 @@ class Line(NamedTuple):
 
 
 class Content(ABC):
-    """Text. Places in it (`start`, `end`) are its own: good for `read`, and the same each time it is made."""
+    """Text with positions. Positions are for `read`, and mean what the subclass says: characters or bytes."""
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """How much there is, in places."""
+        """The length, in positions."""
 
     @property
     @abstractmethod
     def text(self) -> str:
-        """All of it, in memory."""
+        """The whole text, in memory."""
 
     @property
     @abstractmethod
     def line_count(self) -> int:
-        """How many lines `lines` gives."""
+        """How many lines `lines` yields."""
 
     @abstractmethod
     def read(self, start: int, end: int) -> str:
-        """What stands between two places. Places of characters are never split in what `lines` gives."""
+        """The text between two positions. The positions that `lines` yields never split a character."""
 
     @abstractmethod
     def chunks(self) -> Iterator[bytes]:
-        """All of it in UTF-8, piece by piece."""
+        """The text in UTF-8, in chunks."""
 
     @abstractmethod
     def lines(self, limit: int) -> Iterator[Line]:
-        """Its lines in order, of each at most `limit` characters. Takes memory for one chunk and one line.
+        """The lines in order, each cut to `limit` characters. This needs memory for one chunk and one line.
 
-        A line ends with a line feed; where there is none at all, with a carriage return.
+        A line ends with a line feed, or with a carriage return if the text has no line feed.
         """
 
     @classmethod
     @abstractmethod
     def of(cls, chunks: Iterable[bytes]) -> Content:
-        """A content of the same kind: UTF-8, what is not is replaced, a mark at the front is left out."""
+        """Content of this class from UTF-8. Invalid bytes are replaced, a byte order mark at the beginning is
+        dropped."""
 
     def close(self) -> None:
-        """Give back what it takes besides memory; it cannot be read any more."""
+        """Free what the content takes besides memory. It cannot be read any more."""
         return
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing but white space."""
+        """Whether the text is empty or only white space."""
         return all(text.isspace() for text in codecs.iterdecode(self.chunks(), "utf-8", errors="replace"))
 
     def beginning(self, limit: int) -> str:
-        """The first `limit` characters, or fewer where characters take several bytes."""
+        """The first `limit` positions: characters, or fewer if positions are bytes."""
         return self.read(0, min(limit, self.size))
 
     def ending(self, limit: int) -> str:
-        """The last `limit` characters, likewise."""
+        """The last `limit` positions."""
         return self.read(max(0, self.size - limit), self.size)
 
 
 def headed(chunks: Iterable[bytes], length: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first `length` bytes or more, which may come in pieces (fewer where there are no more), and the rest."""
+    """Take chunks until they have `length` bytes; return these, joined, and the remaining chunks."""
     rest = iter(chunks)
     head = b""
     for chunk in rest:
@@ -87,7 +88,7 @@ def headed(chunks: Iterable[bytes], length: int) -> tuple[bytes, Iterator[bytes]
 
 
 class Text(Content):
-    """Text in memory. A place is a character's index."""
+    """Content in memory. A position is an index in characters."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -102,7 +103,7 @@ class Text(Content):
 
     @property
     def line_count(self) -> int:
-        return self._text.count(self._mark) + (bool(self._text) and not self._text.endswith(self._mark))
+        return self._text.count(self._line_end) + (bool(self._text) and not self._text.endswith(self._line_end))
 
     @classmethod
     def of(cls, chunks: Iterable[bytes]) -> Text:
@@ -116,15 +117,15 @@ class Text(Content):
             yield self._text[start : start + _CHUNK].encode(errors="replace")
 
     def lines(self, limit: int) -> Iterator[Line]:
-        text, mark = self._text, self._mark
+        text, line_end = self._text, self._line_end
         start, size = 0, len(text)
         while start < size:
-            end = text.find(mark, start)
+            end = text.find(line_end, start)
             if end < 0:
                 end = size
             yield Line(start, end, text[start : min(end, start + limit)], end - start > limit)
             start = end + 1
 
     @property
-    def _mark(self) -> str:
+    def _line_end(self) -> str:
         return "\n" if "\n" in self._text or "\r" not in self._text else "\r"

@@ -1,4 +1,4 @@
-"""Reading files of requests beside the event loop, and only so many large ones at once."""
+"""Decoding requests in threads, and only a few large ones at once."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The large ones wait here for their turn. What else needs a thread does not wait behind them.
-_AT_ONCE = 4
-_large = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tailrace-large-request")
-# Less than this is unpacked in some 10 ms.
-_SMALL = 8_000_000
-# Deflate packs no better than this (zlib's technical details, "Maximum Compression Factor").
-_MOST_PACKED = 1032
+# Large requests wait for one of these threads. The default threads stay free for everything else.
+_THREADS = 4
+_large = ThreadPoolExecutor(_THREADS, thread_name_prefix="tailrace-large-request")
+# Up to this many bytes a request is small: it is unpacked in about 10 ms.
+_SMALL_BYTES = 8_000_000
+# Maximum compression factor of deflate ("zlib Technical Details").
+_MAX_FACTOR = 1032
 _GZIP_IN_BASE64 = "H4s"
 
 
 async def in_turn(read: Callable[[list[dict[str, Any]]], T], messages: list[dict[str, Any]]) -> T:
-    """What `read` makes of messages (A2A 1.0 JSON), called in a thread.
+    """Call `read` with the messages (A2A 1.0 JSON) in a thread, and return its result.
 
-    Requests that may come to much when they are unpacked are read a few at a time, in the order they came; small
-    ones at once. Nobody is refused.
+    Requests that may be large when unpacked are read a few at a time, in order; small ones at once. None is refused.
     """
-    if sum(_most_in(part) for message in messages for part in message["parts"]) <= _SMALL:
+    if sum(_max_bytes(part) for message in messages for part in message["parts"]) <= _SMALL_BYTES:
         return await asyncio.to_thread(read, messages)
     return await asyncio.get_running_loop().run_in_executor(_large, read, messages)
 
 
-def _most_in(part: dict[str, Any]) -> int:
-    """How many bytes a part may come to; more than `_SMALL` for an upload, which has to be fetched, too."""
+def _max_bytes(part: dict[str, Any]) -> int:
+    """Upper bound of a part's bytes when unpacked; above `_SMALL_BYTES` for an upload, since it has to be fetched
+    too."""
     if part.get("url") is not None:
-        return _SMALL + 1
+        return _SMALL_BYTES + 1
     raw = part.get("raw") or ""
-    return len(raw) * (_MOST_PACKED if raw.startswith(_GZIP_IN_BASE64) else 1)
+    return len(raw) * (_MAX_FACTOR if raw.startswith(_GZIP_IN_BASE64) else 1)

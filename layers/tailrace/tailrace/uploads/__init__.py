@@ -1,18 +1,28 @@
-"""Uploads, and how a process finds the store that its settings name."""
+"""Uploads: files that are too large for a message, in a folder or in S3."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tailrace.config import Settings
-from tailrace.uploads.base import Grant, Uploads, verified
+from tailrace.uploads.base import Grant, ReceivingUploads, Uploads, verified
 from tailrace.uploads.reference import SHA256, UPLOADS, Upload, upload_in
 
-__all__ = ["SHA256", "UPLOADS", "Grant", "Upload", "Uploads", "open_uploads", "upload_in", "verified"]
+__all__ = [
+    "SHA256",
+    "UPLOADS",
+    "Grant",
+    "ReceivingUploads",
+    "Upload",
+    "Uploads",
+    "open_uploads",
+    "upload_in",
+    "verified",
+]
 
 
 def open_uploads(settings: Settings) -> Uploads:
-    """The store that `settings` name. Only that store's own packages are imported, and nothing is opened yet."""
+    """The store that `settings` name. Only the packages of that store are imported, and nothing is opened yet."""
     if settings.bucket:
         from tailrace.uploads.s3 import S3Uploads
 

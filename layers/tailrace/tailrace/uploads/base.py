@@ -1,23 +1,24 @@
-"""Where files are kept that are too large for a message: the claim check's cloakroom."""
+"""The store of uploads: its contract. `tests/contract/uploads_contract.py` is the contract as tests."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import msgspec
 
 from tailrace.errors import UploadDamaged
 from tailrace.uploads.reference import Upload
 
-# How long a grant holds: what has begun by then may be finished.
+# How long a grant is valid, in seconds. An upload that has started by then may finish.
 GRANT_S = 900
+# Bytes of one read.
 CHUNK = 262_144
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """The request by which one file may be uploaded: its body is the file. `expires` is in seconds since the epoch."""
+    """The request that uploads one file: its body is the file. `expires` is in seconds since the epoch."""
 
     method: str
     url: str
@@ -26,19 +27,19 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uploads(ABC):
-    """A store of uploads. Its methods block: call them in a thread.
+    """A store of uploads. Its methods block, so call them in a thread.
 
-    What it holds it has checked for size and SHA-256 when it was uploaded. After the time to live it is gone.
+    The store checks size and SHA-256 when a file is uploaded, and deletes the file after the time to live.
     """
 
     @property
     @abstractmethod
     def id(self) -> str:
-        """The same for all who read the same store, another for another. It tells nothing else."""
+        """An opaque id: equal in two processes if they use the same store."""
 
     @abstractmethod
     def grant(self, upload: Upload) -> Grant:
-        """Let whoever has the answer upload the one file that `upload` tells of, and nothing else.
+        """A request that uploads the file of this size and SHA-256, and no other. Nothing is uploaded yet.
 
         Raises:
             UploadsUnavailable
@@ -46,7 +47,7 @@ class Uploads(ABC):
 
     @abstractmethod
     def holds(self, upload: Upload) -> bool:
-        """Whether it is there.
+        """Whether the file has been uploaded and is still stored.
 
         Raises:
             UploadsUnavailable
@@ -54,16 +55,39 @@ class Uploads(ABC):
 
     @abstractmethod
     def read(self, upload: Upload) -> Iterator[bytes]:
-        """What was uploaded, piece by piece.
+        """The file's bytes, in chunks.
 
         Raises:
-            UploadUnknown: it is not there (any more).
+            UploadUnknown: the file was not uploaded, or has expired.
+            UploadsUnavailable
+        """
+
+
+class ReceivingUploads(Uploads):
+    """A store whose grants lead to the gateway, which passes the files on to it."""
+
+    @abstractmethod
+    def granted(self, token: str) -> Upload | None:
+        """The upload that a grant's token allows; None if the token is not from this store, or has expired.
+
+        Raises:
+            UploadsUnavailable
+        """
+
+    @abstractmethod
+    async def receive(self, upload: Upload, chunks: AsyncIterator[bytes]) -> None:
+        """Store a file. If it is not what `upload` says, or `chunks` fails, nothing of it stays.
+
+        This may be called on an event loop. It reads no further than `upload.size`.
+
+        Raises:
+            UploadDamaged: the file has another size or SHA-256.
             UploadsUnavailable
         """
 
 
 class Arrival:
-    """What comes for `upload`, counted and hashed."""
+    """Counts and hashes the bytes that arrive for `upload`."""
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
@@ -71,29 +95,30 @@ class Arrival:
         self._size = 0
 
     def takes(self, chunk: bytes) -> bool:
-        """Note a chunk; False when it is one too many."""
+        """Add a chunk. False if there are now more bytes than `upload.size`."""
         self._digest.update(chunk)
         self._size += len(chunk)
         return self._size <= self._upload.size
 
     def check(self) -> None:
-        """
+        """Compare what has arrived with `upload`.
+
         Raises:
-            UploadDamaged: what came is not what `upload` says.
+            UploadDamaged: the size or the SHA-256 differs.
         """
         upload, size, sha256 = self._upload, self._size, self._digest.hexdigest()
         if size != upload.size:
-            more, most = ("more than " if size > upload.size else ""), min(size, upload.size)
-            raise UploadDamaged(f"{upload.url} has {more}{most:,} bytes, but must have {upload.size:,}.")
+            count = f"more than {upload.size:,}" if size > upload.size else f"{size:,}"
+            raise UploadDamaged(f"{upload.url} has {count} bytes, but must have {upload.size:,}.")
         if sha256 != upload.sha256:
             raise UploadDamaged(f"{upload.url} has SHA-256 {sha256}, but must have {upload.sha256}.")
 
 
 def verified(chunks: Iterable[bytes], upload: Upload) -> Iterator[bytes]:
-    """The chunks as they come; at their end they are known to be what `upload` says.
+    """Pass the chunks on, and check size and SHA-256 at their end.
 
     Raises:
-        UploadDamaged: they are not.
+        UploadDamaged: they are not what `upload` says.
     """
     arrival = Arrival(upload)
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Uploads in a folder: for one machine. The gateway takes them at a route of its own."""
+"""Uploads in a folder, for one machine. The gateway receives them at `PUT /api/uploads/{token}`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
 from tailrace.stores.private import new_private, private_folder
-from tailrace.uploads.base import CHUNK, GRANT_S, Arrival, Grant, Uploads
+from tailrace.uploads.base import CHUNK, GRANT_S, Arrival, Grant, ReceivingUploads
 from tailrace.uploads.reference import Upload
 
-# Where the gateway takes what was granted; the token follows.
+# The gateway's route for uploads; the token follows.
 ROUTE = "/api/uploads/"
 _TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{32})\.([0-9a-f]{64})\.(\d{1,15})\.(\d{1,12})\.([0-9a-f]{64})")
 _PART = ".part"
-# An upload that stands still for this long has been given up, with its process.
-_GIVEN_UP_S = 3600.0
+# A partial file that has not changed for this long was abandoned with its process.
+_ABANDONED_S = 3600.0
 
 
-class FolderUploads(Uploads):
-    """Every process with the same `folder` has the same uploads. What is older than `ttl_s` goes at the next grant."""
+class FolderUploads(ReceivingUploads):
+    """The uploads in `folder`, which several processes may share. A grant deletes files older than `ttl_s` seconds."""
 
     def __init__(self, folder: Path, *, ttl_s: float) -> None:
         self._folder = folder
@@ -45,22 +45,16 @@ class FolderUploads(Uploads):
         return Grant(method="PUT", url=ROUTE + token, headers=headers, expires=expires)
 
     def granted(self, token: str) -> Upload | None:
-        """What a token lets its bearer upload; None when it is none of ours, or has expired."""
         match = _TOKEN.fullmatch(token)
         if match is None:
             return None
-        place, name, sha256, size, expires, _ = match.groups()
+        place, name, sha256, size, expires, _signature = match.groups()
         upload = Upload(place=place, id=name, size=int(size), sha256=sha256)
         with _as_unavailable():
-            known = hmac.compare_digest(self._token(upload, int(expires)), token)
-        return upload if known and time.time() < int(expires) else None
+            signed = hmac.compare_digest(self._token(upload, int(expires)), token)
+        return upload if signed and time.time() < int(expires) else None
 
     async def receive(self, upload: Upload, chunks: AsyncIterator[bytes]) -> None:
-        """Store what comes if it is what `upload` says; else, or when it stops coming, nothing is left of it.
-
-        Raises:
-            UploadDamaged: it has another size or SHA-256. Of what is too large the rest is not read.
-        """
         path = self._path(upload)
         part = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PART}")
         with _as_unavailable():
@@ -99,11 +93,11 @@ class FolderUploads(Uploads):
         return self._folder / upload.key.replace("/", "-")
 
     def _token(self, upload: Upload, expires: int) -> str:
-        said = f"{upload.place}.{upload.id}.{upload.sha256}.{upload.size}.{expires}"
-        return f"{said}.{hmac.new(self._secret(), said.encode(), 'sha256').hexdigest()}"
+        claims = f"{upload.place}.{upload.id}.{upload.sha256}.{upload.size}.{expires}"
+        return f"{claims}.{hmac.new(self._secret(), claims.encode(), 'sha256').hexdigest()}"
 
     def _secret(self) -> bytes:
-        """What tokens are signed with: made once, known to who can read the folder."""
+        """The key that signs tokens. It is made once, and every process that can read the folder has it."""
         path = self._folder / "secret"
         try:
             return path.read_bytes()
@@ -114,7 +108,7 @@ class FolderUploads(Uploads):
             with new_private(made) as file:
                 file.write(secrets.token_bytes(32))
             with contextlib.suppress(FileExistsError):
-                os.link(made, path)  # whole, or another process's
+                os.link(made, path)  # A link is there as a whole, or another process's is there already.
             made.unlink()
             return path.read_bytes()
 
@@ -123,15 +117,15 @@ class FolderUploads(Uploads):
             return
         now = time.time()
         for path in self._folder.iterdir():
-            kept_s = _GIVEN_UP_S if path.suffix == _PART else self._ttl_s
+            lifetime_s = _ABANDONED_S if path.suffix == _PART else self._ttl_s
             with contextlib.suppress(FileNotFoundError):
-                if path.name != "secret" and now - path.stat().st_mtime > kept_s:
+                if path.name != "secret" and now - path.stat().st_mtime > lifetime_s:
                     path.unlink()
 
 
 @contextlib.contextmanager
 def _as_unavailable() -> Iterator[None]:
-    """What the disk refuses, as our error. Its text is about this machine, and stays in the cause."""
+    """Raise `UploadsUnavailable` for an `OSError`. Its path is about this machine and stays in the cause."""
     try:
         yield
     except OSError as error:
