@@ -19,6 +19,7 @@ from tailrace.config import Settings
 from tailrace.events import submitted
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
+from tests.messages import message_of
 
 OWNER = "alice"
 # Event 1 of a task whose creator is an earlier version: JSON that Python's recursion does not get through.
@@ -38,7 +39,7 @@ class Stuck:
     async def create(self, task_id: str, event: bytes | None = None, agent: str = "a") -> Head:
         """A task that nobody has started, with a proper event 1 or this one."""
         head = Head(task_id=task_id, owner=OWNER, context_id="c", agent=agent)
-        message = {"messageId": task_id, "role": "ROLE_USER", "parts": [{"text": "go"}]}
+        message = message_of({"text": "go"}, message_id=task_id)
         return await self.log.create(head, event or submitted(head.source, message))
 
     async def look(self, task_id: str) -> Head:
@@ -63,7 +64,7 @@ class Stuck:
 
     async def state(self, task_id: str) -> str:
         """What GetTask tells."""
-        return str((await snapshot(self.log, task_id)).task["status"]["state"])
+        return (await snapshot(self.log, task_id)).task.status.state
 
 
 class State(dict[str, Any]):

@@ -28,7 +28,6 @@ from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.discovery import discover
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
-from tailrace.a2a.types import to_json
 from tailrace.agent.unowned import UnownedTasks
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
@@ -70,12 +69,12 @@ class Gateway:
         # Derived like the id, so that the same request is the same to the last byte.
         context_id = given.context_id or task_id_of(owner, agent, f"context {key}")
         message = complete(given, message_id=given.message_id or task_id, task_id=task_id, context_id=context_id)
-        said = to_json(message)
-        await self.uploading.check(said, owner)
+        stored = message.stored()
+        await self.uploading.check(stored, owner)
         head = Head(
             task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
         )
-        head = await self._log.create(head, events.submitted(head.source, said))
+        head = await self._log.create(head, events.submitted(head.source, stored))
         if not on_lambda():  # there a pipe would be frozen with this request; the first viewer opens it
             await self._pipes.open(head)
         stream_url = f"/api/stream/{task_id}"
@@ -98,10 +97,10 @@ class Gateway:
         given = await read_message(request, self._settings.max_request_bytes)
         message_id = given.message_id or idempotency_key(request, given)
         message = complete(given, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
-        said = to_json(message)
-        await self.uploading.check(said, head.owner)
+        stored = message.stored()
+        await self.uploading.check(stored, head.owner)
         await self._agent(head.owner).call(
-            "SendMessage", {"message": said, "configuration": {"returnImmediately": True, "historyLength": 0}}
+            "SendMessage", {"message": stored, "configuration": {"returnImmediately": True, "historyLength": 0}}
         )
         return _json({"id": head.task_id, "contextId": head.context_id}, 202)
 

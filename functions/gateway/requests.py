@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.problems import Problem
-from tailrace.a2a.types import Message, Part, convert
+from tailrace.a2a.types import UserMessage, UserPart, convert
 from tailrace.decoding import MAX_DEPTH, decode_json, too_deep
 from tailrace.errors import JsonError, RequestError, TooDeep, shorten
 from tailrace.inputs.body import read_body
@@ -22,7 +22,7 @@ _TASK_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAX_KEY = 255
 
 
-class BrowserPart(Part, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
+class BrowserPart(UserPart, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     pass
 
 
@@ -74,9 +74,9 @@ async def read_json(request: Request, limit: int, kind: type[T], example: str) -
     return convert(given, kind)
 
 
-def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_id: str) -> Message:
+def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_id: str) -> UserMessage:
     """The message as A2A has it: with its ids, and nothing left out."""
-    return Message(
+    return UserMessage(
         message_id=message_id,
         role="ROLE_USER",
         parts=list(message.parts),

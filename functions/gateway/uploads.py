@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property, partial
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -22,7 +21,7 @@ from gateway.problems import Problem
 from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
-from tailrace.events import encode, timestamp
+from tailrace.events import Message, encode, timestamp
 from tailrace.inputs.decode import check
 from tailrace.inputs.turns import in_turn
 from tailrace.owner import DecideOwner
@@ -91,8 +90,8 @@ class Uploading:
         await store.receive(upload, request.stream())
         return Response(status_code=204)
 
-    async def check(self, message: dict[str, Any], owner: str) -> None:
-        """See that a message of the owner (A2A 1.0 JSON) can be used, and that what it refers to is there.
+    async def check(self, message: Message, owner: str) -> None:
+        """See that a message of the owner can be used, and that what it refers to is there.
 
         Nothing of its files is kept.
 

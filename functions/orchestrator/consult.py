@@ -16,9 +16,10 @@ from tailrace import request
 from tailrace.a2a.client import AgentClient
 from tailrace.a2a.conversation import Conversation
 from tailrace.authoring.emit import current_step, emit
-from tailrace.authoring.run_context import DelegatedTask, delegated_before, draining
+from tailrace.authoring.run_context import delegated_before, draining
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tailrace.events import DelegatedTask, Message
 from tailrace.owner import owner_within
 
 
@@ -30,11 +31,8 @@ async def consult(http: httpx.AsyncClient, delegation: Delegation) -> Specialist
     client = AgentClient(http, delegation["url"], owner=owner, settings=settings)
     payload = await asyncio.to_thread(payload_for, request(), delegation)
     # The same run asks under the same id, so a new attempt finds the task that an older one began.
-    message = {
-        "messageId": f"{configurable['task_id']}-{delegation['agent']}",
-        "role": "ROLE_USER",
-        "parts": payload.parts,
-    }
+    message_id = f"{configurable['task_id']}-{delegation['agent']}"
+    message = Message(message_id=message_id, role="ROLE_USER", parts=payload.parts)
     conversation = Conversation(
         client,
         message,

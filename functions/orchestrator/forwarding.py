@@ -8,10 +8,10 @@ import msgspec
 
 from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import StatusUpdate
+from tailrace.authoring.emission import ForwardedKind
 from tailrace.authoring.emit import emit
-from tailrace.authoring.metadata import Count, PassedOn, Time
 from tailrace.errors import shorten
-from tailrace.events import EXTENSION, now_ms
+from tailrace.events import EXTENSION, ForwardedDetails, Origin, Time, now_ms
 
 # Of one specialist that is not our own.
 _MOST_EVENTS = 5_000
@@ -19,23 +19,12 @@ _MOST_EVENTS = 5_000
 _LONGEST_TEXT, _LONGEST_VALUE, _LONGEST_ID, _MOST_IDS = 4_000, 500, 200, 1_000
 
 
-class _Metadata(msgspec.Struct):
-    """What another agent says of one of its events, as far as it is told here."""
+class _ForeignMetadata(ForwardedDetails, kw_only=True):
+    """What another agent says of one of its events, as far as it is forwarded."""
 
-    kind: PassedOn
+    kind: ForwardedKind
     agent: str = ""
     ts: Time | None = None
-    at: Time | None = None
-    step: str | None = None
-    parent: str | None = None
-    name: str | None = None
-    done: Count | None = None
-    total: Count | None = None
-    input: str | None = None
-    output: str | None = None
-    error: str | None = None
-    reason: str | None = None
-    supersedes: list[str] | None = None
 
 
 class _Kind(msgspec.Struct):
@@ -81,23 +70,23 @@ class Forwarding:
             # An agent that knows nothing of the extension: what it says while it works is its progress.
             emit("progress", text=text, step=self._below, agent=self.agent)
         else:
-            self._pass_on(metadata, text, {"task": task, "seq": told.seq})
+            self._pass_on(metadata, text, Origin(task, told.seq))
 
-    def _metadata(self, update: StatusUpdate, seq: int | None) -> _Metadata | None:
+    def _metadata(self, update: StatusUpdate, seq: int | None) -> _ForeignMetadata | None:
         """What the extension says of an event; None for one that is told by its text, if that."""
         given = update.metadata.get(EXTENSION)
         if given is None or seq is None:
             return None
         given = {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
         try:
-            return msgspec.convert(given, _Metadata)
+            return msgspec.convert(given, _ForeignMetadata)
         except msgspec.ValidationError as error:
             if not self._unread and not _is_of_another_kind(given):
                 self._unread = True
                 self.notes.append(f"What it says of its steps could not all be read: {shorten(str(error), 200)}.")
             return None
 
-    def _pass_on(self, metadata: _Metadata, text: str, origin: dict[str, Any]) -> None:
+    def _pass_on(self, metadata: _ForeignMetadata, text: str, origin: Origin) -> None:
         superseded = metadata.supersedes
         emit(
             metadata.kind,
@@ -114,10 +103,10 @@ class Forwarding:
             output=_short(metadata.output, _LONGEST_VALUE),
             error=_short(metadata.error, _LONGEST_VALUE),
             reason=_short(metadata.reason, _LONGEST_ID),
-            supersedes=None if superseded is None else [self._step(step) for step in superseded[:_MOST_IDS]],
+            supersedes=None if superseded is None else [self._named(step) for step in superseded[:_MOST_IDS]],
         )
 
-    def _parent(self, metadata: _Metadata) -> str:
+    def _parent(self, metadata: _ForeignMetadata) -> str:
         """The step below which an event stands. Of another agent that is one which it has begun before, or ours."""
         parent = self._step(metadata.parent) or self._below
         if self._trusted:
@@ -130,15 +119,17 @@ class Forwarding:
         # A step stays where it was first, so none can stand below itself.
         return self._parents.setdefault(step, parent)
 
-    def _time(self, metadata: _Metadata) -> int | None:
+    def _time(self, metadata: _ForeignMetadata) -> int | None:
         """When an event happened, by the clock of where it did."""
         at = metadata.ts if metadata.at is None else metadata.at
         return at if self._trusted or at is None or self._since <= at <= now_ms() else None
 
-    def _step(self, given: str | None) -> str | None:
-        if given is None or self._trusted:
-            return given
-        return f"{self._below}/{shorten(given, _LONGEST_ID)}"
+    def _step(self, step: str | None) -> str | None:
+        return None if step is None else self._named(step)
+
+    def _named(self, step: str) -> str:
+        """The step under a name that no step of ours has, unless it is an own agent's."""
+        return step if self._trusted else f"{self._below}/{shorten(step, _LONGEST_ID)}"
 
 
 def another(name: str, me: str) -> str:
@@ -152,7 +143,7 @@ def _is_of_another_kind(given: Any) -> bool:
         kind = msgspec.convert(given, _Kind).kind
     except msgspec.ValidationError:
         return False
-    return kind not in PassedOn.__args__  # type: ignore[attr-defined]
+    return kind not in ForwardedKind.__args__  # type: ignore[attr-defined]
 
 
 def _short(text: str | None, limit: int) -> str | None:

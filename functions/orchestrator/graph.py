@@ -26,6 +26,7 @@ from tailrace.a2a.discovery import discover, interface_of
 from tailrace.authoring.emit import emit
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tailrace.events import Target
 from triage.alert import alert_of
 
 _decode_answer = msgspec.json.Decoder(SpecialistAnswer).decode
@@ -56,7 +57,7 @@ async def plan_delegations(state: State) -> State:
         delegations = await choose(request(), _useful(specialists), delegations)
     names = [delegation["agent"] for delegation in delegations]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
-    emit("route", text=text, targets=[{"agent": each["agent"], "reason": each["reason"]} for each in delegations])
+    emit("route", text=text, targets=[Target(each["agent"], each["reason"]) for each in delegations])
     return {"delegations": delegations, "answers": [_encoded(answer) for answer in missing]}
 
 

@@ -6,7 +6,7 @@ import base64
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from orchestrator.classify import Topic, remark_of, topic_of, topics_of
 from orchestrator.forwarding import another
@@ -15,6 +15,7 @@ from tailrace.a2a.incoming import AgentCard
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import shorten
+from tailrace.events import Part
 from tailrace.inputs.media_types import GZIP
 from tailrace.inputs.request import File, Request
 from tailrace.uploads import UPLOADS, open_uploads
@@ -61,7 +62,7 @@ class Delegation(TypedDict):
 class Payload(NamedTuple):
     """What a specialist is sent, as A2A parts, and `notes` for the report on what it is not sent."""
 
-    parts: list[dict[str, Any]]
+    parts: list[Part]
     notes: list[str]
 
 
@@ -159,10 +160,10 @@ def payload_for(request: Request, delegation: Delegation) -> Payload:
     Uploads are sent as references. An agent that cannot read our store of uploads gets them compressed in the message,
     as far as there is room; a note names the others. The same request and delegation always give the same parts.
     """
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
     if request.text:
-        parts.append({"text": request.text})
-    parts += [{"data": data} for data in request.data]
+        parts.append(Part(text=request.text))
+    parts += [Part(data=data) for data in request.data]
     left_out: list[str] = []
     room = _MOST_UPLOAD_BYTES
     for file in request.files:
@@ -181,15 +182,15 @@ def payload_for(request: Request, delegation: Delegation) -> Payload:
     return Payload(parts, notes)
 
 
-def _file_part(file: File) -> dict[str, Any]:
+def _file_part(file: File) -> Part:
     if file.size < _COMPRESSED_FROM:
-        return {"text": file.text, "filename": file.filename, "mediaType": file.media_type}
+        return Part(text=file.text, filename=file.filename, media_type=file.media_type)
     return _gzip_part(file, b"".join(_gzip(file)))
 
 
-def _gzip_part(file: File, packed: bytes) -> dict[str, Any]:
+def _gzip_part(file: File, packed: bytes) -> Part:
     """A part that says that it is gzip. Our agents unpack it and drop the `.gz` (tailrace/inputs/decode.py)."""
-    return {"raw": base64.b64encode(packed).decode(), "filename": f"{file.filename}.gz", "mediaType": GZIP}
+    return Part(raw=base64.b64encode(packed).decode(), filename=f"{file.filename}.gz", media_type=GZIP)
 
 
 def _packed(file: File, room: int) -> bytes | None:

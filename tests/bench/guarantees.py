@@ -20,7 +20,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from tailrace import events
 from tailrace.agent.recovery.history import WORKER_LOST
-from tailrace.agent.recovery.takeover import begin
+from tailrace.agent.recovery.takeover import take_over
+from tailrace.events import Details, Message, Part
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.sqlite import SQLiteLog
@@ -75,11 +76,11 @@ def _noting(figures: defaultdict[str, defaultdict[str, list[float]]], store: str
 async def _life(log: EventLog, note: Note) -> None:
     """A task from its creation to its end, with one attempt lost in the middle."""
     head = Head(task_id=str(uuid.uuid4()), owner="me", context_id="c", agent="a")
-    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hello"}]}
+    message = Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
     await note("a task is created", log.create(head, events.submitted(head.source, message)))
     head = await log.head(head.task_id)
     first = await log.claim(head.task_id, "first", 0.0)
-    begun = await begin(log, InMemorySaver(), first, WORKER_LOST, None)
+    begun = await take_over(log, InMemorySaver(), first, WORKER_LOST, None)
     assert begun is not None
     seq = begun.fence.last
     for number in range(_BATCHES):
@@ -97,9 +98,9 @@ async def _life(log: EventLog, note: Note) -> None:
 
 
 async def _take_over(log: EventLog, head: Head) -> None:
-    await begin(log, InMemorySaver(), await log.claim(head.task_id, "second", 10.0), WORKER_LOST, None)
+    await take_over(log, InMemorySaver(), await log.claim(head.task_id, "second", 10.0), WORKER_LOST, None)
 
 
 def _event(head: Head, seq: int) -> bytes:
     text = base64.b64encode(random.Random(seq).randbytes(187)).decode()  # compresses as badly as an id does
-    return events.status_update(head.source, seq, "progress", text=text, step="step")
+    return events.status_update(head.source, seq, "progress", Details(step="step"), text=text)

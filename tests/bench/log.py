@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tailrace import events
-from tailrace.events import Source
+from tailrace.events import Details, Message, Source
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.log.packing import pack
@@ -84,7 +84,7 @@ async def _create(log: EventLog, number: int) -> Source:
     task_id = _ID.format(number)
     source = Source(task_id, task_id, "agent", 1)
     head = Head(task_id=task_id, owner="bench", context_id=task_id, agent="agent", fingerprint="-")
-    await log.create(head, events.submitted(source, {}))
+    await log.create(head, events.submitted(source, Message(message_id="m", role="ROLE_USER", parts=[])))
     return source
 
 
@@ -93,7 +93,7 @@ def _batch(source: Source, seq: int, count: int) -> Batch:
 
 
 def _event(source: Source, seq: int) -> bytes:
-    return events.status_update(source, seq, "progress", text="tick", step=source.task_id, done=seq)
+    return events.status_update(source, seq, "progress", Details(step=source.task_id, done=seq), text="tick")
 
 
 def _file(path: Path) -> float:

@@ -22,6 +22,7 @@ from tailrace.events import submitted
 from tailrace.log import EventLog, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
+from tests.messages import message_of
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 SCHEDULED = ROOT / "events" / "sweeper-schedule.json"
@@ -136,7 +137,7 @@ def test_the_routes_of_sam_local_lead_to_every_function() -> None:
 
 def create(log: EventLog, head: Head) -> None:
     """A task that nobody has started."""
-    message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "What changed?"}]}
+    message = message_of({"text": "What changed?"}, message_id="m-1")
     asyncio.get_event_loop().run_until_complete(log.create(head, submitted(head.source, message)))
 
 

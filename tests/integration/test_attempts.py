@@ -20,15 +20,16 @@ from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.unowned import UnownedTasks
 from tailrace.config import Settings
 from tailrace.errors import Fenced
-from tailrace.events import status_update, submitted
+from tailrace.events import Message, Part, status_update, submitted
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
+from tests.messages import message_of
 
 pytestmark = pytest.mark.asyncio
 
 
-def message(text: str) -> dict[str, Any]:
-    return {"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}]}
+def message(text: str) -> Message:
+    return message_of({"text": text}, message_id=text)
 
 
 async def waiting(log: EventLog) -> Head:
@@ -55,7 +56,7 @@ async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_
     assert second is not None
     assert (first.replied, second.replied) == (True, False)
     past = await history_of(log, fast)
-    assert [said["messageId"] for said in past.messages] == ["go", "satin"]
+    assert [message.message_id for message in past.messages] == ["go", "satin"]
     assert past.attempt == 3  # which goes on with the reply that was taken
 
 
@@ -90,7 +91,7 @@ async def test_a_waiting_task_with_a_slow_replier_asks_again_so_that_the_late_re
     past = await history_of(log, slow)
     assert (past.state, past.last) == ("TASK_STATE_INPUT_REQUIRED", 3)
     assert past.question is not None
-    assert past.question["parts"] == [{"text": "Which?"}]
+    assert past.question.parts == [Part(text="Which?")]
 
 
 async def test_a_task_that_an_older_attempt_ended_is_noted_and_not_begun_again() -> None:
@@ -188,7 +189,7 @@ async def test_what_a_fenced_attempt_is_late_to_checkpoint_is_not_gone_on_from(
         now += 11
         begun = await take_over(log, inner, await log.claim("t", "me", 10), WORKER_LOST, None)
         assert begun is not None
-        return str((begun.plan.told["checkpoints"] or {}).get("", ""))
+        return str((begun.plan.details.checkpoints or {}).get("", ""))
 
     assert await next_attempt() == ""
     first = await put(1, 1)

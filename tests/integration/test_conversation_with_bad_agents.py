@@ -34,9 +34,9 @@ from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import DiscoveredAgent, discover, interface_of
 from tailrace.a2a.incoming import card_in, event_in, task_in
 from tailrace.a2a.types import to_json
-from tailrace.authoring.run_context import DelegatedTask
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tailrace.events import DelegatedTask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Answer = Callable[[dict[str, Any]], Response]

@@ -18,6 +18,7 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
+from tests.messages import message_of
 
 SECRET = "correct-horse-battery-staple"
 
@@ -26,8 +27,9 @@ async def test_an_agent_whose_name_is_not_its_folder_s_is_found_among_our_own(ca
     log = MemoryLog()
     task_id = task_id_of("alice", "My Talker", "m")
     head = Head(task_id=task_id, owner="alice", context_id="c", agent="My Talker", fingerprint="f")
-    said = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hello"}], "taskId": task_id, "contextId": "c"}
-    head = await log.create(head, events.submitted(head.source, said))
+    message = message_of({"text": "hello"})
+    message.task_id, message.context_id = task_id, "c"
+    head = await log.create(head, events.submitted(head.source, message))
     named = msgspec.structs.replace(CARD, name="My Talker")
     async with (
         agent(talker(), log=log, run_secret=SECRET) as other,

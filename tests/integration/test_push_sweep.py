@@ -23,6 +23,7 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import Webhook, Webhooks, delivery, open_webhooks
 from tailrace.push.store import MemoryWebhooks
+from tests.messages import message_of
 
 LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 
@@ -84,7 +85,7 @@ async def test_webhooks_whose_agent_is_away_keep_no_other_one_from_its_turn() ->
     tasks = [f"away-{number}" for number in range(7)]
     for task_id in tasks:
         head = Head(task_id=task_id, owner="o", context_id="c", agent="away")
-        await log.create(head, submitted(head.source, {"messageId": task_id, "role": "ROLE_USER", "parts": []}))
+        await log.create(head, submitted(head.source, message_of(message_id=task_id)))
     for number, task_id in enumerate([*tasks, "forgotten", "forgotten too"]):  # the last two have no task any more
         await hooks.put(Webhook(task_id=task_id, id="h", url="https://example.org", due=1 + number))
     settings = Settings(sweep_tasks=3)

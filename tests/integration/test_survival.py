@@ -24,6 +24,7 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
+from tests.messages import message_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -181,7 +182,7 @@ async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> N
     created = []
     for name in ("never started", "left behind"):
         head = Head(task_id=name, owner="me", context_id="c", agent="mortal")
-        message = {"messageId": name, "role": "ROLE_USER", "parts": [{"text": "go"}]}
+        message = message_of({"text": "go"}, message_id=name)
         created.append(await log.create(head, submitted(head.source, message)))
     dead = await log.claim("left behind", "dead", 0.2)
     await put_fence(log, dead, lambda seq: status_update(dead.source, seq, "state"))
@@ -204,7 +205,7 @@ async def test_a_sweep_that_cannot_dispatch_says_so() -> None:
     """On AWS that is an error of the function, and so an alarm."""
     log = MemoryLog()
     head = Head(task_id="t", owner="me", context_id="c", agent="unheard of")
-    await log.create(head, submitted(head.source, {"messageId": "m", "role": "ROLE_USER", "parts": []}))
+    await log.create(head, submitted(head.source, message_of()))
     settings = Settings(lease_s=0.2, renew_s=0.1)
     async with new_http() as http, asyncio.timeout(10):
         while not await log.orphaned(idle_s=settings.lease_s):

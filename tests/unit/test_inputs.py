@@ -16,20 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import RequestError, RequestTooLarge, UploadDamaged, UploadUnknown
+from tailrace.events import Part
 from tailrace.inputs.decode import MAX_UNPACKED_BYTES, check, request_of
 from tailrace.uploads import Grant, Upload, Uploads
+from tests.messages import message_of
 
 
 def b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def of(*parts: dict[str, Any]) -> Any:
-    return request_of([{"parts": list(parts)}])
+def of(*parts: dict[str, Any] | Part) -> Any:
+    return request_of([message_of(*parts)])
 
 
-def counted(*parts: dict[str, Any]) -> Any:
-    return check([{"parts": list(parts)}], "alice")
+def counted(*parts: dict[str, Any] | Part) -> Any:
+    return check([message_of(*parts)], "alice")
 
 
 def test_text_data_and_files_are_told_apart() -> None:
@@ -168,8 +170,8 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def read(shelf: Shelf, *parts: dict[str, Any], owner: str = "alice") -> Any:
-    return request_of([{"parts": list(parts)}], owner, shelf)
+def read(shelf: Shelf, *parts: dict[str, Any] | Part, owner: str = "alice") -> Any:
+    return request_of([message_of(*parts)], owner, shelf)
 
 
 @pytest.mark.parametrize("name", ["x.log", "x.log.gz"])
@@ -235,7 +237,7 @@ def test_somebody_elses_upload_is_as_unknown_as_one_that_never_was(shelf: Shelf)
         with pytest.raises(UploadUnknown) as refused:
             read(shelf, part, owner=owner)
         with pytest.raises(UploadUnknown, match=re.escape(str(refused.value))):
-            request_of([{"parts": [part]}], owner)
+            request_of([message_of(part)], owner)
     shelf.held.clear()
     with pytest.raises(UploadUnknown, match=re.escape(str(refused.value))):
         read(shelf, part)
@@ -243,7 +245,7 @@ def test_somebody_elses_upload_is_as_unknown_as_one_that_never_was(shelf: Shelf)
 
 def test_nobody_is_given_an_upload_without_a_name(shelf: Shelf) -> None:
     with pytest.raises(UploadUnknown):
-        request_of([{"parts": [shelf.part(b"content")]}], None, shelf)
+        request_of([message_of(shelf.part(b"content"))], None, shelf)
 
 
 def test_two_hundred_uploads_are_taken_and_one_more_is_not(shelf: Shelf) -> None:

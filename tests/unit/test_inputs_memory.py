@@ -15,6 +15,7 @@ import pytest
 from orchestrator.planning import Delegation, payload_for
 from tailrace.errors import RequestError
 from tailrace.inputs.decode import check, request_of
+from tests.messages import message_of
 
 EMOJI = "😀".encode()
 # A tenth of what the files hold, and a fortieth of what they would take as Python text.
@@ -52,19 +53,19 @@ def open_files() -> int:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_checking_a_message_keeps_nothing_of_its_files(shape: str) -> None:
-    message = {"parts": SHAPES[shape]()}
+    message = message_of(*SHAPES[shape]())
     with peak_below(MOST):
         assert check([message], "alice") == []
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_files_are_on_the_disk_under_one_descriptor_until_the_request_is_closed(shape: str) -> None:
-    message = {"parts": SHAPES[shape]()}
+    message = message_of(*SHAPES[shape]())
     before = open_files()
     with peak_below(2 * MOST):
         request = request_of([message])
         assert open_files() == before + 1
-        assert len(request.files) == len(message["parts"])
+        assert len(request.files) == len(message.parts)
         assert all(file.size > 6_000 and not file.content.blank for file in request.files)
     assert request.files[-1].content.ending(4).endswith("😀")
     request.close()
@@ -74,13 +75,13 @@ def test_files_are_on_the_disk_under_one_descriptor_until_the_request_is_closed(
 def test_nothing_is_left_of_a_request_that_is_refused_at_its_last_file() -> None:
     before = open_files()
     with pytest.raises(RequestError, match="not base64") as refused:
-        request_of([{"parts": [packed(b"good\n"), {"raw": "***"}]}])
+        request_of([message_of(packed(b"good\n"), {"raw": "***"})])
     assert open_files() == before, refused
 
 
 def test_a_file_is_packed_for_a_specialist_without_holding_it() -> None:
-    request = request_of([{"parts": [packed(b"2026-01-01 INFO x\n" * 3_000_000 + EMOJI)]}])
+    request = request_of([message_of(packed(b"2026-01-01 INFO x\n" * 3_000_000 + EMOJI))])
     delegation: Delegation = {"agent": "a", "url": "http://a/", "topics": ["logs"], "reason": "", "reads": False}
     with peak_below(MOST):
         (part,) = payload_for(request, delegation).parts
-    assert gzip.decompress(base64.b64decode(part["raw"])).endswith(EMOJI)
+    assert gzip.decompress(base64.b64decode(part.raw)).endswith(EMOJI)

@@ -14,6 +14,7 @@ from tailrace.errors import RequestError
 from tailrace.inputs.decode import check, request_of
 from tailrace.inputs.media_types import covers, media_type_of
 from tailrace.inputs.request import File
+from tests.messages import message_of
 
 CSV = "time,errors\n2026-01-01T10:00:00Z,5\n"
 # How an Excel file of before 2007 begins (MS-CFB, section 2.2): its signature and a class id of zeros.
@@ -25,7 +26,7 @@ def part(content: bytes, media_type: str | None, name: str = "export.xls") -> di
 
 
 def file(*args: Any) -> File:
-    return request_of([{"parts": [part(*args)]}]).files[0]
+    return request_of([message_of(part(*args))]).files[0]
 
 
 @pytest.mark.parametrize(
@@ -92,4 +93,4 @@ def test_a_workbook_is_refused_as_binary_whatever_it_is_called() -> None:
     for media_type in ("application/vnd.ms-excel", "text/csv", None):
         for read in (request_of, lambda messages: check(messages, "alice")):
             with pytest.raises(RequestError, match=r"'export.xls' is binary; logs and metrics are text"):
-                read([{"parts": [part(XLS, media_type)]}])
+                read([message_of(part(XLS, media_type))])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import requests
 from gateway.requests import BrowserMessage, BrowserPart, MessageBody
 from gateway.uploads import UploadBody
 from tailrace.a2a import types
@@ -25,8 +26,8 @@ CONFIGURATION = {"historyLength": 3, "returnImmediately": True, "taskPushNotific
 
 # A request of each kind.
 REQUESTS: dict[type[msgspec.Struct], dict[str, Any]] = {
-    types.Part: PART,
-    types.Message: MESSAGE,
+    types.UserPart: PART,
+    types.UserMessage: MESSAGE,
     types.AuthenticationInfo: {"scheme": "Bearer"},
     types.PushConfig: {**CONFIG, "taskId": "t"},
     types.PushConfigId: {"taskId": "t", "id": "1"},
@@ -112,10 +113,13 @@ def with_key(value: Any, at: Path, key: str, *, null: bool) -> Any:
 
 
 def test_there_is_a_request_of_each_kind() -> None:
-    asked = [types._Wire]
-    for kind in asked:
-        asked += kind.__subclasses__()
-    assert {*asked[1:], MessageBody, BrowserMessage, UploadBody} == REQUESTS.keys()
+    kinds = {
+        kind
+        for module in (types, requests)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
+    }
+    assert {*kinds, UploadBody} == REQUESTS.keys()
     assert OLD.keys() == set(METHODS.values()) - {"SendStreamingMessage", "GetExtendedAgentCard"}
 
 
@@ -168,14 +172,14 @@ def test_what_a_request_carries_keeps_its_nulls() -> None:
 
 
 def test_data_that_is_null_is_a_value_unless_another_member_is_given() -> None:
-    alone = convert({"data": None, "text": None}, types.Part)
+    alone = convert({"data": None, "text": None}, types.UserPart)
     assert types.to_json(alone) == {"data": None}
-    assert types.to_json(convert({"text": "hi", "data": None, "raw": None}, types.Part)) == {"text": "hi"}
+    assert types.to_json(convert({"text": "hi", "data": None, "raw": None}, types.UserPart)) == {"text": "hi"}
     for nothing in ({}, {"text": None, "url": None}):
         with pytest.raises(RequestError, match="got none of them"):
-            convert(nothing, types.Part)
+            convert(nothing, types.UserPart)
     with pytest.raises(RequestError, match="`text` and `data`"):
-        convert({"text": "hi", "data": {}}, types.Part)
+        convert({"text": "hi", "data": {}}, types.UserPart)
 
 
 def test_in_0_3_data_is_an_object_and_never_null() -> None:
@@ -191,4 +195,4 @@ def test_a_list_has_no_nulls_in_it() -> None:
 def test_a_message_with_nulls_is_the_same_message_when_it_is_sent_again() -> None:
     nulls = {**MESSAGE, "taskId": None, "extensions": None, "parts": [{**PART, "raw": None, "data": None}, PART]}
     plain = {**MESSAGE, "parts": [PART, PART]}
-    assert fingerprint_of(convert(nulls, types.Message)) == fingerprint_of(convert(plain, types.Message))
+    assert fingerprint_of(convert(nulls, types.UserMessage)) == fingerprint_of(convert(plain, types.UserMessage))

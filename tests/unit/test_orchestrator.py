@@ -22,11 +22,13 @@ from orchestrator.report import report
 from orchestrator.synthesis import incident_of, links
 from tailrace.a2a.incoming import AgentCard, card_in
 from tailrace.config import Settings
+from tailrace.events import Part
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.media_types import covers
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
+from tests.messages import message_of
 from triage.alert import Alert, alert_of
 from triage.findings import Finding
 from triage.times import iso
@@ -126,10 +128,10 @@ def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
     large = "2026-01-01 line\n" * 5000
     asked = request("hello", [file("a.log", "x"), file("big.log", large), file("b.csv", "time,v\n")], [{"alert": {}}])
     text, data, small, packed = payload_for(asked, delegation("logs")).parts
-    assert (text, data) == ({"text": "hello"}, {"data": {"alert": {}}})
-    assert small == {"text": "x", "filename": "a.log", "mediaType": "text/plain"}
-    assert (packed["filename"], packed["mediaType"]) == ("big.log.gz", "application/gzip")
-    assert gzip.decompress(base64.b64decode(packed["raw"])).decode() == large
+    assert (text, data) == (Part(text="hello"), Part(data={"alert": {}}))
+    assert small == Part(text="x", filename="a.log", media_type="text/plain")
+    assert (packed.filename, packed.media_type) == ("big.log.gz", "application/gzip")
+    assert gzip.decompress(base64.b64decode(packed.raw)).decode() == large
 
 
 @pytest.mark.parametrize("reads_uploads", [True, False])
@@ -139,21 +141,21 @@ def test_an_agent_receives_a_compressed_file_under_its_own_name(name: str, reads
     sent = request(files=[file(name, content)])
     [part] = payload_for(sent, delegation("logs", "metrics", reads=reads_uploads)).parts
     ours = tailrace.AgentCard(name="ours", description="", version="1", skills=[])
-    assert covers(ours.input_modes, part["mediaType"]), "our own agent would refuse the part for its media type"
-    [received] = request_of([{"parts": [part]}]).files
+    assert covers(ours.input_modes, part.media_type), "our own agent would refuse the part for its media type"
+    [received] = request_of([message_of(part)]).files
     assert (received.filename, received.text) == (name, content)
 
 
 def uploaded(name: str, content: bytes) -> File:
-    return File(filename=name, media_type="text/plain", content=Spool.of([content]), reference={"url": f"urn:{name}"})
+    return File(filename=name, media_type="text/plain", content=Spool.of([content]), reference=Part(url=f"urn:{name}"))
 
 
 def test_a_specialist_of_ours_gets_an_uploads_reference_and_another_its_content() -> None:
     asked = request(files=[uploaded("a.log", b"2026-01-01 line\n" * 99)])
-    assert payload_for(asked, delegation("logs", reads=True)) == ([{"url": "urn:a.log"}], [])
+    assert payload_for(asked, delegation("logs", reads=True)) == ([Part(url="urn:a.log")], [])
     [part] = payload_for(asked, delegation("logs")).parts
-    assert (part["filename"], part["mediaType"]) == ("a.log.gz", "application/gzip")
-    assert gzip.decompress(base64.b64decode(part["raw"])) == b"2026-01-01 line\n" * 99
+    assert (part.filename, part.media_type) == ("a.log.gz", "application/gzip")
+    assert gzip.decompress(base64.b64decode(part.raw)) == b"2026-01-01 line\n" * 99
     assert payload_for(asked, delegation("logs")).parts == [part]
 
 
@@ -161,7 +163,7 @@ def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
     noise = random.Random(4).randbytes(600_000).hex().encode()
     asked = request(files=[uploaded("a.log", noise), uploaded("b.log", noise), uploaded("c.log", b"x\n")])
     parts, [note] = payload_for(asked, delegation("logs"))
-    assert [part["filename"] for part in parts] == ["a.log.gz", "c.log.gz"]
+    assert [part.filename for part in parts] == ["a.log.gz", "c.log.gz"]
     assert "b.log" in note
 
 

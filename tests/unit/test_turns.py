@@ -6,20 +6,21 @@ import asyncio
 import base64
 import gzip
 import threading
-from typing import Any
 
+from tailrace.events import Message
 from tailrace.inputs.turns import in_turn
+from tests.messages import message_of
 
 
-def message(size: int) -> dict[str, Any]:
-    return {"parts": [{"raw": base64.b64encode(gzip.compress(b"x" * size)).decode()}, {"text": "x"}, {"data": None}]}
+def message(size: int) -> Message:
+    return message_of({"raw": base64.b64encode(gzip.compress(b"x" * size)).decode()}, {"text": "x"}, {"data": None})
 
 
 async def test_eight_small_ones_are_read_while_large_ones_are_not_done() -> None:
     reading, most, release, lock = 0, 0, threading.Event(), threading.Lock()
     full = threading.Event()
 
-    def slow(_: list[dict[str, Any]]) -> str:
+    def slow(_: list[Message]) -> str:
         nonlocal reading, most
         with lock:
             reading += 1
@@ -44,7 +45,7 @@ async def test_eight_small_ones_are_read_while_large_ones_are_not_done() -> None
 
 
 async def test_an_upload_waits_for_its_turn_like_a_large_file() -> None:
-    thread = await in_turn(lambda _: threading.current_thread().name, [{"parts": [{"url": "urn:x"}]}])
+    thread = await in_turn(lambda _: threading.current_thread().name, [message_of({"url": "urn:x"})])
     assert thread.startswith("tailrace-large-request")
 
 

@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tailrace.a2a.compat.v0_3 import server as v0_3
-from tailrace.a2a.types import Part, convert
+from tailrace.a2a.types import UserPart, convert, to_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, UploadDamaged
+from tailrace.events import Part
 from tailrace.owner import Owner, owner_within
 from tailrace.uploads import UPLOADS, Upload, open_uploads, upload_in, verified
 from tailrace.uploads.s3 import S3Uploads
+from tests.messages import message_of
 
 names = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(["local", "a/b", "a", f"a/{uuid.uuid4()}"])
 owners = names.map(lambda name: Owner.named(name).id)
@@ -59,16 +62,16 @@ def test_a_task_reads_what_its_owner_has_and_not_the_other_way_round() -> None:
 def test_a_part_refers_to_what_it_was_made_of(owner: str, size: int, digest: bytes, name: str, media_type: str) -> None:
     made = Upload.new(owner, size, digest.hex())
     part = made.part(name, media_type)
-    convert(part, Part)
+    convert(to_json(part), UserPart)
     assert upload_in(part) == made
-    assert (part["filename"], part["mediaType"]) == (name, media_type)
+    assert (part.filename, part.media_type) == (name, media_type)
 
 
 def test_a_reference_means_the_same_in_a2a_0_3() -> None:
     part = upload().part("x.log", "text/plain")
-    message = {"messageId": "m", "role": "ROLE_USER", "parts": [part]}
-    there_and_back = v0_3.params_from_v0_3("message/send", {"message": v0_3.message_to_v0_3(message)})
-    assert there_and_back["message"]["parts"] == [part]
+    message = to_json(v0_3.message_to_v0_3(message_of(part)))
+    there_and_back = v0_3.params_from_v0_3("message/send", {"message": message})
+    assert there_and_back["message"]["parts"] == [to_json(part)]
 
 
 def test_a_reference_is_new_each_time_and_does_not_tell_the_owner() -> None:
@@ -78,7 +81,7 @@ def test_a_reference_is_new_each_time_and_does_not_tell_the_owner() -> None:
 
 
 def test_a_part_without_a_url_is_no_upload() -> None:
-    assert upload_in({"text": "hi"}) is None
+    assert upload_in(Part(text="hi")) is None
 
 
 @pytest.mark.parametrize(
@@ -97,13 +100,13 @@ def test_a_part_without_a_url_is_no_upload() -> None:
 )
 def test_no_url_makes_an_agent_fetch_anything(url: str) -> None:
     with pytest.raises(RequestError, match=r"'x\.log' is given by its URL, which this agent does not fetch"):
-        upload_in({**upload().part("x.log", "text/plain"), "url": url})
+        upload_in(replace(upload().part("x.log", "text/plain"), url=url))
 
 
 @given(st.text())
 def test_any_text_is_a_reference_or_refused(text: str) -> None:
     try:
-        found = upload_in({**upload().part("x.log", "text/plain"), "url": text})
+        found = upload_in(replace(upload().part("x.log", "text/plain"), url=text))
     except RequestError:
         return
     assert found is not None
@@ -126,7 +129,7 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
 )
 def test_a_reference_that_says_too_little_is_refused_by_key(metadata: Any) -> None:
     with pytest.raises(RequestError, match=f"'x.log'.*{UPLOADS} must have its `size`.*`sha256`"):
-        upload_in({**upload().part("x.log", "text/plain"), "metadata": metadata})
+        upload_in(replace(upload().part("x.log", "text/plain"), metadata=metadata))
 
 
 def of(content: bytes) -> Upload:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from tailrace.a2a.compat.v0_3.server import event_to_v0_3, params_from_v0_3, task_to_v0_3
-from tailrace.a2a.types import SendMessage, convert
+from tailrace.a2a.types import SendMessage, convert, to_json
 from tailrace.errors import RequestError
-from tailrace.events import Source, artifact_update, status_update, submitted
+from tailrace.events import Part, Source, artifact_update, decode, status_update, submitted
+from tests.messages import message_of
 
 SOURCE = Source("t", "c", "a", 1)
 
@@ -43,21 +43,21 @@ def test_a_part_of_no_known_kind_is_refused_by_name() -> None:
 
 
 def test_events_become_theirs() -> None:
-    working = event_to_v0_3(msgspec.json.decode(status_update(SOURCE, 2, "state", text="on it")))
+    working = to_json(event_to_v0_3(decode(status_update(SOURCE, 2, "state", text="on it"))))
     assert (working["kind"], working["status"]["state"], working["final"]) == ("status-update", "working", False)
     assert working["status"]["message"]["parts"] == [{"kind": "text", "text": "on it"}]
-    asked = event_to_v0_3(msgspec.json.decode(status_update(SOURCE, 3, "state", state="TASK_STATE_INPUT_REQUIRED")))
+    asked = to_json(event_to_v0_3(decode(status_update(SOURCE, 3, "state", state="TASK_STATE_INPUT_REQUIRED"))))
     assert (asked["status"]["state"], asked["final"]) == ("input-required", True)
-    token = event_to_v0_3(msgspec.json.decode(artifact_update(SOURCE, 4, "token", "report", {"text": "x"})))
+    token = to_json(event_to_v0_3(decode(artifact_update(SOURCE, 4, "token", "report", Part(text="x")))))
     assert (token["kind"], token["append"], token["artifact"]["artifactId"]) == ("artifact-update", False, "report")
-    result = event_to_v0_3(msgspec.json.decode(artifact_update(SOURCE, 5, "result", "findings", {"data": [1]})))
+    result = to_json(event_to_v0_3(decode(artifact_update(SOURCE, 5, "result", "findings", Part(data=[1])))))
     assert result["artifact"]["parts"] == [{"kind": "data", "data": {"value": [1]}}]
 
 
 def test_a_task_becomes_theirs_with_its_files() -> None:
-    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "line", "filename": "x.log"}]}
-    task = msgspec.json.decode(submitted(SOURCE, message))["task"]
-    converted = task_to_v0_3(task)
+    task = decode(submitted(SOURCE, message_of({"text": "line", "filename": "x.log"}))).task
+    assert task is not None
+    converted = to_json(task_to_v0_3(task))
     assert (converted["kind"], converted["status"]["state"]) == ("task", "submitted")
     (said,) = converted["history"]
     assert (said["kind"], said["role"]) == ("message", "user")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import EventTooLarge, Fenced, LogUnavailable
-from tailrace.events import EXTENSION, Source
+from tailrace.events import EXTENSION, Part, Source
 from tailrace.log import MAX_ITEM_BYTES, Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.stream.writer import Writer
@@ -190,7 +190,7 @@ async def test_an_event_too_large_is_refused_and_takes_no_seq() -> None:
     writer = new_writer(log)
     incompressible = "".join(chr(0x4E00 + (n * 7919) % 20000) for n in range(MAX_ITEM_BYTES))
     with pytest.raises(EventTooLarge, match=f"{MAX_ITEM_BYTES:,}"):
-        writer.artifact("huge", {"text": incompressible})
+        writer.artifact("huge", Part(text=incompressible))
     writer.status("state", state="TASK_STATE_COMPLETED")
     await writer.flush()
     assert await log.last("t") == 2

@@ -47,10 +47,15 @@ def decode_json(body: bytes | str, what: str = "The body") -> Any:
         raise _too_deep(what) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JsonError(f"{what} is not JSON: {error}.") from None
-    limit = MAX_DEPTH + FRAME_DEPTH
-    if encoded.count(b"[") + encoded.count(b"{") > limit and _deeper(encoded, limit):
+    if nested_too_deep(encoded):
         raise _too_deep(what)
     return value
+
+
+def nested_too_deep(body: bytes) -> bool:
+    """Whether JSON has more levels than `MAX_DEPTH + FRAME_DEPTH`. Takes time in proportion to the body's length."""
+    limit = MAX_DEPTH + FRAME_DEPTH
+    return body.count(b"[") + body.count(b"{") > limit and _deeper(body, limit)
 
 
 def too_deep(value: Any) -> bool:

@@ -13,6 +13,7 @@
     │   └── LogUnavailable          the store did not answer, or refused for a reason of its own
     │       └── CheckpointsUnavailable  the same of the graphs' checkpoints: the next attempt may fare better
     ├── StoreDamaged                a SQLite file is damaged, or is no database
+    ├── EventUnreadable             an event of the log is not JSON, or not of an event's shape
     ├── CheckpointTooLarge          the state of a graph does not fit into what keeps its checkpoints
     ├── CheckpointLost              a checkpoint is there, and what it names is not
     ├── RequestError                the caller sent something that cannot be used
@@ -109,6 +110,10 @@ class StoreDamaged(TailraceError):
             f"The file {path} is damaged: SQLite says {reason!r}. Restore it from a backup, or move it and the files "
             f"beside it that begin with its name to another folder; then a new one is made at the next start."
         )
+
+
+class EventUnreadable(TailraceError):
+    """The message says what is wrong with the event's JSON, as a part of a sentence."""
 
 
 # Checkpoints

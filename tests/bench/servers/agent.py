@@ -15,7 +15,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tailrace import AgentApp, AgentCard, progress, request
-from tailrace.authoring.emit import emit
 from tests.bench.servers.pace import gate, open_gate, times
 
 
@@ -28,7 +27,7 @@ async def work(state: State) -> State:
     await gate(asked.get("gate", ""))
     if interval_s := asked.get("interval_s"):
         async for due in times(asked["events"], interval_s, asked.get("phase", 0.0)):
-            emit("progress", text="tick", sent=time.monotonic_ns(), due=due)
+            progress("tick", done=time.monotonic_ns(), total=due)  # in `sinks` these are when it was sent, and was due
         return {}
     for number in range(asked["events"]):
         progress("tick", done=number)

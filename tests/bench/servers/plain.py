@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import httpx
 import msgspec
@@ -25,7 +25,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tailrace import events
-from tailrace.events import Source
+from tailrace.events import Details, Source
 from tests.bench.servers.pace import gate, open_gate, times
 
 _ID = "00000000-0000-4000-8000-000000000000"
@@ -47,11 +47,11 @@ async def work(state: State) -> State:
 _graph = StateGraph(State).add_node("work", work).add_edge(START, "work").compile()
 
 
-def _frame(seq: int, **details: Any) -> bytes:
+def _frame(seq: int, details: Details) -> bytes:
     return b'id: %d\ndata: {"jsonrpc":"2.0","id":"%b","result":%b}\n\n' % (
         seq,
         _ID.encode(),
-        events.status_update(_SOURCE, seq, "progress", text="tick", step=_ID, **details),
+        events.status_update(_SOURCE, seq, "progress", details, text="tick"),
     )
 
 
@@ -60,7 +60,7 @@ async def graph(request: Request) -> Response:
         seq = 0
         async for data in _graph.astream({"events": request.path_params["n"]}, stream_mode="custom"):
             seq += 1
-            yield _frame(seq, done=data["done"])
+            yield _frame(seq, Details(step=_ID, done=data["done"]))
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
 
@@ -91,7 +91,7 @@ async def paced(request: Request) -> Response:
         seq = 0
         async for due in times(asked["events"], asked["interval_s"], asked["phase"]):
             seq += 1
-            yield _frame(seq, sent=time.monotonic_ns(), due=due)
+            yield _frame(seq, Details(step=_ID, done=time.monotonic_ns(), total=due))
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from log_analyst.graph import builder
+from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
 from tailrace.authoring.emit import set_request
 from tailrace.inputs.request import File, Request
 from triage.findings import Finding
@@ -148,12 +149,12 @@ def upstream_dies(seed: int = 5) -> tuple[list[Line], list[Line]]:
 class Ran:
     """What a run of the graph came to."""
 
-    def __init__(self, state: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+    def __init__(self, state: dict[str, Any], parts: list[Any]) -> None:
         self.state = state
-        self.report = "".join(part["text"] for part in parts if part.get("__tailrace__") == "text")
-        self.progress = [part for part in parts if part.get("__tailrace__") == "status"]
-        artifacts = [part for part in parts if part.get("__tailrace__") == "artifact"]
-        self.artifact: dict[str, Any] = artifacts[-1]["part"]["data"] if artifacts else {}
+        self.report = "".join(part.text for part in parts if isinstance(part, EmittedText))
+        self.progress = [part for part in parts if isinstance(part, EmittedStatus)]
+        artifacts = [part for part in parts if isinstance(part, EmittedArtifact)]
+        self.artifact: dict[str, Any] = artifacts[-1].part.data if artifacts else {}
         self.findings: list[Finding] = [Finding(**finding) for finding in self.artifact.get("findings", [])]
         self.templates: list[dict[str, Any]] = self.artifact.get("templates", [])
         self.question = state.get("__interrupt__")

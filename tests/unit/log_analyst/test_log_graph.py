@@ -16,6 +16,7 @@ from log_fixtures import ALERT, HOUR, T0, app_line, asked, file, run, run_async,
 from log_analyst.graph import builder, mine, read
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.agent.checkpoints.state_types import types_of
+from tailrace.authoring.emission import EmittedText
 from tailrace.authoring.emit import set_request
 from tailrace.inputs.request import Request
 
@@ -101,11 +102,11 @@ async def test_without_logs_it_asks_and_goes_on_with_the_answer(words: str) -> N
 def test_progress_is_told_and_not_too_often() -> None:
     lines = steady(app_line, end=T0 + 24 * HOUR, per_minute=40)
     ran = run(asked(file(text_of(lines))))
-    counts = [part["details"]["done"] for part in ran.progress if part["details"].get("done")]
+    counts = [status.details.done for status in ran.progress if status.details.done]
     assert 4 <= len(ran.progress) <= 40
     assert counts == sorted(counts)
     assert counts[-1] == len(lines)
-    assert {part["details"]["total"] for part in ran.progress if part["details"].get("total")} == {len(lines)}
+    assert {status.details.total for status in ran.progress if status.details.total} == {len(lines)}
     many = run(asked(*(file(text_of(steady(app_line, n, end=T0 + 60)), f"pod-{n}.log") for n in range(1500))))
     assert 3 <= len(many.progress) <= 40
 
@@ -155,8 +156,8 @@ async def reported(model: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
     async for mode, part in builder.compile().astream({"messages": []}, stream_mode=["custom", "messages"]):
         if mode == "messages":
             said += str(part[0].text)
-        elif part.get("__tailrace__") == "text":
-            written += part["text"]
+        elif isinstance(part, EmittedText):
+            written += part.text
     return said, written
 
 

@@ -21,7 +21,8 @@ from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
 from metric_analyst.readers.reader import RequestMetrics
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.agent.checkpoints.state_types import types_of
-from tailrace.authoring.emit import MARK, set_request
+from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
+from tailrace.authoring.emit import set_request
 from tailrace.inputs.request import File, Request
 
 
@@ -46,7 +47,7 @@ class Run:
     def __init__(self) -> None:
         self.graph = builder.compile(checkpointer=InMemorySaver())
         self.config: Any = {"configurable": {"thread_id": "1"}}
-        self.progress: list[dict[str, Any]] = []
+        self.progress: list[EmittedStatus] = []
         self.report = ""
         self.tokens = ""
         self.results: dict[str, Any] = {}
@@ -67,11 +68,11 @@ class Run:
             self.question = data["__interrupt__"][0].value
         elif part["type"] == "messages" and isinstance(data[0], AIMessageChunk):
             self.tokens += str(data[0].text)
-        elif part["type"] == "custom" and data[MARK] == "text":
-            self.report += data["text"]
-        elif part["type"] == "custom" and data[MARK] == "artifact":
-            self.results[data["artifact"]] = data["part"]["data"]
-        elif part["type"] == "custom":
+        elif isinstance(data, EmittedText):
+            self.report += data.text
+        elif isinstance(data, EmittedArtifact):
+            self.results[data.artifact] = data.part.data
+        elif isinstance(data, EmittedStatus):
             self.progress.append(data)
 
     async def state(self) -> dict[str, Any]:
@@ -87,8 +88,8 @@ async def test_a_run_gives_progress_findings_and_a_report() -> None:
     )  # fmt: skip
     assert 12 <= len(finding["evidence"]["series"]) <= 60
     assert "http_502_rate" in run.report
-    assert run.progress[0]["text"] == "2 series with 720 samples from 1 file"
-    assert run.progress[-1]["details"] == {"done": 2, "total": 2}
+    assert run.progress[0].text == "2 series with 720 samples from 1 file"
+    assert (run.progress[-1].details.done, run.progress[-1].details.total) == (2, 2)
 
 
 async def test_the_state_holds_no_samples() -> None:
@@ -194,7 +195,7 @@ async def test_with_a_model_the_report_is_its_tokens_only(monkeypatch: pytest.Mo
 async def test_a_model_that_fails_at_once_leaves_the_analysts_report(monkeypatch: pytest.MonkeyPatch) -> None:
     run = await with_model(monkeypatch, lambda: BreakingModel(messages=iter([])))
     assert run.report.startswith("# Metrics")
-    assert any("model failed" in p["text"] for p in run.progress)
+    assert any("model failed" in (status.text or "") for status in run.progress)
 
 
 async def test_a_model_that_fails_half_way_is_finished_by_the_analyst(monkeypatch: pytest.MonkeyPatch) -> None:

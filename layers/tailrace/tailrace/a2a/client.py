@@ -24,7 +24,7 @@ from tailrace.aws import FunctionUrlAuth
 from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
 from tailrace.errors import AgentError, shorten
-from tailrace.events import EXTENSION, encode
+from tailrace.events import EXTENSION, Message, encode
 from tailrace.owner import OWNER_HEADER
 from tailrace.stream import sse
 
@@ -93,8 +93,8 @@ class AgentClient:
             if settings.run_secret:
                 self._headers["Authorization"] = f"Bearer {settings.run_secret}"
 
-    async def send(self, message: dict[str, Any], *, wait_s: float = _ANSWER_S) -> Event:
-        """Send a message (A2A 1.0 JSON): the task or the message that the agent answers with.
+    async def send(self, message: Message, *, wait_s: float = _ANSWER_S) -> Event:
+        """Send a message: the task or the message that the agent answers with.
 
         The agent need not wait until the task is done. One that waits nevertheless has `wait_s` for it.
 
@@ -120,8 +120,8 @@ class AgentClient:
         """
         await self.call("CancelTask", {"id": task_id}, wait_s=wait_s)
 
-    def send_streaming(self, message: dict[str, Any]) -> AsyncGenerator[list[RawEvent]]:
-        """Send a message (A2A 1.0 JSON), and stream what the agent does with it. Raises as `stream` does."""
+    def send_streaming(self, message: Message) -> AsyncGenerator[list[RawEvent]]:
+        """Send a message, and stream what the agent does with it. Raises as `stream` does."""
         return self.stream("SendStreamingMessage", {"message": message})
 
     def subscribe(self, task_id: str, cursor: int | None, *, rpc_id: str = "1") -> AsyncGenerator[list[RawEvent]]:

@@ -10,14 +10,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tailrace.a2a.client import AgentClient
 from tailrace.a2a.incoming import Event, Status, Task, decoded, ended, event_in
 from tailrace.a2a.received import EVENTS_A_SECOND, Received, TooMuch
-from tailrace.authoring.run_context import DelegatedTask
 from tailrace.errors import AgentError
-from tailrace.events import now_ms
+from tailrace.events import DelegatedTask, Message, now_ms
 
 logger = logging.getLogger("tailrace.ask")
 
@@ -67,7 +66,7 @@ class Conversation:
     def __init__(
         self,
         client: AgentClient,
-        message: dict[str, Any],
+        message: Message,
         before: DelegatedTask | None = None,
         *,
         streaming: bool | None = True,

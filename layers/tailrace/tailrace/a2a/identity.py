@@ -7,7 +7,7 @@ import uuid
 
 import msgspec
 
-from tailrace.a2a.types import Message
+from tailrace.a2a.types import UserMessage
 
 _NAMESPACE = uuid.UUID("5f0b2a52-2a0f-5c44-9d5c-7a11aace0001")
 
@@ -17,6 +17,6 @@ def task_id_of(owner: str, agent: str, key: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, "\0".join((owner, agent, key))))
 
 
-def fingerprint_of(message: Message) -> str:
+def fingerprint_of(message: UserMessage) -> str:
     """What two requests must have in common to be the same request."""
     return hashlib.sha256(msgspec.json.encode(message)).hexdigest()

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from tailrace.decoding import decode_json
-from tailrace.errors import JsonError, LogUnreadable, TaskUnknown
-from tailrace.events import EXTENSION, timestamp
+from tailrace.errors import EventUnreadable, LogUnreadable, TaskUnknown
+from tailrace.events import EXTENSION, Artifact, ArtifactUpdate, Event, Message, Part, Status, Wire, decode, timestamp
 from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.a2a")
 
 
-class Snapshot(msgspec.Struct):
-    """A Task as A2A 1.0 JSON, and the seq of the last event that is in it."""
+class TaskMetadata(msgspec.Struct, omit_defaults=True):
+    """Our metadata of a task: `seq` is the last event that is in it; in a list, who has it and since when (ms)."""
 
-    task: dict[str, Any]
+    seq: int | None = None
+    agent: str | None = None
+    created: int | None = None
+
+
+class Task(Wire, kw_only=True):
+    """A task as A2A shows it (specification, section 4.1.1). `artifacts` and `history` may be left out."""
+
+    id: str
+    context_id: str
+    status: Status
+    artifacts: list[Artifact] | UnsetType = UNSET
+    history: list[Message] | UnsetType = UNSET
+    metadata: dict[str, TaskMetadata]
+
+
+class Snapshot(NamedTuple):
+    """A task, and the seq of the last event that is in it."""
+
+    task: Task
     seq: int
 
 
 async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = None) -> Snapshot:
-    """The task as its events so far add up to it; what cannot be read of them is left out.
+    """The task as its events so far add up to it. An event that cannot be read is left out, and logged.
 
-    Its history holds what the user said, the questions and the answers: progress is in the events.
-    `history_length` keeps the newest that many messages, None all; with 0 there is no `history`.
+    The history has what the user said, and the questions and answers of the agent. Progress is in the events only.
+    `history_length` keeps the newest so many messages, None all; with 0 the task has no `history`.
 
     Raises:
         TaskUnknown: there is no such task.
     """
-    task: dict[str, Any] = {}
-    artifacts: dict[str, dict[str, Any]] = {}
+    sum_of_events = _Sum()
     seq = 0
     while True:
         try:
@@ -46,83 +64,82 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
         for batch in batches:
             for number, event in enumerate(batch.events, batch.seq):
                 try:
-                    _apply(task, artifacts, decode_json(event, "The event"))
-                except (JsonError, LookupError, TypeError, AttributeError) as error:
+                    sum_of_events.add(decode(event))
+                except EventUnreadable as error:
                     logger.warning("task %s: event %d is left out, it cannot be read: %s", task_id, number, error)
             seq = batch.last
     if not seq:
         raise TaskUnknown(task_id)
-    if not {"id", "status"} <= task.keys():
-        task = {**summary(await log.head(task_id)), "history": []}
-    if artifacts:
-        task["artifacts"] = [joined(artifact) for artifact in artifacts.values()]
-    if history_length == 0:
-        del task["history"]
-    else:
-        task["history"] = _newest(task["history"], history_length)
-    task["metadata"] = {EXTENSION: {"seq": seq}}
+    task = sum_of_events.task or summary(await log.head(task_id))
+    if sum_of_events.artifacts:
+        task.artifacts = [_with_joined_text(artifact) for artifact in sum_of_events.artifacts.values()]
+    if history_length != 0:
+        task.history = _newest(sum_of_events.history, history_length)
+    task.metadata = {EXTENSION: TaskMetadata(seq=seq)}
     return Snapshot(task, seq)
 
 
-def summary(head: Head) -> dict[str, Any]:
+def summary(head: Head) -> Task:
     """A task as a list shows it: without its messages and artifacts."""
-    return {
-        "id": head.task_id,
-        "contextId": head.context_id,
-        "status": {"state": head.state, "timestamp": timestamp(head.updated)},
-        "metadata": {EXTENSION: {"agent": head.agent, "created": head.created}},
-    }
+    return Task(
+        id=head.task_id,
+        context_id=head.context_id,
+        status=Status(state=head.state, timestamp=timestamp(head.updated)),
+        metadata={EXTENSION: TaskMetadata(agent=head.agent, created=head.created)},
+    )
 
 
-def _apply(task: dict[str, Any], artifacts: dict[str, dict[str, Any]], event: dict[str, Any]) -> None:
-    if "task" in event:
-        task.update(event["task"])
-        task.setdefault("history", [])
-    elif "statusUpdate" in event:
-        update = event["statusUpdate"]
-        # What has expired may have taken event 1 along: the task is still told as far as it is known.
-        task.setdefault("id", update["taskId"])
-        task.setdefault("contextId", update["contextId"])
-        task.setdefault("history", [])
-        status, is_state = update["status"], update["metadata"][EXTENSION]["kind"] == "state"
-        if is_state:
-            task["status"] = status
-            if "message" in status:
-                task["history"].append(status["message"])
+class _Sum:
+    """What a task's events add up to, as they are added in order."""
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.history: list[Message] = []
+        self.artifacts: dict[str, Artifact] = {}
+
+    def add(self, event: Event) -> None:
+        if event.task is not None:
+            task = event.task
+            self.task = Task(id=task.id, context_id=task.context_id, status=task.status, metadata={})
+            self.history = list(task.history)
+        elif event.artifact_update is not None:
+            self._add_artifact(event.artifact_update)
+        elif (update := event.status_update) is not None:
+            if event.metadata.kind != "state":
+                update.status.message = self.task.status.message if self.task is not None else None
+            elif update.status.message is not None:
+                self.history.append(update.status.message)
+            if self.task is None:  # event 1 has expired
+                self.task = Task(id=update.task_id, context_id=update.context_id, status=update.status, metadata={})
+            self.task.status = update.status
+
+    def _add_artifact(self, update: ArtifactUpdate) -> None:
+        artifact = self.artifacts.get(update.artifact.artifact_id)
+        if artifact is None or not update.append:
+            self.artifacts[update.artifact.artifact_id] = update.artifact
         else:
-            task["status"] = {**task.get("status", {}), "state": status["state"], "timestamp": status["timestamp"]}
-    elif "artifactUpdate" in event:
-        fold(artifacts, event["artifactUpdate"])
+            artifact.parts += update.artifact.parts
 
 
-def fold(artifacts: dict[str, dict[str, Any]], update: dict[str, Any]) -> None:
-    """Add an artifact update to the artifacts so far, by their ids."""
-    artifact = update["artifact"]
-    there = artifacts.get(artifact["artifactId"])
-    if there is None or not update.get("append"):
-        artifacts[artifact["artifactId"]] = {**artifact, "parts": list(artifact["parts"])}
-    else:
-        there["parts"] += artifact["parts"]
-
-
-def joined(artifact: dict[str, Any]) -> dict[str, Any]:
-    """The artifact with the text deltas it was streamed in put together."""
-    parts: list[dict[str, Any]] = []
+def _with_joined_text(artifact: Artifact) -> Artifact:
+    """The artifact, with the pieces in which a text was streamed put together."""
+    parts: list[Part] = []
     texts: list[str] = []
-    for part in artifact["parts"]:
-        if part.keys() == {"text"}:
-            texts.append(part["text"])
+    for part in artifact.parts:
+        if part.text is not None and part.filename is None and part.media_type is None and part.metadata is None:
+            texts.append(part.text)
             continue
         if texts:
-            parts.append({"text": "".join(texts)})
+            parts.append(Part(text="".join(texts)))
             texts = []
         parts.append(part)
     if texts:
-        parts.append({"text": "".join(texts)})
-    return {**artifact, "parts": parts}
+        parts.append(Part(text="".join(texts)))
+    artifact.parts = parts
+    return artifact
 
 
-def _newest(history: list[dict[str, Any]], length: int | None) -> list[dict[str, Any]]:
+def _newest(history: list[Message], length: int | None) -> list[Message]:
     if length is None or length >= len(history):
         return history
     return history[len(history) - max(length, 0) :]

@@ -1,6 +1,6 @@
 """What callers send over A2A 1.0, as types that refuse what does not fit (specification, sections 3 and 4).
 
-What we answer is built as JSON directly (`tailrace.events`, `tailrace.a2a.task`): it is stored, not parsed.
+What is stored and sent is made of the types in `tailrace.events.messages`, which refuse nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from tailrace.decoding import MAX_DEPTH, too_deep
 from tailrace.errors import RequestError, shorten
-from tailrace.events import State
+from tailrace.events import Message, Part, State, Wire
 
 T = TypeVar("T")
 
@@ -22,43 +22,31 @@ T = TypeVar("T")
 Version = Literal["1.0", "0.3"]
 
 
-class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """Unknown fields are ignored, as ProtoJSON readers do: a newer client may send more."""
+class UserPart(Part, kw_only=True):
+    """A part that a user sends; exactly one of `text`, `raw` (base64), `url` and `data`.
 
-
-class Part(_Wire):
-    """One piece of a message; exactly one of `text`, `raw` (base64), `url` and `data`.
-
-    A `data` of null is the value null where there is nothing else, and not given beside one of the others.
+    A `data` of null is the value null where it stands alone, and is not given beside one of the others.
     """
 
-    text: str | None = None
-    raw: str | None = None
-    url: str | None = None
-    data: Any = msgspec.UNSET
-    media_type: str | None = None
-    filename: str | None = None
-    metadata: dict[str, Any] | None = None
-
     def __post_init__(self) -> None:
-        given = [name for name in ("text", "raw", "url") if getattr(self, name) is not None]
-        if given and self.data is None:
+        contents = [name for name in ("text", "raw", "url") if getattr(self, name) is not None]
+        if contents and self.data is None:
             self.data = msgspec.UNSET
         if self.data is not msgspec.UNSET:
-            given.append("data")
-        if len(given) != 1:
-            found = " and ".join(f"`{name}`" for name in given) or "none of them"
-            raise ValueError(f"Expected exactly one of `text`, `raw`, `url` and `data`, got {found}")
+            contents.append("data")
+        if len(contents) != 1:
+            names = " and ".join(f"`{name}`" for name in contents) or "none of them"
+            raise ValueError(f"Expected exactly one of `text`, `raw`, `url` and `data`, got {names}")
         _check_levels("data", self.data)
         _check_levels("metadata", self.metadata)
 
 
-class Message(_Wire):
-    """What a user sends: at least one part."""
+class UserMessage(Wire, kw_only=True):
+    """What a user sends: at least one part. `stored` makes it the `Message` that the task keeps."""
 
     message_id: str
     role: Literal["ROLE_USER"]
-    parts: list[Part]
+    parts: list[UserPart]
     context_id: str | None = None
     task_id: str | None = None
     metadata: dict[str, Any] | None = None
@@ -74,15 +62,21 @@ class Message(_Wire):
             raise ValueError("Expected `parts` with at least one part, got []")
         _check_levels("metadata", self.metadata)
 
+    def stored(self, task_id: str | None = None, context_id: str | None = None) -> Message:
+        """The message as its task keeps it, with the ids of the task and its context if they are given."""
+        message = msgspec.convert(to_json(self), Message)
+        message.task_id, message.context_id = task_id or self.task_id, context_id or self.context_id
+        return message
 
-class AuthenticationInfo(_Wire):
+
+class AuthenticationInfo(Wire, kw_only=True):
     """How a webhook knows us (section 4.3.2)."""
 
     scheme: str
     credentials: str = ""
 
 
-class PushConfig(_Wire):
+class PushConfig(Wire, kw_only=True):
     """Where to tell of a task's updates (`TaskPushNotificationConfig`, section 4.3.1)."""
 
     url: str
@@ -92,7 +86,7 @@ class PushConfig(_Wire):
     authentication: AuthenticationInfo | None = None
 
 
-class PushConfigId(_Wire):
+class PushConfigId(Wire, kw_only=True):
     task_id: str
     id: str
 
@@ -101,13 +95,13 @@ class PushConfigId(_Wire):
             raise ValueError("Expected a `taskId` and an `id` that are not empty")
 
 
-class ListPushConfigs(_Wire):
+class ListPushConfigs(Wire, kw_only=True):
     task_id: str
     page_size: int = 0
     page_token: str = ""
 
 
-class SendConfiguration(_Wire):
+class SendConfiguration(Wire, kw_only=True):
     accepted_output_modes: list[str] | None = None
     task_push_notification_config: PushConfig | None = None
     history_length: int | None = None
@@ -117,8 +111,8 @@ class SendConfiguration(_Wire):
         _check_length(self.history_length)
 
 
-class SendMessage(_Wire):
-    message: Message
+class SendMessage(Wire, kw_only=True):
+    message: UserMessage
     configuration: SendConfiguration = msgspec.field(default_factory=SendConfiguration)
     metadata: dict[str, Any] | None = None
 
@@ -126,7 +120,7 @@ class SendMessage(_Wire):
         _check_levels("metadata", self.metadata)
 
 
-class TaskId(_Wire):
+class TaskId(Wire, kw_only=True):
     id: str
     history_length: int | None = None
 
@@ -136,7 +130,7 @@ class TaskId(_Wire):
         _check_length(self.history_length)
 
 
-class ListTasks(_Wire):
+class ListTasks(Wire, kw_only=True):
     """What is left out leaves nothing out. `since_us` is `statusTimestampAfter` in µs since the epoch."""
 
     context_id: str = ""

@@ -31,7 +31,7 @@ from tailrace.authoring import run_context
 from tailrace.authoring.emit import set_request, step_of
 from tailrace.config import Settings
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
-from tailrace.events import INTERRUPTED, TERMINAL, State
+from tailrace.events import INTERRUPTED, TERMINAL, Details, State
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
@@ -132,9 +132,8 @@ class Attempt:
     def _clear_up(self, writer: Writer) -> None:
         """Say what an older attempt had no time to say, and take back what it said of what runs again."""
         for step in self._takeover.plan.finished:
-            writer.status(
-                "tool_complete" if step.tool else "node_end", step=step.id, parent=step.parent, name=step.name
-            )
+            details = Details(step=step.id, parent=step.parent, name=step.name)
+            writer.status("tool_complete" if step.tool else "node_end", details)
         for artifact, text in self._takeover.plan.replaced.items():
             writer.replace_text(artifact, text)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import httpx
 
 from tailrace.a2a.client import AgentClient
-from tailrace.authoring.run_context import DelegatedTask
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tailrace.events import DelegatedTask
 from tailrace.log import Head
 from tailrace.owner import owner_within
 

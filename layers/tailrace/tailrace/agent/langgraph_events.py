@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langgraph.types import TaskPayload, TaskResultPayload
 
-from tailrace.authoring.emit import MARK, current_step, emit, step_of
-from tailrace.authoring.run_context import DelegatedTask
+from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
+from tailrace.authoring.emit import current_step, emit, step_of
 from tailrace.errors import shorten
+from tailrace.events import DelegatedTask, Details
 from tailrace.stream.writer import Writer
 
 # Arguments and results of tools are shown, not archived.
@@ -56,7 +58,7 @@ class Translator:
         return self._failed or self._node
 
     def part(self, part: Any) -> None:
-        """Emit what `part` tells, if it tells anything. Raises as `Writer.status` does."""
+        """Emit what `part` says, if it says anything. Raises as `Writer.status` does."""
         kind, data = part["type"], part["data"]
         if kind == "custom":
             self._custom(data, part["ns"])
@@ -67,26 +69,33 @@ class Translator:
 
     def _custom(self, data: Any, namespace: tuple[str, ...]) -> None:
         parent = _innermost(namespace)
-        if not isinstance(data, dict) or MARK not in data:
-            # The author's own use of LangGraph's stream writer; it tells the graph, but not the step.
-            text = data if isinstance(data, str) else _shown(data)
-            self._writer.status("progress", text=text, parent=parent)
-        elif data[MARK] == "text":
-            self._writer.text(data["artifact"], _utf8(data["text"]), step=data["step"], parent=parent)
-            self._written = self._written or data["artifact"] == "report"
-        elif data[MARK] == "artifact":
-            self._writer.artifact(data["artifact"], data["part"], step=data["step"], parent=parent)
+        if isinstance(data, EmittedText):
+            self._writer.text(data.artifact, _utf8(data.text), step=data.step, parent=parent)
+            self._written = self._written or data.artifact == "report"
+        elif isinstance(data, EmittedArtifact):
+            self._writer.artifact(data.artifact, data.part, step=data.step, parent=parent)
+        elif isinstance(data, EmittedStatus):
+            self._status(data, parent)
         else:
-            details = {"step": data["step"], "parent": parent, **data["details"]}
-            if "origin" not in details:  # what another agent did says nothing of whom this run has asked
-                self._note_asked(data["kind"], details)
-            self._writer.status(data["kind"], text=data["text"], **details)
+            # The author's own use of LangGraph's stream writer. LangGraph names the subgraph, but not the step.
+            text = data if isinstance(data, str) else _shown(data)
+            self._writer.status("progress", Details(parent=parent), text=text)
 
-    def _note_asked(self, kind: str, details: dict[str, Any]) -> None:
-        if asked := details.get("asked"):
-            self.asked[details["step"]] = DelegatedTask(**asked)
+    def _status(self, status: EmittedStatus, parent: str | None) -> None:
+        details = status.details
+        if details.parent is None:
+            details = msgspec.structs.replace(details, parent=parent)
+        if details.origin is None:  # what another agent did says nothing about whom this run has asked
+            self._note_asked(status.kind, details)
+        self._writer.status(status.kind, details, text=status.text, agent=status.agent)
+
+    def _note_asked(self, kind: str, details: Details) -> None:
+        if details.step is None:
+            return
+        if details.asked is not None:
+            self.asked[details.step] = msgspec.structs.replace(details.asked)  # its cursor will change
         elif kind == "tool_complete":
-            self.asked.pop(details["step"], None)
+            self.asked.pop(details.step, None)
 
     def _message(self, message: Any, metadata: dict[str, Any]) -> None:
         # A model that cannot stream gives one whole AIMessage instead of chunks.
@@ -103,29 +112,24 @@ class Translator:
         outer, _, inner = metadata.get("langgraph_checkpoint_ns", "").rpartition("|")
         self._writer.text(artifact, _utf8(text), step=step_of(inner), parent=step_of(outer))
 
-    def _task(self, task: dict[str, Any], namespace: tuple[str, ...]) -> None:
+    def _task(self, task: TaskPayload | TaskResultPayload, namespace: tuple[str, ...]) -> None:
         parent = _innermost(namespace)
+        details = Details(step=task["id"], parent=parent, name=task["name"])
         if task["id"] in self._done:
             self.barrier.end(parent, task["id"])
             return
         if "triggers" in task:
             self._node = task["name"]
             self.barrier.begin(parent, task["id"])
-            self._writer.status("node_start", step=task["id"], parent=parent, name=task["name"])
+            self._writer.status("node_start", details)
             return
         for interrupt in task["interrupts"]:
             self.interrupts[interrupt["id"]] = interrupt["value"]
-        error = shorten(str(task["error"]), _SHOWN) if task["error"] else None
-        # The first to fail is the innermost; a node that ends well has taken its inner ones' failures.
-        self._failed = (self._failed or task["name"]) if error is not None else ""
-        self._writer.status(
-            "node_end",
-            step=task["id"],
-            parent=parent,
-            name=task["name"],
-            error=error,
-            interrupted=True if task["interrupts"] else None,
-        )
+        details.error = shorten(str(task["error"]), _SHOWN) if task["error"] else None
+        details.interrupted = True if task["interrupts"] else None
+        # The first to fail is the innermost. A node that ends well has handled the failures of its inner nodes.
+        self._failed = (self._failed or task["name"]) if details.error is not None else ""
+        self._writer.status("node_end", details)
         self.barrier.end(parent, task["id"])
 
 
@@ -187,7 +191,7 @@ class NodeBarrier:
 
 
 class ToolEvents(AsyncCallbackHandler):
-    """Tells of each tool call's start and end, through the stream so that the order is right."""
+    """Emits the start and the end of each tool call, through the graph's stream, so that the order is right."""
 
     def __init__(self) -> None:
         self._names: dict[Any, str] = {}
@@ -196,18 +200,18 @@ class ToolEvents(AsyncCallbackHandler):
         self, serialized: dict[str, Any], input_str: str, *, run_id: Any, inputs: Any = None, **_: Any
     ) -> None:
         name = self._names[run_id] = serialized.get("name") or "tool"
-        self._tell("tool_start", run_id, name=name, input=_shown(inputs if inputs is not None else input_str))
+        shown = _shown(inputs if inputs is not None else input_str)
+        emit("tool_start", step=str(run_id), parent=current_step(), name=name, input=shown)
 
     async def on_tool_end(self, output: Any, *, run_id: Any, **_: Any) -> None:
         name = self._names.pop(run_id, "tool")
-        self._tell("tool_complete", run_id, name=name, output=_shown(getattr(output, "content", output)))
+        shown = _shown(getattr(output, "content", output))
+        emit("tool_complete", step=str(run_id), parent=current_step(), name=name, output=shown)
 
     async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         name = self._names.pop(run_id, "tool")
-        self._tell("tool_complete", run_id, name=name, error=f"{type(error).__name__}: {error}")
-
-    def _tell(self, kind: Any, run_id: Any, **details: Any) -> None:
-        emit(kind, step=str(run_id), parent=current_step(), **details)
+        text = f"{type(error).__name__}: {error}"
+        emit("tool_complete", step=str(run_id), parent=current_step(), name=name, error=text)
 
 
 def question(interrupts: dict[str, Any]) -> str:

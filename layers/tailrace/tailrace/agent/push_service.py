@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from tailrace.a2a.compat.v0_3 import server as v0_3
 from tailrace.a2a.task import snapshot
 from tailrace.a2a.types import AuthenticationInfo, PushConfig
@@ -53,7 +51,7 @@ async def notification(log: EventLog, hook: Webhook, event: bytes) -> bytes | No
     if state_of(event) is None:
         return None
     task = (await snapshot(log, hook.task_id)).task
-    return encode(v0_3.task_to_v0_3(msgspec.json.decode(encode(task))))
+    return encode(v0_3.task_to_v0_3(task))
 
 
 def _webhook(config: PushConfig, task_id: str, *, since: int, version: Literal["1.0", "0.3"]) -> Webhook:

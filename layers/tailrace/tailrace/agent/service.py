@@ -20,7 +20,7 @@ from langgraph.pregel import Pregel
 from tailrace import events
 from tailrace.a2a.errors import RpcError, not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.identity import fingerprint_of, task_id_of
-from tailrace.a2a.types import Message, to_json
+from tailrace.a2a.types import UserMessage
 from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
@@ -39,7 +39,7 @@ from tailrace.errors import (
     TaskFinished,
     TaskUnknown,
 )
-from tailrace.events import INTERRUPTED, TERMINAL, ends
+from tailrace.events import INTERRUPTED, TERMINAL, Message, ends
 from tailrace.inputs.decode import check, has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
@@ -93,7 +93,7 @@ class Tasks:
             raise task_not_found(task_id)
         return head
 
-    async def send(self, message: Message, owner: str) -> Head:
+    async def send(self, message: UserMessage, owner: str) -> Head:
         """Take a message: begin a task, start one that nobody has started, or answer its question.
 
         A message that the task knows already changes nothing.
@@ -102,7 +102,7 @@ class Tasks:
             RequestError: the message cannot be used; nothing was done.
             RpcError: -32001 or -32004; nothing was done.
         """
-        await in_turn(partial(check, owner=owner), [to_json(message)])
+        await in_turn(partial(check, owner=owner), [message.stored()])
         if message.task_id is None:
             head = await self._create(message, owner)
             await self.ensure_running(head)
@@ -111,13 +111,13 @@ class Tasks:
         if message.context_id not in (None, head.context_id):
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
         history = await history_of(self.log, head)
-        said = _in_task(message, head)
-        if self._idempotent(message.message_id) and _knows(history, said):
+        reply = message.stored(head.task_id, head.context_id)
+        if self._idempotent(reply.message_id) and _knows(history, reply):
             await self.ensure_running(head)
         elif history.state in INTERRUPTED:
-            if has_files(said):
-                await in_turn(partial(check, owner=owner), [*history.messages, said])  # all of them have one limit
-            await self._reply(head, said, history)
+            if has_files(reply):
+                await in_turn(partial(check, owner=owner), [*history.messages, reply])  # all of them have one limit
+            await self._reply(head, reply, history)
         else:
             raise _takes_no_message(head, history)
         return await self.log.head(head.task_id)
@@ -184,7 +184,7 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _create(self, message: Message, owner: str) -> Head:
+    async def _create(self, message: UserMessage, owner: str) -> Head:
         key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
         task_id = task_id_of(owner, self._agent, key)
         context_id = message.context_id or str(uuid.uuid4())
@@ -195,7 +195,7 @@ class Tasks:
             agent=self._agent,
             fingerprint=fingerprint_of(message),
         )
-        event = events.submitted(head.source, _in_task(message, head))
+        event = events.submitted(head.source, message.stored(task_id, context_id))
         try:
             return await self.log.create(head, event)
         except TaskConflict:
@@ -215,7 +215,7 @@ class Tasks:
             self._held.discard(task_id)
 
     async def _begin(
-        self, claimed: Head, reason: str, reply: dict[str, Any] | None = None, history: History | None = None
+        self, claimed: Head, reason: str, reply: Message | None = None, history: History | None = None
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
@@ -225,9 +225,7 @@ class Tasks:
         with self._holding(claimed.task_id):
             return await self._begin_held(claimed, reason, reply, history)
 
-    async def _begin_held(
-        self, claimed: Head, reason: str, reply: dict[str, Any] | None, history: History | None
-    ) -> bool:
+    async def _begin_held(self, claimed: Head, reason: str, reply: Message | None, history: History | None) -> bool:
         if claimed.cancel_requested:
             await self._unowned.cancel(claimed)
             return False
@@ -274,7 +272,7 @@ class Tasks:
             with suppress(LeaseHeld, TaskFinished, Fenced):  # somebody else is about to
                 await self._cancel_claimed(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
-    async def _reply(self, head: Head, reply: dict[str, Any], history: History) -> None:
+    async def _reply(self, head: Head, reply: Message, history: History) -> None:
         """Give a waiting task its reply, unless the same reply, sent twice, was taken in the meantime.
 
         Raises:
@@ -328,21 +326,16 @@ class Tasks:
             logger.warning("task %s: its runner has not noticed the cancel yet", task_id)
 
 
-def _in_task(message: Message, head: Head) -> dict[str, Any]:
-    """The message as the task keeps it."""
-    return {**to_json(message), "taskId": head.task_id, "contextId": head.context_id}
-
-
-def _knows(history: History, said: dict[str, Any]) -> bool:
+def _knows(history: History, message: Message) -> bool:
     """Whether the task has this message already.
 
     Raises:
         RequestError: it has another one of the same id.
     """
     for known in history.messages:
-        if known["messageId"] == said["messageId"]:
-            if known != said:
-                raise _message_id_taken(said["messageId"])
+        if known.message_id == message.message_id:
+            if known != message:
+                raise _message_id_taken(message.message_id)
             return True
     return False
 

@@ -12,10 +12,9 @@ import httpx
 from tailrace import events
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.recovery.history import history_of
-from tailrace.authoring.run_context import DelegatedTask
 from tailrace.config import Settings
 from tailrace.errors import LogUnavailable, TailraceError, shorten
-from tailrace.events import State
+from tailrace.events import DelegatedTask, State
 from tailrace.log import EventLog, Head
 from tailrace.log.fence import put_fence
 

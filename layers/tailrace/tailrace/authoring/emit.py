@@ -1,104 +1,166 @@
-"""What a node or a tool calls to be seen: `progress`, `write`, `result`, `file`; and `request`, what it was asked.
+"""What a node or a tool calls to be seen: `progress`, `write`, `result`, `file`, `emit`. And `request`, its input.
 
-All of it is no-op outside a graph that Tailrace runs, so that nodes can be called by themselves in a test;
-only `request` has nothing to give there and says so.
+Outside a graph that Tailrace runs these do nothing, so that a test can call a node by itself; only `request` raises.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Any, Literal, TypedDict
+from typing import Any
 
-from tailrace.authoring.metadata import check
-from tailrace.authoring.run_context import DelegatedTask
+import msgspec
+
+from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText, ForwardedKind, checked
 from tailrace.decoding import check_depth
 from tailrace.errors import shorten
-from tailrace.events import Kind
+from tailrace.events import DelegatedTask, Details, Origin, Part, Target
 from tailrace.inputs.request import Request
-
-# How our own emissions are told from an author's use of LangGraph's stream writer.
-MARK = "__tailrace__"
 
 _request: ContextVar[Request] = ContextVar("tailrace_request")
 
 
-class Emission(TypedDict, total=False):
-    """What travels through LangGraph's custom stream to the runner."""
+def progress(text: str, *, done: float | None = None, total: float | None = None) -> None:
+    """Report progress: an event of kind `progress` on the current node's or tool's step.
 
-    __tailrace__: Literal["status", "text", "artifact"]
-    kind: Kind
-    step: str | None
-    artifact: str
-    text: str | None
-    part: dict[str, Any]
-    details: dict[str, Any]
+    Args:
+        text: what is being done, for people.
+        done: how much of the work is done, in any unit; at most 2**53.
+        total: how much there is, in the same unit.
 
-
-def progress(text: str, *, done: int | None = None, total: int | None = None) -> None:
-    """Say how far the work is: an event of kind `progress`, with counts if there are any."""
+    Raises:
+        ValueError: an argument has a value that it cannot have. Nothing was emitted.
+    """
     emit("progress", text=text, done=done, total=total)
 
 
 def write(text: str, *, artifact: str = "report") -> None:
-    """Add to a streamed text artifact, by default the `report` (Markdown).
+    """Append text to a streamed text artifact.
+
+    Args:
+        text: Markdown. Pieces are joined as they are, so a piece brings its own line ends.
+        artifact: the artifact's name. What chat models stream goes to `report` too.
 
     Raises:
-        ValueError: one of them is no text.
+        ValueError: an argument is not text. Nothing was emitted.
     """
     _check_texts(text=text, artifact=artifact)
-    _send({MARK: "text", "artifact": artifact, "text": text})
+    _send(EmittedText(artifact, text, current_step()))
 
 
 def result(name: str, data: Any) -> None:
-    """Give a result: the artifact `name` with one data part, plain JSON.
+    """Give a result: an artifact of one data part. A later result of the same name replaces it.
 
-    A later result of the same name replaces it.
+    Args:
+        name: the artifact's name.
+        data: anything that JSON can hold. In the log an event takes at most 390,000 bytes, compressed if that is less.
 
     Raises:
-        TooDeep: the data is nested deeper than 64 levels.
-        ValueError: the name is no text.
+        TooDeep: the data is nested deeper than 64 levels. Nothing was emitted.
+        ValueError: the name is not text. Nothing was emitted.
     """
     _check_texts(name=name)
     check_depth(data, f"The data of result({name!r})")
-    _send({MARK: "artifact", "artifact": name, "part": {"data": data}})
+    _send(EmittedArtifact(name, Part(data=data), current_step()))
 
 
 def file(
     name: str, content: str | bytes = b"", *, url: str = "", filename: str = "", media_type: str = "text/plain"
 ) -> None:
-    """Give a file: the artifact `name` with its content, or with the `url` where it is.
+    """Give a file: an artifact of one file part. A later file of the same name replaces it.
 
-    `filename` is `name` unless given. A later file of the same name replaces it.
+    Args:
+        name: the artifact's name.
+        content: the file's content; text is encoded as UTF-8. It travels in the event as base64.
+        url: where the file is, in place of its content.
+        filename: what the file is called; `name` by default.
+        media_type: the file's media type.
 
     Raises:
-        ValueError: what has to be a text is none.
+        ValueError: an argument that has to be text is not. Nothing was emitted.
     """
     _check_texts(name=name, url=url, filename=filename, media_type=media_type)
-    raw = content.encode() if isinstance(content, str) else content
-    part: dict[str, Any] = {"url": url} if url else {"raw": base64.b64encode(raw).decode()}
-    part |= {"filename": filename or name, "mediaType": media_type}
-    _send({MARK: "artifact", "artifact": name, "part": part})
+    part = Part(filename=filename or name, media_type=media_type)
+    if url:
+        part.url = url
+    else:
+        raw = content.encode() if isinstance(content, str) else content
+        part.raw = base64.b64encode(raw).decode()
+    _send(EmittedArtifact(name, part, current_step()))
 
 
-def emit(kind: Kind, *, text: str | None = None, step: str | None = None, **details: Any) -> None:
-    """Emit a status update of any kind. For agents that show more than progress, as the orchestrator does.
+def emit(
+    kind: ForwardedKind,
+    *,
+    text: str | None = None,
+    step: str | None = None,
+    parent: str | None = None,
+    name: str | None = None,
+    done: float | None = None,
+    total: float | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    error: str | None = None,
+    interrupted: bool | None = None,
+    targets: Sequence[Target] | None = None,
+    asked: DelegatedTask | None = None,
+    agent: str | None = None,
+    origin: Origin | None = None,
+    at: int | None = None,
+    reason: str | None = None,
+    supersedes: Sequence[str] | None = None,
+) -> None:
+    """Emit a status update of any kind, for agents that show more than progress. The orchestrator is one.
 
-    `details` go into the event's metadata (docs/PROTOCOL.md, section 2.3). `step` is the current node's execution
-    unless given. With an `origin`, the event is passed on from another agent, whose name is `agent` (section 2.6).
+    docs/PROTOCOL.md, section 2.3, says what each kind means and which of the keys it has. What is None is left out.
+
+    Args:
+        kind: what happened: "route", "node_start", "node_end", "tool_start", "tool_complete" or "progress"; with an
+            `origin` also "attempt" or "handoff".
+        text: what happened, for people.
+        step: the execution of a node or tool; the current node's by default.
+        parent: the step around it.
+        name: the node's or tool's name.
+        done, total: counts, as of `progress`.
+        input, output, error: a tool call's arguments, its result, and why it failed.
+        interrupted: of a "node_end", whether the node asks the user and runs again with the answer.
+        targets: the agents that are asked, and why.
+        asked: the task at another agent that this tool step waits for. A later attempt gets it from `delegated_before`.
+        agent: the agent that did it, if that is another one.
+        origin: the event of another agent that this one forwards (section 2.6). It needs an `agent`.
+        at: when it happened at the other agent, in ms since the epoch.
+        reason, supersedes: of a forwarded attempt, why it began and which steps it makes void.
 
     Raises:
-        ValueError: something has a value that it cannot have.
+        ValueError: an argument has a value that it cannot have. Nothing was emitted.
     """
-    details = {key: value for key, value in details.items() if value is not None}
-    if isinstance(asked := details.get("asked"), DelegatedTask):
-        details["asked"] = {"url": asked.url, "task": asked.task, "since": asked.since}
-    check({"kind": kind, "text": text, "step": step, **details})
-    _send({MARK: "status", "kind": kind, "text": text, "step": step, "details": details})
+    if step is None and origin is None:  # a forwarded event is on a step of the other agent, or on none
+        step = current_step()
+    if isinstance(asked, DelegatedTask):
+        asked = msgspec.structs.replace(asked, cursor=0)
+    details = Details(
+        step=step,
+        parent=parent,
+        name=name,
+        done=done,
+        total=total,
+        input=input,
+        output=output,
+        error=error,
+        interrupted=interrupted,
+        targets=None if targets is None else list(targets),
+        asked=asked,
+        origin=origin,
+        at=at,
+        reason=reason,
+        supersedes=None if supersedes is None else list(supersedes),
+    )
+    _send(checked(EmittedStatus(kind, text, agent, details)))
 
 
 def request() -> Request:
-    """Everything the user has sent to the current task.
+    """Everything that the user has sent to the current task: its text, data and files, replies included.
 
     Raises:
         LookupError: there is no current task.
@@ -110,12 +172,12 @@ def request() -> Request:
 
 
 def set_request(request: Request) -> None:
-    """Make `request` what `request()` gives in this context and those begun from it."""
+    """Make `request()` return `request` in this context, and in those that are copied from it."""
     _request.set(request)
 
 
 def current_step() -> str | None:
-    """The execution of the node that is running: LangGraph's id of it, the same after a resume."""
+    """The current node's step: LangGraph's id for its execution, which a resume keeps. None outside a graph."""
     from langgraph.config import get_config
 
     try:
@@ -126,25 +188,22 @@ def current_step() -> str | None:
 
 
 def step_of(namespace: str) -> str | None:
-    """The innermost step in a checkpoint namespace `node:step|node:step…`."""
+    """The innermost step of a checkpoint namespace `node:step|node:step…`; None if it is empty."""
     return namespace.rpartition(":")[2] or None
 
 
-def _check_texts(**given: Any) -> None:
-    for key, value in given.items():
+def _check_texts(**arguments: Any) -> None:
+    for key, value in arguments.items():
         if not isinstance(value, str):
             raise ValueError(f"{key} has value {shorten(repr(value))}, but must be a text.")
 
 
-def _send(emission: dict[str, Any]) -> None:
-    # LangGraph is imported by whoever runs a graph; without one there is nobody to tell.
+def _send(emission: EmittedStatus | EmittedText | EmittedArtifact) -> None:
+    # LangGraph is imported here, because only a process that runs a graph has it.
     from langgraph.config import get_stream_writer
 
     try:
         writer = get_stream_writer()
     except (RuntimeError, KeyError):
         return
-    # What is passed on from another agent is on a step of that agent's, or on none.
-    if emission.get("step") is None and "origin" not in emission.get("details", {}):
-        emission["step"] = current_step()
     writer(emission)

@@ -9,23 +9,10 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 
-import msgspec
+from tailrace.events import DelegatedTask
 
 # When the process will be stopped, in the event loop's time; None: nobody says. Set per request, on Lambda.
 deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=None)
-
-
-class DelegatedTask(msgspec.Struct):
-    """A task that a step of this run has at another agent.
-
-    `url` is where the agent is asked, `since` when it was first asked, in ms since the epoch (0: nobody says), `cursor`
-    the seq there of the last event that was forwarded.
-    """
-
-    url: str
-    task: str
-    cursor: int = 0
-    since: int = 0
 
 
 class RunContext:

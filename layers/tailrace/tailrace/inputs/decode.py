@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from msgspec import UNSET
+
 from tailrace.errors import RequestError, UploadUnknown, shorten
+from tailrace.events import Message, Part
 from tailrace.inputs.gzip import MAX_UNPACKED_BYTES, gzipped_in, text_of, too_large
 from tailrace.inputs.media_types import GZIP, TEXT, media_type_of
 from tailrace.inputs.request import File, Request
@@ -24,8 +27,8 @@ MAX_UPLOADS = 200
 _FROM_URLS = str.maketrans("-_", "+/")
 
 
-def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads: Uploads | None = None) -> Request:
-    """Decode A2A 1.0 messages (JSON whose shape has been checked).
+def request_of(messages: list[Message], owner: str | None = None, uploads: Uploads | None = None) -> Request:
+    """Decode the messages.
 
     A part with a `filename` is a file, whether it has `text`, `raw`, or a reference to an upload; gzip is unpacked. A
     text part without a `filename` is text, a data part is data.
@@ -53,9 +56,9 @@ def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads
                 if owner is not None or uploads is not None:
                     _check_owner(upload, owner or "")
                 _check_room(upload.size, room)
-            if "text" in part:
-                _check_room(size := len(part["text"].encode()), room)
-                file = File(filename=name, media_type=_type_of(part), text=part["text"])
+            if part.text is not None:
+                _check_room(size := len(part.text.encode()), room)
+                file = File(filename=name, media_type=_type_of(part), text=part.text)
             elif upload is not None and uploads is None:
                 size, file = upload.size, File(filename=name, media_type=_type_of(part), reference=part)
             else:
@@ -69,11 +72,11 @@ def request_of(messages: list[dict[str, Any]], owner: str | None = None, uploads
         if disk is not None:
             disk.close()
         raise
-    message_id = messages[-1].get("messageId", "") if messages else ""
+    message_id = messages[-1].message_id if messages else ""
     return Request(text=text_in(messages), data=data_in(messages), files=files, message_id=message_id)
 
 
-def check(messages: list[dict[str, Any]], owner: str) -> list[Upload]:
+def check(messages: list[Message], owner: str) -> list[Upload]:
     """Check that `request_of` can use the messages, and keep nothing of them. This takes as long as `request_of`.
 
     Returns the uploads that they refer to. Whether these exist is not checked.
@@ -89,8 +92,8 @@ def check(messages: list[dict[str, Any]], owner: str) -> list[Upload]:
             _check_owner(upload, owner)
             size = upload.size
             uploads.append(upload)
-        elif "text" in part:
-            size = len(part["text"].encode())
+        elif part.text is not None:
+            size = len(part.text.encode())
         else:
             name = _name_of(part, number)
             size = sum(len(chunk) for chunk in text_of(_raw(part, name), name, room))
@@ -99,30 +102,30 @@ def check(messages: list[dict[str, Any]], owner: str) -> list[Upload]:
     return uploads
 
 
-def has_files(message: dict[str, Any]) -> bool:
-    """Whether a message (A2A 1.0 JSON) contains files."""
-    return any(_is_file(part) for part in message["parts"])
+def has_files(message: Message) -> bool:
+    """Whether a message contains files."""
+    return any(_is_file(part) for part in message.parts)
 
 
-def text_in(messages: list[dict[str, Any]]) -> str:
+def text_in(messages: list[Message]) -> str:
     """The text of the messages' text parts, joined by line breaks, without files."""
-    parts = (part for message in messages for part in message["parts"])
-    return "\n".join(part["text"] for part in parts if "text" in part and not _is_file(part)).strip()
+    parts = (part for message in messages for part in message.parts)
+    return "\n".join(part.text for part in parts if part.text is not None and not _is_file(part)).strip()
 
 
-def data_in(messages: list[dict[str, Any]]) -> list[Any]:
+def data_in(messages: list[Message]) -> list[Any]:
     """The values of the messages' data parts."""
-    return [part["data"] for message in messages for part in message["parts"] if "data" in part]
+    return [part.data for message in messages for part in message.parts if part.data is not UNSET]
 
 
-def _is_file(part: dict[str, Any]) -> bool:
-    return "data" not in part and ("text" not in part or bool(part.get("filename")))
+def _is_file(part: Part) -> bool:
+    return part.data is UNSET and (part.text is None or bool(part.filename))
 
 
-def _file_parts(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    parts = [part for message in messages for part in message["parts"] if _is_file(part)]
+def _file_parts(messages: list[Message]) -> list[Part]:
+    parts = [part for message in messages for part in message.parts if _is_file(part)]
     _refuse_too_many("files", len(parts), MAX_FILES)
-    _refuse_too_many("uploads", sum("url" in part for part in parts), MAX_UPLOADS)
+    _refuse_too_many("uploads", sum(part.url is not None for part in parts), MAX_UPLOADS)
     return parts
 
 
@@ -131,12 +134,12 @@ def _refuse_too_many(what: str, number: int, most: int) -> None:
         raise RequestError(f"The message has {number:,} {what}, but may have {most:,}; send fewer, larger ones.")
 
 
-def _name_of(part: dict[str, Any], number: int) -> str:
-    return part.get("filename") or f"file-{number}"
+def _name_of(part: Part, number: int) -> str:
+    return part.filename or f"file-{number}"
 
 
-def _type_of(part: dict[str, Any]) -> str:
-    return media_type_of(part.get("mediaType")) or TEXT
+def _type_of(part: Part) -> str:
+    return media_type_of(part.media_type) or TEXT
 
 
 def _check_owner(upload: Upload, owner: str) -> None:
@@ -149,18 +152,16 @@ def _check_room(size: int, room: int) -> None:
         raise too_large()
 
 
-def _raw(part: dict[str, Any], name: str) -> Iterator[bytes]:
+def _raw(part: Part, name: str) -> Iterator[bytes]:
     # With or without padding, in the standard alphabet or the one for URLs: ProtoJSON readers accept all of them.
-    encoded = part["raw"].rstrip("=").translate(_FROM_URLS)
+    encoded = (part.raw or "").rstrip("=").translate(_FROM_URLS)
     try:
         yield base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise RequestError(f"The file {shorten(name)!r} is not base64 in `raw`; send text as `text`.") from None
 
 
-def _file_on_disk(
-    part: dict[str, Any], name: str, packed: Iterator[bytes], upload: Upload | None, room: int, disk: Disk
-) -> File:
+def _file_on_disk(part: Part, name: str, packed: Iterator[bytes], upload: Upload | None, room: int, disk: Disk) -> File:
     """The file of a part, unpacked, on disk."""
     chunks = packed if upload is None else verified(packed, upload)
     first = next(chunks, b"")

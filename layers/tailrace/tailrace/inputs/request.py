@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tailrace.events import Part
 from tailrace.inputs.text import Content, Text
 
 # `File.lines` cuts longer lines, so that a line cannot fill the memory. In characters.
@@ -27,7 +28,7 @@ class File:
         media_type: str,
         text: str = "",
         content: Content | None = None,
-        reference: dict[str, Any] | None = None,
+        reference: Part | None = None,
     ) -> None:
         self.filename = filename
         self.media_type = media_type

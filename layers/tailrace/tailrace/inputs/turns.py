@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+from tailrace.events import Message, Part
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,20 +22,20 @@ _MAX_FACTOR = 1032
 _GZIP_IN_BASE64 = "H4s"
 
 
-async def in_turn(read: Callable[[list[dict[str, Any]]], T], messages: list[dict[str, Any]]) -> T:
-    """Call `read` with the messages (A2A 1.0 JSON) in a thread, and return its result.
+async def in_turn(read: Callable[[list[Message]], T], messages: list[Message]) -> T:
+    """Call `read` with the messages in a thread, and return its result.
 
     Requests that may be large when unpacked are read a few at a time, in order; small ones at once. None is refused.
     """
-    if sum(_max_bytes(part) for message in messages for part in message["parts"]) <= _SMALL_BYTES:
+    if sum(_max_bytes(part) for message in messages for part in message.parts) <= _SMALL_BYTES:
         return await asyncio.to_thread(read, messages)
     return await asyncio.get_running_loop().run_in_executor(_large, read, messages)
 
 
-def _max_bytes(part: dict[str, Any]) -> int:
+def _max_bytes(part: Part) -> int:
     """Upper bound of a part's bytes when unpacked; above `_SMALL_BYTES` for an upload, since it has to be fetched
     too."""
-    if part.get("url") is not None:
+    if part.url is not None:
         return _SMALL_BYTES + 1
-    raw = part.get("raw") or ""
+    raw = part.raw or ""
     return len(raw) * (_MAX_FACTOR if raw.startswith(_GZIP_IN_BASE64) else 1)

@@ -12,11 +12,10 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from tailrace import events
 from tailrace.errors import LogUnavailable, TailraceError
-from tailrace.events import Kind, Source, State
+from tailrace.events import Details, Kind, Part, Source, State
 from tailrace.log import Batch, EventLog
 from tailrace.log.packing import pack, split
 
@@ -28,6 +27,7 @@ _MAX_WAITING_BYTES = 4_000_000
 _MAX_TEXT = 32_000
 # An event larger than this is packed once beforehand, to refuse it before it has a seq.
 _SUSPICIOUS_BYTES = 100_000
+_NO_DETAILS = Details()
 
 
 class Writer:
@@ -67,37 +67,48 @@ class Writer:
         self.broken = asyncio.Event()
         self._loop = asyncio.create_task(self._write(), name=f"writer {source.task_id}")
 
-    def status(self, kind: Kind, *, state: State = "TASK_STATE_WORKING", **details: Any) -> None:
-        """Emit a status update; see `events.status_update` for `details`.
+    def status(
+        self,
+        kind: Kind,
+        details: Details = _NO_DETAILS,
+        *,
+        state: State = "TASK_STATE_WORKING",
+        text: str | None = None,
+        agent: str | None = None,
+    ) -> None:
+        """Emit a status update; `events.status_update` explains the arguments.
 
         Raises:
             EventTooLarge: nothing was emitted.
             Fenced, LogUnavailable: the writer is broken.
         """
         self._seal()
-        self._add(events.status_update(self._source, self._next_seq, kind, state=state, **details))
+        self._add(
+            events.status_update(self._source, self._next_seq, kind, details, state=state, text=text, agent=agent)
+        )
         if kind == "state":
             self._urgent.set()
 
-    def text(self, artifact: str, delta: str, **details: Any) -> None:
-        """Emit a piece of a streamed text artifact. Raises as `status` does."""
+    def text(self, artifact: str, delta: str, *, step: str | None = None, parent: str | None = None) -> None:
+        """Emit a piece of a streamed text artifact, written by `step` within `parent`. Raises as `status` does."""
         if self._error is not None:
             raise self._error
         for start in range(0, len(delta), _MAX_TEXT):
-            self._add_text(artifact, delta[start : start + _MAX_TEXT], details)
+            self._add_text(artifact, delta[start : start + _MAX_TEXT], step, parent)
 
     def replace_text(self, artifact: str, text: str) -> None:
         """Begin a streamed text artifact anew, with `text`. Raises as `status` does."""
         self._seal()
         self._begun.discard(artifact)
         for start in range(0, max(len(text), 1), _MAX_TEXT):
-            self._add_text(artifact, text[start : start + _MAX_TEXT], {})
+            self._add_text(artifact, text[start : start + _MAX_TEXT], None, None)
             self._seal()
 
-    def artifact(self, name: str, part: dict[str, Any], **details: Any) -> None:
-        """Emit a whole artifact of one part. Raises as `status` does."""
+    def artifact(self, name: str, part: Part, *, step: str | None = None, parent: str | None = None) -> None:
+        """Emit a whole artifact of one part, given by `step` within `parent`. Raises as `status` does."""
         self._seal()
-        self._add(events.artifact_update(self._source, self._next_seq, "result", name, part, last=True, **details))
+        seq = self._next_seq
+        self._add(events.artifact_update(self._source, seq, "result", name, part, last=True, step=step, parent=parent))
 
     @property
     def last(self) -> int:
@@ -136,14 +147,14 @@ class Writer:
         self._next_seq += 1
         self._signal()
 
-    def _add_text(self, artifact: str, delta: str, details: dict[str, Any]) -> None:
+    def _add_text(self, artifact: str, delta: str, step: str | None, parent: str | None) -> None:
         text = self._text
-        if text is not None and text.joins(artifact, details) and text.size + len(delta) <= _MAX_TEXT:
+        if text is not None and text.joins(artifact, step, parent) and text.size + len(delta) <= _MAX_TEXT:
             text.deltas.append(delta)
             text.size += len(delta)
             return
         self._seal()
-        self._text = _Text(artifact, details, [delta])
+        self._text = _Text(artifact, step, parent, delta)
         self._signal()
 
     def _seal(self) -> None:
@@ -153,10 +164,16 @@ class Writer:
             return
         append = text.artifact in self._begun
         self._begun.add(text.artifact)
-        part = {"text": "".join(text.deltas)}
         self._add(
             events.artifact_update(
-                self._source, self._next_seq, "token", text.artifact, part, append=append, **text.details
+                self._source,
+                self._next_seq,
+                "token",
+                text.artifact,
+                Part(text="".join(text.deltas)),
+                append=append,
+                step=text.step,
+                parent=text.parent,
             )
         )
 
@@ -221,11 +238,12 @@ class Writer:
 class _Text:
     """Text deltas of one artifact that wait to become one event."""
 
-    def __init__(self, artifact: str, details: dict[str, Any], deltas: list[str]) -> None:
+    def __init__(self, artifact: str, step: str | None, parent: str | None, delta: str) -> None:
         self.artifact = artifact
-        self.details = details
-        self.deltas = deltas
-        self.size = sum(map(len, deltas))
+        self.step = step
+        self.parent = parent
+        self.deltas = [delta]
+        self.size = len(delta)
 
-    def joins(self, artifact: str, details: dict[str, Any]) -> bool:
-        return self.artifact == artifact and self.details == details
+    def joins(self, artifact: str, step: str | None, parent: str | None) -> bool:
+        return (self.artifact, self.step, self.parent) == (artifact, step, parent)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from typing import Any
 
 import msgspec
 
 from tailrace.errors import RequestError, shorten
+from tailrace.events import Part
 from tailrace.owner import owners_behind
 
 # The key of the part's metadata, and the URI of the extension of an agent that can read references.
@@ -48,37 +48,32 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
         """The key of the stored object."""
         return f"{self.place}/{self.id}/{self.sha256}"
 
-    def part(self, filename: str, media_type: str) -> dict[str, Any]:
-        """The A2A part (1.0 JSON) that stands for the file in a message."""
-        return {
-            "url": self.url,
-            "filename": filename,
-            "mediaType": media_type,
-            "metadata": {UPLOADS: {"size": self.size, "sha256": self.sha256}},
-        }
+    def part(self, filename: str, media_type: str) -> Part:
+        """The A2A part that stands for the file in a message."""
+        metadata = {UPLOADS: {"size": self.size, "sha256": self.sha256}}
+        return Part(url=self.url, filename=filename, media_type=media_type, metadata=metadata)
 
     def readable_by(self, owner: str) -> bool:
         """Whether the file belongs to `owner`, or to an owner whose task `owner` works for."""
         return any(_place_of(each) == self.place for each in owners_behind(owner))
 
 
-def upload_in(part: dict[str, Any]) -> Upload | None:
-    """The upload that a part (A2A 1.0 JSON) refers to; None if the part has no `url`.
+def upload_in(part: Part) -> Upload | None:
+    """The upload that a part refers to; None if the part has no `url`.
 
     Raises:
         RequestError: the `url` is not a reference to an upload, or the part's metadata lack its size or SHA-256.
     """
-    url = part.get("url")
-    if url is None:
+    if part.url is None:
         return None
-    name = shorten(str(part.get("filename") or ""))
-    match = _URL.fullmatch(url)
+    name = shorten(part.filename or "")
+    match = _URL.fullmatch(part.url)
     if match is None:
         raise RequestError(
             f"The file {name!r} is given by its URL, which this agent does not fetch; send its content as `text`, or "
             "as `raw` in base64, or upload it (POST /api/uploads)."
         )
-    metadata = (part.get("metadata") or {}).get(UPLOADS)
+    metadata = (part.metadata or {}).get(UPLOADS)
     metadata = metadata if isinstance(metadata, dict) else {}
     size, sha256 = metadata.get("size"), metadata.get("sha256")
     if type(size) is not int or size < 0 or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-from tailrace.a2a.task import snapshot, summary
+import msgspec
+from msgspec import UNSET
+
+from tailrace.a2a.task import Task, snapshot, summary
 from tailrace.a2a.types import ListTasks
 from tailrace.errors import TaskUnknown
 from tailrace.log import EventLog, Head
@@ -27,8 +29,17 @@ _HEADS = 1000
 _SNAPSHOTS = 8
 
 
-async def list_tasks(log: EventLog, owner: str, agent: str, query: ListTasks) -> dict[str, Any]:
-    """One page of the owner's tasks at `agent`, as a `ListTasksResponse` in JSON.
+class TaskPage(msgspec.Struct, rename="camel"):
+    """A `ListTasksResponse`."""
+
+    tasks: list[Task]
+    next_page_token: str
+    page_size: int
+    total_size: int
+
+
+async def list_tasks(log: EventLog, owner: str, agent: str, query: ListTasks) -> TaskPage:
+    """One page of the owner's tasks at `agent`.
 
     Raises:
         RequestError: the page token is not one of ours.
@@ -39,12 +50,12 @@ async def list_tasks(log: EventLog, owner: str, agent: str, query: ListTasks) ->
     matching.sort(key=_position, reverse=True)
     rest = [head for head in matching if not token or _position(head) < token]
     page = rest[: query.page_size]
-    return {
-        "tasks": await _tasks(log, page, query),
-        "nextPageToken": _position(page[-1]) if len(rest) > len(page) else "",
-        "pageSize": query.page_size,
-        "totalSize": len(matching),
-    }
+    return TaskPage(
+        tasks=await _tasks(log, page, query),
+        next_page_token=_position(page[-1]) if len(rest) > len(page) else "",
+        page_size=query.page_size,
+        total_size=len(matching),
+    )
 
 
 async def _heads(log: EventLog, owner: str) -> AsyncIterator[Head]:
@@ -71,23 +82,24 @@ def _matches(head: Head, query: ListTasks) -> bool:
     )
 
 
-async def _tasks(log: EventLog, heads: list[Head], query: ListTasks) -> list[dict[str, Any]]:
+async def _tasks(log: EventLog, heads: list[Head], query: ListTasks) -> list[Task]:
     if not (query.history_length or query.include_artifacts):
         return [summary(head) for head in heads]
     few_at_once = asyncio.Semaphore(_SNAPSHOTS)
 
-    async def whole(head: Head) -> dict[str, Any] | None:
+    async def whole(head: Head) -> Task | None:
         async with few_at_once:
             try:
                 task = (await snapshot(log, head.task_id, history_length=query.history_length or 0)).task
             except TaskUnknown:
                 return None  # it has expired in between
-        artifacts = task.pop("artifacts", [])
-        shown = summary(head)
-        if task["status"]["state"] == head.state and "message" in task["status"]:
-            shown["status"]["message"] = task["status"]["message"]
+        listed = summary(head)
+        if task.status.state == head.state:
+            listed.status.message = task.status.message
         if query.history_length:
-            shown["history"] = task["history"]
-        return {**shown, "artifacts": artifacts} if query.include_artifacts else shown
+            listed.history = task.history
+        if query.include_artifacts:
+            listed.artifacts = [] if task.artifacts is UNSET else task.artifacts
+        return listed
 
     return [task for task in await asyncio.gather(*map(whole, heads)) if task is not None]

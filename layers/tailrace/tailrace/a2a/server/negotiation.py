@@ -15,7 +15,7 @@ from tailrace.a2a.errors import (
     misdirected,
     version_not_supported,
 )
-from tailrace.a2a.types import Message
+from tailrace.a2a.types import UserMessage
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
@@ -84,7 +84,7 @@ def check_json(request: Request) -> None:
         )
 
 
-def check_parts(message: Message, card: AgentCard) -> None:
+def check_parts(message: UserMessage, card: AgentCard) -> None:
     """Refuse a message with a part of a media type that the card does not name (section 3.1.1).
 
     Raises:

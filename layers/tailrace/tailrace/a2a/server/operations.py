@@ -23,18 +23,17 @@ from tailrace.a2a.task import snapshot
 from tailrace.a2a.types import (
     ListPushConfigs,
     ListTasks,
-    Message,
     PushConfig,
     PushConfigId,
     SendMessage,
     TaskId,
+    UserMessage,
     Version,
     convert,
-    to_json,
 )
 from tailrace.config import Settings
 from tailrace.errors import RequestError, TaskUnknown
-from tailrace.events import TERMINAL
+from tailrace.events import TERMINAL, Message, Part
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.turns import in_turn
@@ -126,7 +125,7 @@ class Operations:
             sent = convert(params, SendMessage)
             await self._check_cursor(sent.message, caller)
             answer = await self._take(sent, caller)
-            if isinstance(answer, dict):
+            if isinstance(answer, Message):
                 return StreamedMessage(answer)
             head = answer
             if cursor is None and sent.message.task_id is None:
@@ -140,14 +139,14 @@ class Operations:
     async def _send(self, params: Any, caller: Caller) -> Any:
         sent = convert(params, SendMessage)
         answer = await self._take(sent, caller)
-        if isinstance(answer, dict):
+        if isinstance(answer, Message):
             return {"message": answer}
         tasks, task_id = (await self._serving()).tasks, answer.task_id
         if not sent.configuration.return_immediately:
             await wait_for_end(tasks.log, tasks.feeds, task_id)
         return {"task": (await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)).task}
 
-    async def _check_cursor(self, message: Message, caller: Caller) -> None:
+    async def _check_cursor(self, message: UserMessage, caller: Caller) -> None:
         """Refuse a cursor past the last event of the message's task. A new task has no events.
 
         Raises:
@@ -161,11 +160,11 @@ class Operations:
             await tasks.owned(message.task_id, caller.owner)
         await end_at(tasks.log, message.task_id or self._new_task_id(message, caller), caller.cursor)
 
-    def _new_task_id(self, message: Message, caller: Caller) -> str:
+    def _new_task_id(self, message: UserMessage, caller: Caller) -> str:
         """The id of the task that the message begins, or began when it was sent before."""
         return task_id_of(caller.owner, self._card.name, message.message_id)
 
-    async def _take(self, sent: SendMessage, caller: Caller) -> Head | dict[str, Any]:
+    async def _take(self, sent: SendMessage, caller: Caller) -> Head | Message:
         """Take a message: the head of its task, or the agent's message if it answers directly."""
         serving, message = await self._serving(), sent.message
         tasks, config = serving.tasks, sent.configuration.task_push_notification_config
@@ -188,7 +187,7 @@ class Operations:
             serving.push.ensure_delivery(head.task_id)
         return head
 
-    async def _answer_directly(self, message: Message, tasks: TaskService, caller: Caller) -> dict[str, Any] | None:
+    async def _answer_directly(self, message: UserMessage, tasks: TaskService, caller: Caller) -> Message | None:
         """The author's direct answer to a message that names no task; None to begin a task."""
         if self._answer is None or message.task_id is not None:
             return None
@@ -197,19 +196,19 @@ class Operations:
             return None  # the message was sent before, and began a task
         except TaskUnknown:
             pass
-        request = await in_turn(partial(request_of, owner=caller.owner), [to_json(message)])
+        request = await in_turn(partial(request_of, owner=caller.owner), [message.stored()])
         try:
             text = await self._answer(request)
         finally:
             request.close()
         if text is None:
             return None
-        return {
-            "messageId": str(uuid.uuid4()),
-            "contextId": message.context_id or str(uuid.uuid4()),
-            "role": "ROLE_AGENT",
-            "parts": [{"text": text}],
-        }
+        return Message(
+            message_id=str(uuid.uuid4()),
+            context_id=message.context_id or str(uuid.uuid4()),
+            role="ROLE_AGENT",
+            parts=[Part(text=text)],
+        )
 
     # Tasks
 
@@ -243,7 +242,7 @@ class Operations:
         serving, config = await self._serving(), convert(params, PushConfig)
         await serving.tasks.owned(config.task_id, caller.owner)
         since = await serving.tasks.log.last(config.task_id)
-        return to_json(await serving.push.create(config, config.task_id, since=since, version=caller.version))
+        return await serving.push.create(config, config.task_id, since=since, version=caller.version)
 
     async def _get_push(self, params: Any, caller: Caller) -> Any:
         serving, key = await self._serving(), convert(params, PushConfigId)
@@ -251,14 +250,14 @@ class Operations:
         config = await serving.push.get(key.task_id, key.id)
         if config is None:
             raise errors.config_not_found(key.task_id, key.id)
-        return to_json(config)
+        return config
 
     async def _list_push(self, params: Any, caller: Caller) -> Any:
         """All configs on one page: a task has only a few."""
         serving, query = await self._serving(), convert(params, ListPushConfigs, strict=caller.strict)
         await serving.tasks.owned(query.task_id, caller.owner)
         configs = await serving.push.list(query.task_id)
-        return {"configs": [to_json(config) for config in configs], "nextPageToken": ""}
+        return {"configs": configs, "nextPageToken": ""}
 
     async def _delete_push(self, params: Any, caller: Caller) -> Any:
         serving, key = await self._serving(), convert(params, PushConfigId)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from tailrace.a2a.types import Message, PushConfig, Version
+from tailrace.a2a.types import PushConfig, UserMessage, Version
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
 
@@ -27,7 +27,7 @@ class TaskService(Protocol):
             RpcError: -32001, for an unknown task, another agent's and somebody else's alike.
         """
 
-    async def send(self, message: Message, owner: str) -> Head:
+    async def send(self, message: UserMessage, owner: str) -> Head:
         """Take a message: begin a task, or reply to a task that waits.
 
         Raises:

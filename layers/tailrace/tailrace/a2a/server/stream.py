@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 
 from tailrace.a2a.compat.v0_3 import server as v0_3
 from tailrace.a2a.task import snapshot
 from tailrace.a2a.types import Version
-from tailrace.decoding import decode_json
-from tailrace.errors import JsonError, LogError
-from tailrace.events import encode
+from tailrace.errors import EventUnreadable, LogError
+from tailrace.events import Message, decode, encode
 from tailrace.log import Batch, EventLog
 from tailrace.stream import sse
 from tailrace.stream.broadcast import Feeds
@@ -27,7 +25,7 @@ logger = logging.getLogger("tailrace.a2a")
 class StreamedMessage(msgspec.Struct, frozen=True):
     """A stream of one message and nothing else: the agent's whole answer (section 3.1.2)."""
 
-    message: dict[str, Any]
+    message: Message
 
     async def chunks(self, framing: sse.Framing, version: Version) -> AsyncGenerator[bytes]:
         answer = v0_3.message_to_v0_3(self.message) if version == "0.3" else {"message": self.message}
@@ -55,10 +53,10 @@ class StreamedTask(msgspec.Struct, frozen=True):
             cursor = self.cursor
             if cursor is None:
                 snap = await snapshot(self.log, self.task_id)
-                first = {"task": snap.task}
-                yield framing.frame(snap.seq, encode(v0_3.event_to_v0_3(first) if version == "0.3" else first))
+                first = v0_3.task_to_v0_3(snap.task) if version == "0.3" else {"task": snap.task}
+                yield framing.frame(snap.seq, encode(first))
                 cursor = snap.seq
-                if is_end(snap.task["status"]["state"], past_input=self.past_input):
+                if is_end(snap.task.status.state, past_input=self.past_input):
                     return
             stream = TaskStream(
                 self.log,
@@ -98,12 +96,12 @@ class _EventFraming:
         return b""
 
     def _to_v0_3(self, batch: Batch) -> Batch:
-        return Batch(batch.seq, batch.attempt, [encode(self._event_to_v0_3(event)) for event in batch.events])
+        return Batch(batch.seq, batch.attempt, [self._event_to_v0_3(event) for event in batch.events])
 
-    def _event_to_v0_3(self, event: bytes) -> dict[str, Any]:
+    def _event_to_v0_3(self, event: bytes) -> bytes:
         """The event in 0.3's form. One that cannot be read becomes an update to the state `unknown`."""
         try:
-            return v0_3.event_to_v0_3(decode_json(event, "The event"))
-        except (JsonError, LookupError, TypeError, AttributeError) as error:
+            return encode(v0_3.event_to_v0_3(decode(event)))
+        except EventUnreadable as error:
             logger.warning("an event of task %s cannot be converted to 0.3: %s", self._task_id, error)
-            return v0_3.unknown(self._task_id)
+            return encode(v0_3.unknown(self._task_id))

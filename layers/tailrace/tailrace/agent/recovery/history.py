@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import msgspec
 
-from tailrace.authoring.run_context import DelegatedTask
-from tailrace.errors import LogUnreadable
-from tailrace.events import EXTENSION, INTERRUPTED, State, state_of
+from tailrace.errors import EventUnreadable, LogUnreadable
+from tailrace.events import (
+    INTERRUPTED,
+    ArtifactUpdate,
+    DelegatedTask,
+    Event,
+    Message,
+    Metadata,
+    Origin,
+    State,
+    decode,
+)
 from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.tasks")
@@ -46,7 +54,7 @@ class History(msgspec.Struct):
     checkpoint's id by its namespace. `question` is what the agent last asked.
     """
 
-    messages: list[dict[str, Any]] = []
+    messages: list[Message] = []
     last: int = 0
     state: State = "TASK_STATE_SUBMITTED"
     steps: dict[str, Step] = {}
@@ -58,7 +66,7 @@ class History(msgspec.Struct):
     fences: list[Fence] = []
     attempt: int = 0
     pins: dict[str, str] = {}
-    question: dict[str, Any] | None = None
+    question: Message | None = None
     handed_off: bool = False
 
     @property
@@ -80,62 +88,8 @@ class History(msgspec.Struct):
         return lost
 
 
-class _Origin(msgspec.Struct):
-    """Where a forwarded event comes from: the task at the other agent, and the seq there."""
-
-    task: str
-    seq: int
-
-
-class _Meta(msgspec.Struct):
-    """Our metadata of an event, as far as it matters here."""
-
-    kind: str
-    agent: str
-    attempt: int
-    step: str | None = None
-    parent: str | None = None
-    name: str = ""
-    interrupted: bool = False
-    checkpoint: str = ""
-    checkpoints: dict[str, str] = {}
-    reason: str = ""
-    supersedes: list[str] = []
-    asked: DelegatedTask | None = None
-    origin: _Origin | None = None
-
-
-class _Metadata(msgspec.Struct):
-    ours: _Meta = msgspec.field(name=EXTENSION)
-
-
-class _Artifact(msgspec.Struct):
-    artifactId: str
-    parts: list[dict[str, Any]]
-
-
-class _Status(msgspec.Struct, frozen=True):
-    message: dict[str, Any] | None = None
-
-
-class _Update(msgspec.Struct):
-    metadata: _Metadata
-    status: _Status = _Status()
-    artifact: _Artifact | None = None
-    append: bool = False
-    history: list[dict[str, Any]] = []
-
-
-class _Event(msgspec.Struct):
-    task: _Update | None = None
-    statusUpdate: _Update | None = None
-    artifactUpdate: _Update | None = None
-
-
-_decode = msgspec.json.Decoder(_Event).decode
-# What comes of an event of a shape, or a depth, that is not ours.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError)
-# What users said, and how attempts began. Inside a JSON string the quotes would be escaped.
+# Events that decide how the run goes on: what users said, and how attempts began. Inside a JSON string the quotes would
+# be escaped.
 _DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
 
@@ -153,7 +107,7 @@ async def history_of(log: EventLog, head: Head, history: History | None = None) 
             for seq, event in enumerate(batch.events, batch.seq):
                 try:
                     _note(history, head, seq, event)
-                except _UNREADABLE as error:
+                except EventUnreadable as error:
                     if any(mark in event for mark in _DECISIVE):
                         raise LogUnreadable(head.task_id, seq, error) from None
                     logger.warning("task %s: event %d is passed over, it cannot be read: %s", head.task_id, seq, error)
@@ -161,64 +115,65 @@ async def history_of(log: EventLog, head: Head, history: History | None = None) 
     return history
 
 
-def _note(history: History, head: Head, seq: int, event: bytes) -> None:
-    decoded = _decode(event)
-    update = decoded.statusUpdate or decoded.artifactUpdate or decoded.task
-    if update is None:
-        return
-    meta = update.metadata.ours
-    _note_messages(history, [*update.history, update.status.message], meta)
-    if meta.attempt > history.attempt:
-        history.attempt, history.pins = meta.attempt, meta.checkpoints
-        history.fences.append(Fence(meta.checkpoint, meta.reason))
-    if update.artifact is not None and meta.kind == "token":
-        _note_text(history, update.artifact, meta.step, append=update.append)
-    elif meta.origin is not None:  # whatever name it gives itself, another agent did that
-        _note_forwarded(history, meta.origin)
-    elif meta.agent == head.agent:
-        _note_own(history, meta, seq)
-    if state := state_of(event):
-        history.state = state
-        history.question = update.status.message if state in INTERRUPTED else None
+def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
+    event = decode(encoded)
+    metadata = event.metadata
+    if metadata.kind == "state":
+        _note_messages(history, event)
+    if metadata.attempt > history.attempt:
+        history.attempt, history.pins = metadata.attempt, metadata.checkpoints or {}
+        history.fences.append(Fence(metadata.checkpoint or "", metadata.reason or ""))
+    if event.artifact_update is not None and metadata.kind == "token":
+        _note_text(history, event.artifact_update, metadata.step)
+    elif metadata.origin is not None:  # another agent did that, whatever name it gives itself
+        _note_forwarded(history, metadata.origin)
+    elif metadata.agent == head.agent:
+        _note_own(history, metadata, seq)
+    if metadata.kind == "state" and event.status is not None:
+        history.state = event.status.state
+        history.question = event.status.message if history.state in INTERRUPTED else None
 
 
-def _note_messages(history: History, messages: list[dict[str, Any] | None], meta: _Meta) -> None:
-    said = [message for message in messages if message and message["role"] == "ROLE_USER"]
-    if said and meta.kind == "state":
-        history.messages += said
+def _note_messages(history: History, event: Event) -> None:
+    messages = list(event.task.history) if event.task is not None else []
+    if event.status is not None and event.status.message is not None:
+        messages.append(event.status.message)
+    if by_user := [message for message in messages if message.role == "ROLE_USER"]:
+        history.messages += by_user
         history.fences.clear()
 
 
-def _note_text(history: History, artifact: _Artifact, step: str | None, *, append: bool) -> None:
-    texts = history.texts.setdefault(artifact.artifactId, [])
-    if not append:
+def _note_text(history: History, update: ArtifactUpdate, step: str | None) -> None:
+    texts = history.texts.setdefault(update.artifact.artifact_id, [])
+    if not update.append:
         texts.clear()
-    texts += [(step, part["text"]) for part in artifact.parts]
+    texts += [(step, part.text) for part in update.artifact.parts if part.text is not None]
 
 
-def _note_own(history: History, meta: _Meta, seq: int) -> None:
-    history.handed_off = meta.kind == "handoff"
-    if meta.kind == "attempt":
-        for superseded in meta.supersedes:
+def _note_own(history: History, metadata: Metadata, seq: int) -> None:
+    kind, step_id = metadata.kind, metadata.step
+    history.handed_off = kind == "handoff"
+    if kind == "attempt":
+        for superseded in metadata.supersedes or []:
             if superseded in history.steps:
                 history.steps[superseded].superseded = True
-            history.superseded[superseded] = meta.attempt
-    elif meta.step is None:
+            history.superseded[superseded] = metadata.attempt
+    elif step_id is None:
         return
-    elif meta.kind in ("node_start", "tool_start"):
-        tool = meta.kind == "tool_start"
-        history.steps[meta.step] = Step(meta.step, meta.name, meta.parent, tool, seq)
-        if meta.asked is not None:
-            history.asked[meta.step] = meta.asked
-    elif meta.kind in ("node_end", "tool_complete") and (step := history.steps.get(meta.step)):
+    elif kind in ("node_start", "tool_start"):
+        tool = kind == "tool_start"
+        history.steps[step_id] = Step(step_id, metadata.name or "", metadata.parent, tool, seq)
+        if metadata.asked is not None:
+            history.asked[step_id] = metadata.asked
+    elif kind in ("node_end", "tool_complete") and (step := history.steps.get(step_id)):
         step.ended = True
-        if meta.interrupted:
-            history.questions.setdefault(meta.step, len(history.messages))
-        if meta.step in history.asked:
-            history.answered.add(meta.step)
+        if metadata.interrupted:
+            history.questions.setdefault(step_id, len(history.messages))
+        if step_id in history.asked:
+            history.answered.add(step_id)
 
 
-def _note_forwarded(history: History, origin: _Origin) -> None:
+def _note_forwarded(history: History, origin: Origin) -> None:
     for asked in history.asked.values():
         if asked.task == origin.task:
             asked.cursor = max(asked.cursor, origin.seq)

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from tailrace.agent.checkpoints.attempt_saver import unpacked
 from tailrace.agent.recovery.history import History, Step
+from tailrace.events import Details
 from tailrace.inputs.decode import data_in, text_in
 from tailrace.log import Head
 
@@ -42,10 +43,10 @@ class ResumePlan(msgspec.Struct):
     answers: dict[str, Any] = {}
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What a fence tells of it: how far the run has come, and the ids of the checkpoints by namespace."""
+    def details(self) -> Details:
+        """The plan's part of a fence: how far the run has come, and the ids of the checkpoints by namespace."""
         ids = {namespace: pin.checkpoint["id"] for namespace, pin in self.pins.items()}
-        return {"checkpoint": self.checkpoint or None, "checkpoints": ids or None}
+        return Details(checkpoint=self.checkpoint or None, checkpoints=ids or None)
 
     @property
     def checkpoint(self) -> str:

@@ -11,7 +11,7 @@ from tailrace import events
 from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
 from tailrace.errors import Fenced
-from tailrace.events import INTERRUPTED, TERMINAL, State
+from tailrace.events import INTERRUPTED, TERMINAL, Message, State
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.fence import append_fence
 
@@ -38,7 +38,7 @@ async def take_over(
     saver: BaseCheckpointSaver[Any],
     head: Head,
     reason: str,
-    reply: dict[str, Any] | None,
+    reply: Message | None,
     history: History | None = None,
 ) -> Takeover | None:
     """Fence off every older attempt of the claimed task: from now on only this attempt writes.
@@ -91,33 +91,26 @@ def _ask_again(head: Head, history: History, plan: ResumePlan) -> Batch:
     head that waits, and nobody would run it.
     """
     seq = history.last + 1
-    event = events.status_update(head.source, seq, "state", state=history.state, message=history.question, **plan.told)
+    event = events.status_update(head.source, seq, "state", plan.details, state=history.state, message=history.question)
     return Batch(seq, head.attempt, [event])
 
 
-def _fence(
-    head: Head, history: History, plan: ResumePlan, reason: str, reply: dict[str, Any] | None
-) -> tuple[State, bytes]:
+def _fence(head: Head, history: History, plan: ResumePlan, reason: str, reply: Message | None) -> tuple[State, bytes]:
     seq = history.last + 1
     if not history.messages:
         text = "The task was not created as a whole: its creator was cut off. Send the request again."
         return _failure(head, seq, text)
     if reply is not None or history.state == "TASK_STATE_SUBMITTED":
-        working = events.status_update(head.source, seq, "state", message=reply, **plan.told)
+        working = events.status_update(head.source, seq, "state", plan.details, message=reply)
         return "TASK_STATE_WORKING", working
     if history.attempts_lost_at(plan.checkpoint, reason) >= _MAX_LOST:
         at = ", ".join(sorted({history.steps[step].name for step in plan.supersedes if not history.steps[step].tool}))
         text = f"{_MAX_LOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
         return _failure(head, seq, text)
-    return "TASK_STATE_WORKING", events.status_update(
-        head.source,
-        seq,
-        "attempt",
-        text=None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}",
-        reason=reason,
-        supersedes=plan.supersedes,
-        **plan.told,
-    )
+    details = plan.details
+    details.reason, details.supersedes = reason, plan.supersedes
+    why = None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}"
+    return "TASK_STATE_WORKING", events.status_update(head.source, seq, "attempt", details, text=why)
 
 
 def _failure(head: Head, seq: int, text: str) -> tuple[State, bytes]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.a2a.compat.v0_3.server import METHODS, part_to_v0_3
+import msgspec
+
+from tailrace.a2a.compat.v0_3.server import METHODS, message_to_v0_3
+from tailrace.events import Message
 
 _THEIRS = {ours: theirs for theirs, ours in METHODS.items()}
 _FILE = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
@@ -20,12 +23,10 @@ def method_to_v0_3(method: str) -> str:
 
 
 def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
+    """The params of a 1.0 request as 0.3 has them; a message may be a `Message` or its JSON."""
     params = dict(params)
     if "message" in params:
-        message = params["message"]
-        role = "user" if message["role"] == "ROLE_USER" else "agent"
-        parts = [part_to_v0_3(part) for part in message["parts"]]
-        params["message"] = {**message, "kind": "message", "role": role, "parts": parts}
+        params["message"] = message_to_v0_3(msgspec.convert(msgspec.to_builtins(params["message"]), Message))
     if "configuration" in params:
         configuration = dict(params["configuration"])
         configuration["blocking"] = not configuration.pop("returnImmediately", False)

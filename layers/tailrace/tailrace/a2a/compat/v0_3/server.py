@@ -8,8 +8,13 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from msgspec import UNSET
+
+from tailrace.a2a.compat.v0_3 import types as v0_3
+from tailrace.a2a.task import Task
+from tailrace.a2a.types import PushConfig
 from tailrace.errors import RequestError
-from tailrace.events import INTERRUPTED, TERMINAL
+from tailrace.events import INTERRUPTED, TERMINAL, Artifact, Event, Message, Part, Status, Submitted
 
 # 0.3's method names, and ours for the same.
 METHODS = {
@@ -65,9 +70,9 @@ def result_to_v0_3(method: str, result: Any) -> Any:
     """The result of 1.0's `method` as 0.3 has it."""
     if method == "SendMessage":
         return message_to_v0_3(result["message"]) if "message" in result else task_to_v0_3(result["task"])
-    if method in ("GetTask", "CancelTask"):
+    if isinstance(result, Task):
         return task_to_v0_3(result)
-    if method in ("CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"):
+    if isinstance(result, PushConfig):
         return _config_to_v0_3(result)
     if method == "ListTaskPushNotificationConfigs":
         return [_config_to_v0_3(config) for config in result["configs"]]
@@ -76,77 +81,87 @@ def result_to_v0_3(method: str, result: Any) -> Any:
     return result
 
 
-def task_to_v0_3(task: dict[str, Any]) -> dict[str, Any]:
-    converted = {
-        "kind": "task",
-        "id": task["id"],
-        "contextId": task["contextId"],
-        "status": _status_to_v0_3(task["status"]),
-    }
-    if "history" in task:
-        converted["history"] = [message_to_v0_3(message) for message in task["history"]]
-    if "artifacts" in task:
-        converted["artifacts"] = [_artifact_to_v0_3(artifact) for artifact in task["artifacts"]]
-    if "metadata" in task:
-        converted["metadata"] = task["metadata"]
+def task_to_v0_3(task: Task | Submitted) -> v0_3.Task:
+    """A task, or event 1 of one."""
+    converted = v0_3.Task(
+        id=task.id, context_id=task.context_id, status=_status_to_v0_3(task.status), metadata=task.metadata
+    )
+    if task.history is not UNSET:
+        converted.history = [message_to_v0_3(message) for message in task.history]
+    if isinstance(task, Task) and task.artifacts is not UNSET:
+        converted.artifacts = [_artifact_to_v0_3(artifact) for artifact in task.artifacts]
     return converted
 
 
-def unknown(task_id: str) -> dict[str, Any]:
-    """An update that tells nothing but that there was one."""
-    return {
-        "kind": "status-update",
-        "taskId": task_id,
-        "contextId": "",
-        "status": {"state": "unknown"},
-        "final": False,
-    }
+def unknown(task_id: str) -> v0_3.StatusUpdate:
+    """An update in place of an event that cannot be read: 0.3 has a state for what is not known."""
+    return v0_3.StatusUpdate(task_id=task_id, context_id="", status=v0_3.Status("unknown"), final=False)
 
 
-def event_to_v0_3(event: dict[str, Any]) -> dict[str, Any]:
-    """A 1.0 stream response as a 0.3 one."""
-    if "task" in event:
-        return task_to_v0_3(event["task"])
-    if "message" in event:
-        return message_to_v0_3(event["message"])
-    if "statusUpdate" in event:
-        update = event["statusUpdate"]
-        state = update["status"]["state"]
-        return {
-            "kind": "status-update",
-            "taskId": update["taskId"],
-            "contextId": update["contextId"],
-            "status": _status_to_v0_3(update["status"]),
-            "final": state in TERMINAL or state in INTERRUPTED,
-            "metadata": update["metadata"],
-        }
-    update = event["artifactUpdate"]
-    return {
-        "kind": "artifact-update",
-        "taskId": update["taskId"],
-        "contextId": update["contextId"],
-        "artifact": _artifact_to_v0_3(update["artifact"]),
-        "append": update["append"],
-        "lastChunk": update["lastChunk"],
-        "metadata": update["metadata"],
-    }
+def event_to_v0_3(event: Event) -> v0_3.Task | v0_3.StatusUpdate | v0_3.ArtifactUpdate:
+    """An event of the log as 0.3 streams it."""
+    if event.task is not None:
+        return task_to_v0_3(event.task)
+    if (update := event.status_update) is not None:
+        return v0_3.StatusUpdate(
+            task_id=update.task_id,
+            context_id=update.context_id,
+            status=_status_to_v0_3(update.status),
+            final=update.status.state in TERMINAL or update.status.state in INTERRUPTED,
+            metadata=update.metadata,
+        )
+    piece = event.artifact_update
+    assert piece is not None, "an event is one of the three"
+    return v0_3.ArtifactUpdate(
+        task_id=piece.task_id,
+        context_id=piece.context_id,
+        artifact=_artifact_to_v0_3(piece.artifact),
+        append=piece.append,
+        last_chunk=piece.last_chunk,
+        metadata=piece.metadata,
+    )
 
 
-def message_to_v0_3(message: dict[str, Any]) -> dict[str, Any]:
-    converted = {**message, "kind": "message", "role": "user" if message["role"] == "ROLE_USER" else "agent"}
-    converted["parts"] = [part_to_v0_3(part) for part in message["parts"]]
-    return converted
+def message_to_v0_3(message: Message) -> v0_3.Message:
+    return v0_3.Message(
+        message_id=message.message_id,
+        role="user" if message.role == "ROLE_USER" else "agent",
+        parts=[part_to_v0_3(part) for part in message.parts],
+        context_id=message.context_id,
+        task_id=message.task_id,
+        metadata=message.metadata,
+        extensions=message.extensions,
+        reference_task_ids=message.reference_task_ids,
+    )
 
 
-def _status_to_v0_3(status: dict[str, Any]) -> dict[str, Any]:
-    converted = {**status, "state": status["state"].removeprefix("TASK_STATE_").lower().replace("_", "-")}
-    if "message" in status:
-        converted["message"] = message_to_v0_3(status["message"])
-    return converted
+def part_to_v0_3(part: Part) -> v0_3.Part:
+    if part.data is not UNSET:
+        # 0.3 allows only objects here.
+        data = part.data if isinstance(part.data, dict) else {"value": part.data}
+        return v0_3.DataPart(data=data, metadata=part.metadata)
+    if part.text is not None and part.filename is None:
+        return v0_3.TextPart(text=part.text, metadata=part.metadata)
+    encoded = part.raw if part.text is None else base64.b64encode(part.text.encode()).decode()
+    file = v0_3.FileContent(bytes=encoded, uri=part.url, name=part.filename, mime_type=part.media_type)
+    return v0_3.FilePart(file=file, metadata=part.metadata)
 
 
-def _artifact_to_v0_3(artifact: dict[str, Any]) -> dict[str, Any]:
-    return {**artifact, "parts": [part_to_v0_3(part) for part in artifact["parts"]]}
+def _status_to_v0_3(status: Status) -> v0_3.Status:
+    state = status.state.removeprefix("TASK_STATE_").lower().replace("_", "-")
+    message = None if status.message is None else message_to_v0_3(status.message)
+    return v0_3.Status(state, status.timestamp, message)
+
+
+def _artifact_to_v0_3(artifact: Artifact) -> v0_3.Artifact:
+    return v0_3.Artifact(
+        artifact_id=artifact.artifact_id,
+        name=artifact.name,
+        description=artifact.description,
+        parts=[part_to_v0_3(part) for part in artifact.parts],
+        metadata=artifact.metadata,
+        extensions=artifact.extensions,
+    )
 
 
 def _push_params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -176,12 +191,11 @@ def _config_from_v0_3(config: Any) -> Any:
     return config
 
 
-def _config_to_v0_3(config: dict[str, Any]) -> dict[str, Any]:
-    told = {key: value for key, value in config.items() if key != "taskId"}
-    if "authentication" in told:
-        known_by = dict(told["authentication"])
-        told["authentication"] = {"schemes": [known_by.pop("scheme")], **known_by}
-    return {"taskId": config["taskId"], "pushNotificationConfig": told}
+def _config_to_v0_3(config: PushConfig) -> v0_3.TaskPushConfig:
+    known_by = config.authentication
+    authentication = v0_3.PushAuthentication([known_by.scheme], known_by.credentials) if known_by else None
+    told = v0_3.PushConfig(url=config.url, id=config.id, token=config.token, authentication=authentication)
+    return v0_3.TaskPushConfig(config.task_id, told)
 
 
 def _part_from_v0_3(part: Any, place: int) -> Any:
@@ -199,18 +213,3 @@ def _part_from_v0_3(part: Any, place: int) -> Any:
         names = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
         return {ours: file[theirs] for theirs, ours in names.items() if file.get(theirs) is not None} | rest
     raise RequestError(f"message.parts[{place}] has kind {kind!r}, but must be a text, data or file part.")
-
-
-def part_to_v0_3(part: dict[str, Any]) -> dict[str, Any]:
-    rest = {"metadata": part["metadata"]} if "metadata" in part else {}
-    if "data" in part:
-        # 0.3 allows only objects here.
-        data = part["data"]
-        return {"kind": "data", "data": data if isinstance(data, dict) else {"value": data}, **rest}
-    if "text" in part and "filename" not in part:
-        return {"kind": "text", "text": part["text"], **rest}
-    names = {"raw": "bytes", "url": "uri", "filename": "name", "mediaType": "mimeType"}
-    file = {theirs: part[ours] for ours, theirs in names.items() if ours in part}
-    if "text" in part:
-        file["bytes"] = base64.b64encode(part["text"].encode()).decode()
-    return {"kind": "file", "file": file, **rest}

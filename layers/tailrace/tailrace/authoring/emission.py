@@ -1,0 +1,73 @@
+"""What travels from a node or a tool through LangGraph's custom stream to the attempt that runs the graph.
+
+A status is checked where it is emitted, so that every reader of the log can rely on its types.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tailrace.events import Details, Part
+
+# The kinds that a graph emits of itself. States, attempts and hand-offs are the runner's.
+OwnKind = Literal["route", "node_start", "node_end", "tool_start", "tool_complete", "progress"]
+# The kinds that it may forward from another agent.
+ForwardedKind = Literal[OwnKind, "attempt", "handoff"]
+
+
+class EmittedStatus(msgspec.Struct, frozen=True):
+    """A status update. `agent` is the agent that did it, if that is not the task's own."""
+
+    kind: ForwardedKind
+    text: str | None
+    agent: str | None
+    details: Details
+
+
+class EmittedText(msgspec.Struct, frozen=True):
+    """A piece of the streamed text `artifact`, written by `step`."""
+
+    artifact: str
+    text: str
+    step: str | None
+
+
+class EmittedArtifact(msgspec.Struct, frozen=True):
+    """The whole `artifact`, of one part, given by `step`."""
+
+    artifact: str
+    part: Part
+    step: str | None
+
+
+class _Own(msgspec.Struct):
+    kind: OwnKind
+    text: str | None
+    agent: str | None
+
+
+class _Forwarded(msgspec.Struct):
+    kind: ForwardedKind
+    text: str | None
+    agent: str
+
+
+def checked(status: EmittedStatus) -> EmittedStatus:
+    """The status, with every value of the type that it must have. With an `origin` it is forwarded from another agent.
+
+    Raises:
+        ValueError: a key has a value that it cannot have; the message names both.
+    """
+    details = status.details
+    if details.origin is not None and status.agent is None:
+        raise ValueError("emit() got an `origin` without an `agent`; name the agent that the event is forwarded from.")
+    named = {"kind": status.kind, "text": status.text, "agent": status.agent}
+    try:
+        msgspec.convert(named, _Own if details.origin is None else _Forwarded)
+        details = msgspec.convert(msgspec.to_builtins(details), Details)
+        msgspec.json.encode((named, details))
+    except (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"emit() cannot write this event: {error}.") from None
+    return EmittedStatus(status.kind, status.text, status.agent, details)

@@ -1,0 +1,92 @@
+"""Our metadata of an event, under the key `EXTENSION` (docs/PROTOCOL.md, sections 2.2, 2.3 and 2.6)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from tailrace.events.states import EXTENSION
+
+# The largest integer that JavaScript can count to.
+MAX_INTEGER = 2**53
+
+Count = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
+Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """An agent that is asked, and why."""
+
+    agent: str
+    reason: str
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """The event of another agent that was forwarded: that agent's task, and the seq there."""
+
+    task: str
+    seq: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
+
+
+class DelegatedTask(msgspec.Struct, omit_defaults=True):
+    """A task that a step of a run has at another agent.
+
+    `url` is where the agent is asked. `since` is when it was first asked, in ms since the epoch; 0 if nobody knows.
+    `cursor` is the seq there of the last event that was forwarded. It is not in an event: who reads the log counts it.
+    """
+
+    url: str
+    task: str
+    cursor: int = 0
+    since: int = 0
+
+
+class ForwardedDetails(msgspec.Struct, omit_defaults=True):
+    """The keys that an event has in common with one that is forwarded from another agent.
+
+    `step` is the execution of a node or tool, `parent` the step around it. `at` is when it happened at the other agent,
+    in ms since the epoch.
+    """
+
+    step: str | None = None
+    parent: str | None = None
+    name: str | None = None
+    done: Count | None = None
+    total: Count | None = None
+    input: str | None = None
+    output: str | None = None
+    error: str | None = None
+    reason: str | None = None
+    supersedes: list[str] | None = None
+    at: Time | None = None
+
+
+class Details(ForwardedDetails, omit_defaults=True):
+    """All keys beside the five that every event has. A key without a value is left out of the JSON.
+
+    `checkpoint` and `checkpoints` are a fence's: how far the run had come, and the checkpoint's id for each namespace.
+    """
+
+    interrupted: bool | None = None
+    targets: list[Target] | None = None
+    asked: DelegatedTask | None = None
+    origin: Origin | None = None
+    checkpoint: str | None = None
+    checkpoints: dict[str, str] | None = None
+
+
+class Metadata(Details, omit_defaults=True, kw_only=True):
+    """All of an event's metadata. `kind` may be one that we do not know: a newer version may have written it."""
+
+    seq: int
+    ts: int
+    attempt: int
+    agent: str
+    kind: str
+
+
+class Extensions(msgspec.Struct):
+    """The `metadata` of an event: ours among those of other extensions, which are ignored."""
+
+    ours: Metadata = msgspec.field(name=EXTENSION)
