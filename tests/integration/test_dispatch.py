@@ -54,4 +54,4 @@ async def test_where_nothing_says_where_an_agent_is_that_is_said(caplog: pytest.
     head = Head(task_id="t", owner="alice", context_id="c", agent="My Talker", fingerprint="f")
     async with new_http() as http:
         assert not await Dispatch(Settings(), http)(head)
-    assert "nothing says where My Talker is dispatched to" in caplog.text
+    assert "TAILRACE_DISPATCH has no place for the agent My Talker" in caplog.text

@@ -1,4 +1,4 @@
-"""`AgentApp(graph, card)`: an ASGI app that serves A2A for a LangGraph graph. All an author writes."""
+"""`AgentApp(graph, card)`: an ASGI app that serves a LangGraph graph over A2A."""
 
 from __future__ import annotations
 
@@ -38,18 +38,26 @@ from tailrace.uploads import UPLOADS, Uploads, open_uploads
 class AgentApp:
     """Serves `graph`, compiled or not, as the agent that `card` describes.
 
-    The graph gets `{"messages": [the user's text]}`; nodes find the rest with `tailrace.inputs.request()`. Its
-    streamed text becomes the artifact `report`, `tailrace.result` makes other artifacts, and an
-    `interrupt` asks the user. A graph compiled with a checkpointer of its own keeps it.
+    The graph's input is `{"messages": [the user's text]}`; nodes get data and files with `tailrace.request()`. Text
+    that a node or a chat model streams becomes the artifact `report`, `tailrace.result` makes other artifacts, and
+    `interrupt` asks the user. If the graph was compiled with a checkpointer, it keeps that.
 
-    `answer` is asked first when a message begins something new: text that it returns is the whole answer, and no
-    task is begun. `decide_owner` names the owner of a request, by any text, or gives None for one it does not know,
-    which is refused. By default a caller says it; it has to know TAILRACE_RUN_SECRET, or to be kept out by other means
-    (IAM) where there is none. `extended_card` gives a known caller, by that name, the card it may see, None if there
-    is none for it. A message sent again under its `messageId` is the same message, and one task, unless `idempotent`
-    says that this id is not one message's alone.
+    - `settings`: by default those of the environment.
+    - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
+    - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
+      and no task is created.
+    - `decide_owner`: returns the name of a request's owner, which may be any text, or None to refuse the request. By
+      default the caller names the owner in a header. It has to know TAILRACE_RUN_SECRET then; without that secret,
+      strangers must be kept out by other means, like IAM.
+    - `extended_card`: returns the card for an owner (by name), or None if there is none for this owner. It needs
+      `decide_owner`.
+    - `idempotent`: says whether a `messageId` stands for one message only. By default it does: a message that is sent
+      again is the same message and makes no second task.
 
-    The log and the checkpointer are opened at the first request, on the event loop that serves it.
+    The log and the checkpointer are opened when the server starts the app, or at the first request.
+
+    Raises:
+        ConfigError: the card's name cannot be used, or `extended_card` comes without `decide_owner`.
 
     Example:
         async def greet(state: MessagesState) -> None:
@@ -73,13 +81,15 @@ class AgentApp:
     ) -> None:
         if extended_card is not None and decide_owner is None:
             # "The Get Extended Agent Card operation MUST require authentication" (specification, section 13.3).
-            raise ConfigError("decide_owner", None, "given where extended_card is")
+            raise ConfigError("decide_owner", None, "set if extended_card is")
         check_agent_name(card.name)
         self._idempotent = idempotent
         self._graph = graph
         self._card = card
         self._settings = settings or Settings.load()
-        card = msgspec.structs.replace(card, extensions=[*card.extensions, _reading_of(open_uploads(self._settings))])
+        card = msgspec.structs.replace(
+            card, extensions=[*card.extensions, _upload_extension(open_uploads(self._settings))]
+        )
         if decide_owner is None and self._settings.run_secret:
             card = msgspec.structs.replace(card, **_SECURED)
         self._given_log = log
@@ -97,7 +107,7 @@ class AgentApp:
             extended_card=extended_card,
         )
         routes = server.routes()
-        # The second is where an agent is found behind one address for all, as `sam local` has it.
+        # The second place is for `sam local`, where all agents are behind one address.
         self._app = Starlette(
             routes=[*routes, Mount(f"/agents/{plain_name(card.name)}", routes=routes)], lifespan=self._lifespan
         )
@@ -109,13 +119,12 @@ class AgentApp:
             invoked_as.set(getattr(context, "invoked_function_arn", None) or None)
         await self._app(scope, receive, self._with_plain_failure(send) if scope["type"] == "lifespan" else send)
         if on_lambda():
-            # The process freezes when this returns: not before the runs are done that were begun here, and those who
-            # want to be told have been.
+            # The process freezes when this returns. So the runs and deliveries of this process have to end first.
             for until_idle in self._until_idle:
                 await until_idle()
 
     def _with_plain_failure(self, send: Send) -> Send:
-        """`send` for the lifespan: a failed start is told in the words of our own error, without a stack trace."""
+        """Replace the stack trace of a failed start with our error's text."""
 
         async def send_plainly(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed" and self._start_error is not None:
@@ -161,7 +170,7 @@ class AgentApp:
         await self._stack.aclose()
 
 
-# How a card says that its agent wants the secret of its run (A2A specification, section 4.5).
+# A card's fields that demand the run's secret (A2A specification, section 4.5).
 _SECURED: dict[str, Any] = {
     "security_schemes": {
         "run": {
@@ -175,7 +184,7 @@ _SECURED: dict[str, Any] = {
 }
 
 
-def _reading_of(uploads: Uploads) -> Extension:
+def _upload_extension(uploads: Uploads) -> Extension:
     return Extension(
         uri=UPLOADS,
         description="A file part may refer to an upload in the store of this id instead of holding the content.",

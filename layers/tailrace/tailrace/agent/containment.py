@@ -1,8 +1,8 @@
-"""A node that calls `sys.exit()` fails its own task, and not the process with every other task in it.
+"""A node that calls `sys.exit()` fails its own task, not the whole process.
 
-asyncio lets SystemExit and KeyboardInterrupt out of any task into the event loop, which stops. The process would end
-and let go of its leases, and the next one would run the same node again, without end. LangGraph runs nodes in tasks of
-its own, so this can only be caught where tasks are made.
+asyncio raises SystemExit and KeyboardInterrupt from any task into the event loop, which stops. The process would end
+and release its leases, and the next process would run the same node, again and again. LangGraph runs nodes in asyncio
+tasks that it creates itself, so the exceptions can only be caught where tasks are created.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 class ProcessExit(Exception):
-    """Code of a run raised SystemExit or KeyboardInterrupt, which is the cause of this."""
+    """A run's code raised SystemExit or KeyboardInterrupt. That exception is the `__cause__`."""
 
 
 class Contained(Coroutine[Any, Any, T]):
-    """A coroutine that raises `ProcessExit` where `inner` would stop the event loop.
+    """A coroutine that raises `ProcessExit` where `inner` raises SystemExit or KeyboardInterrupt.
 
-    No `async def` around it: a task that is cancelled before it starts would then never have awaited `inner`.
+    It is not an `async def` around `inner`: a task that is cancelled before it starts would never await `inner` then.
     """
 
     def __init__(self, inner: Coroutine[Any, Any, T]) -> None:
@@ -42,19 +42,19 @@ class Contained(Coroutine[Any, Any, T]):
         return self._inner.__await__()
 
     def __getattr__(self, name: str) -> Any:
-        """`cr_running` and the like, by which anyio sees whether a task has started."""
+        """`cr_running` and the like; anyio reads them to see whether a task has started."""
         return getattr(self._inner, name)
 
 
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
-    """From now on, no task that is made inside a run can stop the loop. All others are made as before."""
+    """Install a task factory on `loop` whose tasks cannot stop it if they are created inside a run."""
     factory: Any = loop.get_task_factory()
-    if not isinstance(factory, _Containing):
-        loop.set_task_factory(_Containing(factory))
+    if not isinstance(factory, _ContainingFactory):
+        loop.set_task_factory(_ContainingFactory(factory))
 
 
-class _Containing:
-    """A task factory around the one that the loop had, or around none."""
+class _ContainingFactory:
+    """A task factory that wraps the loop's earlier one, if it had one."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner or (lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options))
@@ -65,8 +65,8 @@ class _Containing:
         return self._inner(loop, coroutine, **options)
 
 
-def _step(step: Callable[..., Any], *given: Any) -> Any:
+def _step(step: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return step(*given)
+        return step(*arguments)
     except (SystemExit, KeyboardInterrupt) as error:
         raise ProcessExit(f"{type(error).__name__}: {error}") from error

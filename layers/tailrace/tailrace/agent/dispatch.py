@@ -1,8 +1,8 @@
-"""Dispatch: have an agent look at a task, without waiting for what comes of it. Looking is what takes over.
+"""Dispatch: make an agent read a task, without waiting for its answer. An agent that reads an orphaned task runs it.
 
-What is sent is an ordinary request for the task (A2A's GetTask), so an agent has one interface whoever calls.
-Locally it is an HTTP POST; on AWS an asynchronous invocation whose payload is the event that a Function URL
-would have made of that POST ("Invoking Lambda functions asynchronously", AWS Lambda Developer Guide).
+A dispatch is an ordinary A2A request (GetTask), so an agent needs no other interface. Locally it is an HTTP POST. On
+AWS it is an asynchronous invocation with the event that a Function URL would make of that POST ("Invoking Lambda
+functions asynchronously", AWS Lambda Developer Guide).
 """
 
 from __future__ import annotations
@@ -28,36 +28,40 @@ _TASK_NOT_FOUND = -32001
 
 
 class Dispatch:
-    """Dispatches to the agents that `settings` name, and on Lambda to this function itself."""
+    """Dispatches tasks to the agents that `settings` name, and on Lambda also to this function itself."""
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self._settings = settings
         self._places = settings.dispatch_places
         self._http = http
-        self._sent: set[asyncio.Task[None]] = set()
+        self._posts: set[asyncio.Task[None]] = set()
 
     async def __call__(self, head: Head) -> bool:
-        """Have the task's agent look at it; False if that is known to have failed.
+        """Make the task's agent read it; False if this has failed.
 
-        A failure is logged, never raised: whoever looks next, or the sweeper, is there too.
+        Failures are logged and not raised: the next request for the task, or the sweeper, starts it as well. A POST is
+        sent in the background, so True does not mean that it has arrived.
         """
         place = self._places.get(head.agent) or own_function()
         if place and not place.startswith(("http://", "https://")):
             return await self._invoke(place, head)
-        # `make run` knows agents by their folders, and a card may have another name. Those whose task it is not say so.
+        # `make run` knows agents by their folders, and their cards may have other names. So all of them are asked, and
+        # those that do not have the task answer that.
         urls = [place] if place else self._settings.agents
         if not urls:
-            logger.warning("task %s: nothing says where %s is dispatched to", head.task_id, head.agent)
+            logger.warning(
+                "task %s was not dispatched: TAILRACE_DISPATCH has no place for the agent %s", head.task_id, head.agent
+            )
             return False
         for url in urls:
-            sent = asyncio.create_task(self._post(url, head), name=f"dispatch {head.task_id}")
-            self._sent.add(sent)
-            sent.add_done_callback(self._sent.discard)
+            post = asyncio.create_task(self._post(url, head), name=f"dispatch {head.task_id}")
+            self._posts.add(post)
+            post.add_done_callback(self._posts.discard)
         return True
 
     async def close(self) -> None:
-        """Wait for what was sent."""
-        await asyncio.gather(*self._sent)
+        """Wait for the requests under way."""
+        await asyncio.gather(*self._posts)
 
     async def _post(self, url: str, head: Head) -> None:
         try:
@@ -65,7 +69,7 @@ class Dispatch:
             await client.call("GetTask", _params(head))
         except AgentError as error:
             if error.code == _TASK_NOT_FOUND and head.agent not in self._places:
-                return  # one of the others has it
+                return  # Another of the agents has it.
             logger.warning("task %s was not dispatched: %s", head.task_id, error)
 
     async def _invoke(self, function: str, head: Head) -> bool:
@@ -79,7 +83,7 @@ class Dispatch:
 
 
 def function_url_event(head: Head) -> dict[str, Any]:
-    """The event of a Function URL for a request that looks at the task (payload format 2.0)."""
+    """The event that a Function URL makes of a GetTask request for the task (payload format 2.0)."""
     request = {"jsonrpc": "2.0", "id": "dispatch", "method": "GetTask", "params": _params(head)}
     return {
         "version": "2.0",

@@ -1,4 +1,4 @@
-"""An agent's push notification configs (specification, sections 3.1.7 to 3.1.10), kept and delivered as webhooks."""
+"""An agent's push notification configs (A2A specification, sections 3.1.7 to 3.1.10), stored as webhooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tailrace.push.webhook import Webhook, default_id
 
 
 class Push:
-    """The A2A server's `PushService`, on this process's deliveries."""
+    """The A2A server's `PushService`, with this process's deliveries behind it."""
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
@@ -42,9 +42,12 @@ class Push:
 
 
 async def notification(log: EventLog, hook: Webhook, event: bytes) -> bytes | None:
-    """The body that tells a webhook of an event; None where the webhook is not told of it.
+    """The body of the notification of `event`; None if this webhook does not get the event.
 
-    In 1.0 it is the event. In 0.3 it is the task, and only a change of its state is told (0.3.0, section 9.5).
+    A webhook of A2A 1.0 gets the event. One of 0.3 gets the task, and only when its state changes (0.3.0, section 9.5).
+
+    Raises:
+        LogError: the task cannot be read.
     """
     if hook.version == "1.0":
         return event
@@ -69,6 +72,6 @@ def _webhook(config: PushConfig, task_id: str, *, since: int, version: Literal["
 
 
 def _config(hook: Webhook) -> PushConfig:
-    """The config of a webhook. Its owner gets the secrets back as they came."""
+    """The config of a webhook. It contains the secrets as the client sent them."""
     authentication = AuthenticationInfo(scheme=hook.scheme, credentials=hook.credentials) if hook.scheme else None
     return PushConfig(url=hook.url, id=hook.id, task_id=hook.task_id, token=hook.token, authentication=authentication)

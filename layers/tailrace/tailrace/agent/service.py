@@ -1,6 +1,6 @@
-"""An agent's tasks: what a message, a cancel or a look at a task leads to.
+"""An agent's tasks: what happens when a message or a cancel arrives, or when somebody reads an orphaned task.
 
-Every decision is made on the head as the log has it, so it does not matter which process is asked.
+Every decision is based on the task's head in the log, so it does not matter which process gets the request.
 """
 
 from __future__ import annotations
@@ -48,14 +48,17 @@ from tailrace.stream.reader import wait_for_end
 
 logger = logging.getLogger("tailrace.tasks")
 
-# Between looks at a lease that is about to be let go of.
-_SETTLE_S = 0.02
-# How long CancelTask waits for a run elsewhere to notice, beyond the time between renewals.
+# Pause between tries to claim a task whose attempt is about to release its lease.
+_RELEASE_POLL_S = 0.02
+# How long CancelTask waits for a run in another process, beyond the time in which that process renews its lease.
 _CANCEL_WAIT_S = 3.0
 
 
 class Tasks:
-    """The tasks of one agent, as one process of it sees them."""
+    """The A2A server's `TaskService` for one agent, in one process.
+
+    `idempotent` says whether a message id stands for one message only; see `AgentApp`.
+    """
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class Tasks:
         """The head of the owner's task.
 
         Raises:
-            RpcError: -32001, for an unknown task, another agent's and somebody else's alike.
+            RpcError: -32001, if there is no such task, or it belongs to another agent or owner.
         """
         head = await self.log.head(task_id)
         if head.owner != owner or head.agent != self._agent:
@@ -94,13 +97,14 @@ class Tasks:
         return head
 
     async def send(self, message: UserMessage, owner: str) -> Head:
-        """Take a message: begin a task, start one that nobody has started, or answer its question.
+        """Create and start a task from the message, or reply with it to a task's question; return the task's head.
 
-        A message that the task knows already changes nothing.
+        If the task has the message already, it is only started if nobody runs it.
 
         Raises:
-            RequestError: the message cannot be used; nothing was done.
-            RpcError: -32001 or -32004; nothing was done.
+            RequestError: the message cannot be used. Nothing was done.
+            RpcError: -32001 (no such task) or -32004 (the task does not wait for a message). Nothing was done.
+            LogError
         """
         await in_turn(partial(check, owner=owner), [message.stored()])
         if message.task_id is None:
@@ -112,21 +116,26 @@ class Tasks:
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
         history = await history_of(self.log, head)
         reply = message.stored(head.task_id, head.context_id)
-        if self._idempotent(reply.message_id) and _knows(history, reply):
+        if self._idempotent(reply.message_id) and _has_message(history, reply):
             await self.ensure_running(head)
         elif history.state in INTERRUPTED:
             if has_files(reply):
-                await in_turn(partial(check, owner=owner), [*history.messages, reply])  # all of them have one limit
+                # The limit on files is for all messages of a task together.
+                await in_turn(partial(check, owner=owner), [*history.messages, reply])
             await self._reply(head, reply, history)
         else:
-            raise _takes_no_message(head, history)
+            raise _not_waiting(head, history)
         return await self.log.head(head.task_id)
 
     async def cancel(self, task_id: str, owner: str) -> None:
-        """Cancel a task, wherever it runs; return when it is cancelled or its runner was told.
+        """Cancel a task in whatever process it runs.
+
+        Returns when the task is cancelled. If its runner is alive but does not react in time, this returns earlier, and
+        the runner cancels the task when it next renews its lease.
 
         Raises:
-            RpcError: -32001 or -32002.
+            RpcError: -32001 (no such task) or -32002 (the task is finished).
+            LogError
         """
         await self.owned(task_id, owner)
         try:
@@ -134,7 +143,7 @@ class Tasks:
             if running := self._running.get(task_id):
                 running[0].cancel()
                 await asyncio.wait([running[1]])
-                head = await self.log.head(task_id)  # it may just have asked something
+                head = await self.log.head(task_id)  # It may have asked the user just before the cancel.
             if head.state not in TERMINAL and head.lease_owner == self._me and task_id not in self._held:
                 await self._cancel_claimed(head)  # An attempt of this process failed to start and has left its lease.
             elif head.state not in TERMINAL and head.leased(self.log.now()):
@@ -150,10 +159,10 @@ class Tasks:
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
 
     async def ensure_running(self, head: Head) -> None:
-        """Go on with a task that nobody runs, as `head` tells: start it, or take it over from a dead attempt.
+        """Start a task that nobody runs, or take it over from a dead attempt. Does nothing if `head` is not orphaned.
 
-        Looking at a task must not fail because nobody can run it: errors are logged, and whoever looks next
-        tries again.
+        This never raises: reading a task must not fail because the task cannot run. Errors are logged, and the next
+        request for the task tries again.
         """
         task_id = head.task_id
         if not head.orphaned(self.log.now()) or task_id in self._running or head.agent != self._agent:
@@ -162,14 +171,14 @@ class Tasks:
             claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
             await self._begin(claimed, WORKER_STOPPED if head.lease_owner is None else WORKER_LOST)
         except (LeaseHeld, TaskFinished):
-            return  # Somebody else was faster.
+            return  # Another process was faster.
         except LogError as error:
-            logger.warning("task %s was not taken up: %s", task_id, error)
+            logger.warning("task %s was not started: %s", task_id, error)
         except Exception:
-            logger.exception("task %s was not taken up", task_id)
+            logger.exception("task %s was not started", task_id)
 
     async def until_idle(self) -> None:
-        """Return when no run of this process is under way. Cancelled, as before a deadline, it stops them all."""
+        """Return when this process runs no task. If this is cancelled, it stops all runs."""
         try:
             while self._running:
                 await asyncio.wait([task for _, task in self._running.values()])
@@ -178,7 +187,7 @@ class Tasks:
             raise
 
     async def close(self) -> None:
-        """Stop every run of this process where it is, and let go of its lease."""
+        """Stop all runs of this process and release their leases. Other processes can take the tasks over at once."""
         running = [task for _, task in self._running.values()]
         for task in running:
             task.cancel()
@@ -267,9 +276,9 @@ class Tasks:
         return begun.replied
 
     async def _work(self, attempt: Attempt) -> None:
-        """Let the attempt work, and cancel the task if that was requested while the attempt asked the user."""
+        """Run the attempt. Then cancel the task if the request for it came while the attempt was asking the user."""
         if await attempt.work(self._graph, self._dispatch):
-            with suppress(LeaseHeld, TaskFinished, Fenced):  # somebody else is about to
+            with suppress(LeaseHeld, TaskFinished, Fenced):  # Another process cancels or runs the task.
                 await self._cancel_claimed(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
     async def _reply(self, head: Head, reply: Message, history: History) -> None:
@@ -284,38 +293,39 @@ class Tasks:
                 if await self._begin(claimed, WORKER_STOPPED, reply, known):
                     return
             known = None  # The attempt may have changed it.
-            if _knows(await history_of(self.log, head), reply):
+            if _has_message(await history_of(self.log, head), reply):
                 return
         now = await history_of(self.log, head)
-        if not _knows(now, reply):
+        if not _has_message(now, reply):
             if now.state in TERMINAL:
-                raise _takes_no_message(head, now)
-            raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was there first.")
+                raise _not_waiting(head, now)
+            raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was taken before.")
 
     async def _claim_waiting(self, task_id: str) -> Head | None:
-        """Claim a task that waits for input; None when it does not wait any more.
+        """Claim a task that waits for input; None if it does not wait any more.
 
-        Whether it waits is told by its last event: the head follows a moment later, and until then the
-        attempt that asked still holds the lease.
+        Its newest event says whether it waits. The head's state follows a moment later, and until then the attempt that
+        asked still holds the lease.
         """
-        while True:  # no longer than the lease of the attempt that asked
+        while True:  # Ends when that lease expires, at the latest.
             try:
                 return await self.log.claim(task_id, self._me, self._settings.lease_s)
             except TaskFinished:
                 return None
             except LeaseHeld:
-                if not await self._waits(task_id):
+                if not await self._is_waiting(task_id):
                     return None
-                await asyncio.sleep(_SETTLE_S)
+                await asyncio.sleep(_RELEASE_POLL_S)
 
-    async def _waits(self, task_id: str) -> bool:
+    async def _is_waiting(self, task_id: str) -> bool:
         newest = await self.log.read(task_id, await self.log.last(task_id) - 1)
         return ends(newest[-1].events[-1]) in INTERRUPTED
 
     async def _await_end(self, head: Head) -> None:
-        """Wait for a run elsewhere to notice that it is cancelled; not for ever.
+        """Wait, for a limited time, until the run in another process has ended.
 
-        A dead runner notices nothing: then the feed that is followed here takes the task over and ends it.
+        If that process is dead, its lease expires; then the feed that is followed here calls `ensure_running`, which
+        cancels the task.
         """
         task_id, settings = head.task_id, self._settings
         leased_s = max(0, head.lease_until - self.log.now()) / 1000
@@ -323,28 +333,30 @@ class Tasks:
             async with asyncio.timeout(max(leased_s, settings.renew_s) + _CANCEL_WAIT_S):
                 await wait_for_end(self.log, self.feeds, task_id, past_input=True)
         except TimeoutError:
-            logger.warning("task %s: its runner has not noticed the cancel yet", task_id)
+            logger.warning("task %s: its runner has not reacted to the cancel yet", task_id)
 
 
-def _knows(history: History, message: Message) -> bool:
+def _has_message(history: History, message: Message) -> bool:
     """Whether the task has this message already.
 
     Raises:
-        RequestError: it has another one of the same id.
+        RequestError: it has another message with the same id.
     """
-    for known in history.messages:
-        if known.message_id == message.message_id:
-            if known != message:
+    for earlier in history.messages:
+        if earlier.message_id == message.message_id:
+            if earlier != message:
                 raise _message_id_taken(message.message_id)
             return True
     return False
 
 
-def _takes_no_message(head: Head, history: History) -> RpcError:
+def _not_waiting(head: Head, history: History) -> RpcError:
     return unsupported_operation(
         f"Task {head.task_id!r} takes no message: its state is {history.state}, not TASK_STATE_INPUT_REQUIRED."
     )
 
 
 def _message_id_taken(message_id: str) -> RequestError:
-    return RequestError(f"messageId has value {message_id!r}, which another message has; a new one needs its own.")
+    return RequestError(
+        f"messageId has value {message_id!r}, which another message has; use a new id for a new message."
+    )

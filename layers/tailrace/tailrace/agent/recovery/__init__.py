@@ -1,1 +1,1 @@
-"""How an attempt goes on with a run that another attempt began."""
+"""How an attempt resumes a run that an earlier attempt started."""

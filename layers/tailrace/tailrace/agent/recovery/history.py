@@ -1,4 +1,4 @@
-"""What happened in a task before an attempt begins, as far as the attempt has to know it."""
+"""A task's history: what a new attempt has to know of its events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKER_LOST, WORKER_STOPPED, HANDED_OFF = "worker lost", "worker stopped", "hand
 
 
 class Step(msgspec.Struct):
-    """One execution of a node, or of a tool in it, by the task's own agent. `began` is the seq of its start."""
+    """One execution of a node, or of a tool in a node, by the task's own agent. `began` is the seq of its start."""
 
     id: str
     name: str
@@ -38,20 +38,25 @@ class Step(msgspec.Struct):
 
 
 class Fence(msgspec.Struct):
-    """How an attempt began: from which `checkpoint` (empty: from none), and for what `reason`."""
+    """How an attempt started: the `checkpoint` that it resumed from ("" for none), and the `reason` for the attempt."""
 
     checkpoint: str
     reason: str
 
 
 class History(msgspec.Struct):
-    """A task so far. `last` is the seq of its newest event, `messages` what the user said, oldest first.
+    """A task so far.
 
-    `superseded` tells of a step which attempt began it again, `texts` has the streamed text of each artifact by
-    the step that wrote it, `asked` the tasks at other agents by the tool step that asked, `answered` those of them
-    that are over, `questions` how many messages there were when a step first asked the user, `fences` the attempts
-    since the user said something, of which `attempt` is the number of the last and `pins` what it went on from: a
-    checkpoint's id by its namespace. `question` is what the agent last asked.
+    - `messages`: the user's messages, the oldest first.
+    - `last`: the seq of the newest event.
+    - `steps`: the steps by id; `superseded`: by step id, the attempt that ran the step again.
+    - `texts`: by artifact id, the streamed text in pieces, each with the id of the step that wrote it.
+    - `asked`: the delegated tasks by the tool step that started them; `answered`: the steps whose task has ended.
+    - `questions`: by step id, how many messages there were when the step first asked the user.
+    - `fences`: the attempts since the user's newest message.
+    - `attempt`: the number of the latest attempt; `pins`: by namespace, the id of the checkpoint that it resumed from.
+    - `question`: the agent's newest message that waits for input.
+    - `handed_off`: whether the latest attempt ended with a hand-off.
     """
 
     messages: list[Message] = []
@@ -71,13 +76,13 @@ class History(msgspec.Struct):
 
     @property
     def open_delegated_tasks(self) -> dict[str, DelegatedTask]:
-        """What other agents were asked and have not answered."""
-        return {step: asked for step, asked in self.asked.items() if step not in self.answered}
+        """The delegated tasks that have not ended, by the tool step that started them."""
+        return {step: task for step, task in self.asked.items() if step not in self.answered}
 
     def attempts_lost_at(self, checkpoint: str, reason: str) -> int:
-        """How many attempts in a row were lost that began at `checkpoint` and came no further.
+        """How many of the latest attempts started at `checkpoint` and were lost before they got further.
 
-        `reason` is why the next one is to begin. One that handed off or was stopped is not counted.
+        `reason` is the reason for the next attempt. Attempts that handed off or were stopped do not count.
         """
         lost = 0
         for fence in reversed(self.fences):
@@ -88,8 +93,7 @@ class History(msgspec.Struct):
         return lost
 
 
-# Events that decide how the run goes on: what users said, and how attempts began. Inside a JSON string the quotes would
-# be escaped.
+# Events that decide how a run goes on: users' messages, and fences. Inside a JSON string the quotes would be escaped.
 _DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
 
@@ -110,7 +114,9 @@ async def history_of(log: EventLog, head: Head, history: History | None = None) 
                 except EventUnreadable as error:
                     if any(mark in event for mark in _DECISIVE):
                         raise LogUnreadable(head.task_id, seq, error) from None
-                    logger.warning("task %s: event %d is passed over, it cannot be read: %s", head.task_id, seq, error)
+                    logger.warning(
+                        "task %s: event %d is skipped, because it cannot be read: %s", head.task_id, seq, error
+                    )
             history.last = batch.last
     return history
 
@@ -125,7 +131,7 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
         history.fences.append(Fence(metadata.checkpoint or "", metadata.reason or ""))
     if event.artifact_update is not None and metadata.kind == "token":
         _note_text(history, event.artifact_update, metadata.step)
-    elif metadata.origin is not None:  # another agent did that, whatever name it gives itself
+    elif metadata.origin is not None:  # Another agent's event, whatever agent it names.
         _note_forwarded(history, metadata.origin)
     elif metadata.agent == head.agent:
         _note_own(history, metadata, seq)

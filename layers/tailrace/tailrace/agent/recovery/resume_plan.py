@@ -1,8 +1,9 @@
-"""What a new attempt goes on from: which checkpoints count, what runs again, what of the log that makes void.
+"""The resume plan: the checkpoints that a new attempt resumes from, the steps that run again, and the events that this
+supersedes.
 
-The log is never behind a checkpoint (`tailrace.agent.checkpoints.attempt_saver`), but it may be ahead of it: a node
-that ended in the log and not in a checkpoint runs again, and what it wrote is void. Each checkpoint says up to which
-seq it covers the log, for the graph or subgraph it belongs to.
+The log is never behind a checkpoint (`tailrace.agent.checkpoints.attempt_saver`), but it may be ahead of one. A node
+that has ended in the log but not in a checkpoint runs again, and what it wrote is void. Each checkpoint records the seq
+up to which it covers the log, for its graph or subgraph.
 """
 
 from __future__ import annotations
@@ -20,19 +21,22 @@ from tailrace.events import Details
 from tailrace.inputs.decode import data_in, text_in
 from tailrace.log import Head
 
-# LangGraph's channels of a task's pending writes which do not mean that the task is done.
+# Channels of pending writes that do not mean that LangGraph's task is done.
 _ERROR, _INTERRUPT, _RESUME = "__error__", "__interrupt__", "__resume__"
-# A fenced attempt can have had one checkpoint on its way when it was fenced. Of so many attempts in a row.
+# How many of the newest checkpoints may come from fenced attempts: each attempt can have had one under way when it was
+# fenced.
 _LOOK_BACK = 10
 
 
 class ResumePlan(msgspec.Struct):
-    """`pins` are the checkpoints to go on from, by namespace; without one the graph starts from its input. `done` are
-    the executions of nodes whose results are kept although their siblings run again.
+    """How an attempt resumes a run.
 
-    `supersedes` are the steps that are void, `finished` those that ended although the log does not say so,
-    `replaced` the text that is left of each artifact of which some is void. `answers` are what the user
-    replied to each waiting interrupt, by the interrupt's id.
+    - `pins`: the checkpoints to resume from, by namespace. Without one the graph starts from its input.
+    - `done`: ids of LangGraph's tasks whose results are kept although other nodes of their step run again.
+    - `supersedes`: ids of the steps that are void.
+    - `finished`: steps that have ended, but whose end is not in the log.
+    - `replaced`: by artifact id, the text that is left of an artifact of which some text is void.
+    - `answers`: the user's replies by the id of the interrupt that waits for them.
     """
 
     pins: dict[str, CheckpointTuple] = {}
@@ -50,20 +54,25 @@ class ResumePlan(msgspec.Struct):
 
     @property
     def checkpoint(self) -> str:
-        """The same for two attempts if neither came further than the other; empty before the first node ended."""
-        came: list[str] = []
+        """How far the run has come, as a hash: equal for two attempts if neither got further; "" before any node
+        ended."""
+        progress: list[str] = []
         for namespace, pin in sorted(self.pins.items()):
             done = sorted(_done(pin))
             if pin.metadata.get("step", 0) > 0 or done:
-                came.append(f"{namespace} {pin.checkpoint['id']} {done}")
-        return hashlib.sha256("\n".join(came).encode()).hexdigest()[:16] if came else ""
+                progress.append(f"{namespace} {pin.checkpoint['id']} {done}")
+        return hashlib.sha256("\n".join(progress).encode()).hexdigest()[:16] if progress else ""
 
 
 async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head: Head) -> ResumePlan:
-    """What the head's attempt goes on from."""
+    """The plan of the head's attempt. Reads the checkpoints.
+
+    Raises:
+        CheckpointsUnavailable, CheckpointUnreadable
+    """
     plan = ResumePlan()
     runs_again: set[str] = set()
-    waiting: dict[str, tuple[str, int]] = {}  # interrupt → the step that asks, how many answers it has had
+    waiting: dict[str, tuple[str, int]] = {}  # Interrupt id → its step, and how many answers it has.
 
     async def visit(namespace: str, parent: str | None) -> None:
         pin = unpacked(await _newest(saver, head, namespace, history), history.superseded)
@@ -75,7 +84,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             waiting.update(_waiting(pin))
         for step in list(history.steps.values()):
             if step.tool or step.parent != parent or step.began <= covered or step.id in done | runs_again:
-                continue  # The last is a step that encloses itself, which only a log that is not ours tells of.
+                continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
             runs_again.add(step.id)
             await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step.id)
 
@@ -83,11 +92,11 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
     void = {
         step.id for step in history.steps.values() if step.id in runs_again or (step.tool and step.parent in runs_again)
     }
-    # A step that has asked another agent goes on where it was, and so does what encloses it.
-    going_on = {each for step in history.asked if step in void for each in _upwards(history, step)}
+    # A step with a delegated task goes on where it was, and so do the steps that enclose it.
+    continued = {each for step in history.asked if step in void for each in _upwards(history, step)}
     for step in history.steps.values():
         if step.id in void:
-            if not step.superseded and step.id not in going_on:
+            if not step.superseded and step.id not in continued:
                 plan.supersedes.append(step.id)
         elif not step.ended and not step.superseded:
             plan.finished.append(step)
@@ -103,20 +112,21 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
 
 
 def _upwards(history: History, step_id: str | None) -> list[str]:
-    """The step and those that enclose it."""
-    found: list[str] = []
-    while step_id is not None and step_id not in found and (step := history.steps.get(step_id)) is not None:
-        found.append(step_id)
+    """The step's id and those of the steps that enclose it."""
+    ids: list[str] = []
+    while step_id is not None and step_id not in ids and (step := history.steps.get(step_id)) is not None:
+        ids.append(step_id)
         step_id = step.parent
-    return found
+    return ids
 
 
 def _done(pin: CheckpointTuple) -> set[str]:
-    """The tasks of the checkpoint's step that need not run again: their writes are saved."""
+    """Ids of LangGraph's tasks after the checkpoint that need not run again: their writes are saved."""
     return {task for task, channel, _ in pin.pending_writes or () if channel not in (_ERROR, _INTERRUPT, _RESUME)}
 
 
 def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:
+    """By interrupt id: the task that waits at it, and how many answers that task has had."""
     writes = pin.pending_writes or ()
     answers = {task: len(values) for task, channel, values in writes if channel == _RESUME and isinstance(values, list)}
     return {
@@ -130,16 +140,16 @@ def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:
 async def _newest(
     saver: BaseCheckpointSaver[Any], head: Head, namespace: str, history: History
 ) -> CheckpointTuple | None:
-    """The newest checkpoint of the latest attempt; if it has put none, the one that it went on from.
+    """The newest checkpoint of the latest attempt; if it has saved none, the one that it resumed from.
 
-    Never a later one of an older attempt, which was on its way when that was fenced: the latest attempt has begun
-    again without it, and has taken back what led to it.
+    A later checkpoint of an older attempt does not count. It was under way when that attempt was fenced; the latest
+    attempt has started without it, and has superseded the steps that led to it.
     """
     config: RunnableConfig = {"configurable": {"thread_id": head.thread, "checkpoint_ns": namespace}}
     newest = await saver.aget_tuple(config)
     if newest is None or _marked(newest, "attempt") >= history.attempt:
         return newest
-    # All of them before anything else is asked: the SQLite saver is locked while it lists.
+    # The list is read to its end first: the SQLite saver is locked while it lists.
     recent = [each async for each in saver.alist(config, limit=_LOOK_BACK)]
     for each in recent:
         if _marked(each, "attempt") >= history.attempt:
@@ -151,6 +161,6 @@ async def _newest(
 
 
 def _marked(pin: CheckpointTuple, key: str) -> int:
-    """A number that our saver has put into a checkpoint's metadata."""
+    """A number that `AttemptSaver` has put into a checkpoint's metadata."""
     metadata: Any = pin.metadata
     return int(metadata.get(key, 0))

@@ -1,4 +1,4 @@
-"""How an attempt begins: what it goes on from, and the fence that says so."""
+"""The takeover: an attempt reads where the run is, and writes the fence with which it starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _MAX_LOST = 3
 class Takeover(msgspec.Struct):
     """A claimed task whose older attempts are fenced off.
 
-    `state` is WORKING, or FAILED when it cannot go on; `replied` tells whether the reply is in its fence.
+    `state` is WORKING, or FAILED if the run cannot go on; the fence says why. `replied` says whether the fence contains
+    the user's reply.
     """
 
     head: Head
