@@ -1,1 +1,1 @@
-"""From files and pasted lines to entries with a time, a level and a template."""
+"""Reads files and pasted lines into entries with a time, a level and a template."""

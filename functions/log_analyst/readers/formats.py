@@ -1,4 +1,4 @@
-"""The log formats: each parser turns one line into an entry, or says that it is not its format."""
+"""The log formats: a parser for each turns one line into an entry, or returns None if it has another format."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from log_analyst.readers.timestamps import Timestamps
 
 
 class Entry(NamedTuple):
-    """What one line (and the lines that continue it) says.
+    """The content of one line and of the lines that continue it.
 
-    `time` is in seconds since the epoch, None where the line has none. `level` is UNKNOWN where only the
-    words can tell. `text` is what templates are made of; for a request in an access log (`access`) it is
-    `METHOD path status`.
+    `time` is in seconds since the epoch, None if the line has none. `level` is UNKNOWN if only the words can tell.
+    Templates are made of `text`; for a request in an access log (`access`) it is `METHOD path status`.
     """
 
     time: float | None
@@ -53,7 +52,7 @@ _PUNCTUATION = " \t-:|,;[]"
 
 
 def access(line: str, stamps: Timestamps) -> Entry | None:
-    """nginx and Apache access logs, common or combined, also with more fields behind."""
+    """Parse an access log of nginx or Apache: common or combined format, also with more fields at the end."""
     match = _ACCESS.match(line)
     if match is None:
         return None
@@ -65,7 +64,7 @@ def access(line: str, stamps: Timestamps) -> Entry | None:
 
 
 def request_entry(time: float | None, request: str, status: int) -> Entry:
-    """The entry of an HTTP request, whose line is `METHOD path protocol` or whatever a client sent instead."""
+    """Return the entry of an HTTP request. `request` is `METHOD path protocol`, or what a client sent instead."""
     method, _, rest = request.partition(" ")
     path = rest.split(" ", 1)[0]
     if method in METHODS and path:
@@ -74,7 +73,7 @@ def request_entry(time: float | None, request: str, status: int) -> Entry:
 
 
 def nginx_error(line: str, stamps: Timestamps) -> Entry | None:
-    """nginx's error log. What stands behind `, client:` names the request, not the error."""
+    """Parse nginx's error log. The text from `, client:` on names the request, not the error, so it is left out."""
     match = _NGINX_ERROR.match(line)
     if match is None:
         return None
@@ -83,7 +82,7 @@ def nginx_error(line: str, stamps: Timestamps) -> Entry | None:
 
 
 def apache_error(line: str, stamps: Timestamps) -> Entry | None:
-    """Apache's error log, 2.2 and 2.4."""
+    """Parse Apache's error log, 2.2 and 2.4."""
     match = _APACHE_ERROR.match(line)
     if match is None:
         return None
@@ -92,7 +91,7 @@ def apache_error(line: str, stamps: Timestamps) -> Entry | None:
 
 
 def syslog_5424(line: str, stamps: Timestamps) -> Entry | None:
-    """Syslog as RFC 5424 has it."""
+    """Parse syslog as in RFC 5424."""
     match = _SYSLOG_5424.match(line)
     if match is None:
         return None
@@ -101,7 +100,7 @@ def syslog_5424(line: str, stamps: Timestamps) -> Entry | None:
 
 
 def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
-    """Syslog as RFC 3164 has it and as files hold it: without a priority, or with an ISO time."""
+    """Parse syslog as in RFC 3164, and as files have it: without a priority, or with an ISO time."""
     match = _SYSLOG_3164.match(line)
     if match is None:
         return None
@@ -115,7 +114,7 @@ def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
 
 
 def json_line(line: str, stamps: Timestamps) -> Entry | None:
-    """A JSON object: its time, level and message by the names that loggers use."""
+    """Parse a JSON object: its time, level and message by the names that loggers use."""
     if not line.startswith("{"):
         return None
     fields = fields_of(line)
@@ -126,7 +125,7 @@ def json_line(line: str, stamps: Timestamps) -> Entry | None:
         return request_entry(time, fields.request, fields.status)
     level = levels.level_of(fields.level)
     if time is None or level == levels.UNKNOWN:
-        # What wraps a line (Docker's json-file, CloudWatch's events) leaves its time and level inside.
+        # Docker's json-file and CloudWatch's events wrap a line that has its own time and level.
         inner = stamps.find(fields.text) if time is None else None
         time = inner.seconds if inner else time
         return Entry(time, level, fields.text)
@@ -134,7 +133,7 @@ def json_line(line: str, stamps: Timestamps) -> Entry | None:
 
 
 def plain(line: str, stamps: Timestamps) -> Entry | None:
-    """Any line with a time near its start: the text is the line without the time."""
+    """Parse any line with a time near its start; the text is the line without the time."""
     found = stamps.find(line)
     if found is None:
         return None
@@ -155,7 +154,7 @@ PARSERS: dict[str, Parser] = {
 
 
 def _named(time: float | None, level: int, text: str) -> Entry | None:
-    """An entry whose level stands outside its text: the text is given its name, so that templates show it."""
+    """Return an entry whose level is not in its text; the level's name is put in front, so that templates show it."""
     if time is None:
         return None
     if level == levels.UNKNOWN:

@@ -1,8 +1,11 @@
-"""What a JSON log line says, by the field names that loggers use."""
+"""Reads JSON log lines, by the field names that loggers use.
+
+A line is another program's object, so any field may hold anything: the first one that can be used counts.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -70,17 +73,20 @@ _METHODS = ["method", "request_method", "http_method", "verb", "http.method"]
 
 
 class Fields(NamedTuple):
-    """`request` is `METHOD path` and `status` an HTTP status where the line tells of a request."""
+    """The content of a line: `time` and `level` as they stand there, None if it has none.
 
-    time: Any
-    level: Any
+    `request` is `METHOD path` and `status` an HTTP status, if the line is about a request.
+    """
+
+    time: object
+    level: object
     text: str
     request: str | None
     status: int | None
 
 
 def fields_of(line: str) -> Fields | None:
-    """The fields of a JSON object, or None when `line` is no such thing."""
+    """Return the fields of a JSON object; None if `line` is none."""
     try:
         record = msgspec.json.decode(line)
     except (ValueError, RecursionError):
@@ -88,7 +94,7 @@ def fields_of(line: str) -> Fields | None:
     if not isinstance(record, dict):
         return None
     time, level = _first(record, _TIMES), _first(record, _LEVELS)
-    if isinstance(level, dict):  # log4j2's and ECS's {"level": {"name": …}}, {"log": {"level": …}}
+    if isinstance(level, dict):  # {"level": {"name": …}} of log4j2, {"log": {"level": …}} of ECS
         level = level.get("name") or level.get("level")
     elif level is None and isinstance(record.get("log"), dict):
         level = record["log"].get("level")
@@ -96,10 +102,10 @@ def fields_of(line: str) -> Fields | None:
     return Fields(time, level, _text(record), request, status)
 
 
-def _text(record: dict[str, Any]) -> str:
+def _text(record: dict[str, object]) -> str:
     text = next((v for k in _TEXTS if isinstance(v := record.get(k), str) and v), None)
     if text is None:
-        # No message: what is left says which kind of event this is by its words, and its shape by its names.
+        # Without a message, the other fields' names and words make the template.
         known = {*_TIMES, *_LEVELS}
         return " ".join(f"{key}={_short(value)}" for key, value in record.items() if key not in known)
     text = text.split("\n", 1)[0]
@@ -110,8 +116,8 @@ def _text(record: dict[str, Any]) -> str:
     return f"{text} | {fault}" if fault and fault not in text else text
 
 
-def _fault(record: dict[str, Any]) -> str | None:
-    """The exception's type, or the first words about it."""
+def _fault(record: dict[str, object]) -> str | None:
+    """Return the exception's type, or the first words about it."""
     value = _first(record, _FAULTS)
     if isinstance(value, dict):
         value = value.get("type") or value.get("name") or value.get("class") or value.get("message")
@@ -120,25 +126,31 @@ def _fault(record: dict[str, Any]) -> str | None:
     lines = [line for line in value.strip().splitlines() if line[:1].strip()]
     if not lines:
         return None
-    # A Python trace names the exception in its last line, others in their first.
+    # A Python traceback names the exception in its last line, others in their first.
     return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:120]
 
 
-def _request(record: dict[str, Any]) -> tuple[str | None, int | None]:
-    try:
-        status = int(_first(record, _STATUSES))
-    except (TypeError, ValueError, OverflowError):
-        return None, None
+def _request(record: dict[str, object]) -> tuple[str | None, int | None]:
+    status = _status(_first(record, _STATUSES))
     path, method = _first(record, _PATHS), _first(record, _METHODS)
     request = record.get("request")
-    if not 100 <= status <= 599:
+    if status is None:
         return None, None
     if isinstance(path, str) and isinstance(method, str) and path.startswith("/"):
         return f"{method.upper()} {path}", status
     return (request, status) if isinstance(request, str) and " /" in request else (None, None)
 
 
-def _first(record: dict[str, Any], names: list[str]) -> Any:
+def _status(value: object) -> int | None:
+    """Return the HTTP status in a number or a text, None if it is none."""
+    try:
+        status = int(value) if isinstance(value, str | int | float) else 0
+    except (ValueError, OverflowError):
+        return None
+    return status if 100 <= status <= 599 else None
+
+
+def _first(record: dict[str, object], names: list[str]) -> object:
     for name in names:
         value = record.get(name)
         if value is not None:
@@ -146,7 +158,7 @@ def _first(record: dict[str, Any], names: list[str]) -> Any:
     return None
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, str):
         return value.split("\n", 1)[0][:120] or '""'
     if isinstance(value, (dict, list)):

@@ -1,4 +1,4 @@
-"""How serious a log line is, on one scale for every format."""
+"""How serious a log line is, on one scale for all formats."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _WORDS = {
     "panic": CRITICAL,
 }
 
-# A level as a logger writes it: in capitals, or in lower case where the punctuation says that it is one.
+# A level as loggers write it: in capitals, or in lower case with punctuation that marks a level.
 _CAPITALS = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|SEVERE|CRIT|CRITICAL|EMERG|FATAL|PANIC)\b")
 _MARKED = re.compile(
     r"(?:\b(?:level|lvl|severity)[=:]\s*\"?|^|\[|<)"
     r"(trace|debug|info|notice|warn|warning|err|error|crit|critical|alert|emerg|fatal|panic)(?=[\]>:\s\"]|$)",
     re.IGNORECASE,
 )
-# Words that make a line without a level worth a warning. "0 errors" and "no error" do not.
+# Words that make a line without a level a warning, except in "0 errors" and "no error".
 _TROUBLE = re.compile(
     r"(?<!\bno )(?<!\b0 )(?<!<num> )(?<!without )"
     r"\b(?:errors?|failed|failure|fails|exception|traceback|refused|timed ?out|timeout|denied|unreachable|"
     r"unavailable|aborted|segfault|oom-killer|out of memory|killed process|core dumped|5xx)\b",
     re.IGNORECASE,
 )
-# What an operator wants to see even once and even at INFO: something started, stopped or was changed.
+# Words for a start, a stop or a change. An operator wants to see such a line even once and at INFO.
 _LIFECYCLE = re.compile(
     r"\b(?:re)?(?:start(?:ed|ing|s)?|stop(?:ped|ping)|boot(?:ed|ing)?|shut(?:ting)? ?down|shutdown|exit(?:ed|ing)?|"
     r"reload(?:ed|ing)?|deploy(?:ed|ing|ment)?|roll(?:ed|ing) ?back|migrat(?:ed|ing|ion)|failover|"
@@ -58,7 +58,7 @@ _LIFECYCLE = re.compile(
 
 
 def level_in(text: str) -> int:
-    """The level the start of `text` names, else WARNING where it speaks of trouble, else INFO."""
+    """Return the level that the start of `text` names; else WARNING if it mentions trouble, else INFO."""
     head = text[:160]
     found = _CAPITALS.search(head) or _MARKED.search(head)
     if found:
@@ -67,7 +67,7 @@ def level_in(text: str) -> int:
 
 
 def level_of(value: Any) -> int:
-    """The level a field holds: a word, or a number as pino and bunyan write them (10 … 60), or UNKNOWN."""
+    """Return the level in a field: a word, a syslog severity, or pino's and bunyan's 10 … 60; else UNKNOWN."""
     if isinstance(value, str):
         word = value.strip().lower()
         if word in _WORDS:
@@ -84,12 +84,12 @@ def level_of(value: Any) -> int:
 
 
 def of_syslog(severity: int) -> int:
-    """The level of a syslog severity, 0 (emergency) to 7 (debug)."""
+    """Return the level of a syslog severity, 0 (emergency) to 7 (debug); higher bits are ignored."""
     return (CRITICAL, CRITICAL, CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG)[severity & 7]
 
 
 def of_status(status: int) -> int:
-    """The level of an HTTP response: the server's fault is an error, an overloaded or gone client a warning."""
+    """Return the level of an HTTP status: 5xx is an error; 408, 429 and 499 are warnings."""
     if status >= 500:
         return ERROR
     if status in (408, 429, 499):
@@ -98,5 +98,5 @@ def of_status(status: int) -> int:
 
 
 def is_lifecycle(text: str) -> bool:
-    """Whether `text` tells of something that started, stopped or was changed."""
+    """Return whether `text` is about a start, a stop or a change."""
     return _LIFECYCLE.search(text) is not None

@@ -1,8 +1,7 @@
-"""Masking: what differs from line to line without saying anything becomes a name in angle brackets.
+"""Masking: the variable parts of a line (numbers, ids, addresses) become a name in angle brackets.
 
-Masking is by token and remembers each token, so that a line costs little more than a split and a join.
-Tokens are written by strangers: each is cut, and only the patterns are tried that its characters allow, so that
-no token takes long.
+Each token is masked by itself and remembered, so that a line costs little more than a split and a join. Other people
+write the tokens: each is cut, and only the patterns are tried that its characters allow, so that no token takes long.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from functools import cache
 METHODS = frozenset(
     ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "PURGE"]
 )
-# Longer texts and tokens are cut: what tells templates apart stands at the start.
+# In characters. Longer texts and tokens are cut: templates differ at the start.
 TEXT_LIMIT = 1_000
 TOKEN_LIMIT = 200
 _REMEMBERED = 100_000  # tokens
@@ -34,7 +33,7 @@ _MASKS = {
     "keep": r"(?<![0-9A-Za-z])(?:HTTP/\d(?:\.\d)?|[1-5]xx|x86_64"
     r"|(?i:utf-?8|sha\d{1,3}|md5|ipv[46]|s3|ec2|k8s|p\d\d))(?![0-9A-Za-z])",
     "hex": r"(?<![0-9A-Za-z])(?:0[xX][0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,})(?![0-9A-Za-z])",
-    # A file: under a known root, or with an extension. Other paths are routes, of which only the ids are masked.
+    # A file: under a known root, or with an extension. Other paths are routes; only their ids are masked.
     "rooted": r"(?<![\w/.<>])/(?:var|usr|etc|home|tmp|opt|srv|data|mnt|dev|proc|run|root|lib|bin|sbin|boot|sys)"
     r"(?:/[\w.@%+~=:-]+)+",
     "file": r"(?<![\w/.<>])(?:/[\w.@%+~=-]+)+\.[A-Za-z]\w{0,5}(?![\w/])",
@@ -43,14 +42,14 @@ _MASKS = {
     r"|(?<![0-9A-Za-z])(?=[A-Za-z_=+/-]*+\d)[0-9A-Za-z_=+/-]{32,}+(?![0-9A-Za-z])",
     "num": rf"(?<![A-Za-z])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?{_UNIT}(?![0-9A-Za-z])|\d+",
 }
-# What each kind has to have in it, so that its pattern is tried on few tokens.
+# What a token must contain for each kind, so that few patterns are tried.
 _MARKS = {"url": "://", "email": "@", "uuid": "-", "rooted": "/", "file": "/", "drive": "\\"}
 _WITH_DIGITS = {"time", "ip", "keep", "hex", "id", "num"}
 _DIGIT = re.compile(r"\d")
 _NAMES = {"rooted": "path", "file": "path", "drive": "path"}
-# A token with more slashes is no file's path: each of them may be the first of one, and looking takes long.
+# A token with more slashes counts as no file, because a path may start at each of them and matching takes long.
 _DEEPEST_PATH = 24
-# Only these characters make a token worth a look; a plain word is itself.
+# A short token without these characters is a word, which is kept.
 _TELLTALE = re.compile(r"[\d/@:\\]")
 
 _KEY = r"(?P<key>\b(?:msg|message|error|err|reason|event|cause|exception)=)?"
@@ -58,7 +57,7 @@ _IN_DOUBLE, _IN_SINGLE = r"\"(?P<double>(?:[^\"\\]|\\.)*)\"", r"(?<![\w'])'(?P<s
 _STATUS_BEHIND = r"(?P<status> [1-5]\d\d\b)?"
 _QUOTED = re.compile(f"{_KEY}(?:{_IN_DOUBLE}|{_IN_SINGLE}){_STATUS_BEHIND}")
 _SINGLE_QUOTED = re.compile(f"(?P<double>(?!))?{_KEY}{_IN_SINGLE}{_STATUS_BEHIND}")
-# A text up to the first double quote that nothing closes.
+# A text up to the first double quote that is not closed.
 _CLOSED = re.compile(rf"(?:[^\"']+|{_IN_DOUBLE}|{_IN_SINGLE}|')*")
 _STATUS = re.compile(r"(?<!exit )\b((?:http[_ ]?)?status(?:[_ ]?code)?[=:]? ?[=:]? ?)([1-5])\d\d\b", re.IGNORECASE)
 _RUN = re.compile(r"<num>(?:[,;]? <num>){2,}")
@@ -69,14 +68,14 @@ _SEGMENT_ID = re.compile(
 
 
 class Masker(dict[str, str]):
-    """Masks texts. It is the memory of its tokens: `masker[token]` is the masked token."""
+    """Masks texts. As a dict it remembers its tokens: `masker[token]` is the masked token."""
 
     def __init__(self) -> None:
         super().__init__()
         self._length = 0
 
     def text(self, text: str) -> str:
-        """`text` with its variable parts masked and its white space made single."""
+        """Return `text` with its variable parts masked and each run of white space as one space."""
         text = text[:TEXT_LIMIT]
         if '"' in text or "'" in text:
             text = self._without_quotes(text)
@@ -88,13 +87,13 @@ class Masker(dict[str, str]):
         return masked
 
     def request(self, text: str) -> str:
-        """`METHOD path status` with the path's query cut off and its ids masked."""
+        """Return `METHOD path status` with the path's query cut off and its ids masked."""
         method, _, rest = text.partition(" ")
         path, _, status = rest.rpartition(" ")
         return f"{method} {self.route(path)} {status}"
 
     def route(self, path: str) -> str:
-        """A URL's path with its ids masked; the query becomes `?…`."""
+        """Return a URL's path without its query and with its ids masked."""
         path = path[:TEXT_LIMIT]
         for mark in "?;#":
             path = path.split(mark, 1)[0]
@@ -102,7 +101,7 @@ class Masker(dict[str, str]):
 
     def __missing__(self, token: str) -> str:
         if token.isdecimal():
-            return "<num>"  # not remembered: there is no end of them, and this is as fast
+            return "<num>"  # not remembered: there are too many, and this is as fast
         tells = len(token) >= 32 or _TELLTALE.search(token)
         masked = _masked(token[:TOKEN_LIMIT]) if tells else token
         if len(self) >= _REMEMBERED or self._length >= _REMEMBERED_LENGTH:
@@ -115,9 +114,9 @@ class Masker(dict[str, str]):
     def _without_quotes(self, text: str) -> str:
         if '\\"' not in text or (closed := _CLOSED.match(text)) is None or closed.end() == len(text):
             return _QUOTED.sub(self._quoted, text)
-        # Behind a quote that nothing closes, each escaped quote would be tried as the first of a pair: quadratic.
-        behind = _SINGLE_QUOTED.sub(self._quoted, text[closed.end() :])
-        return _QUOTED.sub(self._quoted, text[: closed.end()]) + behind
+        # After a quote that is not closed, each escaped quote would be tried as the first of a pair: quadratic.
+        rest = _SINGLE_QUOTED.sub(self._quoted, text[closed.end() :])
+        return _QUOTED.sub(self._quoted, text[: closed.end()]) + rest
 
     def _quoted(self, match: re.Match[str]) -> str:
         key, double, single, status = match.group("key", "double", "single", "status")
@@ -132,7 +131,7 @@ class Masker(dict[str, str]):
 
 
 def _is_id(segment: str) -> bool:
-    # Long ones are not looked at: there are many of them in a scanner's requests, and looking takes long.
+    # Long segments are not matched: a scanner sends many, and matching takes long.
     return len(segment) > _LONGEST_NAME or _SEGMENT_ID.fullmatch(segment) is not None
 
 

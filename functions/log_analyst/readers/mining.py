@@ -1,8 +1,8 @@
-"""Mining: entries become templates, each with its count, its times and where an example of it stands.
+"""Mining: entries become templates, each with its count, its times and the place of an example.
 
-Each distinct masked text is given to Drain once. Drain merges texts of one shape; of warnings and errors
-it may not merge the first few variants, because there a different word (which host, which reason) is what
-the reader is after, and an error must not hide in the template of another.
+Drain gets each distinct masked text once and merges texts of one shape. The first few variants of warnings and errors
+stay separate: there a different word (a host, a reason) matters most, and one error must not hide in another's
+template.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from log_analyst.readers.paths import collapsed
 
 _SIMILARITY = 0.6
 _VARIANTS = 8
-_CLUSTERS = 1_000  # of one level; past them, lines of new shapes share coarse templates
+_CLUSTERS = 1_000  # of one level; after them, lines of new shapes share coarse templates
 _COARSE = 100
-_ROUTES = 20_000  # of access logs; past them, requests of new routes are only counted by method and status
-_REMEMBERED = 50_000  # texts whose template is known at once; others are placed again each time
-_COMPARED = (32, 8)  # the first and last clusters of a branch that a line is compared with
+_ROUTES = 20_000  # of access logs; after them, requests of new routes are only counted by method and status
+_REMEMBERED = 50_000  # texts whose template is remembered; others are matched again each time
+_COMPARED = (32, 8)  # how many of a branch's first and last clusters a line is compared with
 _TOKENS = 80
 
 
 class Template:
-    """A template and its lines: `times` in seconds since the epoch, `streams` the logs it is in.
+    """A template and its lines.
 
-    `at` is (log, start, end): where its first line stands. A `coarse` template stands for lines of many
-    shapes, and when it was first seen says nothing. A `variant` differs from another template only in words.
+    `times` are those of its lines, in seconds since the epoch; `streams` are the numbers of the logs that have it. `at`
+    is the place of its first line: (number of the source, start, end). `access` is whether it is about requests of an
+    access log. A `coarse` template stands for lines of many shapes, so its first time means nothing. A `variant`
+    differs from another template only in words.
     """
 
     __slots__ = ("access", "at", "coarse", "count", "keys", "level", "streams", "text", "times", "variant")
@@ -52,11 +54,11 @@ class Template:
 
     @property
     def id(self) -> str:
-        """The same for the same template in every run."""
+        """The template's id, the same in every run."""
         return "t" + blake2s(f"{self.level} {self.text}".encode(errors="replace"), digest_size=5).hexdigest()
 
     def absorb(self, other: Template) -> None:
-        """Take over the lines of `other`."""
+        """Add the lines of `other` to this template."""
         self.count += other.count
         self.times.extend(other.times)
         self.streams |= other.streams
@@ -65,9 +67,10 @@ class Template:
 
 
 class Miner:
-    """Takes entries one by one; `templates()` is what they were. The templates' counts add up to `entries`.
+    """Takes entries one by one with `add`; `templates()` returns their templates.
 
-    `times` has the times of each stream's lines, `serious` how many of them are warnings or worse.
+    The templates' counts add up to `entries`. By its number, `times` has the times of each stream's lines, and
+    `serious` how many of them are warnings or worse.
     """
 
     def __init__(self) -> None:
@@ -83,7 +86,7 @@ class Miner:
         self._merged: dict[int, tuple[Template, LogCluster]] = {}
 
     def add(self, entry: Entry, stream: int, at: tuple[int, int, int]) -> None:
-        """Count `entry` to its template. Takes a few microseconds where its masked text is known."""
+        """Add `entry` of a stream to its template; `at` is its place, as a template's."""
         text = self._masker.request(entry.text) if entry.access else self._masker.text(entry.text)
         key = (entry.level, text)
         template = self._templates.get(key)
@@ -102,7 +105,7 @@ class Miner:
                 self.serious[stream] += 1
 
     def forget_after(self, moment: float) -> int:
-        """Leave out the lines later than `moment`, in seconds since the epoch. Returns how many there were."""
+        """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
         for stream, times in self.times.items():
             self.times[stream] = array("d", (time for time in times if time <= moment))
         forgotten = 0
@@ -116,7 +119,7 @@ class Miner:
         return forgotten
 
     def templates(self) -> list[Template]:
-        """The templates, the most serious first and of those the most frequent. Ends the mining."""
+        """Return the templates: by level, then by count, the highest first. No entries can be added afterwards."""
         for template, cluster in self._merged.values():
             template.text = cluster.get_template()
         for variants in self._clusters.values():
@@ -146,7 +149,7 @@ class Miner:
         variants = self._clusters[level, cluster.cluster_id]
         if level >= levels.WARNING and not (len(variants) == 1 and id(variants[0]) in self._merged):
             for variant in variants:
-                if variant.text == text:  # the same text, once with its level given and once without
+                if variant.text == text:  # the same text, with its level in a field and in its words
                     return variant
             variants.append(Template(level, text, at))
             if len(variants) <= _VARIANTS:
@@ -185,7 +188,7 @@ class Miner:
         variants[:] = [first]
 
     def _collapse_routes(self, templates: list[Template]) -> None:
-        """By method and status, so that the many paths a scanner tries do not hide the routes that work."""
+        """Collapse the routes of each method and status, so that a scanner's paths do not hide the real routes."""
         kinds: dict[tuple[str, str], list[tuple[str, Template]]] = defaultdict(list)
         for template in templates:
             if template.access and not template.text.startswith("("):
@@ -202,13 +205,13 @@ class Miner:
 
 
 class _Tree(Drain):
-    """Drain with bounds: its time for a line does not grow with what came before."""
+    """Drain with limits, so that the time for a line does not grow with the number of lines before it."""
 
     def __init__(self) -> None:
         super().__init__(depth=4, sim_th=_SIMILARITY, parametrize_numeric_tokens=True)
 
     def place(self, text: str) -> LogCluster | None:
-        """The cluster of a masked text that was not placed before; None when there are too many already."""
+        """Return the cluster of a new masked text; None if it fits none and there are too many."""
         tokens = text.split(" ", _TOKENS)
         if len(tokens) > _TOKENS:
             tokens[_TOKENS] = "…"

@@ -1,4 +1,4 @@
-"""Keeping the routes of an access log few: where a folder has very many children, its seldom ones become `<*>`."""
+"""Limits the routes of an access log: in a folder with very many children, the rare ones become `<*>`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DEPTH = 10
 
 
 def collapsed(routes: dict[str, int]) -> dict[str, str]:
-    """For each route (a path, with how often it was asked for) the route that stands for it."""
+    """Return, for each route (a path and its number of requests), the route that stands for it."""
     result: dict[str, str] = {}
     _collapse([(route, route.split("/", _DEPTH), count) for route, count in routes.items()], [], result)
     return result

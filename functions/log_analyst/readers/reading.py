@@ -1,4 +1,4 @@
-"""Reading a log: its lines become entries, whatever formats it mixes, and traces stay with what they explain."""
+"""Reads a log: its lines become entries, whatever formats it mixes, and stack traces stay with their entry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from log_analyst.readers.formats import PARSERS, Entry, Parser
 from log_analyst.readers.sources import Source
 from log_analyst.readers.timestamps import Timestamps
 
-# What is behind this in a line is not read.
+# In characters. The rest of a longer line is not read.
 LINE_LIMIT = 65_536
 _SAMPLED = 100
 _COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -23,7 +23,7 @@ _TRACE = re.compile(r"(?:Traceback \(most recent|panic: |Exception in thread |fa
 
 
 class Record:
-    """An entry, where its lines stand in the log's text, and how many they are."""
+    """An entry, the place of its lines in the log's content (`start` to `end`), and how many they are."""
 
     __slots__ = ("_level", "end", "entry", "lines", "start")
 
@@ -36,7 +36,7 @@ class Record:
 
     @property
     def level(self) -> int:
-        """The entry's level, by its words where it has no other. They are read once: a text is long, traces many."""
+        """The entry's level; by its words if it has no other. They are read only once, because a text may be long."""
         if self._level is None:
             known = self.entry.level
             self._level = known if known != levels.UNKNOWN else levels.level_in(self.entry.text)
@@ -44,11 +44,11 @@ class Record:
 
 
 class LogReader:
-    """Reads one log. Iterating gives its records in order; the counters are complete when that is done.
+    """Reads one log. Iteration yields its records in order.
 
-    Every line is in a record or blank: the records' lines and `blank` add up to `lines`. A line without a
-    time continues the entry before it when the log's other lines have times. `reference` is the moment, in
-    seconds since the epoch, that times without a year are not after.
+    When it is complete, `lines` is the number of lines, `blank` of the blank and `cut` of the too long ones; every line
+    that is not blank is in a record. A line without a time continues the entry before it, if other lines of the log
+    have times. `reference` is the time, in seconds since the epoch, that times without a year are not after.
     """
 
     def __init__(self, source: Source, reference: float) -> None:
@@ -59,7 +59,7 @@ class LogReader:
         self._stamps = Timestamps(reference)
         self.formats = self._sniffed()
         self.format = self.formats[0] if self.formats else "text without times"
-        # Plain text takes whatever has a time, so it comes last.
+        # The plain text parser takes any line with a time, so it comes last.
         self._parsers: list[Parser] = [PARSERS[name] for name in self.formats if name != "plain text"]
         if self.formats:
             self._parsers.append(PARSERS["plain text"])
@@ -68,7 +68,7 @@ class LogReader:
         return (record for record in self.steps() if record is not None)
 
     def steps(self) -> Iterator[Record | None]:
-        """The records, and None for each line that ends none: a record may have any number of lines."""
+        """Yield the records, and None for each line that ends none, because a record may have any number of lines."""
         record: Record | None = None
         fault = ""
         in_trace = False
@@ -106,7 +106,7 @@ class LogReader:
         return None
 
     def _timeless(self, line: str, before: Record | None) -> tuple[Entry, bool]:
-        """A line that no parser knows: an entry of its own, and whether it rather continues the one before."""
+        """Return the entry of a line that no parser knows, and whether it continues the entry before it instead."""
         timed = bool(self.formats)
         level = levels.UNKNOWN
         time = before.entry.time if before is not None and timed else None
@@ -120,14 +120,14 @@ class LogReader:
         if before is None:
             return entry, False
         if is_trace:
-            # A trace behind a harmless line is not that line's: it was printed, not logged.
+            # A trace after a harmless line does not belong to it: it was printed, not logged.
             return entry, before.level >= levels.WARNING
         if timed or line[0] in " \t":
             return entry, True
         return entry, before.lines > 1 and _FAULT.match(line) is not None
 
     def _sniffed(self) -> list[str]:
-        """The formats of the log's first lines, the commonest first; none when its lines have no times."""
+        """Return the formats of the log's first lines, the most frequent first; none if the lines have no times."""
         votes: dict[str, int] = {}
         sampled = 0
         for _, _, text, _ in self._content.lines(LINE_LIMIT):
@@ -148,22 +148,22 @@ class LogReader:
 
 
 def example(source: Source, start: int, end: int, limit: int) -> str:
-    """The first line of a record as a reader may see it: no colours, no control characters, at most `limit` long."""
+    """Return a record's first line without colours and control characters, at most `limit` characters."""
     line = _COLOUR.sub("", source.content.read(start, min(end, start + 4 * limit)))
     line = "".join(c if c.isprintable() else " " for c in line).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def newest_dated(source: Source) -> float | None:
-    """The newest time with a year in a log's last lines, in seconds since the epoch; None if there is none."""
+    """Return the newest time with a year in a log's last lines, in seconds since the epoch; None without one."""
     stamps = Timestamps(0.0)
     tail = source.content.ending(4_096).split("\n")[-20:]
-    found = [time for line in tail if (time := stamps.find(line)) is not None]
-    return max((time.seconds for time in found), default=None) if stamps.dated else None
+    times = [time for line in tail if (time := stamps.find(line)) is not None]
+    return max((time.seconds for time in times), default=None) if stamps.dated else None
 
 
 def _plain(line: str) -> str:
-    """A line without its carriage return and its colours."""
+    """Return a line without its carriage return and its colours."""
     line = line.rstrip("\r")
     return _COLOUR.sub("", line) if "\x1b" in line else line
 

@@ -1,6 +1,6 @@
-"""What there is to read in a request: its log files, or the log lines pasted into its text.
+"""Finds the logs in a request: its log files, or the log lines that are pasted into its text.
 
-What is no log (binary, a table of metrics, nothing at all) is left out, with a note that says so.
+Other files (binary, a table of metrics, empty) are left out, and a note says so.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Content, Text
 
-# Files of one kind of complaint that are named in a note; the others are counted.
+# How many files a note names; the others are counted.
 _NAMED = 5
 _SAMPLE = 4_096
 _LOOK = 256
-# What exports call the array of a document's events.
+# Names of the array of events in exported documents.
 _WRAPPERS = ("events", "logEvents", "logs", "hits")
 _PASTED_LINES = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _METRICS = re.compile(r"\"(?:MetricDataResults|MetricStat|Datapoints)\"|\"resultType\"\s*:\s*\"(?:matrix|vector)\"")
 _NUMBER = re.compile(r"\"?(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|null|)\"?", re.IGNORECASE)
 _NAME = 255
-# What rotation adds to a name stands at its end and is short. Atomic, because no name may take long.
+# What rotation adds to a name is short and at its end. Atomic groups, so that no name takes long to match.
 _LONGEST_ROTATION = 64
 _ROTATION = re.compile(r"(?>[-_.]?\d{4}-?\d\d-?\d\d(?:[-T_]?\d+)?|\.(?:gz|txt|log|json|jsonl|ndjson|out|\d+))++$")
 
 
 class Source(NamedTuple):
-    """One log: a file, or the request's text. `stream` is the same for the rotated parts of one log."""
+    """A file with log lines, or the request's text. `stream` is the same for the rotated parts of one log."""
 
     name: str
     content: Content
@@ -41,7 +41,7 @@ class Source(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """`logs` in the order they came. `remark` is what the request's text says besides pasted lines."""
+    """The logs of a request in its order, notes on what was left out, and its text without pasted lines (`remark`)."""
 
     logs: list[Source]
     notes: list[str]
@@ -49,7 +49,7 @@ class Sources(NamedTuple):
 
 
 def sources(request: Request) -> Sources:
-    """The logs in `request`. Never raises: what cannot be read is told in `notes`."""
+    """Return the logs in `request`. No content raises an error; `notes` say what cannot be read."""
     logs: list[Source] = []
     skipped: dict[str, list[str]] = {}
     for file in request.files:
@@ -69,7 +69,7 @@ def sources(request: Request) -> Sources:
 
 
 def _readable(file: File) -> Content | str:
-    """The content of a log file, or the reason why it is none."""
+    """Return the content of a log file, or the reason why it is none."""
     content = file.content
     if content.beginning(1) == "\ufeff":
         content = Text(content.text.removeprefix("\ufeff"))
@@ -78,7 +78,7 @@ def _readable(file: File) -> Content | str:
     head = content.beginning(_SAMPLE)
     nuls = head.count("\0")
     if 0.3 * len(head) < nuls < 0.6 * len(head):
-        # UTF-16 that was read as UTF-8: every other character is a NUL.
+        # UTF-16 that was decoded as UTF-8: every other character is a NUL.
         content = Text(content.text.replace("\0", "").lstrip("\ufffd"))
         head = content.beginning(_SAMPLE)
     if len(_CONTROL.findall(head)) > 0.1 * len(head):
@@ -93,7 +93,7 @@ def _readable(file: File) -> Content | str:
 
 
 def _unwrapped(content: Content) -> Content:
-    """The events of a JSON document (an array, or an object that holds one) as JSON lines; else the content itself."""
+    """Return the events of a JSON document (an array, or an object with one) as JSON lines; else the content itself."""
     filled = (line.text for line in content.lines(_LOOK) if line.text.strip())
     if next(filled, "").lstrip()[:1] != "[" and any(line.startswith("{") for line in filled):
         return content
@@ -107,7 +107,7 @@ def _unwrapped(content: Content) -> Content:
 
 
 def _events(text: str) -> list[msgspec.Raw]:
-    """The events in a JSON document, each as it stands there: decoded all at once they would take ten times as much."""
+    """Return the events in a JSON document, still encoded: decoded they would take ten times the memory."""
     document = msgspec.json.decode(text, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
     if isinstance(document, list):
         return document
@@ -128,7 +128,7 @@ def _json_lines(events: list[msgspec.Raw]) -> Iterator[bytes]:
 
 
 def _is_table_of_numbers(head: str) -> bool:
-    """A CSV of metrics: rows of as many cells as the first has, all but the first and a label or two numbers."""
+    """Return whether it is a CSV of metrics: rows of equal length, with numbers in all but one to three cells."""
     rows = [line for line in head.split("\n") if line.strip()]
     rows = rows[:-1] if len(rows) > 2 else rows  # the last may be cut
     cells = rows[0].count(",") if rows else 0
@@ -143,7 +143,7 @@ def _is_table_of_numbers(head: str) -> bool:
 
 
 def _pasted(text: str) -> tuple[str, str]:
-    """The request's text in two: what is said, and the log lines pasted behind it (if it plainly holds any)."""
+    """Split the request's text into the user's words and the log lines pasted after them, if there clearly are any."""
     lines = text.split("\n")
     stamps = Timestamps(4e9)
     known = [any(_is_entry(name, line.strip(), stamps) for name in PARSERS) for line in lines]
@@ -151,7 +151,7 @@ def _pasted(text: str) -> tuple[str, str]:
         return text, ""
     first = known.index(True)
     rest = [is_known for is_known, line in zip(known[first:], lines[first:], strict=True) if line.strip()]
-    # Indented lines continue an entry: a stack trace does not make a log less of one.
+    # Indented lines continue an entry, so stack traces count as log lines.
     continued = sum(1 for line in lines[first:] if line.strip() and line[:1].isspace())
     if sum(known) + continued < 0.5 * len(rest):
         return text, ""
@@ -163,7 +163,7 @@ def _is_entry(name: str, line: str, stamps: Timestamps) -> bool:
         return False
     if name == "plain text":
         found = stamps.find(line)
-        # "From 2024-01-01T10:00Z to …" is a sentence: an entry begins with its time, and says something.
+        # "From 2024-01-01T10:00Z to …" is a sentence. An entry starts with its time and has a text.
         return found is not None and found.start <= 9 and len(line) > found.end + 3
     entry = PARSERS[name](line, stamps)
     return entry is not None and (entry.time is not None or entry.level >= 0)

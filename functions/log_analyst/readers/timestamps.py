@@ -1,12 +1,12 @@
-"""Finding the time in a log line, whatever the logger's taste.
+"""Finds the time in a log line, in the formats of most loggers.
 
-Known: ISO 8601 (with or without a zone, period or comma before the fraction, slashes for dashes), the
+These are ISO 8601 (with or without a zone, period or comma before the fraction, slashes for dashes), the
 common log format's `10/Oct/2000:13:55:36 -0700`, syslog's `Oct 11 22:14:15`, ctime's and Apache's
 `Wed Oct 11 14:32:52.123 2000`, `02 Jan 2024 03:04:05`, `02-Jan-2024 03:04:05`, `01/02/2024 03:04:05 PM`
 (month first, unless it cannot be), `24/01/02 03:04:05`, `240102 030405`, `20240102-3:04:05`, ISO's basic
 `20240102T030405Z`, glog's `I0102 03:04:05.123456`, logcat's `01-02 03:04:05.123`, and seconds, milli-,
-micro- or nanoseconds since the epoch. A time without a zone is UTC. A time without a year is in the newest
-year that does not put it more than a day after the reference.
+micro- or nanoseconds since the epoch. A time without a zone is UTC. A time without a year gets the newest year in which
+it is at most a day after the reference.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from triage.times import LATEST, epoch
 
 DAY = 86_400.0
 EARLIEST = 0.0
-LATEST = 4_102_444_800.0  # 2100-01-01
-# A time that begins later than this in a line is part of what the line says.
+# In characters. A time that starts later in a line is part of its text.
 FURTHEST = 64
-# A line whose time stands this much further right than its file's other lines' is no entry of its own.
+# In characters. A line whose time is this much further right than in the lines before is no entry of its own.
 _SHIFT = 16
 
 _MONTHS = {name: at + 1 for at, name in enumerate(re.findall("...", "janfebmaraprmayjunjulaugsepoctnovdec"))}
@@ -54,7 +55,7 @@ _LETTERS = re.compile(r"[A-Za-z]{3}")
 
 
 class TimeInLine(NamedTuple):
-    """A time in a line: seconds since the epoch, and where in the line it stands."""
+    """A time in seconds since the epoch, and its place in the line."""
 
     seconds: float
     start: int
@@ -62,21 +63,21 @@ class TimeInLine(NamedTuple):
 
 
 class Timestamps:
-    """Finds the times of one file's lines. It learns where they stand, so that most lines cost one match.
+    """Finds the times in one file's lines. It learns their format and place, so that most lines cost one match.
 
-    `reference` is the moment, in seconds since the epoch, that times without a year are not after.
+    `reference` is the time, in seconds since the epoch, that times without a year are not after.
     """
 
     def __init__(self, reference: float) -> None:
         self.reference = reference
-        self._learnt: tuple[str, re.Pattern[str], int] | None = None
+        self._learned: tuple[str, re.Pattern[str], int] | None = None
         self._fields: Timestamps | None = None
 
     def find(self, line: str) -> TimeInLine | None:
-        """The time an entry's line begins with, or None: then the line is no entry of its own."""
-        if self._learnt is None:
+        """Return the time near the start of a line; None if the line is no entry of its own."""
+        if self._learned is None:
             return self._search(line, FURTHEST)
-        style, pattern, place = self._learnt
+        style, pattern, place = self._learned
         match = pattern.match(line, place)
         if match is not None:
             seconds = _seconds(style, match, self.reference)
@@ -86,15 +87,15 @@ class Timestamps:
 
     @property
     def dated(self) -> bool:
-        """Whether the last time that was found has a year of its own."""
-        return self._learnt is not None and self._learnt[0] not in _YEARLESS
+        """Whether the format of the last time has a year."""
+        return self._learned is not None and self._learned[0] not in _YEARLESS
 
-    def value(self, value: Any) -> float | None:
-        """The time a field holds, or None. Numbers are seconds or finer units since the epoch."""
+    def value(self, value: object) -> float | None:
+        """Return the time in a field in seconds since the epoch, else None. Numbers may have any unit of `epoch`."""
         if isinstance(value, str):
             if value[:1].isdigit() and value.replace(".", "", 1).isdecimal() and len(value) <= 24:
                 return epoch(float(value))
-            # A field's time stands elsewhere than a line's: what is learnt of one says nothing of the other.
+            # A field's times have another format and place than a line's, so they are learned separately.
             self._fields = self._fields or Timestamps(self.reference)
             found = self._fields.find(value.strip())
             return found.seconds if found else None
@@ -113,7 +114,7 @@ class Timestamps:
                 best = (TimeInLine(seconds, match.start(), match.end()), style, pattern)
         if best is None:
             return None
-        self._learnt = (best[1], best[2], best[0].start)
+        self._learned = (best[1], best[2], best[0].start)
         return best[0]
 
 
@@ -131,7 +132,7 @@ def _seconds(style: str, match: re.Match[str], reference: float) -> float | None
 
 @lru_cache(maxsize=65_536)
 def _whole(style: str, base: str, zone: str | None, reference: float) -> float | None:
-    """The seconds of a written time; cached, because the lines of one second share it."""
+    """Return a written time in seconds since the epoch; cached, because the lines of one second share it."""
     numbers = [int(text) for text in _NUMBERS.findall(base)]
     year: int | None
     if style == "iso":
@@ -148,7 +149,7 @@ def _whole(style: str, base: str, zone: str | None, reference: float) -> float |
         day, year, *clock = numbers
         month = _month(base)
     elif style == "ctime":
-        # Between the clock and the year there may be a fraction, which the cache's key then holds.
+        # There may be a fraction between the clock and the year.
         day, *clock, year = numbers
         month, clock = _month(base), clock[:3]
     elif style == "dated":
@@ -214,14 +215,3 @@ def _offset(zone: str | None) -> int:
     digits = zone[1:].replace(":", "").ljust(4, "0")
     offset = int(digits[:2]) * 3600 + int(digits[2:4]) * 60
     return offset if zone[0] == "+" else -offset
-
-
-def epoch(value: float) -> float | None:
-    """The seconds of a time since the epoch given in seconds, milli-, micro- or nanoseconds; None out of all range."""
-    if not value < 1e20:
-        return None
-    for unit in (1.0, 1e3, 1e6, 1e9):
-        # From 2001 on: smaller numbers are more likely durations and counters than times.
-        if 1e9 <= value / unit < LATEST:
-            return value / unit
-    return None
