@@ -1,7 +1,7 @@
-"""`python -m local`: every function as a process of its own, restarted when it dies, until Ctrl-C.
+"""`python -m local`: runs each function in its own process and restarts it when it dies, until Ctrl-C.
 
-Prints the address of the page when it can be used. Ends with a sentence when the gateway or the orchestrator does not
-start.
+Prints the address of the page as soon as it can be used. Exits with an error if the gateway or the orchestrator does
+not start.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def run() -> None:
 
 
 async def supervise(settings: Settings, secret: str) -> None:
-    """Run all functions, which share the secret, until a signal comes."""
+    """Run all functions until SIGINT, SIGTERM or SIGHUP. They share `secret`."""
     logs = private_folder(private_folder(Path(settings.data_dir)) / "logs")
     functions = all_functions(settings.port, Path(settings.data_dir))
     for name in strays():
@@ -35,7 +35,7 @@ async def supervise(settings: Settings, secret: str) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     ends = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         ends.append(signal.SIGHUP)
     for number in ends:
         loop.add_signal_handler(number, stopped.set)
@@ -54,7 +54,7 @@ async def supervise(settings: Settings, secret: str) -> None:
 
 
 def main() -> None:
-    # What this and the functions write (logs say what users asked) is for the user who runs them.
+    # Files (logs have users' requests) are readable only for the user who runs this.
     os.umask(0o077)
     try:
         asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Ending a process that was started here: it is asked to, and made to if it does not."""
+"""Ends a process that was started here: by SIGTERM, and by SIGKILL if it does not stop in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STOP_S = 5.0
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Return when the process is gone."""
+    """End the process and return when it is gone."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
         try:

@@ -1,4 +1,4 @@
-"""What a page of `make run` may break, to see what it costs: the worker that runs a task. Never deployed."""
+"""Lets the page of `make run` kill the process that runs a task, to show what happens then. Never deployed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tailrace.events import TERMINAL
 from tailrace.log import Head, open_log
 from tailrace.owner import DecideOwner
 
-# Who holds a lease: the agent, its process, and which of that process's workers.
+# The holder of a lease: the agent, the id of its process, and an id of the worker in that process.
 _HOLDER = re.compile(r"(?P<agent>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
 
 
 class Faults:
-    """Routes that break things on purpose. Whose a task is decides who may break it."""
+    """Routes that break things on purpose. Only the owner of a task may use them."""
 
     def __init__(self, settings: Settings, decide_owner: DecideOwner) -> None:
         self._settings = settings
@@ -34,27 +34,27 @@ class Faults:
         self.routes = [Route("/api/local/tasks/{task_id}/kill", self.kill, methods=["POST"])]
 
     async def kill(self, request: Request) -> Response:
-        """POST /api/local/tasks/{id}/kill: `kill -9` for the process that runs the task.
+        """Answer POST /api/local/tasks/{id}/kill: SIGKILL the process that runs the task.
 
-        200 tells who that was and for how many ms its lease still holds; 409 why nobody was killed.
+        200 names the process and says how many ms its lease is still valid; 409 says why nothing was killed.
         """
         owner = owner_in(request, self._decide_owner).id
         head, now = await self._head(task_id_in(request))
         if head.owner != owner:
             raise TaskUnknown(head.task_id)
         if head.state in TERMINAL:
-            raise Problem(HTTPStatus.CONFLICT, "The task is finished: nobody runs it.")
+            raise Problem(HTTPStatus.CONFLICT, "The task is finished, so no process runs it.")
         holder = _HOLDER.fullmatch(head.lease_owner or "")
         if holder is None or not head.leased(now):
-            raise Problem(HTTPStatus.CONFLICT, "Nobody runs the task at this moment.")
+            raise Problem(HTTPStatus.CONFLICT, "No process runs the task at this moment.")
         agent, pid = holder["agent"], int(holder["pid"])
         if not await is_ours(pid):
-            raise Problem(HTTPStatus.CONFLICT, f"Process {pid} runs the task, and `make run` did not start that.")
+            raise Problem(HTTPStatus.CONFLICT, f"Process {pid} runs the task, but `make run` did not start it.")
         os.kill(pid, signal.SIGKILL)
         return JSONResponse({"agent": agent, "pid": pid, "attempt": head.attempt, "leaseMs": head.lease_until - now})
 
     async def _head(self, task_id: str) -> tuple[Head, int]:
-        """The task's head, and the time by the clock that its lease goes by."""
+        """Return the task's head, and the log's time in ms, by which its lease is valid."""
         log = open_log(self._settings)
         try:
             return await log.head(task_id), log.now()
@@ -63,7 +63,7 @@ class Faults:
 
 
 async def is_ours(pid: int) -> bool:
-    """Whether `pid` is a function that this process's own supervisor has started."""
+    """Return whether `pid` is a function that the supervisor of this process has started."""
     listing = await asyncio.create_subprocess_exec(
         *("ps", "-o", "ppid=,args=", "-p", str(pid)), stdout=asyncio.subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""The secret of one run of `make run`: its processes have it, and who can read a file in the data folder."""
+"""The secret of one `make run`: its processes have it, and users who can read its file in the data folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "run-secret"
 
 @contextlib.contextmanager
 def run_secret(settings: Settings) -> Iterator[str]:
-    """The secret, the user's own if one is set, in its file for as long as the run lasts.
+    """Yield the secret, which is the user's if one is set, and keep it in its file as long as the run lasts.
 
     Raises:
         OSError: the file cannot be written.
@@ -27,5 +27,5 @@ def run_secret(settings: Settings) -> Iterator[str]:
         yield secret
     finally:
         with contextlib.suppress(FileNotFoundError):
-            if path.read_text() == secret:  # not that of a run which began later
+            if path.read_text() == secret:  # unless a later run has replaced it
                 path.unlink()

@@ -1,7 +1,7 @@
-"""One function as a process: `python -m local.serve NAME --fd N` serves it on a socket that is bound already.
+"""One function as a process: `python -m local.serve NAME --fd N` serves it on a listening socket.
 
-The supervisor (`python -m local`) binds the sockets and keeps them, so a function that is restarted is
-found at the same address, and who calls in between waits instead of being refused.
+The supervisor (`python -m local`) keeps the sockets open. So a restarted function has the same address, and requests in
+between wait instead of being refused.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from tailrace.owner import DecideOwner
 
 
 def app_of(name: str, host: str) -> Any:
-    """The ASGI app of the function `name`, as it may be served on the address `host`.
+    """Return the ASGI app of the function `name`, to be served on the address `host`.
 
     Raises:
-        ConfigError: others can reach `host`, and nothing says who may ask.
+        ConfigError: other machines can reach `host`, but nothing restricts who may use it.
+        TailraceError: the function's handler.py has no usable `app`.
     """
     if name == "gateway":
         from local.site import create_site
@@ -37,34 +38,36 @@ def app_of(name: str, host: str) -> Any:
         settings = Settings.load()
         return create_site(settings, owner_on(host, settings))
     if not ipaddress.ip_address(host).is_loopback:
-        raise ConfigError("the address of an agent", host, "loopback: agents trust whoever reaches them")
+        raise ConfigError(
+            "the address of an agent", host, "loopback, because agents trust everybody who can reach them"
+        )
     module = importlib.import_module(f"{name}.handler")
     app = getattr(module, "app", None)
     if not callable(app):
-        there = "no `app`" if app is None else f"an `app` that is a {type(app).__name__}"
+        found = "no `app`" if app is None else f"an `app` that is a {type(app).__name__}"
         raise TailraceError(
-            f"functions/{name}/handler.py has {there}, but must have one like `app = AgentApp(graph, card)`."
+            f"functions/{name}/handler.py has {found}, but must have one like `app = AgentApp(graph, card)`."
         )
     return app
 
 
 def owner_on(host: str, settings: Settings) -> DecideOwner:
-    """Who may ask a gateway on `host`: on loopback this machine's user, elsewhere who knows the secret.
+    """Return how a gateway on `host` knows its users: on loopback as this machine's user, elsewhere by the secret.
 
     Raises:
-        ConfigError: `host` is not loopback, and there is no secret.
+        ConfigError: `host` is not loopback, and no secret is set.
     """
     if ipaddress.ip_address(host).is_loopback:
         return local_owner
     if not settings.access_secret:
-        raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which others can reach")
+        raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which other machines can reach")
     return secret_owner(settings.access_secret)
 
 
 def serve(app: Any, descriptor: int) -> None:
-    """Serve `app` on the listening socket `descriptor` until a signal comes."""
-    _spare_the_collector()
-    # TCP is named, because asyncio turns Nagle's algorithm off only where it sees that it is TCP.
+    """Serve `app` on the listening socket `descriptor` until SIGINT or SIGTERM."""
+    _tune_garbage_collector()
+    # TCP is named because asyncio turns off Nagle's algorithm only if it sees that it is TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor)
     config = uvicorn.Config(
         app, log_level="warning", http="httptools", ws="none", timeout_graceful_shutdown=2, server_header=False
@@ -92,7 +95,7 @@ def main() -> None:
 
 
 def authors_traceback(error: Exception) -> str:
-    """The error as Python tells it, from the first line of the function's own code on."""
+    """Return the traceback of `error` from the first line of the function's own code on."""
     frames = error.__traceback__
     loaders = (__file__, importlib.__file__, "<frozen importlib")
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(loaders):
@@ -100,8 +103,8 @@ def authors_traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(error.with_traceback(frames)))
 
 
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking all that was imported, again and again, while streams wait."""
+def _tune_garbage_collector() -> None:
+    """Keep the garbage collector from visiting all imported objects again and again while streams wait."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -1,4 +1,4 @@
-"""The page and the API at one address, as CloudFront has them on AWS, and what the page has on this machine only."""
+"""The page and the API at one address, as with CloudFront, and the parts of the page for this machine only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tailrace.config import Settings
 from tailrace.owner import DecideOwner
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
-# What the page has on this machine only.
+# The parts of the page for this machine only.
 EXTRAS = Path(__file__).parent / "page"
 _HEAD_ENDS = "</head>"
 _EXTRAS = """\
@@ -27,7 +27,7 @@ _EXTRAS = """\
   <script type="module" src="local/faults.js"></script>
 """
 
-# What CloudFront's response headers policy sends with the page.
+# As in the response headers policy of CloudFront (template.yaml).
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -40,7 +40,7 @@ PAGE_HEADERS = {
 
 
 class PageHeaders:
-    """Adds `PAGE_HEADERS` to whatever the app answers. `uploads` is the origin of uploads where that is another."""
+    """Adds `PAGE_HEADERS` to all responses of an app. `uploads` is the origin of uploads, if it is another one."""
 
     def __init__(self, app: ASGIApp, *, uploads: str = "") -> None:
         self._app = app
@@ -57,7 +57,7 @@ class PageHeaders:
 
 
 def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
-    """The gateway's app with the page beside it."""
+    """Return the gateway's app with the page; on loopback also with what lets the page break things."""
     site = create_app(settings, decide_owner=decide_owner)
     if decide_owner is local_owner:
         site.router.routes += [
@@ -70,6 +70,6 @@ def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
 
 
 async def _index(_: Request) -> Response:
-    """The page, with what it has on this machine only."""
+    """Answer with the page and its parts for this machine only."""
     page = (FRONTEND / "index.html").read_text()
     return HTMLResponse(page.replace(_HEAD_ENDS, _EXTRAS + _HEAD_ENDS, 1), headers=PAGE_HEADERS)

@@ -1,7 +1,7 @@
-"""Answers on the socket of a function that does not, so that who calls it is told so and does not wait.
+"""Answers on the socket of a function that does not run, so that its callers do not wait.
 
-The supervisor keeps every socket open, which is right for a function that is back in a moment. Without somebody to
-accept them, callers of one that cannot start would wait until they give up.
+The supervisor keeps every socket open, which is right for a function that is back in a moment. The callers of a
+function that cannot start would wait until their time limit.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import asyncio
 import contextlib
 import socket
 
-# How long a caller may take to send its request, and then to read the answer.
+# How long a caller may take to send its request and to read the response.
 _PATIENCE_S = 5.0
 
 
 class StandIn:
-    """Answers every request with 503 and the words `why`, between `begin` and `end`."""
+    """Answers every request with 503 and the text `reason`, from `begin` to `end`."""
 
-    def __init__(self, listener: socket.socket, why: str) -> None:
+    def __init__(self, listener: socket.socket, reason: str) -> None:
         self._listener = listener
-        body = why.encode()
+        body = reason.encode()
         head = (
             "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
@@ -28,11 +28,13 @@ class StandIn:
         self._server: asyncio.Server | None = None
 
     async def begin(self) -> None:
+        """Start to answer. Does nothing if it answers already."""
         if self._server is None:
-            # A duplicate, since closing the server closes its socket. The queue stays as long as it was.
+            # A duplicate, because the server closes its socket. The backlog is as long as the socket's own.
             self._server = await asyncio.start_server(self._refuse, sock=self._listener.dup(), backlog=2048)
 
     def end(self) -> None:
+        """Stop to answer. Does nothing if it does not answer."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -43,7 +45,7 @@ class StandIn:
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(self._answer)
                 writer.write_eof()
-                # To close with a request half read would reset the connection, and the answer with it.
+                # Closing before the whole request is read would reset the connection and lose the response.
                 while await reader.read(65536):
                     pass
         writer.close()

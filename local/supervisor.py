@@ -1,8 +1,8 @@
-"""Keeps the functions running: each is started, watched until it answers, and started again when it ends.
+"""Keeps the functions running: each is started, checked until it answers, and restarted when it ends.
 
-An agent that cannot start takes nothing else with it: the console shows why, its callers are told at once, and it is
-started again as soon as its files change. Without the gateway or the orchestrator nothing is of use, so if one of
-those does not start, `ready` says so.
+An agent that cannot start does not stop the others: the console shows the reason, its callers get an error at once, and
+it is restarted as soon as its files change. Without the gateway or the orchestrator nothing works, so `ready` fails if
+one of them does not start.
 """
 
 from __future__ import annotations
@@ -24,44 +24,48 @@ from local.stand_in import StandIn
 from tailrace.errors import TailraceError
 
 REQUIRED = ("gateway", "orchestrator")
-# How long a required function may take to answer, and another one before everything else goes on without it.
+# How long a required function may take to answer, and another one before the rest goes on without it.
 _READY_S, _SLOW_S = 60.0, 30.0
-# A function that dies young is restarted after this, then twice this, and so on up to the most. One that does not get
-# as far as answering waits longer: each try costs seconds of computing, and its files are watched.
+# The pause before a restart. It doubles, up to the second number, for a function that lives less than `_YOUNG_S`. For
+# one that never answers it doubles up to the third: each attempt costs seconds of computing, and its files are watched.
 _RESTART_S, _RESTART_MOST_S, _BROKEN_MOST_S = 0.2, 10.0, 60.0
 _YOUNG_S = 10.0
-_LOOK_S = 0.05
-_WATCH_S = 0.5
-# What is shown of a log.
+# Pauses between two requests to a function that does not answer yet, and between two looks at its files.
+_LOOK_S, _WATCH_S = 0.05, 0.5
+# How many lines of a log are shown, and how many characters of each.
 _LINES, _COLUMNS = 25, 300
 
 
 class StartError(TailraceError):
-    """A function that is required does not start. The message says why, and where its log is."""
+    """A required function does not start. The message says why, and where its log is."""
 
 
 class Keeper:
-    """Keeps one function running. `settled` is set when it is known whether it answers."""
+    """Keeps one function running.
+
+    `settled` is set when it is known whether the function answers. `up` is whether it does, `problem` why it does not.
+    """
 
     def __init__(self, function: Function, log_path: Path, environ: dict[str, str], http: httpx.AsyncClient) -> None:
         self.function = function
         self.settled = asyncio.Event()
         self.up = False
-        self.why = ""
+        self.problem = ""
         self._log_path = log_path
         self._environment = environ
         self._http = http
         self._process: asyncio.subprocess.Process | None = None
-        why = f"{function.name} does not run; its log is {log_path}.\n"
-        self._stand_in = StandIn(function.listener, why) if function.listener is not None else None
-        self._told = ""
+        reason = f"{function.name} does not run; its log is {log_path}.\n"
+        self._stand_in = StandIn(function.listener, reason) if function.listener is not None else None
+        self._reported = ""
 
     async def keep(self) -> None:
+        """Start the function and restart it whenever it ends, until this is cancelled."""
         pause, worked = _RESTART_S, -1.0
         with self._log_path.open("ab") as log:
             while True:
-                started, begins_at = time.monotonic(), log.seek(0, 2)
-                seen = _newest(self.function.name)
+                started, log_start = time.monotonic(), log.seek(0, 2)
+                version = _newest(self.function.name)
                 self.up = False
                 process = self._process = await self._spawn(log)
                 looking = asyncio.create_task(self._look())
@@ -70,22 +74,23 @@ class Keeper:
                 finally:
                     looking.cancel()
                 young = time.monotonic() - started < _YOUNG_S
-                worked = seen if self.up else worked
-                # Killed while it started, as it may be when memory is short, and with these files it has answered
-                # before: callers are to wait for it, or a task that it had under way would be given up.
-                killed = code == -signal.SIGKILL and worked == seen
+                worked = version if self.up else worked
+                # It was killed while it started, for example because memory was short, but with the same files it has
+                # answered before. Its callers have to wait for it, or the tasks that it runs would be given up.
+                killed = code == -signal.SIGKILL and worked == version
                 if self.up or killed or not (young or self.function.url):
-                    ending = f"{self.function.name} ended ({_ending(code)}) and is started again"
+                    ending = f"{self.function.name} ended ({_ending(code)}) and is restarted"
                     say(f"{ending}; its log is {self._log_path}")
                     pause = min(pause * 2, _RESTART_MOST_S) if young else _RESTART_S
                     await asyncio.sleep(pause)
                     continue
-                await self._tell(code, begins_at)
+                await self._report(code, log_start)
                 pause = min(pause * 2, _BROKEN_MOST_S)
-                if await self._changes(seen, pause):
+                if await self._changes(version, pause):
                     pause = _RESTART_S
 
     async def stop(self) -> None:
+        """End the function and whatever answers for it."""
         if self._stand_in is not None:
             self._stand_in.end()
         if self._process is not None:
@@ -99,12 +104,12 @@ class Keeper:
             stdout=log,
             stderr=log,
             pass_fds=(*self.function.descriptors, lifeline()),
-            # Ctrl-C is for the supervisor, which then stops the functions one way for all.
+            # Ctrl-C reaches only the supervisor, which then stops all functions in the same way.
             start_new_session=True,
         )
 
     async def _look(self) -> None:
-        """Note it when the function answers; when it takes long, let everything else go on without it."""
+        """Set `settled` when the function answers, or when it takes so long that the rest goes on without it."""
         name = self.function.name
         if not self.function.url:
             self.settled.set()
@@ -114,18 +119,18 @@ class Keeper:
             async with asyncio.timeout(slow_s):
                 await self._answers()
         if not self.up:
-            self.why = f"{name} did not answer within {slow_s:g} s; its log is {self._log_path}"
+            self.problem = f"{name} did not answer within {slow_s:g} s; its log is {self._log_path}"
             self.settled.set()
             if name not in REQUIRED:
-                say(f"{self.why}. Everything else goes on without it.")
+                say(f"{self.problem}. The rest goes on without it.")
                 await self._refuse_callers()
-            self._told = self.why
+            self._reported = self.problem
             await self._answers()
         if self._stand_in is not None:
             self._stand_in.end()
-        if self._told:
+        if self._reported:
             say(f"{name} answers now.")
-            self._told = ""
+            self._reported = ""
         self.settled.set()
 
     async def _answers(self) -> None:
@@ -136,17 +141,19 @@ class Keeper:
                 self.up = (await self._http.get(self.function.url + path)).status_code == 200
             await asyncio.sleep(_LOOK_S)
 
-    async def _tell(self, code: int, begins_at: int) -> None:
-        """Say that the function ended before it answered, with what it said last; once for the same words."""
-        said = _tail(self._log_path, begins_at)
+    async def _report(self, code: int, log_start: int) -> None:
+        """Report that the function ended before it answered, with the end of its log; the same text only once."""
+        tail = _tail(self._log_path, log_start)
         name, ending = self.function.name, _ending(code)
-        last = f" ends with:\n\n{said}\n\n" if said else " says nothing. "
-        self.why = f"{name} does not start: it ended before it answered ({ending}). Its log, {self._log_path},{last}"
-        if name not in REQUIRED and self.why != self._told:
-            self._told = self.why
-            again = "It is tried again after a while, and at once when its files change."
-            say(f"{self.why}Everything else goes on without it. {again}")
-        # Somebody has killed it: it is worth another try.
+        last = f" ends with:\n\n{tail}\n\n" if tail else " has no new lines. "
+        self.problem = (
+            f"{name} does not start: it ended before it answered ({ending}). Its log, {self._log_path},{last}"
+        )
+        if name not in REQUIRED and self.problem != self._reported:
+            self._reported = self.problem
+            retry = "It is restarted after a while, and at once when its files change."
+            say(f"{self.problem}The rest goes on without it. {retry}")
+        # A required function that was killed is only restarted.
         if code >= 0 or name not in REQUIRED:
             self.settled.set()
             await self._refuse_callers()
@@ -155,18 +162,18 @@ class Keeper:
         if self._stand_in is not None:
             await self._stand_in.begin()
 
-    async def _changes(self, seen: float, within_s: float) -> bool:
-        """Whether the function's files change within so many seconds; returns as soon as they do."""
+    async def _changes(self, version: float, within_s: float) -> bool:
+        """Return whether the function's files change within so many seconds, as soon as they do."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:
             await asyncio.sleep(min(_WATCH_S, within_s))
-            if _newest(self.function.name) != seen:
+            if _newest(self.function.name) != version:
                 return True
         return False
 
 
 class Supervisor:
-    """Keeps all functions running."""
+    """Keeps all functions running. Their logs are in the folder `logs`."""
 
     def __init__(self, functions: list[Function], logs: Path, run_secret: str) -> None:
         environ = environment(functions, run_secret)
@@ -175,22 +182,24 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
+        """Start all functions; return at once."""
         self._tasks = [asyncio.create_task(keeper.keep()) for keeper in self._keepers]
 
     async def ready(self) -> None:
-        """Return when the gateway and the orchestrator answer, and of the others is known whether they do.
+        """Return when the gateway and the orchestrator answer, and it is known whether the others do.
 
         Raises:
-            StartError: one of those two does not.
+            StartError: the gateway or the orchestrator does not answer.
         """
         for keeper in self._keepers:
             if keeper.function.name in REQUIRED:
                 await keeper.settled.wait()
                 if not keeper.up:
-                    raise StartError(keeper.why)
+                    raise StartError(keeper.problem)
         await asyncio.gather(*(keeper.settled.wait() for keeper in self._keepers))
 
     async def stop(self) -> None:
+        """End all functions."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -206,16 +215,16 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _tail(log: Path, begins_at: int) -> str:
-    """The last lines of a log after a place in it."""
+def _tail(log: Path, log_start: int) -> str:
+    """Return the last lines of a log after a position in bytes."""
     with log.open("rb") as file:
-        file.seek(begins_at)
+        file.seek(log_start)
         lines = file.read().decode(errors="replace").rstrip().splitlines()
     return "\n".join(f"    {line[:_COLUMNS]}" for line in lines[-_LINES:])
 
 
 def _newest(name: str) -> float:
-    """When a function's files were changed last; 0 if it has none of its own."""
+    """Return when a function's files were last changed; 0 if it has no folder."""
     times = [0.0]
     for path in (FUNCTIONS / name).rglob("*.py"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The sweeper as a process: `python -m local.sweeper` sweeps until it is stopped."""
+"""The sweeper as a process: `python -m local.sweeper` sweeps until SIGTERM."""
 
 from __future__ import annotations
 

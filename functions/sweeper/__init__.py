@@ -1,1 +1,1 @@
-"""The sweeper: finds the tasks that nobody runs, and the webhooks that nobody tells, and has their agents look."""
+"""The sweeper: finds orphaned tasks and undelivered notifications, and dispatches them to their agents."""

@@ -1,4 +1,4 @@
-"""The sweeper as a function, invoked by a schedule."""
+"""The sweeper as a function. A schedule invokes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ settings = Settings.load()
 
 
 def handler(event: Any, context: Any) -> dict[str, int]:
-    """One sweep. `event` is the schedule's and tells nothing that matters here."""
+    """Sweep once; return how many tasks were dispatched. The schedule's `event` is not used."""
     return {"dispatched": asyncio.run(_sweep())}
 
 
@@ -29,11 +29,11 @@ async def _sweep() -> int:
         dispatch = Dispatch(settings, await stack.enter_async_context(new_http()))
         stack.push_async_callback(dispatch.close)
         both = sweep(log, dispatch, settings), sweep_webhooks(log, hooks, dispatch, settings)
-        found = await asyncio.gather(*both, return_exceptions=True)  # what fails of one must not stop the other
-    return sum(map(_or_raise, found))
+        counts = await asyncio.gather(*both, return_exceptions=True)  # an error of one must not stop the other
+    return sum(map(_or_raise, counts))
 
 
-def _or_raise(found: int | BaseException) -> int:
-    if isinstance(found, BaseException):
-        raise found
-    return found
+def _or_raise(count: int | BaseException) -> int:
+    if isinstance(count, BaseException):
+        raise count
+    return count

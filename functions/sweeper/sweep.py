@@ -1,4 +1,4 @@
-"""Sweeps, for what nobody looks at (docs/ARCHITECTURE.md, promise 7: nothing runs for ever unseen)."""
+"""Sweeps: dispatches tasks that nobody watches (docs/ARCHITECTURE.md, promise 7)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tailrace.push import Webhooks
 
 logger = logging.getLogger("tailrace.sweeper")
 
-# The longest time for which a task is put off, and a bound on the doublings, after which it is reached.
+# The longest pause between two dispatches of a task, and how often its pause doubles at most.
 _LONGEST_S, _MOST_DOUBLINGS = 3600.0, 16
 
 
 async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
-    """Dispatch the tasks that are orphaned, at most `sweep_tasks` of them; how many there were.
+    """Dispatch the orphaned tasks, at most `sweep_tasks`; return how many.
 
-    Tasks touched within a lease's time are left to those who look at them. Those that were dispatched before and
-    did not begin are put off for a lease's time, then for twice as long each time, up to an hour, so that tasks which
-    nobody can begin cost little and every other one has its turn. A dispatch is harmless where it comes twice or late:
-    of all who find an orphaned task, one gets its lease.
+    Tasks that changed within the time of a lease are left to their viewers. A dispatched task is put off for the time
+    of a lease, and twice as long each time that it does not start, up to an hour. So a task that cannot start costs
+    little, and the others get their turn. It does no harm to dispatch a task twice or late: only one process gets its
+    lease.
 
     Raises:
-        LogUnavailable: the log could not be asked.
-        AgentError: some could not be dispatched; the others were.
+        LogUnavailable: the log did not answer.
+        AgentError: some tasks could not be dispatched; the others were.
     """
 
     async def put_off(head: Head) -> bool:
@@ -38,19 +38,23 @@ async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
         try:
             await log.put_off(head.task_id, head.attempt, log.now() + int(pause_s * 1000))
         except (Fenced, TaskUnknown):
-            return False  # Somebody was faster.
+            return False  # another process has taken it, or it has expired
         return True
 
-    found = await log.orphaned(idle_s=settings.lease_s, limit=settings.sweep_tasks)
-    ours = await asyncio.gather(*map(put_off, found))
-    return await _dispatch([head for head, is_ours in zip(found, ours, strict=True) if is_ours], dispatch)
+    orphaned = await log.orphaned(idle_s=settings.lease_s, limit=settings.sweep_tasks)
+    ours = await asyncio.gather(*map(put_off, orphaned))
+    return await _dispatch([head for head, is_ours in zip(orphaned, ours, strict=True) if is_ours], dispatch)
 
 
 async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> int:
-    """Dispatch the tasks with notifications that nobody delivers, as `sweep` does; how many there were.
+    """Dispatch the tasks with undelivered notifications, at most `sweep_tasks`; return how many.
 
-    Each is put off for a lease's time, so that those whose agent is away keep no other one from its turn. A webhook
-    outlives its task by a little. One whose task's time to live is over is left alone.
+    Each is put off for the time of a lease, so that tasks whose agent cannot be reached do not delay the others. The
+    webhooks of a task outlive it a little; those of an expired task are skipped.
+
+    Raises:
+        LogUnavailable: the log or the store of webhooks did not answer.
+        AgentError: some tasks could not be dispatched; the others were.
     """
     due: list[Head] = []
     for task_id in await hooks.due_tasks(settings.sweep_tasks):
@@ -61,7 +65,7 @@ async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, set
 
 
 async def sweep_forever(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> None:
-    """Sweep every `sweep_s`, both kinds: neither waits for the other's store."""
+    """Sweep tasks and webhooks every `sweep_s`. Neither waits for the other's store."""
     await asyncio.gather(
         _forever(lambda: sweep(log, dispatch, settings), settings.sweep_s),
         _forever(lambda: sweep_webhooks(log, hooks, dispatch, settings), settings.sweep_s),
@@ -80,8 +84,10 @@ async def _forever(sweep_once: Callable[[], Awaitable[int]], pause_s: float) -> 
 async def _dispatch(heads: list[Head], dispatch: Dispatch) -> int:
     sent = await asyncio.gather(*map(dispatch, heads))
     for head in heads:
-        told = {"event": "task_dispatched", "task": head.task_id, "agent": head.agent, "attempt": head.attempt}
-        logger.info(encode({**told, "state": head.state, "ts": now_ms()}).decode())
+        fields = {"event": "task_dispatched", "task": head.task_id, "agent": head.agent, "attempt": head.attempt}
+        logger.info(encode({**fields, "state": head.state, "ts": now_ms()}).decode())
     if not all(sent):
-        raise AgentError(f"{sent.count(False)} of {len(sent)} tasks could not be dispatched; the log says why.")
+        raise AgentError(
+            f"{sent.count(False)} of {len(sent)} tasks could not be dispatched; the function's log says why."
+        )
     return len(heads)

@@ -113,7 +113,7 @@ async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path:
         )
         assert "MY_KEY has value ''" in printed
         assert "(exit code 0)" in printed
-        assert "leaving.log, says nothing." in printed
+        assert "leaving.log, has no new lines." in printed
         assert "local/serve.py" not in printed, "an author wants to see the author's code"
         async with httpx.AsyncClient(timeout=60) as http:
             agents = (await http.get(f"{url}/api/agents")).json()["agents"]
@@ -168,5 +168,5 @@ async def test_an_agent_that_is_killed_while_it_starts_again_is_waited_for(tmp_p
         with pytest.raises(AssertionError):
             await run.until("never printed")
     assert "sound" in {agent.get("name") for agent in agents}
-    assert run.text.count("sound ended (SIGKILL) and is started again") == 3
+    assert run.text.count("sound ended (SIGKILL) and is restarted") == 3
     assert "does not start" not in run.text

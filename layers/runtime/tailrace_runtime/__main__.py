@@ -1,4 +1,4 @@
-"""What the exec wrapper runs: a script, because the layer is not on `sys.path` yet."""
+"""The exec wrapper runs this file as a script, because the layer is not on `sys.path` yet."""
 
 import sys
 from pathlib import Path

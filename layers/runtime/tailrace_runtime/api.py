@@ -19,20 +19,20 @@ _AGENT = {"User-Agent": f"tailrace-runtime (Python {platform.python_version()})"
 
 
 class ContainerError(Exception):
-    """The Runtime API says that this environment cannot go on: the process must exit promptly."""
+    """The Runtime API says that this environment cannot go on: the process must exit."""
 
 
 class RuntimeAPI:
-    """What one poller says to Lambda. Each has a connection of its own, for /next blocks until there is work."""
+    """A client of the Runtime API. Each poller has its own, because /next blocks until there is work."""
 
     def __init__(self, address: str) -> None:
         self._connection = Connection.to(address)
 
     async def next(self) -> Invocation:
-        """The next invocation, however long it takes. Whoever asks declares the last one finished.
+        """Return the next invocation, however long it takes. The call tells Lambda that the last one is finished.
 
         Raises:
-            ContainerError: there will be none.
+            ContainerError: there will be no more invocations.
             OSError: the Runtime API cannot be reached.
         """
         reply = await self._connection.request("GET", f"{_RUNTIME}/invocation/next", _AGENT)
@@ -64,23 +64,23 @@ class RuntimeAPI:
         return StreamedResponse(self._connection, path, {**_AGENT, **_echo(invocation)}, invocation.request_id)
 
     async def fail_init(self, fault: Fault) -> None:
-        """Say why the function cannot be used."""
+        """Report why the function cannot be used."""
         await self._report(f"{_RUNTIME}/init/error", fault)
 
     async def restore_next(self) -> None:
-        """Say that the process is ready for its snapshot; return when it was restored from one.
+        """Report that the process is ready for its snapshot; return when it has been restored from one.
 
         Raises:
-            ContainerError: it was not.
+            ContainerError: it was not restored.
         """
         reply = await self._connection.request("GET", f"{_RUNTIME}/restore/next", _AGENT)
-        # The peer of this connection was left behind with the snapshot.
+        # The peer of this connection is gone: it belonged to the environment of the snapshot.
         self.close()
         if reply.status != 200:
             raise ContainerError(f"/restore/next was answered {reply.status}: {_text(reply)}")
 
     async def fail_restore(self, fault: Fault) -> None:
-        """Say why the function cannot be used after it was restored."""
+        """Report why the function cannot be used after it was restored."""
         await self._report(f"{_RUNTIME}/restore/error", fault)
 
     def close(self) -> None:
@@ -94,14 +94,14 @@ class RuntimeAPI:
 
 
 def judge(reply: Reply, what: str) -> None:
-    """Go on or not, as the Runtime API answered to what was posted.
+    """Decide by the reply to a POST whether the process goes on; `what` was posted, for the log.
 
-    202 took it (cargo-lambda says 200). 410 means that Lambda has given the invocation up (ErrorRuntimeInvokeTimeout;
-    aws/aws-lambda-dotnet#2508), 413 that it was too large, 400 and 403 that this is not the time for it: the
-    invocation is over, this process is not.
+    202 is success (200 from cargo-lambda). 410 means that Lambda has given up the invocation
+    (ErrorRuntimeInvokeTimeout; aws/aws-lambda-dotnet#2508), 413 that the body was too large, 400 and 403 that it is not
+    allowed now. Then the invocation is over, but the process goes on.
 
     Raises:
-        ContainerError: 500.
+        ContainerError: the status is 500 or above.
     """
     if reply.status == 410:
         logger.warning("%s came too late (410): %s", what, _text(reply))
@@ -112,8 +112,8 @@ def judge(reply: Reply, what: str) -> None:
 
 
 def _echo(invocation: Invocation) -> dict[str, str]:
-    given = invocation.invocation_id
-    return {} if given is None else {"Lambda-Runtime-Invocation-Id": given}
+    invocation_id = invocation.invocation_id
+    return {} if invocation_id is None else {"Lambda-Runtime-Invocation-Id": invocation_id}
 
 
 def _text(reply: Reply) -> str:

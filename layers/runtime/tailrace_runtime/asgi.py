@@ -24,8 +24,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def is_function_url(event: Any) -> bool:
-    """Whether the event is a request to a Function URL. An API Gateway HTTP API sends the same format 2.0; what tells
-    them apart is the domain, and with cargo-lambda, which has none, that no API is named."""
+    """Return whether the event is a request to a Function URL.
+
+    An API Gateway HTTP API sends the same format 2.0. They differ in the domain; cargo-lambda sends none, but no id of
+    an API either.
+    """
     if not isinstance(event, dict) or event.get("version") != "2.0":
         return False
     request = event.get("requestContext")
@@ -35,30 +38,28 @@ def is_function_url(event: Any) -> bool:
 
 
 def scope_of(event: dict[str, Any], context: Context, state: dict[str, Any]) -> Scope:
-    """The ASGI scope of a Function URL event.
+    """Return the ASGI scope of a Function URL event.
 
-    Of Lambda's own there are the two keys that Mangum has too: `aws.event`, the event, and `aws.context`, the
-    `Context`: `get_remaining_time_in_millis()`, `deadline_ms`, `aws_request_id`, `invoked_function_arn`,
-    `trace_id`, `tenant_id`, `client_context`, `identity` and `pending`.
+    As with Mangum, `aws.event` is the event and `aws.context` the `Context`. `state` is the lifespan's.
     """
     http = event["requestContext"]["http"]
-    given: dict[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    headers: dict[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     if cookies := event.get("cookies"):
-        given["cookie"] = "; ".join(cookies)
+        headers["cookie"] = "; ".join(cookies)
     path = event.get("rawPath") or http.get("path") or "/"
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": str(http.get("protocol")).partition("/")[2] or "1.1",
         "method": http["method"].upper(),
-        "scheme": given.get("x-forwarded-proto", "https"),
+        "scheme": headers.get("x-forwarded-proto", "https"),
         "path": unquote(path),
         "raw_path": quote(path, safe="/%:@!$&'()*+,;=~-._").encode("ascii"),
         "query_string": quote(event.get("rawQueryString") or "", safe="=&%+/?:@!$'()*,;~-._[]").encode("ascii"),
         "root_path": "",
-        "headers": [(name.encode("latin-1"), _header(value)) for name, value in given.items()],
+        "headers": [(name.encode("latin-1"), _header(value)) for name, value in headers.items()],
         "client": (http["sourceIp"], 0) if http.get("sourceIp") else None,
-        "server": (event["requestContext"].get("domainName") or given.get("host", "lambda"), 443),
+        "server": (event["requestContext"].get("domainName") or headers.get("host", "lambda"), 443),
         "state": dict(state),
         "extensions": {},
         "aws.event": event,
@@ -67,10 +68,10 @@ def scope_of(event: dict[str, Any], context: Context, state: dict[str, Any]) -> 
 
 
 def body_of(event: dict[str, Any]) -> bytes:
-    """The request's body.
+    """Return the request's body.
 
     Raises:
-        RuntimeFault: it claims to be base64 and is not.
+        RuntimeFault: the event says that it is base64, but it is not.
     """
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
@@ -82,7 +83,7 @@ def body_of(event: dict[str, Any]) -> bytes:
 
 
 class Cycle:
-    """One request and its response, as an app sees them."""
+    """One request and its response: `receive` and `send` for the app."""
 
     def __init__(self, scope: Scope, body: bytes, response: StreamedResponse) -> None:
         self._scope = scope
@@ -93,10 +94,10 @@ class Cycle:
         self._sending = asyncio.Lock()
 
     async def run(self, app: App) -> Fault | None:
-        """Run the app to its end, and end the response by then.
+        """Run the app to its end, and end the response.
 
         Returns:
-            An error that is still to be reported, because the response has not begun.
+            An error that the caller has to report, because the response has not begun.
         """
         try:
             await app(self._scope, self._receive, self._send)
@@ -107,7 +108,7 @@ class Cycle:
             return self._fail(Fault("Runtime.AppStopped", "The app was stopped before its response was complete."))
         except Exception as error:
             if self._response.gone.is_set() and (isinstance(error, OSError) or _is_disconnect(error)):
-                logger.info("The reader has gone, and the app has stopped its response.")
+                logger.info("The app stopped its response because the reader has gone.")
                 return None
             logger.exception("The app failed.")
             return self._fail(Fault.of(error))
@@ -161,7 +162,7 @@ def _header(value: str) -> bytes:
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    """Whether it is a framework's word for a reader who has gone."""
+    """Return whether it is a framework's error for a reader that has gone."""
     if isinstance(error, BaseExceptionGroup):
         return all(isinstance(each, OSError) or _is_disconnect(each) for each in error.exceptions)
     return type(error).__name__ == "ClientDisconnect"

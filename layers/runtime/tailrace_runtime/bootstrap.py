@@ -1,4 +1,4 @@
-"""The process's life: search path, log, handler, snapshot, lifespan, invocations, end."""
+"""The life of the process: search path, log, handler, snapshot, lifespan, invocations, end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from tailrace_runtime.snapstart import snapshot
 
 logger = logging.getLogger("tailrace.runtime")
 
-# For what runs when SIGTERM comes. Lambda sends it only where an extension is registered, and kills 300 ms
-# later (AWS: "Understanding the Lambda execution environment lifecycle", "Shutdown phase").
+# The time for tasks to clean up after SIGTERM. Lambda sends it only if an extension is registered, and kills the
+# process 300 ms later (AWS: "Understanding the Lambda execution environment lifecycle", "Shutdown phase").
 _STOP_S = 2.0
 
 
 def main() -> NoReturn:
-    """Serve the function `_HANDLER` until the process is told to stop. The exit status is 0 then, 1 after an error
-    (which /init/error was told of while the function was not ready), 64 or 65 after one around a snapshot."""
+    """Serve the function `_HANDLER` until SIGTERM.
+
+    The exit status is 0 after SIGTERM, 1 after an error, and 64 or 65 after an error of a snapshot hook. An error
+    before the function is ready is also sent to /init/error.
+    """
     set_search_path()
     logs.set_up()
     loop = asyncio.new_event_loop()
@@ -65,10 +68,10 @@ def main() -> NoReturn:
 
 
 def concurrency() -> int:
-    """How many invocations this process serves at once (AWS: "Lambda Managed Instances runtimes").
+    """Return how many invocations this process serves at once (AWS: "Lambda Managed Instances runtimes").
 
     Raises:
-        ValueError: the variable is no number.
+        ValueError: AWS_LAMBDA_MAX_CONCURRENCY is not a number.
     """
     return max(1, int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY") or 1))
 
@@ -94,7 +97,7 @@ def _stop() -> None:
 
 
 def _end(loop: asyncio.AbstractEventLoop, lifespan: Lifespan | None) -> None:
-    """Cancel what runs, so that it can clean up, then end the lifespan."""
+    """Cancel all tasks, so that they can clean up, then end the lifespan."""
     keep = lifespan.task if lifespan is not None else None
     tasks = [task for task in asyncio.all_tasks(loop) if task is not keep]
     for task in tasks:

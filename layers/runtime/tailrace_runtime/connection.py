@@ -8,13 +8,14 @@ from collections.abc import Mapping
 
 from tailrace_runtime.wire import Reply, read_reply, request_head
 
-# Above the largest event with its framing, so that reading one is not stopped and started.
+# More than the largest event with its framing, so that reading one never pauses.
 _BUFFER_BYTES = 8 * 1024 * 1024
 
 
 class Connection:
-    """Opened when it is needed, and again when the Runtime API has closed it. No read ever times out: the
-    process may be frozen for days in the middle of one.
+    """Opens when it is needed, and again when the Runtime API has closed it.
+
+    Reads have no timeout: the process may be frozen for days in the middle of one.
     """
 
     def __init__(self, host: str, port: int, prefix: str) -> None:
@@ -26,7 +27,7 @@ class Connection:
 
     @classmethod
     def to(cls, address: str) -> Connection:
-        """The connection to `AWS_LAMBDA_RUNTIME_API`: a host and a port; with cargo-lambda a scheme and a path too."""
+        """Return a connection to `AWS_LAMBDA_RUNTIME_API`: host and port; cargo-lambda adds a scheme and a path."""
         authority, slash, path = address.removeprefix("http://").partition("/")
         host, _, port = authority.rpartition(":")
         if not port.isdigit():
@@ -36,36 +37,38 @@ class Connection:
     async def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Reply:
-        """Send a whole request; its reply.
+        """Send a whole request and return its reply.
 
-        A connection that turns out to have been closed while it was idle is opened anew, once. So is one that was
-        closed while a GET waited, which has taken nothing then.
+        If the connection was closed while it was idle, it is opened and used once more. A GET is also sent once more if
+        the connection closes while it waits, because then it has received nothing.
 
         Raises:
             OSError: the Runtime API cannot be reached or does not speak HTTP.
         """
         length = {"Content-Length": str(len(body))} if method == "POST" else {}
         head = self._head(method, path, {**(headers or {}), **length})
-        once_more = self._writer is not None or method == "GET"
+        may_retry = self._writer is not None or method == "GET"
         try:
             return await self._exchange(head, body)
         except OSError:
             self.close()
-            if not once_more:
+            if not may_retry:
                 raise
         return await self._exchange(head, body)
 
     async def begin(
         self, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Send the head of a POST and the first bytes of its body. The caller goes on with the streams, and
-        says with `done` when the reply has been read."""
+        """Send the head of a POST and the first bytes of its body.
+
+        The caller uses the returned streams for the rest, and calls `done` when it has read the reply.
+        """
         reader, writer = await self._open()
         writer.write(self._head("POST", path, headers) + body)
         return reader, writer
 
     def done(self, reply: Reply | None) -> None:
-        """What `begin` began is over. Without a whole reply the connection is of no more use."""
+        """End the exchange of `begin`. Without a whole reply (None) the connection is closed."""
         if reply is None or not reply.keep_alive:
             self.close()
 
@@ -82,7 +85,7 @@ class Connection:
     async def _exchange(self, head: bytes, body: bytes) -> Reply:
         reader, writer = await self._open()
         writer.write(head + body)
-        # The reply is awaited at once: one that refuses a large body can come before all of it was sent.
+        # The reply is awaited before the body is sent: it may refuse a large body early.
         try:
             reply = await read_reply(reader)
         except asyncio.CancelledError:

@@ -1,5 +1,7 @@
-"""What a handler is told of its invocation (AWS: "Using the Lambda context object to retrieve Python function
-information"). The names are awslambdaric's; ours are `deadline_ms`, `trace_id` and `pending`."""
+"""The context of an invocation (AWS: "Using the Lambda context object to retrieve Python function information").
+
+The attributes are those of awslambdaric, and our own `deadline_ms`, `trace_id` and `pending`.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,17 @@ _W3C = ("traceparent", "tracestate", "baggage")
 
 
 class Context:
-    """The context of one invocation: the second argument of a handler, and `scope["aws.context"]` of an app.
+    """The second argument of a handler, and `scope["aws.context"]` of an app.
 
-    `pending` is where an app says what it has begun and not finished: asyncio tasks or futures of its own
-    event loop. The runtime asks for the next invocation, upon which Lambda may freeze the process, when
-    every one of them is done; what is added while it waits counts too. `tailrace_runtime.pending` has the rest.
+    An app adds its unfinished asyncio tasks and futures to `pending`. The runtime asks for the next invocation only
+    when all of them are done, because Lambda may then freeze the process (`tailrace_runtime.pending`). `deadline_ms` is
+    when Lambda ends the invocation, in ms since the epoch.
     """
 
     def __init__(self, invocation: Invocation) -> None:
         """
         Raises:
-            RuntimeFault: the client context or the identity is no JSON.
+            RuntimeFault: the client context or the identity is not JSON.
         """
         self.aws_request_id = invocation.request_id
         self.invoked_function_arn = invocation.function_arn
@@ -49,25 +51,25 @@ class Context:
         )
 
     def get_remaining_time_in_millis(self) -> int:
-        """The ms until Lambda ends the invocation, at least 0."""
+        """Return the ms until Lambda ends the invocation, at least 0."""
         return max(0, self.deadline_ms - time.time_ns() // 1_000_000)
 
     def w3c(self) -> dict[str, str]:
-        """The W3C trace context the caller sent along."""
+        """Return the W3C trace context that the caller sent."""
         return dict(self._w3c)
 
     def log(self, message: object) -> None:
-        """Write to the function's log as it is."""
+        """Write `message` to the function's log without a line break."""
         print(message, end="", flush=True)
 
 
-def _client_context(given: dict[str, Any]) -> SimpleNamespace:
-    client = given.get("client")
+def _client_context(fields: dict[str, Any]) -> SimpleNamespace:
+    client = fields.get("client")
     if isinstance(client, dict):
         client = SimpleNamespace(**{name: client.get(name) for name in _CLIENT})
-    return SimpleNamespace(custom=given.get("custom"), env=given.get("env"), client=client)
+    return SimpleNamespace(custom=fields.get("custom"), env=fields.get("env"), client=client)
 
 
-def _strings(given: Any) -> dict[str, str]:
-    fields = given if isinstance(given, dict) else {}
+def _strings(value: Any) -> dict[str, str]:
+    fields = value if isinstance(value, dict) else {}
     return {name: fields[name] for name in _W3C if isinstance(fields.get(name), str)}

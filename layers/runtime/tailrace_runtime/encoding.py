@@ -1,4 +1,4 @@
-"""JSON as the managed runtime writes it: characters stand for themselves, in UTF-8."""
+"""JSON as the managed runtime writes it: UTF-8, without escapes for characters beyond ASCII."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def to_json(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
-    r"""`value` as JSON in UTF-8. NaN and the infinities are written as `NaN`, `Infinity` and `-Infinity`.
+    r"""Return `value` as JSON in UTF-8. NaN and the infinities become `NaN`, `Infinity` and `-Infinity`.
 
-    Characters are not escaped: `\u20ac` has six bytes, and Lambda counts bytes against its limit of 6 MB. Half of a
-    surrogate pair has no UTF-8 and is escaped. Python's own escape for it is JSON's.
+    Characters are not escaped: `\u20ac` has six bytes, and Lambda's limit of 6 MB counts bytes. Half of a surrogate
+    pair has no UTF-8 and is escaped, the same way in Python and in JSON. `default` is as for `json.dumps`.
 
     Raises:
-        TypeError: there is no JSON for it.
-        ValueError: it holds itself.
-        RecursionError: it is nested too deep.
+        TypeError: it has a type that JSON has not.
+        ValueError: it contains itself.
+        RecursionError: it is nested too deeply.
     """
     return json.dumps(value, ensure_ascii=False, default=default).encode(errors="backslashreplace")

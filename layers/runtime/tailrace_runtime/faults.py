@@ -1,4 +1,4 @@
-"""Errors as the Runtime API wants them (AWS: "Using the Lambda runtime API for custom runtimes")."""
+"""Errors in the Runtime API's form (AWS: "Using the Lambda runtime API for custom runtimes")."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from tailrace_runtime.encoding import to_json
 
 _HERE = os.path.dirname(__file__)
-# Go's HTTP server looks for the end of the trailers in a buffer of 4,096 bytes.
+# Go's HTTP server must find the end of the trailers in a buffer of 4,096 bytes.
 _TRAILER_BYTES = 3_600
-# AWS takes up to 1 MB. Go's server takes 1 MB of all headers together.
+# AWS allows 1 MB, but Go's server allows 1 MB for all headers together.
 _CAUSE_BYTES = 64 * 1024
 
 
 class RuntimeFault(Exception):
-    """Something that this runtime found wrong, with the error type that AWS documents for it."""
+    """An error that this runtime found, with the error type that AWS documents for it."""
 
     def __init__(self, type_: str, message: str, stack: list[str] | None = None) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class RuntimeFault(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """An error on its way to the Runtime API."""
+    """An error that is reported to the Runtime API."""
 
     type: str
     message: str
@@ -37,7 +37,7 @@ class Fault:
 
     @classmethod
     def of(cls, error: BaseException) -> Fault:
-        """The error with its traceback, without the frames of this runtime."""
+        """Return the error with its traceback, without the frames of this runtime."""
         if isinstance(error, RuntimeFault):
             return cls(error.type, str(error), error.stack)
         frames = list(traceback.extract_tb(error.__traceback__))
@@ -46,11 +46,11 @@ class Fault:
         return cls(type(error).__name__, str(error), traceback.format_list(frames), frames)
 
     def json(self, request_id: str = "") -> bytes:
-        """The body of an error report."""
+        """Return the body of an error report."""
         return _json(self.type, self.message, self.stack, request_id)
 
     def trailer(self, request_id: str = "") -> bytes:
-        """The body of an error report as base64, short enough for a trailer: the innermost frames stay."""
+        """Return the body of an error report as base64, shortened for a trailer: the innermost frames are kept."""
         stack, message = list(self.stack), self.message
         while len(body := _json(self.type, message, stack, request_id)) > _TRAILER_BYTES * 3 // 4:
             if stack:
@@ -65,7 +65,7 @@ class Fault:
         return "".join(c if c.isascii() and c.isprintable() else "?" for c in self.type)[:256]
 
     def cause(self) -> str:
-        """The error as X-Ray shows it; empty when it is too long for a header."""
+        """Return the error in X-Ray's form; "" if it is too long for a header."""
         stack = [{"label": f.name, "path": f.filename, "line": f.lineno} for f in self.frames]
         cause = json.dumps(
             {

@@ -1,4 +1,4 @@
-"""The function's handler: where it is found, and how its answer is encoded."""
+"""The function's handler: how it is loaded and called, and how its result is encoded."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Result = TypeVar("Result")
 
 
 def load(name: str) -> Handler:
-    """The handler `module.attribute`; slashes in the module's name are dots.
+    """Return the handler `module.attribute`; slashes in the module's name are dots.
 
     Raises:
-        RuntimeFault: with the error types of the managed runtime (awslambdaric, bootstrap.py).
-        Exception: whatever else the module raises.
+        RuntimeFault: it cannot be loaded; the error types are the managed runtime's (awslambdaric, bootstrap.py).
+        Exception: the module raises it.
     """
     module_name, dot, attribute = name.rpartition(".")
     if not dot:
@@ -60,36 +60,38 @@ def load(name: str) -> Handler:
 
 
 def app_of(handler: Handler) -> App | None:
-    """The handler's ASGI app, which Mangum keeps in `.app`; None when it has none."""
+    """Return the handler's ASGI app, which Mangum keeps in `.app`; None if it has none."""
     app = getattr(handler, "app", None)
     return app if callable(app) else None
 
 
 @dataclass(frozen=True)
 class HandlerResult:
+    """An ordinary handler's result, encoded."""
+
     body: bytes
     content_type: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """An invocation that an ordinary handler shall answer."""
+    """An invocation of an ordinary handler."""
 
     invocation: Invocation
     event: Any
     context: Context
     handler: Handler
 
-    def make(self, run: Callable[[Awaitable[Any]], Any]) -> HandlerResult | Fault:
-        """Call the handler; `run` runs what it returns to its end where that is an awaitable."""
+    def call(self, run: Callable[[Awaitable[Any]], Any]) -> HandlerResult | Fault:
+        """Call the handler and return its result. If it returns an awaitable, `run` runs that to its end."""
         try:
             result = self.handler(self.event, self.context)
             return _encoded(run(_finished(result)) if inspect.isawaitable(result) else result)
         except Exception as error:
             return _failed(error)
 
-    async def wait(self) -> HandlerResult | Fault:
-        """As `make`, for a handler that is a coroutine function."""
+    async def call_async(self) -> HandlerResult | Fault:
+        """Call a handler that is a coroutine function, and return its result."""
         try:
             return _encoded(await self.handler(self.event, self.context))
         except Exception as error:
@@ -116,6 +118,6 @@ def _encoded(result: Any) -> HandlerResult:
 
 def _default(value: Any) -> int | float:
     if isinstance(value, decimal.Decimal):
-        # DynamoDB's numbers are decimals. A whole one stays exact, however many digits it has.
+        # DynamoDB's numbers are decimals. Whole ones stay exact, however many digits they have.
         return int(value) if value.as_tuple().exponent == 0 else float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

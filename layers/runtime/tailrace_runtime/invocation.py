@@ -1,4 +1,4 @@
-"""One invocation, as the Runtime API hands it out (AWS: "Using the Lambda runtime API for custom runtimes")."""
+"""One invocation of the Runtime API (AWS: "Using the Lambda runtime API for custom runtimes")."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Any
 
 from tailrace_runtime.faults import RuntimeFault
 
-# cargo-lambda's deadline is a number of milliseconds from now. AWS's is a time: 1e12 was in 2001.
+# cargo-lambda sends the deadline as milliseconds from now, AWS as a time since the epoch: 1e12 was in 2001.
 _EPOCH_MS = 1_000_000_000_000
 _LONGEST_MS = 900_000
 
 
 @dataclass(frozen=True)
 class Invocation:
+    """The headers and the body of a reply to /next."""
+
     request_id: str
     body: bytes
     deadline_ms: int
-    """When Lambda ends it, in ms since 1970."""
+    """When Lambda ends the invocation, in ms since the epoch."""
     function_arn: str = ""
     invocation_id: str | None = None
-    """To be echoed where it is given (aws/aws-lambda-python-runtime-interface-client#214)."""
+    """Sent back with the response if it is set (aws/aws-lambda-python-runtime-interface-client#214)."""
     trace_id: str | None = None
     client_context: str | None = None
     cognito_identity: str | None = None
@@ -31,7 +33,7 @@ class Invocation:
 
     @classmethod
     def of(cls, headers: Mapping[str, str], body: bytes) -> Invocation:
-        """The invocation of an answer to /next; the headers' names are in lower case."""
+        """Return the invocation in a reply to /next. The headers' names are in lower case."""
         deadline_ms = int(headers.get("lambda-runtime-deadline-ms", _LONGEST_MS))
         if deadline_ms < _EPOCH_MS:
             deadline_ms += time.time_ns() // 1_000_000
@@ -48,19 +50,19 @@ class Invocation:
         )
 
     def event(self) -> Any:
-        """The body as JSON.
+        """Return the decoded body.
 
         Raises:
-            RuntimeFault: it is none.
+            RuntimeFault: it is not JSON.
         """
         return _parsed(self.body, "Runtime.UnmarshalError", "input")
 
 
 def parse_header(value: str | None, name: str) -> dict[str, Any] | None:
-    """The JSON object in a header of /next, None where there is none.
+    """Return the JSON object in a header of /next, None if there is none. `name` is for the error.
 
     Raises:
-        RuntimeFault: it is no JSON.
+        RuntimeFault: it is not JSON.
     """
     if not value:
         return None

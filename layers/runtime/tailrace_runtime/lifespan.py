@@ -1,8 +1,8 @@
-"""The ASGI lifespan of an app, once a process (ASGI, "Lifespan Protocol").
+"""The ASGI lifespan of an app, once per process (ASGI, "Lifespan Protocol").
 
-Started before the first invocation is asked for, after a snapshot was restored, and ended when the process is told to
-stop. A handler may say `lifespan = "off"`, as `Mangum(app, lifespan="off")` does. Mangum itself, where it is not off,
-runs one more for each event that it answers.
+It starts before the first invocation, after a restore from a snapshot, and ends at SIGTERM. A handler may turn it off
+with `lifespan = "off"`, as `Mangum(app, lifespan="off")` does. Otherwise Mangum also runs one for each event it
+answers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ logger = logging.getLogger("tailrace.runtime")
 
 
 class Lifespan:
+    """The lifespan of `app`; `mode` is "auto", "on" (the app must have one) or "off"."""
+
     def __init__(self, app: App, mode: str) -> None:
         self.state: dict[str, Any] = {}
-        """What the app keeps for its requests; each gets a shallow copy."""
+        """The app's state for its requests; each gets a shallow copy."""
         self._app = app
         self._mode = mode
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
@@ -29,10 +31,10 @@ class Lifespan:
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the app, if it has a lifespan.
+        """Start the app, if it has a lifespan; return when it has started.
 
         Raises:
-            RuntimeFault: the app says that it cannot start.
+            RuntimeFault: the app reports that it cannot start, or has no lifespan and `mode` is "on".
         """
         if self._mode == "off":
             return
@@ -42,6 +44,7 @@ class Lifespan:
         await self._started
 
     async def stop(self) -> None:
+        """Tell the app to shut down, and wait for it."""
         if self.task is not None and not self.task.done():
             self._to_app.put_nowait({"type": "lifespan.shutdown"})
             with contextlib.suppress(Exception):
@@ -58,7 +61,7 @@ class Lifespan:
                 started.set_exception(RuntimeFault("Runtime.LifespanFailed", f"The app has no lifespan: {error!r}"))
         finally:
             if not started.done():
-                started.set_result(None)  # An app without a lifespan raises, or returns, and that is that.
+                started.set_result(None)  # An app without a lifespan raises or returns.
 
     async def _send(self, message: Message) -> None:
         assert self._started is not None

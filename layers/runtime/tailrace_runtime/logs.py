@@ -1,7 +1,7 @@
-"""The function's log, as the managed runtime writes it (AWS: "Log and monitor Python Lambda functions").
+"""The function's log in the managed runtime's form (AWS: "Log and monitor Python Lambda functions").
 
-JSON lines when `AWS_LAMBDA_LOG_FORMAT` is JSON, each with the id of the request it belongs to, also when several run at
-once. `_LAMBDA_TELEMETRY_LOG_FD`, where it is set, takes frames: 4 bytes of type, 4 of length, 8 of time in µs.
+If `AWS_LAMBDA_LOG_FORMAT` is JSON, it has JSON lines, each with the id of its request, also if several run at once. If
+`_LAMBDA_TELEMETRY_LOG_FD` is set, records are written there as frames: 4 bytes of type, 4 of length, 8 of time in µs.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tailrace_runtime.context import Context
 from tailrace_runtime.encoding import to_json
 
 current: ContextVar[Context | None] = ContextVar("current", default=None)
-"""The context of the invocation that runs."""
+"""The context of the running invocation."""
 
 _JSON_FRAME, _TEXT_FRAME = 0xA55A0002, 0xA55A0003
-# What every record has; all else was given as `extra`.
+# The attributes of every record; others come from `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 @contextlib.contextmanager
 def belonging_to(context: Context) -> Iterator[None]:
-    """What is logged in here, and in tasks begun in here, belongs to the invocation."""
+    """Make what is logged within, also by tasks started within, belong to the invocation."""
     token = current.set(context)
     try:
         yield
@@ -51,15 +51,15 @@ def set_up() -> None:
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a record, with what was given as `extra` beside the fields of the managed runtime's."""
+    """One JSON object per record: the managed runtime's fields, and those of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         context = current.get()
-        as_it_is = isinstance(record.msg, dict) and not record.args
+        is_object = isinstance(record.msg, dict) and not record.args
         line: dict[str, object] = {
             "timestamp": _time(record),
             "level": record.levelname,
-            "message": record.msg if as_it_is else record.getMessage(),
+            "message": record.msg if is_object else record.getMessage(),
             "logger": record.name,
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -78,8 +78,10 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Level, time, request id and message, with tabs between. Without frames an LF ends an entry of the log, so a
-    traceback has CRs instead."""
+    """Level, time, request id and message, separated by tabs.
+
+    Without frames a line feed ends an entry of the log, so a traceback has carriage returns instead.
+    """
 
     def __init__(self, *, framed: bool) -> None:
         super().__init__()
@@ -96,7 +98,7 @@ class TextFormatter(logging.Formatter):
 
 
 class FrameHandler(logging.Handler):
-    """Writes records as frames to a file descriptor that Lambda gave us."""
+    """Writes records as frames to a file descriptor of Lambda."""
 
     def __init__(self, fd: int, as_json: bool) -> None:
         super().__init__()
@@ -106,7 +108,7 @@ class FrameHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = (self.format(record) + "\n").encode(errors="replace")
-            # The level is in the type too: 8 for DEBUG, 4 more for each after that.
+            # The type also has the level: 8 for DEBUG, and 4 more for each higher one.
             rank = min(record.levelno, logging.CRITICAL) // 10
             kind = self._base + (4 * (rank + 1) if rank > 0 else 0)
             micros = time.time_ns() // 1000

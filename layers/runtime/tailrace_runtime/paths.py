@@ -1,5 +1,7 @@
-"""`sys.path` as the managed runtime's bootstrap has it (AWS: "Python library search path" in "Working with .zip file
-archives for Python Lambda functions")."""
+"""`sys.path` as in the managed runtime.
+
+AWS: "Working with .zip file archives for Python Lambda functions", section "Python library search path".
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ LAYER = Path(__file__).parents[1]
 
 
 def set_search_path() -> None:
-    """First the function, then the layers, then what the managed runtime brings, then the interpreter's own.
+    """Set `sys.path`: the function, then the layers, then the managed runtime's packages, then the interpreter's.
 
-    `.pth` files in the function and in the layers count. A function that sets PYTHONPATH itself has its layers only
-    where it says so.
+    `.pth` files in the function and in the layers are read. If the function sets PYTHONPATH, only that decides whether
+    its layers are on the path.
     """
     root = os.environ.get("LAMBDA_TASK_ROOT", os.getcwd())
     site_packages = LAYER / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"

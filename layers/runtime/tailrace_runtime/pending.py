@@ -1,20 +1,20 @@
-"""What an invocation has begun and not finished: the app and what it registered.
+"""The unfinished work of an invocation: the app, and the tasks that it registered as pending.
 
-The seam, in full. Lambda may freeze a process as soon as it asks for the next invocation (AWS: "Understanding the
-Lambda execution environment lifecycle"), so this runtime asks when the app has returned and every future in
-`scope["aws.context"].pending` is done. An app that starts a run which outlives its response adds it there:
+Lambda may freeze a process as soon as it asks for the next invocation (AWS: "Understanding the Lambda execution
+environment lifecycle"). So this runtime asks only when the app has returned and every future in
+`scope["aws.context"].pending` is done. An app adds a run that outlives its response:
 
     context = scope.get("aws.context")
     pending = getattr(context, "pending", None)     # None without this runtime
     if pending is not None:
         pending.add(asyncio.create_task(run()))
 
-Nothing else is needed: what is done is forgotten, an exception nobody looked at is logged. It works alike for streamed
-responses and for Mangum's. The response does not wait for the runs: its end is sent when the app sends it.
+Nothing else is needed: finished futures are removed, and their exceptions are logged. It is the same for streamed
+responses and for Mangum's. The response does not wait for the runs: it ends when the app ends it.
 
-Shortly before the deadline (a second, or a tenth of the time where that is less) what is still pending is cancelled,
-once, and may clean up until Lambda ends the process: so a run lets go of its lease in time, and the next attempt need
-not wait for it to expire. A run that can stop earlier, at a checkpoint, reads the deadline from the context.
+A second before the deadline, or a tenth of the time if that is less, the pending futures are cancelled once. They may
+clean up until Lambda ends the process. So a run releases its lease in time, and the next attempt need not wait for it
+to expire. A run that can stop earlier, at a checkpoint, reads the deadline from the context.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GRACE_S = 1.0
 
 
 async def settled(context: Context) -> None:
-    """Return when nothing of the invocation is pending any more."""
+    """Return when no future of the invocation is pending."""
     loop = asyncio.get_running_loop()
     left_s = context.get_remaining_time_in_millis() / 1000
     stop_at = loop.time() + left_s - min(_GRACE_S, left_s / 10)

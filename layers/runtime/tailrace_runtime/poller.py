@@ -1,4 +1,4 @@
-"""A poller: asks for an invocation, sees it through, and asks for the next."""
+"""A poller: gets an invocation, handles it to its end, and gets the next."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tailrace_runtime.worker import Worker
 
 logger = logging.getLogger("tailrace.runtime")
 
-# Between the tries of a poller among others to get an invocation, as awslambdaric has them.
+# Pauses between attempts to get an invocation, if there are several pollers; as in awslambdaric.
 _BACKOFF_S = (0.1, 0.2, 0.4, 0.8)
 
 
 class Poller:
-    """One invocation at a time, each seen through before the next is asked for."""
+    """Handles one invocation at a time. `state` is the lifespan's."""
 
     def __init__(self, api: RuntimeAPI, handler: Handler, state: dict[str, Any]) -> None:
         self._api = api
@@ -34,40 +34,41 @@ class Poller:
         self._state = state
 
     def serve_alone(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Serve in the main thread, whose loop stands still while an ordinary handler runs. Never returns.
+        """Serve in the main thread; its loop does not run while an ordinary handler does. Never returns.
 
         Raises:
-            ContainerError, OSError: the Runtime API has no more to give.
+            ContainerError, OSError: there are no more invocations.
         """
         while True:
             call = loop.run_until_complete(self._next_call(alone=True))
-            # `asyncio.run` in a handler leaves no current loop behind, and Mangum needs one.
+            # `asyncio.run` in a handler leaves no current loop, and Mangum needs one.
             asyncio.set_event_loop(loop)
             with belonging_to(call.context):
                 _set_trace(call.context)
-                answer = call.make(loop.run_until_complete)
-                loop.run_until_complete(self._answer(call, answer))
+                result = call.call(loop.run_until_complete)
+                loop.run_until_complete(self._respond(call, result))
                 loop.run_until_complete(settled(call.context))
                 _set_trace(None)
 
     async def serve_among_others(self) -> None:
-        """Serve beside other pollers on this loop. An ordinary handler gets a thread with a loop of its own, a
-        coroutine function this one. Never returns.
+        """Serve beside other pollers on this loop. Never returns.
+
+        An ordinary handler runs in its own thread with its own loop, a coroutine function on this loop.
 
         Raises:
-            ContainerError, OSError: the Runtime API has no more to give.
+            ContainerError, OSError: there are no more invocations.
         """
         worker = Worker()
         awaited = inspect.iscoroutinefunction(self._handler)
         while True:
             call = await self._next_call(alone=False)
             with belonging_to(call.context):
-                answer = await (call.wait() if awaited else worker.make(call))
-                await self._answer(call, answer)
+                result = await (call.call_async() if awaited else worker.call(call))
+                await self._respond(call, result)
                 await (settled(call.context) if awaited else worker.settle(call))
 
     async def _next_call(self, *, alone: bool) -> Call:
-        """The next invocation that is the ordinary handler's. Those for the app are served meanwhile."""
+        """Return the next invocation for the ordinary handler. Those for the app are handled here."""
         while True:
             invocation = await (self._api.next() if alone else self._next_patiently())
             try:
@@ -76,7 +77,7 @@ class Poller:
                     return Call(invocation, event, context, self._handler)
                 scope, body = scope_of(event, context, self._state), body_of(event)
             except Exception as error:
-                # An event that is not what it should be must not end the process.
+                # A malformed event must not end the process.
                 logger.exception("The invocation %s cannot be read.", invocation.request_id)
                 await self._api.fail(invocation, Fault.of(error))
                 continue
@@ -88,7 +89,7 @@ class Poller:
                     _set_trace(None)
 
     async def _next_patiently(self) -> Invocation:
-        """As `next`. What goes wrong there must not at once end the invocations of the other pollers."""
+        """Return the next invocation. An error is retried, because it would end the other pollers' invocations too."""
         for pause_s in _BACKOFF_S:
             try:
                 return await self._api.next()
@@ -103,26 +104,28 @@ class Poller:
         running = asyncio.create_task(cycle.run(app), name=f"app {invocation.request_id}")
         context.pending.add(running)
         settling = asyncio.create_task(settled(context), name=f"pending {invocation.request_id}")
-        # The client has its answer as soon as the app is done, whatever is still pending.
+        # The response ends as soon as the app is done, even if something is still pending.
         if fault := await running:
             await self._api.fail(invocation, fault)
         elif response.begun:
             if reply := await response.reply():
                 judge(reply, "The response")
             else:
-                logger.info("The Runtime API hung up on the response.")
+                logger.info("The Runtime API closed the connection during the response.")
         await settling
 
-    async def _answer(self, call: Call, answer: HandlerResult | Fault) -> None:
-        if isinstance(answer, Fault):
-            await self._api.fail(call.invocation, answer)
+    async def _respond(self, call: Call, result: HandlerResult | Fault) -> None:
+        if isinstance(result, Fault):
+            await self._api.fail(call.invocation, result)
         else:
-            await self._api.respond(call.invocation, answer.body, answer.content_type)
+            await self._api.respond(call.invocation, result.body, result.content_type)
 
 
 def _set_trace(context: Context | None) -> None:
-    """Where X-Ray's SDK looks (AWS: "Defined runtime environment variables"). A process that runs several invocations
-    at once cannot have it; `Context.trace_id` is there in any case."""
+    """Set the variable that X-Ray's SDK reads (AWS: "Defined runtime environment variables").
+
+    A process with several invocations at once cannot have it; `Context.trace_id` is always set.
+    """
     if context is not None and context.trace_id is not None:
         os.environ["_X_AMZN_TRACE_ID"] = context.trace_id
     else:

@@ -1,7 +1,7 @@
-"""A response on its way, piece by piece (AWS: "Building a custom runtime for AWS Lambda", "Response streaming").
+"""A streamed response (AWS: "Building a custom runtime for AWS Lambda", "Response streaming").
 
-The pieces are HTTP chunks of one POST: the prelude, 8 NUL bytes, then the body. What came after the prelude cannot
-be taken back, so an error is told in the trailers.
+It is one POST in HTTP chunks: the prelude, 8 NUL bytes, then the body. After the prelude the status cannot be changed,
+so a later error is sent in the trailers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADERS = {
     "Transfer-Encoding": "chunked",
     "Trailer": "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body",
 }
-# They belong to one connection, and this one ends at Lambda (RFC 9110, section 7.6.1).
+# They are about one connection, and this one ends at Lambda (RFC 9110, section 7.6.1).
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -28,7 +28,7 @@ _ONE_WRITE = 64 * 1024
 
 
 class ReaderGone(ConnectionError):
-    """The Runtime API takes no more of the response."""
+    """The Runtime API accepts no more of the response."""
 
     def __init__(self) -> None:
         super().__init__("The reader of this response has gone.")
@@ -37,9 +37,9 @@ class ReaderGone(ConnectionError):
 class StreamedResponse:
     """The streamed response to one invocation.
 
-    `begin` first, then any number of `write`, the last of them with `last`, or `fail`. A write returns when the
-    connection can take more: who awaits it has at most one body message and 64 KB under way. Who is cancelled in
-    one has sent all of it.
+    Call `begin` first, then `write` any number of times, the last time with `last`; or `fail`. A write returns when the
+    connection can take more, so at most one body message and 64 KB are buffered. A write that is cancelled is still
+    sent.
     """
 
     def __init__(self, connection: Connection, path: str, headers: Mapping[str, str], request_id: str) -> None:
@@ -60,10 +60,10 @@ class StreamedResponse:
     async def begin(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, last: bool = False
     ) -> None:
-        """Send the prelude and the first of the body.
+        """Send the prelude and the first piece of the body.
 
         Raises:
-            ReaderGone
+            ReaderGone: the Runtime API cannot be reached, or accepts no more.
         """
         first = chunk(prelude(status, headers)) + chunk(bytes(8))
         try:
@@ -75,10 +75,10 @@ class StreamedResponse:
         await self.write(body, last=last)
 
     async def write(self, body: bytes, *, last: bool = False) -> None:
-        """Send a piece of the body as a chunk of its own.
+        """Send a piece of the body as one chunk.
 
         Raises:
-            ReaderGone
+            ReaderGone: the Runtime API accepts no more.
         """
         assert self._writer is not None
         if self.gone.is_set() or self._writer.is_closing():
@@ -100,7 +100,7 @@ class StreamedResponse:
                 self.gone.set()
 
     def fail(self, fault: Fault) -> None:
-        """The response ends here, with an error."""
+        """End the response with an error in the trailers."""
         self._finish(
             last_chunk(
                 {
@@ -111,7 +111,7 @@ class StreamedResponse:
         )
 
     async def reply(self) -> Reply | None:
-        """What the Runtime API said to it, None when it said nothing. The connection is free again then."""
+        """Return the Runtime API's reply, None if there was none. Then the connection can be used again."""
         assert self._reply is not None
         reply = await self._reply
         # A refusal before the end leaves half a request on the connection.
@@ -130,14 +130,14 @@ class StreamedResponse:
         except OSError:
             self.gone.set()
             return None
-        # cargo-lambda says 200 at once and goes on reading. A refusal before the end is final.
+        # cargo-lambda replies 200 at once and goes on reading. A refusal before the end is final.
         if not self._finished and reply.status >= 300:
             self.gone.set()
         return reply
 
 
 def prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The JSON before the body. Headers of the same name are joined, but for cookies, which have their own list."""
+    """Return the JSON before the body. Headers of one name are joined, except cookies, which have their own list."""
     named: dict[str, str] = {}
     cookies: list[str] = []
     for raw_name, raw_value in headers:

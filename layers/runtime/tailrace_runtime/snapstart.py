@@ -1,5 +1,7 @@
-"""SnapStart: what happens around the snapshot (AWS: "Lambda SnapStart runtime hooks for Python"). The hooks are
-those registered with `snapshot_restore_py`, which the managed runtime brings."""
+"""SnapStart: the hooks before a snapshot and after a restore (AWS: "Lambda SnapStart runtime hooks for Python").
+
+Functions register them with `snapshot_restore_py`, which is part of the managed runtime.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ AFTER_RESTORE_EXIT = 65
 
 
 def snapshot(api: RuntimeAPI, run: Callable[[Awaitable[None]], None]) -> None:
-    """Run the hooks, be frozen and copied, and run the other hooks in every copy. Nothing without SnapStart.
+    """Run the hooks before the snapshot, wait for a restore, and run the hooks after it. Without SnapStart do nothing.
 
     Raises:
-        SystemExit: a hook failed; the Runtime API was told.
+        SystemExit: a hook failed, and the failure was reported to the Runtime API.
     """
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
         return
-    # Without an import of it no hook can have been registered.
+    # If it was not imported, there are no hooks.
     registry: Any = sys.modules.get("snapshot_restore_py")
     try:
         before = registry.get_before_snapshot() if registry else []

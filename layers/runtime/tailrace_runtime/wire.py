@@ -8,38 +8,42 @@ from dataclasses import dataclass
 
 
 class WireError(OSError):
-    """The peer sent what is no HTTP, or less of it than it said."""
+    """The peer sent something else than HTTP, or less than it announced."""
 
 
 @dataclass(frozen=True)
 class Reply:
+    """A whole reply. The names of `headers` are in lower case; of several with one name the last counts."""
+
     status: int
     headers: Mapping[str, str]
-    """By name in lower case; of several with a name, the last."""
     body: bytes
     keep_alive: bool
 
 
 def request_head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    """Return the request line and the headers."""
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def chunk(data: bytes) -> bytes:
-    """The data as one chunk; it must not be empty, for that would be the end."""
+    """Return `data` as one chunk. It must not be empty, because an empty chunk is the end."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def last_chunk(trailers: Mapping[str, bytes] | None = None) -> bytes:
+    """Return the end of a chunked body."""
     lines = [b"%b: %b\r\n" % (name.encode(), value) for name, value in (trailers or {}).items()]
     return b"0\r\n%b\r\n" % b"".join(lines)
 
 
 async def read_reply(reader: asyncio.StreamReader) -> Reply:
-    """The next reply of a connection.
+    """Return the next final reply of a connection; interim ones (1xx) are skipped.
 
     Raises:
-        OSError: the connection broke or what came is no HTTP.
+        WireError: the connection closed, or the peer did not send HTTP.
+        OSError: the connection broke.
     """
     try:
         while True:
@@ -60,7 +64,7 @@ async def read_reply(reader: asyncio.StreamReader) -> Reply:
             body, keep_alive = await reader.read(), False
         return Reply(int(status), headers, body, keep_alive)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-        raise WireError(f"The Runtime API broke off or sent no HTTP: {error}") from None
+        raise WireError(f"The Runtime API closed the connection or did not send HTTP: {error}") from None
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:

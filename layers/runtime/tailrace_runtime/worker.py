@@ -1,4 +1,4 @@
-"""A thread for an ordinary handler, where the process's own loop has other invocations to serve."""
+"""A thread for an ordinary handler, if the process's loop serves other invocations too."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from tailrace_runtime.pending import settled
 
 
 class Worker:
-    """The thread of one poller. Its event loop is current there, as Mangum wants it, and outlives the calls."""
+    """The thread of one poller. Its event loop is the current one there, because Mangum needs it, and is kept."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "handler")
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def make(self, call: Call) -> HandlerResult | Fault:
-        """Call the handler."""
+    async def call(self, call: Call) -> HandlerResult | Fault:
+        """Call the handler in the thread and return its result."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, copy_context().run, self._make, call)
+        return await loop.run_in_executor(self._thread, copy_context().run, self._call, call)
 
     async def settle(self, call: Call) -> None:
-        """Return when nothing that the handler has begun is pending."""
+        """Return when no future of the handler is pending."""
         if call.context.pending:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._thread, copy_context().run, self._settle, call)
 
-    def _make(self, call: Call) -> HandlerResult | Fault:
+    def _call(self, call: Call) -> HandlerResult | Fault:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
-        return call.make(self._loop.run_until_complete)
+        return call.call(self._loop.run_until_complete)
 
     def _settle(self, call: Call) -> None:
         assert self._loop is not None
