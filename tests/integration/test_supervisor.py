@@ -59,6 +59,5 @@ async def test_one_that_hangs_at_its_start_is_told_of_and_refuses_callers(
                 await asyncio.gather(keeping, return_exceptions=True)
                 await keeper.stop()
     assert capsys.readouterr().out == (
-        f"hanging did not answer within 0.1 s; its log is {tmp_path / 'hanging.log'}. "
-        "The rest goes on without it.\n"
+        f"hanging did not answer within 0.1 s; its log is {tmp_path / 'hanging.log'}. The rest goes on without it.\n"
     )
