@@ -7,7 +7,7 @@ bin := $(venv)/bin
 sam := .cache/sam-venv
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run test lint bench chaos build validate deploy smoke sam-local lock sample clean
+.PHONY: run test test-fast lint bench chaos build validate deploy smoke sam-local lock sample clean
 # Two targets that run at once would install into one environment.
 .NOTPARALLEL:
 
@@ -15,7 +15,13 @@ run: $(venv)/run ## the page, the gateway and the agents on this machine
 	@$(bin)/python -m local
 
 test: $(venv)/test ## all tests; one whose tool is missing says what to install
-	@$(bin)/python -m pytest
+	@$(bin)/python -m pytest $(in_parallel)
+
+test-fast: $(venv)/test ## the unit and contract tests that take no time: for the hand at work
+	@$(bin)/python -m pytest $(in_parallel) -m 'not slow' tests/unit tests/contract
+
+# A file's tests stay in one process. tests/conftest.py says how many processes there are, and which files come first.
+in_parallel := -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library
 	@$(bin)/ruff format --check .

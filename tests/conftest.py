@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
 # The machines that run this are shared: an example that takes long says nothing.
 settings.register_profile("tailrace", deadline=None)
 settings.load_profile("tailrace")
+
+# Every log, store and checkpointer of a test makes a session of botocore, and each session would parse the
+# descriptions of AWS's services again, which takes longer than most tests do.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers for each core: the tests of processes and browsers mostly wait."""
+    return 2 * (os.cpu_count() or 1)
+
+
+# Workers take whole files in this order. What takes long comes first, so that no worker ends with it alone.
+_LONGEST_FIRST = ["deploy", "chaos", "e2e", "runtime", "interop", "integration", "resume", "tck", "contract", "unit"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    folders = (place for place, folder in enumerate(_LONGEST_FIRST) if folder in item.path.parts)
+    return next(folders, 0)
 
 
 @pytest.hookimpl(wrapper=True)
