@@ -16,7 +16,7 @@ import pytest
 from langgraph.errors import GraphDrained
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
-from rpc import CARD, Agent, agent, message, said, state_of
+from rpc import CARD, Agent, agent, message, metadata, of_kind, report, said, state_of
 from serving import serve
 
 import tailrace
@@ -38,7 +38,7 @@ LOG = {"raw": base64.b64encode(b"one\ntwo\n").decode(), "filename": "app.log", "
 
 
 def example_of(name: str) -> dict[str, Any]:
-    """Execute the example of a public name. Its global names afterwards."""
+    """Execute the example in the docstring of a public name. Return the names that it defines."""
     docstring = inspect.getdoc(getattr(tailrace, name)) or ""
     block = re.search(r"^Example:\n((?: {4}.*\n|\n)+)", docstring + "\n", re.MULTILINE)
     assert block is not None, f"the docstring of {name} has no example"
@@ -49,7 +49,7 @@ def example_of(name: str) -> dict[str, Any]:
 
 
 def graph_of(example: dict[str, Any]) -> StateGraph[Any, Any, Any, Any]:
-    """The functions of an example as the nodes of a graph; a node that does nothing where there are none."""
+    """A graph whose nodes are the functions of an example; without functions its node does nothing."""
     nodes = [value for value in example.values() if inspect.iscoroutinefunction(value)] or [_nothing]
     return StateGraph(example.get("State", MessagesState)).add_sequence(nodes).add_edge(START, nodes[0].__name__)
 
@@ -59,19 +59,19 @@ async def _nothing(state: MessagesState) -> None:
 
 
 async def begin(served: Agent, *parts: dict[str, Any]) -> str:
-    """Send a message with a text and these parts; the id of its task."""
+    """Send a message with a text and these parts. Return the id of its task."""
     params = {"message": message("", parts=[{"text": "Ada"}, *parts]), "configuration": {"returnImmediately": True}}
     return str((await served.result("SendMessage", params))["task"]["id"])
 
 
 async def events_of(name: str, *parts: dict[str, Any], **settings: Any) -> Events:
-    """All events of a task that runs an example."""
+    """Run the example of a public name as a task. Return all events."""
     async with agent(graph_of(example_of(name)), **settings) as served:
         return await served.finished(await begin(served, *parts))
 
 
 async def card_of(**fields: Any) -> dict[str, Any]:
-    """The card as an agent serves it."""
+    """Serve an agent with these options of `rpc.agent`. Return its card."""
     async with agent(graph_of({}), **fields) as served:
         card: dict[str, Any] = (await served.http.get(f"{served.url}/.well-known/agent-card.json")).json()
     return card
@@ -118,16 +118,70 @@ async def see_rejected() -> None:
     assert state_of((await events_of("Rejected", LOG))[-1]) == "TASK_STATE_COMPLETED"
 
 
+async def see_progress() -> None:
+    told = of_kind(await events_of("progress"), "progress")
+    assert {said(event) for event in told} == {"comparing with the day before"}
+    assert [(metadata(event)["done"], metadata(event)["total"]) for event in told] == [(1, 3), (2, 3), (3, 3)]
+
+
+async def see_write() -> None:
+    events = await events_of("write")
+    assert report(events) == "Nothing changed. The details are in the appendix."
+    assert report(events, "appendix") == "3 files were compared."
+
+
+async def see_result() -> None:
+    (part,) = artifacts_of(await events_of("result"))["findings"]
+    assert part == {"data": {"findings": [{"subject": "latency", "confidence": 0.9}]}}
+
+
+async def see_file() -> None:
+    artifacts = artifacts_of(await events_of("file"))
+    (plot,), (archive,) = artifacts["plot"], artifacts["archive"]
+    assert (base64.b64decode(plot["raw"]), plot["filename"], plot["mediaType"]) == (
+        b"<svg/>",
+        "latency.svg",
+        "image/svg+xml",
+    )
+    assert archive["url"] == "https://example.com/logs.zip"
+
+
+async def see_request() -> None:
+    assert report(await events_of("request", LOG)) == "app.log has 2 lines."
+
+
+async def see_time_left() -> None:
+    """Without a deadline one execution of the node reads all pages; with little time left it reads one."""
+    for settings, executions in (({}, 1), ({"attempt_s": 8, "handoff_s": 1}, 3)):
+        events = await events_of("time_left", **settings)
+        assert [metadata(event)["done"] for event in of_kind(events, "progress")] == [1, 2, 3]
+        assert len(of_kind(events, "node_start")) == executions
+
+
+async def see_draining() -> None:
+    async with agent(graph_of(example_of("draining")), attempt_s=0.4, handoff_s=0.2) as served:
+        task_id = await begin(served)
+        await served.until(task_id, lambda frame: metadata(frame.result)["kind"] == "handoff")
+        await served.result("CancelTask", {"id": task_id})
+
+
 SEE = {
     "AgentApp": see_agent_app,
     "AgentCard": see_agent_card,
     "Extension": see_extension,
     "Rejected": see_rejected,
     "Skill": see_skill,
+    "draining": see_draining,
+    "file": see_file,
+    "progress": see_progress,
+    "request": see_request,
+    "result": see_result,
+    "time_left": see_time_left,
+    "write": see_write,
 }
 
 
-@pytest.mark.parametrize("name", SEE)
+@pytest.mark.parametrize("name", tailrace.__all__)
 async def test_the_example_of_a_public_name_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
     await SEE[name]()

@@ -31,6 +31,11 @@ def progress(text: str, *, done: float | None = None, total: float | None = None
 
     Raises:
         ValueError: an argument has a value that it cannot have. Nothing was emitted.
+
+    Example:
+        async def compare(state: MessagesState) -> None:
+            for done in range(1, 4):
+                progress("comparing with the day before", done=done, total=3)
     """
     emit("progress", text=text, done=done, total=total)
 
@@ -44,6 +49,12 @@ def write(text: str, *, artifact: str = "report") -> None:
 
     Raises:
         ValueError: an argument is not text. Nothing was emitted.
+
+    Example:
+        async def summarize(state: MessagesState) -> None:
+            write("Nothing changed. ")
+            write("The details are in the appendix.")
+            write("3 files were compared.", artifact="appendix")
     """
     _check_texts(text=text, artifact=artifact)
     _send(EmittedText(artifact, text, current_step()))
@@ -59,6 +70,10 @@ def result(name: str, data: Any) -> None:
     Raises:
         TooDeep: the data is nested deeper than 64 levels. Nothing was emitted.
         ValueError: the name is not text. Nothing was emitted.
+
+    Example:
+        async def find(state: MessagesState) -> None:
+            result("findings", {"findings": [{"subject": "latency", "confidence": 0.9}]})
     """
     _check_texts(name=name)
     check_depth(data, f"The data of result({name!r})")
@@ -79,6 +94,11 @@ def file(
 
     Raises:
         ValueError: an argument that has to be text is not. Nothing was emitted.
+
+    Example:
+        async def plot(state: MessagesState) -> None:
+            file("plot", "<svg/>", filename="latency.svg", media_type="image/svg+xml")
+            file("archive", url="https://example.com/logs.zip", media_type="application/zip")
     """
     _check_texts(name=name, url=url, filename=filename, media_type=media_type)
     part = Part(filename=filename or name, media_type=media_type)
@@ -164,6 +184,11 @@ def request() -> Request:
 
     Raises:
         LookupError: there is no current task.
+
+    Example:
+        async def count_lines(state: MessagesState) -> None:
+            for log in request().files:
+                write(f"{log.filename} has {sum(1 for _ in log.lines())} lines.")
     """
     try:
         return _request.get()

@@ -28,9 +28,22 @@ current: ContextVar[RunContext | None] = ContextVar("tailrace_run", default=None
 
 
 def time_left() -> float | None:
-    """Seconds until this attempt hands the run to the next one; None when it need not, or outside a run.
+    """Seconds until this attempt hands the run to the next one. None if it has no deadline, and outside a run.
 
-    A node that will take longer should stop when it is over, and leave the rest to the next attempt.
+    A node that takes long should return before that, and leave the rest to the next attempt.
+
+    Example:
+        class State(MessagesState, total=False):
+            pages: int  # that were read
+
+        async def read(state: State) -> Command:
+            pages, left = state.get("pages", 0), None
+            while pages < 3 and (left is None or left > 10):
+                pages += 1
+                progress("reading", done=pages, total=3)
+                left = time_left()
+            # The state is saved here, so the next attempt reads only the rest.
+            return Command(update={"pages": pages}, goto="read" if pages < 3 else END)
     """
     run = current.get()
     if run is None or run.drains_at is None:
@@ -39,9 +52,21 @@ def time_left() -> float | None:
 
 
 async def draining() -> None:
-    """Return when this attempt shall hand the run on. A node that waits may then raise `GraphDrained`.
+    """Wait until this attempt has to hand the run on.
 
-    Such a node is run again from its start by the next attempt. Outside a run this never returns.
+    A node that waits for something else may then raise `GraphDrained`; the next attempt runs it again from its top.
+    Outside a run this waits for ever.
+
+    Example:
+        async def wait_for_batch_job(state: MessagesState) -> None:
+            job = asyncio.create_task(asyncio.sleep(60, "done"))  # stands for something that takes long
+            drain = asyncio.create_task(draining())
+            await asyncio.wait([job, drain], return_when=asyncio.FIRST_COMPLETED)
+            if not job.done():
+                job.cancel()
+                raise GraphDrained("deadline")  # the next attempt waits anew
+            drain.cancel()
+            write(job.result())
     """
     run = current.get()
     await (run.draining if run is not None else asyncio.Event()).wait()
