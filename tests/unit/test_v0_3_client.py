@@ -83,3 +83,21 @@ def test_whatever_a_stranger_streams_is_an_event_or_an_agent_s_error(given: Any)
 def test_what_is_no_event_of_0_3_is_an_agent_s_error(given: Any) -> None:
     with pytest.raises(AgentError, match="http://there/ sent something that is no event of A2A"):
         event_in(given, "http://there/")
+
+
+def test_null_is_a_member_that_was_not_given() -> None:
+    part = {"kind": "file", "file": {"bytes": "eA==", "name": None}, "metadata": None}
+    message = {"kind": "message", "messageId": "m", "role": "agent", "parts": [part], "taskId": None}
+    nulls = {
+        "kind": "task",
+        "id": "t",
+        "contextId": None,
+        "status": {"state": "working", "message": message, "timestamp": None},
+        "artifacts": None,
+        "history": None,
+    }
+    event = event_in(nulls, "http://there/")
+    assert event.task is not None
+    assert (event.task.context_id, event.task.artifacts) == ("", [])
+    assert event.task.status.message is not None
+    assert [(part.raw, part.filename) for part in event.task.status.message.parts] == [("eA==", None)]

@@ -15,6 +15,9 @@ from tailrace.a2a.compat.v0_3.server import METHODS, message_to_v0_3
 from tailrace.events import Message
 
 _THEIRS = {ours: theirs for theirs, ours in METHODS.items()}
+# Converts a value that another agent sent, of whatever type it is.
+Convert = Callable[[Any], Any]
+
 _FILE = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
 
 
@@ -43,39 +46,41 @@ def result_from_v0_3(method: str, result: Any) -> Any:
 
 
 def event_from_v0_3(event: dict[str, Any]) -> dict[str, Any]:
-    """A 0.3 stream's result as 1.0's `StreamResponse`; it has a `kind`.
+    """A 0.3 stream's result, which has a `kind`, as 1.0's `StreamResponse`.
 
-    Only shapes and names are changed. What is wrong in it stays wrong, for who decodes it as 1.0.
+    Only shapes and names are converted. What is wrong stays wrong, and is refused where the event is decoded as 1.0.
     """
     kind, rest = event["kind"], {key: value for key, value in event.items() if key not in ("kind", "final")}
     if kind == "message":
         return {"message": _message(rest)}
     if kind == "task":
-        changed = {"artifacts": _each(rest, "artifacts", _artifact), "history": _each(rest, "history", _message)}
-        return {"task": _given({**rest, "status": _status(rest.get("status")), **changed})}
+        return {"task": _converted(rest, status=_status, artifacts=_each(_artifact), history=_each(_message))}
     if kind == "status-update":
-        return {"statusUpdate": _given({**rest, "status": _status(rest.get("status"))})}
+        return {"statusUpdate": _converted(rest, status=_status)}
     if kind == "artifact-update":
-        return {"artifactUpdate": _given({**rest, "artifact": _artifact(rest.get("artifact"))})}
+        return {"artifactUpdate": _converted(rest, artifact=_artifact)}
     return event
 
 
-def _given(holder: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in holder.items() if value is not None}
+def _converted(holder: Any, **convert: Convert) -> Any:
+    """The object with each of these members converted, if it has it. Anything but an object is left as it is."""
+    if not isinstance(holder, dict):
+        return holder
+    return {key: convert[key](value) if key in convert else value for key, value in holder.items()}
 
 
-def _each(holder: dict[str, Any], key: str, convert: Callable[[Any], Any]) -> Any:
-    values = holder.get(key)
-    return [convert(value) for value in values] if isinstance(values, list) else values
+def _each(convert: Convert) -> Convert:
+    return lambda values: [convert(value) for value in values] if isinstance(values, list) else values
 
 
 def _status(status: Any) -> Any:
-    if not isinstance(status, dict):
-        return status
-    state = status.get("state")
+    return _converted(status, state=_state, message=_message)
+
+
+def _state(state: Any) -> Any:
     if isinstance(state, str) and not state.startswith("TASK_"):
-        state = "TASK_STATE_" + state.upper().replace("-", "_")
-    return _given({**status, "state": state, "message": _message(status.get("message"))})
+        return "TASK_STATE_" + state.upper().replace("-", "_")
+    return state
 
 
 def _message(message: Any) -> Any:
@@ -83,11 +88,11 @@ def _message(message: Any) -> Any:
         return message
     role = "ROLE_USER" if message.get("role") in ("user", "ROLE_USER") else "ROLE_AGENT"
     rest = {key: value for key, value in message.items() if key != "kind"}
-    return _given({**rest, "role": role, "parts": _each(message, "parts", _part)})
+    return {**_converted(rest, parts=_each(_part)), "role": role}
 
 
 def _artifact(artifact: Any) -> Any:
-    return {**artifact, "parts": _each(artifact, "parts", _part)} if isinstance(artifact, dict) else artifact
+    return _converted(artifact, parts=_each(_part))
 
 
 def _part(part: Any) -> Any:
@@ -97,4 +102,4 @@ def _part(part: Any) -> Any:
     file = part.get("file")
     if part["kind"] != "file" or not isinstance(file, dict):
         return rest
-    return {**rest, **{ours: file[theirs] for theirs, ours in _FILE.items() if file.get(theirs) is not None}}
+    return {**rest, **{_FILE[key]: value for key, value in file.items() if key in _FILE}}
