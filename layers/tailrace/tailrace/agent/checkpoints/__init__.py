@@ -1,4 +1,4 @@
-"""Where a graph's checkpoints are kept: in the same kind of store as the log."""
+"""A graph's checkpoints. They are kept in the same kind of store as the log."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ _DAY_S = 86_400.0
 async def open_checkpointer(
     settings: Settings, agent: str, stack: AsyncExitStack, types: Iterable[type] = ()
 ) -> BaseCheckpointSaver[Any]:
-    """The LangGraph checkpointer of an agent; what it holds open is closed with `stack`.
+    """Open the LangGraph checkpointer of an agent. It is closed with `stack`.
 
-    The tables, or the folder of the log, are there by then. Each agent has a file of its own in it: checkpoints are
-    large, and agents never share a thread. Only that store's own packages are imported. Of an author's types, values
-    of `types` are read.
+    The DynamoDB table, or the log's folder, has to exist. In that folder each agent has its own file: checkpoints are
+    large, and agents never share a thread. Only the packages of the store are imported. `types` are the author's types
+    that may be read from a checkpoint.
+
+    Raises:
+        StoreDamaged: the SQLite file is damaged.
+        CheckpointsUnavailable: the SQLite file is locked or cannot be opened.
     """
     ttl_s = settings.ttl_days * _DAY_S
-    # Longer than the task, so that no checkpoint is gone before it: a task lives on from when its state is
-    # written, a moment after its last checkpoint.
+    # Longer than the task's time to live, which starts when its state is written, a moment after its last checkpoint.
     lifetime_s = ttl_s + min(ttl_s, _DAY_S)
     if settings.log == "memory":
         from langgraph.checkpoint.memory import InMemorySaver

@@ -1,10 +1,10 @@
-"""A checkpointer as one attempt uses it: never ahead of the log, and blind to what fenced attempts still write.
+"""The checkpointer of one attempt: it is never ahead of the log, and ignores what fenced attempts still save.
 
-LangGraph saves a checkpoint when a step is done; by then what the step said is on its way to the log. If the
-process died in between, the next attempt would not run the step again, and its last words would be lost. So
-here the log comes first. A fenced attempt's flush fails, so that its checkpoint is not put either, but for one
-that was on its way already: `tailrace.agent.recovery.resume_plan` chooses what to go on from, and this gives LangGraph
-that.
+LangGraph saves a checkpoint when a step has ended; the step's events may still be on their way to the log then. If the
+process died in between, the next attempt would not run the step again, and these events would be lost. So this saver
+flushes the log first. The flush of a fenced attempt fails, so its checkpoint is not saved either, unless it was under
+way already. `tailrace.agent.recovery.resume_plan` chooses the checkpoints to resume from, and this saver gives them to
+LangGraph.
 """
 
 from __future__ import annotations
@@ -28,22 +28,27 @@ from tailrace.decoding import check_depth
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
 
-# Wait until the log has all that led to what is to be saved of a namespace, and give the log's last seq. What is
-# saved is a task's writes if a task is given, else a checkpoint, before which tasks `ran` or did not.
-Logged = Callable[[str, str | None, bool], Awaitable[int]]
+# Flushes everything that a namespace has emitted; returns the last durable seq. The second argument is the id of the
+# LangGraph task whose writes are saved; None: a checkpoint is saved, and the third says whether tasks ran before it.
+Flush = Callable[[str, str | None, bool], Awaitable[int]]
 
 
 class AttemptSaver(BaseCheckpointSaver[Any]):
-    """`inner`, for attempt number `attempt`, which goes on from the checkpoints `pins` (by namespace)."""
+    """Wraps the saver `inner` for the attempt number `attempt`, which resumes from the checkpoints `pins`, by
+    namespace.
+
+    Every method may raise `CheckpointsUnavailable`, `CheckpointUnreadable`, `CheckpointTooLarge`, and what the flush of
+    the log raises.
+    """
 
     def __init__(
-        self, inner: BaseCheckpointSaver[Any], attempt: int, pins: dict[str, CheckpointTuple], logged: Logged
+        self, inner: BaseCheckpointSaver[Any], attempt: int, pins: dict[str, CheckpointTuple], flush: Flush
     ) -> None:
         super().__init__(serde=inner.serde)
         self._inner = inner
         self._attempt = attempt
         self._pins = dict(pins)
-        self._logged = logged
+        self._flush = flush
 
     @property
     def config_specs(self) -> list[Any]:
@@ -78,7 +83,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         namespace = config["configurable"].get("checkpoint_ns", "")
-        seq = await self._logged(namespace, None, metadata["step"] > 0)
+        seq = await self._flush(namespace, None, metadata["step"] > 0)
         marked: Any = {**metadata, "attempt": self._attempt, "seq": seq}
         saved = await self._inner.aput(config, checkpoint, marked, new_versions)
         self._pins.pop(namespace, None)
@@ -88,39 +93,40 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         if any(channel == _ERROR for channel, _ in writes):
-            return  # A node that failed or was stopped has no result, whatever it had got ready: it runs again.
-        # LangGraph does not tell of the end of a node whose question is nested too deep.
-        for question in (each for channel, asked in writes if channel == _INTERRUPT for each in asked or ()):
+            return  # A node that failed or was stopped runs again, so nothing of its result may be saved.
+        # Checked here, because LangGraph emits no event for a node whose question is nested too deep.
+        for question in (each for channel, questions in writes if channel == _INTERRUPT for each in questions or ()):
             if isinstance(question, Interrupt):
                 check_depth(question.value, "The value of interrupt()")
-        if not task_path.endswith(START):  # LangGraph's own node, which only passes the input on, and is not told of
-            await self._logged(config["configurable"].get("checkpoint_ns", ""), task_id, True)
+        if not task_path.endswith(START):  # LangGraph's own first node, which emits no events.
+            await self._flush(config["configurable"].get("checkpoint_ns", ""), task_id, True)
         await self._inner.aput_writes(config, packed(writes), f"{task_id}@{self._attempt}", task_path)
 
 
 def packed(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """A task's writes as one: a saver may put them one by one, and half of them would be taken for all.
+    """A task's writes as a single write.
 
-    Those of an interrupted task replace each other in every saver, so they keep a channel of that kind.
+    A saver may save them one by one, and LangGraph takes some of them for all. The writes of an interrupted task go to
+    LangGraph's interrupt channel: every saver replaces an earlier write there.
     """
     interrupted = all(channel in WRITES_IDX_MAP for channel, _ in writes)
     return [(_INTERRUPT if interrupted else _PACKED, [list(write) for write in writes])]
 
 
-def unpacked(found: CheckpointTuple | None, superseded: Mapping[str, int] | None = None) -> CheckpointTuple | None:
-    """The checkpoint as LangGraph put it: of each task the writes of one attempt, one by one.
+def unpacked(saved: CheckpointTuple | None, superseded: Mapping[str, int] | None = None) -> CheckpointTuple | None:
+    """The checkpoint with its pending writes as LangGraph made them: for each task those of one attempt.
 
-    That is the newest attempt's that has saved any. A fenced attempt may have been slow to save what it had
-    done: where `superseded` says of a task which attempt began it again, results of those before it do not count.
-    What a task has asked, and which answers it has had, does.
+    This is the newest attempt that has saved any. A fenced attempt may have saved its results late. `superseded` says
+    which attempt ran a task again; results of the attempts before that one do not count. A task's questions and the
+    answers to them count for every attempt.
     """
-    if found is None or not found.pending_writes:
-        return found
+    if saved is None or not saved.pending_writes:
+        return saved
     newest: dict[str, tuple[int, list[Any]]] = {}
-    for saved, channel, writes in found.pending_writes:
-        task, _, attempt = saved.rpartition("@")
+    for task_at_attempt, channel, writes in saved.pending_writes:
+        task, _, attempt = task_at_attempt.rpartition("@")
         void = channel == _PACKED and int(attempt) < (superseded or {}).get(task, 0)
         if not void and int(attempt) >= newest.get(task, (0,))[0]:
             newest[task] = int(attempt), writes
     each = [(task, channel, value) for task, (_, writes) in newest.items() for channel, value in writes]
-    return found._replace(pending_writes=each)
+    return saved._replace(pending_writes=each)

@@ -1,8 +1,8 @@
-"""LangGraph's checkpoints in one DynamoDB table: whatever is saved is one item, there as a whole or not at all.
+"""LangGraph's checkpoints in one DynamoDB table: everything that is saved in one call is one item, so it is atomic.
 
-The savers that exist put what a finished node has written as several items, one after the other. LangGraph takes a
-node that has any writes for finished, so a process killed between two of those puts leaves a graph that goes on
-without the rest, or that ends there and then and counts as completed. docs/CHECKPOINTS.md tells what was measured of
+Other savers save a node's writes as several items, one after the other. LangGraph takes a node with any writes for
+finished. If the process is killed between two of these puts, the graph goes on without the other writes, or ends early
+and counts as completed. docs/CHECKPOINTS.md tells what was measured of
 them; `tests/contract/test_checkpoints_killed.py` kills this one before each of its requests.
 
     PK (S)     SK (S)                                what it holds
@@ -10,17 +10,18 @@ them; `tests/contract/test_checkpoints_killed.py` kills this one before each of 
     thread id  c||namespace||checkpoint id           a checkpoint: `body`, `metadata`, `parent`
     thread id  w||namespace||checkpoint id||task id  what a task wrote after that checkpoint: `body`, `version`
 
-Where this departs from the obvious, and why:
+Design decisions:
 
-1. A body above `_INLINE_BYTES` goes into an S3 object when there is a bucket, and the object is put before the item
-   that names it. Its name holds the hash of its content, so no writer ever changes what another's item means.
-2. An object that is gone is an error. Going on from an older checkpoint would be wrong without saying so.
-3. What is read when it is about to expire lives on as if it had been saved then: while a graph waits or works
-   inside a subgraph, for as many attempts as that takes, nothing is saved of the graph around it.
-4. Only the asynchronous methods are here. Nothing in an agent may block its event loop.
+1. With a bucket, a body above `_INLINE_BYTES` becomes an S3 object, which is put before the item that names it. Its
+name
+   contains the hash of its content, so no writer changes an object that another item names.
+2. A missing object is an error. Resuming from an older checkpoint would be wrong, and nobody would notice.
+3. Reading an item that is about to expire extends its life. While a graph waits, or works inside a subgraph, nothing of
+   the outer graph is saved, for as many attempts as that takes.
+4. There are only asynchronous methods. Nothing in an agent may block its event loop.
 
-All reads are strongly consistent. A checkpoint costs one request and one write unit for each KB begun, after
-compression; so does what a node has written.
+All reads are strongly consistent. Saving a checkpoint, or a node's writes, takes one request and one write unit for
+each KB after compression.
 """
 
 from __future__ import annotations
@@ -47,34 +48,35 @@ from langgraph.checkpoint.base import (
 )
 
 from tailrace.agent.checkpoints.serializer import StrictSerializer
-from tailrace.agent.checkpoints.store import Item, Objects, Refused, Table
+from tailrace.agent.checkpoints.store import Item, ItemTable, Objects, Refused
 from tailrace.errors import CheckpointLost, CheckpointTooLarge
 
 # DynamoDB's limit for an item is 400 KB, names included (Amazon DynamoDB Developer Guide, "Quotas").
 MAX_ITEM_BYTES = 400 * 1024
-# What is larger goes to S3 when there is a bucket: it would take a tenth of what a partition can write in a second.
+# Larger bodies go to S3 if there is a bucket: 100 KB is a tenth of what a partition can write in a second.
 _INLINE_BYTES = 100_000
 # A write unit is 1 KB: below that, compressing saves nothing.
 _WORTH_COMPRESSING = 1024
 _LEVEL = 1
 # LangGraph keeps "|" out of the names of nodes, and so "||" out of namespaces.
 _BETWEEN = "||"
-# Sorts after everything that a key can go on with.
+# Sorts after every character that a key can contain.
 _LAST = "\U0010ffff"
-# Of one request for a list. What is not wanted of a page is paid for.
+# Items of one page of a list. AWS bills the whole page, so it is small.
 _PAGE = 20
 
-# A task's writes, each a channel and a value, by their indexes.
+# A task's writes, each a channel and a value, by LangGraph's index of the write.
 _Writes = dict[int, tuple[str, Any]]
 
 
 class DynamoDBSaver(BaseCheckpointSaver[int]):
-    """Checkpoints in the table `table`, large ones in `bucket` if it has a name, where botocore finds both.
+    """Checkpoints in the table `table`, and large ones in `bucket` unless that is "", where botocore finds both.
 
-    Of an author's types, values of `types` are read. A checkpoint lives for `lifetime_s` seconds, and anew when it is
-    read and would not live for `refresh_s` more.
+    `types` are the author's types that may be read. A checkpoint is kept for `lifetime_s` seconds. If it is read when
+    it has less than `refresh_s` left, it is kept for `lifetime_s` from then.
 
-    Every method may raise `CheckpointsUnavailable`: a request was refused, or had no answer within `patience_s`.
+    Every method may raise `CheckpointsUnavailable`: a request was refused, or had no response within `patience_s`.
+    Methods that read may raise `CheckpointUnreadable`.
     """
 
     def __init__(
@@ -89,14 +91,14 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(serde=StrictSerializer(types))
-        self._table = Table(table, patience_s=patience_s)
+        self._table = ItemTable(table, patience_s=patience_s)
         self._objects = Objects(bucket, patience_s=patience_s) if bucket else None
         self._lifetime_s = lifetime_s
         self._refresh_s = refresh_s
         self._clock = clock
 
     async def close(self) -> None:
-        """Wait for the requests that run, then close the connections."""
+        """Wait for the requests under way, then close the connections."""
         await self._table.close()
         if self._objects is not None:
             await self._objects.close()
@@ -120,18 +122,18 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """A thread's checkpoints, newest first; of all namespaces when none is named.
+        """A thread's checkpoints, the newest first; those of all namespaces if `config` names none.
 
         Raises:
-            ValueError: no thread is named. There is no list of threads.
+            ValueError: `config` is None. There is no list of all threads.
         """
         if config is None:
-            raise ValueError("config has value None, but must name the thread whose checkpoints are asked for.")
+            raise ValueError("config has value None, but must name the thread whose checkpoints are listed.")
         thread = str(config["configurable"]["thread_id"])
         namespace: str | None = config["configurable"].get("checkpoint_ns")
         only, end = get_checkpoint_id(config), get_checkpoint_id(before) if before else None
         left = limit
-        # Where nothing is left out, a page need not be longer than the list.
+        # If nothing is filtered out, a page need not be longer than the list.
         size = _PAGE if limit is None or filter or only or end else min(limit, _PAGE)
         async for page in self._pages(thread, namespace, size):
             chosen = [
@@ -171,31 +173,29 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Save what a task has written: all of it, or nothing.
+        """Save a task's writes, atomically.
 
         Raises:
             CheckpointTooLarge: it does not fit into an item, and there is no bucket. Nothing was saved.
         """
         thread, namespace = _place(config)
         key = _key("w", namespace, config["configurable"]["checkpoint_id"], task_id)
-        wanted: _Writes = {
-            WRITES_IDX_MAP.get(channel, n): (channel, value) for n, (channel, value) in enumerate(writes)
-        }
-        # An answer, an interrupt or an error is that of the last time. All else stays as it was first saved:
-        # LangGraph may save a list again when it has grown.
-        latest = max(wanted, default=0) < 0
-        merged, there, parts = wanted, None, dict(writes)
+        new: _Writes = {WRITES_IDX_MAP.get(channel, n): (channel, value) for n, (channel, value) in enumerate(writes)}
+        # Answers, interrupts and errors (with negative indexes) replace saved ones. Other writes stay as they were
+        # first saved: LangGraph may save a list again when it has grown.
+        replaces = max(new, default=0) < 0
+        merged, stored, parts = new, None, dict(writes)
         while True:
-            version = {"N": str(int(there["version"]["N"]) + 1 if there else 1)}
+            version = {"N": str(int(stored["version"]["N"]) + 1 if stored else 1)}
             item = await self._item(thread, key, (task_path, merged), {"version": version}, "writes", parts)
             try:
-                return await self._table.put_instead(item, there)
+                return await self._table.replace(item, stored)
             except Refused as refused:
-                there = refused.item
-            saved: _Writes = (await self._value(there))[1] if there else {}
-            if not latest and wanted.keys() <= saved.keys():
+                stored = refused.item
+            saved: _Writes = (await self._value(stored))[1] if stored else {}
+            if not replaces and new.keys() <= saved.keys():
                 return None
-            merged = {**saved, **wanted} if latest else {**wanted, **saved}
+            merged = {**saved, **new} if replaces else {**new, **saved}
 
     async def adelete_thread(self, thread_id: str) -> None:
         for item in await self._table.all(thread_id, ""):
@@ -204,7 +204,7 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
             await self._table.delete(item)
 
     async def _pages(self, thread: str, namespace: str | None, size: int) -> AsyncIterator[list[Item]]:
-        """The items of checkpoints, newest first."""
+        """The checkpoints' items, the newest first, page by page."""
         if namespace is None:
             yield sorted(await self._table.all(thread, _key("c", "")), key=_id, reverse=True)
             return
@@ -215,7 +215,7 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
                 return
 
     async def _with_writes(self, thread: str, items: list[Item]) -> list[tuple[Item, list[Item]]]:
-        """Each checkpoint's item with those of the writes after it, which are asked for together."""
+        """Each checkpoint's item with the items of its pending writes, which one query gets for all of them."""
         if not items:
             return []
         keys = [_key("w", _namespace(item), _id(item), "") for item in items]
@@ -226,8 +226,11 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         ]
 
     async def _item(self, thread: str, key: str, value: Any, fields: Item, what: str, parts: dict[str, Any]) -> Item:
-        """The item that holds `value`, whose large body is in its object already."""
-        # Here and not in a thread: a node may change what it shares with the state as soon as this awaits something.
+        """The item for `value`. If the body is large, its object has been put.
+
+        `what` and `parts` are for the error: what the value is called, and its parts by name.
+        """
+        # Not in a thread: as soon as this method awaits, a node may change values that it shares with the state.
         plain = self._dump(value)
         body = await asyncio.to_thread(_pack, plain)
         item: Item = {"PK": {"S": thread}, "SK": {"S": key}, **fields, "ttl": {"N": self._expiry()}}
@@ -260,15 +263,15 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         )
 
     async def _value(self, item: Item) -> Any:
-        """What an item holds. It lives on, if it was about to expire."""
+        """The value in an item. If the item is about to expire, its life is extended."""
         name = item["object"]["S"] if "object" in item else None
         if name is None:
             body = item["body"]["B"]
         else:
-            found = await self._objects.get(name) if self._objects is not None else None
-            if found is None:
+            content = await self._objects.get(name) if self._objects is not None else None
+            if content is None:
                 raise CheckpointLost(name)
-            body = found
+            body = content
         if int(item["ttl"]["N"]) < self._clock() + self._refresh_s:
             if self._objects is not None and name is not None:
                 await self._objects.put(name, body)
@@ -311,7 +314,7 @@ def _id(item: Item) -> str:
 
 
 def _pack(plain: bytes) -> bytes:
-    """The bytes, compressed when that is smaller, after a byte that tells which."""
+    """The bytes, compressed if that is smaller, after a byte that says which."""
     if len(plain) > _WORTH_COMPRESSING:
         compressed = zlib.compress(plain, _LEVEL)
         if len(compressed) < len(plain):
@@ -324,7 +327,7 @@ def _unpack(body: bytes) -> bytes:
 
 
 def _size(item: Item) -> int:
-    """What DynamoDB counts, or a few bytes more: names and values, a number as 21 bytes at most."""
+    """An upper bound, by a few bytes, of what DynamoDB counts: names and values, a number as at most 21 bytes."""
     total = 0
     for name, value in item.items():
         ((kind, plain),) = value.items()

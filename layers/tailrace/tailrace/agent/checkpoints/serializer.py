@@ -1,8 +1,8 @@
-"""Checkpoints as bytes: LangGraph's own form, of which nothing is read that the graph does not name.
+"""Checkpoints as bytes, in LangGraph's format. Only types that the graph names are read.
 
-Without a list of types, LangGraph's serializer imports and calls whatever a checkpoint names, `os.system` too: whoever
-can write an item can then run code here. With one it leaves out what is not listed and goes on with the bare fields,
-which is not the state that was saved. This one refuses the checkpoint.
+Without a list of types, LangGraph's serializer imports and calls whatever a checkpoint names, even `os.system`. So
+anybody who can write an item could run code here. With a list, it replaces a value of any other type by its fields,
+which is not the state that was saved. This serializer refuses such a checkpoint.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tailrace.errors import CheckpointRefused
 
 logger = logging.getLogger("tailrace.checkpoints")
 
-# What this one writes. LangGraph's older `json`, and `pickle`, call what they name.
+# The kinds that this serializer writes. LangGraph's older kinds `json` and `pickle` call what they name.
 _KINDS = ("null", "bytes", "bytearray", "msgpack")
 
 _refused: ContextVar[list[str] | None] = ContextVar("tailrace_refused", default=None)
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """Reads the values of `types`, and what LangGraph itself takes for safe."""
+    """Reads values of `types`, and of the types that LangGraph considers safe."""
 
     def __init__(self, types: Iterable[type] = ()) -> None:
         names = {(each.__module__, each.__name__) for each in types}
@@ -37,24 +37,24 @@ class StrictSerializer(JsonPlusSerializer):
         self._unread: set[tuple[str, str]] = set()
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """`obj` as bytes. The log warns of a type that could not be read again, once."""
+        """Encode `obj`. A type that could not be read again is logged as a warning, once."""
         kind, data = super().dumps_typed(obj)
         if kind == "msgpack":
             for module, name in sorted(_names(data) - SAFE_MSGPACK_TYPES - self._names - self._unread):
                 self._unread.add((module, name))
-                logger.warning("A run that is resumed will fail: %s", _unnamed(f"{module}.{name}"))
+                logger.warning("If this run is resumed, it will fail: %s", _unnamed(f"{module}.{name}"))
         return kind, data
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """What `dumps_typed` was given.
+        """Decode what `dumps_typed` made.
 
         Raises:
-            CheckpointRefused: it names a type that is not listed, or is of a kind that is not written here.
+            CheckpointRefused: the data name a type that is not allowed, or are of a kind that is never written here.
         """
         kind, _ = data
         if kind not in _KINDS:
             raise CheckpointRefused(f"it has a value of kind {kind!r}, which Tailrace never writes")
-        with _noting() as refused:
+        with _recording() as refused:
             value = super().loads_typed(data)
         if refused:
             raise CheckpointRefused(_unnamed(refused[0]))
@@ -73,22 +73,22 @@ def _unnamed(name: str) -> str:
 
 
 def _names(data: bytes) -> set[tuple[str, str]]:
-    """The types that msgpack names, by module and name. None of them is made."""
-    found: set[tuple[str, str]] = set()
+    """The module and name of each type in msgpack data. No value is constructed."""
+    names: set[tuple[str, str]] = set()
 
     def note(code: int, inner: bytes) -> Any:
         value = ormsgpack.unpackb(inner, ext_hook=note, option=ormsgpack.OPT_NON_STR_KEYS)
         if code <= EXT_PYDANTIC_V2:
-            found.add((value[0], value[1]))
+            names.add((value[0], value[1]))
         return ""
 
     ormsgpack.unpackb(data, ext_hook=note, option=ormsgpack.OPT_NON_STR_KEYS)
-    return found
+    return names
 
 
 @contextlib.contextmanager
-def _noting() -> Iterator[list[str]]:
-    """A list that gets what is refused in the block."""
+def _recording() -> Iterator[list[str]]:
+    """Collect the names that LangGraph refuses inside the block."""
     refused: list[str] = []
     token = _refused.set(refused)
     try:
@@ -97,10 +97,10 @@ def _noting() -> Iterator[list[str]]:
         _refused.reset(token)
 
 
-def _note(event: SerdeEvent) -> None:
+def _record_refusal(event: SerdeEvent) -> None:
     refused = _refused.get()
     if refused is not None and event["kind"].endswith("blocked"):
         refused.append(".".join([event["module"], event["name"], *([event["method"]] if "method" in event else [])]))
 
 
-register_serde_event_listener(_note)
+register_serde_event_listener(_record_refusal)

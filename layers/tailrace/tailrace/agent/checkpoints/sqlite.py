@@ -1,13 +1,11 @@
-"""LangGraph's saver for SQLite, made fit for several processes and for being cut off.
+"""LangGraph's saver for SQLite, made safe for several processes and for cancelled writes.
 
-Where this departs from the obvious, and why:
-
-1. The file is put into WAL mode before anything else, and as often as it takes (`connect_wal`).
-2. A write that was begun is finished, even if its caller is cancelled. langgraph-checkpoint-sqlite 3.1 would leave
-   its transaction open, and with it the file locked for every other process.
-3. That SQLite does not take something now is `CheckpointsUnavailable`: the attempt stops, and the task does not fail.
-4. Checkpoints have no time to live, but LangGraph's ids of checkpoints begin with the time (UUID version 6). What is
-   over is deleted when the file is opened.
+1. The file is put into WAL mode before anything else, with as many tries as it takes (`connect_wal`).
+2. A write that has started is finished even if its caller is cancelled. langgraph-checkpoint-sqlite 3.1 would leave its
+   transaction open, and the file locked for every other process.
+3. An operational error of SQLite becomes `CheckpointsUnavailable`: the attempt stops, and the task does not fail.
+4. Checkpoints have no time to live, but their ids begin with the time (UUID version 6). Opening the file deletes the
+   expired ones.
 """
 
 from __future__ import annotations
@@ -31,18 +29,18 @@ from tailrace.stores.sqlite import connect_wal, damage_as_words
 
 T = TypeVar("T")
 
-# How long a process waits for another one's transaction.
+# How long a process waits for another process's transaction.
 _BUSY_S = 10.0
-# Between the beginning of UUIDs' time, 1582-10-15, and the epoch, in their units of 100 ns.
+# The epoch as a UUID's time: 100 ns units since 1582-10-15 (RFC 9562, section 5.1).
 _UUID_EPOCH = 0x01B21DD213814000
 
-_OVER = "SELECT thread_id FROM checkpoints GROUP BY thread_id HAVING max(checkpoint_id) < ?"
+_EXPIRED = "SELECT thread_id FROM checkpoints GROUP BY thread_id HAVING max(checkpoint_id) < ?"
 
 
 class SQLiteSaver(AsyncSqliteSaver):
-    """Checkpoints in a file that several processes may have open. Each write is there whole or not at all.
+    """Checkpoints in a file that several processes may share. Each write is atomic.
 
-    Every method may raise `CheckpointsUnavailable`.
+    Every method may raise `CheckpointsUnavailable`. `types` are the author's types that may be read.
     """
 
     def __init__(self, connection: aiosqlite.Connection, types: Iterable[type] = ()) -> None:
@@ -50,7 +48,7 @@ class SQLiteSaver(AsyncSqliteSaver):
         self._writing: set[asyncio.Task[Any]] = set()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        with _ours():
+        with _as_unavailable():
             return await super().aget_tuple(config)
 
     async def alist(
@@ -61,7 +59,7 @@ class SQLiteSaver(AsyncSqliteSaver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        with _ours():
+        with _as_unavailable():
             async for each in super().alist(config, filter=filter, before=before, limit=limit):
                 yield each
 
@@ -83,23 +81,23 @@ class SQLiteSaver(AsyncSqliteSaver):
         await self._finish(super().adelete_thread(thread_id))
 
     async def until_idle(self) -> None:
-        """Return when no write is under way."""
+        """Return when no write of this saver is under way."""
         await asyncio.gather(*self._writing, return_exceptions=True)
 
     async def delete_before(self, seconds: float) -> None:
-        """Delete the threads whose newest checkpoint is older than this, in seconds since the epoch."""
+        """Delete the threads whose newest checkpoint is older than `seconds` since the epoch."""
         first = _first_id(seconds)
         async with self.lock:
-            async with self.conn.execute(f"{_OVER} LIMIT 1", (first,)) as found:
-                if await found.fetchone() is None:
-                    return  # Nothing to do, so nobody is made to wait.
+            async with self.conn.execute(f"{_EXPIRED} LIMIT 1", (first,)) as cursor:
+                if await cursor.fetchone() is None:
+                    return  # Without a transaction, no other process has to wait.
             try:
                 await self.conn.execute("BEGIN IMMEDIATE")
                 for table in ("writes", "checkpoints"):
-                    await self.conn.execute(f"DELETE FROM {table} WHERE thread_id IN ({_OVER})", (first,))  # noqa: S608
+                    await self.conn.execute(f"DELETE FROM {table} WHERE thread_id IN ({_EXPIRED})", (first,))  # noqa: S608
                 await self.conn.commit()
             except sqlite3.OperationalError:
-                await self.conn.rollback()  # Another process is busy. Who opens the file next does it.
+                await self.conn.rollback()  # Another process is busy. The next one that opens the file deletes them.
 
     async def _finish(self, write: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(self._write(write))
@@ -108,7 +106,7 @@ class SQLiteSaver(AsyncSqliteSaver):
         return await asyncio.shield(task)
 
     async def _write(self, write: Coroutine[Any, Any, T]) -> T:
-        with _ours():
+        with _as_unavailable():
             try:
                 return await write
             except sqlite3.Error:
@@ -119,20 +117,22 @@ class SQLiteSaver(AsyncSqliteSaver):
 
 @contextlib.asynccontextmanager
 async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ()) -> AsyncIterator[SQLiteSaver]:
-    """The saver of the file `path`, made when it is not there; checkpoints older than `lifetime_s` are deleted.
+    """Open the saver of the file `path`, which is made if it does not exist; delete checkpoints older than
+    `lifetime_s`.
 
-    Of an author's types, it reads values of `types`.
+    `types` are the author's types that may be read.
 
     Raises:
-        StoreDamaged: the file is damaged, or is no database. It stays as it is.
+        StoreDamaged: the file is damaged, or is not a database. It stays as it is.
+        CheckpointsUnavailable: the file is locked or cannot be opened.
     """
-    with _ours(), damage_as_words(path):
+    with _as_unavailable(), damage_as_words(path):
         await asyncio.to_thread(_prepare, path)
     async with aiosqlite.connect(path, timeout=_BUSY_S) as connection:
-        # As the log has it: what is saved would survive a power cut.
+        # As in the log: what is saved survives a loss of power.
         await connection.execute("PRAGMA synchronous = FULL")
         saver = SQLiteSaver(connection, types)
-        with _ours(), damage_as_words(path):
+        with _as_unavailable(), damage_as_words(path):
             await saver.setup()
             await saver.delete_before(time.time() - lifetime_s)
         try:
@@ -142,20 +142,20 @@ async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ())
 
 
 def _prepare(path: Path) -> None:
-    """Make the file if it is not there, and put it into WAL mode."""
+    """Make the file if it does not exist, and put it into WAL mode."""
     connect_wal(path, _BUSY_S).close()
 
 
 @contextlib.contextmanager
-def _ours() -> Iterator[None]:
-    """SQLite's trouble as ours."""
+def _as_unavailable() -> Iterator[None]:
+    """Raise `CheckpointsUnavailable` for an operational error of SQLite."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise CheckpointsUnavailable(f"The checkpoints' file did not take it: {error}.") from error
+        raise CheckpointsUnavailable(f"The file of the checkpoints cannot be used: {error}.") from error
 
 
 def _first_id(seconds: float) -> str:
-    """What the ids of checkpoints begin with that were made at this time, in seconds since the epoch."""
+    """The lowest id of a checkpoint made at this time, in seconds since the epoch."""
     ticks = int(seconds * 10_000_000) + _UUID_EPOCH
     return f"{ticks >> 28:08x}-{ticks >> 12 & 0xFFFF:04x}-6{ticks & 0xFFF:03x}"

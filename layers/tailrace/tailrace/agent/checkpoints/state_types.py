@@ -1,12 +1,12 @@
-"""Which of an author's types may stand in the checkpoints of a graph.
+"""Which of an author's types may be read from a graph's checkpoints.
 
-A checkpoint names the types of its values, and reading one calls what it names. So only types are read that the
-graph itself names: in the annotations of its states, channels and nodes, or in the code of its nodes. All are plain
+A checkpoint names the types of its values, and reading it calls them. So only types that the graph itself names are
+read: those in the annotations of its states, channels and nodes, and in the code of its nodes. All of them are plain
 data: dataclasses, pydantic models, enums and named tuples.
 
-LangGraph has such a list too, for its strict mode. Here is more, since states in use hold more than it finds:
-`Sequence[Finding]`, named tuples, subclasses of the type that an annotation names, what a node puts into an `Any`, and
-the `response_format` of `create_agent`, which no annotation names.
+LangGraph has such a list for its strict mode. This one has more, because real states contain more than LangGraph finds:
+`Sequence[Finding]`, named tuples, subclasses of an annotated type, values that a node puts into an `Any`, and the
+`response_format` of `create_agent`, which no annotation names.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from typing import Any, TypeVar
 
 from langgraph.pregel import Pregel
 
-# What these packages have of their own is for LangGraph's own list to decide.
+# LangGraph's own list decides about the types of these packages.
 _FRAMEWORKS = frozenset({"builtins", "langchain", "langchain_classic", "langchain_core", "langgraph", "pydantic"})
 
 
 def types_of(graph: Pregel[Any, Any, Any, Any]) -> set[type]:
-    """The data types that `graph` and its subgraphs name. A type that cannot be imported by its name is none."""
-    found: set[type] = set()
+    """The data types that `graph` and its subgraphs name and that can be imported by their names."""
+    data_types: set[type] = set()
     for each in (graph, *(subgraph for _, subgraph in graph.get_subgraphs(recurse=True))):
         seen: dict[int, Any] = {}
         for annotation in _annotations(each):
-            _collect(annotation, found, seen)
+            _collect(annotation, data_types, seen)
         for function in _functions(each):
             for used in _used(function, set()):
                 if _is_data(used) and used.__module__.partition(".")[0] not in _FRAMEWORKS:
-                    _collect(used, found, seen)
-    return {each for each in found if _importable(each)}
+                    _collect(used, data_types, seen)
+    return {each for each in data_types if _importable(each)}
 
 
 def _annotations(graph: Any) -> Iterator[Any]:
-    """The types of everything that the graph passes on."""
+    """The annotations of the graph's channels, schemas and branches."""
     for channel in graph.channels.values():
         yield getattr(channel, "ValueType", None)
         yield getattr(channel, "UpdateType", None)
@@ -53,7 +53,7 @@ def _annotations(graph: Any) -> Iterator[Any]:
 
 
 def _functions(graph: Any) -> Iterator[Any]:
-    """What the graph's nodes call."""
+    """The functions of the graph's nodes."""
     builder = getattr(graph, "builder", None)
     nodes = [spec.runnable for spec in builder.nodes.values()] if builder else [n.bound for n in graph.nodes.values()]
     for node in nodes:
@@ -61,7 +61,7 @@ def _functions(graph: Any) -> Iterator[Any]:
 
 
 def _used(function: Any, seen: set[int]) -> Iterator[Any]:
-    """What a function names in its code, and the functions of its module that it calls in theirs."""
+    """The values that a function's code names, and those that functions of the same module name which it calls."""
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(getattr(function, "__func__", function))
@@ -77,7 +77,7 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
         try:
             values.append(cell.cell_contents)
         except ValueError:
-            continue  # nothing is in it yet
+            continue  # The cell is still empty.
     for value in (*values, *_hints(function).values()):
         yield value
         # A `response_format`, a tool's arguments.
@@ -116,12 +116,12 @@ def _collect(annotation: Any, found: set[type], seen: dict[int, Any]) -> None:
 
 
 def _subclasses(of: type) -> list[type]:
-    """What else a value may be that is annotated as `of`; nothing, if that says nothing of it."""
+    """The subclasses that a value annotated as `of` may have; none for types of frameworks and for enum's own."""
     return [] if of.__module__.partition(".")[0] in _FRAMEWORKS or of.__module__ == "enum" else of.__subclasses__()
 
 
 def _is_data(value: Any) -> bool:
-    """Whether it is a type whose values are made of nothing but their fields."""
+    """Whether `value` is a type whose values consist of their fields."""
     return isinstance(value, type) and (
         dataclasses.is_dataclass(value)
         or issubclass(value, enum.Enum)
@@ -132,12 +132,12 @@ def _is_data(value: Any) -> bool:
 
 
 def _importable(kind: type) -> bool:
-    """Whether the type's name leads to it, which is all that a checkpoint has of it."""
+    """Whether the type is found by its module and name, which is all that a checkpoint contains of it."""
     return getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
 
 
 def _hints(of: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(of)
-    except Exception:  # names that are there for type checkers only
+    except Exception:  # Names that only type checkers import cannot be resolved.
         return dict(getattr(of, "__annotations__", None) or {})

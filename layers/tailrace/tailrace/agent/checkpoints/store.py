@@ -1,4 +1,4 @@
-"""What the checkpoints in DynamoDB are kept with: a table of items by thread and key, and a bucket of objects."""
+"""The storage of `DynamoDBSaver`: a table of items by thread and key, and a bucket of objects."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 from tailrace.errors import CheckpointsUnavailable, LogUnavailable
 from tailrace.stores.dynamodb import Item, Refused, Response, Transport
 
-__all__ = ["Item", "Objects", "Refused", "Table", "definition"]
+__all__ = ["Item", "ItemTable", "Objects", "Refused", "definition"]
 
 T = TypeVar("T")
 
 _THREADS = 8
 _CONNECT_S = 1.0
 _READ_S = 10.0
-# S3's own advice is to try again what it answers with 5xx or not at all; botocore pauses in between.
+# S3 advises to retry requests without a response or with a status of 5xx; botocore does, with pauses.
 _TRIES = 4
 
 
 def definition(name: str) -> dict[str, Any]:
-    """What `CreateTable` takes. On AWS the template makes the table, with the same definition."""
+    """The parameters of `CreateTable`. On AWS the template makes the table with the same definition."""
     return {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
@@ -32,7 +32,7 @@ def definition(name: str) -> dict[str, Any]:
     }
 
 
-class Table:
+class ItemTable:
     """Items under a thread (`PK`) and a key (`SK`). Every method may raise `CheckpointsUnavailable`."""
 
     def __init__(self, name: str, *, patience_s: float) -> None:
@@ -47,46 +47,47 @@ class Table:
         return await self._call("get_item", request, lambda answer: answer.get("Item"))
 
     async def query(self, thread: str, prefix: str, limit: int, *, after: Item | None = None) -> list[Item]:
-        """So many of a thread's items whose keys begin with `prefix`, the last first, beginning before `after`."""
-        found: list[Item] = []
+        """Up to `limit` of a thread's items whose keys begin with `prefix`, in descending order, from before
+        `after`."""
+        items: list[Item] = []
         last = _key(after) if after is not None else None
-        while len(found) < limit:
+        while len(items) < limit:
             page, last = await self._page(
-                thread, *_begins(prefix), last, Limit=limit - len(found), ScanIndexForward=False
+                thread, *_begins(prefix), last, Limit=limit - len(items), ScanIndexForward=False
             )
-            found += page
+            items += page
             if last is None:
                 break
-        return found
+        return items
 
     async def all(self, thread: str, prefix: str) -> list[Item]:
-        """All of a thread's items whose keys begin with `prefix`, in the order of their keys."""
+        """All of a thread's items whose keys begin with `prefix`, in ascending order."""
         return await self._all(thread, *_begins(prefix))
 
     async def between(self, thread: str, low: str, high: str) -> list[Item]:
-        """All of a thread's items with keys from `low` to `high`, in the order of their keys."""
+        """All of a thread's items with keys from `low` to `high`, in ascending order."""
         return await self._all(thread, " AND SK BETWEEN :low AND :high", {":low": {"S": low}, ":high": {"S": high}})
 
     async def put(self, item: Item) -> None:
         await self._call("put_item", {"Item": item}, _nothing)
 
-    async def put_instead(self, item: Item, there: Item | None) -> None:
-        """Put an item in the place of what is `there`, as its `version` tells; None is nothing.
+    async def replace(self, item: Item, stored: Item | None) -> None:
+        """Put an item in the place of the `stored` one (None: of no item), if the stored one's `version` is unchanged.
 
         Raises:
-            Refused: something else is there. It is the error's `there`.
+            Refused: another item is stored. It is the error's `item`.
         """
         request: dict[str, Any] = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-        if there is None:
+        if stored is None:
             request["ConditionExpression"] = "attribute_not_exists(PK)"
         else:
             request["ConditionExpression"] = "#version = :version"
             request["ExpressionAttributeNames"] = {"#version": "version"}
-            request["ExpressionAttributeValues"] = {":version": there["version"]}
+            request["ExpressionAttributeValues"] = {":version": stored["version"]}
         await self._call("put_item", request, _nothing)
 
     async def live_until(self, item: Item, ttl: str) -> None:
-        """Change when the item expires, if it is still there."""
+        """Set when the item expires, if it still exists."""
         request = {
             "Key": _key(item),
             "UpdateExpression": "SET #ttl = :ttl",
@@ -97,17 +98,17 @@ class Table:
         try:
             await self._call("update_item", request, _nothing)
         except Refused:
-            return  # Deleted in the meantime, with its thread.
+            return  # Its thread was deleted in the meantime.
 
     async def delete(self, item: Item) -> None:
         await self._call("delete_item", {"Key": _key(item)}, _nothing)
 
     async def _all(self, thread: str, condition: str, values: Item) -> list[Item]:
-        found, last = await self._page(thread, condition, values, None)
+        items, last = await self._page(thread, condition, values, None)
         while last is not None:
             page, last = await self._page(thread, condition, values, last)
-            found += page
-        return found
+            items += page
+        return items
 
     async def _page(
         self, thread: str, condition: str, values: Item, after: Item | None, **options: Any
@@ -134,30 +135,30 @@ class Table:
 
 
 class Objects:
-    """Objects of one bucket. Every method may raise `CheckpointsUnavailable`."""
+    """The objects of one bucket. Every method may raise `CheckpointsUnavailable`."""
 
     def __init__(self, bucket: str, *, patience_s: float) -> None:
         self._bucket = bucket
         self._patience_s = patience_s
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpoints-s3")
         self._lock = threading.Lock()
-        self._made: Any = None
+        self._s3_client: Any = None
 
     async def close(self) -> None:
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
-        if self._made is not None:
-            self._made.close()
+        if self._s3_client is not None:
+            self._s3_client.close()
 
     async def put(self, name: str, data: bytes) -> None:
         await self._call(lambda client: client.put_object(Bucket=self._bucket, Key=name, Body=data))
 
     async def get(self, name: str) -> bytes | None:
-        """The object's bytes; None when there is none of this name."""
+        """The object's bytes; None if there is no object of this name."""
 
         def read(client: Any) -> bytes | None:
             try:
-                found: bytes = client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
-                return found
+                content: bytes = client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
+                return content
             except client.exceptions.NoSuchKey:
                 return None
 
@@ -171,7 +172,7 @@ class Objects:
             async with asyncio.timeout(self._patience_s):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, self._request, operation)
         except TimeoutError:
-            raise self._unavailable(f"there was no answer within {self._patience_s:g} s") from None
+            raise self._unavailable(f"there was no response within {self._patience_s:g} s") from None
 
     def _request(self, operation: Callable[[Any], T]) -> T:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -190,7 +191,7 @@ class Objects:
 
     def _client(self) -> Any:
         with self._lock:
-            if self._made is None:
+            if self._s3_client is None:
                 from botocore.config import Config
                 from botocore.session import get_session
 
@@ -200,8 +201,8 @@ class Objects:
                     retries={"mode": "standard", "total_max_attempts": _TRIES},
                     max_pool_connections=_THREADS,
                 )
-                self._made = get_session().create_client("s3", config=config)
-            return self._made
+                self._s3_client = get_session().create_client("s3", config=config)
+            return self._s3_client
 
 
 def _begins(prefix: str) -> tuple[str, Item]:
