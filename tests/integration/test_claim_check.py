@@ -19,6 +19,7 @@ from sample_agents import reciting
 from stack import Stack, agent, stack
 from system import Seen, System, system
 
+from tailrace.a2a.types import to_json
 from tailrace.stream.sse import Parser
 from tailrace.uploads import UPLOADS, Upload
 
@@ -169,7 +170,7 @@ async def test_a_client_that_goes_away_leaves_nothing(sut: System, tmp_path: Pat
 
 async def test_somebody_elses_upload_is_refused_like_an_unknown_one(sut: System) -> None:
     theirs = await uploaded(sut.http, b"content")
-    never = Upload.new("bob", 7, digest(b"content")).part("app.log", "text/plain")
+    never = to_json(Upload.new("bob", 7, digest(b"content")).part("app.log", "text/plain"))
     task_id = await sut.post({"text": "ask"})
     await sut.read(task_id)
     for part, owner in ((theirs, "bob"), (never, "bob"), (never, "alice")):

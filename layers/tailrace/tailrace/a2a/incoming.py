@@ -1,8 +1,8 @@
-"""What another agent sends, as types: its card, its events, its tasks (specification, section 4).
+"""The types of what other agents send: cards, events and tasks (specification, section 4).
 
-Decoded once, where it arrives. As ProtoJSON readers do, these ignore fields they do not know, take null for "not given"
-and take the proto's names of fields (`task_id`) too. Whatever else does not fit is refused with its place.
-Shapes of 0.3 are taken as 1.0's (`v0_3_client`).
+JSON is decoded once, where it arrives. These types have only the fields that we read. As ProtoJSON readers do, they
+ignore unknown fields, take a null field as not given, and accept the proto's field names (`task_id`). Anything else
+that does not fit is refused, with its place. Shapes of 0.3 are converted first (`compat/v0_3/client.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tailrace.events import INTERRUPTED, TERMINAL
 
 T = TypeVar("T")
 
-# How many values one answer or event may hold, as many as there are brackets and commas in it. Each takes some hundred
-# bytes when it is decoded, and two in the JSON.
+# Maximum number of values in one answer or event, counted by its brackets and commas. A value of two bytes in the JSON
+# takes some hundred bytes when it is decoded.
 MOST_VALUES = 500_000
-# What is kept of a name that an agent gives itself.
+# Maximum length of an agent's name; the rest is cut off.
 _LONGEST_NAME = 80
 
 
@@ -45,17 +45,19 @@ class Part(_Incoming):
 
 
 class Message(_Incoming):
+    """A message of the agent, or of its user."""
+
     role: str = ""
     parts: list[Part] = []
 
     @property
     def text(self) -> str:
-        """What it says, as text."""
+        """The text of its text parts, joined by line breaks."""
         return "\n".join(part.text for part in self.parts if part.text is not None)
 
 
 class Status(_Incoming):
-    """`state` may be one that we do not know: then the task goes on."""
+    """A task's state and the message with it. A state that we do not know is not an end of the task."""
 
     state: str
     message: Message | None = None
@@ -75,7 +77,7 @@ class Task(_Incoming):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes by itself: it is finished, or waits for an answer."""
+        """Whether the task is finished, or waits for its user."""
         return ended(self.status.state)
 
 
@@ -93,7 +95,7 @@ class ArtifactUpdate(_Incoming):
 
 
 class Event(_Incoming):
-    """A `StreamResponse`: exactly one of its four."""
+    """A `StreamResponse`: exactly one of its four members."""
 
     task: Task | None = None
     message: Message | None = None
@@ -101,8 +103,8 @@ class Event(_Incoming):
     artifact_update: ArtifactUpdate | None = None
 
     def __post_init__(self) -> None:
-        given = [self.task, self.message, self.status_update, self.artifact_update]
-        if sum(each is not None for each in given) != 1:
+        members = [self.task, self.message, self.status_update, self.artifact_update]
+        if sum(each is not None for each in members) != 1:
             raise ValueError("Expected one of `task`, `message`, `statusUpdate` and `artifactUpdate`")
 
 
@@ -125,7 +127,7 @@ class Capabilities(_Incoming):
 
 
 class Interface(_Incoming):
-    """Where and how an agent is called; `transport` is what 0.3 calls the binding."""
+    """An address of an agent and the protocol there. In 0.3 the binding is called `transport`."""
 
     url: str = ""
     protocol_binding: str = ""
@@ -153,10 +155,10 @@ class AgentCard(_Incoming):
 
 
 def decoded(body: bytes, source: str) -> Any:
-    """JSON that `source` sent.
+    """Decode JSON that `source` sent.
 
     Raises:
-        AgentError: it is none, is nested too deep, or holds too much.
+        AgentError: it is not JSON, is nested too deep, or has too many values.
     """
     if body.count(b"[") + body.count(b"{") + body.count(b",") > MOST_VALUES:
         raise AgentError(f"{source} sent JSON with more than {MOST_VALUES:,} values.", malformed=True)
@@ -170,30 +172,30 @@ def ended(state: str) -> bool:
     return state in TERMINAL or state in INTERRUPTED
 
 
-def card_in(given: Any, source: str) -> AgentCard:
-    """A card, from decoded JSON that `source` sent.
+def card_in(value: Any, source: str) -> AgentCard:
+    """Convert decoded JSON that `source` sent to a card.
 
     Raises:
-        AgentError: it is none. The message names the place.
+        AgentError: it is not a card. The message names the place.
     """
-    return _read(given, AgentCard, f"{source} is no agent card")
+    return _read(value, AgentCard, f"{source} is no agent card")
 
 
-def event_in(given: Any, source: str) -> Event:
-    """An event of a stream, or what SendMessage answers. Raises as `card_in` does."""
-    if isinstance(given, dict) and "kind" in given:
-        given = v0_3_client.event_from_v0_3(given)
-    return _read(given, Event, f"{source} sent something that is no event of A2A")
+def event_in(value: Any, source: str) -> Event:
+    """Convert decoded JSON, from a stream or the answer of SendMessage, to an event. Raises as `card_in` does."""
+    if isinstance(value, dict) and "kind" in value:
+        value = v0_3_client.event_from_v0_3(value)
+    return _read(value, Event, f"{source} sent something that is no event of A2A")
 
 
-def task_in(given: Any, source: str) -> Task:
-    """What GetTask answers. Raises as `card_in` does."""
-    given = v0_3_client.result_from_v0_3("GetTask", given)
-    return _read(given, Task, f"{source} sent something that is no task of A2A")
+def task_in(value: Any, source: str) -> Task:
+    """Convert the decoded answer of GetTask to a task. Raises as `card_in` does."""
+    value = v0_3_client.result_from_v0_3("GetTask", value)
+    return _read(value, Task, f"{source} sent something that is no task of A2A")
 
 
-def _read(given: Any, kind: type[T], what: str) -> T:
+def _read(value: Any, kind: type[T], what: str) -> T:
     try:
-        return convert(given, kind)
+        return convert(value, kind)
     except RequestError as error:
         raise AgentError(f"{what}: {shorten(str(error), 200)}", malformed=True) from None

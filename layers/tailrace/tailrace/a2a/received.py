@@ -1,4 +1,4 @@
-"""What an agent has streamed of its task so far, and no more than there is room for."""
+"""What an agent has streamed of its task so far, within limits."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import asyncio
 from tailrace.a2a.incoming import Artifact, ArtifactUpdate, Part, Status, Task
 from tailrace.errors import AgentError
 
-# What one agent may stream for one task, unless it is our own. Bytes are counted by the client, comments too.
+# Limits of what one agent may stream for one task, unless it is our own. The client counts the bytes, with comments.
 MOST_EVENTS = 100_000
 MOST_BYTES = 64_000_000
-# A faster agent is read no faster: it fills its own connection, and nothing here.
+# A faster agent is read at this pace. What it sends ahead waits in its connection, not in our memory.
 EVENTS_A_SECOND = 1_000
-# What is kept of artifacts.
+# Limits of its artifacts.
 MOST_ARTIFACT_BYTES = 16_000_000
 MOST_ARTIFACTS = 1_000
 
 
 class TooMuch(AgentError):
-    """An agent has sent more than is taken of one task."""
+    """An agent has sent more than one of the limits allows."""
 
 
 class Received:
-    """Counts what is streamed, and adds it up to a task. `trusted` is whether it comes from one of our own agents."""
+    """Counts an agent's events and adds them up to a task. For our own agents (`trusted`) there are no limits."""
 
     def __init__(self, *, trusted: bool) -> None:
         self._trusted = trusted
@@ -36,10 +36,10 @@ class Received:
         self.status = Status(state="")
 
     def count(self, size: int) -> None:
-        """Note an event of so many bytes.
+        """Count an event of `size` bytes.
 
         Raises:
-            AgentError: it is one too many.
+            TooMuch: the agent has sent too many events.
         """
         self._events += 1
         self._newest_bytes = size
@@ -50,18 +50,18 @@ class Received:
             raise TooMuch(f"it sent more than {MOST_EVENTS:,} events, and was given up")
 
     async def pause(self) -> None:
-        """Wait for as long as the agent is ahead of its pace."""
+        """Wait while the agent is ahead of its pace. Then `slowed` is set."""
         if self._trusted:
             return
         now = asyncio.get_running_loop().time()
-        # What it did not send before, it may send at once, as far as that is a second's worth.
+        # After a pause the agent may send up to one second's worth of events at once.
         self._may_go_on_at = max(self._may_go_on_at, now - 1.0)
         if (ahead := self._may_go_on_at - now) > 0:
             self.slowed = True
             await asyncio.sleep(ahead)
 
     def begin(self, task: Task) -> None:
-        """Take what the newest event, a task, has by now."""
+        """Begin with the newest event, which is a task, and with its artifacts. Raises as `add` does."""
         self._context_id = task.context_id
         if task.artifacts:
             self._artifact_bytes = self._newest_bytes
@@ -69,28 +69,29 @@ class Received:
             self._check_room()
 
     def add(self, update: ArtifactUpdate) -> None:
-        """Add the newest event, which is an artifact's.
+        """Add the newest event, which is an artifact update.
 
         Raises:
-            AgentError: there is no room for it.
+            TooMuch: the artifacts have too many bytes, or there are too many of them.
         """
         artifact = update.artifact
         self._artifact_bytes += self._newest_bytes
-        there = self._artifacts.get(artifact.artifact_id)
-        if there is not None and update.append:
-            there.parts += artifact.parts
+        present = self._artifacts.get(artifact.artifact_id)
+        if present is not None and update.append:
+            present.parts += artifact.parts
         else:
             self._artifacts[artifact.artifact_id] = artifact
         self._check_room()
 
     @property
     def artifacts(self) -> list[Artifact]:
+        """The artifacts so far, each with its streamed text put together."""
         for artifact in self._artifacts.values():
             artifact.parts = _joined(artifact.parts)
         return list(self._artifacts.values())
 
     def task(self, task_id: str) -> Task:
-        """The task as it was streamed."""
+        """The task, as far as it was streamed."""
         return Task(id=task_id, context_id=self._context_id, status=self.status, artifacts=self.artifacts)
 
     def _check_room(self) -> None:

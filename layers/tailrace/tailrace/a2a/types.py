@@ -1,4 +1,4 @@
-"""What callers send over A2A 1.0, as types that refuse what does not fit (specification, sections 3 and 4).
+"""The requests of A2A 1.0 as types; they refuse a value that does not fit (specification, sections 3 and 4).
 
 What is stored and sent is made of the types in `tailrace.events.messages`, which refuse nothing.
 """
@@ -70,14 +70,14 @@ class UserMessage(Wire, kw_only=True):
 
 
 class AuthenticationInfo(Wire, kw_only=True):
-    """How a webhook knows us (section 4.3.2)."""
+    """How we authenticate to a webhook (section 4.3.2)."""
 
     scheme: str
     credentials: str = ""
 
 
 class PushConfig(Wire, kw_only=True):
-    """Where to tell of a task's updates (`TaskPushNotificationConfig`, section 4.3.1)."""
+    """A webhook for a task's updates (`TaskPushNotificationConfig`, section 4.3.1)."""
 
     url: str
     id: str = ""
@@ -87,6 +87,8 @@ class PushConfig(Wire, kw_only=True):
 
 
 class PushConfigId(Wire, kw_only=True):
+    """The task and the id of a webhook, to get or delete it (sections 3.1.8 and 3.1.10)."""
+
     task_id: str
     id: str
 
@@ -96,12 +98,16 @@ class PushConfigId(Wire, kw_only=True):
 
 
 class ListPushConfigs(Wire, kw_only=True):
+    """`ListTaskPushNotificationConfigs` (section 3.1.9)."""
+
     task_id: str
     page_size: int = 0
     page_token: str = ""
 
 
 class SendConfiguration(Wire, kw_only=True):
+    """`SendMessageConfiguration` (section 3.2.2)."""
+
     accepted_output_modes: list[str] | None = None
     task_push_notification_config: PushConfig | None = None
     history_length: int | None = None
@@ -112,6 +118,8 @@ class SendConfiguration(Wire, kw_only=True):
 
 
 class SendMessage(Wire, kw_only=True):
+    """`SendMessage` and `SendStreamingMessage` (sections 3.1.1 and 3.1.2)."""
+
     message: UserMessage
     configuration: SendConfiguration = msgspec.field(default_factory=SendConfiguration)
     metadata: dict[str, Any] | None = None
@@ -121,6 +129,8 @@ class SendMessage(Wire, kw_only=True):
 
 
 class TaskId(Wire, kw_only=True):
+    """`GetTask`, `CancelTask` and `SubscribeToTask`."""
+
     id: str
     history_length: int | None = None
 
@@ -131,7 +141,7 @@ class TaskId(Wire, kw_only=True):
 
 
 class ListTasks(Wire, kw_only=True):
-    """What is left out leaves nothing out. `since_us` is `statusTimestampAfter` in µs since the epoch."""
+    """`ListTasks` (section 3.1.4). An empty filter matches every task."""
 
     context_id: str = ""
     status: State | Literal["", "TASK_STATE_UNSPECIFIED"] = ""
@@ -149,6 +159,7 @@ class ListTasks(Wire, kw_only=True):
 
     @property
     def since_us(self) -> int | None:
+        """`statusTimestampAfter` in µs since the epoch; None if it was not given."""
         return _microseconds(self.status_timestamp_after) if self.status_timestamp_after else None
 
 
@@ -163,7 +174,7 @@ def _check_levels(name: str, value: Any) -> None:
 
 
 def _microseconds(text: str) -> int:
-    """A time as section 5.6.1 writes it, in µs since the epoch; what is finer is cut off."""
+    """A time in the form of section 5.6.1, in µs since the epoch; finer digits are cut off."""
     try:
         time = datetime.fromisoformat(text)
         if time.tzinfo is None:
@@ -176,15 +187,15 @@ def _microseconds(text: str) -> int:
 
 
 def convert(params: Any, kind: type[T], *, strict: bool = True) -> T:
-    """`params`, decoded JSON, as `kind`. Unless `strict`, numbers and booleans may be text, as in a query.
+    """Convert `params`, decoded JSON, to `kind`. Unless `strict`, numbers and booleans may be text, as in a query.
 
-    Fields may have the names of the proto (`task_id`) too: "Parsers accept both the lowerCamelCase name and the
-    original proto field name" (ProtoJSON format, protobuf.dev). And what is null is what was not given: "`null` is an
-    accepted value for all field types and treated as the default value". Only in what may hold any JSON, as `data` does
-    and what is inside `data` and `metadata`, it is a value.
+    As the ProtoJSON format (protobuf.dev) requires, fields may have their proto names (`task_id`): "Parsers accept both
+    the lowerCamelCase name and the original proto field name". And a null field counts as not given: "`null` is an
+    accepted value for all field types and treated as the default value". Only `data`, and everything inside `data` and
+    `metadata`, may be null: any JSON is allowed there.
 
     Raises:
-        RequestError: it does not fit. The message names the place, what was expected and what was there.
+        RequestError: `params` do not fit. The message names the place, what was expected, and what was there.
     """
     try:
         return msgspec.convert(_as_named(params, kind), kind, strict=strict)
@@ -193,7 +204,7 @@ def convert(params: Any, kind: type[T], *, strict: bool = True) -> T:
 
 
 class _Field(NamedTuple):
-    """A field by the proto's name and by JSON's, and the message that it holds if it holds one, or `many`."""
+    """A field's names in the proto and in JSON. `inner` is the type of the message, or of the `many`, that it holds."""
 
     proto: str
     json: str
@@ -202,53 +213,55 @@ class _Field(NamedTuple):
 
 
 class _Fields(NamedTuple):
-    """The fields of a message; `open` are the names of those in which null is a value, `plain` the names in JSON of
-    those that hold no message."""
+    """The fields of a message type. `open` has the names of those that may be null.
+
+    `plain` has the JSON names of those that hold no message.
+    """
 
     all: list[_Field]
     open: frozenset[str]
     plain: frozenset[str]
 
 
-def _as_named(given: Any, kind: type) -> Any:
-    """`given` under JSON's names of fields and without what is null, as deep as `kind` goes.
+def _as_named(value: Any, kind: type) -> Any:
+    """The value with JSON's field names and without null fields, as deep as `kind` goes.
 
-    A field that is there by both of its names keeps the one of JSON's name.
+    If a field is there under both names, the value under JSON's name counts.
     """
-    if not isinstance(given, dict):
-        return given
+    if not isinstance(value, dict):
+        return value
     fields = _fields(kind)
-    if given.keys() <= fields.plain and None not in given.values():
-        return given  # as most parts are, of which a message may have many thousands
-    named = {name: value for name, value in given.items() if value is not None or name in fields.open}
+    if value.keys() <= fields.plain and None not in value.values():
+        return value  # The quick way for most parts; a message may have many thousands.
+    named = {name: member for name, member in value.items() if member is not None or name in fields.open}
     for proto, json, inner, many in fields.all:
         if proto in named and json not in named:
             named[json] = named.pop(proto)
         if inner is not None and json in named:
-            value = named[json]
-            if many and isinstance(value, list):
-                named[json] = [_as_named(each, inner) for each in value]
+            member = named[json]
+            if many and isinstance(member, list):
+                named[json] = [_as_named(each, inner) for each in member]
             else:
-                named[json] = _as_named(value, inner)
+                named[json] = _as_named(member, inner)
     return named
 
 
 @cache
 def _fields(kind: type) -> _Fields:
-    found: list[_Field] = []
+    all_fields: list[_Field] = []
     holding_any: set[str] = set()
     hints = get_type_hints(kind)
     for each in msgspec.structs.fields(kind):
         hint = hints[each.name]
         options = [hint, *get_args(hint)]
         inner = next((option for option in options if isinstance(option, type) and issubclass(option, Struct)), None)
-        found.append(_Field(each.name, each.encode_name, inner, get_origin(hint) is list))
+        all_fields.append(_Field(each.name, each.encode_name, inner, get_origin(hint) is list))
         if hint is Any:
             holding_any |= {each.name, each.encode_name}
-    plain = frozenset(field.json for field in found if field.inner is None)
-    return _Fields(found, frozenset(holding_any), plain)
+    plain = frozenset(field.json for field in all_fields if field.inner is None)
+    return _Fields(all_fields, frozenset(holding_any), plain)
 
 
 def to_json(value: msgspec.Struct) -> Any:
-    """A wire type as plain JSON, what was not given left out."""
+    """The struct as JSON values. Fields that were not given are left out."""
     return msgspec.to_builtins(value)

@@ -1,7 +1,7 @@
-"""A run's attempt: run the graph from where the run is, write what happens, note how it ended or hand it on.
+"""An attempt: it runs the graph from where the run is, writes what happens, and ends the run or hands it on.
 
-A run is not a connection: it is a task of the process, started by a request and outliving it. Only `cancel`
-stops it, its deadline, or the end of the process.
+A run is not a connection. It is a task of the process that a request starts and that goes on after the request. Only
+`cancel`, its deadline or the end of the process stop it.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ logger = logging.getLogger("tailrace.run")
 RECURSION_LIMIT = 50
 # How long a cancelled graph may take to clean up after itself.
 _CLEANUP_S = 5.0
-# What is told of an error that is not ours.
-_SHOWN = 1_000
-# Of the time before the deadline in which a run should be handed on, what is kept for stopping a node that does not.
+# Maximum length of a foreign error message.
+_MAX_ERROR = 1_000
+# The share of the hand-off time (TAILRACE_HANDOFF_S) that is kept for stopping a node that does not end by itself.
 _OVERRUN = 0.1
 
 
 class Attempt:
-    """One process working on a run that it has taken over. Driven by `work`."""
+    """One process that works on a run it has taken over. `work` does all of it."""
 
     def __init__(
         self, log: EventLog, feeds: Feeds, settings: Settings, http: httpx.AsyncClient, takeover: Takeover
@@ -74,16 +74,17 @@ class Attempt:
         return self._head.task_id
 
     def cancel(self) -> None:
-        """Stop the graph at its next await. `work` then ends with CANCELED in the log."""
+        """Stop the graph at its next await. `work` then writes CANCELED and ends."""
         self._canceled.set()
 
     async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[bool]]) -> bool:
-        """Run the graph to its end, a question, a failure or a cancel, and write which; or hand the run on.
+        """Run the graph until it ends, asks the user, fails or is cancelled, and write that; or hand the run on.
 
-        When the attempt is fenced or the log stays away, this stops and leaves the task to the next attempt.
+        `dispatch` starts the next attempt when the run is handed on. If this attempt is fenced, or the log stays
+        unavailable, it stops and leaves the task to the next attempt.
 
         Returns whether the task waits for input although its cancel was requested: the request came while the
-        question was being written, too late for this attempt. Nobody holds the lease then.
+        question was being written, too late for this attempt. Then nobody holds the lease.
         """
         takeover, task_id = self._takeover, self.task_id
         with self._feeds.live(task_id) as feed:
@@ -107,17 +108,17 @@ class Attempt:
                 if state == reached:
                     writer.status("handoff")
                 else:
-                    state = self._say_state(writer, state, text)
+                    state = self._write_state(writer, state, text)
                 await writer.flush()
                 reached = state
                 self._over.set()
-                await lease  # or what it has under way would hold the lease again
+                await lease  # a renewal that is under way would take the lease again
                 head = await self._log.update_state(task_id, self._head.attempt, reached, release=True)
                 if state == "TASK_STATE_WORKING":
                     await dispatch(self._head)
                 return state in INTERRUPTED and head.cancel_requested
             except asyncio.CancelledError:
-                # The process stops. The next attempt need not wait for the lease to run out.
+                # The process stops. The next attempt does not have to wait until the lease expires.
                 lease.cancel()
                 with contextlib.suppress(LogError):
                     await self._log.update_state(task_id, self._head.attempt, reached, release=True)
@@ -130,15 +131,15 @@ class Attempt:
         return False
 
     def _clear_up(self, writer: Writer) -> None:
-        """Say what an older attempt had no time to say, and take back what it said of what runs again."""
+        """Write the ends that an older attempt did not write, and take back the text of steps that run again."""
         for step in self._takeover.plan.finished:
             details = Details(step=step.id, parent=step.parent, name=step.name)
             writer.status("tool_complete" if step.tool else "node_end", details)
         for artifact, text in self._takeover.plan.replaced.items():
             writer.replace_text(artifact, text)
 
-    def _say_state(self, writer: Writer, state: State, text: str | None) -> State:
-        """Emit the state that the run has come to; the state that could be written."""
+    def _write_state(self, writer: Writer, state: State, text: str | None) -> State:
+        """Write the state that the run has come to. Return the state that could be written: FAILED if `text` cannot."""
         try:
             writer.status("state", state=state, text=text)
         except (EventTooLarge, UnicodeError) as error:
@@ -147,15 +148,15 @@ class Attempt:
         return state
 
     async def _until_done(self, graph: Pregel[Any, Any, Any, Any], writer: Writer) -> tuple[State, str | None]:
-        """The state the run comes to, and what to say about it; WORKING: it is to be handed on."""
+        """Run the graph. Return the state that the run comes to and its text; WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         written = bool(takeover.plan.replaced.get("report", takeover.history.texts.get("report")))
         translator = Translator(writer, self._delegated, takeover.plan.done, written=written)
         run, timers = self._timed(control)
         contain_exits(asyncio.get_running_loop())
         stream = asyncio.create_task(Contained(self._stream(graph, writer, translator, run, control)))
-        events = (self._canceled, self._fenced, self._overrun, writer.broken)
-        stops = [asyncio.create_task(event.wait()) for event in events]
+        reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
+        stops = [asyncio.create_task(reason.wait()) for reason in reasons]
         try:
             await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
@@ -163,7 +164,7 @@ class Attempt:
                 stream.cancel()
                 await asyncio.wait([stream], timeout=_CLEANUP_S)
                 if stream.done() and not stream.cancelled():
-                    stream.exception()  # what came of stopping it is nobody's business
+                    stream.exception()  # mark an error of the clean-up as seen
                 if self._fenced.is_set():
                     raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
                 if writer.broken.is_set():
@@ -171,7 +172,7 @@ class Attempt:
                 if self._canceled.is_set():
                     return "TASK_STATE_CANCELED", CANCELED
                 if asyncio.get_running_loop().time() - self._renewed > self._settings.lease_s:
-                    # The process itself stood still: neither the node's doing nor this attempt's run any more.
+                    # The whole process stood still, so it is not the node's fault, and the lease has expired.
                     raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
                 return "TASK_STATE_FAILED", self._overrun_text(translator.node)
             await stream
@@ -186,12 +187,12 @@ class Attempt:
         except TailraceError as error:
             return "TASK_STATE_FAILED", str(error)
         except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
-            raise  # The graph's own come as ProcessExit.
-        except BaseException as error:  # whatever an author's code raises is this task's failure and nobody else's
+            raise  # These are the process's own; those of the graph come as ProcessExit.
+        except BaseException as error:  # whatever the author's code raises fails this task and nothing else
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
             name = "" if isinstance(error, ProcessExit) else f"{type(error).__name__}: "
-            what = name + shorten(str(error), _SHOWN)
+            what = name + shorten(str(error), _MAX_ERROR)
             return "TASK_STATE_FAILED", f"The agent failed{where}: {what}"
         finally:
             for task in (stream, *stops):
@@ -203,7 +204,7 @@ class Attempt:
         return "TASK_STATE_COMPLETED", None
 
     def _timed(self, control: RunControl) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
-        """The run as the graph sees it, and the timers that end its attempt."""
+        """The run context for the graph, and the timers that end this attempt."""
         loop, settings = asyncio.get_running_loop(), self._settings
         ends = [run_context.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
         deadline = min((end for end in ends if end is not None), default=None)
@@ -223,9 +224,8 @@ class Attempt:
 
     def _overrun_text(self, node: str) -> str:
         return (
-            f"The node {node} ran past the deadline of its process. A node has to end within the time that "
-            f"tailrace.time_left() tells it, or leave the rest to the next attempt (TAILRACE_HANDOFF_S is "
-            f"{self._settings.handoff_s:g} s)."
+            f"The node {node} ran past the deadline of its process. A node has to end within tailrace.time_left() "
+            f"seconds, or leave the rest to the next attempt (TAILRACE_HANDOFF_S is {self._settings.handoff_s:g} s)."
         )
 
     async def _stream(
@@ -263,14 +263,14 @@ class Attempt:
         if task := asyncio.current_task():
             task.add_done_callback(lambda _: request.close())
         run_context.current.set(run)
-        given: Any = None
+        graph_input: Any = None
         if plan.answers:
-            given = Command(resume=plan.answers)
+            graph_input = Command(resume=plan.answers)
         elif not plan.pins:
-            given = {"messages": [("user", request.text)]}
+            graph_input = {"messages": [("user", request.text)]}
         saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, logged)  # type: ignore[arg-type]
         async for part in graph.copy({"checkpointer": saver}).astream(
-            given,
+            graph_input,
             config,
             stream_mode=["custom", "messages", "tasks"],
             subgraphs=True,
@@ -282,7 +282,7 @@ class Attempt:
             await writer.room()
 
     async def _keep_lease(self) -> None:
-        """Renew the lease until the attempt ends; learn of a cancel, or of a newer attempt, on the way."""
+        """Renew the lease until the attempt ends. A renewal also shows a requested cancel or a newer attempt."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.renew_s):

@@ -1,4 +1,4 @@
-"""The tasks that a run has at other agents: they end with it."""
+"""A run's tasks at other agents. They are cancelled when the run ends without completing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tailrace.owner import owner_within
 
 logger = logging.getLogger("tailrace.delegations")
 
-# How long the other agents may take to stop, all together.
+# Time limit for cancelling all of them.
 _CANCEL_S = 3.0
 
 
 async def cancel_delegated_tasks(
     http: httpx.AsyncClient, head: Head, delegations: Iterable[DelegatedTask], settings: Settings
 ) -> None:
-    """Cancel what the task has at other agents. Errors are logged: there is nothing more to do."""
+    """Cancel the delegated tasks of the head's task. An error is logged and not raised: the run ends all the same."""
 
     async def cancel(asked: DelegatedTask) -> None:
         try:

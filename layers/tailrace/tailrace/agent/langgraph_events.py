@@ -1,15 +1,12 @@
-"""LangGraph's stream into our events.
+"""LangGraph's stream as our events.
 
-Of LangGraph's modes this reads `custom`, `messages` and `tasks`: a task there is a node's execution, told at
-its start and at its end with an id that stays the same when the node is run again after a resume. That id is
-our `step`. (`updates` tells only the end, without an id.)
+The stream modes are `custom`, `messages` and `tasks`. A task of LangGraph is an execution of a node. The stream has its
+start and its end, with an id that stays the same when the node runs again after a resume; that id is our `step`. (The
+mode `updates` has only the end, without an id.)
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,28 +14,23 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langgraph.types import TaskPayload, TaskResultPayload
 
+from tailrace.agent.barrier import NodeBarrier
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
 from tailrace.authoring.emit import current_step, emit, step_of
 from tailrace.errors import shorten
 from tailrace.events import DelegatedTask, Details
 from tailrace.stream.writer import Writer
 
-# Arguments and results of tools are shown, not archived.
+# Maximum length of a tool's arguments, of its result, and of an error. They are for showing.
 _SHOWN = 500
-# After so many silences of this length the end of a node is not waited for any more.
-_SILENCES, _SILENCE_S = 3, 5.0
-
-
-class EventsMissed(Exception):
-    """What a node said may not all be in the log, so its result must not be saved."""
 
 
 class Translator:
-    """Turns the parts of one `astream(version="v2")` into calls of a writer.
+    """Writes the parts of one `astream(version="v2")` as events.
 
-    Keeps the interrupts it saw, and what other agents were asked and have not answered (`asked`, which may be
-    begun with). `done` are nodes that an older attempt has done: LangGraph tells of them once more, this does not.
-    `written` tells whether the report has text already.
+    `asked` has the open delegated tasks, by the tool step that waits for them; it is kept up to date. `done` has the
+    steps that an older attempt has finished: LangGraph streams their ends again, and no event is written for them.
+    `written` is whether the report has text already. `interrupts` collects what the graph asks, by the interrupt's id.
     """
 
     def __init__(self, writer: Writer, asked: dict[str, DelegatedTask], done: set[str], *, written: bool) -> None:
@@ -54,7 +46,7 @@ class Translator:
 
     @property
     def node(self) -> str:
-        """The node in which a graph failed that has failed."""
+        """The node in which the graph failed, or the last one that began."""
         return self._failed or self._node
 
     def part(self, part: Any) -> None:
@@ -133,65 +125,8 @@ class Translator:
         self.barrier.end(parent, task["id"])
 
 
-class NodeBarrier:
-    """Which executions of nodes were heard of, so that one can wait until all that a node said was heard.
-
-    LangGraph tells in order: when a node's end was heard, so was everything it emitted.
-    """
-
-    def __init__(self) -> None:
-        self._open: defaultdict[str | None, set[str]] = defaultdict(set)
-        self._ended: set[str] = set()
-        self._ended_in: Counter[str | None] = Counter()
-        self._saved_in: Counter[str | None] = Counter()
-        self._changed = asyncio.Event()
-        self._deaf = False
-
-    def begin(self, parent: str | None, node: str) -> None:
-        self._open[parent].add(node)
-
-    def end(self, parent: str | None, node: str) -> None:
-        self._open[parent].discard(node)
-        self._ended.add(node)
-        self._ended_in[parent] += 1
-        self._tell()
-
-    def stop(self) -> None:
-        """Nothing more is heard. Whoever waits gets `EventsMissed`."""
-        self._deaf = True
-        self._tell()
-
-    async def node(self, node: str) -> None:
-        """Wait until the end of `node` was heard. Raises `EventsMissed`."""
-        await self._until(lambda: node in self._ended)
-
-    async def nodes_below(self, parent: str) -> None:
-        """Wait until the ends of all nodes were heard that ran in the subgraph `parent` since the last call.
-
-        Raises `EventsMissed`.
-        """
-        await self._until(lambda: self._ended_in[parent] > self._saved_in[parent] and not self._open[parent])
-        self._saved_in[parent] = self._ended_in[parent]
-
-    async def _until(self, true: Callable[[], bool]) -> None:
-        silences = 0
-        while not true():
-            if self._deaf or silences == _SILENCES:
-                raise EventsMissed("LangGraph ended a node and did not tell.")
-            changed = self._changed
-            try:
-                async with asyncio.timeout(_SILENCE_S):
-                    await changed.wait()
-            except TimeoutError:
-                silences += 1  # One is what a process has that was stopped for long. Several are none.
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-
 class ToolEvents(AsyncCallbackHandler):
-    """Emits the start and the end of each tool call, through the graph's stream, so that the order is right."""
+    """Emits the start and the end of each tool call. It uses the graph's stream, which keeps the order."""
 
     def __init__(self) -> None:
         self._names: dict[Any, str] = {}
@@ -215,11 +150,11 @@ class ToolEvents(AsyncCallbackHandler):
 
 
 def question(interrupts: dict[str, Any]) -> str:
-    """What an interrupted graph asks, as text: a string, or a mapping's `question`, else its JSON."""
+    """What an interrupted graph asks, as text: each interrupt's value, or the value's `question`; JSON if not text."""
     texts = []
     for value in interrupts.values():
-        asked = value.get("question", value) if isinstance(value, dict) else value
-        texts.append(asked if isinstance(asked, str) else _shown(asked))
+        content = value.get("question", value) if isinstance(value, dict) else value
+        texts.append(content if isinstance(content, str) else _shown(content))
     return "\n\n".join(texts)
 
 

@@ -1,7 +1,7 @@
-"""What the code inside a run may know of it: whether it shall stop soon, and what an earlier attempt has asked.
+"""What a node can learn about its run: how much time is left, and which tasks earlier attempts have delegated.
 
-`time_left` and `draining` are for nodes that take long. LangGraph's own `get_runtime().drain_requested` tells
-the same as `draining`, to be asked instead of awaited.
+`time_left` and `draining` are for nodes that take long. LangGraph's own `get_runtime().drain_requested` has the same
+value as `draining` waits for.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from contextvars import ContextVar
 
 from tailrace.events import DelegatedTask
 
-# When the process will be stopped, in the event loop's time; None: nobody says. Set per request, on Lambda.
+# When the process will be stopped, in the event loop's time; None if that is unknown. On Lambda it is set per request.
 deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=None)
 
 
 class RunContext:
-    """A run as the attempt that works on it tells it to the graph."""
+    """A run as its graph sees it. `asked` has the delegated tasks of earlier attempts, by the tool step that asked."""
 
     def __init__(self, drains_at: float | None, asked: dict[str, DelegatedTask]) -> None:
         self.drains_at = drains_at
@@ -73,6 +73,6 @@ async def draining() -> None:
 
 
 def delegated_before(step: str) -> DelegatedTask | None:
-    """What an earlier attempt has asked another agent in the tool step `step`, if it has."""
+    """The task that an earlier attempt delegated in the tool step `step`, by `emit(asked=…)`; None if there is none."""
     run = current.get()
     return run.asked.get(step) if run is not None else None

@@ -1,8 +1,8 @@
-"""The writer: how an attempt's events get into the log, and only then to anybody (docs/ARCHITECTURE.md, section 4).
+"""The writer puts an attempt's events into the log, and only then publishes them (docs/ARCHITECTURE.md, section 4).
 
-Group commit: what arrives while a put is in flight goes into the next put, and there is one put in an emit
-interval. What comes after a silence, and any change of state, goes at once. Text deltas of one artifact that
-wait together become one event.
+It commits in groups: events that arrive during a put go into the next put, and there is at most one put in an emit
+interval. An event after a silence, and any change of state, is put at once. Text deltas of one artifact that wait at
+the same time become one event.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tailrace.log.packing import pack, split
 
 logger = logging.getLogger("tailrace.writer")
 
-# Past this, whoever emits waits until the log has caught up.
+# Above this, `room` waits until the log has caught up.
 _MAX_WAITING_BYTES = 4_000_000
-# A text event that has grown to this is closed, so that a burst of deltas never makes one too large.
+# Maximum length of a text event, so that a burst of deltas never makes one that is too large for the log.
 _MAX_TEXT = 32_000
-# An event larger than this is packed once beforehand, to refuse it before it has a seq.
+# A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
 _SUSPICIOUS_BYTES = 100_000
 _NO_DETAILS = Details()
 
 
 class Writer:
-    """The only one who appends for an attempt. It never reads the log back: it knows the seq it writes next.
+    """Appends the events of one attempt; nothing else does. It knows the next seq, so it never reads the log.
 
-    `publish` is called with each batch the log has acknowledged. After a `Fenced`, or when the log
-    stays unavailable for `patience_s`, `broken` is set and every further call raises the reason. `begun`
-    names the text artifacts of earlier attempts that this one goes on with.
+    `publish` is called with each batch that the log has acknowledged. After a `Fenced`, or when the log stays
+    unavailable for `patience_s` seconds, `broken` is set and every further call raises the reason. `interval_s` is the
+    emit interval in seconds. `begun` names the text artifacts of earlier attempts to which this one appends.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Writer:
             self._add_text(artifact, delta[start : start + _MAX_TEXT], step, parent)
 
     def replace_text(self, artifact: str, text: str) -> None:
-        """Begin a streamed text artifact anew, with `text`. Raises as `status` does."""
+        """Begin a streamed text artifact again, with `text` in place of what it had. Raises as `status` does."""
         self._seal()
         self._begun.discard(artifact)
         for start in range(0, max(len(text), 1), _MAX_TEXT):
@@ -112,16 +112,16 @@ class Writer:
 
     @property
     def last(self) -> int:
-        """The seq of the newest event emitted; after a `flush`, the log has it."""
+        """The seq of the newest event. After a `flush` the log has it."""
         return self._next_seq - 1
 
     async def room(self) -> None:
-        """Wait while too much waits to be written: the log sets the pace, not the reader."""
+        """Wait while more than 4 MB are not yet written. So the log sets the pace, and not the reader."""
         if self._waiting_bytes > _MAX_WAITING_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
-        """Return when the log has acknowledged everything emitted so far.
+        """Wait until the log has acknowledged every event so far.
 
         Raises:
             Fenced, LogUnavailable: the writer is broken.
@@ -133,7 +133,7 @@ class Writer:
             raise self._error
 
     async def close(self) -> None:
-        """Stop. What was emitted and not flushed may be lost."""
+        """Stop. Events that were not flushed may be lost."""
         self._loop.cancel()
         await asyncio.gather(self._loop, return_exceptions=True)
 
@@ -158,7 +158,7 @@ class Writer:
         self._signal()
 
     def _seal(self) -> None:
-        """Turn the text that waits into an event."""
+        """Turn the waiting text into an event."""
         text, self._text = self._text, None
         if text is None:
             return
@@ -182,7 +182,7 @@ class Writer:
         self._work.set()
 
     async def _write(self) -> None:
-        """Put what there is, at most once in an interval unless it is urgent."""
+        """Put the waiting events, at most once in an interval unless they are urgent."""
         clock = asyncio.get_running_loop().time
         next_put = clock()
         while True:
@@ -195,9 +195,9 @@ class Writer:
             try:
                 await self._put()
             except Exception as error:
-                # Whatever it is: nobody may wait for a writer that writes no more.
+                # Any error ends every wait, because this writer will not write again.
                 self._error = (
-                    error if isinstance(error, TailraceError) else LogUnavailable(f"The writer broke: {error}.")
+                    error if isinstance(error, TailraceError) else LogUnavailable(f"The writer failed: {error}.")
                 )
                 if self._error is not error:
                     logger.exception("writer of task %s", self._source.task_id)
@@ -208,20 +208,20 @@ class Writer:
                 self._idle.set()
 
     async def _put(self) -> None:
-        """Write what waits, and publish it as the log acknowledges it."""
+        """Append the waiting events, and publish each batch when the log has acknowledged it."""
         self._seal()
         self._work.clear()
         self._urgent.clear()
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         seq = self._next_seq - len(waiting)
-        for run in split(waiting):
-            batch = Batch(seq, self._source.attempt, run)
+        for events_of_batch in split(waiting):
+            batch = Batch(seq, self._source.attempt, events_of_batch)
             await self._append(batch)
             self._publish(batch)
             seq = batch.last + 1
 
     async def _append(self, batch: Batch) -> None:
-        """Append, again and again while the store is away. The same put made twice is settled by the log."""
+        """Append the batch; try again while the store is unavailable. The log recognises a put that is made twice."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience_s
         pause = 0.05
@@ -236,7 +236,7 @@ class Writer:
 
 
 class _Text:
-    """Text deltas of one artifact that wait to become one event."""
+    """Text deltas of one artifact, by one step, that wait to become one event."""
 
     def __init__(self, artifact: str, step: str | None, parent: str | None, delta: str) -> None:
         self.artifact = artifact
