@@ -22,7 +22,7 @@ _request: ContextVar[Request] = ContextVar("tailrace_request")
 
 
 def progress(text: str, *, done: float | None = None, total: float | None = None) -> None:
-    """Report progress: an event of kind `progress` on the current node's or tool's step.
+    """Report progress: an event of kind `progress` on the current node's step.
 
     Args:
         text: what is being done, for people.
