@@ -39,8 +39,8 @@ from tailrace.stream import sse
 from tailrace.stream.reader import end_at
 from tailrace.stream.response import EventStreamResponse
 
-# What an agent answers that did not manage to.
-_FAILED = -32603
+# JSON-RPC's internal error: the agent runs, but failed to answer.
+_INTERNAL_ERROR = -32603
 
 
 class Gateway:
@@ -57,18 +57,18 @@ class Gateway:
         self._streams = Streams(log, self._pipes, settings)
 
     async def tasks(self, request: Request) -> Response:
-        """/api/tasks: one route, so that a 405 tells all its methods."""
+        """/api/tasks: one route, so that a 405 names both methods."""
         return await (self.create_task if request.method == "POST" else self.list_tasks)(request)
 
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
         owner = self._owner(request).id
-        given = await read_message(request, self._settings.max_request_bytes)
-        key, agent = idempotency_key(request, given), self._settings.orchestrator
+        sent = await read_message(request, self._settings.max_request_bytes)
+        key, agent = idempotency_key(request, sent), self._settings.orchestrator
         task_id = task_id_of(owner, agent, key)
-        # Derived like the id, so that the same request is the same to the last byte.
-        context_id = given.context_id or task_id_of(owner, agent, f"context {key}")
-        message = complete(given, message_id=given.message_id or task_id, task_id=task_id, context_id=context_id)
+        # Derived like the task's id, so that the same request has the same fingerprint.
+        context_id = sent.context_id or task_id_of(owner, agent, f"context {key}")
+        message = complete(sent, message_id=sent.message_id or task_id, task_id=task_id, context_id=context_id)
         stored = message.stored()
         await self.uploading.check(stored, owner)
         head = Head(
@@ -94,14 +94,13 @@ class Gateway:
     async def reply(self, request: Request) -> Response:
         """POST /api/tasks/{id}/messages"""
         head = await self._owned(request)
-        given = await read_message(request, self._settings.max_request_bytes)
-        message_id = given.message_id or idempotency_key(request, given)
-        message = complete(given, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
+        sent = await read_message(request, self._settings.max_request_bytes)
+        message_id = sent.message_id or idempotency_key(request, sent)
+        message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
         stored = message.stored()
         await self.uploading.check(stored, head.owner)
-        await self._agent(head.owner).call(
-            "SendMessage", {"message": stored, "configuration": {"returnImmediately": True, "historyLength": 0}}
-        )
+        configuration = {"returnImmediately": True, "historyLength": 0}
+        await self._agent(head.owner).call("SendMessage", {"message": stored, "configuration": configuration})
         return _json({"id": head.task_id, "contextId": head.context_id}, 202)
 
     async def cancel(self, request: Request) -> Response:
@@ -110,7 +109,7 @@ class Gateway:
         try:
             await self._agent(head.owner).cancel(head.task_id)
         except AgentError as error:
-            if error.code not in (None, _FAILED):
+            if error.code not in (None, _INTERNAL_ERROR):
                 raise
             await self._cancel_without_agent(head)
         return _json({"id": head.task_id}, 202)
@@ -129,8 +128,8 @@ class Gateway:
     async def streams(self, request: Request) -> Response:
         """GET /api/streams"""
         owner = self._owner(request)
-        mine = [msgspec.structs.replace(stream, owner=owner.name) for stream in self._streams.of(owner.id)]
-        return _json({"streams": msgspec.to_builtins(mine), "limit": self._settings.max_streams})
+        streams = [msgspec.structs.replace(stream, owner=owner.name) for stream in self._streams.of(owner.id)]
+        return _json({"streams": msgspec.to_builtins(streams), "limit": self._settings.max_streams})
 
     async def agents(self, request: Request) -> Response:
         """GET /api/agents"""
@@ -146,7 +145,7 @@ class Gateway:
             elif isinstance(card, BaseException):
                 raise card
             else:
-                shown.append(card.whole)
+                shown.append(card.card_json)
         return _json({"agents": shown})
 
     async def health(self, _: Request) -> Response:
@@ -164,7 +163,11 @@ class Gateway:
         return owner_in(request, self._decide_owner)
 
     async def _owned(self, request: Request) -> Head:
-        """The head of the caller's task; an unknown task and somebody else's are the same 404."""
+        """The head of the caller's task.
+
+        Raises:
+            TaskUnknown: there is no such task, or it is another owner's.
+        """
         owner, task_id = self._owner(request).id, task_id_in(request)
         head = await self._log.head(task_id)
         if head.owner != owner:
@@ -186,9 +189,14 @@ def create_app(
     decide_owner: DecideOwner = local_owner,
     host_header: str = "host",
 ) -> Starlette:
-    """The gateway as an ASGI app. A `log` that is given is not closed with it.
+    """The gateway as an ASGI app.
 
-    `host_header` is the header by which the gateway knows its own host, where a proxy in front of it changes `Host`.
+    `settings` are the environment's by default. A `log` that is passed in stays open when the app closes.
+    `decide_owner` says who owns a request's tasks. `host_header` has the host that the browser asked for, where a proxy
+    changes `Host`.
+
+    Raises:
+        ConfigError: a setting has a wrong value.
     """
     settings = settings or Settings.load()
     the_log = log or open_log(settings)

@@ -1,13 +1,13 @@
-"""What keeps other sites' pages from changing something here by the browser of somebody who may.
+"""Protection against cross-site request forgery: another site's page may not change anything here.
 
-A browser sends a cross-site request with the user's cookies as long as the request is of a simple kind (Fetch
-standard, "CORS-safelisted request-header"); for any other it asks first, and this gateway allows nobody. So:
+A browser sends a cross-site request with the user's cookies if the request is simple (Fetch standard, "CORS-safelisted
+request-header"). Before any other cross-site request it asks the server, and this gateway allows none. So:
 
-1. A POST has the content type `application/json`, which is not of that kind. Nor is a PUT, whatever its type.
-2. A request with a cookie comes from this gateway's own page: its `Origin` is exactly the gateway's. To the browser a
-   page of a sibling domain is the same site, and `SameSite` cookies go with its requests.
+1. A POST must have the content type `application/json`, which is not simple. A PUT never is.
+2. A request with a cookie must come from this gateway's own page: its `Origin` must be exactly the gateway's. For the
+   browser a page of a sibling domain is the same site, and `SameSite` cookies go with its requests.
 
-It is in front of all routes, so that a new one cannot be without it.
+The guard stands in front of all routes, so that no new route can be without it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tailrace.errors import shorten
 
 _READS = ("GET", "HEAD", "OPTIONS")
 _JSON = "application/json"
-# Where CloudFront, which has to change `Host`, tells which one the viewer asked for. Viewers cannot set it: the
-# distribution's function always does (template.yaml).
+# CloudFront has to change `Host`, and puts the viewer's host here. Viewers cannot set it: the distribution's function
+# always does (template.yaml).
 VIEWER_HOST = "x-tailrace-host"
 
 
 class Guard:
-    """Refuses changes that could come from another site's page. `host_header` has the host that viewers see."""
+    """ASGI middleware that refuses what another site's page could send. `host_header` has the host that viewers see."""
 
     def __init__(self, app: ASGIApp, *, host_header: str = "host") -> None:
         self._app = app
@@ -39,19 +39,20 @@ class Guard:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        """The answer to a request that may not go on; None if it may."""
+        """The response to a refused request; None if the request may pass."""
         headers = request.headers
-        kind = headers.get("content-type", "")
-        if request.method == "POST" and kind.partition(";")[0].strip().lower() != _JSON:
-            right = f"must be {_JSON}, also where there is no body"
-            return respond(415, f"Content-Type has value {shorten(kind)!r}, but {right}.")
+        media_type = headers.get("content-type", "")
+        if request.method == "POST" and media_type.partition(";")[0].strip().lower() != _JSON:
+            remedy = f"must be {_JSON}, also where there is no body"
+            return respond(415, f"Content-Type has value {shorten(media_type)!r}, but {remedy}.")
         if "cookie" not in headers:
             return None
-        origin, right = headers.get("origin", ""), self._origin(request)
-        if origin != right:
-            return respond(403, f"Origin has value {shorten(origin)!r}, but must be {right!r} where a cookie is sent.")
+        origin, own_origin = headers.get("origin", ""), self._own_origin(request)
+        if origin != own_origin:
+            detail = f"Origin has value {shorten(origin)!r}, but must be {own_origin!r} where a cookie is sent."
+            return respond(403, detail)
         return None
 
-    def _origin(self, request: Request) -> str:
+    def _own_origin(self, request: Request) -> str:
         host = request.headers.get(self._host_header) or request.headers.get("host", "")
         return f"{request.url.scheme}://{host}".lower()

@@ -1,4 +1,4 @@
-"""The gateway as a function."""
+"""The gateway as a Lambda function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.owner import local_owner, secret_owner
 from tailrace.aws import on_sam_local
 from tailrace.config import Settings
 
-# `sam local` gives a response only when it is whole: a stream has to be one short window after another.
+# `sam local` sends a response only when it is complete, so a stream is one short window after another.
 _WINDOW_S = 10.0
 
 settings = Settings.load()

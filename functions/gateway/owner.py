@@ -1,4 +1,4 @@
-"""Whose a request is: the one place where the gateway decides it."""
+"""Who owns the tasks of a request: the one place where the gateway decides it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tailrace.network.hosts import host_in, is_from_another_origin, is_loopback
 from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner, identify_by_name
 
 SECRET_HEADER = "x-tailrace-secret"  # noqa: S105
-# A browser's EventSource sends no headers of its own, but its cookies.
+# A browser's EventSource cannot set headers, but it sends cookies.
 SECRET_COOKIE = "tailrace-secret"  # noqa: S105
-# Whose the tasks are of everybody who knows the one secret.
+# Everybody who knows the secret shares this one owner.
 SHARED_OWNER = "shared"
 
 
 def owner_in(request: Request, decide: DecideOwner) -> Owner:
-    """Whose a request is.
+    """The owner of a request's tasks.
 
     Raises:
-        Problem: 401, nobody's that this gateway knows.
+        Problem: 401, `decide` knows no owner for the request.
     """
     owner = identify_by_name(decide)(request)
     if owner is None:
@@ -32,10 +32,10 @@ def owner_in(request: Request, decide: DecideOwner) -> Owner:
 
 
 def local_owner(request: Request) -> str | None:
-    """The owner on a laptop, where whoever reaches loopback is the one user. None for anybody else.
+    """The one owner on a laptop, for requests that come from loopback. None for any other request.
 
-    A web page from elsewhere reaches loopback too, through the user's own browser. It gives itself away:
-    by its `Origin`, or, when its name was made to point here (DNS rebinding), by the `Host` it asks for.
+    Another site's page can reach loopback through the user's own browser. Its `Origin` shows that; or, if its host name
+    was made to point here (DNS rebinding), the `Host` does.
     """
     client, host = request.client, host_in(request)
     if client is None or not is_loopback(client.host) or host is None or not is_loopback(host):
@@ -46,12 +46,12 @@ def local_owner(request: Request) -> str | None:
 
 
 def secret_owner(secret: str) -> DecideOwner:
-    """Whoever knows the secret is the one shared owner. Without a secret nobody is."""
+    """A function that gives the shared owner to requests with the secret. With an empty secret it gives none."""
     expected = secret.encode()
 
     def decide(request: Request) -> str | None:
-        given = request.headers.get(SECRET_HEADER) or unquote(request.cookies.get(SECRET_COOKIE, ""))
-        known = hmac.compare_digest(given.encode(), expected)
-        return SHARED_OWNER if known and expected else None
+        sent = request.headers.get(SECRET_HEADER) or unquote(request.cookies.get(SECRET_COOKIE, ""))
+        is_right = hmac.compare_digest(sent.encode(), expected)
+        return SHARED_OWNER if is_right and expected else None
 
     return decide

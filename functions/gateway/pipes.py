@@ -1,7 +1,7 @@
 """Pipes: live A2A streams from the runner into this process's feeds.
 
-A pipe both has a task run that nobody runs, new or left behind, and brings its events. When it breaks, nothing is
-lost: the feed goes on from the log. A slow viewer never slows a pipe: the feed's buffers are bounded, the log is not.
+A pipe starts an orphaned task and brings its events. When it breaks, nothing is lost: the feed tails the log. A slow
+viewer never slows a pipe: the feed's buffers are bounded, the log is not.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from tailrace.stream.broadcast import Feed, Feeds
 
 logger = logging.getLogger("tailrace.gateway")
 
-# How long the gateway tries to reach the agent for a task that nobody runs. After that the next viewer makes
-# it try again.
+# How long the gateway tries to reach the agent of an orphaned task. After that the next viewer makes it try again.
 _PATIENCE_S = 60.0
-# What an agent answers for a task that it will never run: it knows no such task, method or parameters.
+# JSON-RPC errors of an agent that will never run the task: it knows no such task, method or parameters.
 _REFUSALS = frozenset({-32001, -32601, -32602})
 
 
 class Pipes:
-    """The pipes of one gateway process: at most one a task."""
+    """The pipes of one gateway process: at most one for each task."""
 
     def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient, unowned: UnownedTasks) -> None:
         self._log = log
@@ -43,10 +42,10 @@ class Pipes:
         self._attempts: dict[str, int] = {}
 
     async def open(self, head: Head) -> None:
-        """Have the agent run a task that nobody runs, and bring its events; unless that is under way.
+        """Open a pipe to an orphaned task, unless there is one.
 
-        If an attempt has begun since the pipe was opened, and lost its lease, the pipe may lead to a process that
-        hangs, or to a machine that is gone without a word: then there is a new one.
+        A pipe is replaced if an attempt has begun after it was opened and has lost its lease: then the pipe may lead to
+        a process that hangs, or to a machine that is gone.
         """
         if not head.orphaned(self._log.now()):
             return
@@ -59,13 +58,13 @@ class Pipes:
         pipe.add_done_callback(lambda _: self._closed(head.task_id, pipe))
 
     async def drop(self, task_id: str) -> None:
-        """Let go of the task's pipe, if there is one. The run goes on."""
+        """Close the task's pipe, if there is one. The run goes on."""
         if pipe := self._open.get(task_id):
             pipe.cancel()
             await asyncio.wait([pipe])
 
     async def close(self) -> None:
-        """Let go of all pipes. The runs go on."""
+        """Close all pipes. The runs go on."""
         await asyncio.gather(*(self.drop(task_id) for task_id in list(self._open)))
 
     def _closed(self, task_id: str, pipe: asyncio.Task[None]) -> None:
@@ -80,30 +79,29 @@ class Pipes:
             with self.feeds.live(head.task_id) as feed:
                 while True:
                     try:
-                        return await self._carry(client, head.task_id, feed)
+                        return await self._pump(client, head.task_id, feed)
                     except AgentError as error:
                         if error.code in _REFUSALS:
-                            return await self._refused(head, str(error))
+                            return await self._fail(head, str(error))
                         logger.warning("pipe of task %s: %s", head.task_id, error)
                     if loop.time() + pause > give_up:
                         return None
                     if not (await self._log.head(head.task_id)).orphaned(self._log.now()):
-                        return None  # Somebody runs it: what it does is in the log.
+                        return None  # A runner has it, and the feed tails the log.
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 5.0)
         except LogError as error:
             logger.warning("pipe of task %s: %s", head.task_id, error)
 
-    async def _carry(self, client: AgentClient, task_id: str, feed: Feed) -> None:
-        """Subscribe to the task, which is what makes its agent run it, and publish what comes."""
-        last = await self._log.last(task_id)
-        stream = client.subscribe(task_id, last, rpc_id=task_id)
-        async for group in stream:
+    async def _pump(self, client: AgentClient, task_id: str, feed: Feed) -> None:
+        """Subscribe to the task, which makes its agent run it, and publish its events to the feed."""
+        cursor = await self._log.last(task_id)
+        async for group in client.subscribe(task_id, cursor, rpc_id=task_id):
             for batch in batches(group):
                 feed.publish(batch)
 
-    async def _refused(self, head: Head, reason: str) -> None:
-        """An agent that refuses a task will refuse it again: the task has failed, and says why."""
+    async def _fail(self, head: Head, reason: str) -> None:
+        """End a task that its agent refuses: it would refuse it again."""
         claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
         await self._unowned.finish(claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
 

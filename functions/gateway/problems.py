@@ -27,12 +27,12 @@ from tailrace.events import encode
 logger = logging.getLogger("tailrace.gateway")
 
 
-# What is true of a task is true for a moment: no answer may be kept.
+# A task changes all the time, so no response about it may be cached.
 NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Problem(Exception):
-    """An answer that is an error."""
+    """An error response, raised by a route."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -41,7 +41,7 @@ class Problem(Exception):
         self.headers = headers
 
 
-# JSON-RPC's codes for what an agent refuses, as HTTP has them. Any other error of an agent is its fault: 502.
+# HTTP's status for an agent's JSON-RPC error. Any other error of an agent is 502.
 _STATUS_OF_CODE = {-32001: 404, -32002: 409, -32004: 409, -32602: 400}
 _STATUS_OF: dict[type[Exception], int] = {
     RequestTooLarge: 413,
@@ -57,7 +57,7 @@ _STATUS_OF: dict[type[Exception], int] = {
 
 
 def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document of the plain kind: what `status` means is its type."""
+    """A problem document without a type of its own: the meaning of `status` is its title."""
     title = http.HTTPStatus(status).phrase
     body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
     return Response(body, status, media_type="application/problem+json", headers={**NO_STORE, **(headers or {})})

@@ -52,30 +52,30 @@ async def read_message(request: Request, limit: int) -> BrowserMessage:
     """The message in a request's body.
 
     Raises:
-        RequestError, RequestTooLarge: it cannot be used, and why.
+        RequestError, RequestTooLarge: the body cannot be used; the message says why.
     """
     example = '{"message": {"parts": [{"text": "…"}]}}'
     return (await read_json(request, limit, MessageBody, example)).message
 
 
 async def read_json(request: Request, limit: int, kind: type[T], example: str) -> T:
-    """A request's body as `kind`. The `example` is for who sends no JSON at all.
+    """A request's body as `kind`. A caller that sends no JSON gets the `example` in the error.
 
     Raises:
-        RequestError, RequestTooLarge: it cannot be used, and why.
+        RequestError, RequestTooLarge: the body cannot be used; the message says why.
     """
     body = await read_body(request, limit)
     try:
-        given = decode_json(body)
+        value = decode_json(body)
     except TooDeep:
         raise
     except JsonError as error:
         raise RequestError(f"{error} Send {example}.") from None
-    return convert(given, kind)
+    return convert(value, kind)
 
 
 def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_id: str) -> UserMessage:
-    """The message as A2A has it: with its ids, and nothing left out."""
+    """The message as A2A has it, with all its ids."""
     return UserMessage(
         message_id=message_id,
         role="ROLE_USER",
@@ -87,21 +87,25 @@ def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_
 
 
 def idempotency_key(request: Request, message: BrowserMessage) -> str:
-    """Under which key the same request may come again: the header's, the message's id, else a fresh one.
+    """The key under which the same request may come again: the header, else the message's id, else a new one.
 
     Raises:
         RequestError: the header is empty or too long.
     """
-    given = request.headers.get("idempotency-key")
-    if given is None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
         return message.message_id or str(uuid.uuid4())
-    if not given or len(given) > _MAX_KEY:
-        raise RequestError(f"Idempotency-Key has {len(given)} characters, but must have between 1 and {_MAX_KEY}.")
-    return given
+    if not key or len(key) > _MAX_KEY:
+        raise RequestError(f"Idempotency-Key has {len(key)} characters, but must have between 1 and {_MAX_KEY}.")
+    return key
 
 
 def task_id_in(request: Request) -> str:
-    """The task id in the path. What cannot be an id is answered like an unknown one."""
+    """The task id in the path.
+
+    Raises:
+        Problem: 404, no task can have this id.
+    """
     task_id: str = request.path_params["task_id"]
     if not _TASK_ID.fullmatch(task_id):
         raise Problem(404, f"There is no task {shorten(task_id)!r}.")
@@ -112,22 +116,22 @@ def cursor_in(request: Request) -> int:
     """The cursor: `Last-Event-ID` if there is one, else `?cursor=`, else 0.
 
     Raises:
-        RequestError: it is no seq.
+        RequestError: the cursor is not a seq.
     """
-    if given := request.headers.get("last-event-id"):
-        return parse_cursor(given, "Last-Event-ID")
-    if given := request.query_params.get("cursor"):
-        return parse_cursor(given, "cursor")
+    if cursor := request.headers.get("last-event-id"):
+        return parse_cursor(cursor, "Last-Event-ID")
+    if cursor := request.query_params.get("cursor"):
+        return parse_cursor(cursor, "cursor")
     return 0
 
 
 def page_size_in(request: Request) -> int:
-    """The `pageSize` asked for, 20 by default.
+    """The `pageSize` in the query, 20 by default.
 
     Raises:
-        RequestError: it is no number between 1 and 100.
+        RequestError: it is not a whole number between 1 and 100.
     """
-    given = request.query_params.get("pageSize") or "20"
-    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= 100):
-        raise RequestError(f"pageSize has value {shorten(given)!r}, but must be a whole number between 1 and 100.")
-    return int(given)
+    size = request.query_params.get("pageSize") or "20"
+    if not (size.isascii() and size.isdigit() and 1 <= int(size) <= 100):
+        raise RequestError(f"pageSize has value {shorten(size)!r}, but must be a whole number between 1 and 100.")
+    return int(size)

@@ -1,9 +1,9 @@
 """The claim check: a file that is too large for a message is uploaded, and the message refers to it.
 
-1. `POST /api/uploads` with the file's name, type, size and SHA-256 is answered with the one request that uploads it
-   (on AWS to S3, past the gateway) and with the A2A part to send in its place.
+1. `POST /api/uploads` takes the file's name, type, size and SHA-256. It answers with the one request that uploads the
+   file (on AWS to S3, past the gateway) and with the A2A part that stands for the file in a message.
 2. Where uploads are in a folder, that request is `PUT /api/uploads/{token}` here.
-3. A message that refers to what is not there, or is somebody else's, is refused like one that makes something up.
+3. A message is refused if it refers to an upload that is not there, or that is another owner's.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class UploadBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class Uploading:
-    """The routes of uploads. The store is opened when somebody uploads."""
+    """The routes of uploads. The store is opened at the first upload."""
 
     def __init__(self, settings: Settings, decide_owner: DecideOwner) -> None:
         self._settings = settings
@@ -83,7 +83,9 @@ class Uploading:
             raise Problem(404, "Uploads do not go through this gateway; POST /api/uploads says where they go.")
         upload = await asyncio.to_thread(store.granted, request.path_params["token"])
         if upload is None or not upload.readable_by(owner):
-            raise Problem(403, "The upload was not granted, or not any more; POST /api/uploads grants another.")
+            raise Problem(
+                403, "The upload was not granted, or the grant has expired; POST /api/uploads grants another."
+            )
         declared = request.headers.get("content-length")
         if declared is not None and declared != str(upload.size):
             raise RequestError(f"Content-Length has value {shorten(declared)!r}, but must be {upload.size}.")
@@ -91,16 +93,15 @@ class Uploading:
         return Response(status_code=204)
 
     async def check(self, message: Message, owner: str) -> None:
-        """See that a message of the owner can be used, and that what it refers to is there.
-
-        Nothing of its files is kept.
+        """Check that the owner's message can be used, and that the uploads it refers to are there.
 
         Raises:
-            RequestError, UploadsUnavailable: see `tailrace.inputs.decode.request_of`.
+            RequestError, UploadsUnavailable: as `tailrace.inputs.decode.request_of` does.
+            UploadUnknown: an upload is not there.
         """
         uploads = await in_turn(partial(check, owner=owner), [message])
-        held = await asyncio.gather(*(asyncio.to_thread(self._store.holds, upload) for upload in uploads))
-        for upload, is_held in zip(uploads, held, strict=True):
+        holds = await asyncio.gather(*(asyncio.to_thread(self._store.holds, upload) for upload in uploads))
+        for upload, is_held in zip(uploads, holds, strict=True):
             if not is_held:
                 raise UploadUnknown(upload.url)
 

@@ -120,7 +120,7 @@ async def test_our_client_tells_the_secret_to_our_own_agents_only() -> None:
         listed = await AgentClient(served.http, served.url + "/", owner="alice", settings=own).call("ListTasks", {})
         assert listed["totalSize"] == 0
         foreign = Settings(run_secret=SECRET)
-        with pytest.raises(AgentError, match="whom it knows"):
+        with pytest.raises(AgentError, match="does not know the caller"):
             await AgentClient(served.http, served.url + "/", owner="alice", settings=foreign).call("ListTasks", {})
 
 

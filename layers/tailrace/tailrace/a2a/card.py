@@ -1,4 +1,4 @@
-"""The agent card: what an agent is called, what it can do, and where (specification, sections 4.4 and 8)."""
+"""The agent card: an agent's name, its skills and its URLs (specification, sections 4.4 and 8)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 
 from tailrace.events import EXTENSION
 
-# Where an agent's card is, below the agent's own URL (section 8.2).
+# The path of an agent's card, below the agent's own URL (section 8.2).
 CARD_PATH = ".well-known/agent-card.json"
 
-# Text in all its kinds, whole or packed. What a file calls itself matters less than what is in it: browsers and
-# tools say octet-stream when they do not know.
+# Text of all kinds, plain or gzipped. Browsers and tools send octet-stream when they do not know a file's type, and the
+# content matters more than the type.
 _INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjson", "application/jsonl",
                 "application/gzip", "application/x-gzip", "application/octet-stream")  # fmt: skip
 
@@ -86,13 +86,13 @@ class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def card_json(card: AgentCard, url: str, *, extended: bool = False, v0_3: bool = True) -> dict[str, Any]:
-    """The card as it is served at `url`, for 1.0 readers and, by its `v0_3` fields, for 0.3 ones.
+    """The card as it is served at `url`, as JSON. With `v0_3` it also has the fields for readers of 0.3.
 
-    `extended` says whether there is more for those who are known (section 3.1.11).
+    `extended` says whether authenticated callers can get an extended card (section 3.1.11).
     """
-    # A path is put behind the URL of an HTTP+JSON interface as it is (section 11.3), so that has no slash at its end.
+    # Callers append a path to the URL of an HTTP+JSON interface (section 11.3), so it has no slash at its end.
     base = url.rstrip("/")
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "name": card.name,
         "description": card.description,
         "version": card.version,
@@ -125,10 +125,10 @@ def card_json(card: AgentCard, url: str, *, extended: bool = False, v0_3: bool =
         "iconUrl": card.icon_url,
     }
     if v0_3 and card.v0_3:
-        told |= {
+        body |= {
             "url": url,
             "preferredTransport": "JSONRPC",
             "protocolVersion": "0.3.0",
             "supportsAuthenticatedExtendedCard": extended,
         }
-    return told | {key: value for key, value in optional.items() if value}
+    return body | {key: value for key, value in optional.items() if value}

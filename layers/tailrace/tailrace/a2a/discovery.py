@@ -1,4 +1,4 @@
-"""Finding an agent: its card, and where it is called (specification, sections 4.4 and 8)."""
+"""Discovery: an agent's card, and the URL where it is called (specification, sections 4.4 and 8)."""
 
 from __future__ import annotations
 
@@ -16,70 +16,72 @@ from tailrace.config import Settings
 from tailrace.decoding import decode_json
 from tailrace.errors import AgentError, JsonError, shorten
 
-# How long a card may take as a whole. Our own agent may be a function whose container is only being started.
+# How long a whole card may take. Our own agent may be a function whose container is still starting.
 _CARD_S, _OWN_CARD_S = 20.0, 60.0
-# Of what is told in place of a card.
-_WHY_CHARS = 500
+# Maximum length of an error text that comes instead of a card.
+_MAX_ERROR_CHARS = 500
 
 
 class DiscoveredAgent(NamedTuple):
-    """The card of the agent at `url`: as far as we read it, and all of it as it came."""
+    """An agent's card as we read it, and its JSON as it came. `url` is where the card was asked for."""
 
     url: str
     card: AgentCard
-    whole: dict[str, Any]
+    card_json: dict[str, Any]
 
 
 async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> DiscoveredAgent:
-    """The card of the agent at `url`: its base URL, or that of the card itself.
+    """Fetch the card of the agent at `url`, which is the agent's base URL or the URL of the card itself.
 
     Raises:
-        AgentError: there is no card there.
+        AgentError: the agent cannot be reached, or what comes is not an agent card.
     """
-    place = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
-    peer = Peer(http, place, settings)
+    card_url = url if urlsplit(url).path.endswith(".json") else f"{url.rstrip('/')}/{CARD_PATH}"
+    peer = Peer(http, card_url, settings)
     limit_s = _OWN_CARD_S if peer.own else _CARD_S
     try:
         async with asyncio.timeout(limit_s), peer.ask("GET", {}) as response:
             if response.status_code != 200:
-                raise AgentError(await _why_not(response, place, own=peer.own))
-            body = await body_of(response, MAX_CARD_BYTES, place)
+                raise AgentError(await _error_text(response, card_url, own=peer.own))
+            body = await body_of(response, MAX_CARD_BYTES, card_url)
     except TimeoutError:
-        raise AgentError(f"{place} did not give its card within {limit_s:g} s.") from None
+        raise AgentError(f"{card_url} did not give its card within {limit_s:g} s.") from None
     try:
-        whole = decode_json(body, "It")
+        card_json = decode_json(body, "It")
     except JsonError as error:
-        raise AgentError(f"{place} is no agent card: {error}") from None
-    return DiscoveredAgent(url, card_in(whole, place), whole)
+        raise AgentError(f"{card_url} is no agent card: {error}") from None
+    return DiscoveredAgent(url, card_in(card_json, card_url), card_json)
 
 
-async def _why_not(response: httpx.Response, place: str, *, own: bool) -> str:
-    """Why there is no card, as a sentence: for one of our own agents that does not run, what is told in its place."""
+async def _error_text(response: httpx.Response, card_url: str, *, own: bool) -> str:
+    """Why there is no card, as a sentence: the text that came instead, if one of our own agents does not run."""
     if own and response.headers.get("content-type", "").startswith("text/plain"):
-        told = (await body_of(response, MAX_CARD_BYTES, place)).decode(errors="replace").strip()
-        if told:
-            return shorten(told, _WHY_CHARS)
-    return f"{place} answered {response.status_code} instead of an agent card."
+        text = (await body_of(response, MAX_CARD_BYTES, card_url)).decode(errors="replace").strip()
+        if text:
+            return shorten(text, _MAX_ERROR_CHARS)
+    return f"{card_url} answered {response.status_code} instead of an agent card."
 
 
-def interface_of(found: DiscoveredAgent, settings: Settings) -> str:
-    """The URL where a card's agent speaks JSON-RPC: in 1.0 if it does, else in 0.3.
+def interface_of(agent: DiscoveredAgent, settings: Settings) -> str:
+    """The URL where the agent speaks JSON-RPC, in 1.0 if it does, else in 0.3.
 
     Raises:
-        AgentError: the card names none, or one that is elsewhere than the card.
+        AgentError: the card names no such URL, or one on another origin than the card's.
     """
-    place = _interface(found.card)
-    if place is None:
-        name = found.card.name
-        raise AgentError(f"The agent {name!r} at {found.url} offers no JSON-RPC interface of A2A 1.0 or 0.3.")
-    check_interface(place, found.url, settings)
-    return place
+    url = _interface(agent.card)
+    if url is None:
+        name = agent.card.name
+        raise AgentError(f"The agent {name!r} at {agent.url} offers no JSON-RPC interface of A2A 1.0 or 0.3.")
+    check_interface(url, agent.url, settings)
+    return url
 
 
 def _interface(card: AgentCard) -> str | None:
-    for each in card.supported_interfaces:
-        if each.protocol_binding == "JSONRPC" and each.protocol_version.startswith("1.") and each.url:
-            return each.url
+    for interface in card.supported_interfaces:
+        version = interface.protocol_version
+        if interface.protocol_binding == "JSONRPC" and version.startswith("1.") and interface.url:
+            return interface.url
     if card.url and card.preferred_transport == "JSONRPC":
         return card.url
-    return next((each.url for each in card.additional_interfaces if each.transport == "JSONRPC" and each.url), None)
+    others = (interface.url for interface in card.additional_interfaces if interface.transport == "JSONRPC")
+    return next((url for url in others if url), None)

@@ -1,7 +1,6 @@
-"""A2A's errors, by their codes (specification, sections 3.3.2 and 5.4). Each binding writes them in its own way.
+"""A2A's errors, by their codes (specification, sections 3.3.2 and 5.4). Each binding has its own form for them.
 
-`RpcError` carries the JSON-RPC code, which is the only one of the three numbers in section 5.4 that tells every error
-from every other.
+`RpcError` has the JSON-RPC code: of the numbers in section 5.4 only this one is different for every error.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 class RpcError(TailraceError):
-    """An error as it goes to the caller: JSON-RPC `code`, and `reason` in A2A's own words if it has any.
+    """An error as the caller gets it: the JSON-RPC `code`, and A2A's `reason` if the error is A2A's own.
 
-    `rpc_id` is the request's, if the request did not become a `Call`. `status` is the HTTP status where it is not the
-    one that section 5.4 gives to the code.
+    `rpc_id` is the request's id, if the request did not become a `Call`. `status` is the HTTP status, if it is another
+    one than section 5.4 gives to the code.
     """
 
     rpc_id: str | int | None = None
@@ -30,7 +29,7 @@ class RpcError(TailraceError):
 
     @property
     def details(self) -> list[dict[str, Any]]:
-        """The error's details as ProtoJSON `Any`s; empty for what is not A2A's own (section 9.5)."""
+        """The details as ProtoJSON `Any`s; empty for an error that is not A2A's own (section 9.5)."""
         if not self.reason:
             return []
         return [{"@type": _ERROR_INFO, "reason": self.reason, "domain": "a2a-protocol.org"}]
@@ -58,18 +57,17 @@ def internal_error() -> RpcError:
 
 def unauthenticated() -> RpcError:
     """HTTP's 401 (section 7.4). A2A has no code of its own for it; JSON-RPC leaves -32000 to the server."""
-    return RpcError(-32000, "This agent answers only whom it knows; its card says how to tell it.", status=401)
+    return RpcError(-32000, "This agent does not know the caller; its card says how to authenticate.", status=401)
 
 
 def misdirected(host: str, right: str) -> RpcError:
-    """HTTP's 421 (RFC 9110, section 15.5.20): the request is for somebody else."""
+    """HTTP's 421 (RFC 9110, section 15.5.20): the request is meant for another server."""
     return RpcError(-32600, f"Host has value {shorten(host)!r}, but must be {right}.", status=421)
 
 
 def from_another_origin(origin: str) -> RpcError:
-    message = (
-        f"Origin has value {shorten(origin)!r}, but must be that of this agent: it answers no page of another site."
-    )
+    """HTTP's 403: another site's page sent the request."""
+    message = f"Origin has value {shorten(origin)!r}, but must be this agent's: it answers no page of another site."
     return RpcError(-32600, message, status=403)
 
 
@@ -96,15 +94,13 @@ def content_type_not_supported(message: str, *, status: int | None = None) -> Rp
 
 
 def no_extended_card() -> RpcError:
-    """1.0 has this for an agent whose card promises one (section 3.3.4), 0.3 for every agent without."""
+    """In 1.0 the error of an agent whose card promises an extended card (section 3.3.4), in 0.3 of any agent."""
     return RpcError(-32007, "This agent has no extended card for you.", "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
 
 
 def extension_required(uris: list[str]) -> RpcError:
-    named = ", ".join(uris)
-    return RpcError(
-        -32008, f"This agent needs extensions that A2A-Extensions does not name: {named}.", "EXTENSION_SUPPORT_REQUIRED"
-    )
+    message = f"This agent needs extensions that A2A-Extensions does not name: {', '.join(uris)}."
+    return RpcError(-32008, message, "EXTENSION_SUPPORT_REQUIRED")
 
 
 def version_not_supported(version: str, supported: str = "1.0 and 0.3 are") -> RpcError:
@@ -112,7 +108,7 @@ def version_not_supported(version: str, supported: str = "1.0 and 0.3 are") -> R
 
 
 def as_rpc_error(error: Exception) -> RpcError:
-    """The error a caller gets for `error`; an unexpected one tells no more than that it happened."""
+    """The error that a caller gets for `error`. An unexpected error becomes a general one, without its text."""
     if isinstance(error, RpcError):
         return error
     if isinstance(error, TaskUnknown):

@@ -1,4 +1,4 @@
-"""How a task gets its id: from who asks, whom, and under which key, so that asking twice is asking once."""
+"""How a task gets its id: from the owner, the agent and a key, so that the same request twice is one task."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NAMESPACE = uuid.UUID("5f0b2a52-2a0f-5c44-9d5c-7a11aace0001")
 
 
 def task_id_of(owner: str, agent: str, key: str) -> str:
-    """The id of the task that `owner` asks of `agent` under `key` (a messageId or an idempotency key)."""
+    """The id of the task that `owner` begins at `agent` under `key`: a messageId or an idempotency key."""
     return str(uuid.uuid5(_NAMESPACE, "\0".join((owner, agent, key))))
 
 
 def fingerprint_of(message: UserMessage) -> str:
-    """What two requests must have in common to be the same request."""
+    """A hash of the message. Two requests with one task id must have the same."""
     return hashlib.sha256(msgspec.json.encode(message)).hexdigest()

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 as A2A uses it: requests and responses, to bytes and back (specification, section 9)."""
+"""JSON-RPC 2.0 as A2A uses it: requests are parsed, responses are built (specification, section 9)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tailrace.events import encode
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request, its envelope checked. `id` is None for a notification."""
+    """One request whose envelope has been checked. `id` is None for a notification."""
 
     id: str | int | None
     method: str
@@ -24,24 +24,24 @@ def parse_call(body: bytes) -> Call:
     """The request in `body`.
 
     Raises:
-        RpcError: -32700 for what is not JSON, -32600 for what is no request, -32602 for params that are no object, and
-            for what is nested too deep.
+        RpcError: -32700, it is not JSON; -32600, it is not a request; -32602, its params are not an object, or it is
+            nested too deep.
     """
     try:
-        given = read_json(body)
+        request = read_json(body)
     except RpcError as error:
-        # What is not JSON has no id (JSON-RPC 2.0, section 5).
+        # A body that is not JSON has no id (JSON-RPC 2.0, section 5).
         error.rpc_id = _id_in(body) if error.code == -32602 else None
         raise
-    if not isinstance(given, dict):
+    if not isinstance(request, dict):
         raise invalid_request(
-            f"The request is a JSON {_kind(given)}, but must be an object; batches are not part of A2A."
+            f"The request is a JSON {_kind(request)}, but must be an object; batches are not part of A2A."
         )
-    rpc_id = given.get("id")
+    rpc_id = request.get("id")
     if isinstance(rpc_id, bool) or not isinstance(rpc_id, str | int | None):
         raise invalid_request(f"id is a {_kind(rpc_id)}, but must be a string, an integer or null.")
     try:
-        return _call(rpc_id, given)
+        return _call(rpc_id, request)
     except RpcError as error:
         error.rpc_id = rpc_id
         raise
@@ -51,7 +51,7 @@ def read_json(body: bytes) -> Any:
     """The value in `body`.
 
     Raises:
-        RpcError: -32700 for what is not JSON, -32602 for what is nested too deep.
+        RpcError: -32700, it is not JSON; -32602, it is nested too deep.
     """
     try:
         return decode_json(body)
@@ -66,15 +66,15 @@ class _Identified(msgspec.Struct):
 
 
 def _id_in(body: bytes) -> str | int | None:
-    """The request's id, as far as it can be told of a body that is refused as a whole."""
+    """The request's id in a body that is nested too deep; None if it cannot be read."""
     try:
         return msgspec.json.decode(body, type=_Identified).id
     except NOT_JSON:
         return None
 
 
-def _call(rpc_id: str | int | None, given: dict[str, Any]) -> Call:
-    version, method, params = given.get("jsonrpc"), given.get("method"), given.get("params")
+def _call(rpc_id: str | int | None, request: dict[str, Any]) -> Call:
+    version, method, params = request.get("jsonrpc"), request.get("method"), request.get("params")
     if version != "2.0":
         raise invalid_request(f'jsonrpc has value {shorten(repr(version))}, but must be "2.0".')
     if not isinstance(method, str) or not method:
@@ -87,10 +87,12 @@ def _call(rpc_id: str | int | None, given: dict[str, Any]) -> Call:
 
 
 def success(rpc_id: str | int | None, result: Any) -> bytes:
+    """The response with a result."""
     return encode({"jsonrpc": "2.0", "id": rpc_id, "result": result})
 
 
 def failure(rpc_id: str | int | None, error: RpcError) -> bytes:
+    """The response with an error. Without an `rpc_id` it has the error's."""
     body: dict[str, Any] = {"code": error.code, "message": str(error)}
     if error.details:
         body["data"] = error.details
@@ -98,5 +100,6 @@ def failure(rpc_id: str | int | None, error: RpcError) -> bytes:
 
 
 def _kind(value: Any) -> str:
+    """JSON's name for the type of a value."""
     names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
     return names.get(type(value), "null")

@@ -1,4 +1,4 @@
-"""Another agent over HTTP: where requests to it may go, which redirects are followed, how much of an answer is read."""
+"""Requests to another agent over HTTP: where they may go, which redirects they follow, how much they read."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from tailrace.a2a.trust import is_own_agent, may_be_inside, origin_of
 from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
 
-# An answer that is not a stream, unpacked. One event of a stream may be as large.
+# Maximum size of a response that is not a stream, after gunzip. One event of a stream may be as large.
 MAX_ANSWER_BYTES = 16_000_000
 MAX_CARD_BYTES = 1_000_000
-# How long it may take until an answer begins: its status and its headers.
+# How long it may take until a response begins with its status and its headers.
 _HEAD_S = 120.0
-_MOST_REDIRECTS = 3
+_MAX_REDIRECTS = 3
 _REDIRECTS = {"GET": (301, 302, 303, 307, 308), "POST": (307, 308)}
-_PIECE = 262_144
+# Maximum size of what one step of gunzip gives.
+_PIECE_BYTES = 262_144
 
 
 class Peer:
-    """The agent at `url`. `own` is whether it is one of our own.
+    """The agent at `url`. `own` says whether it is one of our own agents.
 
-    Own agents may be anywhere. Others are reached at addresses inside only if the operator has named them so.
+    Our own agents may be at any address. Others may be at an internal address only if the operator allows it.
     """
 
     def __init__(self, http: httpx.AsyncClient, url: str, settings: Settings) -> None:
@@ -41,28 +42,28 @@ class Peer:
     async def ask(
         self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, silence_s: float | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """The answer to one request, its body not read yet.
+        """The response to one request, its body not read yet.
 
-        `silence_s` is how long nothing may come, unless the client's own limit is to hold.
+        `silence_s` is how long the response may be silent; None for the HTTP client's own limit.
 
         Raises:
             AgentError: the agent could not be reached, or redirects elsewhere.
         """
         with self._errors():
-            place = httpx.URL(self.url)
-            for _ in range(_MOST_REDIRECTS + 1):
-                response = await self._begun(self._request(method, place, headers, body, silence_s))
+            url = httpx.URL(self.url)
+            for _ in range(_MAX_REDIRECTS + 1):
+                response = await self._send(self._request(method, url, headers, body, silence_s))
                 try:
                     if response.status_code not in _REDIRECTS[method]:
                         yield response
                         return
-                    place = self._redirected(response, place)
+                    url = self._redirected(response, url)
                 finally:
                     await response.aclose()
-        raise AgentError(f"{self.url} redirects more than {_MOST_REDIRECTS} times.", malformed=True)
+        raise AgentError(f"{self.url} redirects more than {_MAX_REDIRECTS} times.", malformed=True)
 
-    async def _begun(self, request: httpx.Request) -> httpx.Response:
-        """The answer, of which the headers are read. (Before them any number of interim ones may come.)"""
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """The response, its headers read. The limit is for all: any number of interim responses may come before it."""
         try:
             async with asyncio.timeout(_HEAD_S):
                 return await self._http.send(request, stream=True)
@@ -70,19 +71,19 @@ class Peer:
             raise AgentError(f"{self.url} did not begin to answer within {_HEAD_S:g} s.", arrived=True) from None
 
     def _request(
-        self, method: str, place: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None
     ) -> httpx.Request:
         timeout = self._http.timeout
         if silence_s is not None:
             timeout = httpx.Timeout(timeout.connect, read=silence_s)
         headers = {**headers, "Accept-Encoding": "gzip"}
         return self._http.build_request(
-            method, place, headers=headers, content=body, timeout=timeout, extensions={OUTSIDE: self._outside}
+            method, url, headers=headers, content=body, timeout=timeout, extensions={OUTSIDE: self._outside}
         )
 
-    def _redirected(self, response: httpx.Response, place: httpx.URL) -> httpx.URL:
-        to = place.join(response.headers.get("location", ""))
-        if origin_of(to) != origin_of(place) or (self.own and not is_own_agent(str(to), self._settings)):
+    def _redirected(self, response: httpx.Response, url: httpx.URL) -> httpx.URL:
+        to = url.join(response.headers.get("location", ""))
+        if origin_of(to) != origin_of(url) or (self.own and not is_own_agent(str(to), self._settings)):
             raise AgentError(
                 f"{self.url} redirects to {shorten(str(to))!r}, which is elsewhere; "
                 "redirects are followed on the same scheme, host and port only.",
@@ -95,18 +96,18 @@ class Peer:
         try:
             yield
         except httpx.TimeoutException as error:
-            # What was sent whole has arrived, as far as anybody can tell.
+            # The request was sent as a whole, so it has probably arrived.
             raise AgentError(
-                f"{self.url} could not be reached: {_said(error)}.", arrived=isinstance(error, httpx.ReadTimeout)
+                f"{self.url} could not be reached: {_text_of(error)}.", arrived=isinstance(error, httpx.ReadTimeout)
             ) from None
         except httpx.HTTPError as error:
-            raise AgentError(f"{self.url} could not be reached: {_said(error)}.") from None
+            raise AgentError(f"{self.url} could not be reached: {_text_of(error)}.") from None
         except (httpx.InvalidURL, UnicodeError) as error:
             raise AgentError(f"{shorten(self.url)!r} is no URL: {error}.") from None
 
 
 async def body_of(response: httpx.Response, limit: int, url: str) -> bytes:
-    """The whole body, unpacked.
+    """The whole body, after gunzip.
 
     Raises:
         AgentError: it is larger than `limit` bytes.
@@ -120,12 +121,12 @@ async def body_of(response: httpx.Response, limit: int, url: str) -> bytes:
 
 
 def unpacked(response: httpx.Response, url: str) -> AsyncIterator[bytes]:
-    """The body as it arrives, unpacked in pieces of a bounded size. (httpx unpacks what arrives in one go.)
+    """The body as it arrives, after gunzip, in pieces of a bounded size. (httpx decompresses each chunk in one go.)
 
-    There is a piece, if need be an empty one, for whatever arrives, so that who counts it misses nothing.
+    Each chunk that arrives gives at least one piece, if only an empty one, so that a caller can count what arrives.
 
     Raises:
-        AgentError: it is packed by other means than gzip, or is no gzip.
+        AgentError: the body has another encoding than gzip, or is not gzip.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
@@ -143,15 +144,15 @@ async def _gunzipped(chunks: AsyncIterator[bytes], url: str) -> AsyncIterator[by
             if member.eof:
                 member = zlib.decompressobj(wbits=31)
             try:
-                piece = member.decompress(rest, _PIECE)
+                piece = member.decompress(rest, _PIECE_BYTES)
             except zlib.error as error:
                 raise AgentError(f"{url} answered with something that is no gzip: {error}.", malformed=True) from None
             rest = member.unused_data if member.eof else member.unconsumed_tail
             if piece:
                 yield piece
-                await asyncio.sleep(0)  # A bomb unpacks for as long as it is read.
+                await asyncio.sleep(0)  # Let others run: a gzip bomb has pieces without end.
         yield b""
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__

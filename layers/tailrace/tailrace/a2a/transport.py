@@ -1,8 +1,8 @@
-"""How requests to other agents are connected: one that leads outside never reaches an address inside.
+"""How requests to other agents connect: a request to an outside agent never reaches an internal address.
 
-The name is resolved once, every address that it has is checked, and the connection goes to a checked one: what the
-name leads to a moment later changes nothing (DNS rebinding). A proxy of the environment's would resolve the name by
-itself, so none is used.
+The host name is resolved once, all its addresses are checked, and the connection goes to a checked address. So a name
+that leads elsewhere a moment later does no harm (DNS rebinding). No proxy of the environment is used, because it would
+resolve the name itself.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from tailrace.errors import AgentError
 from tailrace.network import addresses
 from tailrace.network.resolver import Resolver
 
-# The request's extension that says: to an address of the Internet, or not at all.
+# The httpx extension of a request that may go to public addresses only.
 OUTSIDE = "tailrace.outside"
 _PORTS = {"https": 443, "http": 80}
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Requests with the extension `OUTSIDE` go to addresses of the Internet only, all others wherever they lead.
+    """Sends requests with the extension `OUTSIDE` to public addresses only, and all others to any address.
 
     Raises:
-        AgentError: a host could not be resolved, or is inside.
+        AgentError: a host could not be resolved, or has an internal address.
     """
 
     def __init__(self) -> None:
         self._certificates = httpx.create_ssl_context()
         self._anywhere = self._new()
-        # One for each host, because a connection that is reused is known by its address, and its certificate by the
-        # host. The operator has named the hosts, so they are few.
+        # One transport for each host: a pool finds a connection by its address, but the certificate is the host's.
+        # The operator names the hosts, so there are few.
         self._outside: dict[str, httpx.AsyncHTTPTransport] = {}
         self._resolver = Resolver()
 
@@ -45,12 +45,12 @@ class Transport(httpx.AsyncBaseTransport):
             raise AgentError(f"{error} TAILRACE_PEER_ORIGINS can allow its origin.") from None
         extensions = dict(request.extensions)
         if str(address) != host:
-            # The certificate is checked against the name.
+            # The certificate is checked against the host name.
             extensions["sni_hostname"] = host
         pinned = httpx.Request(
             request.method,
             request.url.copy_with(host=str(address)),
-            headers=request.headers,  # with the name as Host
+            headers=request.headers,  # `Host` is the host name
             stream=request.stream,
             extensions=extensions,
         )

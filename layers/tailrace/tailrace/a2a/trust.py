@@ -1,7 +1,7 @@
-"""Whom we trust: which agents are this bundle's own, and where a card may lead.
+"""Trust: which agents are our own, and which URLs an agent's card may name.
 
-Our own agents alone learn for whom we ask, and what else only we may know. Any other agent is the operator's choice by
-its URL alone: its card may not lead our data to another origin, nor our requests to an address inside.
+Only our own agents learn the owner and the run secret. The operator has chosen any other agent by its URL alone: its
+card may not send our data to another origin, nor our requests to an internal address.
 """
 
 from __future__ import annotations
@@ -32,32 +32,34 @@ def is_own_agent(url: str, settings: Settings) -> bool:
 
 
 def may_be_inside(url: str, settings: Settings) -> bool:
-    """Whether the operator has named `url` so that it may be an address of this machine or its networks.
+    """Whether the operator allows `url` to lead to an internal address, of this machine or its networks.
 
-    That is an origin of `TAILRACE_PEER_ORIGINS`, or one of `TAILRACE_SPECIALIST_URLS` that is inside by its spelling.
+    That is so for the origins in `TAILRACE_PEER_ORIGINS`, and for a URL in `TAILRACE_SPECIALIST_URLS` whose host is
+    written as an internal one.
     """
     parsed = _parsed(url)
     if parsed is None:
         return False
-    named = [place for place in map(_parsed, settings.specialists) if place is not None and is_inside(place.host)]
-    return _place_of(parsed) in {_place_of(place) for place in (*named, *map(httpx.URL, settings.peers))}
+    internal = [url for url in map(_parsed, settings.specialists) if url is not None and is_inside(url.host)]
+    allowed = {_normalised_origin(each) for each in (*internal, *map(httpx.URL, settings.peers))}
+    return _normalised_origin(parsed) in allowed
 
 
-def check_interface(place: str, card_url: str, settings: Settings) -> None:
-    """Refuse an agent's interface that is elsewhere than its card, unless the operator allows it.
+def check_interface(url: str, card_url: str, settings: Settings) -> None:
+    """Refuse an interface that is on another origin than the card that names it, unless the operator allows it.
 
     Raises:
-        AgentError: its origin is another one, and neither one of `TAILRACE_PEER_ORIGINS` nor our own agent's.
+        AgentError: the origin is neither the card's, nor in `TAILRACE_PEER_ORIGINS`, nor one of our own agents'.
     """
-    parsed, card = _parsed(place), _parsed(card_url)
+    parsed, card = _parsed(url), _parsed(card_url)
     if parsed is not None and card is not None:
-        allowed = {_place_of(card), *(_place_of(httpx.URL(origin)) for origin in settings.peers)}
-        if _place_of(parsed) in allowed or is_own_agent(place, settings):
+        allowed = {_normalised_origin(card), *(_normalised_origin(httpx.URL(origin)) for origin in settings.peers)}
+        if _normalised_origin(parsed) in allowed or is_own_agent(url, settings):
             return
     if parsed is None:
-        raise AgentError(f"The card at {card_url} leads to {shorten(place)!r}, which is no URL.")
+        raise AgentError(f"The card at {card_url} leads to {shorten(url)!r}, which is no URL.")
     raise AgentError(
-        f"The card at {card_url} leads to {shorten(place)!r}, which is on another origin; "
+        f"The card at {card_url} leads to {shorten(url)!r}, which is on another origin; "
         "TAILRACE_PEER_ORIGINS can allow it."
     )
 
@@ -67,16 +69,16 @@ def origin_of(url: httpx.URL) -> Origin:
     return url.scheme, url.host.lower(), url.port or _PORTS.get(url.scheme)
 
 
-def _place_of(url: httpx.URL) -> Origin:
-    """The origin, with one name for this machine's loopback: cards spell it as their authors do."""
+def _normalised_origin(url: httpx.URL) -> Origin:
+    """The origin, with one name for loopback: cards write it in different ways."""
     scheme, host, port = origin_of(url)
     return scheme, "localhost" if host in _LOOPBACK else host, port
 
 
 def _own_urls(settings: Settings) -> list[httpx.URL]:
-    places = [settings.orchestrator_url, *settings.agents, *settings.dispatch_places.values()]
-    # In TAILRACE_DISPATCH there may be names of functions.
-    return [url for url in map(_parsed, places) if url is not None and url.scheme in _PORTS]
+    urls = [settings.orchestrator_url, *settings.agents, *settings.dispatch_places.values()]
+    # TAILRACE_DISPATCH may also have names of Lambda functions.
+    return [url for url in map(_parsed, urls) if url is not None and url.scheme in _PORTS]
 
 
 def _is_below(url: httpx.URL, own: httpx.URL) -> bool:
@@ -87,7 +89,7 @@ def _is_below(url: httpx.URL, own: httpx.URL) -> bool:
 
 
 def _segments(url: httpx.URL) -> list[str]:
-    # httpx resolves `..`, and leaves what is encoded to the server, which may resolve it too.
+    # httpx resolves `..` but not an encoded one, which the server may resolve.
     return unquote(url.path).replace("\\", "/").split("/")
 
 

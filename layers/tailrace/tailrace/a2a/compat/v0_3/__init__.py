@@ -1,1 +1,1 @@
-"""A2A 0.3: its requests and events to 1.0 and back."""
+"""A2A 0.3: requests and events are converted to 1.0 and back."""

@@ -1,7 +1,7 @@
-"""A peer that speaks 0.3 only: our 1.0 requests in its words, and what it answers in ours.
+"""For our client, an agent that speaks 0.3 only: our 1.0 requests become 0.3, its answers become 1.0.
 
-The counterpart of `v0_3`, for our client. Source: the 0.3.0 specification, sections 6 and 7. Some servers of 1.0 stream
-0.3's shapes with 1.0's names of states and roles in them (langgraph-api 0.16.7), so those are left as they are.
+Source: the 0.3.0 specification, sections 6 and 7. Some servers of 1.0 stream 0.3's shapes with 1.0's names of states
+and roles (langgraph-api 0.16.7), so 1.0's names are left as they are.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import msgspec
 from tailrace.a2a.compat.v0_3.server import METHODS, message_to_v0_3
 from tailrace.events import Message
 
-_THEIRS = {ours: theirs for theirs, ours in METHODS.items()}
+_METHODS_OF_V0_3 = {v1_0: v0_3 for v0_3, v1_0 in METHODS.items()}
 # Converts a value that another agent sent, of whatever type it is.
 Convert = Callable[[Any], Any]
 
-_FILE = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
+# A file's fields, in 0.3 and in 1.0.
+_FILE_FIELDS = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
 
 
 def method_to_v0_3(method: str) -> str:
-    return _THEIRS.get(method, method)
+    """0.3's name of 1.0's `method`."""
+    return _METHODS_OF_V0_3.get(method, method)
 
 
 def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_from_v0_3(method: str, result: Any) -> Any:
-    """The result of 1.0's `method`, which names what SendMessage answers and gives other tasks as they are."""
+    """A 0.3 result as that of 1.0's `method`: a `task` or `message` for SendMessage, the task itself for others."""
     if not isinstance(result, dict) or "kind" not in result:
         return result
     event = event_from_v0_3(result)
@@ -102,4 +104,4 @@ def _part(part: Any) -> Any:
     file = part.get("file")
     if part["kind"] != "file" or not isinstance(file, dict):
         return rest
-    return {**rest, **{_FILE[key]: value for key, value in file.items() if key in _FILE}}
+    return {**rest, **{_FILE_FIELDS[key]: value for key, value in file.items() if key in _FILE_FIELDS}}

@@ -1,6 +1,6 @@
-"""A2A 0.3 on the wire: its messages into ours, our tasks and events into its.
+"""For our server, a client that speaks 0.3: its requests become 1.0, our tasks and events become 0.3.
 
-The log holds 1.0 only; a 0.3 reader pays for its conversion. Source: the 0.3.0 specification, sections 6 and 7.
+The log has 1.0 only, so only readers of 0.3 pay for the conversion. Source: the 0.3.0 specification, sections 6 and 7.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tailrace.a2a.types import PushConfig
 from tailrace.errors import RequestError
 from tailrace.events import INTERRUPTED, TERMINAL, Artifact, Event, Message, Part, Status, Submitted
 
-# 0.3's method names, and ours for the same.
+# The methods' names in 0.3 and in 1.0.
 METHODS = {
     "message/send": "SendMessage",
     "message/stream": "SendStreamingMessage",
@@ -31,15 +31,15 @@ METHODS = {
 }
 
 
-# The id of a config that is not named: 0.3 sets it and gets it without one (0.3.0, sections 7.5 and 7.6).
+# The id of a config without one: 0.3 sets and gets a config without an id (0.3.0, sections 7.5 and 7.6).
 _UNNAMED = "default"
 
 
 def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """A 0.3 request's params as those of 1.0's `method`. What does not fit is left, for 1.0's own checks to name.
+    """A 0.3 request's params as those of 1.0's `method`. What is wrong stays wrong, and 1.0's checks refuse it.
 
     Raises:
-        RequestError: a part's `kind` is not one of 0.3's, or `blocking` is no boolean.
+        RequestError: a part's `kind` is not one of 0.3's, or `blocking` is not a boolean.
     """
     params = dict(params)
     if "PushNotificationConfig" in method:
@@ -54,7 +54,7 @@ def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
         params["message"] = message
     if isinstance(configuration, dict):
         configuration = dict(configuration)
-        # The 0.3 text leaves open what a send does that says nothing; its SDKs wait for the end.
+        # 0.3 does not say what a send without `blocking` does; its SDKs wait for the end.
         blocking = configuration.pop("blocking", None)
         if not isinstance(blocking, bool | None):
             raise RequestError("configuration.blocking must be true or false.")
@@ -67,7 +67,7 @@ def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_to_v0_3(method: str, result: Any) -> Any:
-    """The result of 1.0's `method` as 0.3 has it."""
+    """A result of 1.0's `method`, as 0.3 has it."""
     if method == "SendMessage":
         return message_to_v0_3(result["message"]) if "message" in result else task_to_v0_3(result["task"])
     if isinstance(result, Task):
@@ -82,7 +82,7 @@ def result_to_v0_3(method: str, result: Any) -> Any:
 
 
 def task_to_v0_3(task: Task | Submitted) -> v0_3.Task:
-    """A task, or event 1 of one."""
+    """A 1.0 task, or its event 1, as 0.3 has it."""
     converted = v0_3.Task(
         id=task.id, context_id=task.context_id, status=_status_to_v0_3(task.status), metadata=task.metadata
     )
@@ -94,7 +94,7 @@ def task_to_v0_3(task: Task | Submitted) -> v0_3.Task:
 
 
 def unknown(task_id: str) -> v0_3.StatusUpdate:
-    """An update in place of an event that cannot be read: 0.3 has a state for what is not known."""
+    """A status update to 0.3's state `unknown`, in place of an event that cannot be read."""
     return v0_3.StatusUpdate(task_id=task_id, context_id="", status=v0_3.Status("unknown"), final=False)
 
 
@@ -123,6 +123,7 @@ def event_to_v0_3(event: Event) -> v0_3.Task | v0_3.StatusUpdate | v0_3.Artifact
 
 
 def message_to_v0_3(message: Message) -> v0_3.Message:
+    """A 1.0 message as 0.3 has it."""
     return v0_3.Message(
         message_id=message.message_id,
         role="user" if message.role == "ROLE_USER" else "agent",
@@ -136,6 +137,7 @@ def message_to_v0_3(message: Message) -> v0_3.Message:
 
 
 def part_to_v0_3(part: Part) -> v0_3.Part:
+    """A 1.0 part as 0.3 has it."""
     if part.data is not UNSET:
         # 0.3 allows only objects here.
         data = part.data if isinstance(part.data, dict) else {"value": part.data}
@@ -167,35 +169,36 @@ def _artifact_to_v0_3(artifact: Artifact) -> v0_3.Artifact:
 def _push_params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """0.3 names the task `id`, except where it sets a config (0.3.0, sections 7.5 to 7.8)."""
     if method.startswith("Create"):
-        given = params.get("pushNotificationConfig")
-        config = _config_from_v0_3({} if given is None else given)
+        config = _config_from_v0_3({} if (sent := params.get("pushNotificationConfig")) is None else sent)
         if not isinstance(config, dict):
             raise RequestError("pushNotificationConfig must be an object.")
         return {**config, "taskId": params.get("taskId")}
-    ours = {"id": "taskId", "pushNotificationConfigId": "id"}
-    return {"id": _UNNAMED, **{ours[key]: value for key, value in params.items() if key in ours and value is not None}}
+    keys = {"id": "taskId", "pushNotificationConfigId": "id"}
+    return {"id": _UNNAMED, **{keys[key]: value for key, value in params.items() if key in keys and value is not None}}
 
 
 def _config_from_v0_3(config: Any) -> Any:
-    """0.3's config names the schemes that the webhook takes; the first is the one the credentials are for."""
+    """A 0.3 config as 1.0 has it. 0.3 lists the webhook's schemes; the credentials are for the first."""
     if not isinstance(config, dict):
         return config
     config = {"id": _UNNAMED, **{key: value for key, value in config.items() if value is not None}}
-    known_by = config.get("authentication")
-    if isinstance(known_by, dict):
-        schemes, rest = known_by.get("schemes"), {}
-        if known_by.get("credentials") is not None:
-            rest["credentials"] = known_by["credentials"]
-        named = schemes[0] if isinstance(schemes, list) and schemes else schemes
-        config["authentication"] = {"scheme": named, **rest}
+    authentication = config.get("authentication")
+    if isinstance(authentication, dict):
+        schemes, rest = authentication.get("schemes"), {}
+        if authentication.get("credentials") is not None:
+            rest["credentials"] = authentication["credentials"]
+        scheme = schemes[0] if isinstance(schemes, list) and schemes else schemes
+        config["authentication"] = {"scheme": scheme, **rest}
     return config
 
 
 def _config_to_v0_3(config: PushConfig) -> v0_3.TaskPushConfig:
-    known_by = config.authentication
-    authentication = v0_3.PushAuthentication([known_by.scheme], known_by.credentials) if known_by else None
-    told = v0_3.PushConfig(url=config.url, id=config.id, token=config.token, authentication=authentication)
-    return v0_3.TaskPushConfig(config.task_id, told)
+    authentication = None
+    if config.authentication is not None:
+        scheme, credentials = config.authentication.scheme, config.authentication.credentials
+        authentication = v0_3.PushAuthentication([scheme], credentials)
+    converted = v0_3.PushConfig(url=config.url, id=config.id, token=config.token, authentication=authentication)
+    return v0_3.TaskPushConfig(config.task_id, converted)
 
 
 def _part_from_v0_3(part: Any, place: int) -> Any:
@@ -211,5 +214,5 @@ def _part_from_v0_3(part: Any, place: int) -> Any:
     if kind == "file" and isinstance(part.get("file"), dict):
         file = part["file"]
         names = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
-        return {ours: file[theirs] for theirs, ours in names.items() if file.get(theirs) is not None} | rest
+        return {new: file[old] for old, new in names.items() if file.get(old) is not None} | rest
     raise RequestError(f"message.parts[{place}] has kind {kind!r}, but must be a text, data or file part.")
