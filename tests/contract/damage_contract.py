@@ -60,4 +60,4 @@ class DamageContract:
 
     async def test_the_task_is_shown_without_them(self, log: EventLog, damaged: str) -> None:
         shown = await snapshot(log, damaged)
-        assert (shown.seq, shown.task["id"]) == (6, damaged)
+        assert (shown.seq, shown.task.id) == (6, damaged)
