@@ -33,4 +33,4 @@ def statements(stack: Resources, role: str) -> list[dict[str, Any]]:
 
 
 def config_default(variable: str) -> float:
-    return next(float(default) for name, default, _, _ in config.table() if name == variable)
+    return next(float(default) for name, default, _, _ in config.settings_table() if name == variable)

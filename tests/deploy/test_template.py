@@ -307,7 +307,7 @@ def test_functions_stream_log_json_and_run_on_the_chosen_architecture(stack: Res
 
 
 def test_what_functions_are_told_are_settings_that_exist(stack: Resources) -> None:
-    known = {variable for variable, *_ in config.table()}
+    known = {variable for variable, *_ in config.settings_table()}
     for function in of(stack, "AWS::Lambda::Function").values():
         told = {name for name in function["Environment"]["Variables"] if name.startswith("TAILRACE_")}
         assert told <= known

@@ -68,7 +68,7 @@ def digest(content: bytes) -> str:
 
 
 def unknown(part: dict[str, Any]) -> str:
-    return f"There is no upload {part['url']!r} (any more); POST /api/uploads makes one."
+    return f"There is no upload {part['url']!r}, or it has expired; POST /api/uploads makes one."
 
 
 async def test_an_agent_reads_what_was_uploaded_and_the_log_has_only_its_reference(sut: System) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.config import Settings, table
+from tailrace.config import Settings, settings_table
 from tailrace.errors import ConfigError
 
 PAGE = Path(__file__).parents[2] / "docs" / "SETTINGS.md"
@@ -41,5 +41,5 @@ def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str)
 
 def test_the_documentation_has_every_setting_as_it_is() -> None:
     text = PAGE.read_text()
-    for variable, default, unit, meaning in table():
+    for variable, default, unit, meaning in settings_table():
         assert f"| `{variable}` | {default or '(none)'} | {unit} | {meaning} |" in text

@@ -1,4 +1,4 @@
-"""Tailrace: LangGraph agents on AWS Lambda that stream what they do, live, and never lose the thread.
+"""Tailrace: LangGraph agents on AWS Lambda that stream live, over A2A, from a durable log.
 
 Each of these names has an example in its docstring. The examples use `asyncio` and these names of LangGraph: `START`,
 `END`, `MessagesState` and `StateGraph` (`langgraph.graph`), `Command` (`langgraph.types`), `GraphDrained`
@@ -34,7 +34,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What serves an agent is loaded when it is asked for: the gateway never asks, and stays small."""
+    """Import the classes that serve an agent when they are first used: the gateway does not use them, and stays
+    small."""
     if name == "AgentApp":
         from tailrace.agent.app import AgentApp
 

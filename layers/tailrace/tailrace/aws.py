@@ -1,4 +1,4 @@
-"""What is different on AWS: processes freeze between requests, and functions call each other with a signature."""
+"""What differs on AWS: processes freeze between requests, and functions sign the requests to each other."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ import httpx
 # A Function URL (AWS Lambda Developer Guide, "Creating and managing Lambda function URLs").
 _FUNCTION_URL = re.compile(r"[a-z0-9]+\.lambda-url\.([a-z0-9-]+)\.on\.aws")
 
-# The function's ARN as the request at hand has named it, by its alias; None: nobody says. Set per request.
+# The ARN, with its alias, by which the current request has invoked this function; None if it is unknown.
 invoked_as: ContextVar[str | None] = ContextVar("tailrace_invoked_as", default=None)
 
 
 def on_lambda() -> bool:
-    """Whether this process is a function: frozen as soon as its request is answered."""
+    """Whether this process is a Lambda function, which freezes when its request is answered."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
 def own_function() -> str | None:
-    """This function as it can be invoked: as it was, so by its alias, or at the version that runs; None off Lambda.
+    """The name by which this function can be invoked: as the current request has, or its running version; None off
+    Lambda.
 
-    How often an asynchronous invocation is tried is set for an alias, and not for the versions it leads to.
+    A request's ARN has the alias. The number of retries of an asynchronous invocation is set for the alias, not for the
+    version.
     """
     if not on_lambda():
         return None
@@ -36,22 +38,22 @@ def own_function() -> str | None:
 
 
 def on_sam_local() -> bool:
-    """Whether `sam local` runs this process, which streams nothing and serves no Function URLs."""
+    """Whether `sam local` runs this process. It does not stream and has no Function URLs."""
     return os.environ.get("AWS_SAM_LOCAL") == "true"
 
 
 class FunctionUrlAuth(httpx.Auth):
-    """Signs requests to Function URLs with AWS Signature Version 4, as the process's own role.
+    """Signs requests to Function URLs with AWS Signature Version 4, with the credentials of the function's role.
 
-    Requests to anywhere else pass as they are. Source: AWS Identity and Access Management User Guide,
+    Other requests pass unchanged. Source: AWS Identity and Access Management User Guide,
     "Create a signed AWS API request".
     """
 
     requires_request_body = True
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if found := _FUNCTION_URL.fullmatch(request.url.host):
-            _sign(request, found[1])
+        if match := _FUNCTION_URL.fullmatch(request.url.host):
+            _sign(request, region=match[1])
         yield request
 
 
@@ -60,17 +62,17 @@ def _sign(request: httpx.Request, region: str) -> None:
     from botocore.awsrequest import AWSRequest
 
     body = request.content
-    signed = {"host": request.url.host, "x-amz-content-sha256": hashlib.sha256(body).hexdigest()}
+    headers = {"host": request.url.host, "x-amz-content-sha256": hashlib.sha256(body).hexdigest()}
     if "content-type" in request.headers:
-        signed["content-type"] = request.headers["content-type"]
-    aws_request = AWSRequest(request.method, str(request.url), headers=signed, data=body)
+        headers["content-type"] = request.headers["content-type"]
+    aws_request = AWSRequest(request.method, str(request.url), headers=headers, data=body)
     SigV4Auth(_credentials().get_frozen_credentials(), "lambda", region).add_auth(aws_request)
     request.headers.update(dict(aws_request.headers.items()))
 
 
 @cache
 def _credentials() -> Any:
-    """The role's credentials, renewed by botocore when they run out."""
+    """The role's credentials. botocore renews them."""
     from botocore.session import get_session
 
     return get_session().get_credentials()

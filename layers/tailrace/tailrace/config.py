@@ -15,11 +15,13 @@ from tailrace.errors import ConfigError
 
 _SECRET_LENGTH = 16
 _ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
-# What may follow `Bearer` in a header (RFC 6750, section 2.1).
+# A bearer token (RFC 6750, section 2.1).
 _BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
 
 
 def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None) -> Any:
+    """A field of `Settings` that is read from the environment variable, with bounds `low` and `high` if it is a
+    number."""
     return field(
         default=default,
         metadata={"variable": variable, "unit": unit, "meaning": meaning, "low": low, "high": high},
@@ -27,7 +29,7 @@ def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = No
 
 
 def _secret(variable: str, meaning: str) -> Any:
-    """A setting that is never shown: neither in a repr nor in an error."""
+    """A setting whose value never appears in a repr or an error."""
     unit = f"{_SECRET_LENGTH} characters or more"
     metadata = {"variable": variable, "unit": unit, "meaning": meaning, "low": None, "high": None}
     return field(default="", repr=False, metadata=metadata)
@@ -35,7 +37,11 @@ def _secret(variable: str, meaning: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of a process. `Settings.load()` reads them from the environment once."""
+    """All settings of a process. `Settings.load()` reads them from the environment.
+
+    Raises:
+        ConfigError: a value cannot be used. The message names its environment variable.
+    """
 
     log: str = _setting("TAILRACE_LOG", "sqlite", "sqlite, dynamodb or memory", "where the log is kept")
     data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log and uploads")
@@ -210,22 +216,22 @@ class Settings:
     @property
     def specialists(self) -> list[str]:
         """The URLs in `specialist_urls`."""
-        return _listed(self.specialist_urls)
+        return _split(self.specialist_urls)
 
     @property
     def agents(self) -> list[str]:
         """The URLs in `agent_urls`."""
-        return _listed(self.agent_urls)
+        return _split(self.agent_urls)
 
     @property
     def own_hosts(self) -> frozenset[str]:
         """The names in `hosts`, in lower case."""
-        return frozenset(host.lower() for host in _listed(self.hosts))
+        return frozenset(host.lower() for host in _split(self.hosts))
 
     @property
     def peers(self) -> list[str]:
         """The origins in `peer_origins`."""
-        return _listed(self.peer_origins)
+        return _split(self.peer_origins)
 
     @property
     def dispatch_places(self) -> dict[str, str]:
@@ -235,7 +241,7 @@ class Settings:
             ConfigError: one of them is not `agent=place`.
         """
         places: dict[str, str] = {}
-        for pair in _listed(self.dispatch):
+        for pair in _split(self.dispatch):
             agent, equals, place = pair.partition("=")
             if not (agent and equals and place):
                 raise ConfigError("TAILRACE_DISPATCH", pair, "agent=place")
@@ -258,7 +264,7 @@ class Settings:
             raise ConfigError(
                 "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
             )
-        self.dispatch_places  # noqa: B018 - checked at the start, not at the first hand-off
+        self.dispatch_places  # noqa: B018 - Raises at the start, not at the first hand-off.
         for origin in self.peers:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError("TAILRACE_PEER_ORIGINS", origin, "an origin, like https://agent.example:8443")
@@ -267,13 +273,13 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """The settings of `environ` (the process's own by default).
+        """Read the settings from `environ`, by default the process's own. An empty variable counts as not set.
 
         Raises:
-            ConfigError: a value is no number or out of its bounds. It names the variable.
+            ConfigError: a value is not a number, or out of its bounds. The message names its variable.
         """
         environ = os.environ if environ is None else environ
-        given: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for each in fields(cls):
             variable = each.metadata["variable"]
             text = environ.get(variable, "")
@@ -281,19 +287,19 @@ class Settings:
                 continue
             kind: type[str] | type[int] | type[float] = type(each.default)  # type: ignore[assignment]
             try:
-                given[each.name] = kind(text)
+                values[each.name] = kind(text)
             except ValueError:
                 right = "a whole number" if kind is int else "a number"
                 raise ConfigError(variable, text, f"{right} ({each.metadata['unit']})") from None
-        return cls(**given)
+        return cls(**values)
 
 
-def _listed(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
-def table() -> list[tuple[str, str, str, str]]:
-    """The settings as rows of variable, default, unit and meaning, in the order of this file."""
+def settings_table() -> list[tuple[str, str, str, str]]:
+    """The settings as rows of variable, default, unit and meaning, in the order of `Settings`."""
     return [
         (f.metadata["variable"], str(f.default), f.metadata["unit"], f.metadata["meaning"]) for f in fields(Settings)
     ]

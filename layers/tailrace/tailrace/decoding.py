@@ -1,10 +1,9 @@
-"""JSON that comes from outside: one decoder for every door, and one limit on how deep it may be nested.
+"""Decoding JSON from outside, with a limit on how deep it may be nested.
 
-Whatever is admitted has to be readable wherever it is read again: from the log, by a viewer, by another agent
-that it is forwarded to. Python decodes JSON by recursion and gives up at about a thousand levels, sooner if it is
-called from deep inside; and each place wraps what it passes on into a few levels of its own. So there are two limits:
-a value that A2A leaves open (`data`, `metadata`) has at most `MAX_DEPTH` levels, and all the rest of a body
-adds at most `FRAME_DEPTH` to that.
+JSON that is accepted here must be readable everywhere: from the log, by a viewer, by another agent that it is forwarded
+to. Python decodes JSON by recursion and fails at about a thousand levels, or fewer if the call stack is deep already,
+and each place wraps the value into a few more levels. So there are two limits: a value whose shape A2A leaves open
+(`data`, `metadata`) has at most `MAX_DEPTH` levels, and the rest of a body adds at most `FRAME_DEPTH`.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import msgspec
 
 from tailrace.errors import JsonError, TooDeep
 
-# How many arrays and objects may be nested in one value of `data` or `metadata`, the value itself counted.
+# Maximum levels of arrays and objects in a value of `data` or `metadata`, including the value itself.
 MAX_DEPTH = 64
-# What may be around such a value. The deepest frame of A2A is that of ListTasks, with 8 levels.
+# Maximum levels around such a value. The deepest message of A2A, ListTasks, has 8.
 FRAME_DEPTH = 16
 # What msgspec raises for bytes that are not JSON: by their grammar, by their UTF-8, by their depth.
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -29,13 +28,13 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def decode_json(body: bytes | str, what: str = "The body") -> Any:
-    """The value in `body`, which came from outside. Takes time in proportion to the body's length.
+    """Decode JSON from outside, in time proportional to its length.
 
-    `what` begins the error's sentence.
+    `what` is the beginning of the error's sentence.
 
     Raises:
-        TooDeep: it is nested deeper than `MAX_DEPTH + FRAME_DEPTH`.
-        JsonError: it is not JSON, by its grammar or its UTF-8, or a number in it is out of range.
+        TooDeep: the value is nested deeper than `MAX_DEPTH + FRAME_DEPTH`.
+        JsonError: `body` is not JSON, is not UTF-8, or contains a number that is out of range.
     """
     encoded = body.encode(errors="surrogatepass") if isinstance(body, str) else body
     try:
@@ -59,10 +58,9 @@ def nested_too_deep(body: bytes) -> bool:
 
 
 def too_deep(value: Any) -> bool:
-    """Whether dicts, lists and tuples are nested deeper in `value` than `MAX_DEPTH`.
+    """Whether dicts, lists and tuples are nested deeper than `MAX_DEPTH` in `value`.
 
-    An object that is met again at the same level is not looked into again, so this ends soon whatever an author's
-    own objects hold.
+    An object that occurs several times on a level is visited once, so this is fast even if objects refer to each other.
     """
     level = [value] if isinstance(value, dict | list | tuple) else []
     for _ in range(MAX_DEPTH):
@@ -74,10 +72,10 @@ def too_deep(value: Any) -> bool:
 
 
 def check_depth(value: Any, what: str) -> None:
-    """Refuse a value that is `too_deep`. `what` begins the error's sentence.
+    """Refuse a value that is `too_deep`. `what` is the beginning of the error's sentence.
 
     Raises:
-        TooDeep: it is.
+        TooDeep: the value is nested deeper than `MAX_DEPTH`.
     """
     if too_deep(value):
         raise TooDeep(f"{what} is nested deeper than {MAX_DEPTH} levels; make it flatter, or a file.")
@@ -88,18 +86,18 @@ def _held(holder: Any) -> Any:
 
 
 def _deeper(body: bytes, limit: int) -> bool:
-    """Whether valid JSON is nested deeper than `limit`: whether brackets are left when so many layers are peeled."""
+    """Whether valid JSON is nested deeper than `limit`. Each step removes the innermost brackets."""
     brackets = _brackets(body)
     for _ in range(limit):
         if not brackets:
             return False
-        # Not one pair at a time: in `[[][]]` the inner two go together, and then the outer one.
+        # All innermost pairs at once: of `[[][]]` first the two inner ones, then the outer one.
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
 
 
 def _brackets(body: bytes) -> bytes:
-    """What opens and closes arrays and objects, all of it written as square brackets."""
+    """The brackets of arrays and objects, all written as square brackets."""
     return _STRING.sub(b"", body).translate(_TO_SQUARE, _NO_BRACKET)
 
 

@@ -1,42 +1,46 @@
-"""Every error Tailrace raises on purpose.
+"""All errors that Tailrace raises on purpose.
 
     TailraceError
     ├── ConfigError                 a setting has a value it cannot have
     ├── LogError
-    │   ├── TaskUnknown             no such task (or not the caller's: the two look the same)
+    │   ├── TaskUnknown             there is no such task, or it is not the caller's
     │   ├── TaskFinished            the task has reached a terminal state
-    │   ├── TaskConflict            the same idempotency key came with another request
+    │   ├── TaskConflict            another request has used the same idempotency key
     │   ├── LeaseHeld               another attempt holds the lease
     │   ├── Fenced                  a newer attempt has written; this one must stop
     │   ├── EventTooLarge           one event does not fit into an item of the log
     │   ├── LogUnreadable           an event that is needed cannot be unpacked or decoded
-    │   └── LogUnavailable          the store did not answer, or refused for a reason of its own
-    │       └── CheckpointsUnavailable  the same of the graphs' checkpoints: the next attempt may fare better
+    │   └── LogUnavailable          the store did not answer, or refused the operation
+    │       └── CheckpointsUnavailable  the same for the store of checkpoints; the next attempt may succeed
     ├── StoreDamaged                a SQLite file is damaged, or is no database
     ├── EventUnreadable             an event of the log is not JSON, or not of an event's shape
-    ├── CheckpointTooLarge          the state of a graph does not fit into what keeps its checkpoints
-    ├── CheckpointLost              a checkpoint is there, and what it names is not
+    ├── CheckpointTooLarge          a graph's state is too large for the store of checkpoints
+    ├── CheckpointUnreadable        no attempt can resume from the checkpoint
+    │   ├── CheckpointRefused       it contains a type that is not read
+    │   └── CheckpointLost          an S3 object that it names is missing
     ├── RequestError                the caller sent something that cannot be used
-    │   ├── JsonError               it cannot be read as JSON
+    │   ├── JsonError               it is not JSON
     │   │   └── TooDeep             it is nested too deep
     │   ├── RequestTooLarge
-    │   └── UploadUnknown           no such upload (or not the caller's: the two look the same)
-    ├── UploadDamaged               what was uploaded is not what its reference says
-    ├── UploadsUnavailable          the store of uploads did not answer, or refused for a reason of its own
-    ├── Rejected                    an agent will not do what it was asked to; raised by its author
+    │   └── UploadUnknown           there is no such upload, or it is not the caller's
+    ├── UploadDamaged               an uploaded file is not what its reference says
+    ├── UploadsUnavailable          the store of uploads did not answer, or refused the operation
+    ├── Rejected                    an agent's author raises it: the agent does not do this task
     └── AgentError                  another agent could not be reached, or answered with an error
 
-Each message names the key, the value and what would be right, so that it can be shown as it is.
+Each message names the key, the value and what would be right. It may be shown to a user as it is.
 """
 
 from __future__ import annotations
 
 
 class TailraceError(Exception):
-    """Base of all errors raised on purpose; `str()` of it may be shown to a user."""
+    """Base of all errors that are raised on purpose. Its `str()` may be shown to a user."""
 
 
 class ConfigError(TailraceError):
+    """A setting, or another value that an author or operator chose, cannot be used. `right` says what could be."""
+
     def __init__(self, key: str, value: object, right: str) -> None:
         super().__init__(f"{key} has value {value!r}, but must be {right}.")
 
@@ -45,22 +49,28 @@ class ConfigError(TailraceError):
 
 
 class LogError(TailraceError):
-    pass
+    """An operation of the log failed."""
 
 
 class TaskUnknown(LogError):
+    """There is no such task. A task of another owner looks the same to a caller."""
+
     def __init__(self, task_id: str) -> None:
         super().__init__(f"There is no task {shorten(task_id)!r}.")
         self.task_id = task_id
 
 
 class TaskFinished(LogError):
+    """The task is in the terminal state `state`."""
+
     def __init__(self, task_id: str, state: str) -> None:
         super().__init__(f"Task {task_id!r} is finished: its state is {state}.")
         self.state = state
 
 
 class TaskConflict(LogError):
+    """A task with this id was created by a different request."""
+
     def __init__(self, task_id: str) -> None:
         super().__init__(
             f"Task {task_id!r} was created with the same idempotency key by a different request; "
@@ -69,17 +79,23 @@ class TaskConflict(LogError):
 
 
 class LeaseHeld(LogError):
+    """The process `owner` holds the task's lease `until` then (ms since the epoch)."""
+
     def __init__(self, task_id: str, owner: str, until: int) -> None:
         super().__init__(f"Attempt {owner!r} holds the lease of task {task_id!r} until {until} ms.")
         self.until = until
 
 
 class Fenced(LogError):
+    """A newer attempt works on the task, so `attempt` must stop."""
+
     def __init__(self, task_id: str, attempt: int, seq: int) -> None:
         super().__init__(f"Attempt {attempt} of task {task_id!r} is fenced: seq {seq} was written by another attempt.")
 
 
 class EventTooLarge(LogError):
+    """An event takes `size` bytes in the log, and `limit` is the maximum."""
+
     def __init__(self, task_id: str, seq: int, size: int, limit: int) -> None:
         super().__init__(
             f"Event {seq} of task {task_id!r} takes {size:,} bytes in the log; the limit is {limit:,} bytes."
@@ -99,11 +115,11 @@ class LogUnreadable(LogError):
 
 
 class LogUnavailable(LogError):
-    pass
+    """The store did not answer in time, or refused the operation. The message names the store."""
 
 
 class StoreDamaged(TailraceError):
-    """A file of a data folder cannot be opened. Nothing is deleted: what to do with it is for its owner to decide."""
+    """The SQLite file `path` is damaged. Nothing is deleted: its owner decides what to do with it."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
@@ -120,34 +136,38 @@ class EventUnreadable(TailraceError):
 
 
 class CheckpointsUnavailable(LogUnavailable):
-    pass
+    """The store of checkpoints did not answer in time, or refused the operation. The attempt stops, and the next one
+    may succeed.
+    """
 
 
 class CheckpointTooLarge(TailraceError):
-    """What a graph would save is too large. `largest` is the name of its largest part, and that part's bytes."""
+    """A graph's state is too large to be saved. `largest` is the name and the size in bytes of its largest part."""
 
     def __init__(self, what: str, size: int, limit: int, largest: tuple[str, int]) -> None:
         super().__init__(
             f"The graph's {what} would take {size:,} bytes in its checkpoint; the limit is {limit:,} bytes. "
             f"The largest part is {largest[0]!r}, with {largest[1]:,} bytes before compression. "
-            "Keep large things out of the state, or set TAILRACE_BUCKET, so that large states go to S3."
+            "Keep large values out of the state, or set TAILRACE_BUCKET, so that large states go to S3."
         )
         self.size = size
         self.limit = limit
 
 
 class CheckpointUnreadable(TailraceError):
-    """No attempt can go on from the run's checkpoint, however often it is tried."""
+    """No attempt can resume from the run's checkpoint. Trying again does not help."""
 
 
 class CheckpointRefused(CheckpointUnreadable):
-    """A checkpoint holds what is not read from one, because reading would call what it names."""
+    """A checkpoint names a type that is not read: reading a value calls its type."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The run cannot go on from its checkpoint: {why}.")
 
 
 class CheckpointLost(CheckpointUnreadable):
+    """A checkpoint names the S3 object `name`, and that is missing."""
+
     def __init__(self, name: str) -> None:
         super().__init__(f"The run cannot go on: there is no object {name!r}, which its checkpoint names.")
 
@@ -156,36 +176,38 @@ class CheckpointLost(CheckpointUnreadable):
 
 
 class RequestError(TailraceError):
-    """What a caller sent cannot be used; the message says what could."""
+    """A caller's request cannot be used. The message says what could be."""
 
 
 class JsonError(RequestError):
-    pass
+    """The text is not JSON."""
 
 
 class TooDeep(JsonError):
-    pass
+    """The JSON is nested deeper than the limit."""
 
 
 class RequestTooLarge(RequestError):
-    """`size` is None where it is only known to be over the limit: nobody counts to the end of what is refused."""
+    """`what` has more than `limit` bytes. `size` is None if it was not read to its end."""
 
     def __init__(self, what: str, size: int | None, limit: int) -> None:
-        told = "is too large" if size is None else f"has {size:,} bytes"
-        super().__init__(f"{what} {told}; the limit is {limit:,} bytes.")
+        problem = "is too large" if size is None else f"has {size:,} bytes"
+        super().__init__(f"{what} {problem}; the limit is {limit:,} bytes.")
 
 
 class UploadUnknown(RequestError):
+    """There is no such upload. An upload of another owner looks the same to a caller."""
+
     def __init__(self, url: str) -> None:
-        super().__init__(f"There is no upload {shorten(url, 120)!r} (any more); POST /api/uploads makes one.")
+        super().__init__(f"There is no upload {shorten(url, 120)!r}, or it has expired; POST /api/uploads makes one.")
 
 
 class UploadDamaged(TailraceError):
-    """The message says what there should be, and what there is."""
+    """An uploaded file has another size or SHA-256 than its reference. The message has both values."""
 
 
 class UploadsUnavailable(TailraceError):
-    pass
+    """The store of uploads did not answer in time, or refused the operation."""
 
 
 # Agents
@@ -204,9 +226,8 @@ class Rejected(TailraceError):
 class AgentError(TailraceError):
     """Another agent could not be reached or answered with an error.
 
-    `code` is the JSON-RPC error code when there was one. `arrived` is whether the agent has answered: what it was asked
-    to do may have been done. `malformed` is whether it sent something that could not be read, and would
-    do so again.
+    `code` is the JSON-RPC error code, None if there is none. `arrived` says whether the agent has answered: then it may
+    have done what it was asked to. `malformed` says whether its answer could not be read; trying again does not help.
     """
 
     def __init__(
@@ -219,5 +240,5 @@ class AgentError(TailraceError):
 
 
 def shorten(text: str, limit: int = 80) -> str:
-    """A caller's text, short enough to be quoted in an error."""
+    """Cut a caller's text to `limit` characters, to quote it in an error."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

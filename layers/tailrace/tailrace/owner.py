@@ -1,13 +1,13 @@
-"""Whose a task is, and who a request to an agent is for.
+"""Owners: whose a task is, and for whom a caller asks an agent.
 
-An owner has a name, which is data (a subject of an identity provider, an e-mail address), and an id, which is made of
-it and is what ids, keys and headers are made of. Two names never have the same id:
+An owner has a name and an id. The name is data from outside, like an e-mail address or the subject of an identity
+provider. The id is derived from it and used in keys, task ids and headers. Two names never have the same id:
 
 1. A name of ASCII letters, digits and `. _ - @`, at most 64 of them, that does not begin with `o-` is its own id.
 2. Any other name has the id `o-` and 32 hexadecimal digits of the name's SHA-256.
 
-Agents are called by the gateway and by each other, never by a browser. Such a caller says in `x-tailrace-owner` for
-whom it asks, so it has to be kept out by other means: on AWS by IAM, in `make run` by the secret of that run.
+The gateway and other agents call agents; browsers never do. Such a caller names the owner in the header
+`x-tailrace-owner`. Strangers must not be able to do that: on AWS, IAM keeps them out, in `make run` the run's secret.
 """
 
 from __future__ import annotations
@@ -21,56 +21,56 @@ import msgspec
 from starlette.requests import Request
 
 OWNER_HEADER = "x-tailrace-owner"
-# Whose a task is when nobody says.
+# The owner of a request that names none.
 LOCAL_OWNER = "local"
 _PLAIN = re.compile(r"(?!o-)[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TASK = r"/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _WITHIN = re.compile(_TASK + r"\Z")
-# What our own callers send: an owner's id, and whose tasks' work it is (several, from versions before this one).
-_SENT = re.compile(rf"(?:{_PLAIN.pattern}|o-[0-9a-f]{{32}})(?:{_TASK}){{0,8}}")
+# What our own callers send: an owner's id, and the id of the task that asks (earlier versions sent several tasks).
+_OWNER_ID = re.compile(rf"(?:{_PLAIN.pattern}|o-[0-9a-f]{{32}})(?:{_TASK}){{0,8}}")
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Who tasks belong to: the `id` is used inside, the `name` is shown."""
+    """An owner of tasks. The `id` is used in keys and headers, the `name` is shown."""
 
     id: str
     name: str
 
     @classmethod
     def named(cls, name: str) -> Owner:
-        """The owner of that name, which may be any text."""
+        """The owner with this name, which may be any text."""
         if _PLAIN.fullmatch(name):
             return cls(name, name)
         return cls("o-" + hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32], name)
 
 
-# Who asks, by name; None for somebody who is not known.
+# Returns the name of a request's owner; None for an unknown caller, whose request is refused.
 DecideOwner = Callable[[Request], str | None]
-# The same, with what is used inside.
+# The same as an `Owner`.
 Identify = Callable[[Request], Owner | None]
 
 
 def owner_of(request: Request) -> str:
-    """The name or the id of the owner in whose name an agent's caller asks."""
+    """The owner, by name or id, that the request's header names."""
     return request.headers.get(OWNER_HEADER) or LOCAL_OWNER
 
 
 def identify_by_header(secret: str) -> Identify:
-    """Whom the caller says, if it knows the `secret`; without a secret everybody may say so."""
+    """Identify the owner by the request's header. With a `secret`, the caller has to send it as a bearer token."""
 
     def identify(request: Request) -> Owner | None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        known = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), secret.encode())
-        if secret and not known:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        knows_secret = scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), secret.encode())
+        if secret and not knows_secret:
             return None
-        said = owner_of(request)
-        return Owner(said, said) if _SENT.fullmatch(said) else Owner.named(said)
+        owner = owner_of(request)
+        return Owner(owner, owner) if _OWNER_ID.fullmatch(owner) else Owner.named(owner)
 
     return identify
 
 
 def identify_by_name(decide_owner: DecideOwner) -> Identify:
-    """Whom `decide_owner` names."""
+    """Identify the owner by the name that `decide_owner` returns."""
 
     def identify(request: Request) -> Owner | None:
         name = decide_owner(request)
@@ -80,16 +80,17 @@ def identify_by_name(decide_owner: DecideOwner) -> Identify:
 
 
 def owner_within(owner: str, task_id: str) -> str:
-    """Whose the tasks are that the owner's task has at other agents: the task's, and not among the user's own.
+    """The owner of the delegated tasks of the owner's task: `owner/task`, so that they are not in the user's own list.
 
-    However many agents ask each other in turn, this names who began and the task that asks, and so stays short.
+    If an agent that was asked asks another one, this contains the user and the task that asks, and so stays short.
     """
-    *_, began = owners_behind(owner)
-    return f"{began}/{task_id}"
+    *_, user = owners_behind(owner)
+    return f"{user}/{task_id}"
 
 
 def owners_behind(owner: str) -> Iterator[str]:
-    """The owner and, if it is a task's (`owner_within`), whom that task works for, up to who began."""
+    """The owner itself; if it is a task's (see `owner_within`), also the owner of that task, and so on up to the
+    user."""
     yield owner
     while (asking := _WITHIN.sub("", owner)) != owner:
         owner = asking
