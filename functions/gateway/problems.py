@@ -66,7 +66,7 @@ def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 async def on_problem(_: Request, error: Exception) -> Response:
     """The response for any exception a route raises."""
     if isinstance(error, ClientDisconnect):
-        return Response(status_code=400)  # to nobody
+        return Response(status_code=400)  # the caller has gone
     if isinstance(error, Problem):
         return respond(error.status, error.detail, error.headers)
     if isinstance(error, HTTPException):

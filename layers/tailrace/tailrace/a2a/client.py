@@ -1,7 +1,7 @@
 """The A2A client: ask an agent, follow its streams, come back with a cursor (specification, section 9).
 
-It speaks 1.0. An agent that does not know 1.0's methods is asked in 0.3 from then on. Events are passed on as the bytes
-that came, so that nobody has to decode them who only forwards them; `incoming` decodes them, of either version.
+It speaks 1.0. An agent that does not know 1.0's methods is asked in 0.3 from then on. Events stay the bytes that
+came, because most are only forwarded; `incoming` decodes them, of either version.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ANSWER_S = 120.0
 _PIECE_S = 0.001
 # Maximum length of another agent's error message.
 _MAX_ERROR_CHARS = 500
-# Statuses that say that the request was not taken up: there were too many, or nobody was there.
+# Statuses that say that the request did not reach the agent: there were too many, or no agent was running.
 _NOT_TAKEN_UP = (429, 502, 503)
 # Statuses after which another try may succeed. After any other the answer would be the same.
 _TRANSIENT = (*_NOT_TAKEN_UP, 500, 504)

@@ -185,7 +185,9 @@ class Conversation:
             AgentError: the id is another task's, is empty or is too long.
         """
         if not task_id or (self.task_id is not None and task_id != self.task_id):
-            raise AgentError(f"{self._client.url} told of another task than the one it was asked for.", malformed=True)
+            raise AgentError(
+                f"{self._client.url} sent an event of another task than the one it was asked for.", malformed=True
+            )
         if len(task_id) > _MAX_TASK_ID_CHARS:
             raise AgentError(
                 f"{self._client.url} gave its task an id of more than {_MAX_TASK_ID_CHARS:,} characters.",

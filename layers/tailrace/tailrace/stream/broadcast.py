@@ -52,7 +52,7 @@ class Feed:
         self._known = max(self._known, batch.last)
         self._published = True
         if self._watchdog is not None:
-            self._watchdog.heard()
+            self._watchdog.note_event()
         for subscription in self._subscriptions:
             subscription.offer(batch)
 

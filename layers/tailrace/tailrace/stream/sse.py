@@ -20,8 +20,8 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT = b": \n\n"
 
-_MARK = b"\xef\xbb\xbf"
-# A peer that sends more than this without ending the event is broken or hostile.
+_BOM = b"\xef\xbb\xbf"
+# Another agent that sends a larger event is broken or hostile.
 _MAX_EVENT_BYTES = 16_000_000
 
 
@@ -35,35 +35,35 @@ COME_BACK = retry(250)
 
 
 def padding(size: int) -> bytes:
-    """A comment of about `size` bytes, for proxies that hold the first bytes of a response back."""
+    """A comment of about `size` bytes, against proxies that hold back the first bytes of a response."""
     return b":" + b" " * size + b"\n\n" if size else b""
 
 
 def control(name: str, data: dict[str, object]) -> bytes:
-    """A named frame, which does not move the reader's cursor."""
+    """A named frame with `data` as JSON. It has no `id:`, so it does not move the reader's cursor."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 class Framing:
-    """Events as frames, as they are: what HTTP+JSON streams (A2A specification, section 11.7)."""
+    """Frames of events as they are, for HTTP+JSON (A2A specification, section 11.7)."""
 
     _head, _tail = b"data: ", b"\n\n"
 
     def frames(self, batch: Batch) -> bytes:
-        """One frame an event, `id:` its seq, all as one chunk."""
+        """A frame for each event with its seq as the `id:`, all in one chunk."""
         head, tail = self._head, self._tail
         return b"".join(
             [b"id: %d\n%b%b%b" % (seq, head, event, tail) for seq, event in enumerate(batch.events, batch.seq)]
         )
 
     def frame(self, seq: int | None, result: bytes) -> bytes:
-        """One event; without a seq, one that nobody can come back to."""
+        """A frame of one event. Without a seq it has no `id:`, and no reader can come back to it."""
         frame = b"%b%b%b" % (self._head, result, self._tail)
         return frame if seq is None else b"id: %d\n%b" % (seq, frame)
 
 
 class Envelope(Framing):
-    """Puts events into JSON-RPC responses to the request `rpc_id`, around their bytes as they are."""
+    """Frames of events in JSON-RPC responses to the request `rpc_id`. The events' bytes stay as they are."""
 
     _tail = b"}\n\n"
 
@@ -71,13 +71,13 @@ class Envelope(Framing):
         self._head = b'data: {"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
 
     def open(self, data: bytes) -> bytes | None:
-        """The event inside `data`, a frame's data as `frames` writes it; None when it looks otherwise."""
+        """The event inside a frame's `data`; None if the data does not have the form that `frames` writes."""
         head = self._head[6:]
         return data[len(head) : -1] if data.startswith(head) and data.endswith(b"}") else None
 
 
 class ServerSentEvent(NamedTuple):
-    """One event of a stream: its `event:` name, its data, and the last `id:` seen by then."""
+    """One event of a stream: its `event:` name, its data, and the last `id:` up to it."""
 
     name: str
     data: bytes
@@ -85,7 +85,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class Parser:
-    """Turns the chunks of one stream into messages, wherever the chunks are cut."""
+    """Parses the chunks of one stream, wherever they are cut. `retry_ms` is the last `retry:` of the stream."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
@@ -96,15 +96,13 @@ class Parser:
         self.retry_ms: int | None = None
 
     def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
-        """The messages that `chunk` completes.
-
-        What has come without a blank line behind it is kept until that comes, as the standard says.
+        """The events that `chunk` completes. An event is complete when the blank line after it has come.
 
         Raises:
-            AgentError: an event is larger than any of ours could be.
+            AgentError: an event is larger than 16 MB.
         """
         if self._beginning is not None:
-            chunk = self._without_mark(self._beginning + chunk)
+            chunk = self._without_bom(self._beginning + chunk)
         if b"\r" in chunk or self._after_cr:
             chunk = self._normalise(chunk)
         end = chunk.rfind(b"\n\n")
@@ -116,9 +114,9 @@ class Parser:
         self._rest, self._size = [], 0
         self._keep(whole[end + 2 :])
         for block in whole[:end].split(b"\n\n"):
-            message = self._block(block)
-            if message is not None:
-                yield message
+            event = self._event(block)
+            if event is not None:
+                yield event
 
     def _keep(self, chunk: bytes) -> None:
         if chunk:
@@ -127,23 +125,23 @@ class Parser:
         if self._size > _MAX_EVENT_BYTES:
             raise AgentError(f"An event of the stream is larger than {_MAX_EVENT_BYTES:,} bytes.", malformed=True)
 
-    def _without_mark(self, beginning: bytes) -> bytes:
-        """What the stream begins with, without the byte order mark; nothing as long as it may become one."""
-        if len(beginning) < len(_MARK) and _MARK.startswith(beginning):
+    def _without_bom(self, beginning: bytes) -> bytes:
+        """The beginning without a byte order mark; empty as long as it may still be part of one."""
+        if len(beginning) < len(_BOM) and _BOM.startswith(beginning):
             self._beginning = beginning
             return b""
         self._beginning = None
-        return beginning.removeprefix(_MARK)
+        return beginning.removeprefix(_BOM)
 
     def _normalise(self, chunk: bytes) -> bytes:
-        """Line ends as LF. A CR ends its line at once; an LF right behind it, even in the next chunk, is part of it."""
+        """Turn all line ends into LF. CRLF is one line end, even if a chunk ends between the two."""
         if self._after_cr and chunk:
             chunk = chunk.removeprefix(b"\n")
             self._after_cr = False
         self._after_cr = self._after_cr or chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _block(self, block: bytes) -> ServerSentEvent | None:
+    def _event(self, block: bytes) -> ServerSentEvent | None:
         name, data = "", []
         for line in block.split(b"\n"):
             field, _, value = line.partition(b":")

@@ -11,8 +11,8 @@ from tailrace.log import Batch
 class Subscription:
     """New batches for one reader, at most `limit` events of them.
 
-    A reader that falls further behind loses the whole buffer. It sees by `latest`, the newest seq it has heard of, that
-    the log has more than the buffer, and reads the log.
+    A reader that falls further behind loses the whole buffer. `latest` is the newest seq that the log is known to have:
+    a reader that has less, and an empty buffer, reads the log.
     """
 
     def __init__(self, limit: int) -> None:

@@ -33,23 +33,23 @@ class Watchdog:
         self._task_id = task_id
         self._lease_s = lease_s
         self._ensure_running = ensure_running
-        self._heard_at = -math.inf
+        self._last_event_at = -math.inf
         self._check_now = asyncio.Event()
 
-    def heard(self) -> None:
+    def note_event(self) -> None:
         """Note that an event has come."""
-        self._heard_at = asyncio.get_running_loop().time()
+        self._last_event_at = asyncio.get_running_loop().time()
 
     def check_now(self) -> None:
-        """Forget what was heard, and read the head at once: a source of events is gone."""
-        self._heard_at = -math.inf
+        """Read the head at once: a source of events is gone, so its last event proves nothing any more."""
+        self._last_event_at = -math.inf
         self._check_now.set()
 
     async def watch(self) -> None:
         """Return when the task is finished or unknown."""
         clock = asyncio.get_running_loop().time
         while True:
-            pause = self._heard_at + self._lease_s - clock()
+            pause = self._last_event_at + self._lease_s - clock()
             if pause <= 0:
                 next_check_s = await self._check_head()
                 if next_check_s is None:

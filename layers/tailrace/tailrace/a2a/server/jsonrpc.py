@@ -55,7 +55,7 @@ class JsonRpc(Binding):
                 return Response(b"data: %b\n\n" % body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
             return self.respond(body, [], version=version, status=rpc_error.status or 200)
         except ClientDisconnect:
-            return Response(status_code=400)  # to nobody
+            return Response(status_code=400)  # the caller has gone
         except Exception:
             logger.exception("%s failed", call.method)
             return self.respond(jsonrpc.failure(call.id, errors.internal_error()), [], version=version)

@@ -75,7 +75,7 @@ class Rest(Binding):
             except TailraceError as error:
                 return self._failure(as_rpc_error(error), request)
             except ClientDisconnect:
-                return Response(status_code=400)  # to nobody
+                return Response(status_code=400)  # the caller has gone
             except Exception:
                 logger.exception("%s failed", method)
                 return self._failure(errors.internal_error(), request)
