@@ -3,7 +3,7 @@
 PYTHON ?= python3
 venv := .venv
 bin := $(venv)/bin
-# sam pins what Tailrace wants newer, so it has an environment of its own.
+# sam pins older releases of some packages, so it has its own environment.
 sam := .cache/sam-venv
 export SAM_CLI_TELEMETRY := 0
 
@@ -35,13 +35,13 @@ bench: $(venv)/test ## figures, each with its peer in the same run
 chaos: $(venv)/test ## SEED=… FAULTS=10000 ROUND=…: kill, cut and confuse everything, and check every promise
 	@$(bin)/python -m tests.chaos
 
-sample: $(venv)/run ## record the sample anew (needs Linux and nginx)
+sample: $(venv)/run ## record the sample again (needs Linux and nginx)
 	@$(bin)/python -m local.record_sample
 
-# On AWS; docs/DEPLOY.md tells. Building needs python3.13, the functions' own, and no Docker.
+# On AWS: see docs/DEPLOY.md. Building needs python3.13, which runs the functions, but no Docker.
 ARCHITECTURE ?= arm64
 STACK ?= tailrace
-# SECRET may also come as the environment variable TAILRACE_ACCESS_SECRET, which no shell history keeps.
+# SECRET may also be the environment variable TAILRACE_ACCESS_SECRET, to keep it out of the shell's history.
 deploy smoke: export TAILRACE_ACCESS_SECRET := $(or $(SECRET),$(TAILRACE_ACCESS_SECRET))
 
 build: needs-python3.13 $(sam)/ready ## layers and functions as they go to AWS, in .aws-sam/build
@@ -51,20 +51,20 @@ validate: $(sam)/ready
 	@$(sam)/bin/cfn-lint template.yaml
 	@$(sam)/bin/sam validate --region us-east-1
 
-deploy: needs-python3.13 build $(venv)/run ## build, deploy, upload the page; SECRET=… opens /api/* to who knows it
+deploy: needs-python3.13 build $(venv)/run ## build, deploy, upload the page; with SECRET=… only users who know it can use /api/*
 	@$(sam)/bin/sam deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) \
 	  $(if $(TAILRACE_ACCESS_SECRET),AccessSecret='$(TAILRACE_ACCESS_SECRET)') \
 	  Release='$(if $(PARAMETERS)$(TAILRACE_ACCESS_SECRET),$(shell date +%s),"")'
 	@$(bin)/python -m deploy.publish $(STACK)
 
-smoke: $(venv)/run ## URL=… SECRET=…: does a deployment stream, and does it lose or repeat anything?
+smoke: $(venv)/run ## URL=… SECRET=…: check that a deployment streams, and loses or repeats no event
 	@$(bin)/python -m deploy.smoke $(URL)
 
-sam-local: needs-docker needs-python3.13 $(sam)/ready $(venv)/test ## all of it in containers on this machine; needs Docker
+sam-local: needs-docker needs-python3.13 $(sam)/ready $(venv)/test ## everything in containers on this machine; needs Docker
 	@$(bin)/python -m deploy.sam_local
 
-# The environment. A stamp says which of the locked sets is in it; `test` includes `run`. The functions and the library
-# are found where they are, as on Lambda: no build, no install.
+# The environment. A stamp file names the locked set that is installed; `test` includes `run`. The functions and the
+# library are imported from their folders, as on Lambda, without a build or an install.
 $(venv)/run: requirements/run.txt
 	@$(python_is_fit)
 	@$(PYTHON) requirements/install.py $(venv) $< --find layers/tailrace functions
@@ -75,7 +75,7 @@ $(venv)/test: requirements/test.txt
 	@$(PYTHON) requirements/install.py $(venv) $< --find layers/tailrace functions
 	@touch $@ $(venv)/run
 
-# Beside sam: cargo-lambda's emulator, without the compiler it declares and does not need for that.
+# cargo-lambda's emulator is installed with sam, without the compiler that it declares but does not need here.
 $(sam)/ready: requirements/sam.txt requirements/emulators.txt
 	@$(python_is_fit)
 	@$(PYTHON) requirements/install.py $(sam) $^
@@ -86,14 +86,14 @@ newer (on Debian and Ubuntu: sudo apt-get install python3 python3-venv), or name
 $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("tailrace: Tailrace needs Python 3.11 or newer, \
 and $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.13 run" % v[:2])'
 
-# What else a target needs of this machine is asked for before anything is done.
+# Checks that a tool is installed before the target does anything.
 needs-%:
 	@command -v $* >/dev/null || { echo "tailrace: $* is not installed, and this needs it: $(why_$*)." >&2; exit 1; }
 why_python3.13 := the functions are built with the Python that Lambda runs them with
 why_docker := the functions run in its containers
 why_uv := it resolves the dependencies (pip install uv)
 
-lock: needs-uv ## resolve the dependencies anew (needs uv)
+lock: needs-uv ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --extra agents --extra local $(lockflags) -o requirements/run.txt
 	uv pip compile pyproject.toml --extra test -c requirements/run.txt $(lockflags) -o requirements/test.txt
 	printf '%s\n' aws-sam-cli cfn-lint aws-sam-translator | uv pip compile - $(lockflags) -o requirements/sam.txt
@@ -102,11 +102,11 @@ lock: needs-uv ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra agents $(layerflags) $(addprefix --no-emit-package ,$(not_in_agents)) \
 	  $$(sed -n 's/==.*//p' layers/tailrace/requirements.txt | sed 's/^/--no-emit-package /') -o layers/agents/requirements.txt
 lockflags := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-# For the functions' own Python. The Lambda runtime has boto3 and what it needs.
+# For the functions' Python. The Lambda runtime has boto3 and its dependencies.
 layerflags := $(subst --universal --python-version 3.11,--python-version 3.13 --python-platform aarch64-manylinux_2_28,\
   $(lockflags)) --only-binary :all: -c requirements/run.txt \
   $(addprefix --no-emit-package ,boto3 botocore s3transfer jmespath python-dateutil six)
-# LangSmith can do without zstandard, which has 21 MB; checkpoints are in DynamoDB there.
+# LangSmith works without zstandard, which has 21 MB. On Lambda, checkpoints are in DynamoDB, not in SQLite.
 not_in_agents := zstandard langgraph-checkpoint-sqlite aiosqlite sqlite-vec
 
 clean:

@@ -1,1 +1,1 @@
-"""What puts Tailrace on AWS, checks it there, and runs it under `sam local`; never deployed itself."""
+"""Tools: publish the page on AWS, check a deployment, run everything under `sam local`. Never deployed."""

@@ -1,7 +1,7 @@
-"""Put the page where CloudFront finds it: `python -m deploy.publish STACK`, after `sam deploy`.
+"""Publishes the page behind CloudFront: `python -m deploy.publish STACK`, after `sam deploy`.
 
-Uploads what is in frontend/, the page itself last; removes what is there no more; invalidates CloudFront's copies;
-prints where the page is. Exit status 1 when AWS refuses something.
+Uploads the files of frontend/, HTML last; deletes all others in the bucket; invalidates CloudFront's copies; prints the
+page's URL. Exit status 1 if AWS refuses something.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 FRONTEND = Path(__file__).parents[1] / "frontend"
-# No name here changes with its content, so every copy has to be asked about.
+# The names do not change with the content, so every cached copy has to be revalidated.
 CACHE_CONTROL = "no-cache"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json"}
 
 
 def content_type(path: Path) -> str:
-    """What a file is served as. A .gz is a file to fetch as it is, not another one with an encoding."""
+    """Return the Content-Type of a file. A .gz is served as gzip, not as its content with an encoding."""
     if path.suffix == ".gz":
         return "application/gzip"
     if path.suffix in _TYPES:
@@ -31,9 +31,9 @@ def content_type(path: Path) -> str:
 
 
 def upload(s3: Any, bucket: str, frontend: Path = FRONTEND) -> list[str]:
-    """Make `bucket` hold exactly the files of `frontend`; return their names."""
+    """Make `bucket` have exactly the files of `frontend`; return their names."""
     files = {path.relative_to(frontend).as_posix(): path for path in frontend.rglob("*") if path.is_file()}
-    # A page never names a script that is not there yet.
+    # HTML last, so that a page never names a script that is not uploaded yet.
     for name in sorted(files, key=lambda each: (each.endswith(".html"), each)):
         s3.put_object(
             Bucket=bucket,
@@ -50,7 +50,7 @@ def upload(s3: Any, bucket: str, frontend: Path = FRONTEND) -> list[str]:
 
 
 def outputs_of(stack: str) -> dict[str, str]:
-    """The outputs of a stack by their names."""
+    """Return the outputs of a stack by their names."""
     (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     return {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())}
 

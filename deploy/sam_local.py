@@ -1,14 +1,15 @@
-"""All of it in containers on this machine: `python -m deploy.sam_local` (or `make sam-local`), until Ctrl-C.
+"""Runs everything in containers on this machine: `python -m deploy.sam_local` (or `make sam-local`), until Ctrl-C.
 
-Builds, starts an emulated DynamoDB and `sam local start-api`, and prints the address of the page when everything has
-answered. Needs Docker; no AWS account. Each request starts a container of its own, which takes a second or two.
+Builds, starts an emulated DynamoDB and S3 and `sam local start-api`, and prints the address of the page when every
+function has answered. Needs Docker, but no AWS account. Each request starts a new container, which takes a second or
+two.
 
     browser ─► page and /api/* on 127.0.0.1 ──► sam local start-api ──► a container per request
                      /agents/* where containers reach this machine ◄──┤  (agents are called through here)
              emulated DynamoDB and S3, also there  ◄──────────────────┘
 
-What Docker's own network cannot reach is on loopback only; what it can is open to the containers, not to other
-machines. Everything ends with the command: what was emulated is gone then.
+The page is on loopback only. What the containers need is on an address that they can reach, but other machines cannot.
+The emulated data is lost when the command ends.
 """
 
 from __future__ import annotations
@@ -48,25 +49,25 @@ from tailrace.stores.private import private_folder
 
 ROOT = Path(__file__).parents[1]
 SAM = ROOT / ".cache" / "sam-venv" / "bin" / "sam"
-# Where no registry can be reached, this makes an image that stands in for Amazon's.
+# A script that builds a replacement for Amazon's image on machines that cannot reach a registry.
 STAND_IN = ROOT.parent / "shared" / "lambda-image" / "build"
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 IMAGE = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
 
-# What containers call this machine.
+# The name of this machine in containers.
 _HOST = "host.docker.internal"
 _TABLE, _CHECKPOINTS, _BUCKET = "tailrace", "tailrace-checkpoints", "tailrace-files"
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-# The first request to a function builds the image its containers are of.
+# The first request to a function builds the image of its containers.
 _READY_S = 300.0
 _STOP_S = 20.0
-# Docker says when a function does not answer.
+# No time limit: sam ends containers that do not answer.
 _FOREVER = httpx.Timeout(None)
-_OF_ONE_CONNECTION = ("connection", "content-length", "transfer-encoding")
+_HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
 
 
 class SamLocalError(Exception):
-    """It cannot run here. The message is for people."""
+    """Something that is needed does not work. The message is for the user."""
 
 
 def say(text: str) -> None:
@@ -81,7 +82,7 @@ def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def prepare_image() -> None:
-    """See to it that there is an image to run functions in, or that sam can fetch one.
+    """Make sure that there is an image for the functions, or that sam can fetch one.
 
     Raises:
         SamLocalError: Docker does not run, or the image could not be made.
@@ -99,10 +100,10 @@ def has_image() -> bool:
 
 
 def build(folder: Path) -> Path:
-    """Build for this machine; return the built template.
+    """Build for this machine's architecture; return the built template.
 
     Raises:
-        SamLocalError: sam could not. The message is what it said.
+        SamLocalError: `sam build` failed. The message has its output.
     """
     done = _run(SAM, "build", "--build-dir", folder / "build", "--parameter-overrides", *_parameters())
     if done.returncode != 0:
@@ -115,13 +116,17 @@ def _parameters() -> list[str]:
 
 
 def reachable_address() -> str:
-    """The address at which containers reach this machine and, on Linux, nobody else does."""
+    """Return the address at which containers reach this machine and, on Linux, other machines do not.
+
+    Raises:
+        SamLocalError: Docker has no bridge network.
+    """
     if platform.system() != "Linux":
         return "127.0.0.1"  # Docker Desktop forwards to loopback
     inspected = _run("docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}")
     try:
         bridge = json.loads(inspected.stdout)[0]
-        # Docker before 28 says the gateway only if somebody chose it; it is the first address then.
+        # Docker before 28 names the gateway only if it was configured; otherwise it is the first address.
         return str(bridge.get("Gateway") or next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
     except (ValueError, LookupError):
         raise SamLocalError(f"Docker's bridge network has no address: {inspected.stderr.strip()}") from None
@@ -129,8 +134,8 @@ def reachable_address() -> str:
 
 @contextlib.contextmanager
 def emulated(address: str) -> Iterator[int]:
-    """An emulated DynamoDB with both tables and an emulated S3 with the bucket, on one port; the port."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of every request
+    """Yield the port of an emulated DynamoDB with both tables and an emulated S3 with the bucket."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
     server = ThreadedMotoServer(address, port=0, verbose=False)
     server.start()
     try:
@@ -146,13 +151,13 @@ def emulated(address: str) -> Iterator[int]:
 
 
 class Proxy:
-    """Passes requests on to `sam local start-api`, and whole answers back: it streams nothing itself."""
+    """Forwards requests to `sam local start-api`. It returns whole responses, because sam does not stream."""
 
     def __init__(self, target: str) -> None:
         self._http = httpx.AsyncClient(base_url=target, timeout=_FOREVER, trust_env=False)
 
     async def pass_on(self, request: Request) -> Response:
-        headers = [pair for pair in request.headers.raw if pair[0].decode() not in _OF_ONE_CONNECTION]
+        headers = [pair for pair in request.headers.raw if pair[0].decode() not in _HOP_BY_HOP]
         url = httpx.URL(path=request.url.path, query=request.url.query.encode())
         try:
             answer = await self._http.request(request.method, url, headers=headers, content=await request.body())
@@ -160,13 +165,13 @@ class Proxy:
             return Response(f"sam local start-api: {error or type(error).__name__}\n", 502)
         passed = Response(answer.content, answer.status_code)
         passed.raw_headers = [
-            *(pair for pair in answer.headers.raw if pair[0].lower().decode() not in _OF_ONE_CONNECTION),
+            *(pair for pair in answer.headers.raw if pair[0].lower().decode() not in _HOP_BY_HOP),
             (b"content-length", str(len(answer.content)).encode()),
         ]
         return passed
 
     def page(self, uploads: str) -> Starlette:
-        """The page and the API at one address, as CloudFront has them on AWS. Uploads go to the origin `uploads`."""
+        """Return an app with the page and the API, as with CloudFront. `uploads` is the origin of uploads."""
         return Starlette(
             routes=[
                 Route("/api/{rest:path}", self.pass_on, methods=_ALL_METHODS),
@@ -175,7 +180,7 @@ class Proxy:
         )
 
     def agents(self) -> Starlette:
-        """The agents, as the containers call them."""
+        """Return an app with the agents, for the containers."""
         return Starlette(routes=[Route("/agents/{rest:path}", self.pass_on, methods=_ALL_METHODS)])
 
     async def close(self) -> None:
@@ -183,7 +188,7 @@ class Proxy:
 
 
 class _Server(uvicorn.Server):
-    """Leaves Ctrl-C to us."""
+    """Does not handle Ctrl-C, which `run` does."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -206,8 +211,8 @@ async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None
 async def start_api(
     template: Path, environment: Path, port: int, log: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`sam local start-api` on loopback; it removes its containers when it is interrupted."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """Run `sam local start-api` on loopback. SIGINT ends it, and it removes its containers."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     command = [
         *(str(SAM), "local", "start-api", "--template", str(template), "--region", "us-east-1"),
         *("--host", "127.0.0.1", "--port", str(port), "--env-vars", str(environment), "--no-watch"),
@@ -218,7 +223,7 @@ async def start_api(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=ROOT,
-            env={**given, "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"},
+            env={**environ, "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -239,7 +244,7 @@ async def ready(http: httpx.AsyncClient, sam: asyncio.subprocess.Process, agents
     """Return when every function has answered once.
 
     Raises:
-        SamLocalError: one did not, or sam ended. The message names the log.
+        SamLocalError: one did not answer, or sam ended. The message names the log.
     """
     names = ["orchestrator", *specialists()]
     paths = ["/api/health", *(f"{agents}/agents/{name}/.well-known/agent-card.json" for name in names)]
@@ -253,7 +258,7 @@ async def ready(http: httpx.AsyncClient, sam: asyncio.subprocess.Process, agents
                         raise SamLocalError(f"{path} answered {status}; see {log}")
                     await asyncio.sleep(0.2)
     except TimeoutError:
-        raise SamLocalError(f"not everything answered within {_READY_S:.0f} s; see {log}") from None
+        raise SamLocalError(f"{path} did not answer within {_READY_S:.0f} s; see {log}") from None
 
 
 async def _status(http: httpx.AsyncClient, path: str) -> int | None:
@@ -263,7 +268,7 @@ async def _status(http: httpx.AsyncClient, path: str) -> int | None:
 
 
 async def run(page: socket.socket, folder: Path) -> None:
-    """Serve the page on `page` until Ctrl-C. What is built, the log and the containers' settings are in `folder`."""
+    """Serve the page on the socket `page` until Ctrl-C. Build, log and settings of containers go into `folder`."""
     environment, log = folder / "environment.json", folder / "sam.log"
     await asyncio.to_thread(prepare_image)
     say("building")
@@ -279,7 +284,7 @@ async def run(page: socket.socket, folder: Path) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
         port = stack.enter_context(emulated(address))
-        # The browser asks it too, by the address that it was granted an upload for.
+        # The browser also uses this address, because presigned uploads name it.
         s3 = f"http://{address}:{port}"
         environment.write_text(
             json.dumps(
@@ -297,7 +302,7 @@ async def run(page: socket.socket, folder: Path) -> None:
                 }
             )
         )
-        say("starting sam local start-api; the first answer of each function takes a while")
+        say("starting sam local start-api; the first response of each function takes a while")
         sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
         proxy = Proxy(f"http://127.0.0.1:{sam_port}")
         stack.push_async_callback(proxy.close)

@@ -1,8 +1,8 @@
-"""Does a deployment stream? `python -m deploy.smoke URL` posts the sample, cuts its stream, resumes and replays it.
+"""Checks that a deployment streams: `python -m deploy.smoke URL` posts the sample, cuts its stream, resumes, replays.
 
-Prints what it measured. Exit status 0 when every event came once and in order; 1 when one was lost, repeated or
-changed, or when the run failed; 2 for wrong arguments. The gateway's secret is taken from TAILRACE_ACCESS_SECRET.
-Times are printed and not judged.
+Prints what it measured. Exit status 0 if every event came once and in order; 1 if one was lost, repeated or changed, or
+if the run failed; 2 for wrong arguments. TAILRACE_ACCESS_SECRET is the gateway's secret. Times are printed, but no time
+is too long.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from tailrace.events import EXTENSION
 from tailrace.stream.sse import Parser
 
 SAMPLE = Path(__file__).parents[1] / "frontend" / "sample"
-# How many events are read before the stream is cut.
+# After how many events the stream is cut.
 CUT_AFTER = 5
 _WHOLE_S = 600.0
-# Between two bytes of a stream: four heartbeats.
+# The longest silence of a stream: four heartbeats.
 _SILENCE_S = 60.0
 
 
 class SmokeError(Exception):
-    """The deployment does not do what it should. The message is for people."""
+    """The deployment breaks a promise. The message says which."""
 
 
 @dataclass
 class StreamRecord:
-    """What has come of a stream so far, over all its connections."""
+    """What was received of a stream, over all its connections."""
 
     events: list[bytes] = field(default_factory=list)
     end: dict[str, Any] | None = None
     retry_s: float = 2.0
-    # Of each connection, in seconds from asking: the first byte, the first event.
+    # For each connection, seconds from the request to the first byte and to the first event.
     first_byte_s: list[float] = field(default_factory=list)
     first_event_s: list[float] = field(default_factory=list)
-    # Between chunks with events, and how long after their time of the server's clock events came. Live events only.
+    # For live events: seconds between chunks, and from each event's time (by the server's clock) to its arrival.
     gaps_s: list[float] = field(default_factory=list)
     delays_s: list[float] = field(default_factory=list)
 
 
 class Smoke:
-    """One check of the gateway behind `http`."""
+    """One check of the gateway behind `http`. `rows` are the results, as (name, value)."""
 
     def __init__(self, http: httpx.AsyncClient, secret: str) -> None:
         self._http = http
@@ -64,10 +64,10 @@ class Smoke:
         self.rows: list[tuple[str, str]] = []
 
     async def run(self) -> None:
-        """Fills `rows`.
+        """Run the check and fill `rows`.
 
         Raises:
-            SmokeError: something is not as promised.
+            SmokeError: the deployment breaks a promise.
         """
         await self._front_door()
         task_id = await self._post()
@@ -87,7 +87,9 @@ class Smoke:
     async def _front_door(self) -> None:
         page, page_s = await _timed(self._get("/"))
         if page.status_code != 200 or "content-security-policy" not in page.headers:
-            raise SmokeError(f"The page answered {page.status_code}, its security headers: {list(page.headers)}.")
+            raise SmokeError(
+                f"GET / answered {page.status_code} with the headers {list(page.headers)}; 200 with security headers is right."
+            )
         self.rows.append(("page", f"200 after {_ms(page_s)}"))
         if self._secret:
             stranger = await self._get("/api/tasks")
@@ -100,7 +102,7 @@ class Smoke:
         headers = {
             **self._known,
             "content-type": "application/json",
-            # CloudFront signs no body by itself.
+            # CloudFront needs it to sign the request to the gateway.
             "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
         }
         answer, seconds = await _timed(self._http.post("/api/tasks", content=body, headers=headers))
@@ -109,15 +111,15 @@ class Smoke:
         self.rows.append(("POST /api/tasks", f"201 after {_ms(seconds)}, {len(body):,} bytes sent"))
         return str(answer.json()["id"])
 
-    async def _read(self, task_id: str, reading: StreamRecord, stop_after: int | None = None) -> None:
-        """Read on from the reading's cursor until the end, a cut by the server, or `stop_after` events in all."""
-        cursor, parser, asked = len(reading.events), Parser(), time.monotonic()
+    async def _read(self, task_id: str, record: StreamRecord, stop_after: int | None = None) -> None:
+        """Read on from the record's cursor until the end, a cut by the server, or `stop_after` events in all."""
+        cursor, parser, asked = len(record.events), Parser(), time.monotonic()
         headers = {**self._known, "accept": "text/event-stream", "last-event-id": str(cursor)}
         live, before, first = False, None, True
         try:
             async with self._http.stream("GET", f"/api/stream/{task_id}", headers=headers) as answer:
                 if answer.status_code == 204:
-                    reading.end = await self._end_of(task_id, cursor)  # its frame was cut off
+                    record.end = await self._end_of(task_id, cursor)  # the `end` frame was lost
                     return
                 if answer.status_code != 200:
                     text = (await answer.aread()).decode(errors="replace")
@@ -125,35 +127,35 @@ class Smoke:
                 async for chunk in answer.aiter_raw():
                     now = time.monotonic()
                     if first:
-                        reading.first_byte_s.append(now - asked)
+                        record.first_byte_s.append(now - asked)
                         first = False
                     for message in parser.feed(chunk):
                         if message.name == "gap":
                             raise SmokeError(f"The stream has a gap: {message.data.decode()}.")
                         if message.name == "end":
-                            reading.end = json.loads(message.data)
+                            record.end = json.loads(message.data)
                             return
                         if message.name:
-                            live = True  # `sync`: what comes now has just happened
+                            live = True  # after `sync`, events come as they happen
                             continue
-                        if int(message.id) != len(reading.events) + 1:
-                            raise SmokeError(f"Event {message.id} came after event {len(reading.events)}.")
-                        if len(reading.events) == cursor:
-                            reading.first_event_s.append(now - asked)
-                        reading.events.append(message.data)
+                        if int(message.id) != len(record.events) + 1:
+                            raise SmokeError(f"Event {message.id} came after event {len(record.events)}.")
+                        if len(record.events) == cursor:
+                            record.first_event_s.append(now - asked)
+                        record.events.append(message.data)
                         if live:
-                            reading.delays_s.append(time.time() - _written(message.data))
+                            record.delays_s.append(time.time() - _written(message.data))
                             if before is not None and before != now:
-                                reading.gaps_s.append(now - before)
+                                record.gaps_s.append(now - before)
                             before = now
-                        if len(reading.events) == stop_after:
+                        if len(record.events) == stop_after:
                             return
                     if parser.retry_ms is not None:
-                        reading.retry_s = parser.retry_ms / 1000
+                        record.retry_s = parser.retry_ms / 1000
         except httpx.TransportError as error:
             if first:
                 raise SmokeError(f"GET /api/stream at cursor {cursor}: {error or type(error).__name__}") from None
-            # A cut. The next connection has the cursor.
+            # The stream was cut. The next connection resumes it.
 
     async def _end_of(self, task_id: str, cursor: int) -> dict[str, Any]:
         task = (await self._get(f"/api/tasks/{task_id}", **self._known)).json()
@@ -162,18 +164,18 @@ class Smoke:
     def _report(self, live: StreamRecord, cut_at: int) -> None:
         assert live.end is not None
         if live.end["seq"] != len(live.events):
-            raise SmokeError(f"The stream ended at event {live.end['seq']}, and {len(live.events)} events had come.")
+            raise SmokeError(f"The stream ended at event {live.end['seq']} after {len(live.events)} events.")
         if live.end["state"] != "TASK_STATE_COMPLETED":
-            raise SmokeError(f"The sample ended as {live.end['state']}.")
-        quickest = min(live.delays_s, default=0.0)
-        late = [delay - quickest for delay in live.delays_s]
+            raise SmokeError(f"The sample's task ended as {live.end['state']} instead of TASK_STATE_COMPLETED.")
+        fastest = min(live.delays_s, default=0.0)
+        late = [delay - fastest for delay in live.delays_s]
         self.rows += [
             ("first byte of the stream", _ms(live.first_byte_s[0])),
             ("first event", _ms(live.first_event_s[0])),
             (f"cut after event {cut_at}, resumed", f"first byte after {_ms(live.first_byte_s[1])}"),
             ("events", f"{len(live.events)}, each once and in order, over {len(live.first_byte_s)} connections"),
             ("between frames, live", _spread(live.gaps_s)),
-            ("later than the quickest", f"{_spread(late)} (frames held back on the way)"),
+            ("later than the fastest", f"{_spread(late)} (frames held back on the way)"),
         ]
 
     async def _replay(self, task_id: str, live: StreamRecord) -> None:
@@ -181,7 +183,7 @@ class Smoke:
         while again.end is None:
             await self._read(task_id, again)
         if again.events != live.events:
-            raise SmokeError("The replay from event 1 is not what had come live.")
+            raise SmokeError("The replay from event 1 differs from the live events.")
         self.rows.append(("replay", f"the same {len(again.events)} events, {_ms(time.monotonic() - began)}"))
         after = await self._get(f"/api/stream/{task_id}?cursor={len(live.events)}", **self._known)
         if after.status_code != 204:
@@ -193,21 +195,21 @@ class Smoke:
 
 
 def sample() -> dict[str, Any]:
-    """The page's sample as a message."""
-    told = json.loads((SAMPLE / "sample.json").read_text())
+    """Return the page's sample as a message (A2A 1.0 JSON)."""
+    recorded = json.loads((SAMPLE / "sample.json").read_text())
     files = [
         {
             "raw": base64.b64encode((SAMPLE / each["href"]).read_bytes()).decode(),
             "filename": f"{each['filename']}.gz",
             "mediaType": "application/gzip",
         }
-        for each in told["files"]
+        for each in recorded["files"]
     ]
-    return {"parts": [{"text": told["text"]}, {"data": {"alert": told["alert"]}}, *files]}
+    return {"parts": [{"text": recorded["text"]}, {"data": {"alert": recorded["alert"]}}, *files]}
 
 
 def _written(data: bytes) -> float:
-    """When an event was written, in seconds of the server's clock."""
+    """Return when an event was written, in seconds since the epoch by the server's clock."""
     (event,) = msgspec.json.decode(data)["result"].values()
     return float(event["metadata"][EXTENSION]["ts"]) / 1000
 
@@ -229,10 +231,10 @@ def _spread(seconds: Sequence[float]) -> str:
 
 
 async def check(url: str, secret: str) -> list[tuple[str, str]]:
-    """The rows of the report.
+    """Check the deployment at `url`, print the results and return them.
 
     Raises:
-        SmokeError: something is not as promised.
+        SmokeError: the deployment breaks a promise.
     """
     timeout = httpx.Timeout(30, read=_SILENCE_S)
     async with httpx.AsyncClient(base_url=url, timeout=timeout) as http:
@@ -241,9 +243,9 @@ async def check(url: str, secret: str) -> list[tuple[str, str]]:
             async with asyncio.timeout(_WHOLE_S):
                 await smoke.run()
         except httpx.HTTPError as error:
-            raise SmokeError(f"{url} could not be asked: {error or type(error).__name__}") from None
+            raise SmokeError(f"{url} cannot be reached: {error or type(error).__name__}") from None
         except TimeoutError:
-            raise SmokeError(f"The sample had not ended after {_WHOLE_S:.0f} s.") from None
+            raise SmokeError(f"The sample did not end within {_WHOLE_S:.0f} s.") from None
         finally:
             width = max((len(name) for name, _ in smoke.rows), default=0)
             for name, value in smoke.rows:
@@ -253,12 +255,12 @@ async def check(url: str, secret: str) -> list[tuple[str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.smoke", description=__doc__.splitlines()[0])
-    parser.add_argument("url", help="of the page, as `make deploy` prints it")
-    given = parser.parse_args()
-    if not given.url.startswith(("http://", "https://")):
-        parser.error(f"{given.url!r} is no http or https URL")
+    parser.add_argument("url", help="the page's URL, as `make deploy` prints it")
+    arguments = parser.parse_args()
+    if not arguments.url.startswith(("http://", "https://")):
+        parser.error(f"{arguments.url!r} is no http or https URL")
     try:
-        asyncio.run(check(given.url, os.environ.get("TAILRACE_ACCESS_SECRET", "")))
+        asyncio.run(check(arguments.url, os.environ.get("TAILRACE_ACCESS_SECRET", "")))
     except SmokeError as error:
         print(f"smoke: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,10 +1,10 @@
-"""`python requirements/install.py FOLDER [FILE …]`: an environment with what the files lock, whole or not at all.
+"""`python requirements/install.py FOLDER [FILE …]`: makes an environment with the packages that the files lock.
 
-What is missing on this machine is told before anything is done. A marker is in the folder for as long as it is not
-whole, so that one that was cut off, by Ctrl-C or a kill, is made anew the next time. So is one without pip, which
-Debian's Python leaves behind where the package python3-venv is missing.
+If this machine lacks something, the script says so before it does anything. The folder has a marker until it is
+complete, so an environment that was interrupted, by Ctrl-C or a kill, is made again the next time. So is one without
+pip, which Debian's Python leaves if the package python3-venv is missing.
 
-    --find PATH …   these are found from the environment where they are: no build, no install
+    --find PATH …   folders to import from directly, without a build or an install
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--find", type=Path, nargs="+", default=[], metavar="PATH")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        if not _is_whole(given.folder):
-            if lacks := _lacks():
-                sys.exit(f"tailrace: {lacks}")
-            _make(given.folder, given.find)
-        _install(given.folder, given.files)
+        if not _is_complete(arguments.folder):
+            if problem := _missing():
+                sys.exit(f"tailrace: {problem}")
+            _make(arguments.folder, arguments.find)
+        _install(arguments.folder, arguments.files)
     except KeyboardInterrupt:
-        sys.exit(f"\ntailrace: {given.folder} is not finished; the same command makes it anew.")
+        sys.exit(f"\ntailrace: {arguments.folder} is not complete; run the same command again.")
     except OSError as error:
-        sys.exit(f"tailrace: {given.folder} could not be made: {error.strerror}: {error.filename}.")
+        sys.exit(f"tailrace: {arguments.folder} could not be made: {error.strerror}: {error.filename}.")
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether the environment was made to its end, by a Python that is still there."""
+def _is_complete(folder: Path) -> bool:
+    """Return whether the environment is complete and its Python still runs."""
     if not folder.exists() or (folder / _MARKER).exists():
         return False
     try:
@@ -51,8 +51,8 @@ def _is_whole(folder: Path) -> bool:
     return answer.returncode == 0
 
 
-def _lacks() -> str:
-    """What this Python lacks to make an environment, as a sentence that says how to get it; empty if nothing."""
+def _missing() -> str:
+    """Return what this Python needs to make an environment and how to get it; "" if nothing is missing."""
     try:
         import ensurepip
         import venv
@@ -60,7 +60,7 @@ def _lacks() -> str:
         here = f"The Python at {sys.executable} has no module {error.name}, which `python -m venv` needs."
         if Path("/etc/debian_version").exists() and sys.executable.startswith("/usr/bin/"):
             package = _debian_package()
-            return f"{here} Install the package {package} and run the same again: sudo apt-get install {package}"
+            return f"{here} Install the package {package} and run the same command again: sudo apt-get install {package}"
         return f"{here} Install it with your system's packages, or name another Python: make PYTHON=python3.13 run"
     del ensurepip, venv
     return ""
@@ -72,9 +72,9 @@ def _debian_package() -> str:
 
 
 def _make(folder: Path, find: list[Path]) -> None:
-    """Make the environment, in the place of what may be there, with pip and nothing else; or leave nothing."""
+    """Make an environment with pip and nothing else, instead of any old one; after an error leave nothing."""
     if folder.exists():
-        print(f"{folder} is not whole, so it is made anew.", flush=True)
+        print(f"{folder} is not complete, so it is made again.", flush=True)
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)
@@ -86,8 +86,8 @@ def _make(folder: Path, find: list[Path]) -> None:
             lines = [line.strip() for line in made.stdout.splitlines() if line.strip()]
             why = lines[-1] if lines else f"exit code {made.returncode}"
             sys.exit(f"tailrace: {sys.executable} could not make {folder}: {why}")
-        ask = "import json, sysconfig; print(json.dumps(sysconfig.get_path('purelib')))"
-        answer = subprocess.run([folder / "bin" / "python", "-c", ask], capture_output=True, check=True)  # noqa: S603
+        print_path = "import json, sysconfig; print(json.dumps(sysconfig.get_path('purelib')))"
+        answer = subprocess.run([folder / "bin" / "python", "-c", print_path], capture_output=True, check=True)  # noqa: S603
         paths = "\n".join(str(path.resolve()) for path in find)
         Path(json.loads(answer.stdout), "tailrace.pth").write_text(paths)
         (folder / _MARKER).unlink()
@@ -97,10 +97,10 @@ def _make(folder: Path, find: list[Path]) -> None:
 
 
 def _install(folder: Path, files: list[Path]) -> None:
-    """Let pip install what the files lock. If pip is cut off, the environment counts as not whole.
+    """Install the packages that the files lock. If pip is killed, the environment counts as incomplete.
 
-    The files name everything, so pip resolves nothing: it would look for the newest release of a package that another
-    one asks for with extras, and refuse it because it is not locked.
+    The files name all packages, so pip does not resolve anything (`--no-deps`). Otherwise it would look for the newest
+    release of a package that another one requires with extras, and refuse it because it is not locked.
     """
     (folder / _MARKER).touch()
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -109,7 +109,7 @@ def _install(folder: Path, files: list[Path]) -> None:
     if code >= 0:
         (folder / _MARKER).unlink()
     if code:
-        sys.exit(f"tailrace: pip could not install {' and '.join(map(str, files))} into {folder}; it says why above.")
+        sys.exit(f"tailrace: pip could not install {' and '.join(map(str, files))} into {folder}; the reason is above.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Asking one specialist: its progress is forwarded as it happens, its answer kept, its failure survived."""
+"""Asks one specialist: forwards its progress while it works, and returns its answer or why there is none."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ from tailrace.owner import owner_within
 
 
 async def consult(http: httpx.AsyncClient, delegation: Delegation) -> SpecialistAnswer:
-    """Ask a specialist and wait for its answer. Never raises for what the specialist does."""
+    """Ask a specialist and return its answer. Nothing that the specialist does raises an error.
+
+    Raises:
+        GraphDrained: this attempt must end. The next one goes on with the specialist's task at its cursor.
+    """
     configurable, settings = get_config()["configurable"], Settings.load()
     step = f"{current_step()}-{delegation['agent']}"
     owner = owner_within(configurable["owner"], configurable["task_id"])
     client = AgentClient(http, delegation["url"], owner=owner, settings=settings)
     payload = await asyncio.to_thread(payload_for, request(), delegation)
-    # The same run asks under the same id, so a new attempt finds the task that an older one began.
+    # All attempts of a run send the same message id, so a new one finds the task of an older one.
     message_id = f"{configurable['task_id']}-{delegation['agent']}"
     message = Message(message_id=message_id, role="ROLE_USER", parts=payload.parts)
     conversation = Conversation(
@@ -56,11 +60,11 @@ async def consult(http: httpx.AsyncClient, delegation: Delegation) -> Specialist
 
 
 async def _until_answered(conversation: Conversation, forwarding: Forwarding, url: str, step: str) -> None:
-    """Forward what the specialist does until it is done, or its time is over.
+    """Forward what the specialist does until it is done or its time is up.
 
     Raises:
         AgentError: there is no answer.
-        GraphDrained: this attempt shall end. The next one comes back to the specialist's task with its cursor.
+        GraphDrained: this attempt must end.
     """
     working = asyncio.create_task(_forward_all(conversation, forwarding, url, step))
     drain = asyncio.create_task(draining())
@@ -79,19 +83,19 @@ async def _until_answered(conversation: Conversation, forwarding: Forwarding, ur
 
 
 async def _forward_all(conversation: Conversation, forwarding: Forwarding, url: str, step: str) -> None:
-    told = conversation.task_id is not None
+    reported = conversation.task_id is not None
 
-    def tell(asked: DelegatedTask | None) -> None:
+    def report(asked: DelegatedTask | None) -> None:
         emit("tool_start", step=step, parent=current_step(), name=f"ask {forwarding.agent}", asked=asked)
 
     try:
         async with aclosing(conversation.events()) as events:
             async for event in events:
-                if not told and conversation.task_id is not None:
-                    # From here on a new attempt finds the specialist's task instead of asking again.
-                    tell(DelegatedTask(url=url, task=conversation.task_id, since=conversation.since))
-                    told = True
+                if not reported and conversation.task_id is not None:
+                    # From now on a new attempt finds the specialist's task instead of asking again.
+                    report(DelegatedTask(url=url, task=conversation.task_id, since=conversation.since))
+                    reported = True
                 forwarding.forward(conversation.task_id, event)
     finally:
-        if not told:
-            tell(None)
+        if not reported:
+            report(None)

@@ -1,4 +1,4 @@
-"""What a specialist does while it works, told as events of the task that asked it (docs/PROTOCOL.md, section 2.6)."""
+"""Forwards a specialist's events as events of the task that asks it (docs/PROTOCOL.md, section 2.6)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tailrace.authoring.emit import emit
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION, ForwardedDetails, Origin, Time, now_ms
 
-# Of one specialist that is not our own.
+# The most forwarded events of one specialist that is not our own.
 _MOST_EVENTS = 5_000
-# What is shown of it is not archived.
+# Limits of what is forwarded, in characters and in step ids.
 _LONGEST_TEXT, _LONGEST_VALUE, _LONGEST_ID, _MOST_IDS = 4_000, 500, 200, 1_000
 
 
 class _ForeignMetadata(ForwardedDetails, kw_only=True):
-    """What another agent says of one of its events, as far as it is forwarded."""
+    """Another agent's metadata of one of its events, as far as it is forwarded."""
 
     kind: ForwardedKind
     agent: str = ""
@@ -32,12 +32,12 @@ class _Kind(msgspec.Struct):
 
 
 class Forwarding:
-    """Tells what the specialist `agent` does, below the step `below`, on which it is asked.
+    """Forwards the events of the specialist `agent`, which is asked in the step `below`.
 
-    Only one of our own is believed when it says who did something and on which step: what any other tells is its own,
-    and its steps have names that no step of ours can have. `me` is who tells it, and is never said to have done it.
-    `since` is when it was asked, in ms since the epoch: an event of another agent is from between then and now, or has
-    no time of its own. `notes` say what is not told.
+    Only an own agent (`trusted`) may say which agent did something and in which step. All events of any other agent are
+    its own, and its steps get names that none of our steps has. No event is said to be of `me`, the agent that asks.
+    `since` is when the specialist was asked, in ms since the epoch: another agent's times before that, or in the
+    future, are dropped. `notes` say what is not forwarded.
     """
 
     def __init__(self, agent: str, below: str, *, me: str, trusted: bool, since: int) -> None:
@@ -48,45 +48,46 @@ class Forwarding:
         self._trusted = trusted
         self._since = since
         self._parents: dict[str, str] = {}
-        self._told = 0
-        self._unread = False
+        self._forwarded = 0
+        self._noted_unreadable = False
 
-    def forward(self, task: str | None, told: AgentEvent) -> None:
-        """One event of the specialist's task as one of ours. Its states and artifacts are not told."""
-        update = told.event.status_update
+    def forward(self, task: str | None, event: AgentEvent) -> None:
+        """Emit one event of the specialist's `task` as one of ours. States and artifacts are not forwarded."""
+        update = event.event.status_update
         if update is None or task is None:
             return
-        metadata = self._metadata(update, told.seq)
+        metadata = self._metadata(update, event.seq)
         text = update.status.message.text if update.status.message is not None else ""
         if metadata is None and not text:
             return
-        self._told += 1
-        if not self._trusted and self._told > _MOST_EVENTS:
-            if self._told == _MOST_EVENTS + 1:
+        self._forwarded += 1
+        if not self._trusted and self._forwarded > _MOST_EVENTS:
+            if self._forwarded == _MOST_EVENTS + 1:
                 self.notes.append(f"Only the first {_MOST_EVENTS:,} of its steps are shown.")
             return
         text = shorten(text, _LONGEST_TEXT)
-        if metadata is None or told.seq is None:
-            # An agent that knows nothing of the extension: what it says while it works is its progress.
+        if metadata is None or event.seq is None:
+            # The agent does not use the extension: its messages while it works are its progress.
             emit("progress", text=text, step=self._below, agent=self.agent)
         else:
-            self._pass_on(metadata, text, Origin(task, told.seq))
+            self._emit(metadata, text, Origin(task, event.seq))
 
     def _metadata(self, update: StatusUpdate, seq: int | None) -> _ForeignMetadata | None:
-        """What the extension says of an event; None for one that is told by its text, if that."""
-        given = update.metadata.get(EXTENSION)
-        if given is None or seq is None:
+        """Return the extension's metadata of an event; None if it has none that can be forwarded."""
+        metadata = update.metadata.get(EXTENSION)
+        if metadata is None or seq is None:
             return None
-        given = {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+        if isinstance(metadata, dict):
+            metadata = {key: value for key, value in metadata.items() if value is not None}
         try:
-            return msgspec.convert(given, _ForeignMetadata)
+            return msgspec.convert(metadata, _ForeignMetadata)
         except msgspec.ValidationError as error:
-            if not self._unread and not _is_of_another_kind(given):
-                self._unread = True
-                self.notes.append(f"What it says of its steps could not all be read: {shorten(str(error), 200)}.")
+            if not self._noted_unreadable and not _is_of_another_kind(metadata):
+                self._noted_unreadable = True
+                self.notes.append(f"Some of its events could not be read: {shorten(str(error), 200)}.")
             return None
 
-    def _pass_on(self, metadata: _ForeignMetadata, text: str, origin: Origin) -> None:
+    def _emit(self, metadata: _ForeignMetadata, text: str, origin: Origin) -> None:
         superseded = metadata.supersedes
         emit(
             metadata.kind,
@@ -107,7 +108,7 @@ class Forwarding:
         )
 
     def _parent(self, metadata: _ForeignMetadata) -> str:
-        """The step below which an event stands. Of another agent that is one which it has begun before, or ours."""
+        """Return the parent step of an event. For another agent it is one that it has started before, or `below`."""
         parent = self._step(metadata.parent) or self._below
         if self._trusted:
             return parent
@@ -116,11 +117,11 @@ class Forwarding:
         step = self._step(metadata.step)
         if step is None or metadata.kind not in ("node_start", "tool_start"):
             return parent
-        # A step stays where it was first, so none can stand below itself.
+        # A step keeps its first parent, so that no step can be its own ancestor.
         return self._parents.setdefault(step, parent)
 
     def _time(self, metadata: _ForeignMetadata) -> int | None:
-        """When an event happened, by the clock of where it did."""
+        """Return when an event happened, in ms since the epoch by the specialist's clock; None if unknown."""
         at = metadata.ts if metadata.at is None else metadata.at
         return at if self._trusted or at is None or self._since <= at <= now_ms() else None
 
@@ -128,19 +129,19 @@ class Forwarding:
         return None if step is None else self._named(step)
 
     def _named(self, step: str) -> str:
-        """The step under a name that no step of ours has, unless it is an own agent's."""
+        """Return the step's name: an own agent's as it is, another agent's below our step."""
         return step if self._trusted else f"{self._below}/{shorten(step, _LONGEST_ID)}"
 
 
 def another(name: str, me: str) -> str:
-    """The name of another agent, told apart from `me`."""
+    """Return the name of another agent, changed if it is `me`."""
     return f"{name} (another)" if name == me else name
 
 
-def _is_of_another_kind(given: Any) -> bool:
-    """Whether it is a kind of event that is not told here: a state, a route, an artifact, or one that is new."""
+def _is_of_another_kind(metadata: Any) -> bool:
+    """Return whether it is a kind of event that is not forwarded: a state, a route, an artifact, or a new one."""
     try:
-        kind = msgspec.convert(given, _Kind).kind
+        kind = msgspec.convert(metadata, _Kind).kind
     except msgspec.ValidationError:
         return False
     return kind not in ForwardedKind.__args__  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ANEW = ".venv is not whole, so it is made anew."
+ANEW = ".venv is not complete, so it is made again."
 # As a user's shell has it. `make test` tells the make in a test that it is part of another one, which it then says.
 ENVIRON = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
