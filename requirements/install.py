@@ -60,7 +60,9 @@ def _missing() -> str:
         here = f"The Python at {sys.executable} has no module {error.name}, which `python -m venv` needs."
         if Path("/etc/debian_version").exists() and sys.executable.startswith("/usr/bin/"):
             package = _debian_package()
-            return f"{here} Install the package {package} and run the same command again: sudo apt-get install {package}"
+            return (
+                f"{here} Install the package {package} and run the same command again: sudo apt-get install {package}"
+            )
         return f"{here} Install it with your system's packages, or name another Python: make PYTHON=python3.13 run"
     del ensurepip, venv
     return ""
