@@ -32,7 +32,7 @@ from tailrace.agent.unowned import UnownedTasks
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LeaseHeld, TailraceError, TaskUnknown
-from tailrace.events import encode
+from tailrace.events import TERMINAL, encode
 from tailrace.log import EventLog, Head, open_log
 from tailrace.owner import DecideOwner, Owner
 from tailrace.stream import sse
@@ -41,6 +41,8 @@ from tailrace.stream.response import EventStreamResponse
 
 # JSON-RPC's internal error: the agent runs, but failed to answer.
 _INTERNAL_ERROR = -32603
+# How long a cancel waits beyond the time of a lease, and how often it looks at the lease.
+_CANCEL_MARGIN_S, _LEASE_POLL_S = 1.0, 0.1
 
 
 class Gateway:
@@ -175,11 +177,20 @@ class Gateway:
         return head
 
     async def _cancel_without_agent(self, head: Head) -> None:
-        """The agent cannot be reached. If it runs the task, it learns of the cancel when it renews its lease."""
-        await self._log.request_cancel(head.task_id)
-        with suppress(LeaseHeld):
-            claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-            await self._unowned.cancel(claimed)
+        """Cancel a task whose agent cannot be reached.
+
+        A worker that is alive all the same sees the cancel when it renews its lease. A dead worker's lease expires;
+        then the gateway itself cancels the task.
+        """
+        head = await self._log.request_cancel(head.task_id)
+        with suppress(TimeoutError, LeaseHeld):
+            async with asyncio.timeout(self._settings.lease_s + _CANCEL_MARGIN_S):
+                while head.leased(self._log.now()):
+                    await asyncio.sleep(_LEASE_POLL_S)
+                    head = await self._log.head(head.task_id)
+            if head.state not in TERMINAL:
+                claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
+                await self._unowned.cancel(claimed)
 
 
 def create_app(

@@ -26,7 +26,10 @@ def agent_card(name: str) -> AgentCard:
     return AgentCard(name=name, description="For tests.", version="1", skills=[skill])
 
 
-async def test_it_cancels_the_specialists_tasks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lease_s", [0, 0.5], ids=["its lease is released", "its lease has to expire"])
+async def test_it_cancels_the_specialists_tasks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease_s: float
+) -> None:
     orchestrator.http.cache_clear()  # Its connections belong to the event loop of another test.
     gates = {"one": Gate(), "two": Gate()}
     log = SQLiteLog(tmp_path / "log.sqlite3")
@@ -55,6 +58,8 @@ async def test_it_cancels_the_specialists_tasks_too(tmp_path: Path, monkeypatch:
         heads = (await log.list(f"alice/{task_id}")).heads
         assert {head.agent: head.state for head in heads} == dict.fromkeys(gates, "TASK_STATE_WORKING")
 
+        if lease_s:
+            await log.claim(task_id, "a worker that was killed", lease_s)
         assert (await http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
 
         assert (await log.head(task_id)).state == "TASK_STATE_CANCELED"
