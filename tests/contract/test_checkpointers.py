@@ -23,7 +23,8 @@ from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 
-STORES = ["sqlite", "dynamodb", "dynamodb and s3", "dynamodb, all in s3", "dynamodb local"]
+GENUINE = pytest.param("dynamodb local", marks=pytest.mark.slow)
+STORES = ["sqlite", "dynamodb", "dynamodb and s3", "dynamodb, all in s3", GENUINE]
 
 
 @pytest.fixture(scope="module")

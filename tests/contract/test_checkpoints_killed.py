@@ -23,6 +23,8 @@ from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 
+pytestmark = pytest.mark.slow
+
 
 class State(TypedDict, total=False):
     said: Annotated[list[str], operator.add]

@@ -18,6 +18,8 @@ from tailrace.agent.checkpoints import sqlite as checkpoints_sqlite
 from tailrace.agent.checkpoints.sqlite import SQLiteSaver, open_sqlite
 from tailrace.errors import CheckpointsUnavailable
 
+pytestmark = pytest.mark.slow
+
 Process = asyncio.subprocess.Process
 
 

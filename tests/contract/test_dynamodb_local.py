@@ -24,6 +24,8 @@ from tailrace.log import MAX_ITEM_BYTES, Batch
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table, definition
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:

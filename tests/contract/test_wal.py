@@ -6,7 +6,11 @@ import multiprocessing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import pytest
+
 from tailrace.log.sqlite import _connect
+
+pytestmark = pytest.mark.slow
 
 PROCESSES, FILES = 6, 60
 TOGETHER_S = 60

@@ -57,7 +57,10 @@ class TestSQLiteWebhooks(WebhooksContract):
             await hooks.close()
 
 
-@pytest.fixture(scope="module", params=[moto_server, dynamodb_local], ids=["moto", "DynamoDB Local"])
+GENUINE = pytest.param(dynamodb_local, marks=pytest.mark.slow, id="DynamoDB Local")
+
+
+@pytest.fixture(scope="module", params=[pytest.param(moto_server, id="moto"), GENUINE])
 def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     with request.param() as endpoint:
         yield endpoint

@@ -163,6 +163,7 @@ def test_the_alert_follows_from_its_rule() -> None:
     assert f"{datetime.fromisoformat(alert['start']):%H:%M} UTC" in sample_of(SAMPLE)["text"]
 
 
+@pytest.mark.slow
 @needs_nginx
 def test_the_sample_can_be_recorded_anew(tmp_path: Path) -> None:
     out = tmp_path / "sample"
@@ -175,6 +176,7 @@ def test_the_sample_can_be_recorded_anew(tmp_path: Path) -> None:
 
 
 @needs_nginx
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_an_interrupted_recording_leaves_nothing_behind(tmp_path: Path, sign: int, status: int) -> None:
     recorder = start(tmp_path)
@@ -192,6 +194,7 @@ def test_an_interrupted_recording_leaves_nothing_behind(tmp_path: Path, sign: in
     assert sign == signal.SIGKILL or not processes_of(tmp_path)
 
 
+@pytest.mark.slow
 @needs_nginx
 def test_a_service_that_dies_is_named_in_a_sentence(tmp_path: Path) -> None:
     recorder = start(tmp_path)

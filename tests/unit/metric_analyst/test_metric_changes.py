@@ -24,6 +24,8 @@ from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
 from metric_analyst.readers.series import make_series
 
+pytestmark = pytest.mark.slow
+
 
 def changed(make: Maker, first: int, last: int | None, how: Callable[[float, int], float]) -> Maker:
     """The series with `how(value, samples since)` from sample `first` up to `last`."""

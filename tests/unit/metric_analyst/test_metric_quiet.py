@@ -13,6 +13,8 @@ from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, matters
 from metric_analyst.readers.series import make_series
 
+pytestmark = pytest.mark.slow
+
 NONE_AT_ALL = [
     "white noise",
     "white noise, 30 samples",
