@@ -23,7 +23,7 @@ class _ForeignMetadata(ForwardedDetails, kw_only=True):
     """Another agent's metadata of one of its events, as far as it is forwarded."""
 
     kind: ForwardedKind
-    agent: str = ""
+    agent: str | None = None
     ts: Time | None = None
 
 
@@ -77,8 +77,6 @@ class Forwarding:
         metadata = update.metadata.get(EXTENSION)
         if metadata is None or seq is None:
             return None
-        if isinstance(metadata, dict):
-            metadata = {key: value for key, value in metadata.items() if value is not None}
         try:
             return msgspec.convert(metadata, _ForeignMetadata)
         except msgspec.ValidationError as error:
