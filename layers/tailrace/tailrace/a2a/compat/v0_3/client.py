@@ -1,7 +1,7 @@
-"""For our client, an agent that speaks 0.3 only: our 1.0 requests become 0.3, its answers become 1.0.
+"""A2A 0.3 for our client: converts requests from 1.0 to 0.3, and answers and events from 0.3 to 1.0.
 
 Source: the 0.3.0 specification, sections 6 and 7. Some servers of 1.0 stream 0.3's shapes with 1.0's names of states
-and roles (langgraph-api 0.16.7), so 1.0's names are left as they are.
+and roles in them (langgraph-api 0.16.7), so these names stay as they are.
 """
 
 from __future__ import annotations
@@ -11,24 +11,22 @@ from typing import Any
 
 import msgspec
 
-from tailrace.a2a.compat.v0_3.server import METHODS, message_to_v0_3
+from tailrace.a2a.compat.v0_3.server import FILE_MEMBERS, METHODS, message_to_v0_3
 from tailrace.events import Message
 
-_METHODS_OF_V0_3 = {v1_0: v0_3 for v0_3, v1_0 in METHODS.items()}
-# Converts a value that another agent sent, of whatever type it is.
-Convert = Callable[[Any], Any]
+_METHODS = {name: v0_3 for v0_3, name in METHODS.items()}
 
-# A file's fields, in 0.3 and in 1.0.
-_FILE_FIELDS = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
+# Converts a value of any type that another agent sent.
+Convert = Callable[[Any], Any]
 
 
 def method_to_v0_3(method: str) -> str:
-    """0.3's name of 1.0's `method`."""
-    return _METHODS_OF_V0_3.get(method, method)
+    """The name of 1.0's `method` in 0.3; the same name if 0.3 has no such method."""
+    return _METHODS.get(method, method)
 
 
 def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
-    """The params of a 1.0 request as 0.3 has them; a message may be a `Message` or its JSON."""
+    """Convert the params of a 1.0 request. A message may be a `Message` or its JSON."""
     params = dict(params)
     if "message" in params:
         params["message"] = message_to_v0_3(msgspec.convert(msgspec.to_builtins(params["message"]), Message))
@@ -40,7 +38,7 @@ def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_from_v0_3(method: str, result: Any) -> Any:
-    """A 0.3 result as that of 1.0's `method`: a `task` or `message` for SendMessage, the task itself for others."""
+    """Convert the result of 1.0's `method`. SendMessage has its task or message under a name, GetTask has it bare."""
     if not isinstance(result, dict) or "kind" not in result:
         return result
     event = event_from_v0_3(result)
@@ -48,9 +46,9 @@ def result_from_v0_3(method: str, result: Any) -> Any:
 
 
 def event_from_v0_3(event: dict[str, Any]) -> dict[str, Any]:
-    """A 0.3 stream's result, which has a `kind`, as 1.0's `StreamResponse`.
+    """Convert an event of a 0.3 stream, which has a `kind`, to 1.0's `StreamResponse`.
 
-    Only shapes and names are converted. What is wrong stays wrong, and is refused where the event is decoded as 1.0.
+    A value that does not fit stays as it is: it is refused where the event is decoded as 1.0.
     """
     kind, rest = event["kind"], {key: value for key, value in event.items() if key not in ("kind", "final")}
     if kind == "message":
@@ -104,4 +102,4 @@ def _part(part: Any) -> Any:
     file = part.get("file")
     if part["kind"] != "file" or not isinstance(file, dict):
         return rest
-    return {**rest, **{_FILE_FIELDS[key]: value for key, value in file.items() if key in _FILE_FIELDS}}
+    return {**rest, **{FILE_MEMBERS[key]: value for key, value in file.items() if key in FILE_MEMBERS}}

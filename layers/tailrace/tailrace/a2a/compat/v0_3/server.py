@@ -1,6 +1,6 @@
-"""For our server, a client that speaks 0.3: its requests become 1.0, our tasks and events become 0.3.
+"""A2A 0.3 for our server: converts requests from 0.3 to 1.0, and tasks, events and messages from 1.0 to 0.3.
 
-The log has 1.0 only, so only readers of 0.3 pay for the conversion. Source: the 0.3.0 specification, sections 6 and 7.
+The log has 1.0 only, so each reader of 0.3 costs its own conversion. Source: the 0.3.0 specification, sections 6 and 7.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tailrace.a2a.types import PushConfig
 from tailrace.errors import RequestError
 from tailrace.events import INTERRUPTED, TERMINAL, Artifact, Event, Message, Part, Status, Submitted
 
-# The methods' names in 0.3 and in 1.0.
+# The method names of 0.3, and the names of the same methods in 1.0.
 METHODS = {
     "message/send": "SendMessage",
     "message/stream": "SendStreamingMessage",
@@ -29,17 +29,19 @@ METHODS = {
     "tasks/pushNotificationConfig/delete": "DeleteTaskPushNotificationConfig",
     "agent/getAuthenticatedExtendedCard": "GetExtendedAgentCard",
 }
-
-
-# The id of a config without one: 0.3 sets and gets a config without an id (0.3.0, sections 7.5 and 7.6).
-_UNNAMED = "default"
+# The names of a file's members in 0.3 (section 6.6), and the members of a 1.0 part that hold the same.
+FILE_MEMBERS = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
+# The id of a webhook that 0.3 sets and gets without an id (sections 7.5 and 7.6).
+_DEFAULT_ID = "default"
 
 
 def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """A 0.3 request's params as those of 1.0's `method`. What is wrong stays wrong, and 1.0's checks refuse it.
+    """Convert a 0.3 request's params to those of 1.0's `method`.
+
+    A value that does not fit stays as it is: the types of 1.0 refuse it, and name it.
 
     Raises:
-        RequestError: a part's `kind` is not one of 0.3's, or `blocking` is not a boolean.
+        RequestError: a part has a `kind` that 0.3 does not have, or `blocking` is not a boolean.
     """
     params = dict(params)
     if "PushNotificationConfig" in method:
@@ -54,7 +56,7 @@ def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
         params["message"] = message
     if isinstance(configuration, dict):
         configuration = dict(configuration)
-        # 0.3 does not say what a send without `blocking` does; its SDKs wait for the end.
+        # 0.3 does not say what a request without `blocking` means. Its SDKs wait for the task's end.
         blocking = configuration.pop("blocking", None)
         if not isinstance(blocking, bool | None):
             raise RequestError("configuration.blocking must be true or false.")
@@ -167,37 +169,35 @@ def _artifact_to_v0_3(artifact: Artifact) -> v0_3.Artifact:
 
 
 def _push_params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """0.3 names the task `id`, except where it sets a config (0.3.0, sections 7.5 to 7.8)."""
+    """0.3 calls the task `id`, except where it sets a webhook (0.3.0, sections 7.5 to 7.8)."""
     if method.startswith("Create"):
-        config = _config_from_v0_3({} if (sent := params.get("pushNotificationConfig")) is None else sent)
+        config = params.get("pushNotificationConfig")
+        config = _config_from_v0_3({} if config is None else config)
         if not isinstance(config, dict):
             raise RequestError("pushNotificationConfig must be an object.")
         return {**config, "taskId": params.get("taskId")}
-    keys = {"id": "taskId", "pushNotificationConfigId": "id"}
-    return {"id": _UNNAMED, **{keys[key]: value for key, value in params.items() if key in keys and value is not None}}
+    config_id = params.get("pushNotificationConfigId")
+    return {"taskId": params.get("id"), "id": _DEFAULT_ID if config_id is None else config_id}
 
 
 def _config_from_v0_3(config: Any) -> Any:
-    """A 0.3 config as 1.0 has it. 0.3 lists the webhook's schemes; the credentials are for the first."""
+    """0.3 has a list of schemes that the webhook accepts. The credentials are for the first."""
     if not isinstance(config, dict):
         return config
-    config = {"id": _UNNAMED, **{key: value for key, value in config.items() if value is not None}}
+    config = {**config, "id": _DEFAULT_ID if config.get("id") is None else config["id"]}
     authentication = config.get("authentication")
     if isinstance(authentication, dict):
-        schemes, rest = authentication.get("schemes"), {}
-        if authentication.get("credentials") is not None:
-            rest["credentials"] = authentication["credentials"]
+        schemes = authentication.get("schemes")
         scheme = schemes[0] if isinstance(schemes, list) and schemes else schemes
-        config["authentication"] = {"scheme": scheme, **rest}
+        config["authentication"] = {"scheme": scheme, "credentials": authentication.get("credentials")}
     return config
 
 
 def _config_to_v0_3(config: PushConfig) -> v0_3.TaskPushConfig:
-    authentication = None
+    converted = v0_3.PushConfig(url=config.url, id=config.id, token=config.token)
     if config.authentication is not None:
         scheme, credentials = config.authentication.scheme, config.authentication.credentials
-        authentication = v0_3.PushAuthentication([scheme], credentials)
-    converted = v0_3.PushConfig(url=config.url, id=config.id, token=config.token, authentication=authentication)
+        converted.authentication = v0_3.PushAuthentication([scheme], credentials)
     return v0_3.TaskPushConfig(config.task_id, converted)
 
 
@@ -209,10 +209,8 @@ def _part_from_v0_3(part: Any, place: int) -> Any:
     if kind == "text":
         return {"text": part.get("text"), **rest}
     if kind == "data":
-        # An object in 0.3, and never null.
-        return {key: part[key] for key in ("data",) if part.get(key) is not None} | rest
+        # In 0.3 this is an object. In 1.0 null would be a value.
+        return rest if part.get("data") is None else {"data": part["data"], **rest}
     if kind == "file" and isinstance(part.get("file"), dict):
-        file = part["file"]
-        names = {"bytes": "raw", "uri": "url", "name": "filename", "mimeType": "mediaType"}
-        return {new: file[old] for old, new in names.items() if file.get(old) is not None} | rest
+        return {FILE_MEMBERS[key]: value for key, value in part["file"].items() if key in FILE_MEMBERS} | rest
     raise RequestError(f"message.parts[{place}] has kind {kind!r}, but must be a text, data or file part.")
