@@ -10,7 +10,7 @@ from stuck import OWNER, TOO_DEEP, UNREADABLE, Stuck, stuck
 
 from sweeper.sweep import sweep
 from tailrace.config import Settings
-from tailrace.errors import CheckpointsUnavailable
+from tailrace.errors import CheckpointsUnavailable, LogUnreadable
 from tailrace.events import TERMINAL, status_update
 from tailrace.log import Batch, Head
 from tailrace.log.fence import put_fence
@@ -159,6 +159,22 @@ async def test_a_task_that_ends_each_process_that_looks_at_it_fails_from_its_hea
         assert await this.looks_until_over("canceled") == 1
         assert (await this.log.head("canceled")).state == "TASK_STATE_CANCELED"
         assert reads == [0]  # the newest event, which the conclusion goes after
+
+
+async def test_a_task_whose_log_is_damaged_fails_and_names_the_events() -> None:
+    async with stuck() as this:
+        await killed(this, "t")
+        read = this.log.read
+
+        async def damaged(task_id: str, cursor: int = 0, limit: int = 1_000_000) -> list[Batch]:
+            if cursor == 0:
+                raise LogUnreadable(task_id, 1, "incorrect header check", last=2)
+            return await read(task_id, cursor, limit)
+
+        this.log.read = damaged  # type: ignore[method-assign]
+        assert await this.looks_until_over("t") == TRIES
+        assert "The last one failed: Events 1 to 2 of task 't' cannot be read: incorrect header" in await this.said("t")
+        assert await this.state("t") == "TASK_STATE_FAILED"
 
 
 class Unwilling(InMemorySaver):

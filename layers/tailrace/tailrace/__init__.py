@@ -34,8 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the classes that serve an agent when they are first used: the gateway does not use them, and stays
-    small."""
+    """Import the classes that serve an agent at their first use: the gateway does not need them, and stays small."""
     if name == "AgentApp":
         from tailrace.agent.app import AgentApp
 

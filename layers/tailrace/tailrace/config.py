@@ -20,8 +20,7 @@ _BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
 
 
 def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None) -> Any:
-    """A field of `Settings` that is read from the environment variable, with bounds `low` and `high` if it is a
-    number."""
+    """A field of `Settings`, with its environment variable, and the bounds `low` and `high` of a number."""
     return field(
         default=default,
         metadata={"variable": variable, "unit": unit, "meaning": meaning, "low": low, "high": high},

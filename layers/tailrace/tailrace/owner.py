@@ -89,8 +89,7 @@ def owner_within(owner: str, task_id: str) -> str:
 
 
 def owners_behind(owner: str) -> Iterator[str]:
-    """The owner itself; if it is a task's (see `owner_within`), also the owner of that task, and so on up to the
-    user."""
+    """The owner; if it is a task's (see `owner_within`), then the owner of that task, and so on up to the user."""
     yield owner
     while (asking := _WITHIN.sub("", owner)) != owner:
         owner = asking

@@ -55,8 +55,7 @@ class Content(ABC):
     @classmethod
     @abstractmethod
     def of(cls, chunks: Iterable[bytes]) -> Content:
-        """Content of this class from UTF-8. Invalid bytes are replaced, a byte order mark at the beginning is
-        dropped."""
+        """Content of this class from UTF-8, without a byte order mark. Invalid bytes are replaced."""
 
     def close(self) -> None:
         """Free what the content takes besides memory. It cannot be read any more."""

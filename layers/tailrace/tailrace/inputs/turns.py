@@ -33,8 +33,7 @@ async def in_turn(read: Callable[[list[Message]], T], messages: list[Message]) -
 
 
 def _max_bytes(part: Part) -> int:
-    """Upper bound of a part's bytes when unpacked; above `_SMALL_BYTES` for an upload, since it has to be fetched
-    too."""
+    """Upper bound of a part's bytes when unpacked. An upload counts as large, since it has to be fetched too."""
     if part.url is not None:
         return _SMALL_BYTES + 1
     raw = part.raw or ""

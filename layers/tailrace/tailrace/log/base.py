@@ -28,8 +28,7 @@ Clock = Callable[[], float]
 class Batch(msgspec.Struct, frozen=True):
     """Consecutive events of one task, as the log stores them: `events[0]` has the seq `seq`.
 
-    Each event is one A2A 1.0 `StreamResponse` as UTF-8 JSON without line breaks. `attempt` is the attempt that wrote
-    it.
+    Each event is one A2A 1.0 `StreamResponse` as UTF-8 JSON without line breaks. `attempt` is the number of the writer.
     """
 
     seq: int
@@ -145,8 +144,7 @@ class EventLog(ABC):
 
     @abstractmethod
     async def append(self, task_id: str, batch: Batch) -> None:
-        """Store a batch on the condition that nothing is stored at its seq. All writers go through this
-        compare-and-swap.
+        """Store a batch if nothing is stored at its seq. All writers go through this compare-and-swap.
 
         Idempotent: storing the same batch again changes nothing.
 

@@ -20,8 +20,10 @@ _PORTS = {"https": 443, "http": 80}
 
 
 class Sender:
-    """Sends notifications to one webhook. Each sender has its own connections: httpx pools them by address, not by
-    name."""
+    """Sends notifications to one webhook.
+
+    Each sender has its own connections, because httpx pools them by address and not by name.
+    """
 
     def __init__(self, hook: Webhook, resolver: Resolver, *, internal: bool) -> None:
         self._resolver = resolver

@@ -41,6 +41,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
+        """The URN that a part has as its `url`."""
         return f"urn:tailrace:upload:{self.place}:{self.id}"
 
     @property

@@ -40,15 +40,16 @@ class ItemTable:
         self._transport = Transport(name, holds="The checkpoints", patience_s=patience_s, threads=_THREADS)
 
     async def close(self) -> None:
+        """Wait for the requests under way, then close the connections."""
         await self._transport.close()
 
     async def get(self, thread: str, key: str) -> Item | None:
+        """The item with this key, strongly consistent; None if there is none."""
         request = {"Key": {"PK": {"S": thread}, "SK": {"S": key}}, "ConsistentRead": True}
-        return await self._call("get_item", request, lambda answer: answer.get("Item"))
+        return await self._call("get_item", request, lambda response: response.get("Item"))
 
     async def query(self, thread: str, prefix: str, limit: int, *, after: Item | None = None) -> list[Item]:
-        """Up to `limit` of a thread's items whose keys begin with `prefix`, in descending order, from before
-        `after`."""
+        """Up to `limit` items of a thread with keys that begin with `prefix`, in descending order, after `after`."""
         items: list[Item] = []
         last = _key(after) if after is not None else None
         while len(items) < limit:
@@ -69,6 +70,7 @@ class ItemTable:
         return await self._all(thread, " AND SK BETWEEN :low AND :high", {":low": {"S": low}, ":high": {"S": high}})
 
     async def put(self, item: Item) -> None:
+        """Put an item in the place of any other with its key."""
         await self._call("put_item", {"Item": item}, _nothing)
 
     async def replace(self, item: Item, stored: Item | None) -> None:
@@ -101,6 +103,7 @@ class ItemTable:
             return  # Its thread was deleted in the meantime.
 
     async def delete(self, item: Item) -> None:
+        """Delete the item with this item's key, if it exists."""
         await self._call("delete_item", {"Key": _key(item)}, _nothing)
 
     async def _all(self, thread: str, condition: str, values: Item) -> list[Item]:
@@ -120,7 +123,9 @@ class ItemTable:
             **options,
             **({"ExclusiveStartKey": after} if after is not None else {}),
         }
-        return await self._call("query", request, lambda answer: (answer["Items"], answer.get("LastEvaluatedKey")))
+        return await self._call(
+            "query", request, lambda response: (response["Items"], response.get("LastEvaluatedKey"))
+        )
 
     async def _call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
         try:
@@ -145,11 +150,13 @@ class Objects:
         self._s3_client: Any = None
 
     async def close(self) -> None:
+        """Wait for the requests under way, then close the connections."""
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
         if self._s3_client is not None:
             self._s3_client.close()
 
     async def put(self, name: str, data: bytes) -> None:
+        """Put an object under this name."""
         await self._call(lambda client: client.put_object(Bucket=self._bucket, Key=name, Body=data))
 
     async def get(self, name: str) -> bytes | None:
@@ -165,6 +172,7 @@ class Objects:
         return await self._call(read)
 
     async def delete(self, name: str) -> None:
+        """Delete the object of this name, if it exists."""
         await self._call(lambda client: client.delete_object(Bucket=self._bucket, Key=name))
 
     async def _call(self, operation: Callable[[Any], T]) -> T:

@@ -54,8 +54,9 @@ class ResumePlan(msgspec.Struct):
 
     @property
     def checkpoint(self) -> str:
-        """How far the run has come, as a hash: equal for two attempts if neither got further; "" before any node
-        ended."""
+        """How far the run has come, as a hash; "" before any node has ended. Two attempts have the same if neither got
+        further than the other.
+        """
         progress: list[str] = []
         for namespace, pin in sorted(self.pins.items()):
             done = sorted(_done(pin))
