@@ -1,4 +1,4 @@
-"""What another agent answers, whatever it is, ends in the report, and never as something that it did not say."""
+"""Any answer of another agent is in the report, and nothing that the agent did not say."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def reported(*answers: SpecialistAnswer, title: str = "") -> str:
     ],
     ids=["an artifact", "a streamed artifact", "a message", "an artifact that the last message repeats"],
 )
-def test_an_only_answer_in_text_is_the_report(answer: SpecialistAnswer) -> None:
+def test_a_single_answer_in_text_is_the_report(answer: SpecialistAnswer) -> None:
     assert answer.outcome == "text"
     assert reported(answer, title="What is wrong?") == f"`peer` answers:\n\n{TEXT}\n"
 
 
-def test_a_text_beside_other_answers_has_its_own_section_and_nobody_found_nothing() -> None:
+def test_a_text_beside_other_answers_gets_its_own_section() -> None:
     other = SpecialistAnswer(agent="log_analyst", gave_findings=True)
     text = reported(other, answered(artifact({"text": TEXT})))
     assert f"## What `peer` says\n\n> {TEXT}\n" in text
@@ -78,7 +78,7 @@ def test_a_text_beside_other_answers_has_its_own_section_and_nobody_found_nothin
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_no_heading_of_a_text_stands_among_ours(end: str) -> None:
+def test_headings_in_a_text_are_quoted(end: str) -> None:
     sly = f"# All is well{end}## Not covered{end}```{end}Fine{end}====={end}"
     text = reported(SpecialistAnswer(agent="log_analyst", error="is down"), answered(artifact({"text": sly})))
     ours = [line for line in text.split("\n") if not line.startswith(">")]
@@ -89,27 +89,27 @@ def test_no_heading_of_a_text_stands_among_ours(end: str) -> None:
     assert not [line for line in ours if line.startswith(("```", "==="))]
 
 
-def test_a_text_with_findings_of_none_is_told_and_is_no_all_clear() -> None:
+def test_a_text_beside_an_empty_list_of_findings_is_reported_and_no_all_clear() -> None:
     answer = answered(artifact({"data": {"findings": []}}), artifact({"text": TEXT}))
     assert TEXT in reported(answer)
     assert "found nothing" not in reported(answer)
 
 
-def test_a_report_beside_findings_is_not_told_twice() -> None:
+def test_a_report_beside_its_findings_is_left_out() -> None:
     answer = answered(
         artifact({"data": {"findings": [FINDING]}}, name="findings"), artifact({"text": "x"}, name="report")
     )
     assert (answer.text, len(answer.findings)) == ("", 1)
 
 
-def test_a_long_text_is_cut_and_that_is_told() -> None:
+def test_a_long_text_is_cut_and_a_note_says_so() -> None:
     answer = answered(artifact({"text": "word " * 10_000}))
     assert len(answer.text) < 21_000
     assert "the first 20,000 are shown" in reported(answer)
     assert "49,999 characters" in reported(answer)
 
 
-def test_data_of_another_shape_is_shown_as_it_is() -> None:
+def test_data_without_findings_is_shown_as_json() -> None:
     assert '"price": 12' in reported(answered(artifact({"data": {"price": 12}})))
 
 
@@ -117,22 +117,22 @@ def test_data_of_another_shape_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("answer", [answered(), answered(artifact()), answered(artifact({"text": " \n"}))])
-def test_an_answer_without_anything_is_told_as_that(answer: SpecialistAnswer) -> None:
+def test_an_empty_answer_is_reported_as_unreadable(answer: SpecialistAnswer) -> None:
     text = reported(answer)
     assert "`peer`: nothing in its answer can be read" in text
     assert "found nothing" not in text
 
 
-def test_findings_that_are_null_are_not_given() -> None:
+def test_null_findings_count_as_missing() -> None:
     assert answered(artifact({"data": {"findings": None}})).outcome == "text"
 
 
-def test_a_file_is_told_by_its_name() -> None:
+def test_a_file_is_listed_by_its_name() -> None:
     text = reported(answered(artifact({"raw": "AAAA", "filename": "plan.pdf"})))
     assert "`peer`: Its answer has files, which are not shown here: plan.pdf." in text
 
 
-def test_a_part_of_no_kind_is_told() -> None:
+def test_a_part_of_an_unknown_kind_is_counted_in_a_note() -> None:
     assert "1 of the parts of its answer could not be read" in reported(answered(artifact({"colour": 1})))
 
 
@@ -175,7 +175,7 @@ def test_a_task_that_did_not_complete_has_a_reason(given: Task | None, why: str)
         ({"evidence": []}, "evidence has value [], but must be an object"),
     ],
 )
-def test_a_finding_that_cannot_be_read_is_left_out_and_told(change: dict[str, Any], wrong: str) -> None:
+def test_a_finding_that_cannot_be_read_is_left_out_and_a_note_says_why(change: dict[str, Any], wrong: str) -> None:
     answer = found(FINDING, {**FINDING, **change}, FINDING)
     assert (len(answer.findings), answer.unread) == (2, 1)
     [note] = answer.notes
@@ -183,7 +183,7 @@ def test_a_finding_that_cannot_be_read_is_left_out_and_told(change: dict[str, An
 
 
 @pytest.mark.parametrize("given", [[1], [{}], [None], ["none"], "none", 5, {"a": 1}])
-def test_findings_that_are_none_are_no_all_clear(given: Any) -> None:
+def test_unreadable_findings_are_no_all_clear(given: Any) -> None:
     answer = answered(artifact({"data": {"findings": given}}))
     assert (answer.outcome, answer.unread) == ("nothing", 1)
     text = reported(answer)
@@ -191,7 +191,7 @@ def test_findings_that_are_none_are_no_all_clear(given: Any) -> None:
     assert "found nothing" not in text
 
 
-def test_a_finding_of_an_unknown_type_is_told_by_its_own_word() -> None:
+def test_a_finding_of_an_unknown_type_is_listed_under_its_own_word() -> None:
     text = reported(found({**FINDING, "type": "disk_full"}))
     assert "1 other sign" in text
     assert "### Other signs" in text
@@ -208,7 +208,7 @@ def test_findings_of_several_artifacts_and_parts_are_one_list() -> None:
     assert len(answered(artifact(data, data), artifact(data, {"text": TEXT})).findings) == 3
 
 
-def test_a_single_note_is_a_note_and_a_number_is_none() -> None:
+def test_a_single_text_is_a_note_and_a_number_is_not() -> None:
     assert found(notes="times are guessed").notes == ["times are guessed"]
     assert found(notes=[1, "b", None]).notes == [
         "2 of 3 notes could not be read: a note must be a text that is not empty.",
@@ -216,7 +216,7 @@ def test_a_single_note_is_a_note_and_a_number_is_none() -> None:
     ]
 
 
-def test_templates_are_typed_too() -> None:
+def test_templates_that_cannot_be_read_are_left_out() -> None:
     answer = found(templates=[{"template": "a <num>", "count": 3}, {"template": 5}, "x"])
     assert [template.template for template in answer.templates] == ["a <num>"]
     assert answer.notes[0].startswith("2 of 3 templates could not be read: ")
@@ -225,7 +225,7 @@ def test_templates_are_typed_too() -> None:
 # Bounds
 
 
-def test_what_is_too_much_is_left_out_and_told() -> None:
+def test_findings_templates_and_notes_beyond_the_limits_are_left_out_and_counted() -> None:
     noise = random.Random(1)
     many = [
         {**FINDING, "confidence": sure / 400, "subject": "".join(noise.choices(string.printable, k=5_000))}
@@ -233,7 +233,7 @@ def test_what_is_too_much_is_left_out_and_told() -> None:
     ]
     answer = found(*many, templates=[{"template": "t" * 5_000}] * 900, notes=["n" * 5_000] * 50)
     assert 20 <= len(answer.findings) <= 200
-    assert answer.findings[0].confidence == 399 / 400, "the surest are kept"
+    assert answer.findings[0].confidence == 399 / 400, "those with the most confidence are kept"
     assert f"Only {len(answer.findings)} of 400 findings are kept" in "".join(answer.notes)
     assert "of 900 templates are kept" in "".join(answer.notes)
     assert "Only 20 of 50 notes are kept" in "".join(answer.notes)
@@ -256,7 +256,7 @@ def test_what_many_agents_find_together_fits_into_one_event_and_one_checkpoint()
     assert f"\n- {notes[0]}\n" in "".join(report(Alert(title="", start=None, end=None), answers, findings, notes))
 
 
-def test_large_or_deep_evidence_is_left_out_and_told() -> None:
+def test_large_or_deep_evidence_is_left_out_and_a_note_says_so() -> None:
     deep: Any = []
     for _ in range(60):
         deep = [deep]
@@ -287,15 +287,15 @@ _message = st.fixed_dictionaries({"parts": st.lists(_part, max_size=2)})
 
 
 @given(st.lists(_artifact, max_size=3) | st.lists(_artifact | _json) | _json, st.none() | _message | _json)
-def test_no_answer_fails_a_task_and_all_that_is_left_out_is_told(artifacts: Any, message: Any) -> None:
+def test_any_answer_can_be_reported_and_notes_say_what_is_left_out(artifacts: Any, message: Any) -> None:
     try:
         given_task = task(artifacts=artifacts, message=message)
     except AgentError:
-        return  # It is told as an agent that failed.
+        return  # the agent is reported as failed
     answer = answer_of("peer", given_task, None, [])
     text = reported(msgspec.json.decode(msgspec.json.encode(answer), type=SpecialistAnswer))
-    told = [int(number) for number in re.findall(r"(\d+) of \d+ findings? could not", " ".join(answer.notes))]
-    assert sum(told) == answer.unread
+    unread = [int(number) for number in re.findall(r"(\d+) of \d+ findings? could not", " ".join(answer.notes))]
+    assert sum(unread) == answer.unread
     for note in answer.notes[:10]:
         assert plain(note) in text
     assert "found nothing" not in text or (answer.gave_findings and not answer.unread)

@@ -1,4 +1,4 @@
-"""The orchestrator by itself: what it takes things for, whom it asks, what it concludes, what it writes."""
+"""The orchestrator's parts: how it classifies a request, whom it asks, what it concludes, what it writes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def written(findings: list[Finding], alert: Alert = NO_ALERT, answers: list[Spec
     return "".join(report(alert, answers, findings, []))
 
 
-# What things are
+# Classification
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def written(findings: list[Finding], alert: Alert = NO_ALERT, answers: list[Spec
         (file("odd", "whatever"), "logs"),
     ],
 )
-def test_a_file_is_taken_for_what_it_holds(given_file: File, topic: str) -> None:
+def test_a_file_is_classified_by_its_content_type_and_name(given_file: File, topic: str) -> None:
     assert topic_of(given_file) == topic
 
 
@@ -99,13 +99,13 @@ def test_pasted_lines_are_logs_and_a_sentence_is_not() -> None:
 
 
 @given(st.text(), st.text(max_size=30))
-def test_anything_is_taken_for_something(text: str, name: str) -> None:
+def test_any_file_and_any_text_can_be_classified(text: str, name: str) -> None:
     assert topic_of(file(name, text)) in ("logs", "metrics")
     alert_of(request(text))
     topics_of(request(text))
 
 
-# Whom it asks
+# Delegation
 
 
 def card(name: str, *tags: str, extensions: list[Any] | None = None) -> AgentCard:
@@ -150,7 +150,7 @@ def uploaded(name: str, content: bytes) -> File:
     return File(filename=name, media_type="text/plain", content=Spool.of([content]), reference=Part(url=f"urn:{name}"))
 
 
-def test_a_specialist_of_ours_gets_an_uploads_reference_and_another_its_content() -> None:
+def test_our_specialist_gets_an_uploads_reference_and_another_one_its_content() -> None:
     asked = request(files=[uploaded("a.log", b"2026-01-01 line\n" * 99)])
     assert payload_for(asked, delegation("logs", reads=True)) == ([Part(url="urn:a.log")], [])
     [part] = payload_for(asked, delegation("logs")).parts
@@ -159,7 +159,7 @@ def test_a_specialist_of_ours_gets_an_uploads_reference_and_another_its_content(
     assert payload_for(asked, delegation("logs")).parts == [part]
 
 
-def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
+def test_a_file_too_large_for_another_agent_is_left_out_and_a_note_says_so() -> None:
     noise = random.Random(4).randbytes(600_000).hex().encode()
     asked = request(files=[uploaded("a.log", noise), uploaded("b.log", noise), uploaded("c.log", b"x\n")])
     parts, [note] = payload_for(asked, delegation("logs"))
@@ -176,14 +176,14 @@ def test_what_is_too_large_for_another_agent_is_left_out_and_told() -> None:
         ([{"uri": UPLOADS}], False),
     ],
 )
-def test_only_who_declares_our_very_store_reads_from_it(declared: list[Any], reads: bool) -> None:
+def test_only_an_agent_that_declares_our_store_reads_uploads_from_it(declared: list[Any], reads: bool) -> None:
     assert specialist_of(card("a", extensions=declared), "u")["reads"] is reads
 
 
-# What it concludes
+# Conclusions
 
 
-def test_what_began_first_is_the_cause_and_what_came_later_a_symptom() -> None:
+def test_the_first_finding_is_the_cause_and_a_later_one_a_symptom() -> None:
     found = [finding(40, "ERROR upstream 502"), finding(0, "database_cpu", "level_shift"), finding(2, "db locked")]
     incident = incident_of(found, NO_ALERT)
     assert incident is not None
@@ -191,13 +191,13 @@ def test_what_began_first_is_the_cause_and_what_came_later_a_symptom() -> None:
     assert [f.subject for f in incident.later] == ["ERROR upstream 502"]
 
 
-def test_what_fell_silent_first_is_no_cause_where_there_is_another_sign() -> None:
+def test_silence_is_no_cause_if_there_is_another_sign() -> None:
     incident = incident_of([finding(0, "cart saved", "gone"), finding(4, "ERROR locked")], NO_ALERT)
     assert incident is not None
     assert [f.subject for f in incident.first] == ["ERROR locked"]
 
 
-def test_the_incident_is_the_one_the_alert_is_about() -> None:
+def test_the_incident_is_the_one_nearest_to_the_alert() -> None:
     found = [finding(0, "yesterday"), finding(7200, "today"), finding(7210, "today too")]
     for start, subject in ((NOON + 5, "yesterday"), (NOON + 7230, "today")):
         incident = incident_of(found, Alert(title="", start=start, end=None))
@@ -205,20 +205,20 @@ def test_the_incident_is_the_one_the_alert_is_about() -> None:
         assert incident.first[0].subject == subject
 
 
-def test_a_faint_sign_just_before_is_kept() -> None:
+def test_a_faint_sign_just_before_the_incident_is_kept() -> None:
     incident = incident_of([finding(0, "job started", "rare", 0.3), finding(8, "ERROR locked")], NO_ALERT)
     assert incident is not None
     assert [f.subject for f in incident.faint] == ["job started"]
 
 
-def test_shared_words_tie_a_symptom_to_the_cause() -> None:
+def test_shared_words_link_a_symptom_to_the_cause() -> None:
     incident = incident_of([finding(0, "upstream_threads", "spike"), finding(30, "ERROR no live upstream")], NO_ALERT)
     assert incident is not None
-    (tie,) = links(incident)
-    assert tie.words == ["upstream"]
+    (link,) = links(incident)
+    assert link.words == ["upstream"]
 
 
-# What it writes
+# The report
 
 
 def test_the_report_has_its_sections_in_order() -> None:
@@ -231,20 +231,20 @@ def test_the_report_has_its_sections_in_order() -> None:
     assert "9 s before the alert fired (12:00:09)" in text
 
 
-def test_nothing_found_is_said_and_nothing_is_made_up() -> None:
+def test_a_report_without_findings_says_so_and_names_no_cause() -> None:
     text = written([])
     assert "nothing that stands out" in text
     assert "cause" not in text
 
 
-def test_a_specialist_that_failed_is_a_line() -> None:
+def test_a_failed_specialist_is_listed_with_its_error() -> None:
     failed = answer("metric_analyst", error="could not be\nreached")
     text = written([], answers=[answer("log_analyst", gave_findings=True), failed])
     assert "## Not covered\n\n- `metric_analyst`: could not be reached\n" in text
     assert "`log_analyst` found nothing that stands out" in text
 
 
-def test_what_a_specialist_says_of_its_limits_is_passed_on() -> None:
+def test_a_specialists_notes_are_in_the_report() -> None:
     noted = answer("log_analyst", gave_findings=True, notes=["the lines have no times"])
     assert "- `log_analyst`: the lines have no times\n" in written([], answers=[noted])
 
@@ -275,23 +275,23 @@ _findings = st.lists(
 
 
 @given(_findings, _text)
-def test_whatever_was_found_a_report_is_written_and_no_log_text_breaks_out_of_it(found: list[Any], title: str) -> None:
+def test_any_findings_give_a_report_and_no_text_of_a_log_breaks_its_fence_or_row(found: list[Any], title: str) -> None:
     text = written(found, Alert(title=title, start=NOON, end=None))
     assert text.startswith("# ")
-    # A line of a log can end neither its fence nor its table's row.
+    # A log line can neither end its fence nor its row of a table.
     assert len([line for line in text.splitlines() if line.startswith("```")]) % 2 == 0
     for line in text.splitlines():
         if line.startswith("| ") and line.endswith(" |"):
             assert line.count("|") == 6
 
 
-async def test_the_model_is_shown_what_was_found_what_was_said_and_what_was_not_read(
+async def test_the_model_gets_the_findings_the_texts_and_what_was_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown: list[Any] = []
 
-    async def wrote(system: str, told: Any) -> bool:
-        shown.append(msgspec.json.decode(msgspec.json.encode(told)))
+    async def wrote(system: str, facts: Any) -> bool:
+        shown.append(msgspec.json.decode(msgspec.json.encode(facts)))
         return True
 
     monkeypatch.setattr(by_model, "model_wrote_report", wrote)
@@ -303,18 +303,18 @@ async def test_the_model_is_shown_what_was_found_what_was_said_and_what_was_not_
         answer("mute", notes=["1 of 1 finding could not be read: it is 5, but must be an object."]),
     ]
     assert await by_model.write_report(NO_ALERT, answers, found, ["Only 2 of 4 findings are kept."])
-    [told] = shown
-    assert [each["subject"] for each in told["findings"]] == ["cpu", "db locked"]
-    assert told["texts"] == [{"specialist": "chatty", "text": "The disk is full."}]
-    assert [each["specialist"] for each in told["failed"]] == ["broken", "mute"]
-    assert told["left_out"][0] == "Only 2 of 4 findings are kept."
-    assert told["left_out"][1].startswith("mute: 1 of 1 finding could not be read")
+    [facts] = shown
+    assert [each["subject"] for each in facts["findings"]] == ["cpu", "db locked"]
+    assert facts["texts"] == [{"specialist": "chatty", "text": "The disk is full."}]
+    assert [each["specialist"] for each in facts["failed"]] == ["broken", "mute"]
+    assert facts["left_out"][0] == "Only 2 of 4 findings are kept."
+    assert facts["left_out"][1].startswith("mute: 1 of 1 finding could not be read")
 
 
 @pytest.mark.parametrize(
     "start", [1e18, -1e18, float("inf"), float("nan"), "0001-01-01T00:00:00+14:00", "9999", True, [1]]
 )
-def test_an_alert_at_an_impossible_time_is_one_without_a_time(start: Any) -> None:
+def test_an_impossible_time_of_an_alert_counts_as_missing(start: Any) -> None:
     alert = alert_of(request(data=[{"alert": {"title": "a", "start": start}}]))
     assert alert.title == "a"
     assert written([finding(0, "db locked")], alert)

@@ -1,4 +1,4 @@
-"""Whom the orchestrator asks, and what it says to a request that fits nobody."""
+"""Whom the orchestrator asks, and what it asks the user if a request fits no agent."""
 
 from __future__ import annotations
 
@@ -74,22 +74,22 @@ def asked(given: Request, specialists: list[Specialist] = ALL) -> list[str]:
     ],
 )
 def test_a_request_in_words_goes_to_the_agent_whose_card_has_them(text: str, agent: str) -> None:
-    """By its name, description, tags, examples or ids, in any case and with any ending; no file is needed."""
+    """The words may be in its name, description, tags, examples or ids, in any case and with any ending."""
     assert asked(request(text)) == [agent]
 
 
-def test_logs_and_metrics_go_to_the_analysts_and_words_to_whom_they_fit_besides() -> None:
+def test_logs_and_metrics_go_to_the_analysts_and_the_words_to_other_agents_that_match() -> None:
     assert asked(request("What is wrong?", LOG)) == ["log_analyst"]
     assert asked(request("What was deployed?", LOG)) == ["log_analyst", "release_desk"]
 
 
-def test_the_words_of_pasted_log_lines_route_nothing() -> None:
+def test_the_words_of_pasted_log_lines_choose_no_agent() -> None:
     lines = "2026-01-01T00:00:00Z INFO hello from the release desk\n" * 3
     assert asked(request(f"what is this?\n{lines}")) == ["log_analyst"]
 
 
 @pytest.mark.parametrize("name", ["catalog", "login", "dialog", "geometrics"])
-def test_logs_within_another_word_make_no_analyst(name: str) -> None:
+def test_logs_within_another_word_do_not_make_an_agent_an_analyst(name: str) -> None:
     [specialist] = known(AgentCard(name=name, description="", version="1", skills=[]))
     assert specialist["topics"] == []
 
@@ -107,7 +107,7 @@ def test_logs_within_another_word_make_no_analyst(name: str) -> None:
         "Which of these metrics is odd?",
     ],
 )
-def test_what_reads_like_an_alert_is_asked_for_logs(text: str) -> None:
+def test_a_request_that_reads_like_an_alert_is_asked_for_logs(text: str) -> None:
     assert asked(request(text)) == []
     assert question_for(request(text), ALL).startswith("What should I look at? Send logs or metrics")
 
@@ -118,11 +118,11 @@ def test_the_orchestrators_own_examples_read_like_alerts() -> None:
     assert all(reads_like_alert(request(example)) for example in examples)
 
 
-def test_an_alert_as_data_is_one() -> None:
+def test_a_data_part_with_an_alert_reads_like_an_alert() -> None:
     assert question_for(request(data=[{"alert": {"title": "cheese"}}]), ALL).startswith("What should I look at?")
 
 
-def test_a_request_that_fits_nobody_is_told_what_the_agents_can_do() -> None:
+def test_a_request_that_fits_no_agent_gets_a_list_of_what_they_can_do() -> None:
     text = "bake a cake"
     assert asked(request(text)) == []
     assert question_for(request(text), ALL).splitlines() == [
@@ -135,7 +135,7 @@ def test_a_request_that_fits_nobody_is_told_what_the_agents_can_do() -> None:
     ]
 
 
-def test_where_nobody_analyses_nobody_asks_for_logs() -> None:
+def test_without_analysts_the_question_does_not_ask_for_logs() -> None:
     for sent in (request("checkout is slow"), request("", LOG)):
         asks = question_for(sent, known(GREETER))
         assert "send" not in asks.lower()
@@ -178,7 +178,7 @@ def test_the_next_question_says_what_was_wrong_with_the_answer(given: Request, r
     assert question_for(given, ALL, reply).startswith(begins)
 
 
-def test_a_first_request_with_a_blank_file_is_told_so() -> None:
+def test_the_first_question_names_a_blank_file() -> None:
     assert question_for(request("", BLANK), ALL).startswith("empty.log is empty. What should I look at?")
 
 
@@ -193,7 +193,7 @@ def test_a_first_request_with_a_blank_file_is_told_so() -> None:
         "analyse analysed analyses analysing",
     ],
 )
-def test_a_word_is_the_same_with_any_ending(words: str) -> None:
+def test_words_with_different_endings_have_the_same_stem(words: str) -> None:
     assert len({stem_of(word) for word in words.split()}) == 1
 
 
@@ -212,7 +212,7 @@ _card = st.fixed_dictionaries(
 
 
 @given(_card, st.text(max_size=60))
-def test_no_card_and_no_text_is_too_odd_to_plan_with(card: dict[str, Any], text: str) -> None:
+def test_any_card_and_any_text_can_be_planned_with(card: dict[str, Any], text: str) -> None:
     try:
         specialist = specialist_of(card_in(card, "u"), "u")
     except AgentError:
@@ -221,7 +221,7 @@ def test_no_card_and_no_text_is_too_odd_to_plan_with(card: dict[str, Any], text:
         assert question_for(request(text), [specialist])
 
 
-def test_specialists_of_one_name_are_with_unique_names_and_only_our_own_keeps_it() -> None:
+def test_specialists_that_share_a_name_get_unique_names_and_only_our_own_keeps_it() -> None:
     settings = Settings(agent_urls="http://127.0.0.1:1/", orchestrator_url="http://127.0.0.1:9/")
     cards = [
         ("http://127.0.0.1:1/", "log_analyst"),

@@ -1,4 +1,4 @@
-"""Realistic logs, made to order: every format from one stream of moments, always the same for the same seed."""
+"""Realistic logs in every format. The same seed gives the same log."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ T0 = datetime(2024, 3, 5, 9, 0, tzinfo=UTC).timestamp()
 MINUTE = 60.0
 HOUR = 3600.0
 TROUBLE = T0 + 42 * MINUTE
-# An alert fires a while after what it is about.
+# An alert fires some time after its cause.
 ALERT = (TROUBLE + MINUTE, TROUBLE + 12 * MINUTE)
 
 Line = tuple[float, str]
 
 
 def moments(rng: random.Random, start: float, end: float, per_minute: float) -> list[float]:
-    """The moments of a Poisson process."""
+    """Return the times of a Poisson process."""
     found, at = [], start
     while (at := at + rng.expovariate(per_minute / 60)) < end:
         found.append(at)
@@ -117,13 +117,13 @@ MAKERS: dict[str, Callable[..., str]] = {
 def steady(
     maker: Callable[..., str], seed: int = 1, *, start: float = T0, end: float = T0 + HOUR, per_minute: float = 60
 ) -> list[Line]:
-    """Lines that come at one rate from `start` to `end`."""
+    """Return lines with a constant rate from `start` to `end`."""
     rng = random.Random(seed)
     return [(at, maker(rng, at)) for at in moments(rng, start, end, per_minute)]
 
 
 def text_of(*lines: Iterable[Line], end: str = "\n") -> str:
-    """One log of all lines, in the order of their times."""
+    """Return all lines as one log, in the order of their times."""
     return "".join(line + end for _, line in sorted(at_and_line for some in lines for at_and_line in some))
 
 
@@ -137,7 +137,7 @@ def asked(*files: File, text: str = "Why is the shop slow?", alert: tuple[float,
 
 
 def upstream_dies(seed: int = 5) -> tuple[list[Line], list[Line]]:
-    """The access and the error log of a server whose upstream is away for eight minutes."""
+    """Return the access log and the error log of a server whose upstream is down for eight minutes."""
     rng = random.Random(seed)
     fine = [(at, access_line(rng, at)) for at in moments(rng, T0, T0 + HOUR, 120)]
     kept = [(at, line) for at, line in fine if not 0 < at - TROUBLE < 8 * MINUTE or "/api/" not in line]
@@ -147,7 +147,7 @@ def upstream_dies(seed: int = 5) -> tuple[list[Line], list[Line]]:
 
 
 class Ran:
-    """What a run of the graph came to."""
+    """The results of a run of the graph."""
 
     def __init__(self, state: dict[str, Any], parts: list[Any]) -> None:
         self.state = state

@@ -1,4 +1,4 @@
-"""When the CPU time is used up, the log analyst says how far it came, and tells what it found in what it read."""
+"""When the CPU time is used up, the log analyst says how far it came and reports what it found until then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from triage.budget import Budget
 
 
 def exhausted_after(monkeypatch: pytest.MonkeyPatch, lines: int) -> None:
-    """The work asks before each log and after every 16 lines."""
+    """Exhaust the budget after so many lines: the work asks before each log and after every 16 lines."""
     asked_so_far = count(1)
     monkeypatch.setattr(Budget, "exhausted", property(lambda _: next(asked_so_far) > lines // 16))
 
@@ -22,7 +22,7 @@ def lines_of(text: str) -> int:
     return text.count("\n")
 
 
-def test_how_far_the_reading_came_is_said_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_starts_with_how_far_the_reading_came(monkeypatch: pytest.MonkeyPatch) -> None:
     app, other = text_of(steady(app_line)), text_of(steady(app_line, seed=2))
     exhausted_after(monkeypatch, lines_of(app) + 500)
     ran = run(asked(file(app, "app.log"), file(other, "other.log"), file(other, "third.log")))
@@ -41,7 +41,7 @@ def test_a_log_does_not_seem_silent_where_the_reading_stopped(monkeypatch: pytes
     access = [(at, access_line(rng, at)) for at in moments(rng, T0, T0 + HOUR, 60)]
     app = text_of(steady(app_line, per_minute=120))
     whole = text_of(access)
-    # Of the application's log only the first half hour is read; the other goes on for an hour.
+    # Only the first half hour of the application's log is read; the other log has an hour.
     exhausted_after(monkeypatch, lines_of(whole) + lines_of(app) // 2)
     ran = run(asked(file(whole, "access.log"), file(app, "app.log")))
     assert "entries later than 2024-03-05T09:" in ran.artifact["notes"][0]
@@ -49,7 +49,7 @@ def test_a_log_does_not_seem_silent_where_the_reading_stopped(monkeypatch: pytes
     assert "nothing is new, rare, bursting or gone in the lines that were read" in ran.report
 
 
-def test_what_was_found_before_the_reading_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_before_the_reading_stopped_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(2)
     failed = [
         (at, app_line(rng, at, "ERROR", "cannot reach the database"))
@@ -62,7 +62,7 @@ def test_what_was_found_before_the_reading_stopped_is_told(monkeypatch: pytest.M
     assert "**Not everything was read.**" in ran.report
 
 
-def test_all_is_read_when_the_time_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_read_if_the_time_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     app = text_of(steady(app_line))
     exhausted_after(monkeypatch, lines_of(app) + 32)
     ran = run(asked(file(app)))

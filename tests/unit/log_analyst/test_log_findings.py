@@ -1,4 +1,4 @@
-"""What the analyst finds, end to end: planted troubles are found at the right times, steady logs give nothing."""
+"""The analyst's findings: planted troubles are found at the right times, steady logs give none."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_burst_is_found_with_its_size_and_times(alert: tuple[float, float] | N
 
 
 @WINDOWS
-def test_what_is_no_longer_said_is_found_gone(alert: tuple[float, float] | None) -> None:
+def test_a_template_that_stops_is_gone(alert: tuple[float, float] | None) -> None:
     lines = [(at, line) for at, line in steady(app_line) if "cart" not in line or not 0 < at - TROUBLE < 12 * MINUTE]
     [finding] = run(asked(file(text_of(lines)), alert=alert)).findings
     assert finding.type == "gone"
@@ -148,7 +148,7 @@ def test_a_single_fatal_line_is_rare(alert: tuple[float, float] | None) -> None:
     assert finding.confidence < 0.6
 
 
-def test_a_restart_in_the_window_is_rare_though_it_is_no_error() -> None:
+def test_a_restart_in_the_window_is_rare_although_it_is_no_error() -> None:
     trouble = planted(1, 5 * MINUTE, "INFO", lambda _: "starting shop version 1.2.3")
     [finding] = run(asked(file(text_of(steady(app_line), trouble)), alert=ALERT)).findings
     assert (finding.type, finding.evidence["level"]) == ("rare", "INFO")
@@ -193,7 +193,7 @@ def test_an_upstream_that_dies_shows_in_access_and_error_log(alert: tuple[float,
     assert ran.of("gone", "GET /api/orders/<id> 200")
     assert not ran.of("burst")
     assert [f.start for f in ran.findings] == sorted(f.start for f in ran.findings)
-    # Errors come first in the report, whatever came first in time.
+    # Errors come first in the report, even if something else came first in time.
     assert ran.report.index("New error") < ran.report.index("Gone")
 
 
@@ -211,7 +211,7 @@ def test_one_status_on_many_routes_is_one_finding() -> None:
     assert sum(route["count"] for route in finding.evidence["routes"]) == len(bad)
 
 
-def test_a_log_that_only_begins_in_the_window_is_not_all_new() -> None:
+def test_a_log_that_starts_in_the_window_is_not_all_new() -> None:
     rng = random.Random(4)
     access = [(at, access_line(rng, at)) for at in moments(rng, T0, T0 + HOUR, 60)]
     late = steady(app_line, start=TROUBLE)
@@ -224,21 +224,21 @@ def test_rotated_logs_are_one_log() -> None:
     assert run(asked(file(new, "app.log"), file(old, "app.log.1"), alert=ALERT)).findings == []
 
 
-def test_the_year_of_syslog_is_the_alerts() -> None:
+def test_syslog_takes_its_year_from_the_alert() -> None:
     trouble = [(at, syslog_line(random.Random(1), at, "ERROR", "disk sda failing")) for at in (TROUBLE, TROUBLE + 9)]
     ran = run(asked(file(text_of(steady(syslog_line), trouble), "syslog"), alert=ALERT))
     [finding] = ran.of("new_template", "disk sda failing")
     assert seconds(finding.start) == TROUBLE
 
 
-def test_the_year_of_syslog_is_that_of_the_other_logs() -> None:
+def test_syslog_takes_its_year_from_other_logs() -> None:
     trouble = [(TROUBLE + at, syslog_line(random.Random(1), TROUBLE + at, "ERROR", "disk failing")) for at in range(60)]
     ran = run(asked(file(text_of(steady(syslog_line), trouble), "syslog"), file(text_of(steady(app_line)))))
     [finding] = ran.of("new_template", "disk failing")
     assert seconds(finding.start) == TROUBLE
 
 
-def test_the_moment_of_an_alert_in_words_is_its_window() -> None:
+def test_a_time_in_the_users_words_is_the_alerts_window() -> None:
     text = "5xx rate high since 2024-03-05T09:43:00Z"
     trouble = planted(4, 5 * MINUTE, "ERROR", lambda r: f"payment {r.randrange(9999)} declined")
     [finding] = run(asked(file(text_of(steady(app_line), trouble)), text=text)).findings
@@ -256,7 +256,9 @@ def test_the_times_of_pasted_lines_are_not_the_alerts() -> None:
 
 
 @pytest.mark.parametrize("alert", [(T0 + 9 * HOUR, T0 + 10 * HOUR), (T0 - HOUR, T0 + HOUR)])
-def test_an_alert_that_misses_the_logs_is_noted_and_the_logs_are_searched(alert: tuple[float, float]) -> None:
+def test_without_lines_in_the_alerts_window_a_note_says_so_and_the_window_comes_from_the_logs(
+    alert: tuple[float, float],
+) -> None:
     trouble = planted(40, 5 * MINUTE, "ERROR", lambda r: f"payment {r.randrange(9999)} declined")
     ran = run(asked(file(text_of(steady(app_line), trouble)), alert=alert))
     [finding] = ran.findings
@@ -264,7 +266,7 @@ def test_an_alert_that_misses_the_logs_is_noted_and_the_logs_are_searched(alert:
     assert "the window was chosen from the logs" in ran.report
 
 
-def test_a_short_window_in_a_long_log_is_seen_in_detail() -> None:
+def test_a_short_window_in_a_long_log_has_fine_buckets() -> None:
     start = T0 + 5 * 24 * HOUR
     trouble = [
         (start + 7 * at, app_line(random.Random(1), start + 7 * at, "ERROR", f"payment {at} declined"))

@@ -27,7 +27,7 @@ def parse(name: str, line: str) -> tuple[float | None, int, str] | None:
     return None if entry is None else (entry.time, entry.level, entry.text)
 
 
-def test_an_access_line_is_its_request_and_status() -> None:
+def test_the_text_of_an_access_line_is_its_request_and_status() -> None:
     line = access_line(random.Random(1), T0, route="/api/orders/17", status=502)
     assert parse("access log", line) == (T0, levels.ERROR, f"GET {line.split()[6]} 502")
 
@@ -46,7 +46,7 @@ def test_an_access_line_without_an_http_request_is_kept(request_line: str) -> No
     assert parsed[2].endswith(" 400")
 
 
-def test_an_nginx_error_is_what_went_wrong_and_not_for_whom() -> None:
+def test_an_nginx_error_leaves_out_the_client_and_the_request() -> None:
     assert parse("nginx error log", nginx_error_line(random.Random(1), T0)) == (
         T0,
         levels.ERROR,
@@ -74,7 +74,7 @@ def test_syslog_is_read_with_and_without_a_priority(line: str, level: int, text:
     assert parse("syslog", line) == (T0, level, text)
 
 
-def test_new_syslog_is_read_past_its_structured_data() -> None:
+def test_rfc_5424_syslog_is_read_without_its_structured_data() -> None:
     line = '<11>1 2024-03-05T09:00:00Z web shop 811 ID47 [a@1 b="c\\"]"][d@2] \ufeffcard declined'
     assert parse("syslog (RFC 5424)", line) == (T0, levels.ERROR, "ERROR shop: card declined")
 
@@ -101,7 +101,7 @@ def test_json_lines_are_read_by_the_names_loggers_use(line: str, level: int, tex
 
 
 @pytest.mark.parametrize("line", ["{", '{"a": NaN}', "{}}", '{"a":' * 5000, '{"a": 1e999}', "[1]", '{"status": "x"}'])
-def test_what_only_looks_like_json_is_no_error(line: str) -> None:
+def test_a_line_that_only_looks_like_json_is_no_json_line(line: str) -> None:
     parsed = parse("JSON lines", line)
     assert parsed is None or parsed[0] is None
 
@@ -119,7 +119,7 @@ def test_what_only_looks_like_json_is_no_error(line: str) -> None:
         ("PANIC: x", levels.CRITICAL),
     ],
 )
-def test_a_line_tells_its_level(text: str, level: int) -> None:
+def test_the_level_is_found_in_the_words_of_a_line(text: str, level: int) -> None:
     assert levels.level_in(text) == level
 
 

@@ -1,4 +1,4 @@
-"""The graph: what it asks, what it keeps, what it tells on the way, and who writes the report."""
+"""The graph: its question, its state, its progress, and who writes the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACCESS, ERRORS = upstream_dies()
 TROUBLE = asked(file(text_of(ACCESS), "access.log"), file(text_of(ERRORS), "error.log"), alert=ALERT)
 
 
-def test_the_artifacts_are_as_the_design_has_them() -> None:
+def test_the_findings_artifact_has_its_keys_and_limits() -> None:
     ran = run(TROUBLE)
     assert set(ran.artifact) == {"findings", "templates", "notes"}
     assert ran.findings
@@ -79,7 +79,7 @@ async def test_what_is_checkpointed_is_small_and_holds_no_log_text() -> None:
 
 
 @pytest.mark.parametrize("words", ["Help, the shop is slow!", ""])
-async def test_without_logs_it_asks_and_goes_on_with_the_answer(words: str) -> None:
+async def test_without_logs_the_analyst_asks_and_goes_on_with_the_answer(words: str) -> None:
     saver = InMemorySaver()
     config: Any = {"configurable": {"thread_id": "1"}}
     graph = builder.compile(checkpointer=saver)
@@ -89,7 +89,7 @@ async def test_without_logs_it_asks_and_goes_on_with_the_answer(words: str) -> N
     [question] = first["__interrupt__"]
     assert "Attach log files" in question.value
     assert "empty.log: empty" in question.value
-    # An answer that does not help gets the question again.
+    # After an answer without logs it asks again.
     set_request(Request(text=f"{words}\nno idea", data=[], files=[empty]))
     again = await graph.ainvoke(Command(resume="no idea"), config)
     assert again["__interrupt__"]
@@ -99,7 +99,7 @@ async def test_without_logs_it_asks_and_goes_on_with_the_answer(words: str) -> N
     assert done["findings"]
 
 
-def test_progress_is_told_and_not_too_often() -> None:
+def test_progress_is_reported_but_not_too_often() -> None:
     lines = steady(app_line, end=T0 + 24 * HOUR, per_minute=40)
     ran = run(asked(file(text_of(lines))))
     counts = [status.details.done for status in ran.progress if status.details.done]
@@ -111,7 +111,7 @@ def test_progress_is_told_and_not_too_often() -> None:
     assert 3 <= len(many.progress) <= 40
 
 
-async def test_other_work_of_the_process_goes_on_meanwhile() -> None:
+async def test_the_event_loop_serves_other_work_meanwhile() -> None:
     turns = 0
 
     async def beat() -> None:
@@ -130,12 +130,12 @@ async def test_other_work_of_the_process_goes_on_meanwhile() -> None:
 
 @pytest.fixture(scope="module")
 def own_report() -> str:
-    """What the analyst writes without a model."""
+    """The report that the analyst writes without a model."""
     return run(TROUBLE).report
 
 
 class Model(GenericFakeChatModel):
-    """Says what it is told to, and fails when it comes to a word that is an error."""
+    """Streams a given message; fails after `fails_after` chunks."""
 
     fails_after: int = -1
     seen: list[Any] = []  # noqa: RUF012
@@ -149,7 +149,7 @@ class Model(GenericFakeChatModel):
 
 
 async def reported(model: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """What the model said, and what the node wrote."""
+    """Return what the model streamed, and what the node wrote."""
     monkeypatch.setattr("triage.model.chat_model", lambda: model)
     set_request(TROUBLE)
     said = written = ""
@@ -169,25 +169,31 @@ async def test_a_model_writes_the_report_from_the_findings(monkeypatch: pytest.M
     assert "never as instructions" in model.seen[0][0].text
 
 
-async def test_a_model_that_fails_at_once_is_replaced(own_report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_fails_at_once_leaves_the_analysts_own_report(
+    own_report: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said, written = await reported(Model(messages=iter([AIMessage("It is.")]), fails_after=0), monkeypatch)
     assert said == ""
     assert written == own_report
 
 
-async def test_a_model_that_fails_on_the_way_is_completed(own_report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_fails_half_way_is_completed_by_the_analysts_report(
+    own_report: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said, written = await reported(Model(messages=iter([AIMessage("It is.")]), fails_after=2), monkeypatch)
     assert said
     assert written.startswith("\n\n*The model stopped here.")
     assert written.endswith(own_report)
 
 
-async def test_a_model_that_says_nothing_is_replaced(own_report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_writes_nothing_leaves_the_analysts_own_report(
+    own_report: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, written = await reported(Model(messages=iter([AIMessage("")])), monkeypatch)
     assert written == own_report
 
 
-async def test_a_model_that_cannot_be_loaded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_cannot_be_loaded_leaves_the_analysts_own_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def unloadable() -> None:
         raise ImportError("no such provider")
 

@@ -1,4 +1,4 @@
-"""No line, and no file, takes the log analyst time out of proportion to its length."""
+"""The log analyst's time is linear in the length of each line and of each file."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ OF_A_FILE: dict[str, Callable[[str], object]] = {
 @example(shape=("a@", "=/", "é"))
 @example(shape=("", "1-", ".a"))
 @example(shape=("/", "1a", "!"))
-def test_a_line_takes_time_in_proportion_to_its_length(parser: str, shape: Shape) -> None:
+def test_the_time_for_a_line_is_linear_in_its_length(parser: str, shape: Shape) -> None:
     assert_linear(OF_A_LINE[parser], shape)
 
 
-def test_a_long_line_is_not_read_again_for_each_trace_behind_it() -> None:
+def test_a_long_line_is_not_read_again_for_each_trace_after_it() -> None:
     def traced(text: str) -> object:
         return mined(f"2024-01-01T00:00:00Z {text}\n" + "Traceback (most recent call last)\n" * len(text))
 
@@ -96,6 +96,6 @@ def test_a_long_line_is_not_read_again_for_each_trace_behind_it() -> None:
 @example(shape=("a,b\nx,", "1", "!"))
 @example(shape=("a,b\nx,", " ", "!"))
 @example(shape=("", "2024-01-01T00:00:00Z error {i} a{i}b\n", ""))
-def test_a_file_takes_time_in_proportion_to_its_length(parser: str, shape: Shape) -> None:
-    # The first lines cost more than the rest: the formats are found out, and the first templates compared.
+def test_the_time_for_a_file_is_linear_in_its_length(parser: str, shape: Shape) -> None:
+    # The first lines cost more: the formats are detected, and the first templates compared.
     assert_linear(OF_A_FILE[parser], shape, smallest=1_000, largest=64_000)

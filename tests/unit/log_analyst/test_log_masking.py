@@ -35,7 +35,7 @@ from log_analyst.readers.paths import FANOUT, collapsed
         ("   white \t space ", "white space"),
     ],
 )
-def test_what_varies_is_masked(text: str, masked: str) -> None:
+def test_variable_parts_are_masked(text: str, masked: str) -> None:
     assert Masker().text(text) == masked
 
 
@@ -64,7 +64,7 @@ def test_masking_is_the_same_every_time(text: str) -> None:
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
-def test_numbers_do_not_tell_lines_apart(one: int, other: int) -> None:
+def test_lines_that_differ_only_in_numbers_are_masked_alike(one: int, other: int) -> None:
     masker = Masker()
     assert masker.text(f"order {one} failed (code={one})") == masker.text(f"order {other} failed (code={other})")
 
@@ -74,7 +74,7 @@ def test_few_routes_are_kept_as_they_are() -> None:
     assert collapsed(routes) == {route: route for route in routes}
 
 
-def test_of_very_many_routes_the_frequent_are_kept() -> None:
+def test_only_the_most_frequent_of_many_routes_are_kept() -> None:
     routes = {f"/a/x{at}": 1 for at in range(500)} | {"/a/cart": 1000, "/b": 1}
     short = collapsed(routes)
     assert short["/a/cart"] == "/a/cart"
@@ -84,5 +84,5 @@ def test_of_very_many_routes_the_frequent_are_kept() -> None:
 
 
 @given(st.dictionaries(st.text(alphabet="/ab", max_size=30), st.integers(1, 9), max_size=60))
-def test_every_route_has_one_that_stands_for_it(routes: dict[str, int]) -> None:
+def test_every_route_is_mapped_to_a_kept_or_collapsed_one(routes: dict[str, int]) -> None:
     assert collapsed(routes).keys() == routes.keys()

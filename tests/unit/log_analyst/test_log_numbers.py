@@ -1,4 +1,4 @@
-"""A finding tells one number, wherever it is told: in its words, as its figure, in the tables of both reports."""
+"""A finding has one number everywhere: in its summary, in its evidence and in the tables of both reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parents[3] / "frontend" / "sample"
 
 @pytest.fixture(scope="module")
 def findings() -> list[Finding]:
-    """What the log analyst's findings artifact on the sample says, as the orchestrator reads it."""
+    """The log analyst's findings on the sample, as the orchestrator reads them from the artifact."""
     sample = json.loads((SAMPLE / "sample.json").read_text())
     files = [
         File(
@@ -38,30 +38,31 @@ def findings() -> list[Finding]:
     return answer.findings
 
 
-def told(summary: str) -> list[int]:
-    """The numbers of lines in a summary, its times left out."""
+def numbers_in(summary: str) -> list[int]:
+    """Return the numbers of lines in a summary, without its times."""
     plain = re.sub(r"\d{4}-\S+", "", summary).replace("No lines", "0").replace("once", "1")
     return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", plain)]
 
 
-def test_what_is_gone_has_one_count_in_words_figure_and_table(findings: list[Finding]) -> None:
+def test_a_gone_finding_has_the_same_count_in_its_summary_evidence_and_tables(findings: list[Finding]) -> None:
     gone = [finding for finding in findings if finding.type == "gone"]
     assert gone
     text = "".join(report(Alert(title="", start=None, end=None), [], findings, []))
     for finding in gone:
-        count, expected = told(finding.summary)
+        count, expected = numbers_in(finding.summary)
         assert (finding.evidence["count"], finding.evidence["expected"]) == (count, expected)
         assert finding.magnitude == expected - count
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| gone")]
     assert rows
     counts = {
-        (finding.subject, f"{told(finding.summary)[0]:,} of about {told(finding.summary)[1]:,}") for finding in gone
+        (finding.subject, f"{numbers_in(finding.summary)[0]:,} of about {numbers_in(finding.summary)[1]:,}")
+        for finding in gone
     }
     assert {(row[1].strip("`"), row[2]) for row in rows} <= counts
 
 
-def test_every_other_count_is_the_one_in_its_words(findings: list[Finding]) -> None:
+def test_other_findings_have_the_same_count_in_summary_and_evidence(findings: list[Finding]) -> None:
     others = [finding for finding in findings if finding.type != "gone"]
     assert {finding.type for finding in others} >= {"new_template", "burst"}
     for finding in others:
-        assert finding.evidence["count"] == told(finding.summary)[0], finding.summary
+        assert finding.evidence["count"] == numbers_in(finding.summary)[0], finding.summary

@@ -43,7 +43,7 @@ def test_a_java_trace_is_one_entry_with_its_root_cause() -> None:
     assert entries[0][0].endswith("| java.net.ConnectException")
 
 
-def test_a_trace_behind_a_harmless_line_is_an_entry_of_its_own_at_its_time() -> None:
+def test_a_trace_after_a_harmless_line_is_its_own_entry_with_that_lines_time() -> None:
     text = (
         "2024-03-05 09:00:00 INFO GET / 200\n"
         "Traceback (most recent call last):\n"
@@ -99,7 +99,7 @@ def test_an_example_is_one_line_short_and_printable() -> None:
     assert shown.isprintable()
 
 
-def test_only_times_with_a_year_date_a_log() -> None:
+def test_only_times_with_a_year_give_a_logs_newest_time() -> None:
     assert newest_dated(Source("x", Text("Mar  5 09:00:00 web a: b\n"), "x")) is None
     assert (
         newest_dated(Source("x", Text("2024-03-05 09:00:00 a\n2024-03-05 08:00:00 b\n"), "x")) == REFERENCE - 15 * 3600

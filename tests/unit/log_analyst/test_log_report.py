@@ -50,7 +50,7 @@ def written(facts: Facts, findings: list[Finding], templates: list[TemplateCount
     return "".join(report(facts, findings, templates))
 
 
-def test_it_says_what_was_found_where_and_against_what() -> None:
+def test_the_verdict_names_the_counts_the_window_and_the_logs() -> None:
     text = written(facts(), [finding(0), finding(5, "gone", "INFO")], [])
     assert "**1 new, 1 gone** from 2024-03-05T09:10:00Z to 2024-03-05T09:20:00Z" in text
     assert "the alert's window" in text
@@ -59,7 +59,7 @@ def test_it_says_what_was_found_where_and_against_what() -> None:
     assert "- Skipped a\\*b\\*.csv: empty." in text
 
 
-def test_findings_are_listed_in_time_and_shown_by_weight() -> None:
+def test_findings_are_listed_in_order_of_time_and_described_in_order_of_importance() -> None:
     text = written(facts(), [finding(0, "gone", "INFO"), finding(5)], [])
     listed, shown = text.split("### In order of time")[1].split("### ", 1)
     assert listed.index("09:00:00 Gone") < listed.index("09:00:05 New error")
@@ -79,23 +79,23 @@ def test_many_findings_stay_readable() -> None:
     assert "20 more templates are not shown." in text
 
 
-def test_a_line_cannot_leave_its_fence_nor_a_template_its_cell() -> None:
+def test_a_line_cannot_end_its_fence_and_a_template_cannot_end_its_cell() -> None:
     text = written(facts(), [finding(0)], [template(3)])
     assert f"````text\n{EXAMPLE}\n````" in text
     assert "| 3 | - | 2024-03-05T09:00:00Z | `line ¦ 3 'x'` |" in text
 
 
-def test_it_says_when_nothing_stands_out() -> None:
+def test_the_report_says_that_nothing_stands_out() -> None:
     assert "**Nothing stands out** from 2024-03-05T09:10:00Z" in written(facts(), [], [])
     assert "**Nothing stands out:**" in written(facts(window=None), [], [])
 
 
-def test_it_says_when_nothing_can_be_judged() -> None:
+def test_the_report_of_lines_without_times_says_that_changes_are_unknown() -> None:
     text = written(facts(window=None, first=None, last=None), [], [template(1)])
     assert "Nothing can be said about changes" in text
     assert "They are from" not in text
 
 
-def test_a_window_that_was_looked_for_is_called_so() -> None:
+def test_the_report_says_that_a_window_comes_from_the_logs() -> None:
     text = written(facts(window=Window(T0, T0 + 60, derived=True)), [finding(0)], [])
     assert "the time that differs most" in text

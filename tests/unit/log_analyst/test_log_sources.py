@@ -27,7 +27,7 @@ LOG = text_of(steady(app_line, end=T0 + 60))
         ('{"status":"success","data":{"resultType": "matrix","result":[]}}', "metrics"),
     ],
 )
-def test_what_is_no_log_is_left_out_with_a_note(text: str, complaint: str) -> None:
+def test_a_file_that_is_no_log_is_left_out_and_a_note_says_so(text: str, complaint: str) -> None:
     found = sources(asked(file(text, "odd"), file(LOG, "app.log")))
     assert [log.name for log in found.logs] == ["app.log"]
     [note] = found.notes
@@ -35,7 +35,7 @@ def test_what_is_no_log_is_left_out_with_a_note(text: str, complaint: str) -> No
     assert complaint in note
 
 
-def test_many_odd_files_are_one_note() -> None:
+def test_many_files_that_are_no_logs_give_one_note() -> None:
     found = sources(asked(*(file("", f"empty-{n}") for n in range(10_000))))
     assert found.logs == []
     assert found.notes == ["Skipped empty-0, empty-1, empty-2, empty-3, empty-4 and 9,995 more: empty."]
@@ -87,11 +87,11 @@ def test_a_pasted_trace_between_lines_is_still_a_log() -> None:
         "\n".join(["a sentence"] * 20) + "\n2024-03-05 09:00:00 INFO one\n" + "\n".join(["more words"] * 20),
     ],
 )
-def test_words_are_no_log(text: str) -> None:
+def test_sentences_are_no_log(text: str) -> None:
     assert sources(Request(text=text, data=[], files=[])).logs == []
 
 
-def test_with_a_file_the_text_is_only_a_remark() -> None:
+def test_with_a_file_the_text_is_not_searched_for_log_lines() -> None:
     found = sources(Request(text=LOG, data=[], files=[file(LOG)]))
     assert len(found.logs) == 1
     assert found.remark == LOG

@@ -1,4 +1,4 @@
-"""Seeded series as real systems make them, with and without a planted change."""
+"""Realistic series with and without a planted change. The same seed gives the same series."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MONDAY = THURSDAY + 4 * DAY
 
 
 def finish(generator: Generator[None, None, T]) -> T:
-    """What a generator that yields to the event loop returns in the end."""
+    """Run a generator to its end and return its value."""
     while True:
         try:
             next(generator)
@@ -71,7 +71,7 @@ def sparse_counts(seed: int, n: int = 720, mean: float = 0.2) -> list[float]:
 
 
 def rare_errors(seed: int, n: int = 360) -> list[float]:
-    """Almost always 0, now and then something of any size."""
+    """Almost always 0, now and then a value of any size."""
     rng = random.Random(seed)
     return [round(rng.expovariate(0.2), 1) if rng.random() < 0.02 else 0.0 for _ in range(n)]
 
@@ -120,7 +120,7 @@ def short_cpu(seed: int, n: int = 72) -> list[float]:
 
 
 def stair(seed: int, n: int = 360) -> list[float]:
-    """Memory in use as a kernel tells it: constant, with small steps up and down."""
+    """Memory in use, as a kernel reports it: constant, with small steps up and down."""
     rng, x, out = random.Random(seed), 4.0e9, []
     for _ in range(n):
         if rng.random() < 0.08:

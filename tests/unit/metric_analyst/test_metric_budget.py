@@ -1,4 +1,4 @@
-"""When the CPU time is used up, the metric analyst says how far it came, and tells what it found in what it read."""
+"""When the CPU time is used up, the metric analyst says how far it came and reports what it found until then."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from triage.budget import Budget
 
 
 def exhausted_after(monkeypatch: pytest.MonkeyPatch, questions: int) -> None:
-    """The work asks before each file, at each row, and before each series is looked at."""
+    """Exhaust the budget at the nth look: the work looks before each file, at each row and before each series."""
     asked_so_far = count(1)
     monkeypatch.setattr(Budget, "exhausted", property(lambda _: next(asked_so_far) > questions))
 
@@ -48,7 +48,7 @@ async def test_the_report_says_how_many_series_were_checked(monkeypatch: pytest.
 
 async def test_a_series_does_not_seem_missing_where_the_reading_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {host: white(i, 200) for i, host in enumerate(("a", "b"))}
-    # One host after the other: of the second only the first quarter of an hour is read.
+    # One host follows the other; only the first quarter of an hour of the second one is read.
     lines = [f"{MONDAY + i * 10},{host},{v[i]:.2f}" for host, v in values.items() for i in range(200)]
     reading = 1 + 200 + 90
     asked_so_far = count(1)

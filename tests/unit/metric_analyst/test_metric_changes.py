@@ -1,4 +1,4 @@
-"""What happened is found: of the right type, at the right time, of the right size, once."""
+"""A planted change is found once, with the right type, time and size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def changed(make: Maker, first: int, last: int | None, how: Callable[[float, int], float]) -> Maker:
-    """The series with `how(value, samples since)` from sample `first` up to `last`."""
+    """Return the series with `how(value, samples since first)` from sample `first` to `last`."""
 
     def maker(seed: int) -> list[float]:
         values = make(seed)
@@ -157,7 +157,7 @@ def test_a_planted_change_is_found_where_and_as_large_as_it_is(name: str) -> Non
     assert len(missed) <= case.missed, missed
 
 
-def test_a_change_far_beyond_doubt_is_surer_than_a_faint_one() -> None:
+def test_a_strong_change_has_more_confidence_than_a_faint_one() -> None:
     strong = changes([v + (200 if i >= 300 else 0) for i, v in enumerate(white(1, 600))])[0]
     faint = changes([v + (18 if i >= 300 else 0) for i, v in enumerate(white(1, 600))])[0]
     assert 0.5 <= faint.confidence < strong.confidence
@@ -192,7 +192,7 @@ def test_a_gap_that_others_do_not_have_is_missing_until_it_is_back() -> None:
     assert missing(80, 120, others=False) == []
 
 
-def test_what_comes_irregularly_is_not_missed() -> None:
+def test_irregular_samples_are_not_missing() -> None:
     rng = random.Random(1)
     times = [MONDAY + 15.0 * i for i in range(400)]
     samples = [(t, 1.0 + rng.random()) for t in times[:200] if rng.random() < 0.2]
@@ -216,7 +216,7 @@ def test_a_counter_that_speeds_up_is_a_level_shift_of_its_rate() -> None:
     assert change.start == MONDAY + 100 * 15
 
 
-def test_a_spike_in_a_series_too_long_to_look_at_whole() -> None:
+def test_a_spike_is_found_in_a_series_that_is_reduced() -> None:
     values = white(1, 60_000)
     values[40_000:40_020] = [v + 200 for v in values[40_000:40_020]]
     (change,) = changes(values, step=1)
@@ -225,7 +225,7 @@ def test_a_spike_in_a_series_too_long_to_look_at_whole() -> None:
     assert change.magnitude == pytest.approx(200, rel=0.2)
 
 
-def test_a_level_shift_in_a_series_too_long_to_look_at_whole() -> None:
+def test_a_level_shift_is_found_in_a_series_that_is_reduced() -> None:
     (change,) = changes([v + (40 if i >= 30_000 else 0) for i, v in enumerate(white(1, 60_000))], step=1)
     assert change.type == "level_shift"
     assert abs(change.start - MONDAY - 30_000) <= 60
@@ -244,8 +244,8 @@ def test_errors_that_flicker_after_long_silence_are_a_level_shift() -> None:
         assert 1 < shifts[0].after < 15
 
 
-def test_what_came_before_the_silence_is_told_too() -> None:
-    # A pool fills up, then its process dies: two facts, and the first is the cause.
+def test_a_change_before_a_silence_is_found_too() -> None:
+    # A pool fills up, then its process dies: these are two changes, and the first one is the cause.
     rng = random.Random(1)
     times = [MONDAY + 2.0 * i for i in range(220)]
     values = [8.0 if 150 <= i < 190 else float(rng.random() < 0.1) for i in range(220)]

@@ -1,4 +1,4 @@
-"""From changes to what people and the orchestrator read: findings, their order, and the report."""
+"""From changes to findings, their order, and the report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_findings_are_in_order_of_time_and_ranked_by_importance() -> None:
     assert omitted == 0
 
 
-def test_an_alert_ranks_and_tells_before_in_and_after_but_hides_nothing() -> None:
+def test_an_alert_changes_ranks_and_relations_but_hides_no_finding() -> None:
     alert = Alert(title="502", start=MONDAY + 1000.0, end=MONDAY + 1100.0)
     cases = [found("before", start=900, end=950), found("in", start=1010), found("after", start=5000, end=5010)]
     listed, _ = findings([found("long before", start=-50_000, end=-49_000), *cases], alert)
@@ -56,7 +56,7 @@ def test_an_alert_ranks_and_tells_before_in_and_after_but_hides_nothing() -> Non
     assert max(ranks["in"], ranks["before"]) < min(ranks["after"], ranks["long before"])
 
 
-def test_without_a_window_there_is_no_relation_and_one_end_is_enough_for_one() -> None:
+def test_a_relation_needs_at_least_one_end_of_the_alerts_window() -> None:
     assert relation(change(), NO_ALERT) is None
     assert relation(change(), Alert(title="", start=MONDAY + 50.0, end=None)) == "after"
 
@@ -71,7 +71,7 @@ def test_a_drift_is_an_incident_of_its_own() -> None:
     assert incident_numbers([change(100), drift, change(120)], 60) == [1, 2, 1]
 
 
-def test_a_change_of_a_per_mille_does_not_matter_and_a_point_of_a_percentage_does() -> None:
+def test_a_tiny_change_does_not_matter_but_a_percentage_point_does() -> None:
     assert not matters(found(unit="bytes", before=4e9, after=4.004e9, magnitude=4e6))
     assert matters(found(unit="bytes", before=4e9, after=4.4e9, magnitude=4e8))
     assert matters(found(unit="%", before=99.9, after=98.0, magnitude=-1.9))
@@ -88,7 +88,7 @@ def test_at_most_fifty_findings_and_the_least_important_are_left_out() -> None:
     assert len(json.dumps(msgspec.to_builtins(listed))) < 300_000  # one event has to hold them
 
 
-def test_a_finding_says_what_a_reader_would_check() -> None:
+def test_the_evidence_has_what_a_reader_would_check() -> None:
     made, changes = finish(detect(errors_series()))
     (finding,), _ = findings([SeriesChange(made, c) for c in changes], NO_ALERT)
     assert (finding.type, finding.subject, finding.unit) == ("level_shift", "http_502_rate", "count/s")
@@ -129,7 +129,7 @@ def test_a_flat_line_is_measured_in_seconds() -> None:
         (0.000012, "", "1.2e-05"), (1e20, "", "1e+20"), (3, "s", "3 s"),
     ],
 )  # fmt: skip
-def test_numbers_are_said_with_the_digits_that_matter(value: float, unit: str, said: str) -> None:
+def test_numbers_have_their_significant_digits_and_their_unit(value: float, unit: str, said: str) -> None:
     assert number(value, unit) == said
 
 
@@ -145,11 +145,11 @@ def test_numbers_are_said_with_the_digits_that_matter(value: float, unit: str, s
         (187_200, "2 d 4 h"),
     ],
 )
-def test_durations_are_said_as_people_do(seconds: float, said: str) -> None:
+def test_durations_are_in_suitable_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
-def test_summaries_say_how_many_times_more_where_that_means_something() -> None:
+def test_summaries_have_a_factor_if_it_is_meaningful() -> None:
     assert (
         summary(change(before=100.0, after=500.0, magnitude=400.0), "ms")
         == "rose from 100 ms to 500 ms (×5.0) and stayed"
@@ -211,7 +211,7 @@ def test_names_cannot_break_the_table_or_become_markup() -> None:
     assert plain("x\ny") == "x y"
 
 
-def test_too_few_samples_are_said_to_be_too_few() -> None:
+def test_the_report_says_that_there_are_too_few_samples() -> None:
     text = written(facts(series=1, samples=2, short=["cpu"]), [])
     assert "too little to judge" in text
     assert "Nothing changed" not in text

@@ -1,4 +1,4 @@
-"""The graph, as the library runs it: events, the two artifacts, the question, the model."""
+"""The graph: its events, its two artifacts, its question, the model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def asked(*files: tuple[str, str], text: str = "what is wrong?", data: list[Any]
 
 
 class Run:
-    """What a run emits, sorted."""
+    """What a run emits, by kind."""
 
     def __init__(self) -> None:
         self.graph = builder.compile(checkpointer=InMemorySaver())
@@ -119,7 +119,7 @@ async def test_progress_is_bounded_however_many_series_there_are() -> None:
     assert "Nothing changed" in run.report
 
 
-async def test_without_metrics_it_asks_and_goes_on_when_they_come() -> None:
+async def test_without_metrics_the_analyst_asks_and_goes_on_when_they_come() -> None:
     run = await Run().go(asked(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n")))
     assert run.question is not None
     assert "no metrics" in run.question
@@ -131,7 +131,7 @@ async def test_without_metrics_it_asks_and_goes_on_when_they_come() -> None:
     assert len(run.results["findings"]["findings"]) == 1
 
 
-async def test_it_asks_again_when_the_answer_has_no_metrics_either() -> None:
+async def test_the_analyst_asks_again_if_the_answer_has_no_metrics() -> None:
     run = await Run().go(asked())
     await run.go(asked(text="which metrics?"), Command(resume="which metrics?"))
     assert run.question is not None
@@ -139,7 +139,7 @@ async def test_it_asks_again_when_the_answer_has_no_metrics_either() -> None:
     assert len(run.results["findings"]["findings"]) == 1
 
 
-async def test_the_event_loop_runs_while_it_works() -> None:
+async def test_the_event_loop_runs_while_the_analyst_works() -> None:
     turns = 0
 
     async def count() -> None:
@@ -154,14 +154,14 @@ async def test_the_event_loop_runs_while_it_works() -> None:
     assert turns > 20
 
 
-async def test_an_alert_window_is_used_and_not_needed() -> None:
+async def test_an_alerts_window_is_used() -> None:
     window = {"alert": {"title": "502", "start": "2026-01-05T00:03:10Z", "end": "2026-01-05T00:04:00Z"}}
     run = await Run().go(asked(("m.csv", incident_csv()), data=[window]))
     assert run.results["findings"]["findings"][0]["evidence"]["alert"] == "before"
     assert "before the alert's window" in run.report or "| before |" in run.report
 
 
-def test_times_in_pasted_metrics_and_nonsense_are_no_alert() -> None:
+def test_times_in_pasted_metrics_and_impossible_times_are_not_the_alerts() -> None:
     pasted = Request(text="time,cpu\n2026-01-01 00:00:00,1\n", data=[], files=[])
     assert alert_in(pasted, RequestMetrics([], [], 1, pasted=True)).start is None
     odd = Request(text="", data=[{"alert": {"start": float("nan"), "end": 1_767_225_600_000}}], files=[])

@@ -1,4 +1,4 @@
-"""No cell, no line and no file takes the metric analyst time out of proportion to its length."""
+"""The metric analyst's time is linear in the length of each cell, line and file."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ OF_A_FILE: dict[str, Callable[[str], object]] = {
 @example(shape=("[a", " ", "b"))
 @example(shape=("", "1", "!"))
 @example(shape=("", "_", ""))
-def test_a_line_takes_time_in_proportion_to_its_length(parser: str, shape: Shape) -> None:
+def test_the_time_for_a_line_is_linear_in_its_length(parser: str, shape: Shape) -> None:
     assert_linear(OF_A_LINE[parser], shape)
 
 
@@ -83,31 +83,31 @@ def test_a_line_takes_time_in_proportion_to_its_length(parser: str, shape: Shape
 @example(shape=("", '{"time": "2026-01-01T00:00:00Z", "m{i}": 1}\n', ""))
 @example(shape=("", '{"time": "2026-01-01T00:00:00Z", "a": {i}}\n', ""))
 @example(shape=('{"a": [[1790000000, 1]', ", [1790000001, {i}]", "]}"))
-def test_a_file_takes_time_in_proportion_to_its_length(parser: str, shape: Shape) -> None:
-    # The first rows cost more than the rest: the layout is found out.
+def test_the_time_for_a_file_is_linear_in_its_length(parser: str, shape: Shape) -> None:
+    # The first rows cost more: the layout is detected.
     assert_linear(OF_A_FILE[parser], shape, smallest=4_000, largest=64_000)
 
 
 def detected(samples: int, step_s: float) -> object:
-    """Up and down again and again, with a spike: what all detectors have to look at twice."""
+    """Return values that go up and down many times, with a spike: all detectors have work."""
     values = [float(i % 24 > 12) * 50 + i % 3 + (900 if i == samples // 2 else 0) for i in range(samples)]
     series = make_series("m", [(1e9 + i * step_s, v) for i, v in enumerate(values)], unit="", source="t")
     assert series is not None
     return finish(detect(series))
 
 
-def test_a_series_takes_time_in_proportion_to_its_samples() -> None:
+def test_the_time_for_a_series_is_linear_in_its_samples() -> None:
     assert_linear(lambda text: detected(len(text), 1), ("", ".", ""), smallest=2_000, largest=32_000)
 
 
 @pytest.mark.parametrize("step_s", [3_600, 86_400, 600_000, 3_000_000])
-def test_a_series_of_two_hundred_years_takes_no_longer_than_one_of_an_hour(step_s: int) -> None:
+def test_a_series_of_two_hundred_years_takes_as_long_as_one_of_an_hour(step_s: int) -> None:
     assert_linear(
         lambda text: detected(2_000, 1 if len(text) < 400 else step_s), ("", ".", ""), smallest=100, largest=400
     )
 
 
-def test_series_of_one_name_in_several_files_take_time_in_proportion_to_their_number() -> None:
+def test_the_time_for_series_of_one_name_is_linear_in_the_number_of_files() -> None:
     def read_twice(text: str) -> object:
         rows = [f"2026-01-01T{i // 3600 % 24:02}:{i // 60 % 60:02}:{i % 60:02}Z,h{i},1" for i in range(len(text))]
         one = "time,metric,value\n" + "".join(f"{row}\n{row[:-1]}2\n" for row in rows)

@@ -1,4 +1,4 @@
-"""It does not cry wolf: nothing happened, so nothing is found.
+"""There are no false alarms: if nothing happened, nothing is found.
 
 The clean cases that the issue names give no finding at all, over 100 seeds each. The rough ones (heavy tails, noise
 that remembers, few samples, days and weekends that differ) may give one now and then: BOUNDED says how often.
@@ -58,7 +58,7 @@ def test_a_clean_series_gives_no_finding(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_a_rough_series_gives_hardly_any(name: str) -> None:
+def test_a_rough_series_gives_hardly_any_finding(name: str) -> None:
     seeds, tolerated = BOUNDED[name]
     found = alarms(name, seeds)
     assert len(found) <= tolerated, found
@@ -69,7 +69,7 @@ def test_all_clean_series_are_tried() -> None:
 
 
 @pytest.mark.parametrize(("n", "tolerated"), [(24, 5), (58, 8), (720, 2)])
-def test_a_random_walk_gives_few(n: int, tolerated: int) -> None:
+def test_a_random_walk_gives_few_findings(n: int, tolerated: int) -> None:
     assert sum(bool(changes(random_walk(seed, n))) for seed in range(100)) <= tolerated
 
 
@@ -96,7 +96,7 @@ def test_office_hours_with_sharp_edges_are_no_incident() -> None:
         assert changes(values, step=300) == []
 
 
-def test_what_switches_all_the_time_is_not_in_trouble() -> None:
+def test_a_series_that_switches_all_the_time_gives_no_finding() -> None:
     for seed in range(20):
         make, _ = CLEAN["white noise"]
         values = [v + (80 if (i // 45) % 2 else 0) for i, v in enumerate(make(seed))]

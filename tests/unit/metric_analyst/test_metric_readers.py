@@ -1,4 +1,4 @@
-"""What can be read as metrics is read; what cannot is skipped with a note, never an exception."""
+"""Metrics are read from many shapes; other content is skipped with a note, never with an exception."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_spelling_of_a_time_is_the_same_moment(written: str) -> None:
 @pytest.mark.parametrize(
     "written", ["", "12", "1000", "hello", "nan", "1e400", "2026-13-01 00:00:00", "9999-99-99", "²" * 9]
 )
-def test_what_is_no_time_is_none(written: str) -> None:
+def test_text_that_is_no_time_gives_none(written: str) -> None:
     assert parse_time(written) is None
 
 
@@ -100,7 +100,7 @@ def test_quotes_windows_line_ends_a_bom_preamble_and_comments() -> None:
     assert (series.name, series.unit, series.values) == ("Latency (ms)", "ms", [1.5, 2.5])
 
 
-def test_a_quote_left_open_costs_its_own_row_only() -> None:
+def test_an_open_quote_affects_only_its_own_row() -> None:
     text = "time,cpu\n" + "".join(f"{T0 + i:.0f},{chr(34) if i == 3 else ''}{i}\n" for i in range(8))
     assert len(only(reading(("q.csv", text))).values) >= 7
 
@@ -182,7 +182,7 @@ def test_ten_thousand_tiny_files_are_one_series_and_few_notes() -> None:
         ("deep.json", "[" * 100_000, "not valid JSON"),
     ],
 )  # fmt: skip
-def test_what_is_no_metric_is_skipped_with_a_reason(name: str, text: str, says: str) -> None:
+def test_a_file_without_metrics_is_skipped_and_a_note_says_why(name: str, text: str, says: str) -> None:
     found = reading((name, text))
     assert not found.series
     assert any(says in note and name in note for note in found.notes), found.notes
@@ -220,7 +220,7 @@ def test_prometheus_names_a_series_by_the_labels_that_differ() -> None:
     assert series_names([{}]) == ["value"]
 
 
-def test_other_json_that_people_have() -> None:
+def test_other_json_shapes_are_read() -> None:
     records = [{"time": "2026-01-01T00:00:00Z", "cpu": 1, "host": "a"}, {"time": "2026-01-01T00:00:10Z", "cpu": 2}]
     assert only(reading(("r.json", json.dumps(records)))).values == [1, 2]
     assert only(reading(("r.jsonl", "\n".join(map(json.dumps, records))))).values == [1, 2]
@@ -231,7 +231,7 @@ def test_other_json_that_people_have() -> None:
     ]
 
 
-def test_an_alert_alone_is_no_metric_and_no_note() -> None:
+def test_an_alert_without_metrics_gives_no_note() -> None:
     found = reading(data=[{"alert": {"title": "502", "start": "2026-01-01T00:00:00Z"}}])
     assert (found.series, found.notes) == ([], [])
 
@@ -258,11 +258,11 @@ def test_a_huge_whole_number_in_json_is_left_out() -> None:
         ("network_bytes_per_second", "bytes/s"), ("queue_depth", ""), ("s3_requests", ""), ("", ""),
     ],
 )  # fmt: skip
-def test_units_come_from_names_that_tell(name: str, unit: str) -> None:
+def test_units_come_from_the_series_names(name: str, unit: str) -> None:
     assert unit_of(name) == unit
 
 
-def test_a_series_that_stops_while_others_go_on_knows_until_when() -> None:
+def test_a_series_that_stops_knows_until_when_others_were_recorded() -> None:
     text = "time,a,b\n" + "".join(f"{T0 + i:.0f},{i if i < 10 else ''},{i}\n" for i in range(30))
     series = by_name(reading(("m.csv", text)))["a"]
     assert (series.times[-1], series.recorded_until) == (T0 + 9, T0 + 29)
