@@ -163,9 +163,9 @@ export class ProgressTimeline extends HTMLElement {
     let level = 1;
     for (let parent = step.parent; parent.parent; parent = parent.parent) level += 1;
     const cell = (part, role, ...children) => make("div", { className: `tl-${part}`, role }, ...children);
-    const [name, agent, state] = ["label", "who", "word"].map((part) => make("span", { className: `tl-${part}` }));
+    const [name, agent, state] = ["label", "by", "state"].map((part) => make("span", { className: `tl-${part}` }));
     const bar = make("div", { className: "tl-bar" });
-    const [time, details] = [cell("time", "gridcell"), cell("more", "gridcell")];
+    const [time, details] = [cell("time", "gridcell"), cell("details", "gridcell")];
     const head = cell("name", "rowheader", make("span", { className: "tl-mark" }), name, agent, state);
     const element = cell("row", "row", head, cell("track", "none", bar), time, details);
     Object.assign(element, { ariaLevel: String(level), tabIndex: this.#rows.size ? -1 : 0, step });
@@ -306,7 +306,7 @@ function detailLines({ text = "", done = 0, total = 0, state, targets = [], erro
     // Most progress texts contain the figures.
     const words = share && !/\d/.test(text) ? `${shorten(text)} ${share}` : shorten(text);
     const bar = total > 0 && state === "running" ? [make("progress", { value: done, max: total, ariaHidden: "true" })] : [];
-    lines.push(make("div", { className: "tl-said" }, ...bar, make("span", {}, words)));
+    lines.push(make("div", { className: "tl-progress" }, ...bar, make("span", {}, words)));
   }
   for (const { agent, reason } of targets) {
     lines.push(make("div", { className: "tl-target" }, make("b", {}, agent), ` ${reason}`));
@@ -355,8 +355,8 @@ progress-timeline {
 .tl-agent > .tl-row .tl-label { font-weight: 650; }
 .tl-tool > .tl-row:not([aria-expanded]) .tl-label { font-family: var(--mono, ui-monospace, monospace); font-size: 0.75rem; }
 :is(.tl-note, .tl-handoff) > .tl-row .tl-label { color: var(--tone); }
-.tl-who, .tl-word { color: var(--tl-accent); font-size: 0.6875rem; white-space: nowrap; }
-.tl-word { color: var(--tl-muted); } .is-failed > .tl-row .tl-word { color: var(--tl-bad); font-weight: 600; }
+.tl-by, .tl-state { color: var(--tl-accent); font-size: 0.6875rem; white-space: nowrap; }
+.tl-state { color: var(--tl-muted); } .is-failed > .tl-row .tl-state { color: var(--tl-bad); font-weight: 600; }
 /* The mark is a triangle where there is something to fold, else a dot. */
 .tl-mark { flex: none; align-self: center; width: 8px; height: 8px; background: var(--tone); clip-path: circle(28%); }
 .tl-row[aria-expanded] .tl-mark { background: var(--tl-muted); clip-path: polygon(5% 15%, 95% 15%, 50% 95%); }
@@ -371,9 +371,9 @@ progress-timeline {
 :is(.is-waiting, .is-canceled) > .tl-row .tl-bar { background: repeating-linear-gradient(-45deg, var(--tone) 0 2px, transparent 2px 5px); }
 .tl-time { color: var(--tl-muted); text-align: right; white-space: nowrap; }
 .is-running > .tl-row .tl-time, .tl-target b { color: var(--tl-ink); }
-.tl-more { grid-column: 1 / -1; padding-left: calc(18px + var(--level) * 15px); color: var(--tl-muted); font-size: 0.75rem; }
-.tl-said { display: flex; gap: 8px; align-items: center; }
-.tl-said progress { flex: none; width: 40px; height: 4px; accent-color: var(--tl-accent); }
+.tl-details { grid-column: 1 / -1; padding-left: calc(18px + var(--level) * 15px); color: var(--tl-muted); font-size: 0.75rem; }
+.tl-progress { display: flex; gap: 8px; align-items: center; }
+.tl-progress progress { flex: none; width: 40px; height: 6px; accent-color: var(--tl-accent); }
 .tl-error { color: var(--tl-bad); white-space: pre-wrap; } .tl-target b::before { content: "→ "; color: var(--tl-accent); }
 .tl-step.is-superseded { display: none; }
 progress-timeline.show-superseded .is-superseded { display: block; }

@@ -18,6 +18,7 @@ const STEP_STATE_AT_END = { completed: "done", failed: "failed", rejected: "fail
 
 /** @param {string} state as `plainState` writes it */
 export const isFinished = (state) => state in STEP_STATE_AT_END;
+export const isRunning = (state) => state === "working" || state === "submitted";
 
 /** TASK_STATE_INPUT_REQUIRED → input-required @param {string} [state] */
 export const plainState = (state = "unknown") => state.replace("TASK_STATE_", "").toLowerCase().replaceAll("_", "-");

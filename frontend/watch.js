@@ -17,7 +17,7 @@ import { RawEvents } from "./raw-events.js";
 import { drawRecentTasks, rememberTitle } from "./recent-tasks.js";
 import { ReportView } from "./report-view.js";
 import { ServerClock } from "./server-clock.js";
-import { applyEvent, isFinished, metadataOf, newTask } from "./task-state.js";
+import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "./task-state.js";
 import { TurnsView } from "./turns-view.js";
 
 // In ms.
@@ -34,7 +34,7 @@ const ANNOUNCEMENTS = {
   "input-required": "The agents have a question.",
 };
 
-/** What `make run` adds: called at every drawing. @type {((id, stream, task, now) => void)[]} */
+/** What `make run` adds: called at every drawing. @type {((id, stream, task) => void)[]} */
 export const extras = [];
 
 export class Watch {
@@ -153,12 +153,12 @@ export class Watch {
     this.#turns.draw(unanswered ? turns.slice(0, -1) : turns);
     this.#findings.draw(findings);
     this.#report.draw(report, {
-      writing: this.#isRunning() && !report.done,
+      writing: isRunning(state) && !report.done,
       live: this.#stream.state === "live",
       ended: isFinished(state),
     });
     this.#rawEvents.draw();
-    for (const drawExtra of extras) drawExtra(this.#id, this.#stream, this.#task, this.#now());
+    for (const drawExtra of extras) drawExtra(this.#id, this.#stream, this.#task);
   }
 
   #drawState() {
@@ -182,7 +182,7 @@ export class Watch {
       reply: state === "input-required",
       failure: failed,
       cancel: !isFinished(state),
-      "goes-on": this.#isRunning(),
+      "goes-on": isRunning(state),
     });
     if (title) rememberTitle(this.#id, title);
   }
@@ -211,22 +211,18 @@ export class Watch {
   /** Draw what changes with time, without an event. */
   #tick() {
     this.#drawPill();
-    const { start, end } = this.#task;
+    const { start, end, state } = this.#task;
     if (!this.#ready || start === null) return;
     setText(this.#find("elapsed"), duration((end ?? this.#now()) - start));
     this.#timeline.tick(this.#now());
-    const quiet = this.#isRunning() && this.#stream.state === "live" ? Date.now() - this.#lastEventAt : 0;
+    const quiet = isRunning(state) && this.#stream.state === "live" ? Date.now() - this.#lastEventAt : 0;
     setText(this.#find("quiet"), quiet > QUIET_AFTER ? `no event for ${Math.floor(quiet / 1000)} s` : "");
-  }
-
-  #isRunning() {
-    return this.#task.state === "working" || this.#task.state === "submitted";
   }
 
   /** The server's time while the task runs, else the time of the newest event. In ms since the epoch. */
   #now() {
-    const { updatedAt } = this.#task;
-    return this.#isRunning() && this.#stream.state !== "lost" ? Math.max(this.#clock.now(), updatedAt) : updatedAt;
+    const { state, updatedAt } = this.#task;
+    return isRunning(state) && this.#stream.state !== "lost" ? Math.max(this.#clock.now(), updatedAt) : updatedAt;
   }
 
   #handleEnd() {

@@ -46,7 +46,7 @@ class Faults {
   );
 
   /** Called at every drawing of the view. */
-  draw(id, stream, task, now) {
+  draw(id, stream, task) {
     if (stream !== this.#stream) this.#reset(id, stream, task);
     const finished = isFinished(task.state);
     setText(this.#dropButton, finished ? "Run again, drop my connection" : "Drop my connection");
@@ -57,7 +57,7 @@ class Faults {
     }
     if (this.#drop && stream.downSince === null) this.#reportDrop(this.#drop);
     if (this.#kill && (finished || task.attempt > this.#kill.attempt)) this.#reportKill(this.#kill, finished);
-    this.#viewer?.draw(now);
+    this.#viewer?.compare();
   }
 
   #reset(id, stream, task) {
@@ -117,7 +117,7 @@ class Faults {
     if (error) return this.#report("kill", `No worker was killed. ${error.detail ?? error.message}`);
     this.#kill = { at: Date.now(), before: { ...this.#stream.applied }, attempt, superseded: this.#task.superseded };
     const lease = duration(leaseMs);
-    this.#report("kill", `${agent}, process ${pid}, was killed. Its lease runs out in ${lease}; then another takes over …`);
+    this.#report("kill", `${agent}, process ${pid}, was killed. Its lease runs out in ${lease}; then another process takes over …`);
   }
 
   /** Every event that the page had of the killed worker is one that its successor recovered. @param {Kill} kill */
@@ -164,4 +164,4 @@ function button(label, onclick) {
 }
 
 const faults = new Faults();
-extras.push((id, stream, task, now) => faults.draw(id, stream, task, now));
+extras.push((id, stream, task) => faults.draw(id, stream, task));

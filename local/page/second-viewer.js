@@ -5,7 +5,10 @@ import { ConnectionPill } from "../connection-pill.js";
 import { h, setText } from "../dom.js";
 import { EventStream } from "../event-stream.js";
 import { count, duration, recoveryCounts } from "../format.js";
-import { applyEvent, isFinished, newTask } from "../task-state.js";
+import { ServerClock } from "../server-clock.js";
+import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "../task-state.js";
+
+const DRAWING_INTERVAL = 100; // ms
 
 /** @typedef {import("../task-state.js").Task} Task */
 
@@ -19,8 +22,9 @@ export class SecondViewer {
   #comparedState = "";
   #timeline = /** @type {any} */ (document.createElement("progress-timeline"));
   #seq = h("b");
+  #clock = new ServerClock();
+  #ticker = setInterval(() => this.#scheduleDrawing(), DRAWING_INTERVAL);
   #frame = 0;
-  #now = 0;
 
   /**
    * @param {string} id of the task @param {Task} firstTask the model that the page shows
@@ -34,15 +38,17 @@ export class SecondViewer {
     const facts = h("div.facts", h("h2", "Second viewer"), pill, retry, h("span.fact", "seq ", this.#seq));
     this.pane = h("section.card.second", { "aria-label": "Second viewer" }, facts, this.#timeline);
     this.#stream = new EventStream((cursor) => streamUrl(id, cursor), {
-      onEvent: ({ seq, result }) => {
+      onEvent: ({ seq, result, live }) => {
+        const { ts } = metadataOf(result);
+        if (ts) this.#clock.observe(ts, live);
         applyEvent(this.#task, seq, result);
         this.#scheduleDrawing();
-        this.#compare();
+        this.compare();
       },
       onEnd: () => isFinished(this.#task.state) && this.#stream.close(),
       onRecovered: ({ ms, ...counts }) => {
         this.#caughtUp ||= `${duration(ms)}: ${recoveryCounts(counts)}`;
-        this.#compare();
+        this.compare();
       },
       onChange: () => this.#scheduleDrawing(),
     });
@@ -51,15 +57,24 @@ export class SecondViewer {
     this.#stream.open();
   }
 
-  /** The first view was drawn. @param {number} now by the server's clock, in ms since the epoch */
-  draw(now) {
-    this.#now = now;
-    this.#scheduleDrawing();
-    this.#compare();
-  }
-
   close() {
     this.#stream.close();
+    clearInterval(this.#ticker);
+  }
+
+  /** Compare the two models when they are at the same seq: once it has caught up, and at each change of state. */
+  compare() {
+    const [own, first] = [this.#task, this.#firstTask];
+    if (!this.#caughtUp || own.seq !== first.seq || this.#comparedState === own.state) return;
+    this.#comparedState = own.state;
+    const verdict = shownOf(own) === shownOf(first) ? "Both show the same" : "They show different things";
+    this.#report(`Second viewer, caught up in ${this.#caughtUp}. ${verdict} at seq ${count(own.seq)}.`);
+  }
+
+  /** The server's time while the task runs, else the time of the newest event. In ms since the epoch. */
+  #now() {
+    const { state, updatedAt } = this.#task;
+    return isRunning(state) ? Math.max(this.#clock.now(), updatedAt) : updatedAt;
   }
 
   #scheduleDrawing() {
@@ -67,17 +82,8 @@ export class SecondViewer {
       this.#frame = 0;
       this.#pill.draw(this.#stream, this.#task.state === "input-required");
       setText(this.#seq, count(this.#task.seq));
-      this.#timeline.draw(this.#task, this.#now);
+      this.#timeline.draw(this.#task, this.#now());
     });
-  }
-
-  /** Compare the two models when they are at the same seq: once it has caught up, and at each change of state. */
-  #compare() {
-    const [own, first] = [this.#task, this.#firstTask];
-    if (!this.#caughtUp || own.seq !== first.seq || this.#comparedState === own.state) return;
-    this.#comparedState = own.state;
-    const verdict = shownOf(own) === shownOf(first) ? "Both show the same" : "They show different things";
-    this.#report(`Second viewer, caught up in ${this.#caughtUp}. ${verdict} at seq ${count(own.seq)}.`);
   }
 }
 
