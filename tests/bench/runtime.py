@@ -23,10 +23,7 @@ from typing import Any
 from local.functions import listen
 from tests.bench.processes import ROOT
 from tests.bench.report import Report, say
-
-sys.path.append(str(ROOT / "tests"))  # where the emulator lives, as pytest has it
-
-from runtime.emulator import Emulator
+from tests.runtime.emulator import Emulator
 
 _EVENTS = 200
 _APP = "tests.bench.servers.ticks"

@@ -17,7 +17,7 @@ from tests.chaos.http import told
 from tests.chaos.ledger import SQLiteLedger
 from tests.chaos.reader import Reader
 from tests.chaos.watch import Watch, Watched
-from tests.stack import ROOT, Stack, stack
+from tests.support.processes import ROOT, Stack, stack
 
 # Who is killed, and when a task has come to which seq: in the plan, while both analysts work, and in the report.
 KILLS = {"orchestrator": (5, 40), "log_analyst": (20,), "metric_analyst": (20,)}

@@ -9,11 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
-from dynamodb_table import use
 
 from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.agent.checkpoints.store import Item
 from tailrace.stores.dynamodb import Transport
+from tests.contract.dynamodb_table import use
 
 BUCKET = "tailrace-test"
 

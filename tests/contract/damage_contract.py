@@ -6,7 +6,6 @@ import sys
 from contextlib import aclosing
 
 import pytest
-from log_tasks import created, events
 
 from tailrace.a2a.task import snapshot
 from tailrace.config import Settings
@@ -14,6 +13,7 @@ from tailrace.errors import LogUnreadable
 from tailrace.log import Batch, EventLog
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import Gap, Synced, follow
+from tests.contract.log_tasks import created, events
 
 
 class DamageContract:

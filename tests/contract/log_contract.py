@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from log_tasks import TTL_S, Clock, all_events, created, events, head_of
-from orphaned_contract import OrphanedContract
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
+from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
+from tests.contract.orphaned_contract import OrphanedContract
 
 
 class LogContract(OrphanedContract):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from log_tasks import Clock, created
 
 from tailrace.errors import Fenced, TaskUnknown
 from tailrace.events import State
 from tailrace.log import EventLog
+from tests.contract.log_tasks import Clock, created
 
 
 class OrphanedContract:

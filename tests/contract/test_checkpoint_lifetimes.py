@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_stores import BUCKET, items_of, objects, use_stores
-from dynamodb_table import moto_server
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
@@ -20,6 +18,8 @@ from tailrace.agent.checkpoints.dynamodb import DynamoDBSaver
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.errors import CheckpointLost
+from tests.contract.checkpoint_stores import BUCKET, items_of, objects, use_stores
+from tests.contract.dynamodb_table import moto_server
 
 DAY_S = 86_400
 BEGIN = 1_700_000_000

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_stores import BUCKET, items_of, use_stores
-from dynamodb_local import dynamodb_local
-from dynamodb_table import moto_server
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -22,6 +19,9 @@ from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
+from tests.contract.checkpoint_stores import BUCKET, items_of, use_stores
+from tests.contract.dynamodb_local import dynamodb_local
+from tests.contract.dynamodb_table import moto_server
 
 GENUINE = pytest.param("dynamodb local", marks=pytest.mark.slow)
 STORES = ["sqlite", "dynamodb", "dynamodb and s3", "dynamodb, all in s3", GENUINE]

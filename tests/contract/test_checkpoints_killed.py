@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from checkpoint_stores import BUCKET, Killed, Requests, checkpoint_table, share_clients, use_stores
-from dynamodb_table import moto_server
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
 from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
+from tests.contract.checkpoint_stores import BUCKET, Killed, Requests, checkpoint_table, share_clients, use_stores
+from tests.contract.dynamodb_table import moto_server
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import checkpoint_writer
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
@@ -17,6 +16,7 @@ from langgraph.checkpoint.base.id import uuid6
 from tailrace.agent.checkpoints import sqlite as checkpoints_sqlite
 from tailrace.agent.checkpoints.sqlite import SQLiteSaver, open_sqlite
 from tailrace.errors import CheckpointsUnavailable
+from tests.contract import checkpoint_writer
 
 pytestmark = pytest.mark.slow
 

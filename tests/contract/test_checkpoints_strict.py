@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_stores import BUCKET, use_stores
-from crafted import Crafted, crafted
-from dynamodb_table import moto_server
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -23,6 +20,9 @@ from tailrace.agent.checkpoints import dynamodb as checkpoints_dynamodb
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointRefused
+from tests.contract.checkpoint_stores import BUCKET, use_stores
+from tests.contract.dynamodb_table import moto_server
+from tests.support.hostile_checkpoints import Crafted, crafted
 
 
 @pytest.fixture(scope="module")

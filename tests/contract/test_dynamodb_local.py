@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from dynamodb_local import dynamodb_local
-from dynamodb_table import Request, Requests, empty_table, use
-from faulty import FaultyProxy, faulty_proxy
-from log_contract import LogContract
-from log_tasks import TTL_S, Clock, all_events, created, events, head_of
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, LogUnavailable, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table, definition
+from tests.contract.dynamodb_local import dynamodb_local
+from tests.contract.dynamodb_table import Request, Requests, empty_table, use
+from tests.contract.faulty import FaultyProxy, faulty_proxy
+from tests.contract.log_contract import LogContract
+from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
 
 pytestmark = pytest.mark.slow
 

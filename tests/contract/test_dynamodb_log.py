@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from damage_contract import DamageContract
-from dynamodb_table import Requests, empty_table, moto_server, use
-from log_contract import LogContract
-from log_tasks import TTL_S, Clock, created, events
 
 from tailrace.log import Batch
 from tailrace.log.dynamodb import DynamoDBLog
+from tests.contract.damage_contract import DamageContract
+from tests.contract.dynamodb_table import Requests, empty_table, moto_server, use
+from tests.contract.log_contract import LogContract
+from tests.contract.log_tasks import TTL_S, Clock, created, events
 
 
 @pytest.fixture(scope="module")

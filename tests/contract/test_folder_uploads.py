@@ -13,14 +13,14 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import serve
-from uploads_contract import LARGE, UploadsContract, of, put, read
 
 from gateway.app import create_app
 from tailrace.config import Settings
 from tailrace.errors import UploadsUnavailable
 from tailrace.uploads import Upload
 from tailrace.uploads.folder import FolderUploads
+from tests.contract.uploads_contract import LARGE, UploadsContract, of, put, read
+from tests.support.http import serve
 
 TTL_S = 1000.0
 

@@ -1,8 +1,8 @@
 import pytest
-from log_contract import LogContract
-from log_tasks import TTL_S, Clock
 
 from tailrace.log.memory import MemoryLog
+from tests.contract.log_contract import LogContract
+from tests.contract.log_tasks import TTL_S, Clock
 
 
 class TestMemoryLog(LogContract):

@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from uploads_contract import LARGE, UploadsContract, of, put, read
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
 from tailrace.uploads import s3
 from tailrace.uploads.s3 import S3Uploads
+from tests.contract.uploads_contract import LARGE, UploadsContract, of, put, read
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from damage_contract import DamageContract
-from log_contract import LogContract
-from log_tasks import TTL_S, Clock, all_events, created
 
 from tailrace.log.sqlite import SQLiteLog
+from tests.contract.damage_contract import DamageContract
+from tests.contract.log_contract import LogContract
+from tests.contract.log_tasks import TTL_S, Clock, all_events, created
 
 
 class TestSQLiteLog(LogContract, DamageContract):

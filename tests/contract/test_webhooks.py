@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from dynamodb_local import dynamodb_local
-from dynamodb_table import empty_table, moto_server, use
-from log_tasks import Clock
-from webhooks_contract import TTL_S, WebhooksContract, hook
 
 from tailrace.errors import TaskUnknown
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.push.dynamodb import DynamoDBWebhooks
 from tailrace.push.sqlite import _SCHEMA, SQLiteWebhooks
 from tailrace.push.store import MemoryWebhooks
+from tests.contract.dynamodb_local import dynamodb_local
+from tests.contract.dynamodb_table import empty_table, moto_server, use
+from tests.contract.log_tasks import Clock
+from tests.contract.webhooks_contract import TTL_S, WebhooksContract, hook
 
 
 class TestMemoryWebhooks(WebhooksContract):

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from log_tasks import Clock
 
 from tailrace.push import Webhook, Webhooks
+from tests.contract.log_tasks import Clock
 
 TTL_S = 100.0
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from outside import ROOT, SAM, Resources, run
+
+from tests.deploy.outside import ROOT, SAM, Resources, run
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from outside import Resources
-
 from tailrace import config
+from tests.deploy.outside import Resources
 
 SPECIALISTS = {"LogAnalystFunction", "MetricAnalystFunction"}
 AGENTS = {"OrchestratorFunction", *SPECIALISTS}

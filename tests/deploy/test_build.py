@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import ROOT, run
+
+from tests.deploy.outside import ROOT, run
 
 MB = 1_000_000
 LAYERS = {

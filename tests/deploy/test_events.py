@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import ROOT
 
 from tailrace.agent import dispatch
 from tailrace.agent.dispatch import function_url_event
@@ -22,7 +21,8 @@ from tailrace.events import submitted
 from tailrace.log import EventLog, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
-from tests.messages import message_of
+from tests.deploy.outside import ROOT
+from tests.support.events import message_of
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 SCHEDULED = ROOT / "events" / "sweeper-schedule.json"

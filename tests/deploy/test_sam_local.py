@@ -16,9 +16,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from outside import ROOT
 
 from deploy.smoke import check
+from tests.deploy.outside import ROOT
 
 _READY_S, _STOP_S = 400, 60
 

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from serving import serve
-from stack import ROOT, stack
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -18,6 +16,8 @@ from starlette.routing import Route
 
 from deploy.smoke import SmokeError, check
 from tailrace.events import EXTENSION
+from tests.support.http import serve
+from tests.support.processes import ROOT, stack
 
 LAST = 9
 

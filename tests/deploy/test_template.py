@@ -9,13 +9,23 @@ from typing import Any
 
 import pytest
 import yaml
-from made import AGENTS, FUNCTIONS, SPECIALISTS, WITH_URL, alias_of, as_list, config_default, of, statements
-from outside import ROOT, Resources, run
 
 from local.site import PAGE_HEADERS
 from tailrace import config
 from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.log import table as log_table
+from tests.deploy.made import (
+    AGENTS,
+    FUNCTIONS,
+    SPECIALISTS,
+    WITH_URL,
+    alias_of,
+    as_list,
+    config_default,
+    of,
+    statements,
+)
+from tests.deploy.outside import ROOT, Resources, run
 
 Render = Callable[..., Resources]
 

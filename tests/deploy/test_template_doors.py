@@ -8,10 +8,10 @@ import subprocess
 from typing import Any
 
 import pytest
-from made import of
-from outside import Resources
 
 from gateway.guard import VIEWER_HOST
+from tests.deploy.made import of
+from tests.deploy.outside import Resources
 
 
 def viewer_host(stack: Resources) -> tuple[str, dict[str, Any]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from made import AGENTS, SPECIALISTS, alias_of, config_default, of, statements
-from outside import Resources
+
+from tests.deploy.made import AGENTS, SPECIALISTS, alias_of, config_default, of, statements
+from tests.deploy.outside import Resources
 
 
 @pytest.mark.parametrize(

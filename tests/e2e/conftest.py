@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from browser import chromium
 from playwright.async_api import Browser, Page, expect
-from stack import Stack, stack
+
+from tests.support.browser import chromium
+from tests.support.processes import Stack, stack
 
 TIMEOUT_MS = 30_000
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 import httpx
-from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
+
+from tests.support.http import serve
 
 # How many copies of an event are sent, by the cursor of the stream and the event's seq.
 Copies = Callable[[int, int], int]

@@ -10,11 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from actions import applied, pill, send, state
-from browser import needs_chromium
 from playwright.async_api import Locator, Page, expect
-from stack import ROOT, Stack, agent, stack
-from tampering import TamperingProxy, tampering
+
+from tests.e2e.actions import applied, pill, send, state
+from tests.e2e.tampering import TamperingProxy, tampering
+from tests.support.browser import needs_chromium
+from tests.support.processes import ROOT, Stack, agent, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
@@ -23,7 +24,7 @@ SHORT_LEASES = {"TAILRACE_LEASE_S": "2", "TAILRACE_RENEW_S": "0.4"}
 PAUSE_AT_SIFT = "stand still at sift:start"
 
 PLAYER = """
-from sample_agents.{sample} import builder
+from tests.sample_agents.{sample} import builder
 from tailrace import AgentApp, AgentCard, Skill
 
 skill = Skill(id="s", name="Logs", description="Reads logs.", tags=["logs"])
@@ -37,7 +38,7 @@ def cast(folder: Path, **samples: str) -> dict[str, str]:
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").touch()
         (folder / name / "handler.py").write_text(PLAYER.format(name=name, sample=sample))
-    return {"PYTHONPATH": f"{folder}:{ROOT / 'tests'}"}
+    return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from stack import Stack
 
 from gateway.owner import secret_owner
 from local.faults import is_ours
 from local.site import create_site
 from tailrace.config import Settings
+from tests.support.processes import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

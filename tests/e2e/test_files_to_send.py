@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import needs_chromium
 from playwright.async_api import Page, expect
-from stack import Stack
+
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from actions import pill, send, state, task_of, write
-from browser import needs_chromium
 from playwright.async_api import Page, expect
-from stack import Stack, agent, stack
+
+from tests.e2e.actions import pill, send, state, task_of, write
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack, agent, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

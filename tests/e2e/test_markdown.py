@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from browser import needs_chromium
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page, Route
-from stack import ROOT
+
+from tests.support.browser import needs_chromium
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

@@ -10,10 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import pytest_asyncio
-from browser import needs_chromium
 from playwright.async_api import Browser, BrowserContext, Page, Response
-from serving import serve
-from stack import Stack
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -24,6 +21,9 @@ from gateway.app import create_app
 from gateway.owner import SECRET_COOKIE, secret_owner
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
+from tests.support.browser import needs_chromium
+from tests.support.http import serve
+from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from actions import applied, pill, send, state, write
-from browser import needs_chromium
 from playwright.async_api import Page, expect
-from stack import Stack, agent, stack
+
+from tests.e2e.actions import applied, pill, send, state, write
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack, agent, stack
 
 LINES = (
     "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z INFO all is well\n2026-01-01T10:00:10Z ERROR disk full"

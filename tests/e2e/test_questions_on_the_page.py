@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from actions import send, state, write
-from browser import needs_chromium
 from playwright.async_api import Page, expect
-from stack import Stack
+
+from tests.e2e.actions import send, state, write
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

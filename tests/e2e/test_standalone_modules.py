@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from browser import needs_chromium
 from playwright.async_api import Browser, Page, Route, expect
-from stack import ROOT
+
+from tests.support.browser import needs_chromium
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

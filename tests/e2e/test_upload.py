@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from actions import write
-from browser import needs_chromium
 from playwright.async_api import Page, Route, expect
-from stack import Stack
+
+from tests.e2e.actions import write
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 

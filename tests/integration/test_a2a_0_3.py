@@ -14,10 +14,12 @@ import pytest_asyncio
 from a2a.compat.v0_3 import types as v0_3
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
-from rpc import EXTENSION, Agent, agent
-from sample_agents.talker import FINDINGS, TEXT, talker
 
 from tailrace import request, result
+from tests.sample_agents.talker import FINDINGS, TEXT, talker
+from tests.support.events import EXTENSION
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATE = asyncio.Event()

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rpc
 from hypothesis import given
 from hypothesis import strategies as st
-from rpc import Agent, agent, message
-from sample_agents.talker import TEXT, talker
 
 from tailrace.a2a.server import listing
 from tailrace.a2a.types import ListTasks, convert
 from tailrace.errors import RequestError
 from tailrace.log.sqlite import SQLiteLog
+from tests.sample_agents.talker import TEXT, talker
+from tests.support import in_process
+from tests.support.events import message
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
 
 DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 
@@ -27,7 +29,7 @@ DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "_HEADS", 3)  # so that a few tasks are many
     if request.param == "sqlite":
-        monkeypatch.setattr(rpc, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
+        monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
 async def made(served: Agent, number: int, text: str = "hello", **fields: Any) -> list[str]:

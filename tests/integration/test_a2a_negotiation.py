@@ -7,14 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 from langgraph.graph import START, StateGraph
-from rpc import CARD, EXTENSION, Agent, agent, message
-from sample_agents.talker import talker
 from starlette.requests import Request
 
 import tailrace
 from tailrace import AgentApp, AgentCard, Extension
 from tailrace.errors import ConfigError
 from tailrace.inputs.request import Request as Asked
+from tests.sample_agents.talker import talker
+from tests.support.events import EXTENSION, message
+from tests.support.in_process import CARD, agent
+from tests.support.jsonrpc import Agent
 
 MINE = Extension(uri="urn:example:mine", description="Mine.")
 NEEDED = Extension(uri="urn:example:needed", description="Needed.", required=True, params={"level": 3})

@@ -11,8 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from rpc import CARD, EXTENSION, Agent, agent, message, nested
-from sample_agents.talker import talker
+
+from tests.sample_agents.talker import talker
+from tests.support.events import EXTENSION, message
+from tests.support.in_process import CARD, agent
+from tests.support.jsonrpc import Agent, nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = {"Content-Type": "application/json"}

@@ -10,8 +10,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from rpc import TERMINAL, Agent, agent, message, nested, state_of
-from sample_agents.talker import TEXT, talker
+
+from tests.sample_agents.talker import TEXT, talker
+from tests.support.events import TERMINAL, message, state_of
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent, nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATE = asyncio.Event()

@@ -10,17 +10,20 @@ from typing import Any
 
 import httpx
 import pytest
-import rpc
 from langgraph.graph import START, StateGraph
-from rpc import CARD, TERMINAL, Agent, agent, eventually, message, metadata, report, said, state_of
-from sample_agents.talker import TEXT, State, talker
-from serving import serve
 
 from tailrace import AgentApp, progress
 from tailrace.agent import attempt
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream import response
+from tests.sample_agents.talker import TEXT, State, talker
+from tests.support import in_process
+from tests.support.conditions import eventually
+from tests.support.events import TERMINAL, message, metadata, report, said, state_of
+from tests.support.http import serve
+from tests.support.in_process import CARD, agent
+from tests.support.jsonrpc import Agent
 
 DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
 
@@ -29,7 +32,7 @@ DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TA
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test with each log: in one nothing awaits, in the other everything does."""
     if request.param == "sqlite":
-        monkeypatch.setattr(rpc, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
+        monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
 async def waiting(served: Agent) -> str:
@@ -234,7 +237,7 @@ async def test_many_cancels_at_once_cancel_once() -> None:
 
 async def test_a_cancel_reaches_a_run_in_another_process() -> None:
     # Another process is another AgentApp that has only the log in common with the first.
-    log = rpc.new_log()
+    log = in_process.new_log()
     settings = Settings(log="memory", lease_s=0.4, renew_s=0.05)
     async with agent(talker(asyncio.Event()), log=log, lease_s=0.4, renew_s=0.05) as runner:
         other = AgentApp(talker(), CARD, settings=settings, log=log)

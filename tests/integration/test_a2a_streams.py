@@ -6,8 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from rpc import EXTENSION, Agent, Frame, agent, message, metadata, report, said, state_of
-from sample_agents.talker import TEXT, talker
+
+from tests.sample_agents.talker import TEXT, talker
+from tests.support.events import EXTENSION, message, metadata, report, said, state_of
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent, Frame
 
 DONE = "TASK_STATE_COMPLETED"
 ASKED = "TASK_STATE_INPUT_REQUIRED"

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rpc
-from rpc import Agent, agent, eventually, message, metadata, of_kind, report, state_of
-from sample_agents.talker import TEXT, talker
 
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
+from tests.sample_agents.talker import TEXT, talker
+from tests.support import in_process
+from tests.support.conditions import eventually
+from tests.support.events import message, metadata, of_kind, report, state_of
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
 
 DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
 
@@ -22,7 +25,7 @@ DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TA
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test with each log: in one nothing awaits, in the other everything does."""
     if request.param == "sqlite":
-        monkeypatch.setattr(rpc, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
+        monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
 async def asked(served: Agent) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from rpc import Agent, agent, message, metadata, report, state_of
-from sample_agents.talker import TEXT, talker
 
 from tailrace.log.sqlite import SQLiteLog
+from tests.sample_agents.talker import TEXT, talker
+from tests.support.events import message, metadata, report, state_of
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
 
 DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_CANCELED"
 

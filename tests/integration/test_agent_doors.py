@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from rpc import CARD, Agent, agent, message
-from sample_agents.talker import talker
 
 from tailrace.a2a.client import AgentClient
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tests.sample_agents.talker import talker
+from tests.support.events import message
+from tests.support.in_process import CARD, agent
+from tests.support.jsonrpc import Agent
 
 SECRET = "correct-horse-battery-staple"
 BEARER = {"authorization": f"Bearer {SECRET}"}

@@ -18,9 +18,10 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
-from rpc import agent, message, metadata, of_kind, report, said, state_of
 
 from tailrace import progress, result, write
+from tests.support.events import message, metadata, of_kind, report, said, state_of
+from tests.support.in_process import agent
 
 DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
 Events = list[dict[str, Any]]

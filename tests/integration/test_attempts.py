@@ -23,7 +23,7 @@ from tailrace.errors import Fenced
 from tailrace.events import Message, Part, status_update, submitted
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
-from tests.messages import message_of
+from tests.support.events import message_of
 
 pytestmark = pytest.mark.asyncio
 

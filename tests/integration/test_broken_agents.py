@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stack import ROOT
+
+from tests.support.processes import ROOT
 
 SOUND = """
 from langgraph.graph import START, MessagesState, StateGraph

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sample_agents.gated import Gate, gated
-from serving import serve
-from system import ALICE, header_owner
 
 from gateway.app import create_app
 from orchestrator import graph as orchestrator
 from tailrace import AgentApp, AgentCard, Skill
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
+from tests.sample_agents.gated import Gate, gated
+from tests.support.gateway import ALICE, header_owner
+from tests.support.http import serve
 
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 

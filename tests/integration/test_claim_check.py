@@ -15,13 +15,14 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from sample_agents import reciting
-from stack import Stack, agent, stack
-from system import Seen, System, system
 
 from tailrace.a2a.types import to_json
 from tailrace.stream.sse import Parser
 from tailrace.uploads import UPLOADS, Upload
+from tests.sample_agents import reciting
+from tests.support.gateway import Seen, System
+from tests.support.in_process import system
+from tests.support.processes import Stack, agent, stack
 
 BEGAN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 

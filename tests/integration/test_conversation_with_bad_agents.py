@@ -12,10 +12,6 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from cutting import cutting
-from rpc import EXTENSION, TERMINAL, agent, message, metadata, state_of
-from sample_agents.talker import talker
-from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
@@ -37,6 +33,11 @@ from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import DelegatedTask
+from tests.sample_agents.talker import talker
+from tests.support.cutting_proxy import cutting
+from tests.support.events import EXTENSION, TERMINAL, message, metadata, state_of
+from tests.support.http import serve
+from tests.support.in_process import agent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Answer = Callable[[dict[str, Any]], Response]

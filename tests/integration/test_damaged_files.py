@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_agents import burst
 
 from tailrace import AgentApp, AgentCard
 from tailrace.config import Settings
 from tailrace.errors import StoreDamaged
+from tests.sample_agents import burst
 
 
 @pytest.mark.parametrize("name", ["checkpoints-a.sqlite3", "log.sqlite3"])

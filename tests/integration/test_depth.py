@@ -9,13 +9,15 @@ import httpx
 import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
-from mortals import mortal
-from rpc import agent, message, nested
-from sample_agents.talker import talker
-from stuck import UNREADABLE
 
 from tailrace import result
 from tailrace.log import Head
+from tests.sample_agents.talker import talker
+from tests.support.events import message
+from tests.support.in_process import agent
+from tests.support.jsonrpc import nested
+from tests.support.restarting_agent import mortal
+from tests.support.stuck_tasks import UNREADABLE
 
 
 def one_node(node: Any) -> StateGraph[Any]:

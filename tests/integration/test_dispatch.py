@@ -8,8 +8,6 @@ import logging
 
 import msgspec
 import pytest
-from rpc import CARD, agent
-from sample_agents.talker import talker
 
 from tailrace import events
 from tailrace.a2a.client import new_http
@@ -18,7 +16,9 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
-from tests.messages import message_of
+from tests.sample_agents.talker import talker
+from tests.support.events import message_of
+from tests.support.in_process import CARD, agent
 
 SECRET = "correct-horse-battery-staple"
 

@@ -16,11 +16,13 @@ import pytest
 from langgraph.errors import GraphDrained
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
-from rpc import CARD, Agent, agent, message, metadata, of_kind, report, said, state_of
-from serving import serve
 
 import tailrace
 from tailrace.log.memory import MemoryLog
+from tests.support.events import message, metadata, of_kind, report, said, state_of
+from tests.support.http import serve
+from tests.support.in_process import CARD, agent
+from tests.support.jsonrpc import Agent
 
 Events = list[dict[str, Any]]
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-from rpc import Agent, message, metadata, of_kind, report, said, state_of
-from stack import ROOT, example
-from test_broken_agents import checkout, running
 
 from tailrace.log.memory import MemoryLog
+from tests.integration.test_broken_agents import checkout, running
+from tests.support.events import message, metadata, of_kind, report, said, state_of
+from tests.support.jsonrpc import Agent
+from tests.support.processes import ROOT, example
 
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/handler.py"))
 STORY = "A river drove a mill. The water left by the tailrace, and none of it was lost."

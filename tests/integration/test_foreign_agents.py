@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign import (
+
+from orchestrator import forwarding
+from orchestrator import graph as orchestrator
+from tailrace.a2a import conversation, received
+from tailrace.events import EXTENSION
+from tailrace.owner import OWNER_HEADER
+from tests.support.events import metadata
+from tests.support.foreign_agents import (
     ANSWERED,
     DONE,
     LOGS,
@@ -23,13 +30,7 @@ from foreign import (
     served,
     stream,
 )
-from system import system
-
-from orchestrator import forwarding
-from orchestrator import graph as orchestrator
-from tailrace.a2a import conversation, received
-from tailrace.events import EXTENSION
-from tailrace.owner import OWNER_HEADER
+from tests.support.in_process import system
 
 TEXT = "Disk sdb is full."
 BEGUN = {"task": WORKING}
@@ -248,7 +249,7 @@ async def test_no_event_of_another_agent_speaks_for_us_or_spoils_our_log(
     async with asked(tmp_path, monkeypatch, peer) as sut:
         report, seen = await reported(sut)
     assert TEXT in report
-    told = list(map(meta, seen.events))
+    told = list(map(metadata, seen.events))
     passed_on = [each for each in told if "origin" in each]
     assert passed_on
     assert {each["agent"] for each in passed_on} == {"orchestrator (another)"}
@@ -277,17 +278,12 @@ async def test_a_run_is_taken_over_whatever_another_agent_has_put_into_its_log(
         async with system(orchestrator.builder, tmp_path) as second:
             after = await second.read(task_id, cursor=before.seqs[-1])
     assert after.state == "TASK_STATE_COMPLETED"
-    told = list(map(meta, [*before.events, *after.events]))
+    told = list(map(metadata, [*before.events, *after.events]))
     assert [each["attempt"] for each in told if each["kind"] == "attempt" and "origin" not in each] == [2]
     origins = [each["origin"]["seq"] for each in told if "origin" in each]
     assert origins == sorted(set(origins)), "an event was forwarded twice"
     assert peer.asked.count("SendStreamingMessage") == 1
 
 
-def meta(event: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(iter(event.values()))["metadata"][EXTENSION]
-    return found
-
-
 def kind_of(event: dict[str, Any]) -> str:
-    return str(meta(event)["kind"])
+    return str(metadata(event)["kind"])

@@ -16,11 +16,11 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
-from stack import ROOT, Stack, agent, stack
-from system import Seen
 
-from tailrace.events import EXTENSION
 from tailrace.stream.sse import Parser
+from tests.support.events import metadata
+from tests.support.gateway import Seen
+from tests.support.processes import ROOT, Stack, agent, stack
 from triage.findings import Finding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,12 +61,6 @@ async def read(http: httpx.AsyncClient, task_id: str, cursor: int = 0) -> Seen:
             for message in parser.feed(chunk):
                 seen.add(message)
     return seen
-
-
-def metadata(event: dict[str, Any]) -> dict[str, Any]:
-    (update,) = event.values()
-    found: dict[str, Any] = update["metadata"][EXTENSION]
-    return found
 
 
 async def test_the_sample_is_triaged(running: Stack) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rpc import nested
-from sample_agents import asking, burst
-from sample_agents.gated import Gate, gated
-from system import System, system
 
 from tailrace.events import EXTENSION
+from tests.sample_agents import asking, burst
+from tests.sample_agents.gated import Gate, gated
+from tests.support.gateway import System
+from tests.support.in_process import system
+from tests.support.jsonrpc import nested
 
 UNKNOWN = "03661ad7-728c-4d6d-82ba-d0940b69fe69"
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest_asyncio
-from serving import serve
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -18,6 +17,7 @@ from gateway.owner import SECRET_COOKIE, SECRET_HEADER, local_owner, secret_owne
 from local.site import create_site
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
+from tests.support.http import serve
 
 SECRET = "correct horse battery staple"
 COOKIE = {"Cookie": f"{SECRET_COOKIE}={SECRET.replace(' ', '%20')}"}

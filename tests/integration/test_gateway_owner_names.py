@@ -8,13 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sample_agents.talker import talker
-from serving import serve
 
 from gateway.app import create_app
 from tailrace import AgentApp, AgentCard
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
+from tests.sample_agents.talker import talker
+from tests.support.http import serve
 
 NAMES = ["alice", "https://issuer.example/6f1c1c1e-0000-4000-8000-000000000000", "jürgen", "a\0b", "x" * 5000]
 FILE = b"2026-01-01T10:00:00Z INFO all is well\n"

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sample_agents import burst
-from sample_agents.gated import Gate, gated
-from serving import serve
-from system import Seen, System, header_owner, system
 
 from gateway.app import create_app
 from gateway.pipes import Pipes
 from gateway.streams import OpenStream
 from tailrace.config import Settings
 from tailrace.log import Head
+from tests.sample_agents import burst
+from tests.sample_agents.gated import Gate, gated
+from tests.support.gateway import Seen, System, header_owner
+from tests.support.http import serve
+from tests.support.in_process import system
 
 
 def dense(first: int, last: int) -> list[int]:

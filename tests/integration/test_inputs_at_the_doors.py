@@ -13,11 +13,13 @@ import pytest
 from a2a.compat.v0_3 import types as v0_3
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict
-from rpc import Agent, agent
-from rpc import message as said
-from sample_agents import asking
-from sample_agents.talker import talker
-from system import System, system
+
+from tests.sample_agents import asking
+from tests.sample_agents.talker import talker
+from tests.support.events import message as said
+from tests.support.gateway import System
+from tests.support.in_process import agent, system
+from tests.support.jsonrpc import Agent
 
 
 @pytest.fixture

@@ -37,8 +37,11 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 from google.protobuf.json_format import MessageToDict
-from rpc import EXTENSION, Agent, agent
-from sample_agents.talker import FINDINGS, TEXT, talker
+
+from tests.sample_agents.talker import FINDINGS, TEXT, talker
+from tests.support.events import EXTENSION
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # What the card declares: binding and version.

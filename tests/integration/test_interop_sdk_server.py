@@ -9,10 +9,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from cutting import Proxy, cutting
-from rpc import message, state_of
-from sample_agents.sdk_talker import Talker, sdk_talker
-from serving import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tailrace.a2a import conversation
@@ -22,6 +18,10 @@ from tailrace.a2a.discovery import discover, interface_of
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
+from tests.sample_agents.sdk_talker import Talker, sdk_talker
+from tests.support.cutting_proxy import Proxy, cutting
+from tests.support.events import message, state_of
+from tests.support.http import serve
 
 
 class Served:

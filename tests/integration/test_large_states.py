@@ -9,17 +9,17 @@ from typing import Any, TypedDict
 
 import httpx
 import pytest
-from checkpoint_stores import BUCKET, checkpoint_table, items_of, noise, objects, use_stores
-from dynamodb_table import empty_table, moto_server
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
-from serving import serve
-from system import System, header_owner
 
 from gateway.app import create_app
 from tailrace import AgentApp, AgentCard, write
 from tailrace.config import Settings
 from tailrace.log import open_log
+from tests.contract.checkpoint_stores import BUCKET, checkpoint_table, items_of, noise, objects, use_stores
+from tests.contract.dynamodb_table import empty_table, moto_server
+from tests.support.gateway import System, header_owner
+from tests.support.http import serve
 
 
 class State(TypedDict, total=False):

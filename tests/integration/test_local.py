@@ -14,10 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stack import ROOT, Stack, stack
 
 from local.functions import listen, specialists
 from tailrace.errors import ConfigError
+from tests.support.processes import ROOT, Stack, stack
 
 
 def test_a_taken_port_leads_to_the_next_free_one() -> None:

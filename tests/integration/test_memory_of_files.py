@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from stack import stack
-from test_four_processes import post, read
+
+from tests.integration.test_four_processes import post, read
+from tests.support.processes import stack
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: /proc tells the peak")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from openai_stub import OpenAIStub
-from serving import serve
-from stack import stack
-from system import Seen
 
 from tailrace.events import EXTENSION
 from tailrace.stream.sse import Parser
+from tests.support.gateway import Seen
+from tests.support.http import serve
+from tests.support.openai_stub import OpenAIStub
+from tests.support.processes import stack
 
 LOGS = "".join(f"2026-01-01T10:{minute:02}:{s:02}Z INFO all is well\n" for minute in range(20) for s in range(0, 60, 6))
 PARTS = [{"text": "is anything wrong?"}, {"text": LOGS, "filename": "app.log", "mediaType": "text/plain"}]

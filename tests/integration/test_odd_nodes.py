@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
-from rpc import agent, message, report, said, state_of
 
 from tailrace import write
+from tests.support.events import message, report, said, state_of
+from tests.support.in_process import agent
 
 pytestmark = pytest.mark.asyncio
 

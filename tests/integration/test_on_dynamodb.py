@@ -8,16 +8,16 @@ from dataclasses import replace
 import boto3
 import httpx
 import pytest
-from dynamodb_table import empty_table, moto_server, use
-from sample_agents import asking
-from serving import serve
-from system import System, header_owner
 
 from gateway.app import create_app
 from tailrace import AgentApp, AgentCard
 from tailrace.agent.checkpoints.store import definition
 from tailrace.config import Settings
 from tailrace.log import open_log
+from tests.contract.dynamodb_table import empty_table, moto_server, use
+from tests.sample_agents import asking
+from tests.support.gateway import System, header_owner
+from tests.support.http import serve
 
 
 @pytest.fixture

@@ -10,15 +10,16 @@ from typing import Any, TypedDict
 
 import pytest
 from langgraph.graph import START, StateGraph
-from sample_agents.gated import Gate, gated
-from serving import serve
-from system import System, system
 
 from orchestrator import graph as orchestrator
 from tailrace import AgentApp, AgentCard, Skill, result
 from tailrace.config import Settings
-from tailrace.events import EXTENSION
 from tailrace.log.sqlite import SQLiteLog
+from tests.sample_agents.gated import Gate, gated
+from tests.support.events import metadata
+from tests.support.gateway import System
+from tests.support.http import serve
+from tests.support.in_process import system
 
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 
@@ -49,11 +50,6 @@ async def orchestrated(folder: Path, monkeypatch: pytest.MonkeyPatch, *apps: Age
         yield await serving.enter_async_context(system(orchestrator.builder, folder, agent_urls=",".join(urls)))
     await orchestrator.http().aclose()
     orchestrator.http.cache_clear()
-
-
-def metadata(event: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(iter(event.values()))["metadata"][EXTENSION]
-    return found
 
 
 async def states(folder: Path, task_id: str) -> dict[str, str]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from receiver import ASKED, DONE, deliveries_have_ended, receiver, sending, told
-from rpc import agent, message, metadata, state_of
-from sample_agents.talker import talker
 
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.network import resolver
 from tailrace.push import delivery
+from tests.sample_agents.talker import talker
+from tests.support.events import message, metadata, state_of
+from tests.support.in_process import agent
+from tests.support.webhook_receiver import ASKED, DONE, deliveries_have_ended, receiver, sending, told
 
 CANCELED = "TASK_STATE_CANCELED"
 CREATE, GET = "CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"

@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from receiver import deliveries_have_ended, receiver, sending, told
-from rpc import agent, eventually, message
-from sample_agents.talker import talker
 
 from tailrace.network import resolver
+from tests.sample_agents.talker import talker
+from tests.support.conditions import eventually
+from tests.support.events import message
+from tests.support.in_process import agent
+from tests.support.webhook_receiver import deliveries_have_ended, receiver, sending, told
 
 
 async def test_a_task_runs_and_is_told_while_six_webhooks_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from receiver import ASKED, deliveries_have_ended, receiver, sending, told
-from rpc import Agent, agent
-from sample_agents.talker import talker
 
 from sweeper.sweep import sweep_webhooks
 from tailrace.a2a.client import new_http
@@ -23,7 +20,11 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import Webhook, Webhooks, delivery, open_webhooks
 from tailrace.push.store import MemoryWebhooks
-from tests.messages import message_of
+from tests.sample_agents.talker import talker
+from tests.support.events import message_of
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
+from tests.support.webhook_receiver import ASKED, deliveries_have_ended, receiver, sending, told
 
 LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 

@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from langgraph.graph import END, START, MessagesState, StateGraph
-from serving import serve
-from shipped import card_of
-from stack import ROOT
-from test_orchestration import metadata, orchestrated
 
 from local.functions import specialists
 from tailrace import AgentApp
 from tailrace.config import Settings
+from tests.integration.test_orchestration import metadata, orchestrated
+from tests.support.http import serve
+from tests.support.processes import ROOT
+from tests.support.shipped_agents import card_of
 
 SHIPPED = [card_of("log_analyst"), card_of("metric_analyst")]
 

@@ -22,7 +22,7 @@ _GATEWAYS = {
     "uvicorn": (*_UVICORN, "--factory", "gateway.app:create_app"),
     "make run": ("-m", "local.serve", "gateway"),
 }
-_AGENT = (*_UVICORN, "sample_agents.paced:app")
+_AGENT = (*_UVICORN, "tests.sample_agents.paced:app")
 
 
 @dataclass
@@ -54,7 +54,7 @@ async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Serv
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments, "--fd", str(listener.fileno())),
             cwd=ROOT,
-            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT / "tests")},
+            env={**os.environ, "TAILRACE_DATA_DIR": str(folder)},
             pass_fds=(listener.fileno(),),
             stdin=asyncio.subprocess.PIPE,  # `make run`'s functions end with who holds this
             stderr=asyncio.subprocess.PIPE,

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sample_agents import burst
-from stuck import OWNER, TOO_DEEP, UNREADABLE
-from system import System, system
 
 from tailrace.agent.service import Tasks
 from tailrace.log import Head
+from tests.sample_agents import burst
+from tests.support.gateway import System
+from tests.support.in_process import system
+from tests.support.stuck_tasks import OWNER, TOO_DEEP, UNREADABLE
 
 LEASE = {"lease_s": 0.2, "renew_s": 0.1}
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from stuck import OWNER, TOO_DEEP, UNREADABLE, Stuck, stuck
 
 from sweeper.sweep import sweep
 from tailrace.config import Settings
@@ -14,6 +13,7 @@ from tailrace.errors import CheckpointsUnavailable, LogUnreadable
 from tailrace.events import TERMINAL, status_update
 from tailrace.log import Batch, Head
 from tailrace.log.fence import put_fence
+from tests.support.stuck_tasks import OWNER, TOO_DEEP, UNREADABLE, Stuck, stuck
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mortals import meta_of, mortal, watch
-from sample_agents.mortal import POINTS
 
 from sweeper.sweep import sweep
 from tailrace.a2a.client import AgentClient, new_http
@@ -24,7 +22,9 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
-from tests.messages import message_of
+from tests.sample_agents.mortal import POINTS
+from tests.support.events import message_of, metadata
+from tests.support.restarting_agent import mortal, watch
 
 pytestmark = pytest.mark.asyncio
 
@@ -120,7 +120,7 @@ async def test_a_worker_that_stood_still_past_its_lease_writes_nothing_more(tmp_
     assert following.result().events == seen.events
     assert after == seen.seqs[-1]
     fence = seen.of_kind("attempt")[0]["seq"]
-    assert {meta_of(event)["attempt"] for event in seen.events[fence - 1 :]} == {2}
+    assert {metadata(event)["attempt"] for event in seen.events[fence - 1 :]} == {2}
 
 
 async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
-from crafted import crafted
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.language_models import FakeListChatModel
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
-from mortals import mortal, watch
 from pydantic import BaseModel
-from rpc import agent, message, said, state_of
-from sample_agents import typed
 
 from tailrace.agent.checkpoints.state_types import types_of
+from tests.sample_agents import typed
+from tests.support.events import message, said, state_of
+from tests.support.hostile_checkpoints import crafted
+from tests.support.in_process import agent
+from tests.support.restarting_agent import mortal, watch
 
 
 @pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])

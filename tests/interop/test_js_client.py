@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from interop.cached import HERE, node_with
-from interop.steps import Steps, steps_of
-from rpc import agent
-from sample_agents.talker import TEXT, talker
+
+from tests.interop.cached import HERE, node_with
+from tests.interop.steps import Steps, steps_of
+from tests.sample_agents.talker import TEXT, talker
+from tests.support.in_process import agent
 
 
 @pytest.mark.parametrize("transport", ["JSONRPC", "HTTP+JSON", "0.3"])

@@ -14,9 +14,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from interop.cached import HERE, python_with
-from rpc import message
-from system import system
 
 from orchestrator import graph as orchestrator
 from tailrace.a2a.client import AgentClient, new_http
@@ -24,6 +21,9 @@ from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.config import Settings
 from tailrace.events import EXTENSION
+from tests.interop.cached import HERE, python_with
+from tests.support.events import message
+from tests.support.in_process import system
 
 _READY_S = 60
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}

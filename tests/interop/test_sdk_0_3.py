@@ -8,10 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from interop.cached import HERE, python_with
-from interop.steps import Steps, steps_of
-from rpc import agent, message
-from sample_agents.talker import TEXT, talker
 
 from tailrace.a2a import client as our_client
 from tailrace.a2a.client import AgentClient, new_http
@@ -19,6 +15,11 @@ from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
+from tests.interop.cached import HERE, python_with
+from tests.interop.steps import Steps, steps_of
+from tests.sample_agents.talker import TEXT, talker
+from tests.support.events import message
+from tests.support.in_process import agent
 
 
 @pytest.fixture(scope="session")

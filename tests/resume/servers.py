@@ -8,18 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from mortals import mortal
-from sample_agents.scripted import CARD, scripted
-from serving import serve
 from starlette.requests import Request
 
 from gateway.app import create_app
@@ -28,6 +22,9 @@ from tailrace.config import Settings
 from tailrace.log import Batch
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.owner import OWNER_HEADER
+from tests.sample_agents.scripted import CARD, scripted
+from tests.support.http import serve
+from tests.support.restarting_agent import mortal
 
 # What the forgetting log has lost of every task that has come further.
 LOST = range(3, 6)

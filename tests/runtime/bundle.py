@@ -12,9 +12,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-from runtime.emulator import Emulator
-from runtime.events import DOMAIN
-from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -22,6 +19,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.guard import VIEWER_HOST
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import DOMAIN
+from tests.support.http import serve
 
 ROOT = Path(__file__).parents[2]
 SECRET = "correct-horse-battery-staple"

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from runtime.gate import Gate
+
+from tests.runtime.gate import Gate
 
 _LAYER = Path(__file__).parents[2] / "layers" / "runtime"
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from runtime.events import function_url_event
-from runtime.exchange import End, Invocation, Prelude, Whole
-from runtime.http1 import Broken, Head, read_body, read_head, reply
-from runtime.sandbox import Environment
+from tests.runtime.events import function_url_event
+from tests.runtime.exchange import End, Invocation, Prelude, Whole
+from tests.runtime.http1 import Broken, Head, read_body, read_head, reply
+from tests.runtime.sandbox import Environment
 
 REQUEST_LIMIT = 6 * 1024 * 1024
 STREAM_LIMIT = 200 * 1024 * 1024

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from runtime.sandbox import Environment
+    from tests.runtime.sandbox import Environment
 
 
 @dataclass

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from runtime.emulator import Emulator
-from runtime.events import function_url_event
+
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import function_url_event
 
 FUNCTIONS = Path(__file__).parent / "functions"
 _CACHE = Path(__file__).parents[2] / ".cache"

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.emulator import Emulator
-from runtime.exchange import End, Invocation
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from tests.runtime.emulator import Emulator
+from tests.runtime.exchange import End, Invocation
 
 _TRIES = 3
 

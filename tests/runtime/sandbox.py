@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from runtime.exchange import End, Invocation, Part, Prelude, Whole
-from runtime.http1 import Broken, Head, Trailers, chunks, read_body, read_head, reply
+from tests.runtime.exchange import End, Invocation, Part, Prelude, Whole
+from tests.runtime.http1 import Broken, Head, Trailers, chunks, read_body, read_head, reply
 
 PREFIX = "/2018-06-01/runtime"
 BUFFERED_LIMIT = 6 * 1024 * 1024 + 100

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime.fronts import Answer, Front
-from runtime.gate import Gate
+
+from tests.runtime.fronts import Answer, Front
+from tests.runtime.gate import Gate
 
 Serve = Callable[..., AbstractAsyncContextManager[Front]]
 

@@ -14,12 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from runtime.bundle import ROOT, SECRET
-from runtime.emulator import Emulator
-from runtime.invoke_api import InvokeApi
-from runtime.sandbox import Environment
-from serving import serve
-from system import Seen
 
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.agent.dispatch import function_url_event
@@ -30,6 +24,12 @@ from tailrace.owner import OWNER_HEADER
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
 from tailrace.stream.sse import Parser
+from tests.runtime.bundle import ROOT, SECRET
+from tests.runtime.emulator import Emulator
+from tests.runtime.invoke_api import InvokeApi
+from tests.runtime.sandbox import Environment
+from tests.support.gateway import Seen
+from tests.support.http import serve
 
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
 # Leases are short, so that tests need not wait long for one to run out.
@@ -210,7 +210,7 @@ async def stage(
             api.functions[name] = await stack.enter_async_context(emulator)
             return emulator
 
-        sample = await function(agent, ROOT / "tests", "runtime/functions/sample/app.handler", SAMPLE=agent)
+        sample = await function(agent, ROOT, "tests/runtime/functions/sample/app.handler", SAMPLE=agent)
         gateway = await function(
             "gateway",
             ROOT / "functions",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from runtime.fronts import Answer, cargo_lambda
-from runtime.gate import Gate
-from runtime.scenarios import Serve, StreamingScenarios
+from tests.runtime.fronts import Answer, cargo_lambda
+from tests.runtime.gate import Gate
+from tests.runtime.scenarios import Serve, StreamingScenarios
 
 
 class TestCargoLambda(StreamingScenarios):

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from runtime.emulator import Emulator, Result
-from runtime.events import function_url_event
-from runtime.fronts import FUNCTIONS
+
+from tests.runtime.emulator import Emulator, Result
+from tests.runtime.events import function_url_event
+from tests.runtime.fronts import FUNCTIONS
 
 _VIOLATIONS = {
     "no host": "has no Host",

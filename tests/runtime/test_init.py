@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from runtime.emulator import Emulator
-from runtime.events import function_url_event
-from runtime.fronts import FUNCTIONS
+
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import function_url_event
+from tests.runtime.fronts import FUNCTIONS
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.fronts import Answer, interface_emulator
-from runtime.scenarios import Scenarios, Serve
+from tests.runtime.fronts import Answer, interface_emulator
+from tests.runtime.scenarios import Scenarios, Serve
 
 
 class TestInterfaceEmulator(Scenarios):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime.emulator import Emulator
-from runtime.events import function_url_event
-from runtime.exchange import End, Invocation, Prelude
-from runtime.fronts import FUNCTIONS, ours
+
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import function_url_event
+from tests.runtime.exchange import End, Invocation, Prelude
+from tests.runtime.fronts import FUNCTIONS, ours
 
 _CLIENT_CONTEXT: dict[str, Any] = {
     "client": {"app_title": "Tailrace"},

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from runtime.conftest import build_layer
-from runtime.emulator import Emulator
-from runtime.events import function_url_event
-from runtime.fronts import FUNCTIONS
+
+from tests.runtime.conftest import build_layer
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import function_url_event
+from tests.runtime.fronts import FUNCTIONS
 
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runtime.emulator import Emulator
-from runtime.events import function_url_event
-from runtime.fronts import FUNCTIONS
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import function_url_event
+from tests.runtime.fronts import FUNCTIONS
 
 
 async def logged(layer: Path, **environ: str) -> tuple[str, list[str]]:

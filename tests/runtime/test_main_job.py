@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from browser import chromium, needs_chromium
 from playwright.async_api import expect
-from runtime.bundle import ROOT, SECRET, bundle, front
-from serving import serve
-from system import Seen
 
 from tailrace.stream.sse import Parser
+from tests.runtime.bundle import ROOT, SECRET, bundle, front
+from tests.support.browser import chromium, needs_chromium
+from tests.support.gateway import Seen
+from tests.support.http import serve
 
 SAMPLE = ROOT / "frontend" / "sample"
 KNOWN = {"x-tailrace-secret": SECRET}

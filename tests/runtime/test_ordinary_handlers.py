@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from runtime.emulator import Emulator
-from runtime.events import api_gateway_event, function_url_event
-from runtime.fronts import FUNCTIONS
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import api_gateway_event, function_url_event
+from tests.runtime.fronts import FUNCTIONS
 
 
 async def test_an_api_gateway_event_goes_through_mangum(layer: Path) -> None:

@@ -1,7 +1,7 @@
 """The scenarios against our own emulator, which is strict about every rule of the Runtime API."""
 
-from runtime.fronts import ours
-from runtime.scenarios import StreamingScenarios
+from tests.runtime.fronts import ours
+from tests.runtime.scenarios import StreamingScenarios
 
 
 class TestOurEmulator(StreamingScenarios):

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runtime.emulator import Emulator
-from runtime.events import api_gateway_event, function_url_event
-from runtime.fronts import FUNCTIONS
-from runtime.gate import Gate
+from tests.runtime.emulator import Emulator
+from tests.runtime.events import api_gateway_event, function_url_event
+from tests.runtime.fronts import FUNCTIONS
+from tests.runtime.gate import Gate
 
 
 def plain(layer: Path, gate: Gate, function: str = "plain", **given: Any) -> Emulator:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from runtime.emulator import Emulator
-from runtime.fronts import FUNCTIONS
+from tests.runtime.emulator import Emulator
+from tests.runtime.fronts import FUNCTIONS
 
 
 def function_of(layer: Path, **environ: str) -> Emulator:

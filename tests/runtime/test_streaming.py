@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import httpx
-from runtime.emulator import REQUEST_LIMIT, Emulator
-from runtime.events import function_url_event
-from runtime.exchange import End, Invocation, Prelude
-from runtime.fronts import FUNCTIONS, ours
-from runtime.gate import Gate
+
+from tests.runtime.emulator import REQUEST_LIMIT, Emulator
+from tests.runtime.events import function_url_event
+from tests.runtime.exchange import End, Invocation, Prelude
+from tests.runtime.fronts import FUNCTIONS, ours
+from tests.runtime.gate import Gate
 
 
 async def test_every_body_message_is_one_chunk(layer: Path) -> None:

@@ -7,17 +7,17 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from mortals import folded, meta_of
-from receiver import receiver, sending
-from runtime.stage import frozen, is_stopped, stage
-from system import Seen
+from tests.runtime.stage import frozen, is_stopped, stage
+from tests.support.events import metadata, report
+from tests.support.gateway import Seen
+from tests.support.webhook_receiver import receiver, sending
 
 # Fifteen minutes, made short: of four seconds an attempt works for one and a half.
 SHORT = {"TAILRACE_HANDOFF_S": "2.5", "TAILRACE_ROTATE_S": "3"}
 
 
 def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [meta for meta in map(meta_of, events) if meta["kind"] == kind]
+    return [meta for meta in map(metadata, events) if meta["kind"] == kind]
 
 
 def assert_taken_over_once(seen: Seen) -> None:
@@ -25,7 +25,7 @@ def assert_taken_over_once(seen: Seen) -> None:
     assert seen.state == "TASK_STATE_COMPLETED"
     (attempt,) = of_kind(seen.events, "attempt")
     assert (attempt["attempt"], attempt["reason"]) == (2, "worker lost")
-    assert {meta_of(event)["attempt"] for event in seen.events[attempt["seq"] - 1 :]} == {2}
+    assert {metadata(event)["attempt"] for event in seen.events[attempt["seq"] - 1 :]} == {2}
 
 
 async def test_a_run_longer_than_its_function_may_take_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_a_run_longer_than_its_function_may_take_is_one_dense_stream(layer
         assert not [each.error for each in sent if each.error]
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert folded(seen.events, "report").split() == [str(number) for number in range(1, 61)]
+    assert report(seen.events).split() == [str(number) for number in range(1, 61)]
     hand_offs, attempts = of_kind(seen.events, "handoff"), of_kind(seen.events, "attempt")
     assert len(hand_offs) == len(attempts) == len(sent) >= 3
     assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypedD
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 
-from sample_agents.mortal import at
 from tailrace import AgentApp, AgentCard, write
+from tests.sample_agents.mortal import at
 
 
 class Severity(enum.Enum):

@@ -1,4 +1,4 @@
-"""The agent that the official conformance suite (a2aproject/a2a-tck) is run against: `python tests/tck/agent.py`.
+"""The agent that the official conformance suite (a2aproject/a2a-tck) is run against: `python -m tests.tck.agent`.
 
 The suite tells by the beginning of a message's id what is to be done with it (its `scenarios/*.feature`). All else is
 as in any agent. It listens on $PORT of loopback, and shares its log with all that have the same TAILRACE_DATA_DIR.

@@ -1,8 +1,9 @@
-"""The suite's agent as a function. Its module is the root of the function's code, as on Lambda."""
+"""The suite's agent as a function."""
 
 from __future__ import annotations
 
-from agent import app
 from mangum import Mangum
+
+from tests.tck.agent import app
 
 handler = Mangum(app, lifespan="off")

@@ -1,6 +1,6 @@
 """The conformance suite's agent as a Lambda function: our runtime under the emulator, behind its Function URL.
 
-    PORT=9999 python tests/tck/on_lambda.py
+    PORT=9999 python -m tests.tck.on_lambda
 
 Every request goes to any of the environments that is free, which are frozen in between; nothing is kept in memory.
 """
@@ -14,19 +14,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from tests.runtime.conftest import build_layer
+from tests.runtime.emulator import Emulator
+from tests.tck.two import proxy, serve_at_port
+
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
-
-import httpx  # noqa: E402
-from runtime.conftest import build_layer  # noqa: E402
-from runtime.emulator import Emulator  # noqa: E402
-from starlette.applications import Starlette  # noqa: E402
-from starlette.requests import Request  # noqa: E402
-from starlette.responses import Response  # noqa: E402
-from starlette.routing import Mount, Route  # noqa: E402
-
-from tck.two import proxy, serve_at_port  # noqa: E402
-
 ENVIRONMENTS = 24
 CARD = "/.well-known/agent-card.json"
 
@@ -58,8 +56,8 @@ async def main() -> None:
             environ["TCK_CARD"] = os.environ["TCK_CARD"]
         function = Emulator(
             layer,
-            ROOT / "tests" / "tck",
-            "function.handler",
+            ROOT,
+            "tests.tck.function.handler",
             python=sys.executable,
             environ=environ,
             environments=ENVIRONMENTS,

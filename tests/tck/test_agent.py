@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from rpc import Agent, message, state_of
-from serving import serve
 
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
-from tck import agent as suite_s
+from tests.support.events import message, state_of
+from tests.support.http import serve
+from tests.support.jsonrpc import Agent
+from tests.tck import agent as suite_s
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
@@ -89,7 +90,7 @@ async def test_the_command_of_the_document_starts_it(tmp_path: Path, unused_tcp_
     root = Path(__file__).parents[2]
     told = (root / "docs" / "CONFORMANCE.md").read_text()
     (command,) = [line.split(": ", 1)[1] for line in told.splitlines() if line.startswith("tck-agent: ")]
-    assert command == ".venv/bin/python tests/tck/agent.py"
+    assert command == ".venv/bin/python -m tests.tck.agent"
     environ = {"PATH": "/usr/bin:/bin", "PORT": str(unused_tcp_port), "TAILRACE_DATA_DIR": str(tmp_path)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command.split()[1:]), cwd=root, env=environ, stderr=subprocess.DEVNULL

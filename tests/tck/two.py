@@ -1,6 +1,6 @@
 """The conformance suite's agent as two processes behind a proxy that gives each request to the other one in turn.
 
-    PORT=9999 python tests/tck/two.py
+    PORT=9999 python -m tests.tck.two
 
 So a task that is begun on one is looked at, followed, answered and cancelled on the other.
 """
@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-AGENT = Path(__file__).with_name("agent.py")
+ROOT = Path(__file__).parents[2]
 READY_S = 60
 # Of a connection, not of a request (RFC 9110, section 7.6.1).
 _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade")
@@ -52,7 +52,9 @@ async def process() -> AsyncIterator[str]:
     """An agent's process on a free port; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    child = await asyncio.create_subprocess_exec(sys.executable, str(AGENT), env={**os.environ, "PORT": str(port)})
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.tck.agent"), cwd=ROOT, env={**os.environ, "PORT": str(port)}
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         async with asyncio.timeout(READY_S), httpx.AsyncClient() as http:

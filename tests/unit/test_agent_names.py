@@ -10,13 +10,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rpc import CARD, agent, message
-from sample_agents.talker import talker
 
 from tailrace import AgentApp
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.naming import plain_name
+from tests.sample_agents.talker import talker
+from tests.support.events import message
+from tests.support.in_process import CARD, agent
 
 names = st.text(max_size=80) | st.from_regex(r"[\w. ~-]{1,70}", fullmatch=True)
 

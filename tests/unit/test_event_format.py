@@ -27,7 +27,7 @@ from tailrace.events import (
     status_update,
     submitted,
 )
-from tests.messages import message_of
+from tests.support.events import message_of
 
 SOURCE = Source("t", "c", "me", 2)
 

@@ -19,7 +19,7 @@ from tailrace.errors import RequestError, RequestTooLarge, UploadDamaged, Upload
 from tailrace.events import Part
 from tailrace.inputs.decode import MAX_UNPACKED_BYTES, check, request_of
 from tailrace.uploads import Grant, Upload, Uploads
-from tests.messages import message_of
+from tests.support.events import message_of
 
 
 def b64(content: bytes) -> str:

@@ -15,7 +15,7 @@ import pytest
 from orchestrator.planning import Delegation, payload_for
 from tailrace.errors import RequestError
 from tailrace.inputs.decode import check, request_of
-from tests.messages import message_of
+from tests.support.events import message_of
 
 EMOJI = "😀".encode()
 # A tenth of what the files hold, and a fortieth of what they would take as Python text.

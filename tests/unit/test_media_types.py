@@ -14,7 +14,7 @@ from tailrace.errors import RequestError
 from tailrace.inputs.decode import check, request_of
 from tailrace.inputs.media_types import covers, media_type_of
 from tailrace.inputs.request import File
-from tests.messages import message_of
+from tests.support.events import message_of
 
 CSV = "time,errors\n2026-01-01T10:00:00Z,5\n"
 # How an Excel file of before 2007 begins (MS-CFB, section 2.2): its signature and a class id of zeros.

@@ -19,7 +19,7 @@ from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, DelegatedTask, Details, Origin, Source
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
-from tests.messages import message_of
+from tests.support.events import message_of
 
 
 @pytest.mark.parametrize(

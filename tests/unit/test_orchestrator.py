@@ -28,7 +28,7 @@ from tailrace.inputs.media_types import covers
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
-from tests.messages import message_of
+from tests.support.events import message_of
 from triage.alert import Alert, alert_of
 from triage.findings import Finding
 from triage.times import iso

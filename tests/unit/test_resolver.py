@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from rpc import eventually
 
 from tailrace.errors import AgentError
 from tailrace.network import resolver
 from tailrace.network.resolver import Resolver
+from tests.support.conditions import eventually
 
 
 class SlowDNS:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shipped import card_of
 
 from orchestrator.classify import reads_like_alert
 from orchestrator.matching import stem_of
@@ -18,6 +17,7 @@ from tailrace.a2a.incoming import card_in
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.inputs.request import File, Request
+from tests.support.shipped_agents import card_of
 
 GREETER = AgentCard(
     name="greeter",

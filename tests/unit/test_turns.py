@@ -9,7 +9,7 @@ import threading
 
 from tailrace.events import Message
 from tailrace.inputs.turns import in_turn
-from tests.messages import message_of
+from tests.support.events import message_of
 
 
 def message(size: int) -> Message:

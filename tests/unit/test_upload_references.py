@@ -21,7 +21,7 @@ from tailrace.events import Part
 from tailrace.owner import Owner, owner_within
 from tailrace.uploads import UPLOADS, Upload, open_uploads, upload_in, verified
 from tailrace.uploads.s3 import S3Uploads
-from tests.messages import message_of
+from tests.support.events import message_of
 
 names = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(["local", "a/b", "a", f"a/{uuid.uuid4()}"])
 owners = names.map(lambda name: Owner.named(name).id)

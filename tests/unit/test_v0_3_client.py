@@ -16,7 +16,7 @@ from tailrace.a2a.incoming import event_in
 from tailrace.a2a.types import SendMessage, convert, to_json
 from tailrace.errors import AgentError
 from tailrace.events import Part, Source, artifact_update, decode, status_update, submitted
-from tests.messages import message_of
+from tests.support.events import message_of
 
 SOURCE = Source("t", "c", "a", 1)
 PARTS = [{"text": "hi"}, {"data": {"a": [1]}}, {"raw": "eA==", "filename": "x.log", "mediaType": "text/plain"}]

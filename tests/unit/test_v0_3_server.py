@@ -8,7 +8,7 @@ from tailrace.a2a.compat.v0_3.server import event_to_v0_3, params_from_v0_3, tas
 from tailrace.a2a.types import SendMessage, convert, to_json
 from tailrace.errors import RequestError
 from tailrace.events import Part, Source, artifact_update, decode, status_update, submitted
-from tests.messages import message_of
+from tests.support.events import message_of
 
 SOURCE = Source("t", "c", "a", 1)
 

@@ -6,9 +6,9 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_fixtures import MINUTE, T0, app_line, asked, file, run, steady, syslog_line, text_of
 
 from tailrace.inputs.request import File, Request
+from tests.unit.log_analyst.log_fixtures import MINUTE, T0, app_line, asked, file, run, steady, syslog_line, text_of
 
 STEADY = steady(app_line, end=T0 + 10 * MINUTE)
 LOG = text_of(STEADY)

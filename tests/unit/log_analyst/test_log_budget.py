@@ -7,8 +7,19 @@ import re
 from itertools import count
 
 import pytest
-from log_fixtures import HOUR, T0, access_line, app_line, asked, file, moments, run, steady, text_of
 
+from tests.unit.log_analyst.log_fixtures import (
+    HOUR,
+    T0,
+    access_line,
+    app_line,
+    asked,
+    file,
+    moments,
+    run,
+    steady,
+    text_of,
+)
 from triage.budget import Budget
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
-from log_fixtures import (
+
+from tests.unit.log_analyst.log_fixtures import (
     ALERT,
     HOUR,
     MAKERS,

@@ -11,7 +11,6 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
-from log_fixtures import ALERT, HOUR, T0, app_line, asked, file, run, run_async, steady, text_of, upstream_dies
 
 from log_analyst.graph import builder, mine, read
 from tailrace.agent.checkpoints.serializer import StrictSerializer
@@ -19,6 +18,19 @@ from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.authoring.emission import EmittedText
 from tailrace.authoring.emit import set_request
 from tailrace.inputs.request import Request
+from tests.unit.log_analyst.log_fixtures import (
+    ALERT,
+    HOUR,
+    T0,
+    app_line,
+    asked,
+    file,
+    run,
+    run_async,
+    steady,
+    text_of,
+    upstream_dies,
+)
 
 ACCESS, ERRORS = upstream_dies()
 TROUBLE = asked(file(text_of(ACCESS), "access.log"), file(text_of(ERRORS), "error.log"), alert=ALERT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from doubling import FILES, LINES, Shape, assert_linear
 from hypothesis import HealthCheck, example, given, settings
 
 from log_analyst.readers import levels
@@ -19,6 +18,7 @@ from log_analyst.readers.sources import Source, sources
 from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Text
+from tests.support.linear_time import FILES, LINES, Shape, assert_linear
 
 NOW = 2e9
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

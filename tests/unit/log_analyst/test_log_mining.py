@@ -4,12 +4,12 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from log_fixtures import T0
 
 from log_analyst.detectors.timeline import all_times, grid_for, series_of, timeline_of
 from log_analyst.readers import levels, mining
 from log_analyst.readers.formats import Entry
 from log_analyst.readers.mining import Miner, Template
+from tests.unit.log_analyst.log_fixtures import T0
 
 
 def mined(*texts: str, level: int = levels.UNKNOWN, access: bool = False) -> list[Template]:

@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 
 import pytest
-from log_fixtures import run
 
 from orchestrator.answer import answer_of
 from orchestrator.report import report
 from tailrace.a2a.incoming import Artifact, Part, Status, Task
 from tailrace.inputs.request import File, Request
+from tests.unit.log_analyst.log_fixtures import run
 from triage.alert import Alert
 from triage.findings import Finding
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from log_fixtures import T0
-
 from log_analyst.detectors.window import Window
 from log_analyst.readers.survey import Log
 from log_analyst.report import Facts, report
+from tests.unit.log_analyst.log_fixtures import T0
 from triage.findings import Finding, TemplateCount
 from triage.times import iso
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from log_fixtures import T0, app_line, asked, file, steady, text_of
 
 from log_analyst.readers.sources import sources
 from tailrace.inputs.request import File, Request
+from tests.unit.log_analyst.log_fixtures import T0, app_line, asked, file, steady, text_of
 
 METRICS = "time,cpu,memory\n" + "".join(f"2024-03-05T09:{m:02d}:00Z,{m / 7:.2f},{m * 3}\n" for m in range(30))
 LOG = text_of(steady(app_line, end=T0 + 60))

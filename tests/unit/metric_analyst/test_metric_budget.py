@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from planted import MONDAY, white
-from test_metric_graph import Run, asked
 
+from tests.unit.metric_analyst.planted import MONDAY, white
+from tests.unit.metric_analyst.test_metric_graph import Run, asked
 from triage.budget import Budget
 
 

@@ -6,7 +6,11 @@ import random
 from collections.abc import Callable
 
 import pytest
-from planted import (
+
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.detect import detect
+from metric_analyst.readers.series import make_series
+from tests.unit.metric_analyst.planted import (
     MONDAY,
     Maker,
     changes,
@@ -19,10 +23,6 @@ from planted import (
     traffic,
     white,
 )
-
-from metric_analyst.detectors.change import Change
-from metric_analyst.detectors.detect import detect
-from metric_analyst.readers.series import make_series
 
 pytestmark = pytest.mark.slow
 

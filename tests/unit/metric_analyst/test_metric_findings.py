@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from planted import MONDAY, errors_series, finish, series, short_cpu, white
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
 from metric_analyst.report import Facts, report
 from metric_analyst.wording import number, summary
+from tests.unit.metric_analyst.planted import MONDAY, errors_series, finish, series, short_cpu, white
 from triage.alert import Alert
 from triage.findings import Finding
 from triage.markdown import plain

@@ -15,7 +15,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
-from planted import MONDAY, poisson, short_cpu, white
 
 from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
 from metric_analyst.readers.reader import RequestMetrics
@@ -24,6 +23,7 @@ from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
 from tailrace.authoring.emit import set_request
 from tailrace.inputs.request import File, Request
+from tests.unit.metric_analyst.planted import MONDAY, poisson, short_cpu, white
 
 
 def incident_csv(columns: int = 0) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 import pytest
-from doubling import FILES, LINES, Shape, assert_linear
 from hypothesis import HealthCheck, example, given, settings
 
 from metric_analyst.detectors.counter import is_counter
@@ -18,6 +17,7 @@ from metric_analyst.readers.series import make_series, shorten
 from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import File, Request
+from tests.support.linear_time import FILES, LINES, Shape, assert_linear
 
 T = TypeVar("T")
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,11 +7,11 @@ that remembers, few samples, days and weekends that differ) may give one now and
 from __future__ import annotations
 
 import pytest
-from planted import CLEAN, MONDAY, changes, finish, random_walk, series, stair
 
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, matters
 from metric_analyst.readers.series import make_series
+from tests.unit.metric_analyst.planted import CLEAN, MONDAY, changes, finish, random_walk, series, stair
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import MONDAY, finish
 
 from metric_analyst.notes import Notes
 from metric_analyst.readers.csv_reader import read_csv
@@ -20,6 +19,7 @@ from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Text
+from tests.unit.metric_analyst.planted import MONDAY, finish
 
 T0 = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 

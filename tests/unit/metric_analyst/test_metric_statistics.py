@@ -9,7 +9,6 @@ import statistics
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from planted import DAY, FRIDAY, MONDAY, THURSDAY, finish, random_walk, series, sine_day, sparse_counts, traffic, white
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.counter import is_counter, rate
@@ -28,6 +27,19 @@ from metric_analyst.detectors.robust import (
 )
 from metric_analyst.detectors.seasonality import is_weekend, without_rhythm
 from metric_analyst.detectors.two_levels import two_levels
+from tests.unit.metric_analyst.planted import (
+    DAY,
+    FRIDAY,
+    MONDAY,
+    THURSDAY,
+    finish,
+    random_walk,
+    series,
+    sine_day,
+    sparse_counts,
+    traffic,
+    white,
+)
 
 numbers = st.floats(min_value=-1e9, max_value=1e9)
 

@@ -7,4 +7,4 @@ import os
 
 from mangum import Mangum
 
-handler = Mangum(importlib.import_module(f"sample_agents.{os.environ['SAMPLE']}").app, lifespan="off")
+handler = Mangum(importlib.import_module(f"tests.sample_agents.{os.environ['SAMPLE']}").app, lifespan="off")

@@ -8,12 +8,15 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from rpc import Agent, eventually, message, state_of
-from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from tests.support.conditions import eventually
+from tests.support.events import message, state_of
+from tests.support.http import serve
+from tests.support.jsonrpc import Agent
 
 DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 

@@ -19,7 +19,7 @@ from tailrace.config import Settings
 from tailrace.events import submitted
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
-from tests.messages import message_of
+from tests.support.events import message_of
 
 OWNER = "alice"
 # Event 1 of a task whose creator is an earlier version: JSON that Python's recursion does not get through.

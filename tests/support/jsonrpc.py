@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import httpx
-from serving import serve
 
-from tailrace import AgentApp, AgentCard, Skill
-from tailrace.config import Settings
 from tailrace.log.base import EventLog
-from tailrace.log.memory import MemoryLog
-
-# The key of our metadata, as the wire has it.
-EXTENSION = "urn:tailrace:a2a:resume:1"
-TERMINAL = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED")
-
-CARD = AgentCard(
-    name="talker",
-    description="Talks, for tests.",
-    version="1.2.3",
-    skills=[Skill(id="talk", name="Talk", description="Says what it is told.", tags=["test"], examples=["hello"])],
-)
+from tests.support.events import TERMINAL, message, metadata, state_of
 
 
 class Frame(NamedTuple):
@@ -117,86 +101,12 @@ class Agent:
         return found
 
 
-def new_log() -> EventLog:
-    """The log of an agent that is given none."""
-    return MemoryLog()
-
-
-@contextlib.asynccontextmanager
-async def agent(
-    graph: Any,
-    *,
-    log: EventLog | None = None,
-    card: AgentCard = CARD,
-    limit_s: float | None = 30,
-    store: str = "memory",
-    options: dict[str, Any] | None = None,
-    **settings: Any,
-) -> AsyncIterator[Agent]:
-    """Serve `graph` as an agent over HTTP; what takes longer than `limit_s` has failed. `options` are AgentApp's.
-
-    A fixture that outlives a test has no limit: it is closed by another task than it was opened by. `store` is where
-    everything but the log is kept.
-    """
-    log = log or new_log()
-    app = AgentApp(graph, card, settings=Settings(log=store, **settings), log=log, **(options or {}))
-    limit = contextlib.nullcontext() if limit_s is None else asyncio.timeout(limit_s)
-    async with limit, serve(app) as url, httpx.AsyncClient(timeout=10) as http:
-        yield Agent(http, url, log)
-    await log.close()
-
-
-def message(text: str, **fields: Any) -> dict[str, Any]:
-    """A user's message of one text part, as 1.0 has it."""
-    return {"messageId": str(uuid.uuid4()), "role": "ROLE_USER", "parts": [{"text": text}], **fields}
-
-
 def nested(levels: int) -> Any:
     """Arrays in arrays, so many."""
     value: Any = []
     for _ in range(levels - 1):
         value = [value]
     return value
-
-
-def state_of(event: dict[str, Any]) -> str | None:
-    """The task's state that an event tells."""
-    told = event.get("task") or event.get("statusUpdate")
-    return told["status"]["state"] if told else None
-
-
-def metadata(event: dict[str, Any]) -> dict[str, Any]:
-    """Our metadata of an event."""
-    (body,) = event.values()
-    return dict(body["metadata"][EXTENSION])
-
-
-def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [event for event in events if metadata(event)["kind"] == kind]
-
-
-def said(event: dict[str, Any]) -> str:
-    """The text of the message in a status."""
-    told = event.get("task") or event["statusUpdate"]
-    return "".join(part["text"] for part in told["status"]["message"]["parts"])
-
-
-def report(events: list[dict[str, Any]], name: str = "report") -> str:
-    """A streamed text artifact, put together as a reader of the stream would."""
-    text = ""
-    for event in events:
-        update = event.get("artifactUpdate")
-        if update and update["artifact"]["artifactId"] == name:
-            delta = "".join(part["text"] for part in update["artifact"]["parts"])
-            text = text + delta if update["append"] else delta
-    return text
-
-
-async def eventually(condition: Callable[[], object], timeout_s: float = 5) -> None:
-    """Return as soon as `condition()` holds, for what nothing on the wire tells of."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def _request(method: str, params: Any) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _READY_S = 90
 
 
@@ -71,7 +71,7 @@ async def stack(folder: Path, **variables: str) -> AsyncIterator[Stack]:
 @contextlib.asynccontextmanager
 async def agent(folder: Path, name: str) -> AsyncIterator[str]:
     """Run the sample agent `name` as a process; give its URL. Its log is in `folder`, which others may share."""
-    async with _agent(f"sample_agents.{name}", folder, {}) as url:
+    async with _agent(f"tests.sample_agents.{name}", folder, {}) as url:
         yield url
 
 
@@ -84,14 +84,13 @@ async def example(folder: Path, name: str, **variables: str) -> AsyncIterator[st
 
 @contextlib.asynccontextmanager
 async def _agent(module: str, folder: Path, variables: dict[str, str]) -> AsyncIterator[str]:
-    paths = os.pathsep.join((str(ROOT / "tests"), str(ROOT / "examples")))
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "uvicorn", f"{module}:app", "--fd", str(listener.fileno())),
             *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
             cwd=ROOT,
-            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": paths, **variables},
+            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT / "examples"), **variables},
             pass_fds=(listener.fileno(),),
         )
         try:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
-from langgraph.graph import StateGraph
-from serving import serve
 from starlette.requests import Request
 
-from gateway.app import create_app
-from tailrace import AgentApp, AgentCard
-from tailrace.config import Settings
 from tailrace.log import EventLog
-from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream.sse import Parser, ServerSentEvent
 
 Until = Callable[["Seen"], bool]
@@ -84,20 +76,3 @@ class System:
                     if until(seen):
                         return seen
         return seen
-
-
-@contextlib.asynccontextmanager
-async def system(builder: StateGraph[Any, Any, Any, Any], folder: Path, **changes: Any) -> AsyncIterator[System]:
-    """`builder` as the orchestrator behind a gateway; `changes` are settings."""
-    settings = Settings(data_dir=str(folder), **changes)
-    card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])
-    log = SQLiteLog(folder / "log.sqlite3")
-    async with serve(AgentApp(builder, card, settings=settings)) as agent_url:
-        gateway_settings = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **changes)
-        app = create_app(gateway_settings, log=log, decide_owner=header_owner)
-        async with (
-            serve(app) as url,
-            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
-        ):
-            yield System(url, log, http)
-    await log.close()

@@ -19,9 +19,10 @@ import msgspec
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.config import Settings
 from tailrace.errors import AgentError
-from tailrace.events import EXTENSION, ends
+from tailrace.events import ends
+from tests.support.events import body_of, metadata, report
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Mortal:
         while True:
             descriptor = str(self.listener.fileno())
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "uvicorn", f"sample_agents.{self.name}:app", "--fd", descriptor),
+                *(sys.executable, "-m", "uvicorn", f"tests.sample_agents.{self.name}:app", "--fd", descriptor),
                 *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
                 cwd=ROOT,
                 env=self.environ,
@@ -62,9 +63,8 @@ class Mortal:
 async def mortal(folder: Path, name: str = "mortal", **variables: str) -> AsyncIterator[Mortal]:
     """The agent, until the block ends; with a short lease."""
     fast = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2"}
-    paths = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        environ = {**os.environ, **fast, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": paths, **variables}
+        environ = {**os.environ, **fast, "TAILRACE_DATA_DIR": str(folder), **variables}
         kept = Mortal(name, folder, listener, environ)
         environ.setdefault("TAILRACE_DISPATCH", f"{name}={kept.url}")
         kept.keeper = asyncio.create_task(kept.keep())
@@ -87,7 +87,7 @@ class Watched:
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         """Our metadata of the events of a kind."""
-        return [meta for meta in map(meta_of, self.events) if meta["kind"] == kind]
+        return [meta for meta in map(metadata, self.events) if meta["kind"] == kind]
 
     @property
     def state(self) -> str:
@@ -102,28 +102,7 @@ class Watched:
 
     @property
     def report(self) -> str:
-        return folded(self.events, "report")
-
-
-def body_of(event: dict[str, Any]) -> dict[str, Any]:
-    (body,) = event.values()
-    return dict(body)
-
-
-def meta_of(event: dict[str, Any]) -> dict[str, Any]:
-    return dict(body_of(event)["metadata"][EXTENSION])
-
-
-def folded(events: list[dict[str, Any]], artifact: str) -> str:
-    """The text of a streamed artifact, as a reader adds it up."""
-    text = ""
-    for event in events:
-        update = event.get("artifactUpdate")
-        if update is None or update["artifact"]["artifactId"] != artifact:
-            continue
-        added = "".join(part["text"] for part in update["artifact"]["parts"])
-        text = text + added if update["append"] else added
-    return text
+        return report(self.events)
 
 
 async def watch(

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from system import Seen, System, system
 
 from orchestrator import graph as orchestrator
 from tailrace.events import EXTENSION
+from tests.support.gateway import Seen, System
+from tests.support.http import serve
+from tests.support.in_process import system
 
 Call = dict[str, Any]
 Reply = Callable[[Call], Response]

@@ -1,0 +1,61 @@
+"""Messages and events as their JSON: building a message, and reading what an event says."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from tailrace.events import Message, Part
+
+# The key of our metadata, as the wire has it.
+EXTENSION = "urn:tailrace:a2a:resume:1"
+TERMINAL = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED")
+
+
+def message_of(*parts: dict[str, Any] | Part, message_id: str = "m") -> Message:
+    """A message of the user with these parts, each as A2A 1.0 JSON or typed."""
+    return Message(message_id=message_id, role="ROLE_USER", parts=[msgspec.convert(part, Part) for part in parts])
+
+
+def message(text: str, **fields: Any) -> dict[str, Any]:
+    """A user's message of one text part, as 1.0 has it."""
+    return {"messageId": str(uuid.uuid4()), "role": "ROLE_USER", "parts": [{"text": text}], **fields}
+
+
+def body_of(event: dict[str, Any]) -> dict[str, Any]:
+    (body,) = event.values()
+    return dict(body)
+
+
+def state_of(event: dict[str, Any]) -> str | None:
+    """The task's state that an event tells."""
+    told = event.get("task") or event.get("statusUpdate")
+    return told["status"]["state"] if told else None
+
+
+def metadata(event: dict[str, Any]) -> dict[str, Any]:
+    """Our metadata of an event."""
+    return dict(body_of(event)["metadata"][EXTENSION])
+
+
+def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event for event in events if metadata(event)["kind"] == kind]
+
+
+def said(event: dict[str, Any]) -> str:
+    """The text of the message in a status."""
+    told = event.get("task") or event["statusUpdate"]
+    return "".join(part["text"] for part in told["status"]["message"]["parts"])
+
+
+def report(events: list[dict[str, Any]], name: str = "report") -> str:
+    """A streamed text artifact, put together as a reader of the stream would."""
+    text = ""
+    for event in events:
+        update = event.get("artifactUpdate")
+        if update and update["artifact"]["artifactId"] == name:
+            delta = "".join(part["text"] for part in update["artifact"]["parts"])
+            text = text + delta if update["append"] else delta
+    return text

@@ -1,0 +1,75 @@
+"""Agents and a gateway behind real HTTP servers in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from langgraph.graph import StateGraph
+
+from gateway.app import create_app
+from tailrace import AgentApp, AgentCard, Skill
+from tailrace.config import Settings
+from tailrace.log import EventLog
+from tailrace.log.memory import MemoryLog
+from tailrace.log.sqlite import SQLiteLog
+from tests.support.gateway import ALICE, System, header_owner
+from tests.support.http import serve
+from tests.support.jsonrpc import Agent
+
+CARD = AgentCard(
+    name="talker",
+    description="Talks, for tests.",
+    version="1.2.3",
+    skills=[Skill(id="talk", name="Talk", description="Says what it is told.", tags=["test"], examples=["hello"])],
+)
+
+
+def new_log() -> EventLog:
+    """The log of an agent that is given none."""
+    return MemoryLog()
+
+
+@contextlib.asynccontextmanager
+async def agent(
+    graph: Any,
+    *,
+    log: EventLog | None = None,
+    card: AgentCard = CARD,
+    limit_s: float | None = 30,
+    store: str = "memory",
+    options: dict[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Agent]:
+    """Serve `graph` as an agent over HTTP; what takes longer than `limit_s` has failed. `options` are AgentApp's.
+
+    A fixture that outlives a test has no limit: it is closed by another task than it was opened by. `store` is where
+    everything but the log is kept.
+    """
+    log = log or new_log()
+    app = AgentApp(graph, card, settings=Settings(log=store, **settings), log=log, **(options or {}))
+    limit = contextlib.nullcontext() if limit_s is None else asyncio.timeout(limit_s)
+    async with limit, serve(app) as url, httpx.AsyncClient(timeout=10) as http:
+        yield Agent(http, url, log)
+    await log.close()
+
+
+@contextlib.asynccontextmanager
+async def system(builder: StateGraph[Any, Any, Any, Any], folder: Path, **changes: Any) -> AsyncIterator[System]:
+    """`builder` as the orchestrator behind a gateway; `changes` are settings."""
+    settings = Settings(data_dir=str(folder), **changes)
+    card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])
+    log = SQLiteLog(folder / "log.sqlite3")
+    async with serve(AgentApp(builder, card, settings=settings)) as agent_url:
+        gateway_settings = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **changes)
+        app = create_app(gateway_settings, log=log, decide_owner=header_owner)
+        async with (
+            serve(app) as url,
+            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
+        ):
+            yield System(url, log, http)
+    await log.close()
