@@ -81,7 +81,7 @@ class Tasks:
         self._idempotent = idempotent
         self._unowned = UnownedTasks(log, http, settings)
         self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        # Tasks that code of this process is about to start or to end. With `_running`, all that it holds leases for.
+        # Tasks that this process is about to start or to end.
         self._held: set[str] = set()
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
@@ -144,7 +144,7 @@ class Tasks:
                 running[0].cancel()
                 await asyncio.wait([running[1]])
                 head = await self.log.head(task_id)  # It may have asked the user just before the cancel.
-            if head.state not in TERMINAL and head.lease_owner == self._me and task_id not in self._held:
+            if head.state not in TERMINAL and head.lease_owner == self._me and not self._works_on(task_id):
                 await self._cancel_claimed(head)  # An attempt of this process failed to start and has left its lease.
             elif head.state not in TERMINAL and head.leased(self.log.now()):
                 await self._await_end(head)
@@ -214,9 +214,13 @@ class Tasks:
         with self._holding(claimed.task_id):
             await self._unowned.cancel(claimed)
 
+    def _works_on(self, task_id: str) -> bool:
+        """Whether code of this process works under the task's lease."""
+        return task_id in self._held or task_id in self._running
+
     @contextmanager
     def _holding(self, task_id: str) -> Iterator[None]:
-        """For as long as code of this process works under the task's lease."""
+        """Mark the task as one that this process is about to start or to end."""
         self._held.add(task_id)
         try:
             yield
@@ -243,7 +247,7 @@ class Tasks:
             return False
         saver: Any = self._graph.checkpointer
         try:
-            begun = await take_over(self.log, saver, claimed, reason, reply, history)
+            takeover = await take_over(self.log, saver, claimed, reason, reply, history)
         except LogUnavailable:
             with suppress(LogError):
                 await self.log.excuse(claimed.task_id, claimed.attempt)
@@ -259,21 +263,21 @@ class Tasks:
             logger.exception("task %s is given up", claimed.task_id)
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(error))
             return False
-        if begun is None:
+        if takeover is None:
             return False
         with self.feeds.live(claimed.task_id) as feed:
-            feed.publish(begun.fence)
-        if begun.state == "TASK_STATE_FAILED":
+            feed.publish(takeover.fence)
+        if takeover.state == "TASK_STATE_FAILED":
             await cancel_delegated_tasks(
-                self._http, claimed, begun.history.open_delegated_tasks.values(), self._settings
+                self._http, claimed, takeover.history.open_delegated_tasks.values(), self._settings
             )
-            await self.log.update_state(claimed.task_id, claimed.attempt, begun.state, release=True)
+            await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
             return False
-        attempt = Attempt(self.log, self.feeds, self._settings, self._http, begun)
+        attempt = Attempt(self.log, self.feeds, self._settings, self._http, takeover)
         run = asyncio.create_task(self._work(attempt), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))
-        return begun.replied
+        return takeover.replied
 
     async def _work(self, attempt: Attempt) -> None:
         """Run the attempt. Then cancel the task if the request for it came while the attempt was asking the user."""
@@ -295,10 +299,10 @@ class Tasks:
             known = None  # The attempt may have changed it.
             if _has_message(await history_of(self.log, head), reply):
                 return
-        now = await history_of(self.log, head)
-        if not _has_message(now, reply):
-            if now.state in TERMINAL:
-                raise _not_waiting(head, now)
+        newest = await history_of(self.log, head)
+        if not _has_message(newest, reply):
+            if newest.state in TERMINAL:
+                raise _not_waiting(head, newest)
             raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was taken before.")
 
     async def _claim_waiting(self, task_id: str) -> Head | None:
@@ -318,8 +322,8 @@ class Tasks:
                 await asyncio.sleep(_RELEASE_POLL_S)
 
     async def _is_waiting(self, task_id: str) -> bool:
-        newest = await self.log.read(task_id, await self.log.last(task_id) - 1)
-        return ends(newest[-1].events[-1]) in INTERRUPTED
+        batches = await self.log.read(task_id, await self.log.last(task_id) - 1)
+        return ends(batches[-1].events[-1]) in INTERRUPTED
 
     async def _await_end(self, head: Head) -> None:
         """Wait, for a limited time, until the run in another process has ended.

@@ -58,25 +58,25 @@ async def take_over(
 
     async def propose() -> tuple[Batch | None, Takeover | State]:
         nonlocal history, reply
-        now = await history_of(log, head, history)
+        current = await history_of(log, head, history)
         history = None  # What follows changes it, so a second proposal reads everything again.
-        if now.attempt > head.attempt:
-            raise Fenced(head.task_id, head.attempt, now.last)
-        if now.state in TERMINAL:
-            return None, now.state
-        if now.state in INTERRUPTED and (reply is None or reply in now.messages):
-            if head.attempt - now.attempt <= 1:
-                return None, now.state
-            return _ask_again(head, now, await resume_plan_of(now, saver, head)), now.state
-        if now.state not in INTERRUPTED:
+        if current.attempt > head.attempt:
+            raise Fenced(head.task_id, head.attempt, current.last)
+        if current.state in TERMINAL:
+            return None, current.state
+        if current.state in INTERRUPTED and (reply is None or reply in current.messages):
+            if head.attempt - current.attempt <= 1:
+                return None, current.state
+            return _ask_again(head, current, await resume_plan_of(current, saver, head)), current.state
+        if current.state not in INTERRUPTED:
             reply = None  # An attempt that was thought dead has written another one.
         if reply is not None:
-            now.messages.append(reply)
-            now.fences.clear()
-        plan = await resume_plan_of(now, saver, head)
-        state, event = _fence(head, now, plan, HANDED_OFF if now.handed_off else reason, reply)
-        fence = Batch(now.last + 1, head.attempt, [event])
-        return fence, Takeover(head, now, plan, fence, state, reply is not None)
+            current.messages.append(reply)
+            current.fences.clear()
+        plan = await resume_plan_of(current, saver, head)
+        state, event = _fence(head, current, plan, HANDED_OFF if current.handed_off else reason, reply)
+        fence = Batch(current.last + 1, head.attempt, [event])
+        return fence, Takeover(head, current, plan, fence, state, reply is not None)
 
     result = await append_fence(log, head.task_id, propose)
     if isinstance(result, Takeover):
