@@ -79,7 +79,8 @@ class Pipes:
             with self.feeds.live(head.task_id) as feed:
                 while True:
                     try:
-                        return await self._pump(client, head.task_id, feed)
+                        if await self._pump(client, head.task_id, feed):
+                            return None
                     except AgentError as error:
                         if error.code in _REFUSALS:
                             return await self._fail(head, str(error))
@@ -93,12 +94,17 @@ class Pipes:
         except LogError as error:
             logger.warning("pipe of task %s: %s", head.task_id, error)
 
-    async def _pump(self, client: AgentClient, task_id: str, feed: Feed) -> None:
-        """Subscribe to the task, which makes its agent run it, and publish its events to the feed."""
-        cursor = await self._log.last(task_id)
+    async def _pump(self, client: AgentClient, task_id: str, feed: Feed) -> bool:
+        """Subscribe to the task, which makes its agent run it, and publish its events to the feed.
+
+        Returns whether the task has ended or waits. If not, the stream was cut, as when its agent shuts down.
+        """
+        cursor, ended = await self._log.last(task_id), False
         async for group in client.subscribe(task_id, cursor, rpc_id=task_id):
             for batch in batches(group):
                 feed.publish(batch)
+                ended = ends(batch.events[-1]) is not None
+        return ended
 
     async def _fail(self, head: Head, reason: str) -> None:
         """End a task that its agent refuses: it would refuse it again."""

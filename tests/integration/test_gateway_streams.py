@@ -8,6 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.app import create_app
 from gateway.pipes import Pipes
@@ -270,6 +274,28 @@ async def test_on_lambda_a_pipe_goes_with_its_viewer(tmp_path: Path, monkeypatch
                 await asyncio.sleep(0.01)
         gate.open.set()
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
+
+
+async def test_a_pipe_that_an_agent_closes_in_good_order_is_opened_again_while_nobody_runs_the_task(
+    tmp_path: Path,
+) -> None:
+    """As an agent does that is shutting down. Nobody watches the task, so only the pipe can have it run."""
+    subscribed = asyncio.Semaphore(0)
+
+    async def shutting_down(_: Request) -> Response:
+        subscribed.release()
+        return Response(b"retry: 250\n\n", media_type="text/event-stream")
+
+    agent = Starlette(routes=[Route("/", shutting_down, methods=["POST"])])
+    async with serve(agent) as agent_url:
+        settings = Settings(data_dir=str(tmp_path), orchestrator_url=f"{agent_url}/")
+        app = create_app(settings, decide_owner=header_owner)
+        async with serve(app) as url, httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}) as http:
+            created = await http.post("/api/tasks", json={"message": {"parts": [{"text": "hello"}]}})
+            assert created.status_code == 201
+            async with asyncio.timeout(10):
+                await subscribed.acquire()
+                await subscribed.acquire()
 
 
 async def test_two_streams_alike_are_two() -> None:

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from tailrace.config import Settings
 from tailrace.stream import sse
 
-# A reader that takes nothing for so long has gone.
+# A reader that takes nothing for this long has gone.
 _SEND_TIMEOUT_S = 30.0
 # A stream rotates by itself. A slow reader has this much longer, and one silence, to take what is on its way.
 _GRACE_S = 5.0
@@ -26,8 +26,8 @@ _GRACE_S = 5.0
 class EventStreamResponse(EventSourceResponse):
     """Sends `chunks`, each made of whole SSE frames, until they end or the server shuts down.
 
-    1. When the server shuts down, the stream ends with `retry: 250` (docs/PROTOCOL.md, section 3), and the reader comes
-       back with its cursor.
+    1. When the server shuts down, the stream ends with `retry: 250` (docs/PROTOCOL.md, section 4.4), and the reader
+       comes back with its cursor.
     2. A response that lasts longer than its stream may is cut off, even if its reader takes a byte a second. The reader
        sees a cut and comes back as well.
 
@@ -55,7 +55,7 @@ class EventStreamResponse(EventSourceResponse):
             async with asyncio.timeout(self._limit_s):
                 await super().__call__(scope, receive, send)
                 if self._shutdown.is_set() and self.active:
-                    # The chunks were cancelled between two frames or within one `send`, which is a frame as well.
+                    # The chunks were cancelled while they waited, or in a `send`: it sends all of a chunk or nothing.
                     await send({"type": "http.response.body", "body": sse.COME_BACK, "more_body": False})
         except TimeoutError:
             return

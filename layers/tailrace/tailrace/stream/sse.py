@@ -30,7 +30,7 @@ def retry(ms: int) -> bytes:
     return b"retry: %d\n\n" % ms
 
 
-# The end of a stream that is not over. A reader has nothing to wait for, but a server that many come back to has.
+# The last frame of a stream that is cut on purpose. The short pause protects a server that many readers come back to.
 COME_BACK = retry(250)
 
 
@@ -99,7 +99,7 @@ class Parser:
         """The events that `chunk` completes. An event is complete when the blank line after it has come.
 
         Raises:
-            AgentError: an event is larger than 16 MB.
+            AgentError: an event is larger than 16 MB, which no agent of ours sends.
         """
         if self._beginning is not None:
             chunk = self._without_bom(self._beginning + chunk)

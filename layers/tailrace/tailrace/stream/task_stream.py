@@ -19,7 +19,7 @@ from tailrace.stream import sse
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, Gap, Idle, Synced, follow, is_end
 
-# How a stream ended: with its task, by rotation, or otherwise, as when its reader goes or the server shuts down.
+# How a stream ended: with its task, by rotation, or in another way, for example because its reader has gone.
 Ending = Literal["end", "rotated", "cut"]
 
 
@@ -34,8 +34,8 @@ class ItemFraming(Protocol):
 class Timing(msgspec.Struct, frozen=True):
     """When a stream sends a heartbeat, and when it rotates; in seconds.
 
-    `flush_s`, if not 0, is when a heartbeat follows a frame that nothing else follows: a proxy may hold the last frame
-    back. With `one_window` the stream rotates as soon as its reader has all that there was.
+    `flush_s`, if not 0, is how long after the last frame a heartbeat follows it: a proxy may hold the last frame back.
+    With `one_window` the stream rotates as soon as its reader has all that there was.
     """
 
     heartbeat_s: float
