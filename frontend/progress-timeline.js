@@ -64,6 +64,7 @@ export class ProgressTimeline extends HTMLElement {
   /** @type {Map<Step, any>} */ #rows = new Map();
   /** @type {Set<any>} */ #running = new Set();
   /** @type {Map<Step, number>} */ #limits = new Map(); // how many children a parent shows, where it is not the default
+  /** @type {Map<Step, number>} */ #firsts = new Map(); // index of the first child with a row
   /** @type {any} */ #run = null;
   #span = 0; // seconds from the left to the right
   #axis = make("div", { className: "tl-axis", ariaHidden: "true" });
@@ -117,7 +118,7 @@ export class ProgressTimeline extends HTMLElement {
 
   #reset(run) {
     this.#run = run;
-    for (const collection of [this.#rows, this.#running, this.#limits]) collection.clear();
+    for (const collection of [this.#rows, this.#running, this.#limits, this.#firsts]) collection.clear();
     this.#span = 0;
     this.classList.remove("show-superseded");
     this.#body.replaceChildren();
@@ -131,7 +132,8 @@ export class ProgressTimeline extends HTMLElement {
     if (!box) return; // the parent is one of the earlier steps itself
     const limit = this.#limits.get(parent) ?? SHOWN_CHILDREN;
     const first = Math.max(0, parent.children.length - limit);
-    for (const step of parent.children.slice(0, first)) this.#removeRow(step);
+    for (const step of parent.children.slice(this.#firsts.get(parent), first)) this.#removeRow(step);
+    this.#firsts.set(parent, first);
     let previous = null;
     for (const step of parent.children.slice(first)) {
       const child = (this.#rows.get(step) ?? this.#makeRow(step)).box;

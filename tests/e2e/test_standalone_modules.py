@@ -99,3 +99,30 @@ async def test_the_timeline_draws_a_run_with_its_own_styles(page: Page) -> None:
     await rows.nth(0).press("ArrowLeft")
     await expect(rows.nth(1)).to_be_hidden()
     assert paths == ["progress-timeline.js"]
+
+
+async def test_the_timeline_shows_the_newest_children_and_the_earlier_ones_on_request(page: Page) -> None:
+    await open_with(page, "progress-timeline.js")
+    script = (
+        example_in("progress-timeline.js")
+        + """
+        const addSteps = (from, to) => {
+            for (let number = from; number <= to; number += 1) {
+                const step = { ...tool, name: `step ${number}`, children: [] };
+                agent.children.push(step);
+                run.changed.add(step);
+            }
+            timeline.draw(run, Date.now());
+        };
+        addSteps(1, 100); // 101 children with `search`
+        addSteps(101, 299);
+    """
+    )
+    await page.add_script_tag(type="module", content=script)
+    labels = page.locator("progress-timeline .tl-tool .tl-label")
+    await expect(labels).to_have_text([f"step {number}" for number in range(240, 300)])
+    await page.get_by_role("button", name="240 earlier steps").click()
+    await expect(labels).to_have_text([f"step {number}" for number in range(40, 300)])
+    await page.get_by_role("button", name="40 earlier steps").click()
+    await expect(labels).to_have_text(["search", *(f"step {number}" for number in range(1, 300))])
+    await expect(page.get_by_role("button", name="earlier steps")).to_have_count(0)
