@@ -15,7 +15,7 @@ from mangum import Mangum
 from tailrace import AgentApp, AgentCard
 from triage.model import chat_model
 
-STORY = "A river drove a mill. The water left by the tailrace, and none of it was lost."
+STORY = "A river drove a mill, and no water was lost."
 model = chat_model() or FakeListChatModel(responses=[STORY], sleep=0.03)  # seconds between two tokens
 
 

@@ -21,7 +21,7 @@ from tests.support.jsonrpc import Agent
 from tests.support.processes import ROOT, example
 
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/handler.py"))
-STORY = "A river drove a mill. The water left by the tailrace, and none of it was lost."
+STORY = "A river drove a mill, and no water was lost."
 
 
 @contextlib.asynccontextmanager
