@@ -78,7 +78,7 @@ class Requests:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[str] = []
         self.deadly: int | None = None
-        call = checkpoint_store.Table._call
+        call = checkpoint_store.ItemTable._call
         request = checkpoint_store.Objects._call
 
         async def table(store: Any, operation: str, *args: Any) -> Any:
@@ -89,7 +89,7 @@ class Requests:
             self._count("s3")
             return await request(store, operation)
 
-        monkeypatch.setattr(checkpoint_store.Table, "_call", table)
+        monkeypatch.setattr(checkpoint_store.ItemTable, "_call", table)
         monkeypatch.setattr(checkpoint_store.Objects, "_call", bucket)
 
     def _count(self, operation: str) -> None:

@@ -65,7 +65,7 @@ _MAX_ITEMS = 1000
 
 # Batches, each with its ttl in seconds since the epoch.
 Batches = list[tuple[Batch, int]]
-# Parses the answer to a query into its live items, in their order, and the key where the next page starts.
+# Parses the response to a query into its live items, in their order, and the key where the next page starts.
 Parse = Callable[[Response], tuple[list[T], Item | None]]
 
 
@@ -279,7 +279,9 @@ class DynamoDBLog(EventLog):
                 ConditionExpression=f"#ttl > :seconds AND {condition}",
             ),
         }
-        return await self._transport.call("update_item", request, lambda answer: table.item_head(answer["Attributes"]))
+        return await self._transport.call(
+            "update_item", request, lambda response: table.item_head(response["Attributes"])
+        )
 
     async def _update_as(self, task_id: str, attempt: int, change: str, values: dict[str, Any]) -> Head:
         try:
@@ -290,7 +292,7 @@ class DynamoDBLog(EventLog):
 
     async def _head_or_none(self, task_id: str) -> Head | None:
         request = {"Key": table.key(task_id, 0), "ConsistentRead": True}
-        return self._live(await self._transport.call("get_item", request, lambda answer: answer.get("Item")))
+        return self._live(await self._transport.call("get_item", request, lambda response: response.get("Item")))
 
     def _live(self, item: Item | None) -> Head | None:
         return table.item_head(item) if item is not None and table.ttl_of(item) > self._clock() else None
@@ -352,11 +354,11 @@ def _query(task_id: str, condition: str, values: dict[str, Any], **expressions: 
     return {"ConsistentRead": True, **_expressions({"task_id": task_id, **values}, **expressions)}
 
 
-def _batches(answer: Response, *, seconds: int, limit: int) -> tuple[Batches, Item | None]:
+def _batches(response: Response, *, seconds: int, limit: int) -> tuple[Batches, Item | None]:
     """The live batches of a page up to `limit` bytes, and where the next page starts."""
     batches: Batches = []
     size = 0
-    for item in answer["Items"]:
+    for item in response["Items"]:
         ttl = table.ttl_of(item)
         if ttl > seconds:
             try:
@@ -369,13 +371,13 @@ def _batches(answer: Response, *, seconds: int, limit: int) -> tuple[Batches, It
             size += sum(map(len, batch.events))
             if size >= limit:
                 break
-    return batches, answer.get("LastEvaluatedKey")
+    return batches, response.get("LastEvaluatedKey")
 
 
-def _ends(answer: Response, *, seconds: int) -> tuple[list[tuple[int, int]], Item | None]:
+def _ends(response: Response, *, seconds: int) -> tuple[list[tuple[int, int]], Item | None]:
     """The last seq and the ttl of each live batch of a page, and where the next page starts."""
-    ends = [(table.last_of(item), table.ttl_of(item)) for item in answer["Items"]]
-    return [end for end in ends if end[1] > seconds], answer.get("LastEvaluatedKey")
+    ends = [(table.last_of(item), table.ttl_of(item)) for item in response["Items"]]
+    return [end for end in ends if end[1] > seconds], response.get("LastEvaluatedKey")
 
 
 def _expressions(values: dict[str, Any], **expressions: str) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class DynamoDBWebhooks(Webhooks):
     async def _task_if_free(self, key: Item) -> str | None:
         """The id of the webhook's task; None if a process holds the webhook or it has expired."""
         request = {"Key": {name: key[name] for name in ("task_id", "seq")}, "ConsistentRead": True}
-        item = await self._transport.call("get_item", request, lambda answer: answer.get("Item"))
+        item = await self._transport.call("get_item", request, lambda response: response.get("Item"))
         if item is None or table.ttl_of(item) <= self._clock() or int(item["lease_until"]["N"]) > self._now():
             return None
         return str(item["task_id"]["S"]).removeprefix(_partition(""))
@@ -169,10 +169,10 @@ class DynamoDBWebhooks(Webhooks):
             "ReturnValues": "ALL_NEW",
         }
         try:
-            answer = await self._transport.call("update_item", request, unparsed)
+            response = await self._transport.call("update_item", request, unparsed)
         except Refused:
             return None
-        item: Item = answer["Attributes"]
+        item: Item = response["Attributes"]
         return _hook(task_id, item) if "url" in item else None
 
 

@@ -2,8 +2,8 @@
 
 Other savers save a node's writes as several items, one after the other. LangGraph takes a node with any writes for
 finished. If the process is killed between two of these puts, the graph goes on without the other writes, or ends early
-and counts as completed. docs/CHECKPOINTS.md tells what was measured of
-them; `tests/contract/test_checkpoints_killed.py` kills this one before each of its requests.
+and counts as completed. docs/CHECKPOINTS.md has the measurements; `tests/contract/test_checkpoints_killed.py` kills
+this saver before each of its requests.
 
     PK (S)     SK (S)                                what it holds
     ─────────  ────────────────────────────────────  ──────────────────────────────────────────────────────

@@ -91,7 +91,7 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
 def _collect(annotation: Any, found: set[type], seen: dict[int, Any]) -> None:
     """Add the data types that an annotation names, and those that their fields name.
 
-    `seen` keeps the annotations: many are made for one look, and the id of a lost one is given to the next.
+    `seen` also keeps the annotations alive: many are made here, and a new object may get the id of a deleted one.
     """
     if annotation is None or isinstance(annotation, str) or id(annotation) in seen:
         return
