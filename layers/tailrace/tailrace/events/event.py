@@ -68,7 +68,7 @@ class Event(Wire, kw_only=True):
     artifact_update: ArtifactUpdate | None = None
 
     def __post_init__(self) -> None:
-        if sum(each is not None for each in (self.task, self.status_update, self.artifact_update)) != 1:
+        if (self.task is None) + (self.status_update is None) + (self.artifact_update is None) != 2:
             raise ValueError("Expected exactly one of `task`, `statusUpdate` and `artifactUpdate`")
 
     @property
