@@ -53,7 +53,7 @@ def local_dynamodb() -> Iterator[None]:
     names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     before = dict(os.environ)
     try:
-        with dynamodb_local() as endpoint:
+        with dynamodb_local(optimized=True) as endpoint:
             os.environ.update(names, AWS_ENDPOINT_URL_DYNAMODB=endpoint, AWS_EC2_METADATA_DISABLED="true")
             yield
     except (pytest.skip.Exception, pytest.fail.Exception) as error:
