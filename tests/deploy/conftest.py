@@ -1,4 +1,4 @@
-"""What the tests of a deployment share: sam in its own environment, and one build of everything."""
+"""The fixtures of the deployment's tests: sam in its own environment, and one build of everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sam() -> Path:
 
 @pytest.fixture(scope="session")
 def python313() -> str:
-    """The functions' own Python."""
+    """The functions' Python."""
     for found in (shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")):
         if found and run(found, "--version").returncode == 0:
             return str(found)
@@ -33,7 +33,7 @@ def python313() -> str:
 
 @pytest.fixture(scope="session")
 def render(sam: Path) -> Callable[..., Resources]:
-    """The resources CloudFormation gets for given parameters."""
+    """Return the resources that CloudFormation gets for some parameters."""
 
     @functools.cache
     def rendered(parameters: str) -> str:
@@ -61,5 +61,5 @@ def build(sam: Path, python313: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def stack(render: Callable[..., Resources]) -> Resources:
-    """The resources CloudFormation gets when no parameter is given."""
+    """The resources that CloudFormation gets without parameters."""
     return render()

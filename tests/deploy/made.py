@@ -1,4 +1,4 @@
-"""What the tests ask of the resources that CloudFormation gets."""
+"""Look-ups in the resources that CloudFormation gets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FUNCTIONS = {"SweeperFunction", *WITH_URL}
 
 
 def of(stack: Resources, kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of the resources of one type."""
+    """Return the properties of the resources of one type, by their names."""
     return {name: each["Properties"] for name, each in stack.items() if each["Type"] == kind}
 
 

@@ -1,4 +1,4 @@
-"""Running programs that are none of ours: sam, the linters, another Python."""
+"""Runs other programs: sam, the linters, another Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Resources = dict[str, dict[str, Any]]
 
 
 def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in the project's root, without anybody's AWS account."""
+    """Run a command in the project's root without any AWS account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
         [str(part) for part in command],

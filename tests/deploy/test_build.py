@@ -1,4 +1,4 @@
-"""What `sam build` makes: complete, small, compiled, and for the right machine."""
+"""The output of `sam build` is complete, small, compiled, and for the right architecture."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_a_function_and_its_layers_are_small(build: Path, function: str) -> None
     assert total < (100 if "AgentsLayer" in LAYERS[function] else 30) * MB
 
 
-def test_all_bytecode_ships_and_survives_packaging(build: Path) -> None:
-    """A .pyc that is checked against its source's time is thrown away once packaging has touched that."""
+def test_all_bytecode_is_built_and_survives_packaging(build: Path) -> None:
+    """A .pyc that is checked against its source's time is ignored after packaging has changed that time."""
     sources = [path for path in build.rglob("*.py") if path.is_file()]
     assert len(sources) > 1000
     for source in sources:
@@ -80,7 +80,7 @@ def test_all_bytecode_ships_and_survives_packaging(build: Path) -> None:
         ("Sweeper", "sweeper.handler"),
     ],
 )
-def test_a_function_imports_from_its_layers_only(build: Path, python313: str, function: str, module: str) -> None:
+def test_a_function_imports_only_from_its_layers(build: Path, python313: str, function: str, module: str) -> None:
     code = f"import {module}; assert {module}.handler; print(json.dumps(sorted(sys.modules)))"
     modules, said = in_function(build, python313, function, code)
     assert not said
@@ -88,19 +88,19 @@ def test_a_function_imports_from_its_layers_only(build: Path, python313: str, fu
         assert not [name for name in modules if name.split(".")[0] in ("langgraph", "langchain_core", "pydantic")]
 
 
-def test_the_runtimes_own_package_is_where_its_wrapper_looks(build: Path) -> None:
+def test_the_runtimes_package_is_where_its_wrapper_expects_it(build: Path) -> None:
     wrapper = build / "RuntimeLayer" / "tailrace-runtime"
     assert os.access(wrapper, os.X_OK)
     assert (build / "RuntimeLayer" / "python" / "tailrace_runtime" / "__main__.py").exists()
-    # The emulator of `sam local` would execute it by itself.
+    # The emulator of `sam local` would run it.
     assert not list(build.rglob("bootstrap"))
 
 
 @pytest.mark.parametrize(
     ("function", "module"), [("LogAnalyst", "log_analyst.handler"), ("MetricAnalyst", "metric_analyst.handler")]
 )
-def test_nothing_an_agent_needs_was_pruned(build: Path, python313: str, function: str, module: str) -> None:
-    """A whole run, LangGraph and all, with nothing but the layers."""
+def test_an_agents_run_needs_nothing_that_was_pruned(build: Path, python313: str, function: str, module: str) -> None:
+    """A whole run with LangGraph needs only the layers."""
     event = ROOT / "events" / f"{module.split('.')[0]}-send.json"
     code = f"""
 import {module}
@@ -114,9 +114,7 @@ print(answer["body"])
     assert {artifact["name"] for artifact in task["artifacts"]} == {"report", "findings"}
 
 
-def test_checkpoints_in_dynamodb_need_nothing_but_the_layers_and_boto3(
-    build: Path, python313: str, runtime: Path
-) -> None:
+def test_checkpoints_in_dynamodb_need_only_the_layers_and_boto3(build: Path, python313: str, runtime: Path) -> None:
     code = """
 import tailrace.agent.checkpoints.dynamodb
 print(json.dumps("zstandard" in sys.modules))
@@ -125,10 +123,10 @@ print(json.dumps("zstandard" in sys.modules))
 
 
 @pytest.mark.parametrize(("architecture", "machine"), [("arm64", 183), ("x86_64", 62)])
-def test_layers_are_for_the_architecture_the_template_is_given(
+def test_layers_are_for_the_templates_architecture(
     sam: Path, python313: str, tmp_path: Path, architecture: str, machine: int
 ) -> None:
-    """Whatever this machine's own is: it is the ELF header that counts."""
+    """The ELF headers show it, whatever this machine's architecture is."""
     overrides = ("--parameter-overrides", f"Architecture={architecture}")
     done = run(sam / "sam", "build", "TailraceLayer", "--build-dir", tmp_path / "build", *overrides)
     assert done.returncode == 0, done.stderr

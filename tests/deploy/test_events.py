@@ -1,4 +1,4 @@
-"""Each payload in events/ is one that its function gets on AWS or from `sam local`, and answers."""
+"""Each payload in events/ has the form that its function gets on AWS or from `sam local`, and is answered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.events import message_of
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 SCHEDULED = ROOT / "events" / "sweeper-schedule.json"
-# What dispatch makes; the others come over HTTP.
+# Dispatch makes this one; the others come over HTTP.
 SENT = [path for path in EVENTS if path.stem.endswith("-dispatch")]
 ASKED = [path for path in EVENTS if path not in (SCHEDULED, *SENT)]
 DISPATCHED = ["log_analyst", "metric_analyst", "orchestrator"]
@@ -64,7 +64,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> EventLog:
-    """What every function takes for its log."""
+    """The settings of every function for its log."""
     log = MemoryLog(clock=clock)
     for module in ("tailrace.log", "tailrace.agent.app"):
         monkeypatch.setattr(f"{module}.open_log", lambda settings: log)
@@ -73,7 +73,7 @@ def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> EventLog:
 
 @pytest.fixture
 def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, log: EventLog) -> Iterator[Any]:
-    """The function's handler, in a process that looks like its own."""
+    """Return the function's handler, in a process with its environment."""
     function: str = request.param
     for name, value in {
         "AWS_LAMBDA_FUNCTION_NAME": function,
@@ -136,7 +136,7 @@ def test_the_routes_of_sam_local_lead_to_every_function() -> None:
 
 
 def create(log: EventLog, head: Head) -> None:
-    """A task that nobody has started."""
+    """A task that no process has started."""
     message = message_of({"text": "What changed?"}, message_id="m-1")
     asyncio.get_event_loop().run_until_complete(log.create(head, submitted(head.source, message)))
 

@@ -1,4 +1,4 @@
-"""The page's way to its bucket."""
+"""Publishing the page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("aws")
-def test_after_publishing_the_bucket_holds_the_page_and_no_copy_is_old() -> None:
+def test_publishing_replaces_the_buckets_files_and_invalidates_all_copies() -> None:
     assert publish.publish("tailrace") == "https://d.example/"
     s3 = boto3.client("s3")
     held = {each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
@@ -61,7 +61,7 @@ def test_after_publishing_the_bucket_holds_the_page_and_no_copy_is_old() -> None
     assert invalidated["InvalidationBatch"]["Paths"]["Items"] == ["/*"]
 
 
-def test_a_page_never_names_a_script_that_is_not_there_yet() -> None:
+def test_html_is_uploaded_after_the_scripts_that_it_names() -> None:
     order: list[str] = []
 
     class Bucket:
@@ -90,5 +90,5 @@ def test_a_page_never_names_a_script_that_is_not_there_yet() -> None:
         ("access.log.gz", "application/gzip"),
     ],
 )
-def test_a_file_is_served_as_what_it_is(name: str, expected: str) -> None:
+def test_a_file_is_served_with_its_content_type(name: str, expected: str) -> None:
     assert publish.content_type(Path(name)) == expected

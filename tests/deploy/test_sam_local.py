@@ -1,4 +1,4 @@
-"""`make sam-local`: the whole bundle in containers, driven by a real client from POST to report."""
+"""`make sam-local`: the whole bundle in containers, with a real client, from POST to report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READY_S, _STOP_S = 400, 60
 
 @pytest.fixture
 def docker(sam: Path, python313: str) -> None:
-    """A Docker engine that answers, and what else building takes."""
+    """Skip without Docker and what else the build needs."""
     if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
         pytest.skip("no Docker engine answers: start one (without a registry, ../shared/lambda-image/build does)")
 
@@ -37,7 +37,7 @@ def containers() -> set[str]:
 
 @contextlib.asynccontextmanager
 async def sam_local(folder: Path) -> AsyncIterator[str]:
-    """Run it until Ctrl-C's signal; its page's address."""
+    """Yield the page's address of a running `make sam-local`; end it by Ctrl-C's signal."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.sam_local"),
         cwd=ROOT,
@@ -58,7 +58,7 @@ async def sam_local(folder: Path) -> AsyncIterator[str]:
 
 
 async def claim_check(url: str) -> None:
-    """A log goes to the emulated S3 as a browser sends it, and its report comes back."""
+    """Upload a log to the emulated S3 as a browser does, and check its report."""
     rows = [f"2026-01-01T10:{n // 60 % 60:02}:{n % 60:02}Z INFO ok\n" for n in range(3000)]
     content = "".join(rows + [row.replace("INFO ok", "ERROR disk full") for row in rows[-30:]]).encode()
     about = {"filename": "shop.log", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -1,4 +1,4 @@
-"""`make smoke`: passes where everything is right, and fails where an event is lost, repeated or changed."""
+"""`make smoke` passes if everything is right, and fails if an event is lost, repeated or changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_smoke_passes_on_a_gateway_that_streams(tmp_path: Path, capsys: py
 def deployment(
     seqs: list[int], *, secret: str = "", replay: list[int] | None = None, state: str = "COMPLETED"
 ) -> Starlette:
-    """A gateway that sends what of `seqs` is after the cursor; from the second start on, of `replay`."""
+    """Return a gateway that sends the events of `seqs` after the cursor; from the second start on, of `replay`."""
     asked = 0
 
     async def page(_: Request) -> Response:
@@ -74,7 +74,7 @@ def deployment(
 ALL = list(range(1, LAST + 1))
 
 
-async def test_smoke_passes_through_a_front_door_it_has_the_secret_of() -> None:
+async def test_smoke_passes_with_the_gateways_secret() -> None:
     async with serve(deployment(ALL, secret="0123456789abcdef")) as url:
         rows = dict(await check(url, "0123456789abcdef"))
     assert rows["without the secret"] == "401"
@@ -92,20 +92,20 @@ async def test_smoke_passes_through_a_front_door_it_has_the_secret_of() -> None:
     ],
     ids=["lost", "repeated", "out of order", "cut short", "replay differs", "failed"],
 )
-async def test_smoke_fails_when_an_event_is_not_as_promised(faulty: Starlette, what: str) -> None:
+async def test_smoke_fails_if_an_event_is_lost_repeated_or_changed(faulty: Starlette, what: str) -> None:
     async with serve(faulty) as url:
         with pytest.raises(SmokeError, match=what):
             await check(url, "")
 
 
-async def test_smoke_fails_when_a_stranger_gets_in() -> None:
+async def test_smoke_fails_if_the_api_answers_without_the_secret() -> None:
     async with serve(deployment(ALL)) as url:
         with pytest.raises(SmokeError, match="instead of 401"):
             await check(url, "0123456789abcdef")
 
 
 @pytest.mark.parametrize(("url", "code"), [("http://127.0.0.1:9", 1), ("nowhere", 2)])
-async def test_smoke_says_what_is_wrong_without_a_traceback(url: str, code: int) -> None:
+async def test_smoke_reports_an_error_without_a_traceback(url: str, code: int) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.smoke", url), cwd=ROOT, stderr=asyncio.subprocess.PIPE
     )

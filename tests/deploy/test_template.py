@@ -1,4 +1,4 @@
-"""What the template promises, asserted of what CloudFormation gets."""
+"""The template's promises, checked on the resources that CloudFormation gets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SEND_DEAD_LETTERS = {"sqs:SendMessage"}
 
 
 def granted(stack: Resources, role: str) -> dict[str, set[str]]:
-    """The actions a role may do, by what it may do them to."""
+    """Return the actions of a role, by their resources."""
     found: dict[str, set[str]] = {}
     for statement in statements(stack, role):
         for resource in as_list(statement["Resource"]):
@@ -65,7 +65,7 @@ def test_the_linters_find_nothing(sam: Path) -> None:
     assert validated.returncode == 0, validated.stdout + validated.stderr
 
 
-def test_every_function_that_is_asked_has_a_url_that_streams_and_wants_a_signature(stack: Resources) -> None:
+def test_every_function_with_requests_has_a_url_that_streams_and_needs_a_signature(stack: Resources) -> None:
     urls = of(stack, "AWS::Lambda::Url")
     targets = [url["TargetFunctionArn"] for url in urls.values()]
     assert sorted(targets, key=str) == sorted(map(alias_of, WITH_URL), key=str)
@@ -74,7 +74,7 @@ def test_every_function_that_is_asked_has_a_url_that_streams_and_wants_a_signatu
         assert "Cors" not in url
 
 
-def test_nobody_but_the_one_distribution_may_call_the_gateways_url(stack: Resources) -> None:
+def test_only_the_distribution_may_call_the_gateways_url(stack: Resources) -> None:
     found = of(stack, "AWS::Lambda::Permission")
     assert found.pop("SweeperFunctionEveryMinutePermission")["FunctionName"] == alias_of("SweeperFunction")
     permissions = [
@@ -125,7 +125,7 @@ def test_no_policy_has_a_wildcard_or_a_scan(stack: Resources) -> None:
         assert "ManagedPolicyArns" not in role
 
 
-def test_each_function_may_do_what_it_does_and_nothing_else(stack: Resources) -> None:
+def test_each_function_has_only_the_rights_that_it_needs(stack: Resources) -> None:
     log, checkpoints = '{"Fn::GetAtt": ["LogTable", "Arn"]}', '{"Fn::GetAtt": ["CheckpointTable", "Arn"]}'
     by_owner, by_open = (json.dumps({"Fn::Sub": f"${{LogTable.Arn}}/index/{name}"}) for name in ("by_owner", "by_open"))
     dead_letters = '{"Fn::GetAtt": ["DeadLetters", "Arn"]}'
@@ -156,7 +156,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(stack: Resources) ->
 @pytest.mark.parametrize(
     ("name", "definition"), [("LogTable", log_table.definition), ("CheckpointTable", checkpoint_store.definition)]
 )
-def test_a_table_is_what_its_code_wants(stack: Resources, name: str, definition: Callable[[str], Any]) -> None:
+def test_each_table_is_as_its_code_defines_it(stack: Resources, name: str, definition: Callable[[str], Any]) -> None:
     table = dict(stack[name]["Properties"])
     wanted = definition("any")
     del wanted["TableName"]
@@ -164,7 +164,7 @@ def test_a_table_is_what_its_code_wants(stack: Resources, name: str, definition:
 
 
 @pytest.mark.parametrize("table", ["LogTable", "CheckpointTable"])
-def test_what_is_kept_expires_and_is_not_lost_with_the_stack(stack: Resources, table: str) -> None:
+def test_stored_items_expire_and_tables_outlive_the_stack(stack: Resources, table: str) -> None:
     properties = stack[table]["Properties"]
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -202,7 +202,7 @@ def test_the_api_is_neither_cached_nor_compressed_and_gets_its_own_host(stack: R
     origins = {origin["Id"]: origin for origin in config["Origins"]}
     gateway, page = origins[api["TargetOriginId"]], origins[config["DefaultCacheBehavior"]["TargetOriginId"]]
     assert gateway["OriginAccessControlId"] == {"Fn::GetAtt": ["GatewayAccess", "Id"]}
-    # Between two packets; what a silent stream sends is a heartbeat.
+    # The limit between two packets; a silent stream sends heartbeats.
     assert gateway["CustomOriginConfig"]["OriginReadTimeout"] > 2 * config_default("TAILRACE_HEARTBEAT_S")
     assert page["OriginAccessControlId"] == {"Fn::GetAtt": ["PageAccess", "Id"]}
     kinds = {
@@ -216,7 +216,7 @@ def test_the_api_is_neither_cached_nor_compressed_and_gets_its_own_host(stack: R
 
 
 def resolved(value: Any) -> str:
-    """A name that is made of the stack's id, as CloudFormation resolves it."""
+    """Return a name with the stack's id, as CloudFormation resolves it."""
     if isinstance(value, str):
         return value
     if value == {"Ref": "AWS::StackId"}:
@@ -249,7 +249,7 @@ def test_only_the_distribution_reads_the_page(stack: Resources) -> None:
     assert allowed["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
 
 
-def test_uploads_and_large_checkpoints_are_for_who_needs_them(stack: Resources) -> None:
+def test_only_functions_that_need_uploads_or_large_checkpoints_have_rights_to_them(stack: Resources) -> None:
     policy = stack["FilesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     rights = {
         (role["Fn::GetAtt"][0], each["Resource"]["Fn::Sub"].removeprefix("${FilesBucket.Arn}/"), action)
@@ -275,7 +275,7 @@ def test_files_expire_with_their_tasks_and_are_encrypted(stack: Resources) -> No
     assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
 
 
-def test_the_page_may_upload_what_was_granted_and_no_other_page_may(stack: Resources) -> None:
+def test_only_the_page_may_upload_files(stack: Resources) -> None:
     bucket = stack["FilesBucket"]["Properties"]
     (rule,) = bucket["CorsConfiguration"]["CorsRules"]
     assert rule["AllowedOrigins"] == [{"Fn::Sub": "https://${Distribution.DomainName}"}]
@@ -316,7 +316,7 @@ def test_functions_stream_log_json_and_run_on_the_chosen_architecture(stack: Res
     assert template_parameters()["Architecture"]["Default"] == "arm64"
 
 
-def test_what_functions_are_told_are_settings_that_exist(stack: Resources) -> None:
+def test_the_functions_variables_are_settings_that_exist(stack: Resources) -> None:
     known = {variable for variable, *_ in config.settings_table()}
     for function in of(stack, "AWS::Lambda::Function").values():
         told = {name for name in function["Environment"]["Variables"] if name.startswith("TAILRACE_")}
@@ -332,7 +332,7 @@ def test_a_stream_rotates_before_its_function_is_killed(stack: Resources) -> Non
         )
 
 
-def test_agents_start_from_snapshots_and_the_others_have_no_need(stack: Resources) -> None:
+def test_only_agents_start_from_snapshots(stack: Resources) -> None:
     functions = of(stack, "AWS::Lambda::Function")
     assert {name for name, function in functions.items() if "SnapStart" in function} == AGENTS
 
@@ -392,13 +392,13 @@ def test_the_dashboard_is_json_and_shows_every_function(stack: Resources) -> Non
     assert all(f"${{{function}}}" in text for function in FUNCTIONS)
 
 
-def test_nothing_that_is_for_sam_local_is_made_on_aws(stack: Resources) -> None:
+def test_the_resources_of_sam_local_are_not_created_on_aws(stack: Resources) -> None:
     for_development = {name: each for name, each in stack.items() if "ApiGateway" in each["Type"]}
     assert for_development
     assert {each.get("Condition") for each in for_development.values()} == {"OnSamLocal"}
     assert template_parameters()["SamLocal"]["Default"] == "false"
 
 
-def test_the_template_needs_no_yaml_that_cloudformation_lacks() -> None:
+def test_the_template_uses_only_yaml_that_cloudformation_can_read() -> None:
     tokens = yaml.scan((ROOT / "template.yaml").read_text())
     assert not [token for token in tokens if isinstance(token, yaml.AliasToken | yaml.AnchorToken)]

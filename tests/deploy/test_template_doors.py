@@ -1,4 +1,4 @@
-"""What the template does so that the gateway knows its own page's requests from those of other sites' pages."""
+"""The template lets the gateway tell requests of its own page from those of other sites."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -
     (api,) = stack["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
     arn = {"Fn::GetAtt": [name, "FunctionMetadata.FunctionARN"]}
     assert api["FunctionAssociations"] == [{"EventType": "viewer-request", "FunctionARN": arn}]
-    # One that is not published cannot be associated.
+    # An unpublished function cannot be associated.
     assert function["AutoPublish"] is True
 
 
@@ -38,7 +38,7 @@ def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -
         ({}, "unknown"),
     ],
 )
-def test_the_gateway_is_told_the_viewer_s_host_whatever_the_viewer_says(
+def test_the_gateway_gets_the_viewers_host_whatever_the_viewer_sends(
     stack: Resources, sent: dict[str, str], told: str
 ) -> None:
     node = shutil.which("node")

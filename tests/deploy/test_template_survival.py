@@ -1,4 +1,4 @@
-"""What the template promises of runs that outlive their process: hand-offs, the sweeper, what fails for good."""
+"""The template's promises about runs that outlive their process: hand-offs, the sweeper, failed invocations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.deploy.outside import Resources
         ("HandOnSpecialists", "SpecialistRole", SPECIALISTS),
     ],
 )
-def test_an_agent_may_invoke_itself_to_hand_a_run_on(
+def test_an_agent_may_invoke_itself_for_a_hand_off(
     stack: Resources, policy: str, role: str, functions: set[str]
 ) -> None:
     """By its name, its alias and its versions. The policy is none of the role's own, or each would need the other."""
@@ -46,7 +46,7 @@ def test_the_sweeper_sweeps_every_minute_and_dispatches_to_every_agent(stack: Re
     assert places == {agent: alias_of(function) for agent, function in handlers.items()}
 
 
-def test_what_fails_asynchronously_is_kept_and_rings(stack: Resources) -> None:
+def test_failed_asynchronous_invocations_are_kept_and_raise_an_alarm(stack: Resources) -> None:
     (queue,) = of(stack, "AWS::SQS::Queue").values()
     assert queue == {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
     functions = of(stack, "AWS::Lambda::Function")
@@ -62,7 +62,7 @@ def test_what_fails_asynchronously_is_kept_and_rings(stack: Resources) -> None:
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def test_asynchronous_invocations_are_tried_as_long_as_it_makes_sense(stack: Resources) -> None:
+def test_asynchronous_invocations_are_retried_for_long_enough(stack: Resources) -> None:
     configured = {each["FunctionName"]["Ref"]: each for each in of(stack, "AWS::Lambda::EventInvokeConfig").values()}
     assert configured.keys() == {"SweeperFunction", *AGENTS}
     assert {each["Qualifier"] for each in configured.values()} == {"live"}
@@ -76,11 +76,11 @@ def test_asynchronous_invocations_are_tried_as_long_as_it_makes_sense(stack: Res
     assert stack["SweeperFunction"]["Properties"]["Timeout"] < 60
 
 
-def test_a_run_that_is_handed_on_often_is_not_taken_for_a_loop(stack: Resources) -> None:
+def test_a_run_with_many_hand_offs_is_not_taken_for_a_loop(stack: Resources) -> None:
     functions = of(stack, "AWS::Lambda::Function")
     assert {name for name, each in functions.items() if each.get("RecursiveLoop") == "Allow"} == AGENTS
 
 
-def test_an_agent_has_time_to_hand_on_before_it_is_killed(stack: Resources) -> None:
+def test_an_agent_has_time_for_a_hand_off_before_it_is_killed(stack: Resources) -> None:
     for name in AGENTS:
         assert stack[name]["Properties"]["Timeout"] == 900 >= 10 * config_default("TAILRACE_HANDOFF_S")

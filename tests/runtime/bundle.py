@@ -1,4 +1,4 @@
-"""The whole bundle as on Lambda: every function in environments of its own, behind its own Function URL.
+"""The whole bundle as on Lambda: every function has its own environments and its own Function URL.
 
 Real bootstraps as real processes, frozen between invocations; the log is shared. CloudFront's part, the page and the
 API at one address, is played by `front`.
@@ -31,7 +31,7 @@ _ENVIRONMENTS = 6
 
 @contextlib.asynccontextmanager
 async def bundle(layer: Path, folder: Path, **variables: str) -> AsyncIterator[str]:
-    """Start every function; give the gateway's Function URL. `variables` go to all of them."""
+    """Start every function and yield the gateway's Function URL. All functions get `variables`."""
     shared = {"TAILRACE_DATA_DIR": str(folder), **variables}
     async with contextlib.AsyncExitStack() as stack:
 
@@ -62,7 +62,7 @@ async def bundle(layer: Path, folder: Path, **variables: str) -> AsyncIterator[s
 
 
 def names(functions: dict[str, str]) -> Starlette:
-    """DNS's part: the domain that a function's card names leads to the function. Here the card is changed instead."""
+    """Replace the domain in a function's card by its loopback address, as DNS would lead to it."""
 
     async def card(request: Request) -> Response:
         url = functions[request.path_params["name"]]
@@ -74,7 +74,7 @@ def names(functions: dict[str, str]) -> Starlette:
 
 
 def front(gateway: str) -> Starlette:
-    """The page, and `/api/*` passed on to the gateway as it comes, as CloudFront does."""
+    """Return an app with the page that forwards `/api/*` to the gateway, as CloudFront does."""
     http = httpx.AsyncClient(base_url=gateway, timeout=60)
 
     async def pass_on(request: Request) -> StreamingResponse:

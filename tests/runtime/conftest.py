@@ -1,4 +1,4 @@
-"""The layer, built once as `sam build` builds it, and what the tests of the runtime share."""
+"""The fixtures of the runtime's tests: the layer, built once as `sam build` does it, and a gate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LAYER = Path(__file__).parents[2] / "layers" / "runtime"
 
 
 def build_layer(folder: Path, python: str) -> Path:
-    """Build the layer with its own Makefile; what becomes /opt."""
+    """Build the layer with its own Makefile; return the folder that becomes /opt."""
     subprocess.run(
         ["make", "--silent", "-C", str(_LAYER), "build-RuntimeLayer", f"ARTIFACTS_DIR={folder}", f"PYTHON={python}"],
         check=True,

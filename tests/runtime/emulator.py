@@ -32,7 +32,7 @@ STREAM_LIMIT = 200 * 1024 * 1024
 
 @dataclass
 class Result:
-    """What an invocation came to."""
+    """The result of an invocation."""
 
     body: bytes
     prelude: Prelude | None
@@ -63,7 +63,7 @@ class Emulator:
         pass_fds: tuple[int, ...] = (),
     ) -> None:
         self.environments: list[Environment] = []
-        """All there have been, the newest last."""
+        """All environments of the function, the newest last."""
         self.invocations: list[Invocation] = []
         """The same."""
         self.timeout_s = timeout_s
@@ -126,11 +126,11 @@ class Emulator:
 
     @property
     def environment(self) -> Environment:
-        """The newest."""
+        """The newest environment."""
         return self.environments[-1]
 
     async def start(self) -> Environment:
-        """A new environment, ready or failed."""
+        """Start a new environment; return it when it is ready or has failed."""
         self._being_started += 1
         return await self._start()
 
@@ -160,7 +160,7 @@ class Emulator:
         identity: str | None = None,
         tenant: str | None = None,
     ) -> Result:
-        """Invoke the function and wait for all it answers (AWS: Invoke; InvokeWithResponseStream if `streamed`)."""
+        """Invoke the function and return its whole response (AWS: Invoke; InvokeWithResponseStream if `streamed`)."""
         invocation = Invocation(event, streamed, self.timeout_s, client_context, identity, tenant)
         self.submit(invocation)
         prelude: Prelude | None = None
@@ -177,7 +177,7 @@ class Emulator:
                     body += data
 
     def submit(self, invocation: Invocation) -> None:
-        """Queue an invocation. A new environment is started when all others are busy, up to the limit."""
+        """Queue an invocation. If all environments are busy, a new one is started, up to the limit."""
         self.invocations.append(invocation)
         if not self.traced:
             invocation.trace = None
@@ -198,7 +198,7 @@ class Emulator:
         await self._start()
 
     def _exited(self, environment: Environment) -> None:
-        """An environment has died. What waits for one gets another, unless this one could not even start."""
+        """Handle the end of an environment: waiting invocations get another one, unless this one could not start."""
         if environment.phase == "failed":
             if not self._queue.empty():
                 self._queue.get_nowait().parts.put_nowait(End(environment.init_error or environment.restore_error))
@@ -223,7 +223,7 @@ class Emulator:
             writer.transport.abort()
 
     async def _serve(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; false when the connection cannot be used any more."""
+        """Answer one request; return whether the connection can be used again."""
         event = function_url_event(head.method, head.target, head.pairs, body)
         if len(json.dumps(event)) > REQUEST_LIMIT:
             message = f'{{"Message":"Request must be smaller than {REQUEST_LIMIT} bytes"}}'
@@ -250,7 +250,7 @@ class Emulator:
         lines += [f"Set-Cookie: {cookie}" for cookie in prelude.cookies]
         lines += [] if bodiless else ["Transfer-Encoding: chunked"]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        # A client that has gone changes nothing: the function runs on, and all it says is taken.
+        # A client that has gone changes nothing: the function goes on, and its response is read to the end.
         async for data in _body(invocation):
             if data is None:
                 writer.transport.abort()
@@ -263,7 +263,7 @@ class Emulator:
 
 
 async def _body(invocation: Invocation) -> AsyncIterator[bytes | None]:
-    """The rest of a response; None last when it is not whole."""
+    """Yield the rest of a response; None at its end if it is incomplete."""
     while True:
         part = await invocation.parts.get()
         if isinstance(part, End):

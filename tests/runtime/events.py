@@ -1,4 +1,4 @@
-"""The events that the tests send, as AWS documents them."""
+"""The tests' events, in the form that AWS documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def function_url_event(
     headers: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> dict[str, Any]:
-    """A request to a Function URL (AWS: "Invoking Lambda function URLs", "Request payload format")."""
+    """Return a request to a Function URL (AWS: "Invoking Lambda function URLs", "Request payload format")."""
     path, _, query = target.partition("?")
     joined: dict[str, str] = {}
     cookies: list[str] = []
@@ -73,7 +73,7 @@ def function_url_event(
 def api_gateway_event(
     method: str = "GET", target: str = "/", headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The same from an API Gateway HTTP API: it differs in its domain only, and cannot be streamed."""
+    """Return the same request of an API Gateway HTTP API, which differs in its domain and cannot be streamed."""
     event = function_url_event(method, target, (headers or {}).items())
     domain = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
     event["headers"]["host"] = domain

@@ -1,4 +1,4 @@
-"""What goes between whoever invokes a function and the environment that answers: an invocation, and its parts."""
+"""An invocation and its parts, between the caller of a function and the environment that answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Whole:
 
 @dataclass
 class End:
-    """No more comes. With an error, the invocation failed: before the response, or in its middle."""
+    """The end of a response. With an error the invocation failed, before the response or within it."""
 
     error: dict[str, Any] | None = None
 
@@ -38,7 +38,7 @@ Part = Prelude | Whole | bytes | End
 
 @dataclass
 class Invocation:
-    """One invocation, from whoever invoked it to the environment that took it."""
+    """One invocation, from its caller to the environment that handles it."""
 
     event: dict[str, Any]
     streamed: bool
@@ -58,6 +58,6 @@ class Invocation:
     state: Literal["queued", "running", "answering", "answered"] = "queued"
     environment: Environment | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the runtime asks for another one: not before is this one done with, whatever was answered."""
+    """Set when the runtime asks for the next one: only then is this one finished."""
     failed: dict[str, Any] | None = None
-    """Why it never came to that."""
+    """Why the runtime never asked for the next one."""

@@ -1,4 +1,4 @@
-"""The three things that play Lambda in these tests, behind one face.
+"""The three emulators of Lambda in these tests, with one interface.
 
 Ours is the strictest. cargo-lambda's emulator was written by others, and streams. AWS's runtime interface emulator is
 AWS's own code, with the state machine of the real Runtime API; it knows no Function URLs and buffers.
@@ -30,8 +30,8 @@ _HANDLER = "app.handler"
 
 
 @dataclass
-class Answer:
-    """What a client saw of a response. One that was `cut` did not come to its end."""
+class ReceivedResponse:
+    """A response as the client received it. `cut` is whether it ended early."""
 
     status: int
     headers: httpx.Headers
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass
 class Front:
-    """A function that can be asked over HTTP."""
+    """A function that answers over HTTP."""
 
     url: str
     processes: Callable[[], list[int]]
@@ -52,7 +52,7 @@ class Front:
 
     async def ask(
         self, method: str, target: str, *, headers: list[tuple[str, str]] | None = None, body: bytes = b""
-    ) -> Answer:
+    ) -> ReceivedResponse:
         async with self.http.stream(method, self.url + target, headers=headers, content=body or None) as response:
             received, cut = bytearray(), False
             try:
@@ -61,7 +61,7 @@ class Front:
             except httpx.TransportError:
                 cut = True
         cookies = response.headers.get_list("set-cookie")
-        return Answer(response.status_code, response.headers, cookies, bytes(received), cut)
+        return ReceivedResponse(response.status_code, response.headers, cookies, bytes(received), cut)
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +118,7 @@ async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **en
 
 
 class EventClient(httpx.AsyncBaseTransport):
-    """Makes an event of each request, for an emulator without Function URLs, and reads the prelude."""
+    """Turns each request into an event, for an emulator without Function URLs, and reads the prelude."""
 
     def __init__(self, invoke_url: str) -> None:
         self._url = invoke_url
@@ -177,7 +177,7 @@ async def interface_emulator(
 
 
 def cargo_lambda_program() -> str:
-    """Where cargo-lambda is: in `.cache`, beside the Python that runs this, or on the PATH."""
+    """Return the path of cargo-lambda: in `.cache`, beside the Python that runs this, or on the PATH."""
     found = [*_CACHE.glob("*/bin/cargo-lambda"), Path(sys.executable).with_name("cargo-lambda")]
     program = next((str(path) for path in found if path.exists()), None) or shutil.which("cargo-lambda")
     if program is None:
@@ -202,7 +202,7 @@ def interface_emulator_program() -> str:
     return program
 
 
-# cargo-lambda asks cargo for the project's functions, which are its binaries. It reads one line of JSON.
+# cargo-lambda asks cargo for the project's functions, which are its binaries, as one line of JSON.
 _TARGET = {"kind": ["bin"], "crate_types": ["bin"], "name": "fn", "src_path": "/fn/src/main.rs", "edition": "2021"}
 _PACKAGE = {
     "name": "fn",
@@ -246,7 +246,7 @@ def _free_port() -> int:
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> None:
-    """Wait until something accepts connections. (A request would be an invocation.)"""
+    """Return when something accepts connections. (A request would already be an invocation.)"""
     async with asyncio.timeout(30):
         while True:
             assert process.returncode is None, f"it ended with {process.returncode}"
@@ -260,7 +260,7 @@ async def _listens(port: int, process: asyncio.subprocess.Process) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    """The processes below one."""
+    """Return the child processes of a process, and theirs."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     found = [int(each) for task in path.parents[1].glob("*/children") for each in task.read_text().split()]
     return [*found, *(below for each in found for below in _children(each))]

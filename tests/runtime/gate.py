@@ -1,4 +1,4 @@
-"""A gate between a test and a function's process: what waits at it goes on when the test lets it."""
+"""A gate between a test and a function's process: the process waits at it until the test opens it."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ class Gate:
             writer.transport.abort()
 
     async def arrival(self, seconds: float = 30) -> str:
-        """Wait until something is at the gate; what it said. It stays there."""
+        """Return the line of the next arrival, which stays at the gate."""
         async with asyncio.timeout(seconds):
             said, writer = await self._arrivals.get()
         self._here.append((said, writer))
         return said
 
     async def let_pass(self, seconds: float = 30) -> str:
-        """Wait until something is at the gate, and let it go on."""
+        """Let the next arrival go on, and return its line."""
         said = await self.arrival(seconds)
         self.open()
         return said
 
     @contextlib.asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
-        """Let go on what arrives first."""
+        """Let the first arrival go on, within the block."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.let_pass())
             yield
 
     def open(self, only: str | None = None) -> None:
-        """Let go on all that has arrived, or `only` what said so."""
+        """Let all that have arrived go on, or only those that sent the line `only`."""
         for said, writer in self._here:
             if only in (None, said) and not writer.is_closing():
                 writer.write(b".")

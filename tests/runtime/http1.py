@@ -1,4 +1,4 @@
-"""The server's side of HTTP/1.1, as raw as a strict test needs it: chunks stay chunks, trailers are kept."""
+"""The server's side of HTTP/1.1 for strict tests: it keeps chunks as chunks, and trailers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 class Broken(Exception):
-    """The peer went away in the middle, or sent what is no HTTP."""
+    """The peer closed the connection in the middle, or did not send HTTP."""
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Head:
     pairs: list[tuple[str, str]]
 
     def get(self, name: str) -> str | None:
-        """All values of a header, joined."""
+        """Return all values of a header, joined; None without one."""
         values = [value for key, value in self.pairs if key.lower() == name.lower()]
         return ", ".join(values) if values else None
 
@@ -29,7 +29,7 @@ class Trailers:
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
-    """The head of the next request, None when the peer is done."""
+    """Return the head of the next request; None if the peer has closed the connection."""
     try:
         text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError as error:
@@ -47,7 +47,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
 
 
 async def chunks(reader: asyncio.StreamReader, trailers: Trailers) -> AsyncIterator[bytes]:
-    """The chunks of a chunked body as they come; then `trailers` is filled."""
+    """Yield the chunks of a chunked body as they come, and fill `trailers` at its end."""
     try:
         while size := int(await reader.readuntil(b"\r\n"), 16):
             data = await reader.readexactly(size)
@@ -62,7 +62,7 @@ async def chunks(reader: asyncio.StreamReader, trailers: Trailers) -> AsyncItera
 
 
 async def read_body(reader: asyncio.StreamReader, head: Head) -> bytes:
-    """A whole body."""
+    """Return a whole body."""
     if (head.get("transfer-encoding") or "").lower() == "chunked":
         return b"".join([each async for each in chunks(reader, Trailers())])
     try:

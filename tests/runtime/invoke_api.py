@@ -1,4 +1,4 @@
-"""Lambda's Invoke API for asynchronous invocations: what `boto3.client("lambda").invoke` talks to.
+"""Lambda's Invoke API for asynchronous invocations, for `boto3.client("lambda").invoke`.
 
 Written from AWS's pages "Invoke" and "Invoking Lambda functions asynchronously": an event is queued and answered 202 at
 once; one that the function fails is tried twice more, and then is a dead letter. Lambda's pauses between tries, a
@@ -25,29 +25,29 @@ _TRIES = 3
 
 @dataclass
 class Sent:
-    """An event for a function, and what became of it."""
+    """An event for a function, and its attempts."""
 
     function: str
     qualifier: str
     event: dict[str, Any]
     sender: Invocation | None
-    """The invocation that sent it, by the trace id that boto3 sends along on Lambda."""
+    """The trace id of the invocation that sent it, which boto3 adds on Lambda."""
     tries: list[Invocation] = field(default_factory=list)
     error: dict[str, Any] | None = None
-    """Of the last try."""
+    """The error of the last attempt."""
 
 
 class InvokeApi:
-    """Invokes `functions`, which are found by their names."""
+    """Invokes `functions` by their names."""
 
     def __init__(self) -> None:
         self.functions: dict[str, Emulator] = {}
         self.sent: list[Sent] = []
         self.dead_letters: list[Sent] = []
         self.pause: Callable[[], Awaitable[object]] = _at_once
-        """What a second or third try waits for."""
+        """Awaited before a second or third attempt."""
         self.accepting = asyncio.Event()
-        """While it is not set, no request is answered."""
+        """No request is answered while this is not set."""
         self.accepting.set()
         self.changed = asyncio.Condition()
         self.app = Starlette(
@@ -87,7 +87,7 @@ class InvokeApi:
     async def _work(self, sent: Sent) -> None:
         function = self.functions[sent.function]
         for left in reversed(range(_TRIES)):
-            # What is streamed is taken and thrown away; nobody waits for it.
+            # A streamed response is read and dropped, because nobody waits for it.
             invocation = Invocation(sent.event, streamed=True, timeout_s=function.timeout_s)
             sent.tries.append(invocation)
             function.submit(invocation)

@@ -1,4 +1,4 @@
-"""One execution environment: a real bootstrap process, and the Runtime API it alone talks to.
+"""One execution environment: a real bootstrap process, and its Runtime API.
 
 Written from AWS's pages "Using the Lambda runtime API for custom runtimes", "Building a custom runtime for AWS Lambda"
 and "Understanding the Lambda execution environment lifecycle", and stricter than AWS: whatever a runtime should not do
@@ -30,7 +30,7 @@ _REPORT = {"errorMessage", "errorType", "requestId", "stackTrace"}
 
 
 class Environment:
-    """A process, its Runtime API, and what is known of both."""
+    """A process, its Runtime API, and their state."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Environment:
         self.restore_error: dict[str, Any] | None = None
         self.exit_status: int | None = None
         self.next_status: list[int] = []
-        """Statuses for the next responses posted, instead of 202."""
+        """The statuses for the next posted responses, instead of 202."""
         self.restored = False
         self.changed = asyncio.Condition()
         self.active: dict[str, Invocation] = {}
@@ -93,7 +93,7 @@ class Environment:
 
     @property
     def idle(self) -> bool:
-        """Whether the runtime has asked for as many invocations as it may serve."""
+        """Whether the runtime waits for as many invocations as it may serve."""
         return self.phase == "ready" and self.waiting == self._concurrency and not self.active
 
     def signal(self, number: int) -> None:
@@ -101,7 +101,7 @@ class Environment:
             os.kill(self.process.pid, number)
 
     def terminate(self) -> None:
-        """As Lambda ends an environment where an extension is registered."""
+        """End the environment as Lambda does if an extension is registered."""
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
 
@@ -112,7 +112,7 @@ class Environment:
         self.signal(signal.SIGCONT)
 
     def close_api(self) -> None:
-        """As when an emulator dies."""
+        """Close the Runtime API, as if the emulator had died."""
         self._server.close()
         self.drop_pollers()
 
@@ -275,7 +275,7 @@ class Environment:
         return reply(200, json.dumps(invocation.event).encode(), headers)
 
     def _time_out(self, invocation: Invocation) -> None:
-        """Lambda kills the process of an invocation that takes too long."""
+        """Kill the process when an invocation takes too long, as Lambda does."""
         error = {"errorType": "Sandbox.Timedout", "errorMessage": f"Timed out after {invocation.timeout_s} s"}
         self.signal(signal.SIGKILL)
         invocation.failed = error
@@ -291,7 +291,7 @@ class Environment:
         await invocation.parts.put(end)
 
     def _end_given(self, error: dict[str, Any] | None, only: str | None = None) -> None:
-        """Invocations are over: the runtime asks for the next one, or has died. Until then their time runs."""
+        """Mark invocations as finished: the runtime asks for the next one, or has died."""
         for each in [self._given[only]] if only in self._given else [] if only else list(self._given.values()):
             self._timers.pop(each.id).cancel()
             each.failed = each.failed or error
@@ -335,7 +335,7 @@ class Environment:
         return self._accepted()
 
     async def _body(self, invocation: Invocation, reader: asyncio.StreamReader, trailers: Trailers) -> bool:
-        """Pass on a streamed body; false when it is too long."""
+        """Forward a streamed body; return whether it is within the limit."""
         start, pieces, total = b"", [], 0
         prelude: Prelude | None = None
         async for data in chunks(reader, trailers):

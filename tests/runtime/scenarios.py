@@ -1,4 +1,4 @@
-"""What the runtime promises, whatever plays Lambda. Each of the three has a test file of a few lines."""
+"""The runtime's promises, as scenarios that three emulators of Lambda run. Each has a test file of a few lines."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.fronts import Answer, Front
+from tests.runtime.fronts import Front, ReceivedResponse
 from tests.runtime.gate import Gate
 
 Serve = Callable[..., AbstractAsyncContextManager[Front]]
 
 
 class Scenarios:
-    """The part that holds for a buffering emulator too."""
+    """The scenarios that also hold for an emulator that buffers responses."""
 
     serve: Serve
     failed = 502
-    """The status of an invocation that failed before its response began."""
+    """The HTTP status of an invocation that failed before its response began."""
 
     @pytest.fixture
     def front(self, layer: Path) -> Callable[..., AbstractAsyncContextManager[Front]]:
@@ -79,7 +79,7 @@ class Scenarios:
             first = json.loads((await function.ask("GET", "/echo")).body)["context"]
             second = json.loads((await function.ask("GET", "/echo")).body)["context"]
         for context in (first, second):
-            # cargo-lambda's deadline is 600,000 ms from now, the others' a time.
+            # cargo-lambda's deadline is 600,000 ms from now, the others' is a time.
             assert 0 < context["remaining"] <= 600_000
             assert context["arn"]
             assert context["trace_id"] == context["environ_trace_id"]
@@ -102,7 +102,7 @@ class Scenarios:
                 assert (answer.status, answer.body) == (200, b"the beginning")
             assert (await function.ask("GET", "/hello")).body == b"hello"
 
-    def is_cut(self, answer: Answer) -> None:
+    def is_cut(self, answer: ReceivedResponse) -> None:
         assert answer.cut
 
     async def test_a_failure_after_the_end_changes_nothing(self, front: Serve) -> None:
@@ -131,10 +131,10 @@ class Scenarios:
 
 
 class StreamingScenarios(Scenarios):
-    """The part that wants true streaming."""
+    """The scenarios that need true streaming."""
 
     async def test_each_event_arrives_when_it_is_written(self, front: Serve, gate: Gate) -> None:
-        # The function waits for us before each event, and we for the event: none is held back.
+        # The function waits for the test before each event, and the test for the event, so none is held back.
         async with (
             front(GATE=str(gate.port)) as function,
             gate.passing(),

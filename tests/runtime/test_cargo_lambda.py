@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.runtime.fronts import Answer, cargo_lambda
+from tests.runtime.fronts import ReceivedResponse, cargo_lambda
 from tests.runtime.gate import Gate
 from tests.runtime.scenarios import Serve, StreamingScenarios
 
@@ -11,10 +11,10 @@ class TestCargoLambda(StreamingScenarios):
     serve = staticmethod(cargo_lambda)
     failed = 500
 
-    def is_cut(self, answer: Answer) -> None:
+    def is_cut(self, answer: ReceivedResponse) -> None:
         """It drops the trailers and ends the response as if nothing were wrong."""
 
-    async def test_a_reader_who_goes_stops_the_response_and_not_the_run(self, front: Serve, gate: Gate) -> None:
+    async def test_a_reader_that_goes_stops_the_response_but_not_the_run(self, front: Serve, gate: Gate) -> None:
         """It hangs up on the response when its client has gone, as AWS says it never does."""
         async with front(GATE=str(gate.port)) as function:
             async with function.http.stream("GET", f"{function.url}/gone") as response:

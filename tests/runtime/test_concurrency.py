@@ -35,7 +35,7 @@ async def test_invocations_share_one_loop(layer: Path) -> None:
     assert came == {result.invocation.id for result in results}
 
 
-async def test_blocking_handlers_have_a_thread_each(layer: Path) -> None:
+async def test_each_poller_has_a_thread_for_blocking_handlers(layer: Path) -> None:
     async with function_of(layer, "ordinary.blocking_meet") as function:
         results = await asyncio.gather(*(function.invoke({"n": _AT_ONCE}) for _ in range(_AT_ONCE)))
     assert [result.json for result in results] == [2 * _AT_ONCE] * _AT_ONCE
@@ -43,7 +43,7 @@ async def test_blocking_handlers_have_a_thread_each(layer: Path) -> None:
     assert {line["requestId"] for line in lines} == {result.invocation.id for result in results}
 
 
-async def test_coroutine_handlers_and_mangum_serve_at_once_too(layer: Path) -> None:
+async def test_coroutine_handlers_and_mangum_also_serve_at_once(layer: Path) -> None:
     async with function_of(layer, "ordinary.coroutine") as function:
         results = await asyncio.gather(*(function.invoke({"value": i}) for i in range(_AT_ONCE)))
         assert [result.json for result in results] == [2 * i for i in range(_AT_ONCE)]
@@ -53,7 +53,7 @@ async def test_coroutine_handlers_and_mangum_serve_at_once_too(layer: Path) -> N
         assert {result.json["statusCode"] for result in results} == {200}
 
 
-async def test_a_run_that_mangum_began_holds_its_poller_only(layer: Path, gate: Gate) -> None:
+async def test_a_run_that_mangum_started_blocks_only_its_poller(layer: Path, gate: Gate) -> None:
     """Its loop is a thread's, which stands still unless somebody waits for the run."""
     async with function_of(layer, "app.handler", "web", GATE=str(gate.port)) as function:
         assert (await function.invoke(api_gateway_event("POST", "/run"))).json["statusCode"] == 202

@@ -45,12 +45,12 @@ async def invoke(folder: Path, wrong: str) -> Result:
     return result
 
 
-async def test_a_runtime_without_fault_passes(tmp_path: Path) -> None:
+async def test_a_correct_runtime_passes(tmp_path: Path) -> None:
     assert (await invoke(tmp_path, "")).body == b"hello"
 
 
 @pytest.mark.parametrize("wrong", _VIOLATIONS)
-async def test_it_refuses(wrong: str, tmp_path: Path) -> None:
+async def test_a_wrong_runtime_is_refused(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="broke the Runtime API's rules") as refused:
         await invoke(tmp_path, wrong)
     assert _VIOLATIONS[wrong] in str(refused.value)

@@ -1,4 +1,4 @@
-"""A function that cannot be used says why, with the types that the managed runtime has."""
+"""A function that cannot be used reports why, with the error types of the managed runtime."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_an_app_that_cannot_start_is_an_init_error(layer: Path) -> None:
     assert (result.error["errorType"], result.error["errorMessage"]) == ("Runtime.LifespanFailed", "no database")
 
 
-async def test_the_lifespan_is_the_processs_and_not_the_invocations(layer: Path) -> None:
+async def test_the_lifespan_runs_once_for_the_process(layer: Path) -> None:
     handlers = {"app.with_lifespan": True, "app.handler": None}
     for handler, opened in handlers.items():
         async with Emulator(layer, FUNCTIONS / "web", handler, python=sys.executable, freeze=False) as function:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tests.runtime.fronts import Answer, interface_emulator
+from tests.runtime.fronts import ReceivedResponse, interface_emulator
 from tests.runtime.scenarios import Scenarios, Serve
 
 
 class TestInterfaceEmulator(Scenarios):
     serve = staticmethod(interface_emulator)
 
-    def is_cut(self, answer: Answer) -> None:
-        """It drops the trailers: what came before them is all there is to see."""
+    def is_cut(self, answer: ReceivedResponse) -> None:
+        """The emulator drops the trailers, so only the body can be checked."""
 
     async def test_a_crash_is_an_error_and_the_next_invocation_has_another_process(self, front: Serve) -> None:
         async with front() as function:

@@ -1,4 +1,4 @@
-"""One invocation after the other: what each is told, how each can go wrong, and that the next is served anyway."""
+"""One invocation after the other: its context, its errors, and that the next one is served anyway."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plain(layer: Path, handler: str = "app.handler", **given: Any) -> Emulator:
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_the_context_has_what_lambda_told(layer: Path, streamed: bool) -> None:
+async def test_the_context_has_lambdas_headers(layer: Path, streamed: bool) -> None:
     event = function_url_event("GET", "/echo") if streamed else {"version": "0"}
     async with plain(layer, timeout_s=30) as function:
         result = await function.invoke(
@@ -51,7 +51,7 @@ async def test_the_context_has_what_lambda_told(layer: Path, streamed: bool) -> 
     assert (bare["tenant"], bare["custom"], bare["identity"], bare["w3c"]) == (None, None, None, {})
 
 
-async def test_an_untraced_invocation_has_no_trace_of_the_last(layer: Path) -> None:
+async def test_an_invocation_without_a_trace_does_not_get_the_last_ones(layer: Path) -> None:
     async with plain(layer) as function:
         for path in ("/echo", "other"):
             event = function_url_event("GET", path) if path == "/echo" else {}
@@ -64,7 +64,7 @@ async def test_an_untraced_invocation_has_no_trace_of_the_last(layer: Path) -> N
             function.traced = True
 
 
-async def test_a_client_context_that_is_no_json_fails_its_invocation_only(layer: Path) -> None:
+async def test_a_client_context_that_is_no_json_fails_only_its_invocation(layer: Path) -> None:
     async with plain(layer) as function:
         result = await function.invoke({}, client_context="{not json")
         assert result.error is not None
@@ -73,7 +73,7 @@ async def test_a_client_context_that_is_no_json_fails_its_invocation_only(layer:
 
 
 @pytest.mark.parametrize(("key", "value"), [("body", "not base64!"), ("headers", "no object"), ("cookies", [1])])
-async def test_an_event_that_cannot_be_read_fails_its_invocation_only(layer: Path, key: str, value: Any) -> None:
+async def test_an_event_that_cannot_be_read_fails_only_its_invocation(layer: Path, key: str, value: Any) -> None:
     event = {**function_url_event("GET", "/hello"), "isBase64Encoded": True, key: value}
     async with plain(layer) as function:
         result = await function.invoke(event, streamed=True)
@@ -82,7 +82,7 @@ async def test_an_event_that_cannot_be_read_fails_its_invocation_only(layer: Pat
         assert len(function.environments) == 1
 
 
-async def test_a_crash_costs_its_own_invocation_only(layer: Path) -> None:
+async def test_a_crash_fails_only_its_own_invocation(layer: Path) -> None:
     async with ours(layer, "plain") as function:
         assert (await function.ask("GET", "/hello")).body == b"hello"
         first = function.processes()
@@ -92,7 +92,7 @@ async def test_a_crash_costs_its_own_invocation_only(layer: Path) -> None:
         assert function.processes()[-1] not in first
 
 
-async def test_lambda_kills_what_is_deaf_at_its_deadline(layer: Path) -> None:
+async def test_lambda_kills_an_app_that_ignores_its_deadline(layer: Path) -> None:
     async with plain(layer, timeout_s=1, environments=2) as function:
         results = await asyncio.gather(
             *(function.invoke(function_url_event("GET", path), streamed=True) for path in ("/deaf", "/stuck"))
@@ -130,7 +130,7 @@ async def test_a_500_ends_the_process(layer: Path) -> None:
         assert (await function.invoke({})).json["called"]
 
 
-async def test_an_idle_connection_that_was_closed_is_opened_anew(layer: Path) -> None:
+async def test_an_idle_connection_that_was_closed_is_opened_again(layer: Path) -> None:
     async with plain(layer) as function:
         environment = await function.start()
         environment.drop_pollers()
@@ -139,7 +139,7 @@ async def test_an_idle_connection_that_was_closed_is_opened_anew(layer: Path) ->
 
 
 async def test_a_runtime_api_that_is_gone_ends_the_process(layer: Path) -> None:
-    """Else an orphan would take the invocations of whatever emulator has the port next."""
+    """Otherwise an orphan would take the invocations of the next emulator on that port."""
     async with plain(layer) as function:
         environment = await function.start()
         environment.close_api()
@@ -148,7 +148,7 @@ async def test_a_runtime_api_that_is_gone_ends_the_process(layer: Path) -> None:
 
 
 async def test_memory_does_not_grow_over_10_000_invocations(layer: Path) -> None:
-    """Streamed, ordinary, failed and with a run, in turn; the memory is the process's own."""
+    """The invocations are streamed, ordinary, failed, and with a run; the memory is that of the process."""
     events = [
         function_url_event("GET", "/hello"),
         {"version": "0"},

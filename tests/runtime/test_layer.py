@@ -1,4 +1,4 @@
-"""The layer as it is built: what is in it, and that it runs on every Python it says it runs on."""
+"""The built layer: its contents, and that it runs on every Python version that it supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
 
 def interpreters() -> list[str]:
-    """One CPython of each minor version from 3.11 on, of those on this machine."""
+    """Return one CPython of each minor version from 3.11 on that this machine has."""
     found = {f"python3.{sys.version_info[1]}": sys.executable}
     for minor in (11, 12, 13, 14):
         name = f"python3.{minor}"
@@ -32,12 +32,12 @@ def interpreters() -> list[str]:
 
 
 def test_the_wrapper_is_executable_and_nothing_is_called_bootstrap(layer: Path) -> None:
-    """AWS's runtime interface emulator runs an /opt/bootstrap by itself."""
+    """AWS's runtime interface emulator runs /opt/bootstrap if it exists."""
     assert os.access(layer / "tailrace-runtime", os.X_OK)
     assert {path.name for path in layer.iterdir()} == {"tailrace-runtime", "python"}
 
 
-def test_bytecode_is_there_and_is_not_checked_against_times(layer: Path) -> None:
+def test_the_layer_has_bytecode_that_is_not_checked_against_times(layer: Path) -> None:
     sources = sorted((layer / "python" / "tailrace_runtime").glob("*.py"))
     assert len(sources) > 10
     for source in sources:
@@ -45,8 +45,8 @@ def test_bytecode_is_there_and_is_not_checked_against_times(layer: Path) -> None
         assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01  # PEP 552: by hash, unchecked
 
 
-async def test_the_bytecode_is_what_runs(layer: Path, tmp_path: Path) -> None:
-    """Also when packaging has touched the sources' times."""
+async def test_the_bytecode_is_used(layer: Path, tmp_path: Path) -> None:
+    """Also if packaging has changed the times of the sources."""
     copy = shutil.copytree(layer, tmp_path / "opt")
     for source in (copy / "python" / "tailrace_runtime").glob("*.py"):
         if source.stem not in ("__init__", "__main__"):
@@ -55,7 +55,7 @@ async def test_the_bytecode_is_what_runs(layer: Path, tmp_path: Path) -> None:
         assert (await function.invoke(function_url_event("GET", "/hello"), streamed=True)).body == b"hello"
 
 
-def test_the_runtime_needs_the_standard_library_only(layer: Path) -> None:
+def test_the_runtime_needs_only_the_standard_library(layer: Path) -> None:
     for source in (layer / "python" / "tailrace_runtime").glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -88,7 +88,7 @@ async def test_the_layer_runs_on(python: str, tmp_path: Path) -> None:
         assert environment.exit_status == 0
 
 
-async def test_the_search_path_is_the_managed_runtimes(layer: Path) -> None:
+async def test_the_search_path_is_as_in_the_managed_runtime(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
         told = (await function.invoke({})).json["context"]
     minor = f"python3.{sys.version_info[1]}"

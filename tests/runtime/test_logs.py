@@ -1,4 +1,4 @@
-"""The function's log is what CloudWatch expects."""
+"""The function's log has the format that CloudWatch expects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.runtime.fronts import FUNCTIONS
 
 
 async def logged(layer: Path, **environ: str) -> tuple[str, list[str]]:
-    """The id of the request that logged, and the log."""
+    """Return the id of the request that logged, and the log."""
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
         result = await function.invoke(function_url_event("GET", "/log"), streamed=True, tenant="tenant-7")
         await function.invoke(function_url_event("GET", "/hello"), streamed=True)
@@ -40,7 +40,7 @@ async def test_json_lines_carry_the_request_id(layer: Path) -> None:
     assert ":log:" in failed["location"]
 
 
-async def test_the_level_is_lambdas(layer: Path) -> None:
+async def test_the_log_level_is_lambdas_setting(layer: Path) -> None:
     _, log = await logged(layer, AWS_LAMBDA_LOG_FORMAT="JSON", AWS_LAMBDA_LOG_LEVEL="ERROR")
     assert [json.loads(line)["level"] for line in log if line != "printed"] == ["ERROR"]
     _, log = await logged(layer, AWS_LAMBDA_LOG_LEVEL="INFO")

@@ -1,4 +1,4 @@
-"""Every event that is no Function URL's, and every handler without an app: called, and answered in one piece."""
+"""Events that are no Function URL requests, and handlers without an app: they are answered in one piece."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_an_api_gateway_event_goes_through_mangum(layer: Path) -> None:
     assert (told["query"], told["cookies"]) == ({"q": "1"}, {"k": "v"})
     assert told["remaining"] > 0
     assert [each.split("=")[0] for each in answer["cookies"]] == ["session", "theme"]
-    # The connections that an app has opened on one loop serve both kinds of events.
+    # The app's connections belong to one loop, which serves both kinds of events.
     assert streamed.json["loop"] == told["loop"]
     assert failed.json["statusCode"] == 500
 
@@ -34,7 +34,7 @@ async def test_other_events_reach_a_handler_that_has_an_app(layer: Path) -> None
     assert (scheduled.json["called"], gateway.json["called"]) == (True, True)
 
 
-async def test_results_and_errors_are_the_managed_runtimes(layer: Path) -> None:
+async def test_results_and_errors_are_as_in_the_managed_runtime(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         result = await function.invoke({"n": [1, "ä"]})
         raw = await function.invoke({"bytes": True})
@@ -60,7 +60,7 @@ async def test_results_and_errors_are_the_managed_runtimes(layer: Path) -> None:
     assert len(function.environments) == 1
 
 
-async def test_text_of_any_language_takes_its_own_bytes_of_the_limit(layer: Path) -> None:
+async def test_text_of_any_language_is_not_escaped(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         large = await function.invoke({"kb": 2 * 1024 - 1, "of": "語"})  # 6 MB less 3 KB; escaped it would be 12
         too_large = await function.invoke({"kb": 2 * 1024 + 1, "of": "語"})
@@ -80,7 +80,7 @@ async def test_numbers_are_written_as_the_managed_runtime_writes_them(layer: Pat
     assert numbers.body == b"[NaN, Infinity, -Infinity, 12345678901234567890, -7, 1.5, NaN]"
 
 
-async def test_what_no_json_can_hold_is_a_marshal_error_and_the_next_call_is_answered(layer: Path) -> None:
+async def test_a_result_that_is_no_json_is_a_marshal_error_and_the_next_call_is_answered(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         for value in ("itself", "deep"):
             failed = await function.invoke({"value": value})
@@ -90,7 +90,7 @@ async def test_what_no_json_can_hold_is_a_marshal_error_and_the_next_call_is_ans
     assert len(function.environments) == 1
 
 
-async def test_a_handler_may_run_a_loop_of_its_own_or_ours(layer: Path) -> None:
+async def test_a_handler_may_run_its_own_loop_or_ours(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         for _ in range(2):  # `asyncio.run` leaves no current loop behind
             assert (await function.invoke({"asyncio_run": 21})).json == 42

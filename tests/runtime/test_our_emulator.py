@@ -1,4 +1,4 @@
-"""The scenarios against our own emulator, which is strict about every rule of the Runtime API."""
+"""The scenarios with our own emulator, which enforces every rule of the Runtime API."""
 
 from tests.runtime.fronts import ours
 from tests.runtime.scenarios import StreamingScenarios

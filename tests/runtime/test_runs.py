@@ -1,4 +1,4 @@
-"""What an app begins and does not finish: the process is not frozen before it is done."""
+"""Pending runs: the process is not frozen before they are done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def plain(layer: Path, gate: Gate, function: str = "plain", **given: Any) -> Emu
     return Emulator(layer, FUNCTIONS / function, "app.handler", python=sys.executable, environ=environ, **given)
 
 
-async def test_the_next_invocation_is_asked_for_when_all_runs_are_done(layer: Path, gate: Gate) -> None:
+async def test_the_next_invocation_is_requested_when_all_runs_are_done(layer: Path, gate: Gate) -> None:
     async with plain(layer, gate) as function:
         result = await function.invoke(function_url_event("GET", "/run"), streamed=True)
         assert (result.body, result.error) == (b"accepted", None)  # the response does not wait for them
@@ -32,7 +32,7 @@ async def test_the_next_invocation_is_asked_for_when_all_runs_are_done(layer: Pa
         assert any("second run done" in line and result.invocation.id in line for line in function.log)
 
 
-async def test_runs_count_behind_mangum_too(layer: Path, gate: Gate) -> None:
+async def test_pending_runs_also_count_behind_mangum(layer: Path, gate: Gate) -> None:
     """A response that is not streamed: its run is on the same loop, and goes on while the runtime waits for it."""
     async with plain(layer, gate, "web") as function:
         result = await function.invoke(api_gateway_event("POST", "/run"))
@@ -47,14 +47,14 @@ async def test_runs_count_behind_mangum_too(layer: Path, gate: Gate) -> None:
         assert "the run is done" in function.log
 
 
-async def test_a_run_that_fails_is_logged_and_holds_nothing(layer: Path, gate: Gate) -> None:
+async def test_a_run_that_fails_is_logged_and_no_longer_pending(layer: Path, gate: Gate) -> None:
     async with plain(layer, gate) as function:
         await function.invoke(function_url_event("GET", "/failing-run"), streamed=True)
         assert (await function.invoke(function_url_event("GET", "/hello"), streamed=True)).body == b"hello"
         assert any("LookupError: the run failed" in line for line in function.log)
 
 
-async def test_what_is_overdue_is_stopped_before_lambda_kills_it(layer: Path, gate: Gate) -> None:
+async def test_pending_runs_are_cancelled_before_lambda_kills_the_process(layer: Path, gate: Gate) -> None:
     async with plain(layer, gate, timeout_s=6, environments=2) as function:
         run, app = await asyncio.gather(
             function.invoke(function_url_event("GET", "/overdue-run"), streamed=True),

@@ -1,9 +1,11 @@
-"""SnapStart: hooks before the snapshot, the restore, hooks after it."""
+"""SnapStart: the hooks before a snapshot, the restore, the hooks after it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.runtime.emulator import Emulator
 from tests.runtime.fronts import FUNCTIONS
@@ -14,7 +16,7 @@ def function_of(layer: Path, **environ: str) -> Emulator:
     return Emulator(layer, FUNCTIONS / "snapstart", "app.handler", python=sys.executable, environ=environ)
 
 
-async def test_hooks_run_around_the_snapshot_in_their_order(layer: Path) -> None:
+async def test_hooks_run_before_the_snapshot_and_after_the_restore_in_order(layer: Path) -> None:
     async with function_of(layer) as function:
         done = (await function.invoke({})).json
         assert done == ["before 2", "before 1", "after 1", "after 2"]
@@ -27,20 +29,18 @@ async def test_without_snapstart_no_hook_runs(layer: Path) -> None:
         assert not function.environment.restored
 
 
-async def test_a_failure_before_the_snapshot_exits_with_64(layer: Path) -> None:
-    async with function_of(layer, FAIL="before") as function:
+@pytest.mark.parametrize(
+    ("hook", "exit_status", "error_type"),
+    [("before", 64, "Runtime.BeforeSnapshotError"), ("after", 65, "Runtime.AfterRestoreError")],
+)
+async def test_a_failed_hook_is_reported_and_ends_the_process(
+    layer: Path, hook: str, exit_status: int, error_type: str
+) -> None:
+    async with function_of(layer, FAIL=hook) as function:
         environment = await function.start()
         await environment.until(lambda e: e.exit_status is not None)
-    assert environment.exit_status == 64
-    assert environment.init_error is not None
-    assert environment.init_error["errorType"] == "Runtime.BeforeSnapshotError"
-    assert "no database" in environment.init_error["errorMessage"]
-
-
-async def test_a_failure_after_the_restore_exits_with_65(layer: Path) -> None:
-    async with function_of(layer, FAIL="after") as function:
-        environment = await function.start()
-        await environment.until(lambda e: e.exit_status is not None)
-    assert environment.exit_status == 65
-    assert environment.restore_error is not None
-    assert environment.restore_error["errorType"] == "Runtime.AfterRestoreError"
+    assert environment.exit_status == exit_status
+    error = environment.init_error if hook == "before" else environment.restore_error
+    assert error is not None
+    assert error["errorType"] == error_type
+    assert "no database" in error["errorMessage"]

@@ -28,7 +28,7 @@ async def test_every_body_message_is_one_chunk(layer: Path) -> None:
         assert result.prelude == Prelude(200, {"content-type": "text/plain"}, [])
 
 
-async def test_a_reader_who_does_not_read_makes_the_app_wait(layer: Path, gate: Gate) -> None:
+async def test_the_app_waits_for_a_reader_that_does_not_read(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
         invocation = Invocation(function_url_event("GET", "/flood?mb=20"), streamed=True, timeout_s=60)
@@ -58,7 +58,7 @@ async def test_100_mb_pass_through_bounded_memory(layer: Path) -> None:
         assert grown < 8 * 1024
 
 
-async def test_a_client_who_goes_is_not_noticed_and_the_app_runs_on(layer: Path, gate: Gate) -> None:
+async def test_a_client_that_goes_is_not_noticed_and_the_app_goes_on(layer: Path, gate: Gate) -> None:
     """As AWS has it: "not interrupted or stopped when the invoking client connection is broken"."""
     async with ours(layer, "plain", GATE=str(gate.port)) as function:
         async with gate.passing(), function.http.stream("GET", f"{function.url}/stream?n=50") as response:
@@ -89,7 +89,7 @@ async def test_a_refused_response_stops_and_the_run_goes_on(layer: Path, gate: G
         assert any("(413)" in line for line in function.log)
 
 
-async def test_starlette_stops_a_response_that_nobody_takes(layer: Path, gate: Gate) -> None:
+async def test_starlette_stops_a_response_that_is_refused(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(
         layer, FUNCTIONS / "web", "app.handler", python=sys.executable, environ=environ, response_limit=500_000
@@ -103,7 +103,7 @@ async def test_starlette_stops_a_response_that_nobody_takes(layer: Path, gate: G
         assert not any("Traceback" in line for line in function.log)
 
 
-async def test_receive_tells_of_a_reader_who_has_gone(layer: Path, gate: Gate) -> None:
+async def test_receive_returns_a_disconnect_when_the_reader_has_gone(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
         invocation = Invocation(function_url_event("GET", "/waits-for-disconnect"), streamed=True, timeout_s=60)
@@ -115,7 +115,7 @@ async def test_receive_tells_of_a_reader_who_has_gone(layer: Path, gate: Gate) -
         await function.environment.until(lambda e: e.idle)
 
 
-async def test_a_failure_in_the_body_is_told_in_the_trailers(layer: Path) -> None:
+async def test_a_failure_in_the_body_is_reported_in_the_trailers(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
         result = await function.invoke(function_url_event("GET", "/fail-in-body"), streamed=True)
         long = await function.invoke(function_url_event("GET", "/fail-in-body?long=100000"), streamed=True)
@@ -154,7 +154,7 @@ async def test_a_request_over_6_mb_does_not_reach_the_function(layer: Path) -> N
         assert len(json.loads(taken.body)["body"]) > REQUEST_LIMIT
 
 
-async def test_environments_serve_side_by_side(layer: Path, gate: Gate) -> None:
+async def test_several_environments_serve_at_once(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with (
         Emulator(

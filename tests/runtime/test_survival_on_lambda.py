@@ -28,7 +28,7 @@ def assert_taken_over_once(seen: Seen) -> None:
     assert {metadata(event)["attempt"] for event in seen.events[attempt["seq"] - 1 :]} == {2}
 
 
-async def test_a_run_longer_than_its_function_may_take_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
+async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
     async with stage(layer, tmp_path, "marathon", limit_s=4, **SHORT) as on:
         await asyncio.gather(*(on.agent.start() for _ in range(3)))  # one is free to take what is sent
         seen = await on.watch(await on.post("60 steps, 100 ms each"))
@@ -48,7 +48,7 @@ async def test_a_run_longer_than_its_function_may_take_is_one_dense_stream(layer
     assert len({id(environment) for environment in worked}) > 1
 
 
-async def test_a_killed_environments_run_is_taken_over_by_the_sweeper_while_nobody_watches(
+async def test_without_a_viewer_the_sweeper_takes_over_the_run_of_a_killed_environment(
     layer: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "stand still at left:middle").touch()
@@ -72,7 +72,7 @@ async def test_a_killed_environments_run_is_taken_over_by_the_sweeper_while_nobo
     assert_taken_over_once(seen)
 
 
-async def test_lambdas_second_try_takes_over_what_the_first_has_left_behind(layer: Path, tmp_path: Path) -> None:
+async def test_lambdas_second_attempt_takes_over_the_run_of_the_first(layer: Path, tmp_path: Path) -> None:
     """With neither a viewer nor the sweeper: an asynchronous invocation that died is repeated."""
     (tmp_path / "die at sift:start").write_text("late")
     async with stage(layer, tmp_path, "mortal") as on:
@@ -85,7 +85,9 @@ async def test_lambdas_second_try_takes_over_what_the_first_has_left_behind(laye
     assert_taken_over_once(seen)
 
 
-async def test_what_dies_at_every_try_is_a_dead_letter_and_the_task_tells_why(layer: Path, tmp_path: Path) -> None:
+async def test_an_invocation_that_dies_at_every_attempt_is_a_dead_letter_and_the_task_says_why(
+    layer: Path, tmp_path: Path
+) -> None:
     (tmp_path / "die at sift:start").write_text("always")
     async with stage(layer, tmp_path, "mortal") as on:
         task_id = await on.post("go")
@@ -102,7 +104,7 @@ async def test_what_dies_at_every_try_is_a_dead_letter_and_the_task_tells_why(la
     assert "3 workers in a row were lost" in str(seen.events[-1])
 
 
-async def test_a_killed_environments_run_is_taken_over_by_whoever_watches(layer: Path, tmp_path: Path) -> None:
+async def test_a_viewer_takes_over_the_run_of_a_killed_environment(layer: Path, tmp_path: Path) -> None:
     (tmp_path / "stand still at left:middle").touch()
     async with stage(layer, tmp_path, "mortal") as on:
         watching = asyncio.create_task(on.watch(await on.post("go")))
@@ -115,7 +117,7 @@ async def test_a_killed_environments_run_is_taken_over_by_whoever_watches(layer:
     assert_taken_over_once(seen)
 
 
-async def test_a_webhook_whose_environment_was_killed_is_told_the_rest_though_nobody_looks(
+async def test_a_webhook_gets_the_rest_after_its_environment_was_killed_without_a_viewer(
     layer: Path, tmp_path: Path
 ) -> None:
     hold = asyncio.Event()
@@ -151,9 +153,7 @@ async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws
     assert_taken_over_once(seen)
 
 
-async def test_a_viewers_pipe_into_an_environment_that_hangs_is_given_up_with_its_lease(
-    layer: Path, tmp_path: Path
-) -> None:
+async def test_a_viewers_pipe_to_a_hanging_environment_ends_with_its_lease(layer: Path, tmp_path: Path) -> None:
     """The connection stays open and says nothing, as when a machine is lost."""
     (tmp_path / "stand still at left:middle").touch()
     async with stage(layer, tmp_path, "mortal") as on:
@@ -170,7 +170,7 @@ async def test_a_viewers_pipe_into_an_environment_that_hangs_is_given_up_with_it
     assert_taken_over_once(seen)
 
 
-async def test_an_environment_is_not_frozen_before_its_run_is_handed_on(layer: Path, tmp_path: Path) -> None:
+async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: Path, tmp_path: Path) -> None:
     async with stage(layer, tmp_path, "marathon", limit_s=8, TAILRACE_HANDOFF_S="7") as on:
         on.api.accepting.clear()
         task_id = await on.post("30 steps, 100 ms each")
@@ -191,9 +191,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_on(layer: P
     assert len(of_kind(seen.events, "handoff")) == len(on.api.sent)
 
 
-async def test_what_watched_a_task_neither_holds_its_environment_nor_acts_when_it_thaws(
-    layer: Path, tmp_path: Path
-) -> None:
+async def test_watching_a_task_neither_blocks_an_environment_nor_acts_after_a_thaw(layer: Path, tmp_path: Path) -> None:
     """A reader's watch ends with its invocation: a frozen one must not take over in the time of another request."""
     (tmp_path / "stand still at left:middle").touch()
     async with stage(layer, tmp_path, "mortal", TAILRACE_ROTATE_S="0.2") as on:
