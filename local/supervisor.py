@@ -25,7 +25,7 @@ from tailrace.errors import TailraceError
 
 REQUIRED = ("gateway", "orchestrator")
 # How long a required function may take to answer, and another one before the rest goes on without it.
-_READY_S, _SLOW_S = 60.0, 30.0
+_READY_S, SLOW_S = 60.0, 30.0
 # The pause before a restart. It doubles, up to the second number, for a function that lives less than `_YOUNG_S`. For
 # one that never answers it doubles up to the third: each attempt costs seconds of computing, and its files are watched.
 _RESTART_S, _RESTART_MOST_S, _BROKEN_MOST_S = 0.2, 10.0, 60.0
@@ -114,7 +114,7 @@ class Keeper:
         if not self.function.url:
             self.settled.set()
             return
-        slow_s = _READY_S if name in REQUIRED else _SLOW_S
+        slow_s = _READY_S if name in REQUIRED else SLOW_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(slow_s):
                 await self._answers()

@@ -14,7 +14,7 @@ from tailrace.errors import shorten
 from tailrace.events import EXTENSION, ForwardedDetails, Origin, Time, now_ms
 
 # The most forwarded events of one specialist that is not our own.
-_MOST_EVENTS = 5_000
+MAX_EVENTS = 5_000
 # Limits of what is forwarded, in characters and in step ids.
 _LONGEST_TEXT, _LONGEST_VALUE, _LONGEST_ID, _MOST_IDS = 4_000, 500, 200, 1_000
 
@@ -61,9 +61,9 @@ class Forwarding:
         if metadata is None and not text:
             return
         self._forwarded += 1
-        if not self._trusted and self._forwarded > _MOST_EVENTS:
-            if self._forwarded == _MOST_EVENTS + 1:
-                self.notes.append(f"Only the first {_MOST_EVENTS:,} of its steps are shown.")
+        if not self._trusted and self._forwarded > MAX_EVENTS:
+            if self._forwarded == MAX_EVENTS + 1:
+                self.notes.append(f"Only the first {MAX_EVENTS:,} of its steps are shown.")
             return
         text = shorten(text, _LONGEST_TEXT)
         if metadata is None or event.seq is None:

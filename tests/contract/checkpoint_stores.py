@@ -64,8 +64,8 @@ def noise(size: int) -> str:
 def share_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare every saver making clients of its own, which takes longer than all that these tests ask of them."""
     dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
-    monkeypatch.setattr(Transport, "_client", lambda _: dynamodb)
-    monkeypatch.setattr(checkpoint_store.Objects, "_client", lambda _: s3)
+    monkeypatch.setattr(Transport, "client", lambda _: dynamodb)
+    monkeypatch.setattr(checkpoint_store.Objects, "client", lambda _: s3)
 
 
 class Killed(Exception):
@@ -78,8 +78,8 @@ class Requests:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[str] = []
         self.deadly: int | None = None
-        call = checkpoint_store.ItemTable._call
-        request = checkpoint_store.Objects._call
+        call = checkpoint_store.ItemTable.call
+        request = checkpoint_store.Objects.call
 
         async def table(store: Any, operation: str, *args: Any) -> Any:
             self._count(operation)
@@ -89,8 +89,8 @@ class Requests:
             self._count("s3")
             return await request(store, operation)
 
-        monkeypatch.setattr(checkpoint_store.ItemTable, "_call", table)
-        monkeypatch.setattr(checkpoint_store.Objects, "_call", bucket)
+        monkeypatch.setattr(checkpoint_store.ItemTable, "call", table)
+        monkeypatch.setattr(checkpoint_store.Objects, "call", bucket)
 
     def _count(self, operation: str) -> None:
         if self.deadly is not None and len(self.made) >= self.deadly:

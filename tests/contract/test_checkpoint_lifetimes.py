@@ -89,7 +89,7 @@ async def test_a_graph_that_waits_around_a_subgraph_for_weeks_is_not_lost(
     saver: DynamoDBSaver, table: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, inline_bytes: int
 ) -> None:
     """Each attempt reads the outer checkpoint, and saves only inner ones."""
-    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", inline_bytes)
+    monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", inline_bytes)
     outer = await save(saver)
     for _ in range(10):
         clock.now += 6 * DAY_S
@@ -112,7 +112,7 @@ async def test_an_object_that_is_gone_is_told_and_no_older_checkpoint_is_taken_f
     saver: DynamoDBSaver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await save(saver)
-    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+    monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     config = await save(saver)
     assert saver._objects is not None
     for name in objects():
@@ -126,7 +126,7 @@ async def test_an_object_that_is_gone_is_told_and_no_older_checkpoint_is_taken_f
 async def test_a_thread_that_is_deleted_leaves_no_item_and_no_object(
     saver: DynamoDBSaver, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+    monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     kept = await save(saver, "another thread")
     for namespace in ("", "", "inner:1"):
         await save(saver, "t", namespace)

@@ -48,7 +48,7 @@ def settings(
     dynamodb = request.getfixturevalue("local_endpoint") if request.param == "dynamodb local" else moto_endpoint
     table = use_stores(dynamodb, moto_endpoint, monkeypatch)
     if request.param == "dynamodb, all in s3":
-        monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+        monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     return Settings(log="dynamodb", checkpoint_table=table, bucket=BUCKET if "s3" in request.param else "")
 
 
@@ -146,7 +146,7 @@ async def test_a_table_or_a_bucket_that_is_not_there_is_named(
     moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = use_stores(moto_endpoint, moto_endpoint, monkeypatch)
-    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+    monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     async with AsyncExitStack() as stack:
         no_table = Settings(log="dynamodb", checkpoint_table="no-such-table")
         with pytest.raises(

@@ -110,7 +110,7 @@ async def test_a_run_killed_before_any_of_its_requests_ends_as_if_it_had_not_bee
 ) -> None:
     table = use_stores(endpoint, endpoint, monkeypatch)
     settings = Settings(log="dynamodb", checkpoint_table=table, bucket=BUCKET)
-    monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", inline_bytes)
+    monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", inline_bytes)
     share_clients(monkeypatch)
     requests = Requests(monkeypatch)
     expected = await run(graph, settings)

@@ -122,7 +122,7 @@ async def test_a_file_that_stays_locked_is_an_error_of_the_store_and_works_again
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not of the task: the attempt stops, and the next one goes on."""
-    monkeypatch.setattr(checkpoints_sqlite, "_BUSY_S", 0.05)
+    monkeypatch.setattr(checkpoints_sqlite, "BUSY_S", 0.05)
     path = tmp_path / "checkpoints.sqlite3"
     async with open_sqlite(path, 86_400) as saver:
         stopped = sqlite3.connect(path)
@@ -138,7 +138,7 @@ async def test_a_file_that_stays_locked_is_an_error_of_the_store_and_works_again
 async def test_what_is_over_keeps_nobody_from_opening_the_file_while_another_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints_sqlite, "_BUSY_S", 0.05)
+    monkeypatch.setattr(checkpoints_sqlite, "BUSY_S", 0.05)
     path = tmp_path / "checkpoints.sqlite3"
     async with open_sqlite(path, 86_400) as saver:
         await saver.aput(config(), checkpoint(), {"step": 1}, {})

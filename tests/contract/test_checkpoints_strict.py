@@ -39,7 +39,7 @@ def settings(
         return Settings(data_dir=str(tmp_path))
     table = use_stores(endpoint, endpoint, monkeypatch)
     if "s3" in request.param:
-        monkeypatch.setattr(checkpoints_dynamodb, "_INLINE_BYTES", 0)
+        monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     return Settings(log="dynamodb", checkpoint_table=table, bucket=BUCKET if "s3" in request.param else "")
 
 

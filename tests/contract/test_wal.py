@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.log.sqlite import _connect
+from tailrace.stores.sqlite import connect_wal
 
 pytestmark = pytest.mark.slow
 
 PROCESSES, FILES = 6, 60
-TOGETHER_S = 60
+TOGETHER_S, BUSY_S = 60, 10.0
 
 
 def opens(folder: Path, together: Barrier) -> None:
     for number in range(FILES):
         together.wait(TOGETHER_S)
-        _connect(folder / f"{number}.sqlite3").close()
+        connect_wal(folder / f"{number}.sqlite3", BUSY_S).close()
 
 
 def test_processes_that_open_a_new_log_at_once_all_get_it(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_the_schedule_has_the_sweeper_dispatch_what_nobody_runs(
         def invoke(self, **given: Any) -> None:
             sent.append(given)
 
-    monkeypatch.setattr(dispatch, "_lambda", Lambda)
+    monkeypatch.setattr(dispatch, "lambda_client", Lambda)
     create(log, head)
     clock.passed_s = 60
     assert handler(event, None) == {"dispatched": 1}

@@ -27,7 +27,7 @@ DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 
 @pytest.fixture(params=["memory", "sqlite"], autouse=True)
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_HEADS", 3)  # so that a few tasks are many
+    monkeypatch.setattr(listing, "HEADS_PER_READ", 3)  # so that a few tasks are many
     if request.param == "sqlite":
         monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 

@@ -99,7 +99,7 @@ async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkey
     async with agent(talker(gate), rotate_s=60, heartbeat_s=15) as served:
         task_id = await waiting(served)
         with monkeypatch.context() as sooner:
-            sooner.setattr(response, "_GRACE_S", -74.9)
+            sooner.setattr(response, "GRACE_S", -74.9)
             with pytest.raises(httpx.RemoteProtocolError):
                 await served.frames("SubscribeToTask", {"id": task_id})
         gate.set()
@@ -154,7 +154,7 @@ async def test_a_cancel_in_the_middle_stops_the_run_at_its_next_await_for_good()
 
 
 async def test_a_graph_that_does_not_stop_is_heard_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "_CLEANUP_S", 0.05)
+    monkeypatch.setattr(attempt, "CLEANUP_S", 0.05)
     gate, over = asyncio.Event(), asyncio.Event()
 
     async def stubborn(_: State) -> State:

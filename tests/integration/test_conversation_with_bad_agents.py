@@ -47,9 +47,9 @@ DONE: dict[str, Any] = {**WORKING, "status": {"state": "TASK_STATE_COMPLETED"}}
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversations, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(conversations, "_LONGEST_PAUSE_S", 0.001)
-    monkeypatch.setattr(conversations, "_POLL_S", 0.001)
+    monkeypatch.setattr(conversations, "PAUSE_S", 0.001)
+    monkeypatch.setattr(conversations, "LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(conversations, "POLL_S", 0.001)
 
 
 class Scene:

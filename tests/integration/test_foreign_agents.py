@@ -57,9 +57,9 @@ SNAKE = [
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(conversation, "_LONGEST_PAUSE_S", 0.001)
-    monkeypatch.setattr(conversation, "_POLL_S", 0.001)
+    monkeypatch.setattr(conversation, "PAUSE_S", 0.001)
+    monkeypatch.setattr(conversation, "LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(conversation, "POLL_S", 0.001)
 
 
 ANSWERS: dict[str, tuple[Peer, list[str]]] = {
@@ -192,7 +192,7 @@ async def test_an_agent_that_floods_is_read_no_faster_than_a_pace_and_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(received, "MOST_EVENTS", 2_500)
-    monkeypatch.setattr(forwarding, "_MOST_EVENTS", 10)
+    monkeypatch.setattr(forwarding, "MAX_EVENTS", 10)
     said = {"role": "ROLE_AGENT", "parts": [{"text": "still here"}]}
     told = {"statusUpdate": {"taskId": "t", "status": {**WORKING["status"], "message": said}}}
     peer = Peer(SendStreamingMessage=stream(BEGUN, *[told] * 2_500), CancelTask=result(DONE))

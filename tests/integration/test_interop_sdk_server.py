@@ -53,9 +53,9 @@ async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "_PAUSE_S", 0.01)
-    monkeypatch.setattr(conversation, "_LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr(conversation, "_POLL_S", 0.01)
+    monkeypatch.setattr(conversation, "PAUSE_S", 0.01)
+    monkeypatch.setattr(conversation, "LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(conversation, "POLL_S", 0.01)
 
 
 def text_of(task: dict[str, Any], name: str) -> str:

@@ -25,7 +25,7 @@ LIST, DELETE = "ListTaskPushNotificationConfigs", "DeleteTaskPushNotificationCon
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
-    monkeypatch.setattr(delivery, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(delivery, "PAUSE_S", 0.001)
 
 
 # 3.1.7, 4.3.3
@@ -199,7 +199,7 @@ async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path
         agent(talker(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as other,
     ):
         with pytest.MonkeyPatch.context() as patient:
-            patient.setattr(delivery, "_PAUSE_S", 60)
+            patient.setattr(delivery, "PAUSE_S", 60)
             task = (await one.result("SendMessage", sending("hello", hook, id="mine")))["task"]
             await hook.until(lambda: hook.got)
             await other.result(DELETE, {"taskId": task["id"], "id": "mine"})

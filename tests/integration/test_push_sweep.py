@@ -32,8 +32,8 @@ LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once, and deliveries too."""
-    monkeypatch.setattr(delivery, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(delivery, "_ROUND_S", 0.001)
+    monkeypatch.setattr(delivery, "PAUSE_S", 0.001)
+    monkeypatch.setattr(delivery, "ROUND_S", 0.001)
 
 
 @dataclass

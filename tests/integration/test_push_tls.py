@@ -68,7 +68,7 @@ async def test_the_certificate_is_checked_against_the_name(
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=serving)
     port = server.sockets[0].getsockname()[1]
     monkeypatch.setattr(resolver, "getaddrinfo", resolve)
-    monkeypatch.setattr(sender, "_ssl_context", lambda: ssl.create_default_context(cafile=path))
+    monkeypatch.setattr(sender, "ssl_context", lambda: ssl.create_default_context(cafile=path))
     hook = Webhook(task_id="t", id="a", url=f"https://hook.example:{port}/told?key=1")
     async with server, Sender(hook, Resolver(), internal=True) as sending:
         if right:

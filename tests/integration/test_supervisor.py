@@ -43,7 +43,7 @@ class Hanging(Function):
 async def test_one_that_hangs_at_its_start_is_told_of_and_refuses_callers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(supervisor, "_SLOW_S", 0.1)
+    monkeypatch.setattr(supervisor, "SLOW_S", 0.1)
     with listen(0) as listener:
         hanging = Hanging("hanging", listener)
         async with httpx.AsyncClient(timeout=30) as http:

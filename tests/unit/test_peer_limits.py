@@ -129,7 +129,7 @@ async def test_an_answer_that_never_begins_is_given_up(monkeypatch: pytest.Monke
         writer.close()
         gone.set()
 
-    monkeypatch.setattr(peer, "_HEAD_S", 0.1)
+    monkeypatch.setattr(peer, "HEAD_S", 0.1)
     async with await asyncio.start_server(hints, "127.0.0.1", 0) as server, new_http() as http:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         asked = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
@@ -259,7 +259,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(host)
         return [ipaddress.ip_address("93.184.216.34" if asked.count(host) == 1 else "127.0.0.1")]
 
-    monkeypatch.setattr("tailrace.network.resolver._look_up", look_up)
+    monkeypatch.setattr("tailrace.network.resolver.look_up", look_up)
     return asked
 
 

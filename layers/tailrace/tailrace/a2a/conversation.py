@@ -31,10 +31,10 @@ _TRIES_TO_HOLD = 32
 _TRIES_TO_FOLLOW = 9
 # How often a task that was streamed to its end is asked for.
 _TRIES_TO_FETCH = 3
-_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 1.0
+PAUSE_S = 0.2
+LONGEST_PAUSE_S = 1.0
 # Pause between two looks at a task whose agent cannot resume a stream.
-_POLL_S = 1.0
+POLL_S = 1.0
 # How long an agent that is given up has to answer the cancel.
 _CANCEL_S = 3.0
 # Each of our events about another agent's task has that agent's id for it.
@@ -258,7 +258,7 @@ class Conversation:
             if task.ended:
                 return self._with_streamed(task)
             self._tries = 0
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(POLL_S)
 
     def _as_streamed(self, task_id: str, error: AgentError) -> Task:
         """The task as it was streamed. GetTask has failed, because some agents forget their tasks or keep none."""
@@ -287,4 +287,4 @@ class Conversation:
         has_answered = error is not None and error.code is not None and self._client.own
         if self._tries >= (_TRIES_TO_HOLD if self.task_id is not None or has_answered else _TRIES_TO_REACH):
             raise error or AgentError(f"The stream of task {self.task_id} was cut {self._tries} times in a row.")
-        await asyncio.sleep(min(_PAUSE_S * 2 ** (self._tries - 1), _LONGEST_PAUSE_S))
+        await asyncio.sleep(min(PAUSE_S * 2 ** (self._tries - 1), LONGEST_PAUSE_S))

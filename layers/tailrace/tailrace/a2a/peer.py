@@ -18,7 +18,7 @@ from tailrace.errors import AgentError, shorten
 MAX_ANSWER_BYTES = 16_000_000
 MAX_CARD_BYTES = 1_000_000
 # How long it may take until a response begins with its status and its headers.
-_HEAD_S = 120.0
+HEAD_S = 120.0
 _MAX_REDIRECTS = 3
 _REDIRECTS = {"GET": (301, 302, 303, 307, 308), "POST": (307, 308)}
 # Maximum size of what one step of gunzip gives.
@@ -65,10 +65,10 @@ class Peer:
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """The response, its headers read. The limit is for all: any number of interim responses may come before it."""
         try:
-            async with asyncio.timeout(_HEAD_S):
+            async with asyncio.timeout(HEAD_S):
                 return await self._http.send(request, stream=True)
         except TimeoutError:
-            raise AgentError(f"{self.url} did not begin to answer within {_HEAD_S:g} s.", arrived=True) from None
+            raise AgentError(f"{self.url} did not begin to answer within {HEAD_S:g} s.", arrived=True) from None
 
     def _request(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None

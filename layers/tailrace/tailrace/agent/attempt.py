@@ -43,7 +43,7 @@ logger = logging.getLogger("tailrace.run")
 
 RECURSION_LIMIT = 50
 # How long a cancelled graph may take to clean up after itself.
-_CLEANUP_S = 5.0
+CLEANUP_S = 5.0
 # Maximum length of a foreign error message.
 _MAX_ERROR = 1_000
 # The share of the hand-off time (TAILRACE_HANDOFF_S) that is kept for stopping a node that does not end by itself.
@@ -162,7 +162,7 @@ class Attempt:
             if not stream.done():
                 translator.barrier.stop()
                 stream.cancel()
-                await asyncio.wait([stream], timeout=_CLEANUP_S)
+                await asyncio.wait([stream], timeout=CLEANUP_S)
                 if stream.done() and not stream.cancelled():
                     stream.exception()  # mark an error of the clean-up as seen
                 if self._fenced.is_set():

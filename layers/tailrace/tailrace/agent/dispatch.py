@@ -75,7 +75,9 @@ class Dispatch:
     async def _invoke(self, function: str, head: Head) -> bool:
         payload = encode(function_url_event(head))
         try:
-            await asyncio.to_thread(_lambda().invoke, FunctionName=function, InvocationType="Event", Payload=payload)
+            await asyncio.to_thread(
+                lambda_client().invoke, FunctionName=function, InvocationType="Event", Payload=payload
+            )
         except Exception as error:  # botocore makes its errors at run time
             logger.warning("task %s was not dispatched to %s: %s", head.task_id, function, error)
             return False
@@ -106,7 +108,8 @@ def _params(head: Head) -> dict[str, Any]:
 
 
 @cache
-def _lambda() -> Any:
+def lambda_client() -> Any:
+    """The process's client of Lambda."""
     import boto3
 
     return boto3.client("lambda")

@@ -66,7 +66,7 @@ class Resolver:
             threading.Thread(target=self._run, args=arguments, name="resolver", daemon=True).start()
 
     def _run(self, loop: asyncio.AbstractEventLoop, key: _Key) -> None:
-        result = _look_up(*key)
+        result = look_up(*key)
         with contextlib.suppress(RuntimeError):  # The loop is closed, so nobody waits.
             loop.call_soon_threadsafe(self._finish, key, result)
 
@@ -78,7 +78,8 @@ class Resolver:
         self._start_threads()
 
 
-def _look_up(host: str, port: int) -> list[Address] | Exception:
+def look_up(host: str, port: int) -> list[Address] | Exception:
+    """Resolve a name, which blocks; return its addresses, or the error of the lookup."""
     try:
         results = getaddrinfo(host, port, type=SOCK_STREAM)
         return [ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in results]

@@ -38,10 +38,10 @@ logger = logging.getLogger("tailrace.push")
 # How often a notification is tried, with random pauses of up to 0.5, 1, 2 … s in between. After that the delivery ends,
 # and the next one starts with the same notification.
 _TRIES = 6
-_PAUSE_S = 0.5
+PAUSE_S = 0.5
 # The next delivery is due after 1, 2, 4 … minutes. After this many failed deliveries, 17 hours in all, none is due.
 _MAX_DELIVERIES = 11
-_ROUND_S = 60
+ROUND_S = 60
 
 # A webhook's task id and id.
 Key = tuple[str, str]
@@ -196,7 +196,7 @@ class Deliveries:
             raise  # This is not the webhook's failure.
         except Exception:
             failures += 1
-            due = 0 if failures >= _MAX_DELIVERIES else now_ms() + int(_ROUND_S * 1000 * 2 ** (failures - 1))
+            due = 0 if failures >= _MAX_DELIVERIES else now_ms() + int(ROUND_S * 1000 * 2 ** (failures - 1))
             raise
         finally:
             over.set()
@@ -253,5 +253,5 @@ class Deliveries:
                 if attempt == _TRIES - 1:
                     raise
                 logger.info("a notification is sent again: %s", error)
-            await asyncio.sleep(_PAUSE_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
+            await asyncio.sleep(PAUSE_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
         raise AssertionError

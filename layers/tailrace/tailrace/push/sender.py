@@ -36,7 +36,7 @@ class Sender:
         self._headers = {**own_headers, **hook.headers}
         # No proxy: it would resolve the name again. No redirects: they could lead to an address inside.
         self._http = httpx.AsyncClient(
-            timeout=_TIMEOUT_S, verify=_ssl_context(), trust_env=False, follow_redirects=False
+            timeout=_TIMEOUT_S, verify=ssl_context(), trust_env=False, follow_redirects=False
         )
 
     async def __aenter__(self) -> Sender:
@@ -80,6 +80,6 @@ class Sender:
 
 
 @cache
-def _ssl_context() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
     """The trusted certificates, read once: reading them takes longer than everything else here."""
     return httpx.create_ssl_context(trust_env=False)

@@ -161,7 +161,7 @@ class Transport:
         from botocore.parsers import ResponseParserError
 
         try:
-            return parse(getattr(self._client(), operation)(TableName=self._table, **request))
+            return parse(getattr(self.client(), operation)(TableName=self._table, **request))
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":
@@ -175,7 +175,8 @@ class Transport:
             reason = type(error).__name__
             raise LogUnavailable(f"{self._place} cannot be used: {reason}.") from error
 
-    def _client(self) -> DynamoDBClient:
+    def client(self) -> DynamoDBClient:
+        """The client of botocore, made by the first request and shared by all threads."""
         with self._lock:
             if self._botocore_client is None:
                 from botocore.config import Config

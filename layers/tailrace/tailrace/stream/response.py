@@ -20,7 +20,7 @@ from tailrace.stream import sse
 # A reader that takes nothing for this long has gone.
 _SEND_TIMEOUT_S = 30.0
 # A stream rotates by itself. A slow reader has this much longer, and one silence, to take what is on its way.
-_GRACE_S = 5.0
+GRACE_S = 5.0
 
 
 class EventStreamResponse(EventSourceResponse):
@@ -38,7 +38,7 @@ class EventStreamResponse(EventSourceResponse):
         self, chunks: AsyncGenerator[bytes], settings: Settings, *, headers: Mapping[str, str] | None = None
     ) -> None:
         self._chunks = chunks
-        self._limit_s = settings.rotate_s + settings.heartbeat_s + _GRACE_S
+        self._limit_s = settings.rotate_s + settings.heartbeat_s + GRACE_S
         self._shutdown = anyio.Event()
         super().__init__(
             chunks,

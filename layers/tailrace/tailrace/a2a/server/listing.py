@@ -25,7 +25,7 @@ from tailrace.log import EventLog, Head
 from tailrace.log.base import check_token
 
 # How many heads are read in one request, and how many tasks are read at the same time.
-_HEADS = 1000
+HEADS_PER_READ = 1000
 _SNAPSHOTS = 8
 
 
@@ -61,7 +61,7 @@ async def list_tasks(log: EventLog, owner: str, agent: str, query: ListTasks) ->
 async def _heads(log: EventLog, owner: str) -> AsyncIterator[Head]:
     token = ""
     while True:
-        page = await log.list(owner, limit=_HEADS, token=token)
+        page = await log.list(owner, limit=HEADS_PER_READ, token=token)
         for head in page.heads:
             yield head
         if not (token := page.next_token):

@@ -12,7 +12,7 @@ this saver before each of its requests.
 
 Design decisions:
 
-1. With a bucket, a body above `_INLINE_BYTES` becomes an S3 object, which is put before the item that names it. Its
+1. With a bucket, a body above `INLINE_BYTES` becomes an S3 object, which is put before the item that names it. Its
 name
    contains the hash of its content, so no writer changes an object that another item names.
 2. A missing object is an error. Resuming from an older checkpoint would be wrong, and nobody would notice.
@@ -54,7 +54,7 @@ from tailrace.errors import CheckpointLost, CheckpointTooLarge
 # DynamoDB's limit for an item is 400 KB, names included (Amazon DynamoDB Developer Guide, "Quotas").
 MAX_ITEM_BYTES = 400 * 1024
 # Larger bodies go to S3 if there is a bucket: 100 KB is a tenth of what a partition can write in a second.
-_INLINE_BYTES = 100_000
+INLINE_BYTES = 100_000
 # A write unit is 1 KB: below that, compressing saves nothing.
 _WORTH_COMPRESSING = 1024
 _LEVEL = 1
@@ -234,7 +234,7 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         plain = self._dump(value)
         body = await asyncio.to_thread(_pack, plain)
         item: Item = {"PK": {"S": thread}, "SK": {"S": key}, **fields, "ttl": {"N": self._expiry()}}
-        if self._objects is not None and len(body) > _INLINE_BYTES:
+        if self._objects is not None and len(body) > INLINE_BYTES:
             name = f"checkpoints/{thread}/{hashlib.sha256(body).hexdigest()}"
             await self._objects.put(name, body)
             item["object"] = {"S": name}

@@ -30,7 +30,7 @@ from tailrace.stores.sqlite import connect_wal, damage_as_words
 T = TypeVar("T")
 
 # How long a process waits for another process's transaction.
-_BUSY_S = 10.0
+BUSY_S = 10.0
 # The epoch as a UUID's time: 100 ns units since 1582-10-15 (RFC 9562, section 5.1).
 _UUID_EPOCH = 0x01B21DD213814000
 
@@ -128,7 +128,7 @@ async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ())
     """
     with _as_unavailable(), damage_as_words(path):
         await asyncio.to_thread(_prepare, path)
-    async with aiosqlite.connect(path, timeout=_BUSY_S) as connection:
+    async with aiosqlite.connect(path, timeout=BUSY_S) as connection:
         # As in the log: what is saved survives a loss of power.
         await connection.execute("PRAGMA synchronous = FULL")
         saver = SQLiteSaver(connection, types)
@@ -143,7 +143,7 @@ async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ())
 
 def _prepare(path: Path) -> None:
     """Make the file if it does not exist, and put it into WAL mode."""
-    connect_wal(path, _BUSY_S).close()
+    connect_wal(path, BUSY_S).close()
 
 
 @contextlib.contextmanager

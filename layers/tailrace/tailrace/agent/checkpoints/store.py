@@ -46,7 +46,7 @@ class ItemTable:
     async def get(self, thread: str, key: str) -> Item | None:
         """The item with this key, strongly consistent; None if there is none."""
         request = {"Key": {"PK": {"S": thread}, "SK": {"S": key}}, "ConsistentRead": True}
-        return await self._call("get_item", request, lambda response: response.get("Item"))
+        return await self.call("get_item", request, lambda response: response.get("Item"))
 
     async def query(self, thread: str, prefix: str, limit: int, *, after: Item | None = None) -> list[Item]:
         """Up to `limit` items of a thread with keys that begin with `prefix`, in descending order, after `after`."""
@@ -71,7 +71,7 @@ class ItemTable:
 
     async def put(self, item: Item) -> None:
         """Put an item in the place of any other with its key."""
-        await self._call("put_item", {"Item": item}, _nothing)
+        await self.call("put_item", {"Item": item}, _nothing)
 
     async def replace(self, item: Item, stored: Item | None) -> None:
         """Put an item in the place of the `stored` one (None: of no item), if the stored one's `version` is unchanged.
@@ -86,7 +86,7 @@ class ItemTable:
             request["ConditionExpression"] = "#version = :version"
             request["ExpressionAttributeNames"] = {"#version": "version"}
             request["ExpressionAttributeValues"] = {":version": stored["version"]}
-        await self._call("put_item", request, _nothing)
+        await self.call("put_item", request, _nothing)
 
     async def live_until(self, item: Item, ttl: str) -> None:
         """Set when the item expires, if it still exists."""
@@ -98,13 +98,13 @@ class ItemTable:
             "ExpressionAttributeValues": {":ttl": {"N": ttl}},
         }
         try:
-            await self._call("update_item", request, _nothing)
+            await self.call("update_item", request, _nothing)
         except Refused:
             return  # Its thread was deleted in the meantime.
 
     async def delete(self, item: Item) -> None:
         """Delete the item with this item's key, if it exists."""
-        await self._call("delete_item", {"Key": _key(item)}, _nothing)
+        await self.call("delete_item", {"Key": _key(item)}, _nothing)
 
     async def _all(self, thread: str, condition: str, values: Item) -> list[Item]:
         items, last = await self._page(thread, condition, values, None)
@@ -123,11 +123,14 @@ class ItemTable:
             **options,
             **({"ExclusiveStartKey": after} if after is not None else {}),
         }
-        return await self._call(
-            "query", request, lambda response: (response["Items"], response.get("LastEvaluatedKey"))
-        )
+        return await self.call("query", request, lambda response: (response["Items"], response.get("LastEvaluatedKey")))
 
-    async def _call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
+    async def call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
+        """Make one request to DynamoDB and parse its response.
+
+        Raises:
+            CheckpointsUnavailable: the table is missing, or DynamoDB did not answer in time.
+        """
         try:
             return await self._transport.call(operation, request, parse)
         except LogUnavailable as error:
@@ -157,7 +160,7 @@ class Objects:
 
     async def put(self, name: str, data: bytes) -> None:
         """Put an object under this name."""
-        await self._call(lambda client: client.put_object(Bucket=self._bucket, Key=name, Body=data))
+        await self.call(lambda client: client.put_object(Bucket=self._bucket, Key=name, Body=data))
 
     async def get(self, name: str) -> bytes | None:
         """The object's bytes; None if there is no object of this name."""
@@ -169,13 +172,18 @@ class Objects:
             except client.exceptions.NoSuchKey:
                 return None
 
-        return await self._call(read)
+        return await self.call(read)
 
     async def delete(self, name: str) -> None:
         """Delete the object of this name, if it exists."""
-        await self._call(lambda client: client.delete_object(Bucket=self._bucket, Key=name))
+        await self.call(lambda client: client.delete_object(Bucket=self._bucket, Key=name))
 
-    async def _call(self, operation: Callable[[Any], T]) -> T:
+    async def call(self, operation: Callable[[Any], T]) -> T:
+        """Run one request to S3 in a thread.
+
+        Raises:
+            CheckpointsUnavailable: S3 refused the request, or did not answer in time.
+        """
         try:
             async with asyncio.timeout(self._patience_s):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, self._request, operation)
@@ -186,7 +194,7 @@ class Objects:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return operation(self._client())
+            return operation(self.client())
         except (ClientError, BotoCoreError) as error:
             # The text of a ClientError may hold account numbers; it is in this error's cause, for the operator.
             code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
@@ -197,7 +205,8 @@ class Objects:
             f"The checkpoints in bucket {self._bucket!r} (TAILRACE_BUCKET) cannot be used: {reason}."
         )
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """The client of botocore, made by the first request and shared by all threads."""
         with self._lock:
             if self._s3_client is None:
                 from botocore.config import Config
