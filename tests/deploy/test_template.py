@@ -14,17 +14,8 @@ from local.site import PAGE_HEADERS
 from tailrace import config
 from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.log import table as log_table
-from tests.deploy.made import (
-    AGENTS,
-    FUNCTIONS,
-    SPECIALISTS,
-    WITH_URL,
-    alias_of,
-    as_list,
-    config_default,
-    of,
-    statements,
-)
+from tests.deploy import made
+from tests.deploy.made import AGENTS, FUNCTIONS, SPECIALISTS, WITH_URL, alias_of, as_list, of, statements
 from tests.deploy.outside import ROOT, Resources, run
 
 Render = Callable[..., Resources]
@@ -65,7 +56,7 @@ def test_the_linters_find_nothing(sam: Path) -> None:
     assert validated.returncode == 0, validated.stdout + validated.stderr
 
 
-def test_every_function_with_requests_has_a_url_that_streams_and_needs_a_signature(stack: Resources) -> None:
+def test_functions_with_requests_have_a_streaming_url_that_needs_a_signature(stack: Resources) -> None:
     urls = of(stack, "AWS::Lambda::Url")
     targets = [url["TargetFunctionArn"] for url in urls.values()]
     assert sorted(targets, key=str) == sorted(map(alias_of, WITH_URL), key=str)
@@ -203,7 +194,7 @@ def test_the_api_is_neither_cached_nor_compressed_and_gets_its_own_host(stack: R
     gateway, page = origins[api["TargetOriginId"]], origins[config["DefaultCacheBehavior"]["TargetOriginId"]]
     assert gateway["OriginAccessControlId"] == {"Fn::GetAtt": ["GatewayAccess", "Id"]}
     # The limit between two packets; a silent stream sends heartbeats.
-    assert gateway["CustomOriginConfig"]["OriginReadTimeout"] > 2 * config_default("TAILRACE_HEARTBEAT_S")
+    assert gateway["CustomOriginConfig"]["OriginReadTimeout"] > 2 * made.config_default("TAILRACE_HEARTBEAT_S")
     assert page["OriginAccessControlId"] == {"Fn::GetAtt": ["PageAccess", "Id"]}
     kinds = {
         name: each["OriginAccessControlConfig"]["OriginAccessControlOriginType"]
@@ -249,7 +240,7 @@ def test_only_the_distribution_reads_the_page(stack: Resources) -> None:
     assert allowed["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
 
 
-def test_only_functions_that_need_uploads_or_large_checkpoints_have_rights_to_them(stack: Resources) -> None:
+def test_only_functions_that_need_files_have_rights_to_them(stack: Resources) -> None:
     policy = stack["FilesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     rights = {
         (role["Fn::GetAtt"][0], each["Resource"]["Fn::Sub"].removeprefix("${FilesBucket.Arn}/"), action)
@@ -328,7 +319,7 @@ def test_a_stream_rotates_before_its_function_is_killed(stack: Resources) -> Non
         assert (
             stack[name]["Properties"]["Timeout"]
             == 900
-            > config_default("TAILRACE_ROTATE_S") + 2 * config_default("TAILRACE_HEARTBEAT_S")
+            > made.config_default("TAILRACE_ROTATE_S") + 2 * made.config_default("TAILRACE_HEARTBEAT_S")
         )
 
 

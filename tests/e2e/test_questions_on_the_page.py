@@ -26,4 +26,4 @@ async def test_the_next_question_says_what_was_wrong_with_the_reply(page: Page, 
     await state(page, "input-required")
     await write(page, "reply-input", "no idea")
     await page.get_by_test_id("reply-button").click()
-    await expect(page.locator("#question")).to_contain_text("Your reply 'no idea' holds no log lines and no metrics.")
+    await expect(page.locator("#question")).to_contain_text("Your reply 'no idea' has no log lines and no metrics.")
