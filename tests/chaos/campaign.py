@@ -16,7 +16,7 @@ from tests.chaos.check import check, late
 from tests.chaos.evidence import keep
 from tests.chaos.faults import Faults
 from tests.chaos.history import History, Violation, folded
-from tests.chaos.ledger import Ledger, SQLiteLedger
+from tests.chaos.inspector import SQLiteInspector, StoreInspector
 from tests.chaos.plan import PATTERNS, SHAPES, Plan, PlannedTask, plan
 from tests.chaos.profiles import Profile
 from tests.chaos.proxy import Proxy, proxy
@@ -97,11 +97,11 @@ async def campaign(
     """
     enough, number = tally.faults.total() + faults, only or 1
     async with contextlib.AsyncExitStack() as stack:
-        workers, ledger = await _stack(folder, profile, stack)
-        watch = Watch(ledger, workers.spoiled)
+        workers, inspector = await _stack(folder, profile, stack)
+        watch = Watch(inspector, workers.spoiled)
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
-        here = _Here(profile, workers, ledger, watch, tally)
+        here = _Here(profile, workers, inspector, watch, tally)
         await here.learn()
         while tally.faults.total() < enough:
             await here.round(plan(tally.seed, number, tasks=profile.tasks, faults=profile.faults, kinds=profile.kinds))
@@ -116,33 +116,35 @@ async def campaign(
             number += 1
 
 
-async def _stack(folder: Path, profile: Profile, stack: contextlib.AsyncExitStack) -> tuple[Workers, Ledger]:
+async def _stack(folder: Path, profile: Profile, stack: contextlib.AsyncExitStack) -> tuple[Workers, StoreInspector]:
     """The processes, and a look into their store."""
     variables, links = dict(profile.variables), dict[str, list[Proxy]]()
-    ledger: Ledger | None = None
+    inspector: StoreInspector | None = None
     imported: tuple[str, ...] = ()
     if profile.dynamodb:
-        from tests.chaos.dynamo import ENVIRONMENT, IMPORTED, DynamoLedger, tables
+        from tests.chaos.dynamo import ENVIRONMENT, IMPORTED, DynamoInspector, tables
 
         port, client = stack.enter_context(tables())
         between = await stack.enter_async_context(proxy(port))
         variables |= {**ENVIRONMENT, "AWS_ENDPOINT_URL_DYNAMODB": between.url}
-        links, ledger, imported = {"store": [between]}, DynamoLedger(client), IMPORTED
+        links, inspector, imported = {"store": [between]}, DynamoInspector(client), IMPORTED
     workers = Workers(folder, variables, imported)
     await stack.enter_async_context(workers.running())
     workers.links |= links
-    ledger = ledger or SQLiteLedger(folder)
-    stack.callback(ledger.close)
-    return workers, ledger
+    inspector = inspector or SQLiteInspector(folder)
+    stack.callback(inspector.close)
+    return workers, inspector
 
 
 class _Here:
     """One stack, and what is known of it."""
 
-    def __init__(self, profile: Profile, workers: Workers, ledger: Ledger, watch: Watch, tally: Tally) -> None:
+    def __init__(
+        self, profile: Profile, workers: Workers, inspector: StoreInspector, watch: Watch, tally: Tally
+    ) -> None:
         self._profile = profile
         self._workers = workers
-        self._ledger = ledger
+        self._inspector = inspector
         self._watch = watch
         self._tally = tally
         # The artifacts of each shape of task when nothing goes wrong; `{pattern}` where the answer is.
@@ -151,7 +153,7 @@ class _Here:
     async def learn(self) -> None:
         """Run every shape of task undisturbed."""
         tasks = tuple(PlannedTask(shape, f"reference-{shape}", False, False, None, ()) for shape in SHAPES)
-        calm = Round(Plan(0, tasks, ()), self._workers, self._ledger, self._watch, self._faults())
+        calm = Round(Plan(0, tasks, ()), self._workers, self._inspector, self._watch, self._faults())
         await calm.run(quiet_s=60)
         for history in calm.histories():
             wrong = check(history)
@@ -164,7 +166,7 @@ class _Here:
     async def round(self, planned: Plan) -> None:
         """Do it, check it, and add it to the tally."""
         faults = self._faults()
-        this = Round(planned, self._workers, self._ledger, self._watch, faults)
+        this = Round(planned, self._workers, self._inspector, self._watch, faults)
         await this.run(quiet_s=self._profile.lease_s * 4 + self._profile.sweep_s + 15)
         found, histories, tally = list(this.violations), this.histories(), self._tally
         for history in histories:
@@ -185,7 +187,7 @@ class _Here:
         this.forget()
 
     def _faults(self) -> Faults:
-        return Faults(self._workers, self._ledger, self._watch, lease_s=self._profile.lease_s)
+        return Faults(self._workers, self._inspector, self._watch, lease_s=self._profile.lease_s)
 
 
 def _takeovers(name: str, orphans: list[Orphan]) -> str:

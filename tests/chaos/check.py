@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from tests.chaos.history import History, Violation, folded
-from tests.chaos.ledger import TERMINAL, WAITING
+from tests.chaos.inspector import TERMINAL, WAITING
 from tests.chaos.reader import Reader, Visit
 from tests.chaos.watch import Orphan
 

@@ -11,7 +11,7 @@ import boto3
 from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.log import table
 from tailrace.owner import LOCAL_OWNER, owner_within
-from tests.chaos.ledger import Entry, Head, Ledger, unpacked
+from tests.chaos.inspector import Entry, Head, StoreInspector, unpacked
 from tests.contract.dynamodb_local import dynamodb_local
 
 TABLE, CHECKPOINTS = "tailrace", "tailrace-checkpoints"
@@ -45,7 +45,7 @@ def tables() -> Iterator[tuple[int, Any]]:
         client.close()
 
 
-class DynamoLedger(Ledger):
+class DynamoInspector(StoreInspector):
     """The table of the log. Saved steps are not looked at: the checkpointer's format is its own."""
 
     def __init__(self, client: Any) -> None:

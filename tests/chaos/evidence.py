@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.history import History, Violation
-from tests.chaos.ledger import META, Entry
+from tests.chaos.inspector import META, Entry
 
 # What of an event's metadata is worth a look, beside its kind and its step.
 _SHOWN = ("name", "reason", "supersedes", "checkpoint", "asked", "origin", "error", "interrupted")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.chaos.http import Broken, call
-from tests.chaos.ledger import Entry, Ledger
+from tests.chaos.inspector import Entry, StoreInspector
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import Connection, Proxy
 from tests.chaos.watch import Watch, Watched
@@ -24,9 +24,9 @@ _LINKS = {"browser": 5, "gateway": 3, "specialists": 2, "store": 3}
 class Faults:
     """Carries out faults. `done` counts them by kind, `told` is what happened when and to whom."""
 
-    def __init__(self, workers: Workers, ledger: Ledger, watch: Watch, *, lease_s: float) -> None:
+    def __init__(self, workers: Workers, inspector: StoreInspector, watch: Watch, *, lease_s: float) -> None:
         self._workers = workers
-        self._ledger = ledger
+        self._inspector = inspector
         self._watch = watch
         self._lease_s = lease_s
         self.done: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class Faults:
         self._watch.disturb()
         victims = await self._workers.kill(self._workers.workers if what == "all" else [self._victim(what, task, rng)])
         for pid in victims:
-            for head in self._ledger.run_by(pid):
+            for head in self._inspector.run_by(pid):
                 self._note_saved(head.task)
             self._watch.orphan(pid, is_watched)
         await asyncio.sleep(fault.size * 0.3)
@@ -96,9 +96,9 @@ class Faults:
         if not task:
             heads = []
         elif what == "specialist" or function == "spinner":
-            heads = self._ledger.delegations(task)
+            heads = self._inspector.delegations(task)
         else:
-            heads = [head] if (head := self._ledger.head(task)) is not None else []
+            heads = [head] if (head := self._inspector.head(task)) is not None else []
         running = {head.pid for head in heads}
         runners = [worker for worker in self._workers.workers if worker.pid in running and worker.pid]
         if function not in ("gateway", "sweeper") and runners:
@@ -107,10 +107,10 @@ class Faults:
 
     def _note_saved(self, task: str) -> None:
         """The process that ran the task is dead: what is saved now need not be done again by anybody."""
-        entries, at = self._ledger.entries(task), time.monotonic()
+        entries, at = self._inspector.entries(task), time.monotonic()
         if not entries:
             return
-        saved = self._ledger.saved_steps(task)
+        saved = self._inspector.saved_steps(task)
         for step in {entry.meta["step"] for entry in entries if _is_good_end(entry)} & saved:
             self.saved.append((task, step, entries[-1].attempt, at))
 

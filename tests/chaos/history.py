@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.ledger import TERMINAL, Entry
+from tests.chaos.inspector import TERMINAL, Entry
 from tests.chaos.reader import Reader
 
 

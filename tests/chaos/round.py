@@ -13,7 +13,7 @@ from typing import Any
 from tests.chaos.faults import Faults
 from tests.chaos.history import Cancel, History, Reply, Run, Saved, Violation
 from tests.chaos.http import told
-from tests.chaos.ledger import TERMINAL, WAITING, Ledger
+from tests.chaos.inspector import TERMINAL, WAITING, StoreInspector
 from tests.chaos.plan import PATTERNS, SHAPES, Fault, Plan, PlannedReader, PlannedTask
 from tests.chaos.profiles import STARVED
 from tests.chaos.reader import Reader
@@ -41,10 +41,10 @@ class Tracked:
 class Round:
     """Carries out a plan on a stack of workers."""
 
-    def __init__(self, plan: Plan, workers: Workers, ledger: Ledger, watch: Watch, faults: Faults) -> None:
+    def __init__(self, plan: Plan, workers: Workers, inspector: StoreInspector, watch: Watch, faults: Faults) -> None:
         self._plan = plan
         self._workers = workers
-        self._ledger = ledger
+        self._inspector = inspector
         self._watch = watch
         self._faults = faults
         self._tasks = [Tracked(planned) for planned in plan.tasks]
@@ -86,7 +86,7 @@ class Round:
         return History(
             task=task,
             agent="orchestrator",
-            entries=self._ledger.entries(task),
+            entries=self._inspector.entries(task),
             glimpsed=list(tracked.watched.entries),
             readers=tracked.readers,
             replies=tracked.replies,
@@ -94,7 +94,7 @@ class Round:
             saved=[Saved(step, attempt, at) for id_, step, attempt, at in self._faults.saved if id_ == task],
             runs=runs.get(task, []),
             pids=tracked.watched.pids,
-            delegations=[(head.agent, self._ledger.ended_as(head)) for head in self._ledger.delegations(task)],
+            delegations=[(head.agent, self._inspector.ended_as(head)) for head in self._inspector.delegations(task)],
             shape=tracked.planned.shape,
         )
 
@@ -175,7 +175,7 @@ class Round:
         await self._watch.until(lambda: watched.newest >= at or watched.ended)
         path = f"/api/tasks/{watched.task}/cancel"
         status, _ = await told(self._port, "POST", path, body={}, bound_s=_ASKING_S)
-        told_at, tracked.cancel = time.monotonic(), Cancel(status, self._ledger.newest(watched.task))
+        told_at, tracked.cancel = time.monotonic(), Cancel(status, self._inspector.newest(watched.task))
         await self._watch.until(lambda: watched.ended)
         tracked.cancel.went_on_s = time.monotonic() - told_at
 
@@ -212,9 +212,9 @@ class Round:
         while time.monotonic() - began < bound_s + STARVED * (self._watch.starved_s - starved_s):
             await asyncio.wait(users, timeout=0.5)
             tasks = [tracked.watched.task for tracked in self._tasks if tracked.watched is not None]
-            delegations = [head for task in tasks for head in self._ledger.delegations(task)]
+            delegations = [head for task in tasks for head in self._inspector.delegations(task)]
             if all(user.done() for user in users) and all(
-                self._ledger.ended_as(head) in TERMINAL for head in delegations
+                self._inspector.ended_as(head) in TERMINAL for head in delegations
             ):
                 return
             await asyncio.sleep(0.05)
@@ -222,7 +222,7 @@ class Round:
     def _reader(self, tracked: Tracked, name: str) -> Reader:
         assert tracked.watched is not None
         task = tracked.watched.task
-        return Reader(name, task, self._port, in_log=lambda: self._ledger.newest(task))
+        return Reader(name, task, self._port, in_log=lambda: self._inspector.newest(task))
 
     @property
     def _port(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.check import check, late
 from tests.chaos.history import Cancel, History, Reply, Run, Saved
-from tests.chaos.ledger import META, Entry
+from tests.chaos.inspector import META, Entry
 from tests.chaos.profiles import SHORT
 from tests.chaos.reader import Reader, Visit
 from tests.chaos.watch import Orphan

@@ -14,7 +14,7 @@ from typing import Any
 from tests.chaos.check import check
 from tests.chaos.history import History, folded
 from tests.chaos.http import told
-from tests.chaos.ledger import SQLiteLedger
+from tests.chaos.inspector import SQLiteInspector
 from tests.chaos.reader import Reader
 from tests.chaos.watch import Watch, Watched
 from tests.support.processes import ROOT, Stack, stack
@@ -39,22 +39,24 @@ def sample() -> list[dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def watching(folder: Path) -> AsyncIterator[tuple[SQLiteLedger, Watch]]:
-    ledger = SQLiteLedger(folder)
-    watch = Watch(ledger)
+async def watching(folder: Path) -> AsyncIterator[tuple[SQLiteInspector, Watch]]:
+    inspector = SQLiteInspector(folder)
+    watch = Watch(inspector)
     looking = asyncio.create_task(watch.run())
-    yield ledger, watch
+    yield inspector, watch
     looking.cancel()
-    ledger.close()
+    inspector.close()
 
 
-async def triage(running: Stack, ledger: SQLiteLedger, watch: Watch, kill: tuple[str, int] | None) -> History:
+async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill: tuple[str, int] | None) -> History:
     """The history of a task with the sample in it, while which an agent is killed."""
     port = int(running.url.rstrip("/").rpartition(":")[2])
     status, made = await told(port, "POST", "/api/tasks", body={"message": {"parts": sample()}}, bound_s=30)
     assert status == 201, made
     watched: Watched = watch.add(made["id"])
-    readers = [Reader(name, watched.task, port, in_log=lambda: ledger.newest(watched.task)) for name in ("one", "two")]
+    readers = [
+        Reader(name, watched.task, port, in_log=lambda: inspector.newest(watched.task)) for name in ("one", "two")
+    ]
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for reader in readers:
             group.create_task(reader.read(past_input=lambda: not watched.ended))
@@ -65,22 +67,22 @@ async def triage(running: Stack, ledger: SQLiteLedger, watch: Watch, kill: tuple
     return History(
         task=watched.task,
         agent="orchestrator",
-        entries=ledger.entries(watched.task),
+        entries=inspector.entries(watched.task),
         glimpsed=list(watched.entries),
         readers=readers,
-        delegations=[(head.agent, ledger.ended_as(head)) for head in ledger.delegations(watched.task)],
+        delegations=[(head.agent, inspector.ended_as(head)) for head in inspector.delegations(watched.task)],
     )
 
 
 async def test_the_agents_that_ship_survive_being_killed(tmp_path: Path) -> None:
     variables = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2"}
-    async with stack(tmp_path, **variables) as running, watching(tmp_path) as (ledger, watch):
-        calm = await triage(running, ledger, watch, None)
+    async with stack(tmp_path, **variables) as running, watching(tmp_path) as (inspector, watch):
+        calm = await triage(running, inspector, watch, None)
         assert check(calm) == []
         kills = [(name, at) for name, places in KILLS.items() for at in places]
         attempts = []
         for kill in random.Random(1).sample(kills, len(kills)):
-            history = await triage(running, ledger, watch, kill)
+            history = await triage(running, inspector, watch, kill)
             history.expected = folded(calm.entries)
             assert check(history) == [], f"{kill}"
             assert history.state == "TASK_STATE_COMPLETED", f"{kill}: {history.said}"

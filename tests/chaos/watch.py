@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.chaos.ledger import TERMINAL, WAITING, Entry, Ledger
+from tests.chaos.inspector import TERMINAL, WAITING, Entry, StoreInspector
 
 _LOOK_S = 0.02
 
@@ -61,8 +61,8 @@ class Orphan:
 class Watch:
     """Looks at the log every 20 ms, which is the resolution of all its figures."""
 
-    def __init__(self, ledger: Ledger, spoiled: Callable[[], int] = lambda: 0) -> None:
-        self._ledger = ledger
+    def __init__(self, inspector: StoreInspector, spoiled: Callable[[], int] = lambda: 0) -> None:
+        self._inspector = inspector
         # How many calls of the store have failed so far, in all processes.
         self._spoiled = spoiled
         self._tasks: dict[str, Watched] = {}
@@ -86,7 +86,7 @@ class Watch:
 
     def orphan(self, pid: int, watched: Callable[[str], bool]) -> None:
         """The process `pid` has just been killed or stopped: its tasks wait for somebody else."""
-        for head in self._ledger.run_by(pid):
+        for head in self._inspector.run_by(pid):
             if head.task not in {orphan.task for orphan in self.orphans if orphan.taken_s is None}:
                 root = head.owner.partition("/")[2] or head.task
                 now = time.monotonic()
@@ -120,7 +120,7 @@ class Watch:
                     orphan.starved_s += starved_s
             grown = False
             for watched in self._tasks.values():
-                if fresh := self._ledger.entries(watched.task, watched.newest):
+                if fresh := self._inspector.entries(watched.task, watched.newest):
                     grown = True
                     watched.entries += fresh
                     states = [entry.state for entry in fresh if entry.state is not None]
@@ -145,13 +145,13 @@ class Watch:
     def _note_runner(self, watched: Watched) -> None:
         if watched.attempt in watched.pids:
             return
-        head = self._ledger.head(watched.task)
+        head = self._inspector.head(watched.task)
         if head is not None and head.pid and head.attempt == watched.attempt:
             watched.pids[head.attempt] = head.pid
 
     def _saved(self, orphan: Orphan) -> bool:
         """Whether a newer attempt has written, or there was nothing left to do."""
-        newest = self._ledger.tail(orphan.task)
+        newest = self._inspector.tail(orphan.task)
         if newest is None:
             return False
         return newest.attempt > orphan.attempt or newest.state in TERMINAL or newest.state == WAITING

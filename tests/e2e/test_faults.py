@@ -45,7 +45,7 @@ def cast(folder: Path, **samples: str) -> dict[str, str]:
 async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A worker that pauses at `sift`."""
     folder = tmp_path_factory.mktemp("pausing")
-    async with stack(folder / "data", **cast(folder / "cast", orchestrator="mortal"), **SHORT_LEASES) as started:
+    async with stack(folder / "data", **cast(folder / "cast", orchestrator="killable"), **SHORT_LEASES) as started:
         yield started
 
 
@@ -53,7 +53,7 @@ async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
 async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The shipped orchestrator, with a specialist that pauses at `sift`."""
     folder = tmp_path_factory.mktemp("asking")
-    async with stack(folder / "data", **cast(folder / "cast", log_analyst="mortal"), **SHORT_LEASES) as started:
+    async with stack(folder / "data", **cast(folder / "cast", log_analyst="killable"), **SHORT_LEASES) as started:
         yield started
 
 

@@ -16,7 +16,7 @@ from tests.sample_agents.talker import talker
 from tests.support.events import message
 from tests.support.in_process import agent
 from tests.support.jsonrpc import nested
-from tests.support.restarting_agent import mortal
+from tests.support.restarting_agent import restarting_agent
 from tests.support.stuck_tasks import UNREADABLE
 
 
@@ -36,7 +36,7 @@ def deep_message(levels: int) -> bytes:
 @pytest.mark.parametrize(("levels", "said"), [(65, "at most 64 levels"), (960, "80 levels"), (50_000, "80 levels")])
 async def test_a_process_refuses_a_deep_message_with_words_and_works_on(tmp_path: Path, levels: int, said: str) -> None:
     headers = {"Content-Type": "application/json", "A2A-Version": "1.0", "x-tailrace-owner": "me"}
-    async with mortal(tmp_path) as process, httpx.AsyncClient(timeout=30, headers=headers) as http:
+    async with restarting_agent(tmp_path) as process, httpx.AsyncClient(timeout=30, headers=headers) as http:
         answer = (await http.post(process.url, content=deep_message(levels))).json()
         listed = {"jsonrpc": "2.0", "id": 8, "method": "ListTasks", "params": {}}
         tasks = (await http.post(process.url, json=listed)).json()["result"]["tasks"]

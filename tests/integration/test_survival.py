@@ -22,9 +22,9 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
-from tests.sample_agents.mortal import POINTS
+from tests.sample_agents.killable import POINTS
 from tests.support.events import message_of, metadata
-from tests.support.restarting_agent import mortal, watch
+from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = pytest.mark.asyncio
 
@@ -56,7 +56,7 @@ async def test_killed_at_any_point_a_run_comes_to_the_same_end(point: str, tmp_p
 async def survives(point: str, when: str, folder: Path) -> None:
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread((folder / f"die at {point}").write_text, when)
-    async with mortal(folder) as agent:
+    async with restarting_agent(folder) as agent:
         seen = await watch(agent, "go")
         assert agent.deaths == 1
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
@@ -75,7 +75,7 @@ async def survives(point: str, when: str, folder: Path) -> None:
 
 async def test_a_reply_outlives_the_worker_that_took_it(tmp_path: Path) -> None:
     (tmp_path / "die at decide:answered").write_text("late")
-    async with mortal(tmp_path) as agent:
+    async with restarting_agent(tmp_path) as agent:
         asked = await watch(agent, "ask")
         assert (asked.state, asked.said) == ("TASK_STATE_INPUT_REQUIRED", "Go on?")
         again = await watch(agent, "yes", watched=asked, message_id="m-2")
@@ -91,7 +91,7 @@ async def test_a_reply_outlives_the_worker_that_took_it(tmp_path: Path) -> None:
 
 async def test_a_run_that_kills_each_worker_at_the_same_place_fails_after_three(tmp_path: Path) -> None:
     (tmp_path / "die at sift:start").write_text("always")
-    async with mortal(tmp_path) as agent:
+    async with restarting_agent(tmp_path) as agent:
         seen = await watch(agent, "go")
         assert agent.deaths == 4  # the first had come as far as that
     assert seen.state == "TASK_STATE_FAILED"
@@ -101,7 +101,7 @@ async def test_a_run_that_kills_each_worker_at_the_same_place_fails_after_three(
 
 async def test_a_worker_that_stood_still_past_its_lease_writes_nothing_more(tmp_path: Path) -> None:
     (tmp_path / "stand still at left:middle").touch()
-    async with mortal(tmp_path) as zombie, mortal(tmp_path) as other:
+    async with restarting_agent(tmp_path) as zombie, restarting_agent(tmp_path) as other:
         following = asyncio.create_task(watch(zombie, "go"))
         async with asyncio.timeout(30):
             while not (tmp_path / "standing").exists():
@@ -127,7 +127,7 @@ async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
     """Twelve hours of fifteen-minute functions are 48 of them; here their minutes are short, and they are 200."""
     # One step outlasts the 10 ms that an attempt works; the rest is time to stop.
     short = {"TAILRACE_ATTEMPT_S": "1.51", "TAILRACE_HANDOFF_S": "1.5"}
-    async with mortal(tmp_path, "marathon", **short) as agent:
+    async with restarting_agent(tmp_path, "marathon", **short) as agent:
         seen = await watch(agent, "205 steps, 15 ms each")
         assert agent.deaths == 0
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
@@ -140,7 +140,7 @@ async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
 
 
 async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt(tmp_path: Path) -> None:
-    async with mortal(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+    async with restarting_agent(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "30 steps, 20 ms each, in one node")
     assert seen.state == "TASK_STATE_COMPLETED"
     assert seen.report.split() == [str(number) for number in range(1, 31)]
@@ -148,7 +148,7 @@ async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt
 
 
 async def test_a_node_that_overruns_its_deadline_fails_and_says_so(tmp_path: Path) -> None:
-    async with mortal(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+    async with restarting_agent(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "300 steps, 20 ms each, in one node, deaf")
     assert seen.state == "TASK_STATE_FAILED"
     assert "The node step ran past the deadline of its process" in seen.said
@@ -157,7 +157,7 @@ async def test_a_node_that_overruns_its_deadline_fails_and_says_so(tmp_path: Pat
 
 async def test_a_task_whose_worker_is_dead_is_cancelled_by_whoever_is_asked(tmp_path: Path) -> None:
     (tmp_path / "stand still at dig:middle").touch()
-    async with mortal(tmp_path) as dying, mortal(tmp_path) as other, new_http() as http:
+    async with restarting_agent(tmp_path) as dying, restarting_agent(tmp_path) as other, new_http() as http:
         following = asyncio.create_task(watch(other, "go", via=dying))
         async with asyncio.timeout(30):
             while not (tmp_path / "standing").exists():
@@ -181,13 +181,13 @@ async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> N
     log = SQLiteLog(tmp_path / "log.sqlite3")
     created = []
     for name in ("never started", "left behind"):
-        head = Head(task_id=name, owner="me", context_id="c", agent="mortal")
+        head = Head(task_id=name, owner="me", context_id="c", agent="killable")
         message = message_of({"text": "go"}, message_id=name)
         created.append(await log.create(head, submitted(head.source, message)))
     dead = await log.claim("left behind", "dead", 0.2)
     await put_fence(log, dead, lambda seq: status_update(dead.source, seq, "state"))
-    async with mortal(tmp_path) as agent, new_http() as http, asyncio.timeout(60):
-        dispatch = Dispatch(replace(settings, dispatch=f"mortal={agent.url}"), http)
+    async with restarting_agent(tmp_path) as agent, new_http() as http, asyncio.timeout(60):
+        dispatch = Dispatch(replace(settings, dispatch=f"killable={agent.url}"), http)
         while len(await log.orphaned(idle_s=settings.lease_s)) < 2:
             await asyncio.sleep(0.02)
         assert await sweep(log, dispatch, settings) == 2

@@ -24,7 +24,7 @@ from tailrace.log.sqlite import SQLiteLog
 from tailrace.owner import OWNER_HEADER
 from tests.sample_agents.scripted import CARD, scripted
 from tests.support.http import serve
-from tests.support.restarting_agent import mortal
+from tests.support.restarting_agent import restarting_agent
 
 # What the forgetting log has lost of every task that has come further.
 LOST = range(3, 6)
@@ -73,7 +73,7 @@ async def served(folder: Path, need: str = "") -> AsyncIterator[Served]:
     kind = ForgettingLog if need == "forgetting" else SQLiteLog
     async with contextlib.AsyncExitStack() as stack:
         if need == "death":
-            agent_url = (await stack.enter_async_context(mortal(folder, "scripted"))).url.rstrip("/")
+            agent_url = (await stack.enter_async_context(restarting_agent(folder, "scripted"))).url.rstrip("/")
         else:
             agent_log = kind(folder / "log.sqlite3")
             stack.push_async_callback(agent_log.close)

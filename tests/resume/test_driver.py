@@ -1,4 +1,4 @@
-"""The driver can fail: it names the requirement that a doctored server breaks, and finds nothing in a sound one."""
+"""The driver can fail: it names the requirement that a tampered server breaks, and finds nothing in a sound one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.resume.__main__ import main
-from tests.resume.doctored import COMPLETED, Doctor, Server, serving
 from tests.resume.driver import Broken, Target, play
 from tests.resume.interfaces import EXTENSION
 from tests.resume.scenarios import Scenario, scenarios
+from tests.resume.tampered import COMPLETED, Server, Tamper, serving
 
 TOLD = "a task is told from its first event to its end"
 REPLAYS = "a finished task replays from every cursor"
@@ -24,25 +24,25 @@ FRAMES = "a browser's stream: retry, events, sync, end"
 BY_NAME = {scenario.name: scenario for scenario in scenarios()}
 
 
-def frames(change: Any) -> Doctor:
-    """A doctor that changes the frames of a stream: a browser's, and the events alone of an agent's."""
+def frames(change: Any) -> Tamper:
+    """A tampering function that changes the frames of a stream: a browser's, and the events alone of an agent's."""
 
-    def doctor(server: Server) -> None:
+    def tamper(server: Server) -> None:
         browser, agent = server.browser, server.agent
         server.browser = lambda cursor: change(browser(cursor), server)  # type: ignore[method-assign]
         server.agent = lambda cursor, rpc_id: change(agent(cursor, rpc_id), server)  # type: ignore[method-assign]
 
-    return doctor
+    return tamper
 
 
-def event(seq: int, change: Any) -> Doctor:
-    """A doctor that changes one event."""
+def event(seq: int, change: Any) -> Tamper:
+    """A tampering function that changes one event."""
 
-    def doctor(server: Server) -> None:
+    def tamper(server: Server) -> None:
         (body,) = server.events[seq - 1].values()
         change(body, body["metadata"][EXTENSION])
 
-    return doctor
+    return tamper
 
 
 def place(told: list[str], seq: int) -> int:
@@ -68,11 +68,11 @@ def another_on_replay(told: list[str], server: Server) -> list[str]:
     return [frame.replace('"hel"', '"HEL"') for frame in told] if server.opened else told
 
 
-def renamed(old: str, new: str) -> Doctor:
+def renamed(old: str, new: str) -> Tamper:
     return frames(lambda told, _: [each.replace(old, new) for each in told])
 
 
-def restated(seq: int, state: str) -> Doctor:
+def restated(seq: int, state: str) -> Tamper:
     return event(seq, lambda body, _: body["status"].update(state=state))
 
 
@@ -129,7 +129,7 @@ def snapshots_always(server: Server) -> None:
 
 
 BOTH = ("browser", "subscribe")
-DOCTORED: dict[str, tuple[Doctor, str, tuple[str, ...], str]] = {
+TAMPERED: dict[str, tuple[Tamper, str, tuple[str, ...], str]] = {
     "repeats an event": (frames(repeats), TOLD, BOTH, "3.1b"),
     "skips an event": (frames(lambda told, _: without(told, 4)), TOLD, BOTH, "3.1b"),
     "skips the first event": (frames(lambda told, _: without(told, 1)), TOLD, BOTH, "3.1b"),
@@ -167,7 +167,7 @@ DOCTORED: dict[str, tuple[Doctor, str, tuple[str, ...], str]] = {
     "has other headers": (other_headers, TOLD, BOTH, "4.5a"),
     "tells something to who has it all": (frames(tells_anyway), OVER, ("subscribe",), ""),
 }  # fmt: skip
-CASES = [(name, via) for name, (_, _, vias, _) in DOCTORED.items() for via in vias]
+CASES = [(name, via) for name, (_, _, vias, _) in TAMPERED.items() for via in vias]
 
 
 def played(server: Server, scenario: Scenario, via: str) -> None:
@@ -184,21 +184,21 @@ def test_a_sound_server_keeps_the_scenario(name: str, via: str) -> None:
 
 @pytest.mark.parametrize(("name", "via"), CASES)
 def test_a_server_is_caught_that(name: str, via: str) -> None:
-    doctor, scenario, _, rule = DOCTORED[name]
+    tamper, scenario, _, rule = TAMPERED[name]
     server = Server()
-    doctor(server)
+    tamper(server)
     with pytest.raises(Broken) as caught:
         played(server, BY_NAME[scenario], via)
     assert rule in ("", caught.value.rule), str(caught.value)
 
 
-@pytest.mark.parametrize(("doctor", "code", "says"), [(None, 0, "1 kept"), (frames(repeats), 1, "1 broken")])
+@pytest.mark.parametrize(("tamper", "code", "says"), [(None, 0, "1 kept"), (frames(repeats), 1, "1 broken")])
 def test_the_command_says_what_it_found(
-    doctor: Doctor | None, code: int, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tamper: Tamper | None, code: int, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = Server()
-    if doctor:
-        doctor(server)
+    if tamper:
+        tamper(server)
     with serving(server) as url:
         monkeypatch.setattr("sys.argv", ["tests.resume", url, "--only", TOLD])
         assert main() == code

@@ -52,7 +52,7 @@ async def test_without_a_viewer_the_sweeper_takes_over_the_run_of_a_killed_envir
     layer: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "stand still at left:middle").touch()
-    async with stage(layer, tmp_path, "mortal") as on:
+    async with stage(layer, tmp_path, "killable") as on:
         retry = asyncio.Event()
         on.api.pause = retry.wait
         task_id = await on.post("go")
@@ -75,7 +75,7 @@ async def test_without_a_viewer_the_sweeper_takes_over_the_run_of_a_killed_envir
 async def test_lambdas_second_attempt_takes_over_the_run_of_the_first(layer: Path, tmp_path: Path) -> None:
     """With neither a viewer nor the sweeper: an asynchronous invocation that died is repeated."""
     (tmp_path / "die at sift:start").write_text("late")
-    async with stage(layer, tmp_path, "mortal") as on:
+    async with stage(layer, tmp_path, "killable") as on:
         task_id = await on.post("go")
         on.api.pause = lambda: on.orphaned(task_id)
         await on.sweep_until_one_is_found()
@@ -89,7 +89,7 @@ async def test_an_invocation_that_dies_at_every_attempt_is_a_dead_letter_and_the
     layer: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "die at sift:start").write_text("always")
-    async with stage(layer, tmp_path, "mortal") as on:
+    async with stage(layer, tmp_path, "killable") as on:
         task_id = await on.post("go")
         on.api.pause = lambda: on.orphaned(task_id)
         await on.sweep_until_one_is_found()
@@ -106,7 +106,7 @@ async def test_an_invocation_that_dies_at_every_attempt_is_a_dead_letter_and_the
 
 async def test_a_viewer_takes_over_the_run_of_a_killed_environment(layer: Path, tmp_path: Path) -> None:
     (tmp_path / "stand still at left:middle").touch()
-    async with stage(layer, tmp_path, "mortal") as on:
+    async with stage(layer, tmp_path, "killable") as on:
         watching = asyncio.create_task(on.watch(await on.post("go")))
         killed = await on.stands_still()
         killed.signal(signal.SIGKILL)
@@ -121,7 +121,7 @@ async def test_a_webhook_gets_the_rest_after_its_environment_was_killed_without_
     layer: Path, tmp_path: Path
 ) -> None:
     hold = asyncio.Event()
-    async with receiver(hold=hold) as hook, stage(layer, tmp_path, "mortal", TAILRACE_PUSH_INTERNAL="1") as on:
+    async with receiver(hold=hold) as hook, stage(layer, tmp_path, "killable", TAILRACE_PUSH_INTERNAL="1") as on:
         seen = await on.logged(await on.send(sending("go", hook)))
         await hook.until(lambda: hook.got)
         on.working().signal(signal.SIGKILL)
@@ -136,7 +136,7 @@ async def test_a_webhook_gets_the_rest_after_its_environment_was_killed_without_
 
 async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws(layer: Path, tmp_path: Path) -> None:
     (tmp_path / "stand still at left:middle").touch()
-    async with stage(layer, tmp_path, "mortal") as on:
+    async with stage(layer, tmp_path, "killable") as on:
         task_id = await on.post("go")
         await on.sweep_until_one_is_found()
         zombie = await on.stands_still()
@@ -156,7 +156,7 @@ async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws
 async def test_a_viewers_pipe_to_a_hanging_environment_ends_with_its_lease(layer: Path, tmp_path: Path) -> None:
     """The connection stays open and says nothing, as when a machine is lost."""
     (tmp_path / "stand still at left:middle").touch()
-    async with stage(layer, tmp_path, "mortal") as on:
+    async with stage(layer, tmp_path, "killable") as on:
         task_id = await on.post("go")
         watching = asyncio.create_task(on.watch(task_id))
         zombie = await on.stands_still()
@@ -194,7 +194,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: 
 async def test_watching_a_task_neither_blocks_an_environment_nor_acts_after_a_thaw(layer: Path, tmp_path: Path) -> None:
     """A reader's watch ends with its invocation: a frozen one must not take over in the time of another request."""
     (tmp_path / "stand still at left:middle").touch()
-    async with stage(layer, tmp_path, "mortal", TAILRACE_ROTATE_S="0.2") as on:
+    async with stage(layer, tmp_path, "killable", TAILRACE_ROTATE_S="0.2") as on:
         on.api.pause = asyncio.Event().wait
         task_id = await on.post("go")
         await on.sweep_until_one_is_found()

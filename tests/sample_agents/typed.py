@@ -11,7 +11,7 @@ from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 
 from tailrace import AgentApp, AgentCard, write
-from tests.sample_agents.mortal import at
+from tests.sample_agents.killable import at
 
 
 class Severity(enum.Enum):

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass
-class Mortal:
+class RestartingAgent:
     """A process of the sample agent `name` on a socket that outlives it."""
 
     name: str
@@ -60,12 +60,12 @@ class Mortal:
 
 
 @contextlib.asynccontextmanager
-async def mortal(folder: Path, name: str = "mortal", **variables: str) -> AsyncIterator[Mortal]:
+async def restarting_agent(folder: Path, name: str = "killable", **variables: str) -> AsyncIterator[RestartingAgent]:
     """The agent, until the block ends; with a short lease."""
     fast = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2"}
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         environ = {**os.environ, **fast, "TAILRACE_DATA_DIR": str(folder), **variables}
-        kept = Mortal(name, folder, listener, environ)
+        kept = RestartingAgent(name, folder, listener, environ)
         environ.setdefault("TAILRACE_DISPATCH", f"{name}={kept.url}")
         kept.keeper = asyncio.create_task(kept.keep())
         try:
@@ -106,12 +106,12 @@ class Watched:
 
 
 async def watch(
-    agent: Mortal,
+    agent: RestartingAgent,
     text: str,
     *,
     watched: Watched | None = None,
     message_id: str = "m-1",
-    via: Mortal | None = None,
+    via: RestartingAgent | None = None,
 ) -> Watched:
     """Send `text`, or come back to what was watched; follow the task until it ends or waits.
 

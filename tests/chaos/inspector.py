@@ -64,7 +64,7 @@ class Head:
         return int(parts[-2]) if len(parts) > 2 and parts[-2].isdigit() else 0
 
 
-class Ledger(ABC):
+class StoreInspector(ABC):
     """What stands in a stack's store."""
 
     @abstractmethod
@@ -119,7 +119,7 @@ def unpacked(seq: int, attempt: int, count: int, packed: bytes) -> list[Entry]:
     return [Entry(seq + place, attempt, event) for place, event in enumerate(events)]
 
 
-class SQLiteLedger(Ledger):
+class SQLiteInspector(StoreInspector):
     """The files of one stack in `folder`, opened to be read only."""
 
     def __init__(self, folder: Path) -> None:

@@ -20,7 +20,7 @@ def events() -> list[dict[str, Any]]:
     """What "3 events; say hello" comes to."""
 
     def meta(seq: int, kind: str) -> dict[str, Any]:
-        told = {"seq": seq, "ts": 1_795_360_000_000 + seq, "attempt": min(seq - 1, 1), "agent": "doctor", "kind": kind}
+        told = {"seq": seq, "ts": 1_795_360_000_000 + seq, "attempt": min(seq - 1, 1), "agent": "tamper", "kind": kind}
         return {EXTENSION: told}
 
     def status(seq: int, kind: str, state: str = "TASK_STATE_WORKING") -> dict[str, Any]:
@@ -45,7 +45,7 @@ def events() -> list[dict[str, Any]]:
 
 
 class Server:
-    """Does what PROTOCOL.md says. What a doctor wants otherwise, it overrides."""
+    """Does what PROTOCOL.md says. A tampering function overrides what it changes."""
 
     def __init__(self) -> None:
         self.events = events()
@@ -148,4 +148,4 @@ def serving(server: Server) -> Iterator[str]:
             thread.join()
 
 
-Doctor = Callable[[Server], None]
+Tamper = Callable[[Server], None]
