@@ -24,9 +24,9 @@ from tests.chaos import clock
 
 # Where the graph and the card of each agent are.
 AGENTS = {
-    "orchestrator": "tests.sample_agents.weaver",
-    "spinner": "tests.sample_agents.spinner",
-    "dyer": "tests.sample_agents.dyer",
+    "orchestrator": "tests.sample_agents.chaos_orchestrator",
+    "spinner": "tests.sample_agents.chaos_specialist",
+    "dyer": "tests.sample_agents.second_chaos_specialist",
 }
 _IMPORTED = (
     "uvicorn",

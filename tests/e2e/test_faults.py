@@ -61,7 +61,7 @@ async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
 async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """An orchestrator that takes as long as the request says, and that `make run` did not start."""
     folder = tmp_path_factory.mktemp("paced")
-    async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
 
@@ -154,7 +154,7 @@ async def test_a_lost_specialist_is_shown_below_the_agent_that_asked_it_and_is_n
 
 async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page, tmp_path: Path) -> None:
     # Each attempt works for 0.05 s and then has time to stop.
-    variables = {**cast(tmp_path / "cast", orchestrator="marathon"), "TAILRACE_HANDOFF_S": "1.5"}
+    variables = {**cast(tmp_path / "cast", orchestrator="many_steps"), "TAILRACE_HANDOFF_S": "1.5"}
     async with stack(tmp_path / "data", **variables, TAILRACE_ATTEMPT_S="1.55") as started:
         await send(page, started.url, "30 steps, 5 ms each")
         await state(page, "completed")

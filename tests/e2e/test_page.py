@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """`make run` with an orchestrator that takes as long as the request says."""
     folder = tmp_path_factory.mktemp("paced")
-    async with agent(folder, "paced") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
 

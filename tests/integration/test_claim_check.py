@@ -19,7 +19,7 @@ import pytest_asyncio
 from tailrace.a2a.types import to_json
 from tailrace.stream.sse import Parser
 from tailrace.uploads import UPLOADS, Upload
-from tests.sample_agents import reciting
+from tests.sample_agents import file_digests
 from tests.support.gateway import Seen, System
 from tests.support.in_process import system
 from tests.support.processes import Stack, agent, stack
@@ -29,7 +29,7 @@ BEGAN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 @pytest.fixture
 async def sut(tmp_path: Path) -> AsyncIterator[System]:
-    async with system(reciting.builder, tmp_path, max_upload_bytes=100_000) as running:
+    async with system(file_digests.builder, tmp_path, max_upload_bytes=100_000) as running:
         yield running
 
 
@@ -278,7 +278,7 @@ async def test_an_agent_that_reads_no_uploads_gets_the_content_or_the_report_say
     elsewhere.mkdir()
     noise = random.Random(4).randbytes(1_000_000).hex().encode()
     async with (
-        agent(elsewhere, "reciting") as url,
+        agent(elsewhere, "file_digests") as url,
         stack(here, TAILRACE_SPECIALIST_URLS=url) as started,
         httpx.AsyncClient(base_url=started.url, timeout=60) as http,
     ):

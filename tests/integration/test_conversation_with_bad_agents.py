@@ -241,11 +241,11 @@ async def test_a_message_that_may_have_arrived_is_sent_again_only_to_who_knows_i
 
 
 async def test_an_agent_that_is_cut_off_again_and_again_is_asked_for_its_task_in_the_end(scene: Scene) -> None:
-    asking = [stream({"task": WORKING})] * conversations._TRIES_TO_FOLLOW
+    asking = [stream({"task": WORKING})] * conversations.TRIES_TO_FOLLOW
     conversation = scene.conversation(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
     await everything(conversation)
     methods = [call["method"] for call in scene.asked]
-    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * conversations._TRIES_TO_FOLLOW + ["GetTask"] * 2
+    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * conversations.TRIES_TO_FOLLOW + ["GetTask"] * 2
     assert conversation.task == task_in(DONE, "")
 
 

@@ -10,7 +10,7 @@ import pytest
 from tailrace import AgentApp, AgentCard
 from tailrace.config import Settings
 from tailrace.errors import StoreDamaged
-from tests.sample_agents import burst
+from tests.sample_agents import event_burst
 
 
 @pytest.mark.parametrize("name", ["checkpoints-a.sqlite3", "log.sqlite3"])
@@ -18,7 +18,7 @@ from tests.sample_agents import burst
 async def test_an_agent_with_a_damaged_file_says_so_in_words(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     card = AgentCard(name="a", description="For tests.", version="1", skills=[])
-    app = AgentApp(burst.builder, card, settings=Settings(data_dir=str(tmp_path)))
+    app = AgentApp(event_burst.builder, card, settings=Settings(data_dir=str(tmp_path)))
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -47,12 +47,14 @@ async def test_a_file_that_is_damaged_further_inside_is_named_too(tmp_path: Path
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await AgentApp(burst.builder, card, settings=Settings(data_dir=str(tmp_path)))({"type": "lifespan"}, receive, send)
+    await AgentApp(event_burst.builder, card, settings=Settings(data_dir=str(tmp_path)))(
+        {"type": "lifespan"}, receive, send
+    )
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     sent.clear()
     with pytest.raises(StoreDamaged, match="database disk image is malformed"):
-        await AgentApp(burst.builder, card, settings=Settings(data_dir=str(tmp_path)))(
+        await AgentApp(event_burst.builder, card, settings=Settings(data_dir=str(tmp_path)))(
             {"type": "lifespan"}, receive, send
         )
     assert sent[-1]["message"].startswith(f"The file {path} is damaged")

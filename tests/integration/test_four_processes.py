@@ -131,7 +131,7 @@ async def test_a_specialist_that_is_down_is_a_line_in_the_report(tmp_path: Path)
 
 async def test_a_killed_gateway_costs_a_reconnect_and_nothing_else(tmp_path: Path) -> None:
     async with (
-        agent(tmp_path, "paced") as url,
+        agent(tmp_path, "slow_steps") as url,
         stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as paced,
         httpx.AsyncClient(base_url=paced.url, timeout=60) as http,
     ):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tailrace.events import EXTENSION
-from tests.sample_agents import asking, burst
+from tests.sample_agents import event_burst, one_question
 from tests.sample_agents.gated import Gate, gated
 from tests.support.gateway import System
 from tests.support.in_process import system
@@ -24,7 +24,7 @@ UNKNOWN = "03661ad7-728c-4d6d-82ba-d0940b69fe69"
 
 @pytest.fixture
 async def sut(tmp_path: Path) -> AsyncIterator[System]:
-    async with system(burst.builder, tmp_path) as running:
+    async with system(event_burst.builder, tmp_path) as running:
         yield running
 
 
@@ -98,7 +98,7 @@ async def test_the_gateway_is_healthy(sut: System) -> None:
 
 
 async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
-    async with system(asking.builder, tmp_path) as sut:
+    async with system(one_question.builder, tmp_path) as sut:
         task_id = await sut.post({"text": "it is slow"})
         waiting = await sut.read(task_id)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
@@ -117,7 +117,7 @@ async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
 
 
 async def test_of_two_replies_one_wins_and_the_other_is_told(tmp_path: Path) -> None:
-    async with system(asking.builder, tmp_path) as sut:
+    async with system(one_question.builder, tmp_path) as sut:
         task_id = await sut.post({"text": "it is slow"})
         await sut.read(task_id)
         path = f"/api/tasks/{task_id}/messages"
@@ -141,7 +141,7 @@ async def test_a_cancel_stops_the_graph_and_is_the_last_word(tmp_path: Path) -> 
 
 
 async def test_a_task_that_waits_can_be_cancelled(tmp_path: Path) -> None:
-    async with system(asking.builder, tmp_path) as sut:
+    async with system(one_question.builder, tmp_path) as sut:
         task_id = await sut.post({"text": "it is slow"})
         cursor = (await sut.read(task_id)).seqs[-1]
         assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202

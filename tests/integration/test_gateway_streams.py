@@ -18,7 +18,7 @@ from gateway.pipes import Pipes
 from gateway.streams import OpenStream
 from tailrace.config import Settings
 from tailrace.log import Head
-from tests.sample_agents import burst
+from tests.sample_agents import event_burst
 from tests.sample_agents.gated import Gate, gated
 from tests.support.gateway import Seen, System, header_owner
 from tests.support.http import serve
@@ -30,7 +30,7 @@ def dense(first: int, last: int) -> list[int]:
 
 
 async def test_a_stream_has_every_event_once_and_says_how_it_ends(tmp_path: Path) -> None:
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 500}})
         seen = await sut.read(task_id)
         assert seen.seqs == dense(1, 505)
@@ -39,7 +39,7 @@ async def test_a_stream_has_every_event_once_and_says_how_it_ends(tmp_path: Path
 
 
 async def test_a_task_nobody_watches_runs_all_the_same(tmp_path: Path) -> None:
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 10}})
         async with asyncio.timeout(10):
             while (await sut.log.head(task_id)).state != "TASK_STATE_COMPLETED":
@@ -48,7 +48,7 @@ async def test_a_task_nobody_watches_runs_all_the_same(tmp_path: Path) -> None:
 
 
 async def test_a_finished_task_replays_from_every_cursor(tmp_path: Path) -> None:
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 20}})
         total = (await sut.read(task_id)).seqs[-1]
         for cursor in range(total):
@@ -61,7 +61,7 @@ async def test_a_finished_task_replays_from_every_cursor(tmp_path: Path) -> None
 
 
 async def test_after_the_end_a_reconnect_gets_204(tmp_path: Path) -> None:
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 1}})
         total = (await sut.read(task_id)).seqs[-1]
         answer = await sut.http.get(f"/api/stream/{task_id}", headers={"Last-Event-ID": str(total)})
@@ -71,7 +71,7 @@ async def test_after_the_end_a_reconnect_gets_204(tmp_path: Path) -> None:
 async def test_a_stream_cut_again_and_again_adds_up(tmp_path: Path) -> None:
     """A reader that leaves after every few events, while the task runs, and comes back with its cursor."""
     chance = random.Random(7)
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 400, "pause_s": 0.001}})
         got: list[int] = []
         cuts, ended = 0, False
@@ -99,7 +99,7 @@ async def test_leaving_a_stream_does_not_touch_the_run(tmp_path: Path) -> None:
 
 
 async def test_two_viewers_see_the_same(tmp_path: Path) -> None:
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 200, "pause_s": 0.001}})
         one, two = await asyncio.gather(sut.read(task_id), sut.read(task_id))
         assert one.seqs == two.seqs == dense(1, 205)
@@ -131,7 +131,7 @@ async def wait_for_stream(http: httpx.AsyncClient) -> None:
 async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
     """A reader that takes a little, then waits, over a raw socket with a small buffer: far more than the
     pipe's bound arrives meanwhile."""
-    async with system(burst.builder, tmp_path, pipe_events=16) as sut:
+    async with system(event_burst.builder, tmp_path, pipe_events=16) as sut:
         task_id = await sut.post({"data": {"events": 5000}})
         host, port = sut.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=2048)
@@ -191,7 +191,7 @@ async def test_only_so_many_streams_at_once(tmp_path: Path) -> None:
 
 async def test_a_stream_leaves_one_log_line_at_each_turn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tailrace.gateway")
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 3}})
         await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 2)
         await sut.read(task_id, cursor=2)
@@ -206,7 +206,7 @@ async def test_a_stream_leaves_one_log_line_at_each_turn(tmp_path: Path, caplog:
 
 
 async def test_a_hundred_viewers_at_once(tmp_path: Path) -> None:
-    async with system(burst.builder, tmp_path) as sut:
+    async with system(event_burst.builder, tmp_path) as sut:
         task_ids = [await sut.post({"data": {"events": 50, "pause_s": 0.001}}) for _ in range(10)]
 
         async def view(number: int) -> Seen:

@@ -14,7 +14,7 @@ from a2a.compat.v0_3 import types as v0_3
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
-from tests.sample_agents import asking
+from tests.sample_agents import one_question
 from tests.sample_agents.talker import talker
 from tests.support.events import message as said
 from tests.support.gateway import System
@@ -24,7 +24,7 @@ from tests.support.jsonrpc import Agent
 
 @pytest.fixture
 async def sut(tmp_path: Path) -> AsyncIterator[System]:
-    async with system(asking.builder, tmp_path) as running:
+    async with system(one_question.builder, tmp_path) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from tailrace.agent.checkpoints.store import definition
 from tailrace.config import Settings
 from tailrace.log import open_log
 from tests.contract.dynamodb_table import empty_table, moto_server, use
-from tests.sample_agents import asking
+from tests.sample_agents import one_question
 from tests.support.gateway import System, header_owner
 from tests.support.http import serve
 
@@ -30,7 +30,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 
 def agent(settings: Settings) -> AgentApp:
     return AgentApp(
-        asking.builder, AgentCard(name="orchestrator", description="", version="1", skills=[]), settings=settings
+        one_question.builder, AgentCard(name="orchestrator", description="", version="1", skills=[]), settings=settings
     )
 
 

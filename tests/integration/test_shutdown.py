@@ -22,7 +22,7 @@ _GATEWAYS = {
     "uvicorn": (*_UVICORN, "--factory", "gateway.app:create_app"),
     "make run": ("-m", "local.serve", "gateway"),
 }
-_AGENT = (*_UVICORN, "tests.sample_agents.paced:app")
+_AGENT = (*_UVICORN, "tests.sample_agents.slow_steps:app")
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from tailrace.agent.service import Tasks
 from tailrace.log import Head
-from tests.sample_agents import burst
+from tests.sample_agents import event_burst
 from tests.support.gateway import System
 from tests.support.in_process import system
 from tests.support.stuck_tasks import OWNER, TOO_DEEP, UNREADABLE
@@ -20,7 +20,7 @@ LEASE = {"lease_s": 0.2, "renew_s": 0.1}
 
 @pytest.fixture
 async def sut(tmp_path: Path) -> AsyncIterator[System]:
-    async with system(burst.builder, tmp_path, **LEASE) as running:
+    async with system(event_burst.builder, tmp_path, **LEASE) as running:
         yield running
 
 

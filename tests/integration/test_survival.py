@@ -127,7 +127,7 @@ async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
     """Twelve hours of fifteen-minute functions are 48 of them; here their minutes are short, and they are 200."""
     # One step outlasts the 10 ms that an attempt works; the rest is time to stop.
     short = {"TAILRACE_ATTEMPT_S": "1.51", "TAILRACE_HANDOFF_S": "1.5"}
-    async with restarting_agent(tmp_path, "marathon", **short) as agent:
+    async with restarting_agent(tmp_path, "many_steps", **short) as agent:
         seen = await watch(agent, "205 steps, 15 ms each")
         assert agent.deaths == 0
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
@@ -140,7 +140,7 @@ async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
 
 
 async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt(tmp_path: Path) -> None:
-    async with restarting_agent(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+    async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "30 steps, 20 ms each, in one node")
     assert seen.state == "TASK_STATE_COMPLETED"
     assert seen.report.split() == [str(number) for number in range(1, 31)]
@@ -148,7 +148,7 @@ async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt
 
 
 async def test_a_node_that_overruns_its_deadline_fails_and_says_so(tmp_path: Path) -> None:
-    async with restarting_agent(tmp_path, "marathon", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+    async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "300 steps, 20 ms each, in one node, deaf")
     assert seen.state == "TASK_STATE_FAILED"
     assert "The node step ran past the deadline of its process" in seen.said

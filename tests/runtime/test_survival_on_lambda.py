@@ -29,7 +29,7 @@ def assert_taken_over_once(seen: Seen) -> None:
 
 
 async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
-    async with stage(layer, tmp_path, "marathon", limit_s=4, **SHORT) as on:
+    async with stage(layer, tmp_path, "many_steps", limit_s=4, **SHORT) as on:
         await asyncio.gather(*(on.agent.start() for _ in range(3)))  # one is free to take what is sent
         seen = await on.watch(await on.post("60 steps, 100 ms each"))
         await on.all_idle()
@@ -42,7 +42,7 @@ async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer
     hand_offs, attempts = of_kind(seen.events, "handoff"), of_kind(seen.events, "attempt")
     assert len(hand_offs) == len(attempts) == len(sent) >= 3
     assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)
-    assert {(each.function, each.qualifier) for each in sent} == {("marathon", "live")}
+    assert {(each.function, each.qualifier) for each in sent} == {("many_steps", "live")}
     worked = [each.sender.environment for each in sent if each.sender is not None]
     assert len(worked) == len(sent)
     assert len({id(environment) for environment in worked}) > 1
@@ -171,7 +171,7 @@ async def test_a_viewers_pipe_to_a_hanging_environment_ends_with_its_lease(layer
 
 
 async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: Path, tmp_path: Path) -> None:
-    async with stage(layer, tmp_path, "marathon", limit_s=8, TAILRACE_HANDOFF_S="7") as on:
+    async with stage(layer, tmp_path, "many_steps", limit_s=8, TAILRACE_HANDOFF_S="7") as on:
         on.api.accepting.clear()
         task_id = await on.post("30 steps, 100 ms each")
         await on.dispatched(task_id)

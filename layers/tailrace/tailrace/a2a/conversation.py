@@ -28,7 +28,7 @@ _INTERNAL_ERROR = -32603
 _TRIES_TO_REACH = 9
 _TRIES_TO_HOLD = 32
 # How often a stream without cursors is opened again. After that the agent is asked for its task instead.
-_TRIES_TO_FOLLOW = 9
+TRIES_TO_FOLLOW = 9
 # How often a task that was streamed to its end is asked for.
 _TRIES_TO_FETCH = 3
 PAUSE_S = 0.2
@@ -216,7 +216,7 @@ class Conversation:
             return False  # The task is finished, or the agent cannot resume a stream.
         logger.info("stream of task %s was cut", self.task_id)
         self._cut = True
-        if not self._client.idempotent and self._tries >= _TRIES_TO_FOLLOW:
+        if not self._client.idempotent and self._tries >= TRIES_TO_FOLLOW:
             return False
         await self._pause(error)
         return True

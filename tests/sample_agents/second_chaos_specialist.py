@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.sample_agents.spinner import specialist
+from tests.sample_agents.chaos_specialist import specialist
 
 builder, card = specialist("dyer")

@@ -45,4 +45,4 @@ async def step(state: State) -> Command[Any]:
 builder = StateGraph(State)
 builder.add_node("step", step, destinations=("step", END))
 builder.add_edge(START, "step")
-app = AgentApp(builder, AgentCard(name="marathon", description="Takes long.", version="1", skills=[]))
+app = AgentApp(builder, AgentCard(name="many_steps", description="Takes long.", version="1", skills=[]))

@@ -31,4 +31,4 @@ async def recite(state: State) -> State:
 
 builder = StateGraph(State).add_node("recite", recite).add_edge(START, "recite")
 skill = Skill(id="recite", name="Recite", description="Recites logs.", tags=["logs"])
-app = AgentApp(builder, AgentCard(name="reciting", description="Recites.", version="1", skills=[skill]))
+app = AgentApp(builder, AgentCard(name="file_digests", description="Recites.", version="1", skills=[skill]))
