@@ -18,9 +18,9 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """All processes that `make run` starts."""
+    """All processes that `make run` starts, once for all files: their start takes seconds of CPU time."""
     async with stack(tmp_path_factory.mktemp("shipped")) as started:
         yield started
 

@@ -44,13 +44,13 @@ async def test_no_process_is_killed_when_none_runs_the_task(http: httpx.AsyncCli
     before = await shipped.pid_of("orchestrator")
     task = await waiting_task(http)
     status, problem = await kill(http, task)
-    assert (status, problem["detail"]) == (409, "Nobody runs the task at this moment.")
+    assert (status, problem["detail"]) == (409, "No process runs the task at this moment.")
     assert (await http.post(f"/api/tasks/{task}/cancel", json={})).status_code == 202
     async with asyncio.timeout(30):
         while (await http.get(f"/api/tasks/{task}")).json()["status"]["state"] != "TASK_STATE_CANCELED":
             await asyncio.sleep(0.05)
     status, problem = await kill(http, task)
-    assert (status, problem["detail"]) == (409, "The task is finished: nobody runs it.")
+    assert (status, problem["detail"]) == (409, "The task is finished, so no process runs it.")
     assert await shipped.pid_of("orchestrator") == before
 
 
