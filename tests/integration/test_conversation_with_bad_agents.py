@@ -224,7 +224,7 @@ async def test_a_message_that_nothing_shows_to_have_arrived_is_sent_again_under_
 
     with pytest.raises(AgentError):
         await everything(scene.conversation(away))
-    assert len(scene.asked) == conversations._TRIES_TO_REACH
+    assert len(scene.asked) == conversations.TRIES_TO_REACH
 
 
 @pytest.mark.parametrize("name", ARRIVED)

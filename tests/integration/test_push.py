@@ -105,16 +105,16 @@ async def test_a_run_never_waits_for_a_webhook() -> None:
 
 
 async def test_a_webhook_that_was_given_up_goes_on_at_the_next_look() -> None:
-    async with receiver([500] * delivery._TRIES) as hook, agent(talker(), push_internal=1) as served:
+    async with receiver([500] * delivery.TRIES) as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
-        await hook.until(lambda: len(hook.got) == delivery._TRIES)
+        await hook.until(lambda: len(hook.got) == delivery.TRIES)
         async with asyncio.timeout(10):
-            while len(hook.got) <= delivery._TRIES:  # the delivery may be just about to leave
+            while len(hook.got) <= delivery.TRIES:  # the delivery may be just about to leave
                 await served.result("GetTask", {"id": task["id"]})
                 await asyncio.sleep(0.01)
         await hook.ended()
         events = await served.events(task["id"])
-    assert hook.got[delivery._TRIES :] == events
+    assert hook.got[delivery.TRIES :] == events
 
 
 async def test_what_a_dead_process_had_not_delivered_the_next_one_delivers(tmp_path: Path) -> None:

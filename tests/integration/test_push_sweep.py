@@ -100,12 +100,12 @@ async def test_webhooks_whose_agent_is_away_keep_no_other_one_from_its_turn() ->
 
 
 async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Stage) -> None:
-    async with receiver([500] * delivery._TRIES) as hook, stage.agent() as served:
+    async with receiver([500] * delivery.TRIES) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
-        await hook.until(lambda: len(hook.got) == delivery._TRIES)
+        await hook.until(lambda: len(hook.got) == delivery.TRIES)
         await stage.due_tasks()
         assert await stage.sweep(served) == 1
-        del hook.got[: delivery._TRIES]
+        del hook.got[: delivery.TRIES]
         await told(served, task["id"], hook)
         await deliveries_have_ended()
         assert await stage.sweep(served) == 0
@@ -152,12 +152,12 @@ async def test_to_look_at_a_task_whose_webhook_knows_all_of_it_writes_nothing(st
 async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage) -> None:
     async with receiver([500] * 1000) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
-        for number in range(1, delivery._MAX_DELIVERIES + 1):
-            await hook.until(lambda wanted=number * delivery._TRIES: len(hook.got) == wanted)
+        for number in range(1, delivery.MAX_DELIVERIES + 1):
+            await hook.until(lambda wanted=number * delivery.TRIES: len(hook.got) == wanted)
             await deliveries_have_ended()
             (kept,) = await stage.hooks.list(task["id"])
             assert kept.failures == number
-            if number < delivery._MAX_DELIVERIES:
+            if number < delivery.MAX_DELIVERIES:
                 await stage.due_tasks()
                 assert await stage.sweep(served) == 1
         assert (kept.due, await stage.sweep(served)) == (0, 0)
@@ -182,5 +182,5 @@ async def test_a_delivery_that_is_at_work_is_not_helped(stage: Stage) -> None:
 
 def test_deliveries_come_for_seventeen_hours() -> None:
     """As the documents say."""
-    pauses = [60 * 2**number for number in range(delivery._MAX_DELIVERIES - 1)]
+    pauses = [60 * 2**number for number in range(delivery.MAX_DELIVERIES - 1)]
     assert 17 * 3600 < sum(pauses) < 17.1 * 3600

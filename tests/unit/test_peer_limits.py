@@ -50,7 +50,7 @@ async def test_a_body_that_unpacks_to_more_than_the_limit_is_read_no_further() -
         await body_of(answered([packed], content_encoding="gzip"), 1_000_000, "http://there/")
     sizes = [len(piece) async for piece in peer.unpacked(answered([packed], content_encoding="gzip"), "http://there/")]
     assert sum(sizes) == 400_000_000
-    assert max(sizes) <= peer._PIECE_BYTES
+    assert max(sizes) <= peer.PIECE_BYTES
 
 
 async def test_gzip_is_read_in_all_its_members_wherever_it_is_cut() -> None:

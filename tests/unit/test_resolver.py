@@ -45,10 +45,10 @@ async def test_slow_names_take_none_of_the_threads_that_others_use(dns: SlowDNS)
         asyncio.get_running_loop().set_default_executor(only_one)
         resolving = Resolver(timeout_s=30)
         slow = [asyncio.create_task(resolving.addresses(f"slow-{n}.example", 443)) for n in range(20)]
-        await eventually(lambda: dns.asked.total() == resolver._THREADS)
+        await eventually(lambda: dns.asked.total() == resolver.THREADS)
         assert await asyncio.to_thread(lambda: "done") == "done"
         assert not any(each.done() for each in slow)
-        assert dns.asked.total() == resolver._THREADS
+        assert dns.asked.total() == resolver.THREADS
         dns.go.set()
         assert {str(address) for addresses in await asyncio.gather(*slow) for address in addresses} == {"192.0.2.1"}
     assert set(dns.asked.values()) == {1}
@@ -56,7 +56,7 @@ async def test_slow_names_take_none_of_the_threads_that_others_use(dns: SlowDNS)
 
 async def test_a_name_is_given_up_in_time_and_takes_one_thread_however_often_it_is_tried(dns: SlowDNS) -> None:
     resolving = Resolver(timeout_s=0.01)
-    for _ in range(2 * resolver._THREADS):
+    for _ in range(2 * resolver.THREADS):
         with pytest.raises(AgentError, match=r"'slow\.example' could not be resolved within 0\.01 seconds"):
             await resolving.addresses("slow.example", 443)
     assert dns.asked == {"slow.example": 1}

@@ -23,8 +23,8 @@ _SIMILARITY = 0.6
 _VARIANTS = 8
 _CLUSTERS = 1_000  # of one level; after them, lines of new shapes share coarse templates
 _COARSE = 100
-_ROUTES = 20_000  # of access logs; after them, requests of new routes are only counted by method and status
-_REMEMBERED = 50_000  # texts whose template is remembered; others are matched again each time
+ROUTES = 20_000  # of access logs; after them, requests of new routes are only counted by method and status
+REMEMBERED = 50_000  # texts whose template is remembered; others are matched again each time
 _COMPARED = (32, 8)  # how many of a branch's first and last clusters a line is compared with
 _TOKENS = 80
 
@@ -85,6 +85,11 @@ class Miner:
         self._routes = 0
         self._merged: dict[int, tuple[Template, LogCluster]] = {}
 
+    @property
+    def remembered(self) -> int:
+        """How many keys of templates are held in memory, at most `REMEMBERED` and one."""
+        return len(self._templates)
+
     def add(self, entry: Entry, stream: int, at: tuple[int, int, int]) -> None:
         """Add `entry` of a stream to its template; `at` is its place, as a template's."""
         text = self._masker.request(entry.text) if entry.access else self._masker.text(entry.text)
@@ -92,7 +97,7 @@ class Miner:
         template = self._templates.get(key)
         if template is None:
             template = self._new(entry, text, at)
-            if not template.count or len(self._templates) < _REMEMBERED:
+            if not template.count or len(self._templates) < REMEMBERED:
                 template.keys.append(key)
                 self._templates[key] = template
         template.count += 1
@@ -137,7 +142,7 @@ class Miner:
     def _new(self, entry: Entry, text: str, at: tuple[int, int, int]) -> Template:
         level = entry.level if entry.level != levels.UNKNOWN else levels.level_in(text)
         if entry.access:
-            if self._routes >= _ROUTES:
+            if self._routes >= ROUTES:
                 return self._coarse_request(level, text, at)
             self._routes += 1
             template = Template(level, text, at)

@@ -25,7 +25,7 @@ _METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
 _INTERNAL_ERROR = -32603
 # Tries, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between. An agent that has never answered is given up after 6 s. One
 # that has our task is given up after 30 s without a new event, and so is one of our own that says it cannot answer now.
-_TRIES_TO_REACH = 9
+TRIES_TO_REACH = 9
 _TRIES_TO_HOLD = 32
 # How often a stream without cursors is opened again. After that the agent is asked for its task instead.
 TRIES_TO_FOLLOW = 9
@@ -285,6 +285,6 @@ class Conversation:
             raise error
         self._tries += 1
         has_answered = error is not None and error.code is not None and self._client.own
-        if self._tries >= (_TRIES_TO_HOLD if self.task_id is not None or has_answered else _TRIES_TO_REACH):
+        if self._tries >= (_TRIES_TO_HOLD if self.task_id is not None or has_answered else TRIES_TO_REACH):
             raise error or AgentError(f"The stream of task {self.task_id} was cut {self._tries} times in a row.")
         await asyncio.sleep(min(PAUSE_S * 2 ** (self._tries - 1), LONGEST_PAUSE_S))

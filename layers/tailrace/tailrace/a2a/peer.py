@@ -22,7 +22,7 @@ HEAD_S = 120.0
 _MAX_REDIRECTS = 3
 _REDIRECTS = {"GET": (301, 302, 303, 307, 308), "POST": (307, 308)}
 # Maximum size of what one step of gunzip gives.
-_PIECE_BYTES = 262_144
+PIECE_BYTES = 262_144
 
 
 class Peer:
@@ -144,7 +144,7 @@ async def _gunzipped(chunks: AsyncIterator[bytes], url: str) -> AsyncIterator[by
             if member.eof:
                 member = zlib.decompressobj(wbits=31)
             try:
-                piece = member.decompress(rest, _PIECE_BYTES)
+                piece = member.decompress(rest, PIECE_BYTES)
             except zlib.error as error:
                 raise AgentError(f"{url} answered with something that is no gzip: {error}.", malformed=True) from None
             rest = member.unused_data if member.eof else member.unconsumed_tail

@@ -19,7 +19,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Key = tuple[str, int]
 
 # How many lookups run at once. Others wait.
-_THREADS = 8
+THREADS = 8
 # How long a caller waits for a thread and the answer together.
 TIMEOUT_S = 5.0
 
@@ -58,8 +58,8 @@ class Resolver:
         return self._lookups[key]
 
     def _start_threads(self) -> None:
-        """Start waiting lookups, up to `_THREADS` at once."""
-        while self._waiting and self._threads < _THREADS:
+        """Start waiting lookups, up to `THREADS` at once."""
+        while self._waiting and self._threads < THREADS:
             self._threads += 1
             # A daemon thread, so that the process can end without waiting for DNS.
             arguments = (asyncio.get_running_loop(), self._waiting.popleft())

@@ -37,10 +37,10 @@ logger = logging.getLogger("tailrace.push")
 
 # How often a notification is tried, with random pauses of up to 0.5, 1, 2 … s in between. After that the delivery ends,
 # and the next one starts with the same notification.
-_TRIES = 6
+TRIES = 6
 PAUSE_S = 0.5
 # The next delivery is due after 1, 2, 4 … minutes. After this many failed deliveries, 17 hours in all, none is due.
-_MAX_DELIVERIES = 11
+MAX_DELIVERIES = 11
 ROUND_S = 60
 
 # A webhook's task id and id.
@@ -196,7 +196,7 @@ class Deliveries:
             raise  # This is not the webhook's failure.
         except Exception:
             failures += 1
-            due = 0 if failures >= _MAX_DELIVERIES else now_ms() + int(ROUND_S * 1000 * 2 ** (failures - 1))
+            due = 0 if failures >= MAX_DELIVERIES else now_ms() + int(ROUND_S * 1000 * 2 ** (failures - 1))
             raise
         finally:
             over.set()
@@ -246,11 +246,11 @@ class Deliveries:
 
     async def _send(self, sender: Sender, body: bytes) -> None:
         """Send a notification, with retries. Raises `AgentError` if the last try fails."""
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             try:
                 return await sender.send(body)
             except AgentError as error:
-                if attempt == _TRIES - 1:
+                if attempt == TRIES - 1:
                     raise
                 logger.info("a notification is sent again: %s", error)
             await asyncio.sleep(PAUSE_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
