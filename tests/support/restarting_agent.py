@@ -122,7 +122,8 @@ async def watch(
     if watched.task_id:
         message["taskId"] = watched.task_id
     async with new_http() as http, asyncio.timeout(60):
-        url, params = (via or agent).url, {"message": message}
+        url = (via or agent).url
+        params: dict[str, Any] = {"message": message}
         method, over = "SendStreamingMessage", False
         while not over:
             last = watched.seqs[-1] if watched.seqs else 0

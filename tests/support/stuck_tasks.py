@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -67,22 +67,24 @@ class Stuck:
         return (await snapshot(self.log, task_id)).task.status.state
 
 
-class State(dict[str, Any]):
-    pass
+class State(TypedDict, total=False):
+    messages: list[Any]
 
 
 @contextlib.asynccontextmanager
 async def stuck(saver: BaseCheckpointSaver[Any] | None = None) -> AsyncIterator[Stuck]:
     """The agent's graph does nothing and ends."""
 
-    async def nothing(_: State) -> State:
+    async def nothing(state: State) -> State:
         return State()
 
-    graph = StateGraph(State).add_node("nothing", nothing).add_edge(START, "nothing")  # type: ignore[arg-type]
+    graph = StateGraph(State).add_node("nothing", nothing).add_edge(START, "nothing")
+    this: Stuck
     log = MemoryLog(clock=lambda: this.now)
+    dispatch: Any = _dispatch
     async with new_http() as http, asyncio.timeout(60):
         compiled: Any = graph.compile(checkpointer=saver or InMemorySaver())
-        tasks = Tasks(log, Settings(), compiled, "a", http, _dispatch)
+        tasks = Tasks(log, Settings(), compiled, "a", http, dispatch)
         this = Stuck(tasks, log)
         yield this
         await tasks.close()
