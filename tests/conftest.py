@@ -8,6 +8,8 @@ from collections.abc import Generator
 from typing import Any
 
 import botocore.session
+import httpx
+import httpx._transports.default as httpx_transports
 import pytest
 from hypothesis import settings
 
@@ -18,6 +20,8 @@ settings.load_profile("tailrace")
 # Every log, store and checkpointer of a test makes a session of botocore, and each session would parse the
 # descriptions of AWS's services again, which takes longer than most tests do.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+# So does every HTTP client read the certificates of all authorities again.
+httpx.create_ssl_context = httpx_transports.create_ssl_context = functools.cache(httpx.create_ssl_context)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -86,7 +86,13 @@ async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Pa
 
 
 async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Path) -> None:
-    await throttle(page, SLOW)
+    sending = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await sending.wait()
+        await route.continue_()
+
+    await page.route(UPLOADS, hold)
     created: list[str] = []
     page.on("request", lambda request: created.append(request.url) if request.url.endswith("/api/tasks") else None)
     await choose(page, log)
@@ -94,6 +100,7 @@ async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Pat
     await page.get_by_test_id("message-input").press("Control+Enter")
     await page.get_by_test_id("message-input").press("Control+Enter")
     await expect(page.get_by_test_id("send-button")).to_have_text("Sending …")
+    sending.set()
     await completed(page)
     assert len(created) == 1
 
