@@ -92,14 +92,14 @@ async def test_message_stream_begins_with_the_task_and_ends_with_final(served: A
     assert [event["metadata"][EXTENSION]["seq"] for event in events] == [frame.id for frame in frames]
 
 
-async def test_the_path_of_the_first_sketch_streams_too(served: Agent) -> None:
+async def test_the_path_message_stream_also_streams(served: Agent) -> None:
     body = {"jsonrpc": "2.0", "id": 7, "method": "message/stream", "params": said("tell me", "path-1")}
     response = await served.http.post(served.url + "/message/stream", json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert '"final":true' in response.text
 
 
-async def test_input_required_is_final_and_the_reply_goes_on(served: Agent) -> None:
+async def test_input_required_is_final_and_the_reply_resumes_the_task(served: Agent) -> None:
     frames = await served.frames("message/stream", said("ask", "ask-1"), version="0.3")
     last = valid(v0_3.TaskStatusUpdateEvent, frames[-1].result)
     assert (last["status"]["state"], last["final"]) == ("input-required", True)
@@ -114,7 +114,7 @@ async def test_input_required_is_final_and_the_reply_goes_on(served: Agent) -> N
 
 
 @pytest.mark.parametrize("blocking", [False, True, None])
-async def test_blocking_is_what_0_3_clients_expect(served: Agent, blocking: bool | None) -> None:
+async def test_blocking_works_as_0_3_clients_expect(served: Agent, blocking: bool | None) -> None:
     GATE.clear()
     asked = said("slow", f"blocking-{blocking}")
     asked["configuration"] = {"blocking": blocking}
@@ -189,13 +189,13 @@ async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
         ("SendMessage", said("x", "name-1"), -32601, "SendMessage"),
     ],
 )
-async def test_what_0_3_refuses(served: Agent, method: str, params: Any, code: int, word: str) -> None:
+async def test_invalid_0_3_requests_are_refused(served: Agent, method: str, params: Any, code: int, word: str) -> None:
     error = await refusal(served, method, params)
     assert error["code"] == code, error
     assert word in error["message"]
 
 
-async def test_a_task_in_a_terminal_state_takes_no_resubscription_and_no_message(served: Agent) -> None:
+async def test_a_finished_task_refuses_resubscription_and_messages(served: Agent) -> None:
     task = await served.result("message/send", said("tell me", "terminal-1"), version="0.3")
     assert (await refusal(served, "tasks/resubscribe", {"id": task["id"]}))["code"] == -32004
     more = said("more", "terminal-2", taskId=task["id"])
@@ -204,7 +204,7 @@ async def test_a_task_in_a_terminal_state_takes_no_resubscription_and_no_message
     assert (await refusal(served, "tasks/cancel", {"id": task["id"]}))["code"] == -32002
 
 
-async def test_parts_of_every_kind_reach_the_graph_and_come_back() -> None:
+async def test_parts_of_every_kind_reach_the_graph_and_are_returned() -> None:
     async def look(_: dict[str, Any]) -> dict[str, Any]:
         asked = request()
         files = [[file.filename, file.media_type, file.text] for file in asked.files]

@@ -51,12 +51,12 @@ def ids(page: dict[str, Any]) -> list[str]:
     return [task["id"] for task in page["tasks"]]
 
 
-async def test_3_1_4_an_empty_list_is_whole() -> None:
+async def test_3_1_4_an_empty_list_has_all_fields() -> None:
     async with agent(talker()) as served:
         assert await listed(served) == {"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}
 
 
-async def test_3_1_4_the_last_to_change_is_first() -> None:
+async def test_3_1_4_the_most_recently_changed_task_is_first() -> None:
     async with agent(talker()) as served:
         (waiting,) = await made(served, 1, "ask")
         others = await made(served, 3)
@@ -71,7 +71,7 @@ async def test_3_1_4_the_last_to_change_is_first() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 100])
-async def test_3_1_4_pages_are_full_and_every_task_comes_once(size: int) -> None:
+async def test_3_1_4_pages_are_full_and_list_every_task_once(size: int) -> None:
     async with agent(talker()) as served:
         everything = list(reversed(await made(served, 7)))
         pages, token = [], ""
@@ -86,7 +86,7 @@ async def test_3_1_4_pages_are_full_and_every_task_comes_once(size: int) -> None
         assert pages[-1], "no page is empty"
 
 
-async def test_3_1_4_a_task_that_changes_between_pages_is_not_told_twice() -> None:
+async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> None:
     async with agent(talker()) as served:
         (waiting,) = await made(served, 1, "ask")
         others = await made(served, 3)
@@ -96,7 +96,7 @@ async def test_3_1_4_a_task_that_changes_between_pages_is_not_told_twice() -> No
     assert ids(first) + ids(second) in ([*reversed(others)], [*reversed(others), waiting])
 
 
-async def test_3_1_4_filters_narrow_the_list_and_its_size() -> None:
+async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
     async with agent(talker()) as served:
         mine = await made(served, 4, contextId="mine")
         asked = await made(served, 2, "ask", contextId="mine")
@@ -128,7 +128,7 @@ async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
         assert ids(await listed(served, statusTimestampAfter=later)) == []
 
 
-async def test_3_1_4_artifacts_and_history_come_when_they_are_asked_for() -> None:
+async def test_3_1_4_artifacts_and_history_are_included_on_request() -> None:
     async with agent(talker()) as served:
         await made(served, 1, "ask")
         await made(served, 1)
@@ -144,7 +144,7 @@ async def test_3_1_4_artifacts_and_history_come_when_they_are_asked_for() -> Non
         assert "artifacts" not in done
 
 
-async def test_13_1_only_the_caller_s_own_tasks_are_listed() -> None:
+async def test_13_1_only_the_callers_own_tasks_are_listed() -> None:
     async with agent(talker()) as served:
         await made(served, 2)
         other = {"x_tailrace_owner": "mallory"}
@@ -152,13 +152,13 @@ async def test_13_1_only_the_caller_s_own_tasks_are_listed() -> None:
 
 
 @pytest.mark.parametrize("token", ["x", "1", "000000000000001", "000000000000001/", "-1/x", "/x"])
-async def test_a_token_that_no_list_gave_is_refused(token: str) -> None:
+async def test_a_forged_page_token_is_refused(token: str) -> None:
     async with agent(talker()) as served:
         assert (await served.error("ListTasks", {"pageToken": token}))["code"] == -32602
 
 
 @given(st.datetimes(timezones=st.just(datetime.UTC)))
-def test_5_6_1_every_time_that_is_written_as_it_should_be_is_read(time: datetime.datetime) -> None:
+def test_5_6_1_every_valid_timestamp_is_parsed(time: datetime.datetime) -> None:
     for text in (time.isoformat().replace("+00:00", "Z"), time.isoformat()):
         since = convert({"statusTimestampAfter": text}, ListTasks).since_us
         assert since is not None
@@ -166,12 +166,12 @@ def test_5_6_1_every_time_that_is_written_as_it_should_be_is_read(time: datetime
 
 
 @given(st.text())
-def test_any_text_is_a_time_or_is_refused(text: str) -> None:
+def test_any_text_is_parsed_as_a_timestamp_or_refused(text: str) -> None:
     with contextlib.suppress(RequestError):
         convert({"statusTimestampAfter": text}, ListTasks)
 
 
 @pytest.mark.parametrize("text", ["2026-11-22T10:30:00", "2026-11-22", "noon", "1763807400"])
-def test_5_6_1_a_time_without_its_zone_is_refused(text: str) -> None:
+def test_5_6_1_a_timestamp_without_a_zone_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match="statusTimestampAfter"):
         convert({"statusTimestampAfter": text}, ListTasks)

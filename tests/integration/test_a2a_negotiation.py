@@ -35,7 +35,7 @@ async def activated(served: Agent, wanted: str, **options: Any) -> str:
 # 4.6
 
 
-async def test_4_6_1_the_card_declares_the_author_s_extensions_beside_ours() -> None:
+async def test_4_6_1_the_card_declares_the_authors_extensions_after_ours() -> None:
     async with agent(talker(), card=with_extensions(MINE, NEEDED)) as served:
         card = (await served.http.get(served.url + "/.well-known/agent-card.json")).json()
     ours, *others = card["capabilities"]["extensions"]
@@ -44,7 +44,7 @@ async def test_4_6_1_the_card_declares_the_author_s_extensions_beside_ours() -> 
     assert {"uri": NEEDED.uri, "description": "Needed.", "required": True, "params": {"level": 3}} in others
 
 
-async def test_4_6_3_what_is_asked_for_and_there_is_on_and_nothing_else() -> None:
+async def test_4_6_3_only_requested_extensions_of_the_card_are_activated() -> None:
     async with agent(talker(), card=with_extensions(MINE)) as served:
         assert await activated(served, "urn:example:unknown") == ""
         assert await activated(served, f"urn:example:unknown , {MINE.uri}") == MINE.uri
@@ -52,7 +52,7 @@ async def test_4_6_3_what_is_asked_for_and_there_is_on_and_nothing_else() -> Non
 
 
 @pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage", "GetTask", "ListTasks", "CancelTask"])
-async def test_3_3_4_a_required_extension_that_is_not_named_is_an_error(method: str) -> None:
+async def test_3_3_4_a_request_without_a_required_extension_is_refused(method: str) -> None:
     async with agent(talker(), card=with_extensions(NEEDED)) as served:
         params = {"message": message("hello"), "id": "x"}
         error = await served.error(method, params)
@@ -65,7 +65,7 @@ async def test_3_3_4_a_required_extension_that_is_not_named_is_an_error(method: 
         assert sent["result"]["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
-async def test_0_3_s_header_for_extensions_is_read_too() -> None:
+async def test_the_extensions_header_of_0_3_is_accepted() -> None:
     async with agent(talker(), card=with_extensions(NEEDED)) as served:
         params = {"id": "x"}
         assert (await served.error("tasks/get", params, version="0.3"))["code"] == -32008
@@ -77,7 +77,7 @@ async def test_0_3_s_header_for_extensions_is_read_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["image/png", "audio/wav", "application/pdf", "application/x-made-up", "IMAGE/PNG"])
-async def test_3_1_1_a_part_of_a_type_that_the_card_does_not_name_is_refused(kind: str) -> None:
+async def test_3_1_1_a_part_of_an_undeclared_media_type_is_refused(kind: str) -> None:
     async with agent(talker()) as served:
         parts = [{"text": "Look."}, {"raw": "eA==", "mediaType": kind}]
         for method in ("SendMessage", "SendStreamingMessage"):
@@ -110,7 +110,7 @@ async def test_3_1_1_a_part_of_a_type_that_the_card_does_not_name_is_refused(kin
         *("application/octet-stream", "binary/octet-stream", "application/problem+json", "application/xml"),
     ],
 )
-async def test_3_1_1_text_of_every_kind_is_taken(kind: str) -> None:
+async def test_3_1_1_every_text_media_type_is_accepted(kind: str) -> None:
     async with agent(talker()) as served:
         parts = [{"text": "Look.", "filename": "app.log", "mediaType": kind}]
         await served.result("SendMessage", {"message": message("", parts=parts)})
@@ -136,7 +136,7 @@ SECURED = msgspec.structs.replace(
 OPTIONS = {"decide_owner": by_token, "extended_card": more}
 
 
-async def test_13_3_the_extended_card_is_for_those_who_are_known() -> None:
+async def test_13_3_only_authenticated_callers_get_the_extended_card() -> None:
     async with agent(talker(), card=SECURED, options=OPTIONS) as served:
         public = (await served.http.get(served.url + "/.well-known/agent-card.json")).json()
         assert public["capabilities"]["extendedAgentCard"] is True
@@ -153,7 +153,7 @@ async def test_13_3_the_extended_card_is_for_those_who_are_known() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "Bearer x", "Basic a"])
-async def test_7_4_whom_the_agent_does_not_know_it_does_not_answer(token: str) -> None:
+async def test_7_4_an_unauthenticated_request_is_refused(token: str) -> None:
     async with agent(talker(), card=SECURED, options=OPTIONS) as served:
         for body in (b'{"jsonrpc":"2.0","id":7,"method":"ListTasks"}', b'{"jsonrpc":"2.0","id":7,"method":"GetTask"}'):
             response = await served.post(body, authorization=token)
@@ -167,14 +167,14 @@ async def test_7_4_whom_the_agent_does_not_know_it_does_not_answer(token: str) -
             assert rest.json()["error"]["status"] == "UNAUTHENTICATED"
 
 
-async def test_13_1_the_owner_is_who_the_agent_says_and_not_who_the_caller_says() -> None:
+async def test_13_1_the_agent_decides_the_owner_not_the_caller() -> None:
     async with agent(talker(), card=SECURED, options=OPTIONS) as served:
         sent = await served.result("SendMessage", {"message": message("hello")}, authorization="Bearer a")
         other = {"authorization": "Bearer b", "x_tailrace_owner": "ann"}
         assert (await served.error("GetTask", {"id": sent["task"]["id"]}, **other))["code"] == -32001
 
 
-def test_13_3_an_extended_card_needs_somebody_to_tell_who_asks() -> None:
+def test_13_3_an_extended_card_requires_decide_owner() -> None:
     with pytest.raises(ConfigError, match="decide_owner"):
         AgentApp(talker(), CARD, extended_card=more)
 
@@ -182,7 +182,7 @@ def test_13_3_an_extended_card_needs_somebody_to_tell_who_asks() -> None:
 # 8
 
 
-async def test_5_7_who_asks_in_1_0_gets_a_card_with_1_0_s_fields_only() -> None:
+async def test_5_7_a_1_0_client_gets_a_card_without_0_3_fields() -> None:
     async with agent(talker()) as served:
         place = served.url + "/.well-known/agent-card.json"
         for_all = (await served.http.get(place)).json()
@@ -217,7 +217,7 @@ async def test_3_1_1_an_agent_may_answer_without_a_task() -> None:
         assert "task" in await served.result("SendMessage", {"message": message("else")})
 
 
-async def test_a_message_that_has_a_task_is_never_answered_without_it() -> None:
+async def test_a_message_that_already_has_a_task_gets_that_task() -> None:
     async with agent(talker()) as served:
         said = message("hello")
         task = (await served.result("SendMessage", {"message": said}))["task"]
@@ -235,7 +235,7 @@ async def test_4_1_3_a_node_may_reject_the_task() -> None:
     assert task["status"]["message"]["parts"] == [{"text": "Not my job."}]
 
 
-async def test_4_1_6_a_node_may_give_files() -> None:
+async def test_4_1_6_a_node_may_attach_files() -> None:
     async def give(_: dict[str, Any]) -> dict[str, Any]:
         tailrace.file("notes.txt", "Hi.")
         tailrace.file("chart", b"\x00\x01", filename="chart.png", media_type="image/png")
@@ -254,7 +254,7 @@ async def test_4_1_6_a_node_may_give_files() -> None:
 # ProtoJSON
 
 
-async def test_5_5_the_proto_s_own_names_of_fields_are_read_too() -> None:
+async def test_5_5_field_names_of_the_proto_are_accepted() -> None:
     async with agent(talker()) as served:
         said = {"message_id": "m-1", "role": "ROLE_USER", "parts": [{"text": "ask", "media_type": "text/plain"}]}
         params = {"message": said, "configuration": {"history_length": 0, "return_immediately": False}}
@@ -266,7 +266,7 @@ async def test_5_5_the_proto_s_own_names_of_fields_are_read_too() -> None:
         assert (listed["totalSize"], listed["pageSize"]) == (1, 1)
 
 
-async def test_what_an_author_does_not_deduplicate_is_begun_anew() -> None:
+async def test_a_message_that_is_not_idempotent_starts_a_new_task() -> None:
     async with agent(talker(), options={"idempotent": lambda message_id: message_id != "again"}) as served:
         for message_id, different in (("again", True), ("once", False)):
             params = {"message": message("hello", messageId=message_id)}

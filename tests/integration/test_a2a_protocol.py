@@ -43,7 +43,7 @@ def sending(**fields: Any) -> dict[str, Any]:
 # The card
 
 
-async def test_the_card_is_whole_and_cacheable(served: Agent) -> None:
+async def test_the_card_has_every_required_field_and_is_cacheable(served: Agent) -> None:
     response = await served.http.get(served.url + "/.well-known/agent-card.json")
     assert response.headers["content-type"] == "application/json"
     assert "max-age" in response.headers["cache-control"]
@@ -105,7 +105,9 @@ async def test_the_card_is_whole_and_cacheable(served: Agent) -> None:
         (rpc(id=None), -32001, None, UNKNOWN),
     ],
 )
-async def test_what_is_no_request_is_told_so(served: Agent, body: bytes, code: int, rpc_id: Any, word: str) -> None:
+async def test_an_invalid_request_gets_a_json_rpc_error(
+    served: Agent, body: bytes, code: int, rpc_id: Any, word: str
+) -> None:
     response = await served.post(body)
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -191,7 +193,7 @@ async def test_the_version_may_be_a_query_parameter(served: Agent) -> None:
         ("SendStreamingMessage", sending(parts=[]), "`parts`"),
     ],
 )
-async def test_params_that_do_not_fit_are_told_by_their_path(
+async def test_invalid_params_are_refused_with_their_path(
     served: Agent, method: str, params: dict[str, Any], where: str
 ) -> None:
     error = await served.error(method, params)
@@ -225,7 +227,7 @@ async def test_an_unknown_task_is_not_found(served: Agent, method: str, params: 
     assert len(error["message"]) < 200
 
 
-async def test_an_extended_card_that_the_card_does_not_promise_is_unsupported(served: Agent) -> None:
+async def test_an_undeclared_extended_card_is_unsupported(served: Agent) -> None:
     error = await served.error("GetExtendedAgentCard")  # 3.3.4; -32007 is for a promise that is not kept
     assert (error["code"], error["data"][0]["reason"]) == (-32004, "UNSUPPORTED_OPERATION")
 
@@ -248,11 +250,11 @@ async def test_a_body_over_the_limit_is_a_413_with_a_json_rpc_error(served: Agen
     assert f"limit is {LIMIT:,} bytes" in answer["error"]["message"]
 
 
-async def test_a_body_of_the_limit_is_read(served: Agent) -> None:
+async def test_a_body_at_the_limit_is_accepted(served: Agent) -> None:
     assert (await served.post(rpc().ljust(LIMIT))).json()["error"]["code"] == -32001
 
 
-async def test_a_caller_that_goes_away_in_its_request_is_no_error_of_ours(
+async def test_a_caller_that_disconnects_during_its_request_logs_no_error(
     served: Agent, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = urlsplit(served.url)

@@ -68,7 +68,7 @@ def events_of(body: str) -> list[tuple[int, Any]]:
     return [(int(each[0].removeprefix("id: ")), json.loads(each[1].removeprefix("data: "))) for each in parts]
 
 
-async def test_11_3_1_send_answers_with_the_task(served: Agent) -> None:
+async def test_11_3_1_send_returns_the_task(served: Agent) -> None:
     sent = {"message": message("hello"), "configuration": {"historyLength": 0}}
     told = await result(served, "POST", "/message:send", sent)
     assert told.keys() == {"task"}
@@ -90,7 +90,7 @@ async def test_5_1_both_bindings_show_the_same_task(served: Agent) -> None:
     assert listed == await served.result("ListTasks", {"pageSize": 100, "includeArtifacts": True, "historyLength": 3})
 
 
-async def test_11_7_a_stream_has_the_events_themselves_and_ends_with_the_task(served: Agent) -> None:
+async def test_11_7_a_stream_sends_bare_events_and_ends_with_the_task(served: Agent) -> None:
     response = await ask(served, "POST", "/message:stream", {"message": message("hello")})
     assert response.headers["content-type"].startswith("text/event-stream")
     events = events_of(response.text)
@@ -101,9 +101,7 @@ async def test_11_7_a_stream_has_the_events_themselves_and_ends_with_the_task(se
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
-async def test_11_3_2_subscribe_by_both_verbs_begins_with_the_task_and_stays_to_the_end(
-    served: Agent, verb: str
-) -> None:
+async def test_11_3_2_subscribe_with_get_or_post_lasts_from_the_task_to_its_end(served: Agent, verb: str) -> None:
     task = (await result(served, "POST", "/message:send", {"message": message("ask")}))["task"]
     url, headers = f"{served.url}/tasks/{task['id']}:subscribe", {"A2A-Version": "1.0"}
     async with served.http.stream(verb, url, headers=headers) as response:
@@ -176,7 +174,7 @@ async def test_5_4_an_unknown_task_is_404(served: Agent, verb: str, path: str) -
         (f"/tasks/{UNKNOWN}/pushNotificationConfigs", {"id": "a"}, "url"),
     ],
 )
-async def test_11_6_what_does_not_fit_is_400(served: Agent, path: str, body: Any, word: str) -> None:
+async def test_11_6_an_invalid_body_is_400(served: Agent, path: str, body: Any, word: str) -> None:
     told = await error(served, "POST", path, body)
     assert (told["code"], told["status"]) == (400, "INVALID_ARGUMENT")
     assert word in told["message"]
@@ -184,7 +182,7 @@ async def test_11_6_what_does_not_fit_is_400(served: Agent, path: str, body: Any
 
 @pytest.mark.parametrize("query", ["pageSize=0", "pageSize=x", "historyLength=-1", "status=HAPPY", "pageToken=x",
                                    "includeArtifacts=yes", "statusTimestampAfter=noon"])  # fmt: skip
-async def test_11_5_a_query_that_does_not_fit_is_400(served: Agent, query: str) -> None:
+async def test_11_5_an_invalid_query_is_400(served: Agent, query: str) -> None:
     assert (await error(served, "GET", f"/tasks?{query}"))["code"] == 400
 
 
@@ -204,7 +202,7 @@ async def test_3_6_2_other_versions_are_refused(served: Agent, version: str) -> 
         ({"Content-Type": "application/json", "Accept": "application/a2a+json"}, "application/a2a+json"),
     ],
 )
-async def test_11_1_the_answer_is_of_the_type_that_the_caller_speaks_of(
+async def test_11_1_the_response_has_the_media_type_of_the_request(
     served: Agent, headers: dict[str, str], kind: str
 ) -> None:
     response = await ask(served, "POST", "/message:send", {"message": message("hello")}, **headers)
@@ -229,16 +227,16 @@ async def test_a_body_over_the_limit_is_413(served: Agent) -> None:
     assert (await error(served, "POST", "/message:send", b" " * (LIMIT + 1)))["code"] == 413
 
 
-async def test_what_is_no_path_of_the_binding_is_404_or_405(served: Agent) -> None:
+async def test_an_unknown_path_is_404_and_a_wrong_verb_is_405(served: Agent) -> None:
     for verb, path, status in (("GET", "/message:send", 405), ("GET", "/nothing", 404), ("PUT", "/tasks", 405)):
         assert (await ask(served, verb, path)).status_code == status
 
 
-async def test_3_1_11_there_is_no_extended_card_unless_the_card_says_so(served: Agent) -> None:
+async def test_3_1_11_an_undeclared_extended_card_is_unsupported(served: Agent) -> None:
     assert reason(await error(served, "GET", "/extendedAgentCard")) == "UNSUPPORTED_OPERATION"
 
 
-async def test_a_failure_of_ours_tells_nothing_of_it(served: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_reveals_no_details(served: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     async def head(_: str) -> Any:
         raise ZeroDivisionError("secret")
 

@@ -51,7 +51,7 @@ def ends_once(events: list[dict[str, Any]], state: str) -> bool:
 
 
 @pytest.mark.parametrize("seen", [0, 1, 2, 4, 6])
-async def test_closing_the_stream_at_any_moment_changes_nothing_for_the_run(seen: int) -> None:
+async def test_closing_the_stream_at_any_moment_does_not_affect_the_run(seen: int) -> None:
     gate = asyncio.Event()
     async with agent(talker(gate)) as served:
         params = {"message": message("slow")}
@@ -73,7 +73,7 @@ async def test_closing_the_stream_at_any_moment_changes_nothing_for_the_run(seen
     ]
 
 
-async def test_a_caller_that_goes_away_before_its_answer_changes_nothing_for_the_run() -> None:
+async def test_a_caller_that_disconnects_before_the_response_does_not_affect_the_run() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate)) as served:
         sent = message("slow")
@@ -94,7 +94,9 @@ async def test_a_caller_that_goes_away_before_its_answer_changes_nothing_for_the
     assert report(events) == TEXT
 
 
-async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_exceeds_its_time_limit_is_cut_and_the_run_continues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gate = asyncio.Event()
     async with agent(talker(gate), rotate_s=60, heartbeat_s=15) as served:
         task_id = await waiting(served)
@@ -106,7 +108,7 @@ async def test_a_stream_that_outlasts_its_time_is_cut_and_the_run_goes_on(monkey
         assert ends_once(await served.finished(task_id), DONE)
 
 
-async def test_a_stream_is_rotated_by_a_close_that_is_no_error_and_no_end() -> None:
+async def test_a_rotated_stream_closes_without_an_error_or_a_final_event() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate), rotate_s=0.1, heartbeat_s=0.05) as served:
         task_id = await waiting(served)
@@ -119,7 +121,7 @@ async def test_a_stream_is_rotated_by_a_close_that_is_no_error_and_no_end() -> N
 # Cancelling
 
 
-async def test_a_cancel_in_the_middle_stops_the_run_at_its_next_await_for_good() -> None:
+async def test_a_cancel_stops_the_run_at_its_next_await() -> None:
     gate, stopped = asyncio.Event(), asyncio.Event()
 
     async def work(_: State) -> State:
@@ -153,7 +155,7 @@ async def test_a_cancel_in_the_middle_stops_the_run_at_its_next_await_for_good()
     assert "Went on." not in str(events)
 
 
-async def test_a_graph_that_does_not_stop_is_heard_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_of_a_graph_that_ignores_a_cancel_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "CLEANUP_S", 0.05)
     gate, over = asyncio.Event(), asyncio.Event()
 
@@ -177,7 +179,7 @@ async def test_a_graph_that_does_not_stop_is_heard_no_more(monkeypatch: pytest.M
     assert ends_once(events, CANCELED)
 
 
-async def test_a_graph_that_fails_while_it_stops_is_cancelled_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_graph_that_fails_during_cleanup_is_still_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(_: State) -> State:
         progress("Waiting.")
         try:
@@ -194,7 +196,7 @@ async def test_a_graph_that_fails_while_it_stops_is_cancelled_all_the_same(caplo
     assert "never retrieved" not in caplog.text
 
 
-async def test_a_task_that_waits_for_input_can_be_cancelled_and_its_readers_are_told() -> None:
+async def test_a_cancel_of_a_waiting_task_reaches_its_readers() -> None:
     async with agent(talker(), tail_slow_ms=20, tail_fast_ms=5) as served:
         task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
         async with served.stream("SubscribeToTask", {"id": task["id"]}) as frames:
@@ -250,7 +252,7 @@ async def test_a_cancel_reaches_a_run_in_another_process() -> None:
     assert {metadata(event)["attempt"] for event in events} == {0, 1}  # by the runner, not over its head
 
 
-async def test_a_cancel_before_the_first_step_cancels() -> None:
+async def test_a_task_can_be_cancelled_before_its_first_step() -> None:
     async with agent(talker(asyncio.Event())) as served:
         for _ in range(5):
             task_id = (await served.begin("slow"))["id"]

@@ -24,7 +24,7 @@ async def subscribe(served: Agent, task_id: str, cursor: object = None) -> list[
     return await served.frames("SubscribeToTask", {"id": task_id}, cursor=cursor)
 
 
-async def test_a_stream_begins_with_the_task_is_dense_from_1_and_closes_at_the_end() -> None:
+async def test_a_stream_begins_with_the_task_and_has_every_event_to_the_end() -> None:
     async with agent(talker()) as served:
         frames = await stream(served, "hello")
         events = await served.events(frames[0].result["task"]["id"])
@@ -42,7 +42,7 @@ async def test_a_stream_begins_with_the_task_is_dense_from_1_and_closes_at_the_e
     assert stamps == sorted(stamps)
 
 
-async def test_a_stream_says_its_version_and_its_extension() -> None:
+async def test_a_stream_names_its_version_and_extensions() -> None:
     async with agent(talker()) as served:
         body = b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"%s"}}'
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
@@ -53,7 +53,7 @@ async def test_a_stream_says_its_version_and_its_extension() -> None:
     assert response.headers["x-accel-buffering"] == "no"
 
 
-async def test_a_sent_message_s_stream_closes_at_a_question_and_a_subscription_does_not() -> None:
+async def test_a_question_closes_the_stream_of_a_message_but_not_a_subscription() -> None:
     async with agent(talker()) as served:
         asking = await stream(served, "ask twice")
         assert (state_of(asking[-1].result), said(asking[-1].result)) == (ASKED, "Which service?")
@@ -74,7 +74,7 @@ async def test_a_sent_message_s_stream_closes_at_a_question_and_a_subscription_d
     assert report(events) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
 
 
-async def test_a_reply_s_stream_begins_with_the_task_as_it_is() -> None:
+async def test_the_stream_of_a_reply_begins_with_the_current_task() -> None:
     async with agent(talker()) as served:
         asking = await stream(served, "ask")
         task_id = asking[0].result["task"]["id"]
@@ -122,7 +122,7 @@ async def test_every_concurrent_stream_gets_the_same_events_in_the_same_order() 
         assert [frame.result for frame in frames] == events
 
 
-async def test_a_finished_task_takes_no_subscription_without_a_cursor() -> None:
+async def test_a_finished_task_refuses_a_subscription_without_a_cursor() -> None:
     async with agent(talker()) as served:
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
         error = await served.error("SubscribeToTask", {"id": task["id"]})
@@ -131,7 +131,7 @@ async def test_a_finished_task_takes_no_subscription_without_a_cursor() -> None:
     assert error["data"][0]["reason"] == "UNSUPPORTED_OPERATION"
 
 
-async def test_a_finished_task_replays_from_every_cursor_exactly_the_rest() -> None:
+async def test_a_finished_task_replays_the_rest_after_every_cursor() -> None:
     async with agent(talker()) as served:
         whole = await stream(served, "hello")
         task_id = whole[0].result["task"]["id"]
@@ -139,7 +139,7 @@ async def test_a_finished_task_replays_from_every_cursor_exactly_the_rest() -> N
             assert await subscribe(served, task_id, cursor) == whole[cursor:]
 
 
-async def test_a_running_task_goes_on_from_every_cursor() -> None:
+async def test_a_running_task_resumes_after_every_cursor() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate)) as served:
         task_id = (await served.begin("slow"))["id"]
@@ -165,7 +165,7 @@ async def test_a_message_sent_again_with_a_cursor_resumes_its_stream(text: str) 
             assert await served.frames("SendStreamingMessage", params, cursor=cursor) == whole[cursor:]
 
 
-async def test_a_reply_sent_again_ends_its_stream_at_the_question_after_it() -> None:
+async def test_the_stream_of_a_repeated_reply_ends_at_the_next_question() -> None:
     async with agent(talker()) as served:
         task_id = (await stream(served, "ask twice"))[0].result["task"]["id"]
         reply = {"message": message("payments", taskId=task_id)}
@@ -176,7 +176,7 @@ async def test_a_reply_sent_again_ends_its_stream_at_the_question_after_it() -> 
     assert [(frame.id, state_of(frame.result)) for frame in again] == [(first[-1].id, ASKED)]
 
 
-async def test_a_cursor_that_is_none_is_refused_before_the_stream_begins() -> None:
+async def test_an_invalid_cursor_is_refused_before_the_stream_begins() -> None:
     no_seq = [b"-1", b"1.5", b"abc", b"", b"0x1", b"1e3", b"+1", b"1 2", b"\xb2", b"9" * 16]
     async with agent(talker()) as served:
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
@@ -194,7 +194,7 @@ async def test_a_cursor_that_is_none_is_refused_before_the_stream_begins() -> No
             )
 
 
-async def test_a_message_with_a_cursor_beyond_its_task_is_refused_and_changes_nothing() -> None:
+async def test_a_message_with_a_cursor_past_its_task_is_refused_and_changes_nothing() -> None:
     async with agent(talker()) as served:
         new = {"message": message("hello")}
         error = await served.error("SendStreamingMessage", new, last_event_id="1")
@@ -213,7 +213,7 @@ async def test_a_message_with_a_cursor_beyond_its_task_is_refused_and_changes_no
     assert state_of(rest[-1].result) == DONE
 
 
-async def test_a_silent_stream_is_kept_open_by_comments() -> None:
+async def test_comments_keep_a_silent_stream_open() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate), heartbeat_s=0.05) as served:
         task_id = (await served.begin("slow"))["id"]
@@ -233,7 +233,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
         assert state_of((await served.events(task_id))[-1]) == DONE
 
 
-async def test_a_history_is_as_long_as_asked_for() -> None:
+async def test_the_history_has_the_requested_length() -> None:
     async with agent(talker()) as served:
         task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
         whole = task["history"]

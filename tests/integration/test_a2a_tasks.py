@@ -38,7 +38,7 @@ async def asked(served: Agent) -> dict[str, Any]:
 # Whose
 
 
-async def test_somebody_else_s_task_looks_like_one_that_never_was() -> None:
+async def test_another_owners_task_looks_unknown() -> None:
     async with agent(talker()) as served:
         hers = await asked(served)
         other = {"x_tailrace_owner": "mallory"}
@@ -69,7 +69,7 @@ async def test_the_same_message_id_from_two_owners_makes_two_tasks() -> None:
 # Asking twice
 
 
-async def test_the_same_message_twice_is_one_task_and_one_run() -> None:
+async def test_the_same_message_twice_starts_one_run() -> None:
     async with agent(talker()) as served:
         params = {"message": message("hello")}
         tasks = [
@@ -83,7 +83,7 @@ async def test_the_same_message_twice_is_one_task_and_one_run() -> None:
 
 
 @pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage"])
-async def test_another_message_under_the_same_id_is_refused(method: str) -> None:
+async def test_another_message_with_the_same_id_is_refused(method: str) -> None:
     async with agent(talker()) as served:
         task = (await served.result("SendMessage", {"message": message("ask", messageId="m-1")}))["task"]
         before = await served.events(task["id"])
@@ -95,7 +95,7 @@ async def test_another_message_under_the_same_id_is_refused(method: str) -> None
         assert await served.events(task["id"]) == before
 
 
-async def test_a_reply_sent_twice_is_taken_once() -> None:
+async def test_a_reply_sent_twice_is_accepted_once() -> None:
     async with agent(talker()) as served:
         task = await asked(served)
         reply = {"message": message("payments", taskId=task["id"])}
@@ -140,7 +140,7 @@ async def test_a_reply_sent_twice_never_answers_the_next_question() -> None:
 # Replies
 
 
-async def test_of_two_replies_at_once_one_wins_and_the_other_is_told() -> None:
+async def test_one_of_two_concurrent_replies_wins_and_the_other_is_refused() -> None:
     async with agent(talker()) as served:
         for _ in range(5):
             task = await asked(served)
@@ -191,7 +191,7 @@ async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
     assert state_of(events[-1]) == CANCELED
 
 
-async def test_a_cancel_elsewhere_while_the_question_is_being_written_is_carried_out() -> None:
+async def test_a_cancel_in_another_process_works_while_the_question_is_written() -> None:
     log = SlowToSettle()
     async with agent(talker(), log=log) as asking, agent(talker(), log=log) as other:
         task = await asked(asking)
@@ -202,7 +202,7 @@ async def test_a_cancel_elsewhere_while_the_question_is_being_written_is_carried
         assert state_of((await other.events(task["id"]))[-1]) == CANCELED
 
 
-async def test_a_reply_must_be_for_the_task_s_context_and_to_a_task_that_waits() -> None:
+async def test_a_reply_must_name_the_tasks_context_and_a_waiting_task() -> None:
     gate = asyncio.Event()
     async with agent(talker(gate)) as served:
         task = await asked(served)
@@ -223,7 +223,7 @@ async def test_a_reply_must_be_for_the_task_s_context_and_to_a_task_that_waits()
             assert DONE in error["message"]
 
 
-async def test_an_empty_task_or_context_id_is_none() -> None:
+async def test_an_empty_task_id_or_context_id_counts_as_absent() -> None:
     async with agent(talker()) as served:
         task = (await served.result("SendMessage", {"message": message("hello", taskId="", contextId="")}))["task"]
         mine = (await served.result("SendMessage", {"message": message("hello", contextId="mine")}))["task"]

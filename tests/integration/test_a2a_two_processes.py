@@ -35,7 +35,7 @@ async def two(folder: Path, gate: asyncio.Event | None = None) -> AsyncIterator[
         yield one, other
 
 
-async def test_3_4_3_a_follow_up_at_the_other_process_finds_its_context(tmp_path: Path) -> None:
+async def test_3_4_3_a_follow_up_in_the_other_process_finds_its_context(tmp_path: Path) -> None:
     async with two(tmp_path) as (one, other):
         asked = (await one.result("SendMessage", {"message": message("ask twice")}))["task"]
         assert asked["status"]["state"] == ASKED
@@ -48,7 +48,7 @@ async def test_3_4_3_a_follow_up_at_the_other_process_finds_its_context(tmp_path
         assert (await other.error("SendMessage", {"message": wrong}))["code"] == -32602
 
 
-async def test_3_5_2_streams_at_both_processes_have_the_same_events_in_the_same_order(tmp_path: Path) -> None:
+async def test_3_5_2_streams_of_both_processes_have_the_same_events_in_the_same_order(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with two(tmp_path, gate) as (one, other):
         task = await one.begin("slow")
@@ -76,7 +76,7 @@ async def test_3_5_2_streams_at_both_processes_have_the_same_events_in_the_same_
     assert all({seq: tail[seq] for seq in shortest} == shortest for tail in tails)
 
 
-async def test_3_1_5_a_run_is_cancelled_at_the_other_process(tmp_path: Path) -> None:
+async def test_3_1_5_the_other_process_can_cancel_a_run(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with two(tmp_path, gate) as (one, other):
         task = await one.begin("slow")
@@ -93,7 +93,7 @@ async def test_3_1_5_a_run_is_cancelled_at_the_other_process(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_3_3_1_the_same_message_at_both_processes_is_one_task_and_one_run(tmp_path: Path, together: bool) -> None:
+async def test_3_3_1_the_same_message_to_both_processes_starts_one_run(tmp_path: Path, together: bool) -> None:
     async with two(tmp_path) as (one, other):
         params = {"message": message("hello")}
         if together:

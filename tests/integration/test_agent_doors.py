@@ -30,7 +30,7 @@ async def nothing_happened(served: Agent) -> bool:
 
 
 @pytest.mark.parametrize("kind", [None, "", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded"])
-async def test_a_post_that_does_not_say_it_is_json_is_refused_and_does_nothing(kind: str | None) -> None:
+async def test_a_post_without_a_json_content_type_is_refused(kind: str | None) -> None:
     """Without a type, or with one of these, any web page may send it: `no-cors`, `sendBeacon`, a form."""
     async with agent(talker()) as served:
         headers = {"A2A-Version": "1.0"} | ({} if kind is None else {"Content-Type": kind})
@@ -44,7 +44,7 @@ async def test_a_post_that_does_not_say_it_is_json_is_refused_and_does_nothing(k
         assert await nothing_happened(served)
 
 
-async def test_a_request_that_calls_the_agent_by_another_name_is_refused() -> None:
+async def test_a_request_with_a_foreign_host_header_is_refused() -> None:
     async with agent(talker()) as served:
         for verb, path in [*DOORS, ("GET", CARD_PATH), ("HEAD", CARD_PATH)]:
             asked = served.http.build_request(verb, served.url + path, headers=HEADERS | {"Host": "evil.example"})
@@ -56,7 +56,7 @@ async def test_a_request_that_calls_the_agent_by_another_name_is_refused() -> No
         assert await nothing_happened(served)
 
 
-async def test_a_card_says_where_its_agent_is_by_the_name_it_was_asked_for() -> None:
+async def test_the_card_names_the_host_of_the_request() -> None:
     async with agent(talker(), hosts="agents.example") as served:
         for host in ("localhost:1234", "agents.example"):
             card = await served.http.get(served.url + CARD_PATH, headers={"Host": host})
@@ -80,7 +80,7 @@ async def test_a_request_from_a_page_of_another_origin_is_refused(origin: str) -
                     assert f"Origin has value '{origin}'" in refused.json()["error"]["message"]
 
 
-async def test_no_page_of_another_origin_is_allowed_to_ask() -> None:
+async def test_a_preflight_request_from_another_origin_is_not_allowed() -> None:
     async with agent(talker()) as served:
         preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
         for path in ("/", "/message:send", CARD_PATH):
@@ -89,7 +89,7 @@ async def test_no_page_of_another_origin_is_allowed_to_ask() -> None:
             assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-async def test_who_does_not_know_the_secret_of_the_run_gets_the_card_and_nothing_else() -> None:
+async def test_without_the_run_secret_only_the_card_is_served() -> None:
     async with agent(talker(), run_secret=SECRET) as served:
         card = await served.http.get(served.url + CARD_PATH)
         assert card.status_code == 200
@@ -108,7 +108,7 @@ async def test_who_does_not_know_the_secret_of_the_run_gets_the_card_and_nothing
         assert await nothing_happened(served)
 
 
-async def test_who_knows_the_secret_of_the_run_is_served() -> None:
+async def test_requests_with_the_run_secret_are_served() -> None:
     async with agent(talker(), run_secret=SECRET) as served:
         sent = await served.result("SendMessage", {"message": message("hello")}, **BEARER)
         assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -116,7 +116,7 @@ async def test_who_knows_the_secret_of_the_run_is_served() -> None:
         assert [task["id"] for task in rest.json()["tasks"]] == [sent["task"]["id"]]
 
 
-async def test_our_client_tells_the_secret_to_our_own_agents_only() -> None:
+async def test_our_client_sends_the_secret_only_to_our_own_agents() -> None:
     async with agent(talker(), run_secret=SECRET) as served:
         own = Settings(agent_urls=served.url, run_secret=SECRET)
         listed = await AgentClient(served.http, served.url + "/", owner="alice", settings=own).call("ListTasks", {})
@@ -126,7 +126,7 @@ async def test_our_client_tells_the_secret_to_our_own_agents_only() -> None:
             await AgentClient(served.http, served.url + "/", owner="alice", settings=foreign).call("ListTasks", {})
 
 
-async def test_an_author_who_knows_its_callers_needs_no_secret_of_the_run() -> None:
+async def test_an_agent_with_decide_owner_needs_no_run_secret() -> None:
     """An agent on its own keeps its own door: its callers have credentials in the same header."""
     options = {"decide_owner": lambda request: "ann" if request.headers.get("authorization") == "Bearer a" else None}
     async with agent(talker(), run_secret=SECRET, options=options) as served:
@@ -135,7 +135,7 @@ async def test_an_author_who_knows_its_callers_needs_no_secret_of_the_run() -> N
 
 
 @pytest.mark.parametrize("name", [f"iss/{'0' * 8}-0000-0000-0000-{'0' * 12}", "jürgen", "a\0b", "x" * 5000, "o-1"])
-async def test_whatever_an_owner_is_called_its_tasks_are_its_own(name: str) -> None:
+async def test_an_owner_of_any_name_sees_only_its_own_tasks(name: str) -> None:
     options = {"decide_owner": lambda request: name if "authorization" in request.headers else "somebody else"}
     async with agent(talker(), options=options) as served:
         sent = await served.result("SendMessage", {"message": message("hello")}, authorization="Bearer a")
@@ -145,7 +145,7 @@ async def test_whatever_an_owner_is_called_its_tasks_are_its_own(name: str) -> N
 
 
 @pytest.mark.parametrize("said", ["jürgen", "iss/me", "x" * 20_000, "a, b", "/" + "0" * 36])
-async def test_whatever_a_caller_says_of_the_owner_is_an_owner(said: str) -> None:
+async def test_any_owner_header_is_accepted(said: str) -> None:
     async with agent(talker()) as served:
         headers = [
             (b"x-tailrace-owner", said.encode()),

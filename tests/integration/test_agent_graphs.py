@@ -81,7 +81,7 @@ def failure(events: Events) -> str:
 # Models
 
 
-async def test_a_model_that_streams_arrives_as_text_of_the_report() -> None:
+async def test_streamed_model_output_becomes_report_text() -> None:
     gate, spoken = asyncio.Event(), "one two three"
 
     async def speak(state: MessagesState) -> dict[str, Any]:
@@ -102,7 +102,7 @@ async def test_a_model_that_streams_arrives_as_text_of_the_report() -> None:
 
 
 @pytest.mark.parametrize("off", [True, "tool_calling"])
-async def test_a_model_that_cannot_stream_arrives_whole_and_once(off: Any) -> None:
+async def test_the_output_of_a_model_that_cannot_stream_arrives_once(off: Any) -> None:
     async def speak(state: MessagesState) -> dict[str, Any]:
         return {"messages": [await model("one two three", disable_streaming=off).ainvoke(state["messages"])]}
 
@@ -111,7 +111,7 @@ async def test_a_model_that_cannot_stream_arrives_whole_and_once(off: Any) -> No
     assert state_of(events[-1]) == DONE
 
 
-async def test_messages_of_one_report_are_paragraphs() -> None:
+async def test_messages_become_paragraphs_of_the_report() -> None:
     async def first(state: MessagesState) -> dict[str, Any]:
         write("Not in the report.", artifact="notes")
         return {"messages": [await model("one two").ainvoke(state["messages"])]}
@@ -124,7 +124,7 @@ async def test_messages_of_one_report_are_paragraphs() -> None:
     assert report(await run(graph(first, second))) == "one two\n\nthree\n\nWritten.\n\nBy hand."
 
 
-async def test_a_message_that_a_node_makes_itself_is_text_too() -> None:
+async def test_a_message_returned_by_a_node_becomes_report_text() -> None:
     async def speak(_: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage("Made by hand.")]}
 
@@ -135,7 +135,7 @@ async def test_a_message_that_a_node_makes_itself_is_text_too() -> None:
 # Text
 
 
-async def test_quick_deltas_become_few_events_and_the_same_text() -> None:
+async def test_quick_deltas_are_merged_into_few_events() -> None:
     deltas = [f"{number} " for number in range(1_000)]
 
     async def speak(_: MessagesState) -> dict[str, Any]:
@@ -195,7 +195,7 @@ async def stumble(place: str) -> str:
     raise ValueError(f"Stumbled {place}.")
 
 
-async def test_the_tool_calls_of_an_agent_are_told_with_input_and_output() -> None:
+async def test_tool_calls_are_reported_with_input_and_output() -> None:
     builder = create_agent(model(calling("look"), "All is well.", disable_streaming=True), [look])
     events = await run(builder)
     start, end = named(events, "tool_start")["look"], named(events, "tool_complete")["look"]
@@ -210,7 +210,7 @@ async def test_the_tool_calls_of_an_agent_are_told_with_input_and_output() -> No
     assert report(events) == "Let me look.\n\nAll is well."
 
 
-async def test_parallel_tool_calls_keep_apart_and_a_failed_one_says_why() -> None:
+async def test_parallel_tool_calls_are_separate_steps_and_a_failure_has_a_reason() -> None:
     async def call(_: MessagesState) -> dict[str, Any]:
         return {"messages": [calling("look", "stumble")]}
 
@@ -226,7 +226,7 @@ async def test_parallel_tool_calls_keep_apart_and_a_failed_one_says_why() -> Non
 # Subgraphs
 
 
-async def test_a_nested_subgraph_s_events_say_where_they_come_from() -> None:
+async def test_events_of_a_nested_subgraph_name_their_step_and_parent() -> None:
     async def inmost(state: MessagesState) -> dict[str, Any]:
         progress("Deep down.")
         get_stream_writer()("LangGraph's own.")
@@ -271,7 +271,7 @@ async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
 # Failures
 
 
-async def test_a_graph_without_an_end_fails_with_a_clear_sentence() -> None:
+async def test_a_graph_that_never_ends_fails_after_the_step_limit() -> None:
     async def again(_: MessagesState) -> dict[str, Any]:
         return {}
 
@@ -280,7 +280,7 @@ async def test_a_graph_without_an_end_fails_with_a_clear_sentence() -> None:
     assert len(of_kind(events, "node_start")) == 50
 
 
-async def test_a_node_that_raises_fails_the_task_naming_node_and_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_node_that_raises_fails_the_task_with_its_name_and_error(caplog: pytest.LogCaptureFixture) -> None:
     async def fine(_: MessagesState) -> dict[str, Any]:
         return {}
 
@@ -296,7 +296,7 @@ async def test_a_node_that_raises_fails_the_task_naming_node_and_error(caplog: p
     assert "Traceback" in caplog.text  # for whoever runs the agent
 
 
-async def test_the_node_that_is_named_is_the_one_that_failed() -> None:
+async def test_the_failure_names_the_node_that_failed_not_the_last_one_started() -> None:
     waiting = asyncio.Event()
 
     async def breaks(_: MessagesState) -> dict[str, Any]:
@@ -314,7 +314,7 @@ async def test_the_node_that_is_named_is_the_one_that_failed() -> None:
     assert failure(events) == "The agent failed in breaks: KeyError: 'rows'"
 
 
-async def test_of_nested_nodes_the_one_that_failed_is_the_inmost() -> None:
+async def test_a_failure_names_the_innermost_node() -> None:
     async def breaks(_: MessagesState) -> dict[str, Any]:
         raise KeyError("rows")
 
@@ -331,7 +331,7 @@ async def test_a_node_that_cancels_itself_fails_the_task() -> None:
 
 
 @pytest.mark.parametrize("size", [10_000, 2_000_000])
-async def test_an_error_as_long_as_a_book_is_told_in_short(size: int) -> None:
+async def test_a_long_error_message_is_truncated(size: int) -> None:
     text = "".join(random.Random(7).choices(string.ascii_letters, k=size))
 
     async def breaks(_: MessagesState) -> dict[str, Any]:
@@ -343,7 +343,7 @@ async def test_an_error_as_long_as_a_book_is_told_in_short(size: int) -> None:
 
 
 @pytest.mark.parametrize("odd", ["half a pair: \ud83c", "x" * 3])
-async def test_whatever_is_in_an_error_the_task_ends(odd: str) -> None:
+async def test_a_task_fails_whatever_its_error_contains(odd: str) -> None:
     async def breaks(_: MessagesState) -> dict[str, Any]:
         raise ValueError(odd)
 
@@ -360,7 +360,7 @@ async def test_a_question_too_large_for_the_log_fails_the_task() -> None:
     assert "the limit is 390,000 bytes" in failure(await run(graph(ask)))
 
 
-async def test_a_result_too_large_or_of_a_strange_type_fails_the_task_and_says_so() -> None:
+async def test_a_result_that_is_too_large_or_not_json_fails_the_task_with_a_reason() -> None:
     text = "".join(random.Random(7).choices(string.printable, k=1_500_000))
 
     async def large(_: MessagesState) -> dict[str, Any]:

@@ -42,7 +42,7 @@ async def waiting(log: EventLog) -> Head:
     return await log.update_state("t", 1, "TASK_STATE_INPUT_REQUIRED", release=True)
 
 
-async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_told() -> None:
+async def test_one_of_two_replies_with_overlapping_attempts_is_accepted() -> None:
     """The first to claim was slow, so that its lease ran out; both have seen that the task waits."""
     now = 1000.0
     log = MemoryLog(clock=lambda: now)
@@ -60,7 +60,7 @@ async def test_of_two_replies_whose_attempts_overlap_one_is_taken_and_the_other_
     assert past.attempt == 3  # which goes on with the reply that was taken
 
 
-async def test_an_attempt_that_was_slow_to_begin_does_not_fence_off_a_newer_one() -> None:
+async def test_a_slow_attempt_does_not_fence_off_a_newer_one() -> None:
     now = 1000.0
     log = MemoryLog(clock=lambda: now)
     head = Head(task_id="t", owner="o", context_id="c", agent="a")
@@ -77,7 +77,7 @@ async def test_an_attempt_that_was_slow_to_begin_does_not_fence_off_a_newer_one(
     assert await log.last("t") == newer.fence.last
 
 
-async def test_a_waiting_task_with_a_slow_replier_asks_again_so_that_the_late_reply_is_refused() -> None:
+async def test_a_waiting_task_asks_again_so_that_a_late_reply_is_refused() -> None:
     """Otherwise the head would say that the task waits, the log that it works, and nobody would run it."""
     now = 1000.0
     log = MemoryLog(clock=lambda: now)
@@ -94,7 +94,7 @@ async def test_a_waiting_task_with_a_slow_replier_asks_again_so_that_the_late_re
     assert past.question.parts == [Part(text="Which?")]
 
 
-async def test_a_task_that_an_older_attempt_ended_is_noted_and_not_begun_again() -> None:
+async def test_a_task_that_an_older_attempt_finished_is_not_run_again() -> None:
     log = MemoryLog()
     head = Head(task_id="t", owner="o", context_id="c", agent="a")
     await log.create(head, submitted(head.source, message("go")))
@@ -126,7 +126,7 @@ CHANNELS = st.sampled_from(["__interrupt__", "__resume__", "answer", "messages",
 
 
 @given(writes=st.lists(st.tuples(CHANNELS, st.one_of(st.none(), st.text(), st.lists(st.booleans()))), min_size=1))
-async def test_a_tasks_writes_are_one_write_and_come_back_as_they_were(writes: list[tuple[str, Any]]) -> None:
+async def test_the_writes_of_a_node_are_stored_as_one_and_read_back_unchanged(writes: list[tuple[str, Any]]) -> None:
     inner = InMemorySaver()
     saver = AttemptSaver(inner, 1, {}, logged)
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
@@ -139,7 +139,7 @@ async def test_a_tasks_writes_are_one_write_and_come_back_as_they_were(writes: l
     assert found.pending_writes == [("node", channel, value) for channel, value in writes]
 
 
-async def test_what_a_fenced_attempt_is_late_to_save_does_not_count() -> None:
+async def test_late_writes_of_a_fenced_attempt_are_ignored() -> None:
     """Attempt 2 has begun the node again, and taken back what attempt 1 wrote in the log."""
     inner = InMemorySaver()
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
@@ -170,7 +170,7 @@ async def inner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield saver
 
 
-async def test_what_a_fenced_attempt_is_late_to_checkpoint_is_not_gone_on_from(
+async def test_late_checkpoints_of_a_fenced_attempt_are_ignored(
     inner: BaseCheckpointSaver[Any],
 ) -> None:
     """Attempt 2 planned without it, and died before it had put one of its own."""

@@ -86,7 +86,7 @@ async def running(folder: Path, **variables: str) -> AsyncIterator[Run]:
         await process.communicate()
 
 
-async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path: Path) -> None:
+async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path: Path) -> None:
     broken = {
         "failing": "import no_such_module",
         "mistyped": "def answer(:\n    pass",
@@ -131,7 +131,9 @@ async def test_agents_that_cannot_start_are_told_of_and_the_others_run(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["orchestrator", "gateway"])
-async def test_without_a_gateway_or_an_orchestrator_it_ends_and_says_why(name: str, tmp_path: Path) -> None:
+async def test_make_run_ends_with_a_reason_if_the_gateway_or_orchestrator_cannot_start(
+    name: str, tmp_path: Path
+) -> None:
     folder = checkout(tmp_path, **{name: "import no_such_module"})
     if name == "gateway":  # which is served by its `app.py`, and has parts that the other functions use
         for part in (ROOT / "functions" / "gateway").glob("*.py"):
@@ -145,7 +147,7 @@ async def test_without_a_gateway_or_an_orchestrator_it_ends_and_says_why(name: s
     assert line.startswith(f"tailrace: {name} does not start: it ended before it answered (exit code 1). Its log, ")
 
 
-async def test_an_agent_that_is_killed_while_it_starts_again_is_waited_for(tmp_path: Path) -> None:
+async def test_callers_wait_for_an_agent_that_is_killed_while_it_restarts(tmp_path: Path) -> None:
     """Callers that are refused in between would give up a task that the agent has under way."""
     starts = tmp_path / "starts"
     starts.mkdir()

@@ -27,7 +27,7 @@ def agent_card(name: str) -> AgentCard:
 
 
 @pytest.mark.parametrize("lease_s", [0, 0.5], ids=["its lease is released", "its lease has to expire"])
-async def test_it_cancels_the_specialists_tasks_too(
+async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease_s: float
 ) -> None:
     orchestrator.http.cache_clear()  # Its connections belong to the event loop of another test.

@@ -72,7 +72,7 @@ def unknown(part: dict[str, Any]) -> str:
     return f"There is no upload {part['url']!r}, or it has expired; POST /api/uploads makes one."
 
 
-async def test_an_agent_reads_what_was_uploaded_and_the_log_has_only_its_reference(sut: System) -> None:
+async def test_an_agent_reads_an_upload_and_the_log_holds_only_its_reference(sut: System) -> None:
     content = b"2026-01-01T10:00:00Z INFO all is well\n" * 1000
     part = await uploaded(sut.http, gzip.compress(content), filename="app.log.gz", mediaType="application/gzip")
     seen = await sut.read(await sut.post({"text": "recite"}, part))
@@ -100,7 +100,7 @@ async def ended(sut: System, task_id: str) -> Seen:
     return seen
 
 
-async def test_a_grant_says_what_to_send_where_and_until_when(sut: System) -> None:
+async def test_a_grant_names_method_url_headers_and_expiry(sut: System) -> None:
     grant = await granted(sut.http, b"content")
     assert grant.keys() == {"upload", "part"}
     assert grant["upload"].keys() == {"method", "url", "headers", "expires"}
@@ -124,7 +124,7 @@ async def test_a_grant_says_what_to_send_where_and_until_when(sut: System) -> No
         ({"bucket": "mine"}, 400, ("bucket",)),
     ],
 )
-async def test_what_cannot_be_granted_is_told_by_key_and_value(
+async def test_a_refused_upload_request_names_key_and_value(
     sut: System, changes: dict[str, Any], status: int, words: tuple[str, ...]
 ) -> None:
     answer = await sut.http.post("/api/uploads", json=asked(b"content", **changes))
@@ -133,7 +133,7 @@ async def test_what_cannot_be_granted_is_told_by_key_and_value(
         assert word in answer.json()["detail"]
 
 
-async def test_an_upload_needs_credentials_like_everything_else(sut: System) -> None:
+async def test_an_upload_requires_credentials(sut: System) -> None:
     grant = await granted(sut.http, b"content")
     async with httpx.AsyncClient(base_url=sut.url) as nobody:
         refused = await nobody.post("/api/uploads", json=asked(b"content"))
@@ -144,7 +144,9 @@ async def test_an_upload_needs_credentials_like_everything_else(sut: System) -> 
 
 
 @pytest.mark.parametrize("content", [b"shorter", b"and longer than it was said to be", b"other content"])
-async def test_what_was_not_granted_is_refused_and_leaves_nothing(sut: System, tmp_path: Path, content: bytes) -> None:
+async def test_content_that_differs_from_its_grant_is_refused_and_not_stored(
+    sut: System, tmp_path: Path, content: bytes
+) -> None:
     grant = await granted(sut.http, b"right content")
     answer = await send(sut.http, grant, content)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
@@ -154,7 +156,7 @@ async def test_what_was_not_granted_is_refused_and_leaves_nothing(sut: System, t
     assert (refused.status_code, refused.json()["detail"]) == (400, unknown(grant["part"]))
 
 
-async def test_a_client_that_goes_away_leaves_nothing(sut: System, tmp_path: Path) -> None:
+async def test_an_upload_of_a_disconnected_client_is_not_stored(sut: System, tmp_path: Path) -> None:
     grant = await granted(sut.http, b"x" * 99_999)
     url, folder = httpx.URL(sut.url), tmp_path / "uploads"
     _, writer = await asyncio.open_connection(url.host, url.port)
@@ -169,7 +171,7 @@ async def test_a_client_that_goes_away_leaves_nothing(sut: System, tmp_path: Pat
     assert {path.name for path in folder.iterdir()} == {"secret"}
 
 
-async def test_somebody_elses_upload_is_refused_like_an_unknown_one(sut: System) -> None:
+async def test_another_owners_upload_is_refused_like_an_unknown_one(sut: System) -> None:
     theirs = await uploaded(sut.http, b"content")
     never = to_json(Upload.new("bob", 7, digest(b"content")).part("app.log", "text/plain"))
     task_id = await sut.post({"text": "ask"})
@@ -182,7 +184,7 @@ async def test_somebody_elses_upload_is_refused_like_an_unknown_one(sut: System)
     assert (reply.status_code, reply.json()["detail"]) == (400, unknown(never))
 
 
-async def test_a_reference_that_was_changed_is_refused(sut: System) -> None:
+async def test_a_changed_reference_is_refused(sut: System) -> None:
     part = await uploaded(sut.http, b"content")
     for change in ({"size": 8}, {"sha256": "0" * 64}):
         changed = {**part, "metadata": {UPLOADS: {**part["metadata"][UPLOADS], **change}}}
@@ -191,7 +193,7 @@ async def test_a_reference_that_was_changed_is_refused(sut: System) -> None:
 
 
 @pytest.mark.parametrize(("change", "words"), [("gone", "There is no upload"), ("other", "has SHA-256")])
-async def test_a_file_that_is_not_whole_fails_its_task_and_says_so(
+async def test_a_missing_or_changed_file_fails_its_task_with_a_reason(
     sut: System, tmp_path: Path, change: str, words: str
 ) -> None:
     part = await uploaded(sut.http, b"content")
@@ -211,7 +213,7 @@ async def test_a_file_that_is_not_whole_fails_its_task_and_says_so(
     assert said(seen) == ""
 
 
-async def test_only_a_grant_opens_the_way_in(sut: System, tmp_path: Path) -> None:
+async def test_an_upload_without_a_grant_is_refused(sut: System, tmp_path: Path) -> None:
     for path in ("/api/uploads/token", "/api/uploads/..%2f..%2fsecret", f"/api/uploads/{'0' * 300}"):
         answer = await sut.http.put(path, content=b"content")
         assert answer.status_code in (403, 404)
@@ -250,7 +252,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_log_that_no_message_could_carry_is_triaged(running: Stack) -> None:
+async def test_a_log_too_large_for_a_message_is_triaged(running: Stack) -> None:
     content = log(60_000)
     metrics = b"time,errors\n" + b"".join(
         b"%d,%d\n" % (BEGAN.timestamp() + 10 * n, 90 + n % 7 if n > 300 else n % 5) for n in range(600)
@@ -273,7 +275,7 @@ async def test_a_log_that_no_message_could_carry_is_triaged(running: Stack) -> N
     assert all(len(json.dumps(event)) < 400_000 for event in seen.events)
 
 
-async def test_an_agent_that_reads_no_uploads_gets_the_content_or_the_report_says_why_not(tmp_path: Path) -> None:
+async def test_an_agent_without_upload_support_gets_the_content_or_is_named_in_the_report(tmp_path: Path) -> None:
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     elsewhere.mkdir()
     noise = random.Random(4).randbytes(1_000_000).hex().encode()

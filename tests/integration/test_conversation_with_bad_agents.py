@@ -145,7 +145,7 @@ async def everything(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-async def test_garbage_ends_as_an_agent_error_with_a_sentence(scene: Scene, name: str) -> None:
+async def test_garbage_raises_an_agent_error_with_a_sentence(scene: Scene, name: str) -> None:
     conversation = scene.conversation(GARBAGE[name])
     with pytest.raises(AgentError) as told:
         await asyncio.wait_for(everything(conversation), 10)
@@ -155,7 +155,7 @@ async def test_garbage_ends_as_an_agent_error_with_a_sentence(scene: Scene, name
     assert {call["method"] for call in scene.asked} <= {"SendStreamingMessage", "SubscribeToTask", "GetTask"}
 
 
-async def test_an_agent_that_is_down_is_told_by_its_address() -> None:
+async def test_the_error_for_an_unreachable_agent_names_its_url() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     async with new_http() as http:
@@ -172,7 +172,7 @@ async def test_an_agent_that_is_down_is_told_by_its_address() -> None:
 
 
 @pytest.mark.parametrize("body", ["<h1>Welcome</h1>", "[]", "{}", '{"name": 5}', ""])
-async def test_what_is_no_card_is_refused(body: str) -> None:
+async def test_an_invalid_card_is_refused(body: str) -> None:
     async def card(_: Request) -> Response:
         return Response(body)
 
@@ -211,9 +211,7 @@ ARRIVED = {name: GARBAGE[name] for name in (*BROKEN_OFF, *ANSWERED)} | {
 
 
 @pytest.mark.parametrize("status", [429, 502, 503])
-async def test_a_message_that_nothing_shows_to_have_arrived_is_sent_again_under_its_own_id(
-    scene: Scene, status: int
-) -> None:
+async def test_a_message_that_did_not_arrive_is_sent_again_with_the_same_id(scene: Scene, status: int) -> None:
     def away(_: dict[str, Any]) -> Response:
         return Response(b"", status)
 
@@ -228,9 +226,7 @@ async def test_a_message_that_nothing_shows_to_have_arrived_is_sent_again_under_
 
 
 @pytest.mark.parametrize("name", ARRIVED)
-async def test_a_message_that_may_have_arrived_is_sent_again_only_to_who_knows_it_by_its_id(
-    scene: Scene, name: str
-) -> None:
+async def test_a_message_that_may_have_arrived_is_sent_again_only_to_idempotent_agents(scene: Scene, name: str) -> None:
     with pytest.raises(AgentError):
         await everything(scene.conversation(ARRIVED[name], stream({"task": DONE})))
     assert len(scene.asked) == 1
@@ -240,7 +236,7 @@ async def test_a_message_that_may_have_arrived_is_sent_again_only_to_who_knows_i
     assert scene.asked[0] == scene.asked[1]
 
 
-async def test_an_agent_that_is_cut_off_again_and_again_is_asked_for_its_task_in_the_end(scene: Scene) -> None:
+async def test_after_repeated_cuts_the_client_polls_the_task(scene: Scene) -> None:
     asking = [stream({"task": WORKING})] * conversations.TRIES_TO_FOLLOW
     conversation = scene.conversation(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
     await everything(conversation)
@@ -250,9 +246,7 @@ async def test_an_agent_that_is_cut_off_again_and_again_is_asked_for_its_task_in
 
 
 @pytest.mark.parametrize("fetched", [error(-32001), result({**DONE, "id": "another"}), GARBAGE["HTML, 200"]])
-async def test_an_answer_that_was_streamed_whole_is_taken_though_the_task_cannot_be_had(
-    scene: Scene, fetched: Answer
-) -> None:
+async def test_a_completely_streamed_answer_counts_if_the_task_cannot_be_fetched(scene: Scene, fetched: Answer) -> None:
     artifact = {"artifactId": "a", "parts": [{"text": "Hel"}]}
     more = {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "lo"}]}, "append": True}
     told = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
@@ -266,13 +260,13 @@ async def test_an_answer_that_was_streamed_whole_is_taken_though_the_task_cannot
         await everything(conversation)
 
 
-async def test_a_redirect_that_goes_round_is_not_tried_again(scene: Scene) -> None:
+async def test_a_redirect_loop_is_not_tried_again(scene: Scene) -> None:
     with pytest.raises(AgentError, match="redirects more than 3 times"):
         await everything(scene.conversation(lambda _: RedirectResponse("/")))
     assert len(scene.asked) == 4
 
 
-async def test_a_media_type_is_one_in_whatever_case_it_is_written(scene: Scene) -> None:
+async def test_media_types_are_case_insensitive(scene: Scene) -> None:
     def answer(call: dict[str, Any]) -> Response:
         body = json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": {"task": DONE}})
         return Response(f"data: {body}\n\n", headers={"Content-Type": "TEXT/Event-Stream; Charset=UTF-8"})
@@ -281,7 +275,7 @@ async def test_a_media_type_is_one_in_whatever_case_it_is_written(scene: Scene) 
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
 
 
-async def test_a_cut_is_mended_from_the_last_seq_and_nothing_that_comes_again_is_told_again(scene: Scene) -> None:
+async def test_after_a_cut_the_client_resumes_at_the_last_seq_without_duplicates(scene: Scene) -> None:
     told = [(1, {"task": WORKING}), (2, {"statusUpdate": {"taskId": "t", **WORKING}}), (3, {"task": DONE})]
     conversation = scene.conversation(numbered(*told[:2]), numbered(*told[1:]), result(DONE))
     assert await everything(conversation) == [to_json(event_in(event, "")) for _, event in told]
@@ -290,7 +284,7 @@ async def test_a_cut_is_mended_from_the_last_seq_and_nothing_that_comes_again_is
 
 
 @pytest.mark.parametrize("code", [-32601, -32004])
-async def test_an_agent_that_cannot_take_up_a_stream_again_is_asked_for_its_task(scene: Scene, code: int) -> None:
+async def test_the_client_polls_an_agent_that_cannot_resume_a_stream(scene: Scene, code: int) -> None:
     polled = [result(WORKING), result(WORKING), result(DONE)]
     conversation = scene.conversation(stream({"task": WORKING}), error(code), *polled)
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_WORKING"]
@@ -298,7 +292,7 @@ async def test_an_agent_that_cannot_take_up_a_stream_again_is_asked_for_its_task
     assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SubscribeToTask"] + ["GetTask"] * 3
 
 
-async def test_a_result_that_cannot_be_fetched_at_first_is_fetched_again(scene: Scene) -> None:
+async def test_a_result_that_cannot_be_fetched_is_requested_again(scene: Scene) -> None:
     bad = [GARBAGE["nothing, 503"], GARBAGE["HTML, 200"]]
     conversation = scene.conversation(stream({"task": DONE}), *bad, result(DONE))
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
@@ -306,7 +300,7 @@ async def test_a_result_that_cannot_be_fetched_at_first_is_fetched_again(scene: 
 
 
 @pytest.mark.parametrize("before", [(), (stream({"task": WORKING}),)], ids=["not yet", "our task"])
-async def test_an_agent_whose_log_is_away_is_waited_for_longer_than_one_that_is_nowhere(
+async def test_the_client_waits_longer_for_an_agent_without_its_log_than_for_an_unreachable_one(
     scene: Scene, before: tuple[Answer, ...]
 ) -> None:
     away = [error(-32603)] * 20
@@ -324,7 +318,7 @@ async def test_an_agent_whose_log_is_away_is_waited_for_longer_than_one_that_is_
     assert asked > 3 * len(scene.asked)
 
 
-async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_is_cut() -> None:
+async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts() -> None:
     gate = asyncio.Event()
     gate.set()
     async with agent(talker(gate)) as served, cutting(served.url) as proxy:
@@ -347,9 +341,7 @@ async def test_a_conversation_with_our_own_agent_gets_every_event_once_whatever_
         assert proxy.connections > 20
 
 
-async def test_the_time_that_an_agent_has_goes_on_from_attempt_to_attempt(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_time_limit_of_an_agent_spans_attempts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversations, "now_ms", lambda: 100_000)
 
     def left(before: DelegatedTask | None) -> float:

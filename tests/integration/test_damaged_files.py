@@ -15,7 +15,7 @@ from tests.sample_agents import event_burst
 
 @pytest.mark.parametrize("name", ["checkpoints-a.sqlite3", "log.sqlite3"])
 @pytest.mark.parametrize("content", [b"not a database " * 400, b"SQLite format 3\0" + b"x" * 5_000])
-async def test_an_agent_with_a_damaged_file_says_so_in_words(tmp_path: Path, name: str, content: bytes) -> None:
+async def test_an_agent_names_its_damaged_file_at_startup(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     card = AgentCard(name="a", description="For tests.", version="1", skills=[])
     app = AgentApp(event_burst.builder, card, settings=Settings(data_dir=str(tmp_path)))
@@ -36,7 +36,7 @@ async def test_an_agent_with_a_damaged_file_says_so_in_words(tmp_path: Path, nam
     assert (tmp_path / name).read_bytes() == content
 
 
-async def test_a_file_that_is_damaged_further_inside_is_named_too(tmp_path: Path) -> None:
+async def test_an_agent_names_a_file_that_is_damaged_after_its_header(tmp_path: Path) -> None:
     card = AgentCard(name="a", description="For tests.", version="1", skills=[])
     path = tmp_path / "checkpoints-a.sqlite3"
     sent: list[dict[str, Any]] = []

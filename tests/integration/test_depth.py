@@ -34,7 +34,7 @@ def deep_message(levels: int) -> bytes:
 
 
 @pytest.mark.parametrize(("levels", "said"), [(65, "at most 64 levels"), (960, "80 levels"), (50_000, "80 levels")])
-async def test_a_process_refuses_a_deep_message_with_words_and_works_on(tmp_path: Path, levels: int, said: str) -> None:
+async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path, levels: int, said: str) -> None:
     headers = {"Content-Type": "application/json", "A2A-Version": "1.0", "x-tailrace-owner": "me"}
     async with restarting_agent(tmp_path) as process, httpx.AsyncClient(timeout=30, headers=headers) as http:
         answer = (await http.post(process.url, content=deep_message(levels))).json()
@@ -46,7 +46,7 @@ async def test_a_process_refuses_a_deep_message_with_words_and_works_on(tmp_path
     assert answer["id"] in (7, None)  # a body that could not be decoded at all has no id
 
 
-async def test_the_0_3_door_counts_as_the_1_0_door_does() -> None:
+async def test_the_0_3_binding_has_the_same_depth_limit() -> None:
     async with agent(talker()) as served:
         for levels, refused in ((64, False), (65, True)):
             parts = [{"kind": "text", "text": "hi"}, {"kind": "data", "data": {"a": nested(levels - 1)}}]
@@ -56,7 +56,7 @@ async def test_the_0_3_door_counts_as_the_1_0_door_does() -> None:
         assert (answer["error"]["code"], "64 levels" in answer["error"]["message"]) == (-32602, True)
 
 
-async def test_what_was_taken_at_the_limit_is_read_wherever_it_is_told() -> None:
+async def test_a_message_at_the_depth_limit_is_readable_in_every_response() -> None:
     """The deepest frame is the list's; 0.3 has its own."""
     async with agent(talker()) as served:
         sent = message("hi", metadata={"a": nested(63)})
@@ -71,7 +71,7 @@ async def test_what_was_taken_at_the_limit_is_read_wherever_it_is_told() -> None
     assert frames[0].result["task"]["history"][0]["parts"][1]["data"] == nested(64)
 
 
-async def test_an_authors_result_that_is_too_deep_fails_with_words_at_the_call() -> None:
+async def test_a_result_that_is_too_deep_fails_at_the_call_with_a_reason() -> None:
     after: list[str] = []
 
     async def node(_: Any) -> Any:
@@ -88,7 +88,7 @@ async def test_an_authors_result_that_is_too_deep_fails_with_words_at_the_call()
 
 
 @pytest.mark.parametrize("value", [nested(200), [10**5_000], ["\ud800"]])
-async def test_what_an_author_asks_that_cannot_be_written_does_not_leave_the_task_working(value: Any) -> None:
+async def test_a_question_that_cannot_be_encoded_does_not_leave_the_task_working(value: Any) -> None:
     async def node(_: Any) -> Any:
         interrupt(value)
         return {}
@@ -99,7 +99,7 @@ async def test_what_an_author_asks_that_cannot_be_written_does_not_leave_the_tas
     assert task["status"]["message"]["parts"][0]["text"]
 
 
-async def test_a_0_3_stream_tells_the_rest_although_an_event_cannot_be_read() -> None:
+async def test_a_0_3_stream_continues_after_an_unreadable_event() -> None:
     async with agent(talker(), lease_s=0.2, renew_s=0.1) as served:
         head = Head(task_id="t", owner="local", context_id="c", agent="talker")
         await served.log.create(head, UNREADABLE)

@@ -23,7 +23,7 @@ from tests.support.in_process import CARD, agent
 SECRET = "correct-horse-battery-staple"
 
 
-async def test_an_agent_whose_name_is_not_its_folder_s_is_found_among_our_own(caplog: pytest.LogCaptureFixture) -> None:
+async def test_dispatch_finds_an_agent_whose_name_differs_from_its_folder(caplog: pytest.LogCaptureFixture) -> None:
     log = MemoryLog()
     task_id = task_id_of("alice", "My Talker", "m")
     head = Head(task_id=task_id, owner="alice", context_id="c", agent="My Talker", fingerprint="f")
@@ -50,7 +50,7 @@ async def test_an_agent_whose_name_is_not_its_folder_s_is_found_among_our_own(ca
                 await asyncio.sleep(0.005)
 
 
-async def test_where_nothing_says_where_an_agent_is_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+async def test_dispatch_reports_an_agent_without_an_address(caplog: pytest.LogCaptureFixture) -> None:
     head = Head(task_id="t", owner="alice", context_id="c", agent="My Talker", fingerprint="f")
     async with new_http() as http:
         assert not await Dispatch(Settings(), http)(head)

@@ -83,7 +83,7 @@ def is_whole(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("module", ["ensurepip", "venv"])
-def test_a_python_that_can_make_none_is_told_in_a_sentence_and_nothing_is_done(bare: Path, module: str) -> None:
+def test_a_python_without_venv_is_reported_and_nothing_is_created(bare: Path, module: str) -> None:
     done = make(bare, python(bare, **{module: f"raise ImportError(name={module!r})"}))
     assert done.returncode != 0
     (line,) = lines_of(done)
@@ -91,7 +91,7 @@ def test_a_python_that_can_make_none_is_told_in_a_sentence_and_nothing_is_done(b
     assert not (bare / ".venv").exists()
 
 
-def test_no_python_and_an_old_one_are_told_in_a_sentence(bare: Path) -> None:
+def test_a_missing_or_old_python_is_reported(bare: Path) -> None:
     (line,) = lines_of(make(bare, "no-such-python"))
     assert line.startswith("tailrace: no-such-python is not installed. Install Python 3.11 or newer")
     assert "apt-get install python3 python3-venv" in line
@@ -101,7 +101,7 @@ def test_no_python_and_an_old_one_are_told_in_a_sentence(bare: Path) -> None:
     assert not (bare / ".venv").exists()
 
 
-def test_one_that_could_not_be_made_to_its_end_is_not_left(bare: Path) -> None:
+def test_a_partly_created_environment_is_removed(bare: Path) -> None:
     half = "import pathlib, sys; pathlib.Path(sys.argv[1], 'bin').mkdir(); sys.exit('no space left')"
     done = make(bare, python(bare, venv=f"if __name__ == '__main__':\n    {half}"))
     assert done.returncode != 0
@@ -110,7 +110,7 @@ def test_one_that_could_not_be_made_to_its_end_is_not_left(bare: Path) -> None:
     assert not (bare / ".venv").exists()
 
 
-def test_one_without_pip_which_an_older_makefile_has_left_is_made_anew(bare: Path) -> None:
+def test_an_environment_without_pip_is_recreated(bare: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare / ".venv"], check=True)
     (bare / ".venv/leftover").touch()
     done = make(bare)
@@ -120,7 +120,7 @@ def test_one_without_pip_which_an_older_makefile_has_left_is_made_anew(bare: Pat
     assert not (bare / ".venv/leftover").exists()
 
 
-def test_one_that_is_whole_stays(whole: Path) -> None:
+def test_a_complete_environment_is_kept(whole: Path) -> None:
     (whole / ".venv/kept").touch()
     done = make(whole)
     assert (done.returncode, lines_of(done)) == (0, [])
@@ -128,7 +128,7 @@ def test_one_that_is_whole_stays(whole: Path) -> None:
     assert (whole / ".venv/kept").exists()
 
 
-def test_one_whose_python_is_gone_is_made_anew(whole: Path) -> None:
+def test_an_environment_whose_python_is_gone_is_recreated(whole: Path) -> None:
     for each in (whole / ".venv/bin").glob("python*"):
         each.unlink()
         each.symlink_to("/no/such/python")
@@ -136,7 +136,7 @@ def test_one_whose_python_is_gone_is_made_anew(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_one_whose_install_was_cut_off_is_made_anew(whole: Path, number: signal.Signals) -> None:
+def test_an_environment_whose_install_was_interrupted_is_recreated(whole: Path, number: signal.Signals) -> None:
     """pip waits for a list of packages that nobody writes."""
     run = whole / "requirements/run.txt"
     run.unlink()

@@ -84,7 +84,7 @@ async def test_another_agents_events_are_forwarded(tmp_path: Path) -> None:
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
 
 
-async def test_an_agent_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_missing_agent_is_named(tmp_path: Path) -> None:
     async with example(tmp_path, "4_delegation") as url, client(url) as agent:
         events = await events_of(agent, "to be")
     assert state_of(events[-1]) == "TASK_STATE_REJECTED"

@@ -119,9 +119,7 @@ ANSWERS: dict[str, tuple[Peer, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_an_answer_is_taken_however_it_is_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+async def test_an_answer_is_accepted_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     peer, methods = ANSWERS[name]
     peer.asked.clear()
     async with asked(tmp_path, monkeypatch, peer) as sut:
@@ -165,7 +163,7 @@ LINES: dict[str, tuple[Peer, str]] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-async def test_what_cannot_be_read_is_a_line_in_the_report_and_asked_for_once(
+async def test_an_unreadable_answer_is_named_in_the_report_and_not_requested_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     peer, line = LINES[name]
@@ -176,7 +174,7 @@ async def test_what_cannot_be_read_is_a_line_in_the_report_and_asked_for_once(
     assert peer.asked.count("SendStreamingMessage") <= 1
 
 
-async def test_a_task_that_is_too_large_to_be_fetched_is_told_as_it_was_streamed_and_so_is_that(
+async def test_the_report_uses_the_streamed_answer_if_the_task_is_too_large_to_fetch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = {**ANSWERED, "artifacts": [{**SAID, "parts": [{"text": "x" * 17_000_000}]}]}
@@ -188,7 +186,7 @@ async def test_a_task_that_is_too_large_to_be_fetched_is_told_as_it_was_streamed
     assert "more than 16,000,000 bytes" in report
 
 
-async def test_an_agent_that_floods_is_read_no_faster_than_a_pace_and_given_up(
+async def test_an_agent_that_floods_events_is_throttled_and_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(received, "MOST_EVENTS", 2_500)
@@ -205,7 +203,7 @@ async def test_an_agent_that_floods_is_read_no_faster_than_a_pace_and_given_up(
     assert peer.asked == ["SendStreamingMessage", "CancelTask"]
 
 
-async def test_a_specialist_that_is_never_done_is_given_up_and_told_so(
+async def test_a_specialist_that_exceeds_its_time_limit_is_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = Peer(
@@ -237,9 +235,7 @@ HOSTILE = [
 ]
 
 
-async def test_no_event_of_another_agent_speaks_for_us_or_spoils_our_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_foreign_agent_cannot_forge_our_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [status(metadata={EXTENSION: told}) for told in HOSTILE]
     peer = Peer(
         {"name": "orchestrator"},
@@ -259,7 +255,7 @@ async def test_no_event_of_another_agent_speaks_for_us_or_spoils_our_log(
     assert seqs == sorted(set(seqs))
 
 
-async def test_a_run_is_taken_over_whatever_another_agent_has_put_into_its_log(
+async def test_a_run_with_hostile_forwarded_events_can_be_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()

@@ -84,7 +84,7 @@ async def test_the_sample_is_triaged(running: Stack) -> None:
         assert heading in report
 
 
-async def test_specialists_progress_stands_below_the_step_that_asked(running: Stack) -> None:
+async def test_specialists_progress_is_nested_under_the_step_that_asked(running: Stack) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
         told = [metadata(event) for event in (await read(http, await post(http, sample_parts()))).events]
     asked = {event["step"] for event in told if event["kind"] == "tool_start" and event["name"].startswith("ask ")}
@@ -93,7 +93,7 @@ async def test_specialists_progress_stands_below_the_step_that_asked(running: St
     assert {event["parent"] for event in roots} == asked
 
 
-async def test_a_hundred_streams_at_once(running: Stack) -> None:
+async def test_a_hundred_concurrent_streams_are_complete(running: Stack) -> None:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=limits) as http:
         task_id = await post(http, sample_parts())
@@ -103,7 +103,7 @@ async def test_a_hundred_streams_at_once(running: Stack) -> None:
         assert seen.state == "TASK_STATE_COMPLETED"
 
 
-async def test_nothing_to_analyse_is_asked_for_and_the_reply_goes_on(running: Stack) -> None:
+async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(running: Stack) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
         task_id = await post(http, [{"text": "checkout is broken"}])
         waiting = await read(http, task_id)
@@ -117,7 +117,7 @@ async def test_nothing_to_analyse_is_asked_for_and_the_reply_goes_on(running: St
     assert "log_analyst" in {metadata(event)["agent"] for event in rest.events}
 
 
-async def test_a_specialist_that_is_down_is_a_line_in_the_report(tmp_path: Path) -> None:
+async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9/"
     started = stack(tmp_path, TAILRACE_SPECIALIST_URLS=nobody)
     async with started as alone, httpx.AsyncClient(base_url=alone.url, timeout=60) as http:
@@ -129,7 +129,7 @@ async def test_a_specialist_that_is_down_is_a_line_in_the_report(tmp_path: Path)
     assert nobody in report
 
 
-async def test_a_killed_gateway_costs_a_reconnect_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
     async with (
         agent(tmp_path, "slow_steps") as url,
         stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as paced,
@@ -150,7 +150,7 @@ async def test_a_killed_gateway_costs_a_reconnect_and_nothing_else(tmp_path: Pat
     assert rest.state == "TASK_STATE_COMPLETED"
 
 
-async def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
+async def test_ctrl_c_stops_every_process(tmp_path: Path) -> None:
     async with stack(tmp_path) as started:
         pids = [await started.pid_of(name) for name in ("gateway", "orchestrator", "log_analyst", "metric_analyst")]
         assert None not in pids

@@ -46,7 +46,7 @@ def b64(content: bytes) -> str:
 # What it does
 
 
-async def test_a_new_task_says_where_to_watch_it(sut: System) -> None:
+async def test_a_new_task_names_its_stream_url(sut: System) -> None:
     answer = await sut.http.post("/api/tasks", json=message({"data": {"events": 1}}))
     body = answer.json()
     assert (answer.status_code, body["streamUrl"]) == (201, f"/api/stream/{body['id']}")
@@ -56,7 +56,7 @@ async def test_a_new_task_says_where_to_watch_it(sut: System) -> None:
     assert task["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
-async def test_the_same_key_is_the_same_task(sut: System) -> None:
+async def test_the_same_idempotency_key_returns_the_same_task(sut: System) -> None:
     request, key = message({"data": {"events": 1}}), {"Idempotency-Key": "k-1"}
     first, second = [await sut.http.post("/api/tasks", json=request, headers=key) for _ in range(2)]
     assert (first.status_code, second.status_code) == (201, 201)
@@ -67,7 +67,7 @@ async def test_the_same_key_is_the_same_task(sut: System) -> None:
     assert bob.json()["id"] != first.json()["id"]
 
 
-async def test_the_same_request_sent_twenty_times_at_once_is_one_task(sut: System) -> None:
+async def test_twenty_concurrent_copies_of_a_request_create_one_task(sut: System) -> None:
     request, key = message({"data": {"events": 1}}), {"Idempotency-Key": "k-2"}
     answers = await asyncio.gather(*(sut.http.post("/api/tasks", json=request, headers=key) for _ in range(20)))
     assert {answer.json()["id"] for answer in answers} == {answers[0].json()["id"]}
@@ -87,7 +87,7 @@ async def test_tasks_are_listed_newest_first_page_by_page(sut: System) -> None:
     assert seen == made[::-1]
 
 
-async def test_agents_are_shown_by_their_cards(sut: System) -> None:
+async def test_the_agents_endpoint_lists_their_cards(sut: System) -> None:
     (card,) = (await sut.http.get("/api/agents")).json()["agents"]
     assert card["name"] == "orchestrator"
     assert card["capabilities"]["extensions"][0]["uri"] == EXTENSION
@@ -116,7 +116,7 @@ async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
         assert report["parts"] == [{"text": "You said eu-west-1, after 'it is slow\\neu-west-1'."}]
 
 
-async def test_of_two_replies_one_wins_and_the_other_is_told(tmp_path: Path) -> None:
+async def test_only_one_of_several_concurrent_replies_is_accepted(tmp_path: Path) -> None:
     async with system(one_question.builder, tmp_path) as sut:
         task_id = await sut.post({"text": "it is slow"})
         await sut.read(task_id)
@@ -126,7 +126,7 @@ async def test_of_two_replies_one_wins_and_the_other_is_told(tmp_path: Path) -> 
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
 
 
-async def test_a_cancel_stops_the_graph_and_is_the_last_word(tmp_path: Path) -> None:
+async def test_a_cancel_stops_the_graph_and_is_the_last_event(tmp_path: Path) -> None:
     gate = Gate()
     async with system(gated(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -140,7 +140,7 @@ async def test_a_cancel_stops_the_graph_and_is_the_last_word(tmp_path: Path) -> 
         assert await sut.log.last(task_id) == seen.seqs[-1]
 
 
-async def test_a_task_that_waits_can_be_cancelled(tmp_path: Path) -> None:
+async def test_a_waiting_task_can_be_cancelled(tmp_path: Path) -> None:
     async with system(one_question.builder, tmp_path) as sut:
         task_id = await sut.post({"text": "it is slow"})
         cursor = (await sut.read(task_id)).seqs[-1]
@@ -176,14 +176,14 @@ async def test_a_task_that_waits_can_be_cancelled(tmp_path: Path) -> None:
         (b'{"message": {"parts": [{"url": "http://10.0.0.1/x", "filename": "x.log"}]}}', "does not fetch"),
     ],
 )
-async def test_a_message_that_cannot_be_used_is_a_400_that_says_why(sut: System, body: bytes, said: str) -> None:
+async def test_an_invalid_message_is_a_400_with_a_reason(sut: System, body: bytes, said: str) -> None:
     answer = await sut.http.post("/api/tasks", content=body)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert said in answer.json()["detail"]
     assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
 
 
-async def test_a_message_as_deep_as_may_be_is_taken_and_finished(sut: System) -> None:
+async def test_a_message_at_the_depth_limit_is_accepted(sut: System) -> None:
     created = await sut.http.post("/api/tasks", json=message({"data": {"events": 1, "deep": nested(63)}}))
     assert created.status_code == 201, created.text
     assert (await sut.read(created.json()["id"])).state == "TASK_STATE_COMPLETED"
@@ -196,14 +196,14 @@ async def test_a_binary_file_is_refused_by_name(sut: System) -> None:
     assert "'core.dump' is binary" in answer.json()["detail"]
 
 
-async def test_a_request_over_the_limit_is_a_413_that_names_it(sut: System) -> None:
+async def test_a_request_over_the_limit_is_a_413_that_names_the_limit(sut: System) -> None:
     part = {"text": "x" * 1_048_577, "filename": "big.log"}
     answer = await sut.http.post("/api/tasks", json=message(part))
     assert answer.status_code == 413
     assert "1,048,576 bytes" in answer.json()["detail"]
 
 
-async def test_an_event_the_log_cannot_hold_is_a_413_and_no_task(sut: System) -> None:
+async def test_a_message_too_large_for_the_log_is_a_413_and_creates_no_task(sut: System) -> None:
     noise = random.Random(1).randbytes(600_000).replace(b"\0", b"\1")
     incompressible = b64(gzip.compress(noise, mtime=0))
     answer = await sut.http.post("/api/tasks", json=message({"raw": incompressible, "filename": "n.gz"}))
@@ -213,7 +213,7 @@ async def test_an_event_the_log_cannot_hold_is_a_413_and_no_task(sut: System) ->
 
 
 @pytest.mark.parametrize("cursor", ["-1", "1.5", "seven", "1e3", "٣", "99999999999999999999", "999"])
-async def test_a_cursor_that_is_none_is_a_400(sut: System, cursor: str) -> None:
+async def test_an_invalid_cursor_is_a_400(sut: System, cursor: str) -> None:
     task_id = await sut.post({"data": {"events": 1}})
     await sut.read(task_id)
     by_query = await sut.http.get(f"/api/stream/{task_id}", params={"cursor": cursor})
@@ -226,7 +226,7 @@ async def test_a_cursor_that_is_none_is_a_400(sut: System, cursor: str) -> None:
 @pytest.mark.parametrize(
     "task_id", [UNKNOWN, "x", "..%2f..%2fetc%2fpasswd", "%00", "a" * 5000, "' OR 1=1 --", "<script>", "%F0%9F%8C%8A"]
 )
-async def test_an_unknown_or_odd_task_id_is_a_404(sut: System, task_id: str) -> None:
+async def test_an_unknown_or_malformed_task_id_is_a_404(sut: System, task_id: str) -> None:
     for method, path in (
         ("GET", f"/api/tasks/{task_id}"),
         ("GET", f"/api/stream/{task_id}"),
@@ -236,7 +236,7 @@ async def test_an_unknown_or_odd_task_id_is_a_404(sut: System, task_id: str) -> 
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_somebody_elses_task_is_as_unknown_as_none(sut: System) -> None:
+async def test_another_owners_task_is_a_404(sut: System) -> None:
     task_id = await sut.post({"data": {"events": 1}})
     await sut.read(task_id)
     for method, path in (
@@ -254,7 +254,7 @@ async def test_somebody_elses_task_is_as_unknown_as_none(sut: System) -> None:
         assert theirs.text.replace(task_id, UNKNOWN) == none.text
 
 
-async def test_without_credentials_everything_is_a_401(sut: System) -> None:
+async def test_every_request_without_credentials_is_a_401(sut: System) -> None:
     for method, path in (
         ("POST", "/api/tasks"),
         ("GET", "/api/tasks"),
@@ -270,19 +270,19 @@ async def test_without_credentials_everything_is_a_401(sut: System) -> None:
 
 
 @pytest.mark.parametrize("query", ["pageSize=0", "pageSize=101", "pageSize=x", "pageToken=rubbish"])
-async def test_a_page_that_is_none_is_a_400(sut: System, query: str) -> None:
+async def test_an_invalid_page_size_or_token_is_a_400(sut: System, query: str) -> None:
     answer = await sut.http.get(f"/api/tasks?{query}")
     assert answer.status_code == 400
     assert query.partition("=")[2] in answer.json()["detail"]
 
 
-async def test_no_method_and_no_route_are_problems_too(sut: System) -> None:
+async def test_unknown_methods_and_routes_are_problem_responses(sut: System) -> None:
     assert (await sut.http.delete("/api/tasks")).status_code == 405
     missing = await sut.http.get("/api/nothing")
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_a_message_to_a_task_that_does_not_wait_is_a_409(sut: System) -> None:
+async def test_a_message_to_a_task_that_is_not_waiting_is_a_409(sut: System) -> None:
     task_id = await sut.post({"data": {"events": 1}})
     await sut.read(task_id)
     answer = await sut.http.post(f"/api/tasks/{task_id}/messages", json=message({"text": "more"}))
@@ -290,7 +290,7 @@ async def test_a_message_to_a_task_that_does_not_wait_is_a_409(sut: System) -> N
     assert "TASK_STATE_COMPLETED" in answer.json()["detail"]
 
 
-async def test_a_failing_graph_says_where_and_why_and_shows_no_trace(sut: System) -> None:
+async def test_a_failing_graph_names_node_and_error_without_a_traceback(sut: System) -> None:
     task_id = await sut.post({"text": "no data part"})
     seen = await sut.read(task_id)
     assert seen.state == "TASK_STATE_FAILED"
@@ -299,7 +299,9 @@ async def test_a_failing_graph_says_where_and_why_and_shows_no_trace(sut: System
     assert "Traceback" not in str(seen.events)
 
 
-async def test_a_client_that_leaves_in_mid_request_is_no_error(sut: System, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_disconnects_during_a_request_logs_no_error(
+    sut: System, caplog: pytest.LogCaptureFixture
+) -> None:
     host = sut.url.removeprefix("http://")
     _, writer = await asyncio.open_connection(*host.split(":"))
     head = f"POST /api/tasks HTTP/1.1\r\nHost: {host}\r\nX-Test-Owner: alice\r\nContent-Length: 99\r\n"
@@ -311,7 +313,7 @@ async def test_a_client_that_leaves_in_mid_request_is_no_error(sut: System, capl
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-async def test_a_head_of_a_stream_is_answered_and_holds_nothing(tmp_path: Path) -> None:
+async def test_a_head_request_for_a_stream_opens_no_stream(tmp_path: Path) -> None:
     gate = Gate()
     async with system(gated(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -321,7 +323,7 @@ async def test_a_head_of_a_stream_is_answered_and_holds_nothing(tmp_path: Path) 
         gate.open.set()
 
 
-async def test_what_is_refused_says_what_would_do_and_is_kept_by_no_cache(sut: System) -> None:
+async def test_refusals_name_the_remedy_and_are_never_cached(sut: System) -> None:
     refused = await sut.http.get("/api/tasks", headers={"x-test-owner": ""})
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Tailrace realm="tailrace"')
     method = await sut.http.delete("/api/tasks")

@@ -62,12 +62,12 @@ def changes(app: Starlette) -> list[tuple[str, str]]:
     return found
 
 
-def test_the_changes_are_those_that_are_tested_here(tmp_path: Path) -> None:
+def test_these_tests_cover_every_route_that_changes_something(tmp_path: Path) -> None:
     made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
     assert changes(made) == [*CHANGES, ("POST", f"/api/local/tasks/{ID}/kill")]
 
 
-async def test_a_post_of_a_type_that_any_page_may_send_is_refused(tmp_path: Path) -> None:
+async def test_a_post_with_a_cors_safelisted_content_type_is_refused(tmp_path: Path) -> None:
     """Also with the right cookie, on every route, in a gateway and in `make run`."""
     made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
     async with serve(made) as url, httpx.AsyncClient(base_url=url) as http:
@@ -79,7 +79,7 @@ async def test_a_post_of_a_type_that_any_page_may_send_is_refused(tmp_path: Path
                 assert "but must be application/json" in refused.json()["detail"]
 
 
-async def test_a_cookie_counts_only_from_this_gateway_s_own_page(site: Site) -> None:
+async def test_a_cookie_counts_only_from_the_gateways_own_page(site: Site) -> None:
     sibling = f"http://evil.{site.host}"
     for origin in (None, "null", "", "http://evil.example", sibling, f"https://{site.host}", f"http://{site.host}0"):
         headers = {**COOKIE, **JSON, **({} if origin is None else {"Origin": origin})}
@@ -92,7 +92,7 @@ async def test_a_cookie_counts_only_from_this_gateway_s_own_page(site: Site) -> 
     assert await site.nothing_happened()
 
 
-async def test_the_page_s_own_requests_are_taken(site: Site) -> None:
+async def test_the_pages_own_requests_are_accepted(site: Site) -> None:
     headers = {**COOKIE, **JSON, "Origin": f"http://{site.host}"}
     assert (await site.http.post("/api/tasks", content=TASK, headers=headers)).status_code == 201
     charset = headers | {"Content-Type": "application/json; charset=utf-8"}
@@ -112,14 +112,14 @@ async def test_reading_needs_no_origin(site: Site) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-async def test_no_page_of_another_origin_is_allowed_to_ask(site: Site) -> None:
+async def test_a_preflight_request_from_another_origin_is_not_allowed(site: Site) -> None:
     asks = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     for verb, path in CHANGES:
         answer = await site.http.options(path, headers=asks | {"Access-Control-Request-Method": verb})
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-async def test_behind_cloudfront_the_page_s_origin_is_the_viewer_s_host() -> None:
+async def test_behind_cloudfront_the_origin_is_checked_against_the_viewers_host() -> None:
     """CloudFront changes `Host` to that of the Function URL, and tells the viewer's in a header of its own."""
     settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
     app = create_app(settings, log=MemoryLog(), decide_owner=secret_owner(SECRET), host_header=VIEWER_HOST)

@@ -21,7 +21,7 @@ FILE = b"2026-01-01T10:00:00Z INFO all is well\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_user_of_any_name_uploads_asks_and_reads(tmp_path: Path, name: str) -> None:
+async def test_a_user_of_any_name_can_upload_ask_and_read(tmp_path: Path, name: str) -> None:
     names = {"1": name, "2": f"{name}/2"}
     log = SQLiteLog(tmp_path / "log.sqlite3")
     card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])

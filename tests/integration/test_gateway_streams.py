@@ -29,7 +29,7 @@ def dense(first: int, last: int) -> list[int]:
     return list(range(first, last + 1))
 
 
-async def test_a_stream_has_every_event_once_and_says_how_it_ends(tmp_path: Path) -> None:
+async def test_a_stream_has_every_event_once_and_ends_with_the_state(tmp_path: Path) -> None:
     async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 500}})
         seen = await sut.read(task_id)
@@ -38,7 +38,7 @@ async def test_a_stream_has_every_event_once_and_says_how_it_ends(tmp_path: Path
         assert seen.controls[-1] == ("end", {"state": "TASK_STATE_COMPLETED", "seq": 505})
 
 
-async def test_a_task_nobody_watches_runs_all_the_same(tmp_path: Path) -> None:
+async def test_a_task_runs_without_viewers(tmp_path: Path) -> None:
     async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 10}})
         async with asyncio.timeout(10):
@@ -60,7 +60,7 @@ async def test_a_finished_task_replays_from_every_cursor(tmp_path: Path) -> None
             ]
 
 
-async def test_after_the_end_a_reconnect_gets_204(tmp_path: Path) -> None:
+async def test_a_reconnect_after_the_end_gets_204(tmp_path: Path) -> None:
     async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 1}})
         total = (await sut.read(task_id)).seqs[-1]
@@ -68,7 +68,7 @@ async def test_after_the_end_a_reconnect_gets_204(tmp_path: Path) -> None:
         assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_a_stream_cut_again_and_again_adds_up(tmp_path: Path) -> None:
+async def test_a_stream_that_is_cut_repeatedly_delivers_every_event_once(tmp_path: Path) -> None:
     """A reader that leaves after every few events, while the task runs, and comes back with its cursor."""
     chance = random.Random(7)
     async with system(event_burst.builder, tmp_path) as sut:
@@ -86,7 +86,7 @@ async def test_a_stream_cut_again_and_again_adds_up(tmp_path: Path) -> None:
         assert cuts > 5
 
 
-async def test_leaving_a_stream_does_not_touch_the_run(tmp_path: Path) -> None:
+async def test_closing_a_stream_does_not_affect_the_run(tmp_path: Path) -> None:
     gate = Gate()
     async with system(gated(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -98,7 +98,7 @@ async def test_leaving_a_stream_does_not_touch_the_run(tmp_path: Path) -> None:
         assert not gate.cancelled
 
 
-async def test_two_viewers_see_the_same(tmp_path: Path) -> None:
+async def test_two_viewers_see_the_same_events(tmp_path: Path) -> None:
     async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 200, "pause_s": 0.001}})
         one, two = await asyncio.gather(sut.read(task_id), sut.read(task_id))
@@ -128,7 +128,7 @@ async def wait_for_stream(http: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_slow_reader_loses_nothing_and_blocks_nobody(tmp_path: Path) -> None:
     """A reader that takes a little, then waits, over a raw socket with a small buffer: far more than the
     pipe's bound arrives meanwhile."""
     async with system(event_burst.builder, tmp_path, pipe_events=16) as sut:
@@ -146,7 +146,7 @@ async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(tmp_path: Path) -
         assert b"event: end" in body
 
 
-async def test_a_rotated_stream_is_no_end_and_the_next_one_goes_on(tmp_path: Path) -> None:
+async def test_a_rotated_stream_does_not_end_the_task_and_the_next_one_resumes(tmp_path: Path) -> None:
     gate = Gate()
     async with system(gated(gate), tmp_path, rotate_s=0.1, heartbeat_s=0.05) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -173,7 +173,7 @@ async def test_a_silent_stream_has_heartbeats(tmp_path: Path) -> None:
         await sut.read(task_id)
 
 
-async def test_only_so_many_streams_at_once(tmp_path: Path) -> None:
+async def test_the_number_of_streams_is_limited(tmp_path: Path) -> None:
     gate = Gate()
     async with system(gated(gate), tmp_path, max_streams=2) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -189,7 +189,9 @@ async def test_only_so_many_streams_at_once(tmp_path: Path) -> None:
         assert (await sut.http.get("/api/streams")).json() == {"streams": [], "limit": 2}
 
 
-async def test_a_stream_leaves_one_log_line_at_each_turn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stream_logs_one_line_when_it_opens_resumes_or_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "tailrace.gateway")
     async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 3}})
@@ -205,7 +207,7 @@ async def test_a_stream_leaves_one_log_line_at_each_turn(tmp_path: Path, caplog:
     ]  # fmt: skip
 
 
-async def test_a_hundred_viewers_at_once(tmp_path: Path) -> None:
+async def test_a_hundred_viewers_see_every_event(tmp_path: Path) -> None:
     async with system(event_burst.builder, tmp_path) as sut:
         task_ids = [await sut.post({"data": {"events": 50, "pause_s": 0.001}}) for _ in range(10)]
 
@@ -219,7 +221,7 @@ async def test_a_hundred_viewers_at_once(tmp_path: Path) -> None:
             assert seen.seqs == dense(1, 55)
 
 
-async def test_in_windows_a_stream_says_what_there_is_and_closes(tmp_path: Path) -> None:
+async def test_in_window_mode_a_stream_sends_available_events_and_closes(tmp_path: Path) -> None:
     """Where responses are buffered whole (`sam local`), a reader gets on by coming back with its cursor."""
     gate = Gate()
     async with system(gated(gate), tmp_path, window_s=0.2) as sut:
@@ -237,7 +239,7 @@ async def test_in_windows_a_stream_says_what_there_is_and_closes(tmp_path: Path)
         assert windows > 3
 
 
-async def test_padding_comes_first_and_a_comment_after_a_lonely_frame(tmp_path: Path) -> None:
+async def test_a_stream_begins_with_padding_and_flushes_a_single_frame_with_a_comment(tmp_path: Path) -> None:
     gate = Gate()
     async with system(gated(gate), tmp_path, padding_bytes=2048, flush_ms=10) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -253,7 +255,7 @@ async def test_padding_comes_first_and_a_comment_after_a_lonely_frame(tmp_path: 
         await sut.read(task_id)
 
 
-async def test_on_lambda_a_pipe_goes_with_its_viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_on_lambda_a_pipe_closes_with_its_viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process freezes when the viewer has gone: nothing of it may be left open, and the run goes on."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "gateway")
     opened: list[Pipes] = []
@@ -275,7 +277,7 @@ async def test_on_lambda_a_pipe_goes_with_its_viewer(tmp_path: Path, monkeypatch
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
 
 
-async def test_a_pipe_that_an_agent_closes_in_good_order_is_opened_again_while_nobody_runs_the_task(
+async def test_a_pipe_that_the_agent_closes_is_reopened_while_nobody_runs_the_task(
     tmp_path: Path,
 ) -> None:
     """As an agent does that is shutting down. Nobody watches the task, so only the pipe can have it run."""
@@ -297,7 +299,7 @@ async def test_a_pipe_that_an_agent_closes_in_good_order_is_opened_again_while_n
                 await subscribed.acquire()
 
 
-async def test_two_streams_alike_are_two() -> None:
+async def test_two_equal_streams_are_listed_separately() -> None:
     """Opened in the same millisecond at the same cursor: each is closed for itself."""
     opened = [OpenStream("t", "alice", 1, 0), OpenStream("t", "alice", 1, 0)]
     opened.remove(opened[1])

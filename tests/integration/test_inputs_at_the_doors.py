@@ -39,7 +39,7 @@ def packed(size: int) -> dict[str, Any]:
     return {"raw": base64.b64encode(content).decode(), "filename": "app.log.gz", "mediaType": "application/gzip"}
 
 
-async def test_a_reply_whose_files_are_too_many_with_the_first_ones_is_refused_and_the_task_still_waits(
+async def test_a_reply_that_exceeds_the_tasks_file_limit_is_refused(
     sut: System,
 ) -> None:
     task = await sut.post({"text": "hi"}, packed(40_000_000))
@@ -55,7 +55,7 @@ async def test_a_reply_whose_files_are_too_many_with_the_first_ones_is_refused_a
 # What was not given
 
 
-async def test_an_sdk_of_0_3_may_send_every_field_it_has_as_null(served: Agent) -> None:
+async def test_a_0_3_sdk_may_send_null_for_every_optional_field(served: Agent) -> None:
     parts = [
         v0_3.Part(root=v0_3.TextPart(text="hi")),
         v0_3.Part(root=v0_3.FilePart(file=v0_3.FileWithBytes(bytes="eA=="))),
@@ -73,7 +73,7 @@ async def test_an_sdk_of_0_3_may_send_every_field_it_has_as_null(served: Agent) 
     assert (error["code"], "'default'" in error["message"]) == (-32001, True), error
 
 
-async def test_a_protobuf_client_may_print_every_default(served: Agent) -> None:
+async def test_a_protobuf_client_may_send_every_default(served: Agent) -> None:
     parts = [pb.Part(text="hi"), pb.Part(raw=b"a line?>\n", filename="a.log")]
     request = pb.SendMessageRequest(message=pb.Message(message_id="m", role="ROLE_USER", parts=parts))
     request.configuration.SetInParent()
@@ -84,7 +84,7 @@ async def test_a_protobuf_client_may_print_every_default(served: Agent) -> None:
     assert len((await served.result("ListTasks", listed))["tasks"]) == 1
 
 
-async def test_over_http_json_a_null_beside_the_path_and_an_empty_query_are_not_given(served: Agent) -> None:
+async def test_over_http_json_null_fields_and_empty_parameters_count_as_absent(served: Agent) -> None:
     headers = {"A2A-Version": "1.0"}
     task = (await served.result("SendMessage", {"message": said("hi")}))["task"]["id"]
     for query in ("historyLength=", "historyLength=&tenant="):
@@ -97,7 +97,7 @@ async def test_over_http_json_a_null_beside_the_path_and_an_empty_query_are_not_
     assert "TASK_NOT_CANCELABLE" in refused.text
 
 
-async def test_the_gateway_takes_nulls_from_a_browser(sut: System) -> None:
+async def test_the_gateway_accepts_null_fields(sut: System) -> None:
     part = {"text": "hi", "raw": None, "url": None, "data": None, "filename": None, "mediaType": None, "metadata": None}
     message = {"parts": [part], "messageId": None, "role": None, "contextId": None, "metadata": None, "taskId": None}
     created = await sut.http.post("/api/tasks", json={"message": message})
@@ -127,7 +127,7 @@ LONE = r'"\ud800 alone"'
         f'{{"url": {LONE}}}',
     ],
 )
-async def test_a_lone_surrogate_is_refused_at_every_door(sut: System, served: Agent, part: str) -> None:
+async def test_a_lone_surrogate_is_refused_by_every_endpoint(sut: System, served: Agent, part: str) -> None:
     json_type = {"Content-Type": "application/json"}
     body = f'{{"message": {{"parts": [{part}]}}}}'
     refused = await sut.http.post("/api/tasks", content=body, headers=json_type)
@@ -143,7 +143,7 @@ async def test_a_lone_surrogate_is_refused_at_every_door(sut: System, served: Ag
     assert (await served.log.list("local")).heads == []
 
 
-async def test_a_lone_surrogate_in_a_declared_upload_or_a_query_is_no_fault_of_ours(sut: System) -> None:
+async def test_a_lone_surrogate_in_an_upload_or_query_is_a_client_error(sut: System) -> None:
     body = f'{{"filename": {LONE}, "size": 1, "sha256": "{"ab" * 32}"}}'
     refused = await sut.http.post("/api/uploads", content=body, headers={"Content-Type": "application/json"})
     assert refused.status_code == 400, refused.text
@@ -154,13 +154,15 @@ async def test_a_lone_surrogate_in_a_declared_upload_or_a_query_is_no_fault_of_o
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("padding", ["=", ""])
-async def test_raw_is_base64_as_protojson_readers_take_it(served: Agent, encode: Any, padding: str) -> None:
+async def test_raw_may_be_standard_or_urlsafe_base64_with_or_without_padding(
+    served: Agent, encode: Any, padding: str
+) -> None:
     raw = encode("grüße ??>>\n".encode()).decode().replace("=", padding)
     sent = {"message": said("", parts=[{"raw": raw, "filename": "a.log"}])}
     assert (await served.result("SendMessage", sent))["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
-async def test_a_part_of_every_member_as_null_but_one_is_kept_as_it_was_meant(served: Agent) -> None:
+async def test_null_members_of_a_part_are_dropped_unless_data_is_null(served: Agent) -> None:
     parts = [{"text": "hi", "data": None, "raw": None, "url": None}, {"data": None}]
     task = (await served.result("SendMessage", {"message": said("", parts=parts)}))["task"]
     assert json.dumps(task["history"][0]["parts"]) == '[{"text": "hi"}, {"data": null}]'

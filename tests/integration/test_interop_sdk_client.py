@@ -96,7 +96,7 @@ def state(event: StreamResponse) -> int:
     return int(told.status.state)
 
 
-async def test_the_card_resolves_and_says_what_the_agent_offers(served: Agent) -> None:
+async def test_the_card_resolves_and_describes_the_agent(served: Agent) -> None:
     async with await create_client(served.url, ClientConfig()) as client:
         card = await client.get_extended_agent_card(GetExtendedAgentCardRequest())
     assert isinstance(card, AgentCard)
@@ -136,7 +136,7 @@ async def test_a_blocking_send_returns_the_finished_task(served: Agent, version:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_polling_send_returns_at_once_and_get_tells_the_rest(served: Agent, version: str) -> None:
+async def test_a_polling_send_returns_at_once_and_get_returns_the_result(served: Agent, version: str) -> None:
     async with sdk_client(served, version, streaming=False, polling=True) as client:
         task = await only(client.send_message(asking("slow")))
         assert task.status.state in (TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING)
@@ -147,7 +147,7 @@ async def test_a_polling_send_returns_at_once_and_get_tells_the_rest(served: Age
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_stream_gives_the_task_then_every_event_and_ends(served: Agent, version: str) -> None:
+async def test_a_stream_yields_the_task_and_every_event(served: Agent, version: str) -> None:
     async with sdk_client(served, version) as client:
         events = [event async for event in client.send_message(asking("hello"))]
         logged = await served.events(events[0].task.id)
@@ -168,7 +168,7 @@ async def test_a_stream_gives_the_task_then_every_event_and_ends(served: Agent, 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_subscribing_to_a_running_task_gives_its_state_and_then_the_rest(served: Agent, version: str) -> None:
+async def test_a_subscription_to_a_running_task_yields_its_state_and_then_the_rest(served: Agent, version: str) -> None:
     async with sdk_client(served, version) as client:
         task_id = (await served.begin("slow"))["id"]
         events = []
@@ -202,7 +202,7 @@ async def test_cancel_ends_the_task_and_every_open_stream(served: Agent, version
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_question_ends_the_stream_and_the_reply_goes_on_with_the_task(served: Agent, version: str) -> None:
+async def test_a_question_ends_the_stream_and_a_reply_resumes_the_task(served: Agent, version: str) -> None:
     async with sdk_client(served, version) as client:
         events = [event async for event in client.send_message(asking("ask"))]
         assert state(events[-1]) == TaskState.TASK_STATE_INPUT_REQUIRED
@@ -227,7 +227,7 @@ async def test_a_reply_needs_no_context_id(served: Agent, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_refusals_arrive_as_the_errors_of_the_specification(served: Agent, version: str) -> None:
+async def test_refusals_raise_the_errors_of_the_specification(served: Agent, version: str) -> None:
     async with sdk_client(served, version) as client:
         with pytest.raises(TaskNotFoundError, match="no-such-task"):
             await client.get_task(GetTaskRequest(id="no-such-task"))
@@ -246,7 +246,7 @@ async def test_refusals_arrive_as_the_errors_of_the_specification(served: Agent,
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_push_configs_are_made_got_listed_and_deleted(served: Agent, version: str) -> None:
+async def test_push_configs_can_be_created_read_listed_and_deleted(served: Agent, version: str) -> None:
     async with sdk_client(served, version, streaming=False) as client:
         task = await only(client.send_message(asking("ask")))
         config = TaskPushNotificationConfig(
@@ -266,7 +266,7 @@ async def test_push_configs_are_made_got_listed_and_deleted(served: Agent, versi
         assert list((await client.list_task_push_notification_configs(listing)).configs) == []
 
 
-async def test_lists_are_filtered_and_paged_over_http_and_json(served: Agent) -> None:
+async def test_lists_are_filtered_and_paged_over_http_json(served: Agent) -> None:
     async with sdk_client(served, "1.0 HTTP+JSON", streaming=False) as client:
         made = [await only(client.send_message(asking("hello", context_id="listed"))) for _ in range(3)]
         asked = ListTasksRequest(context_id="listed", page_size=2, include_artifacts=True)

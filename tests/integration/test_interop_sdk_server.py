@@ -63,7 +63,7 @@ def text_of(task: dict[str, Any], name: str) -> str:
     return "".join(part["text"] for part in artifact["parts"])
 
 
-async def test_its_card_is_found_and_names_where_it_speaks() -> None:
+async def test_the_card_is_discovered_and_names_its_interface() -> None:
     gate = asyncio.Event()
     async with serve(sdk_talker(Talker(gate), "http://127.0.0.1:1/rpc")) as url, new_http() as http:
         settings = Settings(specialist_urls=url, peer_origins="http://127.0.0.1:1")
@@ -74,7 +74,7 @@ async def test_its_card_is_found_and_names_where_it_speaks() -> None:
     assert interface_of(found, settings) == "http://127.0.0.1:1/rpc"
 
 
-async def test_a_stream_gives_every_event_and_the_whole_task() -> None:
+async def test_a_stream_yields_every_event_and_the_complete_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("hello")
         events = [to_json(told.event) async for told in conversation.events()]
@@ -119,14 +119,14 @@ async def test_a_question_ends_the_events_and_a_second_conversation_replies() ->
     assert to_json(reply.task)["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
-async def test_a_failed_task_is_an_answer_and_no_error() -> None:
+async def test_a_failed_task_is_an_answer_not_an_error() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("fail")
         assert [state_of(to_json(told.event)) async for told in conversation.events()][-1] == "TASK_STATE_FAILED"
     assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "It broke."}]
 
 
-async def test_an_agent_may_answer_with_a_message_only() -> None:
+async def test_an_agent_may_answer_with_only_a_message() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("message")
         events = [to_json(told.event) async for told in conversation.events()]
@@ -136,7 +136,7 @@ async def test_an_agent_may_answer_with_a_message_only() -> None:
     assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "Just this."}]
 
 
-async def test_a_refusal_is_raised_at_once_with_its_code_and_words() -> None:
+async def test_a_refusal_is_raised_at_once_with_its_code_and_message() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("refuse")
         with pytest.raises(AgentError, match="This agent does not do that") as refused:
@@ -151,7 +151,7 @@ async def test_a_refusal_is_raised_at_once_with_its_code_and_words() -> None:
     assert served.executor.executions == 1
 
 
-async def test_after_a_cut_the_running_task_is_taken_up_again() -> None:
+async def test_after_a_cut_the_client_resumes_the_running_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         events = []
@@ -169,7 +169,7 @@ async def test_after_a_cut_the_running_task_is_taken_up_again() -> None:
     assert served.executor.executions == 1
 
 
-async def test_a_task_that_finishes_during_a_cut_is_told_whole() -> None:
+async def test_a_task_that_finishes_during_a_cut_is_returned_complete() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         events = conversation.events()
@@ -206,7 +206,7 @@ def counting(app: ASGIApp) -> ASGIApp:
     return counted
 
 
-async def test_ids_that_are_no_seqs_hide_nothing_after_a_cut() -> None:
+async def test_event_ids_that_are_not_seqs_hide_nothing_after_a_cut() -> None:
     async with sdk_agent(counting) as served:
         conversation = served.conversation("slow")
         events = []

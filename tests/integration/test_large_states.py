@@ -59,7 +59,7 @@ def agent(graph: StateGraph[State], settings: Settings) -> AgentApp:
     return AgentApp(graph, AgentCard(name="orchestrator", description="", version="1", skills=[]), settings=settings)
 
 
-async def test_without_a_bucket_the_run_fails_once_and_says_what_to_do(settings: Settings) -> None:
+async def test_without_a_bucket_the_run_fails_once_and_names_the_setting(settings: Settings) -> None:
     ran: Counter[str] = Counter()
     log = open_log(settings)
     async with serve(agent(gathering(ran), settings)) as agent_url:
@@ -83,7 +83,7 @@ async def test_without_a_bucket_the_run_fails_once_and_says_what_to_do(settings:
     assert all(len(item["body"]["B"]) < 10_000 for item in kept), "part of what was too large is kept"
 
 
-async def test_with_a_bucket_it_goes_on_in_another_process_from_what_is_in_s3(settings: Settings) -> None:
+async def test_with_a_bucket_another_process_resumes_the_run_from_s3(settings: Settings) -> None:
     ran: Counter[str] = Counter()
     settings = replace(settings, bucket=BUCKET)
     log = open_log(settings)

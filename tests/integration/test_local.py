@@ -20,7 +20,7 @@ from tailrace.errors import ConfigError
 from tests.support.processes import ROOT, Stack, stack
 
 
-def test_a_taken_port_leads_to_the_next_free_one() -> None:
+def test_a_taken_port_leads_to_the_next_free_port() -> None:
     with listen(0) as taken, listen(taken.getsockname()[1]) as next_one:
         assert next_one.getsockname()[1] > taken.getsockname()[1]
         assert next_one.getsockname()[0] == "127.0.0.1"
@@ -34,7 +34,7 @@ def test_listening_is_on_loopback_only() -> None:
 
 
 @pytest.mark.parametrize("name", ["a,b", "a=b", "a.b", "a b", "_a"])
-def test_a_folder_whose_name_cannot_be_imported_is_said_so(
+def test_a_folder_whose_name_cannot_be_imported_is_named(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / name).mkdir()
@@ -49,7 +49,7 @@ def test_a_folder_whose_name_cannot_be_imported_is_said_so(
 @pytest.mark.parametrize(
     ("variable", "value"), [("TAILRACE_PORT", "many"), ("TAILRACE_RENEW_S", "9"), ("TAILRACE_ORCHESTRATOR", "nobody")]
 )
-def test_a_wrong_setting_ends_it_with_a_sentence(variable: str, value: str) -> None:
+def test_a_wrong_setting_ends_make_run_with_one_sentence(variable: str, value: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "local"], cwd=ROOT, env={**os.environ, variable: value}, capture_output=True, text=True
     )
@@ -58,7 +58,7 @@ def test_a_wrong_setting_ends_it_with_a_sentence(variable: str, value: str) -> N
     assert "Traceback" not in done.stderr
 
 
-async def test_a_killed_agent_is_started_again_at_its_address(tmp_path: Path) -> None:
+async def test_a_killed_agent_restarts_at_the_same_address(tmp_path: Path) -> None:
     async with stack(tmp_path) as running:
         await running.kill("log_analyst")
         async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
@@ -67,7 +67,7 @@ async def test_a_killed_agent_is_started_again_at_its_address(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=["killed", "terminal closed"])
-async def test_nothing_that_make_run_started_outlives_it(tmp_path: Path, number: int) -> None:
+async def test_no_process_outlives_make_run(tmp_path: Path, number: int) -> None:
     async with stack(tmp_path) as running:
         names = ("gateway", "orchestrator", "log_analyst", "metric_analyst", "sweeper")
         pids = [await running.pid_of(name) for name in names]
@@ -88,7 +88,7 @@ def _lives(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")  # which its new parent may leave there
 
 
-async def test_after_a_restart_agents_are_where_runs_that_go_on_have_asked_them(tmp_path: Path) -> None:
+async def test_agents_keep_their_addresses_after_a_restart(tmp_path: Path) -> None:
     async def places(running: Stack) -> dict[str, str]:
         async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
             agents = (await http.get("/api/agents")).json()["agents"]
@@ -100,7 +100,7 @@ async def test_after_a_restart_agents_are_where_runs_that_go_on_have_asked_them(
         assert await places(running) == before
 
 
-async def test_the_page_comes_with_its_security_policy(tmp_path: Path) -> None:
+async def test_the_page_has_a_content_security_policy(tmp_path: Path) -> None:
     async with stack(tmp_path) as running, httpx.AsyncClient(base_url=running.url, timeout=60) as http:
         page = await http.get("/")
         assert "script-src 'self'" in page.headers["content-security-policy"]
@@ -110,7 +110,7 @@ async def test_the_page_comes_with_its_security_policy(tmp_path: Path) -> None:
         assert (await http.get("/api/tasks", headers={"Host": "rebound.example"})).status_code == 401
 
 
-async def test_who_can_read_the_data_folder_may_ask_an_agent_and_nobody_else(tmp_path: Path) -> None:
+async def test_only_users_who_can_read_the_data_folder_may_call_an_agent(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with stack(folder) as running, httpx.AsyncClient(timeout=60) as http:
         cards = (await http.get(f"{running.url}/api/agents")).json()["agents"]

@@ -35,7 +35,7 @@ def peak(pid: int | None) -> int:
     return int(kilobytes) * 1024
 
 
-async def test_eight_times_64_mb_at_once_pass_through_every_process_without_staying_in_memory(tmp_path: Path) -> None:
+async def test_eight_concurrent_64_mb_files_do_not_stay_in_memory(tmp_path: Path) -> None:
     parts = [{"text": "What is wrong?"}, bomb()]
     async with stack(tmp_path) as running, httpx.AsyncClient(base_url=running.url, timeout=120) as http:
         await read(http, await post(http, [{"text": "2026-01-01 00:00:00 INFO x\n" * 2, "filename": "app.log"}]))

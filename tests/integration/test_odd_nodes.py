@@ -54,9 +54,7 @@ async def raises_a_base_exception(_: Any) -> dict[str, Any]:
         (raises_a_base_exception, "The agent failed in node: NotAnException: odd"),
     ],
 )
-async def test_a_node_that_would_end_its_process_fails_its_task_and_no_other(
-    node: Callable[[Any], Any], words: str
-) -> None:
+async def test_a_node_that_exits_the_process_fails_only_its_task(node: Callable[[Any], Any], words: str) -> None:
     may_end = asyncio.Event()
 
     async def waits_or(state: MessagesState) -> dict[str, Any]:
@@ -80,7 +78,7 @@ async def test_a_node_that_would_end_its_process_fails_its_task_and_no_other(
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
 
 
-async def test_a_nodes_task_tells_whether_it_runs_as_any_other_does() -> None:
+async def test_a_nodes_asyncio_task_reports_its_state_correctly() -> None:
     """anyio asks a task's coroutine, before it cancels the task."""
 
     async def looks(_: MessagesState) -> dict[str, Any]:
@@ -97,7 +95,7 @@ async def test_a_nodes_task_tells_whether_it_runs_as_any_other_does() -> None:
 
 
 @pytest.mark.parametrize("levels", [65, 900])
-async def test_a_question_that_is_nested_too_deep_fails_the_task_at_once_and_says_so(levels: int) -> None:
+async def test_a_question_that_is_nested_too_deep_fails_the_task_with_a_reason(levels: int) -> None:
     async def asks(_: MessagesState) -> dict[str, Any]:
         value: list[Any] = []
         for _level in range(levels - 1):

@@ -34,7 +34,7 @@ def agent(settings: Settings) -> AgentApp:
     )
 
 
-async def test_a_reply_in_another_process_goes_on_from_the_checkpoint(settings: Settings) -> None:
+async def test_a_reply_in_another_process_resumes_from_the_checkpoint(settings: Settings) -> None:
 
     log = open_log(settings)
     headers = {"x-test-owner": "alice"}

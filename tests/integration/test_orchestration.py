@@ -93,7 +93,7 @@ async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: 
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
 
 
-async def test_a_specialist_that_fails_is_a_line_and_the_others_are_heard(
+async def test_the_report_names_a_failed_specialist_and_covers_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(state: State) -> State:
@@ -114,7 +114,7 @@ async def test_a_specialist_that_fails_is_a_line_and_the_others_are_heard(
     assert "`sound`" in report
 
 
-async def test_the_same_run_asks_a_specialist_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_asks_each_specialist_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
     gate.open.set()
     async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
@@ -140,7 +140,7 @@ async def test_the_same_run_asks_a_specialist_once(tmp_path: Path, monkeypatch: 
         ({"disks": ["sdb"]}, '"sdb"'),
     ],
 )
-async def test_no_answer_of_a_specialist_fails_the_task(
+async def test_no_specialists_answer_can_fail_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Any, told: str
 ) -> None:
     async def answer(state: State) -> State:

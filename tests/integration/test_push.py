@@ -45,7 +45,7 @@ async def test_4_3_3_every_event_is_delivered_once_in_order_as_a_stream_response
     assert set(hook.paths) == {"/hook"}
 
 
-async def test_3_1_7_a_config_made_later_is_told_what_comes_after() -> None:
+async def test_3_1_7_a_config_created_later_gets_the_events_after_it() -> None:
     gate = asyncio.Event()
     async with receiver() as hook, agent(talker(gate), push_internal=1) as served:
         task = await served.begin("slow")
@@ -60,7 +60,7 @@ async def test_3_1_7_a_config_made_later_is_told_what_comes_after() -> None:
     assert metadata(hook.got[0])["seq"] > metadata(first)["seq"] - len(seen)
 
 
-async def test_3_2_2_a_config_in_a_stream_s_request_and_in_a_reply_counts_too() -> None:
+async def test_3_2_2_a_config_in_a_streaming_request_or_a_reply_is_used() -> None:
     async with receiver() as first, receiver() as second, agent(talker(), push_internal=1) as served:
         frames = await served.frames("SendStreamingMessage", sending("ask", first))
         task_id = frames[0].result["task"]["id"]
@@ -75,7 +75,7 @@ async def test_3_2_2_a_config_in_a_stream_s_request_and_in_a_reply_counts_too() 
     assert second.got == events[before:]
 
 
-async def test_a_canceled_task_s_last_event_is_delivered() -> None:
+async def test_the_last_event_of_a_canceled_task_is_delivered() -> None:
     async with receiver() as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("ask", hook)))["task"]
         await served.result("CancelTask", {"id": task["id"]})
@@ -85,7 +85,7 @@ async def test_a_canceled_task_s_last_event_is_delivered() -> None:
 # Failures
 
 
-async def test_a_notification_is_tried_again_until_it_is_acknowledged_and_the_next_one_waits() -> None:
+async def test_a_notification_is_retried_until_acknowledged_before_the_next_one() -> None:
     async with receiver([500, 404, 302, 503]) as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.ended()
@@ -104,7 +104,7 @@ async def test_a_run_never_waits_for_a_webhook() -> None:
         await told(served, task["id"], hook)
 
 
-async def test_a_webhook_that_was_given_up_goes_on_at_the_next_look() -> None:
+async def test_reading_a_task_resumes_a_delivery_that_was_given_up() -> None:
     async with receiver([500] * delivery.TRIES) as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.until(lambda: len(hook.got) == delivery.TRIES)
@@ -117,7 +117,7 @@ async def test_a_webhook_that_was_given_up_goes_on_at_the_next_look() -> None:
     assert hook.got[delivery.TRIES :] == events
 
 
-async def test_what_a_dead_process_had_not_delivered_the_next_one_delivers(tmp_path: Path) -> None:
+async def test_the_next_process_delivers_what_a_dead_one_left_undelivered(tmp_path: Path) -> None:
     hold, settings = asyncio.Event(), {"data_dir": str(tmp_path), "push_internal": 1}
 
     def log() -> SQLiteLog:
@@ -135,7 +135,7 @@ async def test_what_a_dead_process_had_not_delivered_the_next_one_delivers(tmp_p
     assert hook.got == [events[0], *events], "the first was not acknowledged, so it came again"
 
 
-async def test_two_processes_do_not_deliver_the_same(tmp_path: Path) -> None:
+async def test_two_processes_do_not_deliver_the_same_events(tmp_path: Path) -> None:
     gate, settings = asyncio.Event(), {"data_dir": str(tmp_path), "push_internal": 1}
     async with (
         receiver() as hook,
@@ -153,7 +153,7 @@ async def test_two_processes_do_not_deliver_the_same(tmp_path: Path) -> None:
         await told(one, task["id"], hook)
 
 
-async def test_a_delivery_ends_when_there_is_nothing_more_to_deliver() -> None:
+async def test_a_delivery_ends_when_everything_is_delivered() -> None:
     async with receiver() as hook, agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await told(served, task["id"], hook)
@@ -166,7 +166,7 @@ async def test_a_delivery_ends_when_there_is_nothing_more_to_deliver() -> None:
 # 3.1.8 to 3.1.10
 
 
-async def test_3_1_8_to_3_1_10_configs_are_got_listed_and_deleted() -> None:
+async def test_3_1_8_to_3_1_10_configs_can_be_read_listed_and_deleted() -> None:
     gate = asyncio.Event()
     async with receiver() as hook, agent(talker(gate), push_internal=1) as served:
         task_id = (await served.begin("slow"))["id"]
@@ -208,7 +208,7 @@ async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path
 
 
 @pytest.mark.parametrize("method", [CREATE, GET, LIST, DELETE])
-async def test_13_1_somebody_else_s_configs_look_like_none(method: str) -> None:
+async def test_13_1_another_owners_configs_look_unknown(method: str) -> None:
     async with agent(talker(), push_internal=1) as served:
         task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
         params = {"taskId": task["id"], "id": "a", "url": "https://example.com/"}
@@ -218,7 +218,7 @@ async def test_13_1_somebody_else_s_configs_look_like_none(method: str) -> None:
         assert len((await served.result(LIST, {"taskId": task["id"]}))["configs"]) == 1
 
 
-async def test_a_task_has_no_more_configs_than_can_be_served() -> None:
+async def test_the_number_of_configs_of_a_task_is_limited() -> None:
     async with agent(talker(), push_internal=1) as served:
         task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
         for number in range(delivery.MAX_WEBHOOKS):
@@ -233,7 +233,7 @@ async def test_a_task_has_no_more_configs_than_can_be_served() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/", "https://169.254.169.254/latest/", "http://example.com/"])
-async def test_13_2_no_address_inside_is_taken_and_nothing_is_begun(url: str) -> None:
+async def test_13_2_a_config_with_an_internal_address_is_refused(url: str) -> None:
     async with agent(talker()) as served:
         configuration = {"taskPushNotificationConfig": {"url": url}}
         error = await served.error("SendMessage", {"message": message("hello"), "configuration": configuration})
@@ -243,7 +243,7 @@ async def test_13_2_no_address_inside_is_taken_and_nothing_is_begun(url: str) ->
         assert (await served.error(CREATE, {"taskId": task_id, "url": url}))["code"] == -32602
 
 
-async def test_13_2_a_name_that_leads_inside_is_never_connected_to(
+async def test_13_2_a_name_that_resolves_to_an_internal_address_is_never_connected_to(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[str] = []
@@ -270,7 +270,7 @@ async def test_13_2_a_name_that_leads_inside_is_never_connected_to(
 # 0.3
 
 
-async def test_a_config_of_0_3_is_told_the_task_when_its_state_changes() -> None:
+async def test_a_0_3_config_gets_the_task_when_its_state_changes() -> None:
     async with receiver() as hook, agent(talker(), push_internal=1) as served:
         said = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
         config = {"url": hook.url, "token": "t", "authentication": {"schemes": ["Bearer"], "credentials": "c"}}

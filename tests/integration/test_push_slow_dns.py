@@ -18,7 +18,7 @@ from tests.support.in_process import agent
 from tests.support.webhook_receiver import deliveries_have_ended, receiver, sending, told
 
 
-async def test_a_task_runs_and_is_told_while_six_webhooks_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_is_delivered_while_six_webhooks_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: set[str] = set()
     go = threading.Event()
 

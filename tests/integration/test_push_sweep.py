@@ -74,7 +74,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await stage.hooks.close()
 
 
-async def test_webhooks_whose_agent_is_away_keep_no_other_one_from_its_turn() -> None:
+async def test_webhooks_of_an_unreachable_agent_do_not_block_others() -> None:
     now = 1_700_000_000.0
     log, hooks = MemoryLog(clock=lambda: now), MemoryWebhooks(clock=lambda: now)
     told: list[str] = []
@@ -99,7 +99,7 @@ async def test_webhooks_whose_agent_is_away_keep_no_other_one_from_its_turn() ->
     assert told[7:] == tasks[:3]
 
 
-async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Stage) -> None:
+async def test_a_sweep_delivers_the_rest_to_a_webhook_that_was_down(stage: Stage) -> None:
     async with receiver([500] * delivery.TRIES) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.until(lambda: len(hook.got) == delivery.TRIES)
@@ -111,7 +111,7 @@ async def test_a_webhook_that_was_away_is_told_the_rest_after_a_sweep(stage: Sta
         assert await stage.sweep(served) == 0
 
 
-async def test_what_a_dead_process_had_not_delivered_is_delivered_after_a_sweep(stage: Stage) -> None:
+async def test_a_sweep_delivers_what_a_dead_process_left_undelivered(stage: Stage) -> None:
     hold = asyncio.Event()
     async with receiver(hold=hold) as hook:
         async with stage.agent() as served:
@@ -125,7 +125,7 @@ async def test_what_a_dead_process_had_not_delivered_is_delivered_after_a_sweep(
             await told(served, task["id"], hook)
 
 
-async def test_nothing_is_owed_to_a_webhook_that_knows_all_of_a_task_that_waits(stage: Stage) -> None:
+async def test_nothing_is_due_to_a_webhook_that_has_every_event_of_a_waiting_task(stage: Stage) -> None:
     async with receiver() as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("ask", hook)))["task"]
         await told(served, task["id"], hook, ASKED)
@@ -137,7 +137,7 @@ async def test_nothing_is_owed_to_a_webhook_that_knows_all_of_a_task_that_waits(
         await told(served, task["id"], hook)
 
 
-async def test_to_look_at_a_task_whose_webhook_knows_all_of_it_writes_nothing(stage: Stage) -> None:
+async def test_reading_a_task_without_due_deliveries_writes_nothing(stage: Stage) -> None:
     async with receiver() as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await told(served, task["id"], hook)
@@ -149,7 +149,7 @@ async def test_to_look_at_a_task_whose_webhook_knows_all_of_it_writes_nothing(st
         assert await stage.hooks.list(task["id"]) == before
 
 
-async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage) -> None:
+async def test_a_webhook_that_never_answers_is_given_up(stage: Stage) -> None:
     async with receiver([500] * 1000) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         for number in range(1, delivery.MAX_DELIVERIES + 1):
@@ -164,13 +164,13 @@ async def test_a_webhook_that_never_answers_is_given_up_in_the_end(stage: Stage)
         assert hook.got == [hook.got[0]] * len(hook.got), "the next one is told what comes first"
 
 
-async def test_a_webhook_of_a_task_that_has_expired_is_left_alone(stage: Stage) -> None:
+async def test_the_webhook_of_an_expired_task_is_ignored(stage: Stage) -> None:
     async with receiver() as hook, stage.agent() as served:
         await stage.hooks.put(Webhook(task_id="long gone", id="a", url=hook.url, due=1))
         assert await stage.sweep(served) == 0
 
 
-async def test_a_delivery_that_is_at_work_is_not_helped(stage: Stage) -> None:
+async def test_a_sweep_skips_a_delivery_in_progress(stage: Stage) -> None:
     hold = asyncio.Event()
     async with receiver(hold=hold) as hook, stage.agent() as served:
         await served.result("SendMessage", sending("hello", hook))
@@ -180,7 +180,7 @@ async def test_a_delivery_that_is_at_work_is_not_helped(stage: Stage) -> None:
         await hook.ended()
 
 
-def test_deliveries_come_for_seventeen_hours() -> None:
+def test_a_delivery_is_retried_for_seventeen_hours() -> None:
     """As the documents say."""
     pauses = [60 * 2**number for number in range(delivery.MAX_DELIVERIES - 1)]
     assert 17 * 3600 < sum(pauses) < 17.1 * 3600

@@ -32,7 +32,7 @@ def greeter() -> AgentApp:
     return app
 
 
-async def test_the_agent_of_the_readme_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_agent_in_the_readme_runs_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
     message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "Ada"}]}
     async with serve(greeter()) as url, httpx.AsyncClient(headers={"A2A-Version": "1.0"}) as http:
@@ -42,7 +42,7 @@ async def test_the_agent_of_the_readme_works_as_it_stands(tmp_path: Path, monkey
     assert task["artifacts"][0]["parts"] == [{"text": "Hello, Ada!"}]
 
 
-async def test_the_agent_of_the_readme_answers_who_says_hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_agent_in_the_readme_answers_a_greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the analysts, which are not asked; its answer is the report."""
     monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
     settings = Settings(data_dir=str(tmp_path))
@@ -59,5 +59,5 @@ async def test_the_agent_of_the_readme_answers_who_says_hello(tmp_path: Path, mo
     assert route["targets"] == [{"agent": "greeter", "reason": "the request mentions hello"}]
 
 
-def test_a_folder_is_all_it_takes() -> None:
+def test_a_new_agent_needs_only_a_folder() -> None:
     assert specialists() == ["log_analyst", "metric_analyst"]

@@ -70,7 +70,7 @@ async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Serv
 
 
 @pytest.mark.parametrize("kind", _GATEWAYS)
-async def test_a_gateway_that_is_told_to_stop_ends_its_streams_with_a_retry(kind: str, tmp_path: Path) -> None:
+async def test_a_stopping_gateway_ends_its_streams_with_a_retry(kind: str, tmp_path: Path) -> None:
     async with server(_GATEWAYS[kind], tmp_path) as gateway:
         # No agent runs the task, so its stream stays open.
         task = (await gateway.http.post("/api/tasks", json={"message": {"parts": [{"text": "hello"}]}})).json()
@@ -82,7 +82,7 @@ async def test_a_gateway_that_is_told_to_stop_ends_its_streams_with_a_retry(kind
         assert gateway.process.returncode == -signal.SIGTERM
 
 
-async def test_an_agent_that_is_told_to_stop_ends_its_streams_with_a_retry(tmp_path: Path) -> None:
+async def test_a_stopping_agent_ends_its_streams_with_a_retry(tmp_path: Path) -> None:
     message = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "2 events, 60000 ms apart"}]}
     call = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
     async with server(_AGENT, tmp_path) as agent:

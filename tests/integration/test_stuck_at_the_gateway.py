@@ -34,7 +34,7 @@ async def state(sut: System, task_id: str) -> str:
 
 
 @pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP])
-async def test_it_is_shown_and_a_cancel_ends_it(sut: System, event: bytes) -> None:
+async def test_an_unreadable_task_is_shown_and_can_be_cancelled(sut: System, event: bytes) -> None:
     task_id = await stuck_at(sut, event)
     assert await state(sut, task_id) == "TASK_STATE_SUBMITTED"
     assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
@@ -42,7 +42,9 @@ async def test_it_is_shown_and_a_cancel_ends_it(sut: System, event: bytes) -> No
     assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 409
 
 
-async def test_a_cancel_ends_it_although_the_agent_fails_at_that(sut: System, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancel_ends_an_unreadable_task_even_if_its_agent_fails(
+    sut: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def fail(*_: object) -> None:
         raise RecursionError("maximum recursion depth exceeded")
 
@@ -52,7 +54,7 @@ async def test_a_cancel_ends_it_although_the_agent_fails_at_that(sut: System, mo
     assert await state(sut, task_id) == "TASK_STATE_CANCELED"
 
 
-async def test_whoever_looks_at_it_sees_it_fail_with_the_reason(sut: System) -> None:
+async def test_reading_an_unreadable_task_fails_it_with_a_reason(sut: System) -> None:
     task_id = await stuck_at(sut, UNREADABLE)
     seen = await sut.read(task_id)
     assert (seen.seqs, seen.state) == ([1, 2], "TASK_STATE_FAILED")

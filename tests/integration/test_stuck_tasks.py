@@ -51,7 +51,7 @@ async def killed(this: Stuck, task_id: str) -> None:
     await this.log.update_state(task_id, claimed.attempt, "TASK_STATE_WORKING", release=False)
 
 
-async def test_five_hundred_stuck_tasks_do_not_keep_an_honest_one_from_being_recovered() -> None:
+async def test_five_hundred_stuck_tasks_do_not_block_the_recovery_of_a_healthy_one() -> None:
     settings = Settings()
     async with stuck() as this:
         for number in range(500):
@@ -79,7 +79,7 @@ async def test_five_hundred_stuck_tasks_do_not_keep_an_honest_one_from_being_rec
         assert {sweeps.times[head.task_id] for head in heads} == {TRIES}
 
 
-async def test_tasks_whose_agent_is_away_wait_longer_each_time_and_are_not_given_up() -> None:
+async def test_tasks_of_an_unreachable_agent_back_off_and_are_never_given_up() -> None:
     """They were never begun, and never refused either: when the agent is there again, they go on."""
     settings = Settings(sweep_tasks=10)
     async with stuck() as this:
@@ -97,7 +97,7 @@ async def test_tasks_whose_agent_is_away_wait_longer_each_time_and_are_not_given
 
 
 @pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP, b"no JSON at all", b'{"task": 5, "kind":"state"}'])
-async def test_a_task_whose_request_cannot_be_read_fails_with_the_reason_in_ten_tries(event: bytes) -> None:
+async def test_a_task_with_an_unreadable_request_fails_within_ten_tries(event: bytes) -> None:
     async with stuck() as this:
         await this.create("t", event)
         if b'"kind":"state"' in event:
@@ -114,7 +114,7 @@ async def test_a_task_whose_request_cannot_be_read_fails_with_the_reason_in_ten_
 
 
 @pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP])
-async def test_such_a_task_is_canceled_when_that_is_asked(event: bytes) -> None:
+async def test_a_task_with_an_unreadable_request_can_be_cancelled(event: bytes) -> None:
     async with stuck() as this:
         await this.create("t", event)
         assert await this.state("t") == "TASK_STATE_SUBMITTED"  # GetTask tells what it can
@@ -125,7 +125,7 @@ async def test_such_a_task_is_canceled_when_that_is_asked(event: bytes) -> None:
 
 
 @pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP])
-async def test_a_cancel_does_not_wait_for_the_lease_of_a_try_that_failed_in_this_process(event: bytes) -> None:
+async def test_a_cancel_does_not_wait_for_the_lease_of_a_failed_try(event: bytes) -> None:
     async with stuck() as this:
         await this.create("t", event)
         await this.look("t")
@@ -134,7 +134,7 @@ async def test_a_cancel_does_not_wait_for_the_lease_of_a_try_that_failed_in_this
         assert (await this.log.head("t")).state == await this.state("t") == "TASK_STATE_CANCELED"
 
 
-async def test_a_task_that_ends_each_process_that_looks_at_it_fails_from_its_head_alone() -> None:
+async def test_a_task_that_kills_every_worker_fails_from_its_head_alone() -> None:
     """What it is that ends them is not looked at again, whatever was asked meanwhile."""
     async with stuck() as this:
         for task_id in ("fails", "canceled"):
@@ -161,7 +161,7 @@ async def test_a_task_that_ends_each_process_that_looks_at_it_fails_from_its_hea
         assert reads == [0]  # the newest event, which the conclusion goes after
 
 
-async def test_a_task_whose_log_is_damaged_fails_and_names_the_events() -> None:
+async def test_a_task_with_a_damaged_log_fails_and_names_the_events() -> None:
     async with stuck() as this:
         await killed(this, "t")
         read = this.log.read
@@ -188,7 +188,7 @@ class Unwilling(InMemorySaver):
         return await super().aget_tuple(config)
 
 
-async def test_a_checkpoint_that_cannot_be_read_fails_the_task_with_the_reason() -> None:
+async def test_an_unreadable_checkpoint_fails_the_task_with_a_reason() -> None:
     saver = Unwilling()
     saver.error = ValueError("the checkpoint is of version 9, which this one does not know")
     async with stuck(saver) as this:
@@ -197,7 +197,7 @@ async def test_a_checkpoint_that_cannot_be_read_fails_the_task_with_the_reason()
         assert "ValueError: the checkpoint is of version 9" in await this.said("t")
 
 
-async def test_a_store_that_is_away_is_not_the_tasks_fault() -> None:
+async def test_an_unavailable_store_does_not_count_against_the_task() -> None:
     saver = Unwilling()
     saver.error = CheckpointsUnavailable("The checkpoints are away.")
     async with stuck(saver) as this:
@@ -225,7 +225,7 @@ async def append(this: Stuck, task_id: str, event: bytes) -> None:
         b"7",
     ],
 )
-async def test_a_run_goes_on_although_an_event_that_only_tells_cannot_be_read(metadata: bytes) -> None:
+async def test_an_unreadable_progress_event_does_not_stop_a_run(metadata: bytes) -> None:
     async with stuck() as this:
         await killed(this, "t")
         event = b'{"statusUpdate":{"metadata":{"urn:tailrace:a2a:resume:1":' + metadata + b"}}}"
@@ -234,7 +234,7 @@ async def test_a_run_goes_on_although_an_event_that_only_tells_cannot_be_read(me
         assert await this.state("t") == "TASK_STATE_COMPLETED"
 
 
-async def test_a_text_that_is_none_is_passed_over() -> None:
+async def test_an_artifact_part_without_content_is_skipped() -> None:
     async with stuck() as this:
         await killed(this, "t")
         meta = b'{"urn:tailrace:a2a:resume:1":{"kind":"token","agent":"a","attempt":1}}'
@@ -245,7 +245,7 @@ async def test_a_text_that_is_none_is_passed_over() -> None:
         assert await this.state("t") == "TASK_STATE_COMPLETED"
 
 
-async def test_a_reply_that_cannot_be_read_fails_the_task_and_is_not_left_out() -> None:
+async def test_an_unreadable_reply_fails_the_task() -> None:
     async with stuck() as this:
         await killed(this, "t")
         meta = b'{"urn:tailrace:a2a:resume:1":{"kind":"state","agent":"a","attempt":1}}'

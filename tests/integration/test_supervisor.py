@@ -40,7 +40,7 @@ class Hanging(Function):
         return "-c", "import time; time.sleep(600)"
 
 
-async def test_one_that_hangs_at_its_start_is_told_of_and_refuses_callers(
+async def test_an_agent_that_hangs_at_startup_is_reported_and_refuses_callers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(supervisor, "SLOW_S", 0.1)

@@ -48,7 +48,7 @@ EXPECTED = parts_of("".join(REPORT.values()))
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_killed_at_any_point_a_run_comes_to_the_same_end(point: str, tmp_path: Path) -> None:
+async def test_a_run_killed_at_any_point_ends_the_same(point: str, tmp_path: Path) -> None:
     """Killed before what was said last is in the log, and after: two runs at once."""
     await asyncio.gather(*(survives(point, when, tmp_path / when) for when in ("at once", "late")))
 
@@ -73,7 +73,7 @@ async def survives(point: str, when: str, folder: Path) -> None:
     assert set(ended) == ran
 
 
-async def test_a_reply_outlives_the_worker_that_took_it(tmp_path: Path) -> None:
+async def test_a_reply_survives_the_worker_that_accepted_it(tmp_path: Path) -> None:
     (tmp_path / "die at decide:answered").write_text("late")
     async with restarting_agent(tmp_path) as agent:
         asked = await watch(agent, "ask")
@@ -89,7 +89,7 @@ async def test_a_reply_outlives_the_worker_that_took_it(tmp_path: Path) -> None:
     assert len(done.of_kind("attempt")) == 1
 
 
-async def test_a_run_that_kills_each_worker_at_the_same_place_fails_after_three(tmp_path: Path) -> None:
+async def test_a_run_that_kills_three_workers_at_the_same_node_fails(tmp_path: Path) -> None:
     (tmp_path / "die at sift:start").write_text("always")
     async with restarting_agent(tmp_path) as agent:
         seen = await watch(agent, "go")
@@ -99,7 +99,7 @@ async def test_a_run_that_kills_each_worker_at_the_same_place_fails_after_three(
     assert [meta["attempt"] for meta in seen.of_kind("attempt")] == [2, 3, 4]
 
 
-async def test_a_worker_that_stood_still_past_its_lease_writes_nothing_more(tmp_path: Path) -> None:
+async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path) -> None:
     (tmp_path / "stand still at left:middle").touch()
     async with restarting_agent(tmp_path) as zombie, restarting_agent(tmp_path) as other:
         following = asyncio.create_task(watch(zombie, "go"))
@@ -123,7 +123,7 @@ async def test_a_worker_that_stood_still_past_its_lease_writes_nothing_more(tmp_
     assert {metadata(event)["attempt"] for event in seen.events[fence - 1 :]} == {2}
 
 
-async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
+async def test_a_run_with_hundreds_of_hand_offs_has_one_dense_log(tmp_path: Path) -> None:
     """Twelve hours of fifteen-minute functions are 48 of them; here their minutes are short, and they are 200."""
     # One step outlasts the 10 ms that an attempt works; the rest is time to stop.
     short = {"TAILRACE_ATTEMPT_S": "1.51", "TAILRACE_HANDOFF_S": "1.5"}
@@ -139,7 +139,7 @@ async def test_hundreds_of_hand_offs_make_one_dense_log(tmp_path: Path) -> None:
     assert [meta["attempt"] for meta in attempts] == list(range(2, len(attempts) + 2))
 
 
-async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt(tmp_path: Path) -> None:
+async def test_a_node_may_leave_work_to_the_next_attempt_when_time_runs_out(tmp_path: Path) -> None:
     async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "30 steps, 20 ms each, in one node")
     assert seen.state == "TASK_STATE_COMPLETED"
@@ -147,7 +147,7 @@ async def test_a_node_sees_the_time_left_and_leaves_the_rest_to_the_next_attempt
     assert seen.of_kind("handoff")
 
 
-async def test_a_node_that_overruns_its_deadline_fails_and_says_so(tmp_path: Path) -> None:
+async def test_a_node_that_overruns_its_deadline_fails_the_task_with_a_reason(tmp_path: Path) -> None:
     async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "300 steps, 20 ms each, in one node, deaf")
     assert seen.state == "TASK_STATE_FAILED"
@@ -155,7 +155,7 @@ async def test_a_node_that_overruns_its_deadline_fails_and_says_so(tmp_path: Pat
     assert "tailrace.time_left()" in seen.said
 
 
-async def test_a_task_whose_worker_is_dead_is_cancelled_by_whoever_is_asked(tmp_path: Path) -> None:
+async def test_any_process_cancels_a_task_whose_worker_is_dead(tmp_path: Path) -> None:
     (tmp_path / "stand still at dig:middle").touch()
     async with restarting_agent(tmp_path) as dying, restarting_agent(tmp_path) as other, new_http() as http:
         following = asyncio.create_task(watch(other, "go", via=dying))
@@ -175,7 +175,7 @@ async def test_a_task_whose_worker_is_dead_is_cancelled_by_whoever_is_asked(tmp_
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
 
 
-async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> None:
+async def test_the_sweeper_finds_tasks_that_nobody_watches(tmp_path: Path) -> None:
     """A task that nobody started, and one whose worker died: dispatched by a sweep, finished by their agent."""
     settings = Settings(data_dir=str(tmp_path), lease_s=0.4, renew_s=0.2)
     log = SQLiteLog(tmp_path / "log.sqlite3")
@@ -201,7 +201,7 @@ async def test_what_nobody_looks_at_is_found_by_the_sweeper(tmp_path: Path) -> N
     await log.close()
 
 
-async def test_a_sweep_that_cannot_dispatch_says_so() -> None:
+async def test_a_sweep_that_cannot_dispatch_reports_it() -> None:
     """On AWS that is an error of the function, and so an alarm."""
     log = MemoryLog()
     head = Head(task_id="t", owner="me", context_id="c", agent="unheard of")

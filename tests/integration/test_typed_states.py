@@ -25,7 +25,7 @@ from tests.support.restarting_agent import restarting_agent, watch
 
 
 @pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])
-async def test_a_state_of_an_authors_own_types_outlives_a_kill(langgraph_is_strict: str, tmp_path: Path) -> None:
+async def test_a_state_of_custom_types_survives_a_kill(langgraph_is_strict: str, tmp_path: Path) -> None:
     (tmp_path / "die at tell:start").write_text("late")
     async with restarting_agent(tmp_path, "typed", LANGGRAPH_STRICT_MSGPACK=langgraph_is_strict) as dying:
         seen = await watch(dying, "go")
@@ -59,7 +59,7 @@ def named(types: set[type], module: str) -> set[type]:
     return {each for each in types if each.__module__ == module}
 
 
-def test_the_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
+def test_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
     @entrypoint()
     async def work(_: Any) -> str:
         return (await note()).text
@@ -88,7 +88,7 @@ def asking() -> StateGraph[State]:
 
 
 @pytest.mark.parametrize("kind", ["a function of one argument", "a pickle"])
-async def test_a_task_with_a_crafted_checkpoint_fails_in_words_and_runs_nothing(kind: str, tmp_path: Path) -> None:
+async def test_a_crafted_checkpoint_fails_the_task_and_runs_no_code(kind: str, tmp_path: Path) -> None:
     made = tmp_path / "made"
     async with agent(asking(), store="sqlite", data_dir=str(tmp_path)) as served:
         asked = (await served.result("SendMessage", {"message": message("go")}))["task"]
