@@ -28,7 +28,7 @@ class DamageContract:
         await log.append(task_id, Batch(5, 1, events(5, 2)))
         return task_id
 
-    async def test_what_is_around_damaged_events_is_read(self, log: EventLog, damaged: str) -> None:
+    async def test_events_around_a_damaged_batch_are_readable(self, log: EventLog, damaged: str) -> None:
         assert [batch.last for batch in await log.read(damaged)] == [1, 2]
         for cursor in (2, 3):
             with pytest.raises(LogUnreadable, match=r"Events 3 to 4 of task '.+' cannot be read") as refused:
@@ -40,14 +40,16 @@ class DamageContract:
         assert await log.read(damaged, 6) == []
         assert await log.last(damaged) == 6
 
-    async def test_a_damaged_end_is_no_new_event(self, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_damaged_last_batch_is_not_read_as_new(
+        self, log: EventLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         task_id = await created(log)
         monkeypatch.setattr(sys.modules[type(log).__module__], "pack", lambda *_: b"x\x01 no zlib")
         await log.append(task_id, Batch(2, 1, events(2, 2)))
         assert await log.last(task_id) == 3
         assert await log.read(task_id, 3) == []
 
-    async def test_a_reader_is_told_of_the_gap(self, log: EventLog, damaged: str) -> None:
+    async def test_a_reader_gets_a_gap_for_damaged_events(self, log: EventLog, damaged: str) -> None:
         items = follow(log, Feeds(log, Settings()), damaged, 0, idle_s=60)
         seen: list[object] = []
         async with aclosing(items):
@@ -58,6 +60,6 @@ class DamageContract:
         assert [(item.seq, item.last) for item in seen if isinstance(item, Batch)] == [(1, 1), (2, 2), (5, 6)]
         assert [item for item in seen if isinstance(item, Gap)] == [Gap(3, 4)]
 
-    async def test_the_task_is_shown_without_them(self, log: EventLog, damaged: str) -> None:
+    async def test_a_snapshot_skips_damaged_events(self, log: EventLog, damaged: str) -> None:
         shown = await snapshot(log, damaged)
         assert (shown.seq, shown.task.id) == (6, damaged)

@@ -31,7 +31,7 @@ class LogContract(OrphanedContract):
         task_id = await created(log)
         assert await all_events(log, task_id) == [b'{"n":1}']
 
-    async def test_a_new_task_is_submitted_and_nobody_runs_it(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_new_task_is_submitted_and_not_leased(self, log: EventLog, clock: Clock) -> None:
         head = await log.head(await created(log, owner="bob"))
         assert (head.owner, head.state, head.attempt, head.cancel_requested) == (
             "bob", "TASK_STATE_SUBMITTED", 0, False,
@@ -39,7 +39,7 @@ class LogContract(OrphanedContract):
         assert not head.leased(int(clock.now * 1000))
         assert head.created == head.updated == int(clock.now * 1000)
 
-    async def test_creating_twice_is_creating_once(self, log: EventLog) -> None:
+    async def test_creating_twice_creates_one_task(self, log: EventLog) -> None:
         head = head_of()
         first = await log.create(head, b'{"n":1}')
         assert await log.create(head, b'{"n":"again"}') == first
@@ -51,12 +51,12 @@ class LogContract(OrphanedContract):
         with pytest.raises(TaskConflict):
             await log.create(head_of(task_id=head.task_id, fingerprint="other"), b'{"n":1}')
 
-    async def test_one_of_many_racing_creators_writes(self, log: EventLog) -> None:
+    async def test_one_of_many_concurrent_creators_writes(self, log: EventLog) -> None:
         head = head_of()
         await asyncio.gather(*(log.create(head, b'{"by":%d}' % n) for n in range(8)))
         assert len(await all_events(log, head.task_id)) == 1
 
-    async def test_an_unknown_task_is_unknown_everywhere(self, log: EventLog) -> None:
+    async def test_every_call_refuses_an_unknown_task(self, log: EventLog) -> None:
         for call in (
             log.head("nobody"),
             log.claim("nobody", "me", 10),
@@ -70,7 +70,7 @@ class LogContract(OrphanedContract):
 
     # Appending and reading
 
-    async def test_what_is_appended_is_read_back_as_it_was(self, log: EventLog) -> None:
+    async def test_events_are_read_back_unchanged(self, log: EventLog) -> None:
         task_id = await created(log)
         odd = ['{"text":"é \\n \\u0000 \U0001f30a"}'.encode(), b"{}", b'{"x":"' + b"y" * 5000 + b'"}']
         await log.append(task_id, Batch(2, 1, odd))
@@ -96,7 +96,7 @@ class LogContract(OrphanedContract):
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     )
     @given(sizes=st.lists(st.integers(1, 40), max_size=12), cursor=st.integers(0, 60), limit=st.integers(1, 400))
-    async def test_any_batches_read_in_any_pages_are_dense(
+    async def test_any_batches_are_dense_in_any_pages(
         self, log: EventLog, sizes: Sequence[int], cursor: int, limit: int
     ) -> None:
         task_id, seq = await created(log), 2
@@ -105,13 +105,13 @@ class LogContract(OrphanedContract):
             seq += size
         assert await all_events(log, task_id, cursor, limit) == events(cursor + 1, max(0, seq - 1 - cursor))
 
-    async def test_the_same_append_made_again_is_acknowledged_once(self, log: EventLog) -> None:
+    async def test_a_repeated_append_is_stored_once(self, log: EventLog) -> None:
         task_id, batch = await created(log), Batch(2, 1, events(2, 3))
         await log.append(task_id, batch)
         await log.append(task_id, batch)
         assert await all_events(log, task_id) == events(1, 4)
 
-    async def test_a_put_where_another_attempt_wrote_is_fenced(self, log: EventLog) -> None:
+    async def test_an_append_after_another_attempts_is_fenced(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.append(task_id, Batch(2, 2, [b'{"fence":2}']))
         with pytest.raises(Fenced, match=task_id):
@@ -119,14 +119,14 @@ class LogContract(OrphanedContract):
         assert await all_events(log, task_id) == [b'{"n":1}', b'{"fence":2}']
 
     @pytest.mark.parametrize("batch", [Batch(2, 2, [b'{"n":2}']), Batch(2, 1, [b'{"n":"other"}'])])
-    async def test_only_the_very_same_append_is_acknowledged_again(self, log: EventLog, batch: Batch) -> None:
+    async def test_an_append_that_differs_is_fenced(self, log: EventLog, batch: Batch) -> None:
         task_id = await created(log)
         await log.append(task_id, Batch(2, 1, events(2, 1)))
         with pytest.raises(Fenced):
             await log.append(task_id, batch)
         assert await all_events(log, task_id) == events(1, 2)
 
-    async def test_racing_writers_leave_one_dense_log(self, log: EventLog) -> None:
+    async def test_concurrent_writers_leave_one_dense_log(self, log: EventLog) -> None:
         """32 attempts write the same seqs at once: each seq has one winner, and a loser writes no more."""
         task_id = await created(log)
 
@@ -141,7 +141,7 @@ class LogContract(OrphanedContract):
         written = await asyncio.gather(*(attempt(number) for number in range(1, 33)))
         assert len(await all_events(log, task_id)) == 1 + sum(written) == 11
 
-    async def test_an_event_too_large_is_refused_before_anything_is_written(self, log: EventLog) -> None:
+    async def test_a_batch_with_an_oversized_event_writes_nothing(self, log: EventLog) -> None:
         task_id = await created(log)
         huge = b'{"x":"' + _noise(2 * MAX_ITEM_BYTES) + b'"}'
         with pytest.raises(EventTooLarge, match=f"{MAX_ITEM_BYTES:,}"):
@@ -152,7 +152,7 @@ class LogContract(OrphanedContract):
         with pytest.raises(TaskUnknown):
             await log.head("huge")
 
-    async def test_an_event_just_under_the_limit_is_taken(self, log: EventLog) -> None:
+    async def test_an_event_just_under_the_limit_is_accepted(self, log: EventLog) -> None:
         task_id = await created(log)
         large = b'{"x":"' + _noise(MAX_ITEM_BYTES) + b'"}'
         await log.append(task_id, Batch(2, 1, [large]))
@@ -179,14 +179,14 @@ class LogContract(OrphanedContract):
         clock.now += TTL_S + 1
         assert await log.last(task_id) == 0
 
-    async def test_tasks_do_not_see_each_other(self, log: EventLog) -> None:
+    async def test_tasks_have_separate_events(self, log: EventLog) -> None:
         one, two = await created(log), await created(log)
         await log.append(one, Batch(2, 1, events(2, 3)))
         assert await all_events(log, two) == events(1, 1)
 
     # The lease
 
-    async def test_a_claim_takes_the_lease_as_the_next_attempt(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_claim_takes_the_lease_and_counts_the_attempt(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         head = await log.claim(task_id, "runner-1", 10)
         assert (head.attempt, head.lease_owner, head.lease_until) == (
@@ -195,14 +195,14 @@ class LogContract(OrphanedContract):
             int(clock.now * 1000) + 10_000,
         )
 
-    async def test_a_held_lease_is_not_given_away(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_held_lease_cannot_be_claimed(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
         clock.now += 9.5
         with pytest.raises(LeaseHeld, match="runner-1"):
             await log.claim(task_id, "runner-2", 10)
 
-    async def test_one_of_many_racing_claims_wins(self, log: EventLog) -> None:
+    async def test_one_of_many_concurrent_claims_wins(self, log: EventLog) -> None:
         task_id = await created(log)
         outcomes = await asyncio.gather(
             *(log.claim(task_id, f"runner-{n}", 10) for n in range(16)), return_exceptions=True
@@ -220,7 +220,7 @@ class LogContract(OrphanedContract):
         with pytest.raises(Fenced):
             await log.update_state(task_id, 1, "TASK_STATE_COMPLETED", release=True)
 
-    async def test_a_renewed_lease_holds_on(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_renewed_lease_stays_held(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
         clock.now += 8
@@ -229,14 +229,14 @@ class LogContract(OrphanedContract):
         with pytest.raises(LeaseHeld):
             await log.claim(task_id, "runner-2", 10)
 
-    async def test_a_released_lease_is_free_and_the_state_stays(self, log: EventLog) -> None:
+    async def test_a_released_lease_can_be_claimed_and_the_state_is_kept(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
         await log.update_state(task_id, 1, "TASK_STATE_INPUT_REQUIRED", release=True)
         assert (await log.head(task_id)).state == "TASK_STATE_INPUT_REQUIRED"
         assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
 
-    async def test_a_finished_task_is_neither_claimed_nor_cancelled(self, log: EventLog) -> None:
+    async def test_a_finished_task_can_be_neither_claimed_nor_cancelled(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
         await log.update_state(task_id, 1, "TASK_STATE_COMPLETED", release=True)
@@ -245,14 +245,14 @@ class LogContract(OrphanedContract):
         with pytest.raises(TaskFinished, match="TASK_STATE_COMPLETED"):
             await log.request_cancel(task_id)
 
-    async def test_a_renewal_that_comes_after_the_release_holds_nothing(self, log: EventLog) -> None:
+    async def test_a_renewal_after_the_release_holds_nothing(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
         await log.update_state(task_id, 1, "TASK_STATE_WORKING", release=True)
         await log.renew(task_id, 1, 10)
         assert (await log.claim(task_id, "runner-2", 10)).attempt == 2
 
-    async def test_the_runner_learns_of_a_cancel_when_it_renews(self, log: EventLog) -> None:
+    async def test_a_renewal_reports_a_requested_cancel(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)
         assert not (await log.renew(task_id, 1, 10)).cancel_requested
@@ -288,13 +288,13 @@ class LogContract(OrphanedContract):
         assert sorted(seen) == sorted(mine)
 
     @pytest.mark.parametrize("token", ["rubbish", "12/x", "000000000000001", "'; DROP TABLE heads; --"])
-    async def test_a_token_that_no_page_gave_is_refused(self, log: EventLog, token: str) -> None:
+    async def test_a_forged_page_token_is_refused(self, log: EventLog, token: str) -> None:
         with pytest.raises(RequestError, match="page token"):
             await log.list("alice", token=token)
 
     # Time to live
 
-    async def test_a_task_past_its_time_to_live_is_gone(self, log: EventLog, clock: Clock) -> None:
+    async def test_an_expired_task_is_unknown(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         clock.now += TTL_S + 1
         for call in (
@@ -309,7 +309,7 @@ class LogContract(OrphanedContract):
         assert await log.read(task_id) == []
         assert (await log.list("alice")).heads == []
 
-    async def test_a_list_passes_over_what_is_gone(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_list_skips_expired_tasks(self, log: EventLog, clock: Clock) -> None:
         oldest = await created(log)
         for _ in range(4):
             clock.now += 1
@@ -320,7 +320,7 @@ class LogContract(OrphanedContract):
         page = await log.list("alice", limit=1)
         assert ([head.task_id for head in page.heads], page.next_token) == ([oldest], "")
 
-    async def test_what_is_gone_for_good_shows_as_a_hole_at_the_start(self, log: EventLog, clock: Clock) -> None:
+    async def test_expired_events_are_a_hole_at_the_start(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         clock.now += TTL_S - 10
         await log.append(task_id, Batch(2, 1, events(2, 2)))
@@ -328,7 +328,7 @@ class LogContract(OrphanedContract):
         (batch,) = await log.read(task_id)
         assert batch.seq == 2
 
-    async def test_a_task_that_is_gone_can_be_created_anew(self, log: EventLog, clock: Clock) -> None:
+    async def test_an_expired_task_can_be_created_again(self, log: EventLog, clock: Clock) -> None:
         """What the store still holds of the earlier task of that id is neither seen nor in the way."""
         task_id = await created(log, task_id="again")
         await log.claim(task_id, "runner-1", 10)

@@ -13,13 +13,15 @@ from tests.contract.log_tasks import Clock, created
 class OrphanedContract:
     """Tests for a store that gives the fixtures `log` and `clock`."""
 
-    async def test_a_task_nobody_started_is_orphaned_once_it_is_old_enough(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_task_that_nobody_started_is_orphaned_after_the_idle_time(
+        self, log: EventLog, clock: Clock
+    ) -> None:
         task_id = await created(log)
         assert await log.orphaned(idle_s=5) == []
         clock.now += 5
         assert [head.task_id for head in await log.orphaned(idle_s=5)] == [task_id]
 
-    async def test_a_task_is_orphaned_when_its_lease_runs_out_and_not_before(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_task_is_orphaned_only_after_its_lease_expires(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         head = await log.claim(task_id, "me", 10)
         await log.update_state(task_id, head.attempt, "TASK_STATE_WORKING", release=False)
@@ -31,20 +33,20 @@ class OrphanedContract:
         clock.now += 2
         assert [(head.task_id, head.attempt) for head in await log.orphaned(idle_s=0)] == [(task_id, 1)]
 
-    async def test_a_task_that_was_let_go_of_while_it_works_is_orphaned(self, log: EventLog) -> None:
+    async def test_a_working_task_with_a_released_lease_is_orphaned(self, log: EventLog) -> None:
         task_id = await created(log)
         head = await log.claim(task_id, "me", 10)
         await log.update_state(task_id, head.attempt, "TASK_STATE_WORKING", release=True)
         assert [head.task_id for head in await log.orphaned(idle_s=0)] == [task_id]
 
     @pytest.mark.parametrize("state", ["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_COMPLETED", "TASK_STATE_CANCELED"])
-    async def test_a_task_that_waits_or_is_finished_is_not_adrift(self, log: EventLog, state: State) -> None:
+    async def test_a_waiting_or_finished_task_is_not_orphaned(self, log: EventLog, state: State) -> None:
         task_id = await created(log)
         head = await log.claim(task_id, "me", 10)
         await log.update_state(task_id, head.attempt, state, release=True)
         assert await log.orphaned(idle_s=0) == []
 
-    async def test_a_reply_whose_attempt_died_at_once_is_orphaned(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_task_is_orphaned_if_the_attempt_of_a_reply_died(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         asked = await log.claim(task_id, "me", 10)
         await log.update_state(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
@@ -52,7 +54,7 @@ class OrphanedContract:
         clock.now += 11
         assert [head.task_id for head in await log.orphaned(idle_s=0)] == [task_id]
 
-    async def test_a_task_that_waits_is_orphaned_when_its_canceller_died_at_once(self, log: EventLog) -> None:
+    async def test_a_waiting_task_with_a_requested_cancel_is_orphaned(self, log: EventLog) -> None:
         task_id = await created(log)
         asked = await log.claim(task_id, "me", 10)
         await log.update_state(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
@@ -61,7 +63,7 @@ class OrphanedContract:
 
     # Tries
 
-    async def test_each_claim_is_a_try_until_an_attempt_has_begun(self, log: EventLog, clock: Clock) -> None:
+    async def test_every_claim_counts_as_a_try_until_an_attempt_begins(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         assert (await log.head(task_id)).tries == 0
         for tries in (1, 2, 3):
@@ -72,7 +74,7 @@ class OrphanedContract:
         clock.now += 11
         assert (await log.claim(task_id, "me", 10)).tries == 1
 
-    async def test_an_attempt_is_excused_when_it_was_the_stores_fault(self, log: EventLog, clock: Clock) -> None:
+    async def test_an_excused_attempt_does_not_count_as_a_try(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         await log.claim(task_id, "me", 10)
         clock.now += 11
@@ -88,7 +90,7 @@ class OrphanedContract:
 
     # Whose turn it is
 
-    async def test_a_task_that_is_put_off_is_not_found_before_it_is_due(self, log: EventLog, clock: Clock) -> None:
+    async def test_a_postponed_task_is_not_found_before_it_is_due(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
         due = log.now() + 60_000
         put_off = await log.put_off(task_id, 0, due)
@@ -100,7 +102,7 @@ class OrphanedContract:
         assert await log.orphaned(idle_s=0) == [put_off]
         assert (await log.put_off(task_id, 0, due)).dispatches == 2
 
-    async def test_an_attempt_that_begins_is_put_off_no_more(self, log: EventLog) -> None:
+    async def test_an_attempt_that_begins_ends_the_postponement(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.put_off(task_id, 0, log.now() + 60_000)
         assert (await log.claim(task_id, "me", 10)).dispatches == 1  # so far it has only been taken up
@@ -108,7 +110,7 @@ class OrphanedContract:
         (head,) = await log.orphaned(idle_s=0)
         assert (head.task_id, head.dispatches, head.due, head.tries) == (task_id, 0, 0, 0)
 
-    async def test_a_task_that_somebody_has_taken_up_is_not_put_off(self, log: EventLog) -> None:
+    async def test_a_claimed_task_cannot_be_postponed(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "me", 10)
         with pytest.raises(Fenced):
@@ -117,9 +119,7 @@ class OrphanedContract:
             await log.put_off("nobody", 0, log.now())
         assert (await log.head(task_id)).due == 0
 
-    async def test_those_that_were_never_put_off_come_first_then_those_due_the_longest(
-        self, log: EventLog, clock: Clock
-    ) -> None:
+    async def test_tasks_never_postponed_come_first_then_the_longest_due(self, log: EventLog, clock: Clock) -> None:
         one, two, three, four = [await created(log) for _ in range(4)]
         await log.put_off(one, 0, log.now() + 3_000)
         await log.put_off(two, 0, log.now() + 1_000)
@@ -130,7 +130,7 @@ class OrphanedContract:
         assert found == [four, newest, two, three]
         assert [head.task_id for head in await log.orphaned(idle_s=0, limit=3)] == found[:3]
 
-    async def test_every_orphaned_task_has_its_turn_however_many_there_are(self, log: EventLog, clock: Clock) -> None:
+    async def test_every_orphaned_task_gets_its_turn(self, log: EventLog, clock: Clock) -> None:
         """Those that nobody can begin do not keep the others from it."""
         tasks = {await created(log) for _ in range(9)}
         found: list[str] = []
@@ -141,9 +141,7 @@ class OrphanedContract:
                 await log.put_off(head.task_id, head.attempt, log.now() + 1)
         assert set(found) == tasks
 
-    async def test_of_many_orphaned_tasks_the_oldest_come_first_and_no_more_than_asked(
-        self, log: EventLog, clock: Clock
-    ) -> None:
+    async def test_orphaned_tasks_are_found_oldest_first_up_to_the_limit(self, log: EventLog, clock: Clock) -> None:
         tasks = []
         for _ in range(7):
             tasks.append(await created(log))

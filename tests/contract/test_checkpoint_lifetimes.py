@@ -72,7 +72,7 @@ def days_left(table: str, clock: Clock) -> set[float]:
 
 
 @pytest.mark.parametrize(("ttl_days", "lives_days"), [(7.0, 8.0), (0.01, 0.02), (30.0, 31.0)])
-async def test_every_item_lives_longer_than_the_task_by_a_day_or_as_long_again(
+async def test_items_outlive_their_task_by_a_day_or_its_lifetime(
     table: str, ttl_days: float, lives_days: float
 ) -> None:
     settings = Settings(log="dynamodb", checkpoint_table=table, ttl_days=ttl_days)
@@ -85,7 +85,7 @@ async def test_every_item_lives_longer_than_the_task_by_a_day_or_as_long_again(
 
 
 @pytest.mark.parametrize("inline_bytes", [100_000, 0], ids=["in items", "in objects"])
-async def test_a_graph_that_waits_around_a_subgraph_for_weeks_is_not_lost(
+async def test_reading_an_outer_checkpoint_extends_its_lifetime(
     saver: DynamoDBSaver, table: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, inline_bytes: int
 ) -> None:
     """Each attempt reads the outer checkpoint, and saves only inner ones."""
@@ -99,16 +99,14 @@ async def test_a_graph_that_waits_around_a_subgraph_for_weeks_is_not_lost(
         assert days_left(table, clock) == {8}
 
 
-async def test_what_is_read_soon_after_it_was_saved_costs_no_write(
-    saver: DynamoDBSaver, table: str, clock: Clock
-) -> None:
+async def test_reading_a_recent_checkpoint_costs_no_write(saver: DynamoDBSaver, table: str, clock: Clock) -> None:
     config = await save(saver)
     clock.now += DAY_S - 1
     await saver.aget_tuple(config)
     assert days_left(table, clock) == {8 - (DAY_S - 1) / DAY_S}
 
 
-async def test_an_object_that_is_gone_is_told_and_no_older_checkpoint_is_taken_for_it(
+async def test_a_lost_object_raises_instead_of_an_older_checkpoint(
     saver: DynamoDBSaver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await save(saver)
@@ -123,7 +121,7 @@ async def test_an_object_that_is_gone_is_told_and_no_older_checkpoint_is_taken_f
         await saver.aget_tuple(config)
 
 
-async def test_a_thread_that_is_deleted_leaves_no_item_and_no_object(
+async def test_deleting_a_thread_removes_its_items_and_objects(
     saver: DynamoDBSaver, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
@@ -136,7 +134,7 @@ async def test_a_thread_that_is_deleted_leaves_no_item_and_no_object(
     assert await saver.aget_tuple(kept) is not None
 
 
-async def test_in_a_file_what_is_over_is_gone_when_it_is_opened_again(
+async def test_opening_a_file_deletes_expired_checkpoints(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "checkpoints.sqlite3"

@@ -58,7 +58,7 @@ async def saver(settings: Settings) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         yield await open_checkpointer(settings, "agent", stack)
 
 
-async def test_it_conforms_to_what_langgraph_expects(settings: Settings) -> None:
+async def test_the_saver_passes_langgraphs_conformance_suite(settings: Settings) -> None:
     """All that an agent needs of one: saving, reading, listing, and deleting a thread."""
 
     @checkpointer_test(name="as an agent opens it")
@@ -85,7 +85,7 @@ async def pending(saver: BaseCheckpointSaver[Any], config: Any) -> list[Any]:
     return list(found.pending_writes or [])
 
 
-async def test_writes_come_back_in_the_order_of_the_step_and_of_the_task(saver: BaseCheckpointSaver[Any]) -> None:
+async def test_writes_are_read_in_the_order_of_their_tasks(saver: BaseCheckpointSaver[Any]) -> None:
     config = await saved(saver)
     many = [(f"channel {n}", n) for n in range(120)]
     await saver.aput_writes(config, [("late", 1)], "a task", "~__pregel_pull, z")
@@ -93,7 +93,7 @@ async def test_writes_come_back_in_the_order_of_the_step_and_of_the_task(saver: 
     assert await pending(saver, config) == [("another task", *each) for each in many] + [("a task", "late", 1)]
 
 
-async def test_a_list_of_writes_saved_again_keeps_what_it_had_and_gets_what_is_new(
+async def test_saving_writes_again_keeps_old_ones_and_adds_new_ones(
     saver: BaseCheckpointSaver[Any],
 ) -> None:
     config = await saved(saver)
@@ -102,14 +102,14 @@ async def test_a_list_of_writes_saved_again_keeps_what_it_had_and_gets_what_is_n
     assert await pending(saver, config) == [("task", "a", 1), ("task", "b", 2), ("task", "c", 3)]
 
 
-async def test_two_who_save_what_one_task_wrote_leave_one_of_each(saver: BaseCheckpointSaver[Any]) -> None:
+async def test_concurrent_saves_of_the_same_writes_store_each_once(saver: BaseCheckpointSaver[Any]) -> None:
     config = await saved(saver)
     lists = [[("a", writer), ("b", writer), *[("c", writer)] * (writer % 2)] for writer in range(8)]
     await asyncio.gather(*(saver.aput_writes(config, writes, "task") for writes in lists))
     assert [channel for _, channel, _ in await pending(saver, config)] == ["a", "b", "c"]
 
 
-async def test_answers_and_interrupts_are_those_of_the_last_time(saver: BaseCheckpointSaver[Any]) -> None:
+async def test_interrupts_and_answers_are_replaced_by_the_newest(saver: BaseCheckpointSaver[Any]) -> None:
     config = await saved(saver)
     for n in range(3):
         question = [Interrupt(f"question {n}", id=str(n))]
@@ -118,7 +118,7 @@ async def test_answers_and_interrupts_are_those_of_the_last_time(saver: BaseChec
     assert found == {"__interrupt__": [Interrupt("question 2", id="2")], "__resume__": [0, 1]}
 
 
-async def test_a_list_goes_on_past_a_page_and_stops_where_it_is_told(saver: BaseCheckpointSaver[Any]) -> None:
+async def test_a_list_spans_pages_and_honours_before_and_limit(saver: BaseCheckpointSaver[Any]) -> None:
     configs = [await saved(saver, n=n) for n in range(45)]
     await saver.aput_writes(configs[30], [("a", 1)], "task")
     thread: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
@@ -142,9 +142,7 @@ async def test_namespaces_of_subgraphs_are_kept_apart(saver: BaseCheckpointSaver
     assert await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": "inner"}}) is None
 
 
-async def test_a_table_or_a_bucket_that_is_not_there_is_named(
-    moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_missing_table_or_bucket_is_named(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     table = use_stores(moto_endpoint, moto_endpoint, monkeypatch)
     monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     async with AsyncExitStack() as stack:

@@ -105,7 +105,7 @@ def endpoint() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("graph", "inline_bytes"), [(everything(), 100_000), (asking(), 0)], ids=["in items", "in objects"]
 )
-async def test_a_run_killed_before_any_of_its_requests_ends_as_if_it_had_not_been(
+async def test_a_run_killed_before_any_request_ends_the_same(
     endpoint: str, monkeypatch: pytest.MonkeyPatch, graph: StateGraph[State], inline_bytes: int
 ) -> None:
     table = use_stores(endpoint, endpoint, monkeypatch)

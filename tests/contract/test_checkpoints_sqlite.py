@@ -52,7 +52,7 @@ def config(thread: str = "t") -> Any:
     return {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
 
 
-async def test_processes_that_make_and_fill_one_file_at_once_all_get_their_turn(tmp_path: Path) -> None:
+async def test_several_processes_can_create_and_fill_one_file(tmp_path: Path) -> None:
     path, count = tmp_path / "checkpoints.sqlite3", 25
     processes = await asyncio.gather(*(writer(path, count) for _ in range(4)))
     begin(*processes)
@@ -64,7 +64,7 @@ async def test_processes_that_make_and_fill_one_file_at_once_all_get_their_turn(
             assert {len(each.pending_writes or ()) for each in saved} == {20}
 
 
-async def test_the_next_process_goes_on_at_once_when_one_is_killed_while_it_saves(tmp_path: Path) -> None:
+async def test_a_process_killed_during_a_save_does_not_block_the_next_one(tmp_path: Path) -> None:
     """And what a task wrote is there as a whole or not at all."""
     path = tmp_path / "checkpoints.sqlite3"
     for _ in range(3):
@@ -86,7 +86,7 @@ async def test_the_next_process_goes_on_at_once_when_one_is_killed_while_it_save
             assert {len(each.pending_writes or ()) for each in older} == {20}
 
 
-async def test_a_save_whose_caller_is_cancelled_is_finished_and_leaves_the_file_free(tmp_path: Path) -> None:
+async def test_a_cancelled_save_is_completed_and_releases_the_file(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.sqlite3"
     saved = 0
     async with open_sqlite(path, 86_400) as saver:
@@ -107,7 +107,7 @@ async def test_a_save_whose_caller_is_cancelled_is_finished_and_leaves_the_file_
     assert 30 < saved <= 60
 
 
-async def test_closing_waits_for_what_is_being_saved(tmp_path: Path) -> None:
+async def test_closing_waits_for_pending_saves(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.sqlite3"
     async with open_sqlite(path, 86_400) as saver:
         saving = asyncio.create_task(saver.aput(config(), checkpoint(), {"step": 1}, {}))
@@ -118,7 +118,7 @@ async def test_closing_waits_for_what_is_being_saved(tmp_path: Path) -> None:
         assert await saver.aget_tuple(config()) is not None
 
 
-async def test_a_file_that_stays_locked_is_an_error_of_the_store_and_works_again_after(
+async def test_a_locked_file_is_a_store_error_until_it_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not of the task: the attempt stops, and the next one goes on."""
@@ -135,7 +135,7 @@ async def test_a_file_that_stays_locked_is_an_error_of_the_store_and_works_again
         assert await saver.aget_tuple(config()) is not None
 
 
-async def test_what_is_over_keeps_nobody_from_opening_the_file_while_another_writes(
+async def test_expired_checkpoints_do_not_block_opening_a_busy_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_sqlite, "BUSY_S", 0.05)
@@ -152,13 +152,13 @@ async def test_what_is_over_keeps_nobody_from_opening_the_file_while_another_wri
         assert await saver.aget_tuple(config()) is None
 
 
-async def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(CheckpointsUnavailable, match="unable to open"):
         async with open_sqlite(tmp_path / "nowhere" / "checkpoints.sqlite3", 86_400):
             pass
 
 
-async def test_what_is_saved_would_survive_a_power_cut(tmp_path: Path) -> None:
+async def test_the_file_uses_wal_and_syncs_every_commit(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "checkpoints.sqlite3", 86_400) as saver:
         assert isinstance(saver, SQLiteSaver)
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2)):

@@ -78,7 +78,7 @@ async def saved(saver: BaseCheckpointSaver[Any], name: str = "t", **values: Any)
     return await saver.aput(thread(name), checkpoint, {"step": 1}, {})
 
 
-async def test_a_crafted_checkpoint_is_refused_and_runs_nothing(
+async def test_a_crafted_checkpoint_is_refused_and_runs_no_code(
     saver: BaseCheckpointSaver[Any], tmp_path: Path
 ) -> None:
     made = tmp_path / "made"
@@ -95,7 +95,7 @@ async def test_a_crafted_checkpoint_is_refused_and_runs_nothing(
     assert not made.exists()
 
 
-async def test_a_crafted_write_is_refused_and_runs_nothing(saver: BaseCheckpointSaver[Any], tmp_path: Path) -> None:
+async def test_a_crafted_write_is_refused_and_runs_no_code(saver: BaseCheckpointSaver[Any], tmp_path: Path) -> None:
     made = tmp_path / "made"
     ours = saver.serde
     for kind, value in crafted(made).items():
@@ -108,7 +108,7 @@ async def test_a_crafted_write_is_refused_and_runs_nothing(saver: BaseCheckpoint
     assert not made.exists()
 
 
-def test_the_crafted_values_run_code_where_they_are_read_without_a_list(tmp_path: Path) -> None:
+def test_the_crafted_values_run_code_without_an_allow_list(tmp_path: Path) -> None:
     """Or the tests above would refuse what does no harm."""
     made = tmp_path / "made"
     lenient = JsonPlusSerializer(allowed_msgpack_modules=True, allowed_json_modules=True, pickle_fallback=True)
@@ -121,7 +121,7 @@ def test_the_crafted_values_run_code_where_they_are_read_without_a_list(tmp_path
     assert ran == crafted(made).keys() - {"a method"}  # which LangGraph has a list of its own for
 
 
-async def test_a_type_that_is_listed_comes_back_as_it_was(saver: BaseCheckpointSaver[Any]) -> None:
+async def test_a_listed_type_is_read_back_unchanged(saver: BaseCheckpointSaver[Any]) -> None:
     value = Measured(finding=Finding("slow", Color.RED), values=[1.5])
     config = await saved(saver, measured=value, colors=[Color.RED], finding=value.finding)
     found = await saver.aget_tuple(config)
@@ -132,7 +132,7 @@ async def test_a_type_that_is_listed_comes_back_as_it_was(saver: BaseCheckpointS
     assert isinstance(values["measured"], Measured)
 
 
-async def test_a_type_that_is_not_listed_is_told_when_it_is_saved_and_refused_when_it_is_read(
+async def test_an_unlisted_type_logs_a_warning_on_save_and_is_refused_on_read(
     saver: BaseCheckpointSaver[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "tailrace.checkpoints")

@@ -72,7 +72,7 @@ def test_dynamodb_local_listens_on_loopback_only(endpoint: str) -> None:
 # The table
 
 
-def test_the_table_is_made_once_and_expires_what_is_old(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_created_once_with_a_time_to_live(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(endpoint, monkeypatch)
     client = boto3.client("dynamodb")
     assert create_table(client, "made")
@@ -81,7 +81,7 @@ def test_the_table_is_made_once_and_expires_what_is_old(endpoint: str, monkeypat
     client.close()
 
 
-async def test_the_index_holds_heads_and_nothing_else(log: DynamoDBLog, table: str) -> None:
+async def test_the_index_holds_only_heads(log: DynamoDBLog, table: str) -> None:
     task_id = await created(log)
     await log.append(task_id, Batch(2, 1, events(2, 3)))
     client = boto3.client("dynamodb")
@@ -105,7 +105,7 @@ async def test_an_item_at_the_limit_fits_with_all_its_attributes(log: DynamoDBLo
 
 
 @pytest.mark.parametrize("task_id", ["", "t" * (MAX_TASK_ID_BYTES + 1), "\ud800"])
-async def test_a_task_id_that_no_key_can_be_is_unknown(log: DynamoDBLog, task_id: str) -> None:
+async def test_a_task_id_that_cannot_be_a_key_is_unknown(log: DynamoDBLog, task_id: str) -> None:
     for call in (log.head(task_id), log.claim(task_id, "me", 1), log.request_cancel(task_id)):
         with pytest.raises(TaskUnknown):
             await call
@@ -147,7 +147,7 @@ async def test_32_writers_in_separate_connections_leave_one_dense_log(log: Dynam
 # Prices
 
 
-async def test_the_thousandth_event_costs_what_the_tenth_did(log: DynamoDBLog) -> None:
+async def test_the_thousandth_event_costs_as_much_as_the_tenth(log: DynamoDBLog) -> None:
     task_id, requests = await created(log), Requests(log)
     event = noise(2500)
     for seq in range(2, 1001):
@@ -157,14 +157,14 @@ async def test_the_thousandth_event_costs_what_the_tenth_did(log: DynamoDBLog) -
 
 
 @pytest.mark.parametrize("size", [100, 500, 5_500, 50_700, 300_200])
-async def test_an_append_is_one_write_unit_for_each_kilobyte(log: DynamoDBLog, size: int) -> None:
+async def test_an_append_costs_one_write_unit_per_kilobyte(log: DynamoDBLog, size: int) -> None:
     task_id, requests = await created(log), Requests(log)
     await log.append(task_id, Batch(2, 1, [noise(size)]))
     (request,) = requests
     assert request.units == math.ceil((size + 100) / 1024)
 
 
-async def test_a_poll_that_finds_nothing_is_one_request_at_any_length(log: DynamoDBLog) -> None:
+async def test_an_empty_poll_is_one_request_at_any_length(log: DynamoDBLog) -> None:
     task_id, requests = await created(log), Requests(log)
     polls = []
     for first in (2, 302):
@@ -180,7 +180,7 @@ async def test_a_poll_that_finds_nothing_is_one_request_at_any_length(log: Dynam
     assert polls == [[Request("Query", 0.0, 0)]] * 2
 
 
-async def test_a_tail_makes_one_request_a_poll(log: DynamoDBLog) -> None:
+async def test_a_tail_makes_one_request_per_poll(log: DynamoDBLog) -> None:
     task_id = await created(log)
     cursor = (await log.read(task_id))[-1].last
     requests = Requests(log)
@@ -193,7 +193,7 @@ async def test_a_tail_makes_one_request_a_poll(log: DynamoDBLog) -> None:
         assert [request.operation for request in requests] == ["Query", "Query"]
 
 
-async def test_a_reader_that_comes_to_the_end_of_a_log_asks_once_what_is_before(log: DynamoDBLog) -> None:
+async def test_a_new_reader_at_the_end_looks_back_only_once(log: DynamoDBLog) -> None:
     task_id, requests = await created(log), Requests(log)
     await log.append(task_id, Batch(2, 1, events(2, 3)))
     requests.clear()
@@ -204,7 +204,7 @@ async def test_a_reader_that_comes_to_the_end_of_a_log_asks_once_what_is_before(
     assert polls == [2, 1, 1]
 
 
-async def test_a_hole_is_at_the_start_of_a_read_and_nowhere_else(log: DynamoDBLog) -> None:
+async def test_a_read_stops_before_a_hole(log: DynamoDBLog) -> None:
     task_id = await created(log)
     await log.append(task_id, Batch(2, 1, events(2, 2)))
     await log.append(task_id, Batch(9, 1, events(9, 2)))  # what was between them has expired
@@ -226,7 +226,7 @@ async def test_a_resume_inside_a_batch_reads_that_batch_and_what_follows(log: Dy
         assert len(requests) <= 3
 
 
-async def test_renewing_a_lease_writes_the_head_and_not_the_index(log: DynamoDBLog) -> None:
+async def test_renewing_a_lease_does_not_write_the_index(log: DynamoDBLog) -> None:
     task_id, requests = await created(log), Requests(log)
     await log.claim(task_id, "runner", 10)
     for _ in range(3):
@@ -265,7 +265,7 @@ async def troubled(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterato
         "reset after",
     ],
 )
-async def test_trouble_that_passes_is_not_noticed(troubled: DynamoDBLog, proxy: FaultyProxy, fault: str) -> None:
+async def test_transient_errors_are_retried(troubled: DynamoDBLog, proxy: FaultyProxy, fault: str) -> None:
     proxy.faults = {operation: [fault, fault] for operation in ("PutItem", "UpdateItem", "GetItem", "Query")}
     task_id = await created(troubled)
     proxy.faults["PutItem"] = [fault, fault]
@@ -276,7 +276,7 @@ async def test_trouble_that_passes_is_not_noticed(troubled: DynamoDBLog, proxy: 
     assert not any(proxy.faults.values())
 
 
-async def test_a_write_whose_answer_was_lost_is_acknowledged_once(troubled: DynamoDBLog, proxy: FaultyProxy) -> None:
+async def test_a_write_with_a_lost_response_is_stored_once(troubled: DynamoDBLog, proxy: FaultyProxy) -> None:
     task_id = await created(troubled)
     for seq in range(2, 22, 2):
         proxy.faults["PutItem"] = ["reset after"]
@@ -285,7 +285,7 @@ async def test_a_write_whose_answer_was_lost_is_acknowledged_once(troubled: Dyna
     assert proxy.seen.count("PutItem") == 2 + 2 * 10
 
 
-async def test_a_lost_answer_does_not_hide_that_another_attempt_wrote(
+async def test_a_lost_response_does_not_hide_a_fence(
     troubled: DynamoDBLog, log: DynamoDBLog, proxy: FaultyProxy
 ) -> None:
     task_id = await created(log)
@@ -295,7 +295,7 @@ async def test_a_lost_answer_does_not_hide_that_another_attempt_wrote(
         await troubled.append(task_id, Batch(2, 1, events(2, 1)))
 
 
-async def test_a_claim_whose_answer_was_lost_is_still_the_claimers(troubled: DynamoDBLog, proxy: FaultyProxy) -> None:
+async def test_a_claim_with_a_lost_response_still_holds_the_lease(troubled: DynamoDBLog, proxy: FaultyProxy) -> None:
     task_id = await created(troubled)
     proxy.faults["UpdateItem"] = ["reset after"]
     assert (await troubled.claim(task_id, "runner", 10)).attempt == 1
@@ -314,7 +314,7 @@ async def impatient(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterat
 
 
 @pytest.mark.parametrize("fault", ["ThrottlingException", "InternalServerError", "reset before", "silence"])
-async def test_trouble_that_stays_is_told_within_the_patience(
+async def test_persistent_errors_are_reported_within_the_time_limit(
     log: DynamoDBLog, impatient: DynamoDBLog, proxy: FaultyProxy, fault: str
 ) -> None:
     task_id = await created(log)
@@ -329,7 +329,7 @@ async def test_trouble_that_stays_is_told_within_the_patience(
     assert await all_events(log, task_id) == events(1, 2)
 
 
-async def test_a_creation_that_broke_off_is_completed_by_the_next(
+async def test_an_interrupted_creation_is_completed_by_the_next_one(
     log: DynamoDBLog, impatient: DynamoDBLog, proxy: FaultyProxy
 ) -> None:
     head = head_of()
@@ -342,7 +342,9 @@ async def test_a_creation_that_broke_off_is_completed_by_the_next(
     assert await all_events(log, head.task_id) == [b'{"n":1}']
 
 
-async def test_a_store_that_is_not_there_is_told_in_time(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_endpoint_is_reported_within_the_time_limit(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         use(f"http://127.0.0.1:{nobody.getsockname()[1]}", monkeypatch)
@@ -354,7 +356,7 @@ async def test_a_store_that_is_not_there_is_told_in_time(table: str, monkeypatch
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "UnrecognizedClientException"])
-async def test_a_refusal_is_told_at_once_and_without_its_text(
+async def test_a_refusal_is_reported_at_once_by_its_code_only(
     troubled: DynamoDBLog, proxy: FaultyProxy, code: str
 ) -> None:
     proxy.faults["GetItem"] = [code]
@@ -365,7 +367,7 @@ async def test_a_refusal_is_told_at_once_and_without_its_text(
     assert proxy.seen == ["GetItem"]
 
 
-async def test_a_table_that_is_not_there_is_named(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_table_is_named(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(endpoint, monkeypatch)
     log = DynamoDBLog("nowhere")
     with pytest.raises(LogUnavailable, match=r"'nowhere' cannot be used: there is no such table \(TAILRACE_TABLE"):
@@ -375,7 +377,7 @@ async def test_a_table_that_is_not_there_is_named(endpoint: str, monkeypatch: py
         await log.head("anything")
 
 
-async def test_a_missing_region_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")

@@ -26,7 +26,7 @@ class TestDynamoDBLog(LogContract, DamageContract):
         yield log
         await log.close()
 
-    async def test_it_reads_consistently_and_neither_scans_nor_transacts(self, log: DynamoDBLog) -> None:
+    async def test_the_log_reads_consistently_without_scans_or_transactions(self, log: DynamoDBLog) -> None:
         requests = Requests(log)
         task_id = await created(log)
         await log.append(task_id, Batch(2, 1, events(2, 3)))

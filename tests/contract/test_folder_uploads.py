@@ -45,7 +45,7 @@ class TestFolderUploads(UploadsContract):
         return FolderUploads(tmp_path / "others", ttl_s=TTL_S)
 
     @pytest.mark.parametrize("content", [b"shorter", b"as long as it ha$", b"longer than it has to be"])
-    async def test_anything_else_is_refused_and_leaves_nothing(
+    async def test_other_content_is_refused_and_leaves_nothing(
         self, uploads: FolderUploads, url: str, tmp_path: Path, content: bytes
     ) -> None:
         upload = of(b"as long as it has")
@@ -53,7 +53,9 @@ class TestFolderUploads(UploadsContract):
         assert files(tmp_path / "uploads") == set()
         assert not uploads.holds(upload)
 
-    async def test_too_much_in_pieces_is_refused(self, uploads: FolderUploads, url: str, tmp_path: Path) -> None:
+    async def test_an_oversized_chunked_upload_is_refused(
+        self, uploads: FolderUploads, url: str, tmp_path: Path
+    ) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for _ in range(9):
                 yield b"123"
@@ -64,7 +66,7 @@ class TestFolderUploads(UploadsContract):
         assert "more than 6 bytes" in answer.json()["detail"]
         assert files(tmp_path / "uploads") == set()
 
-    async def test_an_upload_that_breaks_off_leaves_nothing(self, uploads: FolderUploads, tmp_path: Path) -> None:
+    async def test_an_interrupted_upload_leaves_nothing(self, uploads: FolderUploads, tmp_path: Path) -> None:
         async def breaking() -> AsyncIterator[bytes]:
             yield LARGE[:1000]
             raise ConnectionResetError
@@ -88,9 +90,7 @@ class TestFolderUploads(UploadsContract):
         monkeypatch.setattr(time, "time", lambda: grant.expires)
         assert uploads.granted(token) is None
 
-    async def test_what_is_older_than_its_time_to_live_goes(
-        self, uploads: FolderUploads, url: str, tmp_path: Path
-    ) -> None:
+    async def test_expired_uploads_are_deleted(self, uploads: FolderUploads, url: str, tmp_path: Path) -> None:
         old, young, given_up = of(b"old"), of(b"young"), tmp_path / "uploads" / "x.part"
         for upload, content in ((old, b"old"), (young, b"young")):
             assert await put(uploads, url, upload, content) == 204
@@ -104,7 +104,7 @@ class TestFolderUploads(UploadsContract):
         assert await read(uploads, young) == b"young"
         assert uploads.granted(token) is not None
 
-    async def test_processes_that_begin_at_once_share_one_secret(self, tmp_path: Path) -> None:
+    async def test_processes_that_start_together_share_one_secret(self, tmp_path: Path) -> None:
         stores = [FolderUploads(tmp_path / "uploads", ttl_s=TTL_S) for _ in range(8)]
         grants = await asyncio.gather(*(asyncio.to_thread(store.grant, of(b"x")) for store in stores))
         for grant in grants:
@@ -112,7 +112,7 @@ class TestFolderUploads(UploadsContract):
         assert stat.S_IMODE((tmp_path / "uploads" / "secret").stat().st_mode) == 0o600
         assert files(tmp_path / "uploads") == set()
 
-    def test_a_folder_that_cannot_be_used_is_said_so(self, tmp_path: Path) -> None:
+    def test_an_unusable_folder_is_reported(self, tmp_path: Path) -> None:
         (tmp_path / "uploads").write_text("in the way")
         with pytest.raises(UploadsUnavailable, match="cannot be used"):
             FolderUploads(tmp_path / "uploads", ttl_s=TTL_S).grant(of(b"x"))
@@ -124,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> FolderUploads:
 
 
 @given(upload=st.builds(lambda size: Upload.new("alice", size, "ab" * 32), st.integers(0, 10**9)), data=st.data())
-def test_a_token_is_whole_or_nothing(folder: FolderUploads, upload: Upload, data: st.DataObject) -> None:
+def test_a_changed_token_is_refused(folder: FolderUploads, upload: Upload, data: st.DataObject) -> None:
     token = folder.grant(upload).url.rpartition("/")[2]
     assert folder.granted(token) == upload
     at = data.draw(st.integers(0, len(token) - 1))

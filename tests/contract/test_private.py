@@ -53,14 +53,14 @@ async def fill(folder: Path) -> None:
     await log.close()
 
 
-async def test_a_data_folder_is_made_for_its_user_only(tmp_path: Path) -> None:
+async def test_the_data_folder_is_private(tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o755)
     await fill(tmp_path / "data")
     assert mode(tmp_path) == 0o755  # what is around it is not ours
 
 
 @pytest.mark.parametrize("first", ["uploads", "push"])
-async def test_whichever_store_makes_the_folder_makes_it_private(tmp_path: Path, first: str) -> None:
+async def test_every_store_creates_the_folder_private(tmp_path: Path, first: str) -> None:
     settings = Settings(data_dir=str(tmp_path / "data"))
     if first == "uploads":
         open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
@@ -72,7 +72,7 @@ async def test_whichever_store_makes_the_folder_makes_it_private(tmp_path: Path,
     assert open_to_others(tmp_path / "data") == set()
 
 
-async def test_a_folder_of_an_earlier_version_is_tightened(tmp_path: Path) -> None:
+async def test_a_folder_of_an_earlier_version_becomes_private(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
     for name in ("log", "push", "checkpoints-a"):
@@ -84,7 +84,7 @@ async def test_a_folder_of_an_earlier_version_is_tightened(tmp_path: Path) -> No
     await fill(folder)
 
 
-def test_a_folder_with_other_things_in_it_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     tmp_path.chmod(0o755)
     assert mode(private_folder(tmp_path)) == 0o755
@@ -92,12 +92,12 @@ def test_a_folder_with_other_things_in_it_stays_as_it_is(tmp_path: Path) -> None
     assert mode(tmp_path / "log.sqlite3") == 0o600
 
 
-def test_a_folder_that_all_users_share_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_shared_folder_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     assert mode(private_folder(tmp_path)) == 0o1777
 
 
-def test_a_secret_is_there_whole_and_private_also_instead_of_another(tmp_path: Path) -> None:
+def test_a_secret_is_private_and_may_be_replaced(tmp_path: Path) -> None:
     for content in (b"first", b"second"):
         write_private(tmp_path / "run-secret", content)
         assert (tmp_path / "run-secret").read_bytes() == content
@@ -105,7 +105,7 @@ def test_a_secret_is_there_whole_and_private_also_instead_of_another(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["run-secret"]
 
 
-def test_opening_a_file_again_takes_no_lock_away(tmp_path: Path) -> None:
+def test_reopening_a_file_keeps_its_locks(tmp_path: Path) -> None:
     """POSIX drops all locks of a process on a file when it closes any descriptor of it."""
     path = tmp_path / "log.sqlite3"
     holder = connect_wal(path, 1)

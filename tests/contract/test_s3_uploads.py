@@ -59,7 +59,7 @@ class TestS3Uploads(UploadsContract):
     def another(self) -> S3Uploads:
         return S3Uploads("another")
 
-    async def test_an_answer_that_breaks_off_is_taken_up_where_it_broke_off(
+    async def test_an_interrupted_download_resumes_where_it_stopped(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = breaking(monkeypatch, times=2)
@@ -68,7 +68,7 @@ class TestS3Uploads(UploadsContract):
         assert await read(uploads, upload) == LARGE
         assert asked == [None, "bytes=262144-", "bytes=524288-"]
 
-    async def test_one_that_breaks_off_again_and_again_is_given_up(
+    async def test_a_download_that_is_interrupted_repeatedly_fails(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = breaking(monkeypatch, times=99)
@@ -78,7 +78,7 @@ class TestS3Uploads(UploadsContract):
             await read(uploads, upload)
         assert len(asked) == 4
 
-    async def test_who_may_not_list_the_bucket_takes_refused_for_absent(
+    async def test_without_the_right_to_list_a_403_means_an_unknown_upload(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answer_with(monkeypatch, 403)
@@ -86,7 +86,7 @@ class TestS3Uploads(UploadsContract):
         with pytest.raises(UploadUnknown):
             await read(uploads, of(b"x"))
 
-    async def test_any_other_refusal_is_told_by_its_code_only(
+    async def test_any_other_refusal_is_reported_by_its_code_only(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answer_with(monkeypatch, 400)
@@ -133,7 +133,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str | None]:
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_a_grant_signs_size_and_checksum_for_the_buckets_own_region(
+def test_a_grant_signs_size_and_checksum_for_the_region_of_the_bucket(
     monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)

@@ -25,7 +25,7 @@ class TestSQLiteLog(LogContract, DamageContract):
         assert await all_events(after, task_id) == [b'{"n":1}']
         await after.close()
 
-    async def test_a_file_of_an_earlier_version_is_taken_over(self, clock: Clock, tmp_path: Path) -> None:
+    async def test_a_file_of_an_earlier_version_is_migrated(self, clock: Clock, tmp_path: Path) -> None:
         path, ms = tmp_path / "earlier.sqlite3", int(clock.now * 1000)
         earlier = sqlite3.connect(path)
         earlier.executescript(EARLIER)

@@ -22,7 +22,7 @@ def opens(folder: Path, together: Barrier) -> None:
         connect_wal(folder / f"{number}.sqlite3", BUSY_S).close()
 
 
-def test_processes_that_open_a_new_log_at_once_all_get_it(tmp_path: Path) -> None:
+def test_several_processes_can_create_one_log(tmp_path: Path) -> None:
     spawned = multiprocessing.get_context("spawn")
     together = spawned.Barrier(PROCESSES)
     processes = [spawned.Process(target=opens, args=(tmp_path, together)) for _ in range(PROCESSES)]

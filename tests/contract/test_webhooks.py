@@ -34,7 +34,7 @@ class TestSQLiteWebhooks(WebhooksContract):
         yield hooks
         await hooks.close()
 
-    async def test_they_survive_a_restart_and_only_their_owner_reads_them(self, clock: Clock, tmp_path: Path) -> None:
+    async def test_webhooks_survive_a_restart_in_a_private_file(self, clock: Clock, tmp_path: Path) -> None:
         path = tmp_path / "deep" / "push.sqlite3"
         before = SQLiteWebhooks(path, clock=clock)
         await before.put(hook("t", credentials="secret"))
@@ -44,7 +44,7 @@ class TestSQLiteWebhooks(WebhooksContract):
         assert await after.list("t") == [hook("t", credentials="secret")]
         await after.close()
 
-    async def test_a_file_of_an_earlier_version_is_taken_over(self, clock: Clock, tmp_path: Path) -> None:
+    async def test_a_file_of_an_earlier_version_is_migrated(self, clock: Clock, tmp_path: Path) -> None:
         path = tmp_path / "push.sqlite3"
         with contextlib.closing(sqlite3.connect(path)) as before:
             before.executescript(_SCHEMA)
@@ -76,7 +76,7 @@ class TestDynamoDBWebhooks(WebhooksContract):
         yield hooks
         await hooks.close()
 
-    async def test_a_deleted_one_leaves_no_secret_behind(self, hooks: DynamoDBWebhooks) -> None:
+    async def test_a_deleted_webhook_leaves_no_secret_behind(self, hooks: DynamoDBWebhooks) -> None:
         await hooks.put(hook("t", token="s3cret", scheme="Basic", credentials="s3cret"))
         await hooks.delete("t", "a")
         client = hooks._transport._client()
@@ -84,7 +84,7 @@ class TestDynamoDBWebhooks(WebhooksContract):
         assert "s3cret" not in str(left)
         assert "example.com" not in str(left)
 
-    async def test_the_log_in_the_same_table_never_meets_them(self, hooks: DynamoDBWebhooks, clock: Clock) -> None:
+    async def test_the_log_never_sees_webhooks_in_its_table(self, hooks: DynamoDBWebhooks, clock: Clock) -> None:
         await hooks.put(hook("t"))
         log = DynamoDBLog(hooks._transport._table, clock=clock)
         with pytest.raises(TaskUnknown):

@@ -36,26 +36,26 @@ async def read(uploads: Uploads, upload: Upload) -> bytes:
 
 class UploadsContract:
     @pytest.mark.parametrize("content", [b"x", b"a line\n" * 99, LARGE], ids=["one byte", "small", "large"])
-    async def test_what_was_uploaded_is_read_back(self, uploads: Uploads, url: str, content: bytes) -> None:
+    async def test_an_upload_is_read_back_unchanged(self, uploads: Uploads, url: str, content: bytes) -> None:
         upload = of(content)
         assert not await asyncio.to_thread(uploads.holds, upload)
         assert await put(uploads, url, upload, content) in (200, 204)
         assert await asyncio.to_thread(uploads.holds, upload)
         assert await read(uploads, upload) == content
 
-    async def test_to_upload_again_changes_nothing(self, uploads: Uploads, url: str) -> None:
+    async def test_uploading_again_changes_nothing(self, uploads: Uploads, url: str) -> None:
         upload = of(b"content")
         for _ in range(2):
             assert await put(uploads, url, upload, b"content") in (200, 204)
         assert await read(uploads, upload) == b"content"
 
-    async def test_a_large_file_comes_in_pieces(self, uploads: Uploads, url: str) -> None:
+    async def test_a_large_file_is_read_in_pieces(self, uploads: Uploads, url: str) -> None:
         upload = of(LARGE)
         await put(uploads, url, upload, LARGE)
         pieces = await asyncio.to_thread(lambda: [len(chunk) for chunk in uploads.read(upload)])
         assert max(pieces) <= 1_000_000
 
-    async def test_what_is_not_there_is_unknown(self, uploads: Uploads, url: str) -> None:
+    async def test_a_missing_upload_is_unknown(self, uploads: Uploads, url: str) -> None:
         there = of(b"content")
         await put(uploads, url, there, b"content")
         for absent in (
@@ -67,12 +67,12 @@ class UploadsContract:
             with pytest.raises(UploadUnknown, match=absent.id):
                 await read(uploads, absent)
 
-    async def test_another_size_is_not_what_it_holds(self, uploads: Uploads, url: str) -> None:
+    async def test_an_upload_of_another_size_is_not_held(self, uploads: Uploads, url: str) -> None:
         there = of(b"content")
         await put(uploads, url, there, b"content")
         other = Upload(place=there.place, id=there.id, size=8, sha256=there.sha256)
         assert not await asyncio.to_thread(uploads.holds, other)
 
-    async def test_its_id_tells_stores_apart_and_nothing_else(self, uploads: Uploads, another: Uploads) -> None:
+    async def test_each_store_has_its_own_id(self, uploads: Uploads, another: Uploads) -> None:
         assert len(uploads.id) == 16
         assert uploads.id != another.id

@@ -28,7 +28,7 @@ class WebhooksContract:
     def task(self) -> str:
         return str(uuid.uuid4())
 
-    async def test_what_was_kept_is_listed_by_id(self, hooks: Webhooks, task: str) -> None:
+    async def test_webhooks_are_listed_by_id(self, hooks: Webhooks, task: str) -> None:
         kept = [
             hook(task, name, token="t", scheme="Bearer", credentials="ä secret", version="0.3", delivered=7)
             for name in ("b", "a/ü", "c")
@@ -41,14 +41,14 @@ class WebhooksContract:
         assert await hooks.get(task, "d") is None
         assert await hooks.list("no such task") == []
 
-    async def test_the_same_id_takes_the_place_of_the_one_before(self, hooks: Webhooks, task: str) -> None:
+    async def test_a_webhook_with_the_same_id_replaces_the_earlier_one(self, hooks: Webhooks, task: str) -> None:
         await hooks.put(hook(task, token="old", delivered=3))
         await hooks.claim(task, "a", "me", 10)
         await hooks.put(hook(task, token="new"))
         assert await hooks.list(task) == [hook(task, token="new")]
         assert not await hooks.advance(task, "a", "me", 4, 10), "who delivered to the old one delivers no more"
 
-    async def test_deleting_is_for_good_and_may_be_repeated(self, hooks: Webhooks, task: str) -> None:
+    async def test_deleting_is_final_and_idempotent(self, hooks: Webhooks, task: str) -> None:
         await hooks.put(hook(task, credentials="secret"))
         await hooks.put(hook(task, "b"))
         await hooks.claim(task, "a", "me", 10)
@@ -61,7 +61,7 @@ class WebhooksContract:
         await hooks.put(hook(task))
         assert len(await hooks.list(task)) == 2
 
-    async def test_one_delivers_at_a_time(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+    async def test_only_one_process_delivers_at_a_time(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         await hooks.put(hook(task))
         claims = await asyncio.gather(*(hooks.claim(task, "a", f"runner {n}", 10) for n in range(6)))
         (mine,) = [each for each in claims if each is not None]
@@ -75,7 +75,7 @@ class WebhooksContract:
         assert await hooks.claim(task, "a", "other", 10) is not None, "a lease runs out"
         assert not await hooks.advance(task, "a", mine.holder, 5, 10)
 
-    async def test_what_was_delivered_is_known_to_the_next(self, hooks: Webhooks, task: str) -> None:
+    async def test_the_next_delivery_knows_what_was_delivered(self, hooks: Webhooks, task: str) -> None:
         await hooks.put(hook(task))
         await hooks.claim(task, "a", "one", 10)
         assert await hooks.advance(task, "a", "one", 4, 10)
@@ -87,7 +87,7 @@ class WebhooksContract:
         assert (next_one.delivered, next_one.holder) == (5, "two")
         assert msgspec.structs.replace(next_one, delivered=0, holder="", lease_until=0, due=0) == hook(task)
 
-    async def test_what_has_expired_is_gone(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+    async def test_expired_webhooks_are_gone(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         await hooks.put(hook(task))
         clock.now += TTL_S - 1
         await hooks.claim(task, "a", "me", 10)
@@ -98,7 +98,7 @@ class WebhooksContract:
         assert await hooks.list(task) == []
         assert await hooks.claim(task, "a", "me", 10) is None
 
-    async def test_what_is_due_and_nobody_holds_is_owed_the_longest_due_first(
+    async def test_unheld_due_deliveries_are_found_longest_due_first(
         self, hooks: Webhooks, task: str, clock: Clock
     ) -> None:
         now = int(clock() * 1000)
@@ -124,7 +124,7 @@ class WebhooksContract:
         clock.now += TTL_S
         assert await hooks.due_tasks(10) == []
 
-    async def test_what_is_put_off_comes_after_the_others(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+    async def test_postponed_deliveries_come_after_the_others(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         now = int(clock() * 1000)
         first, second, held = (f"{task} {name}" for name in ("first", "second", "held"))
         for each in (
@@ -149,7 +149,7 @@ class WebhooksContract:
         assert await hooks.due_tasks(10) == [second, first]
         await hooks.put_off("nobody", now)
 
-    async def test_what_is_owed_is_said_by_who_lets_go(self, hooks: Webhooks, task: str, clock: Clock) -> None:
+    async def test_releasing_a_webhook_records_when_it_is_due(self, hooks: Webhooks, task: str, clock: Clock) -> None:
         now = int(clock() * 1000)
         await hooks.put(hook(task))
         claimed = await hooks.claim(task, "a", "me", 10)

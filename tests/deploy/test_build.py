@@ -88,7 +88,7 @@ def test_a_function_imports_only_from_its_layers(build: Path, python313: str, fu
         assert not [name for name in modules if name.split(".")[0] in ("langgraph", "langchain_core", "pydantic")]
 
 
-def test_the_runtimes_package_is_where_its_wrapper_expects_it(build: Path) -> None:
+def test_the_runtime_package_is_where_the_wrapper_expects_it(build: Path) -> None:
     wrapper = build / "RuntimeLayer" / "tailrace-runtime"
     assert os.access(wrapper, os.X_OK)
     assert (build / "RuntimeLayer" / "python" / "tailrace_runtime" / "__main__.py").exists()

@@ -120,7 +120,7 @@ def test_a_payload_has_the_form_of_its_trigger(path: Path) -> None:
     [pytest.param(path, function_of(path), id=path.stem) for path in ASKED],
     indirect=["handler"],
 )
-def test_a_payload_is_answered(path: Path, handler: Any) -> None:
+def test_every_payload_is_answered(path: Path, handler: Any) -> None:
     answer = handler(loaded(path), None)
     text = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"]
     assert answer["statusCode"] == STATUS.get(path.stem, 200), text
@@ -129,7 +129,7 @@ def test_a_payload_is_answered(path: Path, handler: Any) -> None:
         assert body["result"]["task"]["status"]["state"] in ("TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED")
 
 
-def test_the_routes_of_sam_local_lead_to_every_function() -> None:
+def test_sam_local_routes_reach_every_function() -> None:
     assert {function.lower() for function in local_routes().values()} == {
         name.replace("_", "") for name in HANDLERS.keys() - {"sweeper"}
     }
@@ -146,7 +146,7 @@ def create(log: EventLog, head: Head) -> None:
     [pytest.param(path, function_of(path), id=path.stem) for path in SENT],
     indirect=["handler"],
 )
-def test_a_dispatch_has_the_agent_run_the_task(path: Path, handler: Any, log: EventLog) -> None:
+def test_a_dispatch_makes_the_agent_run_the_task(path: Path, handler: Any, log: EventLog) -> None:
     event = loaded(path)
     task_id = json.loads(event["body"])["params"]["id"]
     owner = event["headers"][OWNER_HEADER]
@@ -162,7 +162,7 @@ def test_a_dispatch_has_the_agent_run_the_task(path: Path, handler: Any, log: Ev
 
 
 @pytest.mark.parametrize("handler", ["sweeper"], indirect=True)
-def test_the_schedule_has_the_sweeper_dispatch_what_nobody_runs(
+def test_the_schedule_makes_the_sweeper_dispatch_orphaned_tasks(
     handler: Any, log: EventLog, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event, head = loaded(SCHEDULED), Head(task_id="t", owner="o", context_id="c", agent="orchestrator")

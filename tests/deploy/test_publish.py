@@ -43,7 +43,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("aws")
-def test_publishing_replaces_the_buckets_files_and_invalidates_all_copies() -> None:
+def test_publishing_replaces_the_files_of_the_bucket_and_invalidates_the_cache() -> None:
     assert publish.publish("tailrace") == "https://d.example/"
     s3 = boto3.client("s3")
     held = {each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}

@@ -85,7 +85,7 @@ async def claim_check(url: str) -> None:
 
 
 @pytest.mark.usefixtures("docker")
-async def test_sam_local_carries_a_task_from_post_to_report_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behind(tmp_path: Path) -> None:
     before = containers()
     async with sam_local(tmp_path) as url:
         rows = dict(await check(url, ""))

@@ -38,7 +38,7 @@ def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -
         ({}, "unknown"),
     ],
 )
-def test_the_gateway_gets_the_viewers_host_whatever_the_viewer_sends(
+def test_the_gateway_gets_the_viewers_host_even_if_the_viewer_forges_it(
     stack: Resources, sent: dict[str, str], told: str
 ) -> None:
     node = shutil.which("node")

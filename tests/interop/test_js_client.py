@@ -13,7 +13,7 @@ from tests.support.in_process import agent
 
 
 @pytest.mark.parametrize("transport", ["JSONRPC", "HTTP+JSON", "0.3"])
-async def test_the_javascript_client_gets_everything_done(transport: str) -> None:
+async def test_the_javascript_client_drives_our_agent(transport: str) -> None:
     node, folder = await asyncio.to_thread(node_with, HERE / "js")
     gate = asyncio.Event()
 

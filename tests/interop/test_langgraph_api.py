@@ -63,7 +63,7 @@ async def server(python: Path, folder: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def test_our_client_asks_it_and_has_the_whole_answer(python: Path, tmp_path: Path) -> None:
+async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path) -> None:
     async with server(python, tmp_path) as card_url, new_http() as http:
         settings = Settings(specialist_urls=card_url)
         place = interface_of(await discover(http, card_url, settings), settings)
@@ -78,7 +78,7 @@ async def test_our_client_asks_it_and_has_the_whole_answer(python: Path, tmp_pat
     assert "".join(part.text or "" for part in artifact.parts) == "You said hello."
 
 
-async def test_our_orchestrator_takes_it_for_a_specialist(
+async def test_our_orchestrator_uses_it_as_a_specialist(
     python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orchestrator.http.cache_clear()  # its connections belong to the event loop of another test

@@ -27,7 +27,7 @@ def python() -> Path:
     return python_with(HERE / "a2a-sdk-0.3.txt")
 
 
-async def test_its_client_gets_everything_done_at_our_agent(python: Path) -> None:
+async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
     gate = asyncio.Event()
 
     def watching(told: Steps) -> None:
@@ -64,7 +64,7 @@ async def old_agent(python: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> None:
+async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: Path) -> None:
     async with old_agent(python) as url, new_http() as http:
         settings = Settings(specialist_urls=url)
         assert interface_of(await discover(http, url, settings), settings) == url
@@ -87,7 +87,7 @@ async def test_our_client_asks_its_agent_in_0_3_and_hears_1_0(python: Path) -> N
         assert reply.task.status.state == "TASK_STATE_COMPLETED"
 
 
-async def test_our_client_cancels_at_its_agent(python: Path) -> None:
+async def test_our_client_cancels_a_task_of_its_agent(python: Path) -> None:
     async with old_agent(python) as url, new_http() as http:
         client = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
         conversation = Conversation(client, message("wait"))

@@ -56,7 +56,7 @@ class Scenarios:
         assert (none.status, none.body, none.cut) == (204, b"", False)
         assert (redirect.status, redirect.headers["location"], redirect.cut) == (307, "/hello", False)
 
-    async def test_the_app_is_told_all_of_the_request(self, front: Serve) -> None:
+    async def test_the_app_gets_the_whole_request(self, front: Serve) -> None:
         headers = [("Cookie", "a=1; b=2"), ("X-Name", "v1"), ("Content-Type", "application/octet-stream")]
         async with front() as function:
             answer = await function.ask(
@@ -74,7 +74,7 @@ class Scenarios:
         assert isinstance(told["client"][1], int)
         assert told["event"] == "2.0"
 
-    async def test_the_app_knows_its_deadline_and_request(self, front: Serve) -> None:
+    async def test_the_scope_has_the_deadline_and_the_request_id(self, front: Serve) -> None:
         async with front() as function:
             first = json.loads((await function.ask("GET", "/echo")).body)["context"]
             second = json.loads((await function.ask("GET", "/echo")).body)["context"]
@@ -86,7 +86,7 @@ class Scenarios:
         assert first["pid"] == second["pid"]
         assert first["request_id"] != second["request_id"]
 
-    async def test_a_failure_before_the_response_is_an_error_and_no_response(self, front: Serve) -> None:
+    async def test_a_failure_before_the_response_is_a_function_error(self, front: Serve) -> None:
         async with front() as function:
             for path in ("/fail-before", "/fail-after-start", "/silent"):
                 answer = await function.ask("GET", path)
@@ -117,7 +117,7 @@ class Scenarios:
         assert answer.body == bytes(5 * 1024 * 1024)
         assert not answer.cut
 
-    async def test_a_starlette_app_behind_mangum_is_served(self, front: Serve) -> None:
+    async def test_mangum_serves_a_starlette_app(self, front: Serve) -> None:
         async with front("web") as function:
             headers = [("Cookie", "k=v"), ("Content-Type", "application/octet-stream")]
             answer = await function.ask("POST", "/?q=1", headers=headers, body=b"\xff\xfe")
@@ -133,7 +133,7 @@ class Scenarios:
 class StreamingScenarios(Scenarios):
     """The scenarios that need true streaming."""
 
-    async def test_each_event_arrives_when_it_is_written(self, front: Serve, gate: Gate) -> None:
+    async def test_each_event_arrives_as_soon_as_it_is_written(self, front: Serve, gate: Gate) -> None:
         # The function waits for the test before each event, and the test for the event, so none is held back.
         async with (
             front(GATE=str(gate.port)) as function,

@@ -14,7 +14,7 @@ class TestCargoLambda(StreamingScenarios):
     def is_cut(self, answer: ReceivedResponse) -> None:
         """It drops the trailers and ends the response as if nothing were wrong."""
 
-    async def test_a_reader_that_goes_stops_the_response_but_not_the_run(self, front: Serve, gate: Gate) -> None:
+    async def test_a_disconnected_reader_stops_the_response_but_not_the_run(self, front: Serve, gate: Gate) -> None:
         """It hangs up on the response when its client has gone, as AWS says it never does."""
         async with front(GATE=str(gate.port)) as function:
             async with function.http.stream("GET", f"{function.url}/gone") as response:

@@ -53,7 +53,7 @@ async def test_coroutine_handlers_and_mangum_also_serve_at_once(layer: Path) -> 
         assert {result.json["statusCode"] for result in results} == {200}
 
 
-async def test_a_run_that_mangum_started_blocks_only_its_poller(layer: Path, gate: Gate) -> None:
+async def test_a_run_started_by_mangum_blocks_only_its_poller(layer: Path, gate: Gate) -> None:
     """Its loop is a thread's, which stands still unless somebody waits for the run."""
     async with function_of(layer, "app.handler", "web", GATE=str(gate.port)) as function:
         assert (await function.invoke(api_gateway_event("POST", "/run"))).json["statusCode"] == 202
@@ -66,7 +66,7 @@ async def test_a_run_that_mangum_started_blocks_only_its_poller(layer: Path, gat
         await function.environment.until(lambda e: e.idle)
 
 
-async def test_one_failure_does_not_touch_the_others(layer: Path) -> None:
+async def test_one_failure_does_not_affect_the_others(layer: Path) -> None:
     async with function_of(layer, "app.handler") as function:
         meeting = [
             asyncio.create_task(function.invoke(function_url_event("GET", "/meet?n=7"), streamed=True))

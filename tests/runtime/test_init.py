@@ -42,7 +42,7 @@ async def test_init_errors_are_reported_and_end_the_process(
     assert any("ERROR" in line and error_type in line for line in function.log)
 
 
-async def test_a_module_that_exits_takes_the_process_with_it(layer: Path) -> None:
+async def test_a_module_that_exits_ends_the_process(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "broken", "leaves.handler", python=sys.executable) as function:
         environment = await function.start()
         await environment.until(lambda e: e.exit_status is not None)
@@ -57,7 +57,7 @@ async def test_an_app_that_cannot_start_is_an_init_error(layer: Path) -> None:
     assert (result.error["errorType"], result.error["errorMessage"]) == ("Runtime.LifespanFailed", "no database")
 
 
-async def test_the_lifespan_runs_once_for_the_process(layer: Path) -> None:
+async def test_the_lifespan_runs_once_per_process(layer: Path) -> None:
     handlers = {"app.with_lifespan": True, "app.handler": None}
     for handler, opened in handlers.items():
         async with Emulator(layer, FUNCTIONS / "web", handler, python=sys.executable, freeze=False) as function:

@@ -19,13 +19,13 @@ class TestInterfaceEmulator(Scenarios):
             assert (crashed.status, b"Runtime.ExitError" in crashed.body) == (502, True)
             assert (await function.ask("GET", "/hello")).body == b"hello"
 
-    async def test_what_cannot_be_loaded_is_an_init_error(self, front: Serve) -> None:
+    async def test_a_handler_that_cannot_be_loaded_is_an_init_error(self, front: Serve) -> None:
         async with front("broken", handler="imports.handler") as function:
             answer = await function.ask("GET", "/")
             assert b"Runtime.ImportModuleError" in answer.body
             assert b"a_package_that_is_not_there" in answer.body
 
-    async def test_a_deaf_app_is_killed_at_its_timeout(self, front: Serve) -> None:
+    async def test_an_app_that_ignores_its_deadline_is_killed(self, front: Serve) -> None:
         async with front(AWS_LAMBDA_FUNCTION_TIMEOUT="2") as function:
             answer = await function.ask("GET", "/stuck")
             assert b"timed out after 2.00 seconds" in answer.body

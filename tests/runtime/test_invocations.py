@@ -51,7 +51,7 @@ async def test_the_context_has_lambdas_headers(layer: Path, streamed: bool) -> N
     assert (bare["tenant"], bare["custom"], bare["identity"], bare["w3c"]) == (None, None, None, {})
 
 
-async def test_an_invocation_without_a_trace_does_not_get_the_last_ones(layer: Path) -> None:
+async def test_an_invocation_without_a_trace_id_does_not_inherit_one(layer: Path) -> None:
     async with plain(layer) as function:
         for path in ("/echo", "other"):
             event = function_url_event("GET", path) if path == "/echo" else {}
@@ -64,7 +64,7 @@ async def test_an_invocation_without_a_trace_does_not_get_the_last_ones(layer: P
             function.traced = True
 
 
-async def test_a_client_context_that_is_no_json_fails_only_its_invocation(layer: Path) -> None:
+async def test_an_invalid_client_context_fails_only_its_invocation(layer: Path) -> None:
     async with plain(layer) as function:
         result = await function.invoke({}, client_context="{not json")
         assert result.error is not None
@@ -73,7 +73,7 @@ async def test_a_client_context_that_is_no_json_fails_only_its_invocation(layer:
 
 
 @pytest.mark.parametrize(("key", "value"), [("body", "not base64!"), ("headers", "no object"), ("cookies", [1])])
-async def test_an_event_that_cannot_be_read_fails_only_its_invocation(layer: Path, key: str, value: Any) -> None:
+async def test_an_unreadable_event_fails_only_its_invocation(layer: Path, key: str, value: Any) -> None:
     event = {**function_url_event("GET", "/hello"), "isBase64Encoded": True, key: value}
     async with plain(layer) as function:
         result = await function.invoke(event, streamed=True)
@@ -106,7 +106,7 @@ async def test_lambda_kills_an_app_that_ignores_its_deadline(layer: Path) -> Non
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_a_410_is_logged_and_the_loop_goes_on(layer: Path, streamed: bool) -> None:
+async def test_a_410_is_logged_and_the_loop_continues(layer: Path, streamed: bool) -> None:
     event = function_url_event("GET", "/hello") if streamed else {}
     async with plain(layer) as function:
         for status in (410, 403):
@@ -130,7 +130,7 @@ async def test_a_500_ends_the_process(layer: Path) -> None:
         assert (await function.invoke({})).json["called"]
 
 
-async def test_an_idle_connection_that_was_closed_is_opened_again(layer: Path) -> None:
+async def test_a_closed_idle_connection_is_reopened(layer: Path) -> None:
     async with plain(layer) as function:
         environment = await function.start()
         environment.drop_pollers()
@@ -138,7 +138,7 @@ async def test_an_idle_connection_that_was_closed_is_opened_again(layer: Path) -
         assert len(function.environments) == 1
 
 
-async def test_a_runtime_api_that_is_gone_ends_the_process(layer: Path) -> None:
+async def test_the_process_ends_with_the_runtime_api(layer: Path) -> None:
     """Otherwise an orphan would take the invocations of the next emulator on that port."""
     async with plain(layer) as function:
         environment = await function.start()

@@ -31,13 +31,13 @@ def interpreters() -> list[str]:
     return list(found.values())
 
 
-def test_the_wrapper_is_executable_and_nothing_is_called_bootstrap(layer: Path) -> None:
+def test_the_wrapper_is_executable_and_no_file_is_called_bootstrap(layer: Path) -> None:
     """AWS's runtime interface emulator runs /opt/bootstrap if it exists."""
     assert os.access(layer / "tailrace-runtime", os.X_OK)
     assert {path.name for path in layer.iterdir()} == {"tailrace-runtime", "python"}
 
 
-def test_the_layer_has_bytecode_that_is_not_checked_against_times(layer: Path) -> None:
+def test_the_layer_has_unchecked_hash_bytecode(layer: Path) -> None:
     sources = sorted((layer / "python" / "tailrace_runtime").glob("*.py"))
     assert len(sources) > 10
     for source in sources:
@@ -71,7 +71,7 @@ def test_modules_are_small(layer: Path) -> None:
 
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).parent.parent.name)
-async def test_the_layer_runs_on(python: str, tmp_path: Path) -> None:
+async def test_the_layer_runs_on_every_supported_python(python: str, tmp_path: Path) -> None:
     layer = build_layer(tmp_path / "opt", python)
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=python) as function:
         streamed = await function.invoke(function_url_event("GET", "/echo"), streamed=True)
@@ -88,7 +88,7 @@ async def test_the_layer_runs_on(python: str, tmp_path: Path) -> None:
         assert environment.exit_status == 0
 
 
-async def test_the_search_path_is_as_in_the_managed_runtime(layer: Path) -> None:
+async def test_the_search_path_matches_the_managed_runtime(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
         told = (await function.invoke({})).json["context"]
     minor = f"python3.{sys.version_info[1]}"

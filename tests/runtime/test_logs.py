@@ -40,14 +40,14 @@ async def test_json_lines_carry_the_request_id(layer: Path) -> None:
     assert ":log:" in failed["location"]
 
 
-async def test_the_log_level_is_lambdas_setting(layer: Path) -> None:
+async def test_the_log_level_follows_lambdas_setting(layer: Path) -> None:
     _, log = await logged(layer, AWS_LAMBDA_LOG_FORMAT="JSON", AWS_LAMBDA_LOG_LEVEL="ERROR")
     assert [json.loads(line)["level"] for line in log if line != "printed"] == ["ERROR"]
     _, log = await logged(layer, AWS_LAMBDA_LOG_LEVEL="INFO")
     assert any("not at the level" in line for line in log)
 
 
-async def test_text_lines_carry_the_request_id_and_stay_one_entry(layer: Path) -> None:
+async def test_a_text_record_is_one_entry_with_the_request_id(layer: Path) -> None:
     request_id, log = await logged(layer)
     assert len(log) == 4
     assert re.fullmatch(rf"\[WARNING\]\t[0-9T:.Z-]+\t{request_id}\tthree words", log[0])

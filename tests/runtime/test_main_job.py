@@ -64,7 +64,7 @@ async def test_the_sample_is_triaged_and_a_cut_stream_goes_on(layer: Path, tmp_p
     assert "Not covered" not in report
 
 
-async def test_a_question_is_answered_by_another_environment(layer: Path, tmp_path: Path) -> None:
+async def test_another_environment_answers_a_question(layer: Path, tmp_path: Path) -> None:
     async with (
         bundle(layer, tmp_path) as url,
         httpx.AsyncClient(base_url=url, timeout=90, headers=KNOWN) as http,

@@ -27,14 +27,14 @@ async def test_an_api_gateway_event_goes_through_mangum(layer: Path) -> None:
     assert failed.json["statusCode"] == 500
 
 
-async def test_other_events_reach_a_handler_that_has_an_app(layer: Path) -> None:
+async def test_an_ordinary_handler_gets_other_events(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
         scheduled = await function.invoke({"version": "0", "source": "aws.events"})
         gateway = await function.invoke(api_gateway_event())
     assert (scheduled.json["called"], gateway.json["called"]) == (True, True)
 
 
-async def test_results_and_errors_are_as_in_the_managed_runtime(layer: Path) -> None:
+async def test_results_and_errors_match_the_managed_runtime(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         result = await function.invoke({"n": [1, "ä"]})
         raw = await function.invoke({"bytes": True})
@@ -74,13 +74,13 @@ async def test_text_of_any_language_is_not_escaped(layer: Path) -> None:
     assert failed.error["errorMessage"] == "nicht da: \ud83d grün"
 
 
-async def test_numbers_are_written_as_the_managed_runtime_writes_them(layer: Path) -> None:
+async def test_numbers_are_encoded_as_in_the_managed_runtime(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         numbers = await function.invoke({"value": "numbers"})
     assert numbers.body == b"[NaN, Infinity, -Infinity, 12345678901234567890, -7, 1.5, NaN]"
 
 
-async def test_a_result_that_is_no_json_is_a_marshal_error_and_the_next_call_is_answered(layer: Path) -> None:
+async def test_a_result_that_is_not_json_fails_only_its_invocation(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         for value in ("itself", "deep"):
             failed = await function.invoke({"value": value})
@@ -90,7 +90,7 @@ async def test_a_result_that_is_no_json_is_a_marshal_error_and_the_next_call_is_
     assert len(function.environments) == 1
 
 
-async def test_a_handler_may_run_its_own_loop_or_ours(layer: Path) -> None:
+async def test_a_handler_may_use_its_own_event_loop_or_ours(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
         for _ in range(2):  # `asyncio.run` leaves no current loop behind
             assert (await function.invoke({"asyncio_run": 21})).json == 42

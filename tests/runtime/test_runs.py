@@ -32,7 +32,7 @@ async def test_the_next_invocation_is_requested_when_all_runs_are_done(layer: Pa
         assert any("second run done" in line and result.invocation.id in line for line in function.log)
 
 
-async def test_pending_runs_also_count_behind_mangum(layer: Path, gate: Gate) -> None:
+async def test_pending_runs_behind_mangum_also_count(layer: Path, gate: Gate) -> None:
     """A response that is not streamed: its run is on the same loop, and goes on while the runtime waits for it."""
     async with plain(layer, gate, "web") as function:
         result = await function.invoke(api_gateway_event("POST", "/run"))

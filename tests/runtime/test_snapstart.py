@@ -16,7 +16,7 @@ def function_of(layer: Path, **environ: str) -> Emulator:
     return Emulator(layer, FUNCTIONS / "snapstart", "app.handler", python=sys.executable, environ=environ)
 
 
-async def test_hooks_run_before_the_snapshot_and_after_the_restore_in_order(layer: Path) -> None:
+async def test_snapstart_hooks_run_in_order(layer: Path) -> None:
     async with function_of(layer) as function:
         done = (await function.invoke({})).json
         assert done == ["before 2", "before 1", "after 1", "after 2"]

@@ -28,7 +28,7 @@ async def test_every_body_message_is_one_chunk(layer: Path) -> None:
         assert result.prelude == Prelude(200, {"content-type": "text/plain"}, [])
 
 
-async def test_the_app_waits_for_a_reader_that_does_not_read(layer: Path, gate: Gate) -> None:
+async def test_a_slow_reader_makes_the_app_wait(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
         invocation = Invocation(function_url_event("GET", "/flood?mb=20"), streamed=True, timeout_s=60)
@@ -43,7 +43,7 @@ async def test_the_app_waits_for_a_reader_that_does_not_read(layer: Path, gate: 
         assert taken == 20 * 1024 * 1024
 
 
-async def test_100_mb_pass_through_bounded_memory(layer: Path) -> None:
+async def test_100_mb_are_streamed_in_bounded_memory(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
         invocation = Invocation(function_url_event("GET", "/big?mb=100"), streamed=True, timeout_s=60)
         function.submit(invocation)
@@ -58,7 +58,7 @@ async def test_100_mb_pass_through_bounded_memory(layer: Path) -> None:
         assert grown < 8 * 1024
 
 
-async def test_a_client_that_goes_is_not_noticed_and_the_app_goes_on(layer: Path, gate: Gate) -> None:
+async def test_the_app_does_not_notice_a_disconnected_client(layer: Path, gate: Gate) -> None:
     """As AWS has it: "not interrupted or stopped when the invoking client connection is broken"."""
     async with ours(layer, "plain", GATE=str(gate.port)) as function:
         async with gate.passing(), function.http.stream("GET", f"{function.url}/stream?n=50") as response:
@@ -68,7 +68,7 @@ async def test_a_client_that_goes_is_not_noticed_and_the_app_goes_on(layer: Path
         assert (await function.ask("GET", "/hello")).body == b"hello"
 
 
-async def test_a_refused_response_stops_and_the_run_goes_on(layer: Path, gate: Gate) -> None:
+async def test_a_refused_response_does_not_stop_the_run(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(
         layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ, response_limit=500_000
@@ -89,7 +89,7 @@ async def test_a_refused_response_stops_and_the_run_goes_on(layer: Path, gate: G
         assert any("(413)" in line for line in function.log)
 
 
-async def test_starlette_stops_a_response_that_is_refused(layer: Path, gate: Gate) -> None:
+async def test_starlette_stops_a_refused_response(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(
         layer, FUNCTIONS / "web", "app.handler", python=sys.executable, environ=environ, response_limit=500_000
@@ -103,7 +103,7 @@ async def test_starlette_stops_a_response_that_is_refused(layer: Path, gate: Gat
         assert not any("Traceback" in line for line in function.log)
 
 
-async def test_receive_returns_a_disconnect_when_the_reader_has_gone(layer: Path, gate: Gate) -> None:
+async def test_receive_returns_a_disconnect_after_the_reader_has_left(layer: Path, gate: Gate) -> None:
     environ = {"GATE": str(gate.port)}
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
         invocation = Invocation(function_url_event("GET", "/waits-for-disconnect"), streamed=True, timeout_s=60)
@@ -138,7 +138,7 @@ async def test_a_failure_in_the_body_is_reported_in_the_trailers(layer: Path) ->
     assert early.error["errorMessage"] == "still nothing here"
 
 
-async def test_a_second_start_of_a_response_is_the_apps_error(layer: Path) -> None:
+async def test_a_second_response_start_is_an_error_of_the_app(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
         result = await function.invoke(function_url_event("GET", "/twice"), streamed=True)
     assert b"'http.response.start', which ASGI does not allow here" in result.body

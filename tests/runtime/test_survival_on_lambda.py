@@ -85,7 +85,7 @@ async def test_lambdas_second_attempt_takes_over_the_run_of_the_first(layer: Pat
     assert_taken_over_once(seen)
 
 
-async def test_an_invocation_that_dies_at_every_attempt_is_a_dead_letter_and_the_task_says_why(
+async def test_an_invocation_that_dies_at_every_attempt_becomes_a_dead_letter_and_fails_the_task(
     layer: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "die at sift:start").write_text("always")
@@ -117,9 +117,7 @@ async def test_a_viewer_takes_over_the_run_of_a_killed_environment(layer: Path, 
     assert_taken_over_once(seen)
 
 
-async def test_a_webhook_gets_the_rest_after_its_environment_was_killed_without_a_viewer(
-    layer: Path, tmp_path: Path
-) -> None:
+async def test_without_a_viewer_a_webhook_gets_the_rest_after_a_kill(layer: Path, tmp_path: Path) -> None:
     hold = asyncio.Event()
     async with receiver(hold=hold) as hook, stage(layer, tmp_path, "killable", TAILRACE_PUSH_INTERNAL="1") as on:
         seen = await on.logged(await on.send(sending("go", hook)))
@@ -191,7 +189,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: 
     assert len(of_kind(seen.events, "handoff")) == len(on.api.sent)
 
 
-async def test_watching_a_task_neither_blocks_an_environment_nor_acts_after_a_thaw(layer: Path, tmp_path: Path) -> None:
+async def test_a_viewer_neither_blocks_an_environment_nor_acts_after_a_thaw(layer: Path, tmp_path: Path) -> None:
     """A reader's watch ends with its invocation: a frozen one must not take over in the time of another request."""
     (tmp_path / "stand still at left:middle").touch()
     async with stage(layer, tmp_path, "killable", TAILRACE_ROTATE_S="0.2") as on:

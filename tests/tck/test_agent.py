@@ -49,7 +49,7 @@ async def send(served: Agent, beginning: str, **fields: Any) -> dict[str, Any]:
         ("tck-stream-artifact-chunked", {"text": "chunk-1 chunk-2"}),
     ],
 )
-async def test_it_completes_with_what_the_message_id_asks_for(
+async def test_a_task_completes_with_the_content_that_its_message_id_selects(
     served: Agent, beginning: str, part: dict[str, Any]
 ) -> None:
     task = (await send(served, beginning))["task"]
@@ -58,13 +58,13 @@ async def test_it_completes_with_what_the_message_id_asks_for(
 
 
 @pytest.mark.parametrize("beginning", ["tck-artifact-file", "tck-artifact-file-url", "tck-stream-artifact-file"])
-async def test_it_gives_a_file(served: Agent, beginning: str) -> None:
+async def test_a_task_completes_with_a_file(served: Agent, beginning: str) -> None:
     ((part,),) = [each["parts"] for each in (await send(served, beginning))["task"]["artifacts"]]
     assert (part["filename"], part["mediaType"]) == ("output.txt", "text/plain")
     assert part.keys() - {"filename", "mediaType"} == {"url" if beginning.endswith("url") else "raw"}
 
 
-async def test_it_answers_rejects_and_asks(served: Agent) -> None:
+async def test_a_message_id_selects_an_answer_a_rejection_or_a_question(served: Agent) -> None:
     assert (await send(served, "tck-message-response"))["message"]["parts"] == [{"text": "Direct message response"}]
     rejected = (await send(served, "tck-reject-task"))["task"]
     assert (state_of({"task": rejected}), rejected["status"]["message"]["parts"]) == (
@@ -79,14 +79,14 @@ async def test_it_answers_rejects_and_asks(served: Agent) -> None:
     assert (done["id"], done["status"]["state"]) == (asked["id"], DONE)
 
 
-async def test_the_suite_s_ids_are_not_one_message_s_alone_and_all_others_are(served: Agent) -> None:
+async def test_only_message_ids_of_the_suite_may_start_several_tasks(served: Agent) -> None:
     assert (await send(served, "tck-complete-task"))["task"]["id"] != (await send(served, "tck-complete-task"))["task"][
         "id"
     ]
     assert (await send(served, "mine"))["task"]["id"] == (await send(served, "mine"))["task"]["id"]
 
 
-async def test_the_command_of_the_document_starts_it(tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_the_documented_command_starts_the_agent(tmp_path: Path, unused_tcp_port: int) -> None:
     root = Path(__file__).parents[2]
     told = (root / "docs" / "CONFORMANCE.md").read_text()
     (command,) = [line.split(": ", 1)[1] for line in told.splitlines() if line.startswith("tck-agent: ")]
