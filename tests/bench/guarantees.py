@@ -42,7 +42,7 @@ async def bench(folder: Path, runs: int) -> Report:
         table = f"log-{uuid.uuid4().hex[:12]}"
         create_table(boto3.client("dynamodb"), table)
         sqlite, dynamodb = SQLiteLog(folder / "log.sqlite3"), DynamoDBLog(table)
-        meter = Meter(dynamodb._transport._client())
+        meter = Meter(dynamodb._transport.client())
         for run in range(runs):
             await _life(sqlite, _noting(figures, "SQLite", None))
             await _life(dynamodb, _noting(figures, "DynamoDB", meter))

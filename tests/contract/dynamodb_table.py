@@ -28,7 +28,7 @@ class Requests(list[Request]):
     def __init__(self, log: DynamoDBLog) -> None:
         super().__init__()
         self.asked: list[dict[str, Any]] = []
-        events = log._transport._client().meta.events
+        events = log._transport.client().meta.events
         events.register("provide-client-params.dynamodb", self._ask)
         events.register("after-call.dynamodb", self._note)
 

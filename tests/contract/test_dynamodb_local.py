@@ -42,7 +42,7 @@ def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 async def log(table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
     log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock)
-    log._transport._client()  # now, while the environment leads straight to DynamoDB Local
+    log._transport.client()  # now, while the environment leads straight to DynamoDB Local
     yield log
     await log.close()
 
@@ -307,7 +307,7 @@ async def test_a_claim_with_a_lost_response_still_holds_the_lease(troubled: Dyna
 async def impatient(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
     """A log behind `proxy` that gives up soon."""
     log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, patience_s=0.5)
-    log._transport._client()  # or making the client, on a busy machine, takes a good part of the patience
+    log._transport.client()  # or making the client, on a busy machine, takes a good part of the patience
     yield log
     proxy.stopped.set()
     await log.close()
@@ -349,7 +349,7 @@ async def test_an_unreachable_endpoint_is_reported_within_the_time_limit(
         nobody.bind(("127.0.0.1", 0))
         use(f"http://127.0.0.1:{nobody.getsockname()[1]}", monkeypatch)
         log = DynamoDBLog(table, patience_s=0.5)
-        log._transport._client()
+        log._transport.client()
         with pytest.raises(LogUnavailable, match=r"did not answer within 0\.5 s: .*EndpointConnectionError"):
             await log.head("anything")
         await log.close()

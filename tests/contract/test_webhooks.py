@@ -79,7 +79,7 @@ class TestDynamoDBWebhooks(WebhooksContract):
     async def test_a_deleted_webhook_leaves_no_secret_behind(self, hooks: DynamoDBWebhooks) -> None:
         await hooks.put(hook("t", token="s3cret", scheme="Basic", credentials="s3cret"))
         await hooks.delete("t", "a")
-        client = hooks._transport._client()
+        client = hooks._transport.client()
         (left,) = client.scan(TableName=hooks._transport._table)["Items"]
         assert "s3cret" not in str(left)
         assert "example.com" not in str(left)
