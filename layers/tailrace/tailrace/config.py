@@ -19,19 +19,20 @@ _ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASC
 _BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
 
 
-def _setting(variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None) -> Any:
+def _setting(
+    variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None, *, secret: bool = False
+) -> Any:
     """A field of `Settings`, with its environment variable, and the bounds `low` and `high` of a number."""
     return field(
         default=default,
+        repr=not secret,
         metadata={"variable": variable, "unit": unit, "meaning": meaning, "low": low, "high": high},
     )
 
 
 def _secret(variable: str, meaning: str) -> Any:
     """A setting whose value never appears in a repr or an error."""
-    unit = f"{_SECRET_LENGTH} characters or more"
-    metadata = {"variable": variable, "unit": unit, "meaning": meaning, "low": None, "high": None}
-    return field(default="", repr=False, metadata=metadata)
+    return _setting(variable, "", f"{_SECRET_LENGTH} characters or more", meaning, secret=True)
 
 
 @dataclass(frozen=True, kw_only=True)

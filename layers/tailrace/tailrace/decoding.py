@@ -66,7 +66,8 @@ def too_deep(value: Any) -> bool:
     for _ in range(MAX_DEPTH):
         if not level:
             return False
-        inner = {id(each): each for holder in level for each in _held(holder) if isinstance(each, dict | list | tuple)}
+        members = (each for container in level for each in _members(container))
+        inner = {id(each): each for each in members if isinstance(each, dict | list | tuple)}
         level = list(inner.values())
     return bool(level)
 
@@ -81,8 +82,8 @@ def check_depth(value: Any, what: str) -> None:
         raise TooDeep(f"{what} is nested deeper than {MAX_DEPTH} levels; make it flatter, or a file.")
 
 
-def _held(holder: Any) -> Any:
-    return holder.values() if isinstance(holder, dict) else holder
+def _members(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _deeper(body: bytes, limit: int) -> bool:

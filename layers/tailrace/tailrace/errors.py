@@ -12,7 +12,7 @@
     │   ├── LogUnreadable           an event that is needed cannot be unpacked or decoded
     │   └── LogUnavailable          the store did not answer, or refused the operation
     │       └── CheckpointsUnavailable  the same for the store of checkpoints; the next attempt may succeed
-    ├── StoreDamaged                a SQLite file is damaged, or is no database
+    ├── StoreDamaged                a SQLite file is damaged, or is not a database
     ├── EventUnreadable             an event of the log is not JSON, or not of an event's shape
     ├── CheckpointTooLarge          a graph's state is too large for the store of checkpoints
     ├── CheckpointUnreadable        no attempt can resume from the checkpoint
@@ -26,7 +26,10 @@
     ├── UploadDamaged               an uploaded file is not what its reference says
     ├── UploadsUnavailable          the store of uploads did not answer, or refused the operation
     ├── Rejected                    an agent's author raises it: the agent does not do this task
-    └── AgentError                  another agent could not be reached, or answered with an error
+    ├── AgentError                  another agent could not be reached, or answered with an error
+    │   ├── TooMuch                 it streamed more than the limits allow (`tailrace.a2a.received`)
+    │   └── Inside                  its host resolves to an address that is not public (`tailrace.network.addresses`)
+    └── RpcError                    an error with its JSON-RPC code, as a caller gets it (`tailrace.a2a.errors`)
 
 Each message names the key, the value and what would be right. It may be shown to a user as it is.
 """
@@ -79,10 +82,10 @@ class TaskConflict(LogError):
 
 
 class LeaseHeld(LogError):
-    """The process `owner` holds the task's lease `until` then (ms since the epoch)."""
+    """The process `owner` holds the task's lease. The lease expires at `until` (ms since the epoch)."""
 
     def __init__(self, task_id: str, owner: str, until: int) -> None:
-        super().__init__(f"Attempt {owner!r} holds the lease of task {task_id!r} until {until} ms.")
+        super().__init__(f"Process {owner!r} holds the lease of task {task_id!r} until {until} ms since the epoch.")
         self.until = until
 
 
@@ -226,8 +229,9 @@ class Rejected(TailraceError):
 class AgentError(TailraceError):
     """Another agent could not be reached or answered with an error.
 
-    `code` is the JSON-RPC error code, None if there is none. `arrived` says whether the agent has answered: then it may
-    have done what it was asked to. `malformed` says whether its answer could not be read; trying again does not help.
+    `code` is the JSON-RPC error code, None if there is none. `arrived` says whether the request has probably reached
+    the agent, which may then have acted on it. `malformed` says that its answer could not be read; trying again does
+    not help.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Owners: whose a task is, and for whom a caller asks an agent.
+"""Owners: which user a task belongs to, and on whose behalf a caller asks an agent.
 
 An owner has a name and an id. The name is data from outside, like an e-mail address or the subject of an identity
 provider. The id is derived from it and used in keys, task ids and headers. Two names never have the same id:
@@ -82,7 +82,7 @@ def identify_by_name(decide_owner: DecideOwner) -> Identify:
 def owner_within(owner: str, task_id: str) -> str:
     """The owner of the delegated tasks of the owner's task: `owner/task`, so that they are not in the user's own list.
 
-    If an agent that was asked asks another one, this contains the user and the task that asks, and so stays short.
+    If `owner` itself belongs to a delegated task, the result names only the user and `task_id`, and so stays short.
     """
     *_, user = owners_behind(owner)
     return f"{user}/{task_id}"
@@ -91,6 +91,6 @@ def owner_within(owner: str, task_id: str) -> str:
 def owners_behind(owner: str) -> Iterator[str]:
     """The owner; if it is a task's (see `owner_within`), then the owner of that task, and so on up to the user."""
     yield owner
-    while (asking := _WITHIN.sub("", owner)) != owner:
-        owner = asking
+    while (outer := _WITHIN.sub("", owner)) != owner:
+        owner = outer
         yield owner

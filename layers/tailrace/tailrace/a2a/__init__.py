@@ -1,1 +1,1 @@
-"""A2A: the protocol as types, the client, and in `server` what answers it."""
+"""A2A: the protocol's types, its client, and in `server` the server."""

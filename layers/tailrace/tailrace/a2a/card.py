@@ -18,7 +18,7 @@ _INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjso
 
 
 class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """What an agent can do (section 4.4.5). The orchestrator asks the agents whose skills have words of the request.
+    """What an agent can do (section 4.4.5). The orchestrator asks the agents whose skills share words with the request.
 
     Example:
         skill = Skill(

@@ -28,15 +28,15 @@ from tailrace.events import EXTENSION, Message, encode
 from tailrace.owner import OWNER_HEADER
 from tailrace.stream import sse
 
-# An agent's stream is silent for as long as its work is, but for heartbeats.
+# How long a response may be silent. Our own agents send heartbeats more often than that.
 _SILENCE_S = 60.0
-# The limit for a whole answer that is no stream.
+# The time limit for a whole answer that is not a stream.
 _ANSWER_S = 120.0
-# How long another agent's stream is left alone after a piece that ends no event. Pieces may be as small as a byte.
+# Pause after a piece of another agent's stream that completes no event. Pieces may be as small as a byte.
 _PIECE_S = 0.001
 # Maximum length of another agent's error message.
 _MAX_ERROR_CHARS = 500
-# Statuses that say that the request did not reach the agent: there were too many, or no agent was running.
+# Statuses that say that the request has not reached the agent: there were too many requests, or no agent was running.
 _NOT_TAKEN_UP = (429, 502, 503)
 # Statuses after which another try may succeed. After any other the answer would be the same.
 _TRANSIENT = (*_NOT_TAKEN_UP, 500, 504)

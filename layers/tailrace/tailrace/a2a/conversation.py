@@ -23,8 +23,8 @@ logger = logging.getLogger("tailrace.ask")
 _METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
 # The agent runs but cannot answer now, for example because its log is unavailable: another try may succeed.
 _INTERNAL_ERROR = -32603
-# Tries, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between. An agent that has never answered is given up after 6 s. One
-# that has our task is given up after 30 s without a new event, and so is one of our own that says it cannot answer now.
+# Tries, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between. After 6 s we give up an agent that has never answered. After
+# 30 s without a new event we give up an agent that has our task, or one of our own that says it cannot answer now.
 TRIES_TO_REACH = 9
 _TRIES_TO_HOLD = 32
 # How often a stream without cursors is opened again. After that the agent is asked for its task instead.
@@ -35,7 +35,7 @@ PAUSE_S = 0.2
 LONGEST_PAUSE_S = 1.0
 # Pause between two looks at a task whose agent cannot resume a stream.
 POLL_S = 1.0
-# How long an agent that is given up has to answer the cancel.
+# How long we wait for the answer to the cancel when we give up an agent.
 _CANCEL_S = 3.0
 # Each of our events about another agent's task has that agent's id for it.
 _MAX_TASK_ID_CHARS = 1_000
@@ -58,7 +58,7 @@ class Conversation:
 
     `message` (A2A 1.0 JSON) is sent under its own `messageId`. It is sent again only while nothing shows that it has
     arrived, because another agent may take it for new work. An agent with our extension continues the task that it has
-    for the message. `before` is a task that was begun earlier: then that task is followed, and no message is sent.
+    for the message. `before` is a task that an earlier attempt delegated: it is followed, and no message is sent.
     `streaming` is what the agent's card says about streams, None if it says nothing. `limit_s` is how long the agent
     may take in all.
     """

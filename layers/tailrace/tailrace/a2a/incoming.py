@@ -1,7 +1,7 @@
 """The types of what other agents send: cards, events and tasks (specification, section 4).
 
 JSON is decoded once, where it arrives. These types have only the fields that we read. As ProtoJSON readers do, they
-ignore unknown fields, take a null field as not given, and accept the proto's field names (`task_id`). Anything else
+ignore unknown fields, treat a null field as absent, and accept the proto's field names (`task_id`). Anything else
 that does not fit is refused, with its place. Shapes of 0.3 are converted first (`compat/v0_3/client.py`).
 """
 

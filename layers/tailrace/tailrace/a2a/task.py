@@ -44,8 +44,8 @@ class Snapshot(NamedTuple):
 async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = None) -> Snapshot:
     """The task as its events so far add up to it. An event that cannot be read is left out, and logged.
 
-    The history has what the user said, and the questions and answers of the agent. Progress is in the events only.
-    `history_length` keeps the newest so many messages, None all; with 0 the task has no `history`.
+    The history has the messages of the user, and the agent's questions and answers. Progress is in the events only.
+    `history_length` is how many of the newest messages it keeps; None keeps all, 0 leaves out the `history`.
 
     Raises:
         TaskUnknown: there is no such task.
@@ -56,7 +56,7 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
         try:
             batches = await log.read(task_id, seq)
         except LogUnreadable as error:
-            logger.warning("task %s is shown without what cannot be read: %s", task_id, error)
+            logger.warning("task %s is shown without the events that cannot be read: %s", task_id, error)
             seq = error.last
             continue
         if not batches:

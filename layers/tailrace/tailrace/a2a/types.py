@@ -25,7 +25,7 @@ Version = Literal["1.0", "0.3"]
 class UserPart(Part, kw_only=True):
     """A part that a user sends; exactly one of `text`, `raw` (base64), `url` and `data`.
 
-    A `data` of null is the value null where it stands alone, and is not given beside one of the others.
+    A `data` of null is the value null if it is alone. Beside one of the others it counts as absent.
     """
 
     def __post_init__(self) -> None:
@@ -56,14 +56,14 @@ class UserMessage(Wire, kw_only=True):
     def __post_init__(self) -> None:
         if not self.message_id:
             raise ValueError("Expected a `messageId` that is not empty")
-        # In ProtoJSON an empty string is one that was not given.
+        # In ProtoJSON an empty string counts as absent.
         self.context_id, self.task_id = self.context_id or None, self.task_id or None
         if not self.parts:
             raise ValueError("Expected `parts` with at least one part, got []")
         _check_levels("metadata", self.metadata)
 
     def stored(self, task_id: str | None = None, context_id: str | None = None) -> Message:
-        """The message as its task keeps it, with the ids of the task and its context if they are given."""
+        """The message as its task keeps it, with these ids; where one is None, it keeps its own."""
         message = msgspec.convert(to_json(self), Message)
         message.task_id, message.context_id = task_id or self.task_id, context_id or self.context_id
         return message
@@ -159,7 +159,7 @@ class ListTasks(Wire, kw_only=True):
 
     @property
     def since_us(self) -> int | None:
-        """`statusTimestampAfter` in µs since the epoch; None if it was not given."""
+        """`statusTimestampAfter` in µs since the epoch; None if it is absent."""
         return _microseconds(self.status_timestamp_after) if self.status_timestamp_after else None
 
 
@@ -190,7 +190,7 @@ def convert(params: Any, kind: type[T], *, strict: bool = True) -> T:
     """Convert `params`, decoded JSON, to `kind`. Unless `strict`, numbers and booleans may be text, as in a query.
 
     As the ProtoJSON format (protobuf.dev) requires, fields may have their proto names (`task_id`): "Parsers accept both
-    the lowerCamelCase name and the original proto field name". And a null field counts as not given: "`null` is an
+    the lowerCamelCase name and the original proto field name". And a null field counts as absent: "`null` is an
     accepted value for all field types and treated as the default value". Only `data`, and everything inside `data` and
     `metadata`, may be null: any JSON is allowed there.
 
@@ -263,5 +263,5 @@ def _fields(kind: type) -> _Fields:
 
 
 def to_json(value: msgspec.Struct) -> Any:
-    """The struct as JSON values. Fields that were not given are left out."""
+    """The struct as JSON values. Fields without a value are left out."""
     return msgspec.to_builtins(value)

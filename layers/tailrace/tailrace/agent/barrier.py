@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-# A wait for a node's end is given up after this many silences, each this long.
+# A wait for a node's end fails after this many silences, each of this length.
 _SILENCES, _SILENCE_S = 3, 5.0
 
 
@@ -71,7 +71,7 @@ class NodeBarrier:
                 async with asyncio.timeout(_SILENCE_S):
                     await changed.wait()
             except TimeoutError:
-                silences += 1  # A process that was stopped for long has one. It does not have several.
+                silences += 1  # A process that was stopped for long counts one silence, not several.
 
     def _wake(self) -> None:
         self._changed.set()

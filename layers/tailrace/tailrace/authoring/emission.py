@@ -11,9 +11,9 @@ import msgspec
 
 from tailrace.events import Details, Part
 
-# The kinds that a graph emits of itself. States, attempts and hand-offs are the runner's.
+# The kinds that a graph emits about its own work. Only the runner emits states, attempts and hand-offs.
 OwnKind = Literal["route", "node_start", "node_end", "tool_start", "tool_complete", "progress"]
-# The kinds that it may forward from another agent.
+# The kinds that a graph may forward from another agent.
 ForwardedKind = Literal[OwnKind, "attempt", "handoff"]
 
 
@@ -27,7 +27,7 @@ class EmittedStatus(msgspec.Struct, frozen=True):
 
 
 class EmittedText(msgspec.Struct, frozen=True):
-    """A piece of the streamed text `artifact`, written by `step`."""
+    """A piece of the streamed text artifact named `artifact`, written by `step`."""
 
     artifact: str
     text: str
@@ -35,7 +35,7 @@ class EmittedText(msgspec.Struct, frozen=True):
 
 
 class EmittedArtifact(msgspec.Struct, frozen=True):
-    """The whole `artifact`, of one part, given by `step`."""
+    """The whole artifact named `artifact`, of one part, written by `step`."""
 
     artifact: str
     part: Part
@@ -55,7 +55,7 @@ class _Forwarded(msgspec.Struct):
 
 
 def checked(status: EmittedStatus) -> EmittedStatus:
-    """The status, with every value of the type that it must have. With an `origin` it is forwarded from another agent.
+    """The status, after its values were checked. A status with an `origin` is forwarded from another agent.
 
     Raises:
         ValueError: a key has a value that it cannot have; the message names both.

@@ -1,4 +1,4 @@
-"""What a node or a tool calls to be seen: `progress`, `write`, `result`, `file`, `emit`. And `request`, its input.
+"""What a node or a tool calls: `progress`, `write`, `result`, `file` and `emit` report, `request` returns the input.
 
 Outside a graph that Tailrace runs these do nothing, so that a test can call a node by itself; only `request` raises.
 """
@@ -133,7 +133,8 @@ def emit(
 ) -> None:
     """Emit a status update of any kind, for agents that show more than progress. The orchestrator is one.
 
-    docs/PROTOCOL.md, section 2.3, says what each kind means and which of the keys it has. What is None is left out.
+    docs/PROTOCOL.md, section 2.3, says what each kind means and which of the keys it has. A key that is None is left
+    out of the event.
 
     Args:
         kind: what happened: "route", "node_start", "node_end", "tool_start", "tool_complete" or "progress"; with an
@@ -142,15 +143,15 @@ def emit(
         step: the execution of a node or tool; the current node's by default.
         parent: the step around it.
         name: the node's or tool's name.
-        done, total: counts, as of `progress`.
+        done, total: counts, as in `progress`.
         input, output, error: a tool call's arguments, its result, and why it failed.
-        interrupted: of a "node_end", whether the node asks the user and runs again with the answer.
+        interrupted: in a "node_end", whether the node asks the user and runs again with the answer.
         targets: the agents that are asked, and why.
         asked: the task at another agent that this tool step waits for. A later attempt gets it from `delegated_before`.
         agent: the agent that did it, if that is another one.
         origin: the event of another agent that this one forwards (section 2.6). It needs an `agent`.
         at: when it happened at the other agent, in ms since the epoch.
-        reason, supersedes: of a forwarded attempt, why it began and which steps it makes void.
+        reason, supersedes: in a forwarded "attempt", why it began and which steps it supersedes.
 
     Raises:
         ValueError: an argument has a value that it cannot have. Nothing was emitted.

@@ -1,7 +1,7 @@
 """What a node can learn about its run: how much time is left, and which tasks earlier attempts have delegated.
 
-`time_left` and `draining` are for nodes that take long. LangGraph's own `get_runtime().drain_requested` has the same
-value as `draining` waits for.
+`time_left` and `draining` are for nodes that take long. LangGraph's own `get_runtime().drain_requested` becomes true at
+the moment when `draining` returns.
 """
 
 from __future__ import annotations

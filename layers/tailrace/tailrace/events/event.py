@@ -22,7 +22,7 @@ _NO_DETAILS = Details()
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What all events of one attempt have in common. `agent` is the agent whose task it is."""
+    """What all events of one attempt have in common. `agent` is the agent that the task belongs to."""
 
     task_id: str
     context_id: str
@@ -121,8 +121,8 @@ def status_update(
     """A `statusUpdate`, encoded.
 
     Args:
-        state: the state that the task is in, or with `kind` "state" comes to.
-        text: what the agent says; it becomes the message of the status.
+        state: the task's state; with `kind` "state", the state that it changes to.
+        text: the agent's text; it becomes the message of the status.
         message: the message of the status as it is, in place of `text`.
         agent: the agent that did it, if that is not the task's own (docs/PROTOCOL.md, section 2.6).
 
@@ -208,7 +208,7 @@ def decode(event: bytes) -> Event:
     """The event in its JSON, as the log has it.
 
     Raises:
-        EventUnreadable: it is not JSON, has another shape, or is nested deeper than anything that is admitted.
+        EventUnreadable: it is not JSON, does not have the shape of an event, or is nested too deep.
     """
     if nested_too_deep(event):
         raise EventUnreadable("it is nested too deep")

@@ -1,7 +1,7 @@
-"""A2A's nouns that events are made of: part, message, artifact, status (A2A 1.0, section 4.1).
+"""The A2A types of which events consist: part, message, artifact, status (A2A 1.0, section 4.1).
 
-These types are for what is stored and what we send. `tailrace.a2a.types` refuses what a caller sends and must not,
-`tailrace.a2a.incoming` reads what another agent sends.
+These types are for what is stored and what we send, and refuse nothing. `tailrace.a2a.types` checks what callers send,
+and `tailrace.a2a.incoming` reads what other agents send.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Artifact(Wire, kw_only=True):
 
 
 class Status(Wire, kw_only=True):
-    """A task's state, since when (ISO 8601), and what the agent or the user said with it."""
+    """A task's state, the time of its last change (ISO 8601), and the message of the agent or the user with it."""
 
     state: State
     timestamp: str | None = None

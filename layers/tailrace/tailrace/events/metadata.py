@@ -8,7 +8,7 @@ import msgspec
 
 from tailrace.events.states import EXTENSION
 
-# The largest integer that JavaScript can count to.
+# Up to here, every integer is exact in JavaScript.
 MAX_INTEGER = 2**53
 
 Count = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
@@ -32,8 +32,8 @@ class Origin(msgspec.Struct, frozen=True):
 class DelegatedTask(msgspec.Struct, omit_defaults=True):
     """A task that a step of a run has at another agent.
 
-    `url` is where the agent is asked. `since` is when it was first asked, in ms since the epoch; 0 if nobody knows.
-    `cursor` is the seq there of the last event that was forwarded. It is not in an event: who reads the log counts it.
+    `url` is the agent's URL. `since` is when the agent was first asked, in ms since the epoch; 0 if that is unknown.
+    `cursor` is the seq there of the last event that was forwarded. No event contains it: a reader of the log finds it.
     """
 
     url: str

@@ -77,7 +77,7 @@ def request_of(messages: list[Message], owner: str | None = None, uploads: Uploa
 
 
 def check(messages: list[Message], owner: str) -> list[Upload]:
-    """Check that `request_of` can use the messages, and keep nothing of them. This takes as long as `request_of`.
+    """Check that `request_of` can use the messages, without keeping their content. This takes as long as `request_of`.
 
     Returns the uploads that they refer to. Whether these exist is not checked.
 

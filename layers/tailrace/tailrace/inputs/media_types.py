@@ -42,9 +42,8 @@ def media_type_of(media_type: str | None) -> str:
 
 
 def covers(modes: Iterable[str], media_type: str) -> bool:
-    """Whether one of the modes (A2A's word for media types) is `media_type` by any of its names, or covers it
-    (`text/*`,
-    `*/*`).
+    """Whether one of the modes (A2A's word for media types) is `media_type` by any of its names, or covers it, as
+    `text/*` and `*/*` do.
     """
     essence, name = media_type.partition(";")[0].strip().lower(), media_type_of(media_type)
     accepted = {essence, name, *(f"{each.partition('/')[0]}/*" for each in (essence, name)), "*/*"}

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from tailrace.events import Message, Part
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # Large requests wait for one of these threads. The default threads stay free for everything else.

@@ -48,15 +48,15 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's record beside its events: whose it is, its state, and who runs it.
+    """A task's record beside its events: its owner, its state, and the process that runs it.
 
     It changes with the task's state and its lease, not with every event. Times are milliseconds since the epoch by the
     store's clock, except `ttl`, which is in seconds.
 
     `attempt` is the number of the latest attempt, and `lease_owner` the process that holds the lease until
-    `lease_until`. `tries` counts the claims since an attempt last started, `dispatches` how often the sweeper has told
-    the agent since then; it does not tell the agent again before `due`. `fingerprint` tells two requests for the same
-    id apart.
+    `lease_until`. `tries` counts the claims since an attempt last started. `dispatches` counts the sweeper's
+    dispatches since then, and the next one comes at `due` or later. `fingerprint` distinguishes two requests for the
+    same id.
     """
 
     task_id: str
@@ -102,7 +102,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the task should be running but no process runs it at `now` (ms).
 
         A lease that expired without being released belonged to an attempt that died. The head's state is then what that
-        attempt noted last, and only the events tell what the task waits for. A waiting task is orphaned too if its
+        attempt noted last, and only the events say what the task waits for. A waiting task is orphaned too if its
         cancel was requested: the process that requested it has died before it cancelled the task.
         """
         waits = self.state in INTERRUPTED and self.lease_owner is None and not self.cancel_requested
@@ -166,7 +166,7 @@ class EventLog(ABC):
 
     @abstractmethod
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
-        """Extend the lease to `lease_s` seconds from now. The returned head tells whether a cancel was requested.
+        """Extend the lease to `lease_s` seconds from now. The returned head says whether a cancel was requested.
 
         Raises:
             Fenced: a newer attempt has claimed the task.

@@ -8,7 +8,7 @@ Design decisions:
    put it and its answer was lost, we see that without another request.
 3. DynamoDB deletes expired items within days, not at once ("Using time to live (TTL) in DynamoDB"). Until then they
    are invisible here: reads leave them out, and conditions count them as absent.
-4. The head is put before event 1, because the head decides whose the task is. If the creator dies between the two,
+4. The head is put before event 1, because the head says who owns the task. If the creator dies between the two,
    the task has a head and no events, until `create` is called again and puts the event.
 5. A read queries for batches that begin after the cursor. Only if none begins right after it, a second query gets the
    batch before, which may contain the cursor. A cursor that is known to be the end of a batch needs no second query,
@@ -123,7 +123,7 @@ class DynamoDBLog(EventLog):
             )
         except Refused as refused:
             head = self._live(refused.item)
-            # The lease is what this call would have written: an earlier try of it has, and its answer was lost.
+            # The stored lease is ours: an earlier try of this call has written it, and its answer was lost.
             if refused.retried and head is not None and (head.lease_owner, head.lease_until) == (owner, until):
                 return head
             refuse_claim(head, task_id, now)

@@ -58,9 +58,8 @@ def refuse_literal(host: str) -> None:
 
 
 def is_inside(host: str) -> bool:
-    """Whether a host is inside without resolving it: `localhost`, a `.localhost` or `.internal` name, or an address
-    that
-    is not public.
+    """Whether a host is inside. It is not resolved: `localhost`, names in `.localhost` and `.internal`, and addresses
+    that are not public are inside.
     """
     address = _literal(host)
     if address is None:

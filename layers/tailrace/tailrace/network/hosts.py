@@ -17,7 +17,7 @@ _ORIGIN = re.compile(rf"https?://(?P<place>{_HOST.pattern})")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, an address or a name, is this machine's loopback. Nobody can make another name of these."""
+    """Whether `host`, an address or a name, is this machine's loopback. Nobody else can own these names."""
     if host.lower() == "localhost":
         return True
     try:

@@ -163,7 +163,7 @@ class Deliveries:
                 if key not in self._again:
                     return
         except AgentError as error:
-            logger.warning("task %s: a delivery to a webhook is given up for now: %s", key[0], error)
+            logger.warning("task %s: a delivery to a webhook stops for now: %s", key[0], error)
         except (LogError, RequestError) as error:
             logger.warning("task %s: a delivery stops: %s", key[0], error)
         except Exception:

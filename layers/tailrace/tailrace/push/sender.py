@@ -60,8 +60,8 @@ class Sender:
                 arrived all the same.
         """
         address = await addresses.resolve(self._host, self._port, self._resolver, internal=self._internal)
-        shown = f"[{address}]" if address.version == 6 else str(address)
-        url = httpx.URL(self._parts._replace(netloc=f"{shown}:{self._port}", fragment="").geturl())
+        host = f"[{address}]" if address.version == 6 else str(address)
+        url = httpx.URL(self._parts._replace(netloc=f"{host}:{self._port}", fragment="").geturl())
         try:
             async with self._http.stream(
                 # The certificate is checked against the name.

@@ -76,6 +76,7 @@ class Webhooks(ABC):
         """Close the file or the connections."""
 
     async def get(self, task_id: str, hook_id: str) -> Webhook | None:
+        """The webhook with this id; None if there is none."""
         return next((hook for hook in await self.list(task_id) if hook.id == hook_id), None)
 
     def _now(self) -> int:

@@ -53,11 +53,11 @@ def private_database(path: Path) -> None:
         OSError: it cannot be made.
     """
     if not path.exists():
-        made = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-        new_private(made).close()
+        temporary = _temporary(path)
+        new_private(temporary).close()
         with contextlib.suppress(FileExistsError):
-            os.link(made, path)  # If another process was faster, its file stays.
-        made.unlink()
+            os.link(temporary, path)  # If another process was faster, its file stays.
+        temporary.unlink()
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with contextlib.suppress(FileNotFoundError):
             _restrict(path.with_name(name))
@@ -78,13 +78,18 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    temporary = _temporary(path)
     try:
-        with new_private(made) as file:
+        with new_private(temporary) as file:
             file.write(content)
-        made.replace(path)
+        temporary.replace(path)
     finally:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A new name beside `path`."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
 
 
 def _opener(path: str, flags: int) -> int:

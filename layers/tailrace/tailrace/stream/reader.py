@@ -75,7 +75,7 @@ async def end_at(log: EventLog, task_id: str, cursor: int) -> State | None:
     try:
         at_cursor = await log.read(task_id, cursor - 1, limit=1)
     except LogUnreadable:
-        return None  # Whether the task has ended cannot be read here. The stream tells of the gap.
+        return None  # Whether the task has ended cannot be read here. The stream reports the gap.
     if not at_cursor:
         newest = await log.last(task_id)
         raise RequestError(f"The cursor is {cursor}, but the newest event of the task is {newest}.")

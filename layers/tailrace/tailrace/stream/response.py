@@ -1,8 +1,8 @@
 """The HTTP response of every stream: sse-starlette's, with our bytes in it.
 
-sse-starlette watches three things while the chunks leave: a reader that has gone, a `send` that hangs, and a server
+sse-starlette watches three things while chunks are sent: a reader that has gone, a `send` that hangs, and a server
 that shuts down. Its event objects and its pings stay unused: an object for each event costs more than the bytes, and
-our heartbeat comes in a silence only.
+our heartbeat is sent only in a silence.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class EventStreamResponse(EventSourceResponse):
 
     1. When the server shuts down, the stream ends with `retry: 250` (docs/PROTOCOL.md, section 4.4), and the reader
        comes back with its cursor.
-    2. A response that lasts longer than its stream may is cut off, even if its reader takes a byte a second. The reader
-       sees a cut and comes back as well.
+    2. A stream rotates after its time limit. A response that lasts longer, because its reader takes a byte a second, is
+       cut off, and the reader comes back as well.
 
     `chunks` is closed in every case.
     """

@@ -105,7 +105,7 @@ class Writer:
             self._seal()
 
     def artifact(self, name: str, part: Part, *, step: str | None = None, parent: str | None = None) -> None:
-        """Emit a whole artifact of one part, given by `step` within `parent`. Raises as `status` does."""
+        """Emit a whole artifact of one part, written by `step` within `parent`. Raises as `status` does."""
         self._seal()
         seq = self._next_seq
         self._add(events.artifact_update(self._source, seq, "result", name, part, last=True, step=step, parent=parent))

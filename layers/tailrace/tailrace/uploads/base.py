@@ -64,7 +64,7 @@ class Uploads(ABC):
 
 
 class ReceivingUploads(Uploads):
-    """A store whose grants lead to the gateway, which passes the files on to it."""
+    """A store whose grants lead to the gateway, which passes the files on to the store."""
 
     @abstractmethod
     def granted(self, token: str) -> Upload | None:
@@ -76,7 +76,7 @@ class ReceivingUploads(Uploads):
 
     @abstractmethod
     async def receive(self, upload: Upload, chunks: AsyncIterator[bytes]) -> None:
-        """Store a file. If it is not what `upload` says, or `chunks` fails, nothing of it stays.
+        """Store a file. If it is not what `upload` says, or `chunks` fails, nothing stays stored.
 
         This may be called on an event loop. It reads no further than `upload.size`.
 

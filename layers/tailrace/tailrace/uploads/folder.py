@@ -104,12 +104,14 @@ class FolderUploads(ReceivingUploads):
         except FileNotFoundError:
             private_folder(self._folder.parent)
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            made = path.with_name(f"secret.{secrets.token_hex(8)}{_PART}")
-            with new_private(made) as file:
+            temporary = path.with_name(f"secret.{secrets.token_hex(8)}{_PART}")
+            with new_private(temporary) as file:
                 file.write(secrets.token_bytes(32))
             with contextlib.suppress(FileExistsError):
-                os.link(made, path)  # A link is there as a whole, or another process's is there already.
-            made.unlink()
+                os.link(
+                    temporary, path
+                )  # A link appears with its whole content. If another process was faster, its file stays.
+            temporary.unlink()
             return path.read_bytes()
 
     def _prune(self) -> None:

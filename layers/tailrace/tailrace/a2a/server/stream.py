@@ -79,7 +79,7 @@ Streamed = StreamedMessage | StreamedTask
 
 
 class _EventFraming:
-    """A2A streams have events only. Their rotation is a cut without a word."""
+    """A2A streams have events only. They rotate without a last frame: the client sees a cut and comes back."""
 
     rotated = b""
 

@@ -34,8 +34,7 @@ Flush = Callable[[str, str | None, bool], Awaitable[int]]
 
 
 class AttemptSaver(BaseCheckpointSaver[Any]):
-    """Wraps the saver `inner` for the attempt number `attempt`, which resumes from the checkpoints `pins`, by
-    namespace.
+    """Wraps the saver `inner` for the attempt number `attempt`. `pins` has the checkpoint to resume from by namespace.
 
     Every method may raise `CheckpointsUnavailable`, `CheckpointUnreadable`, `CheckpointTooLarge`, and what the flush of
     the log raises.
@@ -106,8 +105,8 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
 def packed(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """A task's writes as a single write.
 
-    A saver may save them one by one, and LangGraph takes some of them for all. The writes of an interrupted task go to
-    LangGraph's interrupt channel: every saver replaces an earlier write there.
+    A saver may save them one by one, and LangGraph would take a part of them for the whole result. The writes of an
+    interrupted task go to LangGraph's interrupt channel, because every saver replaces an earlier write there.
     """
     interrupted = all(channel in WRITES_IDX_MAP for channel, _ in writes)
     return [(_INTERRUPT if interrupted else _PACKED, [list(write) for write in writes])]
@@ -128,5 +127,5 @@ def unpacked(saved: CheckpointTuple | None, superseded: Mapping[str, int] | None
         void = channel == _PACKED and int(attempt) < (superseded or {}).get(task, 0)
         if not void and int(attempt) >= newest.get(task, (0,))[0]:
             newest[task] = int(attempt), writes
-    each = [(task, channel, value) for task, (_, writes) in newest.items() for channel, value in writes]
-    return saved._replace(pending_writes=each)
+    pending = [(task, channel, value) for task, (_, writes) in newest.items() for channel, value in writes]
+    return saved._replace(pending_writes=pending)

@@ -12,9 +12,8 @@ this saver before each of its requests.
 
 Design decisions:
 
-1. With a bucket, a body above `INLINE_BYTES` becomes an S3 object, which is put before the item that names it. Its
-name
-   contains the hash of its content, so no writer changes an object that another item names.
+1. With a bucket, a body above `INLINE_BYTES` becomes an S3 object, which is put before the item that names it. The
+   object's name contains the hash of its content, so no writer changes an object that another item names.
 2. A missing object is an error. Resuming from an older checkpoint would be wrong, and nobody would notice.
 3. Reading an item that is about to expire extends its life. While a graph waits, or works inside a subgraph, nothing of
    the outer graph is saved, for as many attempts as that takes.

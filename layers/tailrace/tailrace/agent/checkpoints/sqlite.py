@@ -117,10 +117,9 @@ class SQLiteSaver(AsyncSqliteSaver):
 
 @contextlib.asynccontextmanager
 async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ()) -> AsyncIterator[SQLiteSaver]:
-    """Open the saver of the file `path`, which is made if it does not exist; delete checkpoints older than
-    `lifetime_s`.
+    """Open the saver of the file `path`, which is made if it does not exist.
 
-    `types` are the author's types that may be read.
+    Checkpoints older than `lifetime_s` seconds are deleted. `types` are the author's types that may be read.
 
     Raises:
         StoreDamaged: the file is damaged, or is not a database. It stays as it is.

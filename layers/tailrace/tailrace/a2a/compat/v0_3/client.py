@@ -38,7 +38,7 @@ def params_to_v0_3(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_from_v0_3(method: str, result: Any) -> Any:
-    """Convert the result of 1.0's `method`. SendMessage has its task or message under a name, GetTask has it bare."""
+    """Convert the result of `method`. In 1.0 it has a `task` or a `message` (SendMessage), or is the task (GetTask)."""
     if not isinstance(result, dict) or "kind" not in result:
         return result
     event = event_from_v0_3(result)
