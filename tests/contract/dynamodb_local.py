@@ -102,9 +102,9 @@ def _fetched() -> Path:
             if packed.returncode != 0:
                 _absent(f"`npm pack {_PACKAGE}` failed: {packed.stderr.decode()[-500:]}")
             tarball = Path(folder) / f"{_PACKAGE}-{_VERSION}.tgz"
-            found = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
-            if found != _SHA512:
-                pytest.fail(f"{tarball.name} has the SHA-512 {found}, but must have {_SHA512}.")
+            digest = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
+            if digest != _SHA512:
+                pytest.fail(f"{tarball.name} has the SHA-512 {digest}, but must have {_SHA512}.")
             with tarfile.open(tarball) as archive:
                 archive.extractall(Path(folder) / "unpacked", filter="data")
             # Another run may have been faster; what it fetched is the same.

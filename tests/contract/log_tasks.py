@@ -33,11 +33,11 @@ async def created(log: EventLog, **head: str) -> str:
 
 async def all_events(log: EventLog, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[bytes]:
     """Everything after the cursor, page by page, checked to be dense on the way."""
-    found: list[bytes] = []
+    collected: list[bytes] = []
     while batches := await log.read(task_id, after, limit):
         for batch in batches:
             assert batch.seq == after + 1
             assert batch.events
-            found += batch.events
+            collected += batch.events
             after = batch.last
-    return found
+    return collected

@@ -48,16 +48,16 @@ class OrphanedContract:
 
     async def test_a_task_is_orphaned_if_the_attempt_of_a_reply_died(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
-        asked = await log.claim(task_id, "me", 10)
-        await log.update_state(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
+        waiting = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, waiting.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
         await log.claim(task_id, "replier", 10)
         clock.now += 11
         assert [head.task_id for head in await log.orphaned(idle_s=0)] == [task_id]
 
     async def test_a_waiting_task_with_a_requested_cancel_is_orphaned(self, log: EventLog) -> None:
         task_id = await created(log)
-        asked = await log.claim(task_id, "me", 10)
-        await log.update_state(task_id, asked.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
+        waiting = await log.claim(task_id, "me", 10)
+        await log.update_state(task_id, waiting.attempt, "TASK_STATE_INPUT_REQUIRED", release=True)
         await log.request_cancel(task_id)
         assert [(head.task_id, head.cancel_requested) for head in await log.orphaned(idle_s=0)] == [(task_id, True)]
 
@@ -126,9 +126,9 @@ class OrphanedContract:
         await log.put_off(three, 0, log.now() + 2_000)
         clock.now += 2.5
         newest = await created(log)
-        found = [head.task_id for head in await log.orphaned(idle_s=0)]
-        assert found == [four, newest, two, three]
-        assert [head.task_id for head in await log.orphaned(idle_s=0, limit=3)] == found[:3]
+        order = [head.task_id for head in await log.orphaned(idle_s=0)]
+        assert order == [four, newest, two, three]
+        assert [head.task_id for head in await log.orphaned(idle_s=0, limit=3)] == order[:3]
 
     async def test_every_orphaned_task_gets_its_turn(self, log: EventLog, clock: Clock) -> None:
         """Those that nobody can begin do not keep the others from it."""

@@ -93,9 +93,9 @@ async def test_reading_an_outer_checkpoint_extends_its_lifetime(
     outer = await save(saver)
     for _ in range(10):
         clock.now += 6 * DAY_S
-        found = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
-        assert found is not None
-        assert (found.config, found.pending_writes) == (outer, [("task", "a", 1)])
+        loaded = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
+        assert loaded is not None
+        assert (loaded.config, loaded.pending_writes) == (outer, [("task", "a", 1)])
         assert days_left(table, clock) == {8}
 
 

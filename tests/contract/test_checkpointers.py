@@ -80,9 +80,9 @@ async def saved(saver: BaseCheckpointSaver[Any], **values: Any) -> Any:
 
 
 async def pending(saver: BaseCheckpointSaver[Any], config: Any) -> list[Any]:
-    found = await saver.aget_tuple(config)
-    assert found is not None
-    return list(found.pending_writes or [])
+    loaded = await saver.aget_tuple(config)
+    assert loaded is not None
+    return list(loaded.pending_writes or [])
 
 
 async def test_writes_are_read_in_the_order_of_their_tasks(saver: BaseCheckpointSaver[Any]) -> None:
@@ -114,8 +114,8 @@ async def test_interrupts_and_answers_are_replaced_by_the_newest(saver: BaseChec
     for n in range(3):
         question = [Interrupt(f"question {n}", id=str(n))]
         await saver.aput_writes(config, [("__interrupt__", question), ("__resume__", list(range(n)))], "task")
-    found = {channel: value for _, channel, value in await pending(saver, config)}
-    assert found == {"__interrupt__": [Interrupt("question 2", id="2")], "__resume__": [0, 1]}
+    values = {channel: value for _, channel, value in await pending(saver, config)}
+    assert values == {"__interrupt__": [Interrupt("question 2", id="2")], "__resume__": [0, 1]}
 
 
 async def test_a_list_spans_pages_and_honours_before_and_limit(saver: BaseCheckpointSaver[Any]) -> None:
@@ -136,9 +136,9 @@ async def test_namespaces_of_subgraphs_are_kept_apart(saver: BaseCheckpointSaver
         checkpoint.update(id=str(uuid6()), channel_values={"at": namespace})
         await saver.aput({"configurable": {"thread_id": "t", "checkpoint_ns": namespace}}, checkpoint, {"step": 0}, {})
     for namespace in ("", "inner:1", "inner:1|deep:2", "inner:12"):
-        found = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": namespace}})
-        assert found is not None
-        assert found.checkpoint["channel_values"] == {"at": namespace}
+        loaded = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": namespace}})
+        assert loaded is not None
+        assert loaded.checkpoint["channel_values"] == {"at": namespace}
     assert await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": "inner"}}) is None
 
 

@@ -85,12 +85,12 @@ async def run(graph: StateGraph[State], settings: Settings) -> dict[str, Any]:
         compiled = graph.compile(checkpointer=await open_checkpointer(settings, "agent", stack))
         state = await compiled.aget_state(config)
         while True:
-            given: Any = None
+            graph_input: Any = None
             if state.interrupts:
-                given = Command(resume={each.id: f"answer to {each.value}" for each in state.interrupts})
+                graph_input = Command(resume={each.id: f"answer to {each.value}" for each in state.interrupts})
             elif not state.created_at:
-                given = {"said": ["begun"], "total": 0}
-            values = await compiled.ainvoke(given, config, durability="sync")
+                graph_input = {"said": ["begun"], "total": 0}
+            values = await compiled.ainvoke(graph_input, config, durability="sync")
             state = await compiled.aget_state(config)
             if not state.tasks:
                 return values

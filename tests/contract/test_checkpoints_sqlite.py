@@ -162,5 +162,5 @@ async def test_the_file_uses_wal_and_syncs_every_commit(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "checkpoints.sqlite3", 86_400) as saver:
         assert isinstance(saver, SQLiteSaver)
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2)):
-            async with saver.conn.execute(f"PRAGMA {pragma}") as found:
-                assert await found.fetchone() == (value,)
+            async with saver.conn.execute(f"PRAGMA {pragma}") as rows:
+                assert await rows.fetchone() == (value,)

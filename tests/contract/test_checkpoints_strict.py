@@ -87,11 +87,11 @@ async def test_a_crafted_checkpoint_is_refused_and_runs_no_code(
         saver.serde = Crafted(*value)
         config = await saved(saver, kind, x=1)
         saver.serde = ours
-        for asked in (config, thread(kind)):
+        for where in (config, thread(kind)):
             with pytest.raises(CheckpointRefused, match="cannot go on from its checkpoint: "):
-                await saver.aget_tuple(asked)
+                await saver.aget_tuple(where)
             with pytest.raises(CheckpointRefused):
-                assert [each async for each in saver.alist(asked)]
+                assert [each async for each in saver.alist(where)]
     assert not made.exists()
 
 
@@ -124,9 +124,9 @@ def test_the_crafted_values_run_code_without_an_allow_list(tmp_path: Path) -> No
 async def test_a_listed_type_is_read_back_unchanged(saver: BaseCheckpointSaver[Any]) -> None:
     value = Measured(finding=Finding("slow", Color.RED), values=[1.5])
     config = await saved(saver, measured=value, colors=[Color.RED], finding=value.finding)
-    found = await saver.aget_tuple(config)
-    assert found is not None
-    values = found.checkpoint["channel_values"]
+    loaded = await saver.aget_tuple(config)
+    assert loaded is not None
+    values = loaded.checkpoint["channel_values"]
     assert values["colors"] == [Color.RED]
     assert values["finding"] == value.finding
     assert isinstance(values["measured"], Measured)

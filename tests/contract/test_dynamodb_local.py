@@ -119,8 +119,8 @@ async def test_a_log_of_several_megabytes_is_dense_in_pages(log: DynamoDBLog) ->
     for seq, event in enumerate(large, 2):
         await log.append(task_id, Batch(seq, 1, [event]))
     requests.clear()
-    found = await log.read(task_id, 1, limit=1_000_000_000)
-    assert [event for batch in found for event in batch.events] == large
+    batches = await log.read(task_id, 1, limit=1_000_000_000)
+    assert [event for batch in batches for event in batch.events] == large
     assert len(requests) >= 4, "DynamoDB's page is 1 MB, and the log has four"
     requests.clear()
     assert await all_events(log, task_id, 1, limit=300_000) == large

@@ -42,6 +42,8 @@ class TestDynamoDBLog(LogContract, DamageContract):
             "PutItem", "PutItem", "PutItem", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem",
             "GetItem", "Query", "Query", "Query",
         ]  # fmt: skip
-        reads = [asked for asked in requests.asked if "ConsistentRead" in asked or "KeyConditionExpression" in asked]
-        assert [asked.get("ConsistentRead", False) for asked in reads] == [True, True, True, False]
+        reads = [
+            params for params in requests.asked if "ConsistentRead" in params or "KeyConditionExpression" in params
+        ]
+        assert [params.get("ConsistentRead", False) for params in reads] == [True, True, True, False]
         assert reads[-1]["IndexName"] == "by_owner", "only an index cannot be read consistently"

@@ -91,15 +91,15 @@ class TestFolderUploads(UploadsContract):
         assert uploads.granted(token) is None
 
     async def test_expired_uploads_are_deleted(self, uploads: FolderUploads, url: str, tmp_path: Path) -> None:
-        old, young, given_up = of(b"old"), of(b"young"), tmp_path / "uploads" / "x.part"
-        for upload, content in ((old, b"old"), (young, b"young")):
+        expired, young, given_up = of(b"old"), of(b"young"), tmp_path / "uploads" / "x.part"
+        for upload, content in ((expired, b"old"), (young, b"young")):
             assert await put(uploads, url, upload, content) == 204
         given_up.touch()
-        (path,) = (path for path in (tmp_path / "uploads").iterdir() if old.id in path.name)
+        (path,) = (path for path in (tmp_path / "uploads").iterdir() if expired.id in path.name)
         for aged in (path, given_up, tmp_path / "uploads" / "secret"):
             os.utime(aged, (0, time.time() - 4 * TTL_S))
         token = uploads.grant(of(b"another")).url.rpartition("/")[2]
-        assert not uploads.holds(old)
+        assert not uploads.holds(expired)
         assert not given_up.exists()
         assert await read(uploads, young) == b"young"
         assert uploads.granted(token) is not None

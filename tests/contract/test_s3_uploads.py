@@ -62,21 +62,21 @@ class TestS3Uploads(UploadsContract):
     async def test_an_interrupted_download_resumes_where_it_stopped(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asked = breaking(monkeypatch, times=2)
+        ranges = breaking(monkeypatch, times=2)
         upload = of(LARGE)
         await put(uploads, "", upload, LARGE)
         assert await read(uploads, upload) == LARGE
-        assert asked == [None, "bytes=262144-", "bytes=524288-"]
+        assert ranges == [None, "bytes=262144-", "bytes=524288-"]
 
     async def test_a_download_that_is_interrupted_repeatedly_fails(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asked = breaking(monkeypatch, times=99)
+        ranges = breaking(monkeypatch, times=99)
         upload = of(LARGE)
         await put(uploads, "", upload, LARGE)
         with pytest.raises(UploadsUnavailable, match="broke off"):
             await read(uploads, upload)
-        assert len(asked) == 4
+        assert len(ranges) == 4
 
     async def test_without_the_right_to_list_a_403_means_an_unknown_upload(
         self, uploads: S3Uploads, monkeypatch: pytest.MonkeyPatch
@@ -114,21 +114,21 @@ def breaking(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str | None]:
     from botocore.exceptions import ResponseStreamingError
     from botocore.response import StreamingBody
 
-    asked: list[str | None] = []
+    ranges: list[str | None] = []
     whole = StreamingBody.read
 
     def note(params: dict[str, Any], **_: Any) -> None:
-        asked.append(params.get("Range"))
+        ranges.append(params.get("Range"))
 
     def read_some(self: StreamingBody, amount: int | None = None) -> bytes:
-        if len(asked) <= times and getattr(self, "broken", False):
+        if len(ranges) <= times and getattr(self, "broken", False):
             raise ResponseStreamingError(error="cut")
         self.broken = True  # type: ignore[attr-defined]
         return bytes(whole(self, amount))
 
     s3._client().meta.events.register("provide-client-params.s3.GetObject", note)
     monkeypatch.setattr(StreamingBody, "read", read_some)
-    return asked
+    return ranges
 
 
 @pytest.mark.usefixtures("aws")

@@ -56,21 +56,21 @@ class UploadsContract:
         assert max(pieces) <= 1_000_000
 
     async def test_a_missing_upload_is_unknown(self, uploads: Uploads, url: str) -> None:
-        there = of(b"content")
-        await put(uploads, url, there, b"content")
+        held = of(b"content")
+        await put(uploads, url, held, b"content")
         for absent in (
             of(b"content"),
-            Upload(place=there.place, id=there.id, size=there.size, sha256="0" * 64),
-            Upload(place="0" * 32, id=there.id, size=there.size, sha256=there.sha256),
+            Upload(place=held.place, id=held.id, size=held.size, sha256="0" * 64),
+            Upload(place="0" * 32, id=held.id, size=held.size, sha256=held.sha256),
         ):
             assert not await asyncio.to_thread(uploads.holds, absent)
             with pytest.raises(UploadUnknown, match=absent.id):
                 await read(uploads, absent)
 
     async def test_an_upload_of_another_size_is_not_held(self, uploads: Uploads, url: str) -> None:
-        there = of(b"content")
-        await put(uploads, url, there, b"content")
-        other = Upload(place=there.place, id=there.id, size=8, sha256=there.sha256)
+        held = of(b"content")
+        await put(uploads, url, held, b"content")
+        other = Upload(place=held.place, id=held.id, size=8, sha256=held.sha256)
         assert not await asyncio.to_thread(uploads.holds, other)
 
     async def test_each_store_has_its_own_id(self, uploads: Uploads, another: Uploads) -> None:

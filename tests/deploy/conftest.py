@@ -25,9 +25,9 @@ def sam() -> Path:
 @pytest.fixture(scope="session")
 def python313() -> str:
     """The functions' Python."""
-    for found in (shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")):
-        if found and run(found, "--version").returncode == 0:
-            return str(found)
+    for executable in (shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")):
+        if executable and run(executable, "--version").returncode == 0:
+            return str(executable)
     pytest.skip("python3.13 is not installed, and the functions are built with it")
 
 
@@ -42,8 +42,8 @@ def render(sam: Path) -> Callable[..., Resources]:
         return done.stdout
 
     def resources(**parameters: str) -> Resources:
-        found: Resources = json.loads(rendered(json.dumps(parameters)))["Resources"]
-        return found
+        rendered_resources: Resources = json.loads(rendered(json.dumps(parameters)))["Resources"]
+        return rendered_resources
 
     return resources
 

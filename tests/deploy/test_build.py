@@ -82,8 +82,8 @@ def test_all_bytecode_is_built_and_survives_packaging(build: Path) -> None:
 )
 def test_a_function_imports_only_from_its_layers(build: Path, python313: str, function: str, module: str) -> None:
     code = f"import {module}; assert {module}.handler; print(json.dumps(sorted(sys.modules)))"
-    modules, said = in_function(build, python313, function, code)
-    assert not said
+    modules, stderr = in_function(build, python313, function, code)
+    assert not stderr
     if "AgentsLayer" not in LAYERS[function]:
         assert not [name for name in modules if name.split(".")[0] in ("langgraph", "langchain_core", "pydantic")]
 

@@ -34,7 +34,7 @@ def deployment(
     seqs: list[int], *, secret: str = "", replay: list[int] | None = None, state: str = "COMPLETED"
 ) -> Starlette:
     """Return a gateway that sends the events of `seqs` after the cursor; from the second start on, of `replay`."""
-    asked = 0
+    starts = 0
 
     async def page(_: Request) -> Response:
         return PlainTextResponse("", headers={"Content-Security-Policy": "default-src 'none'"})
@@ -46,12 +46,12 @@ def deployment(
         return JSONResponse({"id": "t"}, 201)
 
     async def stream(request: Request) -> Response:
-        nonlocal asked
+        nonlocal starts
         cursor = int(request.headers.get("last-event-id") or request.query_params["cursor"])
         if cursor >= LAST:
             return Response(status_code=204)
-        asked += cursor == 0
-        sent = replay if replay is not None and asked > 1 else seqs
+        starts += cursor == 0
+        sent = replay if replay is not None and starts > 1 else seqs
 
         async def chunks() -> AsyncIterator[str]:
             yield "retry: 1\n\nevent: sync\ndata: {}\n\n"
@@ -109,7 +109,7 @@ async def test_smoke_reports_an_error_without_a_traceback(url: str, code: int) -
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.smoke", url), cwd=ROOT, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await process.communicate()
+    _, stderr = await process.communicate()
     assert process.returncode == code
-    assert url in said.decode()
-    assert "Traceback" not in said.decode()
+    assert url in stderr.decode()
+    assert "Traceback" not in stderr.decode()

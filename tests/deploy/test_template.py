@@ -28,11 +28,11 @@ SEND_DEAD_LETTERS = {"sqs:SendMessage"}
 
 def granted(stack: Resources, role: str) -> dict[str, set[str]]:
     """Return the actions of a role, by their resources."""
-    found: dict[str, set[str]] = {}
+    rights: dict[str, set[str]] = {}
     for statement in statements(stack, role):
         for resource in as_list(statement["Resource"]):
-            found.setdefault(json.dumps(resource), set()).update(as_list(statement["Action"]))
-    return found
+            rights.setdefault(json.dumps(resource), set()).update(as_list(statement["Action"]))
+    return rights
 
 
 def every_statement(stack: Resources) -> Iterator[dict[str, Any]]:
@@ -66,17 +66,17 @@ def test_functions_with_requests_have_a_streaming_url_that_needs_a_signature(sta
 
 
 def test_only_the_distribution_may_call_the_gateways_url(stack: Resources) -> None:
-    found = of(stack, "AWS::Lambda::Permission")
-    assert found.pop("SweeperFunctionEveryMinutePermission")["FunctionName"] == alias_of("SweeperFunction")
+    grants = of(stack, "AWS::Lambda::Permission")
+    assert grants.pop("SweeperFunctionEveryMinutePermission")["FunctionName"] == alias_of("SweeperFunction")
     permissions = [
-        (each["Action"], each.get("FunctionUrlAuthType"), each.get("InvokedViaFunctionUrl")) for each in found.values()
+        (each["Action"], each.get("FunctionUrlAuthType"), each.get("InvokedViaFunctionUrl")) for each in grants.values()
     ]
     # Without the second, CloudFront is answered 403 (since 1 November 2026).
     assert sorted(permissions, key=str) == [
         ("lambda:InvokeFunction", None, True),
         ("lambda:InvokeFunctionUrl", "AWS_IAM", None),
     ]
-    for each in found.values():
+    for each in grants.values():
         assert each["FunctionName"] == alias_of("GatewayFunction")
         assert each["Principal"] == "cloudfront.amazonaws.com"
         assert each["SourceArn"]["Fn::Sub"].endswith(":distribution/${Distribution}")
@@ -92,21 +92,23 @@ def test_only_the_distribution_may_call_the_gateways_url(stack: Resources) -> No
 )
 def test_a_caller_has_both_rights_on_each_agent_it_calls(stack: Resources, role: str, called: set[str]) -> None:
     aliases = [alias_of(function) for function in called]
-    given = {each["Action"]: each for each in statements(stack, role) if "lambda:" in str(each["Action"])}
+    rights = {each["Action"]: each for each in statements(stack, role) if "lambda:" in str(each["Action"])}
     if not called:
-        assert given == {}
+        assert rights == {}
         return
-    assert given.keys() == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
-    for each in given.values():
+    assert rights.keys() == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    for each in rights.values():
         assert sorted(each["Resource"], key=str) == sorted(aliases, key=str)
-    assert given["lambda:InvokeFunction"]["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
-    assert given["lambda:InvokeFunctionUrl"]["Condition"] == {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}
+    assert rights["lambda:InvokeFunction"]["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+    assert rights["lambda:InvokeFunctionUrl"]["Condition"] == {
+        "StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}
+    }
 
 
 def test_no_policy_has_a_wildcard_or_a_scan(stack: Resources) -> None:
-    found = list(every_statement(stack))
-    assert found
-    for statement in found:
+    policies = list(every_statement(stack))
+    assert policies
+    for statement in policies:
         actions = as_list(statement["Action"])
         assert not [action for action in actions if "*" in action or "Scan" in action]
         if statement["Effect"] == "Allow":
@@ -212,10 +214,10 @@ def resolved(value: Any) -> str:
         return value
     if value == {"Ref": "AWS::StackId"}:
         return "arn:aws:cloudformation:us-east-1:123456789012:stack/Tailrace/51af3dc0-da77-11e4-872e-1234567890ab"
-    ((function, given),) = value.items()
+    ((function, arguments),) = value.items()
     if function == "Fn::Join":
-        return str(given[0].join(resolved(each) for each in given[1]))
-    at, split = given
+        return str(arguments[0].join(resolved(each) for each in arguments[1]))
+    at, split = arguments
     assert (function, list(split)) == ("Fn::Select", ["Fn::Split"])
     separator, text = split["Fn::Split"]
     return resolved(text).split(separator)[at]
@@ -310,8 +312,8 @@ def test_functions_stream_log_json_and_run_on_the_chosen_architecture(stack: Res
 def test_the_functions_variables_are_settings_that_exist(stack: Resources) -> None:
     known = {variable for variable, *_ in config.settings_table()}
     for function in of(stack, "AWS::Lambda::Function").values():
-        told = {name for name in function["Environment"]["Variables"] if name.startswith("TAILRACE_")}
-        assert told <= known
+        used = {name for name in function["Environment"]["Variables"] if name.startswith("TAILRACE_")}
+        assert used <= known
 
 
 def test_a_stream_rotates_before_its_function_is_killed(stack: Resources) -> None:

@@ -30,7 +30,7 @@ def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "expected"),
     [
         ({"host": "d1.cloudfront.net"}, "d1.cloudfront.net"),
         ({"host": "d1.cloudfront.net", VIEWER_HOST: "evil.example"}, "d1.cloudfront.net"),
@@ -39,7 +39,7 @@ def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -
     ],
 )
 def test_the_gateway_gets_the_viewers_host_even_if_the_viewer_forges_it(
-    stack: Resources, sent: dict[str, str], told: str
+    stack: Resources, sent: dict[str, str], expected: str
 ) -> None:
     node = shutil.which("node")
     if node is None:
@@ -47,6 +47,6 @@ def test_the_gateway_gets_the_viewers_host_even_if_the_viewer_forges_it(
     headers = {name: {"value": value} for name, value in sent.items()}
     event = json.dumps({"request": {"method": "POST", "uri": "/api/tasks", "headers": headers}})
     code = f"{viewer_host(stack)[1]['FunctionCode']}; console.log(JSON.stringify(handler({event})))"
-    given = json.loads(subprocess.run([node, "-e", code], capture_output=True, check=True, text=True).stdout)
-    assert given["headers"] == headers | {VIEWER_HOST: {"value": told}}
-    assert (given["method"], given["uri"]) == ("POST", "/api/tasks")
+    result = json.loads(subprocess.run([node, "-e", code], capture_output=True, check=True, text=True).stdout)
+    assert result["headers"] == headers | {VIEWER_HOST: {"value": expected}}
+    assert (result["method"], result["uri"]) == ("POST", "/api/tasks")

@@ -41,12 +41,12 @@ def said(text: str, message_id: str, **fields: Any) -> dict[str, Any]:
     return {"message": {"role": "user", "parts": parts, "messageId": message_id, **fields}, "metadata": {}}
 
 
-def valid(kind: type[BaseModel], given: Any) -> Any:
+def valid(kind: type[BaseModel], value: Any) -> Any:
     """`given` is exactly what the 0.3 schema knows: nothing missing, and nothing that it would drop."""
-    parsed = kind.model_validate(given)
+    parsed = kind.model_validate(value)
     kept = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    assert kept == given
-    return given
+    assert kept == value
+    return value
 
 
 async def refusal(served: Agent, method: str, params: Any) -> dict[str, Any]:
@@ -116,9 +116,9 @@ async def test_input_required_is_final_and_the_reply_resumes_the_task(served: Ag
 @pytest.mark.parametrize("blocking", [False, True, None])
 async def test_blocking_works_as_0_3_clients_expect(served: Agent, blocking: bool | None) -> None:
     GATE.clear()
-    asked = said("slow", f"blocking-{blocking}")
-    asked["configuration"] = {"blocking": blocking}
-    sending = asyncio.create_task(served.result("message/send", asked, version="0.3"))
+    params = said("slow", f"blocking-{blocking}")
+    params["configuration"] = {"blocking": blocking}
+    sending = asyncio.create_task(served.result("message/send", params, version="0.3"))
     if blocking is False:
         task = await sending
         assert task["status"]["state"] in ("submitted", "working")
@@ -136,8 +136,8 @@ async def test_blocking_works_as_0_3_clients_expect(served: Agent, blocking: boo
 
 async def test_get_cancel_and_resubscribe_a_running_task(served: Agent) -> None:
     GATE.clear()
-    asked = {**said("slow", "running-1"), "configuration": {"blocking": False}}
-    task_id = (await served.result("message/send", asked, version="0.3"))["id"]
+    params = {**said("slow", "running-1"), "configuration": {"blocking": False}}
+    task_id = (await served.result("message/send", params, version="0.3"))["id"]
     task = valid(v0_3.Task, await served.result("tasks/get", {"id": task_id, "historyLength": 1}, version="0.3"))
     assert task["id"] == task_id
     async with served.stream("tasks/resubscribe", {"id": task_id}, version="0.3") as frames:
@@ -206,9 +206,9 @@ async def test_a_finished_task_refuses_resubscription_and_messages(served: Agent
 
 async def test_parts_of_every_kind_reach_the_graph_and_are_returned() -> None:
     async def look(_: dict[str, Any]) -> dict[str, Any]:
-        asked = request()
-        files = [[file.filename, file.media_type, file.text] for file in asked.files]
-        result("seen", [asked.text, asked.data, files])  # a list: 0.3 has objects only
+        received = request()
+        files = [[file.filename, file.media_type, file.text] for file in received.files]
+        result("seen", [received.text, received.data, files])  # a list: 0.3 has objects only
         return {}
 
     parts = [

@@ -43,8 +43,8 @@ async def made(served: Agent, number: int, text: str = "hello", **fields: Any) -
     return ids
 
 
-async def listed(served: Agent, **asked: Any) -> dict[str, Any]:
-    return dict(await served.result("ListTasks", asked))
+async def listed(served: Agent, **params: Any) -> dict[str, Any]:
+    return dict(await served.result("ListTasks", params))
 
 
 def ids(page: dict[str, Any]) -> list[str]:
@@ -99,17 +99,17 @@ async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> 
 async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
     async with agent(talker()) as served:
         mine = await made(served, 4, contextId="mine")
-        asked = await made(served, 2, "ask", contextId="mine")
+        waiting = await made(served, 2, "ask", contextId="mine")
         await made(served, 3, contextId="other")
-        for asking, expected in (
-            ({"contextId": "mine"}, [*mine, *asked]),
+        for query, expected in (
+            ({"contextId": "mine"}, [*mine, *waiting]),
             ({"contextId": "mine", "status": DONE}, mine),
-            ({"status": ASKED}, asked),
+            ({"status": ASKED}, waiting),
             ({"contextId": "nobody's"}, []),
             ({"status": "TASK_STATE_WORKING"}, []),
-            ({"contextId": "mine", "status": "TASK_STATE_UNSPECIFIED"}, [*mine, *asked]),
+            ({"contextId": "mine", "status": "TASK_STATE_UNSPECIFIED"}, [*mine, *waiting]),
         ):
-            page = await listed(served, **asking, pageSize=3)
+            page = await listed(served, **query, pageSize=3)
             assert ids(page) == list(reversed(expected))[:3]
             assert page["totalSize"] == len(expected)
             assert bool(page["nextPageToken"]) == (len(expected) > 3)
@@ -120,9 +120,9 @@ async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
         tasks = await made(served, 3)
         page = await listed(served)
         middle = page["tasks"][1]["status"]["timestamp"]
-        found = ids(await listed(served, statusTimestampAfter=middle))
-        assert set(found) >= set(tasks[1:])
-        assert found == ids(page)[: len(found)]
+        listed_ids = ids(await listed(served, statusTimestampAfter=middle))
+        assert set(listed_ids) >= set(tasks[1:])
+        assert listed_ids == ids(page)[: len(listed_ids)]
         moment = datetime.datetime.fromisoformat(page["tasks"][0]["status"]["timestamp"])
         later = (moment + datetime.timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
         assert ids(await listed(served, statusTimestampAfter=later)) == []
@@ -135,12 +135,12 @@ async def test_3_1_4_artifacts_and_history_are_included_on_request() -> None:
         for page in (await listed(served), await listed(served, historyLength=0, includeArtifacts=False)):
             for task in page["tasks"]:
                 assert task.keys() == {"id", "contextId", "status", "metadata"}
-        done, asked = (await listed(served, includeArtifacts=True))["tasks"]
-        assert done["artifacts"][0]["parts"] == asked["artifacts"][0]["parts"] == [{"text": TEXT}]
+        done, waiting = (await listed(served, includeArtifacts=True))["tasks"]
+        assert done["artifacts"][0]["parts"] == waiting["artifacts"][0]["parts"] == [{"text": TEXT}]
         assert "history" not in done
-        done, asked = (await listed(served, historyLength=1))["tasks"]
-        assert [len(task["history"]) for task in (done, asked)] == [1, 1]
-        assert asked["status"]["message"]["parts"] == [{"text": "Which service?"}]
+        done, waiting = (await listed(served, historyLength=1))["tasks"]
+        assert [len(task["history"]) for task in (done, waiting)] == [1, 1]
+        assert waiting["status"]["message"]["parts"] == [{"text": "Which service?"}]
         assert "artifacts" not in done
 
 

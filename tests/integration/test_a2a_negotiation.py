@@ -146,8 +146,12 @@ async def test_13_3_only_authenticated_callers_get_the_extended_card() -> None:
         assert (card["description"], card["supportedInterfaces"]) == ("For ann.", public["supportedInterfaces"])
         headers = {"A2A-Version": "1.0", "Authorization": "Bearer a"}
         assert (await served.http.get(f"{served.url}/extendedAgentCard", headers=headers)).json() == card
-        old = await served.result("agent/getAuthenticatedExtendedCard", version="0.3", authorization="Bearer a")
-        assert (old["description"], old["protocolVersion"], old["url"]) == ("For ann.", "0.3.0", served.url + "/")
+        card_v0_3 = await served.result("agent/getAuthenticatedExtendedCard", version="0.3", authorization="Bearer a")
+        assert (card_v0_3["description"], card_v0_3["protocolVersion"], card_v0_3["url"]) == (
+            "For ann.",
+            "0.3.0",
+            served.url + "/",
+        )
         error = await served.error("GetExtendedAgentCard", authorization="Bearer b")
         assert (error["code"], error["data"][0]["reason"]) == (-32007, "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
 
@@ -185,11 +189,11 @@ def test_13_3_an_extended_card_requires_decide_owner() -> None:
 async def test_5_7_a_1_0_client_gets_a_card_without_0_3_fields() -> None:
     async with agent(talker()) as served:
         place = served.url + "/.well-known/agent-card.json"
-        for_all = (await served.http.get(place)).json()
-        for_new = (await served.http.get(place, headers={"A2A-Version": "1.0"})).json()
-    legacy = {"url", "preferredTransport", "protocolVersion", "supportsAuthenticatedExtendedCard"}
-    assert for_all.keys() - for_new.keys() == legacy
-    assert {key: value for key, value in for_all.items() if key not in legacy} == for_new
+        for_any_version = (await served.http.get(place)).json()
+        for_1_0 = (await served.http.get(place, headers={"A2A-Version": "1.0"})).json()
+    fields_v0_3 = {"url", "preferredTransport", "protocolVersion", "supportsAuthenticatedExtendedCard"}
+    assert for_any_version.keys() - for_1_0.keys() == fields_v0_3
+    assert {key: value for key, value in for_any_version.items() if key not in fields_v0_3} == for_1_0
 
 
 # 3.1.1: messages, 4.1.3: rejection
@@ -201,14 +205,14 @@ async def polite(request: Asked) -> str | None:
 
 async def test_3_1_1_an_agent_may_answer_without_a_task() -> None:
     async with agent(talker(), options={"answer": polite}) as served:
-        told = await served.result("SendMessage", {"message": message("hello", contextId="mine")})
-        assert told["message"]["parts"] == [{"text": "Hello to you."}]
-        assert (told["message"]["role"], told["message"]["contextId"]) == ("ROLE_AGENT", "mine")
+        answer = await served.result("SendMessage", {"message": message("hello", contextId="mine")})
+        assert answer["message"]["parts"] == [{"text": "Hello to you."}]
+        assert (answer["message"]["role"], answer["message"]["contextId"]) == ("ROLE_AGENT", "mine")
         (frame,) = await served.frames("SendStreamingMessage", {"message": message("hello")})
         assert (frame.id, frame.result.keys()) == (None, {"message"})
-        said = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
-        old = await served.result("message/send", {"message": said}, version="0.3")
-        assert (old["kind"], old["role"], old["parts"]) == (
+        sent = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
+        answer_v0_3 = await served.result("message/send", {"message": sent}, version="0.3")
+        assert (answer_v0_3["kind"], answer_v0_3["role"], answer_v0_3["parts"]) == (
             "message",
             "agent",
             [{"kind": "text", "text": "Hello to you."}],
@@ -219,10 +223,10 @@ async def test_3_1_1_an_agent_may_answer_without_a_task() -> None:
 
 async def test_a_message_that_already_has_a_task_gets_that_task() -> None:
     async with agent(talker()) as served:
-        said = message("hello")
-        task = (await served.result("SendMessage", {"message": said}))["task"]
+        sent = message("hello")
+        task = (await served.result("SendMessage", {"message": sent}))["task"]
         async with agent(talker(), log=served.log, options={"answer": polite}) as polite_one:
-            assert (await polite_one.result("SendMessage", {"message": said}))["task"]["id"] == task["id"]
+            assert (await polite_one.result("SendMessage", {"message": sent}))["task"]["id"] == task["id"]
 
 
 async def test_4_1_3_a_node_may_reject_the_task() -> None:
@@ -256,8 +260,8 @@ async def test_4_1_6_a_node_may_attach_files() -> None:
 
 async def test_5_5_field_names_of_the_proto_are_accepted() -> None:
     async with agent(talker()) as served:
-        said = {"message_id": "m-1", "role": "ROLE_USER", "parts": [{"text": "ask", "media_type": "text/plain"}]}
-        params = {"message": said, "configuration": {"history_length": 0, "return_immediately": False}}
+        sent = {"message_id": "m-1", "role": "ROLE_USER", "parts": [{"text": "ask", "media_type": "text/plain"}]}
+        params = {"message": sent, "configuration": {"history_length": 0, "return_immediately": False}}
         task = (await served.result("SendMessage", params))["task"]
         assert "history" not in task
         (kept,) = (await served.result("GetTask", {"id": task["id"], "history_length": 2}))["history"][:1]

@@ -36,8 +36,8 @@ def rpc(**fields: Any) -> bytes:
 
 def sending(**fields: Any) -> dict[str, Any]:
     """Params of a message with these fields, one given as None left out."""
-    given = {**message("hello"), **fields}
-    return {"message": {key: value for key, value in given.items() if value is not None}}
+    values = {**message("hello"), **fields}
+    return {"message": {key: value for key, value in values.items() if value is not None}}
 
 
 # The card

@@ -32,11 +32,11 @@ async def served() -> AsyncIterator[Agent]:
 async def ask(
     served: Agent, verb: str, path: str, body: Any = None, *, version: str = "1.0", **headers: str
 ) -> httpx.Response:
-    told = {"A2A-Version": version, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    all_headers = {"A2A-Version": version, **{name.replace("_", "-"): value for name, value in headers.items()}}
     content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     if body is not None:
-        told.setdefault("Content-Type", "application/a2a+json")
-    return await served.http.request(verb, served.url + path, content=content, headers=told)
+        all_headers.setdefault("Content-Type", "application/a2a+json")
+    return await served.http.request(verb, served.url + path, content=content, headers=all_headers)
 
 
 async def result(served: Agent, verb: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -49,16 +49,16 @@ async def error(served: Agent, verb: str, path: str, body: Any = None, **headers
     """The error's status object, its own code checked against HTTP's (section 11.6)."""
     response = await ask(served, verb, path, body, **headers)
     assert response.status_code >= 400, response.text
-    (told,) = response.json().values()
-    assert told["code"] == response.status_code
-    assert told["message"]
-    for detail in told.get("details", []):
+    (status,) = response.json().values()
+    assert status["code"] == response.status_code
+    assert status["message"]
+    for detail in status.get("details", []):
         assert (detail["@type"], detail["domain"]) == (ERROR_INFO, "a2a-protocol.org")
-    return dict(told)
+    return dict(status)
 
 
-def reason(told: dict[str, Any]) -> str:
-    return str(told["details"][0]["reason"])
+def reason(status: dict[str, Any]) -> str:
+    return str(status["details"][0]["reason"])
 
 
 def events_of(body: str) -> list[tuple[int, Any]]:
@@ -70,11 +70,11 @@ def events_of(body: str) -> list[tuple[int, Any]]:
 
 async def test_11_3_1_send_returns_the_task(served: Agent) -> None:
     sent = {"message": message("hello"), "configuration": {"historyLength": 0}}
-    told = await result(served, "POST", "/message:send", sent)
-    assert told.keys() == {"task"}
-    assert told["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert told["task"]["artifacts"][0]["parts"] == [{"text": TEXT}]
-    assert "history" not in told["task"]
+    response = await result(served, "POST", "/message:send", sent)
+    assert response.keys() == {"task"}
+    assert response["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert response["task"]["artifacts"][0]["parts"] == [{"text": TEXT}]
+    assert "history" not in response["task"]
 
 
 async def test_5_1_both_bindings_show_the_same_task(served: Agent) -> None:
@@ -121,8 +121,8 @@ async def test_11_3_2_cancel(served: Agent) -> None:
     task = (await result(served, "POST", "/message:send", {"message": message("ask")}))["task"]
     canceled = await result(served, "POST", f"/tasks/{task['id']}:cancel")
     assert (canceled["id"], canceled["status"]["state"]) == (task["id"], "TASK_STATE_CANCELED")
-    told = await error(served, "POST", f"/tasks/{task['id']}:cancel", {})
-    assert (told["code"], told["status"], reason(told)) == (400, "FAILED_PRECONDITION", "TASK_NOT_CANCELABLE")
+    refused = await error(served, "POST", f"/tasks/{task['id']}:cancel", {})
+    assert (refused["code"], refused["status"], reason(refused)) == (400, "FAILED_PRECONDITION", "TASK_NOT_CANCELABLE")
 
 
 async def test_11_3_3_push_configs(served: Agent) -> None:
@@ -153,8 +153,8 @@ async def test_11_3_3_push_configs(served: Agent) -> None:
     ],
 )
 async def test_5_4_an_unknown_task_is_404(served: Agent, verb: str, path: str) -> None:
-    told = await error(served, verb, path)
-    assert (told["code"], told["status"], reason(told)) == (404, "NOT_FOUND", "TASK_NOT_FOUND")
+    refused = await error(served, verb, path)
+    assert (refused["code"], refused["status"], reason(refused)) == (404, "NOT_FOUND", "TASK_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ async def test_5_4_an_unknown_task_is_404(served: Agent, verb: str, path: str) -
     ],
 )
 async def test_11_6_an_invalid_body_is_400(served: Agent, path: str, body: Any, word: str) -> None:
-    told = await error(served, "POST", path, body)
-    assert (told["code"], told["status"]) == (400, "INVALID_ARGUMENT")
-    assert word in told["message"]
+    refused = await error(served, "POST", path, body)
+    assert (refused["code"], refused["status"]) == (400, "INVALID_ARGUMENT")
+    assert word in refused["message"]
 
 
 @pytest.mark.parametrize("query", ["pageSize=0", "pageSize=x", "historyLength=-1", "status=HAPPY", "pageToken=x",
@@ -188,8 +188,8 @@ async def test_11_5_an_invalid_query_is_400(served: Agent, query: str) -> None:
 
 @pytest.mark.parametrize("version", ["", "0.3", "0.5", "2.0"])
 async def test_3_6_2_other_versions_are_refused(served: Agent, version: str) -> None:
-    told = await error(served, "GET", "/tasks", version=version)
-    assert (told["code"], reason(told)) == (400, "VERSION_NOT_SUPPORTED")
+    refused = await error(served, "GET", "/tasks", version=version)
+    assert (refused["code"], reason(refused)) == (400, "VERSION_NOT_SUPPORTED")
     assert (await ask(served, "GET", "/tasks?A2A-Version=1.0", version="")).status_code == 200
 
 
@@ -215,8 +215,8 @@ async def test_11_1_the_response_has_the_media_type_of_the_request(
     "kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
 )
 async def test_a_body_of_another_type_is_415_in_both_bindings(served: Agent, kind: str) -> None:
-    told = await error(served, "POST", "/message:send", {"message": message("hello")}, **{"Content-Type": kind})
-    assert (told["code"], reason(told)) == (415, "CONTENT_TYPE_NOT_SUPPORTED")
+    refused = await error(served, "POST", "/message:send", {"message": message("hello")}, **{"Content-Type": kind})
+    assert (refused["code"], reason(refused)) == (415, "CONTENT_TYPE_NOT_SUPPORTED")
     headers = {"A2A-Version": "1.0", "Content-Type": kind}
     response = await served.http.post(served.url + "/", content=b"{'not': json", headers=headers)
     assert response.status_code == 415
@@ -241,6 +241,6 @@ async def test_an_internal_error_reveals_no_details(served: Agent, monkeypatch: 
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(served.log, "head", head)
-    told = await error(served, "GET", f"/tasks/{UNKNOWN}")
-    assert (told["code"], told["status"]) == (500, "INTERNAL")
-    assert "secret" not in told["message"]
+    refused = await error(served, "GET", f"/tasks/{UNKNOWN}")
+    assert (refused["code"], refused["status"]) == (500, "INTERNAL")
+    assert "secret" not in refused["message"]

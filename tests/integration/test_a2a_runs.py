@@ -144,13 +144,13 @@ async def test_a_cancel_stops_the_run_at_its_next_await() -> None:
         async with served.stream("SubscribeToTask", {"id": task_id}) as frames:
             await anext(frames)
             task = await served.result("CancelTask", {"id": task_id})
-            told = [frame.result async for frame in frames]
+            streamed = [frame.result async for frame in frames]
         assert stopped.is_set()
         gate.set()
         events = await served.events(task_id)
     assert task["status"]["state"] == CANCELED
     assert ends_once(events, CANCELED)
-    assert told[-1] == events[-1]
+    assert streamed[-1] == events[-1]
     assert said(events[-1]) == "Canceled on request."
     assert "Went on." not in str(events)
 
@@ -202,8 +202,8 @@ async def test_a_cancel_of_a_waiting_task_reaches_its_readers() -> None:
         async with served.stream("SubscribeToTask", {"id": task["id"]}) as frames:
             await anext(frames)
             assert (await served.result("CancelTask", {"id": task["id"]}))["status"]["state"] == CANCELED
-            told = [state_of(frame.result) async for frame in frames]
-        assert told[-1] == CANCELED
+            states = [state_of(frame.result) async for frame in frames]
+        assert states[-1] == CANCELED
         error = await served.error("SendMessage", {"message": message("too late", taskId=task["id"])})
         events = await served.events(task["id"])
     assert error["code"] == -32004

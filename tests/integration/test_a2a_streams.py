@@ -116,9 +116,9 @@ async def test_every_concurrent_stream_gets_the_same_events_in_the_same_order() 
         async with served.stream("SubscribeToTask", {"id": task_id}, cursor=0) as leaving:
             await anext(leaving)
         gate.set()
-        told = await asyncio.gather(*streams)
+        received = await asyncio.gather(*streams)
         events = await served.events(task_id)
-    for frames in told:
+    for frames in received:
         assert [frame.result for frame in frames] == events
 
 
@@ -148,10 +148,10 @@ async def test_a_running_task_resumes_after_every_cursor() -> None:
         )
         streams = [asyncio.create_task(subscribe(served, task_id, cursor)) for cursor in range(len(so_far) + 1)]
         gate.set()
-        told = await asyncio.gather(*streams)
+        received = await asyncio.gather(*streams)
         events = await served.events(task_id)
     assert len(events) > len(so_far)
-    for cursor, frames in enumerate(told):
+    for cursor, frames in enumerate(received):
         assert [frame.id for frame in frames] == list(range(cursor + 1, len(events) + 1))
         assert [frame.result for frame in frames] == events[cursor:]
 
@@ -239,5 +239,5 @@ async def test_the_history_has_the_requested_length() -> None:
         whole = task["history"]
         assert len(whole) == 2
         for length, expected in ((None, whole), (0, None), (1, whole[1:]), (2, whole), (9, whole)):
-            asked = {"id": task["id"]} if length is None else {"id": task["id"], "historyLength": length}
-            assert (await served.result("GetTask", asked)).get("history") == expected
+            params = {"id": task["id"]} if length is None else {"id": task["id"], "historyLength": length}
+            assert (await served.result("GetTask", params)).get("history") == expected

@@ -147,10 +147,10 @@ async def test_one_of_two_concurrent_replies_wins_and_the_other_is_refused() -> 
             replies = [{"message": message(text, taskId=task["id"])} for text in ("payments", "checkout", "search")]
             answers = await asyncio.gather(*(served.call("SendMessage", reply) for reply in replies))
             won = [answer["result"]["task"] for answer in answers if "result" in answer]
-            told = [answer["error"] for answer in answers if "error" in answer]
+            errors = [answer["error"] for answer in answers if "error" in answer]
             assert [task["status"]["state"] for task in won] == [DONE]
-            assert [error["code"] for error in told] == [-32004, -32004]
-            assert all("takes no message" in error["message"] for error in told)
+            assert [error["code"] for error in errors] == [-32004, -32004]
+            assert all("takes no message" in error["message"] for error in errors)
             (text,) = [each["parts"][0]["text"] for each in won[0]["history"][2:]]
             assert report(await served.events(task["id"])) == f"{TEXT}\n\nIt is {text}."
 

@@ -37,14 +37,14 @@ async def two(folder: Path, gate: asyncio.Event | None = None) -> AsyncIterator[
 
 async def test_3_4_3_a_follow_up_in_the_other_process_finds_its_context(tmp_path: Path) -> None:
     async with two(tmp_path) as (one, other):
-        asked = (await one.result("SendMessage", {"message": message("ask twice")}))["task"]
-        assert asked["status"]["state"] == ASKED
-        again = (await other.result("SendMessage", {"message": message("payments", taskId=asked["id"])}))["task"]
-        assert (again["contextId"], again["status"]["state"]) == (asked["contextId"], ASKED)
-        done = (await one.result("SendMessage", {"message": message("noon", taskId=asked["id"])}))["task"]
-        assert (done["contextId"], done["status"]["state"]) == (asked["contextId"], DONE)
-        assert report(await other.events(asked["id"])) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
-        wrong = message("more", taskId=asked["id"], contextId="another")
+        waiting = (await one.result("SendMessage", {"message": message("ask twice")}))["task"]
+        assert waiting["status"]["state"] == ASKED
+        again = (await other.result("SendMessage", {"message": message("payments", taskId=waiting["id"])}))["task"]
+        assert (again["contextId"], again["status"]["state"]) == (waiting["contextId"], ASKED)
+        done = (await one.result("SendMessage", {"message": message("noon", taskId=waiting["id"])}))["task"]
+        assert (done["contextId"], done["status"]["state"]) == (waiting["contextId"], DONE)
+        assert report(await other.events(waiting["id"])) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
+        wrong = message("more", taskId=waiting["id"], contextId="another")
         assert (await other.error("SendMessage", {"message": wrong}))["code"] == -32602
 
 
@@ -64,14 +64,14 @@ async def test_3_5_2_streams_of_both_processes_have_the_same_events_in_the_same_
                         break
             return seen
 
-        early, here, there, there_too = await asyncio.gather(
+        early, first, second, third = await asyncio.gather(
             watch(other, leave=True), watch(one), watch(other), watch(other)
         )
     assert len(early) == 1
-    last = [frames[-1] for frames in (here, there, there_too)]
+    last = [frames[-1] for frames in (first, second, third)]
     assert last[0] == last[1] == last[2]
     # Each begins with the task as it was then; what comes after has the same numbers and words everywhere.
-    tails = [{frame.id: frame.result for frame in frames[1:]} for frames in (here, there, there_too)]  # type: ignore[attr-defined]
+    tails = [{frame.id: frame.result for frame in frames[1:]} for frames in (first, second, third)]  # type: ignore[attr-defined]
     shortest = min(tails, key=len)
     assert all({seq: tail[seq] for seq in shortest} == shortest for tail in tails)
 

@@ -36,8 +36,8 @@ async def test_a_post_without_a_json_content_type_is_refused(kind: str | None) -
         headers = {"A2A-Version": "1.0"} | ({} if kind is None else {"Content-Type": kind})
         for path in ("/", "/message/stream", "/message:send", "/message:stream"):
             body = b'{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":%b}}'
-            said = b'{"messageId":"m","role":"ROLE_USER","parts":[{"text":"hello"}]}'
-            content = body % said if ":" not in path else b'{"message":%b}' % said
+            sent = b'{"messageId":"m","role":"ROLE_USER","parts":[{"text":"hello"}]}'
+            content = body % sent if ":" not in path else b'{"message":%b}' % sent
             refused = await served.http.post(served.url + path, content=content, headers=headers)
             assert refused.status_code == 415
             assert "must be application/json or application/a2a+json" in refused.json()["error"]["message"]
@@ -47,12 +47,12 @@ async def test_a_post_without_a_json_content_type_is_refused(kind: str | None) -
 async def test_a_request_with_a_foreign_host_header_is_refused() -> None:
     async with agent(talker()) as served:
         for verb, path in [*DOORS, ("GET", CARD_PATH), ("HEAD", CARD_PATH)]:
-            asked = served.http.build_request(verb, served.url + path, headers=HEADERS | {"Host": "evil.example"})
-            refused = await served.http.send(asked)
+            request = served.http.build_request(verb, served.url + path, headers=HEADERS | {"Host": "evil.example"})
+            refused = await served.http.send(request)
             assert refused.status_code == 421, (verb, path)
             if verb != "HEAD":
-                told = refused.json()["error"]["message"]
-                assert told.startswith("Host has value 'evil.example', but must be a name or an address of loopback")
+                text = refused.json()["error"]["message"]
+                assert text.startswith("Host has value 'evil.example', but must be a name or an address of loopback")
         assert await nothing_happened(served)
 
 
@@ -144,11 +144,11 @@ async def test_an_owner_of_any_name_sees_only_its_own_tasks(name: str) -> None:
         assert (await served.error("GetTask", {"id": sent["task"]["id"]}))["code"] == -32001
 
 
-@pytest.mark.parametrize("said", ["jürgen", "iss/me", "x" * 20_000, "a, b", "/" + "0" * 36])
-async def test_any_owner_header_is_accepted(said: str) -> None:
+@pytest.mark.parametrize("owner", ["jürgen", "iss/me", "x" * 20_000, "a, b", "/" + "0" * 36])
+async def test_any_owner_header_is_accepted(owner: str) -> None:
     async with agent(talker()) as served:
         headers = [
-            (b"x-tailrace-owner", said.encode()),
+            (b"x-tailrace-owner", owner.encode()),
             (b"content-type", b"application/json"),
             (b"a2a-version", b"1.0"),
         ]

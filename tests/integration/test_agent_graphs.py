@@ -159,8 +159,8 @@ async def test_text_and_progress_keep_their_order() -> None:
         return {}
 
     events = await run(graph(speak))
-    told = [metadata(event)["kind"] for event in events if metadata(event)["kind"] in ("token", "progress")]
-    assert told == ["token", "progress", "token", "token", "token"]
+    kinds = [metadata(event)["kind"] for event in events if metadata(event)["kind"] in ("token", "progress")]
+    assert kinds == ["token", "progress", "token", "token", "token"]
     assert (report(events), report(events, "notes")) == ("abd", "c")
 
 
@@ -203,8 +203,8 @@ async def test_tool_calls_are_reported_with_input_and_output() -> None:
     assert end["output"] == "Nothing here."
     assert start["step"] == end["step"]
     assert start["parent"] == end["parent"] == named(events, "node_start")["tools"]["step"]
-    (told,) = of_kind(events, "progress")
-    assert said(told) == "Looking here."
+    (update,) = of_kind(events, "progress")
+    assert said(update) == "Looking here."
     order = [metadata(event)["kind"] for event in events]
     assert order.index("tool_start") < order.index("progress") < order.index("tool_complete")
     assert report(events) == "Let me look.\n\nAll is well."
@@ -337,9 +337,9 @@ async def test_a_long_error_message_is_truncated(size: int) -> None:
     async def breaks(_: MessagesState) -> dict[str, Any]:
         raise ValueError(text)
 
-    told = failure(await run(graph(breaks)))
-    assert told.startswith(f"The agent failed in breaks: ValueError: {text[:500]}")
-    assert len(told) < 1_100
+    reported = failure(await run(graph(breaks)))
+    assert reported.startswith(f"The agent failed in breaks: ValueError: {text[:500]}")
+    assert len(reported) < 1_100
 
 
 @pytest.mark.parametrize("odd", ["half a pair: \ud83c", "x" * 3])

@@ -37,8 +37,8 @@ async def waiting(log: EventLog) -> Head:
     head = Head(task_id="t", owner="o", context_id="c", agent="a")
     await log.create(head, submitted(head.source, message("go")))
     first = await log.claim("t", "first", 10)
-    asked = status_update(first.source, 2, "state", state="TASK_STATE_INPUT_REQUIRED", text="Which?")
-    await log.append("t", Batch(2, 1, [asked]))
+    question = status_update(first.source, 2, "state", state="TASK_STATE_INPUT_REQUIRED", text="Which?")
+    await log.append("t", Batch(2, 1, [question]))
     return await log.update_state("t", 1, "TASK_STATE_INPUT_REQUIRED", release=True)
 
 
@@ -55,9 +55,9 @@ async def test_one_of_two_replies_with_overlapping_attempts_is_accepted() -> Non
     assert first is not None
     assert second is not None
     assert (first.replied, second.replied) == (True, False)
-    past = await history_of(log, fast)
-    assert [message.message_id for message in past.messages] == ["go", "satin"]
-    assert past.attempt == 3  # which goes on with the reply that was taken
+    history = await history_of(log, fast)
+    assert [message.message_id for message in history.messages] == ["go", "satin"]
+    assert history.attempt == 3  # which goes on with the reply that was taken
 
 
 async def test_a_slow_attempt_does_not_fence_off_a_newer_one() -> None:
@@ -88,10 +88,10 @@ async def test_a_waiting_task_asks_again_so_that_a_late_reply_is_refused() -> No
     with pytest.raises(Fenced):
         await take_over(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
     assert (await log.head("t")).state == "TASK_STATE_INPUT_REQUIRED"
-    past = await history_of(log, slow)
-    assert (past.state, past.last) == ("TASK_STATE_INPUT_REQUIRED", 3)
-    assert past.question is not None
-    assert past.question.parts == [Part(text="Which?")]
+    history = await history_of(log, slow)
+    assert (history.state, history.last) == ("TASK_STATE_INPUT_REQUIRED", 3)
+    assert history.question is not None
+    assert history.question.parts == [Part(text="Which?")]
 
 
 async def test_a_task_that_an_older_attempt_finished_is_not_run_again() -> None:
@@ -116,10 +116,10 @@ async def test_a_stopped_nodes_result_is_not_saved() -> None:
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
     put = await saver.aput(config, empty_checkpoint(), {"step": 1}, {})
     await saver.aput_writes(put, [("answer", 42), ("__error__", "CancelledError()")], "node")
-    found = await saver.aget_tuple(config)
-    assert found is not None
-    assert found.pending_writes == []
-    assert (found.metadata["attempt"], found.metadata["seq"]) == (1, 7)  # type: ignore[typeddict-item]
+    saved = await saver.aget_tuple(config)
+    assert saved is not None
+    assert saved.pending_writes == []
+    assert (saved.metadata["attempt"], saved.metadata["seq"]) == (1, 7)  # type: ignore[typeddict-item]
 
 
 CHANNELS = st.sampled_from(["__interrupt__", "__resume__", "answer", "messages", "branch:to:next"])
@@ -134,9 +134,9 @@ async def test_the_writes_of_a_node_are_stored_as_one_and_read_back_unchanged(wr
     await saver.aput_writes(put, writes, "node")
     (stored,) = (await inner.aget_tuple(config)).pending_writes or []  # type: ignore[union-attr]
     assert stored == ("node@1", *packed(writes)[0])
-    found = unpacked(await inner.aget_tuple(config))
-    assert found is not None
-    assert found.pending_writes == [("node", channel, value) for channel, value in writes]
+    saved = unpacked(await inner.aget_tuple(config))
+    assert saved is not None
+    assert saved.pending_writes == [("node", channel, value) for channel, value in writes]
 
 
 async def test_late_writes_of_a_fenced_attempt_are_ignored() -> None:
@@ -145,9 +145,9 @@ async def test_late_writes_of_a_fenced_attempt_are_ignored() -> None:
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
     put = await AttemptSaver(inner, 1, {}, logged).aput(config, empty_checkpoint(), {"step": 1}, {})
     await AttemptSaver(inner, 1, {}, logged).aput_writes(put, [("answer", "old")], "node")
-    found = await inner.aget_tuple(config)
-    assert unpacked(found).pending_writes == [("node", "answer", "old")]  # type: ignore[union-attr]
-    assert unpacked(found, {"node": 2}).pending_writes == []  # type: ignore[union-attr]
+    saved = await inner.aget_tuple(config)
+    assert unpacked(saved).pending_writes == [("node", "answer", "old")]  # type: ignore[union-attr]
+    assert unpacked(saved, {"node": 2}).pending_writes == []  # type: ignore[union-attr]
     await AttemptSaver(inner, 1, {}, logged).aput_writes(put, [("__interrupt__", "Which?")], "asker")
     # A question that was asked stays asked, whoever begins its node again.
     assert unpacked(await inner.aget_tuple(config), {"node": 2, "asker": 2}).pending_writes == [  # type: ignore[union-attr]
@@ -155,10 +155,10 @@ async def test_late_writes_of_a_fenced_attempt_are_ignored() -> None:
     ]
     await AttemptSaver(inner, 2, {}, logged).aput_writes(put, [("answer", "new")], "node")
     await AttemptSaver(inner, 1, {}, logged).aput_writes(put, [("answer", "older still")], "node")
-    found = unpacked(await inner.aget_tuple(config), {"node": 2})
-    assert found is not None
-    assert ("node", "answer", "new") in (found.pending_writes or [])
-    assert "old" not in str(found.pending_writes)
+    saved = unpacked(await inner.aget_tuple(config), {"node": 2})
+    assert saved is not None
+    assert ("node", "answer", "new") in (saved.pending_writes or [])
+    assert "old" not in str(saved.pending_writes)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -34,12 +34,12 @@ class Run:
 
     async def until(self, words: str) -> str:
         """The first line that has the words, as soon as it is printed."""
-        while not (found := [line for line in self.printed if words in line]):
+        while not (lines := [line for line in self.printed if words in line]):
             assert self.process.stdout is not None
             line = await self.process.stdout.readline()
             assert line, f"it ended without {words!r}: {self.printed}"
             self.printed.append(line.decode().rstrip())
-        return found[0]
+        return lines[0]
 
     @property
     def text(self) -> str:

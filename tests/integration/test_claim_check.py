@@ -41,8 +41,8 @@ def asked(content: bytes, **changes: Any) -> dict[str, Any]:
 async def granted(http: httpx.AsyncClient, content: bytes, **changes: Any) -> dict[str, Any]:
     answer = await http.post("/api/uploads", json=asked(content, **changes))
     assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    grant: dict[str, Any] = answer.json()
+    return grant
 
 
 async def send(http: httpx.AsyncClient, grant: dict[str, Any], content: bytes) -> httpx.Response:
@@ -60,8 +60,8 @@ async def uploaded(http: httpx.AsyncClient, content: bytes, **changes: Any) -> d
 
 
 def said(seen: Seen) -> str:
-    found = [event["artifactUpdate"]["artifact"]["parts"][0] for event in seen.events if "artifactUpdate" in event]
-    return "".join(part.get("text", "") for part in found)
+    parts = [event["artifactUpdate"]["artifact"]["parts"][0] for event in seen.events if "artifactUpdate" in event]
+    return "".join(part.get("text", "") for part in parts)
 
 
 def digest(content: bytes) -> str:

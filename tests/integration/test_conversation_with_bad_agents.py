@@ -141,17 +141,17 @@ GARBAGE: dict[str, Answer] = {
 
 
 async def everything(conversation: Conversation) -> list[dict[str, Any]]:
-    return [to_json(told.event) async for told in conversation.events()]
+    return [to_json(item.event) async for item in conversation.events()]
 
 
 @pytest.mark.parametrize("name", GARBAGE)
 async def test_garbage_raises_an_agent_error_with_a_sentence(scene: Scene, name: str) -> None:
     conversation = scene.conversation(GARBAGE[name])
-    with pytest.raises(AgentError) as told:
+    with pytest.raises(AgentError) as raised:
         await asyncio.wait_for(everything(conversation), 10)
-    assert told.value.code is None
-    assert len(str(told.value)) > 20
-    assert str(told.value).endswith(".")
+    assert raised.value.code is None
+    assert len(str(raised.value)) > 20
+    assert str(raised.value).endswith(".")
     assert {call["method"] for call in scene.asked} <= {"SendStreamingMessage", "SubscribeToTask", "GetTask"}
 
 
@@ -249,13 +249,13 @@ async def test_after_repeated_cuts_the_client_polls_the_task(scene: Scene) -> No
 async def test_a_completely_streamed_answer_counts_if_the_task_cannot_be_fetched(scene: Scene, fetched: Answer) -> None:
     artifact = {"artifactId": "a", "parts": [{"text": "Hel"}]}
     more = {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "lo"}]}, "append": True}
-    told = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
-    conversation = scene.conversation(stream(*told, {"task": DONE}), fetched)
+    events = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
+    conversation = scene.conversation(stream(*events, {"task": DONE}), fetched)
     await everything(conversation)
     answered = {**DONE, "artifacts": [{"artifactId": "a", "parts": [{"text": "Hello"}]}]}
     assert conversation.task == task_in(answered, "")
 
-    conversation = scene.conversation(stream(*told), stream({"task": DONE}), fetched)
+    conversation = scene.conversation(stream(*events), stream({"task": DONE}), fetched)
     with pytest.raises(AgentError):  # what came during the cut is not known
         await everything(conversation)
 
@@ -276,9 +276,9 @@ async def test_media_types_are_case_insensitive(scene: Scene) -> None:
 
 
 async def test_after_a_cut_the_client_resumes_at_the_last_seq_without_duplicates(scene: Scene) -> None:
-    told = [(1, {"task": WORKING}), (2, {"statusUpdate": {"taskId": "t", **WORKING}}), (3, {"task": DONE})]
-    conversation = scene.conversation(numbered(*told[:2]), numbered(*told[1:]), result(DONE))
-    assert await everything(conversation) == [to_json(event_in(event, "")) for _, event in told]
+    events = [(1, {"task": WORKING}), (2, {"statusUpdate": {"taskId": "t", **WORKING}}), (3, {"task": DONE})]
+    conversation = scene.conversation(numbered(*events[:2]), numbered(*events[1:]), result(DONE))
+    assert await everything(conversation) == [to_json(event_in(event, "")) for _, event in events]
     assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SubscribeToTask", "GetTask"]
     assert scene.cursors == [None, "2", None]
 
@@ -309,13 +309,13 @@ async def test_the_client_waits_longer_for_an_agent_without_its_log_than_for_an_
     assert conversation.task == task_in(DONE, "")
 
     conversation = scene.conversation(*before, error(-32603), own=True)
-    with pytest.raises(AgentError) as told:
+    with pytest.raises(AgentError) as raised:
         await everything(conversation)
-    assert told.value.code == -32603
-    asked = len(scene.asked)
+    assert raised.value.code == -32603
+    requests = len(scene.asked)
     with pytest.raises(AgentError):
         await everything(scene.conversation(GARBAGE["nothing, 503"]))
-    assert asked > 3 * len(scene.asked)
+    assert requests > 3 * len(scene.asked)
 
 
 async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts() -> None:
@@ -328,14 +328,14 @@ async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts(
                 own = Settings(agent_urls=proxy.url)
                 conversation = Conversation(AgentClient(http, proxy.url, owner="me", settings=own), message("slow"))
                 events = []
-                async for told in conversation.events():
-                    events.append(told)
-                    if state_of(to_json(told.event)) in TERMINAL:
+                async for item in conversation.events():
+                    events.append(item)
+                    if state_of(to_json(item.event)) in TERMINAL:
                         proxy.cut_after_bytes = None
             assert conversation.task_id
             logged = await served.events(conversation.task_id)
-            assert [told.event for told in events] == [event_in(event, "") for event in logged]
-            assert [told.seq for told in events] == [metadata(event)["seq"] for event in logged]
+            assert [item.event for item in events] == [event_in(event, "") for event in logged]
+            assert [item.seq for item in events] == [metadata(event)["seq"] for event in logged]
             assert conversation.task is not None
             assert conversation.task.status.state == "TASK_STATE_COMPLETED"
         assert proxy.connections > 20

@@ -33,8 +33,8 @@ def deep_message(levels: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize(("levels", "said"), [(65, "at most 64 levels"), (960, "80 levels"), (50_000, "80 levels")])
-async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path, levels: int, said: str) -> None:
+@pytest.mark.parametrize(("levels", "words"), [(65, "at most 64 levels"), (960, "80 levels"), (50_000, "80 levels")])
+async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path, levels: int, words: str) -> None:
     headers = {"Content-Type": "application/json", "A2A-Version": "1.0", "x-tailrace-owner": "me"}
     async with restarting_agent(tmp_path) as process, httpx.AsyncClient(timeout=30, headers=headers) as http:
         answer = (await http.post(process.url, content=deep_message(levels))).json()
@@ -42,7 +42,7 @@ async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path
         tasks = (await http.post(process.url, json=listed)).json()["result"]["tasks"]
         assert process.deaths == 0
     assert (answer["error"]["code"], tasks) == (-32602, [])
-    assert said in answer["error"]["message"]
+    assert words in answer["error"]["message"]
     assert answer["id"] in (7, None)  # a body that could not be decoded at all has no id
 
 
@@ -63,11 +63,11 @@ async def test_a_message_at_the_depth_limit_is_readable_in_every_response() -> N
         sent["parts"].append({"data": nested(64)})
         task = (await served.result("SendMessage", {"message": sent}))["task"]
         listed = await served.result("ListTasks", {"historyLength": 5, "includeArtifacts": True})
-        old = await served.result("tasks/get", {"id": task["id"]}, version="0.3")
+        task_v0_3 = await served.result("tasks/get", {"id": task["id"]}, version="0.3")
         frames = await served.frames("SubscribeToTask", {"id": task["id"]}, cursor=0)
     assert task["history"][0]["parts"][1]["data"] == nested(64)
     assert listed["tasks"][0]["history"][0]["parts"][1]["data"] == nested(64)
-    assert old["history"][0]["parts"][1]["data"] in (nested(64), {"value": nested(64)})
+    assert task_v0_3["history"][0]["parts"][1]["data"] in (nested(64), {"value": nested(64)})
     assert frames[0].result["task"]["history"][0]["parts"][1]["data"] == nested(64)
 
 

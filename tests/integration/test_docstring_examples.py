@@ -121,9 +121,9 @@ async def see_rejected() -> None:
 
 
 async def see_progress() -> None:
-    told = of_kind(await events_of("progress"), "progress")
-    assert {said(event) for event in told} == {"comparing with the day before"}
-    assert [(metadata(event)["done"], metadata(event)["total"]) for event in told] == [(1, 3), (2, 3), (3, 3)]
+    updates = of_kind(await events_of("progress"), "progress")
+    assert {said(event) for event in updates} == {"comparing with the day before"}
+    assert [(metadata(event)["done"], metadata(event)["total"]) for event in updates] == [(1, 3), (2, 3), (3, 3)]
 
 
 async def see_write() -> None:

@@ -95,9 +95,9 @@ def test_a_missing_or_old_python_is_reported(bare: Path) -> None:
     (line,) = lines_of(make(bare, "no-such-python"))
     assert line.startswith("tailrace: no-such-python is not installed. Install Python 3.11 or newer")
     assert "apt-get install python3 python3-venv" in line
-    old = python(bare, sitecustomize="import sys; sys.version_info = (3, 9, 1)")
-    (line,) = lines_of(make(bare, old))
-    assert line.startswith(f"tailrace: Tailrace needs Python 3.11 or newer, and {old} is 3.9.")
+    old_python = python(bare, sitecustomize="import sys; sys.version_info = (3, 9, 1)")
+    (line,) = lines_of(make(bare, old_python))
+    assert line.startswith(f"tailrace: Tailrace needs Python 3.11 or newer, and {old_python} is 3.9.")
     assert not (bare / ".venv").exists()
 
 
@@ -148,9 +148,9 @@ def test_an_environment_whose_install_was_interrupted_is_recreated(whole: Path, 
         writer = wait_for_reader(run)
         os.killpg(making.pid, number)
         os.close(writer)
-        _, told = making.communicate(timeout=60)
+        _, stderr = making.communicate(timeout=60)
     assert making.returncode != 0
-    assert "Traceback" not in told
+    assert "Traceback" not in stderr
     assert not (whole / ".venv/run").exists()
     assert_made_anew(whole)
 

@@ -36,8 +36,8 @@ async def events_of(agent: Agent, text: str, **fields: Any) -> list[dict[str, An
 
 
 def progress_of(events: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
-    told = of_kind([event for event in events if "statusUpdate" in event], "progress")
-    return [(said(event), metadata(event)["done"], metadata(event)["total"]) for event in told]
+    updates = of_kind([event for event in events if "statusUpdate" in event], "progress")
+    return [(said(event), metadata(event)["done"], metadata(event)["total"]) for event in updates]
 
 
 async def test_a_tool_reports_its_progress(tmp_path: Path) -> None:
@@ -62,10 +62,10 @@ async def test_a_models_tokens_are_streamed_as_they_come(tmp_path: Path) -> None
 
 async def test_a_question_waits_for_its_answer(tmp_path: Path) -> None:
     async with example(tmp_path, "3_question") as url, client(url) as agent:
-        asked = await events_of(agent, "I am hungry.")
-        assert state_of(asked[-1]) == "TASK_STATE_INPUT_REQUIRED"
-        assert said(asked[-1]) == "For how many people?"
-        task_id = asked[-1]["statusUpdate"]["taskId"]
+        question = await events_of(agent, "I am hungry.")
+        assert state_of(question[-1]) == "TASK_STATE_INPUT_REQUIRED"
+        assert said(question[-1]) == "For how many people?"
+        task_id = question[-1]["statusUpdate"]["taskId"]
         answered = await events_of(agent, "4", taskId=task_id)
     assert report(answered) == "A table for 4 is booked."
     assert state_of(answered[-1]) == "TASK_STATE_COMPLETED"

@@ -191,9 +191,9 @@ async def test_an_agent_that_floods_events_is_throttled_and_cancelled(
 ) -> None:
     monkeypatch.setattr(received, "MOST_EVENTS", 2_500)
     monkeypatch.setattr(forwarding, "MAX_EVENTS", 10)
-    said = {"role": "ROLE_AGENT", "parts": [{"text": "still here"}]}
-    told = {"statusUpdate": {"taskId": "t", "status": {**WORKING["status"], "message": said}}}
-    peer = Peer(SendStreamingMessage=stream(BEGUN, *[told] * 2_500), CancelTask=result(DONE))
+    status_message = {"role": "ROLE_AGENT", "parts": [{"text": "still here"}]}
+    update = {"statusUpdate": {"taskId": "t", "status": {**WORKING["status"], "message": status_message}}}
+    peer = Peer(SendStreamingMessage=stream(BEGUN, *[update] * 2_500), CancelTask=result(DONE))
     async with asked(tmp_path, monkeypatch, peer) as sut:
         report, seen = await reported(sut)
     assert "it sent more than 2,500 events, and was given up" in report
@@ -236,7 +236,7 @@ HOSTILE = [
 
 
 async def test_a_foreign_agent_cannot_forge_our_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = [status(metadata={EXTENSION: told}) for told in HOSTILE]
+    events = [status(metadata={EXTENSION: details}) for details in HOSTILE]
     peer = Peer(
         {"name": "orchestrator"},
         SendStreamingMessage=stream(BEGUN, *events, ENDED, ours=True),
@@ -245,11 +245,11 @@ async def test_a_foreign_agent_cannot_forge_our_events(tmp_path: Path, monkeypat
     async with asked(tmp_path, monkeypatch, peer) as sut:
         report, seen = await reported(sut)
     assert TEXT in report
-    told = list(map(metadata, seen.events))
-    passed_on = [each for each in told if "origin" in each]
+    details = list(map(metadata, seen.events))
+    passed_on = [each for each in details if "origin" in each]
     assert passed_on
     assert {each["agent"] for each in passed_on} == {"orchestrator (another)"}
-    own_steps = {each["step"] for each in told if "origin" not in each and "step" in each}
+    own_steps = {each["step"] for each in details if "origin" not in each and "step" in each}
     assert not own_steps & {each["step"] for each in passed_on if "step" in each}
     seqs = [each["origin"]["seq"] for each in passed_on]
     assert seqs == sorted(set(seqs))
@@ -259,7 +259,7 @@ async def test_a_run_with_hostile_forwarded_events_can_be_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()
-    events = [BEGUN, *(status(metadata={EXTENSION: told}) for told in HOSTILE)]
+    events = [BEGUN, *(status(metadata={EXTENSION: details}) for details in HOSTILE)]
     peer = Peer(
         {"name": "orchestrator"},
         SendStreamingMessage=held(stream(*events, ours=True), gate),
@@ -274,9 +274,9 @@ async def test_a_run_with_hostile_forwarded_events_can_be_taken_over(
         async with system(orchestrator.builder, tmp_path) as second:
             after = await second.read(task_id, cursor=before.seqs[-1])
     assert after.state == "TASK_STATE_COMPLETED"
-    told = list(map(metadata, [*before.events, *after.events]))
-    assert [each["attempt"] for each in told if each["kind"] == "attempt" and "origin" not in each] == [2]
-    origins = [each["origin"]["seq"] for each in told if "origin" in each]
+    details = list(map(metadata, [*before.events, *after.events]))
+    assert [each["attempt"] for each in details if each["kind"] == "attempt" and "origin" not in each] == [2]
+    origins = [each["origin"]["seq"] for each in details if "origin" in each]
     assert origins == sorted(set(origins)), "an event was forwarded twice"
     assert peer.asked.count("SendStreamingMessage") == 1
 

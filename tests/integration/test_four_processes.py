@@ -70,9 +70,9 @@ async def test_the_sample_is_triaged(running: Stack) -> None:
         task = (await http.get(f"/api/tasks/{task_id}")).json()
     assert seen.state == "TASK_STATE_COMPLETED"
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
-    told = [metadata(event) for event in seen.events]
-    assert {"orchestrator", "log_analyst", "metric_analyst"} <= {event["agent"] for event in told}
-    assert {"state", "route", "node_start", "node_end", "progress", "token", "result"} <= {e["kind"] for e in told}
+    details = [metadata(event) for event in seen.events]
+    assert {"orchestrator", "log_analyst", "metric_analyst"} <= {event["agent"] for event in details}
+    assert {"state", "route", "node_start", "node_end", "progress", "token", "result"} <= {e["kind"] for e in details}
     artifacts = {artifact["name"]: artifact["parts"] for artifact in task["artifacts"]}
     findings = msgspec.convert(artifacts["findings"][0]["data"]["findings"], list[Finding])
     assert [finding.start for finding in findings] == sorted(finding.start for finding in findings)
@@ -86,11 +86,11 @@ async def test_the_sample_is_triaged(running: Stack) -> None:
 
 async def test_specialists_progress_is_nested_under_the_step_that_asked(running: Stack) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-        told = [metadata(event) for event in (await read(http, await post(http, sample_parts()))).events]
-    asked = {event["step"] for event in told if event["kind"] == "tool_start" and event["name"].startswith("ask ")}
-    roots = [e for e in told if e["kind"] == "node_start" and e["agent"] != "orchestrator"]
+        details = [metadata(event) for event in (await read(http, await post(http, sample_parts()))).events]
+    asking = {event["step"] for event in details if event["kind"] == "tool_start" and event["name"].startswith("ask ")}
+    roots = [e for e in details if e["kind"] == "node_start" and e["agent"] != "orchestrator"]
     assert roots
-    assert {event["parent"] for event in roots} == asked
+    assert {event["parent"] for event in roots} == asking
 
 
 async def test_a_hundred_concurrent_streams_are_complete(running: Stack) -> None:

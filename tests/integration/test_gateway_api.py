@@ -102,8 +102,8 @@ async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
         task_id = await sut.post({"text": "it is slow"})
         waiting = await sut.read(task_id)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
-        asked = waiting.events[-1]["statusUpdate"]["status"]["message"]["parts"]
-        assert asked == [{"text": "Which region?"}]
+        question = waiting.events[-1]["statusUpdate"]["status"]["message"]["parts"]
+        assert question == [{"text": "Which region?"}]
         cursor = waiting.seqs[-1]
         nothing_more = await sut.http.get(f"/api/stream/{task_id}", params={"cursor": cursor})
         assert nothing_more.status_code == 204
@@ -153,7 +153,7 @@ async def test_a_waiting_task_can_be_cancelled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "words"),
     [
         (b"not json", "not JSON"),
         (b"", "not JSON"),
@@ -176,10 +176,10 @@ async def test_a_waiting_task_can_be_cancelled(tmp_path: Path) -> None:
         (b'{"message": {"parts": [{"url": "http://10.0.0.1/x", "filename": "x.log"}]}}', "does not fetch"),
     ],
 )
-async def test_an_invalid_message_is_a_400_with_a_reason(sut: System, body: bytes, said: str) -> None:
+async def test_an_invalid_message_is_a_400_with_a_reason(sut: System, body: bytes, words: str) -> None:
     answer = await sut.http.post("/api/tasks", content=body)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
-    assert said in answer.json()["detail"]
+    assert words in answer.json()["detail"]
     assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
 
 
@@ -247,8 +247,8 @@ async def test_another_owners_task_is_a_404(sut: System) -> None:
     ):
         body = {"json": message({"text": "hi"})} if path.endswith("messages") else {}
         theirs, none = [
-            await sut.http.request(method, path.format(asked), headers={"x-test-owner": "mallory"}, **body)
-            for asked in (task_id, UNKNOWN)
+            await sut.http.request(method, path.format(wanted), headers={"x-test-owner": "mallory"}, **body)
+            for wanted in (task_id, UNKNOWN)
         ]
         assert theirs.status_code == none.status_code == 404
         assert theirs.text.replace(task_id, UNKNOWN) == none.text

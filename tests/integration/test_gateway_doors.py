@@ -54,12 +54,12 @@ async def site() -> AsyncIterator[Site]:
 
 def changes(app: Starlette) -> list[tuple[str, str]]:
     """Every route of an app that is not for reading, as verb and path."""
-    found = []
+    routes = []
     for route in app.routes:
         if isinstance(route, Route):
             path = route.path.replace("{task_id}", ID).replace("{token}", "x")
-            found += [(verb, path) for verb in sorted((route.methods or set()) - {"GET", "HEAD"})]
-    return found
+            routes += [(verb, path) for verb in sorted((route.methods or set()) - {"GET", "HEAD"})]
+    return routes
 
 
 def test_these_tests_cover_every_route_that_changes_something(tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ async def test_another_gateway_tails_the_log(tmp_path: Path) -> None:
         await gate.reached.wait()
         other = create_app(Settings(data_dir=str(tmp_path), tail_fast_ms=10), decide_owner=header_owner)
         async with serve(other) as url, httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}) as http:
-            there = System(url, sut.log, http)
-            reading = asyncio.create_task(there.read(task_id))
+            other_system = System(url, sut.log, http)
+            reading = asyncio.create_task(other_system.read(task_id))
             await wait_for_stream(http)
             gate.open.set()
             seen = await reading

@@ -66,8 +66,8 @@ async def test_a_0_3_sdk_may_send_null_for_every_optional_field(served: Agent) -
     assert sent["configuration"]["historyLength"] is sent["message"]["taskId"] is sent["metadata"] is None
     task = await served.result("message/send", sent, version="0.3")
     assert task["status"]["state"] == "completed"
-    asked = v0_3.TaskQueryParams(id=task["id"]).model_dump(mode="json", by_alias=True)
-    assert (await served.result("tasks/get", asked, version="0.3"))["id"] == task["id"]
+    query = v0_3.TaskQueryParams(id=task["id"]).model_dump(mode="json", by_alias=True)
+    assert (await served.result("tasks/get", query, version="0.3"))["id"] == task["id"]
     about = v0_3.GetTaskPushNotificationConfigParams(id=task["id"]).model_dump(mode="json", by_alias=True)
     error = await served.error("tasks/pushNotificationConfig/get", about, version="0.3")
     assert (error["code"], "'default'" in error["message"]) == (-32001, True), error

@@ -92,8 +92,8 @@ async def only(events: AsyncIterator[StreamResponse]) -> Task:
 
 def state(event: StreamResponse) -> int:
     """The state an event tells, 0 when it tells none."""
-    told = event.task if event.HasField("task") else event.status_update
-    return int(told.status.state)
+    body = event.task if event.HasField("task") else event.status_update
+    return int(body.status.state)
 
 
 async def test_the_card_resolves_and_describes_the_agent(served: Agent) -> None:
@@ -220,9 +220,9 @@ async def test_a_question_ends_the_stream_and_a_reply_resumes_the_task(served: A
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_reply_needs_no_context_id(served: Agent, version: str) -> None:
     async with sdk_client(served, version, streaming=False) as client:
-        asked = await only(client.send_message(asking("ask")))
-        done = await only(client.send_message(asking("payments", task_id=asked.id)))
-    assert (done.id, done.context_id) == (asked.id, asked.context_id)
+        waiting = await only(client.send_message(asking("ask")))
+        done = await only(client.send_message(asking("payments", task_id=waiting.id)))
+    assert (done.id, done.context_id) == (waiting.id, waiting.context_id)
     assert done.status.state == TaskState.TASK_STATE_COMPLETED
 
 
@@ -257,8 +257,8 @@ async def test_push_configs_can_be_created_read_listed_and_deleted(served: Agent
             authentication=AuthenticationInfo(scheme="Bearer", credentials="c"),
         )
         assert await client.create_task_push_notification_config(config) == config
-        asked = GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine")
-        assert await client.get_task_push_notification_config(asked) == config
+        request = GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine")
+        assert await client.get_task_push_notification_config(request) == config
         listing = ListTaskPushNotificationConfigsRequest(task_id=task.id)
         assert list((await client.list_task_push_notification_configs(listing)).configs) == [config]
         deleting = DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="mine")
@@ -269,10 +269,10 @@ async def test_push_configs_can_be_created_read_listed_and_deleted(served: Agent
 async def test_lists_are_filtered_and_paged_over_http_json(served: Agent) -> None:
     async with sdk_client(served, "1.0 HTTP+JSON", streaming=False) as client:
         made = [await only(client.send_message(asking("hello", context_id="listed"))) for _ in range(3)]
-        asked = ListTasksRequest(context_id="listed", page_size=2, include_artifacts=True)
-        first = await client.list_tasks(asked)
-        asked.page_token = first.next_page_token
-        second = await client.list_tasks(asked)
+        request = ListTasksRequest(context_id="listed", page_size=2, include_artifacts=True)
+        first = await client.list_tasks(request)
+        request.page_token = first.next_page_token
+        second = await client.list_tasks(request)
     assert (first.total_size, len(first.tasks), len(second.tasks)) == (3, 2, 1)
     assert {each.id for each in [*first.tasks, *second.tasks]} == {each.id for each in made}
     assert get_artifact_text(first.tasks[0].artifacts[0]) == TEXT

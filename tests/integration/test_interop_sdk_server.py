@@ -67,17 +67,17 @@ async def test_the_card_is_discovered_and_names_its_interface() -> None:
     gate = asyncio.Event()
     async with serve(sdk_talker(Talker(gate), "http://127.0.0.1:1/rpc")) as url, new_http() as http:
         settings = Settings(specialist_urls=url, peer_origins="http://127.0.0.1:1")
-        found = await discover(http, url, settings)
-        assert (await discover(http, url + "/.well-known/agent-card.json", settings)).card == found.card
-    assert found.card.name == "sdk-talker"
-    assert [skill.id for skill in found.card.skills] == ["talk"]
-    assert interface_of(found, settings) == "http://127.0.0.1:1/rpc"
+        agent = await discover(http, url, settings)
+        assert (await discover(http, url + "/.well-known/agent-card.json", settings)).card == agent.card
+    assert agent.card.name == "sdk-talker"
+    assert [skill.id for skill in agent.card.skills] == ["talk"]
+    assert interface_of(agent, settings) == "http://127.0.0.1:1/rpc"
 
 
 async def test_a_stream_yields_every_event_and_the_complete_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("hello")
-        events = [to_json(told.event) async for told in conversation.events()]
+        events = [to_json(item.event) async for item in conversation.events()]
     assert [next(iter(event)) for event in events] == [
         "task",
         "statusUpdate",
@@ -96,8 +96,8 @@ async def test_calls_get_and_cancel_a_running_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         states = []
-        async for told in conversation.events():
-            event = to_json(told.event)
+        async for item in conversation.events():
+            event = to_json(item.event)
             states.append(state_of(event))
             if "artifactUpdate" in event:
                 running = await served.client.call("GetTask", {"id": conversation.task_id})
@@ -109,27 +109,27 @@ async def test_calls_get_and_cancel_a_running_task() -> None:
 
 async def test_a_question_ends_the_events_and_a_second_conversation_replies() -> None:
     async with sdk_agent() as served:
-        asked = served.conversation("ask")
-        assert [state_of(to_json(told.event)) async for told in asked.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
-        assert to_json(asked.task)["status"]["message"]["parts"] == [{"text": "Which service?"}]
-        reply = served.conversation("payments", taskId=asked.task_id, contextId=to_json(asked.task)["contextId"])
+        question = served.conversation("ask")
+        assert [state_of(to_json(item.event)) async for item in question.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
+        assert to_json(question.task)["status"]["message"]["parts"] == [{"text": "Which service?"}]
+        reply = served.conversation("payments", taskId=question.task_id, contextId=to_json(question.task)["contextId"])
         async for _ in reply.events():
             pass
-    assert reply.task_id == asked.task_id
+    assert reply.task_id == question.task_id
     assert to_json(reply.task)["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
 async def test_a_failed_task_is_an_answer_not_an_error() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("fail")
-        assert [state_of(to_json(told.event)) async for told in conversation.events()][-1] == "TASK_STATE_FAILED"
+        assert [state_of(to_json(item.event)) async for item in conversation.events()][-1] == "TASK_STATE_FAILED"
     assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "It broke."}]
 
 
 async def test_an_agent_may_answer_with_only_a_message() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("message")
-        events = [to_json(told.event) async for told in conversation.events()]
+        events = [to_json(item.event) async for item in conversation.events()]
     assert [list(event) for event in events] == [["message"]]
     assert conversation.task_id is None
     assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -155,8 +155,8 @@ async def test_after_a_cut_the_client_resumes_the_running_task() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         events = []
-        async for told in conversation.events():
-            event = to_json(told.event)
+        async for item in conversation.events():
+            event = to_json(item.event)
             events.append(event)
             if "artifactUpdate" in event and served.proxy.connections == 1:
                 served.proxy.cut()
@@ -173,15 +173,15 @@ async def test_a_task_that_finishes_during_a_cut_is_returned_complete() -> None:
     async with sdk_agent() as served:
         conversation = served.conversation("slow")
         events = conversation.events()
-        async for told in events:
-            if told.event.artifact_update is not None:
+        async for item in events:
+            if item.event.artifact_update is not None:
                 break
         served.proxy.cut()
         served.gate.set()
         asking = {"id": conversation.task_id}
         while (await served.client.call("GetTask", asking))["status"]["state"] == "TASK_STATE_WORKING":
             await asyncio.sleep(0.002)
-        assert [told async for told in events] == []  # it has no cursor: what it missed is in the task
+        assert [item async for item in events] == []  # it has no cursor: what it missed is in the task
     assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
     assert text_of(to_json(conversation.task), "report") == "Hello, world."
     assert served.executor.executions == 1
@@ -210,8 +210,8 @@ async def test_event_ids_that_are_not_seqs_hide_nothing_after_a_cut() -> None:
     async with sdk_agent(counting) as served:
         conversation = served.conversation("slow")
         events = []
-        async for told in conversation.events():
-            event = to_json(told.event)
+        async for item in conversation.events():
+            event = to_json(item.event)
             events.append(event)
             if "artifactUpdate" in event and served.proxy.connections == 1:
                 served.proxy.cut()

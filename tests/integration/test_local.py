@@ -126,5 +126,5 @@ async def test_only_users_who_can_read_the_data_folder_may_call_an_agent(tmp_pat
         )
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not (folder / "run-secret").exists()
-    said = "".join(path.read_text() for path in (folder / "logs").iterdir())
-    assert secret not in said
+    logs = "".join(path.read_text() for path in (folder / "logs").iterdir())
+    assert secret not in logs

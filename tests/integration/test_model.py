@@ -49,13 +49,13 @@ async def test_the_model_writes_the_plan_and_the_report(tmp_path: Path) -> None:
     assert seen.state == "TASK_STATE_COMPLETED"
     assert texts["plan"].split() == ["I", "ask", "log_analyst", "about", "the", "log."]
     assert texts["report"].startswith("# Quiet")
-    told = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
-    assert "token" in {event["kind"] for event in told}
-    routed = next(event for event in told if event["kind"] == "route")
+    details = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
+    assert "token" in {event["kind"] for event in details}
+    routed = next(event for event in details if event["kind"] == "route")
     assert [target["agent"] for target in routed["targets"]] == ["log_analyst"]
     # The model is shown what was found, never the inputs.
     assert len(stub.asked) >= 2
-    assert not any(LOGS[:100] in str(asked) for asked in stub.asked)
+    assert not any(LOGS[:100] in str(prompt) for prompt in stub.asked)
 
 
 async def test_without_the_model_the_report_is_still_written(tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ async def test_a_node_that_exits_the_process_fails_only_its_task(node: Callable[
 
     builder = StateGraph(MessagesState).add_node("node", waits_or).add_edge(START, "node")
     async with agent(builder) as served:
-        told = {"configuration": {"returnImmediately": True}}
-        waiting = (await served.result("SendMessage", {"message": message("wait"), **told}))["task"]
+        polling = {"configuration": {"returnImmediately": True}}
+        waiting = (await served.result("SendMessage", {"message": message("wait"), **polling}))["task"]
         failed = (await served.result("SendMessage", {"message": message("go", messageId="m-2")}))["task"]
         may_end.set()
         events = await served.finished(waiting["id"])

@@ -44,15 +44,15 @@ async def test_a_reply_in_another_process_resumes_from_the_checkpoint(settings: 
             for url in (first, second)
         ]
         async with serve(one) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
-            here = System(url, log, http)
-            task_id = await here.post({"text": "it is slow"})
-            waiting = await here.read(task_id)
+            first_gateway = System(url, log, http)
+            task_id = await first_gateway.post({"text": "it is slow"})
+            waiting = await first_gateway.read(task_id)
             assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
         async with serve(two) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
-            there = System(url, log, http)
+            second_gateway = System(url, log, http)
             reply = {"message": {"parts": [{"text": "eu-west-1"}]}}
             assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
-            rest = await there.read(task_id, cursor=waiting.seqs[-1])
+            rest = await second_gateway.read(task_id, cursor=waiting.seqs[-1])
     await log.close()
     assert (rest.seqs[0], rest.state) == (waiting.seqs[-1] + 1, "TASK_STATE_COMPLETED")
     begun = [e for e in rest.events if "begin" in str(e.get("statusUpdate", {}).get("metadata"))]

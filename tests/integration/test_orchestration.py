@@ -83,8 +83,8 @@ async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: 
     gate = Gate()
     async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
-        said: Callable[[Any], bool] = lambda seen: "before the gate" in str(seen.events[-1:])  # noqa: E731
-        seen = await sut.read(task_id, until=said)
+        reached: Callable[[Any], bool] = lambda seen: "before the gate" in str(seen.events[-1:])  # noqa: E731
+        seen = await sut.read(task_id, until=reached)
         forwarded = metadata(seen.events[-1])
         assert forwarded["agent"] == "analyst"
         assert forwarded["at"] <= forwarded["ts"]
@@ -124,7 +124,7 @@ async def test_a_run_asks_each_specialist_once(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "words"),
     [
         ({"findings": [1]}, "1 of 1 finding could not be read: it is 1, but must be an object."),
         ({"findings": [{}]}, "1 of 1 finding could not be read: type is missing, but must be a text"),
@@ -141,7 +141,7 @@ async def test_a_run_asks_each_specialist_once(tmp_path: Path, monkeypatch: pyte
     ],
 )
 async def test_no_specialists_answer_can_fail_the_task(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Any, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Any, words: str
 ) -> None:
     async def answer(state: State) -> State:
         result("findings", data)
@@ -154,5 +154,5 @@ async def test_no_specialists_answer_can_fail_the_task(
         artifacts = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
     assert seen.state == "TASK_STATE_COMPLETED"
     [report] = [artifact["parts"][0]["text"] for artifact in artifacts if artifact["name"] == "report"]
-    assert told in report
+    assert words in report
     assert "found nothing" not in report or data["findings"] == []

@@ -246,22 +246,22 @@ async def test_13_2_a_config_with_an_internal_address_is_refused(url: str) -> No
 async def test_13_2_a_name_that_resolves_to_an_internal_address_is_never_connected_to(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked: list[str] = []
+    hosts: list[str] = []
 
     def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
-        asked.append(host)
+        hosts.append(host)
         return [(2, 1, 6, "", ("127.0.0.1", 443))]
 
     monkeypatch.setattr(resolver, "getaddrinfo", resolve)
     connected: list[Any] = []
-    monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *given, **_: connected.append(given))
+    monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *args, **_: connected.append(args))
     async with agent(talker()) as served:
         configuration = {"taskPushNotificationConfig": {"url": "https://inside.example/hook"}}
         await served.result("SendMessage", {"message": message("hello"), "configuration": configuration})
         async with asyncio.timeout(10):
             while "is given up for now" not in caplog.text:
                 await asyncio.sleep(0.01)
-    assert "inside.example" in asked
+    assert "inside.example" in hosts
     assert connected == []
     assert "127.0.0.1, which is not a public address" in caplog.text
     assert "/hook" not in caplog.text, "the path may hold a secret"
@@ -272,9 +272,9 @@ async def test_13_2_a_name_that_resolves_to_an_internal_address_is_never_connect
 
 async def test_a_0_3_config_gets_the_task_when_its_state_changes() -> None:
     async with receiver() as hook, agent(talker(), push_internal=1) as served:
-        said = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
+        sent = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
         config = {"url": hook.url, "token": "t", "authentication": {"schemes": ["Bearer"], "credentials": "c"}}
-        params = {"message": said, "configuration": {"blocking": True, "pushNotificationConfig": config}}
+        params = {"message": sent, "configuration": {"blocking": True, "pushNotificationConfig": config}}
         task = await served.result("message/send", params, version="0.3")
         await hook.until(lambda: any(each["status"]["state"] == "completed" for each in hook.got))
         name = "tasks/pushNotificationConfig"

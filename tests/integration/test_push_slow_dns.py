@@ -19,12 +19,12 @@ from tests.support.webhook_receiver import deliveries_have_ended, receiver, send
 
 
 async def test_a_task_is_delivered_while_six_webhooks_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: set[str] = set()
+    hosts: set[str] = set()
     go = threading.Event()
 
     def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
         if host.endswith(".slow.example"):
-            asked.add(host)
+            hosts.add(host)
             assert go.wait(30)
             raise OSError("nobody knows it")
         return socket.getaddrinfo(host, port, **options)
@@ -36,7 +36,7 @@ async def test_a_task_is_delivered_while_six_webhooks_wait_for_dns(monkeypatch: 
             for n in range(6):
                 config = {"taskPushNotificationConfig": {"url": f"https://{n}.slow.example/"}}
                 await served.result("SendMessage", {"message": message("hello"), "configuration": config})
-            await eventually(lambda: len(asked) == 6)
+            await eventually(lambda: len(hosts) == 6)
             task = (await served.result("SendMessage", sending("hello", hook)))["task"]
             await told(served, task["id"], hook)
             assert not go.is_set()

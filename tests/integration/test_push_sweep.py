@@ -55,9 +55,9 @@ class Stage:
         settings = Settings(**LEASE, dispatch=f"talker={served.url}/")
         async with new_http() as http:
             dispatch = Dispatch(settings, http)
-            found = await sweep_webhooks(self.log, self.hooks, dispatch, settings)
+            count = await sweep_webhooks(self.log, self.hooks, dispatch, settings)
             await dispatch.close()
-        return found
+        return count
 
     async def due_tasks(self) -> None:
         """Return when something is."""
@@ -77,10 +77,10 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 async def test_webhooks_of_an_unreachable_agent_do_not_block_others() -> None:
     now = 1_700_000_000.0
     log, hooks = MemoryLog(clock=lambda: now), MemoryWebhooks(clock=lambda: now)
-    told: list[str] = []
+    dispatched: list[str] = []
 
     async def dispatch(head: Head) -> bool:
-        told.append(head.task_id)
+        dispatched.append(head.task_id)
         return True
 
     tasks = [f"away-{number}" for number in range(7)]
@@ -93,10 +93,10 @@ async def test_webhooks_of_an_unreachable_agent_do_not_block_others() -> None:
     for _ in range(3):
         now += 15
         await sweep_webhooks(log, hooks, dispatch, settings)  # type: ignore[arg-type]
-    assert told == tasks
+    assert dispatched == tasks
     now += 15
     await sweep_webhooks(log, hooks, dispatch, settings)  # type: ignore[arg-type]
-    assert told[7:] == tasks[:3]
+    assert dispatched[7:] == tasks[:3]
 
 
 async def test_a_sweep_delivers_the_rest_to_a_webhook_that_was_down(stage: Stage) -> None:

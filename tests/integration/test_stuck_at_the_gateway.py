@@ -58,5 +58,5 @@ async def test_reading_an_unreadable_task_fails_it_with_a_reason(sut: System) ->
     task_id = await stuck_at(sut, UNREADABLE)
     seen = await sut.read(task_id)
     assert (seen.seqs, seen.state) == ([1, 2], "TASK_STATE_FAILED")
-    told = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"][0]["text"]
-    assert told.startswith("No worker could take the task up, in 10 tries. The last one failed: Event 1 of task")
+    text = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"][0]["text"]
+    assert text.startswith("No worker could take the task up, in 10 tries. The last one failed: Event 1 of task")

@@ -102,11 +102,11 @@ async def test_a_task_with_an_unreadable_request_fails_within_ten_tries(event: b
         await this.create("t", event)
         if b'"kind":"state"' in event:
             assert await this.looks_until_over("t") == TRIES
-            told = await this.said("t")
-            assert told.startswith(
+            text = await this.said("t")
+            assert text.startswith(
                 "No worker could take the task up, in 10 tries. The last one failed: Event 1 of task"
             )
-            assert len(told) < 700
+            assert len(text) < 700
         else:  # nobody knows what was asked
             assert await this.looks_until_over("t") == 1
             assert "was not created as a whole" in await this.said("t")

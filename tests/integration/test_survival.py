@@ -76,9 +76,9 @@ async def survives(point: str, when: str, folder: Path) -> None:
 async def test_a_reply_survives_the_worker_that_accepted_it(tmp_path: Path) -> None:
     (tmp_path / "die at decide:answered").write_text("late")
     async with restarting_agent(tmp_path) as agent:
-        asked = await watch(agent, "ask")
-        assert (asked.state, asked.said) == ("TASK_STATE_INPUT_REQUIRED", "Go on?")
-        again = await watch(agent, "yes", watched=asked, message_id="m-2")
+        question = await watch(agent, "ask")
+        assert (question.state, question.said) == ("TASK_STATE_INPUT_REQUIRED", "Go on?")
+        again = await watch(agent, "yes", watched=question, message_id="m-2")
         assert agent.deaths == 1
         assert (again.state, again.said) == ("TASK_STATE_INPUT_REQUIRED", "Really?")
         agent.signal(signal.SIGKILL)  # while it waits: nothing to take over

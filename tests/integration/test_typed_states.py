@@ -91,12 +91,12 @@ def asking() -> StateGraph[State]:
 async def test_a_crafted_checkpoint_fails_the_task_and_runs_no_code(kind: str, tmp_path: Path) -> None:
     made = tmp_path / "made"
     async with agent(asking(), store="sqlite", data_dir=str(tmp_path)) as served:
-        asked = (await served.result("SendMessage", {"message": message("go")}))["task"]
-        assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        waiting = (await served.result("SendMessage", {"message": message("go")}))["task"]
+        assert waiting["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
         with contextlib.closing(sqlite3.connect(tmp_path / "checkpoints-talker.sqlite3")) as database, database:
             database.execute("UPDATE checkpoints SET type = ?, checkpoint = ?", crafted(made)[kind])
-        refused = await served.error("SendMessage", {"message": message("yes", taskId=asked["id"])})
-        events = await served.events(asked["id"])
+        refused = await served.error("SendMessage", {"message": message("yes", taskId=waiting["id"])})
+        events = await served.events(waiting["id"])
     assert "takes no message: its state is TASK_STATE_FAILED" in refused["message"]
     assert state_of(events[-1]) == "TASK_STATE_FAILED"
     assert said(events[-1]).startswith("The run cannot go on from its checkpoint: ")

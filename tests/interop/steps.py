@@ -11,7 +11,7 @@ from typing import Any
 Steps = dict[str, dict[str, Any]]
 
 
-async def steps_of(*command: str | Path, told: Callable[[Steps], None], cwd: Path | None = None) -> Steps:
+async def steps_of(*command: str | Path, on_step: Callable[[Steps], None], cwd: Path | None = None) -> Steps:
     """What it told by the names of the steps; `told` gets all so far, after each. It has to end well."""
     client = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -22,6 +22,6 @@ async def steps_of(*command: str | Path, told: Callable[[Steps], None], cwd: Pat
     async for line in client.stdout:
         step = json.loads(line)
         steps[step.pop("step")] = step
-        told(steps)
+        on_step(steps)
     assert await client.wait() == 0, (await client.stderr.read()).decode()
     return steps

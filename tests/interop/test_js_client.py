@@ -17,22 +17,22 @@ async def test_the_javascript_client_drives_our_agent(transport: str) -> None:
     node, folder = await asyncio.to_thread(node_with, HERE / "js")
     gate = asyncio.Event()
 
-    def watching(told: Steps) -> None:
-        if "watching" in told:
+    def watching(steps: Steps) -> None:
+        if "watching" in steps:
             gate.set()
 
     async with agent(talker(gate), limit_s=60) as served:
-        told = await steps_of(node, "client.mjs", served.url, transport, told=watching, cwd=folder)
-    assert told["card"] == {"name": "talker", "version": "0.3" if transport == "0.3" else "1.0"}
-    assert told["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
-    assert told["get"]["same"]
-    assert (told["stream"]["cases"][0], told["stream"]["report"]) == ("task", TEXT)
-    assert told["stream"]["states"][-1] == "completed"
-    assert told["asked"]["states"][-1] == "input-required"
-    assert told["replied"]["states"][-1] == "completed"
-    assert told["replied"]["id"] == told["asked"]["id"]
-    assert told["canceled"]["states"][-1] == "canceled"
-    assert (told["watched"]["cases"][0], told["watched"]["states"][-1]) == ("task", "completed")
-    assert told["push"] == {"url": "https://example.com/", "scheme": "Bearer", "left": 0}
-    assert "TaskNotFound" in told["unknown"]["error"]
-    assert "TaskNotCancelable" in told["finished"]["error"]
+        steps = await steps_of(node, "client.mjs", served.url, transport, told=watching, cwd=folder)
+    assert steps["card"] == {"name": "talker", "version": "0.3" if transport == "0.3" else "1.0"}
+    assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
+    assert steps["get"]["same"]
+    assert (steps["stream"]["cases"][0], steps["stream"]["report"]) == ("task", TEXT)
+    assert steps["stream"]["states"][-1] == "completed"
+    assert steps["asked"]["states"][-1] == "input-required"
+    assert steps["replied"]["states"][-1] == "completed"
+    assert steps["replied"]["id"] == steps["asked"]["id"]
+    assert steps["canceled"]["states"][-1] == "canceled"
+    assert (steps["watched"]["cases"][0], steps["watched"]["states"][-1]) == ("task", "completed")
+    assert steps["push"] == {"url": "https://example.com/", "scheme": "Bearer", "left": 0}
+    assert "TaskNotFound" in steps["unknown"]["error"]
+    assert "TaskNotCancelable" in steps["finished"]["error"]

@@ -52,11 +52,11 @@ async def server(python: Path, folder: Path) -> AsyncIterator[str]:
             while True:
                 assert process.returncode is None, "the server ended"
                 with contextlib.suppress(httpx.TransportError):
-                    found = await http.post("/assistants/search", json={})
-                    if found.status_code == 200 and found.json():
+                    search = await http.post("/assistants/search", json={})
+                    if search.status_code == 200 and search.json():
                         break
                 await asyncio.sleep(0.1)
-        yield f"{url}/.well-known/agent-card.json?assistant_id={found.json()[0]['assistant_id']}"
+        yield f"{url}/.well-known/agent-card.json?assistant_id={search.json()[0]['assistant_id']}"
     finally:
         if process.returncode is None:
             process.terminate()
@@ -70,7 +70,7 @@ async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path)
         client = AgentClient(http, place, owner="me", settings=settings)
         conversation = Conversation(client, message("hello"))
         async with asyncio.timeout(60):
-            events = [told async for told in conversation.events()]
+            events = [item async for item in conversation.events()]
     assert events
     assert conversation.task is not None
     assert conversation.task.status.state == "TASK_STATE_COMPLETED"
@@ -90,7 +90,7 @@ async def test_our_orchestrator_uses_it_as_a_specialist(
         await orchestrator.http().aclose()
     orchestrator.http.cache_clear()
     assert seen.state == "TASK_STATE_COMPLETED"
-    told = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
-    asked = [each for each in told if each.get("name") == "ask logs_talker"]
-    assert [each["kind"] for each in asked] == ["tool_start", "tool_complete"]
-    assert "error" not in asked[-1]
+    details = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
+    calls = [each for each in details if each.get("name") == "ask logs_talker"]
+    assert [each["kind"] for each in calls] == ["tool_start", "tool_complete"]
+    assert "error" not in calls[-1]

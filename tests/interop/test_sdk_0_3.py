@@ -30,23 +30,23 @@ def python() -> Path:
 async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
     gate = asyncio.Event()
 
-    def watching(told: Steps) -> None:
-        if "watching" in told and told.get("begun", {}).get("id") not in (None, told["replied"]["id"]):
+    def watching(steps: Steps) -> None:
+        if "watching" in steps and steps.get("begun", {}).get("id") not in (None, steps["replied"]["id"]):
             gate.set()
 
     async with agent(talker(gate), limit_s=60) as served:
-        told = await steps_of(python, HERE / "sdk03" / "client.py", served.url, told=watching)
-        assert told["card"] == {"name": "talker", "version": "0.3.0", "url": served.url + "/"}
-    assert told["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
-    assert (told["stream"]["states"][-1], told["stream"]["report"]) == ("completed", TEXT)
-    assert told["asked"]["states"][-1] == "input-required"
-    assert told["replied"]["states"][-1] == "completed"
-    assert told["replied"]["id"] == told["asked"]["id"]
-    assert told["polled"]["state"] in ("submitted", "working")
-    assert told["watched"]["states"][-1] == "completed"
-    assert told["canceled"]["state"] == "canceled"
-    assert told["push"]["same"]
-    assert (told["unknown"]["code"], told["finished"]["code"]) == (-32001, -32002)
+        steps = await steps_of(python, HERE / "sdk03" / "client.py", served.url, told=watching)
+        assert steps["card"] == {"name": "talker", "version": "0.3.0", "url": served.url + "/"}
+    assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
+    assert (steps["stream"]["states"][-1], steps["stream"]["report"]) == ("completed", TEXT)
+    assert steps["asked"]["states"][-1] == "input-required"
+    assert steps["replied"]["states"][-1] == "completed"
+    assert steps["replied"]["id"] == steps["asked"]["id"]
+    assert steps["polled"]["state"] in ("submitted", "working")
+    assert steps["watched"]["states"][-1] == "completed"
+    assert steps["canceled"]["state"] == "canceled"
+    assert steps["push"]["same"]
+    assert (steps["unknown"]["code"], steps["finished"]["code"]) == (-32001, -32002)
 
 
 @contextlib.asynccontextmanager
@@ -70,7 +70,7 @@ async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: 
         assert interface_of(await discover(http, url, settings), settings) == url
         client = AgentClient(http, url, owner="me", settings=settings)
         conversation = Conversation(client, message("hello"))
-        events = [to_json(told.event) async for told in conversation.events()]
+        events = [to_json(item.event) async for item in conversation.events()]
         assert url in our_client.v0_3_urls
         assert [next(iter(event)) for event in events[:2]] == ["task", "statusUpdate"]
         assert events[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -79,11 +79,11 @@ async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: 
         assert findings["parts"] == [{"data": {"findings": []}}]
 
         question = Conversation(client, message("ask"))
-        asked = [to_json(told.event) async for told in question.events()]
-        assert asked[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
-        assert asked[-1]["statusUpdate"]["status"]["message"]["parts"] == [{"text": "What?"}]
+        asking = [to_json(item.event) async for item in question.events()]
+        assert asking[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        assert asking[-1]["statusUpdate"]["status"]["message"]["parts"] == [{"text": "What?"}]
         reply = Conversation(client, message("logs", taskId=question.task_id, contextId=question.task.context_id))
-        assert [told async for told in reply.events()]
+        assert [item async for item in reply.events()]
         assert reply.task.status.state == "TASK_STATE_COMPLETED"
 
 

@@ -67,8 +67,8 @@ def names(functions: dict[str, str]) -> Starlette:
     async def card(request: Request) -> Response:
         url = functions[request.path_params["name"]]
         async with httpx.AsyncClient(timeout=60) as http:
-            told = (await http.get(f"{url}/.well-known/agent-card.json")).text
-        return Response(told.replace(f"https://{DOMAIN}", url), media_type="application/json")
+            document = (await http.get(f"{url}/.well-known/agent-card.json")).text
+        return Response(document.replace(f"https://{DOMAIN}", url), media_type="application/json")
 
     return Starlette(routes=[Route("/{name}.json", card)])
 
@@ -83,8 +83,8 @@ def front(gateway: str) -> Starlette:
         if "origin" in headers:  # the real one speaks TLS only
             headers["origin"] = headers["origin"].replace("http://", "https://")
         path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
-        asked = http.build_request(request.method, path, headers=headers, content=await request.body())
-        answer = await http.send(asked, stream=True)
+        forwarded = http.build_request(request.method, path, headers=headers, content=await request.body())
+        answer = await http.send(forwarded, stream=True)
         kept = {key: value for key, value in answer.headers.items() if key in ("content-type", "cache-control")}
         return StreamingResponse(passed_on(answer), answer.status_code, kept)
 

@@ -131,10 +131,10 @@ class EventClient(httpx.AsyncBaseTransport):
         prelude, nuls, body = whole.partition(bytes(8))
         if not nuls:
             return httpx.Response(502, stream=_Whole(whole))
-        given = json.loads(prelude)
-        pairs = [*given["headers"].items(), *(("set-cookie", each) for each in given["cookies"])]
+        fields = json.loads(prelude)
+        pairs = [*fields["headers"].items(), *(("set-cookie", each) for each in fields["cookies"])]
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
-        return httpx.Response(given["statusCode"], headers=headers, stream=_Whole(body))
+        return httpx.Response(fields["statusCode"], headers=headers, stream=_Whole(body))
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -178,8 +178,8 @@ async def interface_emulator(
 
 def cargo_lambda_program() -> str:
     """Return the path of cargo-lambda: in `.cache`, beside the Python that runs this, or on the PATH."""
-    found = [*_CACHE.glob("*/bin/cargo-lambda"), Path(sys.executable).with_name("cargo-lambda")]
-    program = next((str(path) for path in found if path.exists()), None) or shutil.which("cargo-lambda")
+    candidates = [*_CACHE.glob("*/bin/cargo-lambda"), Path(sys.executable).with_name("cargo-lambda")]
+    program = next((str(path) for path in candidates if path.exists()), None) or shutil.which("cargo-lambda")
     if program is None:
         pytest.skip("cargo-lambda is not there: pip install --no-deps cargo-lambda")
     return program
@@ -193,8 +193,8 @@ def interface_emulator_program() -> str:
     homes = [*_CACHE.glob("*/"), Path(sys.prefix)]
     if sam := shutil.which("sam"):
         homes.append(Path(sam).resolve().parents[1])
-    found = [path for home in homes for path in home.glob(within)]
-    program = str(found[0]) if found else shutil.which("aws-lambda-rie")
+    candidates = [path for home in homes for path in home.glob(within)]
+    program = str(candidates[0]) if candidates else shutil.which("aws-lambda-rie")
     if program is None:
         pytest.skip("AWS's runtime interface emulator is not there: pip install aws-sam-cli")
     if not os.access(program, os.X_OK):
@@ -262,8 +262,8 @@ async def _listens(port: int, process: asyncio.subprocess.Process) -> None:
 def _children(pid: int) -> list[int]:
     """Return the child processes of a process, and theirs."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(each) for task in path.parents[1].glob("*/children") for each in task.read_text().split()]
-    return [*found, *(below for each in found for below in _children(each))]
+    children = [int(each) for task in path.parents[1].glob("*/children") for each in task.read_text().split()]
+    return [*children, *(below for each in children for below in _children(each))]
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -30,15 +30,15 @@ class Gate:
     async def arrival(self, seconds: float = 30) -> str:
         """Return the line of the next arrival, which stays at the gate."""
         async with asyncio.timeout(seconds):
-            said, writer = await self._arrivals.get()
-        self._here.append((said, writer))
-        return said
+            line, writer = await self._arrivals.get()
+        self._here.append((line, writer))
+        return line
 
     async def let_pass(self, seconds: float = 30) -> str:
         """Let the next arrival go on, and return its line."""
-        said = await self.arrival(seconds)
+        line = await self.arrival(seconds)
         self.open()
-        return said
+        return line
 
     @contextlib.asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
@@ -49,8 +49,8 @@ class Gate:
 
     def open(self, only: str | None = None) -> None:
         """Let all that have arrived go on, or only those that sent the line `only`."""
-        for said, writer in self._here:
-            if only in (None, said) and not writer.is_closing():
+        for line, writer in self._here:
+            if only in (None, line) and not writer.is_closing():
                 writer.write(b".")
 
     async def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

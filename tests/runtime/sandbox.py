@@ -260,7 +260,7 @@ class Environment:
         )
         if self._freeze:
             self.signal(signal.SIGCONT)
-        given = {
+        values = {
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Invocation-Id": invocation.echo,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
@@ -271,7 +271,7 @@ class Environment:
             "Lambda-Runtime-Aws-Tenant-Id": invocation.tenant,
             "Content-Type": "application/json",
         }
-        headers = [(name, value) for name, value in given.items() if value]
+        headers = [(name, value) for name, value in values.items() if value]
         return reply(200, json.dumps(invocation.event).encode(), headers)
 
     def _time_out(self, invocation: Invocation) -> None:
@@ -363,14 +363,14 @@ class Environment:
         return True
 
     def _prelude(self, text: bytes) -> Prelude:
-        given = json.loads(text)
-        if set(given) != {"statusCode", "headers", "cookies"}:
-            self.wrong(f"the prelude has {sorted(given)}")
-        if not all(isinstance(value, str) for value in given["headers"].values()):
+        fields = json.loads(text)
+        if set(fields) != {"statusCode", "headers", "cookies"}:
+            self.wrong(f"the prelude has {sorted(fields)}")
+        if not all(isinstance(value, str) for value in fields["headers"].values()):
             self.wrong("a header in the prelude is no string")
-        if any(name.lower() == "set-cookie" for name in given["headers"]):
+        if any(name.lower() == "set-cookie" for name in fields["headers"]):
             self.wrong("a cookie among the headers")
-        return Prelude(given["statusCode"], given["headers"], given["cookies"])
+        return Prelude(fields["statusCode"], fields["headers"], fields["cookies"])
 
     def _trailing_error(self, invocation: Invocation, trailers: Trailers) -> dict[str, Any] | None:
         if not trailers.fields:

@@ -62,17 +62,17 @@ class Scenarios:
             answer = await function.ask(
                 "POST", "/echo/a%20b/%C3%A4?x=1&x=2&y=a%2Bb", headers=headers, body=b"\x00\xff\r\n"
             )
-        told = json.loads(answer.body)
-        assert (told["method"], told["type"], told["asgi"]["spec_version"]) == ("POST", "http", "2.4")
-        assert (told["path"], told["raw_path"]) == ("/echo/a b/ä", "/echo/a%20b/%C3%A4")
-        assert told["query_string"] == "x=1&x=2&y=a%2Bb"
-        assert base64.b64decode(told["body"]) == b"\x00\xff\r\n"
-        given = dict(told["headers"])
-        assert (given["cookie"], given["x-name"]) == ("a=1; b=2", "v1")
-        assert given["content-type"] == "application/octet-stream"
-        assert told["client"][0]
-        assert isinstance(told["client"][1], int)
-        assert told["event"] == "2.0"
+        echoed = json.loads(answer.body)
+        assert (echoed["method"], echoed["type"], echoed["asgi"]["spec_version"]) == ("POST", "http", "2.4")
+        assert (echoed["path"], echoed["raw_path"]) == ("/echo/a b/ä", "/echo/a%20b/%C3%A4")
+        assert echoed["query_string"] == "x=1&x=2&y=a%2Bb"
+        assert base64.b64decode(echoed["body"]) == b"\x00\xff\r\n"
+        sent_headers = dict(echoed["headers"])
+        assert (sent_headers["cookie"], sent_headers["x-name"]) == ("a=1; b=2", "v1")
+        assert sent_headers["content-type"] == "application/octet-stream"
+        assert echoed["client"][0]
+        assert isinstance(echoed["client"][1], int)
+        assert echoed["event"] == "2.0"
 
     async def test_the_scope_has_the_deadline_and_the_request_id(self, front: Serve) -> None:
         async with front() as function:
@@ -123,8 +123,8 @@ class Scenarios:
             answer = await function.ask("POST", "/?q=1", headers=headers, body=b"\xff\xfe")
             missing = await function.ask("GET", "/nowhere")
             failed = await function.ask("GET", "/boom")
-        told: dict[str, Any] = json.loads(answer.body)
-        assert (told["cookies"], told["query"], told["body"]) == ({"k": "v"}, {"q": "1"}, "\xff\xfe")
+        echoed: dict[str, Any] = json.loads(answer.body)
+        assert (echoed["cookies"], echoed["query"], echoed["body"]) == ({"k": "v"}, {"q": "1"}, "\xff\xfe")
         assert [each.split("=")[0] for each in answer.cookies] == ["session", "theme"]
         assert missing.status == 404
         assert (failed.status, failed.body) == (500, b"Internal Server Error")

@@ -62,8 +62,8 @@ async def test_the_lifespan_runs_once_per_process(layer: Path) -> None:
     for handler, opened in handlers.items():
         async with Emulator(layer, FUNCTIONS / "web", handler, python=sys.executable, freeze=False) as function:
             for _ in range(3):
-                told = (await function.invoke(function_url_event(), streamed=True)).json
-                assert told["opened"] is opened
+                answer = (await function.invoke(function_url_event(), streamed=True)).json
+                assert answer["opened"] is opened
             function.environment.terminate()
             await function.environment.until(lambda e: e.exit_status is not None)
             assert function.log.count("opened") == function.log.count("closed") == (1 if opened else 0)

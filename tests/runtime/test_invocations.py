@@ -22,8 +22,8 @@ _CLIENT_CONTEXT: dict[str, Any] = {
 }
 
 
-def plain(layer: Path, handler: str = "app.handler", **given: Any) -> Emulator:
-    return Emulator(layer, FUNCTIONS / "plain", handler, python=sys.executable, **given)
+def plain(layer: Path, handler: str = "app.handler", **options: Any) -> Emulator:
+    return Emulator(layer, FUNCTIONS / "plain", handler, python=sys.executable, **options)
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -90,10 +90,10 @@ async def test_the_layer_runs_on_every_supported_python(python: str, tmp_path: P
 
 async def test_the_search_path_matches_the_managed_runtime(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable) as function:
-        told = (await function.invoke({})).json["context"]
+        context = (await function.invoke({})).json["context"]
     minor = f"python3.{sys.version_info[1]}"
     opt = layer / "python"
-    assert told["path"][:4] == [
+    assert context["path"][:4] == [
         *(str(FUNCTIONS / "plain"), str(opt / "lib" / minor / "site-packages"), str(opt), "/var/runtime"),
     ]
-    assert len(told["path"]) == len(set(told["path"]))
+    assert len(context["path"]) == len(set(context["path"]))

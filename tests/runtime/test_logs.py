@@ -66,8 +66,8 @@ async def test_frames_hold_type_length_time_and_message(layer: Path, tmp_path: P
             pass_fds=(file.fileno(),),
         ) as function:
             result = await function.invoke(function_url_event("GET", "/log"), streamed=True)
-            told = (await function.invoke(function_url_event("GET", "/echo"), streamed=True)).json
-    assert "_LAMBDA_TELEMETRY_LOG_FD" not in told["environ"]
+            echoed = (await function.invoke(function_url_event("GET", "/echo"), streamed=True)).json
+    assert "_LAMBDA_TELEMETRY_LOG_FD" not in echoed["environ"]
     assert function.log == ["printed"]
     data, frames = path.read_bytes(), []
     while data:

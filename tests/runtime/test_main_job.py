@@ -22,9 +22,9 @@ KNOWN = {"x-tailrace-secret": SECRET}
 
 
 def sample() -> dict[str, Any]:
-    told = json.loads((SAMPLE / "sample.json").read_text())
-    parts = [{"text": told["text"]}, {"data": {"alert": told["alert"]}}]
-    for file in told["files"]:
+    document = json.loads((SAMPLE / "sample.json").read_text())
+    parts = [{"text": document["text"]}, {"data": {"alert": document["alert"]}}]
+    for file in document["files"]:
         raw = base64.b64encode((SAMPLE / file["href"]).read_bytes()).decode()
         parts.append({"raw": raw, "filename": file["href"], "mediaType": "application/gzip"})
     return {"message": {"parts": parts}}

@@ -17,13 +17,13 @@ async def test_an_api_gateway_event_goes_through_mangum(layer: Path) -> None:
         streamed = await function.invoke(function_url_event("GET", "/"), streamed=True)
         failed = await function.invoke(api_gateway_event("GET", "/boom"))
     answer = buffered.json
-    told = json.loads(answer["body"])
+    body = json.loads(answer["body"])
     assert (answer["statusCode"], answer["isBase64Encoded"], buffered.prelude) == (200, False, None)
-    assert (told["query"], told["cookies"]) == ({"q": "1"}, {"k": "v"})
-    assert told["remaining"] > 0
+    assert (body["query"], body["cookies"]) == ({"q": "1"}, {"k": "v"})
+    assert body["remaining"] > 0
     assert [each.split("=")[0] for each in answer["cookies"]] == ["session", "theme"]
     # The app's connections belong to one loop, which serves both kinds of events.
-    assert streamed.json["loop"] == told["loop"]
+    assert streamed.json["loop"] == body["loop"]
     assert failed.json["statusCode"] == 500
 
 

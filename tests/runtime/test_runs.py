@@ -13,9 +13,9 @@ from tests.runtime.fronts import FUNCTIONS
 from tests.runtime.gate import Gate
 
 
-def plain(layer: Path, gate: Gate, function: str = "plain", **given: Any) -> Emulator:
+def plain(layer: Path, gate: Gate, function: str = "plain", **options: Any) -> Emulator:
     environ = {"GATE": str(gate.port)}
-    return Emulator(layer, FUNCTIONS / function, "app.handler", python=sys.executable, environ=environ, **given)
+    return Emulator(layer, FUNCTIONS / function, "app.handler", python=sys.executable, environ=environ, **options)
 
 
 async def test_the_next_invocation_is_requested_when_all_runs_are_done(layer: Path, gate: Gate) -> None:

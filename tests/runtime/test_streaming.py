@@ -34,9 +34,9 @@ async def test_a_slow_reader_makes_the_app_wait(layer: Path, gate: Gate) -> None
         invocation = Invocation(function_url_event("GET", "/flood?mb=20"), streamed=True, timeout_s=60)
         function.submit(invocation)
         # The sockets between us hold a part of the 20 MB; the app waits with the rest.
-        said = await gate.let_pass()
-        assert said.startswith("waits at ")
-        assert int(said.split()[-1]) < 20 * 16
+        line = await gate.let_pass()
+        assert line.startswith("waits at ")
+        assert int(line.split()[-1]) < 20 * 16
         taken = 0
         while not isinstance(part := await invocation.parts.get(), End):
             taken += len(part) if isinstance(part, bytes) else 0
@@ -63,8 +63,8 @@ async def test_the_app_does_not_notice_a_disconnected_client(layer: Path, gate: 
     async with ours(layer, "plain", GATE=str(gate.port)) as function:
         async with gate.passing(), function.http.stream("GET", f"{function.url}/stream?n=50") as response:
             assert await anext(response.aiter_raw()) == b"id: 0\ndata: {}\n\n"
-        said = [await gate.let_pass() for _ in range(49)]
-        assert said[-1] == "event 49"
+        lines = [await gate.let_pass() for _ in range(49)]
+        assert lines[-1] == "event 49"
         assert (await function.ask("GET", "/hello")).body == b"hello"
 
 

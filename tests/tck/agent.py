@@ -78,8 +78,8 @@ async def act(_: State) -> State:
         tailrace.progress("busy")
         await asyncio.sleep(2 * STREAMING_S)
     else:
-        found = [beginning for beginning in DOES if message_id.startswith(beginning)]
-        (DOES[max(found, key=len)] if found else said("Hello from TCK"))()
+        matching = [beginning for beginning in DOES if message_id.startswith(beginning)]
+        (DOES[max(matching, key=len)] if matching else said("Hello from TCK"))()
     return {}
 
 

@@ -33,11 +33,11 @@ def front(http: httpx.AsyncClient, url: str) -> Starlette:
     """The function, and DNS's part: the domain that its card names leads here. The card is changed instead."""
 
     async def card(request: Request) -> Response:
-        told = (await http.get(f"{url}{CARD}")).json()
-        domain = told["supportedInterfaces"][0]["url"].rstrip("/")
+        document = (await http.get(f"{url}{CARD}")).json()
+        domain = document["supportedInterfaces"][0]["url"].rstrip("/")
         here = str(request.base_url).rstrip("/")
         headers = {"Cache-Control": "max-age=300", "ETag": '"tck"', "Last-Modified": "Sun, 22 Nov 2026 00:00:00 GMT"}
-        return Response(json.dumps(told).replace(domain, here), media_type="application/json", headers=headers)
+        return Response(json.dumps(document).replace(domain, here), media_type="application/json", headers=headers)
 
     return Starlette(routes=[Route(CARD, card), Mount("/", proxy(http, [url]))])
 

@@ -32,8 +32,8 @@ async def served() -> AsyncIterator[Agent]:
 
 
 async def send(served: Agent, beginning: str, **fields: Any) -> dict[str, Any]:
-    said = message("TCK", messageId=f"{beginning}-abc", **fields)
-    return dict(await served.result("SendMessage", {"message": said}))
+    sent = message("TCK", messageId=f"{beginning}-abc", **fields)
+    return dict(await served.result("SendMessage", {"message": sent}))
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ async def test_a_message_id_selects_an_answer_a_rejection_or_a_question(served: 
         "TASK_STATE_REJECTED",
         [{"text": "rejected"}],
     )
-    asked = (await send(served, "tck-input-required"))["task"]
+    waiting = (await send(served, "tck-input-required"))["task"]
     for _ in range(2):
-        again = (await send(served, "tck-input-required", taskId=asked["id"]))["task"]
-        assert (again["id"], again["status"]["state"]) == (asked["id"], ASKED)
-    done = (await send(served, "tck-complete-task", taskId=asked["id"]))["task"]
-    assert (done["id"], done["status"]["state"]) == (asked["id"], DONE)
+        again = (await send(served, "tck-input-required", taskId=waiting["id"]))["task"]
+        assert (again["id"], again["status"]["state"]) == (waiting["id"], ASKED)
+    done = (await send(served, "tck-complete-task", taskId=waiting["id"]))["task"]
+    assert (done["id"], done["status"]["state"]) == (waiting["id"], DONE)
 
 
 async def test_only_message_ids_of_the_suite_may_start_several_tasks(served: Agent) -> None:
@@ -88,8 +88,8 @@ async def test_only_message_ids_of_the_suite_may_start_several_tasks(served: Age
 
 async def test_the_documented_command_starts_the_agent(tmp_path: Path, unused_tcp_port: int) -> None:
     root = Path(__file__).parents[2]
-    told = (root / "docs" / "CONFORMANCE.md").read_text()
-    (command,) = [line.split(": ", 1)[1] for line in told.splitlines() if line.startswith("tck-agent: ")]
+    page = (root / "docs" / "CONFORMANCE.md").read_text()
+    (command,) = [line.split(": ", 1)[1] for line in page.splitlines() if line.startswith("tck-agent: ")]
     assert command == ".venv/bin/python -m tests.tck.agent"
     environ = {"PATH": "/usr/bin:/bin", "PORT": str(unused_tcp_port), "TAILRACE_DATA_DIR": str(tmp_path)}
     process = await asyncio.create_subprocess_exec(

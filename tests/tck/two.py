@@ -38,11 +38,11 @@ def proxy(http: httpx.AsyncClient, urls: list[str]) -> Starlette:
     async def forward(request: Request) -> Response:
         headers = [(name, value) for name, value in request.headers.raw if name.decode() not in _HOP]
         url = f"{next(turns)}{request.url.path}{'?' + request.url.query if request.url.query else ''}"
-        asked = http.build_request(request.method, url, headers=headers, content=await request.body())
-        answer = await http.send(asked, stream=True)
-        told = {name: value for name, value in answer.headers.items() if name not in _HOP}
-        left = BackgroundTask(answer.aclose)
-        return StreamingResponse(answer.aiter_raw(), answer.status_code, told, background=left)
+        forwarded = http.build_request(request.method, url, headers=headers, content=await request.body())
+        answer = await http.send(forwarded, stream=True)
+        response_headers = {name: value for name, value in answer.headers.items() if name not in _HOP}
+        closing = BackgroundTask(answer.aclose)
+        return StreamingResponse(answer.aiter_raw(), answer.status_code, response_headers, background=closing)
 
     return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST", "DELETE"])])
 

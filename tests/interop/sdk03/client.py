@@ -38,18 +38,18 @@ def asking(text: str, **fields: Any) -> Message:
 
 
 async def read(events: AsyncIterator[Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {"events": 0, "states": [], "report": "", "id": ""}
+    summary: dict[str, Any] = {"events": 0, "states": [], "report": "", "id": ""}
     async for task, update in events:
-        told["events"] += 1
-        told["id"] = task.id
-        told["states"].append((update or task).status.state.value if hasattr(update or task, "status") else None)
+        summary["events"] += 1
+        summary["id"] = task.id
+        summary["states"].append((update or task).status.state.value if hasattr(update or task, "status") else None)
         if update is not None and update.kind == "artifact-update" and update.artifact.name == "report":
             text = "".join(part.root.text for part in update.artifact.parts)
-            told["report"] = told["report"] + text if update.append else text
-        yield_now = told["events"] == 1
+            summary["report"] = summary["report"] + text if update.append else text
+        yield_now = summary["events"] == 1
         if yield_now:
             tell("begun", id=task.id)
-    return told
+    return summary
 
 
 async def main(url: str) -> None:
@@ -63,9 +63,9 @@ async def main(url: str) -> None:
         (task, _), *_ = [each async for each in waiting.send_message(asking("hello"))]
         tell("send", state=task.status.state.value, artifacts=[each.name for each in task.artifacts])
         tell("stream", **await read(client.send_message(asking("hello"))))
-        asked = await read(client.send_message(asking("ask")))
-        tell("asked", **asked)
-        tell("replied", **await read(client.send_message(asking("payments", task_id=asked["id"]))))
+        question = await read(client.send_message(asking("ask")))
+        tell("asked", **question)
+        tell("replied", **await read(client.send_message(asking("payments", task_id=question["id"]))))
 
         (begun, _), *_ = [each async for each in polling.send_message(asking("slow"))]
         tell("polled", state=(await client.get_task(TaskQueryParams(id=begun.id))).status.state.value)

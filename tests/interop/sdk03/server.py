@@ -26,13 +26,13 @@ class Talker(AgentExecutor):
             await queue.enqueue_event(task)
         talk = TaskUpdater(queue, task.id, task.context_id)
         await talk.start_work(talk.new_agent_message([Part(root=TextPart(text="On it."))]))
-        said = context.get_user_input()
-        if said == "ask":
+        text = context.get_user_input()
+        if text == "ask":
             await talk.requires_input(talk.new_agent_message([Part(root=TextPart(text="What?"))]), final=True)
             return
-        while said == "wait":
+        while text == "wait":
             await asyncio.sleep(0.01)
-        for place, word in enumerate(("You said ", said, ".")):
+        for place, word in enumerate(("You said ", text, ".")):
             await talk.add_artifact(
                 [Part(root=TextPart(text=word))], artifact_id="report", name="report", append=place > 0
             )

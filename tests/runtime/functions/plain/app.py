@@ -66,10 +66,10 @@ async def body_of(receive):
             return data
 
 
-async def gate(said):
+async def gate(line):
     """Wait until the test lets it pass."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(os.environ["GATE"]))
-    writer.write(f"{said}\n".encode())
+    writer.write(f"{line}\n".encode())
     try:
         await reader.readexactly(1)
     finally:
@@ -84,7 +84,7 @@ async def echo(scope, receive, send, **_):
     """What the app was told."""
     data = await body_of(receive)
     context = scope["aws.context"]
-    told = {
+    answer = {
         **{key: scope[key] for key in ("type", "asgi", "http_version", "method", "scheme", "path", "client", "state")},
         "raw_path": scope["raw_path"].decode(),
         "query_string": scope["query_string"].decode(),
@@ -95,7 +95,7 @@ async def echo(scope, receive, send, **_):
         "context": described(context),
         "environ": sorted(os.environ),
     }
-    await whole(send, json.dumps(told).encode(), (b"content-type", b"application/json"))
+    await whole(send, json.dumps(answer).encode(), (b"content-type", b"application/json"))
 
 
 def described(context):

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route
 
 
-async def gate(said):
+async def gate(line):
     reader, writer = await asyncio.open_connection("127.0.0.1", int(os.environ["GATE"]))
-    writer.write(f"{said}\n".encode())
+    writer.write(f"{line}\n".encode())
     try:
         await reader.readexactly(1)
     finally:
