@@ -23,7 +23,7 @@ from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.support.browser import needs_chromium
 from tests.support.http import serve
-from tests.support.processes import Stack
+from tests.support.processes import Stack, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
@@ -93,12 +93,19 @@ async def attack(page: Page, url: str, body: Any) -> list[int]:
     return [*statuses, answer.status]
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def without_tasks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """All processes that `make run` starts; no other test creates a task there."""
+    async with stack(tmp_path_factory.mktemp("without_tasks")) as started:
+        yield started
+
+
 @pytest.mark.parametrize("host", ["evil.localhost", "127.0.0.1"])
 async def test_another_site_creates_no_task_at_the_ports_of_make_run(
-    context: BrowserContext, shipped: Stack, elsewhere: int, host: str
+    context: BrowserContext, without_tasks: Stack, elsewhere: int, host: str
 ) -> None:
     """`127.0.0.1` at another port is the same site: a page of another program on this machine."""
-    async with httpx.AsyncClient(base_url=shipped.url) as http:
+    async with httpx.AsyncClient(base_url=without_tasks.url) as http:
         cards = (await http.get("/api/agents")).json()["agents"]
         page = await context.new_page()
         for card in cards:
@@ -108,11 +115,11 @@ async def test_another_site_creates_no_task_at_the_ports_of_make_run(
                 assert len(statuses) > REQUESTS_WITHOUT_PREFLIGHT
                 assert set(statuses) <= {403, 415}, url
         await page.goto(f"http://{host}:{elsewhere}/")
-        statuses = await attack(page, f"{shipped.url}/api/tasks", TASK)
+        statuses = await attack(page, f"{without_tasks.url}/api/tasks", TASK)
         assert len(statuses) > REQUESTS_WITHOUT_PREFLIGHT
         assert set(statuses) == {415}
         assert (await http.get("/api/tasks")).json()["tasks"] == []
-        secret = (shipped.folder / "run-secret").read_text()
+        secret = (without_tasks.folder / "run-secret").read_text()
         headers = {"Authorization": f"Bearer {secret}", "A2A-Version": "1.0"}
         for card in cards:
             call = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks"}
