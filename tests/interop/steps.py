@@ -12,7 +12,7 @@ Steps = dict[str, dict[str, Any]]
 
 
 async def steps_of(*command: str | Path, on_step: Callable[[Steps], None], cwd: Path | None = None) -> Steps:
-    """What it told by the names of the steps; `told` gets all so far, after each. It has to end well."""
+    """Run a client; return its steps by name. `on_step` gets all steps so far after each one. The client must exit with 0."""
     client = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

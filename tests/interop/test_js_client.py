@@ -22,7 +22,7 @@ async def test_the_javascript_client_drives_our_agent(transport: str) -> None:
             gate.set()
 
     async with agent(talker(gate), limit_s=60) as served:
-        steps = await steps_of(node, "client.mjs", served.url, transport, told=watching, cwd=folder)
+        steps = await steps_of(node, "client.mjs", served.url, transport, on_step=watching, cwd=folder)
     assert steps["card"] == {"name": "talker", "version": "0.3" if transport == "0.3" else "1.0"}
     assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
     assert steps["get"]["same"]

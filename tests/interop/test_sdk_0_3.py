@@ -35,7 +35,7 @@ async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
             gate.set()
 
     async with agent(talker(gate), limit_s=60) as served:
-        steps = await steps_of(python, HERE / "sdk03" / "client.py", served.url, told=watching)
+        steps = await steps_of(python, HERE / "sdk03" / "client.py", served.url, on_step=watching)
         assert steps["card"] == {"name": "talker", "version": "0.3.0", "url": served.url + "/"}
     assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
     assert (steps["stream"]["states"][-1], steps["stream"]["report"]) == ("completed", TEXT)
