@@ -1,5 +1,4 @@
-"""A2A 0.3 on the wire, by hand: requests as the 0.3.0 specification's section 9 writes them, answers held against the
-types generated from its JSON schema."""
+"""A2A 0.3 on the wire: requests as in section 9 of the 0.3.0 specification, responses validated by its JSON schema."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ def said(text: str, message_id: str, **fields: Any) -> dict[str, Any]:
 
 
 def valid(kind: type[BaseModel], value: Any) -> Any:
-    """`given` is exactly what the 0.3 schema knows: nothing missing, and nothing that it would drop."""
+    """Check that `value` has all that the 0.3 schema requires and nothing that it does not know; return it."""
     parsed = kind.model_validate(value)
     kept = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert kept == value
@@ -50,7 +49,7 @@ def valid(kind: type[BaseModel], value: Any) -> Any:
 
 
 async def refusal(served: Agent, method: str, params: Any) -> dict[str, Any]:
-    """The error of a method: what 0.3 streams, it refuses in a stream."""
+    """Return the error of a method. Methods that stream also report their errors in a stream."""
     if method not in ("message/stream", "tasks/resubscribe"):
         return await served.error(method, params, version="0.3")
     body = {"jsonrpc": "2.0", "id": "q", "method": method, "params": params}
@@ -124,7 +123,7 @@ async def test_blocking_works_as_0_3_clients_expect(served: Agent, blocking: boo
         assert task["status"]["state"] in ("submitted", "working")
         GATE.set()
         await served.finished(task["id"])
-    else:  # Not given is true, as in the 0.3 SDKs.
+    else:  # An absent `blocking` is true, as in the 0.3 SDKs.
         heads = await served.log.list("local", limit=1)
         while heads.heads[0].state != "TASK_STATE_WORKING":
             heads = await served.log.list("local", limit=1)
@@ -208,7 +207,7 @@ async def test_parts_of_every_kind_reach_the_graph_and_are_returned() -> None:
     async def look(_: dict[str, Any]) -> dict[str, Any]:
         received = request()
         files = [[file.filename, file.media_type, file.text] for file in received.files]
-        result("seen", [received.text, received.data, files])  # a list: 0.3 has objects only
+        result("seen", [received.text, received.data, files])  # a list, because `data` of 0.3 must be an object
         return {}
 
     parts = [

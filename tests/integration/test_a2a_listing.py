@@ -27,13 +27,13 @@ DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 
 @pytest.fixture(params=["memory", "sqlite"], autouse=True)
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "HEADS_PER_READ", 3)  # so that a few tasks are many
+    monkeypatch.setattr(listing, "HEADS_PER_READ", 3)  # so that a few tasks need several reads
     if request.param == "sqlite":
         monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
 async def made(served: Agent, number: int, text: str = "hello", **fields: Any) -> list[str]:
-    """So many tasks, one after the other, settled in the log."""
+    """Create tasks one after the other; return their ids once no task is leased any more."""
     ids = []
     for _ in range(number):
         task = (await served.result("SendMessage", {"message": message(text, **fields)}))["task"]

@@ -1,4 +1,4 @@
-"""What a request says of itself, who asks, and what an author adds to the card (specification, 3.3, 4.6, 7, 13)."""
+"""Extensions, media types, versions, authentication and the extended card (specification, 3.3, 4.6, 7, 13)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_3_1_1_every_text_media_type_is_accepted(kind: str) -> None:
 
 
 def by_token(request: Request) -> str | None:
-    """Whom the tests' tokens belong to."""
+    """Return the owner of a token."""
     return {"Bearer a": "ann", "Bearer b": "bob"}.get(request.headers.get("authorization", ""))
 
 
@@ -183,7 +183,7 @@ def test_13_3_an_extended_card_requires_decide_owner() -> None:
         AgentApp(talker(), CARD, extended_card=more)
 
 
-# 8
+# 5.7: versions
 
 
 async def test_5_7_a_1_0_client_gets_a_card_without_0_3_fields() -> None:

@@ -1,4 +1,4 @@
-"""Our server against the A2A 1.0 specification, by hand: the card, and every request that has to be refused."""
+"""The JSON-RPC binding of A2A 1.0, with requests written by hand: the card, and every request that must be refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rpc(**fields: Any) -> bytes:
 
 
 def sending(**fields: Any) -> dict[str, Any]:
-    """Params of a message with these fields, one given as None left out."""
+    """Return the params of a message with these fields; a field that is None is left out."""
     values = {**message("hello"), **fields}
     return {"message": {key: value for key, value in values.items() if value is not None}}
 
@@ -147,7 +147,7 @@ async def test_a_patch_number_changes_nothing(served: Agent, version: str) -> No
 async def test_the_version_may_be_a_query_parameter(served: Agent) -> None:
     url = served.url + "/?A2A-Version=1.0"
     response = await served.http.post(url, content=rpc(method="message/send"), headers=JSON)
-    assert response.json()["error"]["code"] == -32601  # in 1.0 there is none
+    assert response.json()["error"]["code"] == -32601  # 1.0 has no such method
 
 
 # Params
@@ -199,14 +199,14 @@ async def test_invalid_params_are_refused_with_their_path(
     error = await served.error(method, params)
     assert error["code"] == -32602
     assert where in error["message"]
-    assert (await served.log.list("local")).heads == []  # nothing was begun
+    assert (await served.log.list("local")).heads == []  # no task was created
 
 
 async def test_unknown_fields_are_ignored(served: Agent) -> None:
     assert (await served.error("GetTask", {"id": UNKNOWN, "generation": 4}))["code"] == -32001
 
 
-# What there is not
+# Unknown tasks
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ async def test_an_unknown_task_is_not_found(served: Agent, method: str, params: 
 
 
 async def test_an_undeclared_extended_card_is_unsupported(served: Agent) -> None:
-    error = await served.error("GetExtendedAgentCard")  # 3.3.4; -32007 is for a promise that is not kept
+    error = await served.error("GetExtendedAgentCard")  # 3.3.4; -32007 is for a card that declares it
     assert (error["code"], error["data"][0]["reason"]) == (-32004, "UNSUPPORTED_OPERATION")
 
 
@@ -264,7 +264,7 @@ async def test_a_caller_that_disconnects_during_its_request_logs_no_error(
             writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
             writer.write(b"Content-Length: 500\r\n\r\n" + rpc()[:20])
             writer.write_eof()
-            assert await reader.read() == b""  # the server has seen it
+            assert await reader.read() == b""  # the server has noticed
             writer.close()
         assert (await served.post(rpc())).status_code == 200
     assert caplog.records == []

@@ -1,4 +1,4 @@
-"""The HTTP+JSON binding by hand, held against JSON-RPC's answers (specification, sections 5 and 11)."""
+"""The HTTP+JSON binding, compared with the JSON-RPC binding (specification, sections 5 and 11)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def result(served: Agent, verb: str, path: str, body: Any = None, **header
 
 
 async def error(served: Agent, verb: str, path: str, body: Any = None, **headers: str) -> dict[str, Any]:
-    """The error's status object, its own code checked against HTTP's (section 11.6)."""
+    """Return the status object of an error, whose code must be the HTTP status (section 11.6)."""
     response = await ask(served, verb, path, body, **headers)
     assert response.status_code >= 400, response.text
     (status,) = response.json().values()
@@ -62,7 +62,7 @@ def reason(status: dict[str, Any]) -> str:
 
 
 def events_of(body: str) -> list[tuple[int, Any]]:
-    """The events of a stream, each with its id."""
+    """Return the ids and events of a stream."""
     frames = [frame for frame in body.split("\n\n") if frame and not frame.startswith(":")]
     parts = [frame.split("\n") for frame in frames]
     return [(int(each[0].removeprefix("id: ")), json.loads(each[1].removeprefix("data: "))) for each in parts]

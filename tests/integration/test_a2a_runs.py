@@ -1,4 +1,4 @@
-"""A run is not a connection: no caller that goes away touches it. Only CancelTask stops it, and then for good."""
+"""A run does not depend on a connection: a caller may disconnect at any time. Only CancelTask stops a run."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TA
 
 @pytest.fixture(params=["memory", "sqlite"], autouse=True)
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test with each log: in one nothing awaits, in the other everything does."""
+    """Run every test with both logs: the memory log never awaits, the SQLite log always does."""
     if request.param == "sqlite":
         monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
 async def waiting(served: Agent) -> str:
-    """A task that stands at the gate."""
+    """Return the id of a task that waits at the gate."""
     task_id = str((await served.begin("slow"))["id"])
     await served.until(task_id, lambda frame: "Waiting." in str(frame.result))
     return task_id
 
 
 def ends_once(events: list[dict[str, Any]], state: str) -> bool:
-    """Whether the last event, and it alone, ends the task, in that state."""
+    """Whether only the last event ends the task, in that state."""
     return [state_of(event) for event in events if state_of(event) in TERMINAL] == [state_of(events[-1])] == [state]
 
 
-# Going away
+# Disconnecting
 
 
 @pytest.mark.parametrize("seen", [0, 1, 2, 4, 6])
@@ -58,7 +58,7 @@ async def test_closing_the_stream_at_any_moment_does_not_affect_the_run(seen: in
         async with served.stream("SendStreamingMessage", params) as frames:
             for _ in range(seen):
                 await anext(frames)
-        (task,) = (await served.result("ListTasks", {}))["tasks"]  # the server has seen the caller go
+        (task,) = (await served.result("ListTasks", {}))["tasks"]  # the server has noticed that the caller disconnected
         gate.set()
         events = await served.finished(task["id"])
     assert ends_once(events, DONE)
@@ -238,7 +238,7 @@ async def test_many_cancels_at_once_cancel_once() -> None:
 
 
 async def test_a_cancel_reaches_a_run_in_another_process() -> None:
-    # Another process is another AgentApp that has only the log in common with the first.
+    # A second AgentApp that shares only the log stands for another process.
     log = in_process.new_log()
     settings = Settings(log="memory", lease_s=0.4, renew_s=0.05)
     async with agent(talker(asyncio.Event()), log=log, lease_s=0.4, renew_s=0.05) as runner:
@@ -249,7 +249,7 @@ async def test_a_cancel_reaches_a_run_in_another_process() -> None:
             assert task["status"]["state"] == CANCELED
             events = await runner.events(task_id)
     assert ends_once(events, CANCELED)
-    assert {metadata(event)["attempt"] for event in events} == {0, 1}  # by the runner, not over its head
+    assert {metadata(event)["attempt"] for event in events} == {0, 1}  # the runner cancelled it; no new attempt did
 
 
 async def test_a_task_can_be_cancelled_before_its_first_step() -> None:

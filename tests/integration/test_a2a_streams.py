@@ -1,4 +1,4 @@
-"""Streams of our server: how they begin, how they end, and how the resume extension takes them up again."""
+"""Streams: how they begin and end, and how the resume extension resumes them."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ async def test_a_question_closes_the_stream_of_a_message_but_not_a_subscription(
             await stream(served, "noon", taskId=task_id)
             rest = [frame async for frame in frames]
         events = await served.events(task_id)
-    # The reply's stream closes at the second question, which is a mapping with the question in it.
+    # The reply's stream closes at the second question, whose interrupt is a mapping.
     assert (state_of(replied[-1].result), said(replied[-1].result)) == (ASKED, "Since when?")
-    # The subscription saw everything after its snapshot, up to the end.
+    # The subscription got every event after its snapshot.
     assert first.id == asking[-1].id
     assert [frame.result for frame in rest] == events[len(asking) :]
     assert state_of(events[-1]) == DONE
@@ -172,7 +172,7 @@ async def test_the_stream_of_a_repeated_reply_ends_at_the_next_question() -> Non
         first = await served.frames("SendStreamingMessage", reply)
         again = await served.frames("SendStreamingMessage", reply)
     assert state_of(first[-1].result) == ASKED
-    # The task as it is now, which is all there is to say: it waits.
+    # Only the current task, which waits.
     assert [(frame.id, state_of(frame.result)) for frame in again] == [(first[-1].id, ASKED)]
 
 

@@ -1,4 +1,4 @@
-"""What our server makes of messages: who may see a task, what asking twice does, and who may reply."""
+"""Messages: who may see a task, what a repeated message does, and which replies are accepted."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TA
 
 @pytest.fixture(params=["memory", "sqlite"], autouse=True)
 def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test with each log: in one nothing awaits, in the other everything does."""
+    """Run every test with both logs: the memory log never awaits, the SQLite log always does."""
     if request.param == "sqlite":
         monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
 async def asked(served: Agent) -> dict[str, Any]:
-    """A task that waits for input."""
+    """Create a task that waits for input; return it."""
     task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
     assert task["status"]["state"] == ASKED
     return dict(task)
 
 
-# Whose
+# Owners
 
 
 async def test_another_owners_task_looks_unknown() -> None:
@@ -66,7 +66,7 @@ async def test_the_same_message_id_from_two_owners_makes_two_tasks() -> None:
     assert tasks[0]["id"] != tasks[1]["id"]
 
 
-# Asking twice
+# Repeated messages
 
 
 async def test_the_same_message_twice_starts_one_run() -> None:
@@ -108,7 +108,7 @@ async def test_a_reply_sent_twice_is_accepted_once() -> None:
 
 
 class LateClaim(MemoryLog):
-    """The second claim of a task, which is its first reply's, comes late."""
+    """Delays the second claim of a task, which is that of its first reply."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,8 +155,8 @@ async def test_one_of_two_concurrent_replies_wins_and_the_other_is_refused() -> 
             assert report(await served.events(task["id"])) == f"{TEXT}\n\nIt is {text}."
 
 
-class SlowToSettle(MemoryLog):
-    """Lets go of a task that waits for input only when it is told to."""
+class SlowRelease(MemoryLog):
+    """Releases a task that waits for input only after `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,9 +169,9 @@ class SlowToSettle(MemoryLog):
 
 
 async def test_a_reply_may_be_faster_than_the_attempt_that_asked() -> None:
-    log = SlowToSettle()
+    log = SlowRelease()
     async with agent(talker(), log=log) as served:
-        task = await asked(served)  # it has been told, but the attempt has not let go
+        task = await asked(served)  # the question is delivered, but the lease is not released
         reply = asyncio.create_task(served.result("SendMessage", {"message": message("payments", taskId=task["id"])}))
         await asyncio.wait([reply], timeout=0.1)
         assert not reply.done()
@@ -180,7 +180,7 @@ async def test_a_reply_may_be_faster_than_the_attempt_that_asked() -> None:
 
 
 async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
-    log = SlowToSettle()
+    log = SlowRelease()
     async with agent(talker(), log=log) as served:
         task = await asked(served)
         cancel = asyncio.create_task(served.result("CancelTask", {"id": task["id"]}))
@@ -192,7 +192,7 @@ async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
 
 
 async def test_a_cancel_in_another_process_works_while_the_question_is_written() -> None:
-    log = SlowToSettle()
+    log = SlowRelease()
     async with agent(talker(), log=log) as asking, agent(talker(), log=log) as other:
         task = await asked(asking)
         cancel = asyncio.create_task(other.result("CancelTask", {"id": task["id"]}))

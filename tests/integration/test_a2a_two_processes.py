@@ -1,6 +1,6 @@
-"""Two processes of an agent over one log: whichever is asked, the answer is the same (specification, 3.4 and 3.5).
+"""Two processes of an agent with one log give the same responses (specification, 3.4 and 3.5).
 
-Nothing is told from one to the other but by the log. `tests/tck/two.py` does the same to the official suite.
+They share only the log. `tests/tck/two.py` does the same for the official conformance suite.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DONE, ASKED, CANCELED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TA
 
 @contextlib.asynccontextmanager
 async def two(folder: Path, gate: asyncio.Event | None = None) -> AsyncIterator[tuple[Agent, Agent]]:
-    """Both serve at once; each has a connection of its own to the log and to the checkpoints."""
+    """Serve two agents, each with its own connections to the log and to the checkpoints."""
     path, settings = (
         folder / "log.sqlite3",
         {"store": "sqlite", "data_dir": str(folder), "renew_s": 0.1, "lease_s": 2.0},
@@ -70,7 +70,7 @@ async def test_3_5_2_streams_of_both_processes_have_the_same_events_in_the_same_
     assert len(early) == 1
     last = [frames[-1] for frames in (first, second, third)]
     assert last[0] == last[1] == last[2]
-    # Each begins with the task as it was then; what comes after has the same numbers and words everywhere.
+    # Each stream begins with a snapshot; all later events are the same in every stream.
     tails = [{frame.id: frame.result for frame in frames[1:]} for frames in (first, second, third)]  # type: ignore[attr-defined]
     shortest = min(tails, key=len)
     assert all({seq: tail[seq] for seq in shortest} == shortest for tail in tails)

@@ -1,4 +1,4 @@
-"""An agent's port on this machine: who reaches it is not yet known, and a web page reaches it too."""
+"""Who may call an agent: any program and web page on this machine can reach its port."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def nothing_happened(served: Agent) -> bool:
 
 @pytest.mark.parametrize("kind", [None, "", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded"])
 async def test_a_post_without_a_json_content_type_is_refused(kind: str | None) -> None:
-    """Without a type, or with one of these, any web page may send it: `no-cors`, `sendBeacon`, a form."""
+    """Any web page may send these content types without a preflight: `no-cors`, `sendBeacon`, a form."""
     async with agent(talker()) as served:
         headers = {"A2A-Version": "1.0"} | ({} if kind is None else {"Content-Type": kind})
         for path in ("/", "/message/stream", "/message:send", "/message:stream"):
@@ -61,14 +61,14 @@ async def test_the_card_names_the_host_of_the_request() -> None:
         for host in ("localhost:1234", "agents.example"):
             card = await served.http.get(served.url + CARD_PATH, headers={"Host": host})
             assert card.json()["url"] == f"http://{host}/"
-            # A cache that others use must not keep it.
+            # A shared cache must not store it.
             assert card.headers["cache-control"] == "private, max-age=300"
             assert "access-control-allow-origin" not in card.headers
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost:1", "null", ""])
 async def test_a_request_from_a_page_of_another_origin_is_refused(origin: str) -> None:
-    """Also one without a body, which needs no type."""
+    """A request without a body, which needs no content type, is refused too."""
     async with agent(talker()) as served:
         for verb, path in DOORS:
             if verb != "GET":
@@ -127,7 +127,7 @@ async def test_our_client_sends_the_secret_only_to_our_own_agents() -> None:
 
 
 async def test_an_agent_with_decide_owner_needs_no_run_secret() -> None:
-    """An agent on its own keeps its own door: its callers have credentials in the same header."""
+    """Its callers send their own credentials in the same header."""
     options = {"decide_owner": lambda request: "ann" if request.headers.get("authorization") == "Bearer a" else None}
     async with agent(talker(), run_secret=SECRET, options=options) as served:
         assert (await served.post(LIST, authorization="Bearer a")).status_code == 200

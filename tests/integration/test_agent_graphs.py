@@ -1,4 +1,4 @@
-"""What LangGraph graphs do, as their events on the wire: models, tools, subgraphs, failures."""
+"""The events that LangGraph graphs cause: models, tools, subgraphs and failures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Events = list[dict[str, Any]]
 
 
 class Model(GenericFakeChatModel):
-    """Says what it is given, word by word, tool calls at once."""
+    """Streams its replies word by word; tool calls come in one piece."""
 
     def bind_tools(self, *_: Any, **__: Any) -> Any:
         return self
@@ -48,19 +48,19 @@ def calling(*names: str) -> AIMessage:
 
 
 def graph(*nodes: Callable[..., Any], **named: Any) -> StateGraph[MessagesState]:
-    """Nodes one after the other."""
+    """Return a graph that runs the nodes in sequence."""
     sequence: list[Any] = [*nodes, *named.items()]
     first = next(iter(named)) if not nodes else nodes[0].__name__
     return StateGraph(MessagesState).add_sequence(sequence).add_edge(START, first)
 
 
 async def run(builder: Any, text: str = "hello") -> Events:
-    """The events of one run of the graph."""
+    """Run the graph once; return its events."""
     async with agent(builder) as served:
         task = (await served.result("SendMessage", {"message": message(text)}))["task"]
         events = await served.events(task["id"])
         texts = [each["parts"][0]["text"] for each in task.get("artifacts", []) if each["name"] == "report"]
-        assert texts in ([], [report(events)])  # the task adds up to the same as its stream
+        assert texts in ([], [report(events)])  # the task has the same text as its stream
         return events
 
 
@@ -129,7 +129,7 @@ async def test_a_message_returned_by_a_node_becomes_report_text() -> None:
         return {"messages": [AIMessage("Made by hand.")]}
 
     assert report(await run(graph(speak))) == "Made by hand."
-    assert report(await run(graph(outer=graph(speak).compile()))) == "Made by hand."  # once, not once a level
+    assert report(await run(graph(outer=graph(speak).compile()))) == "Made by hand."  # once, not once per level
 
 
 # Text
@@ -245,7 +245,7 @@ async def test_events_of_a_nested_subgraph_name_their_step_and_parent() -> None:
     for event in (ours, *tokens, *of_kind(events, "result")):
         assert (metadata(event)["step"], metadata(event)["parent"]) == (steps["inmost"], steps["middle"])
     assert (said(theirs), metadata(theirs)["parent"]) == ("LangGraph's own.", steps["middle"])
-    assert (report(events), report(events, "notes")) == ("one two", "Written. ")  # once, not once a level
+    assert (report(events), report(events, "notes")) == ("one two", "Written. ")  # once, not once per level
 
 
 async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
@@ -293,7 +293,7 @@ async def test_a_node_that_raises_fails_the_task_with_its_name_and_error(caplog:
     assert failure(events) == "The agent failed in breaks: ValueError: no such table: alerts"
     assert named(events, "node_end")["breaks"]["error"] == "no such table: alerts"
     assert report(events) == "So far so good."
-    assert "Traceback" in caplog.text  # for whoever runs the agent
+    assert "Traceback" in caplog.text  # for the operator of the agent
 
 
 async def test_the_failure_names_the_node_that_failed_not_the_last_one_started() -> None:
@@ -310,7 +310,7 @@ async def test_the_failure_names_the_node_that_failed_not_the_last_one_started()
 
     builder = StateGraph(MessagesState).add_node(breaks).add_node(waits)
     events = await run(builder.add_edge(START, "breaks").add_edge(START, "waits"))
-    assert list(named(events, "node_start")) == ["breaks", "waits"]  # the last to begin is not the one
+    assert list(named(events, "node_start")) == ["breaks", "waits"]  # the last one started did not fail
     assert failure(events) == "The agent failed in breaks: KeyError: 'rows'"
 
 

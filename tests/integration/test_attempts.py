@@ -1,4 +1,4 @@
-"""What an attempt goes on from, in the cases that no kill can be timed for."""
+"""How attempts take over from each other, in races that no kill can be timed for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def message(text: str) -> Message:
 
 
 async def waiting(log: EventLog) -> Head:
-    """A task whose first attempt has asked the user and let go of its lease."""
+    """Create a task whose first attempt has asked a question and released its lease."""
     head = Head(task_id="t", owner="o", context_id="c", agent="a")
     await log.create(head, submitted(head.source, message("go")))
     first = await log.claim("t", "first", 10)
@@ -43,7 +43,7 @@ async def waiting(log: EventLog) -> Head:
 
 
 async def test_one_of_two_replies_with_overlapping_attempts_is_accepted() -> None:
-    """The first to claim was slow, so that its lease ran out; both have seen that the task waits."""
+    """The lease of the first attempt expired; both attempts have seen that the task waits."""
     now = 1000.0
     log = MemoryLog(clock=lambda: now)
     await waiting(log)
@@ -57,7 +57,7 @@ async def test_one_of_two_replies_with_overlapping_attempts_is_accepted() -> Non
     assert (first.replied, second.replied) == (True, False)
     history = await history_of(log, fast)
     assert [message.message_id for message in history.messages] == ["go", "satin"]
-    assert history.attempt == 3  # which goes on with the reply that was taken
+    assert history.attempt == 3  # which continues with the accepted reply
 
 
 async def test_a_slow_attempt_does_not_fence_off_a_newer_one() -> None:
@@ -78,7 +78,7 @@ async def test_a_slow_attempt_does_not_fence_off_a_newer_one() -> None:
 
 
 async def test_a_waiting_task_asks_again_so_that_a_late_reply_is_refused() -> None:
-    """Otherwise the head would say that the task waits, the log that it works, and nobody would run it."""
+    """Otherwise the task would be waiting in its head and working in its log, and nobody would run it."""
     now = 1000.0
     log = MemoryLog(clock=lambda: now)
     await waiting(log)
@@ -110,7 +110,7 @@ async def logged(namespace: str, node: str | None, ran: bool) -> int:
 
 
 async def test_a_stopped_nodes_result_is_not_saved() -> None:
-    """LangGraph saves what a cancelled node had written so far, next to its error, and would take it for done."""
+    """LangGraph saves the writes of a cancelled node beside its error, and would treat the node as finished."""
     inner = InMemorySaver()
     saver = AttemptSaver(inner, 1, {}, logged)
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
@@ -140,7 +140,7 @@ async def test_the_writes_of_a_node_are_stored_as_one_and_read_back_unchanged(wr
 
 
 async def test_late_writes_of_a_fenced_attempt_are_ignored() -> None:
-    """Attempt 2 has begun the node again, and taken back what attempt 1 wrote in the log."""
+    """Attempt 2 has restarted the node and superseded the events of attempt 1."""
     inner = InMemorySaver()
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
     put = await AttemptSaver(inner, 1, {}, logged).aput(config, empty_checkpoint(), {"step": 1}, {})
@@ -149,7 +149,7 @@ async def test_late_writes_of_a_fenced_attempt_are_ignored() -> None:
     assert unpacked(saved).pending_writes == [("node", "answer", "old")]  # type: ignore[union-attr]
     assert unpacked(saved, {"node": 2}).pending_writes == []  # type: ignore[union-attr]
     await AttemptSaver(inner, 1, {}, logged).aput_writes(put, [("__interrupt__", "Which?")], "asker")
-    # A question that was asked stays asked, whoever begins its node again.
+    # An interrupt stays, even if a later attempt restarts its node.
     assert unpacked(await inner.aget_tuple(config), {"node": 2, "asker": 2}).pending_writes == [  # type: ignore[union-attr]
         ("asker", "__interrupt__", "Which?")
     ]
@@ -173,7 +173,7 @@ async def inner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_late_checkpoints_of_a_fenced_attempt_are_ignored(
     inner: BaseCheckpointSaver[Any],
 ) -> None:
-    """Attempt 2 planned without it, and died before it had put one of its own."""
+    """Attempt 2 planned without that checkpoint, and died before it saved one of its own."""
     now = 1000.0
     log = MemoryLog(clock=lambda: now)
     head = Head(task_id="t", owner="o", context_id="c", agent="a")
@@ -194,7 +194,7 @@ async def test_late_checkpoints_of_a_fenced_attempt_are_ignored(
     assert await next_attempt() == ""
     first = await put(1, 1)
     assert await next_attempt() == first
-    await put(1, 2)  # late: attempt 2 goes on from the first
+    await put(1, 2)  # late: attempt 2 continues from the first checkpoint
     assert await next_attempt() == first
     third = await put(3, 2)
     await put(1, 3)

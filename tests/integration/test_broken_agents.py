@@ -1,4 +1,4 @@
-"""An agent that cannot start takes nothing else of `make run` with it, and its author is told why on the console."""
+"""An agent that cannot start stops nothing else of `make run`; the console shows its author why it failed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ app = AgentApp(graph, AgentCard(name="sound", description="Works.", version="1",
 
 @dataclass
 class Run:
-    """`python -m local` of a checkout, and what it has printed."""
+    """A running `python -m local`, and what it has printed."""
 
     folder: Path
     process: asyncio.subprocess.Process
     printed: list[str] = field(default_factory=list)
 
     async def until(self, words: str) -> str:
-        """The first line that has the words, as soon as it is printed."""
+        """Wait for the first line with these words; return it."""
         while not (lines := [line for line in self.printed if words in line]):
             assert self.process.stdout is not None
             line = await self.process.stdout.readline()
@@ -47,7 +47,7 @@ class Run:
 
 
 def checkout(folder: Path, **agents: str) -> Path:
-    """A checkout with the functions that ship, and the agents, of which each handler.py holds this."""
+    """Make a checkout with our functions and with agents, whose handler.py is given by name; return its folder."""
     for name in ("local", "frontend", "layers"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "functions").mkdir()
@@ -115,14 +115,14 @@ async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path
         assert "MY_KEY has value ''" in printed
         assert "(exit code 0)" in printed
         assert "leaving.log, has no new lines." in printed
-        assert "local/serve.py" not in printed, "an author wants to see the author's code"
+        assert "local/serve.py" not in printed, "the traceback shows our own code"
         async with httpx.AsyncClient(timeout=60) as http:
             agents = (await http.get(f"{url}/api/agents")).json()["agents"]
         assert {agent["name"] for agent in agents if "version" in agent} == {
             *("orchestrator", "log_analyst", "metric_analyst", "sound")
         }
         assert len(agents) == 4 + len(broken)
-        # It is mended, and answers.
+        # Once it is fixed, it answers.
         (folder / "functions" / "failing" / "handler.py").write_text(SOUND.replace('"sound"', '"mended"'))
         await run.until("failing answers now.")
         async with httpx.AsyncClient(timeout=60) as http:
@@ -135,7 +135,7 @@ async def test_make_run_ends_with_a_reason_if_the_gateway_or_orchestrator_cannot
     name: str, tmp_path: Path
 ) -> None:
     folder = checkout(tmp_path, **{name: "import no_such_module"})
-    if name == "gateway":  # which is served by its `app.py`, and has parts that the other functions use
+    if name == "gateway":  # its entry is `app.py`, and other functions import its modules
         for part in (ROOT / "functions" / "gateway").glob("*.py"):
             if part.name not in ("app.py", "handler.py", "__init__.py"):
                 (folder / "functions" / "gateway" / part.name).symlink_to(part)
@@ -148,7 +148,7 @@ async def test_make_run_ends_with_a_reason_if_the_gateway_or_orchestrator_cannot
 
 
 async def test_callers_wait_for_an_agent_that_is_killed_while_it_restarts(tmp_path: Path) -> None:
-    """Callers that are refused in between would give up a task that the agent has under way."""
+    """If callers were refused meanwhile, they would give up the tasks that the agent is running."""
     starts = tmp_path / "starts"
     starts.mkdir()
     noting = f"import os, pathlib\n(pathlib.Path({str(starts)!r}) / str(os.getpid())).touch()\n"

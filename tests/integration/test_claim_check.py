@@ -1,4 +1,4 @@
-"""The claim check: from a file that no message could carry to the report about it, and everything that is refused."""
+"""Uploads: from a file that is too large for a message to the report about it, and every refusal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def send(http: httpx.AsyncClient, grant: dict[str, Any], content: bytes) -
 
 
 async def uploaded(http: httpx.AsyncClient, content: bytes, **changes: Any) -> dict[str, Any]:
-    """Upload; the part to put into a message."""
+    """Upload the content; return the message part that refers to it."""
     grant = await granted(http, content, **changes)
     answer = await send(http, grant, content)
     assert answer.status_code == 204, answer.text
@@ -59,7 +59,7 @@ async def uploaded(http: httpx.AsyncClient, content: bytes, **changes: Any) -> d
     return part
 
 
-def said(seen: Seen) -> str:
+def report_of(seen: Seen) -> str:
     parts = [event["artifactUpdate"]["artifact"]["parts"][0] for event in seen.events if "artifactUpdate" in event]
     return "".join(part.get("text", "") for part in parts)
 
@@ -77,7 +77,7 @@ async def test_an_agent_reads_an_upload_and_the_log_holds_only_its_reference(sut
     part = await uploaded(sut.http, gzip.compress(content), filename="app.log.gz", mediaType="application/gzip")
     seen = await sut.read(await sut.post({"text": "recite"}, part))
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert f"app.log {digest(content)} 1000" in said(seen)
+    assert f"app.log {digest(content)} 1000" in report_of(seen)
     (_, kept) = seen.events[0]["task"]["history"][0]["parts"]
     assert kept == part
     assert kept["metadata"][UPLOADS].keys() == {"size", "sha256"}
@@ -90,11 +90,11 @@ async def test_a_reply_may_refer_to_an_upload(sut: System) -> None:
     part = await uploaded(sut.http, b"one\ntwo\n")
     reply = {"message": {"parts": [part]}}
     assert (await sut.http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
-    assert f"app.log {digest(b'one' + bytes([10]) + b'two' + bytes([10]))} 2" in said(await ended(sut, task_id))
+    assert f"app.log {digest(b'one' + bytes([10]) + b'two' + bytes([10]))} 2" in report_of(await ended(sut, task_id))
 
 
 async def ended(sut: System, task_id: str) -> Seen:
-    """The whole of a task that goes on after a question."""
+    """Read a task to its end, past its question."""
     while (seen := await sut.read(task_id)).state == "TASK_STATE_INPUT_REQUIRED":
         await asyncio.sleep(0.01)
     return seen
@@ -210,7 +210,7 @@ async def test_a_missing_or_changed_file_fails_its_task_with_a_reason(
     failed = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"][0]["text"]
     assert words in failed
     assert part["url"] in failed
-    assert said(seen) == ""
+    assert report_of(seen) == ""
 
 
 async def test_an_upload_without_a_grant_is_refused(sut: System, tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ async def test_an_upload_without_a_grant_is_refused(sut: System, tmp_path: Path)
     assert not (tmp_path / "uploads").exists()
 
 
-# Through real processes
+# With real processes
 
 
 def log(lines: int) -> bytes:
-    """A quiet service that fails from the middle on, some 130 bytes a line."""
+    """Return the log of a service that fails from the middle on; a line has about 130 bytes."""
     noise = random.Random(4)
     rows = []
     for number in range(lines):
@@ -266,7 +266,7 @@ async def test_a_log_too_large_for_a_message_is_triaged(running: Stack) -> None:
         assert created.status_code == 201, created.text
         seen = await read(http, created.json()["id"])
     assert seen.state == "TASK_STATE_COMPLETED"
-    report = said(seen)
+    report = report_of(seen)
     assert "connection to database" in report
     assert "`errors`" in report
     assert "Not covered" not in report
@@ -289,6 +289,6 @@ async def test_an_agent_without_upload_support_gets_the_content_or_is_named_in_t
         created = await http.post("/api/tasks", json={"message": {"parts": [{"text": "recite logs"}, small, large]}})
         seen = await read(http, created.json()["id"])
     assert seen.state == "TASK_STATE_COMPLETED"
-    report = said(seen)
+    report = report_of(seen)
     assert "cannot read uploads: large.log" in report
     assert "Not covered" not in report

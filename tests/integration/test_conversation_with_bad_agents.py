@@ -1,5 +1,4 @@
-"""A conversation with agents that are down, answer garbage or are cut off: the end is always an answer or an
-`AgentError` with a sentence in it, never another exception and never a wait for ever."""
+"""A conversation with an agent that is down, sends garbage or is cut off ends with an answer or an `AgentError`."""
 
 from __future__ import annotations
 
@@ -53,25 +52,25 @@ def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Scene:
-    """An agent that gives the answers it is told to, the last one again and again, and notes what it is asked."""
+    """An agent that gives prepared answers, repeats the last one, and records its calls."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
         self.url = ""
         self.answers: tuple[Answer, ...] = ()
-        self.asked: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
         self.cursors: list[str | None] = []
 
     def conversation(self, *answers: Answer, own: bool = False) -> Conversation:
-        self.answers, self.asked, self.cursors = answers, [], []
+        self.answers, self.calls, self.cursors = answers, [], []
         settings = Settings(agent_urls=self.url) if own else Settings(specialist_urls=self.url)
         client = AgentClient(self.http, self.url + "/", owner="me", settings=settings)
         return Conversation(client, message("hello"))
 
     async def rpc(self, request: Request) -> Response:
-        self.asked.append(await request.json())
+        self.calls.append(await request.json())
         self.cursors.append(request.headers.get("last-event-id"))
-        return self.answers[min(len(self.asked), len(self.answers)) - 1](self.asked[-1])
+        return self.answers[min(len(self.calls), len(self.answers)) - 1](self.calls[-1])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -100,7 +99,7 @@ def stream(*events: Any, tail: str = "") -> Answer:
 
 
 def numbered(*events: tuple[int, Any]) -> Answer:
-    """A stream of an agent with our extension."""
+    """Return a stream as an agent with our extension sends it."""
 
     def answer(call: dict[str, Any]) -> Response:
         frames = [(seq, {"jsonrpc": "2.0", "id": call["id"], "result": event}) for seq, event in events]
@@ -152,7 +151,7 @@ async def test_garbage_raises_an_agent_error_with_a_sentence(scene: Scene, name:
     assert raised.value.code is None
     assert len(str(raised.value)) > 20
     assert str(raised.value).endswith(".")
-    assert {call["method"] for call in scene.asked} <= {"SendStreamingMessage", "SubscribeToTask", "GetTask"}
+    assert {call["method"] for call in scene.calls} <= {"SendStreamingMessage", "SubscribeToTask", "GetTask"}
 
 
 async def test_the_error_for_an_unreachable_agent_names_its_url() -> None:
@@ -217,30 +216,30 @@ async def test_a_message_that_did_not_arrive_is_sent_again_with_the_same_id(scen
 
     conversation = scene.conversation(away, stream({"task": DONE}), result(DONE))
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
-    assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SendStreamingMessage", "GetTask"]
-    assert scene.asked[0] == scene.asked[1]
+    assert [call["method"] for call in scene.calls] == ["SendStreamingMessage", "SendStreamingMessage", "GetTask"]
+    assert scene.calls[0] == scene.calls[1]
 
     with pytest.raises(AgentError):
         await everything(scene.conversation(away))
-    assert len(scene.asked) == conversations.TRIES_TO_REACH
+    assert len(scene.calls) == conversations.TRIES_TO_REACH
 
 
 @pytest.mark.parametrize("name", ARRIVED)
 async def test_a_message_that_may_have_arrived_is_sent_again_only_to_idempotent_agents(scene: Scene, name: str) -> None:
     with pytest.raises(AgentError):
         await everything(scene.conversation(ARRIVED[name], stream({"task": DONE})))
-    assert len(scene.asked) == 1
+    assert len(scene.calls) == 1
 
     conversation = scene.conversation(stream(), stream({"task": DONE}), result(DONE), own=True)
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
-    assert scene.asked[0] == scene.asked[1]
+    assert scene.calls[0] == scene.calls[1]
 
 
 async def test_after_repeated_cuts_the_client_polls_the_task(scene: Scene) -> None:
     asking = [stream({"task": WORKING})] * conversations.TRIES_TO_FOLLOW
     conversation = scene.conversation(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
     await everything(conversation)
-    methods = [call["method"] for call in scene.asked]
+    methods = [call["method"] for call in scene.calls]
     assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * conversations.TRIES_TO_FOLLOW + ["GetTask"] * 2
     assert conversation.task == task_in(DONE, "")
 
@@ -256,14 +255,14 @@ async def test_a_completely_streamed_answer_counts_if_the_task_cannot_be_fetched
     assert conversation.task == task_in(answered, "")
 
     conversation = scene.conversation(stream(*events), stream({"task": DONE}), fetched)
-    with pytest.raises(AgentError):  # what came during the cut is not known
+    with pytest.raises(AgentError):  # events were lost during the cut
         await everything(conversation)
 
 
 async def test_a_redirect_loop_is_not_tried_again(scene: Scene) -> None:
     with pytest.raises(AgentError, match="redirects more than 3 times"):
         await everything(scene.conversation(lambda _: RedirectResponse("/")))
-    assert len(scene.asked) == 4
+    assert len(scene.calls) == 4
 
 
 async def test_media_types_are_case_insensitive(scene: Scene) -> None:
@@ -279,7 +278,7 @@ async def test_after_a_cut_the_client_resumes_at_the_last_seq_without_duplicates
     events = [(1, {"task": WORKING}), (2, {"statusUpdate": {"taskId": "t", **WORKING}}), (3, {"task": DONE})]
     conversation = scene.conversation(numbered(*events[:2]), numbered(*events[1:]), result(DONE))
     assert await everything(conversation) == [to_json(event_in(event, "")) for _, event in events]
-    assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SubscribeToTask", "GetTask"]
+    assert [call["method"] for call in scene.calls] == ["SendStreamingMessage", "SubscribeToTask", "GetTask"]
     assert scene.cursors == [None, "2", None]
 
 
@@ -289,7 +288,7 @@ async def test_the_client_polls_an_agent_that_cannot_resume_a_stream(scene: Scen
     conversation = scene.conversation(stream({"task": WORKING}), error(code), *polled)
     assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_WORKING"]
     assert conversation.task == task_in(DONE, "")
-    assert [call["method"] for call in scene.asked] == ["SendStreamingMessage", "SubscribeToTask"] + ["GetTask"] * 3
+    assert [call["method"] for call in scene.calls] == ["SendStreamingMessage", "SubscribeToTask"] + ["GetTask"] * 3
 
 
 async def test_a_result_that_cannot_be_fetched_is_requested_again(scene: Scene) -> None:
@@ -312,10 +311,10 @@ async def test_the_client_waits_longer_for_an_agent_without_its_log_than_for_an_
     with pytest.raises(AgentError) as raised:
         await everything(conversation)
     assert raised.value.code == -32603
-    requests = len(scene.asked)
+    requests = len(scene.calls)
     with pytest.raises(AgentError):
         await everything(scene.conversation(GARBAGE["nothing, 503"]))
-    assert requests > 3 * len(scene.asked)
+    assert requests > 3 * len(scene.calls)
 
 
 async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts() -> None:
@@ -349,6 +348,6 @@ async def test_the_time_limit_of_an_agent_spans_attempts(scene: Scene, monkeypat
         return Conversation(client, message("hello"), before, limit_s=60.0).left_s
 
     assert left(None) == 60
-    assert left(DelegatedTask(scene.url, "t")) == 60, "asked by an older version, which did not say when"
+    assert left(DelegatedTask(scene.url, "t")) == 60, "a task of an older version has no start time"
     assert left(DelegatedTask(scene.url, "t", since=50_000)) == 10
     assert left(DelegatedTask(scene.url, "t", since=30_000)) == 0

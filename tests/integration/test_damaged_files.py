@@ -1,4 +1,4 @@
-"""An agent whose files are damaged says which, and what to do; it deletes nothing."""
+"""An agent with a damaged file names it and the remedy, and deletes nothing."""
 
 from __future__ import annotations
 

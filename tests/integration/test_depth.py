@@ -1,4 +1,4 @@
-"""JSON nested too deep: refused at an agent's doors before anything is written, and at an author's call, in words."""
+"""JSON that is nested too deep is refused before anything is written, in requests and in calls of an author."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def one_node(node: Any) -> StateGraph[Any]:
 
 
 def deep_message(levels: int) -> bytes:
-    """A request with a data part of so many levels, which Python's own `json` could not write."""
+    """Return a request with a data part of so many levels; Python's `json` could not encode it."""
     data = b"[" * levels + b"]" * levels
     return (
         b'{"jsonrpc":"2.0","id":7,"method":"SendMessage","params":{"message":{"messageId":"m","role":"ROLE_USER",'
@@ -43,7 +43,7 @@ async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path
         assert process.deaths == 0
     assert (answer["error"]["code"], tasks) == (-32602, [])
     assert words in answer["error"]["message"]
-    assert answer["id"] in (7, None)  # a body that could not be decoded at all has no id
+    assert answer["id"] in (7, None)  # a body that cannot be decoded has no id
 
 
 async def test_the_0_3_binding_has_the_same_depth_limit() -> None:
@@ -57,7 +57,7 @@ async def test_the_0_3_binding_has_the_same_depth_limit() -> None:
 
 
 async def test_a_message_at_the_depth_limit_is_readable_in_every_response() -> None:
-    """The deepest frame is the list's; 0.3 has its own."""
+    """A list nests it deepest; 0.3 has frames of its own."""
     async with agent(talker()) as served:
         sent = message("hi", metadata={"a": nested(63)})
         sent["parts"].append({"data": nested(64)})

@@ -1,4 +1,4 @@
-"""A task is dispatched to its agent, also where only the agents' addresses are known and not their names."""
+"""A task is dispatched to its agent, even if only the addresses of the agents are known."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`make` on a fresh machine: an environment is whole or not there, and what is missing is told before anything is done.
+"""`make` on a fresh machine: an environment is complete or absent, and `make` first says what is missing.
 
-Nothing is downloaded: the environments are of an empty list of packages.
+Nothing is downloaded: the list of packages is empty.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ANEW = ".venv is not complete, so it is made again."
-# As a user's shell has it. `make test` tells the make in a test that it is part of another one, which it then says.
+# Without the variables by which `make test` would tell the inner make that it is a recursive one.
 ENVIRON = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def checkout(folder: Path) -> Path:
-    """What `make` needs of a checkout in which nothing has been made yet."""
+    """Copy what `make` needs to a folder without an environment."""
     (folder / "requirements").mkdir()
     for name in ("Makefile", "requirements/install.py"):
         shutil.copy(ROOT / name, folder / name)
@@ -38,7 +38,7 @@ def bare(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout whose environment was made."""
+    """A checkout with an environment."""
     folder = checkout(tmp_path_factory.mktemp("made"))
     done = make(folder)
     assert done.returncode == 0, done.stderr
@@ -49,14 +49,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def whole(bare: Path, made: Path) -> Path:
-    """A checkout with a whole environment, of which the list of packages has changed since."""
+    """A checkout with a complete environment whose list of packages has changed since."""
     shutil.copytree(made / ".venv", bare / ".venv", symlinks=True)
     (bare / ".venv/run").unlink()
     return bare
 
 
 def python(folder: Path, **modules: str) -> str:
-    """A Python as an executable for which the modules hold this."""
+    """Write an executable Python whose modules have this source; return its path."""
     shadows = folder / "shadows"
     shadows.mkdir()
     for name, text in modules.items():
@@ -73,7 +73,7 @@ def make(folder: Path, executable: str = sys.executable) -> subprocess.Completed
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """What was printed, but for make's own line."""
+    """Return the printed lines without those of make itself."""
     return [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make: ")]
 
 
@@ -137,7 +137,7 @@ def test_an_environment_whose_python_is_gone_is_recreated(whole: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_environment_whose_install_was_interrupted_is_recreated(whole: Path, number: signal.Signals) -> None:
-    """pip waits for a list of packages that nobody writes."""
+    """pip blocks on a FIFO in place of the list of packages."""
     run = whole / "requirements/run.txt"
     run.unlink()
     os.mkfifo(run)
@@ -156,7 +156,7 @@ def test_an_environment_whose_install_was_interrupted_is_recreated(whole: Path, 
 
 
 def assert_made_anew(folder: Path) -> None:
-    """The next `make` begins again, here with a Python that gets no further."""
+    """Check that the next `make` starts over; its Python stops there."""
     stopping = python(folder, venv="if __name__ == '__main__':\n    raise SystemExit('stopped here')")
     done = make(folder, stopping)
     assert lines_of(done) == [ANEW, f"tailrace: {sys.executable} could not make .venv: stopped here"]
@@ -164,7 +164,7 @@ def assert_made_anew(folder: Path) -> None:
 
 
 def wait_for_reader(fifo: Path) -> int:
-    """The end of the pipe to write to, as soon as somebody reads the other."""
+    """Wait until the FIFO has a reader; return the writing end."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

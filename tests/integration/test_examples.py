@@ -107,7 +107,7 @@ def test_an_example_is_short_and_linked_from_the_readme(name: str) -> None:
 
 
 async def test_the_page_runs_the_examples_by_their_commands(tmp_path: Path) -> None:
-    """All are copied as their docstrings say; the one with the question gets what is asked on the page."""
+    """Every example is copied by its own command; requests of the page go to the one with the question."""
     folder = checkout(tmp_path)
     (folder / "examples").symlink_to(ROOT / "examples")
     commands = [command_of(name) for name in EXAMPLES]

@@ -1,4 +1,4 @@
-"""Whatever another agent sends ends as its answer, or as a line in the report; the task completes."""
+"""Whatever another agent sends becomes its answer or a line in the report; the task completes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,17 @@ BEGUN = {"task": WORKING}
 ARTIFACT = {"artifactUpdate": {"taskId": "t", "contextId": "c", "artifact": SAID, "lastChunk": True}}
 ENDED = {"statusUpdate": {"taskId": "t", "contextId": "c", "status": DONE["status"]}}
 WHOLE = stream(BEGUN, ARTIFACT, ENDED)
-OLD_PART = {"kind": "text", "text": TEXT}
-OLD = [
+PART_V0_3 = {"kind": "text", "text": TEXT}
+EVENTS_V0_3 = [
     {"kind": "task", **TASK, "status": {"state": "submitted"}, "artifacts": None, "history": None},
-    {"kind": "artifact-update", "taskId": "t", "contextId": "c", "artifact": {"artifactId": "a", "parts": [OLD_PART]}},
+    {"kind": "artifact-update", "taskId": "t", "contextId": "c", "artifact": {"artifactId": "a", "parts": [PART_V0_3]}},
     {"kind": "status-update", "taskId": "t", "contextId": "c", "status": {"state": "completed"}, "final": True},
 ]
-OLD_TASK = {**OLD[0], "status": {"state": "completed"}, "artifacts": [{"artifactId": "a", "parts": [OLD_PART]}]}
+TASK_V0_3 = {
+    **EVENTS_V0_3[0],
+    "status": {"state": "completed"},
+    "artifacts": [{"artifactId": "a", "parts": [PART_V0_3]}],
+}
 BEFORE_0_2_1 = [
     {"id": "t", "status": {"state": "working"}, "final": False},
     {"id": "t", "status": {"state": "completed"}, "final": True},
@@ -65,11 +69,11 @@ def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 ANSWERS: dict[str, tuple[Peer, list[str]]] = {
     "text": (Peer(SendStreamingMessage=WHOLE, GetTask=result(ANSWERED)), ["SendStreamingMessage", "GetTask"]),
     "text of 0.3": (
-        Peer(message_stream=stream(*OLD), tasks_get=result(OLD_TASK)),
+        Peer(message_stream=stream(*EVENTS_V0_3), tasks_get=result(TASK_V0_3)),
         ["SendStreamingMessage", "message/stream", "tasks/get"],
     ),
     "0.3, its JSON over several lines": (
-        Peer(message_stream=stream(*OLD, indent=2), tasks_get=result(OLD_TASK)),
+        Peer(message_stream=stream(*EVENTS_V0_3, indent=2), tasks_get=result(TASK_V0_3)),
         ["SendStreamingMessage", "message/stream", "tasks/get"],
     ),
     "a card that says it does not stream": (

@@ -77,7 +77,7 @@ async def test_the_sample_is_triaged(running: Stack) -> None:
     findings = msgspec.convert(artifacts["findings"][0]["data"]["findings"], list[Finding])
     assert [finding.start for finding in findings] == sorted(finding.start for finding in findings)
     report = artifacts["report"][0]["text"]
-    # What is in the recording: the upstream is killed, and nginx says so.
+    # In the recording, the upstream is killed and nginx logs it.
     assert "Connection refused" in report
     assert {finding.type for finding in findings} >= {"new_template", "level_shift"}
     for heading in ("What happened", "When it began", "The evidence", "Likely cause", "What to look at next"):

@@ -1,4 +1,4 @@
-"""The tasks API: what it does, and what it says to what it cannot use (docs/PROTOCOL.md, section 6)."""
+"""The tasks API: its responses and its refusals (docs/PROTOCOL.md, section 6)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def message(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _deep(levels: int, key: str = "data") -> bytes:
-    """A message with so many arrays in each other under the `key` of a part (and an object, in metadata)."""
+    """Return a message with so many nested arrays under the `key` of a part."""
     arrays = b"[" * levels + b"]" * levels
     part = b'"data": ' + arrays if key == "data" else b'"text": "a", "metadata": {"a": ' + arrays + b"}"
     return b'{"message": {"parts": [{' + part + b"}]}}"
@@ -43,7 +43,7 @@ def b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-# What it does
+# Responses
 
 
 async def test_a_new_task_names_its_stream_url(sut: System) -> None:
@@ -149,7 +149,7 @@ async def test_a_waiting_task_can_be_cancelled(tmp_path: Path) -> None:
         assert (rest.seqs, rest.state) == ([cursor + 1], "TASK_STATE_CANCELED")
 
 
-# What it cannot use
+# Refusals
 
 
 @pytest.mark.parametrize(

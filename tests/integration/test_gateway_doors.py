@@ -1,4 +1,4 @@
-"""The gateway's changes are for its own page, and for programs: no other site's page makes one."""
+"""Only the gateway's own page and programs may change anything; pages of other sites may not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ID = "00000000-0000-0000-0000-000000000000"
 TASK = b'{"message": {"parts": [{"text": "hi"}]}}'
 CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST", f"/api/tasks/{ID}/cancel"),
            ("POST", "/api/uploads"), ("PUT", "/api/uploads/x")]  # fmt: skip
-# What a page may send to any other site without asking.
+# What a page may send to another origin without a preflight.
 SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
           {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "multipart/form-data; boundary=x"},
           {"Content-Type": "text/plain; application/json"}]  # fmt: skip
@@ -44,7 +44,7 @@ class Site:
 
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[Site]:
-    """A gateway for whoever knows the secret, its agent away."""
+    """A gateway with a secret, whose agent is unreachable."""
     settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
     log = MemoryLog()
     app = create_app(settings, log=log, decide_owner=secret_owner(SECRET))
@@ -53,7 +53,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 def changes(app: Starlette) -> list[tuple[str, str]]:
-    """Every route of an app that is not for reading, as verb and path."""
+    """Return the verb and path of every route that changes something."""
     routes = []
     for route in app.routes:
         if isinstance(route, Route):
@@ -68,7 +68,7 @@ def test_these_tests_cover_every_route_that_changes_something(tmp_path: Path) ->
 
 
 async def test_a_post_with_a_cors_safelisted_content_type_is_refused(tmp_path: Path) -> None:
-    """Also with the right cookie, on every route, in a gateway and in `make run`."""
+    """On every route of `make run`."""
     made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
     async with serve(made) as url, httpx.AsyncClient(base_url=url) as http:
         for verb, path in changes(made):
@@ -106,7 +106,7 @@ async def test_a_program_needs_the_secret_and_no_origin(site: Site) -> None:
 
 
 async def test_reading_needs_no_origin(site: Site) -> None:
-    """An EventSource of the gateway's own page sends none; what another page's brings, that page cannot read."""
+    """An EventSource of the gateway's page sends no Origin; a page of another origin cannot read the response."""
     assert (await site.http.get("/api/tasks", headers=COOKIE)).status_code == 200
     answer = await site.http.get("/api/tasks", headers={**COOKIE, "Origin": "http://evil.example"})
     assert not [name for name in answer.headers if name.startswith("access-control-")]
@@ -120,7 +120,7 @@ async def test_a_preflight_request_from_another_origin_is_not_allowed(site: Site
 
 
 async def test_behind_cloudfront_the_origin_is_checked_against_the_viewers_host() -> None:
-    """CloudFront changes `Host` to that of the Function URL, and tells the viewer's in a header of its own."""
+    """CloudFront replaces `Host` by that of the Function URL and passes the viewer's host in another header."""
     settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
     app = create_app(settings, log=MemoryLog(), decide_owner=secret_owner(SECRET), host_header=VIEWER_HOST)
     async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:

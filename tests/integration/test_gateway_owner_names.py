@@ -1,4 +1,4 @@
-"""Whatever an identity provider calls a user, the gateway serves that user, and shows the name."""
+"""The gateway serves users of any name that an identity provider may give, and shows the name."""
 
 from __future__ import annotations
 

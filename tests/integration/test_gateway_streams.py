@@ -69,7 +69,7 @@ async def test_a_reconnect_after_the_end_gets_204(tmp_path: Path) -> None:
 
 
 async def test_a_stream_that_is_cut_repeatedly_delivers_every_event_once(tmp_path: Path) -> None:
-    """A reader that leaves after every few events, while the task runs, and comes back with its cursor."""
+    """The reader disconnects after every few events while the task runs, and resumes with its cursor."""
     chance = random.Random(7)
     async with system(event_burst.builder, tmp_path) as sut:
         task_id = await sut.post({"data": {"events": 400, "pause_s": 0.001}})
@@ -107,7 +107,7 @@ async def test_two_viewers_see_the_same_events(tmp_path: Path) -> None:
 
 
 async def test_another_gateway_tails_the_log(tmp_path: Path) -> None:
-    """A viewer at a process that has no pipe: the log alone brings the events, live."""
+    """A gateway without a pipe to the agent reads live events from the log."""
     gate = Gate()
     async with system(gated(gate), tmp_path, tail_fast_ms=10, tail_slow_ms=50) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -129,15 +129,14 @@ async def wait_for_stream(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_slow_reader_loses_nothing_and_blocks_nobody(tmp_path: Path) -> None:
-    """A reader that takes a little, then waits, over a raw socket with a small buffer: far more than the
-    pipe's bound arrives meanwhile."""
+    """A reader with a small buffer pauses while far more events arrive than the pipe holds."""
     async with system(event_burst.builder, tmp_path, pipe_events=16) as sut:
         task_id = await sut.post({"data": {"events": 5000}})
         host, port = sut.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=2048)
         writer.write(f"GET /api/stream/{task_id} HTTP/1.0\r\nHost: x\r\nx-test-owner: alice\r\n\r\n".encode())
         first = await reader.read(1000)
-        assert (await sut.read(task_id)).seqs == dense(1, 5005)  # a quick one is done meanwhile
+        assert (await sut.read(task_id)).seqs == dense(1, 5005)  # a quick reader finishes meanwhile
         rest = await reader.read()
         writer.close()
         await writer.wait_closed()
@@ -222,7 +221,7 @@ async def test_a_hundred_viewers_see_every_event(tmp_path: Path) -> None:
 
 
 async def test_in_window_mode_a_stream_sends_available_events_and_closes(tmp_path: Path) -> None:
-    """Where responses are buffered whole (`sam local`), a reader gets on by coming back with its cursor."""
+    """`sam local` buffers whole responses, so a reader gets events only by resuming with its cursor."""
     gate = Gate()
     async with system(gated(gate), tmp_path, window_s=0.2) as sut:
         task_id = await sut.post({"text": "hello"})
@@ -256,7 +255,7 @@ async def test_a_stream_begins_with_padding_and_flushes_a_single_frame_with_a_co
 
 
 async def test_on_lambda_a_pipe_closes_with_its_viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process freezes when the viewer has gone: nothing of it may be left open, and the run goes on."""
+    """Lambda freezes the process after the response: no pipe may stay open, and the run continues."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "gateway")
     opened: list[Pipes] = []
     open_pipe = Pipes.open
@@ -280,7 +279,7 @@ async def test_on_lambda_a_pipe_closes_with_its_viewer(tmp_path: Path, monkeypat
 async def test_a_pipe_that_the_agent_closes_is_reopened_while_nobody_runs_the_task(
     tmp_path: Path,
 ) -> None:
-    """As an agent does that is shutting down. Nobody watches the task, so only the pipe can have it run."""
+    """An agent that shuts down closes its streams. Only a new pipe can make another process run the task."""
     subscribed = asyncio.Semaphore(0)
 
     async def shutting_down(_: Request) -> Response:
@@ -300,7 +299,7 @@ async def test_a_pipe_that_the_agent_closes_is_reopened_while_nobody_runs_the_ta
 
 
 async def test_two_equal_streams_are_listed_separately() -> None:
-    """Opened in the same millisecond at the same cursor: each is closed for itself."""
+    """Two streams that open in the same millisecond at the same cursor are closed one by one."""
     opened = [OpenStream("t", "alice", 1, 0), OpenStream("t", "alice", 1, 0)]
     opened.remove(opened[1])
     opened[0].seq = 7

@@ -1,4 +1,4 @@
-"""What the gateway and an agent take of a request, and what they refuse, over HTTP: files, nulls and odd text."""
+"""Files, nulls and odd text in requests: what the gateway and an agent accept and refuse."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_reply_that_exceeds_the_tasks_file_limit_is_refused(
     assert (await sut.read(task, cursor=waiting.seqs[-1])).state == "TASK_STATE_COMPLETED"
 
 
-# What was not given
+# Absent fields
 
 
 async def test_a_0_3_sdk_may_send_null_for_every_optional_field(served: Agent) -> None:
@@ -108,7 +108,7 @@ async def test_the_gateway_accepts_null_fields(sut: System) -> None:
     assert (await sut.http.get("/api/tasks?pageSize=&pageToken=")).status_code == 200
 
 
-# Text that is none
+# Invalid text
 
 
 LONE = r'"\ud800 alone"'

@@ -1,5 +1,4 @@
-"""The official SDK's client (a2a-sdk 1.3.0) drives an agent of ours, over protocol 1.0 and, through its compat
-transport, over 0.3."""
+"""The official SDK's client (a2a-sdk 1.3.0) drives our agent over 1.0 and, with its compat transport, over 0.3."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-# What the card declares: binding and version.
+# The bindings and versions that the card declares.
 INTERFACES = {"1.0": ("JSONRPC", "1.0"), "1.0 HTTP+JSON": ("HTTP+JSON", "1.0"), "0.3": ("JSONRPC", "0.3")}
 VERSIONS = list(INTERFACES)
 GATE = asyncio.Event()
@@ -63,7 +62,7 @@ def _shut() -> None:
 
 @contextlib.asynccontextmanager
 async def sdk_client(to: Agent, version: str = "1.0", **config: Any) -> AsyncIterator[Client]:
-    """The SDK's client for the interface of that version which the agent's card declares."""
+    """Yield the SDK's client for one interface of the card."""
     async with httpx.AsyncClient(timeout=10) as http:
         card = await A2ACardResolver(http, to.url).get_agent_card()
         binding, number = INTERFACES[version]
@@ -91,7 +90,7 @@ async def only(events: AsyncIterator[StreamResponse]) -> Task:
 
 
 def state(event: StreamResponse) -> int:
-    """The state an event tells, 0 when it tells none."""
+    """Return the state in an event; 0 if it has none."""
     body = event.task if event.HasField("task") else event.status_update
     return int(body.status.state)
 

@@ -163,7 +163,7 @@ async def test_after_a_cut_the_client_resumes_the_running_task() -> None:
             if served.proxy.connections == 2:
                 served.gate.set()
     kinds = [next(iter(event)) for event in events]
-    assert kinds.count("task") == 2  # the second one is what SubscribeToTask begins with
+    assert kinds.count("task") == 2  # SubscribeToTask begins with the second one
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
     assert text_of(to_json(conversation.task), "report") == "Hello, world."
     assert served.executor.executions == 1
@@ -181,14 +181,14 @@ async def test_a_task_that_finishes_during_a_cut_is_returned_complete() -> None:
         asking = {"id": conversation.task_id}
         while (await served.client.call("GetTask", asking))["status"]["state"] == "TASK_STATE_WORKING":
             await asyncio.sleep(0.002)
-        assert [item async for item in events] == []  # it has no cursor: what it missed is in the task
+        assert [item async for item in events] == []  # the SDK has no cursor: the missed events are in the task
     assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
     assert text_of(to_json(conversation.task), "report") == "Hello, world."
     assert served.executor.executions == 1
 
 
 def counting(app: ASGIApp) -> ASGIApp:
-    """As some agents do: every stream numbers its frames from 1, whatever was told before."""
+    """Number the frames of every stream from 1, as some agents do."""
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         number = 0

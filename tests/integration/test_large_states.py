@@ -1,4 +1,4 @@
-"""A state too large for a checkpoint goes to S3, or the run ends and says why; no node runs over and over."""
+"""A state too large for an item is stored in S3, or fails the run with a reason; no node runs repeatedly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def settings(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def gathering(ran: Counter[str]) -> StateGraph[State]:
-    """Gathers 900 KB, asks, and says how much there is."""
+    """Return a graph that gathers 900 KB, asks a question, and reports the size."""
 
     async def gather(_: State) -> State:
         ran["gather"] += 1
@@ -80,7 +80,7 @@ async def test_without_a_bucket_the_run_fails_once_and_names_the_setting(setting
     assert "set TAILRACE_BUCKET" in text
     assert ran == {"gather": 1}
     kept = items_of(settings.checkpoint_table)
-    assert all(len(item["body"]["B"]) < 10_000 for item in kept), "part of what was too large is kept"
+    assert all(len(item["body"]["B"]) < 10_000 for item in kept), "a part of the oversized state was stored"
 
 
 async def test_with_a_bucket_another_process_resumes_the_run_from_s3(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""`make run`: it finds its port, says what is wrong in a sentence, and keeps the functions running."""
+"""`make run` finds a port, reports a wrong setting in one sentence, and keeps the functions running."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_listening_is_on_loopback_only() -> None:
     with listen(0) as listener:
         port = listener.getsockname()[1]
         with socket.socket() as elsewhere:
-            elsewhere.bind(("127.0.0.2", port))  # free: nothing listens on all addresses
+            elsewhere.bind(("127.0.0.2", port))  # free, because nothing listens on all addresses
 
 
 @pytest.mark.parametrize("name", ["a,b", "a=b", "a.b", "a b", "_a"])
@@ -85,7 +85,7 @@ async def test_no_process_outlives_make_run(tmp_path: Path, number: int) -> None
 
 def _lives(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return bool(state.strip()) and not state.startswith("Z")  # which its new parent may leave there
+    return bool(state.strip()) and not state.startswith("Z")  # a zombie that its new parent has not reaped
 
 
 async def test_agents_keep_their_addresses_after_a_restart(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a request's files cost in memory, in the processes of `make run`: next to nothing, however well packed."""
+"""Compressed files of a request cost the processes of `make run` almost no memory."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import pytest
 from tests.integration.test_four_processes import post, read
 from tests.support.processes import stack
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: /proc tells the peak")
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: /proc has the peak")
 
 PROCESSES = ("gateway", "orchestrator", "log_analyst")
 AT_ONCE = 8
-# One such file as Python text takes 256 MB. What is allowed is what allocators and threads take for themselves.
+# One such file as Python text takes 256 MB. The limit leaves room for allocators and threads.
 MOST = 64_000_000
 
 
 def bomb() -> dict[str, Any]:
-    """64 MB of text with an emoji, of which every character takes four bytes in a Python string; 83 KB in a message."""
+    """Return 64 MB of text as 83 KB; its emoji makes Python use four bytes per character."""
     packed = gzip.compress(b"x" * 63_990_000 + "😀".encode())
     return {"raw": base64.b64encode(packed).decode(), "filename": "app.log.gz", "mediaType": "application/gzip"}
 
 
 def peak(pid: int | None) -> int:
-    """The most memory that a process has had, in bytes."""
+    """Return the peak memory of a process in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return int(kilobytes) * 1024

@@ -1,4 +1,4 @@
-"""With a model, plan and report are the model's, token by token; when it fails, there is a report all the same."""
+"""A model streams the plan and the report; if it fails, the report is written without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS = [{"text": "is anything wrong?"}, {"text": LOGS, "filename": "app.log", "
 
 
 async def run(folder: Path, stub: OpenAIStub) -> tuple[Seen, dict[str, str]]:
-    """One task over the four processes with the stub as their model: what was seen, and the text artifacts."""
+    """Run a task with the stub as its model; return the stream and the text artifacts."""
     async with serve(stub.app) as url:
         variables = {"TAILRACE_MODEL": "openai:stub", "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "none"}
         async with (
@@ -53,7 +53,7 @@ async def test_the_model_writes_the_plan_and_the_report(tmp_path: Path) -> None:
     assert "token" in {event["kind"] for event in details}
     routed = next(event for event in details if event["kind"] == "route")
     assert [target["agent"] for target in routed["targets"]] == ["log_analyst"]
-    # The model is shown what was found, never the inputs.
+    # The model gets the findings, never the inputs.
     assert len(stub.asked) >= 2
     assert not any(LOGS[:100] in str(prompt) for prompt in stub.asked)
 

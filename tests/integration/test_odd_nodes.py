@@ -1,4 +1,4 @@
-"""What an author's node may raise or ask, however odd: its own task ends with words, and no other task notices."""
+"""Whatever a node raises or asks, only its own task fails, with a reason."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_node_that_exits_the_process_fails_only_its_task(node: Callable[
 
 
 async def test_a_nodes_asyncio_task_reports_its_state_correctly() -> None:
-    """anyio asks a task's coroutine, before it cancels the task."""
+    """anyio inspects the coroutine of a task before it cancels the task."""
 
     async def looks(_: MessagesState) -> dict[str, Any]:
         task: Any = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""Log and checkpoints in DynamoDB: any process goes on where another has stopped."""
+"""With log and checkpoints in DynamoDB, any process can resume a task."""
 
 from __future__ import annotations
 
@@ -56,4 +56,4 @@ async def test_a_reply_in_another_process_resumes_from_the_checkpoint(settings: 
     await log.close()
     assert (rest.seqs[0], rest.state) == (waiting.seqs[-1] + 1, "TASK_STATE_COMPLETED")
     begun = [e for e in rest.events if "begin" in str(e.get("statusUpdate", {}).get("metadata"))]
-    assert begun == [], "a node that was finished has run again"
+    assert begun == [], "a finished node ran again"

@@ -1,4 +1,4 @@
-"""The orchestrator and its specialists over A2A: what happens to one reaches the other."""
+"""The orchestrator and its specialists over A2A."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ async def orchestrated(folder: Path, monkeypatch: pytest.MonkeyPatch, *apps: Age
 
 
 async def states(folder: Path, task_id: str) -> dict[str, str]:
-    """The states of the tasks that a task has led to, by agent, as the log has them."""
+    """Return the states of the delegated tasks in the log, by agent."""
     log = SQLiteLog(folder / "log.sqlite3")
     heads = (await log.list(f"alice/{task_id}")).heads
     own = (await log.list("alice")).heads
     await log.close()
-    assert [head.task_id for head in own] == [task_id], "the user's list holds the user's tasks"
+    assert [head.task_id for head in own] == [task_id], "the user's list has other tasks too"
     assert len({head.agent for head in heads}) == len(heads), "a specialist was asked twice"
     return {head.agent: head.state for head in heads}
 
@@ -79,7 +79,7 @@ async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatc
 
 
 async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a specialist has said is seen while it is still at work."""
+    """Progress of a specialist is shown while it is still running."""
     gate = Gate()
     async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)

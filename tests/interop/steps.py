@@ -1,4 +1,4 @@
-"""A client of another make as a process that tells, in a line of JSON, what came of each step it took."""
+"""Runs another SDK's client as a process that prints the result of each step as a line of JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Steps = dict[str, dict[str, Any]]
 
 
 async def steps_of(*command: str | Path, on_step: Callable[[Steps], None], cwd: Path | None = None) -> Steps:
-    """Run a client; return its steps by name. `on_step` gets all steps so far after each one. The client must exit with 0."""
+    """Run a client; return its results by step. `on_step` gets all results so far after each step."""
     client = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
