@@ -79,14 +79,14 @@ class OrphanedContract:
         await log.claim(task_id, "me", 10)
         clock.now += 11
         held = await log.claim(task_id, "me", 10)
-        excused = await log.excuse(task_id, 2)
+        excused = await log.take_back_try(task_id, 2)
         assert (excused.tries, excused.attempt, excused.lease_until) == (1, 2, held.lease_until)
         clock.now += 11
         assert (await log.claim(task_id, "me", 10)).tries == 2
         with pytest.raises(Fenced):
-            await log.excuse(task_id, 2)
+            await log.take_back_try(task_id, 2)
         with pytest.raises(TaskUnknown):
-            await log.excuse("nobody", 1)
+            await log.take_back_try("nobody", 1)
 
     # Whose turn it is
 

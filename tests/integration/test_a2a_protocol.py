@@ -187,7 +187,11 @@ async def test_the_version_may_be_a_query_parameter(served: Agent) -> None:
         ("SendMessage", sending(parts=[{"raw": "not base64!", "filename": "x.bin"}]), "'x.bin' is not base64"),
         ("SendMessage", sending(parts=[{"raw": "AAEC", "filename": "x.bin"}]), "'x.bin' is binary"),
         ("SendMessage", sending(parts=[{"raw": "H4sIAAAA", "filename": "x.gz"}]), "'x.gz'"),
-        ("SendMessage", sending(parts=[{"url": "http://x/", "filename": "x.log"}]), "'x.log' is given by its URL"),
+        (
+            "SendMessage",
+            sending(parts=[{"url": "http://x/", "filename": "x.log"}]),
+            "'x.log' has url 'http://x/', which",
+        ),
         ("SendMessage", sending(metadata="x"), "$.message.metadata"),
         ("SendMessage", {**sending(), "configuration": {"returnImmediately": "no"}}, "returnImmediately"),
         ("SendStreamingMessage", sending(parts=[]), "`parts`"),

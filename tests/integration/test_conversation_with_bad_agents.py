@@ -166,7 +166,7 @@ async def test_the_error_for_an_unreachable_agent_names_its_url() -> None:
             await client.call("GetTask", {"id": "t"})
         with pytest.raises(AgentError, match=url):
             await discover(http, url, settings)
-        with pytest.raises(AgentError, match="no URL"):
+        with pytest.raises(AgentError, match="not a URL"):
             await AgentClient(http, "http://[::1", owner="me", settings=Settings()).call("GetTask", {"id": "t"})
 
 
@@ -177,7 +177,7 @@ async def test_an_invalid_card_is_refused(body: str) -> None:
 
     app = Starlette(routes=[Route("/.well-known/agent-card.json", card)])
     async with serve(app) as url, new_http() as http:
-        with pytest.raises(AgentError, match="no agent card"):
+        with pytest.raises(AgentError, match="not an agent card"):
             await discover(http, url, Settings(specialist_urls=url))
         with pytest.raises(AgentError, match="404"):
             await discover(http, url + "/elsewhere", Settings(specialist_urls=url))

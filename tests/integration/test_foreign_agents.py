@@ -138,7 +138,7 @@ def status(**changes: Any) -> dict[str, Any]:
 
 
 LINES: dict[str, tuple[Peer, str]] = {
-    "events before 0.2.1": (Peer(SendStreamingMessage=stream(*BEFORE_0_2_1)), "no event of A2A"),
+    "events before 0.2.1": (Peer(SendStreamingMessage=stream(*BEFORE_0_2_1)), "not an event of A2A"),
     "a stream that ends before it names a task": (Peer(SendStreamingMessage=stream()), "without naming a task"),
     "a message that is text": (
         Peer(SendStreamingMessage=stream({"task": {**DONE, "status": {**DONE["status"], "message": "boo"}}})),
@@ -162,7 +162,7 @@ LINES: dict[str, tuple[Peer, str]] = {
         Peer(SendStreamingMessage=stream({"task": {**BEGUN["task"], "id": "t" * 2_000_000}})),
         "an id of more than 1,000 characters",
     ),
-    "a result of another kind": (Peer(SendStreamingMessage=result(ANSWERED)), "no stream"),
+    "a result of another kind": (Peer(SendStreamingMessage=result(ANSWERED)), "not a stream"),
 }
 
 
@@ -193,7 +193,7 @@ async def test_the_report_uses_the_streamed_answer_if_the_task_is_too_large_to_f
 async def test_an_agent_that_floods_events_is_throttled_and_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(received, "MOST_EVENTS", 2_500)
+    monkeypatch.setattr(received, "MAX_EVENTS", 2_500)
     monkeypatch.setattr(forwarding, "MAX_EVENTS", 10)
     status_message = {"role": "ROLE_AGENT", "parts": [{"text": "still here"}]}
     update = {"statusUpdate": {"taskId": "t", "status": {**WORKING["status"], "message": status_message}}}

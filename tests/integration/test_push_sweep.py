@@ -33,7 +33,7 @@ LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once, and deliveries too."""
     monkeypatch.setattr(delivery, "PAUSE_S", 0.001)
-    monkeypatch.setattr(delivery, "ROUND_S", 0.001)
+    monkeypatch.setattr(delivery, "FIRST_RETRY_S", 0.001)
 
 
 @dataclass

@@ -118,5 +118,5 @@ async def test_our_log_can_be_read_whatever_another_agent_has_said(told: list[An
     assert not past.steps["our step"].ended
     assert not past.superseded
     assert not past.handed_off
-    assert past.asked["our step"].task == "theirs"
-    assert past.asked["our step"].cursor <= len(told)
+    assert past.delegated["our step"].task == "theirs"
+    assert past.delegated["our step"].cursor <= len(told)

@@ -60,7 +60,7 @@ async def test_gzip_is_read_in_all_its_members_wherever_it_is_cut() -> None:
         assert await body_of(answered(chunks, content_encoding="gzip"), 100, "http://there/") == b"one two"
 
 
-@pytest.mark.parametrize(("encoding", "said"), [("gzip", "no gzip"), ("br", "'br'"), ("gzip, gzip", "'gzip, gzip'")])
+@pytest.mark.parametrize(("encoding", "said"), [("gzip", "not gzip"), ("br", "'br'"), ("gzip, gzip", "'gzip, gzip'")])
 async def test_what_is_packed_otherwise_is_refused_in_words(encoding: str, said: str) -> None:
     with pytest.raises(AgentError, match=said):
         await body_of(answered([b"{}"], content_encoding=encoding), 100, "http://there/")
@@ -78,7 +78,7 @@ def update(size: int, number: int = 0) -> ArtifactUpdate:
 
 def test_events_are_counted_and_a_stream_of_too_many_is_given_up() -> None:
     told = Received(trusted=False)
-    for _ in range(received.MOST_EVENTS):
+    for _ in range(received.MAX_EVENTS):
         told.count(10)
     with pytest.raises(TooMuch, match="100,000 events"):
         told.count(10)
@@ -101,7 +101,7 @@ async def test_bytes_are_counted_and_a_stream_of_too_many_is_given_up_though_it_
 
 
 async def test_bytes_that_unpack_to_nothing_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tailrace.a2a.client.MOST_BYTES", 100_000)
+    monkeypatch.setattr("tailrace.a2a.client.MAX_BYTES", 100_000)
     members = gzip.compress(b"") * 100
     headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
 
@@ -148,14 +148,14 @@ def test_json_of_too_many_values_is_refused_before_it_is_decoded(value: str) -> 
 
 def test_artifacts_have_a_size_and_a_number() -> None:
     told = Received(trusted=False)
-    told.count(received.MOST_ARTIFACT_BYTES + 1)
+    told.count(received.MAX_ARTIFACT_BYTES + 1)
     with pytest.raises(TooMuch, match="16,000,000 bytes"):
         told.add(update(1))
     told = Received(trusted=False)
-    for number in range(received.MOST_ARTIFACTS):
+    for number in range(received.MAX_ARTIFACTS):
         told.add(update(1, number))
     with pytest.raises(TooMuch, match="1,000 artifacts"):
-        told.add(update(1, received.MOST_ARTIFACTS))
+        told.add(update(1, received.MAX_ARTIFACTS))
 
 
 async def test_an_agent_that_is_faster_than_it_is_read_is_slowed_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_a_card_leads_to_its_own_origin_or_where_the_operator_allows_it(place: s
     if allowed:
         assert interface_of(found(place, "https://agent.example"), settings) == place
         return
-    with pytest.raises(AgentError, match=r"TAILRACE_PEER_ORIGINS|which is no URL"):
+    with pytest.raises(AgentError, match=r"TAILRACE_PEER_ORIGINS|which is not a URL"):
         interface_of(found(place, "https://agent.example"), settings)
 
 

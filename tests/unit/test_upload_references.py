@@ -99,7 +99,7 @@ def test_a_part_without_a_url_is_no_upload() -> None:
     ],
 )
 def test_no_url_makes_an_agent_fetch_anything(url: str) -> None:
-    with pytest.raises(RequestError, match=r"'x\.log' is given by its URL, which this agent does not fetch"):
+    with pytest.raises(RequestError, match=r"'x\.log' has url '.*', which this agent does not fetch"):
         upload_in(replace(upload().part("x.log", "text/plain"), url=url))
 
 

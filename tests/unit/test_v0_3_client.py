@@ -81,7 +81,7 @@ def test_whatever_a_stranger_streams_is_an_event_or_an_agent_s_error(given: Any)
 
 @pytest.mark.parametrize("given", [{"kind": "task", "status": {"state": 5}}, {"kind": "status-update"}, {"kind": []}])
 def test_what_is_no_event_of_0_3_is_an_agent_s_error(given: Any) -> None:
-    with pytest.raises(AgentError, match="http://there/ sent something that is no event of A2A"):
+    with pytest.raises(AgentError, match="http://there/ sent something that is not an event of A2A"):
         event_in(given, "http://there/")
 
 

@@ -15,7 +15,7 @@ logger = logging.getLogger("tailrace.runtime")
 
 _RUNTIME = "/2018-06-01/runtime"
 _ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
-_AGENT = {"User-Agent": f"tailrace-runtime (Python {platform.python_version()})"}
+_USER_AGENT = {"User-Agent": f"tailrace-runtime (Python {platform.python_version()})"}
 
 
 class ContainerError(Exception):
@@ -35,7 +35,7 @@ class RuntimeAPI:
             ContainerError: there will be no more invocations.
             OSError: the Runtime API cannot be reached.
         """
-        reply = await self._connection.request("GET", f"{_RUNTIME}/invocation/next", _AGENT)
+        reply = await self._connection.request("GET", f"{_RUNTIME}/invocation/next", _USER_AGENT)
         if reply.status != 200:
             raise ContainerError(f"/invocation/next was answered {reply.status}: {_text(reply)}")
         return Invocation.of(reply.headers, reply.body)
@@ -43,8 +43,8 @@ class RuntimeAPI:
     async def respond(self, invocation: Invocation, body: bytes, content_type: str) -> None:
         """Answer an invocation in one piece."""
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
-        headers = {"Content-Type": content_type, **_AGENT, **_echo(invocation)}
-        judge(await self._connection.request("POST", path, headers, body), "The response")
+        headers = {"Content-Type": content_type, **_USER_AGENT, **_echo(invocation)}
+        check_reply(await self._connection.request("POST", path, headers, body), "The response")
 
     async def fail(self, invocation: Invocation, fault: Fault) -> None:
         """Answer an invocation with an error."""
@@ -53,15 +53,17 @@ class RuntimeAPI:
             "Content-Type": "application/json",
             _ERROR_TYPE: fault.header,
             **({"Lambda-Runtime-Function-XRay-Error-Cause": cause} if (cause := fault.cause()) else {}),
-            **_AGENT,
+            **_USER_AGENT,
             **_echo(invocation),
         }
-        judge(await self._connection.request("POST", path, headers, fault.json(invocation.request_id)), "The error")
+        check_reply(
+            await self._connection.request("POST", path, headers, fault.json(invocation.request_id)), "The error"
+        )
 
     def stream(self, invocation: Invocation) -> StreamedResponse:
         """Answer an invocation piece by piece. Nothing is sent yet."""
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
-        return StreamedResponse(self._connection, path, {**_AGENT, **_echo(invocation)}, invocation.request_id)
+        return StreamedResponse(self._connection, path, {**_USER_AGENT, **_echo(invocation)}, invocation.request_id)
 
     async def fail_init(self, fault: Fault) -> None:
         """Report why the function cannot be used."""
@@ -73,7 +75,7 @@ class RuntimeAPI:
         Raises:
             ContainerError: it was not restored.
         """
-        reply = await self._connection.request("GET", f"{_RUNTIME}/restore/next", _AGENT)
+        reply = await self._connection.request("GET", f"{_RUNTIME}/restore/next", _USER_AGENT)
         # The peer of this connection is gone: it belonged to the environment of the snapshot.
         self.close()
         if reply.status != 200:
@@ -87,13 +89,13 @@ class RuntimeAPI:
         self._connection.close()
 
     async def _report(self, path: str, fault: Fault) -> None:
-        headers = {"Content-Type": "application/json", _ERROR_TYPE: fault.header, **_AGENT}
+        headers = {"Content-Type": "application/json", _ERROR_TYPE: fault.header, **_USER_AGENT}
         reply = await self._connection.request("POST", path, headers, fault.json())
         if reply.status != 202:
             logger.warning("%s was answered %d: %s", path, reply.status, _text(reply))
 
 
-def judge(reply: Reply, what: str) -> None:
+def check_reply(reply: Reply, what: str) -> None:
     """Decide by the reply to a POST whether the process goes on; `what` was posted, for the log.
 
     202 is success (200 from cargo-lambda). 410 means that Lambda has given up the invocation

@@ -30,7 +30,7 @@ logger = logging.getLogger("tailrace.runtime")
 _GRACE_S = 1.0
 
 
-async def settled(context: Context) -> None:
+async def wait_for_pending(context: Context) -> None:
     """Return when no future of the invocation is pending."""
     loop = asyncio.get_running_loop()
     left_s = context.get_remaining_time_in_millis() / 1000

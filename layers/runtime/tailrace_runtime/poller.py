@@ -8,14 +8,14 @@ import logging
 import os
 from typing import Any
 
-from tailrace_runtime.api import RuntimeAPI, judge
+from tailrace_runtime.api import RuntimeAPI, check_reply
 from tailrace_runtime.asgi import App, Cycle, Scope, body_of, is_function_url, scope_of
 from tailrace_runtime.context import Context
 from tailrace_runtime.faults import Fault
 from tailrace_runtime.handler import Call, Handler, HandlerResult, app_of
 from tailrace_runtime.invocation import Invocation
 from tailrace_runtime.logs import belonging_to
-from tailrace_runtime.pending import settled
+from tailrace_runtime.pending import wait_for_pending
 from tailrace_runtime.worker import Worker
 
 logger = logging.getLogger("tailrace.runtime")
@@ -47,7 +47,7 @@ class Poller:
                 _set_trace(call.context)
                 result = call.call(loop.run_until_complete)
                 loop.run_until_complete(self._respond(call, result))
-                loop.run_until_complete(settled(call.context))
+                loop.run_until_complete(wait_for_pending(call.context))
                 _set_trace(None)
 
     async def serve_among_others(self) -> None:
@@ -65,12 +65,12 @@ class Poller:
             with belonging_to(call.context):
                 result = await (call.call_async() if awaited else worker.call(call))
                 await self._respond(call, result)
-                await (settled(call.context) if awaited else worker.settle(call))
+                await (wait_for_pending(call.context) if awaited else worker.wait_for_pending(call))
 
     async def _next_call(self, *, alone: bool) -> Call:
         """Return the next invocation for the ordinary handler. Those for the app are handled here."""
         while True:
-            invocation = await (self._api.next() if alone else self._next_patiently())
+            invocation = await (self._api.next() if alone else self._next_with_retries())
             try:
                 context, event = Context(invocation), invocation.event()
                 if self._app is None or not is_function_url(event):
@@ -88,7 +88,7 @@ class Poller:
                 if alone:
                     _set_trace(None)
 
-    async def _next_patiently(self) -> Invocation:
+    async def _next_with_retries(self) -> Invocation:
         """Return the next invocation. An error is retried, because it would end the other pollers' invocations too."""
         for pause_s in _BACKOFF_S:
             try:
@@ -103,16 +103,16 @@ class Poller:
         cycle = Cycle(scope, body, response)
         running = asyncio.create_task(cycle.run(app), name=f"app {invocation.request_id}")
         context.pending.add(running)
-        settling = asyncio.create_task(settled(context), name=f"pending {invocation.request_id}")
+        waiting = asyncio.create_task(wait_for_pending(context), name=f"pending {invocation.request_id}")
         # The response ends as soon as the app is done, even if something is still pending.
         if fault := await running:
             await self._api.fail(invocation, fault)
         elif response.begun:
             if reply := await response.reply():
-                judge(reply, "The response")
+                check_reply(reply, "The response")
             else:
                 logger.info("The Runtime API closed the connection during the response.")
-        await settling
+        await waiting
 
     async def _respond(self, call: Call, result: HandlerResult | Fault) -> None:
         if isinstance(result, Fault):

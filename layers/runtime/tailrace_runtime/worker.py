@@ -8,7 +8,7 @@ from contextvars import copy_context
 
 from tailrace_runtime.faults import Fault
 from tailrace_runtime.handler import Call, HandlerResult
-from tailrace_runtime.pending import settled
+from tailrace_runtime.pending import wait_for_pending
 
 
 class Worker:
@@ -23,11 +23,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, copy_context().run, self._call, call)
 
-    async def settle(self, call: Call) -> None:
+    async def wait_for_pending(self, call: Call) -> None:
         """Return when no future of the handler is pending."""
         if call.context.pending:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, copy_context().run, self._settle, call)
+            await loop.run_in_executor(self._thread, copy_context().run, self._wait_for_pending, call)
 
     def _call(self, call: Call) -> HandlerResult | Fault:
         if self._loop is None:
@@ -35,6 +35,6 @@ class Worker:
         asyncio.set_event_loop(self._loop)
         return call.call(self._loop.run_until_complete)
 
-    def _settle(self, call: Call) -> None:
+    def _wait_for_pending(self, call: Call) -> None:
         assert self._loop is not None
-        self._loop.run_until_complete(settled(call.context))
+        self._loop.run_until_complete(wait_for_pending(call.context))

@@ -43,11 +43,11 @@ def decode_json(body: bytes | str, what: str = "The body") -> Any:
         brackets = _brackets(encoded)
         if 2 * brackets.count(b"[") != len(brackets):
             raise JsonError(f"{what} is not JSON: not every array and object in it is closed.") from None
-        raise _too_deep(what) from None
+        raise _too_deep_error(what) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JsonError(f"{what} is not JSON: {error}.") from None
     if nested_too_deep(encoded):
-        raise _too_deep(what)
+        raise _too_deep_error(what)
     return value
 
 
@@ -102,7 +102,7 @@ def _brackets(body: bytes) -> bytes:
     return _STRING.sub(b"", body).translate(_TO_SQUARE, _NO_BRACKET)
 
 
-def _too_deep(what: str) -> TooDeep:
+def _too_deep_error(what: str) -> TooDeep:
     return TooDeep(
         f"{what} is nested deeper than {MAX_DEPTH + FRAME_DEPTH} levels; "
         f"a value of `data` or `metadata` may have {MAX_DEPTH}."

@@ -17,7 +17,7 @@ import msgspec
 from tailrace.a2a.compat.v0_3 import client as v0_3
 from tailrace.a2a.incoming import Event, Task, decoded, event_in, task_in
 from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
-from tailrace.a2a.received import MOST_BYTES, TooMuch
+from tailrace.a2a.received import MAX_BYTES, TooMuch
 from tailrace.a2a.transport import Transport
 from tailrace.a2a.types import Version
 from tailrace.aws import FunctionUrlAuth
@@ -37,9 +37,9 @@ _PIECE_S = 0.001
 # Maximum length of another agent's error message.
 _MAX_ERROR_CHARS = 500
 # Statuses that say that the request has not reached the agent: there were too many requests, or no agent was running.
-_NOT_TAKEN_UP = (429, 502, 503)
+_NOT_ARRIVED = (429, 502, 503)
 # Statuses after which another try may succeed. After any other the answer would be the same.
-_TRANSIENT = (*_NOT_TAKEN_UP, 500, 504)
+_TRANSIENT = (*_NOT_ARRIVED, 500, 504)
 # What an agent answers to a method that it does not know, and the methods that every agent of 1.0 knows.
 _UNKNOWN_METHOD = (-32601, -32600)
 _CORE_METHODS = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
@@ -212,7 +212,9 @@ class AgentClient:
                 status = response.status_code
                 if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
                     _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
-                    raise AgentError(f"{self.url} answered {method} with something that is no stream.", malformed=True)
+                    raise AgentError(
+                        f"{self.url} answered {method} with something that is not a stream.", malformed=True
+                    )
                 async with aclosing(self._groups(response, sse.Envelope(rpc_id))) as groups:
                     async for group in groups:
                         yield group
@@ -229,8 +231,8 @@ class AgentClient:
         async for chunk in unpacked(response, self.url):
             self._streamed_bytes += max(len(chunk), response.num_bytes_downloaded - downloaded)
             downloaded = response.num_bytes_downloaded
-            if not self.own and self._streamed_bytes > MOST_BYTES:
-                raise TooMuch(f"it streamed more than {MOST_BYTES:,} bytes, and was given up")
+            if not self.own and self._streamed_bytes > MAX_BYTES:
+                raise TooMuch(f"it streamed more than {MAX_BYTES:,} bytes, and was given up")
             group = [
                 RawEvent(_seq(event.id) if has_seqs else None, _result_in(event, envelope, self.url))
                 for event in parser.feed(chunk)
@@ -251,7 +253,7 @@ def _result(status: int, body: bytes, url: str) -> bytes:
         reply = _decode_reply(body)
     except NOT_JSON:
         raise AgentError(
-            f"{url} answered {status} with something that is no JSON-RPC.", malformed=status not in _TRANSIENT
+            f"{url} answered {status} with something that is not JSON-RPC.", malformed=status not in _TRANSIENT
         ) from None
     if reply.error is not None:
         raise AgentError(shorten(reply.error.message, _MAX_ERROR_CHARS), code=reply.error.code)
@@ -262,7 +264,7 @@ def _result(status: int, body: bytes, url: str) -> bytes:
 
 def _has_arrived(status: int) -> bool:
     """Whether an answer with this HTTP status, 0 for none, shows that the request has arrived."""
-    return status != 0 and status not in _NOT_TAKEN_UP
+    return status != 0 and status not in _NOT_ARRIVED
 
 
 def _result_in(event: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:

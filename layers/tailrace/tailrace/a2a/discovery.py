@@ -49,7 +49,7 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Dis
     try:
         card_json = decode_json(body, "It")
     except JsonError as error:
-        raise AgentError(f"{card_url} is no agent card: {error}") from None
+        raise AgentError(f"{card_url} is not an agent card: {error}") from None
     return DiscoveredAgent(url, card_in(card_json, card_url), card_json)
 
 

@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 # Maximum number of values in one answer or event, counted by its brackets and commas. A value of two bytes in the JSON
 # takes some hundred bytes when it is decoded.
-MOST_VALUES = 500_000
+MAX_VALUES = 500_000
 # Maximum length of an agent's name; the rest is cut off.
-_LONGEST_NAME = 80
+_MAX_NAME_CHARS = 80
 
 
 class _Incoming(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
@@ -149,7 +149,7 @@ class AgentCard(_Incoming):
 
     def __post_init__(self) -> None:
         printable = "".join(each if each.isprintable() else " " for each in self.name)
-        self.name = shorten(" ".join(printable.split()), _LONGEST_NAME)
+        self.name = shorten(" ".join(printable.split()), _MAX_NAME_CHARS)
         if not self.name:
             raise ValueError("Expected a `name` that is not empty")
 
@@ -160,12 +160,12 @@ def decoded(body: bytes, source: str) -> Any:
     Raises:
         AgentError: it is not JSON, is nested too deep, or has too many values.
     """
-    if body.count(b"[") + body.count(b"{") + body.count(b",") > MOST_VALUES:
-        raise AgentError(f"{source} sent JSON with more than {MOST_VALUES:,} values.", malformed=True)
+    if body.count(b"[") + body.count(b"{") + body.count(b",") > MAX_VALUES:
+        raise AgentError(f"{source} sent JSON with more than {MAX_VALUES:,} values.", malformed=True)
     try:
         return decode_json(body, "It")
     except JsonError as error:
-        raise AgentError(f"{source} sent something that is no JSON: {error}", malformed=True) from None
+        raise AgentError(f"{source} sent something that is not JSON: {error}", malformed=True) from None
 
 
 def ended(state: str) -> bool:
@@ -178,20 +178,20 @@ def card_in(value: Any, source: str) -> AgentCard:
     Raises:
         AgentError: it is not a card. The message names the place.
     """
-    return _read(value, AgentCard, f"{source} is no agent card")
+    return _read(value, AgentCard, f"{source} is not an agent card")
 
 
 def event_in(value: Any, source: str) -> Event:
     """Convert decoded JSON, from a stream or the answer of SendMessage, to an event. Raises as `card_in` does."""
     if isinstance(value, dict) and "kind" in value:
         value = v0_3_client.event_from_v0_3(value)
-    return _read(value, Event, f"{source} sent something that is no event of A2A")
+    return _read(value, Event, f"{source} sent something that is not an event of A2A")
 
 
 def task_in(value: Any, source: str) -> Task:
     """Convert the decoded answer of GetTask to a task. Raises as `card_in` does."""
     value = v0_3_client.result_from_v0_3("GetTask", value)
-    return _read(value, Task, f"{source} sent something that is no task of A2A")
+    return _read(value, Task, f"{source} sent something that is not a task of A2A")
 
 
 def _read(value: Any, kind: type[T], what: str) -> T:

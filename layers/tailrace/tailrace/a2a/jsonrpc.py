@@ -35,11 +35,11 @@ def parse_call(body: bytes) -> Call:
         raise
     if not isinstance(request, dict):
         raise invalid_request(
-            f"The request is a JSON {_kind(request)}, but must be an object; batches are not part of A2A."
+            f"The request is a JSON {json_type(request)}, but must be an object; batches are not part of A2A."
         )
     rpc_id = request.get("id")
     if isinstance(rpc_id, bool) or not isinstance(rpc_id, str | int | None):
-        raise invalid_request(f"id is a {_kind(rpc_id)}, but must be a string, an integer or null.")
+        raise invalid_request(f"id is a {json_type(rpc_id)}, but must be a string, an integer or null.")
     try:
         return _call(rpc_id, request)
     except RpcError as error:
@@ -82,7 +82,7 @@ def _call(rpc_id: str | int | None, request: dict[str, Any]) -> Call:
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        raise invalid_params(f"params is a {_kind(params)}, but must be an object.")
+        raise invalid_params(f"params is a {json_type(params)}, but must be an object.")
     return Call(rpc_id, method, params)
 
 
@@ -99,7 +99,7 @@ def failure(rpc_id: str | int | None, error: RpcError) -> bytes:
     return encode({"jsonrpc": "2.0", "id": error.rpc_id if rpc_id is None else rpc_id, "error": body})
 
 
-def _kind(value: Any) -> str:
+def json_type(value: Any) -> str:
     """JSON's name for the type of a value."""
     names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
     return names.get(type(value), "null")

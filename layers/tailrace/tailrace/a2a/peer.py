@@ -103,7 +103,7 @@ class Peer:
         except httpx.HTTPError as error:
             raise AgentError(f"{self.url} could not be reached: {_text_of(error)}.") from None
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise AgentError(f"{shorten(self.url)!r} is no URL: {error}.") from None
+            raise AgentError(f"{shorten(self.url)!r} is not a URL: {error}.") from None
 
 
 async def body_of(response: httpx.Response, limit: int, url: str) -> bytes:
@@ -146,7 +146,7 @@ async def _gunzipped(chunks: AsyncIterator[bytes], url: str) -> AsyncIterator[by
             try:
                 piece = member.decompress(rest, PIECE_BYTES)
             except zlib.error as error:
-                raise AgentError(f"{url} answered with something that is no gzip: {error}.", malformed=True) from None
+                raise AgentError(f"{url} answered with something that is not gzip: {error}.", malformed=True) from None
             rest = member.unused_data if member.eof else member.unconsumed_tail
             if piece:
                 yield piece

@@ -8,13 +8,13 @@ from tailrace.a2a.incoming import Artifact, ArtifactUpdate, Part, Status, Task
 from tailrace.errors import AgentError
 
 # Limits of what one agent may stream for one task, unless it is our own. The client counts the bytes, with comments.
-MOST_EVENTS = 100_000
-MOST_BYTES = 64_000_000
+MAX_EVENTS = 100_000
+MAX_BYTES = 64_000_000
 # A faster agent is read at this pace. What it sends ahead waits in its connection, not in our memory.
 EVENTS_A_SECOND = 1_000
 # Limits of its artifacts.
-MOST_ARTIFACT_BYTES = 16_000_000
-MOST_ARTIFACTS = 1_000
+MAX_ARTIFACT_BYTES = 16_000_000
+MAX_ARTIFACTS = 1_000
 
 
 class TooMuch(AgentError):
@@ -46,8 +46,8 @@ class Received:
         self._may_go_on_at += 1 / EVENTS_A_SECOND
         if self._trusted:
             return
-        if self._events > MOST_EVENTS:
-            raise TooMuch(f"it sent more than {MOST_EVENTS:,} events, and was given up")
+        if self._events > MAX_EVENTS:
+            raise TooMuch(f"it sent more than {MAX_EVENTS:,} events, and was given up")
 
     async def pause(self) -> None:
         """Wait while the agent is ahead of its pace. Then `slowed` is set."""
@@ -95,10 +95,10 @@ class Received:
         return Task(id=task_id, context_id=self._context_id, status=self.status, artifacts=self.artifacts)
 
     def _check_room(self) -> None:
-        if self._artifact_bytes > MOST_ARTIFACT_BYTES:
-            raise TooMuch(f"its artifacts have more than {MOST_ARTIFACT_BYTES:,} bytes, and it was given up")
-        if len(self._artifacts) > MOST_ARTIFACTS:
-            raise TooMuch(f"it has more than {MOST_ARTIFACTS:,} artifacts, and was given up")
+        if self._artifact_bytes > MAX_ARTIFACT_BYTES:
+            raise TooMuch(f"its artifacts have more than {MAX_ARTIFACT_BYTES:,} bytes, and it was given up")
+        if len(self._artifacts) > MAX_ARTIFACTS:
+            raise TooMuch(f"it has more than {MAX_ARTIFACTS:,} artifacts, and was given up")
 
 
 def _joined(parts: list[Part]) -> list[Part]:

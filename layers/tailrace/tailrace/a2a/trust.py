@@ -57,7 +57,7 @@ def check_interface(url: str, card_url: str, settings: Settings) -> None:
         if _normalised_origin(parsed) in allowed or is_own_agent(url, settings):
             return
     if parsed is None:
-        raise AgentError(f"The card at {card_url} leads to {shorten(url)!r}, which is no URL.")
+        raise AgentError(f"The card at {card_url} leads to {shorten(url)!r}, which is not a URL.")
     raise AgentError(
         f"The card at {card_url} leads to {shorten(url)!r}, which is on another origin; "
         "TAILRACE_PEER_ORIGINS can allow it."

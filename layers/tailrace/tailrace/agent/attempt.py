@@ -67,7 +67,7 @@ class Attempt:
         self._fenced = asyncio.Event()
         self._overrun = asyncio.Event()
         self._over = asyncio.Event()
-        self._renewed = asyncio.get_running_loop().time()
+        self._renewed_at = asyncio.get_running_loop().time()
 
     @property
     def task_id(self) -> str:
@@ -160,21 +160,7 @@ class Attempt:
         try:
             await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
-                translator.barrier.stop()
-                stream.cancel()
-                await asyncio.wait([stream], timeout=CLEANUP_S)
-                if stream.done() and not stream.cancelled():
-                    stream.exception()  # mark an error of the clean-up as seen
-                if self._fenced.is_set():
-                    raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
-                if writer.broken.is_set():
-                    await writer.flush()  # raises what broke it
-                if self._canceled.is_set():
-                    return "TASK_STATE_CANCELED", CANCELED
-                if asyncio.get_running_loop().time() - self._renewed > self._settings.lease_s:
-                    # The whole process stood still, so it is not the node's fault, and the lease has expired.
-                    raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
-                return "TASK_STATE_FAILED", self._overrun_text(translator.node)
+                return await self._stop(stream, writer, translator)
             await stream
         except GraphDrained:
             return "TASK_STATE_WORKING", None
@@ -203,13 +189,37 @@ class Attempt:
             return "TASK_STATE_INPUT_REQUIRED", question(translator.interrupts)
         return "TASK_STATE_COMPLETED", None
 
+    async def _stop(
+        self, stream: asyncio.Task[None], writer: Writer, translator: Translator
+    ) -> tuple[State, str | None]:
+        """Stop the graph. Return the state that the run comes to and its text.
+
+        Raises:
+            Fenced, LogUnavailable: this attempt must not write any more.
+        """
+        translator.barrier.stop()
+        stream.cancel()
+        await asyncio.wait([stream], timeout=CLEANUP_S)
+        if stream.done() and not stream.cancelled():
+            stream.exception()  # mark an error of the clean-up as seen
+        if self._fenced.is_set():
+            raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
+        if writer.broken.is_set():
+            await writer.flush()  # raises what broke it
+        if self._canceled.is_set():
+            return "TASK_STATE_CANCELED", CANCELED
+        if asyncio.get_running_loop().time() - self._renewed_at > self._settings.lease_s:
+            # The whole process stood still, so it is not the node's fault, and the lease has expired.
+            raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
+        return "TASK_STATE_FAILED", self._overrun_text(translator.node)
+
     def _timed(self, control: RunControl) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
         """The run context for the graph, and the timers that end this attempt."""
         loop, settings = asyncio.get_running_loop(), self._settings
         ends = [run_context.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
         deadline = min((end for end in ends if end is not None), default=None)
         drains_at = None if deadline is None else deadline - settings.handoff_s
-        run = run_context.RunContext(drains_at, dict(self._takeover.history.asked))
+        run = run_context.RunContext(drains_at, dict(self._takeover.history.delegated))
         if deadline is None or drains_at is None:
             return run, []
 
@@ -247,7 +257,7 @@ class Attempt:
             "callbacks": [ToolEvents()],
         }
 
-        async def logged(namespace: str, node: str | None, ran: bool) -> int:
+        async def flush(namespace: str, node: str | None, ran: bool) -> int:
             if node is not None:
                 await translator.barrier.node(node)
             elif ran and (parent := step_of(namespace)):
@@ -257,8 +267,8 @@ class Attempt:
 
         plan = self._takeover.plan
         uploads = open_uploads(self._settings)
-        read = partial(request_of, owner=self._head.owner, uploads=uploads)
-        request = await in_turn(read, self._takeover.history.messages)
+        decode = partial(request_of, owner=self._head.owner, uploads=uploads)
+        request = await in_turn(decode, self._takeover.history.messages)
         set_request(request)
         if task := asyncio.current_task():
             task.add_done_callback(lambda _: request.close())
@@ -268,7 +278,7 @@ class Attempt:
             graph_input = Command(resume=plan.answers)
         elif not plan.pins:
             graph_input = {"messages": [("user", request.text)]}
-        saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, logged)  # type: ignore[arg-type]
+        saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, flush)  # type: ignore[arg-type]
         async for part in graph.copy({"checkpointer": saver}).astream(
             graph_input,
             config,
@@ -296,6 +306,6 @@ class Attempt:
             except LogUnavailable as error:
                 logger.warning("lease of task %s: %s", self.task_id, error)
                 continue
-            self._renewed = asyncio.get_running_loop().time()
+            self._renewed_at = asyncio.get_running_loop().time()
             if head.cancel_requested:
                 self.cancel()

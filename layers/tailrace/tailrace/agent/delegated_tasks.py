@@ -26,15 +26,15 @@ async def cancel_delegated_tasks(
 ) -> None:
     """Cancel the delegated tasks of the head's task. An error is logged and not raised: the run ends all the same."""
 
-    async def cancel(asked: DelegatedTask) -> None:
+    async def cancel(delegated: DelegatedTask) -> None:
         try:
             owner = owner_within(head.owner, head.task_id)
-            client = AgentClient(http, asked.url, owner=owner, settings=settings)
-            await client.cancel(asked.task)
+            client = AgentClient(http, delegated.url, owner=owner, settings=settings)
+            await client.cancel(delegated.task)
         except AgentError as error:
-            logger.warning("task %s at %s was not cancelled: %s", asked.task, asked.url, error)
+            logger.warning("task %s at %s was not cancelled: %s", delegated.task, delegated.url, error)
 
-    cancelling = [asyncio.create_task(cancel(asked)) for asked in delegations]
+    cancelling = [asyncio.create_task(cancel(delegated)) for delegated in delegations]
     if cancelling:
         _, late = await asyncio.wait(cancelling, timeout=_CANCEL_S)
         for task in late:

@@ -28,17 +28,17 @@ _SHOWN = 500
 class Translator:
     """Writes the parts of one `astream(version="v2")` as events.
 
-    `asked` has the open delegated tasks, by the tool step that waits for them; it is kept up to date. `done` has the
-    steps that an older attempt has finished: LangGraph streams their ends again, and no event is written for them.
+    `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `done` has
+    the steps that an older attempt has finished: LangGraph streams their ends again, and no event is written for them.
     `written` is whether the report has text already. `interrupts` collects what the graph asks, by the interrupt's id.
     """
 
-    def __init__(self, writer: Writer, asked: dict[str, DelegatedTask], done: set[str], *, written: bool) -> None:
+    def __init__(self, writer: Writer, delegated: dict[str, DelegatedTask], done: set[str], *, written: bool) -> None:
         self._writer = writer
         self._done = done
         self._message_id: str | None = None
         self._written = written
-        self.asked = asked
+        self.delegated = delegated
         self.barrier = NodeBarrier()
         self._node = ""
         self._failed = ""
@@ -77,17 +77,19 @@ class Translator:
         details = status.details
         if details.parent is None:
             details = msgspec.structs.replace(details, parent=parent)
-        if details.origin is None:  # what another agent did says nothing about whom this run has asked
-            self._note_asked(status.kind, details)
+        if (
+            details.origin is None
+        ):  # A forwarded event is about the other agent's delegated tasks, not about this run's.
+            self._note_delegated(status.kind, details)
         self._writer.status(status.kind, details, text=status.text, agent=status.agent)
 
-    def _note_asked(self, kind: str, details: Details) -> None:
+    def _note_delegated(self, kind: str, details: Details) -> None:
         if details.step is None:
             return
         if details.asked is not None:
-            self.asked[details.step] = msgspec.structs.replace(details.asked)  # its cursor will change
+            self.delegated[details.step] = msgspec.structs.replace(details.asked)  # its cursor will change
         elif kind == "tool_complete":
-            self.asked.pop(details.step, None)
+            self.delegated.pop(details.step, None)
 
     def _message(self, message: Any, metadata: dict[str, Any]) -> None:
         # A model that cannot stream gives one whole AIMessage instead of chunks.

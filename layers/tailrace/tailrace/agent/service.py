@@ -141,8 +141,9 @@ class Tasks:
         try:
             head = await self.log.request_cancel(task_id)
             if running := self._running.get(task_id):
-                running[0].cancel()
-                await asyncio.wait([running[1]])
+                attempt, run = running
+                attempt.cancel()
+                await asyncio.wait([run])
                 head = await self.log.head(task_id)  # It may have asked the user just before the cancel.
             if head.state not in TERMINAL and head.lease_owner == self._me and not self._works_on(task_id):
                 await self._cancel_claimed(head)  # An attempt of this process failed to start and has left its lease.
@@ -250,7 +251,7 @@ class Tasks:
             takeover = await take_over(self.log, saver, claimed, reason, reply, history)
         except LogUnavailable:
             with suppress(LogError):
-                await self.log.excuse(claimed.task_id, claimed.attempt)
+                await self.log.take_back_try(claimed.task_id, claimed.attempt)
             raise
         except (Fenced, TaskFinished, TaskUnknown):
             raise

@@ -16,11 +16,11 @@ deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=Non
 
 
 class RunContext:
-    """A run as its graph sees it. `asked` has the delegated tasks of earlier attempts, by the tool step that asked."""
+    """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step."""
 
-    def __init__(self, drains_at: float | None, asked: dict[str, DelegatedTask]) -> None:
+    def __init__(self, drains_at: float | None, delegated: dict[str, DelegatedTask]) -> None:
         self.drains_at = drains_at
-        self.asked = asked
+        self.delegated = delegated
         self.draining = asyncio.Event()
 
 
@@ -75,4 +75,4 @@ async def draining() -> None:
 def delegated_before(step: str) -> DelegatedTask | None:
     """The task that an earlier attempt delegated in the tool step `step`, by `emit(asked=…)`; None if there is none."""
     run = current.get()
-    return run.asked.get(step) if run is not None else None
+    return run.delegated.get(step) if run is not None else None

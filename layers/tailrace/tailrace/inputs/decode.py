@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from tailrace.errors import RequestError, UploadUnknown, shorten
 from tailrace.events import Message, Part
-from tailrace.inputs.gzip import MAX_UNPACKED_BYTES, gzipped_in, text_of, too_large
+from tailrace.inputs.gzip import MAX_UNPACKED_BYTES, is_gzip, text_of, too_large
 from tailrace.inputs.media_types import GZIP, TEXT, media_type_of
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.spool import Disk
@@ -173,6 +173,6 @@ def _file_on_disk(part: Part, name: str, packed: Iterator[bytes], upload: Upload
             pass
         raise
     media_type = _type_of(part)
-    if gzipped_in(first):
+    if is_gzip(first):
         name, media_type = name.removesuffix(".gz"), TEXT if media_type == GZIP else media_type
     return File(filename=name, media_type=media_type, content=content, reference=part if upload is not None else None)

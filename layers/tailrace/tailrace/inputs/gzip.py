@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from tailrace.errors import RequestError, RequestTooLarge, shorten
-from tailrace.inputs.text import headed
+from tailrace.inputs.text import split_head
 
 # The most that the files of one request may have, unpacked. This stops gzip bombs.
 MAX_UNPACKED_BYTES = 64_000_000
@@ -42,14 +42,14 @@ def too_large() -> RequestTooLarge:
     return RequestTooLarge("The content of the files in the request, unpacked,", None, MAX_UNPACKED_BYTES)
 
 
-def gzipped_in(beginning: bytes) -> bool:
+def is_gzip(beginning: bytes) -> bool:
     """Whether a file with this beginning is gzip."""
     return beginning.startswith(_GZIP_MAGIC)
 
 
 def _unpacked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    head, rest = headed(chunks, len(_GZIP_MAGIC))
-    if not gzipped_in(head):
+    head, rest = split_head(chunks, len(_GZIP_MAGIC))
+    if not is_gzip(head):
         yield head
         yield from rest
         return

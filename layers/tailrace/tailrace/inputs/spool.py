@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 
-from tailrace.inputs.text import Content, Line, headed
+from tailrace.inputs.text import Content, Line, split_head
 
 _CHUNK = 262_144
 _MARK = b"\xef\xbb\xbf"
@@ -131,6 +131,6 @@ def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]
 
 def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The chunks without a byte order mark at the beginning."""
-    head, rest = headed(chunks, len(_MARK))
+    head, rest = split_head(chunks, len(_MARK))
     yield head.removeprefix(_MARK)
     yield from rest

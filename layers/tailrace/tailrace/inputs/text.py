@@ -75,7 +75,7 @@ class Content(ABC):
         return self.read(max(0, self.size - limit), self.size)
 
 
-def headed(chunks: Iterable[bytes], length: int) -> tuple[bytes, Iterator[bytes]]:
+def split_head(chunks: Iterable[bytes], length: int) -> tuple[bytes, Iterator[bytes]]:
     """Take chunks until they have `length` bytes; return these, joined, and the remaining chunks."""
     rest = iter(chunks)
     head = b""

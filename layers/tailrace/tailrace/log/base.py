@@ -183,7 +183,7 @@ class EventLog(ABC):
         """
 
     @abstractmethod
-    async def excuse(self, task_id: str, attempt: int) -> Head:
+    async def take_back_try(self, task_id: str, attempt: int) -> Head:
         """Take back the try that the claim counted: the attempt could not start because a store was unavailable.
 
         The lease stays as it is.
@@ -260,9 +260,6 @@ class EventLog(ABC):
 
     def now(self) -> int:
         """The store's clock in milliseconds since the epoch. Leases are compared with it."""
-        return self._now()
-
-    def _now(self) -> int:
         return int(self._clock() * 1000)
 
     def _expiry(self) -> int:

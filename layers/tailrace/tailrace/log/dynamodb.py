@@ -84,7 +84,7 @@ class DynamoDBLog(EventLog):
         self._typical = _TYPICAL_BYTES
 
     async def create(self, head: Head, event: bytes) -> Head:
-        task_id, now, ttl = head.task_id, self._now(), self._expiry()
+        task_id, now, ttl = head.task_id, self.now(), self._expiry()
         first = table.batch_item(task_id, Batch(1, 0, [event]), pack(task_id, 1, [event]), ttl)
         stored = msgspec.structs.replace(head, created=now, updated=now, ttl=ttl)
         existing = await self._put(table.head_item(stored))
@@ -103,7 +103,7 @@ class DynamoDBLog(EventLog):
             raise Fenced(task_id, batch.attempt, batch.seq)
 
     async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
-        now = self._now()
+        now = self.now()
         until = now + int(lease_s * 1000)
         try:
             return await self._update(
@@ -131,19 +131,19 @@ class DynamoDBLog(EventLog):
 
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
         return await self._update_as(
-            task_id, attempt, "SET #lease_until = :until", {"until": self._now() + int(lease_s * 1000)}
+            task_id, attempt, "SET #lease_until = :until", {"until": self.now() + int(lease_s * 1000)}
         )
 
     async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         change = "SET #state = :state, #updated = :now, #ttl = :ttl, #tries = :zero, #dispatches = :zero, #due = :zero"
-        values: dict[str, str | int] = {"state": state, "now": self._now(), "ttl": self._expiry(), "zero": 0}
+        values: dict[str, str | int] = {"state": state, "now": self.now(), "ttl": self._expiry(), "zero": 0}
         if release:
             change += ", #lease_until = :zero REMOVE #lease_owner"
             if state in TERMINAL | INTERRUPTED:
                 change += ", #open"
         return await self._update_as(task_id, attempt, change, values)
 
-    async def excuse(self, task_id: str, attempt: int) -> Head:
+    async def take_back_try(self, task_id: str, attempt: int) -> Head:
         return await self._update_as(task_id, attempt, "SET #tries = #tries - :one", {"one": 1})
 
     async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
@@ -211,7 +211,7 @@ class DynamoDBLog(EventLog):
         """
         condition = _expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
         request = {"IndexName": table.BY_OPEN, **condition}
-        now = self._now()
+        now = self.now()
         due: list[Head] = []
         async for items in self._transport.pages(request):
             unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in items))

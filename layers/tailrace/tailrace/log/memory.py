@@ -37,7 +37,7 @@ class MemoryLog(EventLog):
             if existing.fingerprint != head.fingerprint:
                 raise TaskConflict(head.task_id)
             return existing
-        now = self._now()
+        now = self.now()
         self._items[head.task_id] = [(Batch(1, 0, [event]), self._expiry())]
         return self._put(head, created=now, updated=now, ttl=self._expiry())
 
@@ -53,7 +53,7 @@ class MemoryLog(EventLog):
         items.sort(key=lambda item: item[0].seq)
 
     async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
-        now, head = self._now(), self._live(task_id)
+        now, head = self.now(), self._live(task_id)
         refuse_claim(head, task_id, now)
         assert head is not None
         return self._put(
@@ -68,16 +68,16 @@ class MemoryLog(EventLog):
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
-        return self._put(head, lease_until=self._now() + int(lease_s * 1000))
+        return self._put(head, lease_until=self.now() + int(lease_s * 1000))
 
     async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
         lease: dict[str, Any] = {"lease_owner": None, "lease_until": 0} if release else {}
         counts = {"tries": 0, "dispatches": 0, "due": 0}
-        return self._put(head, state=state, updated=self._now(), ttl=self._expiry(), **counts, **lease)
+        return self._put(head, state=state, updated=self.now(), ttl=self._expiry(), **counts, **lease)
 
-    async def excuse(self, task_id: str, attempt: int) -> Head:
+    async def take_back_try(self, task_id: str, attempt: int) -> Head:
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
         assert head is not None
@@ -117,7 +117,7 @@ class MemoryLog(EventLog):
         return items[-1][0].last if items and items[-1][1] > self._clock() else 0
 
     async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        now = self._now()
+        now = self.now()
         live = [head for head in self._heads.values() if self._live(head.task_id) and head.orphaned(now)]
         due = [head for head in live if head.updated <= now - idle_s * 1000 and head.due <= now]
         return sorted(due, key=dispatch_order)[:limit]

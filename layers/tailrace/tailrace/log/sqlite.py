@@ -24,7 +24,7 @@ from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
 from tailrace.stores.private import private_folder
-from tailrace.stores.sqlite import add_columns, connect_wal, damage_as_words
+from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -74,7 +74,7 @@ class SQLiteLog(EventLog):
         super().__init__(**options)
         self._path = Path(path)
         private_folder(self._path.parent)
-        with damage_as_words(self._path), _connect(self._path) as connection:
+        with as_store_damaged(self._path), _connect(self._path) as connection:
             connection.executescript(_SCHEMA)
             add_columns(connection, "heads", _ADDED)
             connection.executescript(_INDEX)
@@ -86,7 +86,7 @@ class SQLiteLog(EventLog):
         self._reader = _Worker(self._path, "log-reader", transaction=False)
 
     async def create(self, head: Head, event: bytes) -> Head:
-        task_id, now, ttl = head.task_id, self._now(), self._expiry()
+        task_id, now, ttl = head.task_id, self.now(), self._expiry()
         packed = pack(task_id, 1, [event])
 
         def operation(connection: sqlite3.Connection) -> Head:
@@ -127,7 +127,7 @@ class SQLiteLog(EventLog):
 
     async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
         def operation(connection: sqlite3.Connection) -> Head:
-            now, head = self._now(), self._find(connection, task_id)
+            now, head = self.now(), self._find(connection, task_id)
             refuse_claim(head, task_id, now)
             return self._change(
                 connection,
@@ -139,14 +139,14 @@ class SQLiteLog(EventLog):
         return await self._writer.run(operation)
 
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
-        return await self._change_as(task_id, attempt, "lease_until = ?", (self._now() + int(lease_s * 1000),))
+        return await self._change_as(task_id, attempt, "lease_until = ?", (self.now() + int(lease_s * 1000),))
 
     async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         lease = ", lease_owner = NULL, lease_until = 0" if release else ""
         changes = f"state = ?, updated = ?, ttl = ?, tries = 0, dispatches = 0, due = 0{lease}"
-        return await self._change_as(task_id, attempt, changes, (state, self._now(), self._expiry()))
+        return await self._change_as(task_id, attempt, changes, (state, self.now(), self._expiry()))
 
-    async def excuse(self, task_id: str, attempt: int) -> Head:
+    async def take_back_try(self, task_id: str, attempt: int) -> Head:
         return await self._change_as(task_id, attempt, "tries = tries - 1", ())
 
     async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
@@ -202,7 +202,7 @@ class SQLiteLog(EventLog):
 
     async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         def operation(connection: sqlite3.Connection) -> list[Head]:
-            now = self._now()
+            now = self.now()
             rows = connection.execute(
                 f"SELECT {_HEAD} FROM heads WHERE {_ORPHANED} AND due <= ? AND lease_until <= ? AND updated <= ? "  # noqa: S608
                 "AND ttl > ? ORDER BY due, created, task_id LIMIT ?",

@@ -40,7 +40,7 @@ def host_in(request: Request) -> str | None:
     return match["name"].strip("[]").lower() if match else None
 
 
-def is_called_right(request: Request, hosts: Collection[str]) -> bool:
+def names_own_host(request: Request, hosts: Collection[str]) -> bool:
     """Whether a request names a host of this process: one of `hosts` (in lower case).
 
     If the request came to a loopback address, loopback's names are allowed too. If it came to another address and

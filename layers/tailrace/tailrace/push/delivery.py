@@ -41,7 +41,7 @@ TRIES = 6
 PAUSE_S = 0.5
 # The next delivery is due after 1, 2, 4 … minutes. After this many failed deliveries, 17 hours in all, none is due.
 MAX_DELIVERIES = 11
-ROUND_S = 60
+FIRST_RETRY_S = 60
 
 # A webhook's task id and id.
 Key = tuple[str, str]
@@ -196,7 +196,7 @@ class Deliveries:
             raise  # This is not the webhook's failure.
         except Exception:
             failures += 1
-            due = 0 if failures >= MAX_DELIVERIES else now_ms() + int(ROUND_S * 1000 * 2 ** (failures - 1))
+            due = 0 if failures >= MAX_DELIVERIES else now_ms() + int(FIRST_RETRY_S * 1000 * 2 ** (failures - 1))
             raise
         finally:
             over.set()

@@ -34,8 +34,8 @@ def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def damage_as_words(path: Path) -> Iterator[None]:
-    """Raise `StoreDamaged` where SQLite finds that the file `path` is damaged, or is no database."""
+def as_store_damaged(path: Path) -> Iterator[None]:
+    """Raise `StoreDamaged` where SQLite finds that the file `path` is damaged, or is not a database."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -71,8 +71,8 @@ def upload_in(part: Part) -> Upload | None:
     match = _URL.fullmatch(part.url)
     if match is None:
         raise RequestError(
-            f"The file {name!r} is given by its URL, which this agent does not fetch; send its content as `text`, or "
-            "as `raw` in base64, or upload it (POST /api/uploads)."
+            f"The file {name!r} has url {shorten(part.url)!r}, which this agent does not fetch; send its content as "
+            "`text`, or as `raw` in base64, or upload it (POST /api/uploads)."
         )
     metadata = (part.metadata or {}).get(UPLOADS)
     metadata = metadata if isinstance(metadata, dict) else {}

@@ -20,7 +20,7 @@ from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
 from tailrace.inputs.media_types import covers
-from tailrace.network.hosts import is_called_right, is_from_another_origin
+from tailrace.network.hosts import is_from_another_origin, names_own_host
 
 A2A_JSON, JSON = "application/a2a+json", "application/json"
 
@@ -59,7 +59,7 @@ def check_host(request: Request, settings: Settings) -> None:
     Raises:
         RpcError: with HTTP status 421 for the name, 403 for the page.
     """
-    if not is_called_right(request, settings.own_hosts):
+    if not names_own_host(request, settings.own_hosts):
         names = sorted(settings.own_hosts) or ["a name or an address of loopback (TAILRACE_HOSTS adds others)"]
         raise misdirected(request.headers.get("host", ""), " or ".join(names))
     if request.method not in ("GET", "HEAD") and is_from_another_origin(request, settings.own_hosts):

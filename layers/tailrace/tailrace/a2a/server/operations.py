@@ -32,7 +32,7 @@ from tailrace.a2a.types import (
     convert,
 )
 from tailrace.config import Settings
-from tailrace.errors import RequestError, TaskUnknown
+from tailrace.errors import RequestError, TaskUnknown, shorten
 from tailrace.events import TERMINAL, Message, Part
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.request import Request
@@ -171,7 +171,10 @@ class Operations:
         check_parts(message, self._card)
         if config is not None:
             if config.task_id:
-                raise RequestError("taskPushNotificationConfig.taskId must be empty: the message names the task.")
+                raise RequestError(
+                    f"taskPushNotificationConfig.taskId has value {shorten(config.task_id)!r}, but must be empty: "
+                    "the message names the task."
+                )
             serving.push.check(config)
         direct_answer = await self._answer_directly(message, tasks, caller)
         if direct_answer is not None:

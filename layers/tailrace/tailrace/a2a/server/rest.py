@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from tailrace.a2a import errors
 from tailrace.a2a.errors import RpcError, as_rpc_error
-from tailrace.a2a.jsonrpc import read_json
+from tailrace.a2a.jsonrpc import json_type, read_json
 from tailrace.a2a.server.binding import Binding
 from tailrace.a2a.server.negotiation import answer_type, check_host, check_json, version_of
 from tailrace.a2a.server.operations import STREAMS
@@ -134,5 +134,5 @@ def _object(body: bytes) -> dict[str, Any]:
     """
     value = read_json(body) if body.strip() else {}
     if not isinstance(value, dict):
-        raise errors.invalid_params("The body must be a JSON object.")
+        raise errors.invalid_params(f"The body is a JSON {json_type(value)}, but must be an object.")
     return value

@@ -25,7 +25,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.errors import CheckpointsUnavailable
-from tailrace.stores.sqlite import connect_wal, damage_as_words
+from tailrace.stores.sqlite import as_store_damaged, connect_wal
 
 T = TypeVar("T")
 
@@ -125,13 +125,13 @@ async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ())
         StoreDamaged: the file is damaged, or is not a database. It stays as it is.
         CheckpointsUnavailable: the file is locked or cannot be opened.
     """
-    with _as_unavailable(), damage_as_words(path):
+    with _as_unavailable(), as_store_damaged(path):
         await asyncio.to_thread(_prepare, path)
     async with aiosqlite.connect(path, timeout=BUSY_S) as connection:
         # As in the log: what is saved survives a loss of power.
         await connection.execute("PRAGMA synchronous = FULL")
         saver = SQLiteSaver(connection, types)
-        with _as_unavailable(), damage_as_words(path):
+        with _as_unavailable(), as_store_damaged(path):
             await saver.setup()
             await saver.delete_before(time.time() - lifetime_s)
         try:

@@ -88,7 +88,7 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
             yield from _used(called, seen)
 
 
-def _collect(annotation: Any, found: set[type], seen: dict[int, Any]) -> None:
+def _collect(annotation: Any, data_types: set[type], seen: dict[int, Any]) -> None:
     """Add the data types that an annotation names, and those that their fields name.
 
     `seen` also keeps the annotations alive: many are made here, and a new object may get the id of a deleted one.
@@ -98,21 +98,21 @@ def _collect(annotation: Any, found: set[type], seen: dict[int, Any]) -> None:
     seen[id(annotation)] = annotation
     if isinstance(annotation, TypeVar):
         for each in (annotation.__bound__, *annotation.__constraints__):
-            _collect(each, found, seen)
+            _collect(each, data_types, seen)
     elif (named := getattr(annotation, "__supertype__", None) or getattr(annotation, "__value__", None)) is not None:
-        _collect(named, found, seen)  # NewType, `type X = …`
+        _collect(named, data_types, seen)  # NewType, `type X = …`
     elif (origin := typing.get_origin(annotation)) is not None:
-        _collect(origin, found, seen)
+        _collect(origin, data_types, seen)
         for each in [] if origin is typing.Literal else typing.get_args(annotation):
-            _collect(each, found, seen)
+            _collect(each, data_types, seen)
     elif isinstance(annotation, type):
         if _is_data(annotation):
-            found.add(annotation)
+            data_types.add(annotation)
             for each in _subclasses(annotation):
-                _collect(each, found, seen)
+                _collect(each, data_types, seen)
         if annotation.__module__ != "builtins":
             for each in _hints(annotation).values():
-                _collect(each, found, seen)
+                _collect(each, data_types, seen)
 
 
 def _subclasses(of: type) -> list[type]:
@@ -132,7 +132,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _importable(kind: type) -> bool:
-    """Whether the type is found by its module and name, which is all that a checkpoint contains of it."""
+    """Whether Python finds the type by its module and name, which is all that a checkpoint says about a type."""
     return getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
 
 

@@ -51,7 +51,7 @@ class History(msgspec.Struct):
     - `last`: the seq of the newest event.
     - `steps`: the steps by id; `superseded`: by step id, the attempt that ran the step again.
     - `texts`: by artifact id, the streamed text in pieces, each with the id of the step that wrote it.
-    - `asked`: the delegated tasks by the tool step that started them; `answered`: the steps whose task has ended.
+    - `delegated`: the delegated tasks by the tool step that started them; `answered`: the steps whose task has ended.
     - `questions`: by step id, how many messages there were when the step first asked the user.
     - `fences`: the attempts since the user's newest message.
     - `attempt`: the number of the latest attempt; `pins`: by namespace, the id of the checkpoint that it resumed from.
@@ -65,7 +65,7 @@ class History(msgspec.Struct):
     steps: dict[str, Step] = {}
     superseded: dict[str, int] = {}
     texts: dict[str, list[tuple[str | None, str]]] = {}
-    asked: dict[str, DelegatedTask] = {}
+    delegated: dict[str, DelegatedTask] = {}
     answered: set[str] = set()
     questions: dict[str, int] = {}
     fences: list[Fence] = []
@@ -77,7 +77,7 @@ class History(msgspec.Struct):
     @property
     def open_delegated_tasks(self) -> dict[str, DelegatedTask]:
         """The delegated tasks that have not ended, by the tool step that started them."""
-        return {step: task for step, task in self.asked.items() if step not in self.answered}
+        return {step: task for step, task in self.delegated.items() if step not in self.answered}
 
     def attempts_lost_at(self, checkpoint: str, reason: str) -> int:
         """How many of the latest attempts started at `checkpoint` and were lost before they got further.
@@ -170,16 +170,16 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
         tool = kind == "tool_start"
         history.steps[step_id] = Step(step_id, metadata.name or "", metadata.parent, tool, seq)
         if metadata.asked is not None:
-            history.asked[step_id] = metadata.asked
+            history.delegated[step_id] = metadata.asked
     elif kind in ("node_end", "tool_complete") and (step := history.steps.get(step_id)):
         step.ended = True
         if metadata.interrupted:
             history.questions.setdefault(step_id, len(history.messages))
-        if step_id in history.asked:
+        if step_id in history.delegated:
             history.answered.add(step_id)
 
 
 def _note_forwarded(history: History, origin: Origin) -> None:
-    for asked in history.asked.values():
-        if asked.task == origin.task:
-            asked.cursor = max(asked.cursor, origin.seq)
+    for task in history.delegated.values():
+        if task.task == origin.task:
+            task.cursor = max(task.cursor, origin.seq)

@@ -94,7 +94,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
         step.id for step in history.steps.values() if step.id in runs_again or (step.tool and step.parent in runs_again)
     }
     # A step with a delegated task goes on where it was, and so do the steps that enclose it.
-    continued = {each for step in history.asked if step in void for each in _upwards(history, step)}
+    continued = {each for step in history.delegated if step in void for each in _upwards(history, step)}
     for step in history.steps.values():
         if step.id in void:
             if not step.superseded and step.id not in continued:

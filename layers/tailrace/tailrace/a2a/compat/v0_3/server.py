@@ -13,7 +13,7 @@ from msgspec import UNSET
 from tailrace.a2a.compat.v0_3 import types as v0_3
 from tailrace.a2a.task import Task
 from tailrace.a2a.types import PushConfig
-from tailrace.errors import RequestError
+from tailrace.errors import RequestError, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, Artifact, Event, Message, Part, Status, Submitted
 
 # The method names of 0.3, and the names of the same methods in 1.0.
@@ -59,7 +59,9 @@ def params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any]:
         # 0.3 does not say what a request without `blocking` means. Its SDKs wait for the task's end.
         blocking = configuration.pop("blocking", None)
         if not isinstance(blocking, bool | None):
-            raise RequestError("configuration.blocking must be true or false.")
+            raise RequestError(
+                f"configuration.blocking has value {shorten(repr(blocking))}, but must be true or false."
+            )
         configuration["returnImmediately"] = blocking is False
         if "pushNotificationConfig" in configuration:
             config = configuration.pop("pushNotificationConfig")
@@ -174,7 +176,7 @@ def _push_params_from_v0_3(method: str, params: dict[str, Any]) -> dict[str, Any
         config = params.get("pushNotificationConfig")
         config = _config_from_v0_3({} if config is None else config)
         if not isinstance(config, dict):
-            raise RequestError("pushNotificationConfig must be an object.")
+            raise RequestError(f"pushNotificationConfig has value {shorten(repr(config))}, but must be an object.")
         return {**config, "taskId": params.get("taskId")}
     config_id = params.get("pushNotificationConfigId")
     return {"taskId": params.get("id"), "id": _DEFAULT_ID if config_id is None else config_id}
