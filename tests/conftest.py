@@ -25,9 +25,10 @@ httpx.create_ssl_context = httpx_transports.create_ssl_context = functools.cache
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two workers for each core: the tests of processes and browsers mostly wait."""
-    return 2 * (os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker for each core with `-n logical`; two with `-n auto`, because tests of processes and browsers wait."""
+    cores = os.cpu_count() or 1
+    return cores if config.option.numprocesses == "logical" else 2 * cores
 
 
 # Workers take whole files in this order. What takes long comes first, so that no worker ends with it alone.

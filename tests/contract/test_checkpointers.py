@@ -23,8 +23,8 @@ from tests.contract.checkpoint_stores import BUCKET, items_of, use_stores
 from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import moto_server
 
-GENUINE = pytest.param("dynamodb local", marks=pytest.mark.slow)
-STORES = ["sqlite", "dynamodb", "dynamodb and s3", "dynamodb, all in s3", GENUINE]
+SLOW = ["dynamodb and s3", "dynamodb, all in s3", "dynamodb local"]
+STORES = ["sqlite", "dynamodb", *(pytest.param(store, marks=pytest.mark.slow) for store in SLOW)]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Text
 from tests.support.linear_time import FILES, LINES, Shape, assert_linear
 
+pytestmark = pytest.mark.slow
+
 NOW = 2e9
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -19,6 +19,8 @@ from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import File, Request
 from tests.support.linear_time import FILES, LINES, Shape, assert_linear
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
