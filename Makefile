@@ -32,8 +32,9 @@ lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library
 bench: $(venv)/test ## figures, each with its peer in the same run
 	@$(bin)/python -m tests.bench
 
-chaos: $(venv)/test ## SEED=… FAULTS=10000 ROUND=…: kill, cut and confuse everything, and check every promise
-	@$(bin)/python -m tests.chaos
+chaos: $(venv)/test ## SEED=… FAULTS=10000 PROFILE=… ROUND=…: kill, cut and misdirect everything, and check every promise
+	@$(bin)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(PROFILE),--profile $(PROFILE)) $(if $(ROUND),--round $(ROUND))
 
 sample: $(venv)/run ## record the sample again (needs Linux and nginx)
 	@$(bin)/python -m local.record_sample

@@ -1,7 +1,8 @@
-"""`python -m tests.bench [NAME …]`: run the benchmarks, all or those named, and print one table.
+"""`python -m tests.bench [NAME …]`: run the named benchmarks, or all of them, and print one table.
 
-Each figure is the median of the runs, ours and its peer's taken in turn (A B A B). Everything runs on loopback, in
-processes of its own that are stopped at the end. Nothing here passes or fails: `met` says what an aim has come to.
+Each figure is the median of the runs, which alternate between Tailrace and its peer (A B A B). Everything runs on
+loopback, in separate processes that are stopped at the end. Nothing passes or fails: the column `met` compares a figure
+with its aim.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ _LIMIT_S = 300.0
 
 
 async def run(names: list[str], runs: int) -> tuple[Report, bool]:
-    """The report of all benchmarks named, and whether each of them got to its end."""
+    """Run the benchmarks; return their report and whether all of them finished."""
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     assert me is not None
-    loop.add_signal_handler(signal.SIGTERM, me.cancel)  # so that what was started is stopped
-    whole, well, start = Report(), True, time.monotonic()
+    loop.add_signal_handler(signal.SIGTERM, me.cancel)  # so that child processes are stopped
+    whole, finished, start = Report(), True, time.monotonic()
     for name in names:
         try:
             with tempfile.TemporaryDirectory(prefix=f"tailrace-{name}-") as folder:
@@ -49,13 +50,13 @@ async def run(names: list[str], runs: int) -> tuple[Report, bool]:
                     report = await BENCHES[name](Path(folder), runs)
         except (BenchError, OSError) as error:
             say(f"{name} failed: {error or f'it took longer than {_LIMIT_S:.0f} s.'}")
-            well = False
+            finished = False
             continue
         whole.rows += report.rows
         whole.notes += report.notes
-    took = time.monotonic() - start
-    whole.notes.append(f"{_machine()}; medians of {runs} runs or more; {took:.0f} s in all.")
-    return whole, well
+    elapsed = time.monotonic() - start
+    whole.notes.append(f"{_machine()}; medians of {runs} runs or more; {elapsed:.0f} s in all.")
+    return whole, finished
 
 
 def _machine() -> str:
@@ -70,15 +71,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--runs", type=int, default=5, help="runs of each benchmark (default: 5)")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    given = parser.parse_args()
-    if unknown := [name for name in given.names if name not in BENCHES]:
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in BENCHES]:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHES)}")
     try:
-        report, well = asyncio.run(run(given.names or list(BENCHES), given.runs))
+        report, finished = asyncio.run(run(options.names or list(BENCHES), options.runs))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit("stopped")
-    print(markdown(report) if given.markdown else text(report))
-    sys.exit(0 if well else 1)
+    print(markdown(report) if options.markdown else text(report))
+    sys.exit(0 if finished else 1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""`python -m tests.resume URL`: play the scenarios against a server, and print what it keeps.
+"""`python -m tests.resume URL`: play the scenarios against a server, and print which of them it keeps.
 
-The server has to run an agent that knows the vocabulary of README.md. URL may be a gateway or an agent; what it is
-is asked of it. Exits with 1 if a scenario was broken, with 2 if none could be played.
+The server has to run an agent that knows the vocabulary of README.md. URL is a gateway or an agent: an agent serves a
+card. Exits with 1 if a scenario was broken, with 2 if none could be played.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx
 from tests.resume.driver import Broken, Target, play
 from tests.resume.scenarios import Scenario, scenarios
 
-# What a scenario may need that a server has only if somebody says so.
+# What some scenarios need, and a server has only if its options say so.
 HAVE = ("rotation", "window", "padding", "limit", "forgetting", "handoff", "death")
 
 
@@ -26,15 +26,17 @@ def main() -> int:
     parser.add_argument("--agent", help="an agent")
     parser.add_argument("--as", dest="who", action="append", default=[], metavar="'NAME: VALUE'", help="a header")
     parser.add_argument(
-        "--others", action="append", default=[], metavar="'NAME: VALUE'", help="a header by which somebody else asks"
+        "--others", action="append", default=[], metavar="'NAME: VALUE'", help="the header of another user"
     )
     parser.add_argument("--has", action="append", default=[], choices=HAVE, help="what the server can be made to do")
     parser.add_argument("--only", default="", help="scenarios whose name or requirements contain this")
-    given = parser.parse_args()
-    target = Target(given.browser, given.agent, headers_of(given.who), headers_of(given.others) or None)
-    if given.url:
-        target = located(given.url, target)
-    results = Counter(run(each, target, given.has) for each in scenarios() if chosen(each, given.only))
+    options = parser.parse_args()
+    if not (options.url or options.browser or options.agent):
+        parser.error("there is no server to play against: give URL, --browser URL or --agent URL")
+    target = Target(options.browser, options.agent, headers_of(options.who), headers_of(options.others) or None)
+    if options.url:
+        target = located(options.url, target)
+    results = Counter(run(each, target, options.has) for each in scenarios() if matches(each, options.only))
     print("  ".join(f"{count} {what}" for what, count in sorted(results.items())))
     if "broken" in results:
         return 1
@@ -42,7 +44,7 @@ def main() -> int:
 
 
 def run(scenario: Scenario, target: Target, has: list[str]) -> str:
-    """Play it in its ways, a line each; the worst that came of it."""
+    """Play the scenario over each of its interfaces and print a line for each; return the worst result."""
     results = []
     for via in scenario.via:
         if target.url(via) is None:
@@ -74,17 +76,17 @@ def missing(scenario: Scenario, target: Target, has: list[str]) -> str:
     return "" if scenario.needs in ("", *has) else f"needs --has {scenario.needs}"
 
 
-def chosen(scenario: Scenario, only: str) -> bool:
+def matches(scenario: Scenario, only: str) -> bool:
     return only in scenario.name or only in scenario.checks
 
 
-def headers_of(given: list[str]) -> dict[str, str]:
-    pairs = (each.partition(":") for each in given)
+def headers_of(lines: list[str]) -> dict[str, str]:
+    pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def located(url: str, target: Target) -> Target:
-    """The target with `url` as what it turns out to be: an agent has a card."""
+    """Add `url` to the target: as an agent if it serves a card, as a gateway otherwise."""
     card = httpx.get(f"{url.rstrip('/')}/.well-known/agent-card.json", headers=target.headers)
     if card.is_success and "json" in card.headers.get("content-type", ""):
         return Target(target.browser, url, target.headers, target.others)
