@@ -86,6 +86,7 @@ class RuntimeAPI:
         await self._report(f"{_RUNTIME}/restore/error", fault)
 
     def close(self) -> None:
+        """Close the connection. The next request opens a new one."""
         self._connection.close()
 
     async def _report(self, path: str, fault: Fault) -> None:

@@ -73,6 +73,7 @@ class Connection:
             self.close()
 
     def close(self) -> None:
+        """Close the connection without waiting. The next request opens a new one."""
         if self._writer is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 self._writer.transport.abort()

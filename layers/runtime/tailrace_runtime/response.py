@@ -55,6 +55,7 @@ class StreamedResponse:
 
     @property
     def begun(self) -> bool:
+        """Whether the prelude has been sent, so that an error can only be reported in the trailers."""
         return self._reply is not None
 
     async def begin(

@@ -64,12 +64,16 @@ class Status(_Incoming):
 
 
 class Artifact(_Incoming):
+    """A result of a task."""
+
     artifact_id: str
     name: str = ""
     parts: list[Part] = []
 
 
 class Task(_Incoming):
+    """A task at another agent (section 4.1.1). `id` is that agent's id for it."""
+
     id: str
     status: Status
     context_id: str = ""
@@ -82,12 +86,16 @@ class Task(_Incoming):
 
 
 class StatusUpdate(_Incoming):
+    """A change of a task's status, or progress: A2A's `TaskStatusUpdateEvent`."""
+
     task_id: str
     status: Status
     metadata: dict[str, Any] = {}
 
 
 class ArtifactUpdate(_Incoming):
+    """An artifact, or with `append` more parts of one: A2A's `TaskArtifactUpdateEvent`."""
+
     task_id: str
     artifact: Artifact
     append: bool = False
@@ -109,6 +117,8 @@ class Event(_Incoming):
 
 
 class Skill(_Incoming):
+    """What another agent can do, as its card says."""
+
     id: str = ""
     name: str = ""
     description: str = ""
@@ -117,11 +127,15 @@ class Skill(_Incoming):
 
 
 class Extension(_Incoming):
+    """An extension of A2A that another agent supports."""
+
     uri: str = ""
     params: dict[str, Any] = {}
 
 
 class Capabilities(_Incoming):
+    """The optional parts of A2A that another agent supports. `streaming` is None if its card does not say."""
+
     streaming: bool | None = None
     extensions: list[Extension] = []
 
@@ -169,6 +183,7 @@ def decoded(body: bytes, source: str) -> Any:
 
 
 def ended(state: str) -> bool:
+    """Whether a task in this state is finished, or waits for its user. An unknown state is neither."""
     return state in TERMINAL or state in INTERRUPTED
 
 

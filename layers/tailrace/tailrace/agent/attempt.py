@@ -71,6 +71,7 @@ class Attempt:
 
     @property
     def task_id(self) -> str:
+        """The id of the task that this attempt works on."""
         return self._head.task_id
 
     def cancel(self) -> None:
@@ -246,16 +247,7 @@ class Attempt:
         run: run_context.RunContext,
         control: RunControl,
     ) -> None:
-        config: RunnableConfig = {
-            "configurable": {
-                "thread_id": self._head.thread,
-                "task_id": self.task_id,
-                "owner": self._head.owner,
-                "agent": self._head.agent,
-            },
-            "recursion_limit": RECURSION_LIMIT,
-            "callbacks": [ToolEvents()],
-        }
+        """Run the graph from its checkpoints and write its stream as events. Raises what the graph raises."""
 
         async def flush(namespace: str, node: str | None, ran: bool) -> int:
             if node is not None:
@@ -266,8 +258,7 @@ class Attempt:
             return writer.last
 
         plan = self._takeover.plan
-        uploads = open_uploads(self._settings)
-        decode = partial(request_of, owner=self._head.owner, uploads=uploads)
+        decode = partial(request_of, owner=self._head.owner, uploads=open_uploads(self._settings))
         request = await in_turn(decode, self._takeover.history.messages)
         set_request(request)
         if task := asyncio.current_task():
@@ -281,7 +272,7 @@ class Attempt:
         saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, flush)  # type: ignore[arg-type]
         async for part in graph.copy({"checkpointer": saver}).astream(
             graph_input,
-            config,
+            self._config(),
             stream_mode=["custom", "messages", "tasks"],
             subgraphs=True,
             version="v2",
@@ -290,6 +281,19 @@ class Attempt:
         ):
             translator.part(part)
             await writer.room()
+
+    def _config(self) -> RunnableConfig:
+        """The graph's config. Nodes and tools may read what is under `configurable`."""
+        return {
+            "configurable": {
+                "thread_id": self._head.thread,
+                "task_id": self.task_id,
+                "owner": self._head.owner,
+                "agent": self._head.agent,
+            },
+            "recursion_limit": RECURSION_LIMIT,
+            "callbacks": [ToolEvents()],
+        }
 
     async def _keep_lease(self) -> None:
         """Renew the lease until the attempt ends. A renewal also shows a requested cancel or a newer attempt."""

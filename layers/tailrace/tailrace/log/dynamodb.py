@@ -78,7 +78,13 @@ class DynamoDBLog(EventLog):
 
     def __init__(self, table_name: str, *, patience_s: float = 8.0, threads: int = 32, **options: Any) -> None:
         super().__init__(**options)
-        self._transport = Transport(table_name, holds="The log", patience_s=patience_s, threads=threads)
+        self._transport = Transport(
+            table_name,
+            content=f"The log in table {table_name!r}",
+            no_table=table.NO_TABLE,
+            patience_s=patience_s,
+            threads=threads,
+        )
         # Task id → the last seq and the ttl of the latest batch that was read.
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES

@@ -31,6 +31,8 @@ BY_OWNER = "by_owner"
 BY_OPEN = "by_open"
 # The only value of `open`: the task is not finished, and either does not wait for its user or is to be cancelled.
 OPEN = "open"
+# The reason in an error about a missing table.
+NO_TABLE = "there is no such table (TAILRACE_TABLE names it; `python -m tailrace.log.table NAME` makes one)"
 # A sort key of DynamoDB has at most 1,024 bytes. `place` is our longest: a task id and 16 bytes.
 MAX_TASK_ID_BYTES = 1000
 

@@ -47,7 +47,13 @@ class DynamoDBWebhooks(Webhooks):
         threads: int = 4,
     ) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
-        self._transport = Transport(table_name, holds="The webhooks", patience_s=patience_s, threads=threads)
+        self._transport = Transport(
+            table_name,
+            content=f"The webhooks in table {table_name!r}",
+            no_table=table.NO_TABLE,
+            patience_s=patience_s,
+            threads=threads,
+        )
 
     async def put(self, hook: Webhook) -> None:
         fields = {name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in _RENAMED}

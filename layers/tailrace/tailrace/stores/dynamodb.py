@@ -89,15 +89,27 @@ def unparsed(response: Response) -> Response:
 class Transport:
     """Requests to one table. Safe for many coroutines; `threads` is how many requests run at once.
 
-    `holds` is what the errors call the table's content, as in "The log".
+    `content` is what errors call the table's content, as in "The log in table 'x'". `no_table` is the reason in the
+    error about a missing table, and `error` is the class of all errors about the store.
     """
 
-    def __init__(self, table: str, *, holds: str, patience_s: float, threads: int) -> None:
+    def __init__(
+        self,
+        table: str,
+        *,
+        content: str,
+        no_table: str,
+        patience_s: float,
+        threads: int,
+        error: type[LogUnavailable] = LogUnavailable,
+    ) -> None:
         self._table = table
-        self._place = f"{holds} in table {table!r}"
+        self._content = content
+        self._no_table = no_table
         self._patience_s = patience_s
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="log-dynamodb")
+        self._error = error
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dynamodb")
         self._lock = threading.Lock()
         self._botocore_client: DynamoDBClient | None = None
         self._closed = False
@@ -114,7 +126,7 @@ class Transport:
                 been carried out all the same.
         """
         if self._closed:
-            raise LogUnavailable(f"{self._place} is closed.")
+            raise self._error(f"{self._content} is closed.")
         loop, reason, tries = asyncio.get_running_loop(), "there was no response", 0
         try:
             async with asyncio.timeout(self._patience_s):
@@ -130,7 +142,7 @@ class Transport:
                     tries += 1
                     await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
         except TimeoutError:
-            raise LogUnavailable(f"{self._place} did not answer within {self._patience_s:g} s: {reason}.") from None
+            raise self._error(f"{self._content} did not answer within {self._patience_s:g} s: {reason}.") from None
 
     async def pages(self, request: dict[str, Any]) -> AsyncGenerator[list[Item]]:
         """The items of a Query, page by page; each page is requested when it is needed. Raises as `call` does."""
@@ -168,12 +180,12 @@ class Transport:
                 raise Refused(cast(Any, error.response).get("Item")) from None
             if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or code in _RETRIED_CODES:
                 raise _Temporary(f"DynamoDB answered {code}") from error
-            raise LogUnavailable(f"{self._place} cannot be used: {_hint(code)}.") from error
+            reason = self._no_table if code == "ResourceNotFoundException" else f"DynamoDB answered {code}"
+            raise self._error(f"{self._content} cannot be used: {reason}.") from error
         except (HTTPClientError, ConnectionError, IncompleteReadError, ResponseParserError) as error:
             raise _Temporary(f"the connection to DynamoDB failed ({type(error).__name__})") from error
         except BotoCoreError as error:
-            reason = type(error).__name__
-            raise LogUnavailable(f"{self._place} cannot be used: {reason}.") from error
+            raise self._error(f"{self._content} cannot be used: {type(error).__name__}.") from error
 
     def client(self) -> DynamoDBClient:
         """The client of botocore, made by the first request and shared by all threads."""
@@ -192,9 +204,3 @@ class Transport:
                 )
                 self._botocore_client = cast("DynamoDBClient", get_session().create_client("dynamodb", config=config))
             return self._botocore_client
-
-
-def _hint(code: str) -> str:
-    if code == "ResourceNotFoundException":
-        return "there is no such table (TAILRACE_TABLE names it; `python -m tailrace.log.table NAME` makes one)"
-    return f"DynamoDB answered {code}"

@@ -28,7 +28,8 @@ class ItemFraming(Protocol):
 
     rotated: bytes
 
-    def frames(self, item: Batch | Synced | Gap | End) -> bytes: ...
+    def frames(self, item: Batch | Synced | Gap | End) -> bytes:
+        """Whole SSE frames for the item; empty if this stream does not show it."""
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -51,6 +51,7 @@ class A2AServer:
         self._rest = Rest(card, settings, operations, identify, _base_of)
 
     def routes(self) -> list[Route]:
+        """The routes of the card and of both bindings, relative to the agent's URL."""
         return [
             Route("/", self._rpc.__call__, methods=["POST"]),
             Route("/message/stream", self._rpc.__call__, methods=["POST"]),

@@ -1,4 +1,4 @@
-"""What an agent gives to its A2A server: its tasks and its webhooks. The server knows nothing else of an agent."""
+"""What an agent provides to its A2A server: its tasks and its webhooks. The server knows nothing else of an agent."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ class TaskService(Protocol):
     """The tasks of one agent. Any method may raise `LogError`."""
 
     @property
-    def log(self) -> EventLog: ...
+    def log(self) -> EventLog:
+        """The log that holds the tasks."""
 
     @property
-    def feeds(self) -> Feeds: ...
+    def feeds(self) -> Feeds:
+        """The feeds of this process, for readers of the tasks."""
 
     async def owned(self, task_id: str, owner: str) -> Head:
         """The head of the owner's task.
 
         Raises:
-            RpcError: -32001, for an unknown task, another agent's and somebody else's alike.
+            RpcError: -32001, there is no such task, or it belongs to another agent or owner.
         """
 
     async def send(self, message: UserMessage, owner: str) -> Head:
@@ -62,11 +64,14 @@ class PushService(Protocol):
             RequestError: nothing was made.
         """
 
-    async def get(self, task_id: str, config_id: str) -> PushConfig | None: ...
+    async def get(self, task_id: str, config_id: str) -> PushConfig | None:
+        """The config with this id; None if there is none."""
 
-    async def list(self, task_id: str) -> list[PushConfig]: ...
+    async def list(self, task_id: str) -> list[PushConfig]:
+        """The task's configs, by id."""
 
-    async def delete(self, task_id: str, config_id: str) -> None: ...
+    async def delete(self, task_id: str, config_id: str) -> None:
+        """Delete the config with this id, if it exists."""
 
     def ensure_delivery(self, task_id: str) -> None:
         """Start the delivery of the task's notifications if nobody delivers them. Does not wait, and never raises."""

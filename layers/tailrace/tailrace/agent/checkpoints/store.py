@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from tailrace.errors import CheckpointsUnavailable, LogUnavailable
+from tailrace.errors import CheckpointsUnavailable
 from tailrace.stores.dynamodb import Item, Refused, Response, Transport
 
 __all__ = ["Item", "ItemTable", "Objects", "Refused", "definition"]
@@ -36,8 +36,14 @@ class ItemTable:
     """Items under a thread (`PK`) and a key (`SK`). Every method may raise `CheckpointsUnavailable`."""
 
     def __init__(self, name: str, *, patience_s: float) -> None:
-        self._name = name
-        self._transport = Transport(name, holds="The checkpoints", patience_s=patience_s, threads=_THREADS)
+        self._transport = Transport(
+            name,
+            content=f"The checkpoints in table {name!r} (TAILRACE_CHECKPOINT_TABLE)",
+            no_table="there is no such table",
+            patience_s=patience_s,
+            threads=_THREADS,
+            error=CheckpointsUnavailable,
+        )
 
     async def close(self) -> None:
         """Wait for the requests under way, then close the connections."""
@@ -131,15 +137,7 @@ class ItemTable:
         Raises:
             CheckpointsUnavailable: the table is missing, or DynamoDB did not answer in time.
         """
-        try:
-            return await self._transport.call(operation, request, parse)
-        except LogUnavailable as error:
-            cause: Any = error.__cause__
-            missing = getattr(cause, "response", {}).get("Error", {}).get("Code") == "ResourceNotFoundException"
-            reason = "there is no such table" if missing else str(error).partition(": ")[2].rstrip(".")
-            raise CheckpointsUnavailable(
-                f"The checkpoints in table {self._name!r} (TAILRACE_CHECKPOINT_TABLE) cannot be used: {reason}."
-            ) from error
+        return await self._transport.call(operation, request, parse)
 
 
 class Objects:
