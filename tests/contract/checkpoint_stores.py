@@ -1,4 +1,4 @@
-"""What the tests of checkpoints share: stores to keep them in, and a process's death between two requests."""
+"""Stores for the tests of checkpoints, and the death of a process between two requests."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ BUCKET = "tailrace-test"
 
 
 def use_stores(dynamodb: str, s3: str, environ: pytest.MonkeyPatch) -> str:
-    """Let botocore find both, and give the name of a new table for checkpoints. `BUCKET` is there, and empty."""
+    """Point botocore at both stores and empty `BUCKET`; return the name of a new table for checkpoints."""
     use(dynamodb, environ)
     environ.setenv("AWS_ENDPOINT_URL_S3", s3)
     client = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET)
-    for name in objects():  # all of moto's servers in a process share their buckets
+    for name in objects():  # all moto servers in a process share their buckets
         client.delete_object(Bucket=BUCKET, Key=name)
     client.close()
     return checkpoint_table()
 
 
 def checkpoint_table() -> str:
-    """A new table."""
+    """Create a table for checkpoints; return its name."""
     name = f"checkpoints-{uuid.uuid4().hex[:12]}"
     client = boto3.client("dynamodb")
     client.create_table(**checkpoint_store.definition(name))
@@ -49,7 +49,7 @@ def items_of(table: str) -> list[Item]:
 
 
 def objects() -> list[str]:
-    """The names of the bucket's objects."""
+    """Return the names of the objects in `BUCKET`."""
     client = boto3.client("s3")
     names = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
     client.close()
@@ -57,23 +57,23 @@ def objects() -> list[str]:
 
 
 def noise(size: int) -> str:
-    """Text that compressing does not make much smaller."""
+    """Return text that hardly compresses."""
     return "".join(random.Random(size).choices(string.printable, k=size))
 
 
 def share_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare every saver making clients of its own, which takes longer than all that these tests ask of them."""
+    """Let all savers share clients, because creating them takes longer than the tests' requests."""
     dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
     monkeypatch.setattr(Transport, "client", lambda _: dynamodb)
     monkeypatch.setattr(checkpoint_store.Objects, "client", lambda _: s3)
 
 
 class Killed(Exception):
-    """The process that made the requests is dead: it makes no more of them."""
+    """The simulated death of the process that makes the requests."""
 
 
 class Requests:
-    """Counts the requests that checkpoints cost, and lets the process die before one of them."""
+    """Records the requests of a saver, and raises `Killed` before one of them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[str] = []

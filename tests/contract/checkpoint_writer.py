@@ -1,6 +1,6 @@
-"""`python checkpoint_writer.py FILE COUNT`: a process that saves so many checkpoints in a file, each with writes.
+"""`python checkpoint_writer.py FILE COUNT` saves COUNT checkpoints in FILE, each with writes.
 
-Before the first it prints "ready" and waits for a line; then the number of each that is saved.
+It first prints "ready" and waits for a line, then prints the number of each saved checkpoint.
 """
 
 from __future__ import annotations

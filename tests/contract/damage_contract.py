@@ -1,4 +1,4 @@
-"""What a log that keeps bytes does when some of them are damaged: it names them, and reads what is around them."""
+"""The contract of a log with damaged events: it names them and reads the events around them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.contract.log_tasks import created, events
 class DamageContract:
     @pytest.fixture
     async def damaged(self, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> str:
-        """A task of the events 1 to 6, of which 3 and 4 are in a batch that cannot be unpacked."""
+        """A task with the events 1 to 6; the batch of 3 and 4 cannot be unpacked."""
         task_id = await created(log)
         await log.append(task_id, Batch(2, 1, events(2, 1)))
         with monkeypatch.context() as patched:

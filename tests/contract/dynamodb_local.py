@@ -1,15 +1,13 @@
 """The genuine Amazon DynamoDB Local, as a process on loopback.
 
-Where this departs from the obvious, and why:
-
-1. AWS's own download is a tarball of a site; the npm package `amplify-dynamodb-simulator` holds the same
-   JAR, pinned here by version and checksum. It is fetched into `.cache/` and never committed: its licence
-   (`emulator/LICENSE.txt`) allows its use to owners of an AWS account, and no redistribution.
-2. `java -jar DynamoDBLocal.jar` listens on all interfaces, and has no option for another address. So its
-   Jetty, which can be told one, is started with `dynamodb_local.xml` instead: loopback, and a port the
-   system picks, so that nothing races for one. This needs a JRE only, and sends no telemetry either.
-3. Java compiles and collects garbage in its simplest way, which halves the CPU time of a process that lives for
-   seconds. A benchmark lives longer: it is `optimized`.
+1. The npm package `amplify-dynamodb-simulator` has the same JAR as AWS's tarball, and is pinned here by version and
+   checksum. It is fetched into `.cache/` and never committed: its licence (`emulator/LICENSE.txt`) allows use by
+   owners of an AWS account, but no redistribution.
+2. `java -jar DynamoDBLocal.jar` listens on all interfaces and has no option for another address. So its Jetty is
+   started with `dynamodb_local.xml`: on loopback, at a port that the system picks. This needs only a JRE and sends no
+   telemetry.
+3. Java's simplest compiler and garbage collector halve the CPU time of a process that lives for seconds. Benchmarks
+   run longer and pass `optimized`.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ _STARTED = re.compile(r"Started ServerConnector.*\{127\.0\.0\.1:(\d+)\}")
 
 @contextmanager
 def dynamodb_local(*, optimized: bool = False) -> Iterator[str]:
-    """An empty DynamoDB Local; yields its endpoint. Skips the test when it cannot be had, but fails in CI."""
+    """Run an empty DynamoDB Local; yield its endpoint. If it is not available, skip the test, or fail it in CI."""
     java = _required("java", "a Java runtime, 11 or newer (`apt install default-jre-headless`)")
     emulator = _fetched()
     with tempfile.TemporaryDirectory(prefix="dynamodb-local-") as folder:
@@ -86,7 +84,7 @@ def _port(process: subprocess.Popen[bytes], output: Path) -> int:
 
 
 def _fetched() -> Path:
-    """The folder of the emulator, fetched when it is not there."""
+    """Fetch the emulator if necessary; return its folder."""
     kept = _CACHE / f"{_PACKAGE}-{_VERSION}"
     if not kept.exists():
         npm = _required("npm", "npm (`apt install npm`)")
@@ -107,7 +105,7 @@ def _fetched() -> Path:
                 pytest.fail(f"{tarball.name} has the SHA-512 {digest}, but must have {_SHA512}.")
             with tarfile.open(tarball) as archive:
                 archive.extractall(Path(folder) / "unpacked", filter="data")
-            # Another run may have been faster; what it fetched is the same.
+            # Another run may have fetched the same meanwhile.
             if not kept.exists():
                 (Path(folder) / "unpacked" / "package").rename(kept)
     return kept / "emulator"
@@ -118,7 +116,7 @@ def _required(program: str, what: str) -> str:
 
 
 def _absent(reason: str) -> NoReturn:
-    text = f"DynamoDB Local cannot be had: {reason}."
+    text = f"DynamoDB Local is not available: {reason}."
     if os.environ.get("CI"):
         pytest.fail(text)
     pytest.skip(text)

@@ -1,4 +1,4 @@
-"""What the tests of the DynamoDB log share: an empty table at an endpoint, and a record of what is asked of it."""
+"""An empty table and a record of its requests, for the tests of the DynamoDB log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Request(NamedTuple):
 
 
 class Requests(list[Request]):
-    """Every request `log` makes from now on, with the capacity it took."""
+    """Every later request of `log`, with the capacity that it consumed; `asked` has the parameters."""
 
     def __init__(self, log: DynamoDBLog) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Requests(list[Request]):
         events.register("after-call.dynamodb", self._note)
 
     def take(self) -> list[Request]:
-        """The requests since the last call."""
+        """Return the requests since the last call."""
         taken = list(self)
         self.clear()
         return taken
@@ -49,9 +49,9 @@ class Requests(list[Request]):
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """DynamoDB and S3 by moto over HTTP; gives the endpoint of both.
+    """Run moto's DynamoDB and S3 over HTTP; yield their endpoint.
 
-    One request at a time: DynamoDB looks and writes in one go, and moto's threads do not.
+    It serves one request at a time, because moto's conditional writes are not atomic across threads.
     """
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
@@ -71,7 +71,7 @@ def moto_server() -> Iterator[str]:
 
 
 def use(endpoint: str, environ: pytest.MonkeyPatch) -> None:
-    """Let botocore find `endpoint`, as it finds AWS, by the environment."""
+    """Point botocore at `endpoint` by environment variables."""
     for name, value in {
         "AWS_ENDPOINT_URL_DYNAMODB": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -83,7 +83,10 @@ def use(endpoint: str, environ: pytest.MonkeyPatch) -> None:
 
 
 def empty_table() -> str:
-    """A new table. Its time to live is off: the tests' clock stands in the past, and the store's does not."""
+    """Create a table; return its name.
+
+    Its time to live is off, because the tests' clock is in the past and the store's is not.
+    """
     name = f"tailrace-{uuid.uuid4().hex[:12]}"
     client = boto3.client("dynamodb")
     client.create_table(**definition(name))

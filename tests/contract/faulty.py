@@ -1,4 +1,4 @@
-"""A proxy before DynamoDB that spoils requests as told: real HTTP, real connections, real resets."""
+"""A proxy in front of DynamoDB that injects faults: real HTTP, real connections, real resets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-# Each spoils one request: an error code (see `_STATUS`), the answer lost after the write was done, the request
-# lost before it, or no answer at all.
+# A fault of one request: an error code (see `_STATUS`), a response lost after the write, a request lost before it, or
+# no response.
 Fault = str | Literal["reset after", "reset before", "silence"]
 
 _STATUS = {"InternalServerError": 500, "ServiceUnavailable": 503}
 
 
 class FaultyProxy(socketserver.ThreadingTCPServer):
-    """Forwards what comes to `endpoint`. `faults` holds what to do to the next requests, operation by operation."""
+    """Forwards requests to `endpoint`. `faults` has the faults of the next requests by operation."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -36,7 +36,7 @@ class FaultyProxy(socketserver.ThreadingTCPServer):
         self.stopped = threading.Event()
 
     def shutdown_request(self, request: Any) -> None:
-        request.close()  # without the polite goodbye, so that a reset is one
+        request.close()  # without shutdown(), so that the client gets a reset
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,7 +1,4 @@
-"""The contract of a log, as tests. A store's own file names the store and nothing else.
-
-A store's class gives a fixture `log` (an empty log whose clock is `clock`).
-"""
+"""The contract of a log. A store's test class provides the fixture `log`, an empty log with the clock `clock`."""
 
 from __future__ import annotations
 
@@ -89,7 +86,7 @@ class LogContract(OrphanedContract):
         assert await log.read(task_id, 1) == []
         assert await log.read(task_id, 99) == []
 
-    # One log serves all examples, each with a task of its own; and each store runs the test as its own.
+    # All examples share one log, each with its own task; every store runs the test.
     @settings(
         max_examples=25,
         deadline=None,
@@ -127,7 +124,7 @@ class LogContract(OrphanedContract):
         assert await all_events(log, task_id) == events(1, 2)
 
     async def test_concurrent_writers_leave_one_dense_log(self, log: EventLog) -> None:
-        """32 attempts write the same seqs at once: each seq has one winner, and a loser writes no more."""
+        """32 attempts write the same seqs concurrently: each seq has one winner, and losers stop."""
         task_id = await created(log)
 
         async def attempt(number: int) -> int:
@@ -275,7 +272,7 @@ class LogContract(OrphanedContract):
     async def test_pages_of_a_list_hold_each_task_once(self, log: EventLog, clock: Clock) -> None:
         mine = []
         for n in range(7):
-            clock.now += n % 2  # some were created in the same millisecond
+            clock.now += n % 2  # some are created in the same millisecond
             mine.append(await created(log))
         seen, token = [], ""
         while True:
@@ -329,7 +326,7 @@ class LogContract(OrphanedContract):
         assert batch.seq == 2
 
     async def test_an_expired_task_can_be_created_again(self, log: EventLog, clock: Clock) -> None:
-        """What the store still holds of the earlier task of that id is neither seen nor in the way."""
+        """Leftovers of the earlier task with that id are not visible and do not interfere."""
         task_id = await created(log, task_id="again")
         await log.claim(task_id, "runner-1", 10)
         for seq in range(2, 9):
@@ -346,5 +343,5 @@ class LogContract(OrphanedContract):
 
 
 def _noise(size: int) -> bytes:
-    """`size` characters, the same each time, that compress to three quarters and no further."""
+    """Return `size` reproducible characters that compress to three quarters."""
     return base64.urlsafe_b64encode(random.Random(size).randbytes(size))[:size]

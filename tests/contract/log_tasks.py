@@ -1,4 +1,4 @@
-"""What the tests of a log make tasks of: a clock, heads, events."""
+"""A clock, heads and events for the tests of a log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TTL_S = 1000.0
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that moves only when a test sets `now`."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -32,7 +32,7 @@ async def created(log: EventLog, **head: str) -> str:
 
 
 async def all_events(log: EventLog, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[bytes]:
-    """Everything after the cursor, page by page, checked to be dense on the way."""
+    """Read all events after the cursor page by page, and check that they are dense."""
     collected: list[bytes] = []
     while batches := await log.read(task_id, after, limit):
         for batch in batches:

@@ -1,4 +1,4 @@
-"""The part of a log's contract that the sweeper and every watch rest on: which tasks nobody runs."""
+"""The part of a log's contract that the sweeper and every watch depend on: which tasks nobody runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.contract.log_tasks import Clock, created
 
 
 class OrphanedContract:
-    """Tests for a store that gives the fixtures `log` and `clock`."""
+    """Tests for a store; its test class provides the fixtures `log` and `clock`."""
 
     async def test_a_task_that_nobody_started_is_orphaned_after_the_idle_time(
         self, log: EventLog, clock: Clock
@@ -88,7 +88,7 @@ class OrphanedContract:
         with pytest.raises(TaskUnknown):
             await log.take_back_try("nobody", 1)
 
-    # Whose turn it is
+    # Postponing and order
 
     async def test_a_postponed_task_is_not_found_before_it_is_due(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
@@ -105,7 +105,7 @@ class OrphanedContract:
     async def test_an_attempt_that_begins_ends_the_postponement(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.put_off(task_id, 0, log.now() + 60_000)
-        assert (await log.claim(task_id, "me", 10)).dispatches == 1  # so far it has only been taken up
+        assert (await log.claim(task_id, "me", 10)).dispatches == 1  # it is claimed, but has not begun
         await log.update_state(task_id, 1, "TASK_STATE_WORKING", release=True)
         (head,) = await log.orphaned(idle_s=0)
         assert (head.task_id, head.dispatches, head.due, head.tries) == (task_id, 0, 0, 0)
@@ -131,7 +131,7 @@ class OrphanedContract:
         assert [head.task_id for head in await log.orphaned(idle_s=0, limit=3)] == order[:3]
 
     async def test_every_orphaned_task_gets_its_turn(self, log: EventLog, clock: Clock) -> None:
-        """Those that nobody can begin do not keep the others from it."""
+        """Tasks that nobody can begin do not block the others."""
         tasks = {await created(log) for _ in range(9)}
         found: list[str] = []
         for _ in range(3):

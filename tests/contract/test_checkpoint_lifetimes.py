@@ -1,4 +1,4 @@
-"""Checkpoints outlive their task, however long it takes, and go away after it."""
+"""Checkpoints outlive their task, however long it takes, and expire after it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 async def saver(table: str, clock: Clock) -> AsyncIterator[DynamoDBSaver]:
-    """Its checkpoints live for eight days, for tasks that live for seven."""
+    """A saver whose checkpoints live for eight days, for tasks that live for seven."""
     saver = DynamoDBSaver(table, bucket=BUCKET, lifetime_s=8 * DAY_S, refresh_s=7 * DAY_S, clock=clock)
     yield saver
     await saver.close()
 
 
 async def save(saver: Any, thread: str = "t", namespace: str = "") -> Any:
-    """A checkpoint, and what a task wrote after it."""
+    """Save a checkpoint and a write; return the config."""
     checkpoint = empty_checkpoint()
     checkpoint.update(id=str(uuid6()), channel_values={"thread": thread})
     config: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
@@ -88,7 +88,7 @@ async def test_items_outlive_their_task_by_a_day_or_its_lifetime(
 async def test_reading_an_outer_checkpoint_extends_its_lifetime(
     saver: DynamoDBSaver, table: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, inline_bytes: int
 ) -> None:
-    """Each attempt reads the outer checkpoint, and saves only inner ones."""
+    """A graph that waits in a subgraph for weeks reads the outer checkpoint and saves only inner ones."""
     monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", inline_bytes)
     outer = await save(saver)
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Each checkpointer, as an agent opens it, against LangGraph's own conformance suite, and what that does not ask."""
+"""Every checkpointer with LangGraph's conformance suite, and with tests that the suite lacks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def saver(settings: Settings) -> AsyncIterator[BaseCheckpointSaver[Any]]:
 
 
 async def test_the_saver_passes_langgraphs_conformance_suite(settings: Settings) -> None:
-    """All that an agent needs of one: saving, reading, listing, and deleting a thread."""
+    """The suite covers saving, reading, listing, and deleting a thread."""
 
     @checkpointer_test(name="as an agent opens it")
     async def fresh() -> AsyncIterator[BaseCheckpointSaver[Any]]:
@@ -73,7 +73,7 @@ async def test_the_saver_passes_langgraphs_conformance_suite(settings: Settings)
 
 
 async def saved(saver: BaseCheckpointSaver[Any], **values: Any) -> Any:
-    """A checkpoint of thread `t`, saved; gives its config."""
+    """Save a checkpoint of thread `t`; return its config."""
     checkpoint = empty_checkpoint()
     checkpoint.update(id=str(uuid6()), channel_values=values)
     return await saver.aput({"configurable": {"thread_id": "t", "checkpoint_ns": ""}}, checkpoint, {"step": 1}, {})
@@ -154,4 +154,4 @@ async def test_a_missing_table_or_bucket_is_named(moto_endpoint: str, monkeypatc
         no_bucket = Settings(log="dynamodb", checkpoint_table=table, bucket="no-such-bucket")
         with pytest.raises(CheckpointsUnavailable, match=r"'no-such-bucket' \(TAILRACE_BUCKET\).*NoSuchBucket"):
             await saved(await open_checkpointer(no_bucket, "agent", stack))
-    assert items_of(table) == [], "something was saved of which the body is not there"
+    assert items_of(table) == [], "an item without its object was saved"

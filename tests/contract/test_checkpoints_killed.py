@@ -1,7 +1,7 @@
-"""A process that dies between any two requests to the checkpoints' store leaves a run that goes on as if it had not.
+"""A process may die between any two requests to the store of checkpoints, and the run still ends the same.
 
-This is what the savers that exist fail at: they save what a node wrote one by one, and LangGraph takes a node of
-which one write is saved for finished.
+Other savers fail this test: they save the writes of a node one by one, and LangGraph treats a node with one saved write
+as finished.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ async def ask(_: State) -> State:
 
 
 def asking() -> StateGraph[State]:
-    """A node, and one with two questions."""
+    """Return a graph with a plain node and a node with two questions."""
     return StateGraph(State).add_sequence([("first", say("first")), ("ask", ask)]).add_edge(START, "first")
 
 
 def everything() -> StateGraph[State]:
-    """A chain, tasks in parallel, a subgraph, and two questions: every kind of write there is."""
+    """Return a graph with every kind of write: a chain, parallel tasks, a subgraph, and two questions."""
     inner = StateGraph(State).add_sequence([("deep", say("deep")), ("deeper", say("deeper"))]).add_edge(START, "deep")
     builder = StateGraph(State)
     builder.add_node("first", say("first"))
@@ -79,7 +79,7 @@ def everything() -> StateGraph[State]:
 
 
 async def run(graph: StateGraph[State], settings: Settings) -> dict[str, Any]:
-    """Go on with the run to its end, as a process of its own would: with a checkpointer of its own."""
+    """Continue the run to its end with a new checkpointer, as a new process would."""
     config: Any = {"configurable": {"thread_id": "t"}}
     async with AsyncExitStack() as stack:
         compiled = graph.compile(checkpointer=await open_checkpointer(settings, "agent", stack))
@@ -115,11 +115,11 @@ async def test_a_run_killed_before_any_request_ends_the_same(
     requests = Requests(monkeypatch)
     expected = await run(graph, settings)
     assert expected["said"][-2:] == ["answer to first?", "answer to second?"]
-    # Before which of them that read it dies makes no difference to what is there.
+    # Reads are skipped, because dying before one leaves the store unchanged.
     deadly = [number for number, operation in enumerate(requests.made) if operation != "query"]
     assert len(deadly) > 15
     for number in deadly:
-        # A table of its own: moto looks at every item of a table for each request.
+        # A new table each time, because moto scans the whole table for each request.
         alone = replace(settings, checkpoint_table=checkpoint_table())
         requests.made, requests.deadly = [], number
         with pytest.raises(Killed):

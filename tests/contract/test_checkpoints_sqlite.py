@@ -1,4 +1,4 @@
-"""A file of checkpoints that several processes have open: some die, some are cut off, and none locks the others out."""
+"""Several processes use one file of checkpoints: some die, some are cancelled, and none locks out the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Process = asyncio.subprocess.Process
 
 
 async def writer(path: Path, count: int) -> Process:
-    """A process that is about to save `count` checkpoints, and waits to be told to begin."""
+    """Start a process that saves `count` checkpoints after `begin()`."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, checkpoint_writer.__file__, str(path), str(count), stdin=pipe, stdout=pipe
@@ -65,7 +65,7 @@ async def test_several_processes_can_create_and_fill_one_file(tmp_path: Path) ->
 
 
 async def test_a_process_killed_during_a_save_does_not_block_the_next_one(tmp_path: Path) -> None:
-    """And what a task wrote is there as a whole or not at all."""
+    """The writes of a task are saved completely or not at all."""
     path = tmp_path / "checkpoints.sqlite3"
     for _ in range(3):
         first, second = await asyncio.gather(writer(path, 10_000), writer(path, 5))
@@ -73,14 +73,14 @@ async def test_a_process_killed_during_a_save_does_not_block_the_next_one(tmp_pa
         seen = -1
         while seen < 20:
             seen = int(await line(first))
-        begin(second)  # it opens the file while the other writes
+        begin(second)  # it opens the file while the other process writes
         first.kill()
         assert await second.wait() == 0
         await first.wait()
         async with open_sqlite(path, 86_400) as saver:
             newest, *older = [each async for each in saver.alist(config(str(first.pid)))]
             assert newest.checkpoint["channel_values"]["number"] >= seen, (
-                "a checkpoint was told saved, and is not there"
+                "a checkpoint that was reported as saved is missing"
             )
             assert len(newest.pending_writes or ()) in (0, 20)
             assert {len(each.pending_writes or ()) for each in older} == {20}
@@ -101,7 +101,7 @@ async def test_a_cancelled_save_is_completed_and_releases_the_file(tmp_path: Pat
             await saver.until_idle()
             saved += began
             other = sqlite3.connect(path, timeout=0)
-            other.execute("BEGIN IMMEDIATE")  # raises where the file is locked
+            other.execute("BEGIN IMMEDIATE")  # raises if the file is locked
             other.close()
         assert len([each async for each in saver.alist(config())]) == saved
     assert 30 < saved <= 60
@@ -121,7 +121,7 @@ async def test_closing_waits_for_pending_saves(tmp_path: Path) -> None:
 async def test_a_locked_file_is_a_store_error_until_it_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not of the task: the attempt stops, and the next one goes on."""
+    """The task does not fail: the attempt stops, and the next one continues."""
     monkeypatch.setattr(checkpoints_sqlite, "BUSY_S", 0.05)
     path = tmp_path / "checkpoints.sqlite3"
     async with open_sqlite(path, 86_400) as saver:

@@ -1,4 +1,4 @@
-"""What a checkpoint may hold: what the graph names, and nothing that runs when it is read."""
+"""A checkpoint may hold only types that the graph names; reading one never runs code."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Measured(BaseModel):
 
 
 class Unnamed(BaseModel):
-    """No type that a saver is told of."""
+    """A type that the saver does not know."""
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_a_crafted_write_is_refused_and_runs_no_code(saver: BaseCheckpoint
 
 
 def test_the_crafted_values_run_code_without_an_allow_list(tmp_path: Path) -> None:
-    """Or the tests above would refuse what does no harm."""
+    """Otherwise the tests above would prove nothing."""
     made = tmp_path / "made"
     lenient = JsonPlusSerializer(allowed_msgpack_modules=True, allowed_json_modules=True, pickle_fallback=True)
     ran = set()
@@ -118,7 +118,7 @@ def test_the_crafted_values_run_code_without_an_allow_list(tmp_path: Path) -> No
         if made.exists():
             made.unlink()
             ran.add(kind)
-    assert ran == crafted(made).keys() - {"a method"}  # which LangGraph has a list of its own for
+    assert ran == crafted(made).keys() - {"a method"}  # LangGraph has its own allow list for these
 
 
 async def test_a_listed_type_is_read_back_unchanged(saver: BaseCheckpointSaver[Any]) -> None:

@@ -1,5 +1,4 @@
-"""The contract against the genuine DynamoDB Local, and what only a genuine DynamoDB can show: its limits, pages
-and prices, and what the log does when it is in trouble."""
+"""The contract with the genuine DynamoDB Local, and its limits, pages, prices and faults."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 async def log(table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
     log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock)
-    log._transport.client()  # now, while the environment leads straight to DynamoDB Local
+    log._transport.client()  # now, while the environment points directly at DynamoDB Local
     yield log
     await log.close()
 
@@ -53,7 +52,7 @@ def clock() -> Clock:
 
 
 def noise(size: int) -> bytes:
-    """An event of `size` bytes that does not get smaller when it is compressed."""
+    """Return an event of `size` bytes that does not compress."""
     return b"{" + random.Random(size).randbytes(size - 1).replace(b"\n", b" ")
 
 
@@ -64,7 +63,7 @@ class TestDynamoDBLocal(LogContract):
 def test_dynamodb_local_listens_on_loopback_only(endpoint: str) -> None:
     port = urlsplit(endpoint).port
     socket.create_connection(("127.0.0.1", port), 1).close()
-    # What listens on all interfaces answers here too, as all of 127.0.0.0/8 is this machine on Linux.
+    # A server on all interfaces would answer here too: on Linux, all of 127.0.0.0/8 is this machine.
     with pytest.raises(OSError, match=r"refused|assign|unreachable|timed out"):
         socket.create_connection(("127.0.0.2", port), 1)
 
@@ -121,10 +120,10 @@ async def test_a_log_of_several_megabytes_is_dense_in_pages(log: DynamoDBLog) ->
     requests.clear()
     batches = await log.read(task_id, 1, limit=1_000_000_000)
     assert [event for batch in batches for event in batch.events] == large
-    assert len(requests) >= 4, "DynamoDB's page is 1 MB, and the log has four"
+    assert len(requests) >= 4, "a page of DynamoDB has at most 1 MB, and the log has four"
     requests.clear()
     assert await all_events(log, task_id, 1, limit=300_000) == large
-    assert sum(request.items for request in requests) <= 1.5 * len(large), "little is read twice"
+    assert sum(request.items for request in requests) <= 1.5 * len(large), "too much was read twice"
 
 
 async def test_32_writers_in_separate_connections_leave_one_dense_log(log: DynamoDBLog, table: str) -> None:
@@ -172,11 +171,11 @@ async def test_an_empty_poll_is_one_request_at_any_length(log: DynamoDBLog) -> N
             await log.append(task_id, Batch(seq, 1, events(seq, 3)))
         newest = first + 299
         assert len(await all_events(log, task_id)) == newest
-        await log.read(task_id, 0, limit=1)  # somebody else begins to replay
+        await log.read(task_id, 0, limit=1)  # another reader begins a replay
         requests.clear()
         assert await log.read(task_id, newest) == []
         polls.append(requests.take())
-    # (DynamoDB charges half a unit at least; DynamoDB Local charges nothing for nothing.)
+    # DynamoDB charges at least half a unit; DynamoDB Local charges nothing for an empty result.
     assert polls == [[Request("Query", 0.0, 0)]] * 2
 
 
@@ -207,7 +206,7 @@ async def test_a_new_reader_at_the_end_looks_back_only_once(log: DynamoDBLog) ->
 async def test_a_read_stops_before_a_hole(log: DynamoDBLog) -> None:
     task_id = await created(log)
     await log.append(task_id, Batch(2, 1, events(2, 2)))
-    await log.append(task_id, Batch(9, 1, events(9, 2)))  # what was between them has expired
+    await log.append(task_id, Batch(9, 1, events(9, 2)))  # the events between them have expired
     assert [(batch.seq, batch.last) for batch in await log.read(task_id, 1)] == [(2, 3)]
     assert [(batch.seq, batch.last) for batch in await log.read(task_id, 2)] == [(3, 3)]
     assert [(batch.seq, batch.last) for batch in await log.read(task_id, 3)] == [(9, 10)]
@@ -234,12 +233,12 @@ async def test_renewing_a_lease_does_not_write_the_index(log: DynamoDBLog) -> No
     assert requests[1:] == [Request("UpdateItem", 1.0, 0)] * 3
 
 
-# Trouble
+# Faults
 
 
 @pytest.fixture
 def proxy(endpoint: str, log: DynamoDBLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """What lies between DynamoDB Local and every log made after `log`."""
+    """The proxy between DynamoDB Local and every log that is opened after `log`."""
     with faulty_proxy(endpoint) as proxy:
         use(proxy.endpoint, monkeypatch)
         yield proxy
@@ -305,9 +304,9 @@ async def test_a_claim_with_a_lost_response_still_holds_the_lease(troubled: Dyna
 
 @pytest.fixture
 async def impatient(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
-    """A log behind `proxy` that gives up soon."""
+    """A log behind `proxy` with a short time limit."""
     log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, patience_s=0.5)
-    log._transport.client()  # or making the client, on a busy machine, takes a good part of the patience
+    log._transport.client()  # otherwise creating the client takes much of the time limit on a busy machine
     yield log
     proxy.stopped.set()
     await log.close()
@@ -322,9 +321,9 @@ async def test_persistent_errors_are_reported_within_the_time_limit(
     began = time.monotonic()
     with pytest.raises(LogUnavailable, match=r"^The log in table '.*' did not answer within 0\.5 s: .*\.$"):
         await impatient.append(task_id, Batch(2, 1, events(2, 1)))
-    # Without the bound, one silence alone would take the 2 s of a read's timeout.
+    # Without the limit, one silence would take the read timeout of 2 s.
     assert 0.4 < time.monotonic() - began < 1.5
-    assert len(proxy.seen) < 30, "pauses grow"
+    assert len(proxy.seen) < 30, "the pauses did not grow"
     await log.append(task_id, Batch(2, 1, events(2, 1)))
     assert await all_events(log, task_id) == events(1, 2)
 

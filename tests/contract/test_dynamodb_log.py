@@ -1,4 +1,4 @@
-"""The contract against moto, which is always there, and the requests themselves."""
+"""The contract with moto, and the requests that the log makes."""
 
 from collections.abc import AsyncIterator, Iterator
 

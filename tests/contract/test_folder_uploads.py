@@ -1,4 +1,4 @@
-"""The contract on a folder, whose uploads the gateway takes, and what only a folder has to promise."""
+"""The contract with a folder, whose uploads the gateway receives, and the promises of folders alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Tailrace keeps on disk is for the user who runs it, from the first moment on."""
+"""Only the user who runs Tailrace can read its files, from the moment they are created."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @pytest.fixture(autouse=True)
 def lax() -> Iterator[None]:
-    """A user whose files anybody may read by default."""
+    """A umask that lets everybody read new files."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -40,7 +40,7 @@ def mode(path: Path) -> int:
 
 
 async def fill(folder: Path) -> None:
-    """Open every store that keeps files, and leave while their write-ahead logs are there."""
+    """Open every store with files, and check them while their write-ahead logs exist."""
     settings = Settings(data_dir=str(folder))
     log, hooks = open_log(settings), open_webhooks(settings)
     await hooks.list("none")
@@ -56,7 +56,7 @@ async def fill(folder: Path) -> None:
 async def test_the_data_folder_is_private(tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o755)
     await fill(tmp_path / "data")
-    assert mode(tmp_path) == 0o755  # what is around it is not ours
+    assert mode(tmp_path) == 0o755  # the parent folder is not ours
 
 
 @pytest.mark.parametrize("first", ["uploads", "push"])

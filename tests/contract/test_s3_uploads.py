@@ -1,6 +1,6 @@
-"""The contract on S3, as moto emulates it over HTTP, and what a presigned request promises.
+"""The contract with S3, as moto emulates it over HTTP, and the contents of a presigned request.
 
-moto checks neither signatures nor checksums: that S3 refuses another body is S3's promise, for what is signed here.
+moto checks neither signatures nor checksums. S3 refuses any body that differs from what is signed here.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class TestS3Uploads(UploadsContract):
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    """S3 answers everything with `status` and nothing else."""
+    """Let S3 answer every request with `status` and an empty body."""
     from botocore.awsrequest import AWSResponse
 
     class Empty:
@@ -110,7 +110,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str | None]:
-    """The first answers break off after one chunk; what ranges were asked for."""
+    """Interrupt the first `times` responses after one chunk; return the requested ranges."""
     from botocore.exceptions import ResponseStreamingError
     from botocore.response import StreamingBody
 
@@ -146,7 +146,7 @@ def test_a_grant_signs_size_and_checksum_for_the_region_of_the_bucket(
     assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host;x-amz-checksum-sha256"]
     assert query["X-Amz-Expires"] == ["900"]
     assert base64.b64decode(grant.headers["x-amz-checksum-sha256"]).hex() == upload.sha256
-    # Of another size or content the signature is another one.
+    # Another size or content has another signature.
     for other in (b"content!", b"CONTENT"):
         twin = of(other)
         forged = S3Uploads("bucket").grant(twin).url.replace(twin.key, upload.key)

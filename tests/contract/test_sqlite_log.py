@@ -34,7 +34,7 @@ class TestSQLiteLog(LogContract, DamageContract):
         earlier.execute("INSERT INTO items VALUES ('old', 1, 0, 1, ?, ?)", (b'{"n":1}', int(clock.now) + 500))
         earlier.commit()
         earlier.close()
-        for attempt in (128, 129):  # the second time there is nothing to take over
+        for attempt in (128, 129):  # the second time there is nothing to migrate
             log = SQLiteLog(path, clock=clock)
             (head,) = await log.orphaned(idle_s=0)
             assert (head.task_id, head.due, head.dispatches, head.attempt) == ("old", 0, 0, attempt - 1)
@@ -44,7 +44,7 @@ class TestSQLiteLog(LogContract, DamageContract):
             clock.now += 11
 
 
-# The tables as the version before wrote them.
+# The tables of the previous version.
 EARLIER = """
 CREATE TABLE items (
     task_id TEXT NOT NULL, seq INTEGER NOT NULL, attempt INTEGER NOT NULL, count INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""Files that several processes make at the same moment, as after a start of them all: nobody is turned away."""
+"""Several processes may create a file at the same moment, as when `make run` starts them all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every store of uploads must do, whatever it is made of.
+"""The contract of every store of uploads, over real HTTP.
 
-A backend's test class inherits `UploadsContract` and gives `uploads` (an empty store) and `url` (where the paths that
-its grants name are served, "" where they name all of it). Everything that is uploaded is real HTTP.
+A store's test class inherits `UploadsContract` and provides the fixtures `uploads` (an empty store), `another` (a
+second one) and `url` (the base URL for the paths in its grants; "" if they are complete URLs).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def of(content: bytes, owner: str = "alice") -> Upload:
 
 
 async def put(uploads: Uploads, url: str, upload: Upload, content: bytes) -> int:
-    """Do what a grant says with `content`; the answer's status."""
+    """Upload `content` as the grant says; return the status of the response."""
     grant = await asyncio.to_thread(uploads.grant, upload)
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         return (await http.request(grant.method, grant.url, headers=grant.headers, content=content)).status_code

@@ -1,4 +1,4 @@
-"""What every store of webhooks promises."""
+"""The contract of every store of webhooks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WebhooksContract:
         await hooks.claim(task, "a", "me", 10)
         await hooks.put(hook(task, token="new"))
         assert await hooks.list(task) == [hook(task, token="new")]
-        assert not await hooks.advance(task, "a", "me", 4, 10), "who delivered to the old one delivers no more"
+        assert not await hooks.advance(task, "a", "me", 4, 10), "the lease of the replaced webhook still holds"
 
     async def test_deleting_is_final_and_idempotent(self, hooks: Webhooks, task: str) -> None:
         await hooks.put(hook(task, credentials="secret"))
@@ -68,11 +68,11 @@ class WebhooksContract:
         assert mine.lease_until == int(clock() * 1000) + 10_000
         assert not await hooks.advance(task, "a", "somebody else", 5, 10)
         clock.now += 9
-        assert await hooks.claim(task, "a", mine.holder, 10) is not None, "who holds it may hold on"
+        assert await hooks.claim(task, "a", mine.holder, 10) is not None, "the holder could not renew its lease"
         clock.now += 9
         assert await hooks.claim(task, "a", "other", 10) is None
         clock.now += 2
-        assert await hooks.claim(task, "a", "other", 10) is not None, "a lease runs out"
+        assert await hooks.claim(task, "a", "other", 10) is not None, "the lease did not expire"
         assert not await hooks.advance(task, "a", mine.holder, 5, 10)
 
     async def test_the_next_delivery_knows_what_was_delivered(self, hooks: Webhooks, task: str) -> None:
@@ -80,7 +80,7 @@ class WebhooksContract:
         await hooks.claim(task, "a", "one", 10)
         assert await hooks.advance(task, "a", "one", 4, 10)
         assert await hooks.advance(task, "a", "one", 5, 10)
-        assert not await hooks.release(task, "a", "two", due=0, failures=0), "not theirs"
+        assert not await hooks.release(task, "a", "two", due=0, failures=0), "somebody without the lease released it"
         assert await hooks.release(task, "a", "one", due=0, failures=0)
         next_one = await hooks.claim(task, "a", "two", 10)
         assert next_one is not None
@@ -91,7 +91,7 @@ class WebhooksContract:
         await hooks.put(hook(task))
         clock.now += TTL_S - 1
         await hooks.claim(task, "a", "me", 10)
-        assert await hooks.advance(task, "a", "me", 1, 10), "what is delivered to lives on"
+        assert await hooks.advance(task, "a", "me", 1, 10), "a webhook in use expired"
         clock.now += TTL_S - 1
         assert len(await hooks.list(task)) == 1
         clock.now += 2
@@ -115,9 +115,9 @@ class WebhooksContract:
         assert await hooks.due_tasks(10) == [first, second, third]
         assert await hooks.due_tasks(2) == [first, second]
         assert await hooks.claim(first, "a", "me", 10) is not None
-        assert await hooks.due_tasks(10) == [second, third], "somebody delivers"
+        assert await hooks.due_tasks(10) == [second, third], "a held delivery is not due"
         clock.now += 11
-        assert await hooks.due_tasks(10) == [first, second, third], "whoever did is dead"
+        assert await hooks.due_tasks(10) == [first, second, third], "the expired lease still hides a due delivery"
         await hooks.delete(second, "a")
         await hooks.delete(second, "b")
         assert await hooks.due_tasks(10) == [first, third]
@@ -144,7 +144,7 @@ class WebhooksContract:
             "later": now + 5_000,
             "never": 0,
         }
-        assert [each.due for each in await hooks.list(held)] == [now - 1_000], "somebody delivers"
+        assert [each.due for each in await hooks.list(held)] == [now - 1_000], "a held delivery is not postponed"
         clock.now += 1
         assert await hooks.due_tasks(10) == [second, first]
         await hooks.put_off("nobody", now)
@@ -154,7 +154,7 @@ class WebhooksContract:
         await hooks.put(hook(task))
         claimed = await hooks.claim(task, "a", "me", 10)
         assert claimed is not None
-        assert (claimed.due, claimed.failures) == (now, 0), "from the first claim on"
+        assert (claimed.due, claimed.failures) == (now, 0), "a delivery is due from its first claim on"
         assert await hooks.release(task, "a", "me", due=now + 5_000, failures=2)
         assert await hooks.get(task, "a") == msgspec.structs.replace(
             claimed, lease_until=0, due=now + 5_000, failures=2
@@ -164,9 +164,9 @@ class WebhooksContract:
         assert await hooks.due_tasks(10) == [task]
         again = await hooks.claim(task, "a", "me", 10)
         assert again is not None
-        assert (again.due, again.failures) == (now + 5_000, 2), "a claim is no delivery"
+        assert (again.due, again.failures) == (now + 5_000, 2), "a claim alone resets nothing"
         assert await hooks.advance(task, "a", "me", 1, 10)
-        assert [each.failures for each in await hooks.list(task)] == [0], "an acknowledgement is"
+        assert [each.failures for each in await hooks.list(task)] == [0], "an acknowledged event resets the failures"
         assert await hooks.release(task, "a", "me", due=0, failures=0)
         assert await hooks.due_tasks(10) == []
         assert [each.due for each in await hooks.list(task)] == [0]

@@ -1,4 +1,4 @@
-"""The fixtures of the deployment's tests: sam in its own environment, and one build of everything."""
+"""Fixtures: sam in its own environment, and one build of everything."""
 
 from __future__ import annotations
 

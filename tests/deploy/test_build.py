@@ -21,9 +21,9 @@ LAYERS = {
     "MetricAnalyst": ("RuntimeLayer", "TailraceLayer", "AgentsLayer"),
     "Sweeper": ("RuntimeLayer", "TailraceLayer"),
 }
-# What the managed runtime brings of its own, for what needs it.
+# Packages of the managed runtime.
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py")
-# The first 16 bytes of a .pyc: magic, flags (PEP 552), hash. This is "has a hash that is not to be checked".
+# The flags in a .pyc (PEP 552) for a hash that is not checked.
 UNCHECKED_HASH = 0b01
 
 
@@ -34,7 +34,7 @@ def size(folder: Path) -> int:
 def in_function(
     build: Path, python313: str, function: str, code: str, *extra: Path, **variables: str
 ) -> tuple[Any, str]:
-    """What `code` prints as JSON where only the function and its layers can be imported, and what it said besides."""
+    """Run `code` where only the function and its layers can be imported; return its JSON output and its stderr."""
     path = [build / f"{function}Function", *(build / layer / "python" for layer in LAYERS[function]), *extra]
     prelude = f"import json, sys; sys.path[:0] = {[str(each) for each in path]!r}\n"
     done = run(python313, "-I", "-S", "-c", prelude + code, TAILRACE_LOG="memory", **variables)
@@ -44,7 +44,7 @@ def in_function(
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of the managed runtime, which are no layer's."""
+    """A folder with the packages of the managed runtime."""
     folder = tmp_path_factory.mktemp("runtime")
     installed = Path(next(path for path in sys.path if path.endswith("site-packages")))
     for name in RUNTIME:

@@ -71,7 +71,7 @@ def test_only_the_distribution_may_call_the_gateways_url(stack: Resources) -> No
     permissions = [
         (each["Action"], each.get("FunctionUrlAuthType"), each.get("InvokedViaFunctionUrl")) for each in grants.values()
     ]
-    # Without the second, CloudFront is answered 403 (since 1 November 2026).
+    # Without the second right, CloudFront gets 403 (since 1 November 2026).
     assert sorted(permissions, key=str) == [
         ("lambda:InvokeFunction", None, True),
         ("lambda:InvokeFunctionUrl", "AWS_IAM", None),

@@ -1,4 +1,4 @@
-"""The template's promises about runs that outlive their process: hand-offs, the sweeper, failed invocations."""
+"""The template's promises about runs that survive their process: hand-offs, the sweeper, failed invocations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.deploy.outside import Resources
 def test_an_agent_may_invoke_itself_for_a_hand_off(
     stack: Resources, policy: str, role: str, functions: set[str]
 ) -> None:
-    """By its name, its alias and its versions. The policy is none of the role's own, or each would need the other."""
+    """By its name, alias and versions. The policy is separate from the role, or each would depend on the other."""
     properties = stack[policy]["Properties"]
     assert properties["RoleName"] == {"Ref": role}
     (statement,) = properties["PolicyDocument"]["Statement"]
@@ -50,7 +50,7 @@ def test_failed_asynchronous_invocations_are_kept_and_raise_an_alarm(stack: Reso
     (queue,) = of(stack, "AWS::SQS::Queue").values()
     assert queue == {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
     functions = of(stack, "AWS::Lambda::Function")
-    # It is the function's, so it counts for every version; a destination would be of the alias only.
+    # It applies to every version of the function; a destination would apply only to the alias.
     leaving = {name for name, each in functions.items() if "DeadLetterConfig" in each}
     assert leaving == {"SweeperFunction", *AGENTS}
     for name in leaving:

@@ -1,4 +1,4 @@
-"""Push notifications: what a webhook is told, and what nobody is told (specification, sections 4.3 and 13.2)."""
+"""Push notifications: what a webhook gets, and which addresses are refused (specification, 4.3 and 13.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIST, DELETE = "ListTaskPushNotificationConfigs", "DeleteTaskPushNotificationCon
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
+    """Retry without a pause."""
     monkeypatch.setattr(delivery, "PAUSE_S", 0.001)
 
 
@@ -91,7 +91,7 @@ async def test_a_notification_is_retried_until_acknowledged_before_the_next_one(
         await hook.ended()
         events = await served.events(task["id"])
     assert hook.got == [events[0]] * 4 + events
-    assert set(hook.paths) == {"/hook"}, "a redirect is not followed"
+    assert set(hook.paths) == {"/hook"}, "a redirect was followed"
 
 
 async def test_a_run_never_waits_for_a_webhook() -> None:
@@ -109,7 +109,7 @@ async def test_reading_a_task_resumes_a_delivery_that_was_given_up() -> None:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.until(lambda: len(hook.got) == delivery.TRIES)
         async with asyncio.timeout(10):
-            while len(hook.got) <= delivery.TRIES:  # the delivery may be just about to leave
+            while len(hook.got) <= delivery.TRIES:  # the earlier delivery may not have ended yet
                 await served.result("GetTask", {"id": task["id"]})
                 await asyncio.sleep(0.01)
         await hook.ended()
@@ -132,7 +132,7 @@ async def test_the_next_process_delivers_what_a_dead_one_left_undelivered(tmp_pa
             await served.result("GetTask", {"id": task["id"]})
             await hook.ended()
             events = await served.events(task["id"])
-    assert hook.got == [events[0], *events], "the first was not acknowledged, so it came again"
+    assert hook.got == [events[0], *events], "the first event was not acknowledged, so it is delivered again"
 
 
 async def test_two_processes_do_not_deliver_the_same_events(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_3_1_8_to_3_1_10_configs_can_be_read_listed_and_deleted() -> None:
         first = {"taskId": task_id, "id": "a", "url": hook.url, "token": "t", "authentication": {"scheme": "Basic"}}
         assert await served.result(CREATE, first) == first
         second = await served.result(CREATE, {"taskId": task_id, "url": f"{hook.url}/2"})
-        assert second["id"], "an id is given to a config without one"
+        assert second["id"], "a config without an id gets one"
         assert await served.result(CREATE, {"taskId": task_id, "url": f"{hook.url}/2"}) == second
         assert await served.result(GET, {"taskId": task_id, "id": "a"}) == first
         listed = await served.result(LIST, {"taskId": task_id})
@@ -188,7 +188,7 @@ async def test_3_1_8_to_3_1_10_configs_can_be_read_listed_and_deleted() -> None:
         gate.set()
         await served.finished(task_id)
         await served.result("GetTask", {"id": task_id})
-    assert len(hook.got) == before, "a deleted config is told nothing more"
+    assert len(hook.got) == before, "a deleted config got another event"
 
 
 async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks whose DNS does not answer make nobody else wait: neither runs nor other webhooks."""
+"""A webhook whose DNS does not answer delays neither runs nor other webhooks."""
 
 from __future__ import annotations
 

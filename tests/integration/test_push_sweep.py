@@ -1,4 +1,4 @@
-"""What nobody delivers is found by the sweeper: a webhook needs nobody who looks at its task."""
+"""The sweeper finds due deliveries, so a webhook does not depend on anybody reading its task."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LEASE = {"lease_s": 2.0, "renew_s": 0.4}
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once, and deliveries too."""
+    """Retry and deliver again without a pause."""
     monkeypatch.setattr(delivery, "PAUSE_S", 0.001)
     monkeypatch.setattr(delivery, "FIRST_RETRY_S", 0.001)
 
 
 @dataclass
 class Stage:
-    """An agent's data, and a sweeper that dispatches to the agent of the moment."""
+    """The data of an agent, and a sweeper that dispatches to the agent that is running."""
 
     folder: Path
     log: SQLiteLog
@@ -59,8 +59,8 @@ class Stage:
             await dispatch.close()
         return count
 
-    async def due_tasks(self) -> None:
-        """Return when something is."""
+    async def until_due(self) -> None:
+        """Wait until a delivery is due."""
         async with asyncio.timeout(10):
             while not await self.hooks.due_tasks(10):
                 await asyncio.sleep(0.01)
@@ -87,7 +87,7 @@ async def test_webhooks_of_an_unreachable_agent_do_not_block_others() -> None:
     for task_id in tasks:
         head = Head(task_id=task_id, owner="o", context_id="c", agent="away")
         await log.create(head, submitted(head.source, message_of(message_id=task_id)))
-    for number, task_id in enumerate([*tasks, "forgotten", "forgotten too"]):  # the last two have no task any more
+    for number, task_id in enumerate([*tasks, "forgotten", "forgotten too"]):  # the last two have no task
         await hooks.put(Webhook(task_id=task_id, id="h", url="https://example.org", due=1 + number))
     settings = Settings(sweep_tasks=3)
     for _ in range(3):
@@ -103,7 +103,7 @@ async def test_a_sweep_delivers_the_rest_to_a_webhook_that_was_down(stage: Stage
     async with receiver([500] * delivery.TRIES) as hook, stage.agent() as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.until(lambda: len(hook.got) == delivery.TRIES)
-        await stage.due_tasks()
+        await stage.until_due()
         assert await stage.sweep(served) == 1
         del hook.got[: delivery.TRIES]
         await told(served, task["id"], hook)
@@ -120,7 +120,7 @@ async def test_a_sweep_delivers_what_a_dead_process_left_undelivered(stage: Stag
         hold.set()
         hook.got.clear()  # it was not acknowledged
         async with stage.agent() as served:
-            await stage.due_tasks()
+            await stage.until_due()
             assert await stage.sweep(served) == 1
             await told(served, task["id"], hook)
 
@@ -158,10 +158,10 @@ async def test_a_webhook_that_never_answers_is_given_up(stage: Stage) -> None:
             (kept,) = await stage.hooks.list(task["id"])
             assert kept.failures == number
             if number < delivery.MAX_DELIVERIES:
-                await stage.due_tasks()
+                await stage.until_due()
                 assert await stage.sweep(served) == 1
         assert (kept.due, await stage.sweep(served)) == (0, 0)
-        assert hook.got == [hook.got[0]] * len(hook.got), "the next one is told what comes first"
+        assert hook.got == [hook.got[0]] * len(hook.got), "every try sends the first event"
 
 
 async def test_the_webhook_of_an_expired_task_is_ignored(stage: Stage) -> None:
@@ -181,6 +181,6 @@ async def test_a_sweep_skips_a_delivery_in_progress(stage: Stage) -> None:
 
 
 def test_a_delivery_is_retried_for_seventeen_hours() -> None:
-    """As the documents say."""
+    """As docs/DELIVERY.md promises."""
     pauses = [60 * 2**number for number in range(delivery.MAX_DELIVERIES - 1)]
     assert 17 * 3600 < sum(pauses) < 17.1 * 3600

@@ -1,4 +1,4 @@
-"""A webhook is reached by a checked address, and its certificate is checked against its name."""
+"""A webhook is called at a checked address, and its certificate is checked against its name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tailrace.push.sender import Sender
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A certificate for `name` that vouches for itself, and its key, in one file."""
+    """Write a self-signed certificate for `name` and its key; return the file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)

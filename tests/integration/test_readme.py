@@ -1,4 +1,4 @@
-"""What the README promises about an agent in ten lines is what happens."""
+"""The agent in ten lines in the README works as the README says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHIPPED = [card_of("log_analyst"), card_of("metric_analyst")]
 
 
 def greeter() -> AgentApp:
-    """The agent of the README, as it stands there."""
+    """Execute the code in the README; return its app."""
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert code is not None
     module = types.ModuleType("greeter")
@@ -43,7 +43,7 @@ async def test_the_agent_in_the_readme_runs_unchanged(tmp_path: Path, monkeypatc
 
 
 async def test_the_agent_in_the_readme_answers_a_greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the analysts, which are not asked; its answer is the report."""
+    """The analysts beside it are not asked, and its answer is the report."""
     monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
     settings = Settings(data_dir=str(tmp_path))
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(MessagesState).add_edge(START, END)

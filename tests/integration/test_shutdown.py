@@ -1,4 +1,4 @@
-"""SIGTERM at a server with open streams: each stream ends with `retry: 250` before the server's patience is over."""
+"""On SIGTERM every open stream ends with `retry: 250` within the graceful shutdown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Server:
     http: httpx.AsyncClient
 
     async def terminate_while_reading(self, method: str, path: str, until: bytes, **request: Any) -> tuple[bytes, str]:
-        """Open a stream, and send SIGTERM once `until` has come: all of the stream, and what the process wrote."""
+        """Open a stream and send SIGTERM after `until`; return the stream and the process's stderr."""
         body, stopping = b"", None
         async with self.http.stream(method, path, **request) as response:
             async for chunk in response.aiter_bytes():
@@ -48,7 +48,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Server]:
-    """`python` with `arguments` as a server on a free port of loopback."""
+    """Run `python` with `arguments` as a server on a free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = await asyncio.create_subprocess_exec(
@@ -56,7 +56,7 @@ async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Serv
             cwd=ROOT,
             env={**os.environ, "TAILRACE_DATA_DIR": str(folder)},
             pass_fds=(listener.fileno(),),
-            stdin=asyncio.subprocess.PIPE,  # `make run`'s functions end with who holds this
+            stdin=asyncio.subprocess.PIPE,  # functions of `make run` end when their stdin closes
             stderr=asyncio.subprocess.PIPE,
         )
     try:

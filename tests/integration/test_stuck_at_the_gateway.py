@@ -1,4 +1,4 @@
-"""A task that its agent cannot read, as its user meets it at the gateway: shown, cancelled, or ended with a reason."""
+"""The gateway shows a task that its agent cannot read, and cancels it or fails it with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that no worker can begin: each is concluded from its head alone, and none of them stops anybody else's."""
+"""A task that no worker can begin is finished from its head alone, and does not block other tasks."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from tests.support.stuck_tasks import OWNER, TOO_DEEP, UNREADABLE, Stuck, stuck
 
 pytestmark = pytest.mark.asyncio
 
-# All that a task may be found and dispatched.
+# The tries before a task fails.
 TRIES = 10
 
 
 class Sweeps:
-    """Sweeps whose dispatches have the agent look at once. `told` are those of the last one."""
+    """Sweeps whose dispatches reach the agent at once. `dispatched` are the tasks of the last sweep."""
 
     def __init__(self, this: Stuck, settings: Settings) -> None:
         self._this = this
         self._settings = settings
-        self.told: list[str] = []
+        self.dispatched: list[str] = []
         self.times: dict[str, int] = {}
 
     async def __call__(self) -> None:
         self._this.now += 15
-        self.told = []
+        self.dispatched = []
         await sweep(self._this.log, self._dispatch, self._settings)  # type: ignore[arg-type]
         await self._this.tasks.until_idle()
 
     async def _dispatch(self, head: Head) -> bool:
-        self.told.append(head.task_id)
+        self.dispatched.append(head.task_id)
         self.times[head.task_id] = self.times.get(head.task_id, 0) + 1
         await self._this.tasks.ensure_running(head)
         return True
 
 
 async def killed(this: Stuck, task_id: str) -> None:
-    """A task whose worker has begun it and is gone."""
+    """Create a task whose worker died after it began."""
     await this.create(task_id)
     claimed = await this.log.claim(task_id, "dead", 10)
     await put_fence(this.log, claimed, lambda seq: status_update(claimed.source, seq, "state"))
@@ -59,18 +59,18 @@ async def test_five_hundred_stuck_tasks_do_not_block_the_recovery_of_a_healthy_o
         this.now += 1
         await killed(this, "first")
         sweeps = Sweeps(this, settings)
-        for _ in range(500 // settings.sweep_tasks + 1):  # its turn comes after those that are older
+        for _ in range(500 // settings.sweep_tasks + 1):  # older tasks come first
             await sweeps()
-        assert "first" in sweeps.told
+        assert "first" in sweeps.dispatched
         assert await this.state("first") == "TASK_STATE_COMPLETED"
-        # From now on the stuck ones have been tried, and whoever has not goes first.
+        # All stuck tasks have been tried by now, so a new task goes first.
         for number in range(20):
             await killed(this, f"later-{number}")
             await sweeps()
-            assert sweeps.told[0] == f"later-{number}"
+            assert sweeps.dispatched[0] == f"later-{number}"
             assert await this.state(f"later-{number}") == "TASK_STATE_COMPLETED"
         for _ in range(2_000):
-            if (await this.log.head("stuck-499")).state in TERMINAL and not sweeps.told:
+            if (await this.log.head("stuck-499")).state in TERMINAL and not sweeps.dispatched:
                 break
             await sweeps()
         heads = [await this.log.head(f"stuck-{number:03}") for number in range(500)]
@@ -80,20 +80,20 @@ async def test_five_hundred_stuck_tasks_do_not_block_the_recovery_of_a_healthy_o
 
 
 async def test_tasks_of_an_unreachable_agent_back_off_and_are_never_given_up() -> None:
-    """They were never begun, and never refused either: when the agent is there again, they go on."""
+    """They neither began nor failed, so they run when the agent is reachable again."""
     settings = Settings(sweep_tasks=10)
     async with stuck() as this:
         for number in range(30):
             await this.create(f"away-{number:02}", agent="away")
-        sweeps = Sweeps(this, settings)  # the agent `a` does not look at what is another's
+        sweeps = Sweeps(this, settings)  # the agent `a` ignores tasks of other agents
         for _ in range(4 * 60 * 24):  # a day
             await sweeps()
         assert {(await this.log.head(f"away-{number:02}")).state for number in range(30)} == {"TASK_STATE_SUBMITTED"}
-        assert max(sweeps.times.values()) < 40  # seven in the first 21 minutes, then one an hour and a little
+        assert max(sweeps.times.values()) < 40  # seven in the first 21 minutes, then about one per hour
         assert min(sweeps.times.values()) > 24
         await killed(this, "honest")
         await sweeps()
-        assert sweeps.told[0] == "honest"
+        assert sweeps.dispatched[0] == "honest"
 
 
 @pytest.mark.parametrize("event", [UNREADABLE, TOO_DEEP, b"no JSON at all", b'{"task": 5, "kind":"state"}'])
@@ -107,7 +107,7 @@ async def test_a_task_with_an_unreadable_request_fails_within_ten_tries(event: b
                 "No worker could take the task up, in 10 tries. The last one failed: Event 1 of task"
             )
             assert len(text) < 700
-        else:  # nobody knows what was asked
+        else:  # the request is lost
             assert await this.looks_until_over("t") == 1
             assert "was not created as a whole" in await this.said("t")
         assert await this.state("t") == "TASK_STATE_FAILED"
@@ -117,7 +117,7 @@ async def test_a_task_with_an_unreadable_request_fails_within_ten_tries(event: b
 async def test_a_task_with_an_unreadable_request_can_be_cancelled(event: bytes) -> None:
     async with stuck() as this:
         await this.create("t", event)
-        assert await this.state("t") == "TASK_STATE_SUBMITTED"  # GetTask tells what it can
+        assert await this.state("t") == "TASK_STATE_SUBMITTED"  # GetTask works without the event
         await this.look("t")
         this.now += 11
         await this.tasks.cancel("t", OWNER)
@@ -129,13 +129,13 @@ async def test_a_cancel_does_not_wait_for_the_lease_of_a_failed_try(event: bytes
     async with stuck() as this:
         await this.create("t", event)
         await this.look("t")
-        assert (await this.log.head("t")).leased(this.log.now())  # and the clock stands still from here on
+        assert (await this.log.head("t")).leased(this.log.now())  # and the clock does not move from here on
         await this.tasks.cancel("t", OWNER)
         assert (await this.log.head("t")).state == await this.state("t") == "TASK_STATE_CANCELED"
 
 
 async def test_a_task_that_kills_every_worker_fails_from_its_head_alone() -> None:
-    """What it is that ends them is not looked at again, whatever was asked meanwhile."""
+    """The event that kills workers is not read again, not even for a cancel."""
     async with stuck() as this:
         for task_id in ("fails", "canceled"):
             await this.create(task_id)
@@ -158,7 +158,7 @@ async def test_a_task_that_kills_every_worker_fails_from_its_head_alone() -> Non
         reads.clear()
         assert await this.looks_until_over("canceled") == 1
         assert (await this.log.head("canceled")).state == "TASK_STATE_CANCELED"
-        assert reads == [0]  # the newest event, which the conclusion goes after
+        assert reads == [0]  # only the newest seq is read, to append the last event
 
 
 async def test_a_task_with_a_damaged_log_fails_and_names_the_events() -> None:
@@ -177,8 +177,8 @@ async def test_a_task_with_a_damaged_log_fails_and_names_the_events() -> None:
         assert await this.state("t") == "TASK_STATE_FAILED"
 
 
-class Unwilling(InMemorySaver):
-    """Checkpoints that cannot be read, for the reason `error`."""
+class FailingSaver(InMemorySaver):
+    """Raises `error`, if it is set, instead of reading a checkpoint."""
 
     error: Exception | None = None
 
@@ -189,7 +189,7 @@ class Unwilling(InMemorySaver):
 
 
 async def test_an_unreadable_checkpoint_fails_the_task_with_a_reason() -> None:
-    saver = Unwilling()
+    saver = FailingSaver()
     saver.error = ValueError("the checkpoint is of version 9, which this one does not know")
     async with stuck(saver) as this:
         await killed(this, "t")
@@ -198,7 +198,7 @@ async def test_an_unreadable_checkpoint_fails_the_task_with_a_reason() -> None:
 
 
 async def test_an_unavailable_store_does_not_count_against_the_task() -> None:
-    saver = Unwilling()
+    saver = FailingSaver()
     saver.error = CheckpointsUnavailable("The checkpoints are away.")
     async with stuck(saver) as this:
         await killed(this, "t")

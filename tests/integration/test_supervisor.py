@@ -1,4 +1,4 @@
-"""While a function does not answer, its callers are told so at once."""
+"""While a function does not run, its callers get a 503 at once."""
 
 from __future__ import annotations
 

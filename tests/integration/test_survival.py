@@ -1,4 +1,4 @@
-"""A run outlives its process: killed at any point, it is taken over, and comes to the same end."""
+"""A run survives its process: after a kill at any point, another attempt takes over and ends the same."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REPORT = {
 
 
 def parts_of(report: str) -> list[str]:
-    """The report as the words each node wrote; parallel nodes write in each other's words."""
+    """Return the words of a report in order; parallel nodes may interleave theirs."""
     return sorted(report.replace(">", "").replace("<", "").split())
 
 
@@ -49,7 +49,7 @@ EXPECTED = parts_of("".join(REPORT.values()))
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_run_killed_at_any_point_ends_the_same(point: str, tmp_path: Path) -> None:
-    """Killed before what was said last is in the log, and after: two runs at once."""
+    """Kill one run before its last event is in the log, and another one after."""
     await asyncio.gather(*(survives(point, when, tmp_path / when) for when in ("at once", "late")))
 
 
@@ -64,7 +64,7 @@ async def survives(point: str, when: str, folder: Path) -> None:
     assert parts_of(seen.report) == EXPECTED
     (attempt,) = seen.of_kind("attempt")
     assert (attempt["attempt"], attempt["reason"]) == (2, "worker lost")
-    # A step that is superseded begins again; one that is not, does not.
+    # Only superseded steps run again.
     started = Counter(meta["step"] for meta in [*seen.of_kind("node_start"), *seen.of_kind("tool_start")])
     again = {step for step, times in started.items() if times > 1}
     ran = {meta["step"] for meta in seen.of_kind("node_start")}
@@ -81,7 +81,7 @@ async def test_a_reply_survives_the_worker_that_accepted_it(tmp_path: Path) -> N
         again = await watch(agent, "yes", watched=question, message_id="m-2")
         assert agent.deaths == 1
         assert (again.state, again.said) == ("TASK_STATE_INPUT_REQUIRED", "Really?")
-        agent.signal(signal.SIGKILL)  # while it waits: nothing to take over
+        agent.signal(signal.SIGKILL)  # while it waits, so there is nothing to take over
         done = await watch(agent, "really", watched=again, message_id="m-3")
     assert done.seqs == list(range(1, len(done.seqs) + 1))
     assert done.state == "TASK_STATE_COMPLETED"
@@ -93,7 +93,7 @@ async def test_a_run_that_kills_three_workers_at_the_same_node_fails(tmp_path: P
     (tmp_path / "die at sift:start").write_text("always")
     async with restarting_agent(tmp_path) as agent:
         seen = await watch(agent, "go")
-        assert agent.deaths == 4  # the first had come as far as that
+        assert agent.deaths == 4  # the first worker reached the node too
     assert seen.state == "TASK_STATE_FAILED"
     assert seen.said.startswith("3 workers in a row were lost and came no further than inner")
     assert [meta["attempt"] for meta in seen.of_kind("attempt")] == [2, 3, 4]
@@ -112,7 +112,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
         (head,) = (await log.list("me")).heads
         seen = await watch(other, "go")
         zombie.signal(signal.SIGCONT)
-        assert await following  # the zombie's own reader sees the same, from the log
+        assert await following  # a reader at the zombie sees the same events, from the log
         after = await log.last(head.task_id)
         await log.close()
     assert seen.state == "TASK_STATE_COMPLETED"
@@ -124,8 +124,8 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
 
 
 async def test_a_run_with_hundreds_of_hand_offs_has_one_dense_log(tmp_path: Path) -> None:
-    """Twelve hours of fifteen-minute functions are 48 of them; here their minutes are short, and they are 200."""
-    # One step outlasts the 10 ms that an attempt works; the rest is time to stop.
+    """Twelve hours are 48 functions of 15 minutes; here 200 short attempts follow each other."""
+    # An attempt works for 10 ms, less than one step; the rest is time to stop.
     short = {"TAILRACE_ATTEMPT_S": "1.51", "TAILRACE_HANDOFF_S": "1.5"}
     async with restarting_agent(tmp_path, "many_steps", **short) as agent:
         seen = await watch(agent, "205 steps, 15 ms each")
@@ -176,7 +176,7 @@ async def test_any_process_cancels_a_task_whose_worker_is_dead(tmp_path: Path) -
 
 
 async def test_the_sweeper_finds_tasks_that_nobody_watches(tmp_path: Path) -> None:
-    """A task that nobody started, and one whose worker died: dispatched by a sweep, finished by their agent."""
+    """A sweep dispatches a task that nobody started and one whose worker died; the agent finishes both."""
     settings = Settings(data_dir=str(tmp_path), lease_s=0.4, renew_s=0.2)
     log = SQLiteLog(tmp_path / "log.sqlite3")
     created = []
@@ -202,7 +202,7 @@ async def test_the_sweeper_finds_tasks_that_nobody_watches(tmp_path: Path) -> No
 
 
 async def test_a_sweep_that_cannot_dispatch_reports_it() -> None:
-    """On AWS that is an error of the function, and so an alarm."""
+    """On AWS this is a function error, which raises an alarm."""
     log = MemoryLog()
     head = Head(task_id="t", owner="me", context_id="c", agent="unheard of")
     await log.create(head, submitted(head.source, message_of()))

@@ -1,4 +1,4 @@
-"""States of an author's own types outlive the process; checkpoints that nobody can read end their task in words."""
+"""States of custom types survive the process; an unreadable checkpoint fails its task with a reason."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the interop tests need of other ecosystems, installed once into `.cache/`, pinned by version and hash.
+"""Installs the partners of the interop tests once into `.cache/`, pinned by version and hash.
 
-Where something cannot be had the test is skipped, with a reason that says what to install; in CI it fails.
+If something is not available, the test is skipped with a reason that says what to install; in CI it fails.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _INSTALL_S = 900
 
 
 def python_with(requirements: Path) -> Path:
-    """The Python of an environment that has just what the file of hashed requirements names."""
+    """Return the Python of an environment with exactly these requirements, which are pinned by hash."""
     version = f"py{sys.version_info[0]}.{sys.version_info[1]}"
     kept = _kept(requirements.stem, version, requirements)
     if not (kept / "ready").exists():
-        shutil.rmtree(kept, ignore_errors=True)  # another one was cut off
+        shutil.rmtree(kept, ignore_errors=True)  # an earlier installation was interrupted
         _run([sys.executable, "-m", "venv", str(kept)], kept.parent)
         install = [str(kept / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        # The file names everything. pip would look further for what is asked for with extras, and refuse what it finds.
+        # The file names every package. Without --no-deps, pip would resolve extras and refuse packages without a hash.
         _run([*install, "--no-deps", "--require-hashes", "-r", str(requirements)], kept)
         (kept / "ready").touch()
     return kept / "bin" / "python"
 
 
 def node_with(folder: Path) -> tuple[str, Path]:
-    """Node, and a copy of `folder` that has just what its package-lock.json names."""
+    """Return node, and a copy of `folder` with exactly the packages of its package-lock.json."""
     node = shutil.which("node") or _absent("install Node.js 20 or newer (`apt install nodejs npm`)")
     npm = shutil.which("npm") or _absent("install npm (`apt install npm`)")
     kept = _kept(folder.name, "node", folder / "package-lock.json")
@@ -54,7 +54,7 @@ def node_with(folder: Path) -> tuple[str, Path]:
 
 
 def _kept(name: str, kind: str, pins: Path) -> Path:
-    """Where something is kept that these pins say: other pins, another place."""
+    """Return the cache folder for these pins; other pins have another folder."""
     _CACHE.mkdir(exist_ok=True)
     return _CACHE / f"interop-{name}-{kind}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
 
@@ -66,7 +66,7 @@ def _run(command: Sequence[str], folder: Path) -> None:
 
 
 def _absent(reason: str) -> NoReturn:
-    text = f"A partner of the interop tests cannot be had: {reason}."
+    text = f"A partner of the interop tests is not available: {reason}."
     if os.environ.get("CI"):
         pytest.fail(text)
     pytest.skip(text)

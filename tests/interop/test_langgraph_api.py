@@ -1,6 +1,6 @@
 """LangGraph's own server (langgraph-api) as an agent that our client asks, and as a specialist of our orchestrator.
 
-It speaks A2A 1.0 without SubscribeToTask, and has one card for each assistant, told by a query.
+It speaks A2A 1.0 without SubscribeToTask, and has one card per assistant, which the query selects.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def python() -> Path:
 
 @contextlib.asynccontextmanager
 async def server(python: Path, folder: Path) -> AsyncIterator[str]:
-    """The server; the URL of its assistant's card. It keeps its state in `folder`."""
+    """Run the server with its state in `folder`; yield the URL of its assistant's card."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""a2a-sdk 0.3.26 as client of our agents, and its server as an agent that our client asks."""
+"""a2a-sdk 0.3.26: its client drives our agent, and our client drives an agent on its server."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def old_agent(python: Path) -> AsyncIterator[str]:
-    """An agent that speaks 0.3 only; its URL."""
+async def agent_v0_3(python: Path) -> AsyncIterator[str]:
+    """Run an agent that speaks only 0.3; yield its URL."""
     process = await asyncio.create_subprocess_exec(
         *(python, HERE / "sdk03" / "server.py"), stdout=asyncio.subprocess.PIPE
     )
@@ -65,7 +65,7 @@ async def old_agent(python: Path) -> AsyncIterator[str]:
 
 
 async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: Path) -> None:
-    async with old_agent(python) as url, new_http() as http:
+    async with agent_v0_3(python) as url, new_http() as http:
         settings = Settings(specialist_urls=url)
         assert interface_of(await discover(http, url, settings), settings) == url
         client = AgentClient(http, url, owner="me", settings=settings)
@@ -88,12 +88,12 @@ async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: 
 
 
 async def test_our_client_cancels_a_task_of_its_agent(python: Path) -> None:
-    async with old_agent(python) as url, new_http() as http:
+    async with agent_v0_3(python) as url, new_http() as http:
         client = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
         conversation = Conversation(client, message("wait"))
         async with contextlib.aclosing(conversation.events()) as events:
             await anext(events)
             canceled = await client.call("CancelTask", {"id": conversation.task_id})
             assert canceled["status"]["state"] == "TASK_STATE_CANCELED"
-            # Its stream says nothing of that and stays open, so it is looked up.
+            # Its stream stays open without an event, so GetTask is called.
             assert (await client.call("GetTask", {"id": conversation.task_id}))["status"] == canceled["status"]

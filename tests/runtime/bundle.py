@@ -1,7 +1,7 @@
-"""The whole bundle as on Lambda: every function has its own environments and its own Function URL.
+"""All functions as on Lambda: each has its own environments and its own Function URL.
 
-Real bootstraps as real processes, frozen between invocations; the log is shared. CloudFront's part, the page and the
-API at one address, is played by `front`.
+Real bootstraps run as real processes, are frozen between invocations, and share the log. `front` stands for CloudFront,
+which serves the page and the API at one address.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.http import serve
 
 ROOT = Path(__file__).parents[2]
 SECRET = "correct-horse-battery-staple"
-# A viewer holds an environment for as long as it watches; so does a run.
+# A viewer occupies an environment while it watches; so does a run.
 _ENVIRONMENTS = 6
 
 
@@ -79,8 +79,8 @@ def front(gateway: str) -> Starlette:
 
     async def pass_on(request: Request) -> StreamingResponse:
         headers = {key: value for key, value in request.headers.items() if key != "host"}
-        headers[VIEWER_HOST] = request.headers["host"]  # what the distribution's function does (template.yaml)
-        if "origin" in headers:  # the real one speaks TLS only
+        headers[VIEWER_HOST] = request.headers["host"]  # as the CloudFront function does (template.yaml)
+        if "origin" in headers:  # CloudFront serves only TLS
             headers["origin"] = headers["origin"].replace("http://", "https://")
         path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
         forwarded = http.build_request(request.method, path, headers=headers, content=await request.body())

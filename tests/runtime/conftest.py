@@ -1,4 +1,4 @@
-"""The fixtures of the runtime's tests: the layer, built once as `sam build` does it, and a gate."""
+"""Fixtures: the layer, built once as `sam build` builds it, and a gate."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@
         httpx.get(function.url)                     # its Function URL
         await function.invoke({"any": "event"})     # the Invoke API
 
-Real bootstraps as real processes, each with a Runtime API of its own, as on Lambda: `environments` at most, started
-when they are needed, and again after they have died. An idle process is stopped (SIGSTOP) until the next invocation,
-as Lambda freezes it. Leaving it raises an AssertionError with everything that a runtime did and should not have done.
+Each environment is a real bootstrap process with its own Runtime API. At most `environments` are started, on demand
+and again after they have died. An idle process is stopped (SIGSTOP) until the next invocation, as Lambda freezes it.
+Leaving the context raises an AssertionError with every rule that the runtime broke.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Emulator:
         self.environments: list[Environment] = []
         """All environments of the function, the newest last."""
         self.invocations: list[Invocation] = []
-        """The same."""
+        """All invocations, the newest last."""
         self.timeout_s = timeout_s
         self.traced = True
         self._most = environments
@@ -250,7 +250,7 @@ class Emulator:
         lines += [f"Set-Cookie: {cookie}" for cookie in prelude.cookies]
         lines += [] if bodiless else ["Transfer-Encoding: chunked"]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        # A client that has gone changes nothing: the function goes on, and its response is read to the end.
+        # A disconnected client changes nothing: the function continues, and its response is read to the end.
         async for data in _body(invocation):
             if data is None:
                 writer.transport.abort()

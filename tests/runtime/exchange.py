@@ -28,7 +28,7 @@ class Whole:
 
 @dataclass
 class End:
-    """The end of a response. With an error the invocation failed, before the response or within it."""
+    """The end of a response. `error` is set if the invocation failed before or during the response."""
 
     error: dict[str, Any] | None = None
 
@@ -51,13 +51,13 @@ class Invocation:
     trace: str | None = field(
         default_factory=lambda: f"Root=1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]};Sampled=0"
     )
-    # Bounded: who reads slowly makes the runtime wait, as on AWS.
+    # Bounded: a slow reader makes the runtime wait, as on AWS.
     parts: asyncio.Queue[Part] = field(default_factory=lambda: asyncio.Queue(2))
     chunks: list[int] = field(default_factory=list)
     """The size of every chunk of the body."""
     state: Literal["queued", "running", "answering", "answered"] = "queued"
     environment: Environment | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the runtime asks for the next one: only then is this one finished."""
+    """Set when the runtime requests the next invocation: only then is this one finished."""
     failed: dict[str, Any] | None = None
-    """Why the runtime never asked for the next one."""
+    """Why the runtime never requested the next invocation."""

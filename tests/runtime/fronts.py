@@ -1,7 +1,7 @@
 """The three emulators of Lambda in these tests, with one interface.
 
-Ours is the strictest. cargo-lambda's emulator was written by others, and streams. AWS's runtime interface emulator is
-AWS's own code, with the state machine of the real Runtime API; it knows no Function URLs and buffers.
+Ours is the strictest. cargo-lambda's emulator is independent of us and streams. AWS's runtime interface emulator has
+the state machine of the real Runtime API; it has no Function URLs and buffers responses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HANDLER = "app.handler"
 
 @dataclass
 class ReceivedResponse:
-    """A response as the client received it. `cut` is whether it ended early."""
+    """A response as the client received it. `cut` tells whether it ended early."""
 
     status: int
     headers: httpx.Headers
@@ -76,7 +76,7 @@ async def ours(layer: Path, function: str, handler: str = _HANDLER, **environ: s
 
 @contextlib.asynccontextmanager
 async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **environ: str) -> AsyncIterator[Front]:
-    """`cargo-lambda lambda watch`, with one process of ours for its function `fn`."""
+    """`cargo-lambda lambda watch` with one runtime process for its function `fn`."""
     program = cargo_lambda_program()
     port = _free_port()
     stub = layer.parent / "cargo-stub"
@@ -181,13 +181,12 @@ def cargo_lambda_program() -> str:
     candidates = [*_CACHE.glob("*/bin/cargo-lambda"), Path(sys.executable).with_name("cargo-lambda")]
     program = next((str(path) for path in candidates if path.exists()), None) or shutil.which("cargo-lambda")
     if program is None:
-        pytest.skip("cargo-lambda is not there: pip install --no-deps cargo-lambda")
+        pytest.skip("cargo-lambda is not installed: pip install --no-deps cargo-lambda")
     return program
 
 
 def interface_emulator_program() -> str:
-    """Where AWS's runtime interface emulator is: in a wheel of aws-sam-cli, installed as above, or as
-    `aws-lambda-rie` on the PATH."""
+    """Return the path of AWS's runtime interface emulator: from aws-sam-cli, or `aws-lambda-rie` on the PATH."""
     name = f"aws-lambda-rie-{'arm64' if os.uname().machine == 'aarch64' else 'x86_64'}"
     within = f"lib/python*/site-packages/samcli/local/rapid/{name}"
     homes = [*_CACHE.glob("*/"), Path(sys.prefix)]
@@ -196,7 +195,7 @@ def interface_emulator_program() -> str:
     candidates = [path for home in homes for path in home.glob(within)]
     program = str(candidates[0]) if candidates else shutil.which("aws-lambda-rie")
     if program is None:
-        pytest.skip("AWS's runtime interface emulator is not there: pip install aws-sam-cli")
+        pytest.skip("AWS's runtime interface emulator is not installed: pip install aws-sam-cli")
     if not os.access(program, os.X_OK):
         os.chmod(program, 0o755)
     return program

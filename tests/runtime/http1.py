@@ -1,4 +1,4 @@
-"""The server's side of HTTP/1.1 for strict tests: it keeps chunks as chunks, and trailers."""
+"""The server side of HTTP/1.1 for strict tests: it keeps chunks and trailers as they are."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Lambda's Invoke API for asynchronous invocations, for `boto3.client("lambda").invoke`.
 
 Written from AWS's pages "Invoke" and "Invoking Lambda functions asynchronously": an event is queued and answered 202 at
-once; one that the function fails is tried twice more, and then is a dead letter. Lambda's pauses between tries, a
-minute and two, are whatever `pause` waits for here.
+once. A failed event is tried twice more and then becomes a dead letter. Lambda pauses for one minute and for two
+between tries; here `pause` is awaited.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class InvokeApi:
             await self._notify()
             while not isinstance(part := await invocation.parts.get(), End):
                 pass
-            if invocation.state != "queued":  # else no environment could be started
+            if invocation.state != "queued":  # otherwise no environment could be started
                 await invocation.over.wait()
             sent.error = part.error or invocation.failed
             await self._notify()

@@ -1,8 +1,8 @@
 """One execution environment: a real bootstrap process, and its Runtime API.
 
 Written from AWS's pages "Using the Lambda runtime API for custom runtimes", "Building a custom runtime for AWS Lambda"
-and "Understanding the Lambda execution environment lifecycle", and stricter than AWS: whatever a runtime should not do
-is answered as AWS answers it and noted in `violations`, which the emulator raises at its end.
+and "Understanding the Lambda execution environment lifecycle", and stricter than AWS: it answers mistakes of a runtime
+as AWS does, and records them in `violations`, which the emulator raises at its end.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Environment:
                 await writer.drain()
                 await self._notify()
                 if writer in self._refused:
-                    # As Go's server: the refusal arrives though the request has not been read to its end.
+                    # Like Go's server: the refusal arrives before the request has been read.
                     writer.write_eof()
                     while await reader.read(1 << 16):
                         pass
@@ -250,7 +250,7 @@ class Environment:
             self.waiting -= 1
             hanging_up.cancel()
             if not taking.cancel() and not taking.cancelled() and hanging_up.done():
-                self._queue.put_nowait(taking.result())  # it was taken for a poller that had gone
+                self._queue.put_nowait(taking.result())  # its poller has disconnected
             await asyncio.wait([hanging_up, taking])
         self.active[invocation.id] = self._given[invocation.id] = invocation
         invocation.state, invocation.environment = "running", self

@@ -1,4 +1,4 @@
-"""The runtime's promises, as scenarios that three emulators of Lambda run. Each has a test file of a few lines."""
+"""The runtime's promises as scenarios for three emulators of Lambda, each of which has a short test file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Scenarios:
             first = json.loads((await function.ask("GET", "/echo")).body)["context"]
             second = json.loads((await function.ask("GET", "/echo")).body)["context"]
         for context in (first, second):
-            # cargo-lambda's deadline is 600,000 ms from now, the others' is a time.
+            # cargo-lambda gives 600,000 ms as the deadline, the others give a time.
             assert 0 < context["remaining"] <= 600_000
             assert context["arn"]
             assert context["trace_id"] == context["environ_trace_id"]

@@ -1,4 +1,4 @@
-"""A sample agent, the gateway and the sweeper as on Lambda, which dispatch by its Invoke API; and who looks at them."""
+"""A sample agent, the gateway and the sweeper as on Lambda, which dispatch by the Invoke API; and their viewers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tests.support.gateway import Seen
 from tests.support.http import serve
 
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
-# Leases are short, so that tests need not wait long for one to run out.
+# Short leases, so that tests need not wait long for one to expire.
 _FAST = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
 _AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 @dataclass
 class Stage:
-    """What plays, and the log it plays on. `folder` is where the agent looks for when to die."""
+    """The functions and their log. The agent reads from files in `folder` where it has to die."""
 
     agent: Emulator
     gateway: Emulator
@@ -50,13 +50,13 @@ class Stage:
     folder: Path
 
     async def post(self, text: str) -> str:
-        """Create a task; give its id."""
+        """Create a task; return its id."""
         created = await self.http.post("/api/tasks", json={"message": {"parts": [{"text": text}]}})
         assert created.status_code == 201, created.text
         return str(created.json()["id"])
 
     async def watch(self, task_id: str) -> Seen:
-        """What a browser sees that comes back with its cursor after each cut, until the stream ends."""
+        """Read the stream like a browser, which resumes with its cursor after each cut, until it ends."""
         seen = Seen()
         async with asyncio.timeout(90):
             while not seen.ended:
@@ -73,7 +73,7 @@ class Stage:
                     seen.add(message)
 
     async def logged(self, task_id: str) -> Seen:
-        """What the log tells from its beginning to its end, to somebody whose look makes nobody run the task."""
+        """Read the log to the task's end, without making anybody run the task."""
         seen = Seen()
         async with asyncio.timeout(60):
             async for item in follow(self.log, Feeds(self.log, Settings()), task_id, 0, idle_s=60):
@@ -86,7 +86,7 @@ class Stage:
         return seen
 
     async def look_in_and_leave(self, task_id: str) -> None:
-        """Open the agent's own stream and the gateway's, and go when the first event is there."""
+        """Open the agent's stream and the gateway's; close each after its first event."""
         params = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": task_id}}
         headers = {
             "a2a-version": "1.0",
@@ -104,7 +104,7 @@ class Stage:
             return await http.get(f"{self.agent.url}/.well-known/agent-card.json")
 
     async def sweep(self) -> int:
-        """How many tasks one sweep dispatches."""
+        """Sweep once; return how many tasks were dispatched."""
         result = await self.sweeper.invoke(SCHEDULED)
         assert result.error is None, result.error
         return int(result.json["dispatched"])
@@ -115,11 +115,11 @@ class Stage:
                 pass
 
     async def dispatched(self, task_id: str) -> None:
-        """Have the agent look, as the sweeper does; return when its answer is there. What it began goes on."""
+        """Dispatch a task as the sweeper does; return when the agent has answered. The run continues."""
         await self.agent.invoke(function_url_event(await self.log.head(task_id)), streamed=True)
 
     async def send(self, params: dict[str, Any]) -> str:
-        """Send the agent a message without waiting for what comes of it; give its task's id."""
+        """Send the agent a message without waiting for its run; return the task's id."""
         params["configuration"]["returnImmediately"] = True
         async with new_http() as http:
             client = AgentClient(http, self.agent.url, owner="me", settings=Settings(agent_urls=self.agent.url))
@@ -127,7 +127,7 @@ class Stage:
         return str(sent["task"]["id"])
 
     async def stands_still(self) -> Environment:
-        """The environment of the agent that works, once it has come to where it is told to stand still."""
+        """Wait until the agent stands still where a file says so; return its environment."""
         async with asyncio.timeout(60):
             while not (self.folder / "standing").exists():
                 await asyncio.sleep(0.01)
@@ -135,19 +135,19 @@ class Stage:
         return self.working()
 
     def working(self) -> Environment:
-        """The one environment of the agent that has an invocation."""
+        """Return the only environment of the agent that has an invocation."""
         (working,) = [each for each in self.agent.environments if each.phase == "ready" and not each.waiting]
         return working
 
     async def orphaned(self, task_id: str) -> Head:
-        """The task's head, once nobody holds its lease."""
+        """Wait until nobody holds the task's lease; return its head."""
         async with asyncio.timeout(60):
             while not (head := await self.log.head(task_id)).orphaned(self.log.now()):
                 await asyncio.sleep(0.01)
         return head
 
     async def freeze(self, environment: Environment) -> None:
-        """Stop the environment's process, at a moment when it does not hold the lock of the log."""
+        """Stop the environment's process while it does not hold the lock of the log."""
         async with asyncio.timeout(30):
             while True:
                 environment.signal(signal.SIGSTOP)
@@ -177,7 +177,7 @@ async def frozen(environment: Environment) -> None:
 
 
 def is_stopped(environment: Environment) -> bool:
-    """Whether the environment's process is stopped, as its kernel tells."""
+    """Whether the kernel shows the environment's process as stopped."""
     stat = Path(f"/proc/{environment.process.pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[0] == "T"
 
@@ -186,7 +186,10 @@ def is_stopped(environment: Environment) -> bool:
 async def stage(
     layer: Path, folder: Path, agent: str, *, limit_s: float = 60, **variables: str
 ) -> AsyncIterator[Stage]:
-    """`agent` behind a gateway. `limit_s` is how long an invocation may take, `variables` go to every function."""
+    """Run `agent` behind a gateway.
+
+    `limit_s` is the time limit of an invocation in seconds; every function gets `variables`.
+    """
     api = InvokeApi()
     async with contextlib.AsyncExitStack() as stack:
         invoke_url = await stack.enter_async_context(serve(api.app))

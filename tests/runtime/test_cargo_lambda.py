@@ -1,4 +1,4 @@
-"""The scenarios against cargo-lambda's emulator: other people's idea of Lambda, with real streaming."""
+"""The scenarios with cargo-lambda's emulator, which is independent of us and streams."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class TestCargoLambda(StreamingScenarios):
     failed = 500
 
     def is_cut(self, answer: ReceivedResponse) -> None:
-        """It drops the trailers and ends the response as if nothing were wrong."""
+        """The emulator drops the trailers and ends the response without an error."""
 
     async def test_a_disconnected_reader_stops_the_response_but_not_the_run(self, front: Serve, gate: Gate) -> None:
-        """It hangs up on the response when its client has gone, as AWS says it never does."""
+        """The emulator closes the response when its client disconnects; AWS says that Lambda does not."""
         async with front(GATE=str(gate.port)) as function:
             async with function.http.stream("GET", f"{function.url}/gone") as response:
                 assert await anext(response.aiter_raw()) == b"hello?"
                 assert {await gate.arrival(), await gate.arrival()} == {"runs", "streams"}
             gate.open()
-            # There is one process, and it takes this when the app has stopped and the run is done.
+            # The only process is free again once the app has stopped and the run is done.
             assert (await function.ask("GET", "/hello")).body == b"hello"

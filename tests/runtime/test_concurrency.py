@@ -23,13 +23,13 @@ def function_of(layer: Path, handler: str, function: str = "plain", **environ: s
 
 
 async def test_invocations_share_one_loop(layer: Path) -> None:
-    """They can end only if all of them are there at the same time; each one's log has its own request's id."""
+    """They end only if all of them run at the same time; each logs its own request id."""
     async with function_of(layer, "app.handler") as function:
         meeting = [function.invoke(function_url_event("GET", "/meet"), streamed=True) for _ in range(_AT_ONCE)]
         results = await asyncio.gather(*meeting)
         await function.environment.until(lambda e: e.idle)
     assert {result.json["pid"] for result in results} == {function.environment.process.pid}
-    assert {result.json["trace"] for result in results} == {None}  # a process has one environment only
+    assert {result.json["trace"] for result in results} == {None}  # os.environ is shared, so it has no trace id
     lines = [json.loads(line) for line in function.log]
     came = {line["requestId"] for line in lines if line["message"] == "one came"}
     assert came == {result.invocation.id for result in results}
@@ -54,7 +54,7 @@ async def test_coroutine_handlers_and_mangum_also_serve_at_once(layer: Path) -> 
 
 
 async def test_a_run_started_by_mangum_blocks_only_its_poller(layer: Path, gate: Gate) -> None:
-    """Its loop is a thread's, which stands still unless somebody waits for the run."""
+    """Its event loop belongs to a thread and stops unless the runtime waits for the run."""
     async with function_of(layer, "app.handler", "web", GATE=str(gate.port)) as function:
         assert (await function.invoke(api_gateway_event("POST", "/run"))).json["statusCode"] == 202
         for _ in range(2 * _AT_ONCE):

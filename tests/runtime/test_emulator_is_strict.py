@@ -1,4 +1,4 @@
-"""A test that passes against our emulator says something only if the emulator refuses what is wrong."""
+"""Tests with our emulator prove something only if it refuses what a runtime must not do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _VIOLATIONS = {
 
 
 async def invoke(folder: Path, wrong: str) -> Result:
-    """One invocation of a runtime that does it wrong."""
+    """Invoke a runtime that makes this mistake."""
     wrapper = folder / "tailrace-runtime"
     wrapper.write_text(f'#!/bin/sh\nexec "$1" "{FUNCTIONS / "bad_runtime.py"}"\n')
     wrapper.chmod(0o755)

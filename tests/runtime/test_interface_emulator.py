@@ -1,4 +1,4 @@
-"""The scenarios against AWS's runtime interface emulator: AWS's own Runtime API, one invocation at a time, buffered."""
+"""The scenarios with AWS's runtime interface emulator: the real Runtime API, one invocation at a time, buffered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One invocation after the other: its context, its errors, and that the next one is served anyway."""
+"""Invocations one after the other: their context and errors; an error never affects the next invocation."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ async def test_the_process_ends_with_the_runtime_api(layer: Path) -> None:
 
 
 async def test_memory_does_not_grow_over_10_000_invocations(layer: Path) -> None:
-    """The invocations are streamed, ordinary, failed, and with a run; the memory is that of the process."""
+    """The invocations are streamed, ordinary and failed; the memory is that of the process."""
     events = [
         function_url_event("GET", "/hello"),
         {"version": "0"},
@@ -167,7 +167,7 @@ async def test_memory_does_not_grow_over_10_000_invocations(layer: Path) -> None
     async with plain(layer, freeze=False, timeout_s=120) as function:
         warm = await serve(function, 1000)
         after = await serve(function, 9000)
-    assert after - warm < 3 * 1024  # KB; 350 bytes an invocation
+    assert after - warm < 3 * 1024  # KB, about 350 bytes per invocation
 
 
 async def test_a_sigterm_lets_the_app_clean_up(layer: Path) -> None:

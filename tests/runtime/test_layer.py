@@ -46,7 +46,7 @@ def test_the_layer_has_unchecked_hash_bytecode(layer: Path) -> None:
 
 
 async def test_the_bytecode_is_used(layer: Path, tmp_path: Path) -> None:
-    """Also if packaging has changed the times of the sources."""
+    """Even if packaging has changed the times of the sources."""
     copy = shutil.copytree(layer, tmp_path / "opt")
     for source in (copy / "python" / "tailrace_runtime").glob("*.py"):
         if source.stem not in ("__init__", "__main__"):

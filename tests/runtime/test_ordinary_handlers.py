@@ -1,4 +1,4 @@
-"""Events that are no Function URL requests, and handlers without an app: they are answered in one piece."""
+"""Events other than Function URL requests, and handlers without an app, get a buffered response."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_results_and_errors_match_the_managed_runtime(layer: Path) -> None
 
 async def test_text_of_any_language_is_not_escaped(layer: Path) -> None:
     async with Emulator(layer, FUNCTIONS / "plain", "ordinary.ordinary", python=sys.executable) as function:
-        large = await function.invoke({"kb": 2 * 1024 - 1, "of": "語"})  # 6 MB less 3 KB; escaped it would be 12
+        large = await function.invoke({"kb": 2 * 1024 - 1, "of": "語"})  # 6 MB minus 3 KB; escaped it would be 12 MB
         too_large = await function.invoke({"kb": 2 * 1024 + 1, "of": "語"})
         half = await function.invoke({"value": "half a pair"})
         failed = await function.invoke({"fail": "nicht da: \ud83d grün"})

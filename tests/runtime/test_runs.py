@@ -1,4 +1,4 @@
-"""Pending runs: the process is not frozen before they are done."""
+"""The process is not frozen before its pending runs are done."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_the_next_invocation_is_requested_when_all_runs_are_done(layer: Pa
 
 
 async def test_pending_runs_behind_mangum_also_count(layer: Path, gate: Gate) -> None:
-    """A response that is not streamed: its run is on the same loop, and goes on while the runtime waits for it."""
+    """The run of a buffered response is on the same loop, and continues while the runtime waits for it."""
     async with plain(layer, gate, "web") as function:
         result = await function.invoke(api_gateway_event("POST", "/run"))
         assert result.json["statusCode"] == 202

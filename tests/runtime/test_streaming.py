@@ -1,4 +1,4 @@
-"""What only a strict and patient emulator can tell of a stream: its chunks, its limits, and who waits for whom."""
+"""Chunks, limits and backpressure of streams, which only our emulator can observe."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_a_slow_reader_makes_the_app_wait(layer: Path, gate: Gate) -> None
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
         invocation = Invocation(function_url_event("GET", "/flood?mb=20"), streamed=True, timeout_s=60)
         function.submit(invocation)
-        # The sockets between us hold a part of the 20 MB; the app waits with the rest.
+        # Socket buffers hold a part of the 20 MB; the app waits with the rest.
         line = await gate.let_pass()
         assert line.startswith("waits at ")
         assert int(line.split()[-1]) < 20 * 16
@@ -52,14 +52,14 @@ async def test_100_mb_are_streamed_in_bounded_memory(layer: Path) -> None:
             taken += len(part) if isinstance(part, bytes) else 0
         assert part.error is None
         await function.environment.until(lambda e: e.idle)
-        await function.invoke(function_url_event("GET", "/hello"), streamed=True)  # its log has been read by then
+        await function.invoke(function_url_event("GET", "/hello"), streamed=True)  # after this the log is complete
         assert taken == 100 * 1024 * 1024
         grown = next(json.loads(line)["grown_kb"] for line in function.log if "grown_kb" in line)
         assert grown < 8 * 1024
 
 
 async def test_the_app_does_not_notice_a_disconnected_client(layer: Path, gate: Gate) -> None:
-    """As AWS has it: "not interrupted or stopped when the invoking client connection is broken"."""
+    """AWS: "not interrupted or stopped when the invoking client connection is broken"."""
     async with ours(layer, "plain", GATE=str(gate.port)) as function:
         async with gate.passing(), function.http.stream("GET", f"{function.url}/stream?n=50") as response:
             assert await anext(response.aiter_raw()) == b"id: 0\ndata: {}\n\n"
@@ -80,7 +80,7 @@ async def test_a_refused_response_does_not_stop_the_run(layer: Path, gate: Gate)
         assert result.error is not None
         assert result.error["errorType"] == "Function.ResponseSizeTooLarge"
         environment = function.environment
-        assert environment.waiting == 0  # the run holds it
+        assert environment.waiting == 0  # the run keeps it busy
         gate.open("runs")
         await environment.until(lambda e: e.idle)
         assert (await function.invoke(function_url_event("GET", "/hello"), streamed=True)).body == b"hello"
@@ -128,7 +128,7 @@ async def test_a_failure_in_the_body_is_reported_in_the_trailers(layer: Path) ->
     assert result.error["requestId"] == result.invocation.id
     assert "fail_in_body" in result.error["stackTrace"][-1]
     assert not any("tailrace_runtime" in frame for frame in result.error["stackTrace"])
-    # That the trailers stay below what Go reads is the emulator's to check.
+    # The emulator checks that the trailers are not longer than Go reads.
     assert long.error is not None
     assert long.error["errorMessage"].startswith("and then nothing!!!")
     assert incomplete.error is not None

@@ -1,4 +1,4 @@
-"""A run outlives its function's time limit and its environment's death, on Lambda as everywhere."""
+"""On Lambda, a run survives the time limit of its function and the death of its environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.events import metadata, report
 from tests.support.gateway import Seen
 from tests.support.webhook_receiver import receiver, sending
 
-# Fifteen minutes, made short: of four seconds an attempt works for one and a half.
+# Short limits: an attempt works for 1.5 of 4 seconds.
 SHORT = {"TAILRACE_HANDOFF_S": "2.5", "TAILRACE_ROTATE_S": "3"}
 
 
@@ -30,7 +30,7 @@ def assert_taken_over_once(seen: Seen) -> None:
 
 async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
     async with stage(layer, tmp_path, "many_steps", limit_s=4, **SHORT) as on:
-        await asyncio.gather(*(on.agent.start() for _ in range(3)))  # one is free to take what is sent
+        await asyncio.gather(*(on.agent.start() for _ in range(3)))  # so that one is free for a dispatch
         seen = await on.watch(await on.post("60 steps, 100 ms each"))
         await on.all_idle()
         sent = on.api.sent
@@ -63,7 +63,7 @@ async def test_without_a_viewer_the_sweeper_takes_over_the_run_of_a_killed_envir
         await on.sweep_until_one_is_found()
         seen = await on.logged(task_id)
         assert await on.sweep() == 0
-        retry.set()  # Lambda tries again what the killed environment did not finish: a look, at a finished task
+        retry.set()  # Lambda repeats the killed environment's invocation, which finds a finished task
         await on.api.until(lambda api: len(api.sent[0].tries) == 2 and api.sent[0].tries[1].over.is_set())
         await on.all_idle()
         assert killed.phase == "gone"
@@ -73,7 +73,7 @@ async def test_without_a_viewer_the_sweeper_takes_over_the_run_of_a_killed_envir
 
 
 async def test_lambdas_second_attempt_takes_over_the_run_of_the_first(layer: Path, tmp_path: Path) -> None:
-    """With neither a viewer nor the sweeper: an asynchronous invocation that died is repeated."""
+    """Without a viewer or the sweeper, Lambda repeats an asynchronous invocation that died."""
     (tmp_path / "die at sift:start").write_text("late")
     async with stage(layer, tmp_path, "killable") as on:
         task_id = await on.post("go")
@@ -143,7 +143,7 @@ async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws
         seen = await on.watch(task_id)
         assert not zombie.waiting
         zombie.signal(signal.SIGCONT)
-        await zombie.until(lambda e: e.idle)  # it has found out by itself, and nobody killed it
+        await zombie.until(lambda e: e.idle)  # it noticed by itself; nobody killed it
         await on.all_idle()
         assert on.api.sent[0].error is None
         assert any("stops" in line for line in zombie.log)
@@ -152,7 +152,7 @@ async def test_an_environment_frozen_past_its_lease_writes_nothing_when_it_thaws
 
 
 async def test_a_viewers_pipe_to_a_hanging_environment_ends_with_its_lease(layer: Path, tmp_path: Path) -> None:
-    """The connection stays open and says nothing, as when a machine is lost."""
+    """The connection stays open and silent, as when a machine is lost."""
     (tmp_path / "stand still at left:middle").touch()
     async with stage(layer, tmp_path, "killable") as on:
         task_id = await on.post("go")
@@ -160,7 +160,7 @@ async def test_a_viewers_pipe_to_a_hanging_environment_ends_with_its_lease(layer
         zombie = await on.stands_still()
         await on.freeze(zombie)
         (tmp_path / "stand still at left:middle").unlink()
-        async with asyncio.timeout(40):  # less than the minute after which a silent connection is given up
+        async with asyncio.timeout(40):  # less than the minute after which a silent connection times out
             seen = await watching
         zombie.signal(signal.SIGCONT)
         await on.all_idle()
@@ -178,8 +178,8 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: 
         assert sender is not None
         assert sender.environment is not None
         began = on.log.now()
-        while on.log.now() < began + 600:  # three times as long as between renewals of a lease
-            assert (await on.log.head(task_id)).orphaned(on.log.now())  # all is done but this
+        while on.log.now() < began + 600:  # three times the interval of lease renewals
+            assert (await on.log.head(task_id)).orphaned(on.log.now())  # everything else is done
             assert sender.environment.waiting == 0
             assert not is_stopped(sender.environment)
         on.api.accepting.set()
@@ -190,7 +190,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: 
 
 
 async def test_a_viewer_neither_blocks_an_environment_nor_acts_after_a_thaw(layer: Path, tmp_path: Path) -> None:
-    """A reader's watch ends with its invocation: a frozen one must not take over in the time of another request."""
+    """A viewer's watch ends with its invocation: after a thaw it must not take over during another request."""
     (tmp_path / "stand still at left:middle").touch()
     async with stage(layer, tmp_path, "killable", TAILRACE_ROTATE_S="0.2") as on:
         on.api.pause = asyncio.Event().wait
@@ -200,7 +200,7 @@ async def test_a_viewer_neither_blocks_an_environment_nor_acts_after_a_thaw(laye
         reader = await on.agent.start()
         await on.look_in_and_leave(task_id)
         await frozen(reader)
-        assert not reader.log  # its stream, which nobody read any more, came to an end and was not cut off
+        assert not reader.log  # its abandoned stream ended and was not cut off
         await frozen(on.gateway.environment)
         runner.signal(signal.SIGKILL)
         (tmp_path / "stand still at left:middle").unlink()

@@ -1,7 +1,7 @@
 """The agent that the official conformance suite (a2aproject/a2a-tck) is run against: `python -m tests.tck.agent`.
 
-The suite tells by the beginning of a message's id what is to be done with it (its `scenarios/*.feature`). All else is
-as in any agent. It listens on $PORT of loopback, and shares its log with all that have the same TAILRACE_DATA_DIR.
+The prefix of a message's id selects what the agent does (see the suite's `scenarios/*.feature`). It listens on $PORT of
+loopback, and shares its log with all processes that have the same TAILRACE_DATA_DIR.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tailrace.config import Settings
 from tailrace.inputs.request import Request
 from tailrace.owner import owner_of
 
-# How long the suite waits for a stream, and twice which it wants a task to take.
+# The time limit of the suite for a stream; a task has to take twice as long.
 STREAMING_S = float(os.environ.get("TCK_STREAMING_TIMEOUT", "2.0"))
-# For the suite's 0.3 edition: it wants the card's 0.3 fields, which the other edition's schema refuses, tasks that wait
-# unless told otherwise, and no extended card for whom it does not name.
-OLD = os.environ.get("TCK_CARD") == "0.3"
-# With these the suite begins ids that it gives to several messages.
+# For the 0.3 edition of the suite: it needs the 0.3 fields of the card, which the schema of the 1.0 edition refuses,
+# tasks that wait for input by default, and no extended card.
+V0_3 = os.environ.get("TCK_CARD") == "0.3"
+# Prefixes of message ids that the suite uses for several messages.
 SUITE = ("tck-", "test-")
 RESUBSCRIBED = "test-resubscribe-message-id"
 
@@ -35,7 +35,7 @@ class State(TypedDict, total=False):
     messages: list[Any]
 
 
-def said(text: str, artifact: str = "report") -> Callable[[], None]:
+def writes(text: str, artifact: str = "report") -> Callable[[], None]:
     return lambda: tailrace.write(text, artifact=artifact)
 
 
@@ -53,18 +53,18 @@ def file_url() -> None:
     tailrace.file("output.txt", url="https://example.com/output.txt")
 
 
-# The longest beginning counts.
+# The longest prefix wins.
 DOES: dict[str, Callable[[], None]] = {
-    "tck-artifact-text": said("Generated text content"),
+    "tck-artifact-text": writes("Generated text content"),
     "tck-artifact-file-url": file_url,
     "tck-artifact-file": lambda: tailrace.file("output.txt", "Generated file content"),
     "tck-artifact-data": lambda: tailrace.result("data", {"key": "value", "count": 42}),
     "tck-reject-task": rejected,
-    "tck-stream-001": said("Stream hello from TCK"),
+    "tck-stream-001": writes("Stream hello from TCK"),
     "tck-stream-002": lambda: None,
-    "tck-stream-003": said("Stream task lifecycle"),
-    "tck-stream-ordering-001": said("Ordered output"),
-    "tck-stream-artifact-text": said("Streamed text content"),
+    "tck-stream-003": writes("Stream task lifecycle"),
+    "tck-stream-ordering-001": writes("Ordered output"),
+    "tck-stream-artifact-text": writes("Streamed text content"),
     "tck-stream-artifact-file": lambda: tailrace.file("output.txt", "Streamed file content"),
     "tck-stream-artifact-chunked": chunks,
 }
@@ -78,25 +78,25 @@ async def act(_: State) -> State:
         tailrace.progress("busy")
         await asyncio.sleep(2 * STREAMING_S)
     else:
-        matching = [beginning for beginning in DOES if message_id.startswith(beginning)]
-        (DOES[max(matching, key=len)] if matching else said("Hello from TCK"))()
+        matching = [prefix for prefix in DOES if message_id.startswith(prefix)]
+        (DOES[max(matching, key=len)] if matching else writes("Hello from TCK"))()
     return {}
 
 
 def asks(message_id: str) -> bool:
     """Whether a message makes the task wait for another one."""
-    if OLD and not message_id.startswith(("tck-", RESUBSCRIBED)):
+    if V0_3 and not message_id.startswith(("tck-", RESUBSCRIBED)):
         return True
     return message_id.startswith("tck-input-required")
 
 
 def again(_: State) -> str:
-    """A reply may ask for another question."""
+    """A reply may lead to another question."""
     return "act" if asks(tailrace.request().message_id) else END
 
 
 async def answer(request: Request) -> str | None:
-    """The one message that the suite wants to be answered without a task."""
+    """Answer the one message that the suite wants answered without a task."""
     return "Direct message response" if request.message_id.startswith("tck-message-response") else None
 
 
@@ -106,9 +106,9 @@ def tck_app(settings: Settings) -> AgentApp:
         description="Does what the conformance suite asks for.",
         version="1.0.0",
         skills=[Skill(id="act", name="Act", description="Acts by the id of a message.", tags=["tck"])],
-        # The suite sends a type that it made up, to be taken (CORE-SEND-003).
+        # The suite sends a made-up media type that must be accepted (CORE-SEND-003).
         input_modes=("text/plain", "application/json", "*/*"),
-        v0_3=OLD,
+        v0_3=V0_3,
     )
 
     def extended(owner: str) -> AgentCard:
@@ -123,7 +123,7 @@ def tck_app(settings: Settings) -> AgentApp:
         settings=settings,
         answer=answer,
         decide_owner=owner_of,
-        extended_card=None if OLD else extended,
+        extended_card=None if V0_3 else extended,
         idempotent=lambda message_id: not message_id.startswith(SUITE),
     )
 

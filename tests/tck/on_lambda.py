@@ -2,7 +2,7 @@
 
     PORT=9999 python -m tests.tck.on_lambda
 
-Every request goes to any of the environments that is free, which are frozen in between; nothing is kept in memory.
+Every request goes to any free environment. Environments are frozen between requests, so nothing can stay in memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CARD = "/.well-known/agent-card.json"
 
 
 def front(http: httpx.AsyncClient, url: str) -> Starlette:
-    """The function, and DNS's part: the domain that its card names leads here. The card is changed instead."""
+    """Forward requests to the function, and replace the domain in its card by this address, in place of DNS."""
 
     async def card(request: Request) -> Response:
         document = (await http.get(f"{url}{CARD}")).json()
@@ -48,8 +48,8 @@ async def main() -> None:
         environ = {
             "TAILRACE_DATA_DIR": f"{folder}/data",
             "TAILRACE_PUSH_INTERNAL": "1",
-            # Nobody tells a function that its caller has gone, so the streams that the suite leaves behind each hold
-            # an environment until they are rotated. It waits 10 s for an event at most.
+            # A function does not notice a disconnected caller, so each stream that the suite abandons occupies an
+            # environment until it is rotated. The suite waits at most 10 s for an event.
             "TAILRACE_ROTATE_S": "12",
         }
         if "TCK_CARD" in os.environ:

@@ -1,4 +1,4 @@
-"""The suite's agent does what the suite's scenarios say: a run of the suite shall test the server and not the agent."""
+"""The suite's agent does what the suite's scenarios expect, so that the suite tests the server and not the agent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tailrace.log.memory import MemoryLog
 from tests.support.events import message, state_of
 from tests.support.http import serve
 from tests.support.jsonrpc import Agent
-from tests.tck import agent as suite_s
+from tests.tck import agent as suite_agent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
@@ -26,7 +26,7 @@ DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
-    app = suite_s.tck_app(Settings(log="memory"))
+    app = suite_agent.tck_app(Settings(log="memory"))
     async with serve(app) as url, httpx.AsyncClient(timeout=20) as http:
         yield Agent(http, url, MemoryLog())
 

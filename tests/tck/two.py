@@ -1,8 +1,8 @@
-"""The conformance suite's agent as two processes behind a proxy that gives each request to the other one in turn.
+"""The conformance suite's agent as two processes behind a proxy that alternates between them.
 
     PORT=9999 python -m tests.tck.two
 
-So a task that is begun on one is looked at, followed, answered and cancelled on the other.
+So a task that one process starts is read, followed, answered and cancelled at the other.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from starlette.routing import Route
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60
-# Of a connection, not of a request (RFC 9110, section 7.6.1).
+# Headers of a connection, not of a request (RFC 9110, section 7.6.1).
 _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade")
 
 
 def proxy(http: httpx.AsyncClient, urls: list[str]) -> Starlette:
-    """Hands requests to `urls` in turn, and their answers back as they come."""
+    """Forward requests to `urls` in turn, and stream the responses back."""
     turns = itertools.cycle(urls)
 
     async def forward(request: Request) -> Response:
@@ -49,7 +49,7 @@ def proxy(http: httpx.AsyncClient, urls: list[str]) -> Starlette:
 
 @contextlib.asynccontextmanager
 async def process() -> AsyncIterator[str]:
-    """An agent's process on a free port; its URL."""
+    """Run the agent on a free port; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     child = await asyncio.create_subprocess_exec(
@@ -71,7 +71,7 @@ async def process() -> AsyncIterator[str]:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to us: uvicorn's own would end the process before its children."""
+    """Does not handle signals: uvicorn's handlers would end the process before its children."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""a2a-sdk 0.3's client drives the agent at a URL: `python client.py URL`. A step tells what it saw as a line of JSON.
+"""a2a-sdk 0.3's client drives the agent at a URL: `python client.py URL`. Each step prints its result as JSON.
 
 Runs in an environment of its own: 0.3 and 1.0 of the SDK have the same name.
 """

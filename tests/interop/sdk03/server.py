@@ -1,4 +1,4 @@
-"""An agent on a2a-sdk 0.3's server: `python server.py`. It prints its URL. Says what it is told, or asks first.
+"""An agent on a2a-sdk 0.3's server: `python server.py`. It prints its URL, and repeats messages or asks first.
 
 Runs in an environment of its own: 0.3 and 1.0 of the SDK have the same name.
 """

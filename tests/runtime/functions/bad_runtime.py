@@ -1,4 +1,4 @@
-"""A runtime in a few lines that does one thing wrong, the one that `WRONG` names; none if it is empty."""
+"""A minimal runtime that makes the one mistake that `WRONG` names; none if it is empty."""
 
 import base64
 import json

@@ -1,6 +1,6 @@
-"""A function that needs nothing but Python: an ASGI app behind `handler.app`, as Mangum has it, and a handler.
+"""A function without dependencies: an ASGI app as `handler.app`, as in Mangum, and a handler.
 
-The path says what to do. `GATE`, a loopback port, is where it waits for the test.
+The path selects what it does. It waits for the test at the loopback port `GATE`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def hello(scope, receive, send):
 
 
 async def echo(scope, receive, send, **_):
-    """What the app was told."""
+    """Responds with the request and its context."""
     data = await body_of(receive)
     context = scope["aws.context"]
     answer = {
@@ -121,7 +121,7 @@ def described(context):
 
 
 async def stream(scope, receive, send, n="3"):
-    """Events, each behind the gate."""
+    """Sends events and waits at the gate before each one."""
     await start(send, 200, (b"content-type", b"text/event-stream"))
     for i in range(int(n)):
         await gate(f"event {i}")
@@ -166,7 +166,7 @@ async def post_only(scope, receive, send):
 
 
 async def big(scope, receive, send, mb="1", piece="65536"):
-    """So many MB. Says at the end by how much its memory grew at most."""
+    """Sends so many MB, then logs by how much its peak memory grew."""
     await start(send, 200, (b"content-type", b"application/octet-stream"))
     before, left, data = memory("VmRSS"), int(mb) * 1024 * 1024, bytes(int(piece))
     while left > 0:
@@ -177,7 +177,7 @@ async def big(scope, receive, send, mb="1", piece="65536"):
 
 
 async def flood(scope, receive, send, mb="20"):
-    """Sends more than the test takes, and says at the gate which send had to wait first."""
+    """Sends more than the test reads, and tells the gate which send had to wait first."""
     waited = False
     await start(send, 200, (b"content-type", b"application/octet-stream"))
     for i in range(int(mb) * 16):
@@ -194,7 +194,7 @@ async def flood(scope, receive, send, mb="20"):
 
 
 def memory(field):
-    """In KB."""
+    """Return a field of /proc/self/status in KB."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(field))
 
@@ -252,7 +252,7 @@ async def crash_in_body(scope, receive, send):
 
 
 async def gone(scope, receive, send):
-    """Streams until somebody says that nobody reads it. A run that it began goes on."""
+    """Streams until its reader disconnects. Its run continues."""
     scope["aws.context"].pending.add(asyncio.create_task(run_of_the_gone()))
     await start(send)
     await body(send, b"hello?")
@@ -276,7 +276,7 @@ async def waits_for_disconnect(scope, receive, send):
 
 
 async def run(scope, receive, send):
-    """Answers at once; what it began takes longer."""
+    """Responds at once; its runs take longer."""
     pending = scope["aws.context"].pending
 
     async def second():
@@ -320,7 +320,7 @@ async def overdue(scope, receive, send):
 
 
 async def deaf(scope, receive, send):
-    """Blocks the process, so that nothing but Lambda can end it."""
+    """Blocks the process, so that only Lambda can end it."""
     await start(send)
     await body(send, b"the beginning")
     time.sleep(600)  # noqa: ASYNC251
@@ -331,7 +331,7 @@ async def stuck(scope, receive, send):
 
 
 async def meet(scope, receive, send, n="8"):
-    """Answers when so many are here at once."""
+    """Responds once so many invocations have arrived."""
     here = MEETING.setdefault("here", [])
     MEETING.setdefault("all", asyncio.Event())
     here.append(scope["aws.context"].aws_request_id)
@@ -361,7 +361,7 @@ ROUTES = {name: value for name, value in globals().items() if inspect.iscoroutin
 
 
 class Handler:
-    """As Mangum: callable for every event, with the app beside."""
+    """Like Mangum: callable with any event, with the app as an attribute."""
 
     app = staticmethod(app)
     lifespan = "auto"

@@ -1,4 +1,4 @@
-"""Ordinary handlers: an event in, a value out, on a thread of their own or as a coroutine."""
+"""Ordinary handlers, which turn an event into a value, in a thread or as a coroutine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES = {
 
 
 def ordinary(event, context):
-    """An ordinary handler; what the event asks for."""
+    """Return or raise what the event selects."""
     if "fail" in event:
         raise LookupError(event["fail"])
     if "bytes" in event:
@@ -69,7 +69,7 @@ BARRIER_HERE = []
 
 
 def blocking_meet(event, context):
-    """An ordinary handler that blocks its thread until as many are here."""
+    """Block the thread until so many invocations have arrived."""
     BARRIER_HERE.append(context.aws_request_id)
     while len(BARRIER_HERE) < event["n"]:
         time.sleep(0.001)

@@ -1,4 +1,4 @@
-"""One of the sample agents, the one that SAMPLE names, as a function."""
+"""The sample agent that SAMPLE names, as a function."""
 
 from __future__ import annotations
 

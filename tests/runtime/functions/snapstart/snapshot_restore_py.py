@@ -1,4 +1,4 @@
-"""A stand-in for AWS's package of this name, which the managed runtime brings: the same four functions."""
+"""A substitute for AWS's package of this name, which is part of the managed runtime."""
 
 _before, _after = [], []
 

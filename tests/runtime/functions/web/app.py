@@ -1,4 +1,4 @@
-"""A function as people write them: Starlette behind Mangum."""
+"""A typical function: Starlette behind Mangum."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def endless(request: Request):
 
 
 async def run(request: Request):
-    """Answers at once; a run goes on, also when the response was Mangum's."""
+    """Responds at once; its run continues, also behind Mangum."""
 
     async def work():
         for step in ("runs", "runs on", "runs still"):
