@@ -50,24 +50,24 @@ async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def pausing_specialist(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The shipped orchestrator, with a specialist that pauses at `sift`."""
-    folder = tmp_path_factory.mktemp("asking")
+    folder = tmp_path_factory.mktemp("pausing_specialist")
     async with stack(folder / "data", **cast(folder / "cast", log_analyst="killable"), **SHORT_LEASES) as started:
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """An orchestrator that takes as long as the request says, and that `make run` did not start."""
-    folder = tmp_path_factory.mktemp("paced")
+    folder = tmp_path_factory.mktemp("slow_stack")
     async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def proxy(paced: Stack) -> AsyncIterator[TamperingProxy]:
-    async with tampering(paced.url) as proxy:
+async def proxy(slow_stack: Stack) -> AsyncIterator[TamperingProxy]:
+    async with tampering(slow_stack.url) as proxy:
         yield proxy
 
 
@@ -122,13 +122,13 @@ async def test_a_killed_worker_costs_a_wait_and_its_superseded_steps_are_hidden(
     await expect(rows(page, "gather")).to_have_count(1)
 
 
-async def test_a_lost_orchestrator_goes_on_with_the_specialist_it_asked(page: Page, asking: Stack) -> None:
-    (asking.folder / PAUSE_AT_SIFT).touch()
-    await send(page, asking.url, LOGS)
+async def test_a_lost_orchestrator_goes_on_with_the_specialist_it_asked(page: Page, pausing_specialist: Stack) -> None:
+    (pausing_specialist.folder / PAUSE_AT_SIFT).touch()
+    await send(page, pausing_specialist.url, LOGS)
     await expect(rows(page, "sift")).to_be_visible()
-    await asking.kill("orchestrator")
+    await pausing_specialist.kill("orchestrator")
     await expect(rows(page, "worker lost, attempt 2")).to_have_count(1)
-    (asking.folder / PAUSE_AT_SIFT).unlink()
+    (pausing_specialist.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed · attempt 2")
     for name in ("plan", "ask", "ask log_analyst", "gather", "sift", "tell", "report"):
@@ -138,14 +138,14 @@ async def test_a_lost_orchestrator_goes_on_with_the_specialist_it_asked(page: Pa
 
 
 async def test_a_lost_specialist_is_shown_below_the_agent_that_asked_it_and_is_no_attempt_of_the_task(
-    page: Page, asking: Stack
+    page: Page, pausing_specialist: Stack
 ) -> None:
-    (asking.folder / PAUSE_AT_SIFT).touch()
-    await send(page, asking.url, LOGS)
+    (pausing_specialist.folder / PAUSE_AT_SIFT).touch()
+    await send(page, pausing_specialist.url, LOGS)
     await expect(rows(page, "sift")).to_be_visible()
-    await asking.kill("log_analyst")
+    await pausing_specialist.kill("log_analyst")
     await expect(rows(page, "worker lost, attempt 2")).to_have_attribute("aria-level", "4")
-    (asking.folder / PAUSE_AT_SIFT).unlink()
+    (pausing_specialist.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed")
     await expect(rows(page, "sift").locator("visible=true")).to_have_count(1)
@@ -165,8 +165,8 @@ async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page,
         assert (await page.get_by_test_id("report").inner_text()).split() == [str(n) for n in range(1, 31)]
 
 
-async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "300 events, 20 ms apart")
+async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "300 events, 20 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 20")
     await click(page, "Drop my connection")
     await pill(page, "reconnecting")
@@ -179,14 +179,14 @@ async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: P
     assert counts_of_page["recovered"] == recovered
 
 
-async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, paced: Stack) -> None:
-    task = await send(page, paced.url, "200 events, 20 ms apart")
+async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, slow_stack: Stack) -> None:
+    task = await send(page, slow_stack.url, "200 events, 20 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 20")
     await click(page, "Open a second viewer")
     recovered, lost, repeated = await counts(page, "Second viewer")
     assert recovered > 20
     assert (lost, repeated) == (0, 0)
-    async with httpx.AsyncClient(base_url=paced.url) as http:
+    async with httpx.AsyncClient(base_url=slow_stack.url) as http:
         streams = (await http.get("/api/streams")).json()["streams"]
     assert [stream["taskId"] for stream in streams].count(task) == 2
     await state(page, "completed")
@@ -222,8 +222,8 @@ async def test_a_second_viewer_that_misses_an_event_shows_something_else(page: P
     await expect(cost(page)).to_contain_text(f"They show different things at seq {last}.")
 
 
-async def test_a_worker_that_make_run_did_not_start_is_not_killed(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "60 events, 20 ms apart")
+async def test_a_worker_that_make_run_did_not_start_is_not_killed(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "60 events, 20 ms apart")
     await click(page, "Kill the worker")
     await expect(cost(page)).to_contain_text(re.compile(r"No worker was killed\. Process \d+ runs the task"))
     await state(page, "completed")
@@ -243,9 +243,9 @@ async def test_a_finished_run_is_run_again_to_be_broken(page: Page, pausing: Sta
     await expect(page.locator("#task-title")).to_have_text("go")
 
 
-async def test_the_buttons_work_with_the_keyboard_and_on_narrow_pages(page: Page, paced: Stack) -> None:
+async def test_the_buttons_work_with_the_keyboard_and_on_narrow_pages(page: Page, slow_stack: Stack) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    await send(page, paced.url, "100 events, 20 ms apart")
+    await send(page, slow_stack.url, "100 events, 20 ms apart")
     await page.get_by_role("button", name="Drop my connection").focus()
     for _ in range(2):
         await page.keyboard.press("Tab")

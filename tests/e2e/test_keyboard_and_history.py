@@ -23,9 +23,9 @@ BOXES = ["message-input", "reply-input"]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """`make run` with an orchestrator that takes as long as the request says."""
-    folder = tmp_path_factory.mktemp("paced")
+    folder = tmp_path_factory.mktemp("slow_stack")
     async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
@@ -150,8 +150,8 @@ async def test_a_task_shows_nothing_of_the_one_before(page: Page, shipped: Stack
     await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
 
 
-async def test_a_closed_view_gets_no_more_events_of_its_task(page: Page, paced: Stack) -> None:
-    first = await send(page, paced.url, "200 events, 20 ms apart")
+async def test_a_closed_view_gets_no_more_events_of_its_task(page: Page, slow_stack: Stack) -> None:
+    first = await send(page, slow_stack.url, "200 events, 20 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 10")
     await page.evaluate("window.closedView = window.tailrace.applied")
     await page.get_by_role("link", name="New task", exact=True).click()
@@ -162,13 +162,13 @@ async def test_a_closed_view_gets_no_more_events_of_its_task(page: Page, paced: 
     await title(page).to_have_text("3 events, 1 ms apart")
     await expect(page.get_by_test_id("report")).to_have_text(re.compile(r"step 1\s*step 2\s*step 3\s*$"))
     assert await page.evaluate("window.closedView.count") == count
-    await page.goto(f"{paced.url}/?task={first}")
+    await page.goto(f"{slow_stack.url}/?task={first}")
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_contain_text("step 200")
 
 
-async def test_the_list_of_tasks_follows_their_states(page: Page, paced: Stack) -> None:
-    task = await send(page, paced.url, "150 events, 20 ms apart")
+async def test_the_list_of_tasks_follows_their_states(page: Page, slow_stack: Stack) -> None:
+    task = await send(page, slow_stack.url, "150 events, 20 ms apart")
     await state(page, "working")
     await page.get_by_role("link", name="New task", exact=True).click()
     row = page.locator("#recent-list li", has=page.locator(f'a[href="?task={task}"]'))
@@ -178,8 +178,8 @@ async def test_the_list_of_tasks_follows_their_states(page: Page, paced: Stack) 
     await expect(row.locator("a")).to_be_focused()
 
 
-async def test_a_run_again_begins_without_the_report_of_the_last_run(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "60 events, 20 ms apart")
+async def test_a_run_again_begins_without_the_report_of_the_last_run(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "60 events, 20 ms apart")
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_contain_text("step 60")
     await page.get_by_role("button", name="Run again, drop my connection").click()

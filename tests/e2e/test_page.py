@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """`make run` with an orchestrator that takes as long as the request says."""
-    folder = tmp_path_factory.mktemp("paced")
+    folder = tmp_path_factory.mktemp("slow_stack")
     async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
@@ -70,8 +70,8 @@ async def test_a_task_created_elsewhere_has_its_title_in_the_list_after_it_was_s
     await expect(listed).to_have_attribute("href", f"?task={created['id']}")
 
 
-async def test_a_reload_in_the_middle_shows_everything_once(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "300 events, 10 ms apart")
+async def test_a_reload_in_the_middle_shows_everything_once(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "300 events, 10 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 20")
     await page.reload()
     await state(page, "completed")
@@ -82,10 +82,10 @@ async def test_a_reload_in_the_middle_shows_everything_once(page: Page, paced: S
     assert steps == [str(number) for number in range(1, 301)]
 
 
-async def test_a_killed_gateway_costs_the_page_a_reconnect_and_nothing_else(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "400 events, 15 ms apart")
+async def test_a_killed_gateway_costs_the_page_a_reconnect_and_nothing_else(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "400 events, 15 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 20")
-    await paced.kill("gateway")
+    await slow_stack.kill("gateway")
     await state(page, "completed")
     await pill(page, "finished")
     counts = await applied(page)
@@ -94,8 +94,8 @@ async def test_a_killed_gateway_costs_the_page_a_reconnect_and_nothing_else(page
     assert steps == [str(number) for number in range(1, 401)]
 
 
-async def test_cancel_is_the_last_word(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "5000 events, 20 ms apart")
+async def test_cancel_is_the_last_word(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "5000 events, 20 ms apart")
     await expect(page.get_by_test_id("report")).to_contain_text("step 3")
     await page.get_by_test_id("cancel-button").click()
     await state(page, "canceled")
@@ -111,8 +111,8 @@ async def test_a_question_is_answered_on_the_page(page: Page, shipped: Stack) ->
     await expect(page.get_by_test_id("report")).to_contain_text("What happened")
 
 
-async def test_text_from_agents_is_never_markup(page: Page, paced: Stack) -> None:
-    await send(page, paced.url, "<img src=x onerror=alert(1)> 3 events, 1 ms apart")
+async def test_text_from_agents_is_never_markup(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "<img src=x onerror=alert(1)> 3 events, 1 ms apart")
     await state(page, "completed")
     assert await page.locator("img[src='x']").count() == 0
 

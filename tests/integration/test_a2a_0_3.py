@@ -15,7 +15,7 @@ from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 
 from tailrace import request, result
-from tests.sample_agents.talker import FINDINGS, TEXT, talker
+from tests.sample_agents.hello_world import FINDINGS, TEXT, hello_world
 from tests.support.events import EXTENSION
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -31,7 +31,7 @@ KINDS: dict[str, type[BaseModel]] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
-    async with agent(talker(GATE), limit_s=None) as serving:
+    async with agent(hello_world(GATE), limit_s=None) as serving:
         yield serving
 
 

@@ -16,7 +16,7 @@ from tailrace.a2a.server import listing
 from tailrace.a2a.types import ListTasks, convert
 from tailrace.errors import RequestError
 from tailrace.log.sqlite import SQLiteLog
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support import in_process
 from tests.support.events import message
 from tests.support.in_process import agent
@@ -52,12 +52,12 @@ def ids(page: dict[str, Any]) -> list[str]:
 
 
 async def test_3_1_4_an_empty_list_has_all_fields() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         assert await listed(served) == {"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}
 
 
 async def test_3_1_4_the_most_recently_changed_task_is_first() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         (waiting,) = await made(served, 1, "ask")
         others = await made(served, 3)
         assert ids(await listed(served)) == [*reversed(others), waiting]
@@ -72,7 +72,7 @@ async def test_3_1_4_the_most_recently_changed_task_is_first() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 100])
 async def test_3_1_4_pages_are_full_and_list_every_task_once(size: int) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         everything = list(reversed(await made(served, 7)))
         pages, token = [], ""
         while True:
@@ -87,7 +87,7 @@ async def test_3_1_4_pages_are_full_and_list_every_task_once(size: int) -> None:
 
 
 async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         (waiting,) = await made(served, 1, "ask")
         others = await made(served, 3)
         first = await listed(served, pageSize=2)
@@ -97,7 +97,7 @@ async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> 
 
 
 async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         mine = await made(served, 4, contextId="mine")
         waiting = await made(served, 2, "ask", contextId="mine")
         await made(served, 3, contextId="other")
@@ -116,7 +116,7 @@ async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
 
 
 async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         tasks = await made(served, 3)
         page = await listed(served)
         middle = page["tasks"][1]["status"]["timestamp"]
@@ -129,7 +129,7 @@ async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
 
 
 async def test_3_1_4_artifacts_and_history_are_included_on_request() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         await made(served, 1, "ask")
         await made(served, 1)
         for page in (await listed(served), await listed(served, historyLength=0, includeArtifacts=False)):
@@ -145,7 +145,7 @@ async def test_3_1_4_artifacts_and_history_are_included_on_request() -> None:
 
 
 async def test_13_1_only_the_callers_own_tasks_are_listed() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         await made(served, 2)
         other = {"x_tailrace_owner": "mallory"}
         assert (await served.result("ListTasks", {}, **other))["totalSize"] == 0
@@ -153,7 +153,7 @@ async def test_13_1_only_the_callers_own_tasks_are_listed() -> None:
 
 @pytest.mark.parametrize("token", ["x", "1", "000000000000001", "000000000000001/", "-1/x", "/x"])
 async def test_a_forged_page_token_is_refused(token: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         assert (await served.error("ListTasks", {"pageToken": token}))["code"] == -32602
 
 

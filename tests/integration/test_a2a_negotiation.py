@@ -13,7 +13,7 @@ import tailrace
 from tailrace import AgentApp, AgentCard, Extension
 from tailrace.errors import ConfigError
 from tailrace.inputs.request import Request as Asked
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import EXTENSION, message
 from tests.support.in_process import CARD, agent
 from tests.support.jsonrpc import Agent
@@ -36,7 +36,7 @@ async def activated(served: Agent, wanted: str, **options: Any) -> str:
 
 
 async def test_4_6_1_the_card_declares_the_authors_extensions_after_ours() -> None:
-    async with agent(talker(), card=with_extensions(MINE, NEEDED)) as served:
+    async with agent(hello_world(), card=with_extensions(MINE, NEEDED)) as served:
         card = (await served.http.get(served.url + "/.well-known/agent-card.json")).json()
     ours, *others = card["capabilities"]["extensions"]
     assert (ours["uri"], ours["required"]) == (EXTENSION, False)
@@ -45,7 +45,7 @@ async def test_4_6_1_the_card_declares_the_authors_extensions_after_ours() -> No
 
 
 async def test_4_6_3_only_requested_extensions_of_the_card_are_activated() -> None:
-    async with agent(talker(), card=with_extensions(MINE)) as served:
+    async with agent(hello_world(), card=with_extensions(MINE)) as served:
         assert await activated(served, "urn:example:unknown") == ""
         assert await activated(served, f"urn:example:unknown , {MINE.uri}") == MINE.uri
         assert await activated(served, f"{MINE.uri},{EXTENSION}") == f"{EXTENSION}, {MINE.uri}"
@@ -53,7 +53,7 @@ async def test_4_6_3_only_requested_extensions_of_the_card_are_activated() -> No
 
 @pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage", "GetTask", "ListTasks", "CancelTask"])
 async def test_3_3_4_a_request_without_a_required_extension_is_refused(method: str) -> None:
-    async with agent(talker(), card=with_extensions(NEEDED)) as served:
+    async with agent(hello_world(), card=with_extensions(NEEDED)) as served:
         params = {"message": message("hello"), "id": "x"}
         error = await served.error(method, params)
         assert (error["code"], error["data"][0]["reason"]) == (-32008, "EXTENSION_SUPPORT_REQUIRED")
@@ -66,7 +66,7 @@ async def test_3_3_4_a_request_without_a_required_extension_is_refused(method: s
 
 
 async def test_the_extensions_header_of_0_3_is_accepted() -> None:
-    async with agent(talker(), card=with_extensions(NEEDED)) as served:
+    async with agent(hello_world(), card=with_extensions(NEEDED)) as served:
         params = {"id": "x"}
         assert (await served.error("tasks/get", params, version="0.3"))["code"] == -32008
         error = await served.error("tasks/get", params, version="0.3", x_a2a_extensions=NEEDED.uri)
@@ -78,7 +78,7 @@ async def test_the_extensions_header_of_0_3_is_accepted() -> None:
 
 @pytest.mark.parametrize("kind", ["image/png", "audio/wav", "application/pdf", "application/x-made-up", "IMAGE/PNG"])
 async def test_3_1_1_a_part_of_an_undeclared_media_type_is_refused(kind: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         parts = [{"text": "Look."}, {"raw": "eA==", "mediaType": kind}]
         for method in ("SendMessage", "SendStreamingMessage"):
             error = await served.error(method, {"message": message("", parts=parts)})
@@ -111,7 +111,7 @@ async def test_3_1_1_a_part_of_an_undeclared_media_type_is_refused(kind: str) ->
     ],
 )
 async def test_3_1_1_every_text_media_type_is_accepted(kind: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         parts = [{"text": "Look.", "filename": "app.log", "mediaType": kind}]
         await served.result("SendMessage", {"message": message("", parts=parts)})
 
@@ -137,7 +137,7 @@ OPTIONS = {"decide_owner": by_token, "extended_card": more}
 
 
 async def test_13_3_only_authenticated_callers_get_the_extended_card() -> None:
-    async with agent(talker(), card=SECURED, options=OPTIONS) as served:
+    async with agent(hello_world(), card=SECURED, options=OPTIONS) as served:
         public = (await served.http.get(served.url + "/.well-known/agent-card.json")).json()
         assert public["capabilities"]["extendedAgentCard"] is True
         assert public["securitySchemes"] == SECURED.security_schemes
@@ -158,7 +158,7 @@ async def test_13_3_only_authenticated_callers_get_the_extended_card() -> None:
 
 @pytest.mark.parametrize("token", ["", "Bearer x", "Basic a"])
 async def test_7_4_an_unauthenticated_request_is_refused(token: str) -> None:
-    async with agent(talker(), card=SECURED, options=OPTIONS) as served:
+    async with agent(hello_world(), card=SECURED, options=OPTIONS) as served:
         for body in (b'{"jsonrpc":"2.0","id":7,"method":"ListTasks"}', b'{"jsonrpc":"2.0","id":7,"method":"GetTask"}'):
             response = await served.post(body, authorization=token)
             assert response.status_code == 401
@@ -172,7 +172,7 @@ async def test_7_4_an_unauthenticated_request_is_refused(token: str) -> None:
 
 
 async def test_13_1_the_agent_decides_the_owner_not_the_caller() -> None:
-    async with agent(talker(), card=SECURED, options=OPTIONS) as served:
+    async with agent(hello_world(), card=SECURED, options=OPTIONS) as served:
         sent = await served.result("SendMessage", {"message": message("hello")}, authorization="Bearer a")
         other = {"authorization": "Bearer b", "x_tailrace_owner": "ann"}
         assert (await served.error("GetTask", {"id": sent["task"]["id"]}, **other))["code"] == -32001
@@ -180,14 +180,14 @@ async def test_13_1_the_agent_decides_the_owner_not_the_caller() -> None:
 
 def test_13_3_an_extended_card_requires_decide_owner() -> None:
     with pytest.raises(ConfigError, match="decide_owner"):
-        AgentApp(talker(), CARD, extended_card=more)
+        AgentApp(hello_world(), CARD, extended_card=more)
 
 
 # 5.7: versions
 
 
 async def test_5_7_a_1_0_client_gets_a_card_without_0_3_fields() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         place = served.url + "/.well-known/agent-card.json"
         for_any_version = (await served.http.get(place)).json()
         for_1_0 = (await served.http.get(place, headers={"A2A-Version": "1.0"})).json()
@@ -204,7 +204,7 @@ async def polite(request: Asked) -> str | None:
 
 
 async def test_3_1_1_an_agent_may_answer_without_a_task() -> None:
-    async with agent(talker(), options={"answer": polite}) as served:
+    async with agent(hello_world(), options={"answer": polite}) as served:
         answer = await served.result("SendMessage", {"message": message("hello", contextId="mine")})
         assert answer["message"]["parts"] == [{"text": "Hello to you."}]
         assert (answer["message"]["role"], answer["message"]["contextId"]) == ("ROLE_AGENT", "mine")
@@ -222,10 +222,10 @@ async def test_3_1_1_an_agent_may_answer_without_a_task() -> None:
 
 
 async def test_a_message_that_already_has_a_task_gets_that_task() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         sent = message("hello")
         task = (await served.result("SendMessage", {"message": sent}))["task"]
-        async with agent(talker(), log=served.log, options={"answer": polite}) as polite_one:
+        async with agent(hello_world(), log=served.log, options={"answer": polite}) as polite_one:
             assert (await polite_one.result("SendMessage", {"message": sent}))["task"]["id"] == task["id"]
 
 
@@ -259,7 +259,7 @@ async def test_4_1_6_a_node_may_attach_files() -> None:
 
 
 async def test_5_5_field_names_of_the_proto_are_accepted() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         sent = {"message_id": "m-1", "role": "ROLE_USER", "parts": [{"text": "ask", "media_type": "text/plain"}]}
         params = {"message": sent, "configuration": {"history_length": 0, "return_immediately": False}}
         task = (await served.result("SendMessage", params))["task"]
@@ -271,7 +271,7 @@ async def test_5_5_field_names_of_the_proto_are_accepted() -> None:
 
 
 async def test_a_message_that_is_not_idempotent_starts_a_new_task() -> None:
-    async with agent(talker(), options={"idempotent": lambda message_id: message_id != "again"}) as served:
+    async with agent(hello_world(), options={"idempotent": lambda message_id: message_id != "again"}) as served:
         for message_id, different in (("again", True), ("once", False)):
             params = {"message": message("hello", messageId=message_id)}
             tasks = [(await served.result("SendMessage", params))["task"]["id"] for _ in range(2)]

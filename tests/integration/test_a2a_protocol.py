@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import EXTENSION, message
 from tests.support.in_process import CARD, agent
 from tests.support.jsonrpc import Agent, nested
@@ -26,7 +26,7 @@ ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
-    async with agent(talker(asyncio.Event()), max_request_bytes=LIMIT, limit_s=None) as serving:
+    async with agent(hello_world(asyncio.Event()), max_request_bytes=LIMIT, limit_s=None) as serving:
         yield serving
 
 

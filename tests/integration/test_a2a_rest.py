@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support.events import TERMINAL, message, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent, nested
@@ -25,7 +25,7 @@ LIMIT = 20_000
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
-    async with agent(talker(GATE), limit_s=None, max_request_bytes=LIMIT, push_internal=1) as serving:
+    async with agent(hello_world(GATE), limit_s=None, max_request_bytes=LIMIT, push_internal=1) as serving:
         yield serving
 
 

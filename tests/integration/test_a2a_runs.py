@@ -17,7 +17,7 @@ from tailrace.agent import attempt
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream import response
-from tests.sample_agents.talker import TEXT, State, talker
+from tests.sample_agents.hello_world import TEXT, State, hello_world
 from tests.support import in_process
 from tests.support.conditions import eventually
 from tests.support.events import TERMINAL, message, metadata, report, said, state_of
@@ -53,7 +53,7 @@ def ends_once(events: list[dict[str, Any]], state: str) -> bool:
 @pytest.mark.parametrize("seen", [0, 1, 2, 4, 6])
 async def test_closing_the_stream_at_any_moment_does_not_affect_the_run(seen: int) -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate)) as served:
+    async with agent(hello_world(gate)) as served:
         params = {"message": message("slow")}
         async with served.stream("SendStreamingMessage", params) as frames:
             for _ in range(seen):
@@ -75,7 +75,7 @@ async def test_closing_the_stream_at_any_moment_does_not_affect_the_run(seen: in
 
 async def test_a_caller_that_disconnects_before_the_response_does_not_affect_the_run() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate)) as served:
+    async with agent(hello_world(gate)) as served:
         sent = message("slow")
         async with httpx.AsyncClient() as http:
             sending = asyncio.create_task(
@@ -98,7 +98,7 @@ async def test_a_stream_that_exceeds_its_time_limit_is_cut_and_the_run_continues
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate), rotate_s=60, heartbeat_s=15) as served:
+    async with agent(hello_world(gate), rotate_s=60, heartbeat_s=15) as served:
         task_id = await waiting(served)
         with monkeypatch.context() as sooner:
             sooner.setattr(response, "GRACE_S", -74.9)
@@ -110,7 +110,7 @@ async def test_a_stream_that_exceeds_its_time_limit_is_cut_and_the_run_continues
 
 async def test_a_rotated_stream_closes_without_an_error_or_a_final_event() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate), rotate_s=0.1, heartbeat_s=0.05) as served:
+    async with agent(hello_world(gate), rotate_s=0.1, heartbeat_s=0.05) as served:
         task_id = await waiting(served)
         frames = await served.frames("SubscribeToTask", {"id": task_id})
         assert frames
@@ -197,7 +197,7 @@ async def test_a_graph_that_fails_during_cleanup_is_still_cancelled(caplog: pyte
 
 
 async def test_a_cancel_of_a_waiting_task_reaches_its_readers() -> None:
-    async with agent(talker(), tail_slow_ms=20, tail_fast_ms=5) as served:
+    async with agent(hello_world(), tail_slow_ms=20, tail_fast_ms=5) as served:
         task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
         async with served.stream("SubscribeToTask", {"id": task["id"]}) as frames:
             await anext(frames)
@@ -211,7 +211,7 @@ async def test_a_cancel_of_a_waiting_task_reaches_its_readers() -> None:
 
 
 async def test_a_finished_task_cannot_be_cancelled() -> None:
-    async with agent(talker(asyncio.Event())) as served:
+    async with agent(hello_world(asyncio.Event())) as served:
         done = (await served.result("SendMessage", {"message": message("hello")}))["task"]
         canceled = await waiting(served)
         await served.result("CancelTask", {"id": canceled})
@@ -225,7 +225,7 @@ async def test_a_finished_task_cannot_be_cancelled() -> None:
 
 
 async def test_many_cancels_at_once_cancel_once() -> None:
-    async with agent(talker(asyncio.Event())) as served:
+    async with agent(hello_world(asyncio.Event())) as served:
         task_id = await waiting(served)
         answers = await asyncio.gather(*(served.call("CancelTask", {"id": task_id}) for _ in range(8)))
         events = await served.events(task_id)
@@ -241,8 +241,8 @@ async def test_a_cancel_reaches_a_run_in_another_process() -> None:
     # A second AgentApp that shares only the log stands for another process.
     log = in_process.new_log()
     settings = Settings(log="memory", lease_s=0.4, renew_s=0.05)
-    async with agent(talker(asyncio.Event()), log=log, lease_s=0.4, renew_s=0.05) as runner:
-        other = AgentApp(talker(), CARD, settings=settings, log=log)
+    async with agent(hello_world(asyncio.Event()), log=log, lease_s=0.4, renew_s=0.05) as runner:
+        other = AgentApp(hello_world(), CARD, settings=settings, log=log)
         async with serve(other) as url:
             task_id = await waiting(runner)
             task = await Agent(runner.http, url, log).result("CancelTask", {"id": task_id})
@@ -253,7 +253,7 @@ async def test_a_cancel_reaches_a_run_in_another_process() -> None:
 
 
 async def test_a_task_can_be_cancelled_before_its_first_step() -> None:
-    async with agent(talker(asyncio.Event())) as served:
+    async with agent(hello_world(asyncio.Event())) as served:
         for _ in range(5):
             task_id = (await served.begin("slow"))["id"]
             assert (await served.result("CancelTask", {"id": task_id}))["status"]["state"] == CANCELED

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support.events import EXTENSION, message, metadata, report, said, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent, Frame
@@ -25,7 +25,7 @@ async def subscribe(served: Agent, task_id: str, cursor: object = None) -> list[
 
 
 async def test_a_stream_begins_with_the_task_and_has_every_event_to_the_end() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         frames = await stream(served, "hello")
         events = await served.events(frames[0].result["task"]["id"])
     assert [frame.id for frame in frames] == list(range(1, len(frames) + 1))
@@ -37,13 +37,13 @@ async def test_a_stream_begins_with_the_task_and_has_every_event_to_the_end() ->
     for event in events:
         kept = metadata(event)
         assert {"seq", "ts", "attempt", "agent", "kind"} <= kept.keys()
-        assert (kept["agent"], kept["attempt"]) == ("talker", 0 if kept["seq"] == 1 else 1)
+        assert (kept["agent"], kept["attempt"]) == ("hello_world", 0 if kept["seq"] == 1 else 1)
     stamps = [metadata(event)["ts"] for event in events]
     assert stamps == sorted(stamps)
 
 
 async def test_a_stream_names_its_version_and_extensions() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         body = b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"%s"}}'
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
         wanted = f"urn:example:unknown, {EXTENSION}"
@@ -54,7 +54,7 @@ async def test_a_stream_names_its_version_and_extensions() -> None:
 
 
 async def test_a_question_closes_the_stream_of_a_message_but_not_a_subscription() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         asking = await stream(served, "ask twice")
         assert (state_of(asking[-1].result), said(asking[-1].result)) == (ASKED, "Which service?")
         task_id = asking[0].result["task"]["id"]
@@ -75,7 +75,7 @@ async def test_a_question_closes_the_stream_of_a_message_but_not_a_subscription(
 
 
 async def test_the_stream_of_a_reply_begins_with_the_current_task() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         asking = await stream(served, "ask")
         task_id = asking[0].result["task"]["id"]
         frames = await stream(served, "payments", taskId=task_id)
@@ -90,7 +90,7 @@ async def test_the_stream_of_a_reply_begins_with_the_current_task() -> None:
 
 async def test_a_subscription_without_a_cursor_begins_with_a_snapshot() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate)) as served:
+    async with agent(hello_world(gate)) as served:
         task_id = (await served.begin("slow"))["id"]
         reached = await served.until(task_id, lambda frame: "artifactUpdate" in frame.result)
         async with served.stream("SubscribeToTask", {"id": task_id}) as frames:
@@ -110,7 +110,7 @@ async def test_a_subscription_without_a_cursor_begins_with_a_snapshot() -> None:
 
 async def test_every_concurrent_stream_gets_the_same_events_in_the_same_order() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate)) as served:
+    async with agent(hello_world(gate)) as served:
         task_id = (await served.begin("slow"))["id"]
         streams = [asyncio.create_task(subscribe(served, task_id, cursor=0)) for _ in range(20)]
         async with served.stream("SubscribeToTask", {"id": task_id}, cursor=0) as leaving:
@@ -123,7 +123,7 @@ async def test_every_concurrent_stream_gets_the_same_events_in_the_same_order() 
 
 
 async def test_a_finished_task_refuses_a_subscription_without_a_cursor() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
         error = await served.error("SubscribeToTask", {"id": task["id"]})
     assert error["code"] == -32004
@@ -132,7 +132,7 @@ async def test_a_finished_task_refuses_a_subscription_without_a_cursor() -> None
 
 
 async def test_a_finished_task_replays_the_rest_after_every_cursor() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         whole = await stream(served, "hello")
         task_id = whole[0].result["task"]["id"]
         for cursor in range(len(whole) + 1):
@@ -141,7 +141,7 @@ async def test_a_finished_task_replays_the_rest_after_every_cursor() -> None:
 
 async def test_a_running_task_resumes_after_every_cursor() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate)) as served:
+    async with agent(hello_world(gate)) as served:
         task_id = (await served.begin("slow"))["id"]
         so_far = await served.until(
             task_id, lambda frame: "statusUpdate" in frame.result and "Waiting." in str(frame.result)
@@ -158,7 +158,7 @@ async def test_a_running_task_resumes_after_every_cursor() -> None:
 
 @pytest.mark.parametrize("text", ["hello", "ask"])
 async def test_a_message_sent_again_with_a_cursor_resumes_its_stream(text: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         params = {"message": message(text)}
         whole = await served.frames("SendStreamingMessage", params)
         for cursor in (0, 1, len(whole) - 1, len(whole)):
@@ -166,7 +166,7 @@ async def test_a_message_sent_again_with_a_cursor_resumes_its_stream(text: str) 
 
 
 async def test_the_stream_of_a_repeated_reply_ends_at_the_next_question() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task_id = (await stream(served, "ask twice"))[0].result["task"]["id"]
         reply = {"message": message("payments", taskId=task_id)}
         first = await served.frames("SendStreamingMessage", reply)
@@ -178,7 +178,7 @@ async def test_the_stream_of_a_repeated_reply_ends_at_the_next_question() -> Non
 
 async def test_an_invalid_cursor_is_refused_before_the_stream_begins() -> None:
     no_seq = [b"-1", b"1.5", b"abc", b"", b"0x1", b"1e3", b"+1", b"1 2", b"\xb2", b"9" * 16]
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
         newest = len(await served.events(task["id"]))
         not_there = [b"%d" % cursor for cursor in (newest + 1, 10**14)]
@@ -195,7 +195,7 @@ async def test_an_invalid_cursor_is_refused_before_the_stream_begins() -> None:
 
 
 async def test_a_message_with_a_cursor_past_its_task_is_refused_and_changes_nothing() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         new = {"message": message("hello")}
         error = await served.error("SendStreamingMessage", new, last_event_id="1")
         assert (error["code"], "newest event of the task is 0" in error["message"]) == (-32602, True)
@@ -215,7 +215,7 @@ async def test_a_message_with_a_cursor_past_its_task_is_refused_and_changes_noth
 
 async def test_comments_keep_a_silent_stream_open() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate), heartbeat_s=0.05) as served:
+    async with agent(hello_world(gate), heartbeat_s=0.05) as served:
         task_id = (await served.begin("slow"))["id"]
         body = b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"%s"}}' % task_id.encode()
         async with served.http.stream(
@@ -234,7 +234,7 @@ async def test_comments_keep_a_silent_stream_open() -> None:
 
 
 async def test_the_history_has_the_requested_length() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
         whole = task["history"]
         assert len(whole) == 2

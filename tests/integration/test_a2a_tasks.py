@@ -11,7 +11,7 @@ import pytest
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support import in_process
 from tests.support.conditions import eventually
 from tests.support.events import message, metadata, of_kind, report, state_of
@@ -39,7 +39,7 @@ async def asked(served: Agent) -> dict[str, Any]:
 
 
 async def test_another_owners_task_looks_unknown() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         hers = await asked(served)
         other = {"x_tailrace_owner": "mallory"}
         for method, params in (
@@ -60,7 +60,7 @@ async def test_another_owners_task_looks_unknown() -> None:
 
 
 async def test_the_same_message_id_from_two_owners_makes_two_tasks() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         params = {"message": message("hello", messageId="m-1")}
         tasks = [(await served.result("SendMessage", params, x_tailrace_owner=name))["task"] for name in ("ann", "bob")]
     assert tasks[0]["id"] != tasks[1]["id"]
@@ -70,7 +70,7 @@ async def test_the_same_message_id_from_two_owners_makes_two_tasks() -> None:
 
 
 async def test_the_same_message_twice_starts_one_run() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         params = {"message": message("hello")}
         tasks = [
             each["task"] for each in await asyncio.gather(*(served.result("SendMessage", params) for _ in range(8)))
@@ -84,7 +84,7 @@ async def test_the_same_message_twice_starts_one_run() -> None:
 
 @pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage"])
 async def test_another_message_with_the_same_id_is_refused(method: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task = (await served.result("SendMessage", {"message": message("ask", messageId="m-1")}))["task"]
         before = await served.events(task["id"])
         error = await served.error(method, {"message": message("other", messageId="m-1")})
@@ -96,7 +96,7 @@ async def test_another_message_with_the_same_id_is_refused(method: str) -> None:
 
 
 async def test_a_reply_sent_twice_is_accepted_once() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task = await asked(served)
         reply = {"message": message("payments", taskId=task["id"])}
         first, second = await asyncio.gather(*(served.result("SendMessage", reply) for _ in range(2)))
@@ -124,7 +124,7 @@ class LateClaim(MemoryLog):
 
 async def test_a_reply_sent_twice_never_answers_the_next_question() -> None:
     log = LateClaim()
-    async with agent(talker(), log=log) as served:
+    async with agent(hello_world(), log=log) as served:
         task = (await served.result("SendMessage", {"message": message("ask twice")}))["task"]
         reply = {"message": message("payments", taskId=task["id"])}
         late = asyncio.create_task(served.result("SendMessage", reply))
@@ -141,7 +141,7 @@ async def test_a_reply_sent_twice_never_answers_the_next_question() -> None:
 
 
 async def test_one_of_two_concurrent_replies_wins_and_the_other_is_refused() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         for _ in range(5):
             task = await asked(served)
             replies = [{"message": message(text, taskId=task["id"])} for text in ("payments", "checkout", "search")]
@@ -170,7 +170,7 @@ class SlowRelease(MemoryLog):
 
 async def test_a_reply_may_be_faster_than_the_attempt_that_asked() -> None:
     log = SlowRelease()
-    async with agent(talker(), log=log) as served:
+    async with agent(hello_world(), log=log) as served:
         task = await asked(served)  # the question is delivered, but the lease is not released
         reply = asyncio.create_task(served.result("SendMessage", {"message": message("payments", taskId=task["id"])}))
         await asyncio.wait([reply], timeout=0.1)
@@ -181,7 +181,7 @@ async def test_a_reply_may_be_faster_than_the_attempt_that_asked() -> None:
 
 async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
     log = SlowRelease()
-    async with agent(talker(), log=log) as served:
+    async with agent(hello_world(), log=log) as served:
         task = await asked(served)
         cancel = asyncio.create_task(served.result("CancelTask", {"id": task["id"]}))
         await eventually(lambda: log._heads[task["id"]].cancel_requested)
@@ -193,7 +193,7 @@ async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
 
 async def test_a_cancel_in_another_process_works_while_the_question_is_written() -> None:
     log = SlowRelease()
-    async with agent(talker(), log=log) as asking, agent(talker(), log=log) as other:
+    async with agent(hello_world(), log=log) as asking, agent(hello_world(), log=log) as other:
         task = await asked(asking)
         cancel = asyncio.create_task(other.result("CancelTask", {"id": task["id"]}))
         await eventually(lambda: log._heads[task["id"]].cancel_requested)
@@ -204,7 +204,7 @@ async def test_a_cancel_in_another_process_works_while_the_question_is_written()
 
 async def test_a_reply_must_name_the_tasks_context_and_a_waiting_task() -> None:
     gate = asyncio.Event()
-    async with agent(talker(gate)) as served:
+    async with agent(hello_world(gate)) as served:
         task = await asked(served)
         wrong = message("payments", taskId=task["id"], contextId="another")
         error = await served.error("SendMessage", {"message": wrong})
@@ -224,7 +224,7 @@ async def test_a_reply_must_name_the_tasks_context_and_a_waiting_task() -> None:
 
 
 async def test_an_empty_task_id_or_context_id_counts_as_absent() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         task = (await served.result("SendMessage", {"message": message("hello", taskId="", contextId="")}))["task"]
         mine = (await served.result("SendMessage", {"message": message("hello", contextId="mine")}))["task"]
     assert task["contextId"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.log.sqlite import SQLiteLog
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support.events import message, metadata, report, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -29,8 +29,8 @@ async def two(folder: Path, gate: asyncio.Event | None = None) -> AsyncIterator[
         {"store": "sqlite", "data_dir": str(folder), "renew_s": 0.1, "lease_s": 2.0},
     )
     async with (
-        agent(talker(gate), log=SQLiteLog(path), **settings) as one,  # type: ignore[arg-type]
-        agent(talker(gate), log=SQLiteLog(path), **settings) as other,  # type: ignore[arg-type]
+        agent(hello_world(gate), log=SQLiteLog(path), **settings) as one,  # type: ignore[arg-type]
+        agent(hello_world(gate), log=SQLiteLog(path), **settings) as other,  # type: ignore[arg-type]
     ):
         yield one, other
 

@@ -7,7 +7,7 @@ import pytest
 from tailrace.a2a.client import AgentClient
 from tailrace.config import Settings
 from tailrace.errors import AgentError
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
 from tests.support.in_process import CARD, agent
 from tests.support.jsonrpc import Agent
@@ -32,7 +32,7 @@ async def nothing_happened(served: Agent) -> bool:
 @pytest.mark.parametrize("kind", [None, "", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded"])
 async def test_a_post_without_a_json_content_type_is_refused(kind: str | None) -> None:
     """Any web page may send these content types without a preflight: `no-cors`, `sendBeacon`, a form."""
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         headers = {"A2A-Version": "1.0"} | ({} if kind is None else {"Content-Type": kind})
         for path in ("/", "/message/stream", "/message:send", "/message:stream"):
             body = b'{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":%b}}'
@@ -45,7 +45,7 @@ async def test_a_post_without_a_json_content_type_is_refused(kind: str | None) -
 
 
 async def test_a_request_with_a_foreign_host_header_is_refused() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         for verb, path in [*DOORS, ("GET", CARD_PATH), ("HEAD", CARD_PATH)]:
             request = served.http.build_request(verb, served.url + path, headers=HEADERS | {"Host": "evil.example"})
             refused = await served.http.send(request)
@@ -57,7 +57,7 @@ async def test_a_request_with_a_foreign_host_header_is_refused() -> None:
 
 
 async def test_the_card_names_the_host_of_the_request() -> None:
-    async with agent(talker(), hosts="agents.example") as served:
+    async with agent(hello_world(), hosts="agents.example") as served:
         for host in ("localhost:1234", "agents.example"):
             card = await served.http.get(served.url + CARD_PATH, headers={"Host": host})
             assert card.json()["url"] == f"http://{host}/"
@@ -69,7 +69,7 @@ async def test_the_card_names_the_host_of_the_request() -> None:
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost:1", "null", ""])
 async def test_a_request_from_a_page_of_another_origin_is_refused(origin: str) -> None:
     """A request without a body, which needs no content type, is refused too."""
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         for verb, path in DOORS:
             if verb != "GET":
                 headers = {"A2A-Version": "1.0", "Origin": origin}
@@ -81,7 +81,7 @@ async def test_a_request_from_a_page_of_another_origin_is_refused(origin: str) -
 
 
 async def test_a_preflight_request_from_another_origin_is_not_allowed() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
         for path in ("/", "/message:send", CARD_PATH):
             answer = await served.http.request("OPTIONS", served.url + path, headers=preflight)
@@ -90,7 +90,7 @@ async def test_a_preflight_request_from_another_origin_is_not_allowed() -> None:
 
 
 async def test_without_the_run_secret_only_the_card_is_served() -> None:
-    async with agent(talker(), run_secret=SECRET) as served:
+    async with agent(hello_world(), run_secret=SECRET) as served:
         card = await served.http.get(served.url + CARD_PATH)
         assert card.status_code == 200
         (scheme,) = card.json()["securitySchemes"].values()
@@ -109,7 +109,7 @@ async def test_without_the_run_secret_only_the_card_is_served() -> None:
 
 
 async def test_requests_with_the_run_secret_are_served() -> None:
-    async with agent(talker(), run_secret=SECRET) as served:
+    async with agent(hello_world(), run_secret=SECRET) as served:
         sent = await served.result("SendMessage", {"message": message("hello")}, **BEARER)
         assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
         rest = await served.http.get(served.url + "/tasks", headers=HEADERS | BEARER)
@@ -117,7 +117,7 @@ async def test_requests_with_the_run_secret_are_served() -> None:
 
 
 async def test_our_client_sends_the_secret_only_to_our_own_agents() -> None:
-    async with agent(talker(), run_secret=SECRET) as served:
+    async with agent(hello_world(), run_secret=SECRET) as served:
         own = Settings(agent_urls=served.url, run_secret=SECRET)
         listed = await AgentClient(served.http, served.url + "/", owner="alice", settings=own).call("ListTasks", {})
         assert listed["totalSize"] == 0
@@ -129,7 +129,7 @@ async def test_our_client_sends_the_secret_only_to_our_own_agents() -> None:
 async def test_an_agent_with_decide_owner_needs_no_run_secret() -> None:
     """Its callers send their own credentials in the same header."""
     options = {"decide_owner": lambda request: "ann" if request.headers.get("authorization") == "Bearer a" else None}
-    async with agent(talker(), run_secret=SECRET, options=options) as served:
+    async with agent(hello_world(), run_secret=SECRET, options=options) as served:
         assert (await served.post(LIST, authorization="Bearer a")).status_code == 200
         assert (await served.post(LIST, **BEARER)).status_code == 401
 
@@ -137,7 +137,7 @@ async def test_an_agent_with_decide_owner_needs_no_run_secret() -> None:
 @pytest.mark.parametrize("name", [f"iss/{'0' * 8}-0000-0000-0000-{'0' * 12}", "jürgen", "a\0b", "x" * 5000, "o-1"])
 async def test_an_owner_of_any_name_sees_only_its_own_tasks(name: str) -> None:
     options = {"decide_owner": lambda request: name if "authorization" in request.headers else "somebody else"}
-    async with agent(talker(), options=options) as served:
+    async with agent(hello_world(), options=options) as served:
         sent = await served.result("SendMessage", {"message": message("hello")}, authorization="Bearer a")
         listed = await served.result("ListTasks", authorization="Bearer a")
         assert [task["id"] for task in listed["tasks"]] == [sent["task"]["id"]]
@@ -146,7 +146,7 @@ async def test_an_owner_of_any_name_sees_only_its_own_tasks(name: str) -> None:
 
 @pytest.mark.parametrize("owner", ["jürgen", "iss/me", "x" * 20_000, "a, b", "/" + "0" * 36])
 async def test_any_owner_header_is_accepted(owner: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         headers = [
             (b"x-tailrace-owner", owner.encode()),
             (b"content-type", b"application/json"),

@@ -14,7 +14,7 @@ from orchestrator import graph as orchestrator
 from tailrace import AgentApp, AgentCard, Skill
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
-from tests.sample_agents.gated import Gate, gated
+from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.gateway import ALICE, header_owner
 from tests.support.http import serve
 
@@ -35,7 +35,7 @@ async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
     log = SQLiteLog(tmp_path / "log.sqlite3")
     async with asyncio.timeout(30), contextlib.AsyncExitStack() as serving:
         specialists = [
-            AgentApp(gated(gate), agent_card(name), settings=Settings(data_dir=str(tmp_path)))
+            AgentApp(waits_at_gate(gate), agent_card(name), settings=Settings(data_dir=str(tmp_path)))
             for name, gate in gates.items()
         ]
         urls = [await serving.enter_async_context(serve(app)) for app in specialists]

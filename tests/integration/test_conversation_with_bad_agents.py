@@ -32,7 +32,7 @@ from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import DelegatedTask
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.cutting_proxy import cutting
 from tests.support.events import EXTENSION, TERMINAL, message, metadata, state_of
 from tests.support.http import serve
@@ -320,7 +320,7 @@ async def test_the_client_waits_longer_for_an_agent_without_its_log_than_for_an_
 async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts() -> None:
     gate = asyncio.Event()
     gate.set()
-    async with agent(talker(gate)) as served, cutting(served.url) as proxy:
+    async with agent(hello_world(gate)) as served, cutting(served.url) as proxy:
         for room in range(1200, 3000, 200):
             proxy.cut_after_bytes = room
             async with new_http() as http:

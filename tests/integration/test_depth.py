@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 
 from tailrace import result
 from tailrace.log import Head
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
 from tests.support.in_process import agent
 from tests.support.jsonrpc import nested
@@ -47,7 +47,7 @@ async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path
 
 
 async def test_the_0_3_binding_has_the_same_depth_limit() -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         for levels, refused in ((64, False), (65, True)):
             parts = [{"kind": "text", "text": "hi"}, {"kind": "data", "data": {"a": nested(levels - 1)}}]
             params = {"message": {"role": "user", "messageId": f"m{levels}", "parts": parts}}
@@ -58,7 +58,7 @@ async def test_the_0_3_binding_has_the_same_depth_limit() -> None:
 
 async def test_a_message_at_the_depth_limit_is_readable_in_every_response() -> None:
     """A list nests it deepest; 0.3 has frames of its own."""
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         sent = message("hi", metadata={"a": nested(63)})
         sent["parts"].append({"data": nested(64)})
         task = (await served.result("SendMessage", {"message": sent}))["task"]
@@ -100,8 +100,8 @@ async def test_a_question_that_cannot_be_encoded_does_not_leave_the_task_working
 
 
 async def test_a_0_3_stream_continues_after_an_unreadable_event() -> None:
-    async with agent(talker(), lease_s=0.2, renew_s=0.1) as served:
-        head = Head(task_id="t", owner="local", context_id="c", agent="talker")
+    async with agent(hello_world(), lease_s=0.2, renew_s=0.1) as served:
+        head = Head(task_id="t", owner="local", context_id="c", agent="hello_world")
         await served.log.create(head, UNREADABLE)
         frames = await served.frames("tasks/resubscribe", {"id": "t"}, cursor=0, version="0.3")
     assert [frame.id for frame in frames] == [1, 2]

@@ -16,7 +16,7 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
 from tailrace.log import Head
 from tailrace.log.memory import MemoryLog
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message_of
 from tests.support.in_process import CARD, agent
 
@@ -32,13 +32,13 @@ async def test_dispatch_finds_an_agent_whose_name_differs_from_its_folder(caplog
     head = await log.create(head, events.submitted(head.source, message))
     named = msgspec.structs.replace(CARD, name="My Talker")
     async with (
-        agent(talker(), log=log, run_secret=SECRET) as other,
-        agent(talker(), log=log, card=named, run_secret=SECRET) as its_own,
+        agent(hello_world(), log=log, run_secret=SECRET) as other,
+        agent(hello_world(), log=log, card=named, run_secret=SECRET) as its_own,
         new_http() as http,
         contextlib.AsyncExitStack() as stack,
     ):
         urls = f"{other.url}/,{its_own.url}/"
-        known_by_folder = f"talker={other.url}/,my_talker={its_own.url}/"
+        known_by_folder = f"hello_world={other.url}/,my_talker={its_own.url}/"
         dispatch = Dispatch(Settings(agent_urls=urls, dispatch=known_by_folder, run_secret=SECRET), http)
         stack.push_async_callback(dispatch.close)
         with caplog.at_level(logging.WARNING, "tailrace.dispatch"):

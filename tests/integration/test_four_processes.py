@@ -132,8 +132,8 @@ async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> Non
 async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
     async with (
         agent(tmp_path, "slow_steps") as url,
-        stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as paced,
-        httpx.AsyncClient(base_url=paced.url, timeout=60) as http,
+        stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as slow_stack,
+        httpx.AsyncClient(base_url=slow_stack.url, timeout=60) as http,
     ):
         task_id = await post(http, [{"text": "200 events, 10 ms apart"}])
         got: list[int] = []
@@ -142,7 +142,7 @@ async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
             async with http.stream("GET", f"/api/stream/{task_id}") as answer:
                 async for chunk in answer.aiter_bytes():
                     got += [int(message.id) for message in parser.feed(chunk) if not message.name]
-                    if 20 < len(got) < 100 and (pid := await paced.pid_of("gateway")):
+                    if 20 < len(got) < 100 and (pid := await slow_stack.pid_of("gateway")):
                         os.kill(pid, signal.SIGKILL)
         assert len(got) < 200, "the stream was not cut"
         rest = await read(http, task_id, got[-1])

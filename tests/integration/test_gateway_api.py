@@ -14,7 +14,7 @@ import pytest
 
 from tailrace.events import EXTENSION
 from tests.sample_agents import event_burst, one_question
-from tests.sample_agents.gated import Gate, gated
+from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.gateway import System
 from tests.support.in_process import system
 from tests.support.jsonrpc import nested
@@ -128,7 +128,7 @@ async def test_only_one_of_several_concurrent_replies_is_accepted(tmp_path: Path
 
 async def test_a_cancel_stops_the_graph_and_is_the_last_event(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path) as sut:
+    async with system(waits_at_gate(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
         await gate.reached.wait()
         assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
@@ -315,7 +315,7 @@ async def test_a_client_that_disconnects_during_a_request_logs_no_error(
 
 async def test_a_head_request_for_a_stream_opens_no_stream(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path) as sut:
+    async with system(waits_at_gate(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
         answer = await sut.http.head(f"/api/stream/{task_id}")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")

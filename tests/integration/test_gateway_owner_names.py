@@ -13,7 +13,7 @@ from gateway.app import create_app
 from tailrace import AgentApp, AgentCard
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.http import serve
 
 NAMES = ["alice", "https://issuer.example/6f1c1c1e-0000-4000-8000-000000000000", "jürgen", "a\0b", "x" * 5000]
@@ -25,7 +25,7 @@ async def test_a_user_of_any_name_can_upload_ask_and_read(tmp_path: Path, name: 
     names = {"1": name, "2": f"{name}/2"}
     log = SQLiteLog(tmp_path / "log.sqlite3")
     card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])
-    async with serve(AgentApp(talker(), card, settings=Settings(data_dir=str(tmp_path)))) as agent:
+    async with serve(AgentApp(hello_world(), card, settings=Settings(data_dir=str(tmp_path)))) as agent:
         settings = Settings(data_dir=str(tmp_path), orchestrator_url=f"{agent}/")
         app = create_app(settings, log=log, decide_owner=lambda request: names.get(request.headers.get("x-user", "")))
         async with serve(app) as url, httpx.AsyncClient(base_url=url, headers={"x-user": "1"}, timeout=20) as http:

@@ -19,7 +19,7 @@ from gateway.streams import OpenStream
 from tailrace.config import Settings
 from tailrace.log import Head
 from tests.sample_agents import event_burst
-from tests.sample_agents.gated import Gate, gated
+from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.gateway import Seen, System, header_owner
 from tests.support.http import serve
 from tests.support.in_process import system
@@ -88,7 +88,7 @@ async def test_a_stream_that_is_cut_repeatedly_delivers_every_event_once(tmp_pat
 
 async def test_closing_a_stream_does_not_affect_the_run(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path) as sut:
+    async with system(waits_at_gate(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
         await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 3)
         await gate.reached.wait()
@@ -109,7 +109,7 @@ async def test_two_viewers_see_the_same_events(tmp_path: Path) -> None:
 async def test_another_gateway_tails_the_log(tmp_path: Path) -> None:
     """A gateway without a pipe to the agent reads live events from the log."""
     gate = Gate()
-    async with system(gated(gate), tmp_path, tail_fast_ms=10, tail_slow_ms=50) as sut:
+    async with system(waits_at_gate(gate), tmp_path, tail_fast_ms=10, tail_slow_ms=50) as sut:
         task_id = await sut.post({"text": "hello"})
         await gate.reached.wait()
         other = create_app(Settings(data_dir=str(tmp_path), tail_fast_ms=10), decide_owner=header_owner)
@@ -147,7 +147,7 @@ async def test_a_slow_reader_loses_nothing_and_blocks_nobody(tmp_path: Path) -> 
 
 async def test_a_rotated_stream_does_not_end_the_task_and_the_next_one_resumes(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path, rotate_s=0.1, heartbeat_s=0.05) as sut:
+    async with system(waits_at_gate(gate), tmp_path, rotate_s=0.1, heartbeat_s=0.05) as sut:
         task_id = await sut.post({"text": "hello"})
         first = await sut.read(task_id)
         assert not first.ended
@@ -162,7 +162,7 @@ async def test_a_rotated_stream_does_not_end_the_task_and_the_next_one_resumes(t
 
 async def test_a_silent_stream_has_heartbeats(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path, heartbeat_s=0.05) as sut:
+    async with system(waits_at_gate(gate), tmp_path, heartbeat_s=0.05) as sut:
         task_id = await sut.post({"text": "hello"})
         async with asyncio.timeout(10), sut.http.stream("GET", f"/api/stream/{task_id}") as answer:
             async for line in answer.aiter_lines():
@@ -174,7 +174,7 @@ async def test_a_silent_stream_has_heartbeats(tmp_path: Path) -> None:
 
 async def test_the_number_of_streams_is_limited(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path, max_streams=2) as sut:
+    async with system(waits_at_gate(gate), tmp_path, max_streams=2) as sut:
         task_id = await sut.post({"text": "hello"})
         readers = [asyncio.create_task(sut.read(task_id)) for _ in range(2)]
         async with asyncio.timeout(10):
@@ -223,7 +223,7 @@ async def test_a_hundred_viewers_see_every_event(tmp_path: Path) -> None:
 async def test_in_window_mode_a_stream_sends_available_events_and_closes(tmp_path: Path) -> None:
     """`sam local` buffers whole responses, so a reader gets events only by resuming with its cursor."""
     gate = Gate()
-    async with system(gated(gate), tmp_path, window_s=0.2) as sut:
+    async with system(waits_at_gate(gate), tmp_path, window_s=0.2) as sut:
         task_id = await sut.post({"text": "hello"})
         got: list[int] = []
         windows, ended = 0, False
@@ -240,7 +240,7 @@ async def test_in_window_mode_a_stream_sends_available_events_and_closes(tmp_pat
 
 async def test_a_stream_begins_with_padding_and_flushes_a_single_frame_with_a_comment(tmp_path: Path) -> None:
     gate = Gate()
-    async with system(gated(gate), tmp_path, padding_bytes=2048, flush_ms=10) as sut:
+    async with system(waits_at_gate(gate), tmp_path, padding_bytes=2048, flush_ms=10) as sut:
         task_id = await sut.post({"text": "hello"})
         await gate.reached.wait()
         body = b""
@@ -266,7 +266,7 @@ async def test_on_lambda_a_pipe_closes_with_its_viewer(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Pipes, "open", noted)
     gate = Gate()
-    async with system(gated(gate), tmp_path) as sut:
+    async with system(waits_at_gate(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
         await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 3)
         async with asyncio.timeout(10):

@@ -15,7 +15,7 @@ from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
 from tests.sample_agents import one_question
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message as said
 from tests.support.gateway import System
 from tests.support.in_process import agent, system
@@ -30,7 +30,7 @@ async def sut(tmp_path: Path) -> AsyncIterator[System]:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Agent]:
-    async with agent(talker()) as running:
+    async with agent(hello_world()) as running:
         yield running
 
 

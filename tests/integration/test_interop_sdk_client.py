@@ -37,7 +37,7 @@ from a2a.utils.errors import (
 )
 from google.protobuf.json_format import MessageToDict
 
-from tests.sample_agents.talker import FINDINGS, TEXT, talker
+from tests.sample_agents.hello_world import FINDINGS, TEXT, hello_world
 from tests.support.events import EXTENSION
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -51,7 +51,7 @@ GATE = asyncio.Event()
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
-    async with agent(talker(GATE), limit_s=None) as serving:
+    async with agent(hello_world(GATE), limit_s=None) as serving:
         yield serving
 
 
@@ -99,7 +99,7 @@ async def test_the_card_resolves_and_describes_the_agent(served: Agent) -> None:
     async with await create_client(served.url, ClientConfig()) as client:
         card = await client.get_extended_agent_card(GetExtendedAgentCardRequest())
     assert isinstance(card, AgentCard)
-    assert (card.name, card.description, card.version) == ("talker", "Talks, for tests.", "1.2.3")
+    assert (card.name, card.description, card.version) == ("hello_world", "Says hello, for tests.", "1.2.3")
     assert [(each.protocol_binding, each.protocol_version, each.url) for each in card.supported_interfaces] == [
         ("JSONRPC", "1.0", served.url + "/"),
         ("HTTP+JSON", "1.0", served.url),

@@ -18,7 +18,7 @@ from tailrace.a2a.discovery import discover, interface_of
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
-from tests.sample_agents.sdk_talker import Talker, sdk_talker
+from tests.sample_agents.sdk_hello_world import HelloWorldExecutor, sdk_hello_world
 from tests.support.cutting_proxy import Proxy, cutting
 from tests.support.events import message, state_of
 from tests.support.http import serve
@@ -27,7 +27,7 @@ from tests.support.http import serve
 class Served:
     """The SDK's agent, our client for it, and the proxy between them."""
 
-    def __init__(self, client: AgentClient, executor: Talker, gate: asyncio.Event, proxy: Proxy) -> None:
+    def __init__(self, client: AgentClient, executor: HelloWorldExecutor, gate: asyncio.Event, proxy: Proxy) -> None:
         self.client = client
         self.executor = executor
         self.gate = gate
@@ -40,8 +40,8 @@ class Served:
 @contextlib.asynccontextmanager
 async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
     gate = asyncio.Event()
-    executor = Talker(gate)
-    app = wrap(sdk_talker(executor))
+    executor = HelloWorldExecutor(gate)
+    app = wrap(sdk_hello_world(executor))
     async with asyncio.timeout(30), serve(app) as url, cutting(url) as proxy, new_http() as http:
         yield Served(
             AgentClient(http, proxy.url + "/", owner="me", settings=Settings(specialist_urls=proxy.url)),
@@ -65,11 +65,11 @@ def text_of(task: dict[str, Any], name: str) -> str:
 
 async def test_the_card_is_discovered_and_names_its_interface() -> None:
     gate = asyncio.Event()
-    async with serve(sdk_talker(Talker(gate), "http://127.0.0.1:1/rpc")) as url, new_http() as http:
+    async with serve(sdk_hello_world(HelloWorldExecutor(gate), "http://127.0.0.1:1/rpc")) as url, new_http() as http:
         settings = Settings(specialist_urls=url, peer_origins="http://127.0.0.1:1")
         agent = await discover(http, url, settings)
         assert (await discover(http, url + "/.well-known/agent-card.json", settings)).card == agent.card
-    assert agent.card.name == "sdk-talker"
+    assert agent.card.name == "sdk-hello-world"
     assert [skill.id for skill in agent.card.skills] == ["talk"]
     assert interface_of(agent, settings) == "http://127.0.0.1:1/rpc"
 

@@ -15,7 +15,7 @@ from orchestrator import graph as orchestrator
 from tailrace import AgentApp, AgentCard, Skill, result
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
-from tests.sample_agents.gated import Gate, gated
+from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.events import metadata
 from tests.support.gateway import System
 from tests.support.http import serve
@@ -65,7 +65,7 @@ async def states(folder: Path, task_id: str) -> dict[str, str]:
 
 async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = Gate(), Gate()
-    apps = [specialist(gated(gate), tmp_path, f"analyst_{n}") for n, gate in enumerate((one, two))]
+    apps = [specialist(waits_at_gate(gate), tmp_path, f"analyst_{n}") for n, gate in enumerate((one, two))]
     async with orchestrated(tmp_path, monkeypatch, *apps) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         async with asyncio.timeout(20):
@@ -81,7 +81,7 @@ async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatc
 async def test_progress_is_forwarded_as_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress of a specialist is shown while it is still running."""
     gate = Gate()
-    async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
+    async with orchestrated(tmp_path, monkeypatch, specialist(waits_at_gate(gate), tmp_path, "analyst")) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         reached: Callable[[Any], bool] = lambda seen: "before the gate" in str(seen.events[-1:])  # noqa: E731
         seen = await sut.read(task_id, until=reached)
@@ -102,7 +102,7 @@ async def test_the_report_names_a_failed_specialist_and_covers_the_others(
     gate = Gate()
     gate.open.set()
     broken = StateGraph(State).add_node("fail", fail).add_edge(START, "fail")
-    apps = [specialist(broken, tmp_path, "broken"), specialist(gated(gate), tmp_path, "sound")]
+    apps = [specialist(broken, tmp_path, "broken"), specialist(waits_at_gate(gate), tmp_path, "sound")]
     async with orchestrated(tmp_path, monkeypatch, *apps) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         seen = await sut.read(task_id)
@@ -117,7 +117,7 @@ async def test_the_report_names_a_failed_specialist_and_covers_the_others(
 async def test_a_run_asks_each_specialist_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
     gate.open.set()
-    async with orchestrated(tmp_path, monkeypatch, specialist(gated(gate), tmp_path, "analyst")) as sut:
+    async with orchestrated(tmp_path, monkeypatch, specialist(waits_at_gate(gate), tmp_path, "analyst")) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
         await sut.read(task_id)
     assert await states(tmp_path, task_id) == {"analyst": "TASK_STATE_COMPLETED"}

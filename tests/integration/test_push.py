@@ -12,7 +12,7 @@ import pytest
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.network import resolver
 from tailrace.push import delivery
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message, metadata, state_of
 from tests.support.in_process import agent
 from tests.support.webhook_receiver import ASKED, DONE, deliveries_have_ended, receiver, sending, told
@@ -32,7 +32,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_4_3_3_every_event_is_delivered_once_in_order_as_a_stream_response() -> None:
-    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+    async with receiver() as hook, agent(hello_world(), push_internal=1) as served:
         params = sending("hello", hook, token="t-1", authentication={"scheme": "Bearer", "credentials": "s3cret"})
         task = (await served.result("SendMessage", params))["task"]
         await told(served, task["id"], hook)
@@ -47,7 +47,7 @@ async def test_4_3_3_every_event_is_delivered_once_in_order_as_a_stream_response
 
 async def test_3_1_7_a_config_created_later_gets_the_events_after_it() -> None:
     gate = asyncio.Event()
-    async with receiver() as hook, agent(talker(gate), push_internal=1) as served:
+    async with receiver() as hook, agent(hello_world(gate), push_internal=1) as served:
         task = await served.begin("slow")
         seen = await served.until(task["id"], lambda frame: metadata(frame.result).get("kind") == "progress")
         config = await served.result(CREATE, {"taskId": task["id"], "url": hook.url, "id": "mine"})
@@ -61,7 +61,7 @@ async def test_3_1_7_a_config_created_later_gets_the_events_after_it() -> None:
 
 
 async def test_3_2_2_a_config_in_a_streaming_request_or_a_reply_is_used() -> None:
-    async with receiver() as first, receiver() as second, agent(talker(), push_internal=1) as served:
+    async with receiver() as first, receiver() as second, agent(hello_world(), push_internal=1) as served:
         frames = await served.frames("SendStreamingMessage", sending("ask", first))
         task_id = frames[0].result["task"]["id"]
         await first.ended(ASKED)
@@ -76,7 +76,7 @@ async def test_3_2_2_a_config_in_a_streaming_request_or_a_reply_is_used() -> Non
 
 
 async def test_the_last_event_of_a_canceled_task_is_delivered() -> None:
-    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+    async with receiver() as hook, agent(hello_world(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("ask", hook)))["task"]
         await served.result("CancelTask", {"id": task["id"]})
         await told(served, task["id"], hook, CANCELED)
@@ -86,7 +86,7 @@ async def test_the_last_event_of_a_canceled_task_is_delivered() -> None:
 
 
 async def test_a_notification_is_retried_until_acknowledged_before_the_next_one() -> None:
-    async with receiver([500, 404, 302, 503]) as hook, agent(talker(), push_internal=1) as served:
+    async with receiver([500, 404, 302, 503]) as hook, agent(hello_world(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.ended()
         events = await served.events(task["id"])
@@ -96,7 +96,7 @@ async def test_a_notification_is_retried_until_acknowledged_before_the_next_one(
 
 async def test_a_run_never_waits_for_a_webhook() -> None:
     hold = asyncio.Event()
-    async with receiver(hold=hold) as hook, agent(talker(), push_internal=1) as served:
+    async with receiver(hold=hold) as hook, agent(hello_world(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         assert task["status"]["state"] == DONE
         assert len(hook.got) <= 1
@@ -105,7 +105,7 @@ async def test_a_run_never_waits_for_a_webhook() -> None:
 
 
 async def test_reading_a_task_resumes_a_delivery_that_was_given_up() -> None:
-    async with receiver([500] * delivery.TRIES) as hook, agent(talker(), push_internal=1) as served:
+    async with receiver([500] * delivery.TRIES) as hook, agent(hello_world(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await hook.until(lambda: len(hook.got) == delivery.TRIES)
         async with asyncio.timeout(10):
@@ -124,11 +124,11 @@ async def test_the_next_process_delivers_what_a_dead_one_left_undelivered(tmp_pa
         return SQLiteLog(tmp_path / "log.sqlite3")
 
     async with receiver(hold=hold) as hook:
-        async with agent(talker(), log=log(), store="sqlite", **settings) as served:
+        async with agent(hello_world(), log=log(), store="sqlite", **settings) as served:
             task = (await served.result("SendMessage", sending("hello", hook)))["task"]
             await hook.until(lambda: len(hook.got) == 1)
         hold.set()
-        async with agent(talker(), log=log(), store="sqlite", **settings) as served:
+        async with agent(hello_world(), log=log(), store="sqlite", **settings) as served:
             await served.result("GetTask", {"id": task["id"]})
             await hook.ended()
             events = await served.events(task["id"])
@@ -139,8 +139,8 @@ async def test_two_processes_do_not_deliver_the_same_events(tmp_path: Path) -> N
     gate, settings = asyncio.Event(), {"data_dir": str(tmp_path), "push_internal": 1}
     async with (
         receiver() as hook,
-        agent(talker(gate), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as one,
-        agent(talker(gate), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as two,
+        agent(hello_world(gate), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as one,
+        agent(hello_world(gate), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as two,
     ):
         params = sending("slow", hook)
         params["configuration"]["returnImmediately"] = True
@@ -154,7 +154,7 @@ async def test_two_processes_do_not_deliver_the_same_events(tmp_path: Path) -> N
 
 
 async def test_a_delivery_ends_when_everything_is_delivered() -> None:
-    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+    async with receiver() as hook, agent(hello_world(), push_internal=1) as served:
         task = (await served.result("SendMessage", sending("hello", hook)))["task"]
         await told(served, task["id"], hook)
         await served.result(CREATE, {"taskId": task["id"], "url": f"{hook.url}/late"})
@@ -168,7 +168,7 @@ async def test_a_delivery_ends_when_everything_is_delivered() -> None:
 
 async def test_3_1_8_to_3_1_10_configs_can_be_read_listed_and_deleted() -> None:
     gate = asyncio.Event()
-    async with receiver() as hook, agent(talker(gate), push_internal=1) as served:
+    async with receiver() as hook, agent(hello_world(gate), push_internal=1) as served:
         task_id = (await served.begin("slow"))["id"]
         first = {"taskId": task_id, "id": "a", "url": hook.url, "token": "t", "authentication": {"scheme": "Basic"}}
         assert await served.result(CREATE, first) == first
@@ -195,8 +195,8 @@ async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path
     settings = {"data_dir": str(tmp_path), "push_internal": 1, "renew_s": 0.05}
     async with (
         receiver([500] * 1000) as hook,
-        agent(talker(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as one,
-        agent(talker(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as other,
+        agent(hello_world(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as one,
+        agent(hello_world(), log=SQLiteLog(tmp_path / "log.sqlite3"), store="sqlite", **settings) as other,
     ):
         with pytest.MonkeyPatch.context() as patient:
             patient.setattr(delivery, "PAUSE_S", 60)
@@ -209,7 +209,7 @@ async def test_a_config_that_another_process_deletes_is_not_tried_again(tmp_path
 
 @pytest.mark.parametrize("method", [CREATE, GET, LIST, DELETE])
 async def test_13_1_another_owners_configs_look_unknown(method: str) -> None:
-    async with agent(talker(), push_internal=1) as served:
+    async with agent(hello_world(), push_internal=1) as served:
         task = (await served.result("SendMessage", {"message": message("ask")}))["task"]
         params = {"taskId": task["id"], "id": "a", "url": "https://example.com/"}
         await served.result(CREATE, params)
@@ -219,7 +219,7 @@ async def test_13_1_another_owners_configs_look_unknown(method: str) -> None:
 
 
 async def test_the_number_of_configs_of_a_task_is_limited() -> None:
-    async with agent(talker(), push_internal=1) as served:
+    async with agent(hello_world(), push_internal=1) as served:
         task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
         for number in range(delivery.MAX_WEBHOOKS):
             await served.result(CREATE, {"taskId": task_id, "id": str(number), "url": "http://127.0.0.1:9/"})
@@ -234,7 +234,7 @@ async def test_the_number_of_configs_of_a_task_is_limited() -> None:
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/", "https://169.254.169.254/latest/", "http://example.com/"])
 async def test_13_2_a_config_with_an_internal_address_is_refused(url: str) -> None:
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         configuration = {"taskPushNotificationConfig": {"url": url}}
         error = await served.error("SendMessage", {"message": message("hello"), "configuration": configuration})
         assert error["code"] == -32602
@@ -255,7 +255,7 @@ async def test_13_2_a_name_that_resolves_to_an_internal_address_is_never_connect
     monkeypatch.setattr(resolver, "getaddrinfo", resolve)
     connected: list[Any] = []
     monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *args, **_: connected.append(args))
-    async with agent(talker()) as served:
+    async with agent(hello_world()) as served:
         configuration = {"taskPushNotificationConfig": {"url": "https://inside.example/hook"}}
         await served.result("SendMessage", {"message": message("hello"), "configuration": configuration})
         async with asyncio.timeout(10):
@@ -271,7 +271,7 @@ async def test_13_2_a_name_that_resolves_to_an_internal_address_is_never_connect
 
 
 async def test_a_0_3_config_gets_the_task_when_its_state_changes() -> None:
-    async with receiver() as hook, agent(talker(), push_internal=1) as served:
+    async with receiver() as hook, agent(hello_world(), push_internal=1) as served:
         sent = {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
         config = {"url": hook.url, "token": "t", "authentication": {"schemes": ["Bearer"], "credentials": "c"}}
         params = {"message": sent, "configuration": {"blocking": True, "pushNotificationConfig": config}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tailrace.network import resolver
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.conditions import eventually
 from tests.support.events import message
 from tests.support.in_process import agent
@@ -32,7 +32,7 @@ async def test_a_task_is_delivered_while_six_webhooks_wait_for_dns(monkeypatch: 
     monkeypatch.setattr(resolver, "getaddrinfo", getaddrinfo)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     try:
-        async with receiver() as hook, agent(talker(), push_internal=1) as served:
+        async with receiver() as hook, agent(hello_world(), push_internal=1) as served:
             for n in range(6):
                 config = {"taskPushNotificationConfig": {"url": f"https://{n}.slow.example/"}}
                 await served.result("SendMessage", {"message": message("hello"), "configuration": config})

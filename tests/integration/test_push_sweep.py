@@ -20,7 +20,7 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import Webhook, Webhooks, delivery, open_webhooks
 from tailrace.push.store import MemoryWebhooks
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -48,11 +48,11 @@ class Stage:
     async def agent(self) -> AsyncIterator[Agent]:
         log = SQLiteLog(self.folder / "log.sqlite3")
         options = {"data_dir": str(self.folder), "push_internal": 1, **LEASE}
-        async with agent(talker(), log=log, store="sqlite", **options) as served:
+        async with agent(hello_world(), log=log, store="sqlite", **options) as served:
             yield served
 
     async def sweep(self, served: Agent) -> int:
-        settings = Settings(**LEASE, dispatch=f"talker={served.url}/")
+        settings = Settings(**LEASE, dispatch=f"hello_world={served.url}/")
         async with new_http() as http:
             dispatch = Dispatch(settings, http)
             count = await sweep_webhooks(self.log, self.hooks, dispatch, settings)

@@ -17,7 +17,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel
 
 from tailrace.agent.checkpoints.state_types import types_of
-from tests.sample_agents import typed
+from tests.sample_agents import typed_state
 from tests.support.events import message, said, state_of
 from tests.support.hostile_checkpoints import crafted
 from tests.support.in_process import agent
@@ -27,7 +27,7 @@ from tests.support.restarting_agent import restarting_agent, watch
 @pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])
 async def test_a_state_of_custom_types_survives_a_kill(langgraph_is_strict: str, tmp_path: Path) -> None:
     (tmp_path / "die at tell:start").write_text("late")
-    async with restarting_agent(tmp_path, "typed", LANGGRAPH_STRICT_MSGPACK=langgraph_is_strict) as dying:
+    async with restarting_agent(tmp_path, "typed_state", LANGGRAPH_STRICT_MSGPACK=langgraph_is_strict) as dying:
         seen = await watch(dying, "go")
         assert dying.deaths == 1
     assert seen.state == "TASK_STATE_COMPLETED", seen.said
@@ -64,11 +64,19 @@ def test_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
     async def work(_: Any) -> str:
         return (await note()).text
 
-    outer = StateGraph(typed.State).add_node("inner", typed.builder.compile()).add_edge(START, "inner")
+    outer = StateGraph(typed_state.State).add_node("inner", typed_state.builder.compile()).add_edge(START, "inner")
     expected = {
-        *(typed.Severity, typed.Span, typed.Finding, typed.LogFinding, typed.Measured, typed.InAny, typed.InHelper)
+        *(
+            typed_state.Severity,
+            typed_state.Span,
+            typed_state.Finding,
+            typed_state.LogFinding,
+            typed_state.Measured,
+            typed_state.InAny,
+            typed_state.InHelper,
+        )
     }
-    assert named(types_of(outer.compile()), typed.__name__) == expected
+    assert named(types_of(outer.compile()), typed_state.__name__) == expected
     assert named(types_of(work), __name__) == {Noted}
     for answers in (Answer, ToolStrategy(Answer), ProviderStrategy(Answer)):
         answering = create_agent(FakeListChatModel(responses=[]), response_format=answers)
@@ -93,7 +101,7 @@ async def test_a_crafted_checkpoint_fails_the_task_and_runs_no_code(kind: str, t
     async with agent(asking(), store="sqlite", data_dir=str(tmp_path)) as served:
         waiting = (await served.result("SendMessage", {"message": message("go")}))["task"]
         assert waiting["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
-        with contextlib.closing(sqlite3.connect(tmp_path / "checkpoints-talker.sqlite3")) as database, database:
+        with contextlib.closing(sqlite3.connect(tmp_path / "checkpoints-hello_world.sqlite3")) as database, database:
             database.execute("UPDATE checkpoints SET type = ?, checkpoint = ?", crafted(made)[kind])
         refused = await served.error("SendMessage", {"message": message("yes", taskId=waiting["id"])})
         events = await served.events(waiting["id"])

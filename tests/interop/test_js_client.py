@@ -8,7 +8,7 @@ import pytest
 
 from tests.interop.cached import HERE, node_with
 from tests.interop.steps import Steps, steps_of
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support.in_process import agent
 
 
@@ -21,9 +21,9 @@ async def test_the_javascript_client_drives_our_agent(transport: str) -> None:
         if "watching" in steps:
             gate.set()
 
-    async with agent(talker(gate), limit_s=60) as served:
+    async with agent(hello_world(gate), limit_s=60) as served:
         steps = await steps_of(node, "client.mjs", served.url, transport, on_step=watching, cwd=folder)
-    assert steps["card"] == {"name": "talker", "version": "0.3" if transport == "0.3" else "1.0"}
+    assert steps["card"] == {"name": "hello_world", "version": "0.3" if transport == "0.3" else "1.0"}
     assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
     assert steps["get"]["same"]
     assert (steps["stream"]["cases"][0], steps["stream"]["report"]) == ("task", TEXT)

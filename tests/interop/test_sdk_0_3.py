@@ -17,7 +17,7 @@ from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tests.interop.cached import HERE, python_with
 from tests.interop.steps import Steps, steps_of
-from tests.sample_agents.talker import TEXT, talker
+from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support.events import message
 from tests.support.in_process import agent
 
@@ -34,9 +34,9 @@ async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
         if "watching" in steps and steps.get("begun", {}).get("id") not in (None, steps["replied"]["id"]):
             gate.set()
 
-    async with agent(talker(gate), limit_s=60) as served:
+    async with agent(hello_world(gate), limit_s=60) as served:
         steps = await steps_of(python, HERE / "sdk03" / "client.py", served.url, on_step=watching)
-        assert steps["card"] == {"name": "talker", "version": "0.3.0", "url": served.url + "/"}
+        assert steps["card"] == {"name": "hello_world", "version": "0.3.0", "url": served.url + "/"}
     assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
     assert (steps["stream"]["states"][-1], steps["stream"]["report"]) == ("completed", TEXT)
     assert steps["asked"]["states"][-1] == "input-required"

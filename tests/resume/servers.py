@@ -1,4 +1,4 @@
-"""What the scenarios are played against here: our gateway and a scripted agent, in the ways a scenario may need.
+"""The servers that the scenarios are played against: our gateway, and an agent that runs commands.
 
 `python -m tests.resume.servers` serves the plain one until Ctrl-C and prints where.
 """
@@ -22,7 +22,7 @@ from tailrace.config import Settings
 from tailrace.log import Batch
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.owner import OWNER_HEADER
-from tests.sample_agents.scripted import CARD, scripted
+from tests.sample_agents.runs_commands import CARD, runs_commands
 from tests.support.http import serve
 from tests.support.restarting_agent import restarting_agent
 
@@ -73,11 +73,11 @@ async def served(folder: Path, need: str = "") -> AsyncIterator[Served]:
     kind = ForgettingLog if need == "forgetting" else SQLiteLog
     async with contextlib.AsyncExitStack() as stack:
         if need == "death":
-            agent_url = (await stack.enter_async_context(restarting_agent(folder, "scripted"))).url.rstrip("/")
+            agent_url = (await stack.enter_async_context(restarting_agent(folder, "runs_commands"))).url.rstrip("/")
         else:
             agent_log = kind(folder / "log.sqlite3")
             stack.push_async_callback(agent_log.close)
-            app = AgentApp(scripted(folder), CARD, settings=settings, log=agent_log)
+            app = AgentApp(runs_commands(folder), CARD, settings=settings, log=agent_log)
             agent_url = await stack.enter_async_context(serve(app))
         log = kind(folder / "log.sqlite3")
         stack.push_async_callback(log.close)

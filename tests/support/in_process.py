@@ -22,15 +22,15 @@ from tests.support.http import serve
 from tests.support.jsonrpc import Agent
 
 CARD = AgentCard(
-    name="talker",
-    description="Talks, for tests.",
+    name="hello_world",
+    description="Says hello, for tests.",
     version="1.2.3",
-    skills=[Skill(id="talk", name="Talk", description="Says what it is told.", tags=["test"], examples=["hello"])],
+    skills=[Skill(id="talk", name="Talk", description="Says hello.", tags=["test"], examples=["hello"])],
 )
 
 
 def new_log() -> EventLog:
-    """The log of an agent that is given none."""
+    """Make the log of an agent for which a test names none."""
     return MemoryLog()
 
 
@@ -45,10 +45,10 @@ async def agent(
     options: dict[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Agent]:
-    """Serve `graph` as an agent over HTTP; what takes longer than `limit_s` has failed. `options` are AgentApp's.
+    """Serve `graph` as an agent over HTTP, and fail after `limit_s`. `options` are passed to AgentApp.
 
-    A fixture that outlives a test has no limit: it is closed by another task than it was opened by. `store` is where
-    everything but the log is kept.
+    `store` keeps everything except the log. A fixture that outlives a test needs `limit_s=None`: another asyncio task
+    closes it than the one that opened it, which a timeout does not allow.
     """
     log = log or new_log()
     app = AgentApp(graph, card, settings=Settings(log=store, **settings), log=log, **(options or {}))
@@ -60,7 +60,7 @@ async def agent(
 
 @contextlib.asynccontextmanager
 async def system(builder: StateGraph[Any, Any, Any, Any], folder: Path, **changes: Any) -> AsyncIterator[System]:
-    """`builder` as the orchestrator behind a gateway; `changes` are settings."""
+    """Serve `builder` as the orchestrator behind a gateway; `changes` are settings of both."""
     settings = Settings(data_dir=str(folder), **changes)
     card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])
     log = SQLiteLog(folder / "log.sqlite3")

@@ -15,7 +15,7 @@ from tailrace import AgentApp
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.naming import plain_name
-from tests.sample_agents.talker import talker
+from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
 from tests.support.in_process import CARD, agent
 
@@ -44,18 +44,18 @@ names = st.text(max_size=80) | st.from_regex(r"[\w. ~-]{1,70}", fullmatch=True)
 def test_a_name_that_cannot_be_is_refused_when_the_app_is_made(name: str) -> None:
     card = msgspec.structs.replace(CARD, name=name)
     with pytest.raises(ConfigError) as refused:
-        AgentApp(talker(), card, settings=Settings(log="memory"))
+        AgentApp(hello_world(), card, settings=Settings(log="memory"))
     assert str(refused.value).startswith(f"The agent's name (AgentCard.name) has value {name!r}, but must be 1 to 64")
 
 
 @pytest.mark.parametrize(
-    "name", ["talker", "My Agent", "Ärzte-Agent (v2)", "日本語", "..", "{id}", "a~b", "C:", "x" * 64]
+    "name", ["hello_world", "My Agent", "Ärzte-Agent (v2)", "日本語", "..", "{id}", "a~b", "C:", "x" * 64]
 )
 async def test_a_name_for_people_is_taken_and_its_files_are_in_the_data_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "inner" / "data"
     os.makedirs(folder)
     card = msgspec.structs.replace(CARD, name=name)
-    async with agent(talker(), card=card, store="sqlite", data_dir=str(folder)) as served:
+    async with agent(hello_world(), card=card, store="sqlite", data_dir=str(folder)) as served:
         sent = await served.result("SendMessage", {"message": message("hello")})
         (event, *_) = await served.events(sent["task"]["id"])
         assert event["task"]["metadata"]["urn:tailrace:a2a:resume:1"]["agent"] == name

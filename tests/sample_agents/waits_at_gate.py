@@ -1,4 +1,4 @@
-"""An agent whose steps wait for the test to let them go on: no test has to guess how long something takes."""
+"""An agent that waits at a gate until the test opens it, so that no test has to guess how long something takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class State(TypedDict, total=False):
 
 
 class Gate:
-    """Opened by the test. `reached` tells that the agent stands at it; `cancelled` that it was thrown out."""
+    """The test sets `open`; the agent sets `reached` when it waits, and `cancelled` when its waiting is cancelled."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -31,8 +31,8 @@ class Gate:
             raise
 
 
-def gated(gate: Gate) -> StateGraph[Any, Any, Any, Any]:
-    """A graph that reports, stands at `gate`, and reports again."""
+def waits_at_gate(gate: Gate) -> StateGraph[Any, Any, Any, Any]:
+    """Build a graph that reports progress, waits at `gate`, and reports progress again."""
 
     async def before(state: State) -> State:
         progress("before the gate")

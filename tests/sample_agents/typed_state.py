@@ -1,4 +1,4 @@
-"""An agent whose state has an author's own types, in all the ways in which a graph can name one. It can be killed."""
+"""An agent whose state has types of its author, in all the ways that a graph can name one. Tests can kill it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass
 class LogFinding(Finding):
-    """A kind of finding that no annotation names."""
+    """A subclass that no annotation names."""
 
     line: int = 0
 
@@ -43,13 +43,13 @@ class Measured(BaseModel):
 
 
 class InAny(BaseModel):
-    """Made by a node, and put where anything may be."""
+    """Made by a node, for a key whose type is `Any`."""
 
     text: str
 
 
 class InHelper(BaseModel):
-    """Made by what a node calls."""
+    """Made by a function that a node calls."""
 
     text: str
 
@@ -95,4 +95,4 @@ async def tell(state: State) -> State:
 
 
 builder = StateGraph(State).add_sequence([fill, tell]).add_edge(START, "fill")
-app = AgentApp(builder, AgentCard(name="typed", description="Has types.", version="1", skills=[]))
+app = AgentApp(builder, AgentCard(name="typed_state", description="Has types.", version="1", skills=[]))

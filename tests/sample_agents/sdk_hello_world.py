@@ -1,7 +1,7 @@
-"""An agent on the official SDK's server (a2a-sdk) that does what the words of its message say.
+"""The agent of hello_world.py on the server of the official SDK (a2a-sdk).
 
-`slow` waits for the gate in the middle, `ask` asks, `fail` fails, `refuse` refuses the message, `message` answers
-with a message and no task.
+Words in the message change what it does: with `slow` it waits for the gate in the middle, with `ask` it asks a
+question, with `fail` the task fails, with `refuse` it refuses the message, with `message` it replies without a task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from a2a.utils.errors import UnsupportedOperationError
 from starlette.applications import Starlette
 
 
-class Talker(AgentExecutor):
+class HelloWorldExecutor(AgentExecutor):
     def __init__(self, gate: asyncio.Event) -> None:
         self._gate = gate
         self.executions = 0
@@ -58,12 +58,12 @@ class Talker(AgentExecutor):
         await updater.update_status(TaskState.TASK_STATE_CANCELED)
 
 
-def sdk_talker(executor: Talker, url: str = "http://127.0.0.1/") -> Any:
-    """The ASGI app."""
-    skill = AgentSkill(id="talk", name="Talk", description="Talks.", tags=["test"])
+def sdk_hello_world(executor: HelloWorldExecutor, url: str = "http://127.0.0.1/") -> Any:
+    """Build the ASGI app."""
+    skill = AgentSkill(id="talk", name="Talk", description="Says hello.", tags=["test"])
     card = AgentCard(
-        name="sdk-talker",
-        description="Talks, on the SDK.",
+        name="sdk-hello-world",
+        description="Says hello, on the SDK.",
         version="1",
         supported_interfaces=[AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
         capabilities=AgentCapabilities(streaming=True),

@@ -1,7 +1,7 @@
-"""An agent for tests that does what the words of its message say.
+"""An agent that writes "Hello, world.", reports progress and returns a result.
 
-It always says something, gives a result and tells its progress. `slow` makes it wait for the gate in the
-middle, `ask` makes it ask and go on with the answer, `twice` makes it ask again.
+Words in the message change what it does: with `slow` it waits for the gate in the middle, with `ask` it asks a question
+after its result, and with `twice` it asks another one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class State(TypedDict, total=False):
     messages: list[Any]
 
 
-def talker(gate: asyncio.Event | None = None) -> StateGraph[State]:
-    """The graph; `slow` tasks wait until `gate` is set."""
+def hello_world(gate: asyncio.Event | None = None) -> StateGraph[State]:
+    """Build the graph; `slow` tasks wait until `gate` is set."""
 
     async def talk(_: State) -> State:
         progress("Half of it.", done=1, total=2)

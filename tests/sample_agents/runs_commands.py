@@ -1,7 +1,7 @@
-"""An agent that does what its request says, in the vocabulary of tests/resume/README.md: "3 events; say hello".
+"""An agent that runs the commands in its request: "3 events; say hello". tests/resume/README.md lists the commands.
 
-Steps are separated by `;`, what one execution of a node does together is joined by `&`. Gates and deaths are files in
-the data folder, so that they work whichever process runs the task.
+`;` separates steps, each of which is one execution of the node; `&` separates the commands of a step. Gates and deaths
+are files in the data folder, so that they work in any process that runs the task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tailrace import AgentApp, AgentCard, Rejected, progress, request, result, w
 from tailrace.config import Settings
 
 FINDINGS = {"findings": [{"type": "spike", "subject": "latency", "confidence": 0.9}]}
-CARD = AgentCard(name="orchestrator", description="Does what it is told.", version="1", skills=[])
+CARD = AgentCard(name="orchestrator", description="Runs commands.", version="1", skills=[])
 
 
 class State(TypedDict, total=False):
@@ -28,10 +28,10 @@ class State(TypedDict, total=False):
     done: int
 
 
-def scripted(folder: Path) -> StateGraph[Any, Any, Any, Any]:
-    """The graph, with its gates in `folder`."""
+def runs_commands(folder: Path) -> StateGraph[Any, Any, Any, Any]:
+    """Build the graph; its gates are files in `folder`."""
 
-    def place(kind: str, name: str) -> Path:
+    def path_of(kind: str, name: str) -> Path:
         if not re.fullmatch(r"[\w-]{1,100}", name):
             raise Rejected(f"{name!r} names no gate: use letters, digits, - and _.")
         return folder / f"{kind}-{name}"
@@ -50,14 +50,14 @@ def scripted(folder: Path) -> StateGraph[Any, Any, Any, Any]:
         elif word == "rest":
             await asyncio.sleep(int(rest) / 1000)
         elif word == "hold":
-            while not place("gate", rest).exists():
+            while not path_of("gate", rest).exists():
                 await asyncio.sleep(0.01)
         elif word == "open":
-            place("gate", rest).touch()
+            path_of("gate", rest).touch()
         elif word == "ask":
             write(f"<{interrupt({'question': rest})}>")
         elif word == "die":
-            if not (died := place("died", rest)).exists():
+            if not (died := path_of("died", rest)).exists():
                 died.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
         elif word == "fail":
@@ -80,7 +80,7 @@ def scripted(folder: Path) -> StateGraph[Any, Any, Any, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """`app`, made when a server asks for it: a test that only wants the graph leaves no app behind."""
+    """Make `app` when a server asks for it; a test that needs only the graph makes no app."""
     if name == "app":
-        return AgentApp(scripted(Path(Settings.load().data_dir)), CARD)
+        return AgentApp(runs_commands(Path(Settings.load().data_dir)), CARD)
     raise AttributeError(name)
