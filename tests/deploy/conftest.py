@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.outside import ROOT, SAM, Resources, run
+from tests.deploy.programs import ROOT, SAM, Resources, run
 
 
 @pytest.fixture(scope="session")

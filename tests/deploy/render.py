@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 def render(text: str, parameters: dict[str, str], code: str) -> Any:
     template = yaml_parse(text)
-    # `sam deploy` puts an address here that changes with the content.
+    # `sam deploy` replaces these by URIs that change with the content.
     template["Globals"]["Function"]["CodeUri"] = f"s3://bucket/{code}"
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::LayerVersion":

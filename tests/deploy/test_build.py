@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.outside import ROOT, run
+from tests.deploy.programs import ROOT, run
 
 MB = 1_000_000
 LAYERS = {

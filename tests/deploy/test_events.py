@@ -21,12 +21,12 @@ from tailrace.events import submitted
 from tailrace.log import EventLog, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
-from tests.deploy.outside import ROOT
+from tests.deploy.programs import ROOT
 from tests.support.events import message_of
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 SCHEDULED = ROOT / "events" / "sweeper-schedule.json"
-# Dispatch makes this one; the others come over HTTP.
+# These come from dispatch; the others come over HTTP.
 SENT = [path for path in EVENTS if path.stem.endswith("-dispatch")]
 ASKED = [path for path in EVENTS if path not in (SCHEDULED, *SENT)]
 DISPATCHED = ["log_analyst", "metric_analyst", "orchestrator"]
@@ -44,7 +44,7 @@ def loaded(path: Path) -> dict[str, Any]:
 
 
 def local_routes() -> dict[str, str]:
-    """The routes of `sam local` and the function each leads to."""
+    """Return the routes of `sam local` and their functions."""
     text = (ROOT / "template.yaml").read_text()
     found = re.findall(r"^          (/\S+):\n(?:.*\n){5}.*\$\{(\w+)Function\.Arn\}", text, re.MULTILINE)
     return dict(found)
@@ -64,7 +64,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> EventLog:
-    """The settings of every function for its log."""
+    """One log in memory for every function."""
     log = MemoryLog(clock=clock)
     for module in ("tailrace.log", "tailrace.agent.app"):
         monkeypatch.setattr(f"{module}.open_log", lambda settings: log)
@@ -73,7 +73,7 @@ def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> EventLog:
 
 @pytest.fixture
 def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, log: EventLog) -> Iterator[Any]:
-    """Return the function's handler, in a process with its environment."""
+    """The handler of the function that the parameter names, imported with its environment."""
     function: str = request.param
     for name, value in {
         "AWS_LAMBDA_FUNCTION_NAME": function,
@@ -84,7 +84,7 @@ def handler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, log
         monkeypatch.setenv(name, value)
     module = HANDLERS[function]
     monkeypatch.delitem(sys.modules, module, raising=False)
-    loop = asyncio.new_event_loop()  # Mangum takes the one that is set, and leaves it open
+    loop = asyncio.new_event_loop()  # Mangum uses the current loop and does not close it
     asyncio.set_event_loop(loop)
     yield importlib.import_module(module).handler
     asyncio.set_event_loop(None)
@@ -155,8 +155,8 @@ def test_a_dispatch_makes_the_agent_run_the_task(path: Path, handler: Any, log: 
     create(log, head)
     answer = handler(event, None)
     assert json.loads(answer["body"])["result"]["id"] == task_id
-    # A function is done when the run is. Asked for nothing in particular, an analyst asks back; the orchestrator has
-    # nobody to ask here, and its report says so.
+    # The invocation ends with the run. Without data, an analyst asks a question; the orchestrator has no specialists
+    # here, and its report says so.
     state = "TASK_STATE_COMPLETED" if head.agent == "orchestrator" else "TASK_STATE_INPUT_REQUIRED"
     assert asyncio.get_event_loop().run_until_complete(log.head(task_id)).state == state
 

@@ -18,7 +18,7 @@ BUCKET = "page"
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An account with the stack's bucket, an old page in it, and its distribution."""
+    """An account with the bucket of the stack, which has an old page, and with its distribution."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -1,4 +1,4 @@
-"""`make sam-local`: the whole bundle in containers, with a real client, from POST to report."""
+"""`make sam-local`: all functions in containers, with a real client, from POST to report."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import httpx
 import pytest
 
 from deploy.smoke import check
-from tests.deploy.outside import ROOT
+from tests.deploy.programs import ROOT
 
 _READY_S, _STOP_S = 400, 60
 
 
 @pytest.fixture
 def docker(sam: Path, python313: str) -> None:
-    """Skip without Docker and what else the build needs."""
+    """Skip the tests without Docker or another program that the build needs."""
     if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
         pytest.skip("no Docker engine answers: start one (without a registry, ../shared/lambda-image/build does)")
 
@@ -37,7 +37,7 @@ def containers() -> set[str]:
 
 @contextlib.asynccontextmanager
 async def sam_local(folder: Path) -> AsyncIterator[str]:
-    """Yield the page's address of a running `make sam-local`; end it by Ctrl-C's signal."""
+    """Run `make sam-local`; yield the URL of its page, and stop it with SIGINT."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.sam_local"),
         cwd=ROOT,
@@ -76,7 +76,7 @@ async def claim_check(url: str) -> None:
         task_id = (await http.post("/api/tasks", json=message)).json()["id"]
         cursor, ended = 0, False
         async with asyncio.timeout(180):
-            while not ended:  # one window after another, as the page reads
+            while not ended:  # one window after the other, like the page
                 window = (await http.get(f"/api/stream/{task_id}?cursor={cursor}")).text
                 cursor = max([cursor, *map(int, re.findall(r"^id: (\d+)$", window, re.MULTILINE))])
                 ended = "event: end" in window

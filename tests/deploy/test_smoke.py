@@ -33,7 +33,7 @@ async def test_smoke_passes_on_a_gateway_that_streams(tmp_path: Path, capsys: py
 def deployment(
     seqs: list[int], *, secret: str = "", replay: list[int] | None = None, state: str = "COMPLETED"
 ) -> Starlette:
-    """Return a gateway that sends the events of `seqs` after the cursor; from the second start on, of `replay`."""
+    """Return a gateway that sends the events of `seqs` after the cursor; after the first stream, those of `replay`."""
     starts = 0
 
     async def page(_: Request) -> Response:

@@ -14,9 +14,9 @@ from local.site import PAGE_HEADERS
 from tailrace import config
 from tailrace.agent.checkpoints import store as checkpoint_store
 from tailrace.log import table as log_table
-from tests.deploy import made
-from tests.deploy.made import AGENTS, FUNCTIONS, SPECIALISTS, WITH_URL, alias_of, as_list, of, statements
-from tests.deploy.outside import ROOT, Resources, run
+from tests.deploy import resources
+from tests.deploy.programs import ROOT, Resources, run
+from tests.deploy.resources import AGENTS, FUNCTIONS, SPECIALISTS, WITH_URL, alias_of, as_list, of, statements
 
 Render = Callable[..., Resources]
 
@@ -195,8 +195,8 @@ def test_the_api_is_neither_cached_nor_compressed_and_gets_its_own_host(stack: R
     origins = {origin["Id"]: origin for origin in config["Origins"]}
     gateway, page = origins[api["TargetOriginId"]], origins[config["DefaultCacheBehavior"]["TargetOriginId"]]
     assert gateway["OriginAccessControlId"] == {"Fn::GetAtt": ["GatewayAccess", "Id"]}
-    # The limit between two packets; a silent stream sends heartbeats.
-    assert gateway["CustomOriginConfig"]["OriginReadTimeout"] > 2 * made.config_default("TAILRACE_HEARTBEAT_S")
+    # The limit is the time between two packets; a silent stream sends heartbeats.
+    assert gateway["CustomOriginConfig"]["OriginReadTimeout"] > 2 * resources.config_default("TAILRACE_HEARTBEAT_S")
     assert page["OriginAccessControlId"] == {"Fn::GetAtt": ["PageAccess", "Id"]}
     kinds = {
         name: each["OriginAccessControlConfig"]["OriginAccessControlOriginType"]
@@ -321,7 +321,7 @@ def test_a_stream_rotates_before_its_function_is_killed(stack: Resources) -> Non
         assert (
             stack[name]["Properties"]["Timeout"]
             == 900
-            > made.config_default("TAILRACE_ROTATE_S") + 2 * made.config_default("TAILRACE_HEARTBEAT_S")
+            > resources.config_default("TAILRACE_ROTATE_S") + 2 * resources.config_default("TAILRACE_HEARTBEAT_S")
         )
 
 
@@ -356,7 +356,7 @@ def test_concurrency_is_reserved_only_on_request(stack: Resources) -> None:
             "Fn::If": [f"With{which}Concurrency", {"Ref": f"{which}Concurrency"}, {"Ref": "AWS::NoValue"}]
         }
         assert parameters[f"{which}Concurrency"]["Default"] == 0
-    # Where the others may take all there is but what they have reserved, the sweeper's one is reserved too.
+    # If the others have reserved concurrency, one execution is reserved for the sweeper.
     assert stack["SweeperFunction"]["Properties"]["ReservedConcurrentExecutions"] == {
         "Fn::If": ["WithSweeperConcurrency", 1, {"Ref": "AWS::NoValue"}]
     }
@@ -373,7 +373,7 @@ def test_alarms_watch_every_function_and_table(stack: Resources) -> None:
     tables = {"LogTable", "CheckpointTable"}
     assert watched == {
         **dict.fromkeys(("Errors", "Throttles"), FUNCTIONS),
-        "Duration": WITH_URL,  # the sweeper's time is less than a minute
+        "Duration": WITH_URL,  # the sweeper's time limit is less than a minute
         **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), tables),
     }
 

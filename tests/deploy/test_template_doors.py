@@ -1,4 +1,4 @@
-"""The template lets the gateway tell requests of its own page from those of other sites."""
+"""The template lets the gateway distinguish requests of its own page from those of other sites."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from gateway.guard import VIEWER_HOST
-from tests.deploy.made import of
-from tests.deploy.outside import Resources
+from tests.deploy.programs import Resources
+from tests.deploy.resources import of
 
 
 def viewer_host(stack: Resources) -> tuple[str, dict[str, Any]]:
-    """The distribution's only function, and its name in the template."""
+    """Return the name and the properties of the only CloudFront function."""
     ((name, function),) = of(stack, "AWS::CloudFront::Function").items()
     return name, function
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.made import AGENTS, SPECIALISTS, alias_of, config_default, of, statements
-from tests.deploy.outside import Resources
+from tests.deploy.programs import Resources
+from tests.deploy.resources import AGENTS, SPECIALISTS, alias_of, config_default, of, statements
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ async def read(http: httpx.AsyncClient, task_id: str, cursor: int = 0, enough: i
     return seen
 
 
-async def test_the_sample_is_triaged_and_a_cut_stream_goes_on(layer: Path, tmp_path: Path) -> None:
+async def test_the_sample_is_triaged_and_a_cut_stream_resumes(layer: Path, tmp_path: Path) -> None:
     async with (
         bundle(layer, tmp_path) as url,
         httpx.AsyncClient(base_url=url, timeout=90, headers=KNOWN) as http,

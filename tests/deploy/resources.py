@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tailrace import config
-from tests.deploy.outside import Resources
+from tests.deploy.programs import Resources
 
 SPECIALISTS = {"LogAnalystFunction", "MetricAnalystFunction"}
 AGENTS = {"OrchestratorFunction", *SPECIALISTS}
