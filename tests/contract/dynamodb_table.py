@@ -23,11 +23,11 @@ class Request(NamedTuple):
 
 
 class Requests(list[Request]):
-    """Every later request of `log`, with the capacity that it consumed; `asked` has the parameters."""
+    """Every later request of `log`, with the capacity that it consumed; `params` has their parameters."""
 
     def __init__(self, log: DynamoDBLog) -> None:
         super().__init__()
-        self.asked: list[dict[str, Any]] = []
+        self.params: list[dict[str, Any]] = []
         events = log._transport.client().meta.events
         events.register("provide-client-params.dynamodb", self._ask)
         events.register("after-call.dynamodb", self._note)
@@ -39,7 +39,7 @@ class Requests(list[Request]):
         return taken
 
     def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        self.asked.append(params)
+        self.params.append(params)
         return {**params, "ReturnConsumedCapacity": "TOTAL"}
 
     def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:

@@ -43,7 +43,7 @@ class TestDynamoDBLog(LogContract, DamageContract):
             "GetItem", "Query", "Query", "Query",
         ]  # fmt: skip
         reads = [
-            params for params in requests.asked if "ConsistentRead" in params or "KeyConditionExpression" in params
+            params for params in requests.params if "ConsistentRead" in params or "KeyConditionExpression" in params
         ]
         assert [params.get("ConsistentRead", False) for params in reads] == [True, True, True, False]
         assert reads[-1]["IndexName"] == "by_owner", "only an index cannot be read consistently"

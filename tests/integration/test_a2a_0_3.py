@@ -35,7 +35,7 @@ async def served() -> AsyncIterator[Agent]:
         yield serving
 
 
-def said(text: str, message_id: str, **fields: Any) -> dict[str, Any]:
+def params_of(text: str, message_id: str, **fields: Any) -> dict[str, Any]:
     parts = [{"kind": "text", "text": text}]
     return {"message": {"role": "user", "parts": parts, "messageId": message_id, **fields}, "metadata": {}}
 
@@ -64,7 +64,7 @@ async def refusal(served: Agent, method: str, params: Any) -> dict[str, Any]:
 
 
 async def test_message_send_without_a_version_header_is_0_3(served: Agent) -> None:
-    answer = await served.call("message/send", said("tell me", "send-1"), version=None)
+    answer = await served.call("message/send", params_of("tell me", "send-1"), version=None)
     task = valid(v0_3.Task, answer["result"])
     assert task["kind"] == "task"
     assert task["status"]["state"] == "completed"
@@ -79,7 +79,7 @@ async def test_message_send_without_a_version_header_is_0_3(served: Agent) -> No
 
 
 async def test_message_stream_begins_with_the_task_and_ends_with_final(served: Agent) -> None:
-    frames = await served.frames("message/stream", said("tell me", "stream-1"), version=None)
+    frames = await served.frames("message/stream", params_of("tell me", "stream-1"), version=None)
     events = [valid(KINDS[frame.result["kind"]], frame.result) for frame in frames]
     assert events[0]["kind"] == "task"
     assert events[0]["status"]["state"] == "submitted"
@@ -92,20 +92,20 @@ async def test_message_stream_begins_with_the_task_and_ends_with_final(served: A
 
 
 async def test_the_path_message_stream_also_streams(served: Agent) -> None:
-    body = {"jsonrpc": "2.0", "id": 7, "method": "message/stream", "params": said("tell me", "path-1")}
+    body = {"jsonrpc": "2.0", "id": 7, "method": "message/stream", "params": params_of("tell me", "path-1")}
     response = await served.http.post(served.url + "/message/stream", json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert '"final":true' in response.text
 
 
 async def test_input_required_is_final_and_the_reply_resumes_the_task(served: Agent) -> None:
-    frames = await served.frames("message/stream", said("ask", "ask-1"), version="0.3")
+    frames = await served.frames("message/stream", params_of("ask", "ask-1"), version="0.3")
     last = valid(v0_3.TaskStatusUpdateEvent, frames[-1].result)
     assert (last["status"]["state"], last["final"]) == ("input-required", True)
     assert last["status"]["message"]["role"] == "agent"
     assert last["status"]["message"]["parts"] == [{"kind": "text", "text": "Which service?"}]
     where = {"taskId": last["taskId"], "contextId": last["contextId"]}
-    reply = {**said("payments", "ask-2", **where), "configuration": {"blocking": True}}
+    reply = {**params_of("payments", "ask-2", **where), "configuration": {"blocking": True}}
     task = valid(v0_3.Task, await served.result("message/send", reply, version="0.3"))
     assert task["id"] == last["taskId"]
     assert task["status"]["state"] == "completed"
@@ -115,7 +115,7 @@ async def test_input_required_is_final_and_the_reply_resumes_the_task(served: Ag
 @pytest.mark.parametrize("blocking", [False, True, None])
 async def test_blocking_works_as_0_3_clients_expect(served: Agent, blocking: bool | None) -> None:
     GATE.clear()
-    params = said("slow", f"blocking-{blocking}")
+    params = params_of("slow", f"blocking-{blocking}")
     params["configuration"] = {"blocking": blocking}
     sending = asyncio.create_task(served.result("message/send", params, version="0.3"))
     if blocking is False:
@@ -135,7 +135,7 @@ async def test_blocking_works_as_0_3_clients_expect(served: Agent, blocking: boo
 
 async def test_get_cancel_and_resubscribe_a_running_task(served: Agent) -> None:
     GATE.clear()
-    params = {**said("slow", "running-1"), "configuration": {"blocking": False}}
+    params = {**params_of("slow", "running-1"), "configuration": {"blocking": False}}
     task_id = (await served.result("message/send", params, version="0.3"))["id"]
     task = valid(v0_3.Task, await served.result("tasks/get", {"id": task_id, "historyLength": 1}, version="0.3"))
     assert task["id"] == task_id
@@ -149,7 +149,7 @@ async def test_get_cancel_and_resubscribe_a_running_task(served: Agent) -> None:
 
 
 async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
-    whole = await served.frames("message/stream", said("tell me", "resume-1"), version="0.3")
+    whole = await served.frames("message/stream", params_of("tell me", "resume-1"), version="0.3")
     task_id = whole[0].result["id"]
     for cursor in range(len(whole) + 1):
         rest = await served.frames("tasks/resubscribe", {"id": task_id}, version="0.3", cursor=cursor)
@@ -163,16 +163,21 @@ async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
         ("tasks/get", {"id": 5}, -32602, "$.id"),
         ("tasks/cancel", {"id": "no-such-task"}, -32001, "no-such-task"),
         ("tasks/resubscribe", {"id": "no-such-task"}, -32001, "no-such-task"),
-        ("message/stream", said("x", "task-1", taskId="no-such-task"), -32001, "no-such-task"),
-        ("message/stream", said("x", "kind-0", parts=[{"kind": "video"}]), -32602, "video"),
+        ("message/stream", params_of("x", "task-1", taskId="no-such-task"), -32001, "no-such-task"),
+        ("message/stream", params_of("x", "kind-0", parts=[{"kind": "video"}]), -32602, "video"),
         ("message/send", {}, -32602, "message"),
         ("message/send", {"message": "hello"}, -32602, "$.message"),
         ("message/send", {"message": {"role": "user", "messageId": "x", "parts": "hello"}}, -32602, "$.message.parts"),
-        ("message/send", said("x", ""), -32602, "messageId"),
-        ("message/send", said("x", "agent-1", role="agent"), -32602, "$.message.role"),
-        ("message/send", said("x", "kind-1", parts=[{"kind": "video"}]), -32602, "message.parts[0] has kind 'video'"),
-        ("message/send", said("x", "kind-2", parts=[{"text": "x"}]), -32602, "message.parts[0] has kind None"),
-        ("message/send", {**said("x", "block-1"), "configuration": {"blocking": "no"}}, -32602, "blocking"),
+        ("message/send", params_of("x", ""), -32602, "messageId"),
+        ("message/send", params_of("x", "agent-1", role="agent"), -32602, "$.message.role"),
+        (
+            "message/send",
+            params_of("x", "kind-1", parts=[{"kind": "video"}]),
+            -32602,
+            "message.parts[0] has kind 'video'",
+        ),
+        ("message/send", params_of("x", "kind-2", parts=[{"text": "x"}]), -32602, "message.parts[0] has kind None"),
+        ("message/send", {**params_of("x", "block-1"), "configuration": {"blocking": "no"}}, -32602, "blocking"),
         ("tasks/pushNotificationConfig/set", {"taskId": "x"}, -32602, "url"),
         (
             "tasks/pushNotificationConfig/set",
@@ -185,7 +190,7 @@ async def test_a_0_3_stream_resumes_at_every_cursor(served: Agent) -> None:
         ("tasks/pushNotificationConfig/delete", {"id": "x", "pushNotificationConfigId": "y"}, -32001, "'x'"),
         ("agent/getAuthenticatedExtendedCard", None, -32007, "extended card"),
         ("tasks/list", {}, -32601, "tasks/list"),
-        ("SendMessage", said("x", "name-1"), -32601, "SendMessage"),
+        ("SendMessage", params_of("x", "name-1"), -32601, "SendMessage"),
     ],
 )
 async def test_invalid_0_3_requests_are_refused(served: Agent, method: str, params: Any, code: int, word: str) -> None:
@@ -195,9 +200,9 @@ async def test_invalid_0_3_requests_are_refused(served: Agent, method: str, para
 
 
 async def test_a_finished_task_refuses_resubscription_and_messages(served: Agent) -> None:
-    task = await served.result("message/send", said("tell me", "terminal-1"), version="0.3")
+    task = await served.result("message/send", params_of("tell me", "terminal-1"), version="0.3")
     assert (await refusal(served, "tasks/resubscribe", {"id": task["id"]}))["code"] == -32004
-    more = said("more", "terminal-2", taskId=task["id"])
+    more = params_of("more", "terminal-2", taskId=task["id"])
     assert (await refusal(served, "message/send", more))["code"] == -32004
     assert (await refusal(served, "message/stream", more))["code"] == -32004
     assert (await refusal(served, "tasks/cancel", {"id": task["id"]}))["code"] == -32002

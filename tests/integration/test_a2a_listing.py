@@ -32,7 +32,7 @@ def _log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(in_process, "new_log", lambda: SQLiteLog(tmp_path / "log.sqlite3"))
 
 
-async def made(served: Agent, number: int, text: str = "hello", **fields: Any) -> list[str]:
+async def create_tasks(served: Agent, number: int, text: str = "hello", **fields: Any) -> list[str]:
     """Create tasks one after the other; return their ids once no task is leased any more."""
     ids = []
     for _ in range(number):
@@ -58,8 +58,8 @@ async def test_3_1_4_an_empty_list_has_all_fields() -> None:
 
 async def test_3_1_4_the_most_recently_changed_task_is_first() -> None:
     async with agent(hello_world()) as served:
-        (waiting,) = await made(served, 1, "ask")
-        others = await made(served, 3)
+        (waiting,) = await create_tasks(served, 1, "ask")
+        others = await create_tasks(served, 3)
         assert ids(await listed(served)) == [*reversed(others), waiting]
         await served.result("SendMessage", {"message": message("payments", taskId=waiting)})
         while (await served.log.head(waiting)).lease_owner is not None:
@@ -73,7 +73,7 @@ async def test_3_1_4_the_most_recently_changed_task_is_first() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 100])
 async def test_3_1_4_pages_are_full_and_list_every_task_once(size: int) -> None:
     async with agent(hello_world()) as served:
-        everything = list(reversed(await made(served, 7)))
+        everything = list(reversed(await create_tasks(served, 7)))
         pages, token = [], ""
         while True:
             page = await listed(served, pageSize=size, pageToken=token)
@@ -88,8 +88,8 @@ async def test_3_1_4_pages_are_full_and_list_every_task_once(size: int) -> None:
 
 async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> None:
     async with agent(hello_world()) as served:
-        (waiting,) = await made(served, 1, "ask")
-        others = await made(served, 3)
+        (waiting,) = await create_tasks(served, 1, "ask")
+        others = await create_tasks(served, 3)
         first = await listed(served, pageSize=2)
         await served.result("SendMessage", {"message": message("payments", taskId=waiting)})
         second = await listed(served, pageSize=2, pageToken=first["nextPageToken"])
@@ -98,9 +98,9 @@ async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> 
 
 async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
     async with agent(hello_world()) as served:
-        mine = await made(served, 4, contextId="mine")
-        waiting = await made(served, 2, "ask", contextId="mine")
-        await made(served, 3, contextId="other")
+        mine = await create_tasks(served, 4, contextId="mine")
+        waiting = await create_tasks(served, 2, "ask", contextId="mine")
+        await create_tasks(served, 3, contextId="other")
         for query, expected in (
             ({"contextId": "mine"}, [*mine, *waiting]),
             ({"contextId": "mine", "status": DONE}, mine),
@@ -117,7 +117,7 @@ async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
 
 async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
     async with agent(hello_world()) as served:
-        tasks = await made(served, 3)
+        tasks = await create_tasks(served, 3)
         page = await listed(served)
         middle = page["tasks"][1]["status"]["timestamp"]
         listed_ids = ids(await listed(served, statusTimestampAfter=middle))
@@ -130,8 +130,8 @@ async def test_3_1_4_status_timestamp_after_is_inclusive() -> None:
 
 async def test_3_1_4_artifacts_and_history_are_included_on_request() -> None:
     async with agent(hello_world()) as served:
-        await made(served, 1, "ask")
-        await made(served, 1)
+        await create_tasks(served, 1, "ask")
+        await create_tasks(served, 1)
         for page in (await listed(served), await listed(served, historyLength=0, includeArtifacts=False)):
             for task in page["tasks"]:
                 assert task.keys() == {"id", "contextId", "status", "metadata"}
@@ -146,7 +146,7 @@ async def test_3_1_4_artifacts_and_history_are_included_on_request() -> None:
 
 async def test_13_1_only_the_callers_own_tasks_are_listed() -> None:
     async with agent(hello_world()) as served:
-        await made(served, 2)
+        await create_tasks(served, 2)
         other = {"x_tailrace_owner": "mallory"}
         assert (await served.result("ListTasks", {}, **other))["totalSize"] == 0
 
