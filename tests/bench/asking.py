@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 from tests.bench.client import Connection, Sink
 from tests.bench.report import BenchError
 from tests.bench.sinks import Counter
-
-_message_ids = itertools.count(1)
+from tests.support.events import message
+from tests.support.jsonrpc import rpc
 
 
 async def post_task(gateway: Connection, **asked: Any) -> str:
@@ -23,8 +22,7 @@ async def post_task(gateway: Connection, **asked: Any) -> str:
 
 async def stream_sdk(sdk: Connection, events: int, sink: Sink) -> None:
     """SendStreamingMessage to the SDK's server, to the end of its stream."""
-    message = {"messageId": f"bench-{next(_message_ids)}", "role": "ROLE_USER", "parts": [{"text": str(events)}]}
-    request = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+    request = rpc("SendStreamingMessage", {"message": message(str(events))})
     await sdk.ask("POST", "/", 120, body=request, headers={"A2A-Version": "1.0"}, sink=sink)
 
 

@@ -23,6 +23,7 @@ from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.support.browser import needs_chromium
 from tests.support.http import serve
+from tests.support.jsonrpc import rpc
 from tests.support.processes import Stack, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
@@ -30,7 +31,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 SECRET = "correct-horse-battery-staple"
 TASK = {"message": {"parts": [{"text": "created by another site"}]}}
 MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "created by another site"}]}
-RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": MESSAGE}}
+RPC = rpc("SendMessage", {"message": MESSAGE})
 
 # Every way to send a POST from a script without a preflight; the last one needs a preflight.
 ATTACK = """async ([url, body]) => {
@@ -122,8 +123,7 @@ async def test_another_site_creates_no_task_at_the_ports_of_make_run(
         secret = (without_tasks.folder / "run-secret").read_text()
         headers = {"Authorization": f"Bearer {secret}", "A2A-Version": "1.0"}
         for card in cards:
-            call = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks"}
-            listed = (await http.post(card["url"], json=call, headers=headers)).json()["result"]
+            listed = (await http.post(card["url"], json=rpc("ListTasks"), headers=headers)).json()["result"]
             assert listed["totalSize"] == 0
 
 

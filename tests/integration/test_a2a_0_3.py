@@ -18,7 +18,7 @@ from tailrace import request, result
 from tests.sample_agents.hello_world import FINDINGS, TEXT, hello_world
 from tests.support.events import EXTENSION
 from tests.support.in_process import agent
-from tests.support.jsonrpc import Agent
+from tests.support.jsonrpc import Agent, rpc
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATE = asyncio.Event()
@@ -52,8 +52,7 @@ async def refusal(served: Agent, method: str, params: Any) -> dict[str, Any]:
     """Return the error of a method. Methods that stream also report their errors in a stream."""
     if method not in ("message/stream", "tasks/resubscribe"):
         return await served.error(method, params, version="0.3")
-    body = {"jsonrpc": "2.0", "id": "q", "method": method, "params": params}
-    response = await served.post(json.dumps(body).encode(), version="0.3")
+    response = await served.post(json.dumps(rpc(method, params)).encode(), version="0.3")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.text.startswith("data: ")
@@ -92,8 +91,8 @@ async def test_message_stream_begins_with_the_task_and_ends_with_final(served: A
 
 
 async def test_the_path_message_stream_also_streams(served: Agent) -> None:
-    body = {"jsonrpc": "2.0", "id": 7, "method": "message/stream", "params": params_of("tell me", "path-1")}
-    response = await served.http.post(served.url + "/message/stream", json=body)
+    call = rpc("message/stream", params_of("tell me", "path-1"))
+    response = await served.http.post(served.url + "/message/stream", json=call)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert '"final":true' in response.text
 

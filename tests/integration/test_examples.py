@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tailrace.log.memory import MemoryLog
-from tests.integration.test_broken_agents import checkout, running
+from tests.support.checkout import checkout, running
 from tests.support.events import message, metadata, of_kind, report, said, state_of
 from tests.support.jsonrpc import Agent
 from tests.support.processes import ROOT, example

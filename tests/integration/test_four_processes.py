@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from tailrace.stream.sse import Parser
 from tests.support.events import metadata
-from tests.support.gateway import Seen
+from tests.support.gateway import post_task, read_stream
 from tests.support.processes import ROOT, Stack, agent, stack
 from triage.findings import Finding
 
@@ -47,26 +47,10 @@ def sample_parts() -> list[dict[str, Any]]:
     return [{"text": sample["text"]}, {"data": {"alert": sample["alert"]}}, *files]
 
 
-async def post(http: httpx.AsyncClient, parts: list[dict[str, Any]]) -> str:
-    answer = await http.post("/api/tasks", json={"message": {"parts": parts}})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
-async def read(http: httpx.AsyncClient, task_id: str, cursor: int = 0) -> Seen:
-    seen, parser = Seen(), Parser()
-    async with asyncio.timeout(60), http.stream("GET", f"/api/stream/{task_id}?cursor={cursor}") as answer:
-        assert answer.status_code == 200
-        async for chunk in answer.aiter_bytes():
-            for message in parser.feed(chunk):
-                seen.add(message)
-    return seen
-
-
 async def test_the_sample_is_triaged(running: Stack) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-        task_id = await post(http, sample_parts())
-        seen = await read(http, task_id)
+        task_id = await post_task(http, *sample_parts())
+        seen = await read_stream(http, task_id, limit_s=60)
         task = (await http.get(f"/api/tasks/{task_id}")).json()
     assert seen.state == "TASK_STATE_COMPLETED"
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
@@ -86,7 +70,10 @@ async def test_the_sample_is_triaged(running: Stack) -> None:
 
 async def test_specialists_progress_is_nested_under_the_step_that_asked(running: Stack) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-        details = [metadata(event) for event in (await read(http, await post(http, sample_parts()))).events]
+        details = [
+            metadata(event)
+            for event in (await read_stream(http, await post_task(http, *sample_parts()), limit_s=60)).events
+        ]
     asking = {event["step"] for event in details if event["kind"] == "tool_start" and event["name"].startswith("ask ")}
     roots = [e for e in details if e["kind"] == "node_start" and e["agent"] != "orchestrator"]
     assert roots
@@ -96,8 +83,8 @@ async def test_specialists_progress_is_nested_under_the_step_that_asked(running:
 async def test_a_hundred_concurrent_streams_are_complete(running: Stack) -> None:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=limits) as http:
-        task_id = await post(http, sample_parts())
-        streams = await asyncio.gather(*(read(http, task_id) for _ in range(100)))
+        task_id = await post_task(http, *sample_parts())
+        streams = await asyncio.gather(*(read_stream(http, task_id, limit_s=60) for _ in range(100)))
     for seen in streams:
         assert seen.seqs == streams[0].seqs == list(range(1, len(seen.seqs) + 1))
         assert seen.state == "TASK_STATE_COMPLETED"
@@ -105,13 +92,13 @@ async def test_a_hundred_concurrent_streams_are_complete(running: Stack) -> None
 
 async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(running: Stack) -> None:
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-        task_id = await post(http, [{"text": "checkout is broken"}])
-        waiting = await read(http, task_id)
+        task_id = await post_task(http, {"text": "checkout is broken"})
+        waiting = await read_stream(http, task_id, limit_s=60)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
         lines = "".join(f"2026-01-01T10:{m:02}:{s:02}Z INFO ok {s}\n" for m in range(10) for s in range(0, 60, 5))
         reply = {"message": {"parts": [{"text": lines, "filename": "app.log", "mediaType": "text/plain"}]}}
         assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
-        rest = await read(http, task_id, waiting.seqs[-1])
+        rest = await read_stream(http, task_id, cursor=waiting.seqs[-1], limit_s=60)
     assert rest.state == "TASK_STATE_COMPLETED"
     assert rest.seqs[0] == waiting.seqs[-1] + 1
     assert "log_analyst" in {metadata(event)["agent"] for event in rest.events}
@@ -121,8 +108,8 @@ async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> Non
     nobody = "http://127.0.0.1:9/"
     started = stack(tmp_path, TAILRACE_SPECIALIST_URLS=nobody)
     async with started as alone, httpx.AsyncClient(base_url=alone.url, timeout=60) as http:
-        task_id = await post(http, sample_parts())
-        assert (await read(http, task_id)).state == "TASK_STATE_COMPLETED"
+        task_id = await post_task(http, *sample_parts())
+        assert (await read_stream(http, task_id, limit_s=60)).state == "TASK_STATE_COMPLETED"
         artifacts = (await http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
     report = next(artifact for artifact in artifacts if artifact["name"] == "report")["parts"][0]["text"]
     assert "Not covered" in report
@@ -135,7 +122,7 @@ async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
         stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as slow_stack,
         httpx.AsyncClient(base_url=slow_stack.url, timeout=60) as http,
     ):
-        task_id = await post(http, [{"text": "200 events, 10 ms apart"}])
+        task_id = await post_task(http, {"text": "200 events, 10 ms apart"})
         got: list[int] = []
         parser = Parser()
         with contextlib.suppress(httpx.RemoteProtocolError):
@@ -145,7 +132,7 @@ async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
                     if 20 < len(got) < 100 and (pid := await slow_stack.pid_of("gateway")):
                         os.kill(pid, signal.SIGKILL)
         assert len(got) < 200, "the stream was not cut"
-        rest = await read(http, task_id, got[-1])
+        rest = await read_stream(http, task_id, cursor=got[-1], limit_s=60)
     assert got + rest.seqs == list(range(1, rest.seqs[-1] + 1))
     assert rest.state == "TASK_STATE_COMPLETED"
 

@@ -17,6 +17,7 @@ import pytest
 
 from local.functions import listen, specialists
 from tailrace.errors import ConfigError
+from tests.support.jsonrpc import rpc
 from tests.support.processes import ROOT, Stack, stack
 
 
@@ -115,7 +116,7 @@ async def test_only_users_who_can_read_the_data_folder_may_call_an_agent(tmp_pat
     async with stack(folder) as running, httpx.AsyncClient(timeout=60) as http:
         cards = (await http.get(f"{running.url}/api/agents")).json()["agents"]
         (agent_url,) = [card["url"] for card in cards if card["name"] == "log_analyst"]
-        call = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks"}
+        call = rpc("ListTasks")
         refused = await http.post(agent_url, json=call, headers={"A2A-Version": "1.0"})
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
         secret = (folder / "run-secret").read_text()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.test_four_processes import post, read
+from tests.support.gateway import post_task, read_stream
 from tests.support.processes import stack
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: /proc has the peak")
@@ -38,10 +38,11 @@ def peak(pid: int | None) -> int:
 async def test_eight_concurrent_64_mb_files_do_not_stay_in_memory(tmp_path: Path) -> None:
     parts = [{"text": "What is wrong?"}, bomb()]
     async with stack(tmp_path) as running, httpx.AsyncClient(base_url=running.url, timeout=120) as http:
-        await read(http, await post(http, [{"text": "2026-01-01 00:00:00 INFO x\n" * 2, "filename": "app.log"}]))
+        logs = {"text": "2026-01-01 00:00:00 INFO x\n" * 2, "filename": "app.log"}
+        await read_stream(http, await post_task(http, logs), limit_s=60)
         before = {name: peak(await running.pid_of(name)) for name in PROCESSES}
-        tasks = await asyncio.gather(*(post(http, parts) for _ in range(AT_ONCE)))
-        for seen in await asyncio.gather(*(read(http, task) for task in tasks)):
+        tasks = await asyncio.gather(*(post_task(http, *parts) for _ in range(AT_ONCE)))
+        for seen in await asyncio.gather(*(read_stream(http, task, limit_s=60) for task in tasks)):
             assert seen.state == "TASK_STATE_COMPLETED"
         grown = {name: peak(await running.pid_of(name)) - before[name] for name in PROCESSES}
     print("bytes of memory that eight tasks of 64 MB took:", grown)

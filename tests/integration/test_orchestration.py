@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
 from langgraph.graph import START, StateGraph
 
-from orchestrator import graph as orchestrator
-from tailrace import AgentApp, AgentCard, Skill, result
-from tailrace.config import Settings
+from tailrace import result
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.events import metadata
-from tests.support.gateway import System
-from tests.support.http import serve
-from tests.support.in_process import system
+from tests.support.orchestrated import orchestrated, specialist
 
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 
@@ -31,25 +26,6 @@ FINDING = {
 
 class State(TypedDict, total=False):
     messages: list[Any]
-
-
-def specialist(builder: StateGraph[Any, Any, Any, Any], folder: Path, name: str) -> AgentApp:
-    skill = Skill(id="s", name="Logs", description="Reads logs.", tags=["logs"])
-    card = AgentCard(name=name, description="", version="1", skills=[skill])
-    return AgentApp(builder, card, settings=Settings(data_dir=str(folder)))
-
-
-@contextlib.asynccontextmanager
-async def orchestrated(folder: Path, monkeypatch: pytest.MonkeyPatch, *apps: AgentApp) -> AsyncIterator[System]:
-    """The real orchestrator behind a gateway, with `apps` as its specialists."""
-    orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
-    async with contextlib.AsyncExitStack() as serving:
-        urls = [await serving.enter_async_context(serve(app)) for app in apps]
-        monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", ",".join(urls))
-        monkeypatch.setenv("TAILRACE_AGENT_URLS", ",".join(urls))
-        yield await serving.enter_async_context(system(orchestrator.builder, folder, agent_urls=",".join(urls)))
-    await orchestrator.http().aclose()
-    orchestrator.http.cache_clear()
 
 
 async def states(folder: Path, task_id: str) -> dict[str, str]:

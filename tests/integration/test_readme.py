@@ -14,8 +14,10 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from local.functions import specialists
 from tailrace import AgentApp
 from tailrace.config import Settings
-from tests.integration.test_orchestration import metadata, orchestrated
+from tests.support.events import message, metadata
 from tests.support.http import serve
+from tests.support.jsonrpc import rpc
+from tests.support.orchestrated import orchestrated
 from tests.support.processes import ROOT
 from tests.support.shipped_agents import card_of
 
@@ -34,9 +36,8 @@ def greeter() -> AgentApp:
 
 async def test_the_agent_in_the_readme_runs_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
-    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "Ada"}]}
     async with serve(greeter()) as url, httpx.AsyncClient(headers={"A2A-Version": "1.0"}) as http:
-        call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
+        call = rpc("SendMessage", {"message": message("Ada")})
         task = (await http.post(url, json=call)).json()["result"]["task"]
     assert task["status"]["state"] == "TASK_STATE_COMPLETED"
     assert task["artifacts"][0]["parts"] == [{"text": "Hello, Ada!"}]

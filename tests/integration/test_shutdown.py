@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.events import message
+from tests.support.jsonrpc import rpc
+
 ROOT = Path(__file__).parents[2]
 _UVICORN = ("-m", "uvicorn", "--timeout-graceful-shutdown", "2", "--log-level", "warning")
 _GATEWAYS = {
@@ -83,8 +86,7 @@ async def test_a_stopping_gateway_ends_its_streams_with_a_retry(kind: str, tmp_p
 
 
 async def test_a_stopping_agent_ends_its_streams_with_a_retry(tmp_path: Path) -> None:
-    message = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "2 events, 60000 ms apart"}]}
-    call = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+    call = rpc("SendStreamingMessage", {"message": message("2 events, 60000 ms apart")})
     async with server(_AGENT, tmp_path) as agent:
         body, stderr = await agent.terminate_while_reading("POST", "/", b"step 1", json=call)
         assert body.endswith(b"}\n\nretry: 250\n\n")

@@ -30,6 +30,7 @@ from tests.runtime.invoke_api import InvokeApi
 from tests.runtime.sandbox import Environment
 from tests.support.gateway import Seen
 from tests.support.http import serve
+from tests.support.jsonrpc import rpc
 
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
 # Short leases, so that tests need not wait long for one to expire.
@@ -87,14 +88,14 @@ class Stage:
 
     async def look_in_and_leave(self, task_id: str) -> None:
         """Open the agent's stream and the gateway's; close each after its first event."""
-        params = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": task_id}}
+        call = rpc("SubscribeToTask", {"id": task_id})
         headers = {
             "a2a-version": "1.0",
             "accept": "text/event-stream",
             OWNER_HEADER: (await self.log.head(task_id)).owner,
         }
         async with httpx.AsyncClient(timeout=60) as http:
-            async with http.stream("POST", f"{self.agent.url}/", json=params, headers=headers) as answer:
+            async with http.stream("POST", f"{self.agent.url}/", json=call, headers=headers) as answer:
                 assert "data:" in await anext(answer.aiter_text())
             async with self.http.stream("GET", f"/api/stream/{task_id}") as answer:
                 await anext(answer.aiter_text())

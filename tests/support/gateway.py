@@ -49,6 +49,34 @@ class Seen:
         return str(self.controls[-1][1]["state"]) if self.ended else ""
 
 
+async def post_task(http: httpx.AsyncClient, *parts: dict[str, Any], **headers: str) -> str:
+    """Create a task at a gateway; return its id."""
+    response = await http.post("/api/tasks", json={"message": {"parts": list(parts)}}, headers=headers)
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
+
+
+async def read_stream(
+    http: httpx.AsyncClient,
+    task_id: str,
+    *,
+    cursor: int = 0,
+    until: Until = lambda seen: seen.ended,
+    limit_s: float = 30,
+) -> Seen:
+    """Read a task's stream from a gateway until `until` holds or the server closes it."""
+    seen, parser = Seen(), Parser()
+    headers = {"Last-Event-ID": str(cursor)} if cursor else {}
+    async with asyncio.timeout(limit_s), http.stream("GET", f"/api/stream/{task_id}", headers=headers) as response:
+        assert response.status_code == 200, await response.aread()
+        async for chunk in response.aiter_bytes():
+            for message in parser.feed(chunk):
+                seen.add(message)
+                if until(seen):
+                    return seen
+    return seen
+
+
 @dataclass
 class System:
     """A running gateway with one agent, and a client that asks as `alice`."""
@@ -58,21 +86,9 @@ class System:
     http: httpx.AsyncClient
 
     async def post(self, *parts: dict[str, Any], **headers: str) -> str:
-        """Create a task; give its id."""
-        answer = await self.http.post("/api/tasks", json={"message": {"parts": list(parts)}}, headers=headers)
-        assert answer.status_code == 201, answer.text
-        task_id: str = answer.json()["id"]
-        return task_id
+        """Create a task; return its id."""
+        return await post_task(self.http, *parts, **headers)
 
     async def read(self, task_id: str, *, cursor: int = 0, until: Until = lambda seen: seen.ended) -> Seen:
         """Read a stream until `until` holds or the server closes it."""
-        seen, parser = Seen(), Parser()
-        headers = {"Last-Event-ID": str(cursor)} if cursor else {}
-        async with asyncio.timeout(30), self.http.stream("GET", f"/api/stream/{task_id}", headers=headers) as answer:
-            assert answer.status_code == 200, await answer.aread()
-            async for chunk in answer.aiter_bytes():
-                for message in parser.feed(chunk):
-                    seen.add(message)
-                    if until(seen):
-                        return seen
-        return seen
+        return await read_stream(self.http, task_id, cursor=cursor, until=until)

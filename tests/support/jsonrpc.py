@@ -33,7 +33,7 @@ class Agent:
 
     async def call(self, method: str, params: Any = None, *, version: str | None = "1.0", **headers: str) -> Any:
         """The whole JSON-RPC response."""
-        response = await self.post(_request(method, params), version=version, **headers)
+        response = await self.post(_content(method, params), version=version, **headers)
         assert response.headers["content-type"] == "application/json"
         answer = response.json()
         assert answer["jsonrpc"] == "2.0"
@@ -57,7 +57,7 @@ class Agent:
         """The frames of a streaming method as they come; leaving the block closes the connection."""
         if cursor is not None:
             headers["last_event_id"] = str(cursor)
-        request = {"content": _request(method, params), "headers": _headers(version, headers)}
+        request = {"content": _content(method, params), "headers": _headers(version, headers)}
         async with self.http.stream("POST", self.url + "/", **request) as response:  # type: ignore[arg-type]
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("text/event-stream"), await response.aread()
@@ -109,9 +109,14 @@ def nested(levels: int) -> Any:
     return value
 
 
-def _request(method: str, params: Any) -> bytes:
+def rpc(method: str, params: Any = None) -> dict[str, Any]:
+    """The body of a request to call `method`; its id is "q"."""
     body = {"jsonrpc": "2.0", "id": "q", "method": method}
-    return json.dumps(body if params is None else {**body, "params": params}).encode()
+    return body if params is None else {**body, "params": params}
+
+
+def _content(method: str, params: Any) -> bytes:
+    return json.dumps(rpc(method, params)).encode()
 
 
 def _headers(version: str | None, given: dict[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from tailrace.naming import plain_name
 from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
 from tests.support.in_process import CARD, agent
+from tests.support.jsonrpc import rpc
 
 names = st.text(max_size=80) | st.from_regex(r"[\w. ~-]{1,70}", fullmatch=True)
 
@@ -60,8 +61,7 @@ async def test_a_name_for_people_is_taken_and_its_files_are_in_the_data_folder(t
         (event, *_) = await served.events(sent["task"]["id"])
         assert event["task"]["metadata"]["urn:tailrace:a2a:resume:1"]["agent"] == name
         place = f"{served.url}/agents/{plain_name(name)}/"
-        asked = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks"}
-        answer = await served.http.post(place, json=asked, headers={"A2A-Version": "1.0"})
+        answer = await served.http.post(place, json=rpc("ListTasks"), headers={"A2A-Version": "1.0"})
         assert answer.json()["result"]["totalSize"] == 1
     made = {"inner/data/push.sqlite3", f"inner/data/checkpoints-{plain_name(name)}.sqlite3"}
     assert files_below(tmp_path) == made

@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 
+from tests.unit.metric_analyst.graph_run import GraphRun, request_with
 from tests.unit.metric_analyst.planted import MONDAY, white
-from tests.unit.metric_analyst.test_metric_graph import Run, asked
 from triage.budget import Budget
 
 
@@ -30,7 +30,7 @@ async def test_the_rows_that_were_read_are_analysed_and_the_report_says_how_many
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exhausted_after(monkeypatch, 1 + 200)
-    run = await Run().go(asked(("a.csv", wide(400)), ("b.csv", wide(50))))
+    run = await GraphRun().go(request_with(("a.csv", wide(400)), ("b.csv", wide(50))))
     notes = run.results["findings"]["notes"]
     assert "it had read 0 of 2 files completely" in notes[0]
     assert "a.csv (up to line 201 of 401): only a part was read" in notes
@@ -40,7 +40,7 @@ async def test_the_rows_that_were_read_are_analysed_and_the_report_says_how_many
 async def test_the_report_says_how_many_series_were_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, columns = 200, 8
     exhausted_after(monkeypatch, 1 + rows + 3)
-    run = await Run().go(asked(("a.csv", wide(rows, columns))))
+    run = await GraphRun().go(request_with(("a.csv", wide(rows, columns))))
     assert "3 of 8 series were checked" in run.results["findings"]["notes"][0]
     assert {finding["subject"] for finding in run.results["findings"]["findings"]} == {"m0", "m1", "m2"}
     assert "The detectors stopped when they had used their 36 s of CPU time" in run.report
@@ -53,6 +53,6 @@ async def test_a_series_does_not_seem_missing_where_the_reading_stopped(monkeypa
     reading = 1 + 200 + 90
     asked_so_far = count(1)
     monkeypatch.setattr(Budget, "exhausted", property(lambda _: next(asked_so_far) == reading))
-    run = await Run().go(asked(("a.csv", "\n".join(["time,host,value", *lines]))))
+    run = await GraphRun().go(request_with(("a.csv", "\n".join(["time,host,value", *lines]))))
     assert run.results["findings"]["findings"] == []
     assert "Nothing changed in what was checked" in run.report

@@ -13,16 +13,14 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from metric_analyst.graph import PROGRESS_EVENTS, alert_in, builder
+from metric_analyst.graph import PROGRESS_EVENTS, alert_in
 from metric_analyst.readers.reader import RequestMetrics
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.agent.checkpoints.state_types import types_of
-from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
-from tailrace.authoring.emit import set_request
-from tailrace.inputs.request import File, Request
+from tailrace.inputs.request import Request
+from tests.unit.metric_analyst.graph_run import GraphRun, request_with
 from tests.unit.metric_analyst.planted import MONDAY, poisson, short_cpu, white
 
 
@@ -36,52 +34,8 @@ def incident_csv(columns: int = 0) -> str:
     return "\n".join(rows)
 
 
-def asked(*files: tuple[str, str], text: str = "what is wrong?", data: list[Any] | None = None) -> Request:
-    parts = [File(filename=name, media_type="text/csv", text=content) for name, content in files]
-    return Request(text=text, data=data or [], files=parts)
-
-
-class Run:
-    """What a run emits, by kind."""
-
-    def __init__(self) -> None:
-        self.graph = builder.compile(checkpointer=InMemorySaver())
-        self.config: Any = {"configurable": {"thread_id": "1"}}
-        self.progress: list[EmittedStatus] = []
-        self.report = ""
-        self.tokens = ""
-        self.results: dict[str, Any] = {}
-        self.question: str | None = None
-
-    async def go(self, request: Request, given: Any = None) -> Run:
-        set_request(request)
-        self.question = None
-        async for part in self.graph.astream(
-            {} if given is None else given, self.config, stream_mode=["custom", "messages", "updates"], version="v2"
-        ):
-            self._take(part)
-        return self
-
-    def _take(self, part: Any) -> None:
-        data = part["data"]
-        if part["type"] == "updates" and "__interrupt__" in data:
-            self.question = data["__interrupt__"][0].value
-        elif part["type"] == "messages" and isinstance(data[0], AIMessageChunk):
-            self.tokens += str(data[0].text)
-        elif isinstance(data, EmittedText):
-            self.report += data.text
-        elif isinstance(data, EmittedArtifact):
-            self.results[data.artifact] = data.part.data
-        elif isinstance(data, EmittedStatus):
-            self.progress.append(data)
-
-    async def state(self) -> dict[str, Any]:
-        values: dict[str, Any] = (await self.graph.aget_state(self.config)).values
-        return values
-
-
 async def test_a_run_gives_progress_findings_and_a_report() -> None:
-    run = await Run().go(asked(("m.csv", incident_csv())))
+    run = await GraphRun().go(request_with(("m.csv", incident_csv())))
     (finding,) = run.results["findings"]["findings"]
     assert (finding["subject"], finding["type"], finding["start"]) == (
         "http_502_rate", "level_shift", "2026-01-05T00:03:00Z",
@@ -93,7 +47,7 @@ async def test_a_run_gives_progress_findings_and_a_report() -> None:
 
 
 async def test_the_state_holds_no_samples() -> None:
-    run = await Run().go(asked(("m.csv", incident_csv(30))))
+    run = await GraphRun().go(request_with(("m.csv", incident_csv(30))))
     kept = msgspec.json.encode(await run.state()).decode()
     assert len(kept) < 5_000
     assert "excerpt" not in kept
@@ -102,7 +56,7 @@ async def test_the_state_holds_no_samples() -> None:
 
 
 async def test_a_checkpoint_can_be_read_again_as_the_graph_left_it() -> None:
-    run = await Run().go(asked(("m.csv", incident_csv())))
+    run = await GraphRun().go(request_with(("m.csv", incident_csv())))
     serializer = StrictSerializer(types_of(run.graph))
     state = await run.state()
     assert state.keys() >= {"facts", "findings"}
@@ -113,29 +67,29 @@ async def test_a_checkpoint_can_be_read_again_as_the_graph_left_it() -> None:
 async def test_progress_is_bounded_however_many_series_there_are() -> None:
     rows = ["time," + ",".join(f"m{i}" for i in range(300))]
     rows += [f"{MONDAY + i}," + ",".join("5" for _ in range(300)) for i in range(20)]
-    run = await Run().go(asked(("m.csv", "\n".join(rows))))
+    run = await GraphRun().go(request_with(("m.csv", "\n".join(rows))))
     assert 10 <= len(run.progress) <= PROGRESS_EVENTS + 2
     assert run.results["findings"] == {"findings": [], "notes": []}
     assert "Nothing changed" in run.report
 
 
 async def test_without_metrics_the_analyst_asks_and_goes_on_when_they_come() -> None:
-    run = await Run().go(asked(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n")))
+    run = await GraphRun().go(request_with(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n")))
     assert run.question is not None
     assert "no metrics" in run.question
     assert "access.log" in run.question
     assert not run.results
-    both = asked(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n"), ("m.csv", incident_csv()))
+    both = request_with(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n"), ("m.csv", incident_csv()))
     await run.go(both, Command(resume="here they are"))
     assert run.question is None
     assert len(run.results["findings"]["findings"]) == 1
 
 
 async def test_the_analyst_asks_again_if_the_answer_has_no_metrics() -> None:
-    run = await Run().go(asked())
-    await run.go(asked(text="which metrics?"), Command(resume="which metrics?"))
+    run = await GraphRun().go(request_with())
+    await run.go(request_with(text="which metrics?"), Command(resume="which metrics?"))
     assert run.question is not None
-    await run.go(asked(("m.csv", incident_csv())), Command(resume="these"))
+    await run.go(request_with(("m.csv", incident_csv())), Command(resume="these"))
     assert len(run.results["findings"]["findings"]) == 1
 
 
@@ -149,14 +103,14 @@ async def test_the_event_loop_runs_while_the_analyst_works() -> None:
             await asyncio.sleep(0)
 
     other = asyncio.create_task(count())
-    await Run().go(asked(("m.csv", incident_csv(20))))
+    await GraphRun().go(request_with(("m.csv", incident_csv(20))))
     other.cancel()
     assert turns > 20
 
 
 async def test_an_alerts_window_is_used() -> None:
     window = {"alert": {"title": "502", "start": "2026-01-05T00:03:10Z", "end": "2026-01-05T00:04:00Z"}}
-    run = await Run().go(asked(("m.csv", incident_csv()), data=[window]))
+    run = await GraphRun().go(request_with(("m.csv", incident_csv()), data=[window]))
     assert run.results["findings"]["findings"][0]["evidence"]["alert"] == "before"
     assert "before the alert's window" in run.report or "| before |" in run.report
 
@@ -180,9 +134,9 @@ class BreakingModel(GenericFakeChatModel):
         raise ConnectionError("gone")
 
 
-async def with_model(monkeypatch: pytest.MonkeyPatch, model: Callable[[], BaseChatModel | None]) -> Run:
+async def with_model(monkeypatch: pytest.MonkeyPatch, model: Callable[[], BaseChatModel | None]) -> GraphRun:
     monkeypatch.setattr("triage.model.chat_model", model)
-    return await Run().go(asked(("m.csv", incident_csv())))
+    return await GraphRun().go(request_with(("m.csv", incident_csv())))
 
 
 async def test_with_a_model_the_report_is_its_tokens_only(monkeypatch: pytest.MonkeyPatch) -> None:

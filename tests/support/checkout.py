@@ -1,0 +1,77 @@
+"""A checkout that has agents of a test, and `python -m local` in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.processes import ROOT
+
+
+@dataclass
+class LocalRun:
+    """A running `python -m local`, and what it has printed."""
+
+    folder: Path
+    process: asyncio.subprocess.Process
+    printed: list[str] = field(default_factory=list)
+
+    async def until(self, words: str) -> str:
+        """Wait for the first line with these words; return it."""
+        while not (lines := [line for line in self.printed if words in line]):
+            assert self.process.stdout is not None
+            line = await self.process.stdout.readline()
+            assert line, f"it ended without {words!r}: {self.printed}"
+            self.printed.append(line.decode().rstrip())
+        return lines[0]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.printed)
+
+
+def checkout(folder: Path, **agents: str) -> Path:
+    """Make a checkout with our functions and with agents, whose handler.py is given by name; return its folder."""
+    for name in ("local", "frontend", "layers"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "functions").mkdir()
+    for function in (ROOT / "functions").iterdir():
+        if function.name not in agents:
+            (folder / "functions" / function.name).symlink_to(function)
+    for name, code in agents.items():
+        (folder / "functions" / name).mkdir()
+        (folder / "functions" / name / "__init__.py").touch()
+        (folder / "functions" / name / "handler.py").write_text(code)
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, **variables: str) -> AsyncIterator[LocalRun]:
+    """Start `python -m local` in a checkout; stop it as Ctrl-C does."""
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(folder / "functions"),
+        "TAILRACE_DATA_DIR": str(folder / "data"),
+        "TAILRACE_PORT": "0",
+        **variables,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local"),
+        cwd=folder,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(120):
+            yield LocalRun(folder, process)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await process.communicate()
