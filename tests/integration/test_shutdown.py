@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +15,9 @@ import pytest
 
 from tests.support.events import message
 from tests.support.jsonrpc import rpc
+from tests.support.processes import UVICORN, listen, start_server, url_of
 
-ROOT = Path(__file__).parents[2]
-_UVICORN = ("-m", "uvicorn", "--timeout-graceful-shutdown", "2", "--log-level", "warning")
+_UVICORN = (*UVICORN, "--timeout-graceful-shutdown", "2")
 _GATEWAYS = {
     "uvicorn": (*_UVICORN, "--factory", "gateway.app:create_app"),
     "make run": ("-m", "local.serve", "gateway"),
@@ -52,13 +49,12 @@ class Server:
 @contextlib.asynccontextmanager
 async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Server]:
     """Run `python` with `arguments` as a server on a free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *arguments, "--fd", str(listener.fileno())),
-            cwd=ROOT,
-            env={**os.environ, "TAILRACE_DATA_DIR": str(folder)},
-            pass_fds=(listener.fileno(),),
+    with listen() as listener:
+        url = url_of(listener)
+        process = await start_server(
+            listener,
+            arguments,
+            {"TAILRACE_DATA_DIR": str(folder)},
             stdin=asyncio.subprocess.PIPE,  # functions of `make run` end when their stdin closes
             stderr=asyncio.subprocess.PIPE,
         )

@@ -162,7 +162,7 @@ async def test_any_process_cancels_a_task_whose_worker_is_dead(tmp_path: Path) -
         async with asyncio.timeout(30):
             while not (tmp_path / "standing").exists():
                 await asyncio.sleep(0.01)
-        dying.keeper.cancel()
+        dying.restarting.cancel()
         dying.signal(signal.SIGKILL)
         log = SQLiteLog(tmp_path / "log.sqlite3")
         (head,) = (await log.list("me")).heads

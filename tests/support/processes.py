@@ -1,4 +1,4 @@
-"""What `make run` runs, as a child of the tests: real processes on free loopback ports."""
+"""Servers as real processes on free loopback ports: any server, an agent, and all that `make run` starts."""
 
 from __future__ import annotations
 
@@ -8,50 +8,52 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 ROOT = Path(__file__).parents[2]
 _READY_S = 90
+UVICORN = ("-m", "uvicorn", "--log-level", "warning")
 
 
 @dataclass
 class Stack:
-    """`python -m local`, its page's address, and where it keeps its log."""
+    """A running `python -m local`: the URL of its page, and the folder of its log."""
 
     url: str
     folder: Path
     supervisor: asyncio.subprocess.Process
 
     async def pid_of(self, name: str) -> int | None:
-        """The process id of a function, None while it is down."""
+        """Return the process id of a function, None while it is down."""
         listing = await asyncio.create_subprocess_exec(
             *("ps", "-ww", "-eo", "pid=,ppid=,args="), stdout=asyncio.subprocess.PIPE
         )
-        out, _ = await listing.communicate()
-        for line in out.decode().splitlines():
+        stdout, _ = await listing.communicate()
+        for line in stdout.decode().splitlines():
             pid, parent, command = line.split(None, 2)
-            named = f"local.serve {name} " in command or command.endswith(f" local.{name}")
-            if int(parent) == self.supervisor.pid and named:
+            is_named = f"local.serve {name} " in command or command.endswith(f" local.{name}")
+            if int(parent) == self.supervisor.pid and is_named:
                 return int(pid)
         return None
 
     async def kill(self, name: str) -> None:
-        """Kill a function, and return when another process has taken its place."""
-        old = await self.pid_of(name)
-        assert old is not None, f"{name} does not run"
-        os.kill(old, signal.SIGKILL)
+        """Kill a function's process, and return when another one runs in its place."""
+        killed = await self.pid_of(name)
+        assert killed is not None, f"{name} does not run"
+        os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(30):
-            while await self.pid_of(name) in (old, None):
+            while await self.pid_of(name) in (killed, None):
                 await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
 async def stack(folder: Path, **variables: str) -> AsyncIterator[Stack]:
-    """Start everything, wait for the address it prints, stop it with Ctrl-C's signal."""
+    """Start all that `make run` starts, wait for the URL that it prints, and stop it as Ctrl-C does."""
     environ = {**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0", **variables}
     supervisor = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "local"), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
@@ -68,31 +70,41 @@ async def stack(folder: Path, **variables: str) -> AsyncIterator[Stack]:
         await supervisor.wait()
 
 
-@contextlib.asynccontextmanager
-async def agent(folder: Path, name: str) -> AsyncIterator[str]:
-    """Run the sample agent `name` as a process; give its URL. Its log is in `folder`, which others may share."""
-    async with _agent(f"tests.sample_agents.{name}", folder, {}) as url:
-        yield url
+def listen() -> socket.socket:
+    """Open a socket on a free loopback port. It outlives the processes that accept its connections."""
+    return socket.create_server(("127.0.0.1", 0), backlog=2048)
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL of a server on `listener`, without a slash at the end."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def start_server(
+    listener: socket.socket, arguments: tuple[str, ...], variables: Mapping[str, str], **pipes: Any
+) -> asyncio.subprocess.Process:
+    """Start `python` with `arguments` as a server on `listener`; `variables` are added to the environment."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments, "--fd", str(listener.fileno())),
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        pass_fds=(listener.fileno(),),
+        **pipes,
+    )
+
+
+async def start_agent(listener: socket.socket, module: str, variables: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Start the `app` of a module as a server on `listener`. Modules in examples/ can be imported too."""
+    arguments = (*UVICORN, "--timeout-graceful-shutdown", "1", f"{module}:app")
+    return await start_server(listener, arguments, {"PYTHONPATH": str(ROOT / "examples"), **variables})
 
 
 @contextlib.asynccontextmanager
-async def example(folder: Path, name: str, **variables: str) -> AsyncIterator[str]:
-    """Run the agent in examples/`name` as a process, in the same way as `agent`."""
-    async with _agent(f"{name}.handler", folder, variables) as url:
-        yield url
-
-
-@contextlib.asynccontextmanager
-async def _agent(module: str, folder: Path, variables: dict[str, str]) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "uvicorn", f"{module}:app", "--fd", str(listener.fileno())),
-            *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
-            cwd=ROOT,
-            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT / "examples"), **variables},
-            pass_fds=(listener.fileno(),),
-        )
+async def agent_of(module: str, **variables: str) -> AsyncIterator[str]:
+    """Run the `app` of a module as a process until the block ends; give its URL, with a slash at the end."""
+    with listen() as listener:
+        url = f"{url_of(listener)}/"
+        process = await start_agent(listener, module, variables)
         try:
             async with httpx.AsyncClient(timeout=_READY_S) as http:
                 (await http.get(f"{url}.well-known/agent-card.json")).raise_for_status()
@@ -101,3 +113,13 @@ async def _agent(module: str, folder: Path, variables: dict[str, str]) -> AsyncI
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+
+
+def agent(folder: Path, name: str) -> contextlib.AbstractAsyncContextManager[str]:
+    """Run the sample agent `name` as a process. Its log is in `folder`, which other processes may share."""
+    return agent_of(f"tests.sample_agents.{name}", TAILRACE_DATA_DIR=str(folder))
+
+
+def example(folder: Path, name: str, **variables: str) -> contextlib.AbstractAsyncContextManager[str]:
+    """Run the agent in examples/`name` as a process. Its log is in `folder`."""
+    return agent_of(f"{name}.handler", TAILRACE_DATA_DIR=str(folder), **variables)

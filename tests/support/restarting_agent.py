@@ -1,13 +1,11 @@
-"""A sample agent as a process that is started again when it dies, and a client that comes back to it."""
+"""A sample agent as a process that is started again when it dies, and a client that reconnects to it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +19,7 @@ from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import ends
 from tests.support.events import body_of, metadata, report
-
-ROOT = Path(__file__).parents[2]
+from tests.support.processes import listen, start_agent, url_of
 
 
 @dataclass
@@ -32,25 +29,19 @@ class RestartingAgent:
     name: str
     folder: Path
     listener: socket.socket
-    environ: dict[str, str]
+    variables: dict[str, str]
     process: asyncio.subprocess.Process | None = None
     deaths: int = 0
-    keeper: asyncio.Task[None] | None = None
+    restarting: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/"
+        return f"{url_of(self.listener)}/"
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
+        """Start the process, and start another one whenever it ends."""
         while True:
-            descriptor = str(self.listener.fileno())
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "uvicorn", f"tests.sample_agents.{self.name}:app", "--fd", descriptor),
-                *("--log-level", "warning", "--timeout-graceful-shutdown", "1"),
-                cwd=ROOT,
-                env=self.environ,
-                pass_fds=(self.listener.fileno(),),
-            )
+            self.process = await start_agent(self.listener, f"tests.sample_agents.{self.name}", self.variables)
             await self.process.wait()
             self.deaths += 1
 
@@ -61,32 +52,36 @@ class RestartingAgent:
 
 @contextlib.asynccontextmanager
 async def restarting_agent(folder: Path, name: str = "killable", **variables: str) -> AsyncIterator[RestartingAgent]:
-    """The agent, until the block ends; with a short lease."""
-    fast = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2"}
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        environ = {**os.environ, **fast, "TAILRACE_DATA_DIR": str(folder), **variables}
-        kept = RestartingAgent(name, folder, listener, environ)
-        environ.setdefault("TAILRACE_DISPATCH", f"{name}={kept.url}")
-        kept.keeper = asyncio.create_task(kept.keep())
+    """Run the sample agent `name` with a short lease until the block ends; `variables` are added to its environment."""
+    with listen() as listener:
+        agent = RestartingAgent(name, folder, listener, {})
+        agent.variables = {
+            "TAILRACE_LEASE_S": "1",
+            "TAILRACE_RENEW_S": "0.2",
+            "TAILRACE_DATA_DIR": str(folder),
+            "TAILRACE_DISPATCH": f"{name}={agent.url}",
+            **variables,
+        }
+        agent.restarting = asyncio.create_task(agent.run())
         try:
-            yield kept
+            yield agent
         finally:
-            kept.keeper.cancel()
-            if kept.process is not None and kept.process.returncode is None:
-                kept.process.kill()
-                await kept.process.wait()
+            agent.restarting.cancel()
+            if agent.process is not None and agent.process.returncode is None:
+                agent.process.kill()
+                await agent.process.wait()
 
 
 @dataclass
 class Watched:
-    """A task's events as a client saw them that came back with its cursor after each cut."""
+    """The events of a task, as seen by a client that reconnects with its cursor after each cut."""
 
     task_id: str = ""
     seqs: list[int] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """Our metadata of the events of a kind."""
+        """The metadata of the events of a kind."""
         return [meta for meta in map(metadata, self.events) if meta["kind"] == kind]
 
     @property
@@ -96,7 +91,7 @@ class Watched:
 
     @property
     def said(self) -> str:
-        """What the agent's last change of state said."""
+        """The message of the last change of state."""
         last = next(event["statusUpdate"] for event in reversed(self.events) if "statusUpdate" in event)
         return str(last["status"]["message"]["parts"][0]["text"])
 
@@ -113,9 +108,9 @@ async def watch(
     message_id: str = "m-1",
     via: RestartingAgent | None = None,
 ) -> Watched:
-    """Send `text`, or come back to what was watched; follow the task until it ends or waits.
+    """Send `text`, as a reply if `watched` has a task, and follow the task until it ends or waits.
 
-    The text is sent by way of another process if `via` says so; after a cut `agent` is asked.
+    The text is sent to `via` if there is one; after a cut the client reconnects to `agent`.
     """
     watched = watched or Watched()
     message: dict[str, Any] = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": text}]}
@@ -138,8 +133,8 @@ async def watch(
                         watched.task_id = body.get("taskId") or body["id"]
                         url, method, params = agent.url, "SubscribeToTask", {"id": watched.task_id}
                         over = ends(incoming.json) is not None
-                    if over:  # SubscribeToTask would go on past a question
+                    if over:  # SubscribeToTask would not end at a question
                         break
             except (AgentError, httpx.HTTPError):
-                await asyncio.sleep(0.02)  # between tries to reach a process that is being started
+                await asyncio.sleep(0.02)  # the process is being started again
     return watched

@@ -12,10 +12,7 @@ import contextlib
 import itertools
 import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import uvicorn
@@ -25,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-ROOT = Path(__file__).parents[2]
-READY_S = 60
+from tests.support.processes import agent_of
+
 # Headers of a connection, not of a request (RFC 9110, section 7.6.1).
 _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade")
 
@@ -47,29 +44,6 @@ def proxy(http: httpx.AsyncClient, urls: list[str]) -> Starlette:
     return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST", "DELETE"])])
 
 
-@contextlib.asynccontextmanager
-async def process() -> AsyncIterator[str]:
-    """Run the agent on a free port; yield its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.tck.agent"), cwd=ROOT, env={**os.environ, "PORT": str(port)}
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with asyncio.timeout(READY_S), httpx.AsyncClient() as http:
-            while True:
-                with contextlib.suppress(httpx.TransportError):
-                    (await http.get(f"{url}/.well-known/agent-card.json")).raise_for_status()
-                    break
-                await asyncio.sleep(0.1)
-        yield url
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        await child.wait()
-
-
 class _Server(uvicorn.Server):
     """Does not handle signals: uvicorn's handlers would end the process before its children."""
 
@@ -88,8 +62,12 @@ async def serve_at_port(app: Starlette) -> None:
 
 
 async def main() -> None:
-    async with process() as one, process() as two, httpx.AsyncClient(timeout=None) as http:
-        await serve_at_port(proxy(http, [one, two]))
+    async with (
+        agent_of("tests.tck.agent") as one,
+        agent_of("tests.tck.agent") as two,
+        httpx.AsyncClient(timeout=None) as http,
+    ):
+        await serve_at_port(proxy(http, [one.rstrip("/"), two.rstrip("/")]))
 
 
 if __name__ == "__main__":
