@@ -1,4 +1,4 @@
-"""How the benchmarks ask: our gateway for a task and its stream, the SDK's server for a stream."""
+"""Requests of the benchmarks: a task at our gateway, and a stream of the SDK's server."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.support.jsonrpc import rpc
 
 
 async def post_task(gateway: Connection, **asked: Any) -> str:
-    """Create a task that does what `asked` says (see `servers/agent.py`); its id."""
+    """Create a task that does what `asked` says (see `servers/agent.py`); return its id."""
     answer = await gateway.ask("POST", "/api/tasks", body={"message": {"parts": [{"data": asked}]}})
     return str(answer.json()["id"])
 
 
 async def stream_sdk(sdk: Connection, events: int, sink: Sink) -> None:
-    """SendStreamingMessage to the SDK's server, to the end of its stream."""
+    """Send SendStreamingMessage to the SDK's server, and read its stream to the end."""
     request = rpc("SendStreamingMessage", {"message": message(str(events))})
     await sdk.ask("POST", "/", 120, body=request, headers={"A2A-Version": "1.0"}, sink=sink)
 
 
 async def until(counters: Sequence[Counter], count: int, timeout_s: float) -> None:
-    """Wait until every stream has so many events; a `BenchError` when that takes longer than `timeout_s`."""
+    """Wait until every stream has `count` events; raise `BenchError` after `timeout_s`."""
     give_up = time.monotonic() + timeout_s
     while behind := sum(counter.count < count for counter in counters):
         if time.monotonic() > give_up:

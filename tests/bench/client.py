@@ -1,4 +1,4 @@
-"""The load client: HTTP/1.1 on asyncio's sockets, with as little work per event as counting it takes.
+"""The load client: HTTP/1.1 on asyncio's sockets, with no more work per event than counting it.
 
 httpx costs 13 ms of CPU a call at a hundred connections; whoever loads a server with it measures httpx. All
 times are `time.monotonic_ns()`, which on one machine is one clock for all processes.
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._left = 0
 
     async def open(self) -> None:
-        """Connect, unless it is connected and was used a moment ago."""
+        """Connect, unless there is a connection that was used recently."""
         if self._transport is not None and time.monotonic() - self._used > _FRESH_S:
             self._transport.abort()
         if self._transport is None or self._transport.is_closing():
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         return answer
 
     def close(self) -> None:
-        """Hang up. A request that is under way is forgotten."""
+        """Close the connection, and drop a request that is in progress."""
         if self._done is not None:
             self._done.cancel()
         if self._transport is not None:
@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Connection]:
-    """A connection that is closed at the end."""
+    """Open a connection, and close it at the end of the block."""
     connection = Connection(port)
     try:
         await connection.open()

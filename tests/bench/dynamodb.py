@@ -1,4 +1,4 @@
-"""DynamoDB Local for benchmarks, and a meter for what is asked of it."""
+"""DynamoDB Local for benchmarks, and a meter of its requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Meter:
         client.meta.events.register("after-call.dynamodb", self._note)
 
     def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
-        # The peer reads what may be old; a resume cannot do with that.
+        # The peer's reads are eventually consistent; a resume needs consistent ones.
         consistent = model.name in ("Query", "GetItem") and "IndexName" not in params
         reads = {"ConsistentRead": True} if consistent else {}
         return {**params, **reads, "ReturnConsumedCapacity": "TOTAL"}

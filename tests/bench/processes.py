@@ -1,4 +1,4 @@
-"""The servers as processes: each on a loopback port of its own, each stopped by its id, whatever happens."""
+"""The servers as processes, each on its own loopback port. Each is stopped by its id, also after an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Server:
-    """A server that answers."""
+    """A running server."""
 
     name: str
     port: int
@@ -85,7 +85,7 @@ async def serve(name: str, folder: Path, path: str = "/", **variables: str) -> A
 
 @dataclass
 class Stack:
-    """Our agent and a gateway before it, over one SQLite log in `folder`."""
+    """Run our agent and a gateway in front of it, over one SQLite log in `folder`."""
 
     agent: Server
     gateway: Server
@@ -94,7 +94,7 @@ class Stack:
 
 @contextlib.asynccontextmanager
 async def stack(folder: Path) -> AsyncIterator[Stack]:
-    """An agent and a gateway, fresh, with an empty log, as `make run` would start them."""
+    """Run a new agent and gateway with an empty log, as `make run` does."""
     place = folder / f"stack-{next(_numbers)}"
     place.mkdir()
     async with (
@@ -105,7 +105,7 @@ async def stack(folder: Path) -> AsyncIterator[Stack]:
 
 
 def allow_files(count: int) -> None:
-    """Let this process and those it starts open `count` files.
+    """Let this process and its children open `count` files.
 
     Raises:
         BenchError: the system does not allow it; the message says what would.
@@ -121,7 +121,7 @@ def allow_files(count: int) -> None:
 
 
 def _complaints(log: Path) -> str:
-    """The end of a server's log, without the streams that went as they should."""
+    """The end of a server's log, without lines about successful streams."""
     lines = log.read_text(errors="replace").splitlines()
     routine = ('{"event":"stream_opened"', '{"event":"stream_resumed"', '{"event":"stream_ended"')
     return "\n".join(line for line in lines if not line.startswith(routine))[-_LOG_SHOWN:] or "nothing"

@@ -1,4 +1,4 @@
-"""What a benchmark tells: rows of figures, each with its peer and its aim, as a table or as Markdown."""
+"""The report of a benchmark: figures, each with its peer and its aim, as a table or as Markdown."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _HEADINGS = ("", "ours: median (min–max)", "unit", "peer", "peer's median", "o
 
 
 class BenchError(Exception):
-    """Something did not go as a benchmark needs it. The message says what."""
+    """A benchmark cannot be completed. The message says why."""
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What was set out for: of our median, or of its ratio to the peer's."""
+    """The aim of our median, or of its ratio to the peer's."""
 
     relation: Literal["≤", "≥", "="]
     value: float
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass
 class Report:
-    """The rows of a benchmark, and what one has to know to read them."""
+    """The rows of a benchmark, and notes that explain them."""
 
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -100,7 +100,7 @@ def markdown(report: Report) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits; whole above a hundred, with separators."""
+    """Format with three significant digits; above a hundred as a whole number with separators."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -109,11 +109,11 @@ def number(value: float) -> str:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile: a value that occurred."""
+    """The nearest-rank percentile, which is one of the values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def say(line: str) -> None:
-    """Progress, apart from the figures."""
+    """Print progress to stderr."""
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What the load client does with a stream's bytes: count its events, and check that none is missing."""
+"""Sinks for a stream's bytes: they count its events, and check that none is missing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Counter:
         self.counted(whole, at)
 
     def counted(self, whole: bytes, at: int) -> None:
-        """For more than counting: `whole` frames that arrived at `at`."""
+        """Called with complete frames that arrived at `at`, for subclasses that need more than the count."""
 
     def frames(self) -> bytes:
         """The frames of all our events that were kept."""
@@ -81,7 +81,7 @@ class Counter:
 
 
 class Paced(Counter):
-    """Notes how old each event is when it arrives: since it was sent, and since it was due. In ms."""
+    """Records the age of each event at its arrival, in ms: since it was sent, and since it was due."""
 
     def __init__(self, *, ids: bool = True) -> None:
         super().__init__(ids=ids)
@@ -95,7 +95,7 @@ class Paced(Counter):
 
 
 class Watch:
-    """Notes when each of some `marks` is seen for the first time in a short response."""
+    """Records when each of `marks` first appears in a short response."""
 
     def __init__(self, *marks: bytes) -> None:
         self.seen: dict[bytes, int] = {}

@@ -35,7 +35,7 @@ _STREAMS = 500
 _EVENTS = 100
 _INTERVAL_S = 0.1
 _DURATION_S = _EVENTS * _INTERVAL_S
-# Streams end when they have everything; one that is still open then has lost something.
+# Streams end when they are complete; one that is still open after this time has lost events.
 _PATIENCE_S = 30.0
 _OPENING = 16
 
@@ -44,7 +44,7 @@ _gates = itertools.count(1)
 
 @dataclass
 class _Run:
-    """What one run gave."""
+    """The results of one run."""
 
     delivered: float
     p50: float
@@ -69,7 +69,7 @@ async def bench(folder: Path, runs: int) -> Report:
 
 
 async def _tasks(folder: Path, tasks: int) -> _Run:
-    """Ours, with as many viewers a task as make 500 streams."""
+    """Run ours, with as many viewers per task as make 500 streams."""
     name = f"streams-{next(_gates)}"
     async with (
         stack(folder) as here,
@@ -160,7 +160,7 @@ async def _measure(
 
 
 async def _some_at_once(work: Callable[[int], Awaitable[None]], count: int) -> None:
-    """`work(0)` to `work(count - 1)`, a few at a time."""
+    """Run `work(0)` to `work(count - 1)`, a few at a time."""
     numbers = iter(range(count))
 
     async def worker() -> None:

@@ -1,4 +1,4 @@
-"""Many rounds on one stack, and what they add up to."""
+"""Runs many rounds on one set of processes, and adds up their results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REST = "other broken promises"
 
 @dataclass
 class Tally:
-    """The sums of a campaign."""
+    """The totals of a campaign."""
 
     seed: int
     tasks: int = 0
@@ -51,7 +51,7 @@ class Tally:
     recovered: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
-    # By the seconds of the lease.
+    # By the lease's length in seconds.
     takeovers: defaultdict[float, list[Orphan]] = field(default_factory=lambda: defaultdict(list))
     violations: list[Violation] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ class Tally:
             self.recovered += sum(visit.missed or 0 for visit in reader.visits[1:])
 
     def table(self) -> str:
-        """What there is to say, as text."""
+        """The totals as a table."""
         rows = [*sorted(self.faults.items()), ("faults", self.faults.total())]
         rows += [(name, getattr(self, name)) for name in ("tasks", "attempts", "handoffs", "readers", "connections")]
         rows += [("events delivered", self.delivered), ("recovered after a cut", self.recovered)]
@@ -101,10 +101,12 @@ async def campaign(
         watch = Watch(inspector, workers.spoiled)
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
-        here = _Here(profile, workers, inspector, watch, tally)
-        await here.learn()
+        running = _Campaign(profile, workers, inspector, watch, tally)
+        await running.learn()
         while tally.faults.total() < enough:
-            await here.round(plan(tally.seed, number, tasks=profile.tasks, faults=profile.faults, kinds=profile.kinds))
+            await running.round(
+                plan(tally.seed, number, tasks=profile.tasks, faults=profile.faults, kinds=profile.kinds)
+            )
             if watching.done():
                 watching.result()
             say(
@@ -117,7 +119,7 @@ async def campaign(
 
 
 async def _stack(folder: Path, profile: Profile, stack: contextlib.AsyncExitStack) -> tuple[Workers, StoreInspector]:
-    """The processes, and a look into their store."""
+    """Start the processes; return them and an inspector of their store."""
     variables, links = dict(profile.variables), dict[str, list[Proxy]]()
     inspector: StoreInspector | None = None
     imported: tuple[str, ...] = ()
@@ -136,8 +138,8 @@ async def _stack(folder: Path, profile: Profile, stack: contextlib.AsyncExitStac
     return workers, inspector
 
 
-class _Here:
-    """One stack, and what is known of it."""
+class _Campaign:
+    """The running processes of a profile, and the undisturbed results to compare with."""
 
     def __init__(
         self, profile: Profile, workers: Workers, inspector: StoreInspector, watch: Watch, tally: Tally
@@ -151,7 +153,7 @@ class _Here:
         self._undisturbed: dict[str, dict[str, Any]] = {}
 
     async def learn(self) -> None:
-        """Run every shape of task undisturbed."""
+        """Run every shape of task without faults."""
         tasks = tuple(PlannedTask(shape, f"reference-{shape}", False, False, None, ()) for shape in SHAPES)
         calm = Round(Plan(0, tasks, ()), self._workers, self._inspector, self._watch, self._faults())
         await calm.run(quiet_s=60)
@@ -164,7 +166,7 @@ class _Here:
         calm.forget()
 
     async def round(self, planned: Plan) -> None:
-        """Do it, check it, and add it to the tally."""
+        """Run a round, check it, and add it to the tally."""
         faults = self._faults()
         this = Round(planned, self._workers, self._inspector, self._watch, faults)
         await this.run(quiet_s=self._profile.lease_s * 4 + self._profile.sweep_s + 15)

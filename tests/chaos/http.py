@@ -1,4 +1,4 @@
-"""The least of HTTP/1.1 that a client needs, written for these tests so that they share nothing with what they test."""
+"""A minimal HTTP/1.1 client, written for these tests so that they share nothing with what they test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Broken(Exception):
-    """The connection was refused, cut, or fell silent: the client knows nothing of what became of its request."""
+    """The connection was refused, cut, or silent: the client does not know the outcome of its request."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Answer:
     whole: bool = field(default=False, init=False)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. `whole` tells afterwards whether the server had ended it.
+        """Yield the body as it arrives. `whole` is true afterwards if the server ended it.
 
         Raises:
             Broken: it was cut.
@@ -48,7 +48,7 @@ class Answer:
 async def ask(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any = None
 ) -> AsyncIterator[Answer]:
-    """Send a request on a connection of its own; the answer when its headers are there.
+    """Send a request on a new connection; yield the response when its headers have arrived.
 
     Raises:
         Broken: no answer came.
@@ -81,7 +81,7 @@ async def ask(
 async def call(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any = None, timeout_s: float
 ) -> tuple[int, Any]:
-    """One request and its answer: the status, and the JSON in the body (None when it is empty).
+    """Send a request; return the status and the JSON in the body (None if it is empty).
 
     Raises:
         Broken: no whole answer came in `timeout_s`.
@@ -97,7 +97,7 @@ async def call(
 async def told(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any, bound_s: float
 ) -> tuple[int, Any]:
-    """Ask until there is an answer that says what became of it: not a cut, and not a 5xx.
+    """Repeat a request until its outcome is known, that is until it is neither cut nor a 5xx.
 
     A client may do that with every request of ours that changes something: it carries a key.
 

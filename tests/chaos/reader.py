@@ -1,4 +1,4 @@
-"""Readers as browsers and A2A clients are, and a record of every byte they were shown."""
+"""Readers that behave as browsers and A2A clients do, and a record of every byte that they got."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Visit:
 
 @dataclass
 class Reader:
-    """Somebody who reads a task. `faithful` ones read from the beginning to the end; others come and go."""
+    """A reader of a task. A `faithful` one reads from the beginning to the end; others come and go."""
 
     name: str
     task: str
@@ -128,6 +128,6 @@ class Reader:
 
 
 def _state(event: bytes) -> str:
-    given = json.loads(event)
-    state: str = (given.get("statusUpdate") or given["task"])["status"]["state"]
+    body = json.loads(event)
+    state: str = (body.get("statusUpdate") or body["task"])["status"]["state"]
     return state

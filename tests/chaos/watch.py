@@ -1,4 +1,4 @@
-"""Watching the log grow: where each task is, and how long one whose runner died waits for another."""
+"""Watches the log grow: the position of each task, and how long a task whose runner died waits for another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOOK_S = 0.02
 
 @dataclass
 class Watched:
-    """A task as the log has had it so far."""
+    """A task as it is in the log so far."""
 
     task: str
     entries: list[Entry] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Orphan:
 
 
 class Watch:
-    """Looks at the log every 20 ms, which is the resolution of all its figures."""
+    """Reads the log every 20 ms, which is the resolution of all its figures."""
 
     def __init__(self, inspector: StoreInspector, spoiled: Callable[[], int] = lambda: 0) -> None:
         self._inspector = inspector
@@ -80,12 +80,12 @@ class Watch:
             del self._tasks[task]
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Return when `true` holds; it is asked again whenever the log has grown."""
+        """Return when `true()` holds; it is called again whenever the log has grown."""
         async with self._changed:
             await self._changed.wait_for(true)
 
     def orphan(self, pid: int, watched: Callable[[str], bool]) -> None:
-        """The process `pid` has just been killed or stopped: its tasks wait for somebody else."""
+        """Note that the process `pid` was killed or stopped: its tasks wait for another process."""
         for head in self._inspector.run_by(pid):
             if head.task not in {orphan.task for orphan in self.orphans if orphan.taken_s is None}:
                 root = head.owner.partition("/")[2] or head.task
@@ -150,7 +150,7 @@ class Watch:
             watched.pids[head.attempt] = head.pid
 
     def _saved(self, orphan: Orphan) -> bool:
-        """Whether a newer attempt has written, or there was nothing left to do."""
+        """Whether a newer attempt has written, or nothing was left to do."""
         newest = self._inspector.tail(orphan.task)
         if newest is None:
             return False

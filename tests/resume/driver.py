@@ -1,4 +1,4 @@
-"""Plays a scenario against a URL, over HTTP as it is, and raises `Broken` where it is not kept."""
+"""Plays a scenario against a URL over plain HTTP, and raises `Broken` where the server breaks it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.resume.rules import Broken, Known, Stream
 from tests.resume.scenarios import Scenario
 from tests.resume.wire import SILENCE_S, Frame, Wire
 
-# How long a step may wait for what has to come.
+# How long a step waits for a frame.
 PATIENCE_S = 60.0
 
 
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass
 class Seen:
-    """What a step has read, over one stream or several."""
+    """What a step has read, from one or several streams."""
 
     frames: list[Frame] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
@@ -139,7 +139,7 @@ class Player:
         return self._check(step, seen, None)
 
     def do_cut(self, step: dict[str, Any]) -> None:
-        """Drop the connection, from our side."""
+        """Close the connection from our side."""
         self._streams.pop(step.get("stream", "stream")).wire.cut()
 
     def do_reply(self, step: dict[str, Any]) -> None:
@@ -376,7 +376,7 @@ def _reached(stream: Stream, word: str, what: str) -> bool:
 
 
 def _collapsed(frames: list[Frame]) -> list[str]:
-    """The kinds of frames in order, comments left out and events in a row as one."""
+    """The kinds of frames in order, without comments; consecutive events count as one."""
 
     def kinds() -> Iterator[str]:
         before = ""

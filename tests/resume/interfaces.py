@@ -44,7 +44,7 @@ class Task:
 
 
 class Interface:
-    """One way, at a URL. `headers` say who asks."""
+    """One interface at a URL. `headers` identify the user."""
 
     def __init__(self, via: str, url: str, headers: dict[str, str]) -> None:
         self.via = via
@@ -62,7 +62,7 @@ class Interface:
 
     @property
     def sends(self) -> bool:
-        """Whether a stream is opened by sending the message once more."""
+        """Whether a stream is opened by sending the message again."""
         return self.via in ("send", "rest-send")
 
     def message(self, text: str, key: str = "", **fields: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Interface:
         return self.call("SendMessage", params), message
 
     def created(self, answer: Any) -> str:
-        """The task's id in the answer to a creation."""
+        """The task's id in the response to its creation."""
         return str(answer["id"] if self.browser else answer["result"]["task"]["id"])
 
     def opening(self, task: Task, cursor: str | None, place: str) -> httpx.Request:
@@ -115,7 +115,7 @@ class Interface:
         return self.call("CancelTask", {"id": task.id})
 
     def reading(self, task: Task) -> httpx.Request:
-        """What asks for the task as a whole."""
+        """The request for the whole task."""
         if self.browser:
             return self._request("GET", f"/api/tasks/{task.id}")
         return self.call("GetTask", {"id": task.id})
@@ -137,7 +137,7 @@ class Interface:
         return self._request("GET", "/.well-known/agent-card.json")
 
     def refusal(self, why: str) -> int:
-        """The status or the code of a refusal."""
+        """The HTTP status or JSON-RPC code of a refusal."""
         if self.browser:
             return BROWSER_REFUSALS[why]
         return REST_REFUSALS[why] if self.bare else RPC_REFUSALS[why]

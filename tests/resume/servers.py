@@ -26,20 +26,20 @@ from tests.sample_agents.runs_commands import CARD, runs_commands
 from tests.support.http import serve
 from tests.support.restarting_agent import restarting_agent
 
-# What the forgetting log has lost of every task that has come further.
+# The seqs that have expired in each task with later events.
 LOST = range(3, 6)
 
 
 @dataclass
 class Served:
-    """Where the two interfaces are. Both know who asks by the same header."""
+    """The URLs of both interfaces. Both identify the user by the same header."""
 
     browser: str
     agent: str
 
 
 class ForgettingLog(SQLiteLog):
-    """A log of which the time to live of some events was over."""
+    """A log in which some events have expired."""
 
     async def read(self, task_id: str, after: int = 0, limit: int = 1_000_000) -> list[Batch]:
         batches = await super().read(task_id, after, limit)
@@ -53,7 +53,7 @@ class ForgettingLog(SQLiteLog):
         return kept
 
 
-# By what a scenario needs: the settings that give it. Where nothing is needed heartbeats are quick, to be seen.
+# The settings for each need of a scenario. Without a need, heartbeats are fast so that scenarios see them.
 SETTINGS: dict[str, dict[str, Any]] = {
     "": {"heartbeat_s": 0.2},
     "rotation": {"heartbeat_s": 0.05, "rotate_s": 0.3},
@@ -68,7 +68,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @contextlib.asynccontextmanager
 async def served(folder: Path, need: str = "") -> AsyncIterator[Served]:
-    """A gateway and an agent that can do what a scenario needs."""
+    """Serve a gateway and an agent that can do what a scenario needs."""
     settings = Settings(data_dir=str(folder), **SETTINGS[need])
     kind = ForgettingLog if need == "forgetting" else SQLiteLog
     async with contextlib.AsyncExitStack() as stack:
@@ -93,10 +93,10 @@ def _who(request: Request) -> str | None:
 async def _main() -> None:
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
-        async with served(Path(folder)) as there:
+        async with served(Path(folder)) as running:
             for number in (signal.SIGINT, signal.SIGTERM):  # after uvicorn, which takes them too
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            print(f"--browser {there.browser} --agent {there.agent} --as '{OWNER_HEADER}: me'", flush=True)
+            print(f"--browser {running.browser} --agent {running.agent} --as '{OWNER_HEADER}: me'", flush=True)
             await stop.wait()
 
 

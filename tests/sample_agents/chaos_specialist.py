@@ -1,4 +1,4 @@
-"""A specialist that tells its progress, streams text and gives findings, the same ones whenever it is asked the same.
+"""A specialist that reports progress, streams text and returns the same findings for the same request.
 
 The first data part of a message says how long it takes: `{"lines": n, "pause_ms": p}`.
 """
@@ -20,7 +20,7 @@ class State(TypedDict, total=False):
 
 
 def specialist(name: str) -> tuple[StateGraph[State, None, State, State], AgentCard]:
-    """The graph and the card of a specialist called `name`."""
+    """Build the graph and the card of a specialist called `name`."""
 
     async def draw(state: State) -> State:
         asked = request().data[0]

@@ -1,6 +1,6 @@
-"""An agent that says of each file what it is called, the SHA-256 of its content and how many lines it has.
+"""An agent that writes the name of each file, the SHA-256 of its content and the number of its lines.
 
-Told to "ask", it asks first.
+If the text begins with "ask", it asks a question first.
 """
 
 from __future__ import annotations

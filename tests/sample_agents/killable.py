@@ -1,6 +1,6 @@
-"""An agent that can be killed at a chosen point: a file `die at POINT` in its data folder is its death, once.
+"""An agent that dies at a chosen point: a file `die at POINT` in its data folder kills it there once.
 
-With `always` in that file it dies there each time. A file `stand still at POINT` holds it there as long as it is.
+With `always` in that file it dies there each time. A file `stand still at POINT` holds it there until it is deleted.
 
 Its graph has all that a takeover has to get right: nodes that stream text, two in parallel, a subgraph, a tool,
 a question if the request says "ask". What it writes is the same whatever happens to it on the way.
@@ -37,11 +37,11 @@ class State(TypedDict, total=False):
 
 
 async def at(point: str) -> None:
-    """Die here if it is said so; else do what a node does between two thoughts."""
+    """Die here if a file says so; wait here while a file says so."""
     with (FOLDER / "ran").open("a") as ran:
         ran.write(f"{point}\n")
     if (death := FOLDER / f"die at {point}").exists():
-        # What was said before is given the time to reach the log, or not: both happen.
+        # Earlier events reach the log before a late death, and may not before an early one.
         if death.read_text() in ("late", "always"):
             await asyncio.sleep(0.1)
         if death.read_text() != "always":

@@ -1,4 +1,4 @@
-"""An agent with many steps, for hand-offs: the text "40 steps, 20 ms each" is what it does.
+"""An agent with many steps, for hand-offs. Its request says how many: "40 steps, 20 ms each".
 
 With "in one node" it is one node that takes all the time, with "deaf" one that does not look at the time left.
 """
@@ -26,7 +26,7 @@ def asked() -> tuple[int, float]:
 
 
 async def step(state: State) -> Command[Any]:
-    """One step, or as many as there is time for."""
+    """Do one step, or as many as there is time for."""
     steps, pause_s = asked()
     done = state.get("done", 0)
     while True:

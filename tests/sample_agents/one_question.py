@@ -1,4 +1,4 @@
-"""An agent that asks before it answers."""
+"""An agent that asks one question, and writes the answer and the request's text."""
 
 from __future__ import annotations
 

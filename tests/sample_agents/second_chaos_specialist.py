@@ -1,4 +1,4 @@
-"""A second specialist, so that two are asked at once."""
+"""A second specialist, so that the orchestrator asks two at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent's nodes have done, told outside the log: for a test that does not believe the log."""
+"""A record of finished nodes outside the log, for tests that check the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tailrace.authoring.emit import current_step
 
 
 def done(node: str) -> None:
-    """Note, durably, that the work of a node is complete. Called by the node as the last thing it does.
+    """Record durably that a node has finished its work. A node calls this last.
 
     `at` is the machine's monotonic clock in seconds, which all its processes share.
     """

@@ -1,4 +1,4 @@
-"""An agent slow enough to be interrupted: the text "300 events, 5 ms apart" is what it does."""
+"""An agent slow enough to be interrupted. Its request says how slow: "300 events, 5 ms apart"."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="install Chromium t
 
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser that talks to nobody but the page it is given."""
+    """A headless browser without background requests of its own."""
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    # Chromium refuses its sandbox to root, who runs it in containers and on CI.
+    # Chromium has no sandbox for root, and containers and CI run as root.
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(

@@ -37,7 +37,7 @@ class LocalRun:
 
 
 def checkout(folder: Path, **agents: str) -> Path:
-    """Make a checkout with our functions and with agents, whose handler.py is given by name; return its folder."""
+    """Make a checkout with our functions and with `agents`, the code of each one's handler.py; return its folder."""
     for name in ("local", "frontend", "layers"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "functions").mkdir()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 async def eventually(condition: Callable[[], object], timeout_s: float = 5) -> None:
-    """Return as soon as `condition()` holds, where no message says when."""
+    """Poll until `condition()` is true, for what sends no message when it happens."""
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.002)

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose connections the test can cut: abruptly, with a reset, in the middle of anything."""
+"""A TCP proxy on loopback whose connections the test can reset at any moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Give `url` to a client. `cut_after_bytes` cuts each connection when so much has come back from the server."""
+    """A client connects to `url`. Each connection is cut after `cut_after_bytes` from the server."""
 
     def __init__(self, host: str, port: int) -> None:
         self._to = host, port
@@ -54,7 +54,7 @@ class Proxy:
 
 @contextlib.asynccontextmanager
 async def cutting(url: str) -> AsyncIterator[Proxy]:
-    """A proxy in front of the server at `url`."""
+    """Run a proxy in front of the server at `url`."""
     place = urlsplit(url)
     assert place.hostname
     assert place.port

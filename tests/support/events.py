@@ -1,4 +1,4 @@
-"""Messages and events as their JSON: building a message, and reading what an event says."""
+"""Messages and events as JSON: functions that build messages and read events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from tailrace.events import Message, Part
 
-# The key of our metadata, as the wire has it.
+# The key of our metadata on the wire.
 EXTENSION = "urn:tailrace:a2a:resume:1"
 TERMINAL = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED")
 
@@ -30,13 +30,13 @@ def body_of(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def state_of(event: dict[str, Any]) -> str | None:
-    """The task's state that an event tells."""
-    told = event.get("task") or event.get("statusUpdate")
-    return told["status"]["state"] if told else None
+    """The state of the task in an event, None if the event has none."""
+    update = event.get("task") or event.get("statusUpdate")
+    return update["status"]["state"] if update else None
 
 
 def metadata(event: dict[str, Any]) -> dict[str, Any]:
-    """Our metadata of an event."""
+    """The event's metadata under the key of our extension."""
     return dict(body_of(event)["metadata"][EXTENSION])
 
 
@@ -46,12 +46,12 @@ def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def said(event: dict[str, Any]) -> str:
     """The text of the message in a status."""
-    told = event.get("task") or event["statusUpdate"]
-    return "".join(part["text"] for part in told["status"]["message"]["parts"])
+    update = event.get("task") or event["statusUpdate"]
+    return "".join(part["text"] for part in update["status"]["message"]["parts"])
 
 
 def report(events: list[dict[str, Any]], name: str = "report") -> str:
-    """A streamed text artifact, put together as a reader of the stream would."""
+    """The text of a streamed artifact, put together as a reader of the stream does."""
     text = ""
     for event in events:
         update = event.get("artifactUpdate")

@@ -1,4 +1,4 @@
-"""Scripted agents of another make, on real HTTP servers, and the real orchestrator that asks them."""
+"""Scripted agents that do not use Tailrace, on real HTTP servers, and the real orchestrator that asks them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def stream(*events: Any, end: str = "\n", ours: bool = False, indent: int | None
 
 
 def held(begun: Reply, gate: asyncio.Event) -> Reply:
-    """A stream that stays open after its events until the gate is."""
+    """A stream that sends its events and stays open until the gate opens."""
 
     def answer(call: Call) -> Response:
         whole = begun(call)
@@ -71,7 +71,7 @@ def held(begun: Reply, gate: asyncio.Event) -> Reply:
 
 
 class Peer:
-    """An agent that answers each method as it is told to. `asked` are the methods that it was called by, in order."""
+    """An agent that sends a prepared reply to each method. `asked` lists the methods that were called, in order."""
 
     def __init__(self, card: dict[str, Any] | None = None, path: str = "/rpc", **replies: Reply) -> None:
         self.url = ""
@@ -114,8 +114,8 @@ async def away(request: Request) -> Response:
 
 @contextlib.asynccontextmanager
 async def served(patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> AsyncIterator[None]:
-    """The peers, and an environment in which they are the orchestrator's specialists."""
-    orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
+    """Serve the peers, and make them the orchestrator's specialists in the environment."""
+    orchestrator.http.cache_clear()  # its connections belong to another test's event loop
     async with contextlib.AsyncExitStack() as serving:
         for peer in peers:
             peer.url = await serving.enter_async_context(serve(peer.app))
@@ -129,13 +129,13 @@ async def served(patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> As
 
 @contextlib.asynccontextmanager
 async def asked(folder: Path, patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> AsyncIterator[System]:
-    """The real orchestrator behind a gateway, with the peers as its specialists; `settings` by their variables."""
+    """Serve the real orchestrator behind a gateway, with the peers as its specialists; `settings` are variables."""
     async with served(patch, *peers, **settings), system(orchestrator.builder, folder) as sut:
         yield sut
 
 
 async def reported(sut: System) -> tuple[str, Seen]:
-    """The report of a task about some logs, without Markdown's escapes, and all events of the task.
+    """Run a task about some logs; return its report without Markdown's escapes, and all its events.
 
     The task has to complete.
     """

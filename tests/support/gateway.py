@@ -15,18 +15,18 @@ from tailrace.log import EventLog
 from tailrace.stream.sse import Parser, ServerSentEvent
 
 Until = Callable[["Seen"], bool]
-# What every request of the tests' client has. A change without a body says that it is JSON too.
+# Headers of every request of the tests' client. The gateway wants the content type also without a body.
 ALICE = {"x-test-owner": "alice", "content-type": "application/json"}
 
 
 def header_owner(request: Request) -> str | None:
-    """Tests say who they are in a header; without it nobody is asked."""
+    """Tests name the owner in a header; without it there is none."""
     return request.headers.get("x-test-owner") or None
 
 
 @dataclass
 class Seen:
-    """What a reader saw of a stream: events by seq in the order they came, and the control frames."""
+    """What a reader saw of a stream: seqs and events in the order of arrival, and the control frames."""
 
     seqs: list[int] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -79,7 +79,7 @@ async def read_stream(
 
 @dataclass
 class System:
-    """A running gateway with one agent, and a client that asks as `alice`."""
+    """A running gateway with one agent, and a client whose owner is `alice`."""
 
     url: str
     log: EventLog

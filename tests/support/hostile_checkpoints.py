@@ -1,4 +1,4 @@
-"""Checkpoint items as an attacker would write them: reading them with a lenient serializer runs code."""
+"""Checkpoint items that an attacker could write: a lenient serializer runs code when it reads them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Touching:
 
 
 def crafted(path: Path) -> dict[str, tuple[str, bytes]]:
-    """Values, each of its kind, that make the file `path` when they are read."""
+    """Values of different kinds that create the file `path` when they are read."""
     command = f"touch '{path}'"
     lc2 = {"lc": 2, "type": "constructor", "id": ["os", "system"], "args": [command]}
     return {

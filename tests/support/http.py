@@ -12,7 +12,7 @@ import uvicorn
 
 
 class _Server(uvicorn.Server):
-    """Stops when it is told to and as soon as it can, where uvicorn's own looks ten times a second."""
+    """Stops as soon as `stop` is set; uvicorn's own server checks only ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -39,8 +39,8 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serve(app: Any) -> AsyncIterator[str]:
-    """Serve `app`; give its base URL, without a slash at the end."""
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, an answer takes 44 ms.
+    """Serve `app`; yield its base URL, without a slash at the end."""
+    # asyncio disables Nagle's algorithm only if the protocol is named; with the algorithm, a response takes 44 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1, ws="none")

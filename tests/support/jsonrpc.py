@@ -1,4 +1,4 @@
-"""A2A by hand, for tests: requests as JSON, streams as numbered frames. Nothing of Tailrace's own client is in it."""
+"""A2A for tests without Tailrace's client: requests as JSON, and streams as numbered frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Frame(NamedTuple):
 
 
 class Agent:
-    """An agent that is being served, and JSON-RPC to it, one request at a time."""
+    """A served agent, and JSON-RPC calls to it."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, log: EventLog) -> None:
         self.http = http
@@ -54,7 +54,7 @@ class Agent:
     async def stream(
         self, method: str, params: Any, *, cursor: object = None, version: str | None = "1.0", **headers: str
     ) -> AsyncIterator[AsyncIterator[Frame]]:
-        """The frames of a streaming method as they come; leaving the block closes the connection."""
+        """Yield the frames of a streaming method as they arrive; leaving the block closes the connection."""
         if cursor is not None:
             headers["last_event_id"] = str(cursor)
         request = {"content": _content(method, params), "headers": _headers(version, headers)}
@@ -70,28 +70,28 @@ class Agent:
             return [frame async for frame in frames]
 
     async def begin(self, text: str, **options: Any) -> dict[str, Any]:
-        """Begin a task and return at once."""
+        """Start a task and return without waiting for it."""
         configuration = {"returnImmediately": True}
         sent = await self.result("SendMessage", {"message": message(text), "configuration": configuration}, **options)
         return dict(sent["task"])
 
     async def until(self, task_id: str, wanted: Callable[[Frame], bool]) -> list[Frame]:
-        """The task's frames from the first up to one that is `wanted`."""
+        """Read the task's frames from the first up to one that is `wanted`."""
         found: list[Frame] = []
         async with self.stream("SubscribeToTask", {"id": task_id}, cursor=0) as frames:
             async for frame in frames:
                 found.append(frame)
                 if wanted(frame):
                     return found
-        raise AssertionError(f"The stream ended without it: {found}")
+        raise AssertionError(f"The stream ended without the wanted frame: {found}")
 
     async def finished(self, task_id: str) -> list[dict[str, Any]]:
-        """Wait until the task is finished; all of its events, checked to be dense."""
+        """Wait until the task is finished; return all its events, checked to be without gaps."""
         await self.until(task_id, lambda frame: state_of(frame.result) in TERMINAL)
         return await self.events(task_id)
 
     async def events(self, task_id: str) -> list[dict[str, Any]]:
-        """The task's events in the log, checked to be dense."""
+        """Return the task's events in the log, checked to be without gaps."""
         found: list[dict[str, Any]] = []
         while batches := await self.log.read(task_id, len(found)):
             for batch in batches:
@@ -102,7 +102,7 @@ class Agent:
 
 
 def nested(levels: int) -> Any:
-    """Arrays in arrays, so many."""
+    """`levels` arrays, each inside the previous one."""
     value: Any = []
     for _ in range(levels - 1):
         value = [value]
@@ -119,11 +119,11 @@ def _content(method: str, params: Any) -> bytes:
     return json.dumps(rpc(method, params)).encode()
 
 
-def _headers(version: str | None, given: dict[str, str]) -> dict[str, str]:
+def _headers(version: str | None, extra: dict[str, str]) -> dict[str, str]:
     headers = {"Content-Type": "application/json"}
     if version is not None:
         headers["A2A-Version"] = version
-    return headers | {name.replace("_", "-"): value for name, value in given.items()}
+    return headers | {name.replace("_", "-"): value for name, value in extra.items()}
 
 
 async def _frames(response: httpx.Response) -> AsyncIterator[Frame]:

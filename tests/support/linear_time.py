@@ -12,7 +12,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 
 _TIMES_LARGER, _TIMES_SLOWER = 4, 6
-# What takes less is too short to be measured.
+# Shorter times cannot be measured.
 _FLOOR_S = 0.000_4
 _AGAIN = 7
 
@@ -57,7 +57,7 @@ Shape = tuple[str, str, str]
 
 
 def assert_linear(work: Callable[[str], object], shape: Shape, *, smallest: int = 50, largest: int = 12_800) -> None:
-    """Fails when four times as many units between the shape's two ends take more than six times as long."""
+    """Fail if four times as many units between the shape's two ends take more than six times as long."""
     before = 0.0
     size = smallest
     while size <= largest:
@@ -74,7 +74,7 @@ def assert_linear(work: Callable[[str], object], shape: Shape, *, smallest: int 
 
 
 def text_of(shape: Shape, size: int) -> str:
-    """A text of about `size` characters: the first part, as many of the second as it takes, and the last."""
+    """A text of about `size` characters: the first part, the second repeated, and the last."""
     first, unit, last = shape
     count = max(1, size // len(unit))
     middle = "".join(unit.replace("{i}", str(i)) for i in range(count)) if "{i}" in unit else unit * count

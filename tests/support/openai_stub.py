@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that says what it is told to, word by word, over real HTTP."""
+"""An OpenAI-compatible server that streams prepared answers word by word over real HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 
 class OpenAIStub:
-    """`answers` maps a word of the system prompt to what is then said; an answer of None is a server error."""
+    """`answers` maps a word of the system prompt to the answer; an answer of None is a server error."""
 
     def __init__(self, answers: dict[str, str | None]) -> None:
         self._answers = answers
@@ -24,7 +24,7 @@ class OpenAIStub:
         body = await request.json()
         self.asked.append(body["messages"])
         system = body["messages"][0]["content"]
-        answer = next((said for word, said in self._answers.items() if word in system), None)
+        answer = next((text for word, text in self._answers.items() if word in system), None)
         if answer is None:
             return JSONResponse({"error": {"message": "no model today", "type": "server_error"}}, 400)
         return StreamingResponse(_chunks(answer), media_type="text/event-stream")

@@ -101,7 +101,7 @@ async def start_agent(listener: socket.socket, module: str, variables: Mapping[s
 
 @contextlib.asynccontextmanager
 async def agent_of(module: str, **variables: str) -> AsyncIterator[str]:
-    """Run the `app` of a module as a process until the block ends; give its URL, with a slash at the end."""
+    """Run the `app` of a module as a process until the block ends; yield its URL, with a slash at the end."""
     with listen() as listener:
         url = f"{url_of(listener)}/"
         process = await start_agent(listener, module, variables)

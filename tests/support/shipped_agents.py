@@ -1,4 +1,4 @@
-"""The cards of the agents that are shipped."""
+"""The cards of the shipped agents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tailrace import AgentCard
 
 
 def card_of(name: str) -> AgentCard:
-    """The card of a shipped agent. Its module is loaded where a loop runs: elsewhere Mangum makes one and leaves it."""
+    """The card of a shipped agent. Its module is imported in a running loop, or Mangum would leave one open."""
 
     async def load() -> AgentCard:
         card: AgentCard = importlib.import_module(f"{name}.handler").card

@@ -1,4 +1,4 @@
-"""An agent's tasks over a log in memory with a clock that stands until it is moved, for what no worker can begin."""
+"""Tasks that no worker can start, in a memory log whose clock moves only when the test moves it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tailrace.log.memory import MemoryLog
 from tests.support.events import message_of
 
 OWNER = "alice"
-# Event 1 of a task whose creator is an earlier version: JSON that Python's recursion does not get through.
+# Event 1 of a task that an earlier version created: JSON too deep for Python's recursion.
 TOO_DEEP = b'{"task":{"x":' + b"[" * 100_000 + b"]" * 100_000 + b',"metadata":{"kind":"state"}}}'
 UNREADABLE = b'{"task": {"history": 5, "metadata": {"kind":"state"}}}'
 
 
 class Stuck:
-    """The tasks of the agent `a`, whose leases hold for 10 s of `clock`."""
+    """The tasks of the agent `a`, with leases of 10 s by `clock`."""
 
     def __init__(self, tasks: Tasks, log: MemoryLog) -> None:
         self.tasks = tasks
@@ -37,33 +37,33 @@ class Stuck:
     now = 1_700_000_000.0
 
     async def create(self, task_id: str, event: bytes | None = None, agent: str = "a") -> Head:
-        """A task that nobody has started, with a proper event 1 or this one."""
+        """Create a task that no worker has started; `event` replaces its valid event 1."""
         head = Head(task_id=task_id, owner=OWNER, context_id="c", agent=agent)
         message = message_of({"text": "go"}, message_id=task_id)
         return await self.log.create(head, event or submitted(head.source, message))
 
     async def look(self, task_id: str) -> Head:
-        """Let a lease's time pass and have the agent look, as a viewer does; the head after that."""
+        """Let a lease expire and have the agent check the task, as a viewer does; return its head after that."""
         self.now += 11
         await self.tasks.ensure_running(await self.log.head(task_id))
         await self.tasks.until_idle()
         return await self.log.head(task_id)
 
     async def looks_until_over(self, task_id: str) -> int:
-        """How many looks it takes until the task is finished."""
+        """Count the checks until the task is finished."""
         for look in range(1, 100):
             if (await self.look(task_id)).state.endswith(("COMPLETED", "FAILED", "CANCELED")):
                 return look
         raise AssertionError(await self.log.head(task_id))
 
     async def said(self, task_id: str) -> str:
-        """What the newest event says."""
+        """The message of the newest event."""
         (batch,) = await self.log.read(task_id, await self.log.last(task_id) - 1)
         status: dict[str, Any] = msgspec.json.decode(batch.events[-1])["statusUpdate"]["status"]
         return str(status["message"]["parts"][0]["text"])
 
     async def state(self, task_id: str) -> str:
-        """What GetTask tells."""
+        """The result of GetTask."""
         return (await snapshot(self.log, task_id)).task.status.state
 
 
@@ -73,7 +73,7 @@ class State(TypedDict, total=False):
 
 @contextlib.asynccontextmanager
 async def stuck(saver: BaseCheckpointSaver[Any] | None = None) -> AsyncIterator[Stuck]:
-    """The agent's graph does nothing and ends."""
+    """Make an agent whose graph does nothing and ends."""
 
     async def nothing(state: State) -> State:
         return State()

@@ -1,4 +1,4 @@
-"""Webhooks that receive push notifications, and what a task with one asks for."""
+"""Webhooks that receive push notifications, and the configuration of a task that has one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 
 
 class Receiver:
-    """A webhook. It answers with `statuses` in turn, and with 200 after that; `hold` makes it wait before."""
+    """A webhook. It responds with `statuses` in turn and then with 200; with `hold` it waits before each response."""
 
     def __init__(self, statuses: Sequence[int] = (), hold: asyncio.Event | None = None) -> None:
         self.url = ""
@@ -51,7 +51,7 @@ class Receiver:
             await self._news.wait_for(wanted)
 
     async def ended(self, state: str = DONE) -> list[dict[str, Any]]:
-        """Everything that came, up to the event that tells `state`."""
+        """Wait for the event with `state`; return everything that came until then."""
         await self.until(lambda: any(state_of(event) == state for event in self.got))
         return self.got
 
@@ -70,12 +70,12 @@ def sending(text: str, hook: Receiver, **fields: Any) -> dict[str, Any]:
 
 
 async def told(served: Agent, task_id: str, hook: Receiver, state: str = DONE) -> None:
-    """The webhook has been told exactly what the log has, once, in order."""
+    """Check that the webhook got exactly the events of the log, once and in order."""
     await hook.ended(state)
     assert hook.got == await served.events(task_id)
 
 
 async def deliveries_have_ended() -> None:
-    """Nobody in this process delivers any more, or looks whether somebody should."""
+    """Stop this process's deliveries, and its checks for due ones."""
     busy = ("delivery", "webhooks of")
     await eventually(lambda: not [each for each in asyncio.all_tasks() if each.get_name().startswith(busy)])
