@@ -149,7 +149,7 @@ async def _opened(open_saver: Open, table: str) -> AsyncIterator[tuple[BaseCheck
 
 async def _ours(table: str) -> Opened:
     saver = DynamoDBSaver(table, lifetime_s=8 * _DAY_S, refresh_s=7 * _DAY_S)
-    return saver, await asyncio.to_thread(saver._table._transport._client)
+    return saver, await asyncio.to_thread(saver._table._transport.client)
 
 
 async def _peer(table: str) -> Opened:

@@ -91,9 +91,9 @@ async def campaign(
     only: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Rounds until `faults` more have been carried out, or the one round `only`. Evidence is written to `folder`.
+    """Run rounds until `faults` more are carried out, or the round `only`. Write evidence to `folder`.
 
-    The first violating round does not end the campaign: what is seldom is seen together with what is not.
+    A round with violations does not end the campaign, so that rare violations are seen beside frequent ones.
     """
     enough, number = tally.faults.total() + faults, only or 1
     async with contextlib.AsyncExitStack() as stack:
@@ -185,7 +185,7 @@ class _Campaign:
         tally.faults += faults.done
         tally.violations += found
         if found:
-            keep(self._workers.folder, tally.seed, planned.round, faults.told, histories, found)
+            keep(self._workers.folder, tally.seed, planned.round, faults.journal, histories, found)
         this.forget()
 
     def _faults(self) -> Faults:

@@ -1,4 +1,4 @@
-"""The checker: every promise that can be told from what the log holds and what readers saw.
+"""The checker: every promise that the log and the readers' records can prove broken.
 
 It uses nothing of the project. Each function asserts one promise (docs/ARCHITECTURE.md,
 section 2) and gives the violations it found.
@@ -104,7 +104,7 @@ def shown_in_order(history: History) -> Found:
                 yield "repeated", where
             expected = seq + 1
         if visit.gaps:
-            yield "lost", f"reader {reader.name}, connection {number}: told of gaps {visit.gaps} that there cannot be"
+            yield "lost", f"reader {reader.name}, connection {number}: gaps {visit.gaps} were sent, which cannot exist"
 
 
 def shown_is_logged(history: History) -> Found:
@@ -122,7 +122,10 @@ def cursors_hold(history: History) -> Found:
     """5: a cursor that came from a stream is good for ever."""
     for reader, number, visit in _visits(history):
         if visit.status in (400, 404):
-            yield "lost", f"reader {reader.name}, connection {number}: cursor {visit.cursor} was told {visit.status}"
+            yield (
+                "lost",
+                f"reader {reader.name}, connection {number}: cursor {visit.cursor} was answered with {visit.status}",
+            )
 
 
 def everything_shown(history: History) -> Found:
@@ -239,20 +242,20 @@ def cancel_counts(history: History) -> Found:
 
 
 def one_reply_wins(history: History) -> Found:
-    """Of two replies one is in the log, and each sender was told the truth."""
-    told = [
+    """Of two replies one is in the log, and the response to each sender says which."""
+    logged = [
         message["messageId"]
         for entry in history.entries[1:]
         if (message := (entry.body.get("statusUpdate") or {}).get("status", {}).get("message"))
         and message["role"] == "ROLE_USER"
     ]
-    if len(told) > 1:
-        yield "reply", f"{len(told)} replies are in the log: {told}"
-    if history.replies and not told and history.state not in ("TASK_STATE_CANCELED", "TASK_STATE_FAILED"):
+    if len(logged) > 1:
+        yield "reply", f"{len(logged)} replies are in the log: {logged}"
+    if history.replies and not logged and history.state not in ("TASK_STATE_CANCELED", "TASK_STATE_FAILED"):
         yield "reply", f"{len(history.replies)} replies were sent, and none was taken"
     for reply in history.replies:
-        if (reply.message_id in told) != (reply.status == 202):
-            yield "reply", f"reply {reply.message_id} was told {reply.status}, and the log has {told}"
+        if (reply.message_id in logged) != (reply.status == 202):
+            yield "reply", f"reply {reply.message_id} was answered with {reply.status}, and the log has {logged}"
 
 
 def failed_for_a_reason(history: History) -> Found:

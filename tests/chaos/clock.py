@@ -1,4 +1,4 @@
-"""A wall clock that can jump. It has to be put in before anything else keeps a `time.time` of its own."""
+"""A wall clock that can jump. Install it before any module imports `time.time` by name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _off_ms: Callable[[], int] = int
 
 
 def install() -> None:
-    """Put the clock in the place of `time.time` and `time.time_ns`."""
+    """Replace `time.time` and `time.time_ns` with the clock."""
     time.time = lambda: _true_s() + _off_ms() / 1000
     time.time_ns = lambda: _true_ns() + _off_ms() * 1_000_000
 
 
 def follow(off_ms: Callable[[], int]) -> None:
-    """From now on the clock is wrong by what `off_ms` gives."""
+    """Make the clock wrong by the result of `off_ms()`."""
     global _off_ms
     _off_ms = off_ms

@@ -1,4 +1,4 @@
-"""The same on DynamoDB: its own emulator behind a proxy that can be cut, and its tables read past that proxy."""
+"""Chaos on DynamoDB: DynamoDB Local behind a proxy that can be cut, and tables that are read without the proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IMPORTED = ("boto3", "tailrace.log.dynamodb", "tailrace.agent.checkpoints.dynamo
 
 @contextlib.contextmanager
 def tables() -> Iterator[tuple[int, Any]]:
-    """An emulator with empty tables: its port, and a client of it."""
+    """Run an emulator with empty tables; yield its port and a client."""
     with dynamodb_local() as endpoint:
         client = boto3.client(
             "dynamodb",
@@ -46,7 +46,7 @@ def tables() -> Iterator[tuple[int, Any]]:
 
 
 class DynamoInspector(StoreInspector):
-    """The table of the log. Saved steps are not looked at: the checkpointer's format is its own."""
+    """Reads the table of the log. It does not read saved steps, whose format only the checkpointer knows."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -74,7 +74,7 @@ class DynamoInspector(StoreInspector):
         return self._indexed(table.BY_OPEN, "open", table.OPEN)
 
     def _indexed(self, index: str, key: str, value: str) -> list[Head]:
-        """The heads under `value`; scanning for them takes longer with each round."""
+        """The heads under `value`, by a query: a scan would take longer with each round."""
         pages = self._client.get_paginator("query").paginate(
             TableName=TABLE,
             IndexName=index,

@@ -8,17 +8,17 @@ from typing import Any
 from tests.chaos.history import History, Violation
 from tests.chaos.inspector import META, Entry
 
-# What of an event's metadata is worth a look, beside its kind and its step.
+# The metadata of an event that is shown beside its kind and its step.
 _SHOWN = ("name", "reason", "supersedes", "checkpoint", "asked", "origin", "error", "interrupted")
-# The newest connections of a reader.
+# How many of a reader's newest connections are shown.
 _CONNECTIONS = 12
 
 
 def keep(
-    folder: Path, seed: int, number: int, told: list[str], histories: list[History], found: list[Violation]
+    folder: Path, seed: int, number: int, journal: list[str], histories: list[History], found: list[Violation]
 ) -> None:
-    """Write down what happened in the round `number`, and all that is known of the tasks that were violated."""
-    lines = [f"seed {seed}, round {number}", "", *map(str, found), "", *told]
+    """Write what happened in the round `number`, and everything about the tasks whose promises were broken."""
+    lines = [f"seed {seed}, round {number}", "", *map(str, found), "", *journal]
     for history in histories:
         if any(violation.task in ("", history.task) for violation in found):
             lines += ["", *_of_task(history)]

@@ -1,4 +1,4 @@
-"""Doing what the plan says, to what is there when its time has come."""
+"""Carries out the faults of a plan on the processes, connections and stores that exist at that moment."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.chaos.proxy import Connection, Proxy
 from tests.chaos.watch import Watch, Watched
 from tests.chaos.workers import Worker, Workers
 
-# How often each link is hit, relative to the others that there are.
+# How often each link is hit, relative to the others.
 _LINKS = {"browser": 5, "gateway": 3, "specialists": 2, "store": 3}
 
 
 class Faults:
-    """Carries out faults. `done` counts them by kind, `told` is what happened when and to whom."""
+    """Carries out faults. `done` counts them by kind; `journal` says what was hit and when."""
 
     def __init__(self, workers: Workers, inspector: StoreInspector, watch: Watch, *, lease_s: float) -> None:
         self._workers = workers
@@ -30,13 +30,13 @@ class Faults:
         self._watch = watch
         self._lease_s = lease_s
         self.done: Counter[str] = Counter()
-        self.told: list[str] = []
-        # What was saved of a task when the process that ran it was killed: task, step, attempt and when.
+        self.journal: list[str] = []
+        # Steps that were saved when the process of their task was killed: task, step, attempt and time.
         self.saved: list[tuple[str, str, int, float]] = []
         self._began = time.monotonic()
 
     async def carry_out(self, fault: Fault, watched: Watched | None, is_watched: Callable[[str], bool]) -> None:
-        """Do it, and return when what it does for a time is over."""
+        """Carry out `fault`; return when its effect is over."""
         rng, what = random.Random(fault.choice), None
         task = watched.task if watched else ""
         if fault.kind.startswith("kill"):
@@ -52,11 +52,11 @@ class Faults:
         else:
             what = await self._disconnect(fault, rng)
         self.done[fault.kind] += what is not None
-        what = what or "there was nothing to hit, and it does not count"
-        self._tell(f"{fault.kind}, planned for task {fault.task} at {fault.at} ({task}): {what}")
+        what = what or "nothing could be hit, so it does not count"
+        self._record(f"{fault.kind}, planned for task {fault.task} at {fault.at} ({task}): {what}")
 
-    def _tell(self, what: str) -> None:
-        self.told.append(f"{time.monotonic() - self._began:8.3f} {what}")
+    def _record(self, what: str) -> None:
+        self.journal.append(f"{time.monotonic() - self._began:8.3f} {what}")
 
     # Processes
 
@@ -73,13 +73,13 @@ class Faults:
         return str({worker.name: pid for pid, worker in victims.items()}) if victims else None
 
     async def _stop(self, fault: Fault, task: str, is_watched: Callable[[str], bool], rng: random.Random) -> str | None:
-        """Stop a process for longer than its leases hold; then it is a zombie."""
+        """Stop a process for longer than its leases last, so that it is a zombie when it continues."""
         gateway = fault.kind == "stop gateway"
         functions = ["gateway"] if gateway else ["orchestrator", "orchestrator", "spinner"]
         victim = self._victim(rng.choice(functions), task, rng)
         others = [other for other in self._workers.of(victim.function) if other is not victim]
         if not victim.pid or victim.stopped or any(other.stopped or not other.pid for other in others):
-            return None  # the last that goes is let be
+            return None  # the last running process of a function is spared
         pid = victim.pid
         self._watch.disturb()
         self._workers.stop(victim)
@@ -91,7 +91,7 @@ class Faults:
         return f"{victim.name}, pid {pid}, for {for_s:.2f} s"
 
     def _victim(self, what: str, task: str, rng: random.Random) -> Worker:
-        """The process of a function that runs `task` or a task delegated by it, if one does; else any."""
+        """The function's process that runs `task` or a task delegated by it, or else any process of the function."""
         function = rng.choice(("spinner", "dyer")) if what == "specialist" else what
         if not task:
             heads = []
@@ -106,7 +106,7 @@ class Faults:
         return rng.choice(self._workers.of(function))
 
     def _note_saved(self, task: str) -> None:
-        """The process that ran the task is dead: what is saved now need not be done again by anybody."""
+        """Note what is saved now that the task's process is dead: no later attempt has to repeat it."""
         entries, at = self._inspector.entries(task), time.monotonic()
         if not entries:
             return
@@ -136,12 +136,12 @@ class Faults:
         await asyncio.sleep(for_s)
         victim.control.set("clock_ms", 0)
         self._watch.disturb()
-        await asyncio.sleep(self._lease_s / 2)  # by then every lease has been renewed
+        await asyncio.sleep(self._lease_s / 2)  # every lease has been renewed by then
         self._watch.clock_right(abs(off_ms) / 1000)
         return f"{victim.name} by {off_ms} ms for {for_s:.2f} s"
 
     def _anybody(self, task: str, rng: random.Random) -> Worker:
-        """Half the time who runs the task, else anybody."""
+        """The process that runs the task in half of the cases, or else any process."""
         if rng.random() < 0.5:
             return self._victim("orchestrator", task, rng)
         return rng.choice(self._workers.workers)
@@ -191,7 +191,7 @@ class Faults:
     # Dispatches
 
     async def _dispatch(self, fault: Fault, watched: Watched | None, rng: random.Random) -> str | None:
-        """What starts or revives a task, again: several times at once, or long after it was needed."""
+        """Dispatch a task again: several times at once, or long after it was needed."""
         if watched is None or not watched.entries:
             return None
         count, delay_s = 2 + int(fault.size * 4), 0.0

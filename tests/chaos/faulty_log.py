@@ -16,7 +16,7 @@ _THROTTLED_S = 0.15
 
 
 class FaultyLog:
-    """Stands in for `log`, whatever methods that has."""
+    """A proxy for all methods of `log`."""
 
     def __init__(self, log: EventLog, control: Control) -> None:
         self._log = log

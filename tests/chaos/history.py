@@ -1,4 +1,4 @@
-"""What is known of one task when it is over: what the log holds, what readers saw, what callers were told."""
+"""Everything known about a finished task: its log, what readers saw, and the responses to callers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.chaos.reader import Reader
 
 @dataclass
 class Violation:
-    """A promise that was broken: `kind` is the column of the table it is counted in."""
+    """A broken promise. `kind` is the column of the table that counts it."""
 
     kind: str
     task: str
@@ -23,7 +23,7 @@ class Violation:
 
 @dataclass
 class Reply:
-    """An answer that was given to a task's question: its message id, its words, and the HTTP status it got."""
+    """A reply to a task's question: its message id, its text, and the HTTP status of the response."""
 
     message_id: str
     text: str
@@ -32,7 +32,7 @@ class Reply:
 
 @dataclass
 class Cancel:
-    """The HTTP status that a cancel was answered with, the newest seq then, and how long the task went on after it."""
+    """The HTTP status of a cancel, the newest seq at that time, and how long the task ran after it."""
 
     status: int
     at: int
@@ -50,7 +50,7 @@ class Saved:
 
 @dataclass
 class Run:
-    """A line of the side file: a node's work was complete."""
+    """A line of the side file: a node finished its work."""
 
     node: str
     step: str
@@ -63,10 +63,10 @@ class History:
     task: str
     agent: str
     entries: list[Entry]
-    # What was read of the log while it grew; it must not have changed since.
+    # Entries that were read while the log grew; they must not have changed since.
     glimpsed: list[Entry] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
-    # The artifacts of an undisturbed run of the same request, where there is one to compare with.
+    # The artifacts of an undisturbed run of the same request, if there is one to compare with.
     expected: dict[str, Any] | None = None
     replies: list[Reply] = field(default_factory=list)
     cancel: Cancel | None = None
@@ -74,20 +74,20 @@ class History:
     runs: list[Run] = field(default_factory=list)
     # Which process ran which attempt.
     pids: dict[int, int] = field(default_factory=dict)
-    # The tasks that this one has at its specialists: agent and state.
+    # The tasks that this one delegated: agent and state.
     delegations: list[tuple[str, str]] = field(default_factory=list)
-    # Of which of the plan's shapes it is.
+    # The name of its shape in the plan.
     shape: str = ""
 
     @property
     def state(self) -> str | None:
-        """The state that the task ended in, None when it has not."""
+        """The state in which the task ended, None if it has not ended."""
         ended = [entry.state for entry in self.entries if entry.state in TERMINAL]
         return ended[0] if ended else None
 
     @property
     def said(self) -> str:
-        """What was said at the end."""
+        """The text of its last message, empty if it has not ended."""
         for entry in self.entries:
             if entry.state in TERMINAL:
                 message = (entry.body.get("statusUpdate") or entry.body["task"])["status"].get("message") or {}
@@ -100,7 +100,7 @@ class History:
 
 
 def folded(entries: list[Entry]) -> dict[str, Any]:
-    """The artifacts as a reader has them who follows A2A to the letter: `append` adds, anything else replaces."""
+    """The artifacts as A2A defines them: `append` adds a part, anything else replaces the artifact."""
     artifacts: dict[str, Any] = {}
     for entry in entries:
         update = entry.body.get("artifactUpdate")

@@ -94,7 +94,7 @@ async def call(
         raise Broken(f"no answer in {timeout_s:g} s") from None
 
 
-async def told(
+async def call_until_answered(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any, bound_s: float
 ) -> tuple[int, Any]:
     """Repeat a request until its outcome is known, that is until it is neither cut nor a 5xx.

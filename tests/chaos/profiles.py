@@ -1,4 +1,4 @@
-"""Under which settings the rounds are run, and what of the faults each gets."""
+"""The profiles: settings for rounds, and the share of the faults that each gets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROCESSES = tuple(kind for kind in KINDS if kind.startswith(("kill", "stop")))
 
 @dataclass(frozen=True)
 class Profile:
-    """`share` is its part of all faults; each round has so many `tasks` and `faults`."""
+    """`share` is its part of all faults; `tasks` and `faults` are the numbers for each round."""
 
     name: str
     share: float
@@ -32,7 +32,7 @@ class Profile:
     allowance_s: float = 1.0
 
     def bound_s(self, orphan: Orphan) -> float:
-        """In what time somebody has to go on with a task whose runner died."""
+        """The time in which another process has to continue a task whose process died."""
         bound_s = self.lease_s + 2 + self.allowance_s + orphan.clock_s + STARVED * orphan.starved_s
         if orphan.watched:
             return bound_s

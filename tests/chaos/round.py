@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.chaos.faults import Faults
 from tests.chaos.history import Cancel, History, Reply, Run, Saved, Violation
-from tests.chaos.http import told
+from tests.chaos.http import call_until_answered
 from tests.chaos.inspector import TERMINAL, WAITING, StoreInspector
 from tests.chaos.plan import PATTERNS, SHAPES, Fault, Plan, PlannedReader, PlannedTask
 from tests.chaos.profiles import STARVED
@@ -120,7 +120,9 @@ class Round:
         body = {"message": {"parts": [{"data": SHAPES[planned.shape]}]}}
         given = await asyncio.gather(
             *(
-                told(self._port, "POST", "/api/tasks", headers=_key(planned.key), body=body, bound_s=_ASKING_S)
+                call_until_answered(
+                    self._port, "POST", "/api/tasks", headers=_key(planned.key), body=body, bound_s=_ASKING_S
+                )
                 for _ in range(2 if planned.twice else 1)
             )
         )
@@ -166,7 +168,9 @@ class Round:
             message_id = f"{watched.task}-{pattern}"
             message = {"messageId": message_id, "parts": [{"text": pattern}]}
             path = f"/api/tasks/{watched.task}/messages"
-            status, _ = await told(self._port, "POST", path, body={"message": message}, bound_s=_ASKING_S)
+            status, _ = await call_until_answered(
+                self._port, "POST", path, body={"message": message}, bound_s=_ASKING_S
+            )
             return Reply(message_id, pattern, status)
 
         tracked.replies += await asyncio.gather(*map(reply, PATTERNS))
@@ -174,7 +178,7 @@ class Round:
     async def _cancel(self, tracked: Tracked, watched: Watched, at: int) -> None:
         await self._watch.until(lambda: watched.newest >= at or watched.ended)
         path = f"/api/tasks/{watched.task}/cancel"
-        status, _ = await told(self._port, "POST", path, body={}, bound_s=_ASKING_S)
+        status, _ = await call_until_answered(self._port, "POST", path, body={}, bound_s=_ASKING_S)
         told_at, tracked.cancel = time.monotonic(), Cancel(status, self._inspector.newest(watched.task))
         await self._watch.until(lambda: watched.ended)
         tracked.cancel.went_on_s = time.monotonic() - told_at

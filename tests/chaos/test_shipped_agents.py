@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.chaos.check import check
 from tests.chaos.history import History, folded
-from tests.chaos.http import told
+from tests.chaos.http import call_until_answered
 from tests.chaos.inspector import SQLiteInspector
 from tests.chaos.reader import Reader
 from tests.chaos.watch import Watch, Watched
@@ -51,7 +51,9 @@ async def watching(folder: Path) -> AsyncIterator[tuple[SQLiteInspector, Watch]]
 async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill: tuple[str, int] | None) -> History:
     """The history of a task with the sample in it, while which an agent is killed."""
     port = int(running.url.rstrip("/").rpartition(":")[2])
-    status, made = await told(port, "POST", "/api/tasks", body={"message": {"parts": sample()}}, bound_s=30)
+    status, made = await call_until_answered(
+        port, "POST", "/api/tasks", body={"message": {"parts": sample()}}, bound_s=30
+    )
     assert status == 201, made
     watched: Watched = watch.add(made["id"])
     readers = [

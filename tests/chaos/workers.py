@@ -1,4 +1,4 @@
-"""The functions as real processes that can be killed, stopped and confused, behind proxies that can be cut."""
+"""The functions as real processes that can be killed and stopped, behind proxies that can be cut."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READY_S = 60.0
 
 @dataclass
 class Worker:
-    """A place for a process of a function. `pid` is 0 while there is none."""
+    """A slot for a process of a function. `pid` is 0 while no process runs."""
 
     name: str
     function: str
@@ -37,12 +37,12 @@ class Worker:
 
 
 class Workers:
-    """All of them, and the proxies between them."""
+    """All workers, and the proxies between them."""
 
     def __init__(self, folder: Path, variables: dict[str, str], imported: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self._variables = variables
-        # What the workers need not import by themselves, beside what they always need.
+        # Modules that are imported once for all workers, beside those that they always need.
         self._imported = imported
         self._listeners = {name: listen(0) for name in WORKERS if name != "sweeper"}
         self.workers = [
@@ -50,17 +50,17 @@ class Workers:
             for name, count in WORKERS.items()
             for number in range(count)
         ]
-        # By who goes through it: browsers to the gateway, the gateway to its agent, that to its specialists.
+        # By client: browsers to the gateway, the gateway to its agent, the agent to its specialists.
         self.links: dict[str, list[Proxy]] = {}
         self._parent: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
-        # Told of every process that ended although nobody here had killed it.
+        # Descriptions of processes that ended although this harness did not kill them.
         self.died: list[str] = []
         self._killed: dict[int, Worker] = {}
 
     @property
     def agent_port(self) -> int:
-        """The orchestrator without a proxy."""
+        """The port of the orchestrator without a proxy."""
         return self._port("orchestrator")
 
     def of(self, function: str) -> list[Worker]:
