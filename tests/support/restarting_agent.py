@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
@@ -22,6 +22,18 @@ from tests.support.events import body_of, metadata, report
 from tests.support.processes import listen, start_agent, url_of
 
 
+class Process(Protocol):
+    """A process, however it was started."""
+
+    def send_signal(self, signal: int) -> None: ...
+
+    async def wait(self) -> object: ...
+
+
+# Starts the `app` of a module as a server on the socket; the variables are added to its environment.
+Start = Callable[[socket.socket, str, Mapping[str, str]], Awaitable[Process]]
+
+
 @dataclass
 class RestartingAgent:
     """A process of the sample agent `name` on a socket that outlives it."""
@@ -30,7 +42,8 @@ class RestartingAgent:
     folder: Path
     listener: socket.socket
     variables: dict[str, str]
-    process: asyncio.subprocess.Process | None = None
+    start: Start
+    process: Process | None = None
     deaths: int = 0
     restarting: asyncio.Task[None] | None = None
 
@@ -41,7 +54,7 @@ class RestartingAgent:
     async def run(self) -> None:
         """Start the process, and start another one whenever it ends."""
         while True:
-            self.process = await start_agent(self.listener, f"tests.sample_agents.{self.name}", self.variables)
+            self.process = await self.start(self.listener, f"tests.sample_agents.{self.name}", self.variables)
             await self.process.wait()
             self.deaths += 1
 
@@ -51,10 +64,12 @@ class RestartingAgent:
 
 
 @contextlib.asynccontextmanager
-async def restarting_agent(folder: Path, name: str = "killable", **variables: str) -> AsyncIterator[RestartingAgent]:
+async def restarting_agent(
+    folder: Path, name: str = "killable", *, start: Start = start_agent, **variables: str
+) -> AsyncIterator[RestartingAgent]:
     """Run the sample agent `name` with a short lease until the block ends; `variables` are added to its environment."""
     with listen() as listener:
-        agent = RestartingAgent(name, folder, listener, {})
+        agent = RestartingAgent(name, folder, listener, {}, start)
         agent.variables = {
             "TAILRACE_LEASE_S": "1",
             "TAILRACE_RENEW_S": "0.2",
@@ -67,8 +82,9 @@ async def restarting_agent(folder: Path, name: str = "killable", **variables: st
             yield agent
         finally:
             agent.restarting.cancel()
-            if agent.process is not None and agent.process.returncode is None:
-                agent.process.kill()
+            if agent.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    agent.process.send_signal(signal.SIGKILL)
                 await agent.process.wait()
 
 
