@@ -6,7 +6,6 @@ import asyncio
 import math
 import random
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
@@ -318,11 +317,13 @@ async def test_persistent_errors_are_reported_within_the_time_limit(
 ) -> None:
     task_id = await created(log)
     proxy.faults["PutItem"] = [fault] * 1000
-    began = time.monotonic()
-    with pytest.raises(LogUnavailable, match=r"^The log in table '.*' did not answer within 0\.5 s: .*\.$"):
+    with pytest.raises(LogUnavailable, match=r"^The log in table '.*' did not answer within 0\.5 s: .*\.$") as raised:
         await impatient.append(task_id, Batch(2, 1, events(2, 1)))
-    # Without the limit, one silence would take the read timeout of 2 s.
-    assert 0.4 < time.monotonic() - began < 1.5
+    if fault == "silence":
+        # The limit interrupted the request. Otherwise the reason would be the read timeout of 2 s.
+        assert str(raised.value).endswith(": there was no response.")
+    else:
+        assert len(proxy.seen) > 1, "it gave up at once"
     assert len(proxy.seen) < 30, "the pauses did not grow"
     await log.append(task_id, Batch(2, 1, events(2, 1)))
     assert await all_events(log, task_id) == events(1, 2)
