@@ -39,6 +39,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from deploy.sam_layers import cache_layers
 from local.functions import listen, specialists
 from local.site import FRONTEND, PageHeaders
 from tailrace.agent.checkpoints.store import definition
@@ -95,12 +96,13 @@ def prepare_image() -> None:
         raise SamLocalError("Docker does not answer: `sam local` runs functions in containers.")
 
 
-def has_image() -> bool:
-    return _run("docker", "image", "inspect", IMAGE).returncode == 0
+def image_id() -> str:
+    """Return the id of the functions' image, or an empty string if it is not on this machine."""
+    return _run("docker", "image", "inspect", "--format", "{{.Id}}", IMAGE).stdout.strip()
 
 
 def build(folder: Path) -> Path:
-    """Build for this machine's architecture; return the built template.
+    """Build for this machine's architecture, with the layers in `folder`/layers; return the built template.
 
     Raises:
         SamLocalError: `sam build` failed. The message has its output.
@@ -108,7 +110,13 @@ def build(folder: Path) -> Path:
     done = _run(SAM, "build", "--build-dir", folder / "build", "--parameter-overrides", *_parameters())
     if done.returncode != 0:
         raise SamLocalError(f"sam build failed:\n{done.stderr.strip()[-3000:]}")
-    return folder / "build" / "template.yaml"
+    template = folder / "build" / "template.yaml"
+    cache_layers(template, _layer_cache(template), image_id())
+    return template
+
+
+def _layer_cache(template: Path) -> Path:
+    return template.parents[1] / "layers"
 
 
 def _parameters() -> list[str]:
@@ -217,7 +225,8 @@ async def start_api(
         *(str(SAM), "local", "start-api", "--template", str(template), "--region", "us-east-1"),
         *("--host", "127.0.0.1", "--port", str(port), "--env-vars", str(environment), "--no-watch"),
         *("--add-host", f"{_HOST}:host-gateway", "--parameter-overrides", *_parameters()),
-        *(["--skip-pull-image"] if has_image() else []),
+        *("--layer-cache-basedir", str(_layer_cache(template))),
+        *(["--skip-pull-image"] if image_id() else []),
     ]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
