@@ -26,8 +26,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 def is_function_url(event: Any) -> bool:
     """Return whether the event is a request to a Function URL.
 
-    An API Gateway HTTP API sends the same format 2.0. They differ in the domain; cargo-lambda sends none, but no id of
-    an API either.
+    An API Gateway HTTP API sends the same format 2.0. They differ in the domain. cargo-lambda sends no
+    domain, and no API's id either.
     """
     if not isinstance(event, dict) or event.get("version") != "2.0":
         return False

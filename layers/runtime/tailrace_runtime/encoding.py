@@ -14,7 +14,7 @@ def to_json(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     pair has no UTF-8 and is escaped, the same way in Python and in JSON. `default` is as for `json.dumps`.
 
     Raises:
-        TypeError: it has a type that JSON has not.
+        TypeError: it contains a value of a type that JSON does not have.
         ValueError: it contains itself.
         RecursionError: it is nested too deeply.
     """

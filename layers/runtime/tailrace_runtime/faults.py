@@ -18,7 +18,7 @@ _CAUSE_BYTES = 64 * 1024
 
 
 class RuntimeFault(Exception):
-    """An error that this runtime found, with the error type that AWS documents for it."""
+    """An error that this runtime detected, with the error type that AWS documents for it."""
 
     def __init__(self, type_: str, message: str, stack: list[str] | None = None) -> None:
         super().__init__(message)

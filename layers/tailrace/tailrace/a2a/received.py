@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tailrace.a2a.incoming import Artifact, ArtifactUpdate, Part, Status, Task
+from tailrace.a2a.incoming import Artifact, ArtifactUpdate, Status, Task
+from tailrace.a2a.streamed_text import join_text
 from tailrace.errors import AgentError
 
 # Limits of what one agent may stream for one task, unless it is our own. The client counts the bytes, with comments.
@@ -87,7 +88,7 @@ class Received:
     def artifacts(self) -> list[Artifact]:
         """The artifacts so far, each with its streamed text put together."""
         for artifact in self._artifacts.values():
-            artifact.parts = _joined(artifact.parts)
+            artifact.parts = join_text(artifact.parts)
         return list(self._artifacts.values())
 
     def task(self, task_id: str) -> Task:
@@ -99,18 +100,3 @@ class Received:
             raise TooMuch(f"its artifacts have more than {MAX_ARTIFACT_BYTES:,} bytes, and it was given up")
         if len(self._artifacts) > MAX_ARTIFACTS:
             raise TooMuch(f"it has more than {MAX_ARTIFACTS:,} artifacts, and was given up")
-
-
-def _joined(parts: list[Part]) -> list[Part]:
-    """The parts, with the pieces in which a text was streamed put together."""
-    joined: list[Part] = []
-    texts: list[str] = []
-    for part in [*parts, Part()]:
-        if part.text is not None and part.filename is None and part.media_type is None:
-            texts.append(part.text)
-            continue
-        if texts:
-            joined.append(Part(text="".join(texts)))
-            texts = []
-        joined.append(part)
-    return joined[:-1]

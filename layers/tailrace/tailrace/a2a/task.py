@@ -8,8 +8,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tailrace.a2a.streamed_text import join_text
 from tailrace.errors import EventUnreadable, LogUnreadable, TaskUnknown
-from tailrace.events import EXTENSION, Artifact, ArtifactUpdate, Event, Message, Part, Status, Wire, decode, timestamp
+from tailrace.events import EXTENSION, Artifact, ArtifactUpdate, Event, Message, Status, Wire, decode, timestamp
 from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.a2a")
@@ -72,7 +73,9 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
         raise TaskUnknown(task_id)
     task = sum_of_events.task or summary(await log.head(task_id))
     if sum_of_events.artifacts:
-        task.artifacts = [_with_joined_text(artifact) for artifact in sum_of_events.artifacts.values()]
+        task.artifacts = list(sum_of_events.artifacts.values())
+        for artifact in task.artifacts:
+            artifact.parts = join_text(artifact.parts)
     if history_length != 0:
         task.history = _newest(sum_of_events.history, history_length)
     task.metadata = {EXTENSION: TaskMetadata(seq=seq)}
@@ -119,24 +122,6 @@ class _Sum:
             self.artifacts[update.artifact.artifact_id] = update.artifact
         else:
             artifact.parts += update.artifact.parts
-
-
-def _with_joined_text(artifact: Artifact) -> Artifact:
-    """The artifact, with the pieces in which a text was streamed put together."""
-    parts: list[Part] = []
-    texts: list[str] = []
-    for part in artifact.parts:
-        if part.text is not None and part.filename is None and part.media_type is None and part.metadata is None:
-            texts.append(part.text)
-            continue
-        if texts:
-            parts.append(Part(text="".join(texts)))
-            texts = []
-        parts.append(part)
-    if texts:
-        parts.append(Part(text="".join(texts)))
-    artifact.parts = parts
-    return artifact
 
 
 def _newest(history: list[Message], length: int | None) -> list[Message]:
