@@ -1,21 +1,21 @@
-"""Record the sample that the page offers: a real nginx, a real shop, a real database, a real outage.
+"""Records the sample that the page offers: a real nginx, shop and database, and a real outage.
 
     python -m local.record_sample [--minutes 7.5] [--rate 22] [--interval 2] [--out frontend/sample]
 
-Everything runs on loopback, in processes and a temporary folder of its own, and is stopped and removed at the
-end. What happens, as a share of the whole time:
+Everything runs on loopback in a temporary folder, and is stopped and removed at the end. This happens, at these shares
+of the whole time:
 
     0     visitors come and buy; nothing is wrong
-    0.667 a job sets new prices in one long transaction: writes wait for the database's lock, they hold all
-          of the shop's database connections, and the shop answers 503, or so late that nginx answers 504
+    0.667 a job sets new prices in one long transaction: writes wait for the database's lock and hold all database
+          connections of the shop, which answers 503, or so late that nginx answers 504
     0.76  the shop is killed (SIGKILL): nginx answers 502
-    0.80  the shop is started again, and is stuck again at once, for the job still runs
+    0.80  the shop is started again, and is stuck again at once, because the job still runs
     0.86  the job is stopped (SIGTERM) and rolls back: everything recovers by itself
     1     the end
 
-The logs are copied byte for byte as nginx and the services wrote them. Exit status 0 when the recording was
-written, 1 when it could not be made, 2 for a wrong argument, 130 or 143 when it was interrupted; then nothing was
-written.
+The logs are published exactly as nginx and the services wrote them. The exit status is 0 if the recording was written.
+Otherwise nothing was written, and it is 1 if the recording failed, 2 for a wrong argument, 130 or 143 if it was
+interrupted.
 """
 
 import argparse
@@ -34,13 +34,18 @@ from local.recording.metrics import Metrics
 from local.recording.package import check_writable, publish
 from local.recording.processes import ROOT, Processes, RecordingError, find_nginx, free_port
 
+# When each of these happens, as a share of the whole time.
 JOB, KILL, RESTART, STOP = 0.667, 0.76, 0.80, 0.86
 
 
 async def record(folder: Path, nginx: str, seconds: float, rate: float, interval: float) -> list[dict[str, str]]:
-    """Leave access.log, error.log, app.log and metrics.csv in `folder` after `seconds`.
+    """Record access.log, error.log, app.log and metrics.csv in `folder`, for `seconds`.
 
-    Returns what was done to the services, as `{"time": ISO 8601 UTC, "what": TEXT}`, in order.
+    `rate` is in requests per second, `interval` in seconds between two rows of metrics. Returns what was done to the
+    services, in order: `{"time": ISO 8601 UTC, "what": TEXT}`.
+
+    Raises:
+        RecordingError: a port or a process was missing, or a process ended by itself.
     """
     done: list[dict[str, str]] = []
     ports = {name: free_port() for name in ("front", "status", "shop", "database")}
@@ -56,10 +61,10 @@ async def record(folder: Path, nginx: str, seconds: float, rate: float, interval
         processes.wait_for(ports["front"])
         load = Load(ports["front"], rate)
         metrics = Metrics(folder, processes, ports, interval)
-        began = time.monotonic()
+        started = time.monotonic()
 
         async def at(share: float, what: str) -> None:
-            await asyncio.sleep(max(0.0, began + share * seconds - time.monotonic()))
+            await asyncio.sleep(max(0.0, started + share * seconds - time.monotonic()))
             done.append({"time": utc(), "what": what})
             print(*done[-1].values(), flush=True)
 
@@ -117,11 +122,15 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
         return number
 
-    parser = argparse.ArgumentParser(prog="record_sample", description="Record the sample the page offers.")
-    parser.add_argument("--minutes", type=between(0.25, 30, "minutes"), default=7.5, help="how long (7.5)")
+    parser = argparse.ArgumentParser(prog="record_sample", description="Record the sample that the page offers.")
+    parser.add_argument(
+        "--minutes", type=between(0.25, 30, "minutes"), default=7.5, help="length of the recording (7.5)"
+    )
     parser.add_argument("--rate", type=between(1, 60, "requests/s"), default=22, help="requests per second (22)")
     parser.add_argument("--interval", type=between(0.2, 10, "s"), default=2, help="seconds between metrics (2)")
-    parser.add_argument("--out", type=Path, default=ROOT / "frontend" / "sample", help="frontend/sample")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "frontend" / "sample", help="the folder to write to (frontend/sample)"
+    )
     parser.add_argument("--nginx", help="the nginx to run (the one that is installed)")
     return parser.parse_args(argv)
 

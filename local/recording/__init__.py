@@ -1,1 +1,1 @@
-"""The sample's shop: real processes, real load and real measurements, put together by `local.record_sample`."""
+"""The shop of the sample: its processes, its visitors and its measurements. `local.record_sample` runs them."""

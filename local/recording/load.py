@@ -1,7 +1,7 @@
 """The load: visitors who come at random, look around, put things into a cart, and sometimes buy.
 
-Everybody comes from an address in 127.0.0.0/8 of their own, so nginx sees who is who. What fails is tried once
-more after a moment, and a visitor for whom it fails again leaves.
+Each kind of visitor has its own address in 127.0.0.0/8, so the access log tells them apart. A visitor tries a failed
+request once more after a moment, and leaves if it fails again.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import httpx
 
 HOST = "shop.example"
-REQUESTS_PER_VISIT = 6.4  # on the average, measured
-MOST_VISITS = 200  # at a time
+REQUESTS_PER_VISIT = 6.4  # a measured average
+MOST_VISITS = 200  # at the same time
 CHECK_SECONDS = 5.0
 WORDS = ["lamp", "oak", "green+chair", "rug", "brass", "folding+desk", "clock", "mirror"]
 
@@ -25,7 +25,7 @@ class Visitor:
     address: str
     agent: str
     weight: int
-    timeout: float  # seconds until it gives up, which nginx logs as 499
+    timeout: float  # in seconds; nginx logs a request that its client gave up as 499
 
 
 BROWSER = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
@@ -43,14 +43,13 @@ CHECKER = Visitor("127.0.0.2", "uptime-check/1.0", 0, 3)
 
 
 class Load:
-    """Visits at `rate` requests per second on the average, in random order, until it is cancelled."""
+    """Visitors who send `rate` requests per second on average, until `run` is cancelled."""
 
     def __init__(self, port: int, rate: float) -> None:
         self.base = f"http://127.0.0.1:{port}"
         self.visits_per_second = rate / REQUESTS_PER_VISIT
         self.chance = random.Random()  # noqa: S311
         self.clients: dict[Visitor, httpx.AsyncClient] = {}
-        self.sent = 0
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
@@ -69,7 +68,7 @@ class Load:
 
     def client(self, visitor: Visitor) -> httpx.AsyncClient:
         transport = httpx.AsyncHTTPTransport(
-            verify=False,  # plain HTTP on loopback: spares each client loading the certificates
+            verify=False,  # plain HTTP on loopback; loading the certificates takes time
             local_address=visitor.address,
             limits=httpx.Limits(max_connections=None, keepalive_expiry=10),
         )
@@ -82,18 +81,19 @@ class Load:
             await asyncio.sleep(CHECK_SECONDS)
 
     async def visit(self, visitor: Visitor) -> None:
-        """One visit, with a few seconds in which the visitor reads."""
+        """Send the requests of one visit, with pauses in which the visitor reads."""
         customer = str(self.chance.randrange(1, 900))
         for method, path, body in self.plan(visitor):
-            if not await self.twice(visitor, method, path, body, customer):
+            if not await self.send_twice(visitor, method, path, body, customer):
                 return
             await asyncio.sleep(self.chance.uniform(0.2, 1.6))
 
     def plan(self, visitor: Visitor) -> list[Step]:
+        """Return the requests of one visit, in order."""
         wanted = 1 + int(400 * self.chance.random() ** 3)
         steps: list[Step] = []
         if visitor.agent.startswith("ShelfBot"):
-            first = self.chance.randrange(1, 25_100)  # the last ones, like robots.txt, are not there: 404
+            first = self.chance.randrange(1, 25_100)  # there are no products from 25,001 on: 404, as for robots.txt
             products: list[Step] = [("GET", f"/api/products/{first + n}", None) for n in range(5)]
             return [("GET", "/robots.txt", None), *products]
         steps.append(("GET", "/", None))
@@ -112,7 +112,10 @@ class Load:
                 steps.append(("POST", "/api/checkout", {}))
         return steps
 
-    async def twice(self, visitor: Visitor, method: str, path: str, body: dict[str, int] | None, customer: str) -> bool:
+    async def send_twice(
+        self, visitor: Visitor, method: str, path: str, body: dict[str, int] | None, customer: str
+    ) -> bool:
+        """Send a request, and once more if it fails. Return whether it succeeded."""
         for pause in (0.5, 0.0):
             status = await self.send(visitor, method, path, body, customer)
             if status is not None and status < 500:
@@ -128,11 +131,10 @@ class Load:
         body: dict[str, int] | None = None,
         customer: str = "0",
     ) -> int | None:
-        """The status of the answer, None when the visitor gave up or there was none."""
-        self.sent += 1
+        """Return the status of the response; None if the visitor gave up or the connection broke."""
         try:
             headers = {"X-Customer": customer}
-            answer = await self.clients[visitor].request(method, path, json=body, headers=headers)
+            response = await self.clients[visitor].request(method, path, json=body, headers=headers)
         except httpx.HTTPError:
             return None
-        return answer.status_code
+        return response.status_code

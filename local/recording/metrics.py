@@ -20,8 +20,8 @@ COLUMNS = [
     "load_1m",
     "memory_used_mb",  # MiB: MemTotal less MemAvailable
     "network_lo_kb_per_second",  # KiB sent over loopback
-    "nginx_requests_per_second",  # stub_status, less the sampler's own requests
-    "nginx_connections_active",  # stub_status, less the sampler's own connection
+    "nginx_requests_per_second",  # stub_status, without the requests of this sampler
+    "nginx_connections_active",  # stub_status, without the connection of this sampler
     "nginx_4xx_per_second",  # this and the next three: access log
     "nginx_5xx_per_second",
     "request_p50_ms",
@@ -40,10 +40,7 @@ Cell = str | float | int | None
 
 
 class Metrics:
-    """Writes one row every `interval` seconds to metrics.csv; a cell nobody could measure is empty.
-
-    `run` goes on until it is cancelled, and fails with RecordingError when a process ended by itself.
-    """
+    """Writes a row to metrics.csv every `interval` seconds. A cell that cannot be measured is empty."""
 
     def __init__(self, folder: Path, processes: Processes, ports: dict[str, int], interval: float) -> None:
         self.folder = folder
@@ -51,17 +48,22 @@ class Metrics:
         self.ports = ports
         self.interval = interval
         self.last: dict[str, tuple[float, float]] = {}
-        self.read = 0
+        self.read = 0  # bytes of the access log
 
     async def run(self) -> None:
+        """Write rows until this is cancelled.
+
+        Raises:
+            RecordingError: a process ended by itself.
+        """
         async with httpx.AsyncClient(trust_env=False, timeout=0.5) as http:
             with (self.folder / "metrics.csv").open("w", newline="") as file:
                 table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
                 table.writeheader()
                 await self.row(http)  # the start of the first interval
-                began = time.monotonic()
+                started = time.monotonic()
                 for n in range(1, 1_000_000):
-                    await asyncio.sleep(max(0.0, began + n * self.interval - time.monotonic()))
+                    await asyncio.sleep(max(0.0, started + n * self.interval - time.monotonic()))
                     self.processes.check()
                     table.writerow(await self.row(http))
                     file.flush()
@@ -87,7 +89,7 @@ class Metrics:
             return None
 
     def rate(self, name: str, total: float) -> float | None:
-        """What `total` grew by per second since the last call with that name; None the first time."""
+        """Return the growth of `total` per second since the last call with this name; None for the first call."""
         now = time.monotonic()
         before = self.last.get(name)
         self.last[name] = (now, total)
@@ -112,7 +114,7 @@ class Metrics:
         return {"database_cpu_percent": sum(shares) if shares else None, **self.upstream()}
 
     def cpu(self, name: str) -> float | None:
-        """The process's share of one core in percent; None when it is not running or has only just started."""
+        """Return the process's share of one core, in percent; None if it does not run or has just started."""
         pid = self.processes.pid(name)
         if pid is None:
             return None
@@ -136,7 +138,7 @@ class Metrics:
         }
 
     def access(self) -> dict[str, Cell]:
-        """Rates and latencies of the access log's lines since the last call."""
+        """Return rates and latencies of the lines that the access log has got since the last call."""
         with (self.folder / "access.log").open("rb") as file:
             file.seek(self.read)
             text = file.read()
@@ -145,9 +147,9 @@ class Metrics:
         classes: dict[bytes, int] = defaultdict(int)
         times = []
         for line in text.splitlines():
-            if found := ACCESS.search(line):
-                classes[found[1][:1]] += 1
-                times.append(float(found[2]) * 1000)
+            if match := ACCESS.search(line):
+                classes[match[1][:1]] += 1
+                times.append(float(match[2]) * 1000)
         times.sort()
         return {
             "nginx_4xx_per_second": classes[b"4"] / self.interval,
@@ -158,5 +160,5 @@ class Metrics:
 
 
 def percentile(ordered: list[float], percent: float) -> float | None:
-    """The nearest-rank percentile of `ordered`, None when it is empty."""
+    """Return the nearest-rank percentile of `ordered`; None if it is empty."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None

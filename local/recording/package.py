@@ -1,4 +1,4 @@
-"""From the recorded files to `frontend/sample/`: the alert, the checks, the compressed files, sample.json."""
+"""Makes `frontend/sample/` of the recorded files: finds the alert, checks, compresses and writes sample.json."""
 
 import getpass
 import gzip
@@ -23,8 +23,9 @@ FILES = {
     "metrics.csv": "text/csv",
 }
 MOST_COMPRESSED = 180_000  # bytes of all .gz files: the page sends them, as base64, in one request
+# The alert's rule: the share of requests answered with 5xx in a window, and the least number of requests in it.
 SHARE = 0.05
-FEWEST = 10
+MIN_REQUESTS = 10
 REQUEST = re.compile(r'\[([^]]+)\] "[^"]*" (\d{3}) ')
 
 
@@ -37,19 +38,22 @@ class Alert:
 
 
 def find_alert(access: str, window: int) -> Alert:
-    """When an alert on the access log would have fired, and when it would have been over.
+    """Return when an alert on the access log would have fired, and when it would have ended.
 
-    For each second, the `window` seconds that end with it are looked at. The alert fires at the end of the first
-    second whose window has at least FEWEST requests and more than SHARE of them answered with 5xx; it is over at
-    the end of the first second after the last such window. Raises RecordingError when it never fires.
+    Each second has a window: the `window` seconds that end with it. The alert fires at the end of the first second
+    whose window has at least MIN_REQUESTS requests and more than SHARE of them answered with 5xx. It ends one second
+    after the last such window.
+
+    Raises:
+        RecordingError: the alert never fires.
     """
     total: Counter[datetime] = Counter()
     failed: Counter[datetime] = Counter()
     for line in access.splitlines():
-        if found := REQUEST.search(line):
-            second = datetime.strptime(found[1], "%d/%b/%Y:%H:%M:%S %z").astimezone(UTC)
+        if match := REQUEST.search(line):
+            second = datetime.strptime(match[1], "%d/%b/%Y:%H:%M:%S %z").astimezone(UTC)
             total[second] += 1
-            failed[second] += found[2].startswith("5")
+            failed[second] += match[2].startswith("5")
     if not total:
         raise RecordingError("nginx has not logged a single request")
     first, last = min(total), max(total)
@@ -58,29 +62,33 @@ def find_alert(access: str, window: int) -> Alert:
         second = first + timedelta(seconds=n)
         seconds = [second - timedelta(seconds=back) for back in range(window)]
         requests = sum(total[one] for one in seconds)
-        share = sum(failed[one] for one in seconds) / requests if requests >= FEWEST else 0.0
+        share = sum(failed[one] for one in seconds) / requests if requests >= MIN_REQUESTS else 0.0
         if share > SHARE:
             shares[second] = share
     if not shares:
         raise RecordingError("the outage is not in the access log: the alert's rule never held")
-    rule = f"more than {SHARE:.0%} of at least {FEWEST} requests answered with 5xx over {window} s (access.log)"
+    rule = f"more than {SHARE:.0%} of at least {MIN_REQUESTS} requests answered with 5xx over {window} s (access.log)"
     end = min(max(shares) + timedelta(seconds=2), last)
     return Alert(min(shares) + timedelta(seconds=1), end, rule, max(shares.values()))
 
 
 def find_leaks(name: str, text: str, folder: Path) -> None:
-    """Raise RecordingError when `text` names this machine, this user or their folders."""
+    """Check that `text` does not name this machine, its user or their folders.
+
+    Raises:
+        RecordingError: it does.
+    """
     places = {str(folder), tempfile.gettempdir(), str(ROOT), str(Path.home())} - {"/"}
-    found = [place for place in places if f"{place}/" in text]
-    # A short or common name says nothing about the machine, and would be found inside honest lines.
+    leaks = [place for place in places if f"{place}/" in text]
+    # A short or common name identifies nobody, and stands in lines that have nothing to do with it.
     names = {socket.gethostname(), getpass.getuser()} - {"localhost", "nginx", "shop"}
-    found += [word for word in names if len(word) > 3 and re.search(rf"\b{re.escape(word)}\b", text)]
-    if found:
-        raise RecordingError(f"{name} names this machine or its user ({found[0]}): it must not be published")
+    leaks += [word for word in names if len(word) > 3 and re.search(rf"\b{re.escape(word)}\b", text)]
+    if leaks:
+        raise RecordingError(f"{name} names this machine or its user ({leaks[0]}): it must not be published")
 
 
 def compress(data: bytes) -> bytes:
-    """gzip without a time or a name: the same bytes for the same data."""
+    """Compress with gzip, without a time or a name, so that the same data gives the same bytes."""
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
         file.write(data)
@@ -92,16 +100,21 @@ def iso(moment: datetime) -> str:
 
 
 def check_writable(out: Path) -> None:
-    """Raise RecordingError, before minutes are spent, when `out` is no folder that can be written or made."""
-    there = next(place for place in [out.absolute(), *out.absolute().parents] if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise RecordingError(f"{there} is not a folder that can be written to")
+    """Check that `out` is a folder that can be written, or made, before the recording takes minutes.
+
+    Raises:
+        RecordingError: it is not.
+    """
+    existing = next(path for path in [out.absolute(), *out.absolute().parents] if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise RecordingError(f"{existing} is not a folder that can be written to")
 
 
 def publish(folder: Path, out: Path, recorded: dict[str, object], window: int) -> dict[str, int]:
-    """Write the recording in `folder` to `out`, all of it or nothing; return each file's compressed bytes.
+    """Write the recording in `folder` to `out`, all of it or nothing; return the size of each written file in bytes.
 
-    Raises RecordingError when the files are too large together, leak a name, or show no outage.
+    Raises:
+        RecordingError: the files are too large together, name this machine or its user, or show no outage.
     """
     data = {name: (folder / name).read_bytes() for name in FILES}
     for name, content in data.items():

@@ -1,4 +1,4 @@
-"""Starting and stopping the recording's own processes, and only those, by their process ids."""
+"""Starts and stops the processes of a recording, and no others."""
 
 import os
 import pwd
@@ -56,24 +56,24 @@ http {{
 
 
 class RecordingError(Exception):
-    """Why there is no recording, in a sentence for the person who asked for it."""
+    """There is no recording. The message says why, without a full stop."""
 
 
 class Processes:
-    """The processes of one recording, in `folder`; services write to `app.log` there."""
+    """The processes of one recording. Their files are in `folder`; the services write their log to its `app.log`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *command: str) -> None:
-        """Start `command`; it ends with this process, even when this one is killed (where `setpriv` exists)."""
-        leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-        # Times in UTC (nginx's error log names no zone); a session of its own, so that a Ctrl-C is ours to handle.
+        """Start `command`. Where `setpriv` is installed, it ends with this process, even if this is killed."""
+        end_with_us = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        # Times are UTC, because nginx's error log names no zone. In its own session it does not get our Ctrl-C.
         environment = {**os.environ, "TZ": "UTC", "PYTHONUNBUFFERED": "1"}
         with (self.folder / "app.log").open("ab") as log, (self.folder / f"{name}.stderr").open("ab") as errors:
             self.running[name] = subprocess.Popen(
-                [*leash, *command], cwd=ROOT, env=environment, start_new_session=True,
+                [*end_with_us, *command], cwd=ROOT, env=environment, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
             )  # fmt: skip
 
@@ -93,13 +93,13 @@ class Processes:
         return process.pid if process is not None and process.poll() is None else None
 
     def kill(self, name: str) -> None:
-        """SIGKILL: the process gets no chance to say anything."""
+        """Send SIGKILL and wait for the end."""
         process = self.running.pop(name)
         process.kill()
         process.wait()
 
     def stop(self, name: str) -> None:
-        """SIGTERM, and SIGKILL to a process that is still there after STOP_SECONDS."""
+        """Send SIGTERM, and SIGKILL if the process has not ended after STOP_SECONDS."""
         process = self.running.pop(name)
         process.terminate()
         try:
@@ -113,15 +113,23 @@ class Processes:
             self.stop(name)
 
     def check(self) -> None:
-        """Raise RecordingError when a process that nobody stopped has ended; only the job may, when it is done."""
+        """Check that no process has ended by itself. Only the price job may, when it is done.
+
+        Raises:
+            RecordingError: one has.
+        """
         for name, process in self.running.items():
             if process.poll() is not None and (name, process.returncode) != ("reprice", 0):
-                said = (self.folder / f"{name}.stderr").read_text(errors="replace").strip().splitlines()
-                why = f": {said[-1]}" if said else ""
+                lines = (self.folder / f"{name}.stderr").read_text(errors="replace").strip().splitlines()
+                why = f": {lines[-1]}" if lines else ""
                 raise RecordingError(f"{name} ended by itself with status {process.returncode}{why}")
 
     def wait_for(self, port: int) -> None:
-        """Return when something listens at `port`; raise RecordingError after START_SECONDS."""
+        """Return when something listens on `port`.
+
+        Raises:
+            RecordingError: nothing does within START_SECONDS, or a process has ended.
+        """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             self.check()
@@ -130,14 +138,16 @@ class Processes:
                 return
             except OSError:
                 time.sleep(0.05)
-        raise RecordingError(f"nothing listens at 127.0.0.1:{port} after {START_SECONDS:g} s")
+        raise RecordingError(f"nothing listens on 127.0.0.1:{port} after {START_SECONDS:g} s")
 
 
 def free_port() -> int:
-    """A free port below the range from which the system takes the ports of outgoing connections.
+    """Return a free port below the range that the system uses for outgoing connections.
 
-    Within that range, a connection to the port of a killed server can be given the same port and connect to
-    itself, or take the port before the server is back.
+    In that range, an outgoing connection could take the port of the killed shop before the shop is back.
+
+    Raises:
+        RecordingError: no port is free.
     """
     for _ in range(200):
         port = random.randrange(20_000, 32_000)  # noqa: S311
@@ -151,15 +161,19 @@ def free_port() -> int:
 
 
 def find_nginx(wanted: str | None) -> tuple[str, str]:
-    """nginx's path and its version ("nginx/1.22.1"); raises RecordingError that says what to install."""
-    # An ordinary user's PATH has no sbin on Debian, where nginx lives.
+    """Return nginx's path and its version, for example "nginx/1.22.1".
+
+    Raises:
+        RecordingError: there is none, or it lacks stub_status. The message says what to install.
+    """
+    # On Debian nginx is in sbin, which is not in an ordinary user's PATH.
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
     binary = shutil.which(wanted or "nginx", path=path)
     if binary is None:
-        missing = f"{wanted} is not there" if wanted else "nginx is not installed"
+        missing = f"{wanted} does not exist" if wanted else "nginx is not installed"
         raise RecordingError(f"{missing}: on Debian or Ubuntu, install it with `apt-get install nginx-light`")
-    said = subprocess.run([binary, "-V"], capture_output=True, text=True, check=False).stderr
-    version = said.partition("nginx version: ")[2].split()
-    if not version or "http_stub_status_module" not in said:
-        raise RecordingError(f"{binary} is no nginx with stub_status: Debian's `nginx-light` has it")
+    description = subprocess.run([binary, "-V"], capture_output=True, text=True, check=False).stderr
+    version = description.partition("nginx version: ")[2].split()
+    if not version or "http_stub_status_module" not in description:
+        raise RecordingError(f"{binary} is not an nginx with stub_status: Debian's `nginx-light` has it")
     return binary, version[0]

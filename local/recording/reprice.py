@@ -2,7 +2,7 @@
 
 `python -m local.recording.reprice FILE` counts each product's sales to set its price. Nothing indexes the order
 lines by product, so each count reads all of them, and the transaction keeps SQLite's only write lock until it
-commits, or until SIGTERM rolls it back. This takes one core and, unstopped, one to several minutes.
+commits, or until SIGTERM rolls it back. This takes one core, and several minutes if nobody stops it.
 """
 
 import signal
@@ -31,13 +31,13 @@ def stop(signum: int, frame: FrameType | None) -> None:
 def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     base = connect(sys.argv[1])
-    began = reported = time.monotonic()
+    started = reported = time.monotonic()
     todo = f"{PRODUCTS} products, one transaction, {ORDER_LINES} order lines"
     base.execute("BEGIN IMMEDIATE")
     write("reprice", "info", f"reprice started: {todo}")
     for done in range(0, PRODUCTS, BATCH):
         now = time.monotonic()
-        seconds = round(now - began, 1)
+        seconds = round(now - started, 1)
         if stopped:
             base.execute("ROLLBACK")
             text = f"reprice stopped by SIGTERM after {seconds} s: {done} of {PRODUCTS} products rolled back"
@@ -48,7 +48,7 @@ def main() -> None:
             write("reprice", "info", f"reprice: {done} of {PRODUCTS} products in {seconds} s", seconds=seconds)
         base.execute(REPRICE, (done, done + BATCH))
     base.execute("COMMIT")
-    write("reprice", "info", f"reprice finished: {PRODUCTS} products in {time.monotonic() - began:.1f} s")
+    write("reprice", "info", f"reprice finished: {PRODUCTS} products in {time.monotonic() - started:.1f} s")
 
 
 if __name__ == "__main__":

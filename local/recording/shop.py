@@ -1,8 +1,8 @@
 """The upstream: a small shop over HTTP/1.1, with a thread per connection and a pool of database connections.
 
-`python -m local.recording.shop PORT DATABASE_PORT` serves until it is stopped. Its latencies are its work:
-queries, JSON, and for a checkout the key derivation that signs the receipt. A request that gets no database
-connection within POOL_SECONDS is answered with 503. `/health` says only that the process lives.
+`python -m local.recording.shop PORT DATABASE_PORT` serves until it is stopped. Its latencies come from real work:
+queries, JSON, and the key derivation that signs the receipt of a checkout. A request that gets no database connection
+within POOL_SECONDS is answered with 503. `/health` says only that the process runs.
 """
 
 import hashlib
@@ -33,29 +33,33 @@ STATIC = {
 
 
 class Unavailable(Exception):
-    """The database cannot be asked, or failed: the request ends with 503."""
+    """The database does not answer, or failed. The request is answered with 503."""
 
 
-class Link:
-    """One connection to the database; it opens when it is first used."""
+class Connection:
+    """A connection to the database. The first query opens it."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.socket: socket.socket | None = None
 
-    def ask(self, question: dict[str, Any]) -> list[list[Any]]:
-        """The rows of the answer. Raises Unavailable; a broken connection is opened anew the next time."""
+    def rows(self, query: dict[str, Any]) -> list[list[Any]]:
+        """Return the rows that the database answers with. The next query opens a broken connection again.
+
+        Raises:
+            Unavailable: the connection is broken, or the query failed.
+        """
         try:
             if self.socket is None:
                 self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=QUERY_SECONDS)
-            self.socket.sendall(json.dumps(question).encode() + b"\n")
+            self.socket.sendall(json.dumps(query).encode() + b"\n")
             with self.socket.makefile("rb") as lines:
                 answer = json.loads(lines.readline())
         except (OSError, ValueError) as error:
             self.close()
             raise Unavailable(f"database connection broken: {error}") from error
         if "error" in answer:
-            raise Unavailable(f"query {question['op']} failed: {answer['error']}")
+            raise Unavailable(f"query {query['op']} failed: {answer['error']}")
         rows: list[list[Any]] = answer["rows"]
         return rows
 
@@ -66,28 +70,33 @@ class Link:
 
 
 class Pool:
-    """POOL_SIZE links; `link` lends one, and gives up after POOL_SECONDS."""
+    """Has POOL_SIZE connections to the database."""
 
     def __init__(self, port: int) -> None:
-        self.free: queue.LifoQueue[Link] = queue.LifoQueue()
+        self.free: queue.LifoQueue[Connection] = queue.LifoQueue()
         for _ in range(POOL_SIZE):
-            self.free.put(Link(port))
+            self.free.put(Connection(port))
 
     @property
     def used(self) -> int:
         return POOL_SIZE - self.free.qsize()
 
     @contextmanager
-    def link(self) -> Iterator[Link]:
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection.
+
+        Raises:
+            Unavailable: none is free within POOL_SECONDS.
+        """
         try:
-            link = self.free.get(timeout=POOL_SECONDS)
+            connection = self.free.get(timeout=POOL_SECONDS)
         except queue.Empty:
             text = f"connection pool exhausted: {POOL_SIZE} of {POOL_SIZE} in use, gave up after {POOL_SECONDS:g} s"
             raise Unavailable(text) from None
         try:
-            yield link
+            yield connection
         finally:
-            self.free.put(link)
+            self.free.put(connection)
 
 
 class Shop(ThreadingHTTPServer):
@@ -100,7 +109,7 @@ class Shop(ThreadingHTTPServer):
         self.served = 0
 
     def report(self) -> None:
-        """Say every REPORT_SECONDS how many requests were served, for ever."""
+        """Log every REPORT_SECONDS how many requests were served, until the process ends."""
         before = 0
         while True:
             time.sleep(REPORT_SECONDS)
@@ -121,7 +130,7 @@ class Request(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         url = urlsplit(self.path)
         match url.path.strip("/").split("/"):
             case [""]:
@@ -142,7 +151,7 @@ class Request(BaseHTTPRequestHandler):
                 self.answer(404, b'{"error": "no such page"}')
 
     def do_POST(self) -> None:
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         match self.path:
             case "/api/cart":
@@ -160,12 +169,12 @@ class Request(BaseHTTPRequestHandler):
         return int(self.headers.get("X-Customer", 0))
 
     def query(self, op: str, **arguments: object) -> list[list[Any]] | None:
-        """Ask the database and answer the request with the rows; None when it could not be asked."""
+        """Answer the request with the rows of a query, and return them; None if the database is not available."""
         try:
-            with self.server.pool.link() as link:
-                asked = time.perf_counter()
-                rows = link.ask({"op": op, **arguments})
-                ms = round((time.perf_counter() - asked) * 1000)
+            with self.server.pool.connection() as connection:
+                started = time.perf_counter()
+                rows = connection.rows({"op": op, **arguments})
+                ms = round((time.perf_counter() - started) * 1000)
         except Unavailable as error:
             self.log("error", str(error))
             self.answer(503, b'{"error": "try again later"}')
@@ -192,7 +201,7 @@ class Request(BaseHTTPRequestHandler):
             self.log("warning", "client went away before the answer was ready")
 
     def log(self, level: str, message: str, **fields: object) -> None:
-        ms = round((time.perf_counter() - self.began) * 1000)
+        ms = round((time.perf_counter() - self.started) * 1000)
         request = self.headers.get("X-Request-Id", "-")
         write("shop", level, message, request=request, path=self.path, ms=ms, **fields)
 

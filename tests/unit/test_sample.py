@@ -210,7 +210,7 @@ def test_a_service_that_dies_is_named_in_a_sentence(tmp_path: Path) -> None:
     ("arguments", "status", "text"),
     [
         (["--nginx", "/nowhere/nginx"], 1, "on Debian or Ubuntu, install it with `apt-get install nginx-light`"),
-        (["--nginx", sys.executable], 1, "is no nginx with stub_status: Debian's `nginx-light` has it"),
+        (["--nginx", sys.executable], 1, "is not an nginx with stub_status: Debian's `nginx-light` has it"),
         (["--out", __file__], 1, "test_sample.py is not a folder that can be written to"),
         (["--minutes", "0"], 2, "0 is not between 0.25 and 30 minutes"),
         (["--minutes", "soon"], 2, "soon"),
