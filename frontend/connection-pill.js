@@ -13,7 +13,7 @@ const REFUSALS = { 401: "not signed in", 403: "not allowed", 404: "unknown task"
 export class ConnectionPill {
   #root;
   #retry;
-  #icon = h("span.pill-icon");
+  #icon = h("span");
   #words = h("span");
 
   /** @param {any} root an empty element @param {any} retry a button @param {() => void} onRetry */

@@ -1,24 +1,7 @@
 /**
  * An EventSource that resumes: each event once and in order, across cuts, rotations, refusals and sleep.
  *
- * This file needs no other. The server speaks docs/PROTOCOL.md, section 6: ids 1, 2, 3 …, JSON objects with a `result`,
- * and the frames `sync`, `gap` and `end`. Unlike a plain EventSource,
- *
- *  1. it does not give up on every status but 200: it asks with fetch what the status was. 204 is the end, most 4xx are
- *     final, anything else is retried;
- *  2. it retries after 100 ms, doubling to 5 s, with jitter. Only an event resets the wait;
- *  3. it retries at once when the network or the tab comes back, and replaces a connection that is silent for too long:
- *     a script sees no heartbeats, and a dead socket looks like a quiet one;
- *  4. it drops repeated events, fetches missing ones again, and takes an `end` beyond its cursor for a cut.
- *
- * @example
- * import { EventStream } from "./event-stream.js";
- *
- * const stream = new EventStream((cursor) => `/api/stream/42?cursor=${cursor}`, {
- *   onEvent: ({ seq, result }) => console.log(seq, result),
- *   onChange: () => (document.title = stream.state),
- * });
- * stream.open();
+ * This file needs no other. docs/PAGE.md has an example, and says how it differs from a plain EventSource.
  */
 
 // In ms.

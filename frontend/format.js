@@ -1,6 +1,6 @@
 /** Numbers, sizes and times as people read them. */
 
-import { count, duration } from "./progress-timeline.js"; // which stands alone
+import { count, duration } from "./progress-timeline.js";
 
 export { count, duration };
 

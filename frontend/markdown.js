@@ -1,12 +1,8 @@
 /**
  * A small Markdown renderer for text that is still being written. It builds nodes and never HTML.
  *
- * Headings, paragraphs, nested lists, tables, fenced code, quotes, rules; code, bold, italic, links. Tags are text,
- * images become links, and a link that is not http or https stays as it was written.
- *
- * An update draws only the last block again: more text can change no other. The text may come from anybody, so time and
- * nodes are linear in its length: each pattern stops within a bound or where it could begin again, nesting is bounded,
- * and a table has as many cells as were written.
+ * An update draws only the last block again. The text may come from anybody, so time and nodes must stay linear in its
+ * length (docs/PAGE.md).
  */
 
 import { appendAll, h } from "./dom.js";

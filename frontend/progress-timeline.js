@@ -1,26 +1,7 @@
 /**
  * `<progress-timeline>`: a waterfall of agents, nodes and tools, drawn while they run.
  *
- * This file needs no other. A page may set the colours `--accent`, `--line`, `--ink`, `--muted`, `--hover`, `--warn` and
- * `--bad`. Call `tick` a few times a second while something runs.
- *
- * Time moves no row: a bar has its start and end as custom properties, the element has `--now` and `--span`, and CSS
- * computes the rest. A parent shows its newest 60 children, so that 20,000 steps are as quick as twenty.
- *
- * @example
- * import "./progress-timeline.js";
- *
- * const timeline = document.createElement("progress-timeline");
- * document.body.append(timeline);
- *
- * const start = Date.now();
- * const root = { kind: "agent", name: "", agent: "", parent: null, children: [], start, end: null, state: "running" };
- * const agent = { ...root, name: "planner", agent: "planner", parent: root, children: [] };
- * const tool = { ...agent, kind: "tool", name: "search", parent: agent, children: [], text: "reading", done: 1, total: 3 };
- * root.children.push(agent);
- * agent.children.push(tool);
- * const run = { root, start, end: null, updatedAt: start, superseded: 0, changed: new Set() };
- * timeline.draw(run, Date.now());
+ * This file needs no other. docs/PAGE.md has an example, and says why it is fast.
  */
 
 /**

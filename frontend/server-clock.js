@@ -1,6 +1,6 @@
 /**
  * The server's clock, estimated from the times of events. A live event left the server a moment ago: our time minus its
- * time is the difference of the clocks plus the latency, so the smallest is best. A replayed event only gives a limit.
+ * time is the clocks' difference plus the latency, so the smallest is best. A replayed event only gives a limit.
  */
 export class ServerClock {
   #liveOffset = Infinity;

@@ -1,9 +1,8 @@
 /**
- * The second view: one task, from its log and then live. Each view is a new copy of index.html's template, so nothing of
- * another task is in it.
+ * The second view: one task, from its log and then live. Each view is a new copy of index.html's template.
  *
- * Events are applied as they come and drawn once per frame, but not before the stored ones are in (or 1.5 s have
- * passed): a replay does not flash by.
+ * Events are drawn once per frame, but not before all stored ones have come (or 1.5 s have passed): a replay does not
+ * flash by.
  */
 
 import { cancelTask, reply, streamUrl } from "./api.js";

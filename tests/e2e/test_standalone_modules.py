@@ -1,4 +1,4 @@
-"""`event-stream.js` and `progress-timeline.js` without any other file of ours: the example in each header runs."""
+"""`event-stream.js` and `progress-timeline.js` without any other file of ours: the examples in docs/PAGE.md run."""
 
 from __future__ import annotations
 
@@ -52,11 +52,10 @@ async def open_with(page: Page, module: str) -> list[str]:
 
 
 def example_in(module: str) -> str:
-    """The example in the module's header."""
-    header, _, _ = (ROOT / "frontend" / module).read_text().partition("*/")
-    _, _, example = header.partition("@example\n")
-    assert example
-    return re.sub(r"^ \* ?", "", example, flags=re.MULTILINE)
+    """The module's example in docs/PAGE.md."""
+    examples = re.findall(r"^```js\n(.*?)^```", (ROOT / "docs/PAGE.md").read_text(), re.DOTALL | re.MULTILINE)
+    [example] = [example for example in examples if f'"./{module}"' in example]
+    return str(example)
 
 
 def frame(seq: int) -> str:
