@@ -9,29 +9,29 @@ from langgraph.graph import START, MessagesState, StateGraph
 from mangum import Mangum
 
 from orchestrator.consult import consult
+from orchestrator.planning import Specialist, delegation_to, specialist_of
 from tailrace import AgentApp, AgentCard, Rejected, write
 from tailrace.a2a.client import new_http
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.config import Settings
 
-http = new_http()
+http, settings = new_http(), Settings.load()
 
 
-async def find(name: str) -> str:
-    """The URL of the agent with this name, among those that TAILRACE_SPECIALIST_URLS lists; `make run` sets it."""
-    settings = Settings.load()
+async def find(name: str) -> Specialist:
+    """Find an agent by name among those that TAILRACE_SPECIALIST_URLS lists. `make run` lists all agents."""
     for url in settings.specialists:
-        found = await discover(http, url, settings)
-        if found.card.name == name:
-            return interface_of(found, settings)
+        agent = await discover(http, url, settings)
+        if agent.card.name == name:
+            return specialist_of(agent.card, interface_of(agent, settings))
     raise Rejected(f"There is no agent {name!r}. Copy examples/{name} to functions/.")
 
 
 async def ask(state: MessagesState) -> None:
-    url = await find("1_progress")
-    # This is what the orchestrator asks its specialists with: if this process dies, the next one joins the same task.
-    other = await consult(http, {"agent": "1_progress", "url": url, "topics": [], "reason": "", "reads": True})
-    write(f"The other agent says: {other.text or other.problem}")
+    other = await find("1_progress")
+    # If this process dies here, the next one continues with the same task of the other agent.
+    answer = await consult(http, delegation_to(other, topics=[], reason="it counts words"))
+    write(f"The other agent says: {answer.text or answer.problem}")
 
 
 graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
