@@ -60,7 +60,7 @@ class Smoke:
     def __init__(self, http: httpx.AsyncClient, secret: str) -> None:
         self._http = http
         self._secret = secret
-        self._known = {"x-tailrace-secret": secret} if secret else {}
+        self._secret_header = {"x-tailrace-secret": secret} if secret else {}
         self.rows: list[tuple[str, str]] = []
 
     async def run(self) -> None:
@@ -98,7 +98,7 @@ class Smoke:
     async def _post(self) -> str:
         body = json.dumps({"message": sample()}).encode()
         headers = {
-            **self._known,
+            **self._secret_header,
             "content-type": "application/json",
             # CloudFront needs it to sign the request to the gateway.
             "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
@@ -111,8 +111,8 @@ class Smoke:
 
     async def _read(self, task_id: str, record: StreamRecord, stop_after: int | None = None) -> None:
         """Read on from the record's cursor until the end, a cut by the server, or `stop_after` events in all."""
-        cursor, parser, asked = len(record.events), Parser(), time.monotonic()
-        headers = {**self._known, "accept": "text/event-stream", "last-event-id": str(cursor)}
+        cursor, parser, started = len(record.events), Parser(), time.monotonic()
+        headers = {**self._secret_header, "accept": "text/event-stream", "last-event-id": str(cursor)}
         live, before, first = False, None, True
         try:
             async with self._http.stream("GET", f"/api/stream/{task_id}", headers=headers) as answer:
@@ -125,7 +125,7 @@ class Smoke:
                 async for chunk in answer.aiter_raw():
                     now = time.monotonic()
                     if first:
-                        record.first_byte_s.append(now - asked)
+                        record.first_byte_s.append(now - started)
                         first = False
                     for message in parser.feed(chunk):
                         if message.name == "gap":
@@ -139,7 +139,7 @@ class Smoke:
                         if int(message.id) != len(record.events) + 1:
                             raise SmokeError(f"Event {message.id} came after event {len(record.events)}.")
                         if len(record.events) == cursor:
-                            record.first_event_s.append(now - asked)
+                            record.first_event_s.append(now - started)
                         record.events.append(message.data)
                         if live:
                             record.delays_s.append(time.time() - _written(message.data))
@@ -156,7 +156,7 @@ class Smoke:
             # The stream was cut. The next connection resumes it.
 
     async def _end_of(self, task_id: str, cursor: int) -> dict[str, Any]:
-        task = (await self._get(f"/api/tasks/{task_id}", **self._known)).json()
+        task = (await self._get(f"/api/tasks/{task_id}", **self._secret_header)).json()
         return {"state": task["status"]["state"], "seq": cursor}
 
     def _report(self, live: StreamRecord, cut_at: int) -> None:
@@ -177,13 +177,13 @@ class Smoke:
         ]
 
     async def _replay(self, task_id: str, live: StreamRecord) -> None:
-        again, began = StreamRecord(), time.monotonic()
+        again, started = StreamRecord(), time.monotonic()
         while again.end is None:
             await self._read(task_id, again)
         if again.events != live.events:
             raise SmokeError("The replay from event 1 differs from the live events.")
-        self.rows.append(("replay", f"the same {len(again.events)} events, {_ms(time.monotonic() - began)}"))
-        after = await self._get(f"/api/stream/{task_id}?cursor={len(live.events)}", **self._known)
+        self.rows.append(("replay", f"the same {len(again.events)} events, {_ms(time.monotonic() - started)}"))
+        after = await self._get(f"/api/stream/{task_id}?cursor={len(live.events)}", **self._secret_header)
         if after.status_code != 204:
             raise SmokeError(f"A reader at the end was answered {after.status_code} instead of 204.")
         self.rows.append(("a reader at the end", "204"))
@@ -213,8 +213,8 @@ def _written(data: bytes) -> float:
 
 
 async def _timed(answer: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
-    began = time.monotonic()
-    return await answer, time.monotonic() - began
+    started = time.monotonic()
+    return await answer, time.monotonic() - started
 
 
 def _ms(seconds: float) -> str:
@@ -225,7 +225,7 @@ def _spread(seconds: Sequence[float]) -> str:
     if len(seconds) < 2:
         return "none to measure"
     p95 = statistics.quantiles(seconds, n=20, method="inclusive")[-1]
-    return f"median {_ms(statistics.median(seconds))}, p95 {_ms(p95)}, most {_ms(max(seconds))}"
+    return f"median {_ms(statistics.median(seconds))}, p95 {_ms(p95)}, longest {_ms(max(seconds))}"
 
 
 async def check(url: str, secret: str) -> list[tuple[str, str]]:

@@ -44,9 +44,9 @@ def app_of(name: str, host: str) -> Any:
     module = importlib.import_module(f"{name}.handler")
     app = getattr(module, "app", None)
     if not callable(app):
-        found = "no `app`" if app is None else f"an `app` that is a {type(app).__name__}"
+        actual = "no `app`" if app is None else f"an `app` that is a {type(app).__name__}"
         raise TailraceError(
-            f"functions/{name}/handler.py has {found}, but must have one like `app = AgentApp(graph, card)`."
+            f"functions/{name}/handler.py has {actual}, but must have one like `app = AgentApp(graph, card)`."
         )
     return app
 
@@ -79,19 +79,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
     parser.add_argument("name", help="a folder of functions/")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket to serve on")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     end_with_supervisor()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        with socket.socket(fileno=os.dup(given.fd)) as listener:
+        with socket.socket(fileno=os.dup(arguments.fd)) as listener:
             host = listener.getsockname()[0]
-        app = app_of(given.name, host)
+        app = app_of(arguments.name, host)
     except TailraceError as error:
-        raise SystemExit(f"{given.name}: {error}") from None
+        raise SystemExit(f"{arguments.name}: {error}") from None
     except Exception as error:
         raise SystemExit(authors_traceback(error)) from None
-    serve(app, given.fd)
+    serve(app, arguments.fd)
 
 
 def authors_traceback(error: Exception) -> str:

@@ -70,28 +70,28 @@ class State(TypedDict, total=False):
 
 async def read(state: State) -> State:
     """Find the logs in the request; ask the user if there are none."""
-    while not (found := await asyncio.to_thread(sources, request())).logs:
-        reason = f" ({' '.join(found.notes[:3])})" if found.notes else ""
+    while not (inputs := await asyncio.to_thread(sources, request())).logs:
+        reason = f" ({' '.join(inputs.notes[:3])})" if inputs.notes else ""
         # When the user answers, this node runs again from its start, and its request has the answer.
         interrupt(_QUESTION.format(reason=reason))
-    alert = _alert(request(), found)
+    alert = _alert(request(), inputs)
     lines = 0
     newest_times: list[float] = []
-    for number, source in enumerate(found.logs):
+    for number, source in enumerate(inputs.logs):
         lines += source.content.line_count
         if number < _DATED_LOGS and (newest := newest_dated(source)) is not None:
             newest_times.append(newest)
         if number % 100 == 99:
             await asyncio.sleep(0)
     reference = alert.end or alert.start or max(newest_times, default=time.time())
-    progress(f"{counted(len(found.logs), 'log')} with {counted(lines, 'line')}", done=0, total=lines)
-    return {"lines": lines, "reference": reference, "notes": found.notes}
+    progress(f"{counted(len(inputs.logs), 'log')} with {counted(lines, 'line')}", done=0, total=lines)
+    return {"lines": lines, "reference": reference, "notes": inputs.notes}
 
 
 async def mine(state: State) -> State:
     """Turn the lines into templates and count them over time."""
-    found = await asyncio.to_thread(sources, request())
-    survey = Survey(found.logs, state["reference"], state["lines"])
+    inputs = await asyncio.to_thread(sources, request())
+    survey = Survey(inputs.logs, state["reference"], state["lines"])
     budget = Budget.of_a_task()
     await in_turns(survey.steps(budget), budget)
     miner, lines = survey.miner, survey.lines
@@ -100,7 +100,7 @@ async def mine(state: State) -> State:
         notes.append(f"{survey.cut:,} very long line{'s were' if survey.cut != 1 else ' was'} cut.")
     templates = await asyncio.to_thread(miner.templates)
     times = await asyncio.to_thread(all_times, templates)
-    alert_window, note = window.from_alert(_alert(request(), found), times)
+    alert_window, note = window.from_alert(_alert(request(), inputs), times)
     if note:
         notes.append(note)
     grid = grid_for(times, (alert_window.start, alert_window.end) if alert_window else None) if times else None
@@ -162,9 +162,9 @@ async def write_report(state: State) -> State:
     return {}
 
 
-def _alert(given: Request, found: Sources) -> Alert:
+def _alert(received: Request, inputs: Sources) -> Alert:
     """Return the request's alert. The times of pasted log lines are not the alert's."""
-    return alert_of(msgspec.structs.replace(given, text=found.remark))
+    return alert_of(msgspec.structs.replace(received, text=inputs.remark))
 
 
 def _notes(timeline: Timeline) -> list[str]:

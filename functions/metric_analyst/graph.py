@@ -126,9 +126,9 @@ async def write_report(state: State) -> State:
     return {}
 
 
-def alert_in(given: Request, metrics: RequestMetrics) -> Alert:
+def alert_in(inputs: Request, metrics: RequestMetrics) -> Alert:
     """Return the request's alert. The times of pasted metrics are not the alert's."""
-    return alert_of(msgspec.structs.replace(given, text="") if metrics.pasted else given)
+    return alert_of(msgspec.structs.replace(inputs, text="") if metrics.pasted else inputs)
 
 
 def _without_samples(finding: Finding) -> Finding:

@@ -85,8 +85,8 @@ async def _until_answered(conversation: Conversation, forwarding: Forwarding, ur
 async def _forward_all(conversation: Conversation, forwarding: Forwarding, url: str, step: str) -> None:
     reported = conversation.task_id is not None
 
-    def report(asked: DelegatedTask | None) -> None:
-        emit("tool_start", step=step, parent=current_step(), name=f"ask {forwarding.agent}", asked=asked)
+    def report(delegated: DelegatedTask | None) -> None:
+        emit("tool_start", step=step, parent=current_step(), name=f"ask {forwarding.agent}", asked=delegated)
 
     try:
         async with aclosing(conversation.events()) as events:

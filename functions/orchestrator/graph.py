@@ -108,8 +108,8 @@ async def _specialists() -> tuple[list[Specialist], list[SpecialistAnswer]]:
 
     async def find(url: str) -> None:
         try:
-            found = await discover(http(), url, settings)
-            specialists.append(specialist_of(found.card, interface_of(found, settings)))
+            agent = await discover(http(), url, settings)
+            specialists.append(specialist_of(agent.card, interface_of(agent, settings)))
         except AgentError as error:
             missing.append(SpecialistAnswer(agent=url, error=str(error)))
 

@@ -87,7 +87,7 @@ def specialist_of(card: AgentCard, url: str) -> Specialist:
 
 
 def with_unique_names(specialists: list[Specialist], me: str, settings: Settings) -> list[Specialist]:
-    """Return the specialists with unique names, in order of them.
+    """Return the specialists with unique names, sorted by name.
 
     Where several share a name, whatever its case, the one that is our own agent keeps it; the others get their address
     added. No specialist keeps the name of the agent that asks, `me`.

@@ -95,13 +95,13 @@ def incident_of(findings: list[Finding], alert: Alert) -> Incident | None:
 
 def links(incident: Incident) -> list[Link]:
     """Return, for each later finding that shares words with a first sign, the link to the one with most of them."""
-    found: list[Link] = []
+    linked: list[Link] = []
     for later in incident.later:
         shared = [(sorted(words_of(first) & words_of(later)), first) for first in incident.first]
         words, first = max(shared, key=lambda pair: len(pair[0]))
         if words:
-            found.append(Link(first, later, words))
-    return found
+            linked.append(Link(first, later, words))
+    return linked
 
 
 def words_of(finding: Finding) -> set[str]:

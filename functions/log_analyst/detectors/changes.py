@@ -94,13 +94,13 @@ def rare(level: int, count: int, buckets: int, before: int, share: float, *, lif
     return _CONFIDENCE_RARE[level] * (1 - share / 2)
 
 
-def unusually_many(found: int, once_before: int, share: float) -> bool:
-    """Return whether `found` rare templates are more than the usual rate of first occurrences explains.
+def unusually_many(count: int, once_before: int, share: float) -> bool:
+    """Return whether `count` rare templates are more than the usual rate of first occurrences explains.
 
     The Good–Turing estimator gives that rate, from the number of templates that occur just once before the window.
     """
     expected = once_before * share / (1 - share)
-    return found > expected + sqrt(expected)
+    return count > expected + sqrt(expected)
 
 
 def burst(level: int, history: History) -> RateChange | None:

@@ -30,15 +30,15 @@ _ENOUGH_TO_BE_RARE = 100
 # Logs of at least so many entries are quiet if no more than so many of them are errors.
 _ENOUGH_TO_BE_QUIET, _MOST_LONE_ERRORS = 500, 3
 
-# For a row: the name of the log that its first line is in, and that line.
+# Returns the name of the log with the first line of a row, and that line.
 Example = Callable[[Row], tuple[str, str]]
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A change before it is put into words: of `row` or, if that is None, of the whole logs that `name` says.
+    """A change that is not in words yet: of the template `row`, or if it is None, of the whole logs named `name`.
 
-    `start` and `end` are seconds since the epoch; `count` lines came and `expected` were usual; `confidence` is from
-    0 to 1. Of what is new or rare, `expected` is how many lines came before the window.
+    `start` and `end` are seconds since the epoch, `count` is how many lines came, and `confidence` is from 0 to 1.
+    `expected` is how many lines were expected; for a new or rare template it is how many came before the window.
     """
 
     type: FindingType

@@ -134,12 +134,12 @@ def json_line(line: str, stamps: Timestamps) -> Entry | None:
 
 def plain(line: str, stamps: Timestamps) -> Entry | None:
     """Parse any line with a time near its start; the text is the line without the time."""
-    found = stamps.find(line)
-    if found is None:
+    timestamp = stamps.find(line)
+    if timestamp is None:
         return None
-    before = line[: found.start].rstrip(" \t[(<\"'")
-    text = line[found.end :].lstrip(_PUNCTUATION + ")>\"'")
-    return Entry(found.seconds, levels.UNKNOWN, f"{before} {text}" if before else text)
+    before = line[: timestamp.start].rstrip(" \t[(<\"'")
+    text = line[timestamp.end :].lstrip(_PUNCTUATION + ")>\"'")
+    return Entry(timestamp.seconds, levels.UNKNOWN, f"{before} {text}" if before else text)
 
 
 PARSERS: dict[str, Parser] = {

@@ -60,9 +60,9 @@ _LIFECYCLE = re.compile(
 def level_in(text: str) -> int:
     """Return the level that the start of `text` names; else WARNING if it mentions trouble, else INFO."""
     head = text[:160]
-    found = _CAPITALS.search(head) or _MARKED.search(head)
-    if found:
-        return _WORDS[found.group(1).lower()]
+    match = _CAPITALS.search(head) or _MARKED.search(head)
+    if match:
+        return _WORDS[match.group(1).lower()]
     return WARNING if _TROUBLE.search(text) else INFO
 
 

@@ -162,9 +162,9 @@ def _is_entry(name: str, line: str, stamps: Timestamps) -> bool:
     if not line:
         return False
     if name == "plain text":
-        found = stamps.find(line)
+        timestamp = stamps.find(line)
         # "From 2024-01-01T10:00Z to …" is a sentence. An entry starts with its time and has a text.
-        return found is not None and found.start <= 9 and len(line) > found.end + 3
+        return timestamp is not None and timestamp.start <= 9 and len(line) > timestamp.end + 3
     entry = PARSERS[name](line, stamps)
     return entry is not None and (entry.time is not None or entry.level >= 0)
 

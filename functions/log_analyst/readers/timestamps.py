@@ -97,8 +97,8 @@ class Timestamps:
                 return epoch(float(value))
             # A field's times have another format and place than a line's, so they are learned separately.
             self._fields = self._fields or Timestamps(self.reference)
-            found = self._fields.find(value.strip())
-            return found.seconds if found else None
+            timestamp = self._fields.find(value.strip())
+            return timestamp.seconds if timestamp else None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return epoch(value)
         return None

@@ -49,9 +49,9 @@ def drifts(signal: Signal, shifts: Sequence[Change] = ()) -> list[Change]:
     for first in (0, *late):
         if n - first < FEWEST:
             break
-        found = _drift(signal, max(first, _onset(signal, first)) if first else 0)
-        if found:
-            return [found]
+        drift = _drift(signal, max(first, _onset(signal, first)) if first else 0)
+        if drift:
+            return [drift]
     return []
 
 

@@ -119,13 +119,13 @@ def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
     """
     order = sorted(range(len(changes)), key=lambda i: changes[i].start)
     numbers = [0] * len(changes)
-    last, current, began = 0, 0, float("-inf")
+    last, current, start = 0, 0, float("-inf")
     for i in order:
         alone = changes[i].type == "drift"
-        if alone or changes[i].start - began > reach:
+        if alone or changes[i].start - start > reach:
             last += 1
             if not alone:
-                current, began = last, changes[i].start
+                current, start = last, changes[i].start
         numbers[i] = last if alone else current
     return numbers
 

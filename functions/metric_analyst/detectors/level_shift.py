@@ -73,7 +73,7 @@ def _candidates(signal: Signal) -> list[tuple[int, float]]:
     white = mad_sigma([b - a for a, b in pairwise(signal.rest)], 0.0)
     cycles = (signal.times[-1] - signal.times[0]) / (signal.period or 1.0)
     misfit = MISFIT if cycles >= 3 else MISFIT_OF_TWO
-    found: list[tuple[int, float]] = []
+    shifts: list[tuple[int, float]] = []
     for width in WIDTHS:
         if width > max(3, n // 8):
             break
@@ -92,12 +92,12 @@ def _candidates(signal: Signal) -> list[tuple[int, float]]:
             if past[i] < 1:
                 break
             split = i + width
-            if any(abs(split - other) <= 2 * width for other, _ in found):
+            if any(abs(split - other) <= 2 * width for other, _ in shifts):
                 continue
             split = _locate(signal.rest, split, width)
             if _separates(signal, split, width, floor):
-                found.append((split, min(past[i], 10.0)))
-    return sorted(set(found)) or two_levels(signal.rest)
+                shifts.append((split, min(past[i], 10.0)))
+    return sorted(set(shifts)) or two_levels(signal.rest)
 
 
 def _locate(values: Sequence[float], split: int, width: int) -> int:

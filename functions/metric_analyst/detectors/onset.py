@@ -49,8 +49,8 @@ def onsets(signal: Signal) -> list[Change]:
     if not 0 < len(bursts) <= MOST or outside < FEWEST // 2 or len(active) - inside > ACTIVE_OUTSIDE * outside:
         return []
     usual = (len(active) - inside + 1) / (outside + 2)
-    found = [_change(signal, rest, burst, usual) for burst in bursts if burst[0] >= FEWEST // 2]
-    return [change for change in found if change.strength >= 1 and change.magnitude]
+    changes = [_change(signal, rest, burst, usual) for burst in bursts if burst[0] >= FEWEST // 2]
+    return [change for change in changes if change.strength >= 1 and change.magnitude]
 
 
 def _bursts(active: Sequence[int]) -> list[list[int]]:

@@ -103,7 +103,7 @@ def _days_alike(times: Sequence[float], values: Sequence[float]) -> bool:
     hours: dict[int, list[float]] = {}
     for time, value in zip(times, values, strict=True):
         hours.setdefault(int(time // 3600), []).append(value)
-    medians = {hour: median(found) for hour, found in hours.items()}
+    medians = {hour: median(values) for hour, values in hours.items()}
     first, last = min(hours), max(hours)
     correlations = []
     pairs = 0

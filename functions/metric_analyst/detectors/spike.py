@@ -132,9 +132,9 @@ def _stand_out(
     return sorted(accepted, key=lambda pair: pair[0].first)
 
 
-def without(signal: Signal, found: Sequence[Change]) -> Signal:
+def without(signal: Signal, changes: Sequence[Change]) -> Signal:
     """Return the signal with the samples of spikes that are over replaced by the baseline."""
-    over = [(c.start, c.end) for c in found if c.returned]
+    over = [(c.start, c.end) for c in changes if c.returned]
     if not over:
         return signal
     replaced = [any(a <= time <= b for a, b in over) for time in signal.times]

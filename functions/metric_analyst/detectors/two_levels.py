@@ -38,11 +38,11 @@ def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
     apart = median(up) - median(down)
     caution = 1 + CAUTION / n
     needed = caution * max(min(NOISES * sum(noise) / 2, QUIET_NOISES * min(noise)), sum(noise))
-    found = []
+    shifts = []
     for split in splits:
         sudden = _suddenness(values, split)
-        found.append((split, min(apart / needed if needed else 10.0, sudden / SUDDEN / caution, 10.0)))
-    return found if all(strength >= 1 for _, strength in found) else []
+        shifts.append((split, min(apart / needed if needed else 10.0, sudden / SUDDEN / caution, 10.0)))
+    return shifts if all(strength >= 1 for _, strength in shifts) else []
 
 
 def _without_strays(high: list[bool]) -> list[bool]:

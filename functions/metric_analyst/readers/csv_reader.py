@@ -99,7 +99,7 @@ class _Cells:
 
     def __init__(self) -> None:
         self.values: list[float | None] = []
-        self.found = self.bad = self.first_bad = 0
+        self.numbers = self.bad = self.first_bad = 0
         self.seen: dict[str, str] = {}
         self.texts: list[str] = []
 
@@ -107,7 +107,7 @@ class _Cells:
         value = cell_number(cell, delimiter)
         self.values.append(value)
         if value is not None:
-            self.found += 1
+            self.numbers += 1
         elif not is_missing(cell):
             self.bad += 1
             self.first_bad = self.first_bad or line
@@ -140,7 +140,7 @@ def _columns(
         name = layout.header[index]
         if repeated and cells.few and _LABEL_NAMES.match(name):
             labels.append(index)
-        elif cells.found and cells.found >= cells.bad:
+        elif cells.numbers and cells.numbers >= cells.bad:
             values.append(index)
             if cells.bad:
                 example = f"{name!r} line {cells.first_bad}"

@@ -83,9 +83,9 @@ def _json_lines(text: str) -> Generator[None, None, list[Any] | None]:
 def _walk(node: Any, source: str, notes: Notes, depth: int) -> Generator[Column | None, None, None]:
     yield None
     if isinstance(node, dict):
-        found = yield from _known(node, source, notes)
-        if found is not None:
-            yield from found
+        columns = yield from _known(node, source, notes)
+        if columns is not None:
+            yield from columns
         elif depth:
             for key, value in node.items():
                 if key == "alert":
@@ -105,10 +105,10 @@ def _walk(node: Any, source: str, notes: Notes, depth: int) -> Generator[Column 
 
 def _known(node: dict[str, Any], source: str, notes: Notes) -> Generator[None, None, list[Column] | None]:
     if isinstance(node.get("MetricDataResults"), list):
-        found: list[Column] = []
+        columns: list[Column] = []
         for result in node["MetricDataResults"]:
-            found += yield from _cloudwatch(result, source, notes)
-        return found
+            columns += yield from _cloudwatch(result, source, notes)
+        return columns
     if isinstance(node.get("Datapoints"), list):
         return (yield from _statistics(node))
     if "resultType" in node and isinstance(node.get("result"), list):

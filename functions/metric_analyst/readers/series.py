@@ -108,11 +108,11 @@ def make_series(
 
 def _between(recorded: Sequence[Sequence[float]], begin: float, end: float) -> set[float]:
     """Return the first few times of each file between two times: enough to tell whether there are MISSED."""
-    found: set[float] = set()
+    times: set[float] = set()
     for rows in recorded:
         first = bisect_right(rows, begin)
-        found.update(rows[first : min(bisect_left(rows, end), first + MISSED)])
-    return found
+        times.update(rows[first : min(bisect_left(rows, end), first + MISSED)])
+    return times
 
 
 def shorten(name: str) -> str:
