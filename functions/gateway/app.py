@@ -165,7 +165,7 @@ class Gateway:
         return owner_in(request, self._decide_owner)
 
     async def _owned(self, request: Request) -> Head:
-        """The head of the caller's task.
+        """Return the head of the caller's task.
 
         Raises:
             TaskUnknown: there is no such task, or it is another owner's.
@@ -179,8 +179,8 @@ class Gateway:
     async def _cancel_without_agent(self, head: Head) -> None:
         """Cancel a task whose agent cannot be reached.
 
-        A worker that is alive all the same sees the cancel when it renews its lease. A dead worker's lease expires;
-        then the gateway itself cancels the task.
+        If its worker is alive, it sees the cancel when it renews its lease. If not, the lease expires, and the gateway
+        cancels the task itself.
         """
         head = await self._log.request_cancel(head.task_id)
         with suppress(TimeoutError, LeaseHeld):
@@ -200,11 +200,11 @@ def create_app(
     decide_owner: DecideOwner = local_owner,
     host_header: str = "host",
 ) -> Starlette:
-    """The gateway as an ASGI app.
+    """Return the gateway as an ASGI app.
 
     `settings` are the environment's by default. A `log` that is passed in stays open when the app closes.
-    `decide_owner` says who owns a request's tasks. `host_header` has the host that the browser asked for, where a proxy
-    changes `Host`.
+    `decide_owner` says who owns a request's tasks. `host_header` names the header with the host that the browser asked
+    for: a proxy may change `Host`.
 
     Raises:
         ConfigError: a setting has a wrong value.

@@ -39,17 +39,17 @@ class Guard:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        """The response to a refused request; None if the request may pass."""
+        """Return the response to a refused request; None if the request may pass."""
         headers = request.headers
         media_type = headers.get("content-type", "")
         if request.method == "POST" and media_type.partition(";")[0].strip().lower() != _JSON:
-            remedy = f"must be {_JSON}, also where there is no body"
+            remedy = f"must be {_JSON}, even without a body"
             return respond(415, f"Content-Type has value {shorten(media_type)!r}, but {remedy}.")
         if "cookie" not in headers:
             return None
         origin, own_origin = headers.get("origin", ""), self._own_origin(request)
         if origin != own_origin:
-            detail = f"Origin has value {shorten(origin)!r}, but must be {own_origin!r} where a cookie is sent."
+            detail = f"Origin has value {shorten(origin)!r}, but must be {own_origin!r} if a cookie is sent."
             return respond(403, detail)
         return None
 

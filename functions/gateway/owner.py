@@ -19,7 +19,7 @@ SHARED_OWNER = "shared"
 
 
 def owner_in(request: Request, decide: DecideOwner) -> Owner:
-    """The owner of a request's tasks.
+    """Return the owner of a request's tasks.
 
     Raises:
         Problem: 401, `decide` knows no owner for the request.
@@ -32,7 +32,7 @@ def owner_in(request: Request, decide: DecideOwner) -> Owner:
 
 
 def local_owner(request: Request) -> str | None:
-    """The one owner on a laptop, for requests that come from loopback. None for any other request.
+    """Return the one owner on a laptop for a request that comes from loopback; None for any other request.
 
     Another site's page can reach loopback through the user's own browser. Its `Origin` shows that; or, if its host name
     was made to point here (DNS rebinding), the `Host` does.
@@ -46,7 +46,7 @@ def local_owner(request: Request) -> str | None:
 
 
 def secret_owner(secret: str) -> DecideOwner:
-    """A function that gives the shared owner to requests with the secret. With an empty secret it gives none."""
+    """Return a function that gives the shared owner to requests with the secret. An empty secret fits no request."""
     expected = secret.encode()
 
     def decide(request: Request) -> str | None:

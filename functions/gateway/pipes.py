@@ -113,7 +113,7 @@ class Pipes:
 
 
 def batches(group: list[RawEvent]) -> Iterator[Batch]:
-    """Events that arrived together, as batches of consecutive seqs. Each batch ends where the task may end.
+    """Yield events that arrived together as batches of consecutive seqs. A batch ends where the task may end.
 
     Events without a seq are left out: the log has them.
     """

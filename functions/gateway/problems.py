@@ -26,7 +26,6 @@ from tailrace.events import encode
 
 logger = logging.getLogger("tailrace.gateway")
 
-
 # A task changes all the time, so no response about it may be cached.
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -57,14 +56,14 @@ _STATUS_OF: dict[type[Exception], int] = {
 
 
 def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document without a type of its own: the meaning of `status` is its title."""
+    """Return a problem document of the type `about:blank`: its title is the meaning of `status` (RFC 9457, 4.2.1)."""
     title = http.HTTPStatus(status).phrase
     body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
     return Response(body, status, media_type="application/problem+json", headers={**NO_STORE, **(headers or {})})
 
 
 async def on_problem(_: Request, error: Exception) -> Response:
-    """The response for any exception a route raises."""
+    """Return the response for an exception that a route raised."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # the caller has gone
     if isinstance(error, Problem):

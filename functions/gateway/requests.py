@@ -49,7 +49,7 @@ class MessageBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def read_message(request: Request, limit: int) -> BrowserMessage:
-    """The message in a request's body.
+    """Return the message in a request's body.
 
     Raises:
         RequestError, RequestTooLarge: the body cannot be used; the message says why.
@@ -59,7 +59,7 @@ async def read_message(request: Request, limit: int) -> BrowserMessage:
 
 
 async def read_json(request: Request, limit: int, kind: type[T], example: str) -> T:
-    """A request's body as `kind`. A caller that sends no JSON gets the `example` in the error.
+    """Return a request's body as `kind`. The error for a body that is not JSON has the `example`.
 
     Raises:
         RequestError, RequestTooLarge: the body cannot be used; the message says why.
@@ -75,7 +75,7 @@ async def read_json(request: Request, limit: int, kind: type[T], example: str) -
 
 
 def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_id: str) -> UserMessage:
-    """The message as A2A has it, with all its ids."""
+    """Return the message as A2A defines it, with all its ids."""
     return UserMessage(
         message_id=message_id,
         role="ROLE_USER",
@@ -87,7 +87,7 @@ def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_
 
 
 def idempotency_key(request: Request, message: BrowserMessage) -> str:
-    """The key under which the same request may come again: the header, else the message's id, else a new one.
+    """Return the key that a repeated request has again: the header, else the message's id, else a new one.
 
     Raises:
         RequestError: the header is empty or too long.
@@ -101,7 +101,7 @@ def idempotency_key(request: Request, message: BrowserMessage) -> str:
 
 
 def task_id_in(request: Request) -> str:
-    """The task id in the path.
+    """Return the task id in the path.
 
     Raises:
         Problem: 404, no task can have this id.
@@ -113,7 +113,7 @@ def task_id_in(request: Request) -> str:
 
 
 def cursor_in(request: Request) -> int:
-    """The cursor: `Last-Event-ID` if there is one, else `?cursor=`, else 0.
+    """Return the cursor: `Last-Event-ID` if there is one, else `?cursor=`, else 0.
 
     Raises:
         RequestError: the cursor is not a seq.
@@ -126,7 +126,7 @@ def cursor_in(request: Request) -> int:
 
 
 def page_size_in(request: Request) -> int:
-    """The `pageSize` in the query, 20 by default.
+    """Return the `pageSize` in the query, 20 by default.
 
     Raises:
         RequestError: it is not a whole number between 1 and 100.

@@ -47,11 +47,11 @@ class Streams:
         self._open: list[OpenStream] = []
 
     def of(self, owner: str) -> list[OpenStream]:
-        """The open streams of an owner, by the owner's id."""
+        """Return the open streams of the owner with this id."""
         return [stream for stream in self._open if stream.owner == owner]
 
     def refuse_when_full(self) -> None:
-        """Refuse one stream too many.
+        """Refuse another stream if this process has too many.
 
         Raises:
             Problem: 503, `TAILRACE_MAX_STREAMS` streams are open.
@@ -61,7 +61,7 @@ class Streams:
             raise Problem(503, f"All {limit} streams of this gateway are in use.", {"Retry-After": "5"})
 
     async def chunks(self, head: Head, cursor: int) -> AsyncGenerator[bytes]:
-        """The stream from after `cursor` to its end, its rotation, or a cut. Logs a line at both ends."""
+        """Yield the frames after `cursor`, until the stream ends, rotates or is cut. Logs its start and its end."""
         settings = self._settings
         opened = OpenStream(head.task_id, head.owner, now_ms(), cursor)
         stream = TaskStream(

@@ -17,7 +17,7 @@ _TURN_S = 0.005
 
 
 class Budget:
-    """CPU seconds: `seconds` is the limit, `spent` what is used up. The work itself asks whether it is `exhausted`."""
+    """A limit of CPU time: `seconds` in all, of which `spent` are used. The work checks whether it is `exhausted`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -38,7 +38,7 @@ async def in_turns(work: Generator[object, None, T], budget: Budget) -> T:
     """Run a generator to its end and return its value.
 
     Between two yields it may pause for other work of the event loop, or be cancelled. The CPU time of its turns is
-    added to `budget.spent`; nothing stops the work when the budget is exhausted, it has to ask.
+    added to `budget.spent`. Nothing stops the work when the budget is exhausted: it must check that itself.
     """
     while True:
         begun, turn_end = time.thread_time(), time.perf_counter() + _TURN_S

@@ -70,7 +70,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateCount:
-    """A template of log lines: how many there are, when the first and the last were written (ISO 8601), one of them.
+    """A template of log lines: their `count`, the times of the first and the last (ISO 8601), and one of them.
 
     A log analyst's `findings` artifact lists them beside the findings.
     """
