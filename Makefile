@@ -15,13 +15,16 @@ run: $(venv)/run ## the page, the gateway and the agents on this machine
 	@$(bin)/python -m local
 
 test: $(venv)/test ## all tests; one whose tool is missing says what to install
-	@$(bin)/python -m pytest -n auto $(whole_files)
+	@$(bin)/python -m pytest -n auto $(whole_files) $(addprefix --ignore=,$(alone))
+	@$(bin)/python -m pytest $(alone)
 
 test-fast: $(venv)/test ## the unit and contract tests that take no time: for the hand at work
 	@$(bin)/python -m pytest -n logical $(whole_files) -m 'not slow' tests/unit tests/contract
 
 # A file's tests stay in one process. tests/conftest.py says how many processes there are, and which files come first.
 whole_files := --dist loadfile --no-loadscope-reorder
+# A browser that gets too little of the processor loses keys and pauses a page's drawing; sam's containers time out.
+alone := tests/e2e tests/deploy/test_sam_local.py
 
 lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library
 	@$(bin)/ruff format --check .

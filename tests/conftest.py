@@ -26,13 +26,13 @@ httpx.create_ssl_context = httpx_transports.create_ssl_context = functools.cache
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker for each core with `-n logical`; two with `-n auto`, because tests of processes and browsers wait."""
+    """One worker for each core with `-n logical`; two with `-n auto`, because tests of processes wait."""
     cores = os.cpu_count() or 1
     return cores if config.option.numprocesses == "logical" else 2 * cores
 
 
 # Workers take whole files in this order. What takes long comes first, so that no worker ends with it alone.
-_LONGEST_FIRST = ["deploy", "chaos", "e2e", "runtime", "interop", "integration", "resume", "tck", "contract", "unit"]
+_LONGEST_FIRST = ["deploy", "chaos", "runtime", "interop", "integration", "resume", "tck", "contract", "unit"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
