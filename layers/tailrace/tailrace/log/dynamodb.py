@@ -47,7 +47,7 @@ from tailrace.log.base import (
     refuse_claim,
 )
 from tailrace.log.packing import pack
-from tailrace.stores.dynamodb import Item, Refused, Response, Transport, typed, unparsed
+from tailrace.stores.dynamodb import Item, Refused, Response, typed, unparsed
 
 T = TypeVar("T")
 
@@ -78,13 +78,7 @@ class DynamoDBLog(EventLog):
 
     def __init__(self, table_name: str, *, patience_s: float = 8.0, threads: int = 32, **options: Any) -> None:
         super().__init__(**options)
-        self._transport = Transport(
-            table_name,
-            content=f"The log in table {table_name!r}",
-            no_table=table.NO_TABLE,
-            patience_s=patience_s,
-            threads=threads,
-        )
+        self._transport = table.transport_to(table_name, "The log", patience_s=patience_s, threads=threads)
         # Task id → the last seq and the ttl of the latest batch that was read.
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES

@@ -22,7 +22,7 @@ import msgspec
 
 from tailrace.log.base import Batch, Head
 from tailrace.log.packing import unpack
-from tailrace.stores.dynamodb import Item, typed
+from tailrace.stores.dynamodb import Item, Transport, typed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,8 +31,6 @@ BY_OWNER = "by_owner"
 BY_OPEN = "by_open"
 # The only value of `open`: the task is not finished, and either does not wait for its user or is to be cancelled.
 OPEN = "open"
-# The reason in an error about a missing table.
-NO_TABLE = "there is no such table (TAILRACE_TABLE names it; `python -m tailrace.log.table NAME` makes one)"
 # A sort key of DynamoDB has at most 1,024 bytes. `place` is our longest: a task id and 16 bytes.
 MAX_TASK_ID_BYTES = 1000
 
@@ -88,6 +86,17 @@ def create_table(client: DynamoDBClient, name: str) -> bool:
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
     client.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
     return True
+
+
+def transport_to(name: str, content: str, *, patience_s: float, threads: int) -> Transport:
+    """The requests to the table of this name. Errors call its content `content`, as in "The log in table 'x'"."""
+    return Transport(
+        name,
+        content=f"{content} in table {name!r}",
+        no_table="there is no such table (TAILRACE_TABLE names it; `python -m tailrace.log.table NAME` makes one)",
+        patience_s=patience_s,
+        threads=threads,
+    )
 
 
 def key(task_id: str, seq: int) -> Item:

@@ -20,7 +20,7 @@ from typing import Any
 from tailrace.log import table
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.stores.dynamodb import Item, Refused, Transport, typed, unparsed
+from tailrace.stores.dynamodb import Item, Refused, typed, unparsed
 
 # The value of `open` of a webhook that is due.
 _DUE = "owed"
@@ -47,13 +47,7 @@ class DynamoDBWebhooks(Webhooks):
         threads: int = 4,
     ) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
-        self._transport = Transport(
-            table_name,
-            content=f"The webhooks in table {table_name!r}",
-            no_table=table.NO_TABLE,
-            patience_s=patience_s,
-            threads=threads,
-        )
+        self._transport = table.transport_to(table_name, "The webhooks", patience_s=patience_s, threads=threads)
 
     async def put(self, hook: Webhook) -> None:
         fields = {name: typed(getattr(hook, name)) for name in Webhook.__struct_fields__ if name not in _RENAMED}
