@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextlib import aclosing
 
@@ -59,6 +60,24 @@ class DamageContract:
                     break
         assert [(item.seq, item.last) for item in seen if isinstance(item, Batch)] == [(1, 1), (2, 2), (5, 6)]
         assert [item for item in seen if isinstance(item, Gap)] == [Gap(3, 4)]
+
+    async def test_a_reader_that_waits_gets_a_gap_for_new_damaged_events(
+        self, log: EventLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task_id = await created(log)
+        items = follow(log, Feeds(log, Settings()), task_id, 0, idle_s=60)
+        async with asyncio.timeout(20), aclosing(items):
+            async for item in items:
+                if isinstance(item, Synced):
+                    break
+            with monkeypatch.context() as patched:
+                patched.setattr(sys.modules[type(log).__module__], "pack", lambda *_: b"x\x01 no zlib")
+                await log.append(task_id, Batch(2, 1, events(2, 2)))
+            assert await anext(items) == Gap(2, 3)
+            await log.append(task_id, Batch(4, 1, events(4, 1)))
+            batch = await anext(items)
+            assert isinstance(batch, Batch)
+            assert (batch.seq, batch.last) == (4, 4)
 
     async def test_a_snapshot_skips_damaged_events(self, log: EventLog, damaged: str) -> None:
         shown = await snapshot(log, damaged)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 
 from tailrace.config import Settings
-from tailrace.errors import LogUnavailable
+from tailrace.errors import LogUnavailable, LogUnreadable
 from tailrace.log import Batch, EventLog
 from tailrace.stream.subscription import Subscription
 from tailrace.stream.watchdog import EnsureRunning, Watchdog
@@ -110,6 +110,9 @@ class Feed:
                 batches = await self._log.read(self._task_id, self._known)
             except LogUnavailable as error:
                 logger.warning("tail of task %s: %s", self._task_id, error)
+                batches = []
+            except LogUnreadable as error:
+                self.caught_up(error.last)  # The readers go to the log, and report the gap.
                 batches = []
             for batch in batches:
                 self.publish(batch)
