@@ -56,11 +56,10 @@ class Conversation:
     Iterate over `events()`. Then `task` is the agent's finished or waiting task, and `notes` are sentences for the
     report on how complete it is.
 
-    `message` (A2A 1.0 JSON) is sent under its own `messageId`. It is sent again only while nothing shows that it has
-    arrived, because another agent may take it for new work. An agent with our extension continues the task that it has
-    for the message. `before` is a task that an earlier attempt delegated: it is followed, and no message is sent.
-    `streaming` is what the agent's card says about streams, None if it says nothing. `limit_s` is how long the agent
-    may take in all.
+    `message` is sent under its own id. It is sent again only while nothing shows that it has arrived, because another
+    agent may take it for new work. An agent with our extension continues the task that it has for the message.
+    `before` is a task that an earlier attempt delegated: it is followed, and no message is sent. `streaming` is what
+    the agent's card says about streams, None if it says nothing. `limit_s` is how long the agent may take in all.
     """
 
     def __init__(

@@ -77,9 +77,7 @@ class Translator:
         details = status.details
         if details.parent is None:
             details = msgspec.structs.replace(details, parent=parent)
-        if (
-            details.origin is None
-        ):  # A forwarded event is about the other agent's delegated tasks, not about this run's.
+        if details.origin is None:  # The delegated tasks of a forwarded event are the other agent's.
             self._note_delegated(status.kind, details)
         self._writer.status(status.kind, details, text=status.text, agent=status.agent)
 
