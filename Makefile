@@ -23,7 +23,7 @@ test-fast: $(venv)/test ## the unit and contract tests that take no time: for th
 
 # A file's tests stay in one process. tests/conftest.py says how many processes there are, and which files come first.
 whole_files := --dist loadfile --no-loadscope-reorder
-# A browser that gets too little of the processor loses keys and pauses a page's drawing; sam's containers time out.
+# Beside other tests on a busy machine, keys typed into the page got lost, and sam's containers timed out.
 alone := tests/e2e tests/deploy/test_sam_local.py
 
 lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library

@@ -17,6 +17,7 @@ from tailrace.events.event import (
 )
 from tailrace.events.messages import Artifact, Message, Part, Role, Status, Wire
 from tailrace.events.metadata import (
+    NO_DETAILS,
     Count,
     DelegatedTask,
     Details,
@@ -33,6 +34,7 @@ from tailrace.events.times import now_ms, timestamp
 __all__ = [
     "EXTENSION",
     "INTERRUPTED",
+    "NO_DETAILS",
     "TERMINAL",
     "Artifact",
     "ArtifactUpdate",

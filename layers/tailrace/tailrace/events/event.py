@@ -11,14 +11,13 @@ import msgspec
 from tailrace.decoding import nested_too_deep
 from tailrace.errors import EventUnreadable
 from tailrace.events.messages import Artifact, Message, Part, Status, Wire
-from tailrace.events.metadata import Details, Extensions, Metadata
+from tailrace.events.metadata import NO_DETAILS, Details, Extensions, Metadata
 from tailrace.events.states import INTERRUPTED, TERMINAL, Kind, State
 from tailrace.events.times import now_ms, timestamp
 
 encode = msgspec.json.Encoder().encode
 # Inside a JSON string the quotes would be escaped, so these bytes stand in an event only as a key and a value.
 _STATE_MARK = b'"kind":"state"'
-_NO_DETAILS = Details()
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -111,7 +110,7 @@ def status_update(
     source: Source,
     seq: int,
     kind: Kind,
-    details: Details = _NO_DETAILS,
+    details: Details = NO_DETAILS,
     *,
     state: State = "TASK_STATE_WORKING",
     text: str | None = None,

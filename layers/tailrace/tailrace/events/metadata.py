@@ -76,6 +76,10 @@ class Details(ForwardedDetails, omit_defaults=True):
     checkpoints: dict[str, str] | None = None
 
 
+# For an event without any of them. Never changed.
+NO_DETAILS = Details()
+
+
 class Metadata(Details, omit_defaults=True, kw_only=True):
     """All of an event's metadata. `kind` may be one that we do not know: a newer version may have written it."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from tailrace import events
 from tailrace.errors import LogUnavailable, TailraceError
-from tailrace.events import Details, Kind, Part, Source, State
+from tailrace.events import NO_DETAILS, Details, Kind, Part, Source, State
 from tailrace.log import Batch, EventLog
 from tailrace.log.packing import pack, split
 
@@ -27,7 +27,6 @@ _MAX_WAITING_BYTES = 4_000_000
 _MAX_TEXT = 32_000
 # A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
 _SUSPICIOUS_BYTES = 100_000
-_NO_DETAILS = Details()
 
 
 class Writer:
@@ -70,7 +69,7 @@ class Writer:
     def status(
         self,
         kind: Kind,
-        details: Details = _NO_DETAILS,
+        details: Details = NO_DETAILS,
         *,
         state: State = "TASK_STATE_WORKING",
         text: str | None = None,
