@@ -37,7 +37,7 @@ from tailrace.log import EventLog, Head, open_log
 from tailrace.owner import DecideOwner, Owner
 from tailrace.stream import sse
 from tailrace.stream.reader import end_at
-from tailrace.stream.response import EventStreamResponse
+from tailrace.stream.response import EventStreamResponse, forget_earlier_shutdown
 
 # JSON-RPC's internal error: the agent runs, but failed to answer.
 _INTERNAL_ERROR = -32603
@@ -215,6 +215,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        forget_earlier_shutdown()
         yield
         await gateway.close()
         if log is None:

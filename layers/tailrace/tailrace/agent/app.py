@@ -32,6 +32,7 @@ from tailrace.log import EventLog, open_log
 from tailrace.naming import check_agent_name, plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
 from tailrace.push import Deliveries, open_webhooks
+from tailrace.stream.response import forget_earlier_shutdown
 from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
 
@@ -161,6 +162,7 @@ class AgentApp:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        forget_earlier_shutdown()
         try:
             await self._open()
         except TailraceError as error:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 
 import anyio
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 
 from tailrace.config import Settings
@@ -21,6 +22,14 @@ from tailrace.stream import sse
 _SEND_TIMEOUT_S = 30.0
 # A stream rotates by itself. A slow reader has this much longer, and one silence, to take what is on its way.
 GRACE_S = 5.0
+
+
+def forget_earlier_shutdown() -> None:
+    """Let streams flow although an earlier server of this process was stopped by a signal.
+
+    sse-starlette notes that signal for the whole process and never forgets it, so each later stream would end at once.
+    """
+    AppStatus.should_exit = False
 
 
 class EventStreamResponse(EventSourceResponse):
