@@ -13,6 +13,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
@@ -54,9 +55,9 @@ def graph(*nodes: Callable[..., Any], **named: Any) -> StateGraph[MessagesState]
     return StateGraph(MessagesState).add_sequence(sequence).add_edge(START, first)
 
 
-async def run(builder: Any, text: str = "hello") -> Events:
-    """Run the graph once; return its events."""
-    async with agent(builder) as served:
+async def run(builder: Any, text: str = "hello", **options: Any) -> Events:
+    """Run the graph once; return its events. `options` are passed to AgentApp."""
+    async with agent(builder, options=options) as served:
         task = (await served.result("SendMessage", {"message": message(text)}))["task"]
         events = await served.events(task["id"])
         texts = [each["parts"][0]["text"] for each in task.get("artifacts", []) if each["name"] == "report"]
@@ -271,13 +272,25 @@ async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
 # Failures
 
 
-async def test_a_graph_that_never_ends_fails_after_the_step_limit() -> None:
+@pytest.mark.parametrize(
+    ("bound", "config", "limit"),
+    [
+        pytest.param({}, {}, 50, id="no limit of the author's"),
+        pytest.param({"recursion_limit": 7}, {}, 7, id="bound to the graph"),
+        pytest.param({"recursion_limit": 7}, {"recursion_limit": 120}, 120, id="the app's wins"),
+        pytest.param({}, {"recursion_limit": 25}, 25, id="LangChain's default, named"),
+    ],
+)
+async def test_a_graph_that_never_ends_fails_after_the_author_s_step_limit(
+    bound: RunnableConfig, config: RunnableConfig, limit: int
+) -> None:
     async def again(_: MessagesState) -> dict[str, Any]:
         return {}
 
-    events = await run(StateGraph(MessagesState).add_node(again).add_edge(START, "again").add_edge("again", "again"))
-    assert failure(events) == "The graph did not come to an end in 50 steps."
-    assert len(of_kind(events, "node_start")) == 50
+    graph = StateGraph(MessagesState).add_node(again).add_edge(START, "again").add_edge("again", "again")
+    events = await run(graph.compile().with_config(bound), config=config)
+    assert failure(events) == f"The graph did not come to an end in {limit} steps."
+    assert len(of_kind(events, "node_start")) == limit
 
 
 async def test_a_node_that_raises_fails_the_task_with_its_name_and_error(caplog: pytest.LogCaptureFixture) -> None:

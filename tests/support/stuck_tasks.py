@@ -14,6 +14,7 @@ from langgraph.graph import START, StateGraph
 
 from tailrace.a2a.client import new_http
 from tailrace.a2a.task import snapshot
+from tailrace.agent.graph import AgentGraph
 from tailrace.agent.service import Tasks
 from tailrace.config import Settings
 from tailrace.events import submitted
@@ -84,7 +85,7 @@ async def stuck(saver: BaseCheckpointSaver[Any] | None = None) -> AsyncIterator[
     dispatch: Any = _dispatch
     async with new_http() as http, asyncio.timeout(60):
         compiled: Any = graph.compile(checkpointer=saver or InMemorySaver())
-        tasks = Tasks(log, Settings(), compiled, "a", http, dispatch)
+        tasks = Tasks(log, Settings(), AgentGraph("a", compiled), http, dispatch)
         this = Stuck(tasks, log)
         yield this
         await tasks.close()

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from tailrace.a2a.server.services import Serving
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
+from tailrace.agent.graph import AgentGraph
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
 from tailrace.authoring import run_context
@@ -43,6 +45,8 @@ class AgentApp:
     that a node or a chat model streams becomes the artifact `report`, `tailrace.result` makes other artifacts, and
     `interrupt` asks the user. If the graph was compiled with a checkpointer, it keeps that.
 
+    - `config`: LangGraph's config for every run, like `{"recursion_limit": 200}`. Without a limit here or bound to the
+      graph, a run fails after 50 steps.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -73,6 +77,7 @@ class AgentApp:
         graph: StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any],
         card: AgentCard,
         *,
+        config: RunnableConfig | None = None,
         settings: Settings | None = None,
         log: EventLog | None = None,
         answer: DirectAnswer | None = None,
@@ -87,6 +92,7 @@ class AgentApp:
         self._idempotent = idempotent
         self._graph = graph
         self._card = card
+        self._config = config or RunnableConfig()
         self._settings = settings or Settings.load()
         card = msgspec.structs.replace(
             card, extensions=[*card.extensions, _upload_extension(open_uploads(self._settings))]
@@ -140,11 +146,11 @@ class AgentApp:
                 log = self._given_log or open_log(self._settings)
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
-                graph = await self._compiled()
+                agent = AgentGraph(self._card.name, await self._compiled(), self._config)
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)
                 self._stack.push_async_callback(dispatch.close)
-                tasks = Tasks(log, self._settings, graph, self._card.name, http, dispatch, idempotent=self._idempotent)
+                tasks = Tasks(log, self._settings, agent, http, dispatch, idempotent=self._idempotent)
                 self._stack.push_async_callback(tasks.close)
                 webhooks = open_webhooks(self._settings)
                 deliveries = Deliveries(log, tasks.feeds, webhooks, self._settings, notification)

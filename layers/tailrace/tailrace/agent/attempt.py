@@ -16,14 +16,15 @@ from typing import Any
 
 import httpx
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from langgraph.errors import GraphDrained, GraphRecursionError
-from langgraph.pregel import Pregel
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.containment import Contained, ProcessExit, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
+from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import ToolEvents, Translator, question
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.unowned import CANCELED
@@ -41,7 +42,6 @@ from tailrace.uploads import open_uploads
 
 logger = logging.getLogger("tailrace.run")
 
-RECURSION_LIMIT = 50
 # How long a cancelled graph may take to clean up after itself.
 CLEANUP_S = 5.0
 # Maximum length of a foreign error message.
@@ -78,7 +78,7 @@ class Attempt:
         """Stop the graph at its next await. `work` then writes CANCELED and ends."""
         self._canceled.set()
 
-    async def work(self, graph: Pregel[Any, Any, Any, Any], dispatch: Callable[[Head], Awaitable[bool]]) -> bool:
+    async def work(self, agent: AgentGraph, dispatch: Callable[[Head], Awaitable[bool]]) -> bool:
         """Run the graph until it ends, asks the user, fails or is cancelled, and write that; or hand the run on.
 
         `dispatch` starts the next attempt when the run is handed on. If this attempt is fenced, or the log stays
@@ -103,7 +103,7 @@ class Attempt:
             try:
                 await self._log.update_state(task_id, self._head.attempt, reached, release=False)
                 self._clear_up(writer)
-                state, text = await self._until_done(graph, writer)
+                state, text = await self._until_done(agent, writer)
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":
                     await cancel_delegated_tasks(self._http, self._head, self._delegated.values(), self._settings)
                 if state == reached:
@@ -148,14 +148,14 @@ class Attempt:
             writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
         return state
 
-    async def _until_done(self, graph: Pregel[Any, Any, Any, Any], writer: Writer) -> tuple[State, str | None]:
+    async def _until_done(self, agent: AgentGraph, writer: Writer) -> tuple[State, str | None]:
         """Run the graph. Return the state that the run comes to and its text; WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         written = bool(takeover.plan.replaced.get("report", takeover.history.texts.get("report")))
         translator = Translator(writer, self._delegated, takeover.plan.done, written=written)
         run, timers = self._timed(control)
         contain_exits(asyncio.get_running_loop())
-        stream = asyncio.create_task(Contained(self._stream(graph, writer, translator, run, control)))
+        stream = asyncio.create_task(Contained(self._stream(agent, writer, translator, run, control)))
         reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
         stops = [asyncio.create_task(reason.wait()) for reason in reasons]
         try:
@@ -168,7 +168,7 @@ class Attempt:
         except (Fenced, LogUnavailable):
             raise
         except GraphRecursionError:
-            return "TASK_STATE_FAILED", f"The graph did not come to an end in {RECURSION_LIMIT} steps."
+            return "TASK_STATE_FAILED", f"The graph did not come to an end in {agent.recursion_limit} steps."
         except Rejected as error:
             return "TASK_STATE_REJECTED", str(error)
         except TailraceError as error:
@@ -241,7 +241,7 @@ class Attempt:
 
     async def _stream(
         self,
-        graph: Pregel[Any, Any, Any, Any],
+        agent: AgentGraph,
         writer: Writer,
         translator: Translator,
         run: run_context.RunContext,
@@ -269,10 +269,10 @@ class Attempt:
             graph_input = Command(resume=plan.answers)
         elif not plan.pins:
             graph_input = {"messages": [("user", request.text)]}
-        saver = AttemptSaver(graph.checkpointer, self._head.attempt, plan.pins, flush)  # type: ignore[arg-type]
-        async for part in graph.copy({"checkpointer": saver}).astream(
+        saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush)
+        async for part in agent.graph.copy({"checkpointer": saver}).astream(
             graph_input,
-            self._config(),
+            self._config(agent),
             stream_mode=["custom", "messages", "tasks"],
             subgraphs=True,
             version="v2",
@@ -282,18 +282,19 @@ class Attempt:
             translator.part(part)
             await writer.room()
 
-    def _config(self) -> RunnableConfig:
-        """The graph's config. Nodes and tools may read what is under `configurable`."""
-        return {
+    def _config(self, agent: AgentGraph) -> RunnableConfig:
+        """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
+        ours: RunnableConfig = {
             "configurable": {
                 "thread_id": self._head.thread,
                 "task_id": self.task_id,
                 "owner": self._head.owner,
                 "agent": self._head.agent,
             },
-            "recursion_limit": RECURSION_LIMIT,
             "callbacks": [ToolEvents()],
         }
+        # `merge_configs` takes 25 for LangChain's default, and leaves it out.
+        return {**merge_configs(agent.config, ours), "recursion_limit": agent.recursion_limit}
 
     async def _keep_lease(self) -> None:
         """Renew the lease until the attempt ends. A renewal also shows a requested cancel or a newer attempt."""

@@ -12,10 +12,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
 
 import httpx
-from langgraph.pregel import Pregel
 
 from tailrace import events
 from tailrace.a2a.errors import RpcError, not_cancelable, task_not_found, unsupported_operation
@@ -24,6 +22,7 @@ from tailrace.a2a.types import UserMessage
 from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
+from tailrace.agent.graph import AgentGraph
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
@@ -64,8 +63,7 @@ class Tasks:
         self,
         log: EventLog,
         settings: Settings,
-        graph: Pregel[Any, Any, Any, Any],
-        agent: str,
+        agent: AgentGraph,
         http: httpx.AsyncClient,
         dispatch: Dispatch,
         *,
@@ -74,13 +72,12 @@ class Tasks:
         self.log = log
         self.feeds = Feeds(log, settings, self.ensure_running)
         self._settings = settings
-        self._graph = graph
         self._agent = agent
         self._http = http
         self._dispatch = dispatch
         self._idempotent = idempotent
         self._unowned = UnownedTasks(log, http, settings)
-        self._me = f"{agent}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._me = f"{agent.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         # Tasks that this process is about to start or to end.
         self._held: set[str] = set()
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
@@ -92,7 +89,7 @@ class Tasks:
             RpcError: -32001, if there is no such task, or it belongs to another agent or owner.
         """
         head = await self.log.head(task_id)
-        if head.owner != owner or head.agent != self._agent:
+        if head.owner != owner or head.agent != self._agent.name:
             raise task_not_found(task_id)
         return head
 
@@ -166,7 +163,7 @@ class Tasks:
         request for the task tries again.
         """
         task_id = head.task_id
-        if not head.orphaned(self.log.now()) or task_id in self._running or head.agent != self._agent:
+        if not head.orphaned(self.log.now()) or task_id in self._running or head.agent != self._agent.name:
             return
         try:
             claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
@@ -196,13 +193,13 @@ class Tasks:
 
     async def _create(self, message: UserMessage, owner: str) -> Head:
         key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
-        task_id = task_id_of(owner, self._agent, key)
+        task_id = task_id_of(owner, self._agent.name, key)
         context_id = message.context_id or str(uuid.uuid4())
         head = Head(
             task_id=task_id,
             owner=owner,
             context_id=context_id,
-            agent=self._agent,
+            agent=self._agent.name,
             fingerprint=fingerprint_of(message),
         )
         event = events.submitted(head.source, message.stored(task_id, context_id))
@@ -246,9 +243,8 @@ class Tasks:
         if claimed.tries > MAX_TRIES:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
-        saver: Any = self._graph.checkpointer
         try:
-            takeover = await take_over(self.log, saver, claimed, reason, reply, history)
+            takeover = await take_over(self.log, self._agent.checkpointer, claimed, reason, reply, history)
         except LogUnavailable:
             with suppress(LogError):
                 await self.log.take_back_try(claimed.task_id, claimed.attempt)
@@ -282,7 +278,7 @@ class Tasks:
 
     async def _work(self, attempt: Attempt) -> None:
         """Run the attempt. Then cancel the task if the request for it came while the attempt was asking the user."""
-        if await attempt.work(self._graph, self._dispatch):
+        if await attempt.work(self._agent, self._dispatch):
             with suppress(LeaseHeld, TaskFinished, Fenced):  # Another process cancels or runs the task.
                 await self._cancel_claimed(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
