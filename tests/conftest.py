@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import ssl
 from collections.abc import Generator
 from typing import Any
 
 import botocore.session
-import httpx
-import httpx._transports.default as httpx_transports
+import certifi
 import pytest
 from hypothesis import settings
 
@@ -20,8 +20,18 @@ settings.load_profile("tailrace")
 # Every log, store and checkpointer of a test makes a session of botocore, and each session would parse the
 # descriptions of AWS's services again, which takes longer than most tests do.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-# So does every HTTP client read the certificates of all authorities again.
-httpx.create_ssl_context = httpx_transports.create_ssl_context = functools.cache(httpx.create_ssl_context)
+# Every HTTP client would read the certificates of all authorities again, too.
+_create_default_context = ssl.create_default_context
+_with_all_authorities = functools.cache(lambda: _create_default_context(cafile=certifi.where()))
+
+
+def _create_context(*args: Any, **options: Any) -> ssl.SSLContext:
+    if not args and options == {"cafile": certifi.where()}:
+        return _with_all_authorities()
+    return _create_default_context(*args, **options)
+
+
+ssl.create_default_context = _create_context
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,6 +28,7 @@ from langgraph.graph import START, StateGraph
 from tailrace.agent.checkpoints.dynamodb import DynamoDBSaver
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.agent.checkpoints.store import definition
+from tailrace.stores.dynamodb import new_client
 from tests.bench.dynamodb import KilledError, Meter, local_dynamodb
 from tests.bench.report import Aim, Report, say
 
@@ -148,8 +149,8 @@ async def _opened(open_saver: Open, table: str) -> AsyncIterator[tuple[BaseCheck
 
 
 async def _ours(table: str) -> Opened:
-    saver = DynamoDBSaver(table, lifetime_s=8 * _DAY_S, refresh_s=7 * _DAY_S)
-    return saver, await asyncio.to_thread(saver._table._transport.client)
+    client = await asyncio.to_thread(new_client, 8)
+    return DynamoDBSaver(table, lifetime_s=8 * _DAY_S, refresh_s=7 * _DAY_S, client=client), client
 
 
 async def _peer(table: str) -> Opened:

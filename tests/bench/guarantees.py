@@ -26,6 +26,7 @@ from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.log.table import create_table
+from tailrace.stores.dynamodb import new_client
 from tests.bench.dynamodb import Meter, local_dynamodb
 from tests.bench.report import Report, say
 
@@ -41,8 +42,9 @@ async def bench(folder: Path, runs: int) -> Report:
     with local_dynamodb():
         table = f"log-{uuid.uuid4().hex[:12]}"
         create_table(boto3.client("dynamodb"), table)
-        sqlite, dynamodb = SQLiteLog(folder / "log.sqlite3"), DynamoDBLog(table)
-        meter = Meter(dynamodb._transport.client())
+        client = new_client(threads=32)
+        sqlite, dynamodb = SQLiteLog(folder / "log.sqlite3"), DynamoDBLog(table, client=client)
+        meter = Meter(client)
         for run in range(runs):
             await _life(sqlite, _noting(figures, "SQLite", None))
             await _life(dynamodb, _noting(figures, "DynamoDB", meter))

@@ -24,9 +24,8 @@ def use_stores(dynamodb: str, s3: str, environ: pytest.MonkeyPatch) -> str:
     environ.setenv("AWS_ENDPOINT_URL_S3", s3)
     client = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET)
-    for name in objects():  # all moto servers in a process share their buckets
-        client.delete_object(Bucket=BUCKET, Key=name)
     client.close()
+    delete_objects()  # all moto servers in a process share their buckets
     return checkpoint_table()
 
 
@@ -54,6 +53,14 @@ def objects() -> list[str]:
     names = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
     client.close()
     return names
+
+
+def delete_objects() -> None:
+    """Empty `BUCKET`."""
+    client = boto3.client("s3")
+    for name in objects():
+        client.delete_object(Bucket=BUCKET, Key=name)
+    client.close()
 
 
 def noise(size: int) -> str:

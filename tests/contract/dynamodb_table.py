@@ -6,14 +6,17 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
-from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import definition
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 class Request(NamedTuple):
@@ -23,12 +26,12 @@ class Request(NamedTuple):
 
 
 class Requests(list[Request]):
-    """Every later request of `log`, with the capacity that it consumed; `params` has their parameters."""
+    """Every later request of `client`, with the capacity that it consumed; `params` has their parameters."""
 
-    def __init__(self, log: DynamoDBLog) -> None:
+    def __init__(self, client: DynamoDBClient) -> None:
         super().__init__()
         self.params: list[dict[str, Any]] = []
-        events = log._transport.client().meta.events
+        events = client.meta.events
         events.register("provide-client-params.dynamodb", self._ask)
         events.register("after-call.dynamodb", self._note)
 
@@ -53,21 +56,21 @@ def moto_server() -> Iterator[str]:
 
     It serves one request at a time, because moto's conditional writes are not atomic across threads.
     """
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    assert server._server is not None
-    app, one = server._server.app, threading.Lock()
+    app, one = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
     def in_turn(environ: Any, start_response: Any) -> Any:
         with one:
             return list(app(environ, start_response))
 
-    server._server.app = in_turn
-    host, port = server.get_host_and_port()
+    server = make_server("127.0.0.1", 0, in_turn, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def use(endpoint: str, environ: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,7 +20,7 @@ from tailrace.agent.checkpoints.dynamodb import DynamoDBSaver
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.errors import CheckpointLost
-from tests.contract.checkpoint_stores import BUCKET, items_of, objects, use_stores
+from tests.contract.checkpoint_stores import BUCKET, delete_objects, items_of, objects, use_stores
 from tests.contract.dynamodb_table import moto_server
 
 DAY_S = 86_400
@@ -57,14 +59,20 @@ async def saver(table: str, clock: Clock) -> AsyncIterator[DynamoDBSaver]:
     await saver.close()
 
 
-async def save(saver: Any, thread: str = "t", namespace: str = "") -> Any:
-    """Save a checkpoint and a write; return the config."""
+async def save(saver: Any, thread: str = "t", namespace: str = "", *, seconds: float | None = None) -> Any:
+    """Save a checkpoint and a write; return the config. `seconds` is the time in the checkpoint's id, if not now."""
     checkpoint = empty_checkpoint()
-    checkpoint.update(id=str(uuid6()), channel_values={"thread": thread})
+    checkpoint.update(id=str(uuid6() if seconds is None else uuid6_at(seconds)), channel_values={"thread": thread})
     config: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
     config = await saver.aput(config, checkpoint, {"step": 1}, {})
     await saver.aput_writes(config, [("a", 1)], "task")
     return config
+
+
+def uuid6_at(seconds: float) -> uuid.UUID:
+    """Return a UUID of version 6 with this time since the epoch, as LangGraph makes them (RFC 9562, section 5.6)."""
+    ticks = int(seconds * 10_000_000) + 0x01B21DD213814000
+    return uuid.UUID(int=ticks >> 12 << 80 | 6 << 76 | (ticks & 0xFFF) << 64 | 2 << 62 | random.getrandbits(62))
 
 
 def days_left(table: str, clock: Clock) -> set[float]:
@@ -112,9 +120,7 @@ async def test_a_lost_object_raises_instead_of_an_older_checkpoint(
     await save(saver)
     monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)
     config = await save(saver)
-    assert saver._objects is not None
-    for name in objects():
-        await saver._objects.delete(name)
+    delete_objects()
     with pytest.raises(CheckpointLost, match="no object 'checkpoints/t/"):
         await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
     with pytest.raises(CheckpointLost):
@@ -138,8 +144,6 @@ async def test_opening_a_file_deletes_expired_checkpoints(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "checkpoints.sqlite3"
-    monkeypatch.setattr("time.time_ns", lambda: int(clock.now * 1e9))
-    monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)
     monkeypatch.setattr("tailrace.agent.checkpoints.sqlite.time.time", clock)
 
     async def threads() -> set[str]:
@@ -150,11 +154,11 @@ async def test_opening_a_file_deletes_expired_checkpoints(
             return {row[0] for row in rows}
 
     async with open_sqlite(path, 8 * DAY_S) as saver:
-        await save(saver, "over")
-        await save(saver, "goes on")
+        await save(saver, "over", seconds=clock.now)
+        await save(saver, "goes on", seconds=clock.now)
         clock.now += 7 * DAY_S
-        await save(saver, "goes on", "inner:1")
-        await save(saver, "young")
+        await save(saver, "goes on", "inner:1", seconds=clock.now)
+        await save(saver, "young", seconds=clock.now)
     clock.now += DAY_S - 1
     assert await threads() == {"over", "goes on", "young"}
     clock.now += 2

@@ -7,6 +7,7 @@ import math
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
@@ -16,11 +17,15 @@ from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, LogUnavailable, Ta
 from tailrace.log import MAX_ITEM_BYTES, Batch
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table, definition
+from tailrace.stores.dynamodb import new_client
 from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import Request, Requests, empty_table, use
 from tests.contract.faulty import FaultyProxy, faulty_proxy
 from tests.contract.log_contract import LogContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +43,14 @@ def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-async def log(table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
-    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock)
-    log._transport.client()  # now, while the environment points directly at DynamoDB Local
+def client(table: str) -> DynamoDBClient:
+    """The client of `log`. It connects directly to DynamoDB Local, wherever the environment points later."""
+    return new_client(threads=32)
+
+
+@pytest.fixture
+async def log(table: str, clock: Clock, client: DynamoDBClient) -> AsyncIterator[DynamoDBLog]:
+    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, client=client)
     yield log
     await log.close()
 
@@ -111,8 +121,8 @@ async def test_a_task_id_that_cannot_be_a_key_is_unknown(log: DynamoDBLog, task_
     assert await log.last(task_id) == 0
 
 
-async def test_a_log_of_several_megabytes_is_dense_in_pages(log: DynamoDBLog) -> None:
-    task_id, requests = await created(log), Requests(log)
+async def test_a_log_of_several_megabytes_is_dense_in_pages(log: DynamoDBLog, client: DynamoDBClient) -> None:
+    task_id, requests = await created(log), Requests(client)
     large = [noise(80_000 + seq) for seq in range(2, 52)]
     for seq, event in enumerate(large, 2):
         await log.append(task_id, Batch(seq, 1, [event]))
@@ -125,9 +135,11 @@ async def test_a_log_of_several_megabytes_is_dense_in_pages(log: DynamoDBLog) ->
     assert sum(request.items for request in requests) <= 1.5 * len(large), "too much was read twice"
 
 
-async def test_32_writers_in_separate_connections_leave_one_dense_log(log: DynamoDBLog, table: str) -> None:
+async def test_32_writers_in_separate_connections_leave_one_dense_log(
+    log: DynamoDBLog, table: str, clock: Clock
+) -> None:
     task_id = await created(log)
-    logs = [DynamoDBLog(table, ttl_s=TTL_S, clock=log._clock, threads=1) for _ in range(32)]
+    logs = [DynamoDBLog(table, ttl_s=TTL_S, clock=clock, threads=1) for _ in range(32)]
 
     async def attempt(number: int) -> int:
         for seq in range(2, 22):
@@ -145,8 +157,8 @@ async def test_32_writers_in_separate_connections_leave_one_dense_log(log: Dynam
 # Prices
 
 
-async def test_the_thousandth_event_costs_as_much_as_the_tenth(log: DynamoDBLog) -> None:
-    task_id, requests = await created(log), Requests(log)
+async def test_the_thousandth_event_costs_as_much_as_the_tenth(log: DynamoDBLog, client: DynamoDBClient) -> None:
+    task_id, requests = await created(log), Requests(client)
     event = noise(2500)
     for seq in range(2, 1001):
         await log.append(task_id, Batch(seq, 1, [event]))
@@ -155,15 +167,15 @@ async def test_the_thousandth_event_costs_as_much_as_the_tenth(log: DynamoDBLog)
 
 
 @pytest.mark.parametrize("size", [100, 500, 5_500, 50_700, 300_200])
-async def test_an_append_costs_one_write_unit_per_kilobyte(log: DynamoDBLog, size: int) -> None:
-    task_id, requests = await created(log), Requests(log)
+async def test_an_append_costs_one_write_unit_per_kilobyte(log: DynamoDBLog, client: DynamoDBClient, size: int) -> None:
+    task_id, requests = await created(log), Requests(client)
     await log.append(task_id, Batch(2, 1, [noise(size)]))
     (request,) = requests
     assert request.units == math.ceil((size + 100) / 1024)
 
 
-async def test_an_empty_poll_is_one_request_at_any_length(log: DynamoDBLog) -> None:
-    task_id, requests = await created(log), Requests(log)
+async def test_an_empty_poll_is_one_request_at_any_length(log: DynamoDBLog, client: DynamoDBClient) -> None:
+    task_id, requests = await created(log), Requests(client)
     polls = []
     for first in (2, 302):
         for seq in range(first, first + 300, 3):
@@ -178,10 +190,10 @@ async def test_an_empty_poll_is_one_request_at_any_length(log: DynamoDBLog) -> N
     assert polls == [[Request("Query", 0.0, 0)]] * 2
 
 
-async def test_a_tail_makes_one_request_per_poll(log: DynamoDBLog) -> None:
+async def test_a_tail_makes_one_request_per_poll(log: DynamoDBLog, client: DynamoDBClient) -> None:
     task_id = await created(log)
     cursor = (await log.read(task_id))[-1].last
-    requests = Requests(log)
+    requests = Requests(client)
     for seq in range(2, 32, 3):
         await log.append(task_id, Batch(seq, 1, events(seq, 3)))
         requests.clear()
@@ -191,8 +203,8 @@ async def test_a_tail_makes_one_request_per_poll(log: DynamoDBLog) -> None:
         assert [request.operation for request in requests] == ["Query", "Query"]
 
 
-async def test_a_new_reader_at_the_end_looks_back_only_once(log: DynamoDBLog) -> None:
-    task_id, requests = await created(log), Requests(log)
+async def test_a_new_reader_at_the_end_looks_back_only_once(log: DynamoDBLog, client: DynamoDBClient) -> None:
+    task_id, requests = await created(log), Requests(client)
     await log.append(task_id, Batch(2, 1, events(2, 3)))
     requests.clear()
     polls = []
@@ -211,8 +223,10 @@ async def test_a_read_stops_before_a_hole(log: DynamoDBLog) -> None:
     assert [(batch.seq, batch.last) for batch in await log.read(task_id, 3)] == [(9, 10)]
 
 
-async def test_a_resume_inside_a_batch_reads_that_batch_and_what_follows(log: DynamoDBLog) -> None:
-    task_id, requests, seq = await created(log), Requests(log), 2
+async def test_a_resume_inside_a_batch_reads_that_batch_and_what_follows(
+    log: DynamoDBLog, client: DynamoDBClient
+) -> None:
+    task_id, requests, seq = await created(log), Requests(client), 2
     for n in range(40):
         await log.append(task_id, Batch(seq, 1, [noise(20_000 + n), b'{"second":1}']))
         seq += 2
@@ -224,8 +238,8 @@ async def test_a_resume_inside_a_batch_reads_that_batch_and_what_follows(log: Dy
         assert len(requests) <= 3
 
 
-async def test_renewing_a_lease_does_not_write_the_index(log: DynamoDBLog) -> None:
-    task_id, requests = await created(log), Requests(log)
+async def test_renewing_a_lease_does_not_write_the_index(log: DynamoDBLog, client: DynamoDBClient) -> None:
+    task_id, requests = await created(log), Requests(client)
     await log.claim(task_id, "runner", 10)
     for _ in range(3):
         await log.renew(task_id, 1, 10)
@@ -304,8 +318,8 @@ async def test_a_claim_with_a_lost_response_still_holds_the_lease(troubled: Dyna
 @pytest.fixture
 async def impatient(proxy: FaultyProxy, table: str, clock: Clock) -> AsyncIterator[DynamoDBLog]:
     """A log behind `proxy` with a short time limit."""
-    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, patience_s=0.5)
-    log._transport.client()  # otherwise creating the client takes much of the time limit on a busy machine
+    client = new_client(threads=32)  # its creation would take much of the time limit on a busy machine
+    log = DynamoDBLog(table, ttl_s=TTL_S, clock=clock, patience_s=0.5, client=client)
     yield log
     proxy.stopped.set()
     await log.close()
@@ -348,8 +362,7 @@ async def test_an_unreachable_endpoint_is_reported_within_the_time_limit(
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         use(f"http://127.0.0.1:{nobody.getsockname()[1]}", monkeypatch)
-        log = DynamoDBLog(table, patience_s=0.5)
-        log._transport.client()
+        log = DynamoDBLog(table, patience_s=0.5, client=new_client(threads=32))
         with pytest.raises(LogUnavailable, match=r"did not answer within 0\.5 s: .*EndpointConnectionError"):
             await log.head("anything")
         await log.close()

@@ -1,15 +1,22 @@
 """The contract with moto, and the requests that the log makes."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tailrace.log import Batch
 from tailrace.log.dynamodb import DynamoDBLog
+from tailrace.stores.dynamodb import new_client
 from tests.contract.damage_contract import DamageContract
 from tests.contract.dynamodb_table import Requests, empty_table, moto_server, use
 from tests.contract.log_contract import LogContract
 from tests.contract.log_tasks import TTL_S, Clock, created, events
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +27,20 @@ def endpoint() -> Iterator[str]:
 
 class TestDynamoDBLog(LogContract, DamageContract):
     @pytest.fixture
-    async def log(self, endpoint: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DynamoDBLog]:
+    def client(self, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> DynamoDBClient:
         use(endpoint, monkeypatch)
-        log = DynamoDBLog(empty_table(), ttl_s=TTL_S, clock=clock)
+        return new_client(threads=32)
+
+    @pytest.fixture
+    async def log(self, clock: Clock, client: DynamoDBClient) -> AsyncIterator[DynamoDBLog]:
+        log = DynamoDBLog(empty_table(), ttl_s=TTL_S, clock=clock, client=client)
         yield log
         await log.close()
 
-    async def test_the_log_reads_consistently_without_scans_or_transactions(self, log: DynamoDBLog) -> None:
-        requests = Requests(log)
+    async def test_the_log_reads_consistently_without_scans_or_transactions(
+        self, log: DynamoDBLog, client: DynamoDBClient
+    ) -> None:
+        requests = Requests(client)
         task_id = await created(log)
         await log.append(task_id, Batch(2, 1, events(2, 3)))
         await log.claim(task_id, "runner", 10)

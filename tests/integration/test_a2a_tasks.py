@@ -156,11 +156,17 @@ async def test_one_of_two_concurrent_replies_wins_and_the_other_is_refused() -> 
 
 
 class SlowRelease(MemoryLog):
-    """Releases a task that waits for input only after `go_on` is set."""
+    """Releases a task that waits for input only after `go_on` is set. `cancel_requested` is set by a cancel request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.go_on = asyncio.Event()
+        self.cancel_requested = asyncio.Event()
+
+    async def request_cancel(self, task_id: str) -> Head:
+        head = await super().request_cancel(task_id)
+        self.cancel_requested.set()
+        return head
 
     async def update_state(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
         if state == ASKED:
@@ -184,7 +190,7 @@ async def test_a_cancel_may_be_faster_than_the_attempt_that_asked() -> None:
     async with agent(hello_world(), log=log) as served:
         task = await asked(served)
         cancel = asyncio.create_task(served.result("CancelTask", {"id": task["id"]}))
-        await eventually(lambda: log._heads[task["id"]].cancel_requested)
+        await log.cancel_requested.wait()
         log.go_on.set()
         assert (await cancel)["status"]["state"] == CANCELED
         events = await served.events(task["id"])
@@ -196,7 +202,7 @@ async def test_a_cancel_in_another_process_works_while_the_question_is_written()
     async with agent(hello_world(), log=log) as asking, agent(hello_world(), log=log) as other:
         task = await asked(asking)
         cancel = asyncio.create_task(other.result("CancelTask", {"id": task["id"]}))
-        await eventually(lambda: log._heads[task["id"]].cancel_requested)
+        await log.cancel_requested.wait()
         log.go_on.set()
         assert (await cancel)["status"]["state"] == CANCELED
         assert state_of((await other.events(task["id"]))[-1]) == CANCELED

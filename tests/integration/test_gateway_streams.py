@@ -14,12 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.app import create_app
-from gateway.pipes import Pipes
 from gateway.streams import OpenStream
 from tailrace.config import Settings
-from tailrace.log import Head
 from tests.sample_agents import event_burst
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
+from tests.support.conditions import eventually
 from tests.support.gateway import Seen, System, header_owner
 from tests.support.http import serve
 from tests.support.in_process import system
@@ -254,24 +253,26 @@ async def test_a_stream_begins_with_padding_and_flushes_a_single_frame_with_a_co
         await sut.read(task_id)
 
 
+def pipes_of(task_id: str) -> int:
+    """Count the gateway's open pipes to a task, which it names after the task."""
+    return sum(task.get_name() == f"pipe {task_id}" for task in asyncio.all_tasks())
+
+
 async def test_on_lambda_a_pipe_closes_with_its_viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lambda freezes the process after the response: no pipe may stay open, and the run continues."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "gateway")
-    opened: list[Pipes] = []
-    open_pipe = Pipes.open
-
-    async def noted(self: Pipes, head: Head) -> None:
-        await open_pipe(self, head)
-        opened.append(self)
-
-    monkeypatch.setattr(Pipes, "open", noted)
     gate = Gate()
     async with system(waits_at_gate(gate), tmp_path) as sut:
         task_id = await sut.post({"text": "hello"})
-        await sut.read(task_id, until=lambda seen: len(seen.seqs) >= 3)
-        async with asyncio.timeout(10):
-            while opened[0]._open:
-                await asyncio.sleep(0.01)
+        pipes_while_viewed: list[int] = []
+
+        def three_events(seen: Seen) -> bool:
+            pipes_while_viewed.append(pipes_of(task_id))
+            return len(seen.seqs) >= 3
+
+        await sut.read(task_id, until=three_events)
+        assert max(pipes_while_viewed) == 1
+        await eventually(lambda: pipes_of(task_id) == 0, timeout_s=10)
         gate.open.set()
         assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
 

@@ -20,7 +20,6 @@ def role(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
-    aws._credentials.cache_clear()
 
 
 def signed(request: httpx.Request) -> httpx.Request:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Generator
 from contextvars import ContextVar
-from functools import cache
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -53,11 +53,18 @@ class FunctionUrlAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if match := _FUNCTION_URL.fullmatch(request.url.host):
-            _sign(request, region=match[1])
+            _sign(request, self._credentials.get_frozen_credentials(), region=match[1])
         yield request
 
+    @cached_property
+    def _credentials(self) -> Any:
+        """The role's credentials. botocore renews them."""
+        from botocore.session import get_session
 
-def _sign(request: httpx.Request, region: str) -> None:
+        return get_session().get_credentials()
+
+
+def _sign(request: httpx.Request, credentials: Any, region: str) -> None:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
 
@@ -66,13 +73,5 @@ def _sign(request: httpx.Request, region: str) -> None:
     if "content-type" in request.headers:
         headers["content-type"] = request.headers["content-type"]
     aws_request = AWSRequest(request.method, str(request.url), headers=headers, data=body)
-    SigV4Auth(_credentials().get_frozen_credentials(), "lambda", region).add_auth(aws_request)
+    SigV4Auth(credentials, "lambda", region).add_auth(aws_request)
     request.headers.update(dict(aws_request.headers.items()))
-
-
-@cache
-def _credentials() -> Any:
-    """The role's credentials. botocore renews them."""
-    from botocore.session import get_session
-
-    return get_session().get_credentials()

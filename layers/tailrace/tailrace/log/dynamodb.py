@@ -28,7 +28,7 @@ import heapq
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -48,6 +48,9 @@ from tailrace.log.base import (
 )
 from tailrace.log.packing import pack
 from tailrace.stores.dynamodb import Item, Refused, Response, typed, unparsed
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
 
@@ -74,11 +77,23 @@ class DynamoDBLog(EventLog):
 
     A method raises `LogUnavailable` after `patience_s` seconds. That is less than a lease, so that a runner which
     cannot write stops before another one takes over. `threads` is how many requests run at once.
+
+    `client` is a client of `stores.dynamodb.new_client`; without it, the first request makes one. `close` closes it.
     """
 
-    def __init__(self, table_name: str, *, patience_s: float = 8.0, threads: int = 32, **options: Any) -> None:
+    def __init__(
+        self,
+        table_name: str,
+        *,
+        patience_s: float = 8.0,
+        threads: int = 32,
+        client: DynamoDBClient | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self._transport = table.transport_to(table_name, "The log", patience_s=patience_s, threads=threads)
+        self._transport = table.transport_to(
+            table_name, "The log", patience_s=patience_s, threads=threads, client=client
+        )
         # Task id → the last seq and the ttl of the latest batch that was read.
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES

@@ -88,7 +88,9 @@ def create_table(client: DynamoDBClient, name: str) -> bool:
     return True
 
 
-def transport_to(name: str, content: str, *, patience_s: float, threads: int) -> Transport:
+def transport_to(
+    name: str, content: str, *, patience_s: float, threads: int, client: DynamoDBClient | None = None
+) -> Transport:
     """The requests to the table of this name. Errors call its content `content`, as in "The log in table 'x'"."""
     return Transport(
         name,
@@ -96,6 +98,7 @@ def transport_to(name: str, content: str, *, patience_s: float, threads: int) ->
         no_table="there is no such table (TAILRACE_TABLE names it; `python -m tailrace.log.table NAME` makes one)",
         patience_s=patience_s,
         threads=threads,
+        client=client,
     )
 
 

@@ -6,8 +6,8 @@ Design decisions:
    1 ms at 32, and it knows credentials, regions and endpoints. It blocks, so it has its own threads.
 2. `call` retries, botocore does not. So a pause is a sleeping coroutine and not an occupied thread, and one time limit
    covers the wait for a thread, the requests and the pauses.
-3. The first request imports botocore and makes the client, in a thread. This takes about 0.15 s, which a process that
-   only imports this module does not pay.
+3. The first request imports botocore and makes the client, in a thread, unless one is passed. This takes about 0.15 s,
+   which a process that only imports this module does not pay.
 4. An error contains DynamoDB's error code but not its text, which may hold ARNs and account numbers. The text is in
    the exception's cause, for the operator's logs.
 
@@ -86,11 +86,32 @@ def unparsed(response: Response) -> Response:
     return response
 
 
+def new_client(threads: int) -> DynamoDBClient:
+    """A client of botocore for `Transport`, in the region and at the endpoint that botocore finds.
+
+    `threads` is how many connections it keeps open.
+    """
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    config = Config(
+        connect_timeout=_CONNECT_S,
+        read_timeout=_READ_S,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        max_pool_connections=threads,
+        tcp_keepalive=True,
+        parameter_validation=False,
+    )
+    return cast("DynamoDBClient", get_session().create_client("dynamodb", config=config))
+
+
 class Transport:
     """Requests to one table. Safe for many coroutines; `threads` is how many requests run at once.
 
     `content` is what errors call the table's content, as in "The log in table 'x'". `no_table` is the reason in the
     error about a missing table, and `error` is the class of all errors about the store.
+
+    `client` is a client of `new_client`; without it, the first request makes one. `close` closes it.
     """
 
     def __init__(
@@ -102,6 +123,7 @@ class Transport:
         patience_s: float,
         threads: int,
         error: type[LogUnavailable] = LogUnavailable,
+        client: DynamoDBClient | None = None,
     ) -> None:
         self._table = table
         self._content = content
@@ -111,7 +133,7 @@ class Transport:
         self._error = error
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dynamodb")
         self._lock = threading.Lock()
-        self._botocore_client: DynamoDBClient | None = None
+        self._botocore_client = client
         self._closed = False
 
     async def call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
@@ -188,19 +210,8 @@ class Transport:
             raise self._error(f"{self._content} cannot be used: {type(error).__name__}.") from error
 
     def client(self) -> DynamoDBClient:
-        """The client of botocore, made by the first request and shared by all threads."""
+        """The client that all threads share. The first request makes it unless it was passed."""
         with self._lock:
             if self._botocore_client is None:
-                from botocore.config import Config
-                from botocore.session import get_session
-
-                config = Config(
-                    connect_timeout=_CONNECT_S,
-                    read_timeout=_READ_S,
-                    retries={"mode": "standard", "total_max_attempts": 1},
-                    max_pool_connections=self._threads,
-                    tcp_keepalive=True,
-                    parameter_validation=False,
-                )
-                self._botocore_client = cast("DynamoDBClient", get_session().create_client("dynamodb", config=config))
+                self._botocore_client = new_client(self._threads)
             return self._botocore_client

@@ -32,11 +32,13 @@ _MISSING_CODES = ("403", "404", "AccessDenied", "NoSuchKey")
 class S3Uploads(Uploads):
     """The uploads in `bucket`, in the region and at the endpoint that botocore finds.
 
-    The bucket's lifecycle deletes expired ones.
+    The bucket's lifecycle deletes expired ones. `client` is a client of `new_client`; without it, all instances of the
+    process share one.
     """
 
-    def __init__(self, bucket: str) -> None:
+    def __init__(self, bucket: str, client: Any = None) -> None:
         self._bucket = bucket
+        self._own_client = client
 
     @property
     def id(self) -> str:
@@ -46,7 +48,7 @@ class S3Uploads(Uploads):
         checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
         signed = {"ContentLength": upload.size, "ContentType": "application/octet-stream", "ChecksumSHA256": checksum}
         url = _call(
-            lambda: _client().generate_presigned_url(
+            lambda: self._client().generate_presigned_url(
                 "put_object", {"Bucket": self._bucket, "Key": _key(upload), **signed}, GRANT_S
             )
         )
@@ -56,7 +58,7 @@ class S3Uploads(Uploads):
 
     def holds(self, upload: Upload) -> bool:
         try:
-            response = _call(lambda: _client().head_object(Bucket=self._bucket, Key=_key(upload)))
+            response = _call(lambda: self._client().head_object(Bucket=self._bucket, Key=_key(upload)))
         except _Missing:
             return False
         return bool(response["ContentLength"] == upload.size)
@@ -78,10 +80,13 @@ class S3Uploads(Uploads):
             finally:
                 body.close()
 
+    def _client(self) -> Any:
+        return self._own_client or _shared_client()
+
     def _body(self, upload: Upload, at: int) -> Any:
         rest = {"Range": f"bytes={at}-"} if at else {}
         try:
-            return _call(lambda: _client().get_object(Bucket=self._bucket, Key=_key(upload), **rest))["Body"]
+            return _call(lambda: self._client().get_object(Bucket=self._bucket, Key=_key(upload), **rest))["Body"]
         except _Missing:
             raise UploadUnknown(upload.url) from None
 
@@ -110,9 +115,8 @@ def _call(request: Callable[[], T]) -> T:
         raise UploadsUnavailable(f"S3 cannot be used: {type(error).__name__}.") from error
 
 
-@cache
-def _client() -> Any:
-    """The process's client. Making it takes about 60 ms, importing botocore 100."""
+def new_client() -> Any:
+    """A client of botocore for `S3Uploads`. Making it takes about 60 ms, importing botocore 100."""
     from botocore.config import Config
     from botocore.session import get_session
 
@@ -127,3 +131,6 @@ def _client() -> Any:
         s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
     )
     return get_session().create_client("s3", config=config)
+
+
+_shared_client = cache(new_client)

@@ -30,7 +30,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -49,6 +49,9 @@ from langgraph.checkpoint.base import (
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.agent.checkpoints.store import Item, ItemTable, Objects, Refused
 from tailrace.errors import CheckpointLost, CheckpointTooLarge
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 # DynamoDB's limit for an item is 400 KB, names included (Amazon DynamoDB Developer Guide, "Quotas").
 MAX_ITEM_BYTES = 400 * 1024
@@ -72,7 +75,8 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
     """Checkpoints in the table `table`, and large ones in `bucket` unless that is "", where botocore finds both.
 
     `types` are the author's types that may be read. A checkpoint is kept for `lifetime_s` seconds. If it is read when
-    it has less than `refresh_s` left, it is kept for `lifetime_s` from then.
+    it has less than `refresh_s` left, it is kept for `lifetime_s` from then. `client` is a client of
+    `stores.dynamodb.new_client`; without it, the first request makes one. `close` closes it.
 
     Every method may raise `CheckpointsUnavailable`: a request was refused, or had no response within `patience_s`.
     Methods that read may raise `CheckpointUnreadable`.
@@ -88,9 +92,10 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
         bucket: str = "",
         patience_s: float = 8.0,
         clock: Callable[[], float] = time.time,
+        client: DynamoDBClient | None = None,
     ) -> None:
         super().__init__(serde=StrictSerializer(types))
-        self._table = ItemTable(table, patience_s=patience_s)
+        self._table = ItemTable(table, patience_s=patience_s, client=client)
         self._objects = Objects(bucket, patience_s=patience_s) if bucket else None
         self._lifetime_s = lifetime_s
         self._refresh_s = refresh_s

@@ -6,10 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailrace.errors import CheckpointsUnavailable
 from tailrace.stores.dynamodb import Item, Refused, Response, Transport
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 __all__ = ["Item", "ItemTable", "Objects", "Refused", "definition"]
 
@@ -35,7 +38,7 @@ def definition(name: str) -> dict[str, Any]:
 class ItemTable:
     """Items under a thread (`PK`) and a key (`SK`). Every method may raise `CheckpointsUnavailable`."""
 
-    def __init__(self, name: str, *, patience_s: float) -> None:
+    def __init__(self, name: str, *, patience_s: float, client: DynamoDBClient | None = None) -> None:
         self._transport = Transport(
             name,
             content=f"The checkpoints in table {name!r} (TAILRACE_CHECKPOINT_TABLE)",
@@ -43,6 +46,7 @@ class ItemTable:
             patience_s=patience_s,
             threads=_THREADS,
             error=CheckpointsUnavailable,
+            client=client,
         )
 
     async def close(self) -> None:
