@@ -6,6 +6,7 @@
 import { byId, on, setText } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 
+const HEADS = { report: "Report", response: "Answer" };
 const AT_END = 40; // px; a reader who is nearer than this is at the end
 const DRAWING_SHARE = 3; // wait this many times as long as the last drawing took
 
@@ -40,7 +41,7 @@ export class ReportView {
    * @param {{writing: boolean, live: boolean, ended: boolean}} state of the text, the events and the task
    */
   draw({ name, text }, { writing, live, ended }) {
-    setText(this.#head, !name || name === "report" ? "Report" : name);
+    setText(this.#head, HEADS[name || "report"] ?? name);
     // A report that is being written opens at its end, a finished one at its top.
     if (!this.#text && text && live && writing && this.#hasPane()) this.#follows = true;
     // When it is finished, a reader who has not scrolled gets its top.

@@ -11,6 +11,7 @@ import { isUserMessage, textOf, titleOf, turnOf } from "./messages.js";
 
 const EXTENSION = "urn:tailrace:a2a:resume:1";
 const ROW_KINDS = ["node_start", "tool_start", "attempt", "handoff"]; // events that may add a row
+const RANKED = ["response", "report"]; // of two texts the later of these is shown, and of others the newest
 const MAX_LEVEL = 16; // a deeper step becomes a sibling of its parent
 
 /** What steps become when their task ends. */
@@ -45,7 +46,7 @@ export const newTask = () => ({
   running: /** @type {Set<Step>} */ (new Set()), // steps without an end
   changed: /** @type {Set<Step>} */ (new Set()),
   texts: /** @type {Map<string, Text>} */ (new Map()), // text artifacts by id
-  report: newText(""), // the text to show: the one called report, else the newest
+  report: newText(""), // the text to show: see RANKED
   findings: { list: /** @type {any[]} */ ([]), version: 0 },
 });
 
@@ -69,6 +70,8 @@ const newStep = (id, kind, name, agent, parent, start) => ({
   error: "",
   targets: /** @type {{agent: string, reason: string}[]} */ ([]),
 });
+
+const rankOf = (text) => RANKED.indexOf(text.name);
 
 const newText = (name) => ({ name, text: "", done: false });
 
@@ -219,13 +222,13 @@ function applyArtifact(task, { artifactId, name = artifactId, parts = [] }, appe
     return;
   }
   const textParts = parts.filter((part) => typeof part.text === "string" && !part.filename);
-  if (!textParts.length && name !== "report") return;
+  if (!textParts.length && !RANKED.includes(name)) return;
   const text = task.texts.get(artifactId) ?? newText(String(name));
   task.texts.set(artifactId, text);
   const added = textParts.map((part) => part.text).join("");
   text.text = append ? text.text + added : added;
   text.done = Boolean(lastChunk);
-  if (text.name === "report" || task.report.name !== "report") task.report = text;
+  if (rankOf(text) >= rankOf(task.report)) task.report = text;
 }
 
 function addStep(task, step) {

@@ -1,4 +1,4 @@
-"""A chat model that streams. LangGraph reports each token of the model, and Tailrace streams it into the report.
+"""A chat model that streams. LangGraph reports each token of the model, and Tailrace streams it into the response.
 
 Run it, and send any text on the page:
 

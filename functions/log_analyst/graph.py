@@ -157,7 +157,7 @@ async def write_report(state: State) -> State:
     shown = {"facts": facts, "findings": findings, "templates": templates[:_MODEL_TEMPLATES]}
     if not await model_wrote_report(_PROMPT, shown):
         for section in report(facts, findings, templates):
-            write(section)
+            write(section, artifact="report")
             await asyncio.sleep(0)
     return {}
 

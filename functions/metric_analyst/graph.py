@@ -121,7 +121,7 @@ async def write_report(state: State) -> State:
     facts, listed = state["facts"], state["findings"]
     if not await model_wrote_report(_PROMPT, {"facts": facts, "findings": listed}):
         for section in report(facts, listed):
-            write(section)
+            write(section, artifact="report")
             await asyncio.sleep(0)
     return {}
 

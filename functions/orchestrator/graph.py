@@ -90,7 +90,7 @@ async def write_up(state: State) -> State:
     alert = alert_of(request())
     if only_text(answers) or not await write_report(alert, answers, findings, notes):
         for section in report(alert, answers, findings, notes):
-            write(section)
+            write(section, artifact="report")
             await asyncio.sleep(0)
     return {}
 

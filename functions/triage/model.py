@@ -79,5 +79,5 @@ async def model_wrote_report(instruction: str, facts: Any) -> bool:
     except ModelFailed as error:
         progress(f"{error} The report is written without it.")
         if error.text:
-            write("\n\n*The model stopped here. The rest is written without it.*\n\n")
+            write("\n\n*The model stopped here. The rest is written without it.*\n\n", artifact="report")
         return False

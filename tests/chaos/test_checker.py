@@ -24,7 +24,7 @@ def entry(seq: int, attempt: int, kind: str, *, state: str = "WORKING", text: st
     metadata = {META: {"seq": seq, "attempt": attempt, "agent": "orchestrator", "kind": kind, **meta}}
     status: dict[str, Any] = {"state": f"TASK_STATE_{state}"}
     if kind == "token":
-        artifact = {"artifactId": "report", "parts": [{"text": text}]}
+        artifact = {"artifactId": "response", "parts": [{"text": text}]}
         body = {"artifactUpdate": {"artifact": artifact, "append": seq != 4 and seq != 8, "metadata": metadata}}
     elif seq == 1:
         body = {"task": {"status": status, "history": [], "metadata": metadata}}
@@ -64,7 +64,7 @@ def good() -> History:
         entries=entries,
         glimpsed=list(entries),
         readers=[stays, leaves],
-        expected={"report": "one two"},
+        expected={"response": "one two"},
         replies=[Reply("m1", "twill", 202), Reply("m2", "satin", 409)],
         saved=[Saved("a", 1, 50.0)],
         runs=[Run("warp", "a", 11, 40.0), Run("left", "b", 12, 60.0)],

@@ -268,6 +268,10 @@ async def test_another_text_is_shown_when_there_is_no_report(page: Page, shipped
     await turn.locator("summary").press("Enter")
     await expect(turn.get_by_text("line 39")).to_be_visible()
 
+    await show(text_artifact("response", "Hello."), text_artifact("researcher", "Let me see."))
+    await expect(page.locator("#report-head")).to_have_text("Answer")
+    await expect(page.get_by_test_id("report")).to_have_text("Hello.")
+
     await show(text_artifact("report", "All of it."), text_artifact("plan", "First this."))
     await expect(page.locator("#report-head")).to_have_text("Report")
     await expect(page.get_by_test_id("report")).to_have_text("All of it.")

@@ -20,7 +20,7 @@ from tailrace.stream import response
 from tests.sample_agents.hello_world import TEXT, State, hello_world
 from tests.support import in_process
 from tests.support.conditions import eventually
-from tests.support.events import TERMINAL, message, metadata, report, said, state_of
+from tests.support.events import TERMINAL, artifact_text, message, metadata, said, state_of
 from tests.support.http import serve
 from tests.support.in_process import CARD, agent
 from tests.support.jsonrpc import Agent
@@ -62,7 +62,7 @@ async def test_closing_the_stream_at_any_moment_does_not_affect_the_run(seen: in
         gate.set()
         events = await served.finished(task["id"])
     assert ends_once(events, DONE)
-    assert report(events) == TEXT
+    assert artifact_text(events) == TEXT
     assert [metadata(event)["kind"] for event in events if metadata(event)["kind"] != "token"] == [
         "state",
         "state",
@@ -91,7 +91,7 @@ async def test_a_caller_that_disconnects_before_the_response_does_not_affect_the
         gate.set()
         events = await served.finished(task_id)
     assert ends_once(events, DONE)
-    assert report(events) == TEXT
+    assert artifact_text(events) == TEXT
 
 
 async def test_a_stream_that_exceeds_its_time_limit_is_cut_and_the_run_continues(

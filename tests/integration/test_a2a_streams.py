@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sample_agents.hello_world import TEXT, hello_world
-from tests.support.events import EXTENSION, message, metadata, report, said, state_of
+from tests.support.events import EXTENSION, artifact_text, message, metadata, said, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent, Frame
 
@@ -33,7 +33,7 @@ async def test_a_stream_begins_with_the_task_and_has_every_event_to_the_end() ->
     assert state_of(events[0]) == "TASK_STATE_SUBMITTED"
     assert [state_of(event) for event in events].count(DONE) == 1
     assert state_of(events[-1]) == DONE
-    assert report(events) == TEXT
+    assert artifact_text(events) == TEXT
     for event in events:
         kept = metadata(event)
         assert {"seq", "ts", "attempt", "agent", "kind"} <= kept.keys()
@@ -71,7 +71,7 @@ async def test_a_question_closes_the_stream_of_a_message_but_not_a_subscription(
     assert first.id == asking[-1].id
     assert [frame.result for frame in rest] == events[len(asking) :]
     assert state_of(events[-1]) == DONE
-    assert report(events) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
+    assert artifact_text(events) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
 
 
 async def test_the_stream_of_a_reply_begins_with_the_current_task() -> None:
@@ -103,7 +103,7 @@ async def test_a_subscription_without_a_cursor_begins_with_a_snapshot() -> None:
     assert first.id >= len(reached)
     assert task["metadata"][EXTENSION]["seq"] == first.id
     assert task["status"]["state"] == "TASK_STATE_WORKING"
-    assert task["artifacts"] == [{"artifactId": "report", "name": "report", "parts": [{"text": "Hello, "}]}]
+    assert task["artifacts"] == [{"artifactId": "response", "name": "response", "parts": [{"text": "Hello, "}]}]
     assert [frame.id for frame in rest] == list(range(first.id + 1, len(events) + 1))
     assert [frame.result for frame in rest] == events[first.id :]
 

@@ -14,7 +14,7 @@ from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support import in_process
 from tests.support.conditions import eventually
-from tests.support.events import message, metadata, of_kind, report, state_of
+from tests.support.events import artifact_text, message, metadata, of_kind, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
 
@@ -103,7 +103,7 @@ async def test_a_reply_sent_twice_is_accepted_once() -> None:
         again = (await served.result("SendMessage", reply))["task"]
         events = await served.events(task["id"])
     assert first["task"] == second["task"] == again
-    assert report(events) == f"{TEXT}\n\nIt is payments."
+    assert artifact_text(events) == f"{TEXT}\n\nIt is payments."
     assert [metadata(event)["attempt"] for event in of_kind(events, "state")] == [0, 1, 1, 2, 2]
 
 
@@ -152,7 +152,7 @@ async def test_one_of_two_concurrent_replies_wins_and_the_other_is_refused() -> 
             assert [error["code"] for error in errors] == [-32004, -32004]
             assert all("takes no message" in error["message"] for error in errors)
             (text,) = [each["parts"][0]["text"] for each in won[0]["history"][2:]]
-            assert report(await served.events(task["id"])) == f"{TEXT}\n\nIt is {text}."
+            assert artifact_text(await served.events(task["id"])) == f"{TEXT}\n\nIt is {text}."
 
 
 class SlowRelease(MemoryLog):

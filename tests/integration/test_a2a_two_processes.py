@@ -14,7 +14,7 @@ import pytest
 
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.hello_world import TEXT, hello_world
-from tests.support.events import message, metadata, report, state_of
+from tests.support.events import artifact_text, message, metadata, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
 
@@ -43,7 +43,7 @@ async def test_3_4_3_a_follow_up_in_the_other_process_finds_its_context(tmp_path
         assert (again["contextId"], again["status"]["state"]) == (waiting["contextId"], ASKED)
         done = (await one.result("SendMessage", {"message": message("noon", taskId=waiting["id"])}))["task"]
         assert (done["contextId"], done["status"]["state"]) == (waiting["contextId"], DONE)
-        assert report(await other.events(waiting["id"])) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
+        assert artifact_text(await other.events(waiting["id"])) == f"{TEXT}\n\nIt is payments.\n\nSince noon."
         wrong = message("more", taskId=waiting["id"], contextId="another")
         assert (await other.error("SendMessage", {"message": wrong}))["code"] == -32602
 
@@ -102,5 +102,5 @@ async def test_3_3_1_the_same_message_to_both_processes_starts_one_run(tmp_path:
             answers = [await each.result("SendMessage", params) for each in (one, other)]
         events = await one.events(answers[0]["task"]["id"])
     assert len({answer["task"]["id"] for answer in answers}) == 1
-    assert report(events) == TEXT
+    assert artifact_text(events) == TEXT
     assert {metadata(event)["attempt"] for event in events} == {0, 1}

@@ -21,7 +21,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from tailrace import progress, result, write
-from tests.support.events import message, metadata, of_kind, report, said, state_of
+from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
 from tests.support.in_process import agent
 
 DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
@@ -60,8 +60,8 @@ async def run(builder: Any, text: str = "hello", **options: Any) -> Events:
     async with agent(builder, options=options) as served:
         task = (await served.result("SendMessage", {"message": message(text)}))["task"]
         events = await served.events(task["id"])
-        texts = [each["parts"][0]["text"] for each in task.get("artifacts", []) if each["name"] == "report"]
-        assert texts in ([], [report(events)])  # the task has the same text as its stream
+        texts = [each["parts"][0]["text"] for each in task.get("artifacts", []) if each["name"] == "response"]
+        assert texts in ([], [artifact_text(events)])  # the task has the same text as its stream
         return events
 
 
@@ -97,7 +97,7 @@ async def test_streamed_model_output_becomes_report_text() -> None:
         await served.until(task_id, lambda frame: "artifactUpdate" in frame.result)  # before the run is over
         gate.set()
         events = await served.finished(task_id)
-    assert report(events) == spoken
+    assert artifact_text(events) == spoken
     step = named(events, "node_start")["speak"]["step"]
     assert {metadata(event)["step"] for event in of_kind(events, "token")} == {step}
 
@@ -108,13 +108,13 @@ async def test_the_output_of_a_model_that_cannot_stream_arrives_once(off: Any) -
         return {"messages": [await model("one two three", disable_streaming=off).ainvoke(state["messages"])]}
 
     events = await run(graph(speak))
-    assert report(events) == "one two three"
+    assert artifact_text(events) == "one two three"
     assert state_of(events[-1]) == DONE
 
 
 async def test_messages_become_paragraphs_of_the_report() -> None:
     async def first(state: MessagesState) -> dict[str, Any]:
-        write("Not in the report.", artifact="notes")
+        write("Not in the response.", artifact="notes")
         return {"messages": [await model("one two").ainvoke(state["messages"])]}
 
     async def second(state: MessagesState) -> dict[str, Any]:
@@ -122,15 +122,15 @@ async def test_messages_become_paragraphs_of_the_report() -> None:
         write("\n\nWritten.")
         return {"messages": [spoken, AIMessage("By hand.")]}
 
-    assert report(await run(graph(first, second))) == "one two\n\nthree\n\nWritten.\n\nBy hand."
+    assert artifact_text(await run(graph(first, second))) == "one two\n\nthree\n\nWritten.\n\nBy hand."
 
 
 async def test_a_message_returned_by_a_node_becomes_report_text() -> None:
     async def speak(_: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage("Made by hand.")]}
 
-    assert report(await run(graph(speak))) == "Made by hand."
-    assert report(await run(graph(outer=graph(speak).compile()))) == "Made by hand."  # once, not once per level
+    assert artifact_text(await run(graph(speak))) == "Made by hand."
+    assert artifact_text(await run(graph(outer=graph(speak).compile()))) == "Made by hand."  # once, not once per level
 
 
 # Text
@@ -146,7 +146,7 @@ async def test_quick_deltas_are_merged_into_few_events() -> None:
         return {}
 
     events = await run(graph(speak))
-    assert report(events) == "".join(deltas)
+    assert artifact_text(events) == "".join(deltas)
     assert 1 <= len(of_kind(events, "token")) <= 100
 
 
@@ -162,7 +162,7 @@ async def test_text_and_progress_keep_their_order() -> None:
     events = await run(graph(speak))
     kinds = [metadata(event)["kind"] for event in events if metadata(event)["kind"] in ("token", "progress")]
     assert kinds == ["token", "progress", "token", "token", "token"]
-    assert (report(events), report(events, "notes")) == ("abd", "c")
+    assert (artifact_text(events), artifact_text(events, "notes")) == ("abd", "c")
 
 
 async def test_any_text_can_be_written() -> None:
@@ -175,8 +175,8 @@ async def test_any_text_can_be_written() -> None:
         return {}
 
     events = await run(graph(speak))
-    assert report(events) == text
-    assert report(events, "notes") == "half a pair: ?"
+    assert artifact_text(events) == text
+    assert artifact_text(events, "notes") == "half a pair: ?"
     assert said(of_kind(events, "progress")[0]) == text
 
 
@@ -208,7 +208,7 @@ async def test_tool_calls_are_reported_with_input_and_output() -> None:
     assert said(update) == "Looking here."
     order = [metadata(event)["kind"] for event in events]
     assert order.index("tool_start") < order.index("progress") < order.index("tool_complete")
-    assert report(events) == "Let me look.\n\nAll is well."
+    assert artifact_text(events) == "Let me look.\n\nAll is well."
 
 
 async def test_parallel_tool_calls_are_separate_steps_and_a_failure_has_a_reason() -> None:
@@ -246,7 +246,10 @@ async def test_events_of_a_nested_subgraph_name_their_step_and_parent() -> None:
     for event in (ours, *tokens, *of_kind(events, "result")):
         assert (metadata(event)["step"], metadata(event)["parent"]) == (steps["inmost"], steps["middle"])
     assert (said(theirs), metadata(theirs)["parent"]) == ("LangGraph's own.", steps["middle"])
-    assert (report(events), report(events, "notes")) == ("one two", "Written. ")  # once, not once per level
+    assert (artifact_text(events), artifact_text(events, "notes")) == (
+        "one two",
+        "Written. ",
+    )  # once, not once per level
 
 
 async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
@@ -259,7 +262,7 @@ async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
         reply = message("two", taskId=task["id"])
         task = (await served.result("SendMessage", {"message": reply}))["task"]
         events = await served.events(task["id"])
-    assert report(events) == "It is two."
+    assert artifact_text(events) == "It is two."
     ends = [metadata(event) for event in of_kind(events, "node_end")]
     assert [(end["name"], end.get("interrupted")) for end in ends] == [
         ("ask", True),
@@ -305,7 +308,7 @@ async def test_a_node_that_raises_fails_the_task_with_its_name_and_error(caplog:
         events = await run(graph(fine, breaks))
     assert failure(events) == "The agent failed in breaks: ValueError: no such table: alerts"
     assert named(events, "node_end")["breaks"]["error"] == "no such table: alerts"
-    assert report(events) == "So far so good."
+    assert artifact_text(events) == "So far so good."
     assert "Traceback" in caplog.text  # for the operator of the agent
 
 

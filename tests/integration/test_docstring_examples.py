@@ -19,7 +19,7 @@ from langgraph.types import Command
 
 import tailrace
 from tailrace.log.memory import MemoryLog
-from tests.support.events import message, metadata, of_kind, report, said, state_of
+from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
 from tests.support.http import serve
 from tests.support.in_process import CARD, agent
 from tests.support.jsonrpc import Agent
@@ -128,8 +128,8 @@ async def see_progress() -> None:
 
 async def see_write() -> None:
     events = await events_of("write")
-    assert report(events) == "Nothing changed. The details are in the appendix."
-    assert report(events, "appendix") == "3 files were compared."
+    assert artifact_text(events) == "Nothing changed. The details are in the appendix."
+    assert artifact_text(events, "appendix") == "3 files were compared."
 
 
 async def see_result() -> None:
@@ -149,7 +149,7 @@ async def see_file() -> None:
 
 
 async def see_request() -> None:
-    assert report(await events_of("request", LOG)) == "app.log has 2 lines."
+    assert artifact_text(await events_of("request", LOG)) == "app.log has 2 lines."
 
 
 async def see_time_left() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tailrace.log.memory import MemoryLog
 from tests.support.checkout import checkout, running
-from tests.support.events import message, metadata, of_kind, report, said, state_of
+from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
 from tests.support.jsonrpc import Agent
 from tests.support.processes import ROOT, example
 
@@ -46,7 +46,7 @@ async def test_a_tool_reports_its_progress(tmp_path: Path) -> None:
     assert progress_of(events) == [("read 'to'", 1, 2), ("read 'be'", 2, 2)]
     kinds = [metadata(event)["kind"] for event in events]
     assert kinds.index("tool_start") < kinds.index("progress") < kinds.index("tool_complete")
-    assert report(events) == "Your text has 2 words."
+    assert artifact_text(events) == "Your text has 2 words."
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
 
 
@@ -56,7 +56,7 @@ async def test_a_models_tokens_are_streamed_as_they_come(tmp_path: Path) -> None
             events = await events_of(agent, "Tell me a story.")
             updates = [event for event in events if "artifactUpdate" in event]
             assert len(updates) > 1  # tokens that come within 25 ms of each other share an event
-            assert report(events) == STORY
+            assert artifact_text(events) == STORY
             assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
 
 
@@ -67,7 +67,7 @@ async def test_a_question_waits_for_its_answer(tmp_path: Path) -> None:
         assert said(question[-1]) == "For how many people?"
         task_id = question[-1]["statusUpdate"]["taskId"]
         answered = await events_of(agent, "4", taskId=task_id)
-    assert report(answered) == "A table for 4 is booked."
+    assert artifact_text(answered) == "A table for 4 is booked."
     assert state_of(answered[-1]) == "TASK_STATE_COMPLETED"
 
 
@@ -80,7 +80,7 @@ async def test_another_agents_events_are_forwarded(tmp_path: Path) -> None:
     forwarded = [metadata(event) for event in of_kind(events, "progress")]
     assert [each["agent"] for each in forwarded] == ["1_progress", "1_progress"]
     assert len({each["origin"]["task"] for each in forwarded}) == 1
-    assert report(events) == "The other agent says: Your text has 2 words."
+    assert artifact_text(events) == "The other agent says: Your text has 2 words."
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
 
 

@@ -125,7 +125,7 @@ async def test_a_blocking_send_returns_the_finished_task(served: Agent, version:
         task = await only(client.send_message(asking("hello")))
         again = await client.get_task(GetTaskRequest(id=task.id))
     assert task.status.state == TaskState.TASK_STATE_COMPLETED
-    assert {each.name: each for each in task.artifacts}.keys() == {"report", "findings"}
+    assert {each.name: each for each in task.artifacts}.keys() == {"response", "findings"}
     texts, data = task.artifacts
     assert get_artifact_text(texts) == TEXT
     assert get_data_parts(data.parts) == [FINDINGS]
@@ -158,7 +158,7 @@ async def test_a_stream_yields_the_task_and_every_event(served: Agent, version: 
     seqs = [MessageToDict(body.metadata)[EXTENSION]["seq"] for body in bodies]
     assert seqs == list(range(1, len(events) + 1))
     updates = [event.artifact_update for event in events if event.HasField("artifact_update")]
-    assert "".join(get_artifact_text(each.artifact) for each in updates if each.artifact.name == "report") == TEXT
+    assert "".join(get_artifact_text(each.artifact) for each in updates if each.artifact.name == "response") == TEXT
     assert any(
         get_message_text(event.status_update.status.message) == "Half of it."
         for event in events

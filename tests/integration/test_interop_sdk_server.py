@@ -88,7 +88,7 @@ async def test_a_stream_yields_every_event_and_the_complete_task() -> None:
     ]
     assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
     assert to_json(conversation.task)["id"] == conversation.task_id
-    assert text_of(to_json(conversation.task), "report") == "Hello, world."
+    assert text_of(to_json(conversation.task), "response") == "Hello, world."
     assert served.executor.executions == 1
 
 
@@ -165,7 +165,7 @@ async def test_after_a_cut_the_client_resumes_the_running_task() -> None:
     kinds = [next(iter(event)) for event in events]
     assert kinds.count("task") == 2  # SubscribeToTask begins with the second one
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
-    assert text_of(to_json(conversation.task), "report") == "Hello, world."
+    assert text_of(to_json(conversation.task), "response") == "Hello, world."
     assert served.executor.executions == 1
 
 
@@ -183,7 +183,7 @@ async def test_a_task_that_finishes_during_a_cut_is_returned_complete() -> None:
             await asyncio.sleep(0.002)
         assert [item async for item in events] == []  # the SDK has no cursor: the missed events are in the task
     assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert text_of(to_json(conversation.task), "report") == "Hello, world."
+    assert text_of(to_json(conversation.task), "response") == "Hello, world."
     assert served.executor.executions == 1
 
 

@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
 from tailrace import write
-from tests.support.events import message, report, said, state_of
+from tests.support.events import artifact_text, message, said, state_of
 from tests.support.in_process import agent
 
 pytestmark = pytest.mark.asyncio
@@ -91,7 +91,7 @@ async def test_a_nodes_asyncio_task_reports_its_state_correctly() -> None:
         task = (await served.result("SendMessage", {"message": message("go")}))["task"]
         events = await served.events(task["id"])
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED", said(events[-1])
-    assert report(events) == inspect.CORO_RUNNING
+    assert artifact_text(events) == inspect.CORO_RUNNING
 
 
 @pytest.mark.parametrize("levels", [65, 900])

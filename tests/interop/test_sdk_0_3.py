@@ -37,7 +37,7 @@ async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
     async with agent(hello_world(gate), limit_s=60) as served:
         steps = await steps_of(python, HERE / "sdk03" / "client.py", served.url, on_step=watching)
         assert steps["card"] == {"name": "hello_world", "version": "0.3.0", "url": served.url + "/"}
-    assert steps["send"] == {"state": "completed", "artifacts": ["report", "findings"]}
+    assert steps["send"] == {"state": "completed", "artifacts": ["response", "findings"]}
     assert (steps["stream"]["states"][-1], steps["stream"]["report"]) == ("completed", TEXT)
     assert steps["asked"]["states"][-1] == "input-required"
     assert steps["replied"]["states"][-1] == "completed"

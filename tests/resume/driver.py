@@ -43,7 +43,7 @@ class Seen:
     events: list[Event] = field(default_factory=list)
     gaps: list[dict[str, int]] = field(default_factory=list)
 
-    def text(self, artifact: str = "report") -> str:
+    def text(self, artifact: str = "response") -> str:
         text = ""
         for event in self.events:
             for each in event.body.get("artifacts") or [] if event.form == "task" else []:
@@ -178,7 +178,7 @@ class Player:
             self._expect(task["status"]["state"] == f"TASK_STATE_{step['state']}", f"the state is {task['status']}")
         if "text" in step:
             texts = {each["artifactId"]: each["parts"][0].get("text") for each in task.get("artifacts", [])}
-            self._expect(texts.get("report") == step["text"], f"the report is {texts.get('report')!r}")
+            self._expect(texts.get("response") == step["text"], f"the response is {texts.get('response')!r}")
         seq = task["metadata"][EXTENSION]["seq"]
         self._expect(seq >= self._known.last, f"the task is as of {seq}, after {self._known.last} was shown")
 

@@ -28,7 +28,7 @@ def events() -> list[dict[str, Any]]:
         return {"statusUpdate": body}
 
     def text(seq: int, said: str, *, append: bool) -> dict[str, Any]:
-        artifact = {"artifactId": "report", "name": "report", "parts": [{"text": said}]}
+        artifact = {"artifactId": "response", "name": "response", "parts": [{"text": said}]}
         body = {"taskId": TASK, "contextId": "c", "artifact": artifact, "append": append, "lastChunk": False}
         return {"artifactUpdate": {**body, "metadata": meta(seq, "token")}}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.runtime.stage import frozen, is_stopped, stage
-from tests.support.events import metadata, report
+from tests.support.events import artifact_text, metadata
 from tests.support.gateway import Seen
 from tests.support.webhook_receiver import receiver, sending
 
@@ -38,7 +38,7 @@ async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer
         assert not [each.error for each in sent if each.error]
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert report(seen.events).split() == [str(number) for number in range(1, 61)]
+    assert artifact_text(seen.events).split() == [str(number) for number in range(1, 61)]
     hand_offs, attempts = of_kind(seen.events, "handoff"), of_kind(seen.events, "attempt")
     assert len(hand_offs) == len(attempts) == len(sent) >= 3
     assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)

@@ -53,7 +53,7 @@ async def _lines(name: str, *artifacts: str, of: int = 1) -> None:
 
 async def warp(state: State) -> State:
     write("# Weaving\n\n")
-    await _lines("warp", "report", of=2)
+    await _lines("warp", "response", of=2)
     done("warp")
     return {"counts": ["warp"]}
 

@@ -40,14 +40,14 @@ class HelloWorldExecutor(AgentExecutor):
         updater = TaskUpdater(event_queue, task.id, task.context_id)
         if context.current_task is None:
             await updater.start_work(new_text_message("Half of it."))
-            await updater.add_artifact([new_text_part("Hello, ")], artifact_id="report", name="report")
+            await updater.add_artifact([new_text_part("Hello, ")], artifact_id="response", name="response")
         if "slow" in words:
             await self._gate.wait()
         if "ask" in words:
             return await updater.requires_input(new_text_message("Which service?"))
         if "fail" in words:
             return await updater.failed(new_text_message("It broke."))
-        await updater.add_artifact([new_text_part("world.")], artifact_id="report", name="report", append=True)
+        await updater.add_artifact([new_text_part("world.")], artifact_id="response", name="response", append=True)
         await updater.add_artifact([new_data_part({"findings": []})], artifact_id="findings", name="findings")
         return await updater.complete()
 

@@ -50,7 +50,7 @@ def said(event: dict[str, Any]) -> str:
     return "".join(part["text"] for part in update["status"]["message"]["parts"])
 
 
-def report(events: list[dict[str, Any]], name: str = "report") -> str:
+def artifact_text(events: list[dict[str, Any]], name: str = "response") -> str:
     """The text of a streamed artifact, put together as a reader of the stream does."""
     text = ""
     for event in events:

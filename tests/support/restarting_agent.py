@@ -18,7 +18,7 @@ from tailrace.a2a.client import AgentClient, new_http
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import ends
-from tests.support.events import body_of, metadata, report
+from tests.support.events import artifact_text, body_of, metadata
 from tests.support.processes import listen, start_agent, url_of
 
 
@@ -112,8 +112,8 @@ class Watched:
         return str(last["status"]["message"]["parts"][0]["text"])
 
     @property
-    def report(self) -> str:
-        return report(self.events)
+    def artifact_text(self) -> str:
+        return artifact_text(self.events)
 
 
 async def watch(

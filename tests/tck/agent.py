@@ -35,7 +35,7 @@ class State(TypedDict, total=False):
     messages: list[Any]
 
 
-def writes(text: str, artifact: str = "report") -> Callable[[], None]:
+def writes(text: str, artifact: str = "response") -> Callable[[], None]:
     return lambda: tailrace.write(text, artifact=artifact)
 
 

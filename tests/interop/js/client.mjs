@@ -39,7 +39,7 @@ async function read(stream, seen = async () => {}) {
     told.cases.push($case);
     if (stateOf(event)) told.states.push(stateOf(event));
     told.id ||= $case === "task" ? value.id : value.taskId;
-    if ($case === "artifactUpdate" && value.artifact.name === "report") {
+    if ($case === "artifactUpdate" && value.artifact.name === "response") {
       const text = value.artifact.parts.map((part) => part.content.value).join("");
       told.report = value.append ? told.report + text : text;
     }

@@ -43,7 +43,7 @@ async def read(events: AsyncIterator[Any]) -> dict[str, Any]:
         summary["events"] += 1
         summary["id"] = task.id
         summary["states"].append((update or task).status.state.value if hasattr(update or task, "status") else None)
-        if update is not None and update.kind == "artifact-update" and update.artifact.name == "report":
+        if update is not None and update.kind == "artifact-update" and update.artifact.name == "response":
             text = "".join(part.root.text for part in update.artifact.parts)
             summary["report"] = summary["report"] + text if update.append else text
         yield_now = summary["events"] == 1

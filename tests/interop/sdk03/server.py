@@ -34,7 +34,7 @@ class Talker(AgentExecutor):
             await asyncio.sleep(0.01)
         for place, word in enumerate(("You said ", text, ".")):
             await talk.add_artifact(
-                [Part(root=TextPart(text=word))], artifact_id="report", name="report", append=place > 0
+                [Part(root=TextPart(text=word))], artifact_id="response", name="response", append=place > 0
             )
         await talk.add_artifact([Part(root=DataPart(data={"findings": []}))], artifact_id="findings", name="findings")
         await talk.complete()

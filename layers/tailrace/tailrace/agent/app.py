@@ -42,7 +42,7 @@ class AgentApp:
     """Serves `graph`, compiled or not, as the agent that `card` describes.
 
     The graph's input is `{"messages": [the user's text]}`; nodes get data and files with `tailrace.request()`. Text
-    that a node or a chat model streams becomes the artifact `report`, `tailrace.result` makes other artifacts, and
+    that a node or a chat model streams becomes the artifact `response`, `tailrace.result` makes other artifacts, and
     `interrupt` asks the user. If the graph was compiled with a checkpointer, it keeps that.
 
     - `config`: LangGraph's config for every run, like `{"recursion_limit": 200}`. Without a limit here or bound to the

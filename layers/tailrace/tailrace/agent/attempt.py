@@ -151,7 +151,7 @@ class Attempt:
     async def _until_done(self, agent: AgentGraph, writer: Writer) -> tuple[State, str | None]:
         """Run the graph. Return the state that the run comes to and its text; WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
-        written = bool(takeover.plan.replaced.get("report", takeover.history.texts.get("report")))
+        written = bool(takeover.plan.replaced.get("response", takeover.history.texts.get("response")))
         translator = Translator(writer, self._delegated, takeover.plan.done, written=written)
         run, timers = self._timed(control)
         contain_exits(asyncio.get_running_loop())

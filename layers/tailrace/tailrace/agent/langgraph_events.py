@@ -30,7 +30,7 @@ class Translator:
 
     `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `done` has
     the steps that an older attempt has finished: LangGraph streams their ends again, and no event is written for them.
-    `written` is whether the report has text already. `interrupts` collects what the graph asks, by the interrupt's id.
+    `written` is whether the response has text. `interrupts` collects what the graph asks, by the interrupt's id.
     """
 
     def __init__(self, writer: Writer, delegated: dict[str, DelegatedTask], done: set[str], *, written: bool) -> None:
@@ -63,7 +63,7 @@ class Translator:
         parent = _innermost(namespace)
         if isinstance(data, EmittedText):
             self._writer.text(data.artifact, _utf8(data.text), step=data.step, parent=parent)
-            self._written = self._written or data.artifact == "report"
+            self._written = self._written or data.artifact == "response"
         elif isinstance(data, EmittedArtifact):
             self._writer.artifact(data.artifact, data.part, step=data.step, parent=parent)
         elif isinstance(data, EmittedStatus):
@@ -96,8 +96,8 @@ class Translator:
         text = str(message.text)
         if not text:
             return
-        artifact = metadata.get("artifact", "report")
-        if artifact == "report":
+        artifact = metadata.get("artifact", "response")
+        if artifact == "response":
             if self._written and message.id != self._message_id:
                 text = "\n\n" + text
             self._message_id, self._written = message.id, True

@@ -40,12 +40,12 @@ def progress(text: str, *, done: float | None = None, total: float | None = None
     emit("progress", text=text, done=done, total=total)
 
 
-def write(text: str, *, artifact: str = "report") -> None:
+def write(text: str, *, artifact: str = "response") -> None:
     """Append text to a streamed text artifact.
 
     Args:
         text: Markdown. Pieces are joined as they are, so a piece brings its own line ends.
-        artifact: the artifact's name. What chat models stream goes to `report` too.
+        artifact: the artifact's name. What chat models stream goes to `response` too.
 
     Raises:
         ValueError: an argument is not text. Nothing was emitted.
