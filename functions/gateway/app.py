@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -22,27 +21,22 @@ from gateway.pipes import Pipes
 from gateway.problems import NO_STORE, Problem, on_problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
 from gateway.streams import Streams
+from gateway.task_endings import TaskEndings
 from gateway.uploads import Uploading
 from tailrace import events
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.discovery import discover
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
-from tailrace.agent.unowned import UnownedTasks
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
-from tailrace.errors import AgentError, LeaseHeld, TailraceError, TaskUnknown
-from tailrace.events import TERMINAL, encode
+from tailrace.errors import AgentError, TailraceError, TaskUnknown
+from tailrace.events import encode
 from tailrace.log import EventLog, Head, open_log
 from tailrace.owner import DecideOwner, Owner
 from tailrace.stream import sse
 from tailrace.stream.reader import end_at
 from tailrace.stream.response import EventStreamResponse, forget_earlier_shutdown
-
-# JSON-RPC's internal error: the agent runs, but failed to answer.
-_INTERNAL_ERROR = -32603
-# How long a cancel waits beyond the time of a lease, and how often it looks at the lease.
-_CANCEL_MARGIN_S, _LEASE_POLL_S = 1.0, 0.1
 
 
 class Gateway:
@@ -54,8 +48,8 @@ class Gateway:
         self._decide_owner = decide_owner
         self.uploading = Uploading(settings, decide_owner)
         self._http = new_http()
-        self._unowned = UnownedTasks(log, self._http, settings)
-        self._pipes = Pipes(log, settings, self._http, self._unowned)
+        self._endings = TaskEndings(log, settings, self._http)
+        self._pipes = Pipes(log, settings, self._http, self._endings)
         self._streams = Streams(log, self._pipes, settings)
 
     async def tasks(self, request: Request) -> Response:
@@ -108,12 +102,7 @@ class Gateway:
     async def cancel(self, request: Request) -> Response:
         """POST /api/tasks/{id}/cancel"""
         head = await self._owned(request)
-        try:
-            await self._agent(head.owner).cancel(head.task_id)
-        except AgentError as error:
-            if error.code not in (None, _INTERNAL_ERROR):
-                raise
-            await self._cancel_without_agent(head)
+        await self._endings.cancel(head.task_id)
         return _json({"id": head.task_id}, 202)
 
     async def stream(self, request: Request) -> Response:
@@ -175,22 +164,6 @@ class Gateway:
         if head.owner != owner:
             raise TaskUnknown(task_id)
         return head
-
-    async def _cancel_without_agent(self, head: Head) -> None:
-        """Cancel a task whose agent cannot be reached.
-
-        If its worker is alive, it sees the cancel when it renews its lease. If not, the lease expires, and the gateway
-        cancels the task itself.
-        """
-        head = await self._log.request_cancel(head.task_id)
-        with suppress(TimeoutError, LeaseHeld):
-            async with asyncio.timeout(self._settings.lease_s + _CANCEL_MARGIN_S):
-                while head.leased(self._log.now()):
-                    await asyncio.sleep(_LEASE_POLL_S)
-                    head = await self._log.head(head.task_id)
-            if head.state not in TERMINAL:
-                claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-                await self._unowned.cancel(claimed)
 
 
 def create_app(

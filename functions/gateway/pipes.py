@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterator
 
 import httpx
 
+from gateway.task_endings import TaskEndings
 from tailrace.a2a.client import AgentClient, RawEvent
-from tailrace.agent.unowned import UnownedTasks
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LogError
 from tailrace.events import ends
@@ -32,12 +31,12 @@ _REFUSALS = frozenset({-32001, -32601, -32602})
 class Pipes:
     """The pipes of one gateway process: at most one for each task."""
 
-    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient, unowned: UnownedTasks) -> None:
+    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient, endings: TaskEndings) -> None:
         self._log = log
         self.feeds = Feeds(log, settings, self.open)
         self._settings = settings
         self._http = http
-        self._unowned = unowned
+        self._endings = endings
         self._open: dict[str, asyncio.Task[None]] = {}
         self._attempts: dict[str, int] = {}
 
@@ -83,7 +82,8 @@ class Pipes:
                             return None
                     except AgentError as error:
                         if error.code in _REFUSALS:
-                            return await self._fail(head, str(error))
+                            # It would refuse the task again.
+                            return await self._endings.fail(head.task_id, f"The agent refused the task: {error}")
                         logger.warning("pipe of task %s: %s", head.task_id, error)
                     if loop.time() + pause > give_up:
                         return None
@@ -105,11 +105,6 @@ class Pipes:
                 feed.publish(batch)
                 ended = ends(batch.events[-1]) is not None
         return ended
-
-    async def _fail(self, head: Head, reason: str) -> None:
-        """End a task that its agent refuses: it would refuse it again."""
-        claimed = await self._log.claim(head.task_id, f"gateway-{os.getpid()}", self._settings.lease_s)
-        await self._unowned.finish(claimed, "TASK_STATE_FAILED", f"The agent refused the task: {reason}")
 
 
 def batches(group: list[RawEvent]) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""A cancel at the gateway of a task whose worker is dead and whose agent cannot be reached."""
+"""A cancel at the gateway of a task whose worker is dead, and whose agent cannot be reached or does not answer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.app import create_app
 from orchestrator import graph as orchestrator
 from tailrace import AgentApp, AgentCard, Skill
+from tailrace.a2a.errors import RpcError
+from tailrace.agent.service import Tasks
 from tailrace.config import Settings
+from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
-from tests.support.gateway import ALICE, header_owner
+from tests.support.gateway import ALICE, header_owner, post_task, read_stream
 from tests.support.http import serve
+from tests.support.in_process import system
 
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 
@@ -69,3 +77,50 @@ async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
     await orchestrator.http().aclose()
     orchestrator.http.cache_clear()
     await log.close()
+
+
+@pytest.mark.parametrize("lease_s", [0, 0.5], ids=["nobody holds its lease", "its worker hangs too"])
+async def test_a_cancel_ends_the_task_although_its_agent_does_not_answer(lease_s: float) -> None:
+    continues = asyncio.Event()
+
+    async def hang(_: Request) -> Response:
+        await continues.wait()
+        return Response(status_code=503)
+
+    log = MemoryLog()
+    async with asyncio.timeout(30), serve(Starlette(routes=[Route("/", hang, methods=["POST"])])) as url:
+        settings = Settings(orchestrator_url=f"{url}/", lease_s=1, renew_s=0.2)
+        async with (
+            serve(create_app(settings, log=log, decide_owner=header_owner)) as gateway,
+            httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=20) as http,
+        ):
+            task_id = await post_task(http, {"text": "what happened?"})
+            if lease_s:
+                await log.claim(task_id, "a worker that hangs", lease_s)
+            reading = asyncio.create_task(read_stream(http, task_id))
+            assert (await http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+            assert (await reading).state == "TASK_STATE_CANCELED"
+            assert (await http.get(f"/api/tasks/{task_id}")).json()["status"]["state"] == "TASK_STATE_CANCELED"
+            assert (await http.post(f"/api/tasks/{task_id}/cancel")).status_code == 409
+            continues.set()
+
+
+async def test_a_cancel_is_accepted_although_the_worker_sees_it_before_its_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = Tasks.cancel
+
+    async def cancel_late(self: Tasks, task_id: str, owner: str) -> None:
+        while (await self.log.head(task_id)).state != "TASK_STATE_CANCELED":
+            await asyncio.sleep(0.01)
+        with pytest.raises(RpcError, match="TASK_STATE_CANCELED") as refused:
+            await cancel(self, task_id, owner)
+        raise refused.value
+
+    monkeypatch.setattr(Tasks, "cancel", cancel_late)
+    gate = Gate()
+    async with system(waits_at_gate(gate), tmp_path, lease_s=2, renew_s=0.1) as sut:
+        task_id = await sut.post({"text": "hello"})
+        await gate.reached.wait()
+        assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
+        assert (await sut.read(task_id)).state == "TASK_STATE_CANCELED"
