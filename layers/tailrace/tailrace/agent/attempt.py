@@ -105,7 +105,8 @@ class Attempt:
                 self._clear_up(writer)
                 state, text = await self._until_done(agent, writer)
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":
-                    await cancel_delegated_tasks(self._http, self._head, self._delegated.values(), self._settings)
+                    delegated = self._delegated.values()
+                    await cancel_delegated_tasks(self._log, self._http, self._head, delegated, self._settings)
                 if state == reached:
                     writer.status("handoff")
                 else:

@@ -265,9 +265,8 @@ class Tasks:
         with self.feeds.live(claimed.task_id) as feed:
             feed.publish(takeover.fence)
         if takeover.state == "TASK_STATE_FAILED":
-            await cancel_delegated_tasks(
-                self._http, claimed, takeover.history.open_delegated_tasks.values(), self._settings
-            )
+            delegated = takeover.history.open_delegated_tasks.values()
+            await cancel_delegated_tasks(self.log, self._http, claimed, delegated, self._settings)
             await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
             return False
         attempt = Attempt(self.log, self.feeds, self._settings, self._http, takeover)

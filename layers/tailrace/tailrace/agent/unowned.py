@@ -51,7 +51,8 @@ class UnownedTasks:
             Fenced: a newer attempt works on it.
             LogUnavailable: the task may not have been ended.
         """
-        await cancel_delegated_tasks(self._http, claimed, await self._delegated_tasks(claimed), self._settings)
+        delegated = await self._delegated_tasks(claimed)
+        await cancel_delegated_tasks(self._log, self._http, claimed, delegated, self._settings)
         text = text.encode(errors="replace").decode()
         await put_fence(
             self._log, claimed, lambda seq: events.status_update(claimed.source, seq, "state", state=state, text=text)
