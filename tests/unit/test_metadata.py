@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tailrace import events, file, progress, result, write
 from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
 from tailrace.agent.recovery.history import history_of
+from tailrace.authoring.emission import EmittedStatus, checked
 from tailrace.authoring.emit import emit
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, DelegatedTask, Details, Origin, Source
@@ -30,6 +33,8 @@ from tests.support.events import message_of
         ("node_start", {"step": ["s"]}, r"\$\.step"),
         ("progress", {"done": "half"}, r"\$\.done"),
         ("progress", {"done": 2**60}, r"\$\.done"),
+        ("progress", {"done": date(2026, 1, 1)}, r"got `date` - at `\$\.done`"),
+        ("node_start", {"name": b"n"}, r"got `bytes` - at `\$\.name`"),
         ("tool_start", {"asked": {"url": "http://there/"}}, r"\$\.asked"),
         ("route", {"targets": ["log_analyst"]}, r"\$\.targets"),
         ("state", {"text": "done"}, r"'state'"),
@@ -61,6 +66,11 @@ def test_names_and_texts_are_texts(tell: Any, said: str) -> None:
 def test_what_can_be_emitted_is_not_refused() -> None:
     progress("half", done=1, total=2.5)
     emit("node_start", name="n", agent="other", origin=Origin("t", 1))
+
+
+def test_a_decimal_is_a_number() -> None:
+    emitted = EmittedStatus("progress", None, None, Details(done=Decimal("1.5")))  # type: ignore[arg-type]
+    assert checked(emitted).details.done == 1.5
 
 
 @pytest.mark.parametrize("key", ["seq", "ts", "attempt", "checkpoint", "checkpoints", "shade"])

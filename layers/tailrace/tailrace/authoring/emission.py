@@ -5,7 +5,10 @@ A status is checked where it is emitted, so that every reader of the log can rel
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -15,6 +18,11 @@ from tailrace.events import Details, Part
 OwnKind = Literal["route", "node_start", "node_end", "tool_start", "tool_complete", "progress"]
 # The kinds that a graph may forward from another agent.
 ForwardedKind = Literal[OwnKind, "attempt", "handoff"]
+
+
+# msgspec would turn these into texts before they are checked: a decimal would not be a number, and errors would name
+# the wrong type.
+_NOT_TEXTS = (Decimal, UUID, bytes, datetime, date, time, timedelta)
 
 
 class EmittedStatus(msgspec.Struct, frozen=True):
@@ -66,7 +74,7 @@ def checked(status: EmittedStatus) -> EmittedStatus:
     named = {"kind": status.kind, "text": status.text, "agent": status.agent}
     try:
         msgspec.convert(named, _Own if details.origin is None else _Forwarded)
-        details = msgspec.convert(msgspec.to_builtins(details), Details)
+        details = msgspec.convert(msgspec.to_builtins(details, builtin_types=_NOT_TEXTS), Details)
         msgspec.json.encode((named, details))
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"emit() cannot write this event: {error}.") from None
