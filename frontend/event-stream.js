@@ -289,7 +289,7 @@ export class EventStream {
   }
 }
 
-/** Null when it is no JSON. */
+/** Null when it is not JSON. */
 function parseObject(text) {
   try {
     return Object(JSON.parse(text));

@@ -180,7 +180,7 @@ class Event:
 
 
 def event_of(given: Any) -> Event:
-    """Raises KeyError, TypeError, ValueError where it is no event of either version."""
+    """Raises KeyError, TypeError or ValueError if it is not an event of either version."""
     if "kind" in given:
         form, body = (
             {"task": "task", "status-update": "statusUpdate", "artifact-update": "artifactUpdate"}[given["kind"]],

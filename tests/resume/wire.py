@@ -68,7 +68,7 @@ class Wire:
         return str(self.response.headers.get("content-type", "")).startswith("text/event-stream")
 
     def body(self) -> bytes:
-        """All of an answer that is no stream."""
+        """All of an answer that is not a stream."""
         return self.response.read()
 
     def frames(self) -> Iterator[Frame]:

@@ -8,15 +8,19 @@ import msgspec
 
 
 class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, tag_field="kind"):
-    pass
+    """An object whose `kind` says what it is."""
 
 
 class TextPart(_Wire, tag="text", kw_only=True):
+    """A part with text."""
+
     text: str
     metadata: dict[str, Any] | None = None
 
 
 class DataPart(_Wire, tag="data", kw_only=True):
+    """A part with JSON."""
+
     data: dict[str, Any]
     metadata: dict[str, Any] | None = None
 
@@ -31,6 +35,8 @@ class FileContent(msgspec.Struct, omit_defaults=True):
 
 
 class FilePart(_Wire, tag="file", kw_only=True):
+    """A part with a file."""
+
     file: FileContent
     metadata: dict[str, Any] | None = None
 
@@ -39,6 +45,8 @@ Part = TextPart | DataPart | FilePart
 
 
 class Message(_Wire, tag="message", kw_only=True):
+    """A message of a task, or an answer without a task."""
+
     message_id: str
     role: Literal["user", "agent"]
     parts: list[Part]
@@ -58,6 +66,8 @@ class Status(msgspec.Struct, omit_defaults=True):
 
 
 class Artifact(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """A result of a task."""
+
     artifact_id: str
     name: str | None = None
     description: str | None = None
@@ -67,6 +77,8 @@ class Artifact(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True)
 
 
 class Task(_Wire, tag="task", kw_only=True):
+    """A task. `history` and `artifacts` may be left out."""
+
     id: str
     context_id: str
     status: Status
@@ -86,6 +98,8 @@ class StatusUpdate(_Wire, tag="status-update", kw_only=True):
 
 
 class ArtifactUpdate(_Wire, tag="artifact-update", kw_only=True):
+    """A new artifact, or a piece of one."""
+
     task_id: str
     context_id: str
     artifact: Artifact
@@ -95,11 +109,15 @@ class ArtifactUpdate(_Wire, tag="artifact-update", kw_only=True):
 
 
 class PushAuthentication(msgspec.Struct, omit_defaults=True):
+    """How the agent is to authenticate itself at the webhook."""
+
     schemes: list[str]
     credentials: str = ""
 
 
 class PushConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A webhook."""
+
     url: str
     id: str = ""
     token: str = ""
@@ -107,5 +125,7 @@ class PushConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class TaskPushConfig(msgspec.Struct, rename="camel"):
+    """A webhook of one task."""
+
     task_id: str
     push_notification_config: PushConfig
