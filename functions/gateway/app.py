@@ -95,8 +95,7 @@ class Gateway:
         message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
         stored = message.stored()
         await self.uploading.check(stored, head.owner)
-        configuration = {"returnImmediately": True, "historyLength": 0}
-        await self._agent(head.owner).call("SendMessage", {"message": stored, "configuration": configuration})
+        await self._agent(head.owner).send(stored)
         return _json({"id": head.task_id, "contextId": head.context_id}, 202)
 
     async def cancel(self, request: Request) -> Response:

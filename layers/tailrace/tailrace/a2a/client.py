@@ -94,14 +94,15 @@ class AgentClient:
                 self._headers["Authorization"] = f"Bearer {settings.run_secret}"
 
     async def send(self, message: Message, *, wait_s: float = _ANSWER_S) -> Event:
-        """Send a message: the task or the message that the agent answers with.
+        """Send a message: the task, without its history, or the message that the agent answers with.
 
         The agent need not wait until the task is done. One that waits nevertheless has `wait_s` for it.
 
         Raises:
             AgentError: as `call` does.
         """
-        params = {"message": message, "configuration": {"returnImmediately": True}}
+        configuration = {"returnImmediately": True, "historyLength": 0}
+        params = {"message": message, "configuration": configuration}
         return event_in(await self.call("SendMessage", params, wait_s=wait_s), self.url)
 
     async def task(self, task_id: str) -> Task:
