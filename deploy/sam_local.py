@@ -25,7 +25,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -276,18 +276,40 @@ async def _status(http: httpx.AsyncClient, path: str) -> int | None:
     return None
 
 
+def container_settings(dynamodb_port: int, s3: str, agents: str) -> dict[str, dict[str, str]]:
+    """Return the environment of all functions, as `--env-vars` wants it.
+
+    `dynamodb_port` is the port of the emulated DynamoDB on this machine, `s3` the URL of S3, `agents` the URL that the
+    agents' names follow.
+    """
+    return {
+        "Parameters": {
+            "AWS_ENDPOINT_URL_DYNAMODB": f"http://{_HOST}:{dynamodb_port}",
+            "AWS_ENDPOINT_URL_S3": s3,
+            "TAILRACE_BUCKET": _BUCKET,
+            "TAILRACE_TABLE": _TABLE,
+            "TAILRACE_CHECKPOINT_TABLE": _CHECKPOINTS,
+            "TAILRACE_ORCHESTRATOR_URL": f"{agents}/orchestrator/",
+            "TAILRACE_SPECIALIST_URLS": ",".join(f"{agents}/{name}/" for name in specialists()),
+            "TAILRACE_AGENT_URLS": f"{agents}/",
+        }
+    }
+
+
 async def run(page: socket.socket, folder: Path) -> None:
-    """Serve the page on the socket `page` until Ctrl-C. Build, log and settings of containers go into `folder`."""
+    """Serve the page on the socket `page` until Ctrl-C. Build, log and settings of containers go into `folder`.
+
+    Raises:
+        SamLocalError: something that is needed does not work, or sam ended.
+    """
     environment, log = folder / "environment.json", folder / "sam.log"
     await asyncio.to_thread(prepare_image)
     say("building")
     template = await asyncio.to_thread(build, folder)
     address = reachable_address()
     inside = socket.create_server((address, 0))
-    sam_listener = listen(0)
-    sam_port = sam_listener.getsockname()[1]
-    sam_listener.close()
-    agents = f"http://{_HOST}:{inside.getsockname()[1]}/agents"
+    inside_port = inside.getsockname()[1]
+    sam_port = _free_port()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -295,22 +317,7 @@ async def run(page: socket.socket, folder: Path) -> None:
         port = stack.enter_context(emulated(address))
         # The browser also uses this address, because presigned uploads name it.
         s3 = f"http://{address}:{port}"
-        environment.write_text(
-            json.dumps(
-                {
-                    "Parameters": {
-                        "AWS_ENDPOINT_URL_DYNAMODB": f"http://{_HOST}:{port}",
-                        "AWS_ENDPOINT_URL_S3": s3,
-                        "TAILRACE_BUCKET": _BUCKET,
-                        "TAILRACE_TABLE": _TABLE,
-                        "TAILRACE_CHECKPOINT_TABLE": _CHECKPOINTS,
-                        "TAILRACE_ORCHESTRATOR_URL": f"{agents}/orchestrator/",
-                        "TAILRACE_SPECIALIST_URLS": ",".join(f"{agents}/{name}/" for name in specialists()),
-                        "TAILRACE_AGENT_URLS": f"{agents}/",
-                    }
-                }
-            )
-        )
+        environment.write_text(json.dumps(container_settings(port, s3, f"http://{_HOST}:{inside_port}/agents")))
         say("starting sam local start-api; the first response of each function takes a while")
         sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
         proxy = Proxy(f"http://127.0.0.1:{sam_port}")
@@ -319,26 +326,40 @@ async def run(page: socket.socket, folder: Path) -> None:
         await stack.enter_async_context(serving(proxy.agents(), inside))
         url = f"http://127.0.0.1:{page.getsockname()[1]}"
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=_FOREVER, trust_env=False))
-        waiting = [
-            asyncio.create_task(each)
-            for each in (
-                stopped.wait(),
-                sam.wait(),
-                ready(http, sam, f"http://{address}:{inside.getsockname()[1]}", log),
-            )
-        ]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if waiting[2].done():
-                waiting[2].result()
-                say(url)
-                await asyncio.wait(waiting[:2], return_when=asyncio.FIRST_COMPLETED)
-            if not stopped.is_set():
-                raise SamLocalError(f"sam local start-api ended; see {log}")
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        await _until_stopped(stopped, sam, ready(http, sam, f"http://{address}:{inside_port}", log), url, log)
+
+
+def _free_port() -> int:
+    with listen(0) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def _until_stopped(
+    stopped: asyncio.Event,
+    sam: asyncio.subprocess.Process,
+    functions_ready: Coroutine[Any, Any, None],
+    url: str,
+    log: Path,
+) -> None:
+    """Print the page's `url` when the functions are ready, and return when `stopped` is set.
+
+    Raises:
+        SamLocalError: a function did not become ready, or sam ended.
+    """
+    stopping, ending = asyncio.create_task(stopped.wait()), asyncio.create_task(sam.wait())
+    starting = asyncio.create_task(functions_ready)
+    try:
+        await asyncio.wait([stopping, ending, starting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            say(url)
+            await asyncio.wait([stopping, ending], return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.is_set():
+            raise SamLocalError(f"sam local start-api ended; see {log}")
+    finally:
+        for task in (stopping, ending, starting):
+            task.cancel()
+        await asyncio.gather(stopping, ending, starting, return_exceptions=True)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import httpx
 import msgspec
 
 from tailrace.events import EXTENSION
-from tailrace.stream.sse import Parser
+from tailrace.stream.sse import Parser, ServerSentEvent
 
 SAMPLE = Path(__file__).parents[1] / "frontend" / "sample"
 # After how many events the stream is cut.
@@ -52,6 +52,59 @@ class StreamRecord:
     # For live events: seconds between chunks, and from each event's time (by the server's clock) to its arrival.
     gaps_s: list[float] = field(default_factory=list)
     delays_s: list[float] = field(default_factory=list)
+
+
+class Connection:
+    """One connection of a stream. Puts what comes through it into `record`, up to `stop_after` events in all."""
+
+    def __init__(self, record: StreamRecord, stop_after: int | None) -> None:
+        self.has_begun = False
+        self._record = record
+        self._stop_after = stop_after
+        self._parser = Parser()
+        self._started = time.monotonic()
+        self._cursor = len(record.events)
+        self._live = False
+        self._last_live_s: float | None = None
+
+    def note_chunk(self, chunk: bytes) -> bool:
+        """Note a chunk, which has just arrived. Return whether nothing more is to be read.
+
+        Raises:
+            SmokeError: an event was lost or repeated.
+        """
+        now = time.monotonic()
+        if not self.has_begun:
+            self.has_begun = True
+            self._record.first_byte_s.append(now - self._started)
+        for message in self._parser.feed(chunk):
+            if message.name == "gap":
+                raise SmokeError(f"The stream has a gap: {message.data.decode()}.")
+            if message.name == "end":
+                self._record.end = json.loads(message.data)
+                return True
+            if message.name:
+                self._live = True  # after `sync`, events come as they happen
+                continue
+            self._note_event(message, now)
+            if len(self._record.events) == self._stop_after:
+                return True
+        if self._parser.retry_ms is not None:
+            self._record.retry_s = self._parser.retry_ms / 1000
+        return False
+
+    def _note_event(self, message: ServerSentEvent, now: float) -> None:
+        record = self._record
+        if int(message.id) != len(record.events) + 1:
+            raise SmokeError(f"Event {message.id} came after event {len(record.events)}.")
+        if len(record.events) == self._cursor:
+            record.first_event_s.append(now - self._started)
+        record.events.append(message.data)
+        if self._live:
+            record.delays_s.append(time.time() - _written(message.data))
+            if self._last_live_s is not None and self._last_live_s != now:
+                record.gaps_s.append(now - self._last_live_s)
+            self._last_live_s = now
 
 
 class Smoke:
@@ -111,9 +164,8 @@ class Smoke:
 
     async def _read(self, task_id: str, record: StreamRecord, stop_after: int | None = None) -> None:
         """Read on from the record's cursor until the end, a cut by the server, or `stop_after` events in all."""
-        cursor, parser, started = len(record.events), Parser(), time.monotonic()
+        cursor, connection = len(record.events), Connection(record, stop_after)
         headers = {**self._secret_header, "accept": "text/event-stream", "last-event-id": str(cursor)}
-        live, before, first = False, None, True
         try:
             async with self._http.stream("GET", f"/api/stream/{task_id}", headers=headers) as answer:
                 if answer.status_code == 204:
@@ -123,35 +175,10 @@ class Smoke:
                     text = (await answer.aread()).decode(errors="replace")
                     raise SmokeError(f"GET /api/stream at cursor {cursor} answered {answer.status_code}: {text[:300]}")
                 async for chunk in answer.aiter_raw():
-                    now = time.monotonic()
-                    if first:
-                        record.first_byte_s.append(now - started)
-                        first = False
-                    for message in parser.feed(chunk):
-                        if message.name == "gap":
-                            raise SmokeError(f"The stream has a gap: {message.data.decode()}.")
-                        if message.name == "end":
-                            record.end = json.loads(message.data)
-                            return
-                        if message.name:
-                            live = True  # after `sync`, events come as they happen
-                            continue
-                        if int(message.id) != len(record.events) + 1:
-                            raise SmokeError(f"Event {message.id} came after event {len(record.events)}.")
-                        if len(record.events) == cursor:
-                            record.first_event_s.append(now - started)
-                        record.events.append(message.data)
-                        if live:
-                            record.delays_s.append(time.time() - _written(message.data))
-                            if before is not None and before != now:
-                                record.gaps_s.append(now - before)
-                            before = now
-                        if len(record.events) == stop_after:
-                            return
-                    if parser.retry_ms is not None:
-                        record.retry_s = parser.retry_ms / 1000
+                    if connection.note_chunk(chunk):
+                        return
         except httpx.TransportError as error:
-            if first:
+            if not connection.has_begun:
                 raise SmokeError(f"GET /api/stream at cursor {cursor}: {error or type(error).__name__}") from None
             # The stream was cut. The next connection resumes it.
 
