@@ -1,4 +1,4 @@
-"""Runs many rounds on one set of processes, and adds up their results."""
+"""Runs many rounds on one set of processes and adds up their results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.chaos.round import Round
 from tests.chaos.watch import Orphan, Watch
 from tests.chaos.workers import Workers
 
-# The columns of what must be nought, and which kinds of violation are counted in each; the last has the rest.
+# The columns of violations, all of which must be 0, and the kinds that each counts. `_REST` counts the others.
 _COLUMNS = {
     "lost": ("lost", "hole", "not in the log"),
     "repeated": ("repeated",),
@@ -149,7 +149,7 @@ class _Campaign:
         self._inspector = inspector
         self._watch = watch
         self._tally = tally
-        # The artifacts of each shape of task when nothing goes wrong; `{pattern}` where the answer is.
+        # The artifacts of each shape of task without faults, with `{pattern}` in the place of the reply.
         self._undisturbed: dict[str, dict[str, Any]] = {}
 
     async def learn(self) -> None:
@@ -158,8 +158,8 @@ class _Campaign:
         calm = Round(Plan(0, tasks, ()), self._workers, self._inspector, self._watch, self._faults())
         await calm.run(quiet_s=60)
         for history in calm.histories():
-            wrong = check(history)
-            assert not wrong, f"an undisturbed run violates: {[str(violation) for violation in wrong]}"
+            violations = check(history)
+            assert not violations, f"an undisturbed run has violations: {[str(violation) for violation in violations]}"
             self._undisturbed[history.shape] = _with_pattern(folded(history.entries), "{pattern}")
         missing = SHAPES.keys() - self._undisturbed.keys()
         assert not missing, f"undisturbed runs are missing: {missing}, {calm.violations}"
@@ -170,22 +170,22 @@ class _Campaign:
         faults = self._faults()
         this = Round(planned, self._workers, self._inspector, self._watch, faults)
         await this.run(quiet_s=self._profile.lease_s * 4 + self._profile.sweep_s + 15)
-        found, histories, tally = list(this.violations), this.histories(), self._tally
+        violations, histories, tally = list(this.violations), this.histories(), self._tally
         for history in histories:
             pattern = next((reply.text for reply in history.replies if reply.status == 202), "")
             history.expected = _with_pattern(self._undisturbed[history.shape], pattern)
-            found += check(history)
+            violations += check(history)
             tally.add(history)
-        found += [Violation("died", "", what) for what in self._workers.died]
+        violations += [Violation("died", "", what) for what in self._workers.died]
         self._workers.died.clear()
         for orphan in self._watch.orphans:
-            found += late(orphan, self._profile.bound_s(orphan))
+            violations += late(orphan, self._profile.bound_s(orphan))
         tally.takeovers[self._profile.lease_s] += self._watch.orphans
         self._watch.orphans.clear()
         tally.faults += faults.done
-        tally.violations += found
-        if found:
-            keep(self._workers.folder, tally.seed, planned.round, faults.journal, histories, found)
+        tally.violations += violations
+        if violations:
+            keep(self._workers.folder, tally.seed, planned.round, faults.journal, histories, violations)
         this.forget()
 
     def _faults(self) -> Faults:
@@ -203,6 +203,9 @@ def _column(violation: Violation) -> str:
 
 
 def _with_pattern(artifacts: dict[str, Any], pattern: str) -> dict[str, Any]:
-    """The artifacts with `pattern` in the place of the answer that was given."""
+    """Return the artifacts with `pattern` in the place of the reply."""
     marks = "|".join(map(re.escape, (*PATTERNS, "{pattern}")))
-    return {name: re.sub(marks, pattern, what) if isinstance(what, str) else what for name, what in artifacts.items()}
+    return {
+        name: re.sub(marks, pattern, content) if isinstance(content, str) else content
+        for name, content in artifacts.items()
+    }

@@ -1,7 +1,7 @@
-"""The checker: every promise that the log and the readers' records can prove broken.
+"""The checker: one function for each promise that the log and the records of the readers can show to be broken.
 
 It uses nothing of the project. Each function asserts one promise (docs/ARCHITECTURE.md,
-section 2) and gives the violations it found.
+section 2) and yields the violations of it.
 """
 
 from __future__ import annotations
@@ -15,72 +15,78 @@ from tests.chaos.inspector import TERMINAL, WAITING
 from tests.chaos.reader import Reader, Visit
 from tests.chaos.watch import Orphan
 
-# What an attempt may begin with: a fence.
+# The kinds of events that are fences: an attempt begins with one of them.
 _FENCES = frozenset({"state", "attempt"})
-# Both of two branches write here, so only the order of each one's lines is the same every time.
+# Two branches write to this artifact, so only the order within each branch's lines is fixed.
 _SHARED = "both"
-# How long a run may go on after its cancel was accepted, in s, if it then ends by itself before it notices.
+# For how many seconds after its cancel was accepted a run may still end by itself.
 _CANCEL_S = 5.0
 
 
 def check(history: History) -> list[Violation]:
-    """All violations in one task's history."""
+    """Return all violations in one task's history."""
     return [Violation(kind, history.task, what) for rule in RULES for kind, what in rule(history)]
 
 
 def late(orphan: Orphan, bound_s: float) -> list[Violation]:
-    """7: a task whose runner died is gone on with in `bound_s`."""
+    """7: another process continues a task within `bound_s` seconds of its process's death."""
     if orphan.taken_s is not None and orphan.taken_s <= bound_s:
         return []
     taken = "never" if orphan.taken_s is None else f"after {orphan.taken_s:.2f} s"
     return [Violation("late", orphan.root, f"taken over {taken}, not within {bound_s:g} s: {orphan}")]
 
 
-Found = Iterator[tuple[str, str]]
+Findings = Iterator[tuple[str, str]]
 
 
-def dense(history: History) -> Found:
-    """1: seqs are 1..n, each item where it says it is."""
-    for place, entry in enumerate(history.entries, 1):
-        if entry.seq != place:
-            yield "hole", f"the log has seq {entry.seq} where {place} belongs"
+def dense(history: History) -> Findings:
+    """1: seqs are 1..n, and each event's metadata has its own seq."""
+    for expected, entry in enumerate(history.entries, 1):
+        if entry.seq != expected:
+            yield "hole", f"the log has seq {entry.seq} in the place of {expected}"
             return
         if entry.meta["seq"] != entry.seq:
-            yield "hole", f"the event at seq {entry.seq} says it is {entry.meta['seq']}"
+            yield "hole", f"the event at seq {entry.seq} has seq {entry.meta['seq']} in its metadata"
 
 
-def append_only(history: History) -> Found:
-    """1: what was read of the log once is there for good."""
-    there = {entry.seq: entry.event for entry in history.entries}
+def append_only(history: History) -> Findings:
+    """1: an event that was read from the log stays in the log unchanged."""
+    logged = {entry.seq: entry.event for entry in history.entries}
     for entry in history.glimpsed:
-        if there.get(entry.seq) != entry.event:
-            yield "lost", f"seq {entry.seq} was in the log and is another one now, or gone"
+        if logged.get(entry.seq) != entry.event:
+            yield "lost", f"seq {entry.seq} was in the log, and has been changed or removed since"
 
 
-def one_writer(history: History) -> Found:
-    """3: after the fence of an attempt nothing of an older one; each attempt begins with a fence."""
+def one_writer(history: History) -> Findings:
+    """3: after an attempt's fence there are no events of older attempts; each attempt begins with a fence."""
     newest = 0
     for entry in history.entries:
         if entry.attempt != entry.meta["attempt"]:
-            yield "fenced", f"seq {entry.seq}: the item is of attempt {entry.attempt}, the event says otherwise"
+            yield (
+                "fenced",
+                f"seq {entry.seq}: the item is of attempt {entry.attempt}, the event of {entry.meta['attempt']}",
+            )
         if entry.attempt < newest:
             yield "fenced", f"seq {entry.seq} is of attempt {entry.attempt}, after the fence of attempt {newest}"
         if entry.attempt > newest:
             if entry.meta["kind"] not in _FENCES:
-                yield "fenced", f"attempt {entry.attempt} begins at seq {entry.seq} with {entry.meta['kind']}, no fence"
+                yield (
+                    "fenced",
+                    f"attempt {entry.attempt} begins at seq {entry.seq} without a fence, with {entry.meta['kind']}",
+                )
             newest = entry.attempt
 
 
-def one_end(history: History) -> Found:
-    """6, and of cancels: at most one terminal event, and nothing after it."""
+def one_end(history: History) -> Findings:
+    """6: there is at most one terminal event, and no event after it."""
     for entry, later in itertools.pairwise(history.entries):
         if entry.state in TERMINAL:
             yield "ends", f"seq {later.seq} ({later.meta['kind']}) comes after the end at seq {entry.seq}"
             return
 
 
-def ended(history: History) -> Found:
-    """7: it is not stuck."""
+def ended(history: History) -> Findings:
+    """7: the task and its faithful readers come to an end."""
     if history.state is None:
         last = history.entries[-1] if history.entries else None
         where = f"its last event is {last.seq}: {last.event[:300].decode()}" if last else "it has no events"
@@ -90,8 +96,8 @@ def ended(history: History) -> Found:
             yield "stuck", f"reader {reader.name} never came to an end; it is at seq {reader.visits[-1].last}"
 
 
-def shown_in_order(history: History) -> Found:
-    """5: from every cursor each event once, in order, or an explicit gap (of which there is none to have here)."""
+def shown_in_order(history: History) -> Findings:
+    """5: a stream shows each event after its cursor once, in order. There are no gaps, since nothing expires here."""
     for reader, number, visit in _visits(history):
         expected = visit.cursor + 1
         for seq, _ in visit.shown:
@@ -104,22 +110,25 @@ def shown_in_order(history: History) -> Found:
                 yield "repeated", where
             expected = seq + 1
         if visit.gaps:
-            yield "lost", f"reader {reader.name}, connection {number}: gaps {visit.gaps} were sent, which cannot exist"
+            yield (
+                "lost",
+                f"reader {reader.name}, connection {number}: gaps {visit.gaps} were sent, and nothing has expired",
+            )
 
 
-def shown_is_logged(history: History) -> Found:
-    """2 and 9: what anybody saw is in the log, to the byte, and was there before it was seen."""
-    there = {entry.seq: entry.event for entry in history.entries}
+def shown_is_logged(history: History) -> Findings:
+    """2 and 9: every event that a reader saw was in the log before, with the same bytes."""
+    logged = {entry.seq: entry.event for entry in history.entries}
     for reader, number, visit in _visits(history):
         for seq, event in visit.shown:
-            if there.get(seq) != event:
+            if logged.get(seq) != event:
                 yield "not in the log", f"reader {reader.name}, connection {number}: seq {seq} was {event[:200]!r}"
         if visit.early:
             yield "not in the log", f"reader {reader.name} saw seqs {visit.early} before the log had them"
 
 
-def cursors_hold(history: History) -> Found:
-    """5: a cursor that came from a stream is good for ever."""
+def cursors_hold(history: History) -> Findings:
+    """5: a cursor that came from a stream stays valid."""
     for reader, number, visit in _visits(history):
         if visit.status in (400, 404):
             yield (
@@ -128,8 +137,8 @@ def cursors_hold(history: History) -> Found:
             )
 
 
-def everything_shown(history: History) -> Found:
-    """5: who stayed has seen everything."""
+def everything_shown(history: History) -> Findings:
+    """5: a reader that stayed to the end has seen every event after its cursor."""
     for reader in history.readers:
         if reader.faithful and reader.finished:
             seen = {seq for visit in reader.visits for seq, _ in visit.shown}
@@ -138,14 +147,14 @@ def everything_shown(history: History) -> Found:
                 yield "lost", f"reader {reader.name} stayed to the end and never saw {missing[:10]}"
 
 
-def ends_are_true(history: History) -> Found:
-    """6: a stream says `end` only where the task ended or waited, with the last thing it showed."""
-    there = {entry.seq: entry for entry in history.entries}
+def ends_are_true(history: History) -> Findings:
+    """6: a stream sends `end` only after the event with which the task ended or began to wait."""
+    logged = {entry.seq: entry for entry in history.entries}
     for reader, number, visit in _visits(history):
         if visit.end is None:
             continue
         where = f"reader {reader.name}, connection {number}: end {visit.end} after seq {visit.last}"
-        entry = there.get(visit.end["seq"])
+        entry = logged.get(visit.end["seq"])
         if visit.end["seq"] != visit.last or entry is None or entry.state != visit.end["state"]:
             yield "ends", where
         elif entry.state not in TERMINAL and entry.state != WAITING:
@@ -154,28 +163,28 @@ def ends_are_true(history: History) -> Found:
             yield "ends", f"{where}, and {visit.after_end} frames after it"
 
 
-def text_is_whole(history: History) -> Found:
-    """8, and 0 lost: what a completed task adds up to is what an undisturbed run gives."""
+def text_is_whole(history: History) -> Findings:
+    """8: the artifacts of a completed task are those of an undisturbed run."""
     if history.expected is None or history.state != "TASK_STATE_COMPLETED":
         return
-    given = folded(history.entries)
-    for name in sorted(given.keys() | history.expected.keys()):
-        here, right = given.get(name), history.expected.get(name)
-        if name == _SHARED and isinstance(here, str) and isinstance(right, str):
-            here, right = _by_branch(here), _by_branch(right)
+    artifacts = folded(history.entries)
+    for name in sorted(artifacts.keys() | history.expected.keys()):
+        actual, expected = artifacts.get(name), history.expected.get(name)
+        if name == _SHARED and isinstance(actual, str) and isinstance(expected, str):
+            actual, expected = _by_branch(actual), _by_branch(expected)
         if name == "findings" and any(state != "TASK_STATE_COMPLETED" for _, state in history.delegations):
-            continue  # a specialist that gave up: that is in its own history
-        if here != right:
-            yield "text", f"artifact {name!r} is {here!r}, but undisturbed {right!r}"
+            continue  # A specialist did not complete its task, so its findings are missing.
+        if actual != expected:
+            yield "text", f"artifact {name!r} is {actual!r}, and in an undisturbed run {expected!r}"
 
 
-def steps_are_marked(history: History) -> Found:
-    """8: a step that begins again was named by an attempt as superseded; none begins again that had ended.
+def steps_are_marked(history: History) -> Findings:
+    """8: a step begins again only if an attempt has superseded it, and never after it has ended.
 
-    But for one that has asked another agent: it goes on where it was, and says so by the same step.
+    A step with a delegated task is an exception: it continues, and emits a `node_start` with the same step.
     """
     begun: dict[str, str] = {}
-    goes_on = {
+    continued = {
         str(entry.meta.get("parent"))
         for entry in history.entries
         if entry.meta["kind"] == "tool_start" and entry.meta.get("asked")
@@ -188,52 +197,55 @@ def steps_are_marked(history: History) -> Found:
             begun[step] = "superseded"
         step = str(meta.get("step"))
         if meta["kind"] == "node_start":
-            before = begun.get(step) if step not in goes_on else None
+            before = begun.get(step) if step not in continued else None
             if before == "begun":
-                yield "unmarked", f"step {step} ({meta['name']}) begins again at seq {entry.seq} and nobody said so"
+                yield (
+                    "unmarked",
+                    f"step {step} ({meta['name']}) begins again at seq {entry.seq}, and no attempt superseded it",
+                )
             elif before == "ended":
                 yield "rerun", f"step {step} ({meta['name']}) had ended and begins again at seq {entry.seq}"
             begun[step] = "begun"
         elif meta["kind"] == "node_end":
             begun[step] = "waits" if meta.get("interrupted") or meta.get("error") else "ended"
     if history.state == "TASK_STATE_COMPLETED":
-        for step, how in begun.items():
-            if how == "begun":
+        for step, status in begun.items():
+            if status == "begun":
                 yield "unmarked", f"step {step} began, and neither ended nor was superseded"
 
 
-def nodes_run_once(history: History) -> Found:
-    """7: a node whose outcome was saved when its process was killed is not run by a later attempt.
+def nodes_run_once(history: History) -> Findings:
+    """7: no later attempt runs a node whose result was saved when its process was killed.
 
-    What an older attempt, a zombie, still does with it counts for nothing.
+    Runs by older attempts, in processes that were stopped meanwhile, do not count.
     """
     for saved in history.saved:
         later = {pid for attempt, pid in history.pids.items() if attempt > saved.attempt}
         later -= {pid for attempt, pid in history.pids.items() if attempt <= saved.attempt}
         again = [run for run in history.runs if run.step == saved.step and run.at > saved.at and run.pid in later]
         if again:
-            yield "rerun", f"node {again[0].node} (step {saved.step}) was saved, and run {len(again)} times more"
+            yield "rerun", f"node {again[0].node} (step {saved.step}) was saved, and was run again {len(again)} times"
 
 
-def delegated_once(history: History) -> Found:
-    """A specialist is asked once for a delegated task, however many attempts the asking takes; and it ends too."""
+def delegated_once(history: History) -> Findings:
+    """A specialist gets one task for each delegation, however many attempts there are, and each of these tasks ends."""
     for agent, count in Counter(agent for agent, _ in history.delegations).items():
         if count > 1:
-            yield "rerun", f"{agent} was asked {count} times"
+            yield "rerun", f"{agent} got {count} tasks"
     for agent, state in history.delegations:
         if state not in TERMINAL:
             yield "stuck", f"its task at {agent} is {state}"
 
 
-def cancel_counts(history: History) -> Found:
-    """4: an accepted cancel ends the task; nothing else does."""
+def cancel_counts(history: History) -> Findings:
+    """4: an accepted cancel ends the task as cancelled, and nothing else does."""
     if history.cancel is None:
         if history.state == "TASK_STATE_CANCELED":
-            yield "cancel", "it was cancelled, and nobody had asked for that"
+            yield "cancel", "it was cancelled without a request"
         return
     status, at = history.cancel.status, history.cancel.at
     if status == 409 and history.state == "TASK_STATE_CANCELED" and history.entries[-1].seq > at:
-        yield "cancel", "its cancel was refused, and it was cancelled afterwards"
+        yield "cancel", "its cancel was refused, and it was cancelled later"
     if status == 202 and history.state != "TASK_STATE_CANCELED" and history.cancel.went_on_s > _CANCEL_S:
         yield (
             "cancel",
@@ -241,8 +253,8 @@ def cancel_counts(history: History) -> Found:
         )
 
 
-def one_reply_wins(history: History) -> Found:
-    """Of two replies one is in the log, and the response to each sender says which."""
+def one_reply_wins(history: History) -> Findings:
+    """At most one of two replies is in the log, and the status of each response says whether it is that one."""
     logged = [
         message["messageId"]
         for entry in history.entries[1:]
@@ -252,23 +264,29 @@ def one_reply_wins(history: History) -> Found:
     if len(logged) > 1:
         yield "reply", f"{len(logged)} replies are in the log: {logged}"
     if history.replies and not logged and history.state not in ("TASK_STATE_CANCELED", "TASK_STATE_FAILED"):
-        yield "reply", f"{len(history.replies)} replies were sent, and none was taken"
+        yield "reply", f"{len(history.replies)} replies were sent, and none is in the log"
     for reply in history.replies:
         if (reply.message_id in logged) != (reply.status == 202):
             yield "reply", f"reply {reply.message_id} was answered with {reply.status}, and the log has {logged}"
 
 
-def failed_for_a_reason(history: History) -> Found:
-    """7: a run that can go on does: it fails only after three attempts from the same checkpoint."""
+def failed_for_a_reason(history: History) -> Findings:
+    """7: a run fails only after three attempts from the same checkpoint."""
     if history.state in (None, "TASK_STATE_COMPLETED", "TASK_STATE_CANCELED"):
         return
-    marks = [entry.meta.get("checkpoint") for entry in history.entries if entry.meta["kind"] == "attempt"]
-    gave_up = len(marks) >= 2 and len(set(marks[-2:])) == 1
+    checkpoints = [entry.meta.get("checkpoint") for entry in history.entries if entry.meta["kind"] == "attempt"]
+    gave_up = len(checkpoints) >= 2 and len(set(checkpoints[-2:])) == 1
     if not gave_up:
-        yield "failed", f"it ended as {history.state} ({history.said!r}) after {history.attempts} attempts, at {marks}"
+        yield (
+            "failed",
+            (
+                f"it ended as {history.state} ({history.last_message!r}) after {history.attempts} attempts, "
+                f"from the checkpoints {checkpoints}"
+            ),
+        )
 
 
-RULES: tuple[Callable[[History], Found], ...] = (
+RULES: tuple[Callable[[History], Findings], ...] = (
     dense,
     append_only,
     one_writer,
@@ -296,5 +314,5 @@ def _visits(history: History) -> Iterator[tuple[Reader, int, Visit]]:
 
 
 def _by_branch(text: str) -> list[str]:
-    """The lines, each branch's together and in their own order."""
+    """Return the lines grouped by branch, each branch's in their order."""
     return sorted(text.splitlines(), key=lambda line: line.partition(" ")[0])

@@ -1,6 +1,6 @@
-"""What is to go wrong inside a worker: a few numbers in a file that it and the harness both map.
+"""The faults inside a worker: a few numbers in a file that the worker and the harness both map into memory.
 
-A worker sees a change at its next step, also one that was stopped meanwhile; what is set outlives its death.
+A worker sees a change at once, and one that was stopped sees it when it continues. The numbers outlive the worker.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import mmap
 import struct
 from pathlib import Path
 
-# How far the worker's wall clock is off, in ms; how many of the next calls of the store are refused, throttled
-# (refused late), and reported as failed after they were done; and how many calls have been spoiled so far.
+# The error of the worker's wall clock in ms; how many of the next calls of the store are refused, throttled (refused
+# late), and carried out but reported as failed; and how many calls have failed so far.
 FIELDS = ("clock_ms", "refuse", "throttle", "lose", "spoiled")
 _NUMBER = struct.Struct("q")
 _SIZE = _NUMBER.size * len(FIELDS)
@@ -33,7 +33,7 @@ class Control:
         _NUMBER.pack_into(self._map, FIELDS.index(field) * _NUMBER.size, value)
 
     def take(self, field: str) -> bool:
-        """Use up one of `field`, if there is any."""
+        """Reduce `field` by one, unless it is 0; return whether it was reduced."""
         left = self.get(field)
         if left <= 0:
             return False

@@ -52,7 +52,7 @@ class Faults:
         else:
             what = await self._disconnect(fault, rng)
         self.done[fault.kind] += what is not None
-        what = what or "nothing could be hit, so it does not count"
+        what = what or "there was nothing to hit, so it does not count"
         self._record(f"{fault.kind}, planned for task {fault.task} at {fault.at} ({task}): {what}")
 
     def _record(self, what: str) -> None:
@@ -75,7 +75,7 @@ class Faults:
     async def _stop(self, fault: Fault, task: str, is_watched: Callable[[str], bool], rng: random.Random) -> str | None:
         """Stop a process for longer than its leases last, so that it is a zombie when it continues."""
         gateway = fault.kind == "stop gateway"
-        functions = ["gateway"] if gateway else ["orchestrator", "orchestrator", "spinner"]
+        functions = ["gateway"] if gateway else ["orchestrator", "orchestrator", "specialist_one"]
         victim = self._victim(rng.choice(functions), task, rng)
         others = [other for other in self._workers.of(victim.function) if other is not victim]
         if not victim.pid or victim.stopped or any(other.stopped or not other.pid for other in others):
@@ -92,10 +92,10 @@ class Faults:
 
     def _victim(self, what: str, task: str, rng: random.Random) -> Worker:
         """The function's process that runs `task` or a task delegated by it, or else any process of the function."""
-        function = rng.choice(("spinner", "dyer")) if what == "specialist" else what
+        function = rng.choice(("specialist_one", "specialist_two")) if what == "specialist" else what
         if not task:
             heads = []
-        elif what == "specialist" or function == "spinner":
+        elif what == "specialist" or function == "specialist_one":
             heads = self._inspector.delegations(task)
         else:
             heads = [head] if (head := self._inspector.head(task)) is not None else []

@@ -1,4 +1,4 @@
-"""A log whose calls fail as the worker's control says: refused, throttled, or failed after they were done."""
+"""A log whose calls fail as the worker's control file says: refused, throttled, or failed after they were done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tailrace.log import EventLog
 from tests.chaos.control import Control
 
 _CHANGES = frozenset({"create", "append", "claim", "renew", "update_state", "request_cancel"})
-# How late a throttled call is refused.
+# After how many seconds a throttled call is refused.
 _THROTTLED_S = 0.15
 
 
@@ -27,15 +27,15 @@ class FaultyLog:
         if name == "close" or not inspect.iscoroutinefunction(method):
             return method
 
-        async def spoiled(*given: Any, **named: Any) -> Any:
+        async def spoiled(*args: Any, **options: Any) -> Any:
             if self._control.take("refuse"):
                 raise LogUnavailable(f"The store refused {name} (chaos).")
             if self._control.take("throttle"):
                 await asyncio.sleep(_THROTTLED_S)
                 raise LogUnavailable(f"The store throttled {name} (chaos).")
-            outcome = await method(*given, **named)
+            outcome = await method(*args, **options)
             if name in _CHANGES and self._control.take("lose"):
-                raise LogUnavailable(f"The store took {name} and its answer was lost (chaos).")
+                raise LogUnavailable(f"The store carried out {name}, and its response was lost (chaos).")
             return outcome
 
         return spoiled

@@ -63,7 +63,7 @@ class History:
     task: str
     agent: str
     entries: list[Entry]
-    # Entries that were read while the log grew; they must not have changed since.
+    # The entries as they were read while the log grew.
     glimpsed: list[Entry] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
     # The artifacts of an undisturbed run of the same request, if there is one to compare with.
@@ -72,7 +72,7 @@ class History:
     cancel: Cancel | None = None
     saved: list[Saved] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
-    # Which process ran which attempt.
+    # The process id of each attempt.
     pids: dict[int, int] = field(default_factory=dict)
     # The tasks that this one delegated: agent and state.
     delegations: list[tuple[str, str]] = field(default_factory=list)
@@ -86,8 +86,8 @@ class History:
         return ended[0] if ended else None
 
     @property
-    def said(self) -> str:
-        """The text of its last message, empty if it has not ended."""
+    def last_message(self) -> str:
+        """The text of the message with which the task ended; empty if it has not ended."""
         for entry in self.entries:
             if entry.state in TERMINAL:
                 message = (entry.body.get("statusUpdate") or entry.body["task"])["status"].get("message") or {}

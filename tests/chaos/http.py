@@ -1,4 +1,4 @@
-"""A minimal HTTP/1.1 client, written for these tests so that they share nothing with what they test."""
+"""A minimal HTTP/1.1 client, so that these tests share no code with what they test."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 
 class Broken(Exception):
-    """The connection was refused, cut, or silent: the client does not know the outcome of its request."""
+    """The connection was refused, cut or silent, so the client does not know the outcome of its request."""
 
 
 @dataclass
-class Answer:
+class StreamedResponse:
     """A response whose body has not been read."""
 
     status: int
     headers: dict[str, str]
     reader: asyncio.StreamReader
-    whole: bool = field(default=False, init=False)
+    complete: bool = field(default=False, init=False)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. `whole` is true afterwards if the server ended it.
+        """Yield the body as it arrives. `complete` is true afterwards if the server ended it.
 
         Raises:
-            Broken: it was cut.
+            Broken: the connection was cut.
         """
         try:
             if self.headers.get("transfer-encoding") == "chunked":
@@ -39,7 +39,7 @@ class Answer:
                 await self.reader.readexactly(2)
             elif length := int(self.headers.get("content-length", 0)):
                 yield await self.reader.readexactly(length)
-            self.whole = True
+            self.complete = True
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:
             raise Broken(f"cut: {error!r}") from None
 
@@ -47,11 +47,11 @@ class Answer:
 @contextlib.asynccontextmanager
 async def ask(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any = None
-) -> AsyncIterator[Answer]:
+) -> AsyncIterator[StreamedResponse]:
     """Send a request on a new connection; yield the response when its headers have arrived.
 
     Raises:
-        Broken: no answer came.
+        Broken: there was no response.
     """
     payload = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close"]
@@ -73,7 +73,7 @@ async def ask(
                 fields[name.lower()] = value.strip()
         except (OSError, asyncio.IncompleteReadError) as error:
             raise Broken(f"no answer: {error!r}") from None
-        yield Answer(int(first[1]), fields, reader)
+        yield StreamedResponse(int(first[1]), fields, reader)
     finally:
         writer.transport.abort()
 
@@ -81,15 +81,15 @@ async def ask(
 async def call(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any = None, timeout_s: float
 ) -> tuple[int, Any]:
-    """Send a request; return the status and the JSON in the body (None if it is empty).
+    """Send a request; return the status and the JSON in the body (None if the body is empty).
 
     Raises:
-        Broken: no whole answer came in `timeout_s`.
+        Broken: there was no complete response within `timeout_s` seconds.
     """
     try:
-        async with asyncio.timeout(timeout_s), ask(port, method, path, headers=headers, body=body) as answer:
-            whole = b"".join([chunk async for chunk in answer.chunks()])
-            return answer.status, json.loads(whole) if whole else None
+        async with asyncio.timeout(timeout_s), ask(port, method, path, headers=headers, body=body) as response:
+            content = b"".join([chunk async for chunk in response.chunks()])
+            return response.status, json.loads(content) if content else None
     except TimeoutError:
         raise Broken(f"no answer in {timeout_s:g} s") from None
 
@@ -97,12 +97,12 @@ async def call(
 async def call_until_answered(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Any, bound_s: float
 ) -> tuple[int, Any]:
-    """Repeat a request until its outcome is known, that is until it is neither cut nor a 5xx.
+    """Repeat a request until its outcome is known: until its response is complete and no 5xx.
 
-    A client may do that with every request of ours that changes something: it carries a key.
+    Every request that changes something has a key, so it may be repeated.
 
     Raises:
-        Broken: there was none in `bound_s`.
+        Broken: there was none within `bound_s` seconds.
     """
     loop = asyncio.get_running_loop()
     give_up, last = loop.time() + bound_s, ""

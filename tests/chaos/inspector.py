@@ -1,4 +1,4 @@
-"""The log and the checkpoints as they are on disk, read by plain SQL: no code of the project stands in between."""
+"""Reads the log and the checkpoints from disk by plain SQL, without any code of the project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAITING = "TASK_STATE_INPUT_REQUIRED"
 
 @dataclass(frozen=True)
 class Entry:
-    """One event of the log: where it stands, which attempt the log says put it there, and its bytes."""
+    """One event of the log: its seq, the attempt that wrote it according to the log, and its bytes."""
 
     seq: int
     attempt: int
@@ -33,13 +33,13 @@ class Entry:
     @cached_property
     def meta(self) -> dict[str, Any]:
         """The metadata of the resume extension."""
-        (what,) = self.body.values()
-        meta: dict[str, Any] = what["metadata"][META]
+        (payload,) = self.body.values()
+        meta: dict[str, Any] = payload["metadata"][META]
         return meta
 
     @property
     def state(self) -> str | None:
-        """The state that this event changes the task to, None when it changes none."""
+        """The state that this event changes the task to, or None."""
         if self.meta["kind"] != "state":
             return None
         state: str = (self.body.get("statusUpdate") or self.body["task"])["status"]["state"]
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Head:
-    """What of a task's head the checker looks at."""
+    """The fields of a task's head that the checker reads."""
 
     task: str
     owner: str
@@ -59,68 +59,68 @@ class Head:
 
     @property
     def pid(self) -> int:
-        """The process that took the lease last, as its name for itself has it; 0 for nobody."""
+        """The id of the process that took the lease last, from the lease's owner; 0 if no process did."""
         parts = (self.lease_owner or "").split("-")
         return int(parts[-2]) if len(parts) > 2 and parts[-2].isdigit() else 0
 
 
 class StoreInspector(ABC):
-    """What stands in a stack's store."""
+    """Reads the store of a running system."""
 
     @abstractmethod
     def newest(self, task: str) -> int:
-        """The seq of the task's newest event that is committed, 0 when there is none."""
+        """The seq of the task's newest committed event, 0 if it has none."""
 
     @abstractmethod
     def entries(self, task: str, after: int = 0) -> list[Entry]:
         """The task's events in items that begin after the seq `after`, in the order of the table's key.
 
-        The seq is the item's own plus the place in it: that there are no holes is for the checker to find.
+        An event's seq is the item's seq plus the event's index in the item. The checker looks for holes.
         """
 
     @abstractmethod
     def tail(self, task: str) -> Entry | None:
-        """The task's newest event."""
+        """The task's newest event, or None."""
 
     @abstractmethod
     def head(self, task: str) -> Head | None:
-        """The task's head."""
+        """The task's head, or None."""
 
     @abstractmethod
     def delegations(self, task: str) -> list[Head]:
-        """The heads of the tasks that `task` has at specialists."""
+        """The heads of the tasks that `task` has delegated to specialists."""
 
     @abstractmethod
     def claimed(self) -> list[Head]:
-        """The heads of at least all unfinished tasks that were ever claimed."""
+        """The heads of all unfinished tasks that were ever claimed; there may be others among them."""
 
     @abstractmethod
     def saved_steps(self, task: str) -> set[str]:
-        """The steps of a task whose outcome is in a checkpointer, so that they need not run again."""
+        """The steps of a task whose results are in a checkpointer, so that they need not run again."""
 
     def ended_as(self, head: Head) -> str:
-        """The state of a task by its log, which counts, if it has ended; else by its head, which follows."""
+        """The task's terminal state in its log; if it has none, the state in its head, which is updated later."""
         newest = self.tail(head.task)
         return newest.state if newest is not None and newest.state in TERMINAL else head.state
 
     def run_by(self, pid: int) -> list[Head]:
-        """The unfinished tasks whose lease was last taken by the process `pid`."""
+        """The heads of the unfinished tasks whose lease the process `pid` took last."""
         return [head for head in self.claimed() if head.pid == pid and head.state not in (*TERMINAL, WAITING)]
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
 
 def unpacked(seq: int, attempt: int, count: int, packed: bytes) -> list[Entry]:
-    """The events of an item: JSON texts joined by line breaks, zlib around them when that is shorter."""
+    """The events of an item: JSON texts joined by line breaks, compressed with zlib if that is shorter."""
     events = (zlib.decompress(packed) if packed[0] == 0x78 else packed).split(b"\n")
-    assert len(events) == count, f"item {seq} says it has {count} events, and has {len(events)}"
-    return [Entry(seq + place, attempt, event) for place, event in enumerate(events)]
+    assert len(events) == count, f"item {seq} has the count {count}, and {len(events)} events"
+    return [Entry(seq + index, attempt, event) for index, event in enumerate(events)]
 
 
 class SQLiteInspector(StoreInspector):
-    """The files of one stack in `folder`, opened to be read only."""
+    """Reads the files in `folder`, which it opens read-only."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -146,29 +146,29 @@ class SQLiteInspector(StoreInspector):
         return unpacked(*row)[-1] if row else None
 
     def head(self, task: str) -> Head | None:
-        found = self._heads("task_id = ?", task)
-        return found[0] if found else None
+        heads = self._heads("task_id = ?", task)
+        return heads[0] if heads else None
 
     def delegations(self, task: str) -> list[Head]:
         return self._heads("owner LIKE ?", f"%/{task}")
 
     def claimed(self) -> list[Head]:
-        # Those of finished tasks are many in a long campaign, and nobody runs them.
+        # Not all heads: in a long campaign most tasks have ended, and their lease has no owner.
         return self._heads("lease_owner IS NOT NULL")
 
     def saved_steps(self, task: str) -> set[str]:
-        found: set[str] = set()
+        steps: set[str] = set()
         for path in self._folder.glob("checkpoints-*.sqlite3"):
             if path not in self._checkpoints:
                 self._checkpoints[path] = _open(path)
-            with contextlib.suppress(sqlite3.OperationalError):  # before its first use it has no tables
+            with contextlib.suppress(sqlite3.OperationalError):  # A new file has no tables yet.
                 rows = self._checkpoints[path].execute(
                     "SELECT DISTINCT task_id FROM writes WHERE thread_id LIKE ? "
                     "AND channel NOT IN ('__interrupt__', '__error__', '__resume__', '__scheduled__')",
                     (f"{task}-%",),
                 )
-                found.update(row[0].partition("@")[0] for row in rows)
-        return found
+                steps.update(row[0].partition("@")[0] for row in rows)
+        return steps
 
     def close(self) -> None:
         for connection in (self._log, *self._checkpoints.values()):

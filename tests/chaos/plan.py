@@ -1,7 +1,7 @@
-"""The plan of a round: tasks, readers and faults, all from one seed and the round's number.
+"""The plan of a round: tasks, readers and faults, all derived from one seed and the round's number.
 
-Nothing in it is a point in time: a fault happens when a task has come to a seq, or has ended, whichever is first.
-What a fault hits (the process that runs the task then, the connections open then) is found when it happens.
+It contains no times: a fault happens when its task reaches a seq or ends, whichever comes first. The process or the
+connections that it hits are chosen at that moment.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ KINDS = {
     "duplicate dispatch": 10,
     "delayed dispatch": 6,
 }
-# Every so many rounds a few processes are hit and nothing else, so that what a takeover takes is seen by itself.
+# One of so many rounds only kills or stops a few processes, so that takeovers are measured without other faults.
 CALM = 5
 _CALM_FAULTS = 4
-# About as many events as a task has; a fault planned for later comes at its end.
+# About the number of events of a task. A fault that is planned for a later seq happens at the task's end.
 _EVENTS = 170
-# The shapes of tasks: how many lines its branches have, whether it asks, and how many specialists it needs.
+# The shapes of tasks: the lines of each branch, whether there is a question, and the number of delegated tasks.
 SHAPES: dict[str, dict[str, Any]] = {
     "short": {"lines": 8, "pause_ms": 12, "ask": False, "delegations": 1},
     "plain": {"lines": 14, "pause_ms": 15, "ask": False, "delegations": 2},
@@ -48,7 +48,7 @@ PATTERNS = ("twill", "satin")
 
 @dataclass(frozen=True)
 class PlannedReader:
-    """Joins when the task is at `at`, from a cursor that is `share` of the newest then."""
+    """Joins when the task reaches the seq `at`, with a cursor of `share` times the newest seq."""
 
     at: int
     share: float
@@ -60,18 +60,18 @@ class PlannedReader:
 class PlannedTask:
     shape: str
     key: str
-    # Created twice at once, under one key.
+    # It is created by two simultaneous requests with the same key.
     twice: bool
-    # Nobody reads it before it has ended.
+    # It has no readers before it has ended.
     unwatched: bool
-    # Cancelled when it has come to this seq.
+    # It is cancelled when it reaches this seq.
     cancel_at: int | None
     readers: tuple[PlannedReader, ...]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`size` is a number from 0 to 1 that says how bad it is: how long, how many, how far."""
+    """`size`, from 0 to 1, scales how long the fault lasts, how many things it hits, or how far it goes."""
 
     kind: str
     task: int
@@ -88,7 +88,7 @@ class Plan:
 
 
 def plan(seed: int, number: int, *, tasks: int, faults: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Plan:
-    """The round `number` under `seed`: the same whenever it is asked for with the same numbers and kinds."""
+    """Return the plan of the round `number` under `seed`. The same arguments give the same plan."""
     rng = random.Random(f"{seed}/{number}")
     planned = tuple(_task(rng, f"{seed}-{number}-{index}") for index in range(tasks))
     if number % CALM == 0 and (processes := tuple(kind for kind in kinds if kind.startswith(("kill", "stop")))):

@@ -8,8 +8,8 @@ from tests.chaos.plan import KINDS
 from tests.chaos.watch import Orphan
 
 _SHORT = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2", "TAILRACE_TAIL_SLOW_MS": "250", "TAILRACE_SWEEP_S": "1"}
-# A takeover is the work of several processes, one after the other: the gateway comes back, its reader, the agent. On a
-# machine with too much to do each of them waits for its turn as long as the one who looks has waited.
+# A takeover needs several processes one after the other: the gateway, its reader and the agent. On a busy machine each
+# of them waits for its turn as long as this process does.
 STARVED = 4
 _PROCESSES = tuple(kind for kind in KINDS if kind.startswith(("kill", "stop")))
 
@@ -27,8 +27,8 @@ class Profile:
     faults: int = 56
     kinds: tuple[str, ...] = tuple(KINDS)
     dynamodb: bool = False
-    # What a takeover may take beyond the promise, because two cores run all of it: eight processes, their proxies and
-    # readers, and the checker, which looks every 20 ms; on DynamoDB its emulator, too.
+    # How much longer than promised a takeover may take, because two cores run eight processes, their proxies and
+    # readers, the checker, which reads the log every 20 ms, and on DynamoDB the emulator.
     allowance_s: float = 1.0
 
     def bound_s(self, orphan: Orphan) -> float:
@@ -36,22 +36,22 @@ class Profile:
         bound_s = self.lease_s + 2 + self.allowance_s + orphan.clock_s + STARVED * orphan.starved_s
         if orphan.watched:
             return bound_s
-        # The sweeper's: it leaves what was touched within a lease's time to those who look.
+        # Only the sweeper finds it, and leaves tasks that changed within the last lease to their readers.
         return bound_s + self.lease_s + self.sweep_s
 
 
 SHORT = Profile("short", 0.85, _SHORT)
 PROFILES = (
     SHORT,
-    # An attempt drains 0.8 s after it has begun; the longest node takes another 0.5 s. Nobody is stopped in the middle
-    # of a node here: it would run past its deadline, which is the end of a task.
+    # An attempt begins its handoff 0.8 s after its start, and the longest node takes another 0.5 s. No process is
+    # stopped here: a node would exceed its deadline, and its task would fail.
     Profile(
         "handoff",
         0.06,
         {**_SHORT, "TAILRACE_ATTEMPT_S": "2.8", "TAILRACE_HANDOFF_S": "2"},
         kinds=tuple(kind for kind in KINDS if kind != "stop runner"),
     ),
-    # Streams are closed every half second, buffers hold 4 events, and nothing waits for company.
+    # Streams are closed every half second, buffers hold 4 events, and batches are small.
     Profile(
         "rotation",
         0.05,

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose connections go wrong: cut with a reset or a FIN, stalled, half-closed, trickled."""
+"""A TCP proxy on loopback that can cut (with a reset or a FIN), stall, half-close and trickle its connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Connection:
-    """Two sockets and what flows between them, both ways."""
+    """A client's connection, the one to the server, and the bytes between them in both directions."""
 
     def __init__(self, proxy: Proxy, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         self._proxy = proxy
@@ -25,24 +25,24 @@ class Connection:
         self._server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
-        # How many of the next bytes go one at a time.
+        # How many of the next bytes are sent one at a time.
         self.trickle = 0
 
     async def run(self, host: str, port: int) -> None:
-        """Carry bytes until both ways have ended, or the connection is cut."""
+        """Carry bytes until both directions have ended or the connection is cut."""
         try:
             self._server = await asyncio.open_connection(host, port)
-            async with asyncio.TaskGroup() as ways:
-                ways.create_task(self._carry(self._client[0], self._server[1]))
-                ways.create_task(self._carry(self._server[0], self._client[1]))
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(self._carry(self._client[0], self._server[1]))
+                directions.create_task(self._carry(self._server[0], self._client[1]))
         except* OSError:
-            self.cut("reset")  # one side was cut: so is the other
+            self.cut("reset")  # One side was cut, so the other is cut, too.
         finally:
             for writer in self._writers():
                 writer.close()
 
     def cut(self, how: Cut) -> None:
-        """End the connection on both sides, at once; what is under way is lost."""
+        """Close the connection on both sides at once. Bytes on their way are lost."""
         for writer in self._writers():
             if how == "reset":
                 with contextlib.suppress(OSError):
@@ -53,9 +53,9 @@ class Connection:
         self._flowing.set()
 
     def half_close(self, side: Side) -> None:
-        """Say to one side that nothing more comes, and go on listening to it."""
-        for place, writer in zip(("client", "server"), self._writers(), strict=False):
-            if place == side and not writer.is_closing() and writer.can_write_eof():
+        """Send a FIN to one side and continue to read from it."""
+        for name, writer in zip(("client", "server"), self._writers(), strict=False):
+            if name == side and not writer.is_closing() and writer.can_write_eof():
                 with contextlib.suppress(OSError):
                     writer.write_eof()
 
@@ -83,14 +83,14 @@ class Connection:
     async def _send(self, writer: asyncio.StreamWriter, chunk: bytes) -> None:
         if writer.transport.is_closing() or writer.get_extra_info("socket") is None:
             raise ConnectionResetError
-        with contextlib.suppress(RuntimeError):  # after `half_close` there is nobody to send to
+        with contextlib.suppress(RuntimeError):  # After `half_close` nothing can be sent.
             writer.write(chunk)
             await writer.drain()
             self._proxy.carried += len(chunk)
 
 
 class Proxy:
-    """Connections from `url` to a server."""
+    """Forwards connections from `url` to a server."""
 
     def __init__(self, host: str, port: int) -> None:
         self._to = host, port
@@ -106,12 +106,12 @@ class Proxy:
         return list(self._open.values())
 
     def pick(self, rng: random.Random, share: float) -> list[Connection]:
-        """`share` of the open connections, at least one if there is any."""
-        there = self.open
-        return rng.sample(there, max(1, round(share * len(there)))) if there else []
+        """Choose a `share` of the open connections at random, at least one unless there is none."""
+        connections = self.open
+        return rng.sample(connections, max(1, round(share * len(connections)))) if connections else []
 
     def stall(self) -> None:
-        """Hold everything back, on these connections and on new ones, until `go_on`."""
+        """Stop forwarding on all connections, the new ones included, until `go_on`."""
         self._stalled = True
         for connection in self.open:
             connection.stall()

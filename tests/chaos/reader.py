@@ -1,4 +1,4 @@
-"""Readers that behave as browsers and A2A clients do, and a record of every byte that they got."""
+"""Readers that behave as browsers and A2A clients do, and record every event that they get."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.http import Broken, ask
+from tests.chaos.http import Broken, StreamedResponse, ask
 
-_ENDED = b"TASK_STATE_COMPLETED", b"TASK_STATE_FAILED", b"TASK_STATE_CANCELED", b"TASK_STATE_REJECTED"
+_TERMINAL = b"TASK_STATE_COMPLETED", b"TASK_STATE_FAILED", b"TASK_STATE_CANCELED", b"TASK_STATE_REJECTED"
 
 
 @dataclass
 class Visit:
-    """One connection: from which cursor, what was shown, and how it ended."""
+    """One connection: its cursor, the events that it showed, and how it ended."""
 
     cursor: int
     shown: list[tuple[int, bytes]] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
-    # How many events were shown before `sync`: what the reader had missed.
+    # The number of events before `sync`, which the reader had missed.
     missed: int | None = None
     end: dict[str, Any] | None = None
     after_end: int = 0
     status: int | None = None
-    # Shown although the log did not have them yet.
+    # The seqs of events that were shown before the log had them.
     early: list[int] = field(default_factory=list)
 
     @property
@@ -36,7 +36,7 @@ class Visit:
 
 @dataclass
 class Reader:
-    """A reader of a task. A `faithful` one reads from the beginning to the end; others come and go."""
+    """A reader of a task. A `faithful` one reads to the end and reconnects after each cut; others leave early."""
 
     name: str
     task: str
@@ -44,17 +44,17 @@ class Reader:
     faithful: bool = True
     a2a: bool = False
     cursor: int = 0
-    # Leaves for good after so many events.
+    # After so many events the reader leaves for good.
     leaves_after: int | None = None
-    # What is in the log now, by another way than the reader's.
+    # Returns the newest seq in the log, which it does not get from a stream.
     in_log: Callable[[], int] | None = None
     visits: list[Visit] = field(default_factory=list)
     finished: bool = False
 
     async def read(self, *, past_input: Callable[[], bool]) -> None:
-        """Read until the task is at its end for this reader; come back after every cut.
+        """Read until the task has ended or the reader leaves; reconnect after every cut.
 
-        `past_input` says at an end that waits for input whether somebody has answered or will.
+        When a stream ends because the task waits for input, `past_input` says whether a reply was sent or will be.
         """
         pause_s = 0.05
         while not self.finished:
@@ -66,50 +66,50 @@ class Reader:
             if (visit.end is not None or visit.status == 204) and not (waits and past_input()):
                 self.finished = not (visit.status == 204 and past_input())
             if visit.status in (400, 404):
-                self.finished = True  # the checker has something to say to that
+                self.finished = True  # The checker reports it.
             if self.leaves_after is not None and sum(len(v.shown) for v in self.visits) >= self.leaves_after:
                 self.finished = True
             await asyncio.sleep(pause_s)
 
     async def _stream(self, visit: Visit) -> None:
-        """As a browser: GET with the cursor in the header that EventSource sends."""
+        """Read as a browser does: GET, with the cursor in the header that EventSource sends."""
         headers = {"Accept": "text/event-stream"}
         if visit.cursor:
             headers["Last-Event-ID"] = str(visit.cursor)
-        async with ask(self.port, "GET", f"/api/stream/{self.task}", headers=headers) as answer:
-            visit.status = answer.status
-            if answer.status == 200:
-                await self._frames(visit, answer)
+        async with ask(self.port, "GET", f"/api/stream/{self.task}", headers=headers) as response:
+            visit.status = response.status
+            if response.status == 200:
+                await self._frames(visit, response)
 
     async def _subscribe(self, visit: Visit) -> None:
-        """As an A2A client of the agent that runs the task."""
+        """Read as an A2A client of the agent that runs the task."""
         body = {"jsonrpc": "2.0", "id": self.name, "method": "SubscribeToTask", "params": {"id": self.task}}
         headers = {"A2A-Version": "1.0", "Last-Event-ID": str(visit.cursor), "x-tailrace-owner": "local"}
-        async with ask(self.port, "POST", "/", headers=headers, body=body) as answer:
-            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
-                return  # an error, such as a store that is away: it comes back
-            visit.status = answer.status
+        async with ask(self.port, "POST", "/", headers=headers, body=body) as response:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                return  # An error, for example because the store is away. The reader tries again.
+            visit.status = response.status
             try:
-                await self._frames(visit, answer)
-            finally:  # an A2A stream has no end frame: its end is the terminal event
-                if visit.shown and any(mark in visit.shown[-1][1] for mark in _ENDED):
+                await self._frames(visit, response)
+            finally:  # An A2A stream has no end frame: it ends with the terminal event.
+                if visit.shown and any(mark in visit.shown[-1][1] for mark in _TERMINAL):
                     visit.end = {"seq": visit.last, "state": _state(visit.shown[-1][1])}
 
-    async def _frames(self, visit: Visit, answer: Any) -> None:
+    async def _frames(self, visit: Visit, response: StreamedResponse) -> None:
         rest = b""
-        async for chunk in answer.chunks():
+        async for chunk in response.chunks():
             *frames, rest = (rest + chunk).split(b"\n\n")
             before = visit.last
             for frame in frames:
                 self._frame(visit, frame)
             if self.in_log is not None and visit.last > before:
-                there = self.in_log()
-                visit.early += [seq for seq in range(before + 1, visit.last + 1) if seq > there]
+                newest = self.in_log()
+                visit.early += [seq for seq in range(before + 1, visit.last + 1) if seq > newest]
             if self.leaves_after is not None and len(visit.shown) >= self.leaves_after:
                 return
 
     def _frame(self, visit: Visit, frame: bytes) -> None:
-        """One SSE frame, by the letter: fields of `name: value`, comments begin with a colon."""
+        """Take an SSE frame: lines of `name: value`, and comments, which begin with a colon."""
         fields = dict(line.split(b": ", 1) for line in frame.split(b"\n") if b": " in line and line[:1] != b":")
         if b"data" not in fields:
             return

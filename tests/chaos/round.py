@@ -1,4 +1,4 @@
-"""One round: the plan's tasks, readers and faults, all at once, until everything is quiet again."""
+"""One round: runs the tasks, readers and faults of a plan at the same time, until all tasks have ended."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.chaos.reader import Reader
 from tests.chaos.watch import Watch, Watched
 from tests.chaos.workers import Workers
 
-# Who asks for something goes on asking for so long; everything that can be in the way is over sooner.
-_ASKING_S = 60.0
-# A fault that waits for a task to come to a seq waits no longer than this: the task is stuck.
-_COMING_S = 30.0
+# How long a client repeats a request. Every fault is over sooner.
+_REQUEST_S = 60.0
+# How long a fault waits for a task to reach a seq. After that the task is stuck.
+_SEQ_S = 30.0
 
 
 @dataclass
 class Tracked:
-    """A planned task and all that comes of it."""
+    """A planned task, and what its clients have done and seen so far."""
 
     planned: PlannedTask
     watched: Watched | None = None
@@ -39,7 +39,7 @@ class Tracked:
 
 
 class Round:
-    """Carries out a plan on a stack of workers."""
+    """Carries out a plan on the running workers."""
 
     def __init__(self, plan: Plan, workers: Workers, inspector: StoreInspector, watch: Watch, faults: Faults) -> None:
         self._plan = plan
@@ -51,7 +51,7 @@ class Round:
         self.violations: list[Violation] = []
 
     async def run(self, quiet_s: float) -> None:
-        """Do all of it. What has not come to an end `quiet_s` after the last fault is over is stuck."""
+        """Run the round. A task that has not ended `quiet_s` seconds after the last fault is stuck."""
         users = [asyncio.create_task(self._user(tracked)) for tracked in self._tasks]
         faults = [asyncio.create_task(self._fault(fault)) for fault in self._plan.faults]
         try:
@@ -68,16 +68,16 @@ class Round:
         self.violations += [Violation("stuck", "", f"a caller: {error!r}") for error in broken]
 
     def histories(self) -> list[History]:
-        """What there is to check, when the round is over."""
+        """Return the history of each task, for the checker. The round must be over."""
         runs: dict[str, list[Run]] = {}
         side = self._workers.folder / "side.jsonl"
         for line in side.read_text().splitlines() if side.exists() else []:
-            ran = json.loads(line)
-            runs.setdefault(ran["task"], []).append(Run(ran["node"], ran["step"], ran["pid"], ran["at"]))
+            run = json.loads(line)
+            runs.setdefault(run["task"], []).append(Run(run["node"], run["step"], run["pid"], run["at"]))
         return [self._history(tracked, runs) for tracked in self._tasks if tracked.watched is not None]
 
     def forget(self) -> None:
-        """Let go of what was watched."""
+        """Stop watching the round's tasks."""
         self._watch.forget([tracked.watched.task for tracked in self._tasks if tracked.watched is not None])
 
     def _history(self, tracked: Tracked, runs: dict[str, list[Run]]) -> History:
@@ -98,38 +98,38 @@ class Round:
             shape=tracked.planned.shape,
         )
 
-    # What users do
+    # Users
 
     async def _user(self, tracked: Tracked) -> None:
         planned = tracked.planned
         task = await self._create(planned)
         watched = tracked.watched = self._watch.add(task)
         tracked.created.set()
-        doing: list[Coroutine[Any, Any, None]] = []
+        actions: list[Coroutine[Any, Any, None]] = []
         if not planned.unwatched:
-            doing.append(self._read(tracked, self._reader(tracked, "stays")))
-            doing += [self._join(tracked, number, reader) for number, reader in enumerate(planned.readers)]
+            actions.append(self._read(tracked, self._reader(tracked, "stays")))
+            actions += [self._join(tracked, number, reader) for number, reader in enumerate(planned.readers)]
         if SHAPES[planned.shape]["ask"]:
-            doing.append(self._answer(tracked, watched))
+            actions.append(self._reply_twice(tracked, watched))
         if planned.cancel_at is not None:
-            doing.append(self._cancel(tracked, watched, planned.cancel_at))
-        doing.append(self._replay(tracked, watched))
-        await asyncio.gather(*doing)
+            actions.append(self._cancel(tracked, watched, planned.cancel_at))
+        actions.append(self._replay(tracked, watched))
+        await asyncio.gather(*actions)
 
     async def _create(self, planned: PlannedTask) -> str:
         body = {"message": {"parts": [{"data": SHAPES[planned.shape]}]}}
-        given = await asyncio.gather(
+        responses = await asyncio.gather(
             *(
                 call_until_answered(
-                    self._port, "POST", "/api/tasks", headers=_key(planned.key), body=body, bound_s=_ASKING_S
+                    self._port, "POST", "/api/tasks", headers=_key(planned.key), body=body, bound_s=_REQUEST_S
                 )
                 for _ in range(2 if planned.twice else 1)
             )
         )
-        ids = {answer["id"] if status == 201 else f"status {status}: {answer}" for status, answer in given}
-        if len(ids) > 1 or given[0][0] != 201:
-            self.violations.append(Violation("created twice", "", f"one request, asked {len(given)} times: {ids}"))
-        task: str = given[0][1]["id"]
+        ids = {answer["id"] if status == 201 else f"status {status}: {answer}" for status, answer in responses}
+        if len(ids) > 1 or responses[0][0] != 201:
+            self.violations.append(Violation("created twice", "", f"one request, sent {len(responses)} times: {ids}"))
+        task: str = responses[0][1]["id"]
         return task
 
     async def _read(self, tracked: Tracked, reader: Reader) -> None:
@@ -150,7 +150,7 @@ class Round:
         await self._read(tracked, reader)
 
     async def _replay(self, tracked: Tracked, watched: Watched) -> None:
-        """When it is over, read it again, from the beginning and from anywhere."""
+        """Read the task again after its end, from the beginning and from a random cursor."""
         await self._watch.until(lambda: watched.ended)
         rng = random.Random(tracked.planned.key)
         for number, cursor in enumerate((0, rng.randrange(watched.newest))):
@@ -158,8 +158,8 @@ class Round:
             reader.cursor = cursor
             await self._read(tracked, reader)
 
-    async def _answer(self, tracked: Tracked, watched: Watched) -> None:
-        """Two answers at once, as soon as the log has the question."""
+    async def _reply_twice(self, tracked: Tracked, watched: Watched) -> None:
+        """Send two replies at the same time, as soon as the log has the question."""
         await self._watch.until(lambda: watched.state == WAITING or watched.ended)
         if watched.ended:
             return
@@ -169,7 +169,7 @@ class Round:
             message = {"messageId": message_id, "parts": [{"text": pattern}]}
             path = f"/api/tasks/{watched.task}/messages"
             status, _ = await call_until_answered(
-                self._port, "POST", path, body={"message": message}, bound_s=_ASKING_S
+                self._port, "POST", path, body={"message": message}, bound_s=_REQUEST_S
             )
             return Reply(message_id, pattern, status)
 
@@ -178,18 +178,18 @@ class Round:
     async def _cancel(self, tracked: Tracked, watched: Watched, at: int) -> None:
         await self._watch.until(lambda: watched.newest >= at or watched.ended)
         path = f"/api/tasks/{watched.task}/cancel"
-        status, _ = await call_until_answered(self._port, "POST", path, body={}, bound_s=_ASKING_S)
-        told_at, tracked.cancel = time.monotonic(), Cancel(status, self._inspector.newest(watched.task))
+        status, _ = await call_until_answered(self._port, "POST", path, body={}, bound_s=_REQUEST_S)
+        responded_at, tracked.cancel = time.monotonic(), Cancel(status, self._inspector.newest(watched.task))
         await self._watch.until(lambda: watched.ended)
-        tracked.cancel.went_on_s = time.monotonic() - told_at
+        tracked.cancel.went_on_s = time.monotonic() - responded_at
 
-    # What goes wrong
+    # Faults
 
     async def _fault(self, fault: Fault) -> None:
         tracked = self._tasks[fault.task]
-        if fault.at > 3:  # the earliest ones hit the creation itself
+        if fault.at > 3:  # The earliest faults hit the creation of the task.
             try:
-                async with asyncio.timeout(_COMING_S):
+                async with asyncio.timeout(_SEQ_S):
                     await tracked.created.wait()
                     watched = tracked.watched
                     assert watched is not None
@@ -199,7 +199,7 @@ class Round:
         await self._faults.carry_out(fault, tracked.watched, self._is_watched)
 
     def _is_watched(self, task: str) -> bool:
-        """Whether somebody who will not leave reads the task."""
+        """Whether the task has a reader that will not leave."""
         return any(
             reader.faithful and not reader.finished
             for tracked in self._tasks
@@ -208,9 +208,9 @@ class Round:
         )
 
     async def _quiet(self, users: list[asyncio.Task[None]], bound_s: float) -> None:
-        """Return when everything has ended, or `bound_s` was not enough (more on a machine with too much to do).
+        """Return when all users and delegated tasks have ended, or after `bound_s` seconds (longer on a busy machine).
 
-        Specialists may need longer than who asked them: told of a cancel, say.
+        A delegated task may end after the task that it belongs to, for example when both are cancelled.
         """
         began, starved_s = time.monotonic(), self._watch.starved_s
         while time.monotonic() - began < bound_s + STARVED * (self._watch.starved_s - starved_s):
@@ -234,7 +234,7 @@ class Round:
 
 
 def waits(watched: Watched) -> bool:
-    """A task that waits for an answer comes no further by itself."""
+    """Whether the task waits for a reply: then it writes nothing more by itself."""
     return watched.state == WAITING
 
 

@@ -1,10 +1,12 @@
-"""The functions as real processes that are cheap to kill: one parent imports everything, and forks the workers.
+"""Runs the functions as processes that start fast: one parent imports everything and forks the workers.
 
-`python -m tests.chaos.serve FOLDER [MODULE…]` imports the modules, too, and takes a line of JSON on stdin for each
-worker to start, `{"worker", "name", "fd", "variables"}`. It says on stdout what is born (`{"born", "pid"}`) and what
-is gone (`{"gone", "code"}`). When stdin ends it kills what it has forked and ends. A worker serves on a listening
-socket that stays open when it dies, as under `make run`; its output goes to FOLDER/WORKER.log, its faults come from
-FOLDER/WORKER.control. The sweeper has no socket (`fd` -1).
+`python -m tests.chaos.serve FOLDER [MODULE…]` imports these modules, too. Then it reads a line of JSON from stdin for
+each worker to start: `{"worker", "name", "fd", "variables"}`. It prints a line for each worker that has started
+(`{"started", "pid"}`) or ended (`{"ended", "code"}`, where `ended` is the process id). When stdin ends, it kills all
+workers and exits.
+
+A worker serves on a listening socket that stays open when it dies, as under `make run`. It writes its output to
+FOLDER/WORKER.log and reads its faults from FOLDER/WORKER.control. The sweeper has no socket (`fd` -1).
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from typing import Any
 
 from tests.chaos import clock
 
-# Where the graph and the card of each agent are.
+# The module with the graph and the card of each agent.
 AGENTS = {
     "orchestrator": "tests.sample_agents.chaos_orchestrator",
-    "spinner": "tests.sample_agents.chaos_specialist",
-    "dyer": "tests.sample_agents.second_chaos_specialist",
+    "specialist_one": "tests.sample_agents.chaos_specialist",
+    "specialist_two": "tests.sample_agents.second_chaos_specialist",
 }
 _IMPORTED = (
     "uvicorn",
@@ -40,7 +42,7 @@ _IMPORTED = (
 
 
 def work(order: dict[str, Any], folder: Path) -> None:
-    """Be the worker, over a log that fails and a clock that jumps. Returns when a signal has stopped it."""
+    """Run a worker whose log and clock follow its control file. Returns after a signal has stopped it."""
     output = os.open(folder / f"{order['worker']}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
@@ -64,7 +66,7 @@ def work(order: dict[str, Any], folder: Path) -> None:
 
 
 def _app(name: str, log: Any, settings: Any) -> Any:
-    """The ASGI app of a function."""
+    """Return the ASGI app of a function."""
     from gateway.app import create_app
     from tailrace import AgentApp
 
@@ -85,7 +87,7 @@ async def _sweep(log: Any, settings: Any) -> None:
 
 
 def fork(order: dict[str, Any], folder: Path) -> int:
-    """Start a worker; its process id."""
+    """Start a worker; return its process id."""
     pid = os.fork()
     if pid:
         return pid
@@ -105,28 +107,28 @@ def main() -> None:
     for module in (*_IMPORTED, *sys.argv[2:]):
         importlib.import_module(module)
     living: set[int] = set()
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told)
+    wakeup_reader, wakeup_writer = os.pipe()
+    os.set_blocking(wakeup_writer, False)
+    signal.set_wakeup_fd(wakeup_writer)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     selector = selectors.DefaultSelector()
-    selector.register(heard, selectors.EVENT_READ)
+    selector.register(wakeup_reader, selectors.EVENT_READ)
     selector.register(0, selectors.EVENT_READ)
-    waiting, ended = b"", False
-    _say({"ready": os.getpid()})
+    partial_line, ended = b"", False
+    _report({"ready": os.getpid()})
     while not ended:
         for key, _ in selector.select():
-            given = os.read(key.fd, 65536)
-            if key.fd == heard:
+            received = os.read(key.fd, 65536)
+            if key.fd == wakeup_reader:
                 _reap(living)
                 continue
-            ended = not given
-            *lines, waiting = (waiting + given).split(b"\n")
+            ended = not received
+            *lines, partial_line = (partial_line + received).split(b"\n")
             for line in lines:
                 order = json.loads(line)
                 pid = fork(order, folder)
                 living.add(pid)
-                _say({"born": order["worker"], "pid": pid})
+                _report({"started": order["worker"], "pid": pid})
     for pid in living:
         os.kill(pid, signal.SIGKILL)
 
@@ -137,10 +139,10 @@ def _reap(living: set[int]) -> None:
         if pid == 0:
             return
         living.discard(pid)
-        _say({"gone": pid, "code": os.waitstatus_to_exitcode(status)})
+        _report({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
-def _say(line: dict[str, Any]) -> None:
+def _report(line: dict[str, Any]) -> None:
     os.write(1, json.dumps(line).encode() + b"\n")
 
 

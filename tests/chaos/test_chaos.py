@@ -26,8 +26,10 @@ async def survive(folder: Path, capsys: pytest.CaptureFixture[str], seed: int, f
             f"{tally.delivered:,} events, {taken_over} takeovers, {len(tally.violations)} violations"
         )
     if tally.violations:
-        found = "\n".join(map(str, tally.violations))
-        pytest.fail(f"{found}\nTo repeat: make chaos SEED={seed} PROFILE={SHORT.name} FAULTS={faults}; see {folder}")
+        violations = "\n".join(map(str, tally.violations))
+        pytest.fail(
+            f"{violations}\nTo repeat: make chaos SEED={seed} PROFILE={SHORT.name} FAULTS={faults}; see {folder}"
+        )
     return tally
 
 

@@ -1,4 +1,4 @@
-"""The checker can fail: each check bites where what it is for is planted into a history without a fault."""
+"""The checker can fail: each violation that a test plants into a correct history is found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Plant = Callable[[History], None]
 
 
 def entry(seq: int, attempt: int, kind: str, *, state: str = "WORKING", text: str | None = None, **meta: Any) -> Entry:
-    """An event as Tailrace writes them, as far as the checker looks."""
+    """Return an entry of the log with the fields that the checker reads."""
     metadata = {META: {"seq": seq, "attempt": attempt, "agent": "orchestrator", "kind": kind, **meta}}
     status: dict[str, Any] = {"state": f"TASK_STATE_{state}"}
     if kind == "token":
@@ -36,13 +36,16 @@ def entry(seq: int, attempt: int, kind: str, *, state: str = "WORKING", text: st
 
 
 def good() -> History:
-    """A task that was taken over once, asked, was answered, and ended; read by one who was cut, and one who left."""
+    """Return a correct history: one takeover, one question with its reply, and two readers.
+
+    The first reader reconnects and stays to the end; the second one leaves.
+    """
     entries = [
         entry(1, 0, "state", state="SUBMITTED"),
         entry(2, 1, "state"),
-        entry(3, 1, "node_start", step="a", name="warp"),
+        entry(3, 1, "node_start", step="a", name="opening"),
         entry(4, 1, "token", text="one "),
-        entry(5, 1, "node_end", step="a", name="warp"),
+        entry(5, 1, "node_end", step="a", name="opening"),
         entry(6, 1, "node_start", step="b", name="left"),
         entry(7, 2, "attempt", supersedes=["b"], checkpoint="c1"),
         entry(8, 2, "token", text="one "),
@@ -67,19 +70,19 @@ def good() -> History:
         expected={"response": "one two"},
         replies=[Reply("m1", "twill", 202), Reply("m2", "satin", 409)],
         saved=[Saved("a", 1, 50.0)],
-        runs=[Run("warp", "a", 11, 40.0), Run("left", "b", 12, 60.0)],
+        runs=[Run("opening", "a", 11, 40.0), Run("left", "b", 12, 60.0)],
         pids={1: 11, 2: 12, 3: 12},
-        delegations=[("spinner", "TASK_STATE_COMPLETED"), ("dyer", "TASK_STATE_FAILED")],
+        delegations=[("specialist_one", "TASK_STATE_COMPLETED"), ("specialist_two", "TASK_STATE_FAILED")],
     )
 
 
-def test_a_history_without_a_fault_violates_nothing() -> None:
+def test_a_correct_history_has_no_violations() -> None:
     assert check(good()) == []
 
 
-def put(history: History, place: int, *entries: Entry) -> None:
-    """Change the log: what stands at `place` (from 0) is replaced, readers and all."""
-    history.entries[place : place + 1] = entries
+def put(history: History, index: int, *entries: Entry) -> None:
+    """Replace the log's entry number `index`, counted from 0, by `entries`, and remove the readers."""
+    history.entries[index : index + 1] = entries
     history.glimpsed = list(history.entries)
     history.readers.clear()
 
@@ -148,13 +151,13 @@ def swapped(history: History) -> None:
     shown[1], shown[2] = shown[2], shown[1]
 
 
-def gap_told(history: History) -> None:
+def gap_sent(history: History) -> None:
     history.readers[1].visits[0].gaps.append((4, 5))
 
 
 def other_bytes(history: History) -> None:
     shown = history.readers[1].visits[0].shown
-    shown[1] = shown[1][0], shown[1][1].replace(b"warp", b"weft")
+    shown[1] = shown[1][0], shown[1][1].replace(b"opening", b"weft")
 
 
 def seen_and_never_logged(history: History) -> None:
@@ -199,7 +202,7 @@ def restart_unmarked(history: History) -> None:
 
 
 def finished_step_again(history: History) -> None:
-    put(history, 8, entry(9, 2, "node_start", step="a", name="warp"))
+    put(history, 8, entry(9, 2, "node_start", step="a", name="opening"))
 
 
 def step_left_open(history: History) -> None:
@@ -207,23 +210,23 @@ def step_left_open(history: History) -> None:
 
 
 def saved_node_again(history: History) -> None:
-    history.runs.append(Run("warp", "a", 12, 61.0))
+    history.runs.append(Run("opening", "a", 12, 61.0))
 
 
-def asked_twice(history: History) -> None:
-    history.delegations.append(("spinner", "TASK_STATE_COMPLETED"))
+def delegated_twice(history: History) -> None:
+    history.delegations.append(("specialist_one", "TASK_STATE_COMPLETED"))
 
 
 def delegated_task_without_end(history: History) -> None:
-    history.delegations[0] = ("spinner", "TASK_STATE_WORKING")
+    history.delegations[0] = ("specialist_one", "TASK_STATE_WORKING")
 
 
-def cancelled_by_nobody(history: History) -> None:
+def cancelled_without_a_request(history: History) -> None:
     put(history, 13, entry(14, 3, "state", state="CANCELED"))
 
 
 def cancel_refused_and_done(history: History) -> None:
-    cancelled_by_nobody(history)
+    cancelled_without_a_request(history)
     history.cancel = Cancel(409, 5)
 
 
@@ -235,11 +238,11 @@ def two_replies(history: History) -> None:
     put(history, 13, entry(14, 3, "state", reply="m2"), entry(15, 3, "state", state="COMPLETED"))
 
 
-def loser_told_it_won(history: History) -> None:
+def losing_reply_accepted(history: History) -> None:
     history.replies[1].status = 202
 
 
-def winner_told_it_lost(history: History) -> None:
+def winning_reply_refused(history: History) -> None:
     history.replies[0].status = 409
 
 
@@ -268,7 +271,7 @@ PLANTS: dict[Plant, str] = {
     repeated: "repeated",
     repeated_after_a_cut: "repeated",
     swapped: "out of order",
-    gap_told: "lost",
+    gap_sent: "lost",
     other_bytes: "not in the log",
     seen_and_never_logged: "not in the log",
     seen_before_logged: "not in the log",
@@ -283,33 +286,33 @@ PLANTS: dict[Plant, str] = {
     finished_step_again: "rerun",
     step_left_open: "unmarked",
     saved_node_again: "rerun",
-    asked_twice: "rerun",
+    delegated_twice: "rerun",
     delegated_task_without_end: "stuck",
-    cancelled_by_nobody: "cancel",
+    cancelled_without_a_request: "cancel",
     cancel_refused_and_done: "cancel",
     cancel_ignored: "cancel",
     two_replies: "reply",
-    loser_told_it_won: "reply",
-    winner_told_it_lost: "reply",
+    losing_reply_accepted: "reply",
+    winning_reply_refused: "reply",
     every_reply_refused: "reply",
     failed_without_need: "failed",
 }
 
 
-@pytest.mark.parametrize(("plant", "kind"), PLANTS.items(), ids=lambda given: getattr(given, "__name__", None))
+@pytest.mark.parametrize(("plant", "kind"), PLANTS.items(), ids=lambda value: getattr(value, "__name__", None))
 def test_a_planted_violation_is_found(plant: Plant, kind: str) -> None:
     history = good()
     plant(history)
     assert kind in {violation.kind for violation in check(history)}
 
 
-def test_a_zombie_that_ends_its_node_late_is_no_second_run() -> None:
+def test_a_stopped_process_that_ends_its_node_late_is_not_a_second_run() -> None:
     history = good()
-    history.runs.append(Run("warp", "a", 11, 70.0))  # process 11 ran attempt 1, and was stopped in the middle of it
+    history.runs.append(Run("opening", "a", 11, 70.0))  # process 11 ran attempt 1, and was stopped in the middle of it
     assert check(history) == []
 
 
-def test_a_run_that_got_nowhere_in_three_attempts_may_fail() -> None:
+def test_a_run_without_progress_in_three_attempts_may_fail() -> None:
     history = good()
     more = [entry(13 + n, 3 + n, "attempt", supersedes=[], checkpoint="c1") for n in range(2)]
     put(history, 12, *more, entry(15, 4, "state", state="FAILED"))
@@ -319,7 +322,7 @@ def test_a_run_that_got_nowhere_in_three_attempts_may_fail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken_s", "watched", "clock_s", "found"),
+    ("taken_s", "watched", "clock_s", "violations"),
     [
         (2.9, True, 0.0, 0),
         (4.1, True, 0.0, 1),
@@ -328,8 +331,8 @@ def test_a_run_that_got_nowhere_in_three_attempts_may_fail() -> None:
         (6.1, False, 0.0, 1),
         (None, True, 0.0, 1),
     ],
-    ids=["in time", "late", "a clock was wrong", "the sweeper's", "late for the sweeper", "never"],
+    ids=["in time", "late", "with a wrong clock", "by the sweeper", "late by the sweeper", "never"],
 )
-def test_a_late_takeover_is_found(taken_s: float | None, watched: bool, clock_s: float, found: int) -> None:
+def test_a_late_takeover_is_found(taken_s: float | None, watched: bool, clock_s: float, violations: int) -> None:
     orphan = Orphan("t", "t", 1, 0.0, 0.0, watched, clock_s=clock_s, taken_s=taken_s)
-    assert len(late(orphan, SHORT.bound_s(orphan))) == found
+    assert len(late(orphan, SHORT.bound_s(orphan))) == violations

@@ -1,4 +1,4 @@
-"""The proxy does to connections what it says."""
+"""The proxy cuts, half-closes, stalls and trickles connections."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.chaos.proxy import Proxy, proxy
 
 @contextlib.asynccontextmanager
 async def echo() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection through a proxy to a server that says everything back, until it is told that nothing more comes."""
+    """Connect through a proxy to a server that echoes until it gets a FIN; then it sends `bye`."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while given := await reader.read(65536):
-                writer.write(given)
+            while received := await reader.read(65536):
+                writer.write(received)
                 await writer.drain()
             writer.write(b"bye")
         writer.close()
@@ -35,7 +35,7 @@ async def echo() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.Str
     await server.wait_closed()
 
 
-async def test_a_reset_is_a_reset() -> None:
+async def test_a_reset_reaches_the_client_as_a_reset() -> None:
     async with echo() as (between, reader, _):
         between.open[0].cut("reset")
         with pytest.raises(ConnectionResetError):
@@ -48,7 +48,7 @@ async def test_a_fin_looks_like_an_end() -> None:
         assert await reader.read() == b""
 
 
-async def test_half_closed_towards_the_client_the_server_still_hears() -> None:
+async def test_after_a_half_close_towards_the_client_the_server_still_receives() -> None:
     async with echo() as (between, reader, writer):
         between.open[0].half_close("client")
         assert await reader.read() == b""
@@ -58,13 +58,13 @@ async def test_half_closed_towards_the_client_the_server_still_hears() -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_half_closed_towards_the_server_the_client_still_hears() -> None:
+async def test_after_a_half_close_towards_the_server_the_client_still_receives() -> None:
     async with echo() as (between, reader, _):
         between.open[0].half_close("server")
         assert await reader.read() == b"bye"
 
 
-async def test_what_is_stalled_comes_later_and_whole() -> None:
+async def test_stalled_bytes_arrive_later_and_complete() -> None:
     async with echo() as (between, reader, writer):
         between.stall()
         writer.write(b"late")
@@ -88,7 +88,7 @@ async def test_new_connections_are_stalled_too() -> None:
         writer.close()
 
 
-async def test_a_trickle_is_bytes_one_by_one() -> None:
+async def test_a_trickle_sends_bytes_one_by_one() -> None:
     async with echo() as (between, reader, writer):
         connection = between.pick(random.Random(1), 0)[0]
         connection.trickle = 20

@@ -1,4 +1,4 @@
-"""The agents that ship, as `make run` runs them, killed in the middle of the sample: the report is the same."""
+"""The shipped agents, as `make run` runs them, are killed while they work on the sample; the report stays the same."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tests.chaos.reader import Reader
 from tests.chaos.watch import Watch, Watched
 from tests.support.processes import ROOT, Stack, stack
 
-# Who is killed, and when a task has come to which seq: in the plan, while both analysts work, and in the report.
+# The agents to kill, and the seqs of the task at that moment: in the plan, while both analysts work, in the report.
 KILLS = {"orchestrator": (5, 40), "log_analyst": (20,), "metric_analyst": (20,)}
 
 
-def sample() -> list[dict[str, Any]]:
-    """The message of the page's sample."""
+def sample_message() -> list[dict[str, Any]]:
+    """Return the parts of the message that the page's sample sends."""
     folder = ROOT / "frontend" / "sample"
-    given = json.loads((folder / "sample.json").read_text())
+    sample = json.loads((folder / "sample.json").read_text())
     files = [
         {
             "raw": base64.b64encode((folder / file["href"]).read_bytes()).decode(),
             "filename": file["href"],
             "mediaType": "application/gzip",
         }
-        for file in given["files"]
+        for file in sample["files"]
     ]
-    return [{"text": given["text"]}, {"data": {"alert": given["alert"]}}, *files]
+    return [{"text": sample["text"]}, {"data": {"alert": sample["alert"]}}, *files]
 
 
 @contextlib.asynccontextmanager
@@ -49,10 +49,10 @@ async def watching(folder: Path) -> AsyncIterator[tuple[SQLiteInspector, Watch]]
 
 
 async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill: tuple[str, int] | None) -> History:
-    """The history of a task with the sample in it, while which an agent is killed."""
+    """Run a task with the sample, kill an agent meanwhile, and return the task's history."""
     port = int(running.url.rstrip("/").rpartition(":")[2])
     status, made = await call_until_answered(
-        port, "POST", "/api/tasks", body={"message": {"parts": sample()}}, bound_s=30
+        port, "POST", "/api/tasks", body={"message": {"parts": sample_message()}}, bound_s=30
     )
     assert status == 201, made
     watched: Watched = watch.add(made["id"])
@@ -87,6 +87,6 @@ async def test_the_agents_that_ship_survive_being_killed(tmp_path: Path) -> None
             history = await triage(running, inspector, watch, kill)
             history.expected = folded(calm.entries)
             assert check(history) == [], f"{kill}"
-            assert history.state == "TASK_STATE_COMPLETED", f"{kill}: {history.said}"
+            assert history.state == "TASK_STATE_COMPLETED", f"{kill}: {history.last_message}"
             attempts.append(history.attempts)
         assert max(attempts) > 1, "every kill came too late"

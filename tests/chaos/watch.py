@@ -1,4 +1,4 @@
-"""Watches the log grow: the position of each task, and how long a task whose runner died waits for another."""
+"""Follows each task in the log, and measures how long a task whose process died waits for another process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LOOK_S = 0.02
 
 @dataclass
 class Watched:
-    """A task as it is in the log so far."""
+    """A task's events in the log so far."""
 
     task: str
     entries: list[Entry] = field(default_factory=list)
     state: str = "TASK_STATE_SUBMITTED"
-    # Which process ran which attempt, as far as it was seen.
+    # The process id of each attempt that was seen.
     pids: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -37,29 +37,32 @@ class Watched:
 
 @dataclass
 class Orphan:
-    """A task whose runner was killed or stopped `at` a time. `since` is when it or what could save it was hit last."""
+    """A task whose process was killed or stopped at the time `at`.
+
+    `since` is the time of the last fault that hit the task or a process that could continue it.
+    """
 
     task: str
-    # The user's task that it belongs to: itself, or the one whose delegation it is.
+    # The user's task that it belongs to: itself, or the task that delegated it.
     root: str
     attempt: int
     at: float
     since: float
-    # While somebody reads it. Without that it is the sweeper's, which has longer.
+    # Whether it had a reader. Without one, only the sweeper finds it, which takes longer.
     watched: bool
-    # Something else went wrong meanwhile; `since` was moved.
+    # Whether another fault has moved `since`.
     disturbed: bool = False
-    # How far a clock was wrong then: a lease holds for so much longer, or seems to.
+    # The largest error of a clock in that time. A lease may seem to hold for so much longer.
     clock_s: float = 0.0
-    # For how long this machine did nothing for the one who looks, meanwhile: it did as little for the others.
+    # How long this process had to wait for the machine in that time. The other processes waited, too.
     starved_s: float = 0.0
-    # How long it took, from `at`; and from `since`, which is what is promised.
+    # How long the takeover took from `at`, and from `since`, for which the promise holds.
     orphaned_s: float | None = None
     taken_s: float | None = None
 
 
 class Watch:
-    """Reads the log every 20 ms, which is the resolution of all its figures."""
+    """Reads the log every 20 ms, which is the resolution of its measurements."""
 
     def __init__(self, inspector: StoreInspector, spoiled: Callable[[], int] = lambda: 0) -> None:
         self._inspector = inspector
@@ -69,7 +72,7 @@ class Watch:
         self.orphans: list[Orphan] = []
         self._changed = asyncio.Condition()
         self._clocks: list[float] = []
-        # For how long this machine has done nothing for the one who looks.
+        # How long this process has had to wait for the machine, in all.
         self.starved_s = 0.0
 
     def add(self, task: str) -> Watched:
@@ -79,13 +82,13 @@ class Watch:
         for task in tasks:
             del self._tasks[task]
 
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Return when `true()` holds; it is called again whenever the log has grown."""
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition()` is true; it is called whenever the log has grown."""
         async with self._changed:
-            await self._changed.wait_for(true)
+            await self._changed.wait_for(condition)
 
     def orphan(self, pid: int, watched: Callable[[str], bool]) -> None:
-        """Note that the process `pid` was killed or stopped: its tasks wait for another process."""
+        """Note that the process `pid` was killed or stopped, so that its tasks wait for another process."""
         for head in self._inspector.run_by(pid):
             if head.task not in {orphan.task for orphan in self.orphans if orphan.taken_s is None}:
                 root = head.owner.partition("/")[2] or head.task
@@ -94,26 +97,26 @@ class Watch:
                 self._note_clocks()
 
     def clock_wrong(self, by_s: float) -> None:
-        """A process's clock is wrong now, until `clock_right` says the same."""
+        """Note that a process's clock is wrong by `by_s` seconds, until `clock_right`."""
         self._clocks.append(by_s)
         self._note_clocks()
 
     def clock_right(self, by_s: float) -> None:
-        """No lease that was taken or looked at by a wrong clock counts any more."""
+        """Note that this clock is right again, and that every lease that it affected is over."""
         self._clocks.remove(by_s)
 
     def disturb(self, root: str | None = None) -> None:
-        """Something that could have saved an orphan (of `root`) was hit: its time begins anew."""
+        """Restart the time of the orphans (only those of `root`): a fault has hit what could continue them."""
         for orphan in self.orphans:
             if orphan.taken_s is None and root in (None, orphan.root):
                 orphan.since, orphan.disturbed = time.monotonic(), True
 
     async def run(self) -> None:
-        looked, spoiled = time.monotonic(), self._spoiled()
+        last_look, spoiled = time.monotonic(), self._spoiled()
         while True:
             if spoiled != (spoiled := self._spoiled()):
-                self.disturb()  # a store that is away is away for as long as it takes to ask it so many times
-            starved_s, looked = max(0.0, time.monotonic() - looked - _LOOK_S), time.monotonic()
+                self.disturb()  # The store fails for a number of calls, however long these take.
+            starved_s, last_look = max(0.0, time.monotonic() - last_look - _LOOK_S), time.monotonic()
             self.starved_s += starved_s
             for orphan in self.orphans:
                 if orphan.taken_s is None:
@@ -127,10 +130,10 @@ class Watch:
                     watched.state = states[-1] if states else watched.state
                     self._note_runner(watched)
             for orphan in self.orphans:
-                if orphan.taken_s is None and self._saved(orphan):
+                if orphan.taken_s is None and self._taken_over(orphan):
                     now = time.monotonic()
                     orphan.taken_s, orphan.orphaned_s = now - orphan.since, now - orphan.at
-                    # Only now does anybody ask for its specialists' answers again.
+                    # Only from now on can its delegated tasks be continued.
                     self.disturb(orphan.root)
             if grown:
                 async with self._changed:
@@ -149,8 +152,8 @@ class Watch:
         if head is not None and head.pid and head.attempt == watched.attempt:
             watched.pids[head.attempt] = head.pid
 
-    def _saved(self, orphan: Orphan) -> bool:
-        """Whether a newer attempt has written, or nothing was left to do."""
+    def _taken_over(self, orphan: Orphan) -> bool:
+        """Whether a newer attempt has written to the log, or there was nothing left to do."""
         newest = self._inspector.tail(orphan.task)
         if newest is None:
             return False

@@ -19,7 +19,7 @@ from tests.chaos.proxy import Proxy, proxy
 
 ROOT = Path(__file__).parents[2]
 # Two processes of a function share its socket, as Lambda has several: one can take over while the other is stopped.
-WORKERS = {"gateway": 2, "orchestrator": 2, "spinner": 2, "dyer": 1, "sweeper": 1}
+WORKERS = {"gateway": 2, "orchestrator": 2, "specialist_one": 2, "specialist_two": 1, "sweeper": 1}
 _READY_S = 60.0
 
 
@@ -33,7 +33,7 @@ class Worker:
     pid: int = 0
     stopped: bool = False
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Workers:
@@ -42,7 +42,7 @@ class Workers:
     def __init__(self, folder: Path, variables: dict[str, str], imported: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self._variables = variables
-        # Modules that are imported once for all workers, beside those that they always need.
+        # Modules that the parent imports for all workers, besides those that it always imports.
         self._imported = imported
         self._listeners = {name: listen(0) for name in WORKERS if name != "sweeper"}
         self.workers = [
@@ -67,37 +67,37 @@ class Workers:
         return [worker for worker in self.workers if worker.function == function]
 
     async def kill(self, workers: list[Worker]) -> dict[int, Worker]:
-        """kill -9 to all of them at once that run; who they were, by process id, when they are gone."""
+        """Send SIGKILL to all of them that run, and wait until they have ended; return them by process id."""
         victims = {worker.pid: worker for worker in workers if worker.pid}
         self._killed.update(victims)
         for pid, worker in victims.items():
-            worker.gone.clear()
+            worker.ended.clear()
             worker.started.clear()
             os.kill(pid, signal.SIGKILL)
             worker.pid, worker.stopped = 0, False
-        await asyncio.gather(*(worker.gone.wait() for worker in victims.values()))
+        await asyncio.gather(*(worker.ended.wait() for worker in victims.values()))
         return victims
 
     async def restart(self, victims: dict[int, Worker]) -> None:
-        """Return when others have taken the places of those who were killed."""
+        """Start new processes for the workers that were killed, and wait until they run."""
         for worker in victims.values():
             self._start(worker)
         await asyncio.gather(*(worker.started.wait() for worker in victims.values()))
 
     def stop(self, worker: Worker) -> None:
-        """SIGSTOP: it does nothing more, and knows nothing of it."""
+        """Send SIGSTOP: the process stops and does not notice it."""
         if worker.pid:
             os.kill(worker.pid, signal.SIGSTOP)
             worker.stopped = True
 
     def go_on(self, worker: Worker) -> None:
-        """SIGCONT: it goes on where it was, however long ago that is."""
+        """Send SIGCONT: the process continues where it was stopped."""
         if worker.pid and worker.stopped:
             os.kill(worker.pid, signal.SIGCONT)
             worker.stopped = False
 
     def heal(self) -> None:
-        """Nothing goes wrong any more. What did stays as it is."""
+        """End all faults: nothing more fails, and every stopped process and connection continues."""
         for worker in self.workers:
             worker.control.heal()
             self.go_on(worker)
@@ -106,7 +106,7 @@ class Workers:
                 between.go_on()
 
     def spoiled(self) -> int:
-        """How many calls of the store have failed so far because they were to."""
+        """How many calls of the store have failed so far because of faults."""
         return sum(worker.control.get("spoiled") for worker in self.workers)
 
     async def ready(self) -> None:
@@ -134,30 +134,30 @@ class Workers:
         self._parent.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _listen(self, ready: asyncio.Event) -> None:
-        """Take note of what the parent of the workers says."""
+        """Follow the messages of the parent of the workers."""
         assert self._parent is not None
         assert self._parent.stdout is not None
         by_name = {worker.name: worker for worker in self.workers}
         while line := await self._parent.stdout.readline():
-            said = json.loads(line)
-            if "ready" in said:
+            message = json.loads(line)
+            if "ready" in message:
                 ready.set()
-            elif "born" in said:
-                worker = by_name[said["born"]]
-                worker.pid = said["pid"]
+            elif "started" in message:
+                worker = by_name[message["started"]]
+                worker.pid = message["pid"]
                 worker.started.set()
-            elif said["gone"] in self._killed:
-                self._killed[said["gone"]].gone.set()
+            elif message["ended"] in self._killed:
+                self._killed[message["ended"]].ended.set()
             else:
-                dead = [worker for worker in self.workers if worker.pid == said["gone"]]
-                self.died.append(f"{dead[0].name if dead else '?'} ended by itself with code {said['code']}")
+                dead = [worker for worker in self.workers if worker.pid == message["ended"]]
+                self.died.append(f"{dead[0].name if dead else '?'} ended by itself with code {message['code']}")
                 for worker in dead:
                     worker.pid = 0
                     self._start(worker)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Start everything, and end everything that was started."""
+        """Start the proxies and the workers; end them afterwards."""
         async with contextlib.AsyncExitStack() as stack:
             await self._link(stack)
             environ = {key: value for key, value in os.environ.items() if not key.startswith("TAILRACE_")}
@@ -168,14 +168,14 @@ class Workers:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 pass_fds=[listener.fileno() for listener in self._listeners.values()],
-                start_new_session=True,  # Ctrl-C is for the harness, which then ends the workers
+                start_new_session=True,  # Ctrl-C reaches only the harness, which then ends the workers.
             )
-            said = asyncio.Event()
-            self._listening = asyncio.create_task(self._listen(said))
+            ready = asyncio.Event()
+            self._listening = asyncio.create_task(self._listen(ready))
             try:
-                waits = [asyncio.create_task(said.wait()), asyncio.create_task(self._parent.wait())]
+                waits = [asyncio.create_task(ready.wait()), asyncio.create_task(self._parent.wait())]
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                if not said.is_set():
+                if not ready.is_set():
                     raise RuntimeError("the parent of the workers ended before it was ready")
                 waits[1].cancel()
                 for worker in self.workers:
@@ -196,10 +196,10 @@ class Workers:
         async def to(name: str) -> Proxy:
             return await stack.enter_async_context(proxy(self._port(name)))
 
-        specialists = [await to("spinner"), await to("dyer")]
+        specialists = [await to("specialist_one"), await to("specialist_two")]
         agent = await to("orchestrator")
         self.links = {"browser": [await to("gateway")], "gateway": [agent], "specialists": specialists}
-        urls = {"orchestrator": agent.url, "spinner": specialists[0].url, "dyer": specialists[1].url}
+        urls = {"orchestrator": agent.url, "specialist_one": specialists[0].url, "specialist_two": specialists[1].url}
         self._variables = {
             "TAILRACE_DATA_DIR": str(self.folder),
             "TAILRACE_ORCHESTRATOR_URL": agent.url,

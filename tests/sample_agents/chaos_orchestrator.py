@@ -1,7 +1,7 @@
 """An orchestrator with everything that a takeover can get wrong, and one right result for each request.
 
-Parallel branches, several artifacts and one that two branches share, a nested graph, a model's text, specialists that
-are asked by the orchestrator's own code, and a question. The first data part of the message is
+It has parallel branches, several artifacts (two branches share one), a nested graph, a model's text, delegated tasks
+and a question to the user. The first data part of the message is
 `{"lines": n, "pause_ms": p, "ask": bool, "delegations": how many specialists}`.
 """
 
@@ -24,8 +24,8 @@ from tailrace import AgentCard, Skill, progress, request, result, write
 from tailrace.config import Settings
 from tests.sample_agents.side_file import done
 
-SPECIALISTS = ("spinner", "dyer")
-SAYING = "The cloth is whole: no thread was lost, none was woven twice, and all of them are in their order."
+SPECIALISTS = ("specialist_one", "specialist_two")
+MODEL_TEXT = "The report is whole: no line was lost, none was written twice, and all of them are in their order."
 
 
 class State(TypedDict, total=False):
@@ -33,29 +33,30 @@ class State(TypedDict, total=False):
     pattern: str
     answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON, which a checkpoint can hold
     counts: Annotated[list[str], operator.add]
-    ties: Annotated[list[str], operator.add]
+    inner_counts: Annotated[list[str], operator.add]
 
 
 class Nested(TypedDict, total=False):
     messages: list[Any]
-    ties: Annotated[list[str], operator.add]
+    inner_counts: Annotated[list[str], operator.add]
 
 
-async def _lines(name: str, *artifacts: str, of: int = 1) -> None:
-    asked = request().data[0]
-    for number in range(asked["lines"] // of):
+async def _lines(name: str, *artifacts: str, share: int = 1) -> None:
+    """Write the requested number of lines, divided by `share`, to each of the artifacts."""
+    options = request().data[0]
+    for number in range(options["lines"] // share):
         for artifact in artifacts:
             write(f"{name} {number}\n", artifact=artifact)
         if number % 4 == 0:
-            progress(f"{name} {number}", done=number, total=asked["lines"])
-        await asyncio.sleep(asked["pause_ms"] / 1000)
+            progress(f"{name} {number}", done=number, total=options["lines"])
+        await asyncio.sleep(options["pause_ms"] / 1000)
 
 
-async def warp(state: State) -> State:
-    write("# Weaving\n\n")
-    await _lines("warp", "response", of=2)
-    done("warp")
-    return {"counts": ["warp"]}
+async def opening(state: State) -> State:
+    write("# Report\n\n")
+    await _lines("opening", "response", share=2)
+    done("opening")
+    return {"counts": ["opening"]}
 
 
 async def question(state: State) -> State:
@@ -77,16 +78,16 @@ async def right(state: State) -> State:
     return {"counts": ["right"]}
 
 
-async def knot(state: Nested) -> Nested:
-    await _lines("knot", "nested", of=2)
-    done("knot")
-    return {"ties": ["knot"]}
+async def inner_one(state: Nested) -> Nested:
+    await _lines("inner_one", "nested", share=2)
+    done("inner_one")
+    return {"inner_counts": ["inner_one"]}
 
 
-async def tie(state: Nested) -> Nested:
-    await _lines("tie", "nested", of=2)
-    done("tie")
-    return {"ties": ["tie"]}
+async def inner_two(state: Nested) -> Nested:
+    await _lines("inner_two", "nested", share=2)
+    done("inner_two")
+    return {"inner_counts": ["inner_two"]}
 
 
 async def delegation(state: Any) -> State:
@@ -95,26 +96,26 @@ async def delegation(state: Any) -> State:
     return {"answers": [msgspec.json.encode(answer).decode()]}
 
 
-async def selvedge(state: State) -> State:
-    await _lines("selvedge", "left", of=2)
-    done("selvedge")
-    return {"counts": ["selvedge"]}
+async def joined(state: State) -> State:
+    await _lines("joined", "left", share=2)
+    done("joined")
+    return {"counts": ["joined"]}
 
 
-async def say(state: State) -> State:
-    model = GenericFakeChatModel(messages=iter([AIMessage(content=SAYING)]))
-    async for _ in model.astream("Say it."):
+async def model(state: State) -> State:
+    chat_model = GenericFakeChatModel(messages=iter([AIMessage(content=MODEL_TEXT)]))
+    async for _ in chat_model.astream("Finish the report."):
         await asyncio.sleep(request().data[0]["pause_ms"] / 4000)
-    done("say")
+    done("model")
     return {}
 
 
 async def finish(state: State) -> State:
     answers = [msgspec.json.decode(answer, type=SpecialistAnswer) for answer in state.get("answers", [])]
-    found = sorted((finding for answer in answers for finding in answer.findings), key=lambda f: f.subject)
+    findings = sorted((finding for answer in answers for finding in answer.findings), key=lambda f: f.subject)
     errors = sorted(f"{answer.agent}: {answer.error}" for answer in answers if answer.error)
-    counts = sorted(state["counts"] + state["ties"])
-    result("findings", {"findings": msgspec.to_builtins(found), "errors": errors, "counts": counts})
+    counts = sorted(state["counts"] + state["inner_counts"])
+    result("findings", {"findings": msgspec.to_builtins(findings), "errors": errors, "counts": counts})
     write("\n\nDone.\n")
     done("finish")
     return {}
@@ -129,17 +130,17 @@ def _spread(state: State) -> list[Any]:
     return ["left", "right", "nested", *delegations]
 
 
-nested = StateGraph(Nested).add_sequence([knot, tie]).add_edge(START, "knot").compile()
+nested = StateGraph(Nested).add_sequence([inner_one, inner_two]).add_edge(START, "inner_one").compile()
 builder = StateGraph(State)
-for node in (warp, question, left, right, delegation, selvedge, say, finish):
+for node in (opening, question, left, right, delegation, joined, model, finish):
     builder.add_node(node.__name__, node)
 builder.add_node("nested", nested)
-builder.add_edge(START, "warp")
-builder.add_edge("warp", "question")
+builder.add_edge(START, "opening")
+builder.add_edge("opening", "question")
 builder.add_conditional_edges("question", _spread, ["left", "right", "nested", "delegation"])
 for branch in ("left", "right", "nested", "delegation"):
-    builder.add_edge(branch, "selvedge")
-builder.add_edge("selvedge", "say")
-builder.add_edge("say", "finish")
-_skill = Skill(id="weave", name="weave", description="Weaves.", tags=["test"], examples=[])
-card = AgentCard(name="orchestrator", description="Weaves.", version="1", skills=[_skill])
+    builder.add_edge(branch, "joined")
+builder.add_edge("joined", "model")
+builder.add_edge("model", "finish")
+_skill = Skill(id="report", name="report", description="Writes a report.", tags=["test"], examples=[])
+card = AgentCard(name="orchestrator", description="Writes a report.", version="1", skills=[_skill])

@@ -16,34 +16,34 @@ from tests.sample_agents.side_file import done
 
 class State(TypedDict, total=False):
     messages: list[Any]
-    spun: int
+    lines: int
 
 
 def specialist(name: str) -> tuple[StateGraph[State, None, State, State], AgentCard]:
     """Build the graph and the card of a specialist called `name`."""
 
-    async def draw(state: State) -> State:
-        asked = request().data[0]
-        for number in range(asked["lines"]):
-            progress(f"{name} draws {number}", done=number, total=asked["lines"])
-            write(f"{name} drew {number}\n")
-            await asyncio.sleep(asked["pause_ms"] / 1000)
-        done(f"{name} draw")
-        return {"spun": asked["lines"]}
+    async def read(state: State) -> State:
+        options = request().data[0]
+        for number in range(options["lines"]):
+            progress(f"{name} reads {number}", done=number, total=options["lines"])
+            write(f"{name} read {number}\n")
+            await asyncio.sleep(options["pause_ms"] / 1000)
+        done(f"{name} read")
+        return {"lines": options["lines"]}
 
-    async def spin(state: State) -> State:
-        asked = request().data[0]
-        for number in range(asked["lines"] // 2):
-            write(f"{name} spun {number}\n")
-            await asyncio.sleep(asked["pause_ms"] / 1000)
-        finding = {"subject": name, "start": "2026-01-01T00:00:00Z", "confidence": 0.5, "magnitude": state["spun"]}
+    async def report(state: State) -> State:
+        options = request().data[0]
+        for number in range(options["lines"] // 2):
+            write(f"{name} reports {number}\n")
+            await asyncio.sleep(options["pause_ms"] / 1000)
+        finding = {"subject": name, "start": "2026-01-01T00:00:00Z", "confidence": 0.5, "magnitude": state["lines"]}
         result("findings", {"findings": [finding]})
-        done(f"{name} spin")
+        done(f"{name} report")
         return {}
 
-    builder = StateGraph(State).add_sequence([draw, spin]).add_edge(START, "draw")
+    builder = StateGraph(State).add_sequence([read, report]).add_edge(START, "read")
     skill = Skill(id=name, name=name, description=f"The {name}.", tags=["test"], examples=[])
     return builder, AgentCard(name=name, description=f"The {name}.", version="1", skills=[skill])
 
 
-builder, card = specialist("spinner")
+builder, card = specialist("specialist_one")

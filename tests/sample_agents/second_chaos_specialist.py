@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from tests.sample_agents.chaos_specialist import specialist
 
-builder, card = specialist("dyer")
+builder, card = specialist("specialist_two")
