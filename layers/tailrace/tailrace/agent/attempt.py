@@ -101,7 +101,9 @@ class Attempt:
             lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
             reached: State = "TASK_STATE_WORKING"
             try:
-                await self._log.update_state(task_id, self._head.attempt, reached, release=False)
+                head = await self._log.update_state(task_id, self._head.attempt, reached, release=False)
+                if head.cancel_requested:  # while the fence was being written
+                    self.cancel()
                 self._clear_up(writer)
                 state, text = await self._until_done(agent, writer)
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":

@@ -38,7 +38,7 @@ from tailrace.errors import (
     TaskFinished,
     TaskUnknown,
 )
-from tailrace.events import INTERRUPTED, TERMINAL, Message, ends
+from tailrace.events import INTERRUPTED, TERMINAL, Message, State, ends
 from tailrace.inputs.decode import check, has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
@@ -135,6 +135,7 @@ class Tasks:
             LogError
         """
         await self.owned(task_id, owner)
+        ended: State | None = None
         try:
             head = await self.log.request_cancel(task_id)
             if running := self._running.get(task_id):
@@ -145,14 +146,14 @@ class Tasks:
             if head.state not in TERMINAL and head.lease_owner == self._me and not self._works_on(task_id):
                 await self._cancel_claimed(head)  # An attempt of this process failed to start and has left its lease.
             elif head.state not in TERMINAL and head.leased(self.log.now()):
-                await self._await_end(head)
+                ended = await self._await_end(head)
             elif head.state not in TERMINAL:
                 await self._cancel_claimed(await self.log.claim(task_id, self._me, self._settings.lease_s))
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
-            await self._await_end(head)
-        state = (await self.log.head(task_id)).state
+            ended = await self._await_end(head)
+        state = ended or (await self.log.head(task_id)).state
         if state in TERMINAL and state != "TASK_STATE_CANCELED":
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
 
@@ -321,8 +322,10 @@ class Tasks:
         batches = await self.log.read(task_id, await self.log.last(task_id) - 1)
         return ends(batches[-1].events[-1]) in INTERRUPTED
 
-    async def _await_end(self, head: Head) -> None:
+    async def _await_end(self, head: Head) -> State | None:
         """Wait, for a limited time, until the run in another process has ended.
+
+        Return the state of its last event, which the head shows a moment later; None if it has not ended.
 
         If that process is dead, its lease expires; then the feed that is followed here calls `ensure_running`, which
         cancels the task.
@@ -331,9 +334,10 @@ class Tasks:
         leased_s = max(0, head.lease_until - self.log.now()) / 1000
         try:
             async with asyncio.timeout(max(leased_s, settings.renew_s) + _CANCEL_WAIT_S):
-                await wait_for_end(self.log, self.feeds, task_id, past_input=True)
+                return await wait_for_end(self.log, self.feeds, task_id, past_input=True)
         except TimeoutError:
             logger.warning("task %s: its runner has not reacted to the cancel yet", task_id)
+            return None
 
 
 def _has_message(history: History, message: Message) -> bool:

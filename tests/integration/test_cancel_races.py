@@ -1,0 +1,103 @@
+"""A cancel that comes just when an attempt starts, or just when a task ends."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from tailrace.config import Settings
+from tailrace.events import State, status_update, submitted
+from tailrace.log import Batch, Head
+from tailrace.log.fence import put_fence
+from tailrace.log.memory import MemoryLog
+from tests.sample_agents.hello_world import hello_world
+from tests.support.events import TERMINAL, message_of, state_of
+from tests.support.gateway import ALICE, header_owner
+from tests.support.http import serve
+from tests.support.in_process import agent
+
+pytestmark = pytest.mark.asyncio
+
+
+class PausedLog(MemoryLog):
+    """Writes a task's fence, or the head of a task that ends, only after `go_on` is set."""
+
+    def __init__(self, *, at_fence: bool = False, at_end: bool = False) -> None:
+        super().__init__()
+        self._at_fence = at_fence
+        self._at_end = at_end
+        self.paused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.cancel_requested = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def append(self, task_id: str, batch: Batch) -> None:
+        if self._at_fence and not self.paused.done():
+            await self._pause(task_id)
+        await super().append(task_id, batch)
+
+    async def update_state(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
+        if self._at_end and state in TERMINAL:
+            await self._pause(task_id)
+        return await super().update_state(task_id, attempt, state, release=release)
+
+    async def request_cancel(self, task_id: str) -> Head:
+        head = await super().request_cancel(task_id)
+        self.cancel_requested.set()
+        return head
+
+    async def _pause(self, task_id: str) -> None:
+        self.paused.set_result(task_id)
+        await self.go_on.wait()
+
+
+async def test_a_cancel_while_the_attempt_starts_stops_it_before_its_lease_is_renewed() -> None:
+    log = PausedLog(at_fence=True)
+    async with agent(hello_world(asyncio.Event()), log=log, lease_s=600, renew_s=300) as served:
+        sending = asyncio.create_task(served.begin("slow"))
+        task_id = await log.paused
+        cancel = asyncio.create_task(served.result("CancelTask", {"id": task_id}))
+        await log.cancel_requested.wait()
+        log.go_on.set()
+        assert (await cancel)["status"]["state"] == "TASK_STATE_CANCELED"
+        await sending
+        assert state_of((await served.events(task_id))[-1]) == "TASK_STATE_CANCELED"
+
+
+async def test_a_cancel_that_is_too_late_is_refused_although_the_head_is_not_up_to_date() -> None:
+    log = PausedLog(at_end=True)
+    async with agent(hello_world(), log=log) as runner, agent(hello_world(), log=log) as other:
+        sending = asyncio.create_task(runner.begin("hello"))
+        task_id = await log.paused  # its last event is in the log
+        error = await other.error("CancelTask", {"id": task_id})
+        log.go_on.set()
+        await sending
+    assert error["code"] == -32002
+    assert "TASK_STATE_COMPLETED" in error["message"]
+
+
+async def test_a_cancel_without_the_agent_that_is_too_late_is_refused() -> None:
+    log = PausedLog()
+    settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")  # nobody is there
+    task_id = str(uuid.uuid4())
+    source = Head(task_id=task_id, owner="alice", context_id="c", agent=settings.orchestrator)
+    await log.create(source, submitted(source.source, message_of({"text": "go"}, message_id=task_id)))
+    claimed = await log.claim(task_id, "worker", lease_s=600)
+    app = create_app(settings, log=log, decide_owner=header_owner)
+    async with (
+        asyncio.timeout(30),
+        serve(app) as url,
+        httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
+    ):
+        cancel = asyncio.create_task(http.post(f"/api/tasks/{task_id}/cancel"))
+        await log.cancel_requested.wait()
+        done: State = "TASK_STATE_COMPLETED"
+        await put_fence(log, claimed, lambda seq: status_update(claimed.source, seq, "state", state=done))
+        await log.update_state(task_id, claimed.attempt, done, release=True)
+        answer = await cancel
+    assert answer.status_code == 409
+    assert done in answer.json()["detail"]
