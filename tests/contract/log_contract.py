@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
+from tests.contract.conversations_contract import ConversationsContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
 from tests.contract.orphaned_contract import OrphanedContract
 
 
-class LogContract(OrphanedContract):
+class LogContract(OrphanedContract, ConversationsContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()

@@ -14,6 +14,7 @@ import msgspec
 
 from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, Source, State
+from tailrace.log.conversations import Conversations
 
 # Maximum size of a batch as stored. An item of DynamoDB holds 400 KB with its attribute names; this leaves room for
 # ours. Every store has this limit, so that what works on a laptop works on AWS.
@@ -122,8 +123,11 @@ class EventLog(ABC):
     Every method may raise `LogUnavailable`. An `append` that raised it has written the whole batch or nothing; the same
     call again makes sure that the batch is there.
 
-    `ttl_s` is how long a task and its events are kept after their last change, in seconds.
+    `ttl_s` is how long a task and its events are kept after their last change, in seconds. `conversations` has the
+    records of the conversations that tasks belong to.
     """
+
+    conversations: Conversations
 
     def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Clock = time.time) -> None:
         self._ttl_s = ttl_s

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,15 +45,14 @@ from tailrace.log.base import (
     refuse_cancel,
     refuse_claim,
 )
+from tailrace.log.conversations.dynamodb import DynamoDBConversations
 from tailrace.log.packing import pack
-from tailrace.stores.dynamodb import Item, Refused, Response, typed, unparsed
+from tailrace.stores.dynamodb import Item, Refused, Response, expressions, typed, unparsed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
-
-_NAME = re.compile(r"#(\w+)")
 
 _ABSENT = "attribute_not_exists(#task_id) OR #ttl <= :seconds"
 _UNFINISHED = f"NOT #state IN ({', '.join(f':{state}' for state in sorted(TERMINAL))})"
@@ -94,6 +92,7 @@ class DynamoDBLog(EventLog):
         self._transport = table.transport_to(
             table_name, "The log", patience_s=patience_s, threads=threads, client=client
         )
+        self.conversations = DynamoDBConversations(self._transport, ttl_s=self._ttl_s, clock=self._clock)
         # Task id → the last seq and the ttl of the latest batch that was read.
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES
@@ -224,7 +223,7 @@ class DynamoDBLog(EventLog):
         This takes one read unit for each unfinished task, since any of them may be the next in order. With the lease in
         the index, each renewal would take two write units more.
         """
-        condition = _expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
+        condition = expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
         request = {"IndexName": table.BY_OPEN, **condition}
         now = self.now()
         due: list[Head] = []
@@ -247,7 +246,7 @@ class DynamoDBLog(EventLog):
             "IndexName": table.BY_OWNER,
             "ScanIndexForward": False,
             "Limit": limit + 1,
-            **_expressions(values, KeyConditionExpression=condition),
+            **expressions(values, KeyConditionExpression=condition),
         }
         heads: list[Head] = []
         async for items in self._transport.pages(request):
@@ -266,7 +265,7 @@ class DynamoDBLog(EventLog):
         request = {
             "Item": item,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **_expressions({"seconds": int(self._clock())}, ConditionExpression=_ABSENT),
+            **expressions({"seconds": int(self._clock())}, ConditionExpression=_ABSENT),
         }
         try:
             await self._transport.call("put_item", request, unparsed)
@@ -288,7 +287,7 @@ class DynamoDBLog(EventLog):
             "Key": table.key(task_id, 0),
             "ReturnValues": "ALL_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **_expressions(
+            **expressions(
                 {"seconds": int(self._clock()), **values},
                 UpdateExpression=change,
                 ConditionExpression=f"#ttl > :seconds AND {condition}",
@@ -364,9 +363,9 @@ class DynamoDBLog(EventLog):
             del self._ends[next(iter(self._ends))]
 
 
-def _query(task_id: str, condition: str, values: dict[str, Any], **expressions: str) -> dict[str, Any]:
-    expressions["KeyConditionExpression"] = f"#task_id = :task_id AND {condition}"
-    return {"ConsistentRead": True, **_expressions({"task_id": task_id, **values}, **expressions)}
+def _query(task_id: str, condition: str, values: dict[str, Any], **others: str) -> dict[str, Any]:
+    others["KeyConditionExpression"] = f"#task_id = :task_id AND {condition}"
+    return {"ConsistentRead": True, **expressions({"task_id": task_id, **values}, **others)}
 
 
 def _batches(response: Response, *, seconds: int, limit: int) -> tuple[Batches, Item | None]:
@@ -393,19 +392,6 @@ def _ends(response: Response, *, seconds: int) -> tuple[list[tuple[int, int]], I
     """The last seq and the ttl of each live batch of a page, and where the next page starts."""
     ends = [(table.last_of(item), table.ttl_of(item)) for item in response["Items"]]
     return [end for end in ends if end[1] > seconds], response.get("LastEvaluatedKey")
-
-
-def _expressions(values: dict[str, Any], **expressions: str) -> dict[str, Any]:
-    """The expressions with the names (`#name`) and values (`:name`) that they use.
-
-    Every name is written with `#`, since it may be one of DynamoDB's reserved words.
-    """
-    names = {name for expression in expressions.values() for name in _NAME.findall(expression)}
-    return {
-        **expressions,
-        "ExpressionAttributeNames": {f"#{name}": name for name in names},
-        "ExpressionAttributeValues": {f":{name}": typed(value) for name, value in values.items()},
-    }
 
 
 def _unexplained(task_id: str) -> LogUnavailable:

@@ -19,6 +19,7 @@ from tailrace.log.base import (
     refuse_cancel,
     refuse_claim,
 )
+from tailrace.log.conversations.memory import MemoryConversations
 from tailrace.log.packing import pack
 
 
@@ -29,6 +30,7 @@ class MemoryLog(EventLog):
         super().__init__(**options)
         self._heads: dict[str, Head] = {}
         self._items: dict[str, list[tuple[Batch, int]]] = {}
+        self.conversations = MemoryConversations(ttl_s=self._ttl_s, clock=self._clock)
 
     async def create(self, head: Head, event: bytes) -> Head:
         pack(head.task_id, 1, [event])

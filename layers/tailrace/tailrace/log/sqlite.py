@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
+from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
 from tailrace.stores.private import private_folder
 from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal
@@ -75,15 +77,18 @@ class SQLiteLog(EventLog):
         self._path = Path(path)
         private_folder(self._path.parent)
         with as_store_damaged(self._path), _connect(self._path) as connection:
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + CONVERSATIONS)
             add_columns(connection, "heads", _ADDED)
             connection.executescript(_INDEX)
             # Expired rows are invisible already. Deleting them at each start gives their pages back.
-            for table in ("items", "heads"):
+            for table in ("items", "heads", "conversations"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
         connection.close()
         self._writer = _Worker(self._path, "log-writer", transaction=True)
         self._reader = _Worker(self._path, "log-reader", transaction=False)
+        self.conversations = SQLiteConversations(
+            self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock
+        )
 
     async def create(self, head: Head, event: bytes) -> Head:
         task_id, now, ttl = head.task_id, self.now(), self._expiry()

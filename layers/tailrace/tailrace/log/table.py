@@ -5,9 +5,11 @@
     t            0         the head: every field of `Head`, and `place`, its place in its owner's list
     t            1, 2, 5…  a batch: `attempt`, `count`, `packed` (B); `seq` is that of its first event
 
-Every item has a `ttl` (seconds since the epoch). Only heads have an `owner`, so the index `by_owner` holds only heads
-("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide). Only heads of tasks that should be
-running have `open`, so the index `by_open` holds only those.
+`conversations/dynamodb.py` and `tailrace.push.dynamodb` keep their items here too, each under keys of their own.
+
+Every item has a `ttl` (seconds since the epoch). Of the log's items only heads have an `owner`, so the index `by_owner`
+holds no batches ("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide). Only heads of tasks
+that should be running have `open`, so the index `by_open` holds only those.
 
 `python -m tailrace.log.table NAME` makes the table where AWS_ENDPOINT_URL_DYNAMODB points, for DynamoDB Local and
 `sam local`. On AWS the template makes it with the same definition.
@@ -115,7 +117,7 @@ def head_item(head: Head) -> Item:
 
 def item_head(item: Item) -> Head:
     """The head in an item. Fields that an earlier version did not write have their defaults."""
-    return Head(**{name: _plain(value) for name, value in item.items() if name in _HEAD})
+    return Head(**{name: plain(value) for name, value in item.items() if name in _HEAD})
 
 
 def batch_item(task_id: str, batch: Batch, packed: bytes, ttl: int) -> Item:
@@ -157,7 +159,8 @@ def is_key(task_id: str) -> bool:
         return False
 
 
-def _plain(value: dict[str, Any]) -> Any:
+def plain(value: dict[str, Any]) -> Any:
+    """The value in an item: a text, a number or a boolean."""
     ((kind, plain),) = value.items()
     return int(plain) if kind == "N" else plain
 

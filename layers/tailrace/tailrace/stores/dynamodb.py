@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ Response = dict[str, Any]
 # An item in DynamoDB's JSON: each value under its type, as in `{"seq": {"N": "1"}}`.
 Item = dict[str, dict[str, Any]]
 
+_NAME = re.compile(r"#(\w+)")
 _CONNECT_S = 1.0
 # Timeout of a read from the connection. DynamoDB usually answers within tens of milliseconds.
 _READ_S = 2.0
@@ -79,6 +81,19 @@ def typed(value: str | int | bool | bytes) -> dict[str, Any]:
             return {"B": value}
         case _:
             return {"S": value}
+
+
+def expressions(values: dict[str, Any], **expressions: str) -> dict[str, Any]:
+    """The expressions with the names (`#name`) and values (`:name`) that they use.
+
+    Every name is written with `#`, since it may be one of DynamoDB's reserved words.
+    """
+    names = {name for expression in expressions.values() for name in _NAME.findall(expression)}
+    return {
+        **expressions,
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        "ExpressionAttributeValues": {f":{name}": typed(value) for name, value in values.items()},
+    }
 
 
 def unparsed(response: Response) -> Response:

@@ -1,0 +1,103 @@
+"""The record of a conversation, and the store of these records.
+
+`tests/contract/conversations_contract.py` is the contract as tests, and every store passes them.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import msgspec
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """One conversation of an owner with an agent. Times are in ms since the epoch, `ttl` is in seconds.
+
+    `task` is the latest task that claimed the conversation. `checkpoints` are the final checkpoints, by namespace, of
+    the last task that was COMPLETED before `task`. `version` counts the claims. The `id` is also the id of LangGraph's
+    thread.
+    """
+
+    id: str
+    owner: str
+    agent: str
+    context_id: str
+    task: str
+    title: str
+    checkpoints: dict[str, str] = {}
+    version: int = 0
+    created: int = 0
+    updated: int = 0
+    ttl: int = 0
+
+    @property
+    def place(self) -> str:
+        """The conversation's position in its owner's list: by its latest claim, then by id. It sorts as text."""
+        return f"{self.updated:015d}/{self.id}"
+
+
+class ConversationPage(msgspec.Struct, frozen=True):
+    """One page of a list: conversations, newest first, and the token of the next page ("" on the last page).
+
+    The conversations of a list may lack their `checkpoints` and `version`.
+    """
+
+    conversations: list[Conversation]
+    next_token: str = ""
+
+
+class Conversations(ABC):
+    """The records of all conversations. Safe for many processes. Every method may raise `LogUnavailable`.
+
+    A record is kept for twice `ttl_s` seconds after its latest claim: its task may take long, and the task's events are
+    kept for `ttl_s` after its end.
+    """
+
+    def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+
+    @abstractmethod
+    async def get(self, conversation_id: str) -> Conversation | None:
+        """Read the record, strongly consistent; None if there is none."""
+
+    @abstractmethod
+    async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
+        """Store `claimed` if the record is still the one that was `seen` (None: there was no record).
+
+        `created` and `title` of a record that exists stay. Return the record as it is now: it names `claimed.task`
+        unless another claim was faster; None if it was deleted. The same call again changes nothing.
+        """
+
+    @abstractmethod
+    async def renew(self, conversation_id: str, task_id: str) -> None:
+        """Keep the record, if it names the task, for as long again as after a claim."""
+
+    @abstractmethod
+    async def rename(self, conversation_id: str, title: str) -> Conversation | None:
+        """Set the title; return the record as it is now, None if there is none."""
+
+    @abstractmethod
+    async def delete(self, seen: Conversation) -> bool:
+        """Delete the record if it is still the one that was `seen`. Return whether there is no record now."""
+
+    @abstractmethod
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
+        """Up to `limit` of the owner's conversations, newest first, from the page that `token` names.
+
+        Raises:
+            RequestError: `token` does not come from a `ConversationPage`.
+        """
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _expiry(self) -> int:
+        return int(self._clock() + 2 * self._ttl_s)
+
+    def _first(self, claimed: Conversation) -> Conversation:
+        """The record of a conversation that begins with this claim."""
+        now = self._now()
+        return msgspec.structs.replace(claimed, version=1, created=now, updated=now, ttl=self._expiry())

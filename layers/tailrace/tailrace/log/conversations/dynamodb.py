@@ -1,0 +1,160 @@
+"""Conversations in the log's DynamoDB table: one item each.
+
+    task_id (S)      seq (N)  what it holds
+    ───────────────  ───────  ──────────────────────────────────────────────────────────────────
+    conversation#id  -1       every field of `Conversation`, two of them under other names; `place`
+
+No task has an id that begins with `conversation#`, so these items do not meet the log's. No owner has an id that begins
+with `conversations#`: an owner's conversations are in the index `by_owner` under that prefix and the owner's id.
+
+A table's index keeps the attributes that it was made with, and `by_owner` holds those of a task. So that a list and a
+search read the index only, a conversation's title is in the attribute `fingerprint`, and its task in `state`.
+
+To delete a conversation, it leaves the index and expires at once, so a function needs no right to delete items.
+
+Cost: a claim takes one write unit, and two in the index (one for the first claim). A record takes one read unit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tailrace.log import table
+from tailrace.log.base import check_token
+from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
+from tailrace.stores.dynamodb import Item, Refused, Transport, expressions, typed, unparsed
+
+_RENAMED = {"title": "fingerprint", "task": "state"}
+_PLAIN = ("agent", "context_id", "title", "task", "version", "created", "updated", "ttl")
+
+
+class DynamoDBConversations(Conversations):
+    """The conversations in the table that `transport` reaches."""
+
+    def __init__(self, transport: Transport, **options: Any) -> None:
+        super().__init__(**options)
+        self._transport = transport
+
+    async def get(self, conversation_id: str) -> Conversation | None:
+        request = {"Key": _key(conversation_id), "ConsistentRead": True}
+        return self._live(await self._transport.call("get_item", request, lambda response: response.get("Item")))
+
+    async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
+        if seen is None:
+            return await self._put(self._first(claimed))
+        values = {
+            "task": claimed.task,
+            "context_id": claimed.context_id,
+            "checkpoints": _json(claimed),
+            "updated": self._now(),
+            "place": msgspec.structs.replace(claimed, updated=self._now()).place,
+            "ttl": self._expiry(),
+            "one": 1,
+            "before": seen.task,
+            "version": seen.version,
+        }
+        change = (
+            "SET #state = :task, #context_id = :context_id, #checkpoints = :checkpoints, #updated = :updated, "
+            "#place = :place, #ttl = :ttl, #version = #version + :one"
+        )
+        return await self._change(claimed.id, change, "#state = :before AND #version = :version", values)
+
+    async def renew(self, conversation_id: str, task_id: str) -> None:
+        values = {"ttl": self._expiry(), "task": task_id}
+        await self._change(conversation_id, "SET #ttl = :ttl", "#state = :task", values)
+
+    async def rename(self, conversation_id: str, title: str) -> Conversation | None:
+        return await self._change(
+            conversation_id, "SET #fingerprint = :title", "#version > :zero", {"title": title, "zero": 0}
+        )
+
+    async def delete(self, seen: Conversation) -> bool:
+        values = {"ttl": 0, "before": seen.task, "version": seen.version}
+        change = "SET #ttl = :ttl REMOVE #place, #fingerprint, #checkpoints"
+        return await self._change(seen.id, change, "#state = :before AND #version = :version", values) is None
+
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
+        """As in `Conversations`, but eventually consistent, and without `checkpoints` and `version`."""
+        condition, values = "#owner = :owner", {"owner": _partition(owner)}
+        if check_token(token):
+            condition, values = f"{condition} AND #place < :place", {**values, "place": token}
+        request = {
+            "IndexName": table.BY_OWNER,
+            "ScanIndexForward": False,
+            "Limit": limit + 1,
+            **expressions(values, KeyConditionExpression=condition),
+        }
+        records: list[Conversation] = []
+        async for items in self._transport.pages(request):
+            records += [record for item in items if (record := self._live(item)) is not None]
+            if len(records) > limit:
+                break
+        return ConversationPage(records[:limit], records[limit - 1].place if len(records) > limit else "")
+
+    async def _put(self, first: Conversation) -> Conversation | None:
+        """Put the first record unless there is one; return the record as it is now."""
+        item = {
+            **_key(first.id),
+            **{_RENAMED.get(name, name): typed(getattr(first, name)) for name in _PLAIN},
+            "owner": typed(_partition(first.owner)),
+            "place": typed(first.place),
+            "checkpoints": typed(_json(first)),
+        }
+        condition = "attribute_not_exists(#task_id) OR #ttl <= :seconds"
+        request = {
+            "Item": item,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **expressions({"seconds": int(self._clock())}, ConditionExpression=condition),
+        }
+        try:
+            await self._transport.call("put_item", request, unparsed)
+        except Refused as refused:
+            return self._live(refused.item)
+        return first
+
+    async def _change(
+        self, conversation_id: str, change: str, condition: str, values: dict[str, Any]
+    ) -> Conversation | None:
+        """Change the record if it exists and the condition holds; return it as it is now, None if there is none."""
+        request = {
+            "Key": _key(conversation_id),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **expressions(
+                {"seconds": int(self._clock()), **values},
+                UpdateExpression=change,
+                ConditionExpression=f"#ttl > :seconds AND {condition}",
+            ),
+        }
+        try:
+            item = await self._transport.call("update_item", request, lambda response: response["Attributes"])
+        except Refused as refused:
+            item = refused.item
+        return self._live(item)
+
+    def _live(self, item: Item | None) -> Conversation | None:
+        return _conversation(item) if item is not None and table.ttl_of(item) > self._clock() else None
+
+
+def _partition(owner: str) -> str:
+    return f"conversations#{owner}"
+
+
+def _key(conversation_id: str) -> Item:
+    return table.key(f"conversation#{conversation_id}", -1)
+
+
+def _json(conversation: Conversation) -> bytes:
+    return msgspec.json.encode(conversation.checkpoints)
+
+
+def _conversation(item: Item) -> Conversation:
+    fields = {name: table.plain(item[_RENAMED.get(name, name)]) for name in _PLAIN if _RENAMED.get(name, name) in item}
+    return Conversation(
+        id=item["task_id"]["S"].removeprefix("conversation#"),
+        owner=item["owner"]["S"].removeprefix(_partition("")),
+        checkpoints=msgspec.json.decode(item["checkpoints"]["B"], type=dict[str, str]) if "checkpoints" in item else {},
+        **fields,
+    )

@@ -1,0 +1,62 @@
+"""Conversations in memory, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tailrace.log.base import check_token
+from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
+
+
+class MemoryConversations(Conversations):
+    """Conversations inside one process. No method awaits, so each is atomic."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._records: dict[str, Conversation] = {}
+
+    async def get(self, conversation_id: str) -> Conversation | None:
+        record = self._records.get(conversation_id)
+        return record if record is not None and record.ttl > self._clock() else None
+
+    async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
+        stored = await self.get(claimed.id)
+        if stored is None and seen is None:
+            self._records[claimed.id] = self._first(claimed)
+        elif stored is not None and seen is not None and (stored.task, stored.version) == (seen.task, seen.version):
+            self._records[claimed.id] = msgspec.structs.replace(
+                stored,
+                task=claimed.task,
+                context_id=claimed.context_id,
+                checkpoints=claimed.checkpoints,
+                version=stored.version + 1,
+                updated=self._now(),
+                ttl=self._expiry(),
+            )
+        return await self.get(claimed.id)
+
+    async def renew(self, conversation_id: str, task_id: str) -> None:
+        stored = await self.get(conversation_id)
+        if stored is not None and stored.task == task_id:
+            self._records[conversation_id] = msgspec.structs.replace(stored, ttl=self._expiry())
+
+    async def rename(self, conversation_id: str, title: str) -> Conversation | None:
+        stored = await self.get(conversation_id)
+        if stored is not None:
+            self._records[conversation_id] = msgspec.structs.replace(stored, title=title)
+        return await self.get(conversation_id)
+
+    async def delete(self, seen: Conversation) -> bool:
+        stored = await self.get(seen.id)
+        if stored is not None and (stored.task, stored.version) == (seen.task, seen.version):
+            del self._records[seen.id]
+        return await self.get(seen.id) is None
+
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
+        check_token(token)
+        owned = [each for each in self._records.values() if each.owner == owner and each.ttl > self._clock()]
+        newest_first = sorted(owned, key=lambda each: each.place, reverse=True)
+        rest = [each for each in newest_first if not token or each.place < token]
+        return ConversationPage(rest[:limit], rest[limit - 1].place if len(rest) > limit else "")

@@ -1,0 +1,121 @@
+"""Conversations in the log's SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from tailrace.log.base import check_token
+from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
+
+T = TypeVar("T")
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversations (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, agent TEXT NOT NULL, context_id TEXT NOT NULL, task TEXT NOT NULL,
+    title TEXT NOT NULL, checkpoints TEXT NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,
+    updated INTEGER NOT NULL, ttl INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS conversations_by_owner ON conversations (owner, updated DESC, id DESC);
+"""
+_FIELDS = "id, owner, agent, context_id, task, title, checkpoints, version, created, updated, ttl"
+
+
+class Run(Protocol):
+    """Runs an operation on a connection, in the connection's thread. The writer's operations are transactions."""
+
+    def __call__(self, operation: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
+
+
+class SQLiteConversations(Conversations):
+    """Conversations in the table of `SCHEMA`. `write` runs an operation that changes it, `read` one that does not."""
+
+    def __init__(self, write: Run, read: Run, **options: Any) -> None:
+        super().__init__(**options)
+        self._write = write
+        self._read = read
+
+    async def get(self, conversation_id: str) -> Conversation | None:
+        return await self._read(lambda connection: self._find(connection, conversation_id))
+
+    async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
+        def operation(connection: sqlite3.Connection) -> Conversation | None:
+            stored = self._find(connection, claimed.id)
+            if stored is None and seen is None:
+                first = msgspec.structs.asdict(self._first(claimed))
+                first["checkpoints"] = _json(claimed)
+                connection.execute(
+                    f"INSERT OR REPLACE INTO conversations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                    [first[name] for name in _FIELDS.split(", ")],
+                )
+            elif seen is not None:
+                connection.execute(
+                    "UPDATE conversations SET task = ?, context_id = ?, checkpoints = ?, version = version + 1, "
+                    "updated = ?, ttl = ? WHERE id = ? AND task = ? AND version = ? AND ttl > ?",
+                    (claimed.task, claimed.context_id, _json(claimed), self._now(), self._expiry(),
+                     claimed.id, seen.task, seen.version, self._clock()),
+                )  # fmt: skip
+            return self._find(connection, claimed.id)
+
+        return await self._write(operation)
+
+    async def renew(self, conversation_id: str, task_id: str) -> None:
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE conversations SET ttl = ? WHERE id = ? AND task = ? AND ttl > ?",
+                (self._expiry(), conversation_id, task_id, self._clock()),
+            )
+
+        await self._write(operation)
+
+    async def rename(self, conversation_id: str, title: str) -> Conversation | None:
+        def operation(connection: sqlite3.Connection) -> Conversation | None:
+            connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id))
+            return self._find(connection, conversation_id)
+
+        return await self._write(operation)
+
+    async def delete(self, seen: Conversation) -> bool:
+        def operation(connection: sqlite3.Connection) -> bool:
+            connection.execute(
+                "DELETE FROM conversations WHERE id = ? AND task = ? AND version = ?",
+                (seen.id, seen.task, seen.version),
+            )
+            return self._find(connection, seen.id) is None
+
+        return await self._write(operation)
+
+    async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
+        updated, _, last_id = check_token(token).partition("/")
+        before = (int(updated), last_id) if token else (1 << 62, "")
+
+        def operation(connection: sqlite3.Connection) -> ConversationPage:
+            rows = connection.execute(
+                f"SELECT {_FIELDS} FROM conversations WHERE owner = ? AND (updated, id) < (?, ?) AND ttl > ? "  # noqa: S608
+                "ORDER BY updated DESC, id DESC LIMIT ?",
+                (owner, *before, self._clock(), limit + 1),
+            ).fetchall()
+            records = [_conversation(row) for row in rows[:limit]]
+            return ConversationPage(records, records[-1].place if len(rows) > limit else "")
+
+        return await self._read(operation)
+
+    def _find(self, connection: sqlite3.Connection, conversation_id: str) -> Conversation | None:
+        row = connection.execute(
+            f"SELECT {_FIELDS} FROM conversations WHERE id = ? AND ttl > ?",  # noqa: S608
+            (conversation_id, self._clock()),
+        ).fetchone()
+        return _conversation(row) if row is not None else None
+
+
+def _json(conversation: Conversation) -> str:
+    return msgspec.json.encode(conversation.checkpoints).decode()
+
+
+def _conversation(row: tuple[Any, ...]) -> Conversation:
+    fields = dict(zip(_FIELDS.split(", "), row, strict=True))
+    fields["checkpoints"] = msgspec.json.decode(fields["checkpoints"], type=dict[str, str])
+    return Conversation(**fields)
