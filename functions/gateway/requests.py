@@ -33,6 +33,7 @@ class BrowserMessage(msgspec.Struct, forbid_unknown_fields=True, rename="camel",
     message_id: str | None = None
     role: Literal["ROLE_USER"] = "ROLE_USER"
     context_id: str | None = None
+    reference_task_ids: list[str] | None = None
     metadata: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -83,6 +84,7 @@ def complete(message: BrowserMessage, *, message_id: str, task_id: str, context_
         task_id=task_id,
         context_id=context_id,
         metadata=message.metadata,
+        reference_task_ids=message.reference_task_ids,
     )
 
 

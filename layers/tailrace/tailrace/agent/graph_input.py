@@ -1,0 +1,285 @@
+"""A graph's input, made of the message that begins a task.
+
+A graph has either named fields, like the state of a StateGraph, or one value, like the argument of an `@entrypoint`.
+LangGraph knows the types of both, and pydantic, which LangGraph brings, checks data against them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, is_dataclass
+from dataclasses import fields as fields_of_dataclass
+from functools import cached_property
+from typing import Any, NotRequired, Required, get_origin, get_type_hints, is_typeddict
+
+from langchain_core.messages import HumanMessage, convert_to_messages
+from langgraph.channels.base import BaseChannel
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from tailrace.errors import Rejected, RequestError, UploadUnknown, shorten
+from tailrace.inputs.request import Data, File, Request, content_of
+
+# An author's function from a request to the graph's input.
+MakeInput = Callable[[Request], Any]
+Parts = Sequence[str | Data | File]
+
+_MESSAGES = "messages"
+# The name that LangGraph gives to a state that is one value.
+_ROOT = "__root__"
+_CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+
+class Refused(ValueError):
+    """A value does not fit. The text names its place and says why, as the rest of a sentence."""
+
+
+class GraphInput(ABC):
+    """Makes the input of one graph."""
+
+    @abstractmethod
+    def of(self, parts: Parts, message_id: str) -> Any:
+        """The graph's input for a message with these parts. If it has a chat message, that has the id `message_id`.
+
+        Raises:
+            RequestError: the parts do not fit the graph's input. The message names the field.
+        """
+
+
+def input_of(graph: Pregel[Any, Any, Any, Any]) -> GraphInput:
+    """What makes the input of `graph`, by the graph's input schema."""
+    types = {name: each.UpdateType for name, each in graph.channels.items() if isinstance(each, BaseChannel)}
+    if isinstance(graph, CompiledStateGraph):
+        builder = graph.builder
+        schema = builder.input_schema
+        fields = {name: types[name] for name in builder.schemas[schema] if name in types}
+        if list(fields) == [_ROOT]:
+            return _of_type(fields[_ROOT])
+        # A TypedDict that is the whole state also has what the graph adds, so a message need not have all of it.
+        return Fields(fields, schema, complete=schema is not builder.state_schema)
+    if isinstance(graph.input_channels, str):
+        return _of_type(types[graph.input_channels])
+    return Fields({name: types[name] for name in graph.input_channels}, None, complete=False)
+
+
+@contextmanager
+def refusals_reject() -> Iterator[None]:
+    """Raise `Rejected` for a request that cannot be used. One with an expired upload is no such request."""
+    try:
+        yield
+    except UploadUnknown:
+        raise
+    except RequestError as error:
+        raise Rejected(str(error)) from error
+
+
+class Fields(GraphInput):
+    """The input is a dict of the graph's fields: data parts give fields, and the other parts one chat message.
+
+    If there is a field `messages`, data that does not fit is in the chat message. If there is none, all data has to
+    fit, and only nodes see the text and the files, by `tailrace.request()`.
+
+    `schema` is the type that has the `fields`, None if there is none; with `build` the input is a value of that type.
+    `complete` says whether a TypedDict without `messages` needs its required fields.
+    """
+
+    def __init__(self, fields: Mapping[str, Any], schema: Any, *, complete: bool, build: bool = False) -> None:
+        self._fields = fields
+        self._schema = schema
+        self._build = build
+        self._has_messages = _MESSAGES in fields
+        self._complete = complete and not self._has_messages
+        self._adapters: dict[str, TypeAdapter[Any] | None] = {}
+
+    def of(self, parts: Parts, message_id: str) -> Any:
+        values: dict[str, Any] = {}
+        rest: list[str | Data | File] = []
+        for part in parts:
+            if not isinstance(part, Data):
+                rest.append(part)
+                continue
+            try:
+                values |= self._fitting(part.value, values)
+            except Refused as error:
+                if not self._has_messages:
+                    raise RequestError(f"The data part does not fit this agent's input: {error}.") from None
+                rest.append(part)
+        if self._has_messages and (rest or not values):
+            content = content_of(rest)
+            if content or not values:
+                values[_MESSAGES] = [*values.get(_MESSAGES, []), _human(content, message_id)]
+        return self._whole(values)
+
+    def _fitting(self, data: Any, before: dict[str, Any]) -> dict[str, Any]:
+        """The values of a data part by field.
+
+        Raises:
+            Refused: it does not fit.
+        """
+        if not isinstance(data, dict):
+            raise Refused(f"it has value {shorten(repr(data))}, but must be an object with {self._names}")
+        for name in data:
+            if name not in self._fields:
+                raise Refused(f"`{shorten(name)}` is not one of its fields, which are {self._names}")
+            if name in before:
+                raise Refused(f"`{name}` is in two data parts")
+        return {name: self._checked(name, value) for name, value in data.items()}
+
+    def _checked(self, name: str, value: Any) -> Any:
+        adapter = self._adapter(name)
+        if adapter is None:
+            return value
+        try:
+            return _validated(adapter, {name: value})[name]
+        except Refused:
+            if name != _MESSAGES or not isinstance(value, list):
+                raise
+        try:  # As LangGraph does, take messages also by their `role`.
+            return _validated(adapter, {name: convert_to_messages(value)})[name]
+        except Exception:
+            raise Refused("`messages` must be a list of messages") from None
+
+    def _adapter(self, name: str) -> TypeAdapter[Any] | None:
+        """What checks a value of the field; None if pydantic cannot check the field's type."""
+        if name not in self._adapters:
+            self._adapters[name] = _adapter_of({name: self._fields[name]})
+        return self._adapters[name]
+
+    def _whole(self, values: dict[str, Any]) -> Any:
+        """The input with these values.
+
+        Raises:
+            RequestError: a field is missing, or a pydantic model refuses the values together.
+        """
+        for name in self._required:
+            if name not in values:
+                raise RequestError(f"The message must have a data part with `{name}`; this agent's input needs it.")
+        try:
+            whole = _validated(self._schema_adapter, values) if self._schema_adapter else values
+        except Refused as error:
+            raise RequestError(f"The message does not fit this agent's input: {error}.") from None
+        return whole if self._build else values
+
+    @cached_property
+    def _schema_adapter(self) -> TypeAdapter[Any] | None:
+        """What checks all values together. LangGraph does so too for pydantic models, and for nothing else."""
+        is_model = isinstance(self._schema, type) and issubclass(self._schema, BaseModel)
+        return _adapter_or_none(self._schema) if is_model or self._build else None
+
+    @cached_property
+    def _required(self) -> list[str]:
+        schema = self._schema
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            return [name for name, each in schema.model_fields.items() if each.is_required() and name in self._fields]
+        if is_dataclass(schema):
+            defaults = {each.name: (each.default, each.default_factory) for each in fields_of_dataclass(schema)}
+            return [name for name in self._fields if defaults.get(name) == (MISSING, MISSING)]
+        if is_typeddict(schema) and self._complete:
+            return [name for name in _required_keys(schema) if name in self._fields]
+        return []
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(f"`{name}`" for name in self._fields) or "none"
+
+
+class Value(GraphInput):
+    """The input is one value of the type `kind`: the data part, or else what fits of the text, the chat message, a list
+    of that, and a dict with `messages`.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def of(self, parts: Parts, message_id: str) -> Any:
+        data = [part.value for part in parts if isinstance(part, Data)]
+        if len(data) > 1:
+            raise RequestError(f"The message has {len(data)} data parts, but this agent takes one.")
+        if data:
+            try:
+                return self._fitting(data[0])
+            except Refused as error:
+                raise RequestError(f"The data part does not fit this agent's input: {error}.") from None
+        message = _human(content_of(parts), message_id)
+        text = "\n".join(part for part in parts if isinstance(part, str)).strip()
+        refusals: list[Refused] = []
+        for candidate in (text, message, [message], {_MESSAGES: [message]}):
+            try:
+                return self._fitting(candidate)
+            except Refused as error:
+                refusals.append(error)
+        raise RequestError(f"The message must have a data part that fits this agent's input: {refusals[0]}.")
+
+    def _fitting(self, value: Any) -> Any:
+        return value if self._adapter is None else _validated(self._adapter, value)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any] | None:
+        if is_typeddict(self._kind):
+            return _adapter_of(get_type_hints(self._kind, include_extras=True), _required_keys(self._kind))
+        return _adapter_or_none(self._kind)
+
+
+def _human(content: Any, message_id: str) -> HumanMessage:
+    return HumanMessage(content, id=message_id)
+
+
+def _of_type(kind: Any) -> GraphInput:
+    """What makes a value of the type `kind`."""
+    has_fields = is_typeddict(kind) or is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, BaseModel))
+    if has_fields:
+        hints = get_type_hints(kind, include_extras=True)
+        if _MESSAGES in hints:
+            return Fields(hints, kind, complete=False, build=not is_typeddict(kind))
+    return Value(kind)
+
+
+def _required_keys(typed_dict: Any) -> list[str]:
+    """The keys that a TypedDict requires. Its own list is wrong in modules with postponed annotations."""
+    hints = get_type_hints(typed_dict, include_extras=True)
+    required = typed_dict.__required_keys__
+    return [
+        name
+        for name, hint in hints.items()
+        if get_origin(hint) is Required or (name in required and get_origin(hint) is not NotRequired)
+    ]
+
+
+def _adapter_of(fields: Mapping[str, Any], required: Sequence[str] = ()) -> TypeAdapter[Any] | None:
+    """What checks a dict with these fields and no others; None if pydantic cannot check a field's type."""
+    hints: dict[str, Any] = {}
+    for name, hint in fields.items():
+        while get_origin(hint) in (Required, NotRequired):
+            hint = hint.__args__[0]
+        hints[name] = Required[hint] if name in required else NotRequired[hint]
+    return _adapter_or_none(with_config(_CONFIG)(TypedDict("Input", hints)))  # type: ignore[operator]
+
+
+def _adapter_or_none(kind: Any) -> TypeAdapter[Any] | None:
+    try:
+        return TypeAdapter(kind)
+    except Exception:  # Pydantic has an error of its own for each thing that it cannot do.
+        return None
+
+
+def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
+    """The value as the type has it.
+
+    Raises:
+        Refused: it does not fit.
+    """
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(each) for each in first["loc"])
+        what = f"`{shorten(place)}`" if place else "it"
+        if first["type"] == "missing":
+            raise Refused(f"{what} is missing") from None
+        raise Refused(f"{what} has value {shorten(repr(first['input']))}, but: {shorten(first['msg'], 200)}") from None
+    except Exception as error:  # a validator of the author's raised something else
+        raise Refused(f"{type(error).__name__}: {shorten(str(error), 200)}") from None
