@@ -21,5 +21,6 @@ card = AgentCard(
         )
     ],
 )
-app = AgentApp(builder, card)
+# The nodes read the user's files from request(), so that no checkpoint has to hold them.
+app = AgentApp(builder, card, input=lambda request: {})
 handler = Mangum(app, lifespan="off")

@@ -89,8 +89,15 @@ def test_a_csv_that_windows_calls_excel_is_metrics(media_type: str) -> None:
     assert topic_of(file(CSV.encode(), media_type, "errors")) == "metrics"
 
 
-def test_a_workbook_is_refused_as_binary_whatever_it_is_called() -> None:
-    for media_type in ("application/vnd.ms-excel", "text/csv", None):
-        for read in (request_of, lambda messages: check(messages, "alice")):
-            with pytest.raises(RequestError, match=r"'export.xls' is binary; logs and metrics are text"):
-                read([message_of(part(XLS, media_type))])
+@pytest.mark.parametrize(
+    ("media_type", "remedy"),
+    [
+        ("application/vnd.ms-excel", "text/csv must be text, plain or gzipped"),
+        ("text/csv", "text/csv must be text, plain or gzipped"),
+        (None, "give its mediaType"),
+    ],
+)
+def test_a_workbook_is_refused_as_binary_whatever_it_is_called(media_type: str | None, remedy: str) -> None:
+    for read in (request_of, lambda messages: check(messages, "alice")):
+        with pytest.raises(RequestError, match=rf"^The file 'export.xls' is binary; {remedy}\.$"):
+            read([message_of(part(XLS, media_type))])

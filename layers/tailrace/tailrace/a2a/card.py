@@ -11,10 +11,9 @@ from tailrace.events import EXTENSION
 # The path of an agent's card, below the agent's own URL (section 8.2).
 CARD_PATH = ".well-known/agent-card.json"
 
-# Text of all kinds, plain or gzipped. Browsers and tools send octet-stream when they do not know a file's type, and the
-# content matters more than the type.
-_INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjson", "application/jsonl",
-                "application/gzip", "application/x-gzip", "application/octet-stream")  # fmt: skip
+# Text of all kinds, plain or gzipped.
+INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjson", "application/jsonl",
+               "application/gzip", "application/x-gzip")  # fmt: skip
 
 
 class Skill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -58,8 +57,10 @@ class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
     """What an author says about an agent. Events have its `name` too: up to 64 printable characters without
     `/`, `\\`, `,` and `=`.
 
-    Messages with parts of other media types than `input_modes` are refused. `v0_3` adds the fields that clients of
-    0.3 need; set it to False for 1.0 readers that refuse unknown fields, against the advice of section 5.7.
+    Messages with parts of other media types than `input_modes` are refused. By default an agent takes text, plain or
+    gzipped; `input_modes=("text/plain", "image/*", "application/pdf")` is all that one needs which looks at pictures
+    and PDFs. `v0_3` adds the fields that clients of 0.3 need; set it to False for 1.0 readers that refuse unknown
+    fields, against the advice of section 5.7.
     `security_schemes` and `security_requirements` are as in section 4.5, for an `AgentApp` with a `decide_owner`.
 
     Example:
@@ -75,7 +76,7 @@ class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     version: str
     skills: list[Skill]
-    input_modes: tuple[str, ...] = _INPUT_MODES
+    input_modes: tuple[str, ...] = INPUT_MODES
     output_modes: tuple[str, ...] = ("text/markdown", "application/json")
     extensions: list[Extension] = []
     security_schemes: dict[str, dict[str, Any]] = {}

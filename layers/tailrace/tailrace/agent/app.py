@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -24,12 +25,14 @@ from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.graph_input import MakeInput
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
 from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
+from tailrace.inputs.request import Request
 from tailrace.log import EventLog, open_log
 from tailrace.naming import check_agent_name, plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
@@ -41,12 +44,16 @@ from tailrace.uploads import UPLOADS, Uploads, open_uploads
 class AgentApp:
     """Serves `graph`, compiled or not, as the agent that `card` describes.
 
-    The graph's input is `{"messages": [the user's text]}`; nodes get data and files with `tailrace.request()`. Text
-    that a node or a chat model streams becomes the artifact `response`, `tailrace.result` makes other artifacts, and
+    The user's message becomes the graph's input by the graph's input schema: its text and files are one HumanMessage in
+    `messages`, and a data part gives the other fields. Nodes get everything with `tailrace.request()` too. Text that a
+    node or a chat model streams becomes the artifact `response`, `tailrace.result` makes other artifacts, and
     `interrupt` asks the user. If the graph was compiled with a checkpointer, it keeps that.
 
     - `config`: LangGraph's config for every run, like `{"recursion_limit": 200}`. Without a limit here or bound to the
       graph, a run fails after 50 steps.
+    - `input`: a function that makes the graph's input from the `Request` that begins a task, in place of the above.
+    - `context`: a function that makes LangGraph's runtime context from the task's `Request`. It is called in each
+      attempt, before the graph goes on. Both functions run in a thread, and may raise `Rejected`.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -62,7 +69,8 @@ class AgentApp:
     The log and the checkpointer are opened when the server starts the app, or at the first request.
 
     Raises:
-        ConfigError: the card's name cannot be used, or `extended_card` comes without `decide_owner`.
+        ConfigError: the card's name cannot be used, `extended_card` comes without `decide_owner`, or `input` or
+            `context` is async.
 
     Example:
         async def greet(state: MessagesState) -> None:
@@ -77,6 +85,8 @@ class AgentApp:
         graph: StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any],
         card: AgentCard,
         *,
+        input: MakeInput | None = None,
+        context: Callable[[Request], Any] | None = None,
         config: RunnableConfig | None = None,
         settings: Settings | None = None,
         log: EventLog | None = None,
@@ -88,11 +98,16 @@ class AgentApp:
         if extended_card is not None and decide_owner is None:
             # "The Get Extended Agent Card operation MUST require authentication" (specification, section 13.3).
             raise ConfigError("decide_owner", None, "set if extended_card is")
+        for key, function in (("input", input), ("context", context)):
+            if inspect.iscoroutinefunction(function):
+                raise ConfigError(key, function, "a function that is not async: it runs in a thread")
         check_agent_name(card.name)
         self._idempotent = idempotent
         self._graph = graph
         self._card = card
         self._config = config or RunnableConfig()
+        self._input = input
+        self._context = context
         self._settings = settings or Settings.load()
         card = msgspec.structs.replace(
             card, extensions=[*card.extensions, _upload_extension(open_uploads(self._settings))]
@@ -146,7 +161,14 @@ class AgentApp:
                 log = self._given_log or open_log(self._settings)
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
-                agent = AgentGraph(self._card.name, await self._compiled(), self._config)
+                agent = AgentGraph(
+                    self._card.name,
+                    await self._compiled(),
+                    self._config,
+                    self._card.input_modes,
+                    make_input=self._input,
+                    make_context=self._context,
+                )
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)
                 self._stack.push_async_callback(dispatch.close)

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import httpx
@@ -32,9 +31,8 @@ from tailrace.authoring import run_context
 from tailrace.authoring.emit import set_request, step_of
 from tailrace.config import Settings
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
-from tailrace.events import INTERRUPTED, TERMINAL, Details, State
-from tailrace.inputs.decode import request_of
-from tailrace.inputs.turns import in_turn
+from tailrace.events import INTERRUPTED, TERMINAL, Details, Message, State
+from tailrace.inputs.request import Request
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.writer import Writer
@@ -261,8 +259,7 @@ class Attempt:
             return writer.last
 
         plan = self._takeover.plan
-        decode = partial(request_of, owner=self._head.owner, uploads=open_uploads(self._settings))
-        request = await in_turn(decode, self._takeover.history.messages)
+        request = await self._request(agent, self._takeover.history.messages)
         set_request(request)
         if task := asyncio.current_task():
             task.add_done_callback(lambda _: request.close())
@@ -271,11 +268,12 @@ class Attempt:
         if plan.answers:
             graph_input = Command(resume=plan.answers)
         elif not plan.pins:
-            graph_input = {"messages": [("user", request.text)]}
+            graph_input = await self._input(agent, request)
         saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush)
         async for part in agent.graph.copy({"checkpointer": saver}).astream(
             graph_input,
             self._config(agent),
+            context=await agent.context_for(request),
             stream_mode=["custom", "messages", "tasks"],
             subgraphs=True,
             version="v2",
@@ -284,6 +282,23 @@ class Attempt:
         ):
             translator.part(part)
             await writer.room()
+
+    async def _input(self, agent: AgentGraph, request: Request) -> Any:
+        """The graph's input. It is made of the message that began the task, so no reply changes it.
+
+        Raises:
+            Rejected: the message does not fit the graph's input.
+        """
+        messages = self._takeover.history.messages
+        first = request if len(messages) == 1 else await self._request(agent, messages[:1])
+        try:
+            return await agent.input_for(first, self.task_id)
+        finally:
+            if first is not request:
+                first.close()
+
+    async def _request(self, agent: AgentGraph, messages: list[Message]) -> Request:
+        return await agent.decode(messages, self._head.owner, open_uploads(self._settings))
 
     def _config(self, agent: AgentGraph) -> RunnableConfig:
         """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
+
+from tailrace.a2a.card import INPUT_MODES
+from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
+from tailrace.events import Message
+from tailrace.inputs.decode import check, outline_of, request_of
+from tailrace.inputs.request import Request
+from tailrace.inputs.turns import in_turn
+from tailrace.uploads import Uploads
 
 # The most steps of a graph whose author names no limit. LangGraph's own default, 10,007, would let a loop run for days.
 DEFAULT_RECURSION_LIMIT = 50
@@ -16,12 +27,18 @@ DEFAULT_RECURSION_LIMIT = 50
 class AgentGraph:
     """The compiled graph of the agent `name`.
 
-    `config` is the author's. It wins over the config that is bound to the graph.
+    - `config`: the author's. It wins over the config that is bound to the graph.
+    - `input_modes`: the media types that the agent takes, as its card names them.
+    - `make_input`: the author's function that makes the graph's input; None for the input that the graph's schema says.
+    - `make_context`: the author's function that makes LangGraph's runtime context.
     """
 
     name: str
     graph: Pregel[Any, Any, Any, Any]
     config: RunnableConfig = field(default_factory=RunnableConfig)
+    input_modes: Sequence[str] = INPUT_MODES
+    make_input: MakeInput | None = None
+    make_context: Callable[[Request], Any] | None = None
 
     @property
     def checkpointer(self) -> Any:
@@ -35,3 +52,45 @@ class AgentGraph:
             if limit := config.get("recursion_limit"):
                 return limit
         return DEFAULT_RECURSION_LIMIT
+
+    def check(self, messages: list[Message], owner: str, *, begins: bool) -> None:
+        """Check that the owner's messages can be used. This takes as long as decoding them.
+
+        `begins` says whether they begin a task, so that their data also has to fit the graph's input. What an author's
+        own function makes of them is not checked.
+
+        Raises:
+            RequestError: they cannot be used; the message says why.
+        """
+        check(messages, owner, self.input_modes)
+        if begins and self.make_input is None:
+            self._schema_input.of(outline_of(messages), "")
+
+    async def decode(self, messages: list[Message], owner: str, uploads: Uploads) -> Request:
+        """Decode the owner's messages, and copy their uploads to this machine's disk.
+
+        Raises:
+            Rejected: they cannot be used.
+            UploadUnknown, UploadDamaged, UploadsUnavailable
+        """
+        with refusals_reject():
+            return await in_turn(partial(request_of, owner=owner, uploads=uploads, modes=self.input_modes), messages)
+
+    async def input_for(self, request: Request, message_id: str) -> Any:
+        """The graph's input for the request that begins a task.
+
+        Raises:
+            Rejected: the request does not fit the graph's input.
+        """
+        if self.make_input is not None:
+            return await asyncio.to_thread(self.make_input, request)
+        with refusals_reject():
+            return await asyncio.to_thread(self._schema_input.of, request.parts, message_id)
+
+    async def context_for(self, request: Request) -> Any:
+        """LangGraph's runtime context; None if the author makes none."""
+        return None if self.make_context is None else await asyncio.to_thread(self.make_context, request)
+
+    @cached_property
+    def _schema_input(self) -> GraphInput:
+        return input_of(self.graph)

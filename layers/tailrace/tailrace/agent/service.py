@@ -39,7 +39,7 @@ from tailrace.errors import (
     TaskUnknown,
 )
 from tailrace.events import INTERRUPTED, TERMINAL, Message, State, ends
-from tailrace.inputs.decode import check, has_files
+from tailrace.inputs.decode import has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
@@ -103,7 +103,8 @@ class Tasks:
             RpcError: -32001 (no such task) or -32004 (the task does not wait for a message). Nothing was done.
             LogError
         """
-        await in_turn(partial(check, owner=owner), [message.stored()])
+        check = partial(self._agent.check, owner=owner)
+        await in_turn(partial(check, begins=message.task_id is None), [message.stored()])
         if message.task_id is None:
             head = await self._create(message, owner)
             await self.ensure_running(head)
@@ -118,7 +119,7 @@ class Tasks:
         elif history.state in INTERRUPTED:
             if has_files(reply):
                 # The limit on files is for all messages of a task together.
-                await in_turn(partial(check, owner=owner), [*history.messages, reply])
+                await in_turn(partial(check, begins=False), [*history.messages, reply])
             await self._reply(head, reply, history)
         else:
             raise _not_waiting(head, history)

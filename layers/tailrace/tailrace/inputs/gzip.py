@@ -16,12 +16,14 @@ _CHUNK = 262_144
 # zlib copies the input that it has not used yet. With pieces of this size that is cheap, even for a file of a million
 # members.
 _PIECE = 4096
-# A file with a NUL in its first bytes is binary.
-_BINARY_CHECK_BYTES = 8192
+# How much of a file decides whether it is binary.
+BINARY_CHECK_BYTES = 8192
 
 
-def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
-    """The content of the file `name`: all members of a gzip file, or the bytes as they are.
+def text_of(chunks: Iterable[bytes], name: str, room: int, remedy: str) -> Iterator[bytes]:
+    """The text of the file `name`: all members of a gzip file, or the bytes as they are.
+
+    The error for a binary file ends with `remedy`.
 
     Raises:
         RequestTooLarge: the content has more than `room` bytes.
@@ -29,12 +31,30 @@ def text_of(chunks: Iterable[bytes], name: str, room: int) -> Iterator[bytes]:
     """
     size = 0
     for chunk in _unpacked(chunks, name):
-        if size < _BINARY_CHECK_BYTES and b"\0" in chunk[: _BINARY_CHECK_BYTES - size]:
-            raise RequestError(f"The file {shorten(name)!r} is binary; logs and metrics are text (plain or gzipped).")
+        if size < BINARY_CHECK_BYTES and is_binary(chunk[: BINARY_CHECK_BYTES - size]):
+            raise RequestError(f"The file {shorten(name)!r} is binary; {remedy}.")
         size += len(chunk)
         if size > room:
             raise too_large()
         yield chunk
+
+
+def limited(chunks: Iterable[bytes], room: int) -> Iterator[bytes]:
+    """The chunks as they are.
+
+    Raises:
+        RequestTooLarge: they have more than `room` bytes.
+    """
+    for chunk in chunks:
+        room -= len(chunk)
+        if room < 0:
+            raise too_large()
+        yield chunk
+
+
+def is_binary(beginning: bytes) -> bool:
+    """Whether a file whose first `BINARY_CHECK_BYTES` are these is binary, not text: it has a NUL there."""
+    return b"\0" in beginning
 
 
 def too_large() -> RequestTooLarge:

@@ -1,13 +1,14 @@
-"""Media types under one name each, where browsers, tools and stores use several.
-
-Whether a file is text is decided by its content, not by its media type.
-"""
+"""Media types under one name each, where browsers, tools and stores use several; and which of them an agent takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-TEXT, GZIP = "text/plain", "application/gzip"
+from tailrace.errors import shorten
+
+TEXT, GZIP, UNKNOWN = "text/plain", "application/gzip", "application/octet-stream"
+# Besides `text/*`, files of these types are read as text.
+_TEXTS = (GZIP, "application/json", "application/x-ndjson")
 # Browsers and `mimetypes` ask the system for the type of a file name. With Excel installed, `.csv` is Excel's; on Linux
 # `syslog.1` is a manual page, `app.log.old` is trash, and `.dat` configures a proxy. S3 has its own name for unknown
 # content.
@@ -23,7 +24,8 @@ _OTHER_NAMES = {
     "text/yaml": ("application/yaml", "application/x-yaml"),
     "text/xml": ("application/xml",),
     GZIP: ("application/x-gzip", "application/x-gunzip", "application/gzipped", "application/x-gzip-compressed"),
-    "application/octet-stream": ("binary/octet-stream", "application/x-unknown", "application/unknown"),
+    "image/jpeg": ("image/jpg", "image/pjpeg"),
+    UNKNOWN: ("binary/octet-stream", "application/x-unknown", "application/unknown"),
 }  # fmt: skip
 _KNOWN_AS = {other: name for name, others in _OTHER_NAMES.items() for other in others}
 # Suffixes of structured text (RFC 6839, RFC 9512), as in "application/problem+json".
@@ -48,3 +50,19 @@ def covers(modes: Iterable[str], media_type: str) -> bool:
     essence, name = media_type.partition(";")[0].strip().lower(), media_type_of(media_type)
     accepted = {essence, name, *(f"{each.partition('/')[0]}/*" for each in (essence, name)), "*/*"}
     return any(mode.strip().lower() in accepted or media_type_of(mode) == name for mode in modes)
+
+
+def is_text(media_type: str) -> bool:
+    """Whether files of this type, named as `media_type_of` does, are read as text. Gzip is; it holds text."""
+    return media_type.startswith("text/") or media_type in _TEXTS
+
+
+def not_taken(media_type: str | None, modes: Sequence[str]) -> str | None:
+    """Why an agent with these input modes does not take a part of this media type; None if it does.
+
+    A part without a type, or of the unknown type `application/octet-stream`, is taken: its content decides.
+    """
+    if media_type_of(media_type) in ("", UNKNOWN) or covers(modes, media_type or ""):
+        return None
+    essence = (media_type or "").partition(";")[0].strip().lower()
+    return f"A part has mediaType {shorten(essence)!r}; this agent takes {', '.join(modes)}."

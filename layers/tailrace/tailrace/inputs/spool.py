@@ -26,14 +26,14 @@ class Disk:
         self._end = 0
         os.unlink(path)
 
-    def keep(self, chunks: Iterable[bytes]) -> Spool:
-        """Write the chunks to the disk; return them as a spool.
+    def keep(self, chunks: Iterable[bytes], *, binary: bool = False) -> Spool:
+        """Write the chunks to the disk; return them as a spool. A text's byte order mark is left out.
 
         Raises:
             OSError: the disk is full. After this, or any error of `chunks`, do not use this disk any more.
         """
         start = self._end
-        size, line_end, line_count = _written(self.descriptor, chunks)
+        size, line_end, line_count = _written(self.descriptor, chunks if binary else _without_mark(chunks))
         self._end += size
         return Spool(self, start, size, line_end, line_count)
 
@@ -117,7 +117,7 @@ def _written(descriptor: int, chunks: Iterable[bytes]) -> tuple[int, bytes, int]
     """Write the chunks; return the number of bytes, the line end, and the number of lines."""
     size = feeds = returns = 0
     last = b""
-    for chunk in _without_mark(chunks):
+    for chunk in chunks:
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(descriptor, rest) :]

@@ -19,7 +19,7 @@ from tailrace.a2a.types import UserMessage
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
-from tailrace.inputs.media_types import covers
+from tailrace.inputs.media_types import not_taken
 from tailrace.network.hosts import is_from_another_origin, names_own_host
 
 A2A_JSON, JSON = "application/a2a+json", "application/json"
@@ -91,11 +91,8 @@ def check_parts(message: UserMessage, card: AgentCard) -> None:
         RpcError: -32005.
     """
     for part in message.parts:
-        media_type = _essence(part.media_type or "")
-        if media_type and not covers(card.input_modes, media_type):
-            raise content_type_not_supported(
-                f"A part has mediaType {shorten(media_type)!r}; this agent takes {', '.join(card.input_modes)}."
-            )
+        if refusal := not_taken(part.media_type, card.input_modes):
+            raise content_type_not_supported(refusal)
 
 
 def answer_type(request: Request) -> str:
