@@ -49,3 +49,4 @@ for (const type of ["dragover", "drop"]) {
 }
 
 route();
+byId("loading").remove();

@@ -46,6 +46,18 @@ async def test_the_sample_goes_from_click_to_report(page: Page, shipped: Stack) 
     assert counts["repeated"] == 0
 
 
+async def test_a_page_without_one_of_its_scripts_says_so_and_can_be_loaded_again(page: Page, shipped: Stack) -> None:
+    # Chromium drops all requests that wait for a connection when an interface of the machine comes or goes.
+    await page.route("**/turns-view.js", lambda route: route.abort("internetdisconnected"))
+    await page.goto(shipped.url)
+    words = page.get_by_text("This page is still loading.")
+    await expect(words).to_be_visible()
+    await page.unroute("**/turns-view.js")
+    await words.get_by_role("link", name="load it again").click()
+    await expect(words).to_have_count(0)
+    await write(page, "message-input", "checkout is slow")
+
+
 async def test_the_permalink_replays_in_a_second_tab(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     await page.get_by_test_id("sample-button").click()
