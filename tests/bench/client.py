@@ -27,7 +27,7 @@ class Sink(Protocol):
     def feed(self, data: bytes, at: int) -> None: ...
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: bytes
 
@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, port: int) -> None:
         self._port = port
         self._transport: asyncio.Transport | None = None
-        self._done: asyncio.Future[Answer] | None = None
+        self._done: asyncio.Future[Response] | None = None
         self._asked = ""
         self._used = time.monotonic()
         self._sink: Sink | None = None
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         sink: Sink | None = None,
-    ) -> asyncio.Future[Answer]:
+    ) -> asyncio.Future[Response]:
         """Send a request over the open connection; a `sink` gets the body of a 200.
 
         The future is done when the response has ended, and raises `BenchError` when it does
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
         return self._done
 
-    async def ask(self, method: str, path: str, timeout_s: float = _TIMEOUT_S, **more: Any) -> Answer:
+    async def ask(self, method: str, path: str, timeout_s: float = _TIMEOUT_S, **more: Any) -> Response:
         """`begin`, and wait for the end. Anything but a success raises `BenchError`."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._used = time.monotonic()
         if self._done is not None and not self._done.done():
-            self._done.set_result(Answer(self._status, b"".join(self._body)))
+            self._done.set_result(Response(self._status, b"".join(self._body)))
 
     def _fail(self, error: BenchError) -> None:
         if self._done is not None and not self._done.done():

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from tests.bench.asking import post_task, until
-from tests.bench.client import Answer, Connection, connected
+from tests.bench.client import Connection, Response, connected
 from tests.bench.live import live
 from tests.bench.processes import Server, allow_files, serve, stack
 from tests.bench.report import Aim, Report, percentile, say
@@ -123,7 +123,7 @@ async def _measure(
     connections: list[Connection] = []
     sinks = [Paced() for _ in paths]
     try:
-        ends: list[asyncio.Future[Answer]] = []
+        ends: list[asyncio.Future[Response]] = []
 
         async def view(number: int) -> None:
             connection = Connection(server.port)

@@ -39,7 +39,7 @@ from tests.support.http import serve
 from tests.support.in_process import agent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-Answer = Callable[[dict[str, Any]], Response]
+Responder = Callable[[dict[str, Any]], Response]
 WORKING: dict[str, Any] = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}
 DONE: dict[str, Any] = {**WORKING, "status": {"state": "TASK_STATE_COMPLETED"}}
 
@@ -57,11 +57,11 @@ class Scene:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
         self.url = ""
-        self.answers: tuple[Answer, ...] = ()
+        self.answers: tuple[Responder, ...] = ()
         self.calls: list[dict[str, Any]] = []
         self.cursors: list[str | None] = []
 
-    def conversation(self, *answers: Answer, own: bool = False) -> Conversation:
+    def conversation(self, *answers: Responder, own: bool = False) -> Conversation:
         self.answers, self.calls, self.cursors = answers, [], []
         settings = Settings(agent_urls=self.url) if own else Settings(specialist_urls=self.url)
         client = AgentClient(self.http, self.url + "/", owner="me", settings=settings)
@@ -81,15 +81,15 @@ async def scene() -> AsyncIterator[Scene]:
             yield one
 
 
-def result(value: Any) -> Answer:
+def result(value: Any) -> Responder:
     return lambda call: JSONResponse({"jsonrpc": "2.0", "id": call["id"], "result": value})
 
 
-def error(code: int) -> Answer:
+def error(code: int) -> Responder:
     return lambda call: JSONResponse({"jsonrpc": "2.0", "id": call["id"], "error": {"code": code, "message": "No."}})
 
 
-def stream(*events: Any, tail: str = "") -> Answer:
+def stream(*events: Any, tail: str = "") -> Responder:
     def answer(call: dict[str, Any]) -> Response:
         frames = [{"jsonrpc": "2.0", "id": call["id"], "result": event} for event in events]
         body = "".join(f"data: {json.dumps(frame, separators=(',', ':'))}\n\n" for frame in frames) + tail
@@ -98,7 +98,7 @@ def stream(*events: Any, tail: str = "") -> Answer:
     return answer
 
 
-def numbered(*events: tuple[int, Any]) -> Answer:
+def numbered(*events: tuple[int, Any]) -> Responder:
     """Return a stream as an agent with our extension sends it."""
 
     def answer(call: dict[str, Any]) -> Response:
@@ -114,7 +114,7 @@ async def broken() -> AsyncIterator[bytes]:
     raise ConnectionAbortedError("for the test")
 
 
-GARBAGE: dict[str, Answer] = {
+GARBAGE: dict[str, Responder] = {
     "HTML, 200": lambda _: HTMLResponse("<h1>Welcome</h1>"),
     "text, 500": lambda _: PlainTextResponse("Internal Server Error", 500),
     "nothing, 200": lambda _: Response(b""),
@@ -245,7 +245,9 @@ async def test_after_repeated_cuts_the_client_polls_the_task(scene: Scene) -> No
 
 
 @pytest.mark.parametrize("fetched", [error(-32001), result({**DONE, "id": "another"}), GARBAGE["HTML, 200"]])
-async def test_a_completely_streamed_answer_counts_if_the_task_cannot_be_fetched(scene: Scene, fetched: Answer) -> None:
+async def test_a_completely_streamed_answer_counts_if_the_task_cannot_be_fetched(
+    scene: Scene, fetched: Responder
+) -> None:
     artifact = {"artifactId": "a", "parts": [{"text": "Hel"}]}
     more = {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "lo"}]}, "append": True}
     events = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
@@ -300,7 +302,7 @@ async def test_a_result_that_cannot_be_fetched_is_requested_again(scene: Scene) 
 
 @pytest.mark.parametrize("before", [(), (stream({"task": WORKING}),)], ids=["not yet", "our task"])
 async def test_the_client_waits_longer_for_an_agent_without_its_log_than_for_an_unreachable_one(
-    scene: Scene, before: tuple[Answer, ...]
+    scene: Scene, before: tuple[Responder, ...]
 ) -> None:
     away = [error(-32603)] * 20
     conversation = scene.conversation(*before, *away, stream({"task": DONE}), *away, result(DONE), own=True)

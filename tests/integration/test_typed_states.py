@@ -42,7 +42,7 @@ async def test_a_state_of_custom_types_survives_a_kill(langgraph_is_strict: str,
     ]
 
 
-class Answer(BaseModel):
+class StructuredAnswer(BaseModel):
     text: str
 
 
@@ -78,9 +78,9 @@ def test_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
     }
     assert named(types_of(outer.compile()), typed_state.__name__) == expected
     assert named(types_of(work), __name__) == {Noted}
-    for answers in (Answer, ToolStrategy(Answer), ProviderStrategy(Answer)):
-        answering = create_agent(FakeListChatModel(responses=[]), response_format=answers)
-        assert named(types_of(answering), __name__) == {Answer}
+    for response_format in (StructuredAnswer, ToolStrategy(StructuredAnswer), ProviderStrategy(StructuredAnswer)):
+        answering = create_agent(FakeListChatModel(responses=[]), response_format=response_format)
+        assert named(types_of(answering), __name__) == {StructuredAnswer}
 
 
 class State(TypedDict, total=False):

@@ -12,7 +12,8 @@ from collections import Counter
 
 import httpx
 
-from tests.resume.driver import Broken, Target, play
+from tests.resume.driver import Target, play
+from tests.resume.rules import Broken
 from tests.resume.scenarios import Scenario, scenarios
 
 # What some scenarios need, and a server has only if its options say so.

@@ -1,4 +1,4 @@
-"""The ways to a task: the browser's stream, and A2A's, in both bindings, both methods and both versions."""
+"""The interfaces to a task: the browser's, and A2A's in both bindings, both methods and both versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TERMINAL = {"COMPLETED", "FAILED", "CANCELED", "REJECTED"}
 WAITING = {"INPUT_REQUIRED", "AUTH_REQUIRED"}
 VIAS = ("browser", "subscribe", "send", "rest", "rest-send", "0.3")
 
-# Why something is refused, as each interface says it (PROTOCOL.md, 5.5 and 6.9).
+# The status or code of each refusal, by interface (PROTOCOL.md, 5.5 and 6.9).
 BROWSER_REFUSALS = {
     "invalid": 400,
     "unknown": 404,
@@ -71,7 +71,7 @@ class Interface:
         return {"messageId": key or str(uuid.uuid4()), "role": "ROLE_USER", "parts": [{"text": text}], **fields}
 
     def creation(self, text: str, key: str) -> tuple[httpx.Request, dict[str, Any]]:
-        """What begins a task, under a key that makes it the same task when it is sent again."""
+        """The request that creates a task, and its message. The same request again creates no second task."""
         message = self.message(text, key)
         if self.browser:
             headers = {"Idempotency-Key": key}
@@ -84,7 +84,7 @@ class Interface:
         return str(answer["id"] if self.browser else answer["result"]["task"]["id"])
 
     def opening(self, task: Task, cursor: str | None, place: str) -> httpx.Request:
-        """What opens a stream. `place` of the cursor is `header`, the `query`, or `both`: then the query is stale."""
+        """The request that opens a stream. The cursor's `place` is `header`, `query`, or `both` (a stale query)."""
         headers = {} if cursor is None or place == "query" else {"Last-Event-ID": cursor}
         if self.browser:
             query = {"query": f"?cursor={cursor}", "both": "?cursor=1"}.get(place, "")
@@ -121,13 +121,13 @@ class Interface:
         return self.call("GetTask", {"id": task.id})
 
     def call(self, method: str, params: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Request:
-        """A JSON-RPC request, in 0.3's words where 0.3 is spoken to follow a task."""
+        """A JSON-RPC request. With the interface 0.3, a stream is opened by 0.3's method."""
         version = "1.0"
         if self.via == "0.3" and method == "SubscribeToTask":
             method, version = "tasks/resubscribe", "0.3"
         body = {"jsonrpc": "2.0", "id": self.rpc_id, "method": method, "params": params}
-        told = {"A2A-Version": version, "X-A2A-Extensions" if version == "0.3" else "A2A-Extensions": EXTENSION}
-        return self._request("POST", "/", body, {**told, **(headers or {})})
+        own_headers = {"A2A-Version": version, "X-A2A-Extensions" if version == "0.3" else "A2A-Extensions": EXTENSION}
+        return self._request("POST", "/", body, {**own_headers, **(headers or {})})
 
     @property
     def rpc_id(self) -> str:
@@ -154,7 +154,7 @@ class Interface:
 
 @dataclass
 class Event:
-    """An event as the rules look at it, whatever version it came in. `state` is the short name, if one is told."""
+    """An event of either version, as the rules read it. `state` is its state without the prefix, or None."""
 
     form: str
     task: str
@@ -168,7 +168,7 @@ class Event:
 
     @property
     def text(self) -> tuple[str, str, bool] | None:
-        """The artifact, its text and whether that is added, of an event that brings text."""
+        """The artifact's id, the text, and whether it is appended; None if the event has no text."""
         artifact = self.body.get("artifact")
         if artifact is None or not all("text" in part for part in artifact["parts"]):
             return None
@@ -179,15 +179,15 @@ class Event:
         )
 
 
-def event_of(given: Any) -> Event:
-    """Raises KeyError, TypeError or ValueError if it is not an event of either version."""
-    if "kind" in given:
+def event_of(payload: Any) -> Event:
+    """Read an event. Raises KeyError, TypeError or ValueError if it is not an event of either version."""
+    if "kind" in payload:
         form, body = (
-            {"task": "task", "status-update": "statusUpdate", "artifact-update": "artifactUpdate"}[given["kind"]],
-            given,
+            {"task": "task", "status-update": "statusUpdate", "artifact-update": "artifactUpdate"}[payload["kind"]],
+            payload,
         )
     else:
-        ((form, body),) = given.items()
+        ((form, body),) = payload.items()
     status = body.get("status")
     state = None if status is None else status["state"].upper().replace("-", "_").removeprefix("TASK_STATE_")
     meta = (body.get("metadata") or {}).get(EXTENSION) or {}

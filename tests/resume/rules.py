@@ -1,4 +1,4 @@
-"""What holds for every frame of every stream, whatever a scenario is about. Each rule names its requirement."""
+"""The rules that hold for every frame of every stream, in every scenario. Each one names its requirement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.resume.wire import Frame, Wire
 
 
 class Broken(AssertionError):
-    """A server does not do what PROTOCOL.md says in the requirement `rule`."""
+    """A server violates the requirement `rule` of PROTOCOL.md."""
 
     def __init__(self, rule: str, what: str) -> None:
         super().__init__(f"({rule}) {what}")
@@ -20,7 +20,7 @@ class Broken(AssertionError):
 
 @dataclass
 class Known:
-    """What all streams of a scenario have shown of a task: its events by version and seq."""
+    """What the streams of a scenario have shown of a task so far. `events` are its events by version and seq."""
 
     events: dict[tuple[bool, int], Any] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Known:
 
 @dataclass
 class Stream:
-    """One connection: what it was opened with and what came."""
+    """One connection: its request's parameters and what has arrived."""
 
     via: Interface
     task: str
@@ -47,13 +47,13 @@ class Stream:
 
     @property
     def last(self) -> int | None:
-        """The reader's cursor now; None before the snapshot."""
+        """The seq of the last event, or the cursor if there was none; None before the snapshot."""
         if self.seqs:
             return self.seqs[-1]
         return self.cursor
 
     def take(self, frame: Frame) -> None:
-        """A frame that has come. Raises `Broken`."""
+        """Check and add the next frame. Raises `Broken`."""
         if self.ended and (self.via.browser or self.ended in TERMINAL):
             raise Broken("4.6b", f"a {frame.kind} frame after the stream had ended ({self.ended})")
         if frame.odd:
@@ -87,13 +87,13 @@ class Stream:
 
     def _unwrapped(self, data: str) -> Event:
         try:
-            given = json.loads(data)
+            payload = json.loads(data)
             if not self.via.bare:
-                wanted = self.task if self.via.browser else self.via.rpc_id
-                if given.get("jsonrpc") != "2.0" or given.get("id") != wanted or "result" not in given:
-                    raise Broken("4.2c", f"an event's data is not the JSON-RPC response to {wanted!r}: {data[:120]}")
-                given = given["result"]
-            event = event_of(given)
+                expected = self.task if self.via.browser else self.via.rpc_id
+                if payload.get("jsonrpc") != "2.0" or payload.get("id") != expected or "result" not in payload:
+                    raise Broken("4.2c", f"an event's data is not the JSON-RPC response to {expected!r}: {data[:120]}")
+                payload = payload["result"]
+            event = event_of(payload)
         except (KeyError, TypeError, ValueError) as error:
             raise Broken("2.1b", f"an event cannot be read ({error!r}): {data[:120]}") from None
         if event.task != self.task:
@@ -104,15 +104,15 @@ class Stream:
         if snapshot:
             return
         assert self.last is not None
-        wanted = max(self.last, self.gaps[-1]["to"] if self.gaps else 0) + 1
-        if seq < wanted:
-            raise Broken("3.1b", f"event {seq} came where {wanted} had to come: it is repeated")
-        if seq > wanted:
-            raise Broken("3.1b", f"event {seq} came where {wanted} had to come: some are skipped")
+        expected = max(self.last, self.gaps[-1]["to"] if self.gaps else 0) + 1
+        if seq < expected:
+            raise Broken("3.1b", f"event {seq} came instead of {expected}: it is repeated")
+        if seq > expected:
+            raise Broken("3.1b", f"event {seq} came instead of {expected}: events are skipped")
 
     def _metadata(self, seq: int, event: Event, snapshot: bool) -> None:
         if event.meta.get("seq") != seq:
-            raise Broken("4.2b", f"the id is {seq}, and the metadata's seq {event.meta.get('seq')!r}")
+            raise Broken("4.2b", f"the id is {seq}, and the seq in the metadata is {event.meta.get('seq')!r}")
         if snapshot:
             if event.form != "task":
                 raise Broken("5.3a", f"the first event is a {event.form}, not the task")
@@ -130,70 +130,70 @@ class Stream:
         known = self.known
         before = known.events.setdefault((self.via.via == "0.3", seq), event.body)
         if before != event.body:
-            raise Broken("2.1c", f"event {seq} is another one than on a stream before")
+            raise Broken("2.1c", f"event {seq} differs from what an earlier stream showed")
         attempt = known.attempts.setdefault(seq, int(event.meta["attempt"]))
         if attempt < known.attempts.get(seq - 1, 0):
             raise Broken("2.2b", f"event {seq} is of attempt {attempt}, event {seq - 1} of a later one")
         if known.terminal is not None and seq > known.terminal:
             raise Broken("2.5a", f"event {seq} comes after the terminal event {known.terminal}")
         if origin := event.meta.get("origin"):
-            told = known.origins.setdefault(origin["task"], {})
-            told[seq] = origin["seq"]
-            if any(other >= origin["seq"] for at, other in told.items() if at < seq):
+            forwarded = known.origins.setdefault(origin["task"], {})
+            forwarded[seq] = origin["seq"]
+            if any(other >= origin["seq"] for at, other in forwarded.items() if at < seq):
                 raise Broken("2.6a", f"event {seq} forwards {origin} a second time")
 
     def _state(self, seq: int, event: Event) -> None:
         if event.state in TERMINAL | WAITING and event.kind not in ("state", ""):
-            raise Broken("2.3a", f"event {seq} of kind {event.kind} tells the state {event.state}")
+            raise Broken("2.3a", f"event {seq} of kind {event.kind} has the state {event.state}")
         if event.state in TERMINAL and event.kind == "state":
             self.known.terminal = seq
         if not self.via.browser:
-            # A question that was answered before it was sent ends nothing: then there is more.
-            over = event.state in TERMINAL or (event.state in WAITING and self.via.sends)
-            self.ended = str(event.state) if over else ""
+            # A stream goes on after a question that was answered before it was sent.
+            ends = event.state in TERMINAL or (event.state in WAITING and self.via.sends)
+            self.ended = str(event.state) if ends else ""
         if (
             self.via.via == "0.3"
             and event.form == "statusUpdate"
             and event.body["final"] is not (event.state in TERMINAL | WAITING)
         ):
-            raise Broken("5.7a", f"event {seq} tells {event.state} with final {event.body['final']}")
+            raise Broken("5.7a", f"event {seq} has the state {event.state} and final {event.body['final']}")
 
     def _add(self, event: Event) -> None:
         if event.form == "task":
             for artifact in event.body.get("artifacts") or []:
                 self.texts[artifact["artifactId"]] = "".join(part.get("text", "") for part in artifact["parts"])
-        if told := event.text:
-            artifact, text, added = told
-            if added and artifact not in self.texts and self.cursor in (None, 0):
-                raise Broken("2.4a", f"text is added to {artifact!r}, which was not begun")
-            self.texts[artifact] = self.texts.get(artifact, "") + text if added else text
+        if update := event.text:
+            artifact, text, appended = update
+            if appended and artifact not in self.texts and self.cursor in (None, 0):
+                raise Broken("2.4a", f"text is appended to {artifact!r}, which does not exist")
+            self.texts[artifact] = self.texts.get(artifact, "") + text if appended else text
         if event.kind == "result" and (event.body["append"] or not event.body["lastChunk"]):
-            raise Broken("2.4c", "a result is not whole")
+            raise Broken("2.4c", "a result has `append` or lacks `lastChunk`")
 
     def _control(self, frame: Frame) -> None:
         if frame.ids:
             raise Broken("4.2d", f"a {frame.kind} frame has the id {frame.ids[0]!r}")
         if not self.via.browser:
             return
-        told = json.loads(frame.data[0])
+        payload = json.loads(frame.data[0])
         if frame.kind == "sync":
             if sum(each.kind == "sync" for each in self.frames) > 1:
                 raise Broken("6.4b", "a second sync")
-            if told != {"seq": self._here}:
-                raise Broken("6.4b", f"sync says {told}, and the reader has {self._here}")
+            if payload != {"seq": self._position}:
+                raise Broken("6.4b", f"sync has {payload}, and the reader is at {self._position}")
         elif frame.kind == "gap":
-            if told["from"] != self._here + 1 or told["to"] < told["from"]:
-                raise Broken("6.5a", f"a gap {told} at {self._here}")
-            self.gaps.append(told)
+            if payload["from"] != self._position + 1 or payload["to"] < payload["from"]:
+                raise Broken("6.5a", f"a gap {payload} at {self._position}")
+            self.gaps.append(payload)
         elif frame.kind == "end":
-            self.ended = str(told["state"]).removeprefix("TASK_STATE_")
-            if told["seq"] != self._here:
-                raise Broken("6.6a", f"end says {told['seq']}, and the reader has {self._here}")
+            self.ended = str(payload["state"]).removeprefix("TASK_STATE_")
+            if payload["seq"] != self._position:
+                raise Broken("6.6a", f"end has the seq {payload['seq']}, and the reader is at {self._position}")
             if self.events and self.events[-1].state != self.ended:
-                raise Broken("6.6a", f"end says {self.ended}, and the last event {self.events[-1].state}")
+                raise Broken("6.6a", f"end has the state {self.ended}, and the last event {self.events[-1].state}")
             if self.ended not in TERMINAL | WAITING:
-                raise Broken("6.6a", f"end in the state {self.ended}")
+                raise Broken("6.6a", f"end has the state {self.ended}")
 
     @property
-    def _here(self) -> int:
+    def _position(self) -> int:
         return max(self.last or 0, self.gaps[-1]["to"] if self.gaps else 0)

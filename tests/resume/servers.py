@@ -1,10 +1,11 @@
-"""The servers that the scenarios are played against: our gateway, and an agent that runs commands.
+"""The servers for the scenarios: our gateway, and an agent that runs commands.
 
-`python -m tests.resume.servers` serves the plain one until Ctrl-C and prints where.
+`python -m tests.resume.servers` serves them until Ctrl-C and prints the options for `python -m tests.resume`.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import signal
@@ -68,7 +69,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @contextlib.asynccontextmanager
 async def served(folder: Path, need: str = "") -> AsyncIterator[Served]:
-    """Serve a gateway and an agent that can do what a scenario needs."""
+    """Serve a gateway and an agent with the ability `need` of a scenario."""
     settings = Settings(data_dir=str(folder), **SETTINGS[need])
     kind = ForgettingLog if need == "forgetting" else SQLiteLog
     async with contextlib.AsyncExitStack() as stack:
@@ -82,11 +83,11 @@ async def served(folder: Path, need: str = "") -> AsyncIterator[Served]:
         log = kind(folder / "log.sqlite3")
         stack.push_async_callback(log.close)
         gateway = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **SETTINGS[need])
-        browser = await stack.enter_async_context(serve(create_app(gateway, log=log, decide_owner=_who)))
+        browser = await stack.enter_async_context(serve(create_app(gateway, log=log, decide_owner=_header_owner)))
         yield Served(browser, agent_url)
 
 
-def _who(request: Request) -> str | None:
+def _header_owner(request: Request) -> str | None:
     return request.headers.get(OWNER_HEADER) or None
 
 
@@ -94,11 +95,12 @@ async def _main() -> None:
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
         async with served(Path(folder)) as running:
-            for number in (signal.SIGINT, signal.SIGTERM):  # after uvicorn, which takes them too
+            for number in (signal.SIGINT, signal.SIGTERM):  # after uvicorn, which handles them, too
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             print(f"--browser {running.browser} --agent {running.agent} --as '{OWNER_HEADER}: me'", flush=True)
             await stop.wait()
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.resume.servers", description=__doc__).parse_args()
     asyncio.run(_main())

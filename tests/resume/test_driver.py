@@ -1,4 +1,4 @@
-"""The driver can fail: it names the requirement that a tampered server breaks, and finds nothing in a sound one."""
+"""The driver can fail: it names the requirement that a tampered server violates, and accepts a correct server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.resume.__main__ import main
-from tests.resume.driver import Broken, Target, play
+from tests.resume.driver import Target, play
 from tests.resume.interfaces import EXTENSION
+from tests.resume.rules import Broken
 from tests.resume.scenarios import Scenario, scenarios
 from tests.resume.tampered import COMPLETED, Server, Tamper, serving
 
@@ -25,7 +26,7 @@ BY_NAME = {scenario.name: scenario for scenario in scenarios()}
 
 
 def frames(change: Any) -> Tamper:
-    """A tampering function that changes the frames of a stream: a browser's, and the events alone of an agent's."""
+    """Return a tampering function that changes the frames of a browser's stream and the events of an agent's."""
 
     def tamper(server: Server) -> None:
         browser, agent = server.browser, server.agent
@@ -36,7 +37,7 @@ def frames(change: Any) -> Tamper:
 
 
 def event(seq: int, change: Any) -> Tamper:
-    """A tampering function that changes one event."""
+    """Return a tampering function that changes one event."""
 
     def tamper(server: Server) -> None:
         (body,) = server.events[seq - 1].values()
@@ -45,31 +46,31 @@ def event(seq: int, change: Any) -> Tamper:
     return tamper
 
 
-def place(told: list[str], seq: int) -> int:
-    """Where the frame of an event is; at the end if it is not."""
-    return next((at for at, frame in enumerate(told) if frame.startswith(f"id: {seq}\n")), len(told))
+def index_of(sent: list[str], seq: int) -> int:
+    """Return the index of an event's frame, or the number of frames if there is none."""
+    return next((index for index, frame in enumerate(sent) if frame.startswith(f"id: {seq}\n")), len(sent))
 
 
-def without(told: list[str], seq: int) -> list[str]:
-    return [frame for frame in told if not frame.startswith(f"id: {seq}\n")]
+def without(sent: list[str], seq: int) -> list[str]:
+    return [frame for frame in sent if not frame.startswith(f"id: {seq}\n")]
 
 
-def repeats(told: list[str], _: Server) -> list[str]:
-    at = place(told, 4)
-    return [*told[: at + 1], *told[at:]]
+def repeats(sent: list[str], _: Server) -> list[str]:
+    at = index_of(sent, 4)
+    return [*sent[: at + 1], *sent[at:]]
 
 
-def swaps(told: list[str], _: Server) -> list[str]:
-    at = place(told, 4)
-    return [*told[:at], *reversed(told[at : at + 2]), *told[at + 2 :]]
+def swaps(sent: list[str], _: Server) -> list[str]:
+    at = index_of(sent, 4)
+    return [*sent[:at], *reversed(sent[at : at + 2]), *sent[at + 2 :]]
 
 
-def another_on_replay(told: list[str], server: Server) -> list[str]:
-    return [frame.replace('"hel"', '"HEL"') for frame in told] if server.opened else told
+def another_on_replay(sent: list[str], server: Server) -> list[str]:
+    return [frame.replace('"hel"', '"HEL"') for frame in sent] if server.opened else sent
 
 
 def renamed(old: str, new: str) -> Tamper:
-    return frames(lambda told, _: [each.replace(old, new) for each in told])
+    return frames(lambda sent, _: [each.replace(old, new) for each in sent])
 
 
 def restated(seq: int, state: str) -> Tamper:
@@ -86,21 +87,21 @@ def goes_on_after_the_end(server: Server) -> None:
     server.events.append(late)
 
 
-def closes_too_early(told: list[str], _: Server) -> list[str]:
-    return told[: place(told, 6)]
+def closes_too_early(sent: list[str], _: Server) -> list[str]:
+    return sent[: index_of(sent, 6)]
 
 
-def ends_too_early(told: list[str], _: Server) -> list[str]:
-    at = place(told, 6)
-    return [*told[:at], 'event: end\ndata: {"state":"TASK_STATE_WORKING","seq":5}\n\n']
+def ends_too_early(sent: list[str], _: Server) -> list[str]:
+    at = index_of(sent, 6)
+    return [*sent[:at], 'event: end\ndata: {"state":"TASK_STATE_WORKING","seq":5}\n\n']
 
 
-def ends_where_it_is_not(told: list[str], _: Server) -> list[str]:
-    return [*told[: place(told, 6)], f'event: end\ndata: {{"state":"{COMPLETED}","seq":8}}\n\n']
+def ends_with_a_seq_that_was_not_sent(sent: list[str], _: Server) -> list[str]:
+    return [*sent[: index_of(sent, 6)], f'event: end\ndata: {{"state":"{COMPLETED}","seq":8}}\n\n']
 
 
-def tells_anyway(told: list[str], server: Server) -> list[str]:
-    return told or [server.frame(9, {}, 1)]
+def sends_anyway(sent: list[str], server: Server) -> list[str]:
+    return sent or [server.frame(9, {}, 1)]
 
 
 def accepts_any_cursor(server: Server) -> None:
@@ -131,8 +132,8 @@ def snapshots_always(server: Server) -> None:
 BOTH = ("browser", "subscribe")
 TAMPERED: dict[str, tuple[Tamper, str, tuple[str, ...], str]] = {
     "repeats an event": (frames(repeats), TOLD, BOTH, "3.1b"),
-    "skips an event": (frames(lambda told, _: without(told, 4)), TOLD, BOTH, "3.1b"),
-    "skips the first event": (frames(lambda told, _: without(told, 1)), TOLD, BOTH, "3.1b"),
+    "skips an event": (frames(lambda sent, _: without(sent, 4)), TOLD, BOTH, "3.1b"),
+    "skips the first event": (frames(lambda sent, _: without(sent, 1)), TOLD, BOTH, "3.1b"),
     "swaps two events": (frames(swaps), TOLD, BOTH, "3.1b"),
     "begins anew after a cut": (replays_from_one, CUT, BOTH, "3.1b"),
     "answers a cursor with a snapshot": (snapshots_always, REPLAYS, ("subscribe",), "3.1b"),
@@ -143,29 +144,29 @@ TAMPERED: dict[str, tuple[Tamper, str, tuple[str, ...], str]] = {
     "names an event": (renamed("id: 4\n", "id: 4\nevent: progress\n"), TOLD, BOTH, "4.2d"),
     "gives a control frame an id": (renamed("event: sync", "id: 8\nevent: sync"), FRAMES, ("browser",), "4.2d"),
     "splits the data": (renamed(', "result"', '\ndata: , "result"'), TOLD, BOTH, "4.1b"),
-    "sends lines of its own": (renamed("id: 4\n", "id: 4\nseq: 4\n"), TOLD, BOTH, "4.1a"),
-    "tells another event on replay": (frames(another_on_replay), REPLAYS, BOTH, "2.1c"),
+    "sends lines that are not of an event stream": (renamed("id: 4\n", "id: 4\nseq: 4\n"), TOLD, BOTH, "4.1a"),
+    "replays another event": (frames(another_on_replay), REPLAYS, BOTH, "2.1c"),
     "leaves the metadata out": (event(4, lambda _, meta: meta.pop("attempt")), TOLD, BOTH, "2.2a"),
     "goes back an attempt": (event(4, lambda _, meta: meta.update(attempt=0)), TOLD, BOTH, "2.2b"),
-    "tells of another task": (event(4, lambda body, _: body.update(taskId="another")), TOLD, BOTH, "2.1b"),
+    "sends an event of another task": (event(4, lambda body, _: body.update(taskId="another")), TOLD, BOTH, "2.1b"),
     "begins in another state": (restated(1, "TASK_STATE_WORKING"), TOLD, BOTH, "2.1a"),
-    "changes the state by the way": (restated(4, COMPLETED), TOLD, BOTH, "2.3a"),
-    "adds to a text that was not begun": (event(6, lambda body, _: body.update(append=True)), TOLD, BOTH, "2.4a"),
+    "changes the state in an event of another kind": (restated(4, COMPLETED), TOLD, BOTH, "2.3a"),
+    "appends to a text that does not exist": (event(6, lambda body, _: body.update(append=True)), TOLD, BOTH, "2.4a"),
     "goes on after the terminal event": (goes_on_after_the_end, TOLD, BOTH, ""),
-    "sends after the end": (frames(lambda told, _: [*told, ": \n\n"]), TOLD, BOTH, "4.6b"),
+    "sends after the end": (frames(lambda sent, _: [*sent, ": \n\n"]), TOLD, BOTH, "4.6b"),
     "closes without the end": (frames(closes_too_early), TOLD, BOTH, "4.6b"),
-    "calls a cut an end": (frames(ends_too_early), TOLD, ("browser",), "6.6a"),
-    "calls an end what the reader has not": (frames(ends_where_it_is_not), TOLD, ("browser",), "6.6a"),
-    "forgets the end frame": (frames(lambda told, _: told[:-1]), TOLD, ("browser",), "4.6b"),
-    "forgets retry": (frames(lambda told, _: told[1:]), FRAMES, ("browser",), "6.4a"),
-    "forgets sync": (frames(lambda told, _: [*told[:-2], told[-1]]), FRAMES, ("browser",), "6.4a"),
-    "syncs where it is not": (frames(lambda told, _: [*told[:2], told[-2], *told[2:]]), FRAMES, ("browser",), "6.4b"),
+    "sends an end before the task has ended": (frames(ends_too_early), TOLD, ("browser",), "6.6a"),
+    "ends with a seq that it has not sent": (frames(ends_with_a_seq_that_was_not_sent), TOLD, ("browser",), "6.6a"),
+    "forgets the end frame": (frames(lambda sent, _: sent[:-1]), TOLD, ("browser",), "4.6b"),
+    "forgets retry": (frames(lambda sent, _: sent[1:]), FRAMES, ("browser",), "6.4a"),
+    "forgets sync": (frames(lambda sent, _: [*sent[:-2], sent[-1]]), FRAMES, ("browser",), "6.4a"),
+    "sends sync early": (frames(lambda sent, _: [*sent[:2], sent[-2], *sent[2:]]), FRAMES, ("browser",), "6.4b"),
     "never answers 204": (never_204, GONE, ("browser",), "6.7a"),
-    "takes any cursor": (accepts_any_cursor, BEYOND, ("browser",), "4.5b"),
+    "accepts any cursor": (accepts_any_cursor, BEYOND, ("browser",), "4.5b"),
     "refuses with another code": (other_errors, BEYOND, ("subscribe",), "5.2c"),
-    "has errors of its own": (plain_errors, NO_SEQ, ("browser",), "6.9a"),
+    "sends errors of another type": (plain_errors, NO_SEQ, ("browser",), "6.9a"),
     "has other headers": (other_headers, TOLD, BOTH, "4.5a"),
-    "tells something to who has it all": (frames(tells_anyway), OVER, ("subscribe",), ""),
+    "sends an event to a reader that has them all": (frames(sends_anyway), OVER, ("subscribe",), ""),
 }  # fmt: skip
 CASES = [(name, via) for name, (_, _, vias, _) in TAMPERED.items() for via in vias]
 
@@ -177,13 +178,13 @@ def played(server: Server, scenario: Scenario, via: str) -> None:
 
 @pytest.mark.parametrize("via", BOTH)
 @pytest.mark.parametrize("name", [TOLD, REPLAYS, CUT, BEYOND, NO_SEQ, OVER, GONE, FRAMES])
-def test_a_sound_server_keeps_the_scenario(name: str, via: str) -> None:
+def test_a_correct_server_passes_the_scenario(name: str, via: str) -> None:
     if via in BY_NAME[name].via:
         played(Server(), BY_NAME[name], via)
 
 
 @pytest.mark.parametrize(("name", "via"), CASES)
-def test_a_server_is_caught_that(name: str, via: str) -> None:
+def test_the_driver_notices_a_server_that(name: str, via: str) -> None:
     tamper, scenario, _, rule = TAMPERED[name]
     server = Server()
     tamper(server)
@@ -192,9 +193,9 @@ def test_a_server_is_caught_that(name: str, via: str) -> None:
     assert rule in ("", caught.value.rule), str(caught.value)
 
 
-@pytest.mark.parametrize(("tamper", "code", "says"), [(None, 0, "1 kept"), (frames(repeats), 1, "1 broken")])
-def test_the_command_says_what_it_found(
-    tamper: Tamper | None, code: int, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("tamper", "code", "summary"), [(None, 0, "1 kept"), (frames(repeats), 1, "1 broken")])
+def test_the_command_prints_a_summary(
+    tamper: Tamper | None, code: int, summary: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = Server()
     if tamper:
@@ -202,6 +203,6 @@ def test_the_command_says_what_it_found(
     with serving(server) as url:
         monkeypatch.setattr("sys.argv", ["tests.resume", url, "--only", TOLD])
         assert main() == code
-    told = capsys.readouterr().out.splitlines()
-    assert told[-1] == says
-    assert ("(3.1b)" in told[0]) == bool(code)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == summary
+    assert ("(3.1b)" in printed[0]) == bool(code)

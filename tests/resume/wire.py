@@ -1,6 +1,6 @@
-"""What a server sends, as it sends it: frames with their ids, comments and control frames, and how the stream closed.
+"""Reads the frames of an event stream, with their ids and comments, and notes how the stream was closed.
 
-Knows the HTML standard's event streams and nothing of the library under test.
+It implements the event streams of the HTML standard and uses no code of the library under test.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 import httpx
 
-# For a server that says nothing at all; a scenario's own waiting is for something that comes.
+# For how many seconds a server may send nothing at all.
 SILENCE_S = 30.0
 
 
 @dataclass
 class Frame:
-    """What stands between two blank lines. `odd` are lines that no event stream has."""
+    """The lines between two blank lines, by field. `odd` are lines that an event stream may not have."""
 
     ids: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
@@ -38,9 +38,9 @@ class Frame:
 
 
 def frame_of(block: bytes) -> Frame:
-    """Raises UnicodeDecodeError where it is not UTF-8."""
+    """Parse a frame. Raises UnicodeDecodeError if it is not UTF-8."""
     frame = Frame()
-    places = {
+    fields = {
         "id": frame.ids,
         "data": frame.data,
         "event": frame.names,
@@ -49,8 +49,8 @@ def frame_of(block: bytes) -> Frame:
     }
     for line in block.decode().splitlines():
         name, colon, value = line.partition(":")
-        place = places.get(name) if colon or name else None
-        (frame.odd if place is None else place).append(line if place is None else value.removeprefix(" "))
+        values = fields.get(name) if colon or name else None
+        (frame.odd if values is None else values).append(line if values is None else value.removeprefix(" "))
     return frame
 
 
@@ -68,11 +68,11 @@ class Wire:
         return str(self.response.headers.get("content-type", "")).startswith("text/event-stream")
 
     def body(self) -> bytes:
-        """All of an answer that is not a stream."""
+        """The whole body of a response that is not a stream."""
         return self.response.read()
 
     def frames(self) -> Iterator[Frame]:
-        """The frames from here on. What was not ended by a blank line was cut and is dropped."""
+        """Yield the next frames. A last frame without a blank line at its end was cut, and is dropped."""
         while True:
             while (end := _end_of_block(self._rest)) is not None:
                 block, self._rest = self._rest[: end[0]], self._rest[end[1] :]
@@ -96,5 +96,5 @@ class Wire:
 
 
 def _end_of_block(data: bytes) -> tuple[int, int] | None:
-    ends = [(place, place + len(mark)) for mark in (b"\n\n", b"\r\n\r\n") if (place := data.find(mark)) >= 0]
+    ends = [(index, index + len(mark)) for mark in (b"\n\n", b"\r\n\r\n") if (index := data.find(mark)) >= 0]
     return min(ends, default=None)

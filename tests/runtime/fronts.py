@@ -14,7 +14,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,12 +78,13 @@ async def ours(layer: Path, function: str, handler: str = _HANDLER, **environ: s
 async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **environ: str) -> AsyncIterator[Front]:
     """`cargo-lambda lambda watch` with one runtime process for its function `fn`."""
     program = cargo_lambda_program()
-    port = _free_port()
     stub = layer.parent / "cargo-stub"
     stub.mkdir(exist_ok=True)
     cargo = stub / "cargo"
     cargo.write_text(_CARGO)
     cargo.chmod(0o755)
+    reservations = contextlib.ExitStack()
+    port = reservations.enter_context(_reserved_port())
     watch = await asyncio.create_subprocess_exec(
         *(program, "lambda", "watch", "--only-lambda-apis", "--disable-cors", "-A", "127.0.0.1", "-P", str(port)),
         cwd=stub,
@@ -115,6 +116,7 @@ async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **en
             if process is not None:
                 _kill(process)
                 await process.wait()
+        reservations.close()
 
 
 class EventClient(httpx.AsyncBaseTransport):
@@ -154,7 +156,8 @@ async def interface_emulator(
 ) -> AsyncIterator[Front]:
     """AWS's runtime interface emulator. It starts the process itself, at the first invocation."""
     program = interface_emulator_program()
-    port, api_port = _free_port(), _free_port()
+    reservations = contextlib.ExitStack()
+    port, api_port = (reservations.enter_context(_reserved_port()) for _ in range(2))
     emulator = await asyncio.create_subprocess_exec(
         program,
         *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
@@ -174,6 +177,7 @@ async def interface_emulator(
     finally:
         _kill(emulator)  # with its children: an orphan would poll the port of the next one
         await emulator.wait()
+        reservations.close()
 
 
 def cargo_lambda_program() -> str:
@@ -238,10 +242,18 @@ def _environ(function: str, handler: str, environ: dict[str, str]) -> dict[str, 
     }
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def _reserved_port() -> Iterator[int]:
+    """Reserve a port for a program that takes only its number.
+
+    Linux gives the port of a bound socket to no other program that asks for any port. A program that names the port can
+    listen on it if both sockets have SO_REUSEADDR, which Go and Rust's tokio set.
+    """
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("127.0.0.1", 0))
+        port: int = reservation.getsockname()[1]
+        yield port
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> None:

@@ -1,4 +1,4 @@
-"""Null is what was not given, wherever a client may put it: with it and without it a request is the same request."""
+"""A null means that the field is absent: a request with a null anywhere is the same as the request without it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": [PART, {"data": {"b":
 CONFIG = {"url": "https://example.com/", "id": "1", "authentication": {"scheme": "Bearer", "credentials": "x"}}
 CONFIGURATION = {"historyLength": 3, "returnImmediately": True, "taskPushNotificationConfig": CONFIG}
 
-# A request of each kind.
+# A request of each type.
 REQUESTS: dict[type[msgspec.Struct], dict[str, Any]] = {
     types.UserPart: PART,
     types.UserMessage: MESSAGE,
@@ -41,28 +41,28 @@ REQUESTS: dict[type[msgspec.Struct], dict[str, Any]] = {
     MessageBody: {"message": {"parts": [PART, {"text": "x"}], "contextId": "c"}},
     UploadBody: {"filename": "x.log", "size": 1, "sha256": "ab" * 32, "mediaType": "text/csv"},
 }
-OLD_CONFIG = {
+V0_3_CONFIG = {
     "url": "https://example.com/",
     "token": "t",
     "authentication": {"schemes": ["Bearer"], "credentials": "x"},
 }
-OLD_PARTS = [
+V0_3_PARTS = [
     {"kind": "text", "text": "hi", "metadata": {"a": None}},
     {"kind": "data", "data": {"b": None}},
     {"kind": "file", "file": {"bytes": "eA==", "name": "x.log", "mimeType": "text/plain"}},
 ]
-OLD_MESSAGE = {"kind": "message", "messageId": "m", "role": "user", "parts": OLD_PARTS, "contextId": "c"}
-# 0.3's requests, by 1.0's names of the methods and what their params become.
-OLD: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
+V0_3_MESSAGE = {"kind": "message", "messageId": "m", "role": "user", "parts": V0_3_PARTS, "contextId": "c"}
+# Requests of A2A 0.3 by the 1.0 name of their method, each with the type that its params become.
+V0_3_REQUESTS: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
     "SendMessage": (
         types.SendMessage,
         {
-            "message": OLD_MESSAGE,
+            "message": V0_3_MESSAGE,
             "configuration": {
                 "blocking": False,
                 "historyLength": 2,
                 "acceptedOutputModes": ["text/plain"],
-                "pushNotificationConfig": OLD_CONFIG,
+                "pushNotificationConfig": V0_3_CONFIG,
             },
             "metadata": {},
         },
@@ -70,7 +70,7 @@ OLD: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
     "GetTask": (types.TaskId, {"id": "t", "historyLength": 1, "metadata": {}}),
     "CancelTask": (types.TaskId, {"id": "t", "metadata": {}}),
     "SubscribeToTask": (types.TaskId, {"id": "t"}),
-    "CreateTaskPushNotificationConfig": (types.PushConfig, {"taskId": "t", "pushNotificationConfig": OLD_CONFIG}),
+    "CreateTaskPushNotificationConfig": (types.PushConfig, {"taskId": "t", "pushNotificationConfig": V0_3_CONFIG}),
     "GetTaskPushNotificationConfig": (types.PushConfigId, {"id": "t", "pushNotificationConfigId": "1"}),
     "ListTaskPushNotificationConfigs": (types.ListPushConfigs, {"id": "t"}),
     "DeleteTaskPushNotificationConfig": (types.PushConfigId, {"id": "t", "pushNotificationConfigId": "1"}),
@@ -85,8 +85,8 @@ def outcome(request: Any, kind: type[msgspec.Struct]) -> Any:
         return str(error)
 
 
-def old_outcome(method: str, request: Any) -> Any:
-    kind, _ = OLD[method]
+def v0_3_outcome(method: str, request: Any) -> Any:
+    kind, _ = V0_3_REQUESTS[method]
     try:
         return convert(params_from_v0_3(method, request), kind)
     except RequestError as error:
@@ -94,7 +94,7 @@ def old_outcome(method: str, request: Any) -> Any:
 
 
 def objects(value: Any, at: Path = ()) -> Iterator[Path]:
-    """Where there are objects in a request, but for those that may hold any JSON."""
+    """Yield the paths of the objects in a request, without those inside of fields that may hold any JSON."""
     if isinstance(value, dict):
         yield at
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
@@ -103,7 +103,7 @@ def objects(value: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def with_key(value: Any, at: Path, key: str, *, null: bool) -> Any:
-    """A copy in which the object at a place has the key as null, or does not have it."""
+    """Return a copy in which the object at the path `at` has a null under `key`, or no such key."""
     if at:
         copy = dict(value) if isinstance(value, dict) else list(value)
         copy[at[0]] = with_key(value[at[0]], at[1:], key, null=null)  # type: ignore[index]
@@ -112,7 +112,7 @@ def with_key(value: Any, at: Path, key: str, *, null: bool) -> Any:
     return {**rest, key: None} if null else rest
 
 
-def test_there_is_a_request_of_each_kind() -> None:
+def test_there_is_a_request_of_each_type() -> None:
     kinds = {
         kind
         for module in (types, requests)
@@ -120,7 +120,7 @@ def test_there_is_a_request_of_each_kind() -> None:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     }
     assert {*kinds, UploadBody} == REQUESTS.keys()
-    assert OLD.keys() == set(METHODS.values()) - {"SendStreamingMessage", "GetExtendedAgentCard"}
+    assert V0_3_REQUESTS.keys() == set(METHODS.values()) - {"SendStreamingMessage", "GetExtendedAgentCard"}
 
 
 FIELDS = [
@@ -133,7 +133,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
-def test_a_field_that_is_null_is_a_field_that_is_not_given(kind: type[msgspec.Struct], name: str) -> None:
+def test_a_field_that_is_null_is_the_same_as_an_absent_field(kind: type[msgspec.Struct], name: str) -> None:
     for request in (REQUESTS[kind], {}):
         absent = outcome(with_key(request, (), name, null=False), kind)
         assert outcome(with_key(request, (), name, null=True), kind) == absent
@@ -148,24 +148,24 @@ def test_a_null_anywhere_in_a_request_changes_nothing(kind: type[msgspec.Struct]
     assert outcome(with_key(request, at, key, null=True), kind) == outcome(with_key(request, at, key, null=False), kind)
 
 
-@given(st.sampled_from(list(OLD)), st.data())
+@given(st.sampled_from(list(V0_3_REQUESTS)), st.data())
 def test_a_null_anywhere_in_a_request_of_0_3_changes_nothing(method: str, data: st.DataObject) -> None:
-    _, request = OLD[method]
+    _, request = V0_3_REQUESTS[method]
     at = data.draw(st.sampled_from(list(objects(request))))
     keys = {key for each in objects(request) for key in dict_at(request, each)}
     key = data.draw(st.sampled_from(sorted({*keys, "referenceTaskIds", "uri", "x"} - {"kind"})))
     absent, null = (with_key(request, at, key, null=null) for null in (False, True))
-    assert old_outcome(method, null) == old_outcome(method, absent)
+    assert v0_3_outcome(method, null) == v0_3_outcome(method, absent)
 
 
 def dict_at(value: Any, at: Path) -> dict[str, Any]:
     for key in at:
         value = value[key]
-    found: dict[str, Any] = value
-    return found
+    result: dict[str, Any] = value
+    return result
 
 
-def test_what_a_request_carries_keeps_its_nulls() -> None:
+def test_the_data_and_metadata_of_a_request_keep_their_nulls() -> None:
     sent = convert(REQUESTS[types.SendMessage], types.SendMessage)
     assert (sent.metadata, sent.message.parts[0].metadata) == ({"c": None}, {"a": None})
     assert sent.message.parts[1].data == {"b": [None]}
@@ -183,8 +183,8 @@ def test_data_that_is_null_is_a_value_unless_another_member_is_given() -> None:
 
 
 def test_in_0_3_data_is_an_object_and_never_null() -> None:
-    message = {**OLD_MESSAGE, "parts": [{"kind": "data", "data": None}]}
-    assert "got none of them" in old_outcome("SendMessage", {"message": message})
+    message = {**V0_3_MESSAGE, "parts": [{"kind": "data", "data": None}]}
+    assert "got none of them" in v0_3_outcome("SendMessage", {"message": message})
 
 
 def test_a_list_has_no_nulls_in_it() -> None:
