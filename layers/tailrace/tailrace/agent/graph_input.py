@@ -6,20 +6,21 @@ LangGraph knows the types of both, and pydantic, which LangGraph brings, checks 
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, is_dataclass
 from dataclasses import fields as fields_of_dataclass
 from functools import cached_property
-from typing import Any, NotRequired, Required, get_origin, get_type_hints, is_typeddict
+from typing import Any, NotRequired, Required, get_origin, get_type_hints
 
 from langchain_core.messages import HumanMessage, convert_to_messages
 from langgraph.channels.base import BaseChannel
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, is_typeddict
 
 from tailrace.errors import Rejected, RequestError, UploadUnknown, shorten
 from tailrace.inputs.request import Data, File, Request, content_of
@@ -62,7 +63,8 @@ def input_of(graph: Pregel[Any, Any, Any, Any]) -> GraphInput:
         # A TypedDict that is the whole state also has what the graph adds, so a message need not have all of it.
         return Fields(fields, schema, complete=schema is not builder.state_schema)
     if isinstance(graph.input_channels, str):
-        return _of_type(types[graph.input_channels])
+        kind = types[graph.input_channels]
+        return _of_type(_argument_of(graph) if isinstance(kind, str) else kind)
     return Fields({name: types[name] for name in graph.input_channels}, None, complete=False)
 
 
@@ -219,8 +221,8 @@ class Value(GraphInput):
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any] | None:
-        if is_typeddict(self._kind):
-            return _adapter_of(get_type_hints(self._kind, include_extras=True), _required_keys(self._kind))
+        if is_typeddict(self._kind) and (hints := _hints_of(self._kind)):
+            return _adapter_of(hints, _required_keys(self._kind))
         return _adapter_or_none(self._kind)
 
 
@@ -231,16 +233,31 @@ def _human(content: Any, message_id: str) -> HumanMessage:
 def _of_type(kind: Any) -> GraphInput:
     """What makes a value of the type `kind`."""
     has_fields = is_typeddict(kind) or is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, BaseModel))
-    if has_fields:
-        hints = get_type_hints(kind, include_extras=True)
-        if _MESSAGES in hints:
-            return Fields(hints, kind, complete=False, build=not is_typeddict(kind))
+    if has_fields and _MESSAGES in (hints := _hints_of(kind)):
+        return Fields(hints, kind, complete=False, build=not is_typeddict(kind))
     return Value(kind)
+
+
+def _argument_of(graph: Pregel[Any, Any, Any, Any]) -> Any:
+    """The type of an entrypoint's argument. In a module with postponed annotations LangGraph knows only its name."""
+    (node,) = graph.nodes.values()
+    bound: Any = node.bound
+    function = inspect.unwrap(bound.afunc or bound.func)
+    argument = next(iter(inspect.signature(function).parameters))
+    return _hints_of(function).get(argument, Any)
+
+
+def _hints_of(annotated: Any) -> dict[str, Any]:
+    """The annotations; none if a name in them cannot be resolved, because only type checkers import it."""
+    try:
+        return get_type_hints(annotated, include_extras=True)
+    except NameError:
+        return {}
 
 
 def _required_keys(typed_dict: Any) -> list[str]:
     """The keys that a TypedDict requires. Its own list is wrong in modules with postponed annotations."""
-    hints = get_type_hints(typed_dict, include_extras=True)
+    hints = _hints_of(typed_dict)
     required = typed_dict.__required_keys__
     return [
         name
