@@ -55,9 +55,9 @@ export class ProgressTimeline extends HTMLElement {
   connectedCallback() {
     const { adoptedStyleSheets } = /** @type {any} */ (this.getRootNode());
     if (!adoptedStyleSheets.includes(STYLES)) adoptedStyleSheets.push(STYLES);
-    if (this.firstChild) return;
+    if (this.#axis.parentNode) return;
     this.setAttribute("role", "treegrid");
-    this.append(this.#axis, this.#body, this.#toggle);
+    this.replaceChildren(this.#axis, this.#body, this.#toggle); // white space from a page's HTML goes
     this.addEventListener("keydown", (event) => this.#handleKey(event));
     this.addEventListener("click", (event) => this.#handleClick(event));
     this.#toggle.addEventListener("click", () => {

@@ -100,6 +100,16 @@ async def test_the_timeline_draws_a_run_with_its_own_styles(page: Page) -> None:
     assert paths == ["progress-timeline.js"]
 
 
+async def test_the_timeline_draws_in_an_element_of_the_pages_own_html(page: Page) -> None:
+    await open_with(page, "progress-timeline.js")
+    await page.evaluate("document.body.innerHTML = '<progress-timeline>\\n</progress-timeline>'")
+    created = 'document.createElement("progress-timeline");\ndocument.body.append(timeline);'
+    script = example_in("progress-timeline.js").replace(created, 'document.querySelector("progress-timeline");')
+    await page.add_script_tag(type="module", content=script)
+    await expect(page.locator("progress-timeline")).to_have_count(1)
+    await expect(page.get_by_role("row")).to_have_count(2)
+
+
 async def test_the_timeline_shows_the_newest_children_and_the_earlier_ones_on_request(page: Page) -> None:
     await open_with(page, "progress-timeline.js")
     script = (
