@@ -21,13 +21,30 @@ from tailrace.stores.private import private_folder
 
 async def run() -> None:
     settings = Settings.load()
+    check(settings)
     with run_secret(settings) as secret:
         await supervise(settings, secret)
 
 
+def check(settings: Settings) -> None:
+    """Make the data folder.
+
+    Raises:
+        ConfigError: the folder cannot be made, or the functions cannot share the log.
+    """
+    if settings.log == "memory":
+        right = "sqlite or dynamodb for `make run`: its processes share the log"
+        raise ConfigError("TAILRACE_LOG", settings.log, right)
+    try:
+        private_folder(Path(settings.data_dir))
+    except OSError as error:
+        right = f"a folder that can be written to ({error.strerror})"
+        raise ConfigError("TAILRACE_DATA_DIR", settings.data_dir, right) from None
+
+
 async def supervise(settings: Settings, secret: str) -> None:
     """Run all functions until SIGINT, SIGTERM or SIGHUP. They share `secret`."""
-    logs = private_folder(private_folder(Path(settings.data_dir)) / "logs")
+    logs = private_folder(Path(settings.data_dir) / "logs")
     functions = all_functions(settings.port, Path(settings.data_dir))
     for name in strays():
         say(f"functions/{name} is no agent: it has no handler.py.")

@@ -48,7 +48,14 @@ def test_a_folder_whose_name_cannot_be_imported_is_named(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("TAILRACE_PORT", "many"), ("TAILRACE_RENEW_S", "9"), ("TAILRACE_ORCHESTRATOR", "nobody")]
+    ("variable", "value"),
+    [
+        ("TAILRACE_PORT", "many"),
+        ("TAILRACE_RENEW_S", "9"),
+        ("TAILRACE_ORCHESTRATOR", "nobody"),
+        ("TAILRACE_LOG", "memory"),
+        ("TAILRACE_DATA_DIR", "/dev/null/data"),
+    ],
 )
 def test_a_wrong_setting_ends_make_run_with_one_sentence(variable: str, value: str) -> None:
     done = subprocess.run(

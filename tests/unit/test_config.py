@@ -31,6 +31,9 @@ def test_a_setting_is_read_from_its_variable() -> None:
         ("TAILRACE_TTL_DAYS", "nan"),
         ("TAILRACE_RENEW_S", "9"),
         ("TAILRACE_PORT", "65536"),
+        ("TAILRACE_ORCHESTRATOR_URL", "agent.example"),
+        ("TAILRACE_SPECIALIST_URLS", "https://"),
+        ("TAILRACE_AGENT_URLS", "ftp://agent.example/"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str) -> None:

@@ -15,6 +15,7 @@ from tailrace.errors import ConfigError
 
 _SECRET_LENGTH = 16
 _ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
+_URL = re.compile(r"https?://[^\s/]\S*")
 # A bearer token (RFC 6750, section 2.1).
 _BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
 
@@ -252,7 +253,9 @@ class Settings:
         for each in fields(self):
             value, low, high = getattr(self, each.name), each.metadata["low"], each.metadata["high"]
             if low is not None and not low <= value <= high:
-                raise ConfigError(each.metadata["variable"], value, f"between {low} and {high} {each.metadata['unit']}")
+                raise ConfigError(
+                    each.metadata["variable"], value, f"between {low} and {high} ({each.metadata['unit']})"
+                )
         if self.log not in ("sqlite", "dynamodb", "memory"):
             raise ConfigError("TAILRACE_LOG", self.log, "sqlite, dynamodb or memory")
         if 0 < len(self.access_secret) < _SECRET_LENGTH:
@@ -265,6 +268,14 @@ class Settings:
                 "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
             )
         self.dispatch_places  # noqa: B018 - Raises at the start, not at the first hand-off.
+        for variable, urls in (
+            ("TAILRACE_ORCHESTRATOR_URL", _split(self.orchestrator_url)),
+            ("TAILRACE_SPECIALIST_URLS", self.specialists),
+            ("TAILRACE_AGENT_URLS", self.agents),
+        ):
+            for url in urls:
+                if not _URL.fullmatch(url):
+                    raise ConfigError(variable, url, "a URL, like https://agent.example/a2a")
         for origin in self.peers:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError("TAILRACE_PEER_ORIGINS", origin, "an origin, like https://agent.example:8443")
