@@ -59,12 +59,19 @@ async def agent(
 
 
 @contextlib.asynccontextmanager
-async def system(builder: StateGraph[Any, Any, Any, Any], folder: Path, **changes: Any) -> AsyncIterator[System]:
-    """Serve `builder` as the orchestrator behind a gateway; `changes` are settings of both."""
+async def system(
+    builder: StateGraph[Any, Any, Any, Any], folder: Path, *, options: dict[str, Any] | None = None, **changes: Any
+) -> AsyncIterator[System]:
+    """Serve `builder` as the orchestrator behind a gateway; `changes` are settings of both.
+
+    `options` are passed to AgentApp, except `input_modes`, which the card gets.
+    """
     settings = Settings(data_dir=str(folder), **changes)
-    card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[])
+    options = options or {}
+    modes = {"input_modes": options.pop("input_modes")} if "input_modes" in options else {}
+    card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[], **modes)
     log = SQLiteLog(folder / "log.sqlite3")
-    async with serve(AgentApp(builder, card, settings=settings)) as agent_url:
+    async with serve(AgentApp(builder, card, settings=settings, **options)) as agent_url:
         gateway_settings = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **changes)
         app = create_app(gateway_settings, log=log, decide_owner=header_owner)
         async with (
