@@ -112,7 +112,7 @@ class Watched:
         return str(last["status"]["message"]["parts"][0]["text"])
 
     @property
-    def artifact_text(self) -> str:
+    def response(self) -> str:
         return artifact_text(self.events)
 
 
