@@ -124,7 +124,8 @@ class Gateway:
     async def agents(self, request: Request) -> Response:
         """GET /api/agents"""
         self._owner(request)
-        urls = [self._settings.orchestrator_url, *self._settings.specialists]
+        # `make run` may give the gateway's tasks to an agent that is also a specialist.
+        urls = list(dict.fromkeys([self._settings.orchestrator_url, *self._settings.specialists]))
         cards = await asyncio.gather(
             *(discover(self._http, url, self._settings) for url in urls), return_exceptions=True
         )

@@ -10,12 +10,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from gateway.app import create_app
+from tailrace.config import Settings
 from tailrace.events import EXTENSION
 from tests.sample_agents import event_burst, one_question
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
-from tests.support.gateway import System
+from tests.support.gateway import ALICE, System, header_owner
+from tests.support.http import serve
 from tests.support.in_process import system
 from tests.support.jsonrpc import nested
 
@@ -91,6 +95,15 @@ async def test_the_agents_endpoint_lists_their_cards(sut: System) -> None:
     (card,) = (await sut.http.get("/api/agents")).json()["agents"]
     assert card["name"] == "orchestrator"
     assert card["capabilities"]["extensions"][0]["uri"] == EXTENSION
+
+
+async def test_the_agents_endpoint_lists_an_agent_once_that_is_also_a_specialist(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/"  # nobody is there
+    settings = Settings(data_dir=str(tmp_path), orchestrator_url=url, specialist_urls=f"{url},{url}other")
+    app = create_app(settings, decide_owner=header_owner)
+    async with serve(app) as gateway, httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=20) as http:
+        agents = (await http.get("/api/agents")).json()["agents"]
+    assert [agent["url"] for agent in agents] == [url, f"{url}other"]
 
 
 async def test_the_gateway_is_healthy(sut: System) -> None:
