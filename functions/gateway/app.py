@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.contexts import Contexts
 from gateway.guard import Guard
 from gateway.owner import local_owner, owner_in
 from gateway.pipes import Pipes
@@ -23,7 +24,6 @@ from gateway.requests import complete, cursor_in, idempotency_key, page_size_in,
 from gateway.streams import Streams
 from gateway.task_endings import TaskEndings
 from gateway.uploads import Uploading
-from tailrace import events
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.discovery import discover
 from tailrace.a2a.identity import fingerprint_of, task_id_of
@@ -48,6 +48,7 @@ class Gateway:
         self._decide_owner = decide_owner
         self.uploading = Uploading(settings, decide_owner)
         self._http = new_http()
+        self._contexts = Contexts(log, self._http, settings.orchestrator_url, settings)
         self._endings = TaskEndings(log, settings, self._http)
         self._pipes = Pipes(log, settings, self._http, self._endings)
         self._streams = Streams(log, self._pipes, settings)
@@ -70,7 +71,7 @@ class Gateway:
         head = Head(
             task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
         )
-        head = await self._log.create(head, events.submitted(head.source, stored))
+        head = await self._contexts.create(head, stored, new=sent.context_id is None)
         if not on_lambda():  # there a pipe would be frozen with this request; the first viewer opens it
             await self._pipes.open(head)
         stream_url = f"/api/stream/{task_id}"

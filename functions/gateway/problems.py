@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from tailrace.errors import (
     AgentError,
+    ContextBusy,
     EventTooLarge,
     LogUnavailable,
     RequestError,
@@ -48,6 +49,7 @@ _STATUS_OF: dict[type[Exception], int] = {
     TaskUnknown: 404,
     TaskFinished: 409,
     TaskConflict: 422,
+    ContextBusy: 409,
     EventTooLarge: 413,
     LogUnavailable: 503,
     UploadDamaged: 400,

@@ -22,5 +22,5 @@ card = AgentCard(
     ],
 )
 # The nodes read the user's files from request(), so that no checkpoint has to hold them.
-app = AgentApp(builder, card, input=lambda request: {})
+app = AgentApp(builder, card, thread="task", input=lambda request: {})
 handler = Mangum(app, lifespan="off")

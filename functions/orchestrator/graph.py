@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from langgraph.config import get_config
 from langgraph.graph import START, StateGraph
-from langgraph.types import Send, interrupt
+from langgraph.types import Overwrite, Send, interrupt
 
 from orchestrator.answer import SpecialistAnswer, together
 from orchestrator.by_model import choose, write_report
@@ -58,7 +58,9 @@ async def plan_delegations(state: State) -> State:
     names = [delegation["agent"] for delegation in delegations]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
     emit("route", text=text, targets=[Target(each["agent"], each["reason"]) for each in delegations])
-    return {"delegations": delegations, "answers": [_encoded(answer) for answer in missing]}
+    # In the thread there may still be the answers to the context's earlier task.
+    answers: Any = Overwrite([_encoded(answer) for answer in missing])
+    return {"delegations": delegations, "answers": answers}
 
 
 def _worth_asking(specialists: list[Specialist], missing: list[SpecialistAnswer]) -> bool:

@@ -97,7 +97,7 @@ async def test_3_1_4_a_task_that_changes_between_pages_is_not_listed_twice() -> 
 
 
 async def test_3_1_4_filters_narrow_the_list_and_its_total_size() -> None:
-    async with agent(hello_world()) as served:
+    async with agent(hello_world(), options={"thread": "task"}) as served:
         mine = await create_tasks(served, 4, contextId="mine")
         waiting = await create_tasks(served, 2, "ask", contextId="mine")
         await create_tasks(served, 3, contextId="other")

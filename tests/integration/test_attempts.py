@@ -181,7 +181,8 @@ async def test_late_checkpoints_of_a_fenced_attempt_are_ignored(
     config: Any = {"configurable": {"thread_id": head.thread, "checkpoint_ns": ""}}
 
     async def put(attempt: int, step: int) -> str:
-        saved = await AttemptSaver(inner, attempt, {}, logged).aput(config, empty_checkpoint(), {"step": step}, {})
+        saver = AttemptSaver(inner, attempt, {}, logged, task=head.thread)
+        saved = await saver.aput(config, empty_checkpoint(), {"step": step}, {})
         return str(saved["configurable"]["checkpoint_id"])
 
     async def next_attempt() -> str:

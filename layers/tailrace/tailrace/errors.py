@@ -6,6 +6,7 @@
     │   ├── TaskUnknown             there is no such task, or it is not the caller's
     │   ├── TaskFinished            the task has reached a terminal state
     │   ├── TaskConflict            another request has used the same idempotency key
+    │   ├── ContextBusy             another task of the context is unfinished
     │   ├── LeaseHeld               another attempt holds the lease
     │   ├── Fenced                  a newer attempt has written; this one must stop
     │   ├── EventTooLarge           one event does not fit into an item of the log
@@ -17,7 +18,8 @@
     ├── CheckpointTooLarge          a graph's state is too large for the store of checkpoints
     ├── CheckpointUnreadable        no attempt can resume from the checkpoint
     │   ├── CheckpointRefused       it contains a type that is not read
-    │   └── CheckpointLost          an S3 object that it names is missing
+    │   ├── CheckpointLost          an S3 object that it names is missing
+    │   └── ThreadLost              the checkpoint that a task starts from is gone
     ├── RequestError                the caller sent something that cannot be used
     │   ├── JsonError               it is not JSON
     │   │   └── TooDeep             it is nested too deep
@@ -25,6 +27,7 @@
     │   └── UploadUnknown           there is no such upload, or it is not the caller's
     ├── UploadDamaged               an uploaded file is not what its reference says
     ├── UploadsUnavailable          the store of uploads did not answer, or refused the operation
+    ├── ThreadUnknown               an author's function did not say which thread a task continues
     ├── Rejected                    an agent's author raises it: the agent does not do this task
     ├── AgentError                  another agent could not be reached, or answered with an error
     │   ├── TooMuch                 it streamed more than the limits allow (`tailrace.a2a.received`)
@@ -79,6 +82,17 @@ class TaskConflict(LogError):
             f"Task {task_id!r} was created with the same idempotency key by a different request; "
             "use a new key for a new request."
         )
+
+
+class ContextBusy(LogError):
+    """A context takes one task at a time, and `task_id` is unfinished."""
+
+    def __init__(self, context_id: str, task_id: str) -> None:
+        super().__init__(
+            f"Context {shorten(context_id)!r} takes one task at a time, and its task {task_id!r} is not finished. "
+            "Wait for its end, cancel it, or use another contextId."
+        )
+        self.task_id = task_id
 
 
 class LeaseHeld(LogError):
@@ -175,6 +189,16 @@ class CheckpointLost(CheckpointUnreadable):
         super().__init__(f"The run cannot go on: there is no object {name!r}, which its checkpoint names.")
 
 
+class ThreadLost(CheckpointUnreadable):
+    """The checkpoint `checkpoint_id`, which a task starts from or goes on from, does not exist any more."""
+
+    def __init__(self, checkpoint_id: str) -> None:
+        super().__init__(
+            f"The conversation cannot go on: its checkpoint {checkpoint_id!r} has expired or was deleted. "
+            "Begin a new one with another contextId."
+        )
+
+
 # Callers
 
 
@@ -214,6 +238,13 @@ class UploadsUnavailable(TailraceError):
 
 
 # Agents
+
+
+class ThreadUnknown(TailraceError):
+    """The author's function `AgentApp(thread=…)` failed; `what` says how, as a part of a sentence."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The agent's function `thread` did not name a thread: {shorten(what, 1000)}.")
 
 
 class Rejected(TailraceError):

@@ -10,6 +10,8 @@ from tailrace.events import EXTENSION
 
 # The path of an agent's card, below the agent's own URL (section 8.2).
 CARD_PATH = ".well-known/agent-card.json"
+# The conversation extension: its URI, and its key in a message's metadata (docs/PROTOCOL.md, section 2.7).
+CONVERSATION = "urn:tailrace:a2a:conversation:1"
 
 # Text of all kinds, plain or gzipped.
 INPUT_MODES = ("text/plain", "text/*", "application/json", "application/x-ndjson", "application/jsonl",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.errors import RequestError, TailraceError, TaskUnknown, shorten
+from tailrace.errors import ContextBusy, RequestError, TailraceError, TaskUnknown, shorten
 
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
@@ -113,6 +113,8 @@ def as_rpc_error(error: Exception) -> RpcError:
         return error
     if isinstance(error, TaskUnknown):
         return task_not_found(error.task_id)
+    if isinstance(error, ContextBusy):
+        return unsupported_operation(str(error))
     if isinstance(error, RequestError):
         return invalid_params(str(error))
     if isinstance(error, TailraceError):

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from tailrace.a2a.card import AgentCard, Extension
+from tailrace.a2a.card import CONVERSATION, AgentCard, Extension
 from tailrace.a2a.client import new_http
 from tailrace.a2a.server.operations import DirectAnswer, ExtendedCard
 from tailrace.a2a.server.routes import A2AServer
@@ -24,7 +24,7 @@ from tailrace.a2a.server.services import Serving
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
-from tailrace.agent.graph import AgentGraph
+from tailrace.agent.graph import AgentGraph, Thread
 from tailrace.agent.graph_input import MakeInput
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
@@ -53,7 +53,11 @@ class AgentApp:
       graph, a run fails after 50 steps.
     - `input`: a function that makes the graph's input from the `Request` that begins a task, in place of the above.
     - `context`: a function that makes LangGraph's runtime context from the task's `Request`. It is called in each
-      attempt, before the graph goes on. Both functions run in a thread, and may raise `Rejected`.
+      attempt, before the graph goes on.
+    - `thread`: which tasks share a thread of LangGraph, so that each begins with the state in which the one before has
+      ended: those of one A2A context ("context"); no two ("task"); or those for whose `Request` a function returns the
+      same text. Two owners never share one. A thread takes one task at a time: a second one is refused.
+    - `input`, `context` and `thread` run in a Python thread, and may raise `Rejected`.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -69,8 +73,8 @@ class AgentApp:
     The log and the checkpointer are opened when the server starts the app, or at the first request.
 
     Raises:
-        ConfigError: the card's name cannot be used, `extended_card` comes without `decide_owner`, or `input` or
-            `context` is async.
+        ConfigError: the card's name cannot be used, `extended_card` comes without `decide_owner`, `thread` has
+            another value, or a function for `input`, `context` or `thread` is async.
 
     Example:
         async def greet(state: MessagesState) -> None:
@@ -87,6 +91,7 @@ class AgentApp:
         *,
         input: MakeInput | None = None,
         context: Callable[[Request], Any] | None = None,
+        thread: Thread = "context",
         config: RunnableConfig | None = None,
         settings: Settings | None = None,
         log: EventLog | None = None,
@@ -98,9 +103,11 @@ class AgentApp:
         if extended_card is not None and decide_owner is None:
             # "The Get Extended Agent Card operation MUST require authentication" (specification, section 13.3).
             raise ConfigError("decide_owner", None, "set if extended_card is")
-        for key, function in (("input", input), ("context", context)):
+        for key, function in (("input", input), ("context", context), ("thread", thread)):
             if inspect.iscoroutinefunction(function):
                 raise ConfigError(key, function, "a function that is not async: it runs in a thread")
+        if thread not in ("context", "task") and not callable(thread):
+            raise ConfigError("thread", thread, "'context', 'task' or a function of the request")
         check_agent_name(card.name)
         self._idempotent = idempotent
         self._graph = graph
@@ -108,10 +115,12 @@ class AgentApp:
         self._config = config or RunnableConfig()
         self._input = input
         self._context = context
+        self._thread = thread
         self._settings = settings or Settings.load()
-        card = msgspec.structs.replace(
-            card, extensions=[*card.extensions, _upload_extension(open_uploads(self._settings))]
-        )
+        ours = [_upload_extension(open_uploads(self._settings))]
+        if thread != "task":
+            ours.append(_conversation_extension(exclusive=thread == "context"))
+        card = msgspec.structs.replace(card, extensions=[*card.extensions, *ours])
         if decide_owner is None and self._settings.run_secret:
             card = msgspec.structs.replace(card, **_SECURED)
         self._given_log = log
@@ -168,6 +177,7 @@ class AgentApp:
                     self._card.input_modes,
                     make_input=self._input,
                     make_context=self._context,
+                    thread=self._thread,
                 )
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)
@@ -219,4 +229,12 @@ def _upload_extension(uploads: Uploads) -> Extension:
         uri=UPLOADS,
         description="A file part may refer to an upload in the store of this id instead of holding the content.",
         params={"store": uploads.id},
+    )
+
+
+def _conversation_extension(*, exclusive: bool) -> Extension:
+    return Extension(
+        uri=CONVERSATION,
+        description="A task goes on from the state of its context's last completed task, or of the one that it names.",
+        params={"exclusive": exclusive},
     )

@@ -31,7 +31,7 @@ from tailrace.authoring import run_context
 from tailrace.authoring.emit import set_request, step_of
 from tailrace.config import Settings
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
-from tailrace.events import INTERRUPTED, TERMINAL, Details, Message, State
+from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Details, Message, State
 from tailrace.inputs.request import Request
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
@@ -61,6 +61,7 @@ class Attempt:
         self._takeover = takeover
         self._head = takeover.head
         self._delegated = takeover.history.open_delegated_tasks
+        self._completed = Details()  # what the COMPLETED event says of the run
         self._canceled = asyncio.Event()
         self._fenced = asyncio.Event()
         self._overrun = asyncio.Event()
@@ -143,7 +144,8 @@ class Attempt:
     def _write_state(self, writer: Writer, state: State, text: str | None) -> State:
         """Write the state that the run has come to. Return the state that could be written: FAILED if `text` cannot."""
         try:
-            writer.status("state", state=state, text=text)
+            details = self._completed if state == "TASK_STATE_COMPLETED" else NO_DETAILS
+            writer.status("state", details, state=state, text=text)
         except (EventTooLarge, UnicodeError) as error:
             state = "TASK_STATE_FAILED"
             writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
@@ -267,9 +269,9 @@ class Attempt:
         graph_input: Any = None
         if plan.answers:
             graph_input = Command(resume=plan.answers)
-        elif not plan.pins:
+        elif not plan.resumes:
             graph_input = await self._input(agent, request)
-        saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush)
+        saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush, task=self._head.thread)
         async for part in agent.graph.copy({"checkpointer": saver}).astream(
             graph_input,
             self._config(agent),
@@ -282,6 +284,7 @@ class Attempt:
         ):
             translator.part(part)
             await writer.room()
+        self._completed = Details(checkpoints=saver.lasting, thread=plan.thread)
 
     async def _input(self, agent: AgentGraph, request: Request) -> Any:
         """The graph's input. It is made of the message that began the task, so no reply changes it.
@@ -304,7 +307,7 @@ class Attempt:
         """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
         ours: RunnableConfig = {
             "configurable": {
-                "thread_id": self._head.thread,
+                "thread_id": self._takeover.plan.thread,
                 "task_id": self.task_id,
                 "owner": self._head.owner,
                 "agent": self._head.agent,

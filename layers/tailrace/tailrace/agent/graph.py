@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
 
 from tailrace.a2a.card import INPUT_MODES
 from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
+from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message
 from tailrace.inputs.decode import check, outline_of, request_of
 from tailrace.inputs.request import Request
@@ -21,6 +22,9 @@ from tailrace.uploads import Uploads
 
 # The most steps of a graph whose author names no limit. LangGraph's own default, 10,007, would let a loop run for days.
 DEFAULT_RECURSION_LIMIT = 50
+
+# Which tasks share a thread: those of a context, none, or those for which the author's function returns the same text.
+Thread = Literal["context", "task"] | Callable[[Request], str]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class AgentGraph:
     - `input_modes`: the media types that the agent takes, as its card names them.
     - `make_input`: the author's function that makes the graph's input; None for the input that the graph's schema says.
     - `make_context`: the author's function that makes LangGraph's runtime context.
+    - `thread`: which tasks share a thread of LangGraph; see `AgentApp`.
     """
 
     name: str
@@ -39,6 +44,7 @@ class AgentGraph:
     input_modes: Sequence[str] = INPUT_MODES
     make_input: MakeInput | None = None
     make_context: Callable[[Request], Any] | None = None
+    thread: Thread = "context"
 
     @property
     def checkpointer(self) -> Any:
@@ -86,6 +92,28 @@ class AgentGraph:
             return await asyncio.to_thread(self.make_input, request)
         with refusals_reject():
             return await asyncio.to_thread(self._schema_input.of, request.parts, message_id)
+
+    async def thread_key(self, message: Message, owner: str, uploads: Uploads) -> str:
+        """What the author's function `thread` returns for the message that begins a task.
+
+        Raises:
+            Rejected: the message cannot be used, or the function raised it.
+            ThreadUnknown: the function failed, or did not return a text.
+            UploadUnknown, UploadDamaged, UploadsUnavailable
+        """
+        assert callable(self.thread), "the two other values need no request"
+        request = await self.decode([message], owner, uploads)
+        try:
+            key = await asyncio.to_thread(self.thread, request)
+        except Rejected:
+            raise
+        except Exception as error:
+            raise ThreadUnknown(f"it raised {type(error).__name__}: {error}") from error
+        finally:
+            request.close()
+        if not isinstance(key, str) or not key:
+            raise ThreadUnknown(f"it returned {key!r}, but must return a text that is not empty")
+        return key
 
     async def context_for(self, request: Request) -> Any:
         """LangGraph's runtime context; None if the author makes none."""

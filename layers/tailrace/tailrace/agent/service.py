@@ -25,18 +25,22 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
+from tailrace.agent.threads import Start, create, start
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
 from tailrace.errors import (
     CheckpointUnreadable,
+    ContextBusy,
     Fenced,
     LeaseHeld,
     LogError,
     LogUnavailable,
+    Rejected,
     RequestError,
     TaskConflict,
     TaskFinished,
     TaskUnknown,
+    ThreadUnknown,
 )
 from tailrace.events import INTERRUPTED, TERMINAL, Message, State, ends
 from tailrace.inputs.decode import has_files
@@ -44,6 +48,7 @@ from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import wait_for_end
+from tailrace.uploads import open_uploads
 
 logger = logging.getLogger("tailrace.tasks")
 
@@ -204,9 +209,11 @@ class Tasks:
             agent=self._agent.name,
             fingerprint=fingerprint_of(message),
         )
-        event = events.submitted(head.source, message.stored(task_id, context_id))
+        stored = message.stored(task_id, context_id)
         try:
-            return await self.log.create(head, event)
+            if self._agent.thread == "context":
+                return await create(self.log, head, stored, new=message.context_id is None)
+            return await self.log.create(head, events.submitted(head.source, stored))
         except TaskConflict:
             raise _message_id_taken(message.message_id) from None
 
@@ -246,15 +253,26 @@ class Tasks:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
         try:
-            takeover = await take_over(self.log, self._agent.checkpointer, claimed, reason, reply, history)
+            takeover = await take_over(
+                self.log,
+                self._agent.checkpointer,
+                claimed,
+                reason,
+                reply,
+                history,
+                partial(self._start, claimed),
+            )
         except LogUnavailable:
             with suppress(LogError):
                 await self.log.take_back_try(claimed.task_id, claimed.attempt)
             raise
         except (Fenced, TaskFinished, TaskUnknown):
             raise
-        except CheckpointUnreadable as error:
+        except (CheckpointUnreadable, ThreadUnknown) as error:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", str(error))
+            return False
+        except (ContextBusy, Rejected, RequestError) as error:
+            await self._unowned.finish(claimed, "TASK_STATE_REJECTED", str(error))
             return False
         except Exception as error:
             if claimed.tries < MAX_TRIES:
@@ -276,6 +294,18 @@ class Tasks:
         self._running[claimed.task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))
         return takeover.replied
+
+    async def _start(self, head: Head, message: Message) -> Start:
+        """Where the head's task starts, which no attempt has begun. `message` is the one that it was created with.
+
+        Raises: as `threads.start` and `AgentGraph.thread_key`.
+        """
+        if self._agent.thread == "task":
+            return Start(head.thread)
+        key = head.context_id
+        if self._agent.thread != "context":
+            key = await self._agent.thread_key(message, head.owner, open_uploads(self._settings))
+        return await start(self.log, head, key, message)
 
     async def _work(self, attempt: Attempt) -> None:
         """Run the attempt. Then cancel the task if the request for it came while the attempt was asking the user."""

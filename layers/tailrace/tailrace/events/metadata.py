@@ -66,6 +66,7 @@ class Details(ForwardedDetails, omit_defaults=True):
     """All keys beside the five that every event has. A key without a value is left out of the JSON.
 
     `checkpoint` and `checkpoints` are a fence's: how far the run had come, and the checkpoint's id for each namespace.
+    A task's COMPLETED event has its final `checkpoints`. Both have the id of LangGraph's `thread`.
     """
 
     interrupted: bool | None = None
@@ -74,6 +75,7 @@ class Details(ForwardedDetails, omit_defaults=True):
     origin: Origin | None = None
     checkpoint: str | None = None
     checkpoints: dict[str, str] | None = None
+    thread: str | None = None
 
 
 # For an event without any of them. Never changed.

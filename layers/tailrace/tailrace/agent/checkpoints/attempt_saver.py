@@ -5,6 +5,9 @@ process died in between, the next attempt would not run the step again, and thes
 flushes the log first. The flush of a fenced attempt fails, so its checkpoint is not saved either, unless it was under
 way already. `tailrace.agent.recovery.resume_plan` chooses the checkpoints to resume from, and this saver gives them to
 LangGraph.
+
+The tasks of a conversation share a thread. This saver marks each checkpoint with its task, and gives LangGraph the
+newest checkpoint of a namespace only if that is this task's own.
 """
 
 from __future__ import annotations
@@ -36,18 +39,39 @@ Flush = Callable[[str, str | None, bool], Awaitable[int]]
 class AttemptSaver(BaseCheckpointSaver[Any]):
     """Wraps the saver `inner` for the attempt number `attempt`. `pins` has the checkpoint to resume from by namespace.
 
+    `task` distinguishes the task from all others of its thread.
+
     Every method may raise `CheckpointsUnavailable`, `CheckpointUnreadable`, `CheckpointTooLarge`, and what the flush of
     the log raises.
     """
 
     def __init__(
-        self, inner: BaseCheckpointSaver[Any], attempt: int, pins: dict[str, CheckpointTuple], flush: Flush
+        self,
+        inner: BaseCheckpointSaver[Any],
+        attempt: int,
+        pins: dict[str, CheckpointTuple],
+        flush: Flush,
+        *,
+        task: str = "",
     ) -> None:
         super().__init__(serde=inner.serde)
         self._inner = inner
         self._attempt = attempt
         self._pins = dict(pins)
         self._flush = flush
+        self._task = task
+        # By namespace: the id of the newest checkpoint, and the step before the task's first one.
+        self._newest = {namespace: str(pin.checkpoint["id"]) for namespace, pin in pins.items()}
+        self._bases = {namespace: base_of(pin) for namespace, pin in pins.items()}
+
+    @property
+    def lasting(self) -> dict[str, str]:
+        """The ids of the newest checkpoints of the namespaces that outlive the task.
+
+        These are the graph's own namespace and those of subgraphs with `checkpointer=True`. The names of all others
+        contain a step's id.
+        """
+        return {namespace: newest for namespace, newest in self._newest.items() if ":" not in namespace}
 
     @property
     def config_specs(self) -> list[Any]:
@@ -58,10 +82,18 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         configurable = config["configurable"]
-        pin = self._pins.get(configurable.get("checkpoint_ns", ""))
-        if pin is not None and configurable.get("checkpoint_id") is None:
+        if configurable.get("checkpoint_id") is not None:
+            return unpacked(await self._inner.aget_tuple(config))
+        namespace = configurable.get("checkpoint_ns", "")
+        if pin := self._pins.get(namespace):
             return pin
-        return unpacked(await self._inner.aget_tuple(config))
+        if newest := self._newest.get(namespace):
+            config = {**config, "configurable": {**configurable, "checkpoint_id": newest}}
+        saved = unpacked(await self._inner.aget_tuple(config))
+        if saved is None or not is_marked_by(saved, self._task):
+            return None
+        self._bases[namespace] = base_of(saved)
+        return saved
 
     async def alist(
         self,
@@ -82,10 +114,14 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         namespace = config["configurable"].get("checkpoint_ns", "")
-        seq = await self._flush(namespace, None, metadata["step"] > 0)
-        marked: Any = {**metadata, "attempt": self._attempt, "seq": seq}
+        base = self._bases.get(namespace, NO_STEP)
+        seq = await self._flush(namespace, None, steps_since(metadata["step"], base) > 0)
+        marked: Any = {**metadata, "attempt": self._attempt, "task": self._task, "base": base, "seq": seq}
+        if not namespace and (others := {each: newest for each, newest in self.lasting.items() if each}):
+            marked["lasting"] = others
         saved = await self._inner.aput(config, checkpoint, marked, new_versions)
         self._pins.pop(namespace, None)
+        self._newest[namespace] = checkpoint["id"]
         return saved
 
     async def aput_writes(
@@ -100,6 +136,37 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         if not task_path.endswith(START):  # LangGraph's own first node, which emits no events.
             await self._flush(config["configurable"].get("checkpoint_ns", ""), task_id, True)
         await self._inner.aput_writes(config, packed(writes), f"{task_id}@{self._attempt}", task_path)
+
+
+# LangGraph's number of the step before the first one of a thread.
+NO_STEP = -2
+
+
+def mark(saved: CheckpointTuple, key: str, default: Any) -> Any:
+    """What `AttemptSaver` has put into a checkpoint's metadata under `key`."""
+    metadata: Any = saved.metadata
+    return metadata.get(key, default)
+
+
+def is_marked_by(saved: CheckpointTuple, task: str) -> bool:
+    """Whether the checkpoint is the task's own. In a thread of an earlier version, all are."""
+    return bool(mark(saved, "task", task) == task)
+
+
+def base_of(saved: CheckpointTuple) -> int:
+    """The number of the step before the task's first one: a conversation's steps are counted through all its tasks."""
+    return int(mark(saved, "base", NO_STEP))
+
+
+def steps_since(step: int, base: int) -> int:
+    """How many steps had ended when a checkpoint was saved at `step`; 0 or less if the graph only had its input."""
+    return step - base + NO_STEP
+
+
+def as_base(saved: CheckpointTuple) -> CheckpointTuple:
+    """Another task's checkpoint as the one that a task starts from: it covers nothing of the task's own log."""
+    metadata: Any = {**saved.metadata, "attempt": 0, "seq": 0, "base": saved.metadata["step"], "lasting": {}}
+    return saved._replace(metadata=metadata, pending_writes=[])
 
 
 def packed(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -55,6 +55,7 @@ class History(msgspec.Struct):
     - `questions`: by step id, how many messages there were when the step first asked the user.
     - `fences`: the attempts since the user's newest message.
     - `attempt`: the number of the latest attempt; `pins`: by namespace, the id of the checkpoint that it resumed from.
+    - `thread`: the id of LangGraph's thread; None before the first attempt, and for a task of an earlier version.
     - `question`: the agent's newest message that waits for input.
     - `handed_off`: whether the latest attempt ended with a hand-off.
     """
@@ -71,6 +72,7 @@ class History(msgspec.Struct):
     fences: list[Fence] = []
     attempt: int = 0
     pins: dict[str, str] = {}
+    thread: str | None = None
     question: Message | None = None
     handed_off: bool = False
 
@@ -128,6 +130,7 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
         _note_messages(history, event)
     if metadata.attempt > history.attempt:
         history.attempt, history.pins = metadata.attempt, metadata.checkpoints or {}
+        history.thread = metadata.thread or history.thread
         history.fences.append(Fence(metadata.checkpoint or "", metadata.reason or ""))
     if event.artifact_update is not None and metadata.kind == "token":
         _note_text(history, event.artifact_update, metadata.step)

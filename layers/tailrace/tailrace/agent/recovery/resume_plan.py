@@ -15,8 +15,9 @@ import msgspec
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
-from tailrace.agent.checkpoints.attempt_saver import unpacked
+from tailrace.agent.checkpoints.attempt_saver import as_base, base_of, is_marked_by, mark, steps_since, unpacked
 from tailrace.agent.recovery.history import History, Step
+from tailrace.errors import ThreadLost
 from tailrace.events import Details
 from tailrace.inputs.decode import data_in, text_in
 from tailrace.log import Head
@@ -31,7 +32,9 @@ _LOOK_BACK = 10
 class ResumePlan(msgspec.Struct):
     """How an attempt resumes a run.
 
-    - `pins`: the checkpoints to resume from, by namespace. Without one the graph starts from its input.
+    - `thread`: the id of LangGraph's thread.
+    - `pins`: the checkpoints to resume from, by namespace.
+    - `resumes`: whether the graph's own checkpoint is this task's. If not, the graph starts with the task's input.
     - `done`: ids of LangGraph's tasks whose results are kept although other nodes of their step run again.
     - `supersedes`: ids of the steps that are void.
     - `finished`: steps that have ended, but whose end is not in the log.
@@ -39,7 +42,9 @@ class ResumePlan(msgspec.Struct):
     - `answers`: the user's replies by the id of the interrupt that waits for them.
     """
 
+    thread: str
     pins: dict[str, CheckpointTuple] = {}
+    resumes: bool = False
     done: set[str] = set()
     supersedes: list[str] = []
     finished: list[Step] = []
@@ -48,9 +53,9 @@ class ResumePlan(msgspec.Struct):
 
     @property
     def details(self) -> Details:
-        """The plan's part of a fence: how far the run has come, and the ids of the checkpoints by namespace."""
+        """The plan's part of a fence: how far the run has come, the checkpoints' ids by namespace, and the thread."""
         ids = {namespace: pin.checkpoint["id"] for namespace, pin in self.pins.items()}
-        return Details(checkpoint=self.checkpoint or None, checkpoints=ids or None)
+        return Details(checkpoint=self.checkpoint or None, checkpoints=ids or None, thread=self.thread)
 
     @property
     def checkpoint(self) -> str:
@@ -60,7 +65,7 @@ class ResumePlan(msgspec.Struct):
         progress: list[str] = []
         for namespace, pin in sorted(self.pins.items()):
             done = sorted(_done(pin))
-            if pin.metadata.get("step", 0) > 0 or done:
+            if steps_since(pin.metadata.get("step", 0), base_of(pin)) > 0 or done:
                 progress.append(f"{namespace} {pin.checkpoint['id']} {done}")
         return hashlib.sha256("\n".join(progress).encode()).hexdigest()[:16] if progress else ""
 
@@ -71,16 +76,16 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
     Raises:
         CheckpointsUnavailable, CheckpointUnreadable
     """
-    plan = ResumePlan()
+    plan = ResumePlan(thread=history.thread or head.thread)
     runs_again: set[str] = set()
     waiting: dict[str, tuple[str, int]] = {}  # Interrupt id → its step, and how many answers it has.
 
     async def visit(namespace: str, parent: str | None) -> None:
-        pin = unpacked(await _newest(saver, head, namespace, history), history.superseded)
+        pin = await _newest(saver, head, namespace, history)
         covered, done = 0, set[str]()
         if pin is not None:
             plan.pins[namespace] = pin
-            covered, done = _marked(pin, "seq"), _done(pin)
+            covered, done = mark(pin, "seq", 0), _done(pin)
             plan.done |= done
             waiting.update(_waiting(pin))
         for step in list(history.steps.values()):
@@ -90,6 +95,13 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step.id)
 
     await visit("", None)
+    root = plan.pins.get("")
+    plan.resumes = root is not None and mark(root, "attempt", 0) > 0
+    # What subgraphs with `checkpointer=True` remember, as of the graph's own checkpoint.
+    lasting = mark(root, "lasting", {}) if root is not None and plan.resumes else _lasting(history.pins)
+    for namespace, checkpoint_id in lasting.items():
+        if namespace not in plan.pins:
+            plan.pins[namespace] = await _pinned(saver, head, history, namespace, checkpoint_id)
     void = {
         step.id for step in history.steps.values() if step.id in runs_again or (step.tool and step.parent in runs_again)
     }
@@ -141,27 +153,45 @@ def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:
 async def _newest(
     saver: BaseCheckpointSaver[Any], head: Head, namespace: str, history: History
 ) -> CheckpointTuple | None:
-    """The newest checkpoint of the latest attempt; if it has saved none, the one that it resumed from.
+    """The newest checkpoint of the latest attempt; if it has saved none, the one that it started from.
 
     A later checkpoint of an older attempt does not count. It was under way when that attempt was fenced; the latest
     attempt has started without it, and has superseded the steps that led to it.
     """
-    config: RunnableConfig = {"configurable": {"thread_id": head.thread, "checkpoint_ns": namespace}}
-    newest = await saver.aget_tuple(config)
-    if newest is None or _marked(newest, "attempt") >= history.attempt:
-        return newest
-    # The list is read to its end first: the SQLite saver is locked while it lists.
-    recent = [each async for each in saver.alist(config, limit=_LOOK_BACK)]
-    for each in recent:
-        if _marked(each, "attempt") >= history.attempt:
-            return await saver.aget_tuple(each.config)
+    thread = history.thread or head.thread
+    config: RunnableConfig = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
+
+    def counts(saved: CheckpointTuple) -> bool:
+        return is_marked_by(saved, head.thread) and bool(mark(saved, "attempt", 0) >= history.attempt)
+
+    if history.attempt > 0:  # else this is the first one
+        newest = await saver.aget_tuple(config)
+        if newest is not None and counts(newest):
+            return unpacked(newest, history.superseded)
+        # The list is read to its end first: the SQLite saver is locked while it lists.
+        recent = [each async for each in saver.alist(config, limit=_LOOK_BACK)] if newest is not None else []
+        for each in recent:
+            if counts(each):
+                return unpacked(await saver.aget_tuple(each.config), history.superseded)
     pinned = history.pins.get(namespace)
-    if pinned is None:
-        return None
-    return await saver.aget_tuple({"configurable": {**config["configurable"], "checkpoint_id": pinned}})
+    return None if pinned is None else await _pinned(saver, head, history, namespace, pinned)
 
 
-def _marked(pin: CheckpointTuple, key: str) -> int:
-    """A number that `AttemptSaver` has put into a checkpoint's metadata."""
-    metadata: Any = pin.metadata
-    return int(metadata.get(key, 0))
+async def _pinned(
+    saver: BaseCheckpointSaver[Any], head: Head, history: History, namespace: str, checkpoint_id: str
+) -> CheckpointTuple:
+    """The checkpoint with this id, which may be another task's of the same thread.
+
+    Raises:
+        ThreadLost: it does not exist any more.
+    """
+    place = {"thread_id": history.thread or head.thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}
+    saved = unpacked(await saver.aget_tuple({"configurable": place}), history.superseded)
+    if saved is None:
+        raise ThreadLost(checkpoint_id)
+    return saved if is_marked_by(saved, head.thread) else as_base(saved)
+
+
+def _lasting(pins: dict[str, str]) -> dict[str, str]:
+    """Those of the pins that are in namespaces of subgraphs with `checkpointer=True`: no step's id is in the name."""
+    return {namespace: pin for namespace, pin in pins.items() if namespace and ":" not in namespace}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from tailrace import events
 from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
+from tailrace.agent.threads import Start
 from tailrace.errors import Fenced
 from tailrace.events import INTERRUPTED, TERMINAL, Message, State
 from tailrace.log import Batch, EventLog, Head
@@ -41,12 +43,14 @@ async def take_over(
     reason: str,
     reply: Message | None,
     history: History | None = None,
+    begin: Callable[[Message], Awaitable[Start]] | None = None,
 ) -> Takeover | None:
     """Fence off every older attempt of the claimed task: from now on only this attempt writes.
 
     The fence is the change to WORKING, with the user's `reply` if there is one. Without a reply, or if another reply
     was faster, it is an event of kind `attempt` with the `reason` for this takeover. `history` is what the caller has
-    already read of the task; only what came after it is read again.
+    already read of the task; only what came after it is read again. `begin` says for the first attempt, by the message
+    that the task was created with, where the task starts; by default in a thread of its own.
 
     Returns None and releases the lease if there is nothing to do: the task is finished, or waits for another reply.
 
@@ -54,6 +58,7 @@ async def take_over(
         Fenced: a newer attempt has written its fence.
         LogUnavailable: nothing may be assumed about the fence.
         LogUnreadable: an event that decides how the run goes on cannot be read.
+        Exception: what `begin` raises. Nothing was written.
     """
 
     async def propose() -> tuple[Batch | None, Takeover | State]:
@@ -73,6 +78,9 @@ async def take_over(
         if reply is not None:
             current.messages.append(reply)
             current.fences.clear()
+        if begin is not None and current.attempt == 0 and current.messages:
+            start = await begin(current.messages[0])
+            current.thread, current.pins = start.thread, start.checkpoints
         plan = await resume_plan_of(current, saver, head)
         state, event = _fence(head, current, plan, HANDED_OFF if current.handed_off else reason, reply)
         fence = Batch(current.last + 1, head.attempt, [event])

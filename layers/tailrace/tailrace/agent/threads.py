@@ -1,0 +1,169 @@
+"""Conversations at an agent: the thread that a task continues, and the checkpoints that it starts from.
+
+An agent's conversation has at most one unfinished task. A task claims the conversation's record after it was created,
+and before its graph runs; `tailrace.log.conversations` has the records. A claim can be replaced only when its task has
+ended. So the creators of two tasks may race, and one task is run.
+
+Nothing here needs LangGraph: the gateway creates tasks too.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from tailrace.a2a.card import CONVERSATION
+from tailrace.a2a.identity import conversation_id_of
+from tailrace.errors import ContextBusy, LogUnavailable, RequestError, TaskUnknown, shorten
+from tailrace.events import TERMINAL, Event, Message, decode, submitted
+from tailrace.log import EventLog, Head
+from tailrace.log.conversations import Conversation
+
+# A conversation's first title is the beginning of its first words.
+_MAX_TITLE = 80
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a task starts: the id of LangGraph's thread, and by namespace the ids of the checkpoints."""
+
+    thread: str
+    checkpoints: dict[str, str] = {}
+
+
+class Look(msgspec.Struct, frozen=True):
+    """A conversation as it was read: its record, and the final checkpoints of its last task that was COMPLETED."""
+
+    record: Conversation | None
+    checkpoints: dict[str, str] = {}
+
+
+async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> Head:
+    """Create a task that begins with the message in the conversation of the head's context; return its stored head.
+
+    `new` says that nobody has used the context before. A repeated message gets its task, whatever has happened in the
+    context since.
+
+    Raises:
+        ContextBusy: another task has the conversation. Nothing was written.
+        RequestError: as `checkpoints_after`. Nothing was written.
+        TaskConflict: the task exists with another fingerprint.
+    """
+    key, event = head.context_id, submitted(head.source, message)
+    try:
+        seen = Look(None) if new else await look(log, head, key)
+        await checkpoints_after(log, head, key, message)
+    except (ContextBusy, RequestError):
+        try:
+            await log.head(head.task_id)
+        except TaskUnknown:
+            pass
+        else:
+            return await log.create(head, event)
+        raise
+    head = await log.create(head, event)
+    if head.attempt == 0 and head.context_id == key:  # else the message is repeated
+        # The first attempt claims what is not claimed here. If another task was faster, it ends this one as REJECTED.
+        with suppress(ContextBusy, LogUnavailable):
+            await claim(log, head, key, message, seen)
+    return head
+
+
+async def look(log: EventLog, head: Head, key: str) -> Look:
+    """Read the conversation `key` of the head's owner and agent. Usually the key is the context's id.
+
+    Raises:
+        ContextBusy: another task has the conversation.
+    """
+    record = await log.conversations.get(conversation_id_of(head.owner, head.agent, key))
+    if record is None:
+        return Look(None)
+    if record.task == head.task_id:
+        return Look(record, record.checkpoints)
+    end = await _newest(log, record.task)
+    if end is None:
+        return Look(record)  # The conversation's last task has expired, and the checkpoints before it too.
+    state = end.status.state if end.status is not None else None
+    if state not in TERMINAL:
+        raise ContextBusy(record.context_id, record.task)
+    if state == "TASK_STATE_COMPLETED" and end.metadata.checkpoints:
+        return Look(record, end.metadata.checkpoints)
+    return Look(record, record.checkpoints)
+
+
+async def claim(log: EventLog, head: Head, key: str, message: Message, seen: Look | None = None) -> Conversation:
+    """Claim the conversation `key` for the head's task, which exists; return the record that names the task.
+
+    `seen` is what the caller has read of it.
+
+    Raises:
+        ContextBusy: another task has the conversation.
+    """
+    while True:
+        seen = seen or await look(log, head, key)
+        if seen.record is not None and seen.record.task == head.task_id:
+            return seen.record
+        claimed = Conversation(
+            id=conversation_id_of(head.owner, head.agent, key),
+            owner=head.owner,
+            agent=head.agent,
+            context_id=head.context_id,
+            task=head.task_id,
+            title=_title(message),
+            checkpoints=seen.checkpoints,
+        )
+        record = await log.conversations.claim(claimed, seen.record)
+        if record is not None and record.task == head.task_id:
+            return record
+        seen = None
+
+
+async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
+    """Claim the conversation `key` for the head's task, and say where the task starts.
+
+    `message` is the one that the task was created with.
+
+    Raises:
+        ContextBusy: another task has the conversation.
+        RequestError: as `checkpoints_after`.
+    """
+    record = await claim(log, head, key, message)
+    after = await checkpoints_after(log, head, key, message)
+    return Start(record.id, record.checkpoints if after is None else after)
+
+
+async def checkpoints_after(log: EventLog, head: Head, key: str, message: Message) -> dict[str, str] | None:
+    """The checkpoints to start from if the message says after which task it begins; None if it does not say that.
+
+    Raises:
+        RequestError: it names no COMPLETED task of the conversation `key`.
+    """
+    ours = (message.metadata or {}).get(CONVERSATION)
+    if ours is None:
+        return None
+    after = ours.get("after", 0) if isinstance(ours, dict) else 0
+    if after is None:
+        return {}
+    event = await _newest(log, after) if isinstance(after, str) else None
+    completed = event is not None and event.status is not None and event.status.state == "TASK_STATE_COMPLETED"
+    if event is not None and completed and event.metadata.thread == conversation_id_of(head.owner, head.agent, key):
+        return event.metadata.checkpoints or {}
+    raise RequestError(
+        f"metadata[{CONVERSATION!r}] has value {shorten(repr(ours))}, but must be {{'after': ID}} with the id of a "
+        "COMPLETED task of the same conversation, or {'after': None} to begin it anew."
+    )
+
+
+async def _newest(log: EventLog, task_id: str) -> Event | None:
+    """The task's newest event; None if the task does not exist or has expired.
+
+    Raises:
+        LogUnreadable, EventUnreadable: the event is damaged.
+    """
+    batches = await log.read(task_id, max(await log.last(task_id) - 1, 0))
+    return decode(batches[-1].events[-1]) if batches else None
+
+
+def _title(message: Message) -> str:
+    words = " ".join(" ".join(part.text for part in message.parts if part.text is not None).split())
+    return shorten(words, _MAX_TITLE)
