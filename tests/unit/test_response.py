@@ -10,6 +10,7 @@ import pytest
 from sse_starlette.sse import AppStatus
 
 from tailrace.config import Settings
+from tailrace.stream import response as stream_response
 from tailrace.stream import sse
 from tailrace.stream.response import EventStreamResponse
 
@@ -98,6 +99,24 @@ async def test_a_server_that_shuts_down_sends_its_readers_away(monkeypatch: pyte
     await serving
     assert reader.bodies[-1] == sse.COME_BACK == b"retry: 250\n\n"
     assert not reader.messages[-1]["more_body"]
+    assert chunks.closed
+
+
+async def test_a_server_that_shuts_down_does_not_wait_for_a_reader_that_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class StalledReader(Reader):
+        async def send(self, message: dict[str, Any]) -> None:
+            await super().send(message)
+            if message.get("body"):
+                await asyncio.Event().wait()
+
+    monkeypatch.setattr(stream_response, "_LAST_SEND_TIMEOUT_S", 0.05)
+    reader, chunks = StalledReader(), Chunks(endless=True)
+    serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
+    await reader.has_body.wait()
+    monkeypatch.setattr(AppStatus, "should_exit", True)
+    await asyncio.wait_for(serving, 10)
     assert chunks.closed
 
 

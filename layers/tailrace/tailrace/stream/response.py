@@ -20,6 +20,8 @@ from tailrace.stream import sse
 
 # A reader that takes nothing for this long has gone.
 _SEND_TIMEOUT_S = 30.0
+# How long a server that shuts down tries to tell a slow reader. uvicorn cancels all streams after 2 s.
+_LAST_SEND_TIMEOUT_S = 1.0
 # A stream rotates by itself. A slow reader has this much longer, and one silence, to take what is on its way.
 GRACE_S = 5.0
 
@@ -65,7 +67,8 @@ class EventStreamResponse(EventSourceResponse):
                 await super().__call__(scope, receive, send)
                 if self._shutdown.is_set() and self.active:
                     # The chunks were cancelled while they waited, or in a `send`: it sends all of a chunk or nothing.
-                    await send({"type": "http.response.body", "body": sse.COME_BACK, "more_body": False})
+                    async with asyncio.timeout(_LAST_SEND_TIMEOUT_S):
+                        await send({"type": "http.response.body", "body": sse.COME_BACK, "more_body": False})
         except TimeoutError:
             return
         finally:
