@@ -7,12 +7,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.browser import chromium
-from tests.support.processes import Stack, stack
+from tests.support.processes import Stack, agent, stack
 
 TIMEOUT_MS = 30_000
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
@@ -25,16 +25,29 @@ async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
         yield started
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """All processes once more, with an orchestrator that takes as long as the request says.
+
+    `make run` has not started this orchestrator.
+    """
+    folder = tmp_path_factory.mktemp("slow_stack")
+    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page. The test fails when one of the page's scripts does, or when the page breaks its security policy."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    # Endless decorations cost a browser without a GPU more than all else that the page draws.
+    context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = await context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
+    page.on("requestfailed", lambda request: print(f"{request.url}: {request.failure}"))  # shown if the test fails
     yield page
     await context.close()
     assert errors == []

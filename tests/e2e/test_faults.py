@@ -15,9 +15,9 @@ from playwright.async_api import Locator, Page, expect
 from tests.e2e.actions import applied, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
 from tests.support.browser import needs_chromium
-from tests.support.processes import ROOT, Stack, agent, stack
+from tests.support.processes import ROOT, Stack, stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 LOGS = "too many errors\n" + "".join(f"2026-01-01T10:00:0{second}Z ERROR disk full\n" for second in range(3))
 SHORT_LEASES = {"TAILRACE_LEASE_S": "2", "TAILRACE_RENEW_S": "0.4"}
@@ -41,7 +41,7 @@ def cast(folder: Path, **samples: str) -> dict[str, str]:
     return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A worker that pauses at `sift`."""
     folder = tmp_path_factory.mktemp("pausing")
@@ -49,7 +49,7 @@ async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
         yield started
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def pausing_specialist(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The shipped orchestrator, with a specialist that pauses at `sift`."""
     folder = tmp_path_factory.mktemp("pausing_specialist")
@@ -57,15 +57,7 @@ async def pausing_specialist(tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         yield started
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """An orchestrator that takes as long as the request says, and that `make run` did not start."""
-    folder = tmp_path_factory.mktemp("slow_stack")
-    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def proxy(slow_stack: Stack) -> AsyncIterator[TamperingProxy]:
     async with tampering(slow_stack.url) as proxy:
         yield proxy

@@ -19,10 +19,10 @@ from local.site import create_site
 from tailrace.config import Settings
 from tests.support.processes import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def http(shipped: Stack) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=shipped.url, timeout=30) as client:
         yield client

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 # A spreadsheet copies cells as text and as a picture.
 PASTE_CELLS = """element => {

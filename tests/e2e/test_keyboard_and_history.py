@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.e2e.actions import pill, send, state, task_of, write
 from tests.support.browser import needs_chromium
-from tests.support.processes import Stack, agent, stack
+from tests.support.processes import Stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 LOG = "".join(f"2026-01-01T10:00:0{second}Z ERROR disk full\n" for second in range(3))
 BOXES = ["message-input", "reply-input"]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """`make run` with an orchestrator that takes as long as the request says."""
-    folder = tmp_path_factory.mktemp("slow_stack")
-    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
-        yield started
 
 
 def title(page: Page) -> Any:

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, Route
 from tests.support.browser import needs_chromium
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 ORIGIN = "http://page.test/"
 DRAW = """async ([pieces]) => {
@@ -60,7 +60,7 @@ LONG = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page that can import the page's modules."""
 

@@ -26,7 +26,7 @@ from tests.support.http import serve
 from tests.support.jsonrpc import rpc
 from tests.support.processes import Stack, stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 SECRET = "correct-horse-battery-staple"
 TASK = {"message": {"parts": [{"text": "created by another site"}]}}
@@ -61,7 +61,7 @@ async def other_site(_: Request) -> HTMLResponse:
     return HTMLResponse("<!doctype html><title>Another site</title><body>")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def elsewhere() -> AsyncIterator[int]:
     """The port of another site. Every name under `localhost` leads there."""
     async with serve(Starlette(routes=[Route("/", other_site)])) as url:
@@ -70,7 +70,7 @@ async def elsewhere() -> AsyncIterator[int]:
         yield port
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context()
     yield context
@@ -94,7 +94,7 @@ async def attack(page: Page, url: str, body: Any) -> list[int]:
     return [*statuses, answer.status]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def without_tasks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """All processes that `make run` starts; no other test creates a task there."""
     async with stack(tmp_path_factory.mktemp("without_tasks")) as started:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.e2e.actions import applied, pill, send, state, write
 from tests.support.browser import needs_chromium
-from tests.support.processes import Stack, agent, stack
+from tests.support.processes import Stack
 
 LINES = (
     "2026-01-01T10:00:00Z INFO all is well\n2026-01-01T10:00:05Z INFO all is well\n2026-01-01T10:00:10Z ERROR disk full"
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """`make run` with an orchestrator that takes as long as the request says."""
-    folder = tmp_path_factory.mktemp("slow_stack")
-    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
-        yield started
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 
 async def test_the_sample_goes_from_click_to_report(page: Page, shipped: Stack) -> None:

@@ -9,7 +9,7 @@ from tests.e2e.actions import send, state, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 
 async def test_a_request_that_fits_no_agent_gets_a_list_of_what_the_agents_do(page: Page, shipped: Stack) -> None:

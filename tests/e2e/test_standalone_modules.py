@@ -13,13 +13,13 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.support.browser import needs_chromium
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 ORIGIN = "http://another-project.test/"
 HTML = '<!doctype html><html lang="en"><title>Another project</title><body></body></html>'
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page. The test fails when one of its scripts does."""
     context = await browser.new_context()

@@ -9,19 +9,25 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import CDPSession, Page, Route, expect
 
 from tests.e2e.actions import write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
-SLOW = 500_000  # bytes a second: 2 MB take four seconds
 GRANTS, UPLOADS = "**/api/uploads", "**/api/uploads/*"
+# `window.shares` gets each value of a progress bar, from 0 to 1.
+WATCH_PROGRESS = """() => {
+    window.shares = [];
+    const keep = (records) => window.shares.push(...records.map(({ target }) => target.value));
+    const options = { subtree: true, attributes: true, attributeFilter: ["value"] };
+    new MutationObserver(keep).observe(document.querySelector("#compose"), options);
+}"""
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(page: Page, shipped: Stack) -> Page:
     """The first view."""
     await page.goto(shipped.url)
@@ -46,17 +52,17 @@ async def choose(page: Page, *files: Path, view: str = "#compose") -> None:
     await page.locator(f"{view} input[type=file]").set_input_files(files)
 
 
-async def throttle(page: Page, bytes_a_second: int) -> None:
+async def throttled(page: Page) -> CDPSession:
+    """Let uploads hardly progress, so that none is complete before the test wants it."""
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
+    await limit_upload(session, 20_000)
+    return session
+
+
+async def limit_upload(session: CDPSession, bytes_a_second: int) -> None:
     limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
     await session.send("Network.emulateNetworkConditions", limits)
-
-
-async def uploaded_share(page: Page) -> float | None:
-    """The share of the upload that is done, from 0 to 1; None when there is no upload."""
-    value: float | None = await page.evaluate("document.querySelector('progress')?.value ?? null")
-    return value
 
 
 def uploads(shipped: Stack) -> set[str]:
@@ -70,13 +76,14 @@ async def completed(page: Page) -> None:
 
 
 async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Page, log: Path) -> None:
-    await throttle(page, SLOW)
+    await page.evaluate(WATCH_PROGRESS)
+    session = await throttled(page)
     await choose(page, log)
     bar = page.get_by_role("progressbar", name="Uploading shop.log.gz")
     await expect(bar).to_be_visible()
-    shares: list[float] = []
-    while (now := await uploaded_share(page)) is not None:
-        shares.append(now)
+    await limit_upload(session, 500_000)  # 2 MB take four seconds
+    await expect(bar).to_have_count(0)
+    shares: list[float] = await page.evaluate("window.shares")
     assert shares == sorted(shares)
     assert len({each for each in shares if 0 < each < 1}) >= 3
     await page.get_by_test_id("send-button").click()
@@ -107,7 +114,7 @@ async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Pat
 
 async def test_a_removed_file_is_not_sent_and_leaves_nothing(page: Page, shipped: Stack, log: Path) -> None:
     before = uploads(shipped)
-    await throttle(page, SLOW)
+    await throttled(page)
     await choose(page, log)
     await expect(page.locator("progress")).to_be_visible()
     async with asyncio.timeout(30):
