@@ -6,6 +6,8 @@ bin := $(venv)/bin
 # sam pins older releases of some packages, so it has its own environment.
 sam := .cache/sam-venv
 export SAM_CLI_TELEMETRY := 0
+# Without bytecode on disk, each process would compile our code again, and each of pytest's workers all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-fast lint bench chaos build validate deploy smoke sam-local lock sample clean
 # Two targets that run at once would install into one environment.
@@ -23,8 +25,9 @@ test-fast: $(venv)/test ## the unit and contract tests that take no time: for th
 
 # A file's tests stay in one process. tests/conftest.py says how many processes there are, and which files come first.
 whole_files := --dist loadfile --no-loadscope-reorder
-# Beside other tests on a busy machine, keys typed into the page got lost, and sam's containers timed out.
-alone := tests/e2e tests/deploy/test_sam_local.py
+# Its containers time out beside other tests. They also add and remove network interfaces of this machine, and then
+# Chromium drops the requests that it has not sent: pages lose scripts.
+alone := tests/deploy/test_sam_local.py
 
 lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library
 	@$(bin)/ruff format --check .

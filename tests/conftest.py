@@ -41,8 +41,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return cores if config.option.numprocesses == "logical" else 2 * cores
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, one worker takes all tests of the page: they share processes that are slow to start."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _PAGE if nodeid.startswith(_PAGE) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+_PAGE = "tests/e2e/"
 # Workers take whole files in this order. What takes long comes first, so that no worker ends with it alone.
-_LONGEST_FIRST = ["deploy", "chaos", "runtime", "interop", "integration", "resume", "tck", "contract", "unit"]
+_LONGEST_FIRST = ["e2e", "deploy", "chaos", "runtime", "interop", "integration", "resume", "tck", "contract", "unit"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
