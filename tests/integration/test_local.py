@@ -10,10 +10,12 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from local.functions import listen, specialists
 from tailrace.errors import ConfigError
@@ -66,11 +68,17 @@ def test_a_wrong_setting_ends_make_run_with_one_sentence(variable: str, value: s
     assert "Traceback" not in done.stderr
 
 
-async def test_a_killed_agent_restarts_at_the_same_address(tmp_path: Path) -> None:
-    async with stack(tmp_path) as running:
-        await running.kill("log_analyst")
-        async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-            agents = (await http.get("/api/agents")).json()["agents"]
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """All processes, for the tests that leave them as they were."""
+    async with stack(tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
+async def test_a_killed_agent_restarts_at_the_same_address(shared: Stack) -> None:
+    await shared.kill("log_analyst")
+    async with httpx.AsyncClient(base_url=shared.url, timeout=60) as http:
+        agents = (await http.get("/api/agents")).json()["agents"]
     assert [agent.get("name") for agent in agents] == ["orchestrator", "log_analyst", "metric_analyst"]
 
 
@@ -108,8 +116,8 @@ async def test_agents_keep_their_addresses_after_a_restart(tmp_path: Path) -> No
         assert await places(running) == before
 
 
-async def test_the_page_has_a_content_security_policy(tmp_path: Path) -> None:
-    async with stack(tmp_path) as running, httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+async def test_the_page_has_a_content_security_policy(shared: Stack) -> None:
+    async with httpx.AsyncClient(base_url=shared.url, timeout=60) as http:
         page = await http.get("/")
         assert "script-src 'self'" in page.headers["content-security-policy"]
         assert "unsafe" not in page.headers["content-security-policy"]
