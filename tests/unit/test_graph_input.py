@@ -252,10 +252,22 @@ NEARLY = st.dictionaries(
     JSON | st.sampled_from(["2026-11-28", {"x": 1}, {"x": 1, "y": "2"}, ["a"], [{"role": "user", "content": "hi"}]]),
     max_size=3,
 )
+FITTING = st.fixed_dictionaries(
+    {},
+    optional={
+        "topic": st.text(st.characters(codec="utf-8"), max_size=3),
+        "n": st.integers(),
+        "point": st.just({"x": 1}),
+        "on": st.just("2026-11-28"),
+        "tags": st.just(["a"]),
+    },
+)
 PARTS = st.lists(
     st.text(st.characters(codec="utf-8"), max_size=5)
     | st.builds(Data, JSON)
     | st.builds(Data, NEARLY)
+    | st.builds(Data, FITTING)
+    | st.builds(Data, st.sampled_from([{"topic": "a"}, {"topic": "b"}, {"n": 1}]))
     | st.builds(lambda text: File(filename="a.log", media_type="text/plain", text=text), st.text(max_size=5)),
     max_size=5,
 )
@@ -263,7 +275,7 @@ PARTS = st.lists(
 
 @st.composite
 def schemas(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
-    names = draw(st.lists(st.sampled_from(list(FIELDS)), unique=True, min_size=1))
+    names = draw(st.lists(st.sampled_from(list(FIELDS)), unique=True, max_size=3)) or ["topic", "n"]
     fields = {name: FIELDS[name] for name in names}
     if draw(st.booleans()):
         fields["messages"] = Annotated[list[AnyMessage], add_messages]

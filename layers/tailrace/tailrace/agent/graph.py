@@ -91,6 +91,8 @@ class AgentGraph:
         if self.make_input is not None:
             return await asyncio.to_thread(self.make_input, request)
         with refusals_reject():
+            if not request.files:
+                return self._schema_input.of(request.parts, message_id)
             return await asyncio.to_thread(self._schema_input.of, request.parts, message_id)
 
     async def thread_key(self, message: Message, owner: str, uploads: Uploads) -> str:
