@@ -168,7 +168,7 @@ async def test_a_takeover_makes_the_same_input(tmp_path: Path) -> None:
     async with restarting_agent(tmp_path, "input_echo") as dying:
         watched = await watch(dying, "go")
         assert dying.deaths == 1
-    seen = json.loads(watched.artifact_text)
+    seen = json.loads(watched.response)
     assert seen["messages"] == [[watched.task_id, "go"]]
     assert seen["context"] == {"owner": "me", "tenant": ""}
 
