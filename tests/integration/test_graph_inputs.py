@@ -89,6 +89,17 @@ async def test_data_that_does_not_fit_is_refused_before_a_task_begins(part: dict
         assert (await served.result("ListTasks"))["tasks"] == []
 
 
+async def test_a_conversation_keeps_the_fields_that_its_first_message_gave() -> None:
+    async with agent(telling(Trip)) as served:
+        first = (await served.result("SendMessage", of_parts({"data": {"city": "Rome"}})))["task"]
+        later = of_parts({"data": {"days": 3}}, contextId=first["contextId"])
+        task = (await served.result("SendMessage", later))["task"]
+        assert artifact_text(await served.events(task["id"])) == "Trip(city='Rome', days=3)"
+        lacking = (await served.result("SendMessage", of_parts({"data": {"days": 3}}, contextId="new")))["task"]
+        assert lacking["status"]["state"] == REJECTED
+        assert "`city`" in said((await served.events(lacking["id"]))[-1])
+
+
 async def test_an_image_is_a_block_where_the_card_names_its_type() -> None:
     async with agent(input_echo.builder, card=input_echo.card, options={"context": input_echo.context}) as served:
         task = (await served.result("SendMessage", of_parts({"text": "What is this?"}, IMAGE)))["task"]

@@ -147,6 +147,14 @@ def test_a_required_field_that_is_missing_is_named() -> None:
     assert "`answer` is not one of its fields" in refusal(graph, Data({"question": "why?", "answer": "forged"}))
 
 
+@pytest.mark.parametrize(("schema", "wrong"), [(Order, {"count": "x"}), (Parcel, {"label": 1})])
+def test_a_later_message_of_a_conversation_need_not_repeat_what_the_state_has(schema: Any, wrong: Any) -> None:
+    later = input_of(compiled(schema))
+    assert later.of(["more"], ID, fresh=False) == {}
+    with pytest.raises(RequestError, match=f"`{next(iter(wrong))}` has value"):
+        later.of([Data(wrong)], ID, fresh=False)
+
+
 def test_a_model_that_refuses_values_together_refuses_the_message() -> None:
     class Span(BaseModel):
         start: int

@@ -295,7 +295,7 @@ class Attempt:
         messages = self._takeover.history.messages
         first = request if len(messages) == 1 else await self._request(agent, messages[:1])
         try:
-            return await agent.input_for(first, self.task_id)
+            return await agent.input_for(first, self.task_id, fresh="" not in self._takeover.plan.pins)
         finally:
             if first is not request:
                 first.close()

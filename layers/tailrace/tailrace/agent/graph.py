@@ -70,7 +70,8 @@ class AgentGraph:
         """
         check(messages, owner, self.input_modes)
         if begins and self.make_input is None:
-            self._schema_input.of(outline_of(messages), "")
+            # A message that names a context may belong to a conversation whose state has the other fields.
+            self._schema_input.of(outline_of(messages), "", fresh=messages[0].context_id is None)
 
     async def decode(self, messages: list[Message], owner: str, uploads: Uploads) -> Request:
         """Decode the owner's messages, and copy their uploads to this machine's disk.
@@ -82,8 +83,8 @@ class AgentGraph:
         with refusals_reject():
             return await in_turn(partial(request_of, owner=owner, uploads=uploads, modes=self.input_modes), messages)
 
-    async def input_for(self, request: Request, message_id: str) -> Any:
-        """The graph's input for the request that begins a task.
+    async def input_for(self, request: Request, message_id: str, *, fresh: bool) -> Any:
+        """The graph's input for the request that begins a task. `fresh` is as in `GraphInput.of`.
 
         Raises:
             Rejected: the request does not fit the graph's input.
@@ -91,9 +92,8 @@ class AgentGraph:
         if self.make_input is not None:
             return await asyncio.to_thread(self.make_input, request)
         with refusals_reject():
-            if not request.files:
-                return self._schema_input.of(request.parts, message_id)
-            return await asyncio.to_thread(self._schema_input.of, request.parts, message_id)
+            make = partial(self._schema_input.of, request.parts, message_id, fresh=fresh)
+            return await asyncio.to_thread(make) if request.files else make()
 
     async def thread_key(self, message: Message, owner: str, uploads: Uploads) -> str:
         """What the author's function `thread` returns for the message that begins a task.

@@ -43,8 +43,11 @@ class GraphInput(ABC):
     """Makes the input of one graph."""
 
     @abstractmethod
-    def of(self, parts: Parts, message_id: str) -> Any:
+    def of(self, parts: Parts, message_id: str, *, fresh: bool = True) -> Any:
         """The graph's input for a message with these parts. If it has a chat message, that has the id `message_id`.
+
+        `fresh` says that the graph has no state yet, from an earlier task of the conversation. Without one, the message
+        has to have all fields that the graph needs.
 
         Raises:
             RequestError: the parts do not fit the graph's input. The message names the field.
@@ -97,7 +100,7 @@ class Fields(GraphInput):
         self._complete = complete and not self._has_messages
         self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
-    def of(self, parts: Parts, message_id: str) -> Any:
+    def of(self, parts: Parts, message_id: str, *, fresh: bool = True) -> Any:
         values: dict[str, Any] = {}
         rest: list[str | Data | File] = []
         for part in parts:
@@ -114,7 +117,7 @@ class Fields(GraphInput):
             content = content_of(rest)
             if content or not values:
                 values[_MESSAGES] = [*values.get(_MESSAGES, []), _human(content, message_id)]
-        return self._whole(values)
+        return self._whole(values) if fresh or self._build else values
 
     def _fitting(self, data: Any, before: dict[str, Any]) -> dict[str, Any]:
         """The values of a data part by field.
@@ -197,7 +200,7 @@ class Value(GraphInput):
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
-    def of(self, parts: Parts, message_id: str) -> Any:
+    def of(self, parts: Parts, message_id: str, *, fresh: bool = True) -> Any:
         data = [part.value for part in parts if isinstance(part, Data)]
         if len(data) > 1:
             raise RequestError(f"The message has {len(data)} data parts, but this agent takes one.")
