@@ -69,7 +69,7 @@ async def survives(point: str, when: str, server: ForkServer, folder: Path) -> N
         assert agent.deaths == 1
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert parts_of(seen.artifact_text) == EXPECTED
+    assert parts_of(seen.response) == EXPECTED
     (attempt,) = seen.of_kind("attempt")
     assert (attempt["attempt"], attempt["reason"]) == (2, "worker lost")
     # Only superseded steps run again.
@@ -93,7 +93,7 @@ async def test_a_reply_survives_the_worker_that_accepted_it(tmp_path: Path) -> N
         done = await watch(agent, "really", watched=again, message_id="m-3")
     assert done.seqs == list(range(1, len(done.seqs) + 1))
     assert done.state == "TASK_STATE_COMPLETED"
-    assert parts_of(done.artifact_text) == sorted([*EXPECTED, "yes", "really"])
+    assert parts_of(done.response) == sorted([*EXPECTED, "yes", "really"])
     assert len(done.of_kind("attempt")) == 1
 
 
@@ -124,7 +124,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
         after = await log.last(head.task_id)
         await log.close()
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert parts_of(seen.artifact_text) == EXPECTED
+    assert parts_of(seen.response) == EXPECTED
     assert following.result().events == seen.events
     assert after == seen.seqs[-1]
     fence = seen.of_kind("attempt")[0]["seq"]
@@ -140,7 +140,7 @@ async def test_a_run_with_hundreds_of_hand_offs_has_one_dense_log(tmp_path: Path
         assert agent.deaths == 0
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert seen.artifact_text.split() == [str(number) for number in range(1, 206)]
+    assert seen.response.split() == [str(number) for number in range(1, 206)]
     hand_offs, attempts = seen.of_kind("handoff"), seen.of_kind("attempt")
     assert len(hand_offs) == len(attempts) >= 200
     assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)
@@ -151,7 +151,7 @@ async def test_a_node_may_leave_work_to_the_next_attempt_when_time_runs_out(tmp_
     async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
         seen = await watch(agent, "30 steps, 20 ms each, in one node")
     assert seen.state == "TASK_STATE_COMPLETED"
-    assert seen.artifact_text.split() == [str(number) for number in range(1, 31)]
+    assert seen.response.split() == [str(number) for number in range(1, 31)]
     assert seen.of_kind("handoff")
 
 

@@ -31,7 +31,7 @@ async def test_a_state_of_custom_types_survives_a_kill(langgraph_is_strict: str,
         seen = await watch(dying, "go")
         assert dying.deaths == 1
     assert seen.state == "TASK_STATE_COMPLETED", seen.said
-    assert seen.artifact_text.splitlines() == [
+    assert seen.response.splitlines() == [
         "findings: [Finding(title='slow', severity=<Severity.HIGH: 'high'>, tags=[]), "
         "LogFinding(title='lost', severity=<Severity.HIGH: 'high'>, tags=['a'], line=7)]",
         "spans: {'window': Span(start=1, end=2)}",
