@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 
 import httpx
@@ -32,7 +33,7 @@ class Contexts:
         self._url = url
         self._settings = settings
         self._exclusive: bool | None = None
-        self._asked_at = 0.0
+        self._asked_at = -math.inf
 
     async def create(self, head: Head, message: Message, *, new: bool) -> Head:
         """Create a task, idempotently; return its stored head. `new` says that nobody has used its context before.
