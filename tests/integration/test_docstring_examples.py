@@ -152,6 +152,12 @@ async def see_request() -> None:
     assert artifact_text(await events_of("request", LOG)) == "app.log has 2 lines."
 
 
+async def see_made_input() -> None:
+    example = example_of("Request")
+    async with agent(graph_of(example), options={"input": example["given"]}) as served:
+        assert artifact_text(await served.finished(await begin(served))) == "The user is local. Ada"
+
+
 async def see_time_left() -> None:
     """Without a deadline one execution of the node reads all pages; with little time left it reads one."""
     for settings, executions in (({}, 1), ({"attempt_s": 8, "handoff_s": 1}, 3)):
@@ -172,6 +178,7 @@ SEE = {
     "AgentCard": see_agent_card,
     "Extension": see_extension,
     "Rejected": see_rejected,
+    "Request": see_made_input,
     "Skill": see_skill,
     "draining": see_draining,
     "file": see_file,

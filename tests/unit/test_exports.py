@@ -9,7 +9,7 @@ import tailrace
 
 
 def test_the_exported_names_are_these() -> None:
-    classes = ["AgentApp", "AgentCard", "Extension", "Rejected", "Skill"]
+    classes = ["AgentApp", "AgentCard", "Extension", "Rejected", "Request", "Skill"]
     assert tailrace.__all__ == [*classes, "draining", "file", "progress", "request", "result", "time_left", "write"]
     for name in tailrace.__all__:
         assert getattr(tailrace, name) is not None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace.authoring.emit import file, progress, request, result, write
 from tailrace.authoring.run_context import draining, time_left
 from tailrace.errors import Rejected
+from tailrace.inputs.request import Request
 
 if TYPE_CHECKING:
     from tailrace.a2a.card import AgentCard, Extension, Skill
@@ -22,6 +23,7 @@ __all__ = [
     "AgentCard",
     "Extension",
     "Rejected",
+    "Request",
     "Skill",
     "draining",
     "file",

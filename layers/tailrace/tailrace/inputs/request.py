@@ -102,6 +102,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     - `parts`: text, data and files in the order in which the user sent them.
 
     The caller chooses everything except `owner`.
+
+    Example:
+        def given(request: Request) -> dict:  # for AgentApp(graph, card, input=given)
+            about = f"The user is {request.owner}."
+            return {"messages": [("system", about), ("user", request.content)]}
+
+        async def look(state: MessagesState) -> None:
+            write(" ".join(each.text for each in state["messages"]))
     """
 
     text: str
