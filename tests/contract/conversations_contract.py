@@ -95,6 +95,17 @@ class ConversationsContract:
         await log.conversations.renew("c1", "t1")
         assert await log.conversations.get("c1") is None
 
+    async def test_a_record_is_renewed_only_for_an_old_task(self, log: EventLog, clock: Clock) -> None:
+        first = await claim(log, "t1")
+        clock.now += TTL_S / 2 - 1
+        await log.conversations.keep("c1", "t1", first.created)
+        assert await log.conversations.get("c1") == first
+        clock.now += 2
+        await log.conversations.keep("c1", "t1", first.created)
+        renewed = await log.conversations.get("c1")
+        assert renewed is not None
+        assert renewed.ttl == first.ttl + TTL_S / 2 + 1
+
     async def test_a_title_stays_through_claims(self, log: EventLog) -> None:
         first = await claim(log, "t1")
         renamed = await log.conversations.rename("c1", "My title")

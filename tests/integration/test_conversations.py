@@ -179,6 +179,24 @@ async def test_an_expired_task_frees_its_context() -> None:
         assert await recalled(served, "new", contextId="c") == "new"
 
 
+async def test_a_task_keeps_its_context_however_long_it_lives() -> None:
+    now = [1_700_000_000.0]
+
+    def ask(state: MessagesState) -> dict[str, Any]:
+        for n in range(4):
+            interrupt(f"{n}?")
+        return {}
+
+    log = MemoryLog(clock=lambda: now[0], ttl_s=100)
+    async with agent(StateGraph(MessagesState).add_node(ask).add_edge(START, "ask"), log=log) as served:
+        task = await send(served, "one", contextId="c")
+        for _ in range(3):
+            now[0] += 90
+            error = await served.error("SendMessage", {"message": message("two", contextId="c")})
+            assert (error["code"], task["id"] in error["message"]) == (-32004, True)
+            assert (await send(served, "yes", taskId=task["id"]))["status"]["state"] == ASKED
+
+
 # After an earlier task
 
 

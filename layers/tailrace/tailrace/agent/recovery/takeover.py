@@ -81,6 +81,8 @@ async def take_over(
         if begin is not None and current.attempt == 0 and current.messages:
             start = await begin(current.messages[0])
             current.thread, current.pins = start.thread, start.checkpoints
+        elif current.thread is not None:
+            await log.conversations.keep(current.thread, head.task_id, head.created)
         plan = await resume_plan_of(current, saver, head)
         state, event = _fence(head, current, plan, HANDED_OFF if current.handed_off else reason, reply)
         fence = Batch(current.last + 1, head.attempt, [event])
