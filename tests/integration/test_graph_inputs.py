@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config
+from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 from pydantic import BaseModel
@@ -172,6 +174,41 @@ async def test_a_reply_changes_neither_the_input_nor_its_message(tmp_path: Path)
 
 
 # After a kill, and through the gateway
+
+
+class Visit(TypedDict):
+    trip: Trip
+    on: date
+
+
+@entrypoint()
+async def plan(trip: Trip) -> None:
+    write(f"{trip!r} {interrupt('Go?')}")
+
+
+async def visit(state: Visit) -> None:
+    write(f"{state!r} {interrupt('Go?')}")
+
+
+@pytest.mark.parametrize(
+    ("graph", "data", "written"),
+    [
+        (plan, {"city": "Rome"}, "Trip(city='Rome', days=1) yes"),
+        (
+            StateGraph(Visit).add_node("visit", visit).add_edge(START, "visit"),
+            {"trip": {"city": "Rome"}, "on": "2026-11-28"},
+            "{'trip': Trip(city='Rome', days=1), 'on': datetime.date(2026, 11, 28)} yes",
+        ),
+    ],
+)
+async def test_a_typed_input_is_read_again_from_its_checkpoint(
+    graph: Any, data: dict[str, Any], written: str, tmp_path: Path
+) -> None:
+    async with agent(graph, store="sqlite", data_dir=str(tmp_path)) as served:
+        waiting = (await served.result("SendMessage", of_parts({"data": data})))["task"]
+        task = (await served.result("SendMessage", {"message": message("yes", taskId=waiting["id"])}))["task"]
+        assert task["status"]["state"] == DONE
+        assert artifact_text(await served.events(task["id"])) == written
 
 
 async def test_a_takeover_makes_the_same_input(tmp_path: Path) -> None:

@@ -106,6 +106,13 @@ def test_data_may_hold_messages_and_the_text_is_the_last_one(first: dict[str, st
     assert [(type(each), each.content) for each in messages] == [(AIMessage, "Hi."), (HumanMessage, "And you?")]
 
 
+def test_a_field_messages_that_is_no_list_is_left_to_its_author() -> None:
+    class Counted(typing.TypedDict):
+        messages: int
+
+    assert made(compiled(Counted), "hello", Data({"messages": 3})) == {"messages": 3}
+
+
 def test_data_of_a_message_that_is_none_is_a_block_of_the_message() -> None:
     assert made(compiled(MessagesState), Data({"messages": [1]})) == {"messages": [human('{"messages": [1]}')]}
 

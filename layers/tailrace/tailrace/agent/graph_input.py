@@ -32,6 +32,8 @@ Parts = Sequence[str | Data | File]
 _MESSAGES = "messages"
 # The name that LangGraph gives to a state that is one value.
 _ROOT = "__root__"
+# Maximum length of a list of fields in an error.
+_MAX_NAMES = 500
 _CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
 
@@ -46,8 +48,8 @@ class GraphInput(ABC):
     def of(self, parts: Parts, message_id: str, *, fresh: bool = True) -> Any:
         """The graph's input for a message with these parts. If it has a chat message, that has the id `message_id`.
 
-        `fresh` says that the graph has no state yet, from an earlier task of the conversation. Without one, the message
-        has to have all fields that the graph needs.
+        `fresh` says that no earlier task of the conversation has left a state. Then the message has to have all fields
+        that the graph needs.
 
         Raises:
             RequestError: the parts do not fit the graph's input. The message names the field.
@@ -73,7 +75,7 @@ def input_of(graph: Pregel[Any, Any, Any, Any]) -> GraphInput:
 
 @contextmanager
 def refusals_reject() -> Iterator[None]:
-    """Raise `Rejected` for a request that cannot be used. One with an expired upload is no such request."""
+    """Raise `Rejected` for a request that cannot be used. An upload that has expired fails the task instead."""
     try:
         yield
     except UploadUnknown:
@@ -114,9 +116,9 @@ class Fields(GraphInput):
                     raise RequestError(f"The data part does not fit this agent's input: {error}.") from None
                 rest.append(part)
         if self._has_messages and (rest or not values):
-            content = content_of(rest)
-            if content or not values:
-                values[_MESSAGES] = [*values.get(_MESSAGES, []), _human(content, message_id)]
+            content, before = content_of(rest), values.get(_MESSAGES, [])
+            if isinstance(before, list) and (content or not values):
+                values[_MESSAGES] = [*before, _human(content, message_id)]
         return self._whole(values) if fresh or self._build else values
 
     def _fitting(self, data: Any, before: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +173,7 @@ class Fields(GraphInput):
 
     @cached_property
     def _schema_adapter(self) -> TypeAdapter[Any] | None:
-        """What checks all values together. LangGraph does so too for pydantic models, and for nothing else."""
+        """What checks all values together. Of a state's types, LangGraph itself checks only pydantic models so."""
         is_model = isinstance(self._schema, type) and issubclass(self._schema, BaseModel)
         return _adapter_or_none(self._schema) if is_model or self._build else None
 
@@ -189,7 +191,7 @@ class Fields(GraphInput):
 
     @property
     def _names(self) -> str:
-        return ", ".join(f"`{name}`" for name in self._fields) or "none"
+        return shorten(", ".join(f"`{name}`" for name in self._fields), _MAX_NAMES) or "none"
 
 
 class Value(GraphInput):
