@@ -11,6 +11,7 @@ import { isUserMessage, textOf, titleOf, turnOf } from "./messages.js";
 
 const EXTENSION = "urn:tailrace:a2a:resume:1";
 const ROW_KINDS = ["node_start", "tool_start", "attempt", "handoff"]; // events that may add a row
+const MAX_SAID = 2_000; // characters of a step's text
 const RANKED = ["response", "report"]; // of two texts the later of these is shown, and of others the newest
 const MAX_LEVEL = 16; // a deeper step becomes a sibling of its parent
 
@@ -65,6 +66,7 @@ const newStep = (id, kind, name, agent, parent, start) => ({
   state: "running",
   attempt: 1,
   text: "",
+  said: "", // the message that the text is a part of
   done: 0,
   total: 0,
   error: "",
@@ -154,9 +156,12 @@ function applyStepEvent(task, metadata, ts, text) {
     case "state":
       if (!metadata.parent) return; // the task's own state: see applyState()
   }
-  // progress, route, or a kind of a later version
+  // progress, route, message, reasoning, or a kind of a later version
   const step = known ?? parent;
-  step.text = text || step.text;
+  // A model's message or reasoning comes in pieces; everything else that a step says is whole.
+  const said = metadata.message && `${metadata.kind} ${metadata.message}`;
+  if (text) step.text = said && said === step.said ? (step.text + text).slice(-MAX_SAID) : text;
+  if (text) step.said = said;
   step.done = metadata.done ?? step.done;
   step.total = metadata.total ?? step.total;
   step.targets = metadata.targets ?? step.targets;

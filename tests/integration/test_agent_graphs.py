@@ -82,7 +82,7 @@ def failure(events: Events) -> str:
 # Models
 
 
-async def test_streamed_model_output_becomes_report_text() -> None:
+async def test_streamed_model_output_becomes_text_of_the_response() -> None:
     gate, spoken = asyncio.Event(), "one two three"
 
     async def speak(state: MessagesState) -> dict[str, Any]:
@@ -112,7 +112,7 @@ async def test_the_output_of_a_model_that_cannot_stream_arrives_once(off: Any) -
     assert state_of(events[-1]) == DONE
 
 
-async def test_messages_become_paragraphs_of_the_report() -> None:
+async def test_the_last_message_and_what_nodes_write_are_paragraphs_of_the_response() -> None:
     async def first(state: MessagesState) -> dict[str, Any]:
         write("Not in the response.", artifact="notes")
         return {"messages": [await model("one two").ainvoke(state["messages"])]}
@@ -122,10 +122,10 @@ async def test_messages_become_paragraphs_of_the_report() -> None:
         write("\n\nWritten.")
         return {"messages": [spoken, AIMessage("By hand.")]}
 
-    assert artifact_text(await run(graph(first, second))) == "one two\n\nthree\n\nWritten.\n\nBy hand."
+    assert artifact_text(await run(graph(first, second))) == "\n\nWritten.\n\nBy hand."
 
 
-async def test_a_message_returned_by_a_node_becomes_report_text() -> None:
+async def test_a_message_returned_by_a_node_becomes_text_of_the_response() -> None:
     async def speak(_: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage("Made by hand.")]}
 
@@ -208,7 +208,8 @@ async def test_tool_calls_are_reported_with_input_and_output() -> None:
     assert said(update) == "Looking here."
     order = [metadata(event)["kind"] for event in events]
     assert order.index("tool_start") < order.index("progress") < order.index("tool_complete")
-    assert artifact_text(events) == "Let me look.\n\nAll is well."
+    assert [said(event) for event in of_kind(events, "message")] == ["Let me look."]
+    assert artifact_text(events) == "All is well."
 
 
 async def test_parallel_tool_calls_are_separate_steps_and_a_failure_has_a_reason() -> None:

@@ -121,6 +121,17 @@ class EventTooLarge(LogError):
         self.limit = limit
 
 
+class NotJson(TailraceError, ValueError):
+    """A value of type `kind` at `path` has no form in JSON. `what` is the beginning of the sentence."""
+
+    def __init__(self, what: str, path: str, kind: str) -> None:
+        where = f" at {path.removeprefix('.')}" if path else ""
+        super().__init__(
+            f"{what} has a value of type {kind}{where}, which JSON cannot hold; use texts, numbers, lists, dicts with "
+            "texts as keys, dates, dataclasses or pydantic models."
+        )
+
+
 class LogUnreadable(LogError):
     """The events `first` to `last` of a task are stored, but what is stored cannot be read."""
 

@@ -24,7 +24,7 @@ from tailrace.a2a.server.services import Serving
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
-from tailrace.agent.graph import AgentGraph, Thread
+from tailrace.agent.graph import AgentGraph, Output, Stream, Thread
 from tailrace.agent.graph_input import MakeInput
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
@@ -57,7 +57,14 @@ class AgentApp:
     - `thread`: which tasks share a thread of LangGraph, so that each begins with the state in which the one before has
       ended: those of one A2A context ("context"); no two ("task"); or those for whose `Request` a function returns the
       same text. Two owners never share one. A thread takes one task at a time: a second one is refused.
-    - `input`, `context` and `thread` run in a Python thread, and may raise `Rejected`.
+    - `output`: a function that makes the artifacts, by name, from the graph's result. A text is a text artifact, and
+      `response` is the answer; anything else is data. By default the answer is the text of the last message that the
+      model wrote, `structured_response` and the keys of an output schema are data, and a graph that has given nothing
+      else gives its state.
+    - `input`, `context`, `thread` and `output` run in a Python thread. All but `output` may raise `Rejected`.
+    - `stream`: "live" shows a model's text as it comes, and takes back what the graph's state does not keep. "final"
+      shows and logs nothing that a model says, and no tool's input and output, before the graph has ended: for
+      guardrails whose redaction must not be kept.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -73,8 +80,8 @@ class AgentApp:
     The log and the checkpointer are opened when the server starts the app, or at the first request.
 
     Raises:
-        ConfigError: the card's name cannot be used, `extended_card` comes without `decide_owner`, `thread` has
-            another value, or a function for `input`, `context` or `thread` is async.
+        ConfigError: the card's name cannot be used, `extended_card` comes without `decide_owner`, `thread` or `stream`
+            has another value, or a function for `input`, `context`, `thread` or `output` is async.
 
     Example:
         async def greet(state: MessagesState) -> None:
@@ -93,6 +100,8 @@ class AgentApp:
         context: Callable[[Request], Any] | None = None,
         thread: Thread = "context",
         config: RunnableConfig | None = None,
+        output: Output | None = None,
+        stream: Stream = "live",
         settings: Settings | None = None,
         log: EventLog | None = None,
         answer: DirectAnswer | None = None,
@@ -103,11 +112,13 @@ class AgentApp:
         if extended_card is not None and decide_owner is None:
             # "The Get Extended Agent Card operation MUST require authentication" (specification, section 13.3).
             raise ConfigError("decide_owner", None, "set if extended_card is")
-        for key, function in (("input", input), ("context", context), ("thread", thread)):
+        for key, function in (("input", input), ("context", context), ("thread", thread), ("output", output)):
             if inspect.iscoroutinefunction(function):
                 raise ConfigError(key, function, "a function that is not async: it runs in a thread")
         if thread not in ("context", "task") and not callable(thread):
             raise ConfigError("thread", thread, "'context', 'task' or a function of the request")
+        if stream not in ("live", "final"):
+            raise ConfigError("stream", stream, "'live' or 'final'")
         check_agent_name(card.name)
         self._idempotent = idempotent
         self._graph = graph
@@ -116,6 +127,8 @@ class AgentApp:
         self._input = input
         self._context = context
         self._thread = thread
+        self._output = output
+        self._stream: Stream = stream
         self._settings = settings or Settings.load()
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
@@ -178,6 +191,8 @@ class AgentApp:
                     make_input=self._input,
                     make_context=self._context,
                     thread=self._thread,
+                    output=self._output,
+                    stream=self._stream,
                 )
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)

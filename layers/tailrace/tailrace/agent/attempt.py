@@ -14,17 +14,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import msgspec
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
+from tailrace.agent.callbacks import RunCallbacks
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.containment import Contained, ProcessExit, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.langgraph_events import ToolEvents, Translator, question
+from tailrace.agent.langgraph_events import Translator, question
+from tailrace.agent.output import earlier_messages
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context
@@ -66,6 +69,7 @@ class Attempt:
         self._fenced = asyncio.Event()
         self._overrun = asyncio.Event()
         self._over = asyncio.Event()
+        self._usage = takeover.history.usage
         self._renewed_at = asyncio.get_running_loop().time()
 
     @property
@@ -138,34 +142,41 @@ class Attempt:
         for step in self._takeover.plan.finished:
             details = Details(step=step.id, parent=step.parent, name=step.name)
             writer.status("tool_complete" if step.tool else "node_end", details)
-        for artifact, text in self._takeover.plan.replaced.items():
-            writer.replace_text(artifact, text)
+        for artifact, pieces in self._takeover.plan.replaced.items():
+            writer.replace_text(artifact, pieces)
 
     def _write_state(self, writer: Writer, state: State, text: str | None) -> State:
         """Write the state that the run has come to. Return the state that could be written: FAILED if `text` cannot."""
         try:
-            details = self._completed if state == "TASK_STATE_COMPLETED" else NO_DETAILS
-            writer.status("state", details, state=state, text=text)
-        except (EventTooLarge, UnicodeError) as error:
+            writer.status("state", self._summary(state), state=state, text=text)
+        except EventTooLarge as error:
             state = "TASK_STATE_FAILED"
             writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
         return state
 
+    def _summary(self, state: State) -> Details:
+        """What a task's last event also says: the tokens of all its models, and where the thread goes on."""
+        details = self._completed if state == "TASK_STATE_COMPLETED" else NO_DETAILS
+        return msgspec.structs.replace(details, usage=self._usage if state in TERMINAL and self._usage.calls else None)
+
     async def _until_done(self, agent: AgentGraph, writer: Writer) -> tuple[State, str | None]:
         """Run the graph. Return the state that the run comes to and its text; WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
-        written = bool(takeover.plan.replaced.get("response", takeover.history.texts.get("response")))
-        translator = Translator(writer, self._delegated, takeover.plan.done, written=written)
-        run, timers = self._timed(control)
+        translator = Translator(writer, agent, takeover, self._delegated)
+        run, timers = self._timed(control, translator)
         contain_exits(asyncio.get_running_loop())
         stream = asyncio.create_task(Contained(self._stream(agent, writer, translator, run, control)))
         reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
         stops = [asyncio.create_task(reason.wait()) for reason in reasons]
         try:
-            await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
+            with run_context.under_way(run):
+                await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
                 return await self._stop(stream, writer, translator)
             await stream
+            self._usage = translator.usage
+            if not translator.interrupts:
+                await translator.finish(await earlier_messages(agent, takeover))
         except GraphDrained:
             return "TASK_STATE_WORKING", None
         except (Fenced, LogUnavailable):
@@ -217,13 +228,19 @@ class Attempt:
             raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
         return "TASK_STATE_FAILED", self._overrun_text(translator.node)
 
-    def _timed(self, control: RunControl) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
+    def _timed(
+        self, control: RunControl, translator: Translator
+    ) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
         """The run context for the graph, and the timers that end this attempt."""
         loop, settings = asyncio.get_running_loop(), self._settings
         ends = [run_context.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
         deadline = min((end for end in ends if end is not None), default=None)
         drains_at = None if deadline is None else deadline - settings.handoff_s
-        run = run_context.RunContext(drains_at, dict(self._takeover.history.delegated))
+
+        def receive(emission: Any) -> None:
+            loop.call_soon_threadsafe(translator.receive, emission)
+
+        run = run_context.RunContext(drains_at, dict(self._takeover.history.delegated), receive)
         if deadline is None or drains_at is None:
             return run, []
 
@@ -253,7 +270,9 @@ class Attempt:
         """Run the graph from its checkpoints and write its stream as events. Raises what the graph raises."""
 
         async def flush(namespace: str, node: str | None, ran: bool) -> int:
-            if node is not None:
+            if node is not None and node not in translator.callbacks.ran:
+                translator.cached(node)
+            elif node is not None:
                 await translator.barrier.node(node)
             elif ran and (parent := step_of(namespace)):
                 await translator.barrier.nodes_below(parent)
@@ -274,7 +293,7 @@ class Attempt:
         saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush, task=self._head.thread)
         async for part in agent.graph.copy({"checkpointer": saver}).astream(
             graph_input,
-            self._config(agent),
+            self._config(agent, translator.callbacks),
             context=await agent.context_for(request),
             stream_mode=["custom", "messages", "tasks"],
             subgraphs=True,
@@ -303,7 +322,7 @@ class Attempt:
     async def _request(self, agent: AgentGraph, messages: list[Message]) -> Request:
         return await agent.decode(messages, self._head.owner, open_uploads(self._settings))
 
-    def _config(self, agent: AgentGraph) -> RunnableConfig:
+    def _config(self, agent: AgentGraph, callbacks: RunCallbacks) -> RunnableConfig:
         """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
         ours: RunnableConfig = {
             "configurable": {
@@ -312,7 +331,7 @@ class Attempt:
                 "owner": self._head.owner,
                 "agent": self._head.agent,
             },
-            "callbacks": [ToolEvents()],
+            "callbacks": [callbacks],
         }
         # `merge_configs` takes 25 for LangChain's default, and leaves it out.
         return {**merge_configs(agent.config, ours), "recursion_limit": agent.recursion_limit}

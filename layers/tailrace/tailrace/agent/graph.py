@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -27,6 +27,12 @@ DEFAULT_RECURSION_LIMIT = 50
 Thread = Literal["context", "task"] | Callable[[Request], str]
 
 
+# What the author makes of the graph's result: the artifacts, by name.
+Output = Callable[[Any], Mapping[str, Any]]
+# When a model's text is shown: as it comes, or when the graph has ended.
+Stream = Literal["live", "final"]
+
+
 @dataclass(frozen=True)
 class AgentGraph:
     """The compiled graph of the agent `name`.
@@ -36,6 +42,7 @@ class AgentGraph:
     - `make_input`: the author's function that makes the graph's input; None for the input that the graph's schema says.
     - `make_context`: the author's function that makes LangGraph's runtime context.
     - `thread`: which tasks share a thread of LangGraph; see `AgentApp`.
+    - `output`, `stream`: as `AgentApp` explains them.
     """
 
     name: str
@@ -45,6 +52,8 @@ class AgentGraph:
     make_input: MakeInput | None = None
     make_context: Callable[[Request], Any] | None = None
     thread: Thread = "context"
+    output: Output | None = None
+    stream: Stream = "live"
 
     @property
     def checkpointer(self) -> Any:

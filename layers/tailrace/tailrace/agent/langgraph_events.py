@@ -7,42 +7,61 @@ mode `updates` has only the end, without an id.)
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from langchain_core.callbacks import AsyncCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import ToolMessage
 from langgraph.types import TaskPayload, TaskResultPayload
 
 from tailrace.agent.barrier import NodeBarrier
+from tailrace.agent.callbacks import RunCallbacks, shown_of
+from tailrace.agent.graph import AgentGraph
+from tailrace.agent.output import outcome_of
+from tailrace.agent.recovery.takeover import Takeover
+from tailrace.agent.speech import Speech
+from tailrace.agent.texts import Texts
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
-from tailrace.authoring.emit import current_step, emit, step_of
-from tailrace.errors import shorten
-from tailrace.events import DelegatedTask, Details
+from tailrace.authoring.emit import step_of
+from tailrace.errors import EventTooLarge, NotJson, TailraceError, TooDeep, shorten
+from tailrace.events import DelegatedTask, Details, Usage, plain
 from tailrace.stream.writer import Writer
 
-# Maximum length of a tool's arguments, of its result, and of an error. They are for showing.
+# Maximum length of an error of a node. It is for showing.
 _SHOWN = 500
 
 
 class Translator:
-    """Writes the parts of one `astream(version="v2")` as events.
+    """Writes the parts of one `astream(version="v2")` as events, and its result when it has ended.
 
-    `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `done` has
-    the steps that an older attempt has finished: LangGraph streams their ends again, and no event is written for them.
-    `written` is whether the response has text. `interrupts` collects what the graph asks, by the interrupt's id.
+    `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `interrupts`
+    collects what the graph asks, by the interrupt's id. `usage` sums up the tokens of this attempt and earlier ones.
     """
 
-    def __init__(self, writer: Writer, delegated: dict[str, DelegatedTask], done: set[str], *, written: bool) -> None:
+    def __init__(
+        self, writer: Writer, agent: AgentGraph, takeover: Takeover, delegated: dict[str, DelegatedTask]
+    ) -> None:
         self._writer = writer
-        self._done = done
-        self._message_id: str | None = None
-        self._written = written
-        self.delegated = delegated
-        self.barrier = NodeBarrier()
+        self._agent = agent
+        self._done = takeover.plan.done
+        self._results = set(takeover.history.results)
+        self._texts = Texts(writer, {**takeover.history.texts, **takeover.plan.replaced})
+        self.callbacks = RunCallbacks(live=agent.stream == "live")
+        self._speech = Speech(writer, self._texts, agent, failed=self.callbacks.failed, uses_tool=self._uses_tool)
+        self._nodes: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)  # open ones, by parent
+        self._tools: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)
+        self._parents: dict[str, str | None] = {}  # of the open nodes
+        self._cached: set[str] = set()
+        self._calls: set[str] = set()
         self._node = ""
         self._failed = ""
+        self.delegated = delegated
+        self.barrier = NodeBarrier()
         self.interrupts: dict[str, Any] = {}
+        self.usage: Usage = takeover.history.usage
 
     @property
     def node(self) -> str:
@@ -53,67 +72,129 @@ class Translator:
         """Emit what `part` says, if it says anything. Raises as `Writer.status` does."""
         kind, data = part["type"], part["data"]
         if kind == "custom":
-            self._custom(data, part["ns"])
+            self.custom(data, part["ns"])
         elif kind == "messages":
-            self._message(*data)
+            message, metadata = data
+            if isinstance(message, ToolMessage):
+                self._tool_message(message, metadata)
+            else:
+                self._speech.message(message, metadata)
         elif kind == "tasks":
             self._task(data, part["ns"])
 
-    def _custom(self, data: Any, namespace: tuple[str, ...]) -> None:
+    def custom(self, data: Any, namespace: tuple[str, ...] = ()) -> None:
+        """Emit what a node or a tool has given to LangGraph's stream writer. Raises as `Writer.status` does."""
         parent = _innermost(namespace)
         if isinstance(data, EmittedText):
-            self._writer.text(data.artifact, _utf8(data.text), step=data.step, parent=parent)
-            self._written = self._written or data.artifact == "response"
+            self._text(data, parent)
         elif isinstance(data, EmittedArtifact):
+            self._results.add(data.artifact)
             self._writer.artifact(data.artifact, data.part, step=data.step, parent=parent)
         elif isinstance(data, EmittedStatus):
             self._status(data, parent)
         else:
-            # The author's own use of LangGraph's stream writer. LangGraph names the subgraph, but not the step.
-            text = data if isinstance(data, str) else _shown(data)
-            self._writer.status("progress", Details(parent=parent), text=text)
+            self._own(data, parent)
+
+    def receive(self, emission: Any) -> None:
+        """Emit what a thread without LangGraph's context has given. If one node runs, it is that node's."""
+        inmost = [step for step in self._parents if not self._nodes.get(step)]
+        if len(inmost) == 1 and isinstance(emission, EmittedText | EmittedArtifact):
+            emission = msgspec.structs.replace(emission, step=inmost[0])
+        with contextlib.suppress(TailraceError):  # A writer that is broken ends the attempt by itself.
+            self.custom(emission)
+
+    async def finish(self, earlier: Collection[str]) -> None:
+        """Emit the result of the graph, which has ended. `earlier` has the ids of the messages of earlier tasks.
+
+        Raises:
+            TailraceError: the result cannot be written, or the author's `output` failed.
+        """
+        outcome = await asyncio.to_thread(outcome_of, self._agent, self.callbacks.output, earlier)
+        if outcome.decides:
+            self._speech.settle(outcome.answer, outcome.message)
+        given = self._results or self._texts.any()
+        artifacts = outcome.artifacts | ({} if given else outcome.spare)
+        for name, part in artifacts.items():
+            if part.text is not None:
+                self._texts.replace(name, [])
+                self._texts.write(name, part.text)
+            elif name not in self._results or self._agent.output is not None:
+                self._writer.artifact(name, part)
+
+    def _text(self, data: EmittedText, parent: str | None) -> None:
+        if data.tried > 1:
+            self._take_back(data.step, data.tried)
+        self._texts.write(data.artifact, data.text, step=data.step, parent=parent, tried=data.tried)
+
+    def _take_back(self, step: str | None, tried: int) -> None:
+        """Take back what a node wrote in the tries before this one."""
+        self._texts.take_back(lambda each: each.step == step and each.message is None and each.tried < tried)
 
     def _status(self, status: EmittedStatus, parent: str | None) -> None:
         details = status.details
         if details.parent is None:
             details = msgspec.structs.replace(details, parent=parent)
-        if details.origin is None:  # The delegated tasks of a forwarded event are the other agent's.
-            self._note_delegated(status.kind, details)
+        if details.origin is None:  # The delegated tasks and tools of a forwarded event are the other agent's.
+            self._note(status.kind, details)
         self._writer.status(status.kind, details, text=status.text, agent=status.agent)
 
-    def _note_delegated(self, kind: str, details: Details) -> None:
+    def _note(self, kind: str, details: Details) -> None:
+        if details.usage is not None:
+            self.usage += details.usage
         if details.step is None:
             return
         if details.asked is not None:
             self.delegated[details.step] = msgspec.structs.replace(details.asked)  # its cursor will change
+        if kind == "tool_start":
+            self._tools[details.parent][details.step] = details
+            if details.call is not None:
+                self._calls.add(details.call)
         elif kind == "tool_complete":
+            self._tools[details.parent].pop(details.step, None)
             self.delegated.pop(details.step, None)
 
-    def _message(self, message: Any, metadata: dict[str, Any]) -> None:
-        # A model that cannot stream gives one whole AIMessage instead of chunks.
-        if not isinstance(message, AIMessage | AIMessageChunk):
+    def _own(self, data: Any, parent: str | None) -> None:
+        """The author's own use of LangGraph's stream writer. LangGraph names the subgraph, but not the step."""
+        details = Details(parent=parent)
+        if isinstance(data, str):
+            self._writer.status("progress", details, text=data)
             return
-        text = str(message.text)
-        if not text:
+        try:
+            self._writer.status("progress", details, data=plain(data, "An event of the graph"))
+        except (NotJson, TooDeep, EventTooLarge) as error:
+            self._writer.status("progress", details, text=f"An event is left out: {error}")
+
+    def _tool_message(self, message: ToolMessage, metadata: dict[str, Any]) -> None:
+        """Emit a call that no tool has run: it was answered from a cache, rejected, or there is no such tool."""
+        call = message.tool_call_id
+        if call in self._calls:
             return
-        artifact = metadata.get("artifact", "response")
-        if artifact == "response":
-            if self._written and message.id != self._message_id:
-                text = "\n\n" + text
-            self._message_id, self._written = message.id, True
+        self._calls.add(call)
         outer, _, inner = metadata.get("langgraph_checkpoint_ns", "").rpartition("|")
-        self._writer.text(artifact, _utf8(text), step=step_of(inner), parent=step_of(outer))
+        node, parent = step_of(inner), step_of(outer)
+        name = message.name or self._speech.called.get(call, "tool")
+        details = Details(step=f"{node or parent}/{call}", parent=node or parent, name=name, call=call)
+        self._writer.status("tool_start", details)
+        if self._agent.stream == "live":
+            shown, size = shown_of(message.content)
+            key = "error" if message.status == "error" else "output"
+            details = msgspec.structs.replace(details, output_size=size, **{key: shown})
+        self._writer.status("tool_complete", details)
 
     def _task(self, task: TaskPayload | TaskResultPayload, namespace: tuple[str, ...]) -> None:
-        parent = _innermost(namespace)
-        details = Details(step=task["id"], parent=parent, name=task["name"])
-        if task["id"] in self._done:
-            self.barrier.end(parent, task["id"])
+        step, parent = task["id"], _innermost(namespace)
+        details = Details(step=step, parent=parent, name=task["name"])
+        if step in self._done:
+            self.barrier.end(parent, step)
             return
         if "triggers" in task:
             self._node = task["name"]
-            self.barrier.begin(parent, task["id"])
+            self._nodes[parent][step] = details
+            self._parents[step] = parent
+            self.barrier.begin(parent, step)
             self._writer.status("node_start", details)
+            if step in self._cached:
+                self.cached(step)
             return
         for interrupt in task["interrupts"]:
             self.interrupts[interrupt["id"]] = interrupt["value"]
@@ -121,32 +202,45 @@ class Translator:
         details.interrupted = True if task["interrupts"] else None
         # The first to fail is the innermost. A node that ends well has handled the failures of its inner nodes.
         self._failed = (self._failed or task["name"]) if details.error is not None else ""
+        unfinished = details.error is not None or details.interrupted is not None
+        if not unfinished and (tried := self.callbacks.tries[step]) > 1:
+            self._take_back(step, tried)
+        self._end_inside(details)
+        self._speech.step_ended(step, task["result"], failed=unfinished)
+        self._end(details)
+
+    def cached(self, step: str) -> None:
+        """Emit the end of a step that LangGraph has answered from its cache: the stream has only its start."""
+        self._cached.add(step)
+        if step in self._parents:
+            self._end(msgspec.structs.replace(self._nodes[self._parents[step]][step], cached=True))
+
+    def _end_inside(self, outer: Details) -> None:
+        """Emit the ends of tools and nodes in a step that ends: an inner node that left by a `Command` has no own."""
+        for tool in self._tools.pop(outer.step, {}).values():
+            self._status(EmittedStatus("tool_complete", None, None, _ending(tool, outer)), None)
+        for node in list(self._nodes.get(outer.step, {}).values()):
+            details = _ending(node, outer)
+            self._end_inside(details)
+            self._end(details)
+
+    def _end(self, details: Details) -> None:
+        assert details.step is not None
+        self._nodes[details.parent].pop(details.step, None)
+        self._nodes.pop(details.step, None)
+        self._parents.pop(details.step, None)
         self._writer.status("node_end", details)
-        self.barrier.end(parent, task["id"])
+        self.barrier.end(details.parent, details.step)
+
+    def _uses_tool(self, step: str) -> bool:
+        return bool(self._tools.get(step))
 
 
-class ToolEvents(AsyncCallbackHandler):
-    """Emits the start and the end of each tool call. It uses the graph's stream, which keeps the order."""
-
-    def __init__(self) -> None:
-        self._names: dict[Any, str] = {}
-
-    async def on_tool_start(
-        self, serialized: dict[str, Any], input_str: str, *, run_id: Any, inputs: Any = None, **_: Any
-    ) -> None:
-        name = self._names[run_id] = serialized.get("name") or "tool"
-        shown = _shown(inputs if inputs is not None else input_str)
-        emit("tool_start", step=str(run_id), parent=current_step(), name=name, input=shown)
-
-    async def on_tool_end(self, output: Any, *, run_id: Any, **_: Any) -> None:
-        name = self._names.pop(run_id, "tool")
-        shown = _shown(getattr(output, "content", output))
-        emit("tool_complete", step=str(run_id), parent=current_step(), name=name, output=shown)
-
-    async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
-        name = self._names.pop(run_id, "tool")
-        text = f"{type(error).__name__}: {error}"
-        emit("tool_complete", step=str(run_id), parent=current_step(), name=name, error=text)
+def _ending(inner: Details, outer: Details) -> Details:
+    """The end of a step that ends because the step around it does."""
+    return Details(
+        step=inner.step, parent=inner.parent, name=inner.name, error=outer.error, interrupted=outer.interrupted
+    )
 
 
 def question(interrupts: dict[str, Any]) -> str:
@@ -154,24 +248,9 @@ def question(interrupts: dict[str, Any]) -> str:
     texts = []
     for value in interrupts.values():
         content = value.get("question", value) if isinstance(value, dict) else value
-        texts.append(content if isinstance(content, str) else _shown(content))
+        texts.append(content if isinstance(content, str) else shown_of(content)[0])
     return "\n\n".join(texts)
-
-
-def _utf8(text: str) -> str:
-    """`text` as it can be written: a lone surrogate becomes a question mark."""
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _innermost(namespace: tuple[str, ...]) -> str | None:
     return step_of(namespace[-1]) if namespace else None
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
-    except RecursionError:
-        text = "(nested too deep to be shown)"
-    except (TypeError, ValueError):
-        text = str(value)
-    return shorten(text, _SHOWN)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from tailrace.events import Details, Part
+from tailrace.events import Details, Kind, Part, without_surrogates
 
 # The kinds that a graph emits about its own work. Only the runner emits states, attempts and hand-offs.
 OwnKind = Literal["route", "node_start", "node_end", "tool_start", "tool_complete", "progress"]
@@ -28,18 +28,22 @@ _NOT_TEXTS = (Decimal, UUID, bytes, datetime, date, time, timedelta)
 class EmittedStatus(msgspec.Struct, frozen=True):
     """A status update. `agent` is the agent that did it, if that is not the task's own."""
 
-    kind: ForwardedKind
+    kind: Kind
     text: str | None
     agent: str | None
     details: Details
 
 
 class EmittedText(msgspec.Struct, frozen=True):
-    """A piece of the streamed text artifact named `artifact`, written by `step`."""
+    """A piece of the streamed text artifact named `artifact`, written by `step`.
+
+    `tried` counts how often LangGraph had begun the node when it wrote this: 1, or more after retries.
+    """
 
     artifact: str
     text: str
     step: str | None
+    tried: int = 1
 
 
 class EmittedArtifact(msgspec.Struct, frozen=True):
@@ -74,8 +78,8 @@ def checked(status: EmittedStatus) -> EmittedStatus:
     named = {"kind": status.kind, "text": status.text, "agent": status.agent}
     try:
         msgspec.convert(named, _Own if details.origin is None else _Forwarded)
-        details = msgspec.convert(msgspec.to_builtins(details, builtin_types=_NOT_TEXTS), Details)
-        msgspec.json.encode((named, details))
+        details = msgspec.convert(without_surrogates(msgspec.to_builtins(details, builtin_types=_NOT_TEXTS)), Details)
+        msgspec.json.encode((without_surrogates(named), details))
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"emit() cannot write this event: {error}.") from None
     return EmittedStatus(status.kind, status.text, status.agent, details)

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from tailrace.authoring import run_context
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText, ForwardedKind, checked
-from tailrace.decoding import check_depth
 from tailrace.errors import shorten
-from tailrace.events import DelegatedTask, Details, Origin, Part, Target
+from tailrace.events import DelegatedTask, Details, Origin, Part, Target, plain
 from tailrace.inputs.request import Request
 
 _request: ContextVar[Request] = ContextVar("tailrace_request")
@@ -57,7 +57,7 @@ def write(text: str, *, artifact: str = "response") -> None:
             write("3 files were compared.", artifact="appendix")
     """
     _check_texts(text=text, artifact=artifact)
-    _send(EmittedText(artifact, text, current_step()))
+    send(EmittedText(artifact, text, current_step(), _tried()))
 
 
 def result(name: str, data: Any) -> None:
@@ -65,9 +65,11 @@ def result(name: str, data: Any) -> None:
 
     Args:
         name: the artifact's name.
-        data: anything that JSON can hold. In the log an event takes at most 390,000 bytes, compressed if that is less.
+        data: anything that JSON can hold; dates, decimals, sets, dataclasses and pydantic models become JSON.
+            In the log an event takes at most 390,000 bytes, compressed if that is less.
 
     Raises:
+        NotJson: the data has a value that JSON cannot hold; the error names its path. Nothing was emitted.
         TooDeep: the data is nested deeper than 64 levels. Nothing was emitted.
         ValueError: the name is not text. Nothing was emitted.
 
@@ -76,8 +78,8 @@ def result(name: str, data: Any) -> None:
             result("findings", {"findings": [{"subject": "latency", "confidence": 0.9}]})
     """
     _check_texts(name=name)
-    check_depth(data, f"The data of result({name!r})")
-    _send(EmittedArtifact(name, Part(data=data), current_step()))
+    data = plain(data, f"The data of result({name!r})")
+    send(EmittedArtifact(name, Part(data=data), current_step()))
 
 
 def file(
@@ -105,9 +107,9 @@ def file(
     if url:
         part.url = url
     else:
-        raw = content.encode() if isinstance(content, str) else content
+        raw = content.encode(errors="replace") if isinstance(content, str) else content
         part.raw = base64.b64encode(raw).decode()
-    _send(EmittedArtifact(name, part, current_step()))
+    send(EmittedArtifact(name, part, current_step()))
 
 
 def emit(
@@ -177,7 +179,7 @@ def emit(
         reason=reason,
         supersedes=None if supersedes is None else list(supersedes),
     )
-    _send(checked(EmittedStatus(kind, text, agent, details)))
+    send(checked(EmittedStatus(kind, text, agent, details)))
 
 
 def request() -> Request:
@@ -224,12 +226,29 @@ def _check_texts(**arguments: Any) -> None:
             raise ValueError(f"{key} has value {shorten(repr(value))}, but must be a text.")
 
 
-def _send(emission: EmittedStatus | EmittedText | EmittedArtifact) -> None:
+def send(emission: EmittedStatus | EmittedText | EmittedArtifact) -> None:
+    """Give an emission to the run that the caller is part of.
+
+    A thread that a node has started by itself is not part of LangGraph's context. If this process has one run, it is
+    that run's; otherwise the emission is lost, and a warning says so once.
+    """
     # LangGraph is imported here, because only a process that runs a graph has it.
     from langgraph.config import get_stream_writer
 
     try:
         writer = get_stream_writer()
     except (RuntimeError, KeyError):
-        return
-    writer(emission)
+        run_context.send_from_outside(emission)
+    else:
+        writer(emission)
+
+
+def _tried() -> int:
+    """How often LangGraph has begun the current node: 1, or more after retries."""
+    from langgraph.runtime import get_runtime
+
+    try:
+        execution = get_runtime().execution_info
+    except (RuntimeError, KeyError):
+        return 1
+    return execution.node_attempt if execution is not None else 1

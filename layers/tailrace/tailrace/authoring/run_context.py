@@ -7,24 +7,64 @@ the moment when `draining` returns.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import Any
 
 from tailrace.events import DelegatedTask
+
+logger = logging.getLogger("tailrace.run")
 
 # When the process will be stopped, in the event loop's time; None if that is unknown. On Lambda it is set per request.
 deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=None)
 
 
 class RunContext:
-    """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step."""
+    """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step.
 
-    def __init__(self, drains_at: float | None, delegated: dict[str, DelegatedTask]) -> None:
+    `receive` takes what a thread emits that is not part of LangGraph's context. It may be called from any thread.
+    """
+
+    def __init__(
+        self, drains_at: float | None, delegated: dict[str, DelegatedTask], receive: Callable[[Any], None]
+    ) -> None:
         self.drains_at = drains_at
         self.delegated = delegated
+        self.receive = receive
         self.draining = asyncio.Event()
 
 
 current: ContextVar[RunContext | None] = ContextVar("tailrace_run", default=None)
+# The runs of this process that are under way, for threads that have no context.
+_open: set[RunContext] = set()
+_warned = threading.Event()
+
+
+@contextlib.contextmanager
+def under_way(run: RunContext) -> Iterator[None]:
+    """Let threads without a context emit to `run` inside the block, while it is the only run of the process."""
+    _open.add(run)
+    try:
+        yield
+    finally:
+        _open.discard(run)
+
+
+def send_from_outside(emission: Any) -> None:
+    """Give what a thread outside LangGraph's context emits to the run of its context, or to the only one there is."""
+    runs = [run] if (run := current.get()) is not None else list(_open)
+    if len(runs) == 1:
+        runs[0].receive(emission)
+    elif runs and not _warned.is_set():
+        _warned.set()
+        logger.warning(
+            "A thread that a node started has emitted something, and it is lost: with several runs in one process "
+            "nobody knows which run's it is. Start the thread with asyncio.to_thread(), or run its function with "
+            "contextvars.copy_context().run(). This is said once."
+        )
 
 
 def time_left() -> float | None:

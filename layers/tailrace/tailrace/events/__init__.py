@@ -27,7 +27,9 @@ from tailrace.events.metadata import (
     Origin,
     Target,
     Time,
+    Usage,
 )
+from tailrace.events.plain import plain, without_surrogates
 from tailrace.events.states import EXTENSION, INTERRUPTED, TERMINAL, Kind, State
 from tailrace.events.times import now_ms, timestamp
 
@@ -57,6 +59,7 @@ __all__ = [
     "Submitted",
     "Target",
     "Time",
+    "Usage",
     "Wire",
     "agent_message",
     "artifact_update",
@@ -64,8 +67,10 @@ __all__ = [
     "encode",
     "ends",
     "now_ms",
+    "plain",
     "state_of",
     "status_update",
     "submitted",
     "timestamp",
+    "without_surrogates",
 ]

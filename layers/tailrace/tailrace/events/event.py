@@ -6,16 +6,19 @@ matters.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tailrace.decoding import nested_too_deep
 from tailrace.errors import EventUnreadable
 from tailrace.events.messages import Artifact, Message, Part, Status, Wire
 from tailrace.events.metadata import NO_DETAILS, Details, Extensions, Metadata
+from tailrace.events.plain import without_surrogates
 from tailrace.events.states import INTERRUPTED, TERMINAL, Kind, State
 from tailrace.events.times import now_ms, timestamp
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 # Inside a JSON string the quotes would be escaped, so these bytes stand in an event only as a key and a value.
 _STATE_MARK = b'"kind":"state"'
 
@@ -90,6 +93,18 @@ class Event(Wire, kw_only=True):
 _decode = msgspec.json.Decoder(Event).decode
 
 
+def encode(event: Any) -> bytes:
+    """An event as JSON. A lone surrogate, which UTF-8 cannot have, becomes a question mark.
+
+    Raises:
+        TypeError, ValueError: its data is not JSON.
+    """
+    try:
+        return _encode(event)
+    except UnicodeEncodeError:
+        return _encode(without_surrogates(msgspec.to_builtins(event, str_keys=True)))
+
+
 def submitted(source: Source, message: Message) -> bytes:
     """Event 1 of a task: the task itself, with the user's message."""
     ts = now_ms()
@@ -114,6 +129,7 @@ def status_update(
     *,
     state: State = "TASK_STATE_WORKING",
     text: str | None = None,
+    data: Any = msgspec.UNSET,
     message: Message | None = None,
     agent: str | None = None,
 ) -> bytes:
@@ -121,16 +137,13 @@ def status_update(
 
     Args:
         state: the task's state; with `kind` "state", the state that it changes to.
-        text: the agent's text; it becomes the message of the status.
-        message: the message of the status as it is, in place of `text`.
+        text, data: the agent's text, or data of JSON's types; it becomes the message of the status.
+        message: the message of the status as it is, in place of `text` and `data`.
         agent: the agent that did it, if that is not the task's own (docs/PROTOCOL.md, section 2.6).
-
-    Raises:
-        UnicodeEncodeError: a text has a lone surrogate.
     """
     ts = now_ms()
-    if text is not None:
-        message = agent_message(source, seq, text)
+    if text is not None or data is not msgspec.UNSET:
+        message = agent_message(source, seq, Part(text=text, data=data))
     metadata = Metadata(
         *msgspec.structs.astuple(details),
         seq=seq,
@@ -162,6 +175,7 @@ def artifact_update(
     last: bool = False,
     step: str | None = None,
     parent: str | None = None,
+    message: str | None = None,
 ) -> bytes:
     """An `artifactUpdate` with one part, encoded.
 
@@ -170,13 +184,20 @@ def artifact_update(
         append: whether the part is added to the artifact; otherwise the artifact begins anew with it.
         last: whether the artifact is complete with it.
         step, parent: the step that wrote it, and the step around that.
+        message: the id of the model's message that the part belongs to.
 
     Raises:
-        UnicodeEncodeError: a text has a lone surrogate.
         TypeError, ValueError: the part's data is not JSON.
     """
     metadata = Metadata(
-        step=step, parent=parent, seq=seq, ts=now_ms(), attempt=source.attempt, agent=source.agent, kind=kind
+        step=step,
+        parent=parent,
+        message=message,
+        seq=seq,
+        ts=now_ms(),
+        attempt=source.attempt,
+        agent=source.agent,
+        kind=kind,
     )
     return encode(
         {
@@ -192,12 +213,12 @@ def artifact_update(
     )
 
 
-def agent_message(source: Source, seq: int, text: str) -> Message:
-    """The agent's message in the event `seq`."""
+def agent_message(source: Source, seq: int, part: Part) -> Message:
+    """The agent's message in the event `seq`, of one part."""
     return Message(
         message_id=f"{source.task_id}-{seq}",
         role="ROLE_AGENT",
-        parts=[Part(text=text)],
+        parts=[part],
         context_id=source.context_id,
         task_id=source.task_id,
     )

@@ -29,6 +29,17 @@ class Origin(msgspec.Struct, frozen=True):
     seq: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """The tokens that chat models have read and written, in so many calls."""
+
+    input: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
+    output: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
+    calls: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 1
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input + other.input, self.output + other.output, self.calls + other.calls)
+
+
 class DelegatedTask(msgspec.Struct, omit_defaults=True):
     """A task that a step of a run has at another agent.
 
@@ -67,6 +78,8 @@ class Details(ForwardedDetails, omit_defaults=True):
 
     `checkpoint` and `checkpoints` are a fence's: how far the run had come, and the checkpoint's id for each namespace.
     A task's COMPLETED event has its final `checkpoints`. Both have the id of LangGraph's `thread`.
+    `message` is the id of the model's message that a text is part of, and `call` the id that a model gave to its call
+    of a tool. `input_size` and `output_size` are the lengths, in characters, of an `input` or `output` that is cut.
     """
 
     interrupted: bool | None = None
@@ -76,6 +89,12 @@ class Details(ForwardedDetails, omit_defaults=True):
     checkpoint: str | None = None
     checkpoints: dict[str, str] | None = None
     thread: str | None = None
+    message: str | None = None
+    call: str | None = None
+    input_size: int | None = None
+    output_size: int | None = None
+    usage: Usage | None = None
+    cached: bool | None = None
 
 
 # For an event without any of them. Never changed.

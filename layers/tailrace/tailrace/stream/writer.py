@@ -11,7 +11,10 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from tailrace import events
 from tailrace.errors import LogUnavailable, TailraceError
@@ -21,12 +24,24 @@ from tailrace.log.packing import pack, split
 
 logger = logging.getLogger("tailrace.writer")
 
+# What a model says beside the answer, streamed as the answer is.
+Speech = Literal["message", "reasoning", "tool_call"]
+
 # Above this, `room` waits until the log has caught up.
 _MAX_WAITING_BYTES = 4_000_000
 # Maximum length of a text event, so that a burst of deltas never makes one that is too large for the log.
 _MAX_TEXT = 32_000
 # A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
 _SUSPICIOUS_BYTES = 100_000
+
+
+class Piece(msgspec.Struct):
+    """A piece of a streamed text artifact: the `step` that wrote it, the step around that, and the model's message."""
+
+    text: str
+    step: str | None = None
+    parent: str | None = None
+    message: str | None = None
 
 
 class Writer:
@@ -57,6 +72,8 @@ class Writer:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._text: _Text | None = None
+        self._deltas: list[str] = []
+        self._size = 0
         self._begun = set(begun)
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -73,6 +90,7 @@ class Writer:
         *,
         state: State = "TASK_STATE_WORKING",
         text: str | None = None,
+        data: Any = msgspec.UNSET,
         agent: str | None = None,
     ) -> None:
         """Emit a status update; `events.status_update` explains the arguments.
@@ -82,26 +100,41 @@ class Writer:
             Fenced, LogUnavailable: the writer is broken.
         """
         self._seal()
+        seq = self._next_seq
         self._add(
-            events.status_update(self._source, self._next_seq, kind, details, state=state, text=text, agent=agent)
+            events.status_update(self._source, seq, kind, details, state=state, text=text, data=data, agent=agent)
         )
         if kind == "state":
             self._urgent.set()
 
-    def text(self, artifact: str, delta: str, *, step: str | None = None, parent: str | None = None) -> None:
-        """Emit a piece of a streamed text artifact, written by `step` within `parent`. Raises as `status` does."""
-        if self._error is not None:
-            raise self._error
-        for start in range(0, len(delta), _MAX_TEXT):
-            self._add_text(artifact, delta[start : start + _MAX_TEXT], step, parent)
+    def text(
+        self,
+        artifact: str,
+        delta: str,
+        *,
+        step: str | None = None,
+        parent: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Emit a piece of a streamed text artifact; `Piece` explains the arguments. Raises as `status` does."""
+        if delta:
+            self._add_text(_Text("token", artifact, step, parent, message), delta)
 
-    def replace_text(self, artifact: str, text: str) -> None:
-        """Begin a streamed text artifact again, with `text` in place of what it had. Raises as `status` does."""
+    def say(self, kind: Speech, delta: str, details: Details) -> None:
+        """Emit a piece of what a model says beside the answer. Raises as `status` does.
+
+        `details` has the step, its parent, the message and the speaker's name; of a call its id and the tool's name.
+        """
+        if delta or kind == "tool_call":
+            text = _Text(kind, "", details.step, details.parent, details.message, details.call, details.name)
+            self._add_text(text, delta)
+
+    def replace_text(self, artifact: str, pieces: Sequence[Piece]) -> None:
+        """Begin a streamed text artifact again, with `pieces` in place of what it had. Raises as `status` does."""
         self._seal()
         self._begun.discard(artifact)
-        for start in range(0, max(len(text), 1), _MAX_TEXT):
-            self._add_text(artifact, text[start : start + _MAX_TEXT], None, None)
-            self._seal()
+        for piece in pieces or [Piece("")]:
+            self._add_text(_Text("token", artifact, piece.step, piece.parent, piece.message), piece.text)
 
     def artifact(self, name: str, part: Part, *, step: str | None = None, parent: str | None = None) -> None:
         """Emit a whole artifact of one part, written by `step` within `parent`. Raises as `status` does."""
@@ -146,14 +179,19 @@ class Writer:
         self._next_seq += 1
         self._signal()
 
-    def _add_text(self, artifact: str, delta: str, step: str | None, parent: str | None) -> None:
-        text = self._text
-        if text is not None and text.joins(artifact, step, parent) and text.size + len(delta) <= _MAX_TEXT:
-            text.deltas.append(delta)
-            text.size += len(delta)
-            return
-        self._seal()
-        self._text = _Text(artifact, step, parent, delta)
+    def _add_text(self, text: _Text, delta: str) -> None:
+        """Add a delta to the waiting text if it continues that, and otherwise begin `text` with it."""
+        if self._error is not None:
+            raise self._error
+        for start in range(0, max(len(delta), 1), _MAX_TEXT):
+            added = delta[start : start + _MAX_TEXT]
+            if self._text is not None and not self._size and self._text.artifact == text.artifact:
+                self._text = None  # The artifact begins again with `text`, so it need not be emptied before.
+            if self._text is None or self._text != text or self._size + len(added) > _MAX_TEXT:
+                self._seal()
+                self._text, self._deltas, self._size = text, [], 0
+            self._deltas.append(added)
+            self._size += len(added)
         self._signal()
 
     def _seal(self) -> None:
@@ -161,20 +199,28 @@ class Writer:
         text, self._text = self._text, None
         if text is None:
             return
-        append = text.artifact in self._begun
-        self._begun.add(text.artifact)
-        self._add(
-            events.artifact_update(
+        joined = "".join(self._deltas)
+        if text.kind == "token":
+            append = text.artifact in self._begun
+            self._begun.add(text.artifact)
+            event = events.artifact_update(
                 self._source,
                 self._next_seq,
                 "token",
                 text.artifact,
-                Part(text="".join(text.deltas)),
+                Part(text=joined),
                 append=append,
                 step=text.step,
                 parent=text.parent,
+                message=text.message,
             )
-        )
+        else:
+            details = Details(step=text.step, parent=text.parent, message=text.message, call=text.call, name=text.name)
+            if text.kind == "tool_call":
+                details.input = joined
+            said = None if text.kind == "tool_call" else joined
+            event = events.status_update(self._source, self._next_seq, text.kind, details, text=said)
+        self._add(event)
 
     def _signal(self) -> None:
         self._idle.clear()
@@ -234,15 +280,13 @@ class Writer:
                 pause = min(pause * 2, 1.0)
 
 
-class _Text:
-    """Text deltas of one artifact, by one step, that wait to become one event."""
+class _Text(NamedTuple):
+    """What the deltas that wait to become one event have in common."""
 
-    def __init__(self, artifact: str, step: str | None, parent: str | None, delta: str) -> None:
-        self.artifact = artifact
-        self.step = step
-        self.parent = parent
-        self.deltas = [delta]
-        self.size = len(delta)
-
-    def joins(self, artifact: str, step: str | None, parent: str | None) -> bool:
-        return (self.artifact, self.step, self.parent) == (artifact, step, parent)
+    kind: Literal["token", Speech]
+    artifact: str
+    step: str | None
+    parent: str | None
+    message: str | None
+    call: str | None = None
+    name: str | None = None

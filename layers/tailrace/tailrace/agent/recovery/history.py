@@ -16,9 +16,11 @@ from tailrace.events import (
     Metadata,
     Origin,
     State,
+    Usage,
     decode,
 )
 from tailrace.log import EventLog, Head
+from tailrace.stream.writer import Piece
 
 logger = logging.getLogger("tailrace.tasks")
 
@@ -50,12 +52,14 @@ class History(msgspec.Struct):
     - `messages`: the user's messages, the oldest first.
     - `last`: the seq of the newest event.
     - `steps`: the steps by id; `superseded`: by step id, the attempt that ran the step again.
-    - `texts`: by artifact id, the streamed text in pieces, each with the id of the step that wrote it.
+    - `texts`: by artifact id, the streamed text in pieces. `results`: the ids of other artifacts, from steps.
+    - `usage`: the tokens of all models so far.
     - `delegated`: the delegated tasks by the tool step that started them; `answered`: the steps whose task has ended.
     - `questions`: by step id, how many messages there were when the step first asked the user.
     - `fences`: the attempts since the user's newest message.
     - `attempt`: the number of the latest attempt; `pins`: by namespace, the id of the checkpoint that it resumed from.
     - `thread`: the id of LangGraph's thread; None before the first attempt, and for a task of an earlier version.
+    - `base`: as `pins`, of the first attempt: where the task before this one had left the thread.
     - `question`: the agent's newest message that waits for input.
     - `handed_off`: whether the latest attempt ended with a hand-off.
     """
@@ -65,7 +69,9 @@ class History(msgspec.Struct):
     state: State = "TASK_STATE_SUBMITTED"
     steps: dict[str, Step] = {}
     superseded: dict[str, int] = {}
-    texts: dict[str, list[tuple[str | None, str]]] = {}
+    texts: dict[str, list[Piece]] = {}
+    results: set[str] = set()
+    usage: Usage = Usage(calls=0)
     delegated: dict[str, DelegatedTask] = {}
     answered: set[str] = set()
     questions: dict[str, int] = {}
@@ -73,6 +79,7 @@ class History(msgspec.Struct):
     attempt: int = 0
     pins: dict[str, str] = {}
     thread: str | None = None
+    base: dict[str, str] = {}
     question: Message | None = None
     handed_off: bool = False
 
@@ -129,11 +136,15 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
     if metadata.kind == "state":
         _note_messages(history, event)
     if metadata.attempt > history.attempt:
+        if not history.attempt:
+            history.base = metadata.checkpoints or {}
         history.attempt, history.pins = metadata.attempt, metadata.checkpoints or {}
         history.thread = metadata.thread or history.thread
         history.fences.append(Fence(metadata.checkpoint or "", metadata.reason or ""))
     if event.artifact_update is not None and metadata.kind == "token":
-        _note_text(history, event.artifact_update, metadata.step)
+        _note_text(history, event.artifact_update, metadata)
+    elif event.artifact_update is not None and metadata.step is not None:
+        history.results.add(event.artifact_update.artifact.artifact_id)
     elif metadata.origin is not None:  # Another agent's event, whatever agent it names.
         _note_forwarded(history, metadata.origin)
     elif metadata.agent == head.agent:
@@ -152,11 +163,12 @@ def _note_messages(history: History, event: Event) -> None:
         history.fences.clear()
 
 
-def _note_text(history: History, update: ArtifactUpdate, step: str | None) -> None:
-    texts = history.texts.setdefault(update.artifact.artifact_id, [])
+def _note_text(history: History, update: ArtifactUpdate, metadata: Metadata) -> None:
+    pieces = history.texts.setdefault(update.artifact.artifact_id, [])
     if not update.append:
-        texts.clear()
-    texts += [(step, part.text) for part in update.artifact.parts if part.text is not None]
+        pieces.clear()
+    texts = [part.text for part in update.artifact.parts if part.text]
+    pieces += [Piece(text, metadata.step, metadata.parent, metadata.message) for text in texts]
 
 
 def _note_own(history: History, metadata: Metadata, seq: int) -> None:
@@ -167,6 +179,8 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
             if superseded in history.steps:
                 history.steps[superseded].superseded = True
             history.superseded[superseded] = metadata.attempt
+    elif kind == "usage" and metadata.usage is not None:
+        history.usage += metadata.usage
     elif step_id is None:
         return
     elif kind in ("node_start", "tool_start"):

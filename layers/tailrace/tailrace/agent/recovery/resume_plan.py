@@ -21,6 +21,7 @@ from tailrace.errors import ThreadLost
 from tailrace.events import Details
 from tailrace.inputs.decode import data_in, text_in
 from tailrace.log import Head
+from tailrace.stream.writer import Piece
 
 # Channels of pending writes that do not mean that LangGraph's task is done.
 _ERROR, _INTERRUPT, _RESUME = "__error__", "__interrupt__", "__resume__"
@@ -38,7 +39,7 @@ class ResumePlan(msgspec.Struct):
     - `done`: ids of LangGraph's tasks whose results are kept although other nodes of their step run again.
     - `supersedes`: ids of the steps that are void.
     - `finished`: steps that have ended, but whose end is not in the log.
-    - `replaced`: by artifact id, the text that is left of an artifact of which some text is void.
+    - `replaced`: by artifact id, the pieces of text that are left of an artifact of which some text is void.
     - `answers`: the user's replies by the id of the interrupt that waits for them.
     """
 
@@ -48,7 +49,7 @@ class ResumePlan(msgspec.Struct):
     done: set[str] = set()
     supersedes: list[str] = []
     finished: list[Step] = []
-    replaced: dict[str, str] = {}
+    replaced: dict[str, list[Piece]] = {}
     answers: dict[str, Any] = {}
 
     @property
@@ -113,9 +114,10 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
                 plan.supersedes.append(step.id)
         elif not step.ended and not step.superseded:
             plan.finished.append(step)
-    for artifact, texts in history.texts.items():
-        if any(step in runs_again for step, _ in texts):
-            plan.replaced[artifact] = "".join(text for step, text in texts if step not in runs_again)
+    for artifact, pieces in history.texts.items():
+        left = [piece for piece in pieces if piece.step not in runs_again]
+        if len(left) < len(pieces):
+            plan.replaced[artifact] = left
     for interrupt, (step_id, answers) in waiting.items():
         replies = history.messages[history.questions.get(step_id, len(history.messages)) :]
         if answers < len(replies):

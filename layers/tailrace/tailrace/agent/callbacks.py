@@ -1,0 +1,179 @@
+"""What LangGraph's stream does not say and LangChain's callbacks do: tools, tokens, retries and the graph's result."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import msgspec
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command
+
+from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
+from tailrace.authoring.emit import current_step, send, step_of
+from tailrace.errors import NotJson, TooDeep
+from tailrace.events import Details, Kind, Part, Usage, plain
+
+# Maximum length of a tool's arguments, of its result, and of a piece of a call, in characters.
+MAX_SHOWN = 16_384
+
+
+class RunCallbacks(AsyncCallbackHandler):
+    """Emits tool calls and the tokens of models through the graph's stream, which keeps their order.
+
+    `live` says whether inputs and results of tools may be shown before the graph has ended.
+
+    - `output`: the graph's result, when it has ended.
+    - `ran`: the steps whose node was really called. A step that is not among them was answered from LangGraph's cache.
+    - `tries`: by step, how often its node was begun.
+    - `failed`: the ids of messages whose model stopped with an error.
+    """
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self.output: Any = None
+        self.ran: set[str] = set()
+        self.tries: Counter[str] = Counter()
+        self.failed: set[str] = set()
+        self._root: Any = None
+        self._nodes: dict[Any, str] = {}
+        self._running: set[str] = set()
+        self._tools: dict[Any, Details] = {}
+        self._messages: dict[Any, str] = {}
+
+    async def on_chain_start(
+        self,
+        serialized: dict[str, Any],
+        inputs: Any,
+        *,
+        run_id: Any,
+        parent_run_id: Any = None,
+        metadata: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        if self._root is None and parent_run_id is None:
+            self._root = run_id
+        step = step_of((metadata or {}).get("langgraph_checkpoint_ns", ""))
+        if step is not None and step not in self._running:  # a runnable inside the node has the same step
+            self._running.add(step)
+            self._nodes[run_id] = step
+            self.ran.add(step)
+            self.tries[step] += 1
+
+    async def on_chain_end(self, outputs: Any, *, run_id: Any, **_: Any) -> None:
+        self._running.discard(self._nodes.pop(run_id, ""))
+        if run_id == self._root:
+            self.output = outputs
+
+    async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
+        self._running.discard(self._nodes.pop(run_id, ""))
+
+    async def on_chat_model_start(self, serialized: dict[str, Any], messages: Any, *, run_id: Any, **_: Any) -> None:
+        self._messages[run_id] = f"lc_run--{run_id}"  # LangChain's id of a message whose provider gives none
+
+    async def on_llm_new_token(self, token: Any, *, run_id: Any, chunk: Any = None, **_: Any) -> None:
+        if (message := getattr(chunk, "message", None)) is not None and message.id:
+            self._messages[run_id] = message.id
+
+    async def on_llm_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
+        if message := self._messages.pop(run_id, None):
+            self.failed.add(message)
+
+    async def on_llm_end(self, response: LLMResult, *, run_id: Any, **_: Any) -> None:
+        self._messages.pop(run_id, None)
+        generation = response.generations[0][0] if response.generations and response.generations[0] else None
+        if not isinstance(generation, ChatGeneration) or not isinstance(message := generation.message, AIMessage):
+            return
+        if tokens := message.usage_metadata:
+            details = Details(name=message.response_metadata.get("model_name"), message=message.id)
+            details.usage = Usage(tokens["input_tokens"], tokens["output_tokens"])
+            _emit("usage", details)
+
+    async def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        *,
+        run_id: Any,
+        inputs: Any = None,
+        tool_call_id: str | None = None,
+        **_: Any,
+    ) -> None:
+        name = serialized.get("name") or "tool"
+        details = self._tools[run_id] = Details(step=str(run_id), parent=current_step(), name=name, call=tool_call_id)
+        shown, size = shown_of(inputs if inputs is not None else input_str) if self._live else (None, None)
+        _emit("tool_start", msgspec.structs.replace(details, input=shown, input_size=size))
+
+    async def on_tool_end(self, output: Any, *, run_id: Any, **_: Any) -> None:
+        details = self._tool(run_id)
+        if not self._live:
+            _emit("tool_complete", details)
+            return
+        message = _tool_message(output, details.call)
+        details.output, details.output_size = shown_of(message.content if message is not None else output)
+        if message is not None and message.status == "error":
+            details.error, details.output = details.output, None
+        _emit("tool_complete", details)
+        if message is not None and message.artifact is not None:
+            _emit_artifact(details, message.artifact)
+
+    async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
+        details = self._tool(run_id)
+        if isinstance(error, GraphBubbleUp):  # The tool asks the user, or hands over to another graph.
+            details.interrupted = True
+        elif not self._live:
+            details.error = type(error).__name__
+        else:
+            details.error, details.output_size = shown_of(f"{type(error).__name__}: {error}")
+        _emit("tool_complete", details)
+
+    def _tool(self, run_id: Any) -> Details:
+        known = self._tools.pop(run_id, None)
+        return known if known is not None else Details(step=str(run_id), parent=current_step(), name="tool")
+
+
+def shown_of(value: Any) -> tuple[str, int | None]:
+    """A value as text: a text as it is, anything else as JSON. A long one is cut, and its length comes with it."""
+    try:
+        text = (
+            value
+            if isinstance(value, str)
+            else json.dumps(plain(value, "It"), ensure_ascii=False, separators=(",", ":"))
+        )
+    except TooDeep:
+        text = "(nested too deep to be shown)"
+    except NotJson:
+        text = str(value)
+    return (text, None) if len(text) <= MAX_SHOWN else (text[:MAX_SHOWN], len(text))
+
+
+def _emit(kind: Kind, details: Details) -> None:
+    if details.step is None:
+        details.step = current_step()
+    send(EmittedStatus(kind, None, None, details))
+
+
+def _emit_artifact(details: Details, artifact: Any) -> None:
+    """Give what a tool has made for the caller, and not for the model."""
+    try:
+        data = plain(artifact, f"The artifact of the tool {details.name!r}")
+    except (NotJson, TooDeep) as error:
+        send(EmittedStatus("progress", str(error), None, Details(step=details.step)))
+    else:
+        send(EmittedArtifact(f"{details.name} {details.call or details.step}", Part(data=data), details.step))
+
+
+def _tool_message(output: Any, call: str | None) -> ToolMessage | None:
+    """The message to the model in what a tool has returned; None if there is none."""
+    if isinstance(output, ToolMessage):
+        return output
+    if isinstance(output, Command) and isinstance(output.update, dict):
+        for value in output.update.values():
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, ToolMessage) and each.tool_call_id == call:
+                    return each
+    return None

@@ -1,0 +1,101 @@
+"""Python values as JSON's own types: what authors, tools and graphs give becomes data of an event.
+
+A date becomes a text in ISO 8601, a decimal and a UUID a text, bytes base64, a set a list; dataclasses, pydantic models
+and numpy's arrays become objects and lists.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from tailrace.decoding import check_depth
+from tailrace.errors import NotJson
+
+
+def plain(value: Any, what: str) -> Any:
+    """`value` in the types that JSON has. `what` is the beginning of an error's sentence.
+
+    Raises:
+        NotJson: a value inside has no form in JSON; the error names its path.
+        TooDeep: the value is nested deeper than 64 levels.
+    """
+    check_depth(value, what)
+    try:
+        converted = _converted(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        raise NotJson(what, *_culprit(value)) from None
+    check_depth(converted, what)
+    return converted
+
+
+def without_surrogates(value: Any) -> Any:
+    """`value`, of JSON's types, with a question mark in place of each half of a character that UTF-8 cannot have."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_surrogates(each) for each in value]
+    return value
+
+
+def _converted(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=_simpler, str_keys=True)
+
+
+def _simpler(value: Any) -> Any:
+    """A value that msgspec does not know as one that is nearer to JSON.
+
+    Raises:
+        TypeError: there is none.
+    """
+    for method in ("model_dump", "tolist"):  # pydantic's models; numpy's arrays and numbers
+        if callable(convert := getattr(value, method, None)) and not isinstance(value, type):
+            return convert()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(type(value).__name__)
+
+
+def _culprit(value: Any) -> tuple[str, str]:
+    """The path and the type of the innermost value that cannot be converted."""
+    path = ""
+    while True:
+        try:
+            children = list(_children(value))
+        except TypeError:
+            return path, type(value).__name__
+        for name, child in children:
+            try:
+                _converted(child)
+            except (TypeError, ValueError, OverflowError, RecursionError):
+                path, value = f"{path}{name}", child
+                break
+        else:
+            key = _odd_key(value)
+            return path, type(value).__name__ if key is None else f"dict with a key of type {type(key).__name__}"
+
+
+def _odd_key(value: Any) -> Any:
+    """A key that JSON cannot have; None if there is none."""
+    keys = value if isinstance(value, Mapping) else ()
+    return next((key for key in keys if not isinstance(key, str | int | float)), None)
+
+
+def _children(value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside a value, each with its part of the path."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    elif not isinstance(value, dict | list | tuple | set | frozenset):
+        value = _simpler(value)
+    if isinstance(value, dict):
+        yield from ((f".{key}", each) for key, each in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((f"[{place}]", each) for place, each in enumerate(value))
