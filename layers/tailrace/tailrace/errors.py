@@ -182,6 +182,17 @@ class CheckpointTooLarge(TailraceError):
         self.limit = limit
 
 
+class StateUnsaveable(TailraceError):
+    """A graph's state has a value of type `kind` at `path`, which cannot be saved in a checkpoint."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        where = f" at {path.removeprefix('.')}" if path else ""
+        super().__init__(
+            f"The graph's state has a value of type {kind}{where}, which cannot be saved: keep texts, numbers, lists, "
+            "dicts, messages, dates, dataclasses or pydantic models in the state, and make the rest where it is used."
+        )
+
+
 class CheckpointUnreadable(TailraceError):
     """No attempt can resume from the run's checkpoint. Trying again does not help."""
 

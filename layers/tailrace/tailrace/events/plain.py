@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ def plain(value: Any, what: str) -> Any:
     try:
         converted = _converted(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        raise NotJson(what, *_culprit(value)) from None
+        raise NotJson(what, *culprit_in(value, _converted)) from None
     check_depth(converted, what)
     return converted
 
@@ -64,8 +64,8 @@ def _simpler(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _culprit(value: Any) -> tuple[str, str]:
-    """The path and the type of the innermost value that cannot be converted."""
+def culprit_in(value: Any, convert: Callable[[Any], Any]) -> tuple[str, str]:
+    """The path and the type of the innermost value for which `convert` raises."""
     path = ""
     while True:
         try:
@@ -74,7 +74,7 @@ def _culprit(value: Any) -> tuple[str, str]:
             return path, type(value).__name__
         for name, child in children:
             try:
-                _converted(child)
+                convert(child)
             except (TypeError, ValueError, OverflowError, RecursionError):
                 path, value = f"{path}{name}", child
                 break

@@ -5,6 +5,8 @@ Each is a header; the version may be a query parameter instead, because a browse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
 from tailrace.a2a.card import AgentCard
@@ -19,7 +21,7 @@ from tailrace.a2a.types import UserMessage
 from tailrace.config import Settings
 from tailrace.errors import shorten
 from tailrace.events import EXTENSION
-from tailrace.inputs.media_types import not_taken
+from tailrace.inputs.media_types import covers, media_type_of, not_taken
 from tailrace.network.hosts import is_from_another_origin, names_own_host
 
 A2A_JSON, JSON = "application/a2a+json", "application/json"
@@ -93,6 +95,20 @@ def check_parts(message: UserMessage, card: AgentCard) -> None:
     for part in message.parts:
         if refusal := not_taken(part.media_type, card.input_modes):
             raise content_type_not_supported(refusal)
+
+
+def check_output_modes(accepted: Sequence[str] | None, card: AgentCard) -> None:
+    """Refuse a message whose sender takes nothing of what the agent gives (section 3.2.2). A text type means all.
+
+    Raises:
+        RpcError: -32005.
+    """
+    taken = [*(accepted or ()), *("text/*" for mode in accepted or () if media_type_of(mode).startswith("text/"))]
+    if taken and not any(covers(taken, mode) for mode in card.output_modes):
+        raise content_type_not_supported(
+            f"acceptedOutputModes has value {shorten(', '.join(accepted or ()))!r}, but must have one of what this "
+            f"agent gives: {', '.join(card.output_modes)}; or be left out."
+        )
 
 
 def answer_type(request: Request) -> str:

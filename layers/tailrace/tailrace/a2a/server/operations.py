@@ -16,7 +16,7 @@ from tailrace.a2a import errors
 from tailrace.a2a.card import AgentCard, card_json
 from tailrace.a2a.identity import task_id_of
 from tailrace.a2a.server.listing import list_tasks
-from tailrace.a2a.server.negotiation import check_parts
+from tailrace.a2a.server.negotiation import check_output_modes, check_parts
 from tailrace.a2a.server.services import Serving, TaskService
 from tailrace.a2a.server.stream import Streamed, StreamedMessage, StreamedTask
 from tailrace.a2a.task import snapshot
@@ -169,6 +169,7 @@ class Operations:
         serving, message = await self._serving(), sent.message
         tasks, config = serving.tasks, sent.configuration.task_push_notification_config
         check_parts(message, self._card)
+        check_output_modes(sent.configuration.accepted_output_modes, self._card)
         if config is not None:
             if config.task_id:
                 raise RequestError(

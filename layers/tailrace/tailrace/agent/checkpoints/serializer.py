@@ -18,7 +18,8 @@ from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
 from langgraph.checkpoint.serde.jsonplus import EXT_PYDANTIC_V2, JsonPlusSerializer
 
-from tailrace.errors import CheckpointRefused
+from tailrace.errors import CheckpointRefused, StateUnsaveable
+from tailrace.events import culprit_in
 
 logger = logging.getLogger("tailrace.checkpoints")
 
@@ -37,8 +38,15 @@ class StrictSerializer(JsonPlusSerializer):
         self._unread: set[tuple[str, str]] = set()
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """Encode `obj`. A type that could not be read again is logged as a warning, once."""
-        kind, data = super().dumps_typed(obj)
+        """Encode `obj`. A type that could not be read again is logged as a warning, once.
+
+        Raises:
+            StateUnsaveable: a value in it has no form in a checkpoint.
+        """
+        try:
+            kind, data = super().dumps_typed(obj)
+        except (TypeError, ValueError):
+            raise self._refusal(obj) from None
         if kind == "msgpack":
             for module, name in sorted(_names(data) - SAFE_MSGPACK_TYPES - self._names - self._unread):
                 self._unread.add((module, name))
@@ -59,6 +67,11 @@ class StrictSerializer(JsonPlusSerializer):
         if refused:
             raise CheckpointRefused(_unnamed(refused[0]))
         return value
+
+    def _refusal(self, obj: Any) -> StateUnsaveable:
+        if isinstance(obj, list) and all(isinstance(each, list | tuple) and len(each) == 2 for each in obj):
+            obj = {str(channel): value for channel, value in obj}  # what a node has returned
+        return StateUnsaveable(*culprit_in(obj, super().dumps_typed))
 
     @property
     def _names(self) -> set[Any]:
