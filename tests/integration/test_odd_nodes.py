@@ -44,6 +44,14 @@ async def raises_a_base_exception(_: Any) -> dict[str, Any]:
     raise NotAnException("odd")
 
 
+async def raises_a_group(_: Any) -> dict[str, Any]:
+    raise ExceptionGroup("two of them", [ValueError("a"), KeyError("b")])
+
+
+async def runs_out_of_memory(_: Any) -> dict[str, Any]:
+    raise MemoryError
+
+
 @pytest.mark.parametrize(
     ("node", "words"),
     [
@@ -52,6 +60,8 @@ async def raises_a_base_exception(_: Any) -> dict[str, Any]:
         (exits_below, "The agent failed in node: SystemExit: 3"),
         (is_interrupted, "The agent failed in node: KeyboardInterrupt: "),
         (raises_a_base_exception, "The agent failed in node: NotAnException: odd"),
+        (raises_a_group, "The agent failed in node: ExceptionGroup: two of them (ValueError: a; KeyError: 'b')"),
+        (runs_out_of_memory, "The agent failed in node: MemoryError"),
     ],
 )
 async def test_a_node_that_exits_the_process_fails_only_its_task(node: Callable[[Any], Any], words: str) -> None:

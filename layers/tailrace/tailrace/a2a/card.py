@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from tailrace.errors import ConfigError
 from tailrace.events import EXTENSION
+from tailrace.naming import check_agent_name
 
 # The path of an agent's card, below the agent's own URL (section 8.2).
 CARD_PATH = ".well-known/agent-card.json"
@@ -86,6 +88,44 @@ class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
     documentation_url: str = ""
     icon_url: str = ""
     v0_3: bool = True
+
+
+# What a field of each type must be, in words.
+_RIGHT: dict[Any, str] = {
+    str: "a text (str)",
+    bool: "True or False",
+    list[str]: "a list of texts",
+    tuple[str, ...]: 'media types, like ("text/plain", "image/*")',
+    list[Skill]: "a list of Skill",
+    list[Extension]: "a list of Extension",
+}
+
+
+def check_card(card: Any) -> None:
+    """Check what an author has put into a card.
+
+    Raises:
+        ConfigError: it is no AgentCard, a field has a wrong type, or the name cannot be used.
+    """
+    if not isinstance(card, AgentCard):
+        raise ConfigError("card", card, "an AgentCard")
+    _check_fields("AgentCard", card)
+    check_agent_name(card.name)
+
+
+def _check_fields(owner: str, struct: msgspec.Struct) -> None:
+    for each in msgspec.structs.fields(struct):
+        key, value = f"{owner}.{each.name}", getattr(struct, each.name)
+        try:
+            converted = msgspec.convert(value, each.type)
+        except msgspec.ValidationError as error:
+            raise ConfigError(key, value, _RIGHT.get(each.type, f"of its type; {error}")) from None
+        if isinstance(converted, list | tuple):
+            if list(value) != list(converted):  # msgspec has made structs of dicts
+                raise ConfigError(key, value, _RIGHT[each.type])
+            for index, item in enumerate(value):
+                if isinstance(item, msgspec.Struct):
+                    _check_fields(f"{key}[{index}]", item)
 
 
 def card_json(card: AgentCard, url: str, *, extended: bool = False, v0_3: bool = True) -> dict[str, Any]:

@@ -10,13 +10,11 @@ from typing import Any
 
 import msgspec
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import StateGraph
-from langgraph.pregel import Pregel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from tailrace.a2a.card import CONVERSATION, AgentCard, Extension
+from tailrace.a2a.card import CONVERSATION, AgentCard, Extension, check_card
 from tailrace.a2a.client import new_http
 from tailrace.a2a.server.operations import DirectAnswer, ExtendedCard
 from tailrace.a2a.server.routes import A2AServer
@@ -26,6 +24,7 @@ from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph, Output, Stream, Thread
 from tailrace.agent.graph_input import MakeInput
+from tailrace.agent.graph_source import Compiled, GraphSource, check_source, graph_of
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
 from tailrace.authoring import run_context
@@ -34,7 +33,7 @@ from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
 from tailrace.inputs.request import Request
 from tailrace.log import EventLog, open_log
-from tailrace.naming import check_agent_name, plain_name
+from tailrace.naming import plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
 from tailrace.push import Deliveries, open_webhooks
 from tailrace.stream.response import forget_earlier_shutdown
@@ -42,7 +41,10 @@ from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
 
 class AgentApp:
-    """Serves `graph`, compiled or not, as the agent that `card` describes.
+    """Serves `graph` as the agent that `card` describes.
+
+    `graph` is compiled or not, or a function that returns it: without arguments or with LangGraph's config, `async` or
+    not, also an async context manager. The function is called once, when the app opens.
 
     The user's message becomes the graph's input by the graph's input schema: its text and files are one HumanMessage in
     `messages`, and a data part gives the other fields. Nodes get everything with `tailrace.request()` too. Text that a
@@ -80,8 +82,8 @@ class AgentApp:
     The log and the checkpointer are opened when the server starts the app, or at the first request.
 
     Raises:
-        ConfigError: the card's name cannot be used, `extended_card` comes without `decide_owner`, `thread` or `stream`
-            has another value, or a function for `input`, `context`, `thread` or `output` is async.
+        ConfigError: the graph or the card cannot be used, `extended_card` comes without `decide_owner`, `thread` or
+            `stream` has another value, or a function for `input`, `context`, `thread` or `output` is async.
 
     Example:
         async def greet(state: MessagesState) -> None:
@@ -93,7 +95,7 @@ class AgentApp:
 
     def __init__(
         self,
-        graph: StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any],
+        graph: GraphSource,
         card: AgentCard,
         *,
         input: MakeInput | None = None,
@@ -119,9 +121,9 @@ class AgentApp:
             raise ConfigError("thread", thread, "'context', 'task' or a function of the request")
         if stream not in ("live", "final"):
             raise ConfigError("stream", stream, "'live' or 'final'")
-        check_agent_name(card.name)
+        check_card(card)
         self._idempotent = idempotent
-        self._graph = graph
+        self._graph = check_source(graph, card.name)
         self._card = card
         self._config = config or RunnableConfig()
         self._input = input
@@ -206,10 +208,10 @@ class AgentApp:
                 self._serving = Serving(tasks, Push(deliveries))
         return self._serving
 
-    async def _compiled(self) -> Pregel[Any, Any, Any, Any]:
-        if isinstance(self._graph, Pregel) and self._graph.checkpointer is not None:
-            return self._graph
-        graph = self._graph if isinstance(self._graph, Pregel) else self._graph.compile(name=self._card.name)
+    async def _compiled(self) -> Compiled:
+        graph = await graph_of(self._graph, self._card.name, self._config, self._stack)
+        if graph.checkpointer is not None:
+            return graph
         saver = await open_checkpointer(self._settings, self._card.name, self._stack, types_of(graph))
         return graph.copy({"checkpointer": saver})
 

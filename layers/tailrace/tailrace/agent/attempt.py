@@ -23,8 +23,9 @@ from langgraph.types import Command
 
 from tailrace.agent.callbacks import RunCallbacks
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
-from tailrace.agent.containment import Contained, ProcessExit, contain_exits
+from tailrace.agent.containment import Contained, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
+from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import Translator, question
 from tailrace.agent.output import earlier_messages
@@ -33,7 +34,7 @@ from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context
 from tailrace.authoring.emit import set_request, step_of
 from tailrace.config import Settings
-from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError, shorten
+from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError
 from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Details, Message, State
 from tailrace.inputs.request import Request
 from tailrace.log import EventLog, Head
@@ -45,8 +46,6 @@ logger = logging.getLogger("tailrace.run")
 
 # How long a cancelled graph may take to clean up after itself.
 CLEANUP_S = 5.0
-# Maximum length of a foreign error message.
-_MAX_ERROR = 1_000
 # The share of the hand-off time (TAILRACE_HANDOFF_S) that is kept for stopping a node that does not end by itself.
 _OVERRUN = 0.1
 
@@ -192,9 +191,7 @@ class Attempt:
         except BaseException as error:  # whatever the author's code raises fails this task and nothing else
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
-            name = "" if isinstance(error, ProcessExit) else f"{type(error).__name__}: "
-            what = name + shorten(str(error), _MAX_ERROR)
-            return "TASK_STATE_FAILED", f"The agent failed{where}: {what}"
+            return "TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}"
         finally:
             for task in (stream, *stops):
                 task.cancel()
