@@ -122,16 +122,20 @@ async def watch(
     *,
     watched: Watched | None = None,
     message_id: str = "m-1",
+    context_id: str | None = None,
     via: RestartingAgent | None = None,
 ) -> Watched:
     """Send `text`, as a reply if `watched` has a task, and follow the task until it ends or waits.
 
-    The text is sent to `via` if there is one; after a cut the client reconnects to `agent`.
+    A new task has the `context_id`. The text is sent to `via` if there is one; after a cut the client reconnects to
+    `agent`.
     """
     watched = watched or Watched()
     message: dict[str, Any] = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": text}]}
     if watched.task_id:
         message["taskId"] = watched.task_id
+    if context_id:
+        message["contextId"] = context_id
     async with new_http() as http, asyncio.timeout(60):
         url = (via or agent).url
         params: dict[str, Any] = {"message": message}

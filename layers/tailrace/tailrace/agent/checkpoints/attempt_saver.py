@@ -30,6 +30,8 @@ from langgraph.types import Interrupt
 from tailrace.decoding import check_depth
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
+# LangGraph's key in `configurable` that says that the graph around a subgraph resumes.
+_RESUMING = "__pregel_resuming"
 
 # Flushes everything that a namespace has emitted; returns the last durable seq. The second argument is the id of the
 # LangGraph task whose writes are saved; None: a checkpoint is saved, and the third says whether tasks ran before it.
@@ -66,12 +68,10 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
 
     @property
     def lasting(self) -> dict[str, str]:
-        """The ids of the newest checkpoints of the namespaces that outlive the task.
-
-        These are the graph's own namespace and those of subgraphs with `checkpointer=True`. The names of all others
-        contain a step's id.
-        """
-        return {namespace: newest for namespace, newest in self._newest.items() if ":" not in namespace}
+        """The ids of the newest checkpoints of the namespaces that outlive the task, the graph's own included."""
+        return {
+            namespace: newest for namespace, newest in self._newest.items() if is_lasting(namespace) or not namespace
+        }
 
     @property
     def config_specs(self) -> list[Any]:
@@ -85,10 +85,19 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         if configurable.get("checkpoint_id") is not None:
             return unpacked(await self._inner.aget_tuple(config))
         namespace = configurable.get("checkpoint_ns", "")
+        saved = await self._newest_of(namespace, config)
+        if is_lasting(namespace) and (saved is None or not is_within(saved, configurable.get("checkpoint_map", {}))):
+            # The graph resumes at the node that calls this subgraph. LangGraph would take the state of an earlier call
+            # for that of this one, and not give it its input.
+            configurable.pop(_RESUMING, None)
+        return saved
+
+    async def _newest_of(self, namespace: str, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint from which the namespace goes on: the pinned one, else the task's newest."""
         if pin := self._pins.get(namespace):
             return pin
         if newest := self._newest.get(namespace):
-            config = {**config, "configurable": {**configurable, "checkpoint_id": newest}}
+            config = {**config, "configurable": {**config["configurable"], "checkpoint_id": newest}}
         saved = unpacked(await self._inner.aget_tuple(config))
         if saved is None or not is_marked_by(saved, self._task):
             return None
@@ -136,6 +145,21 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         if not task_path.endswith(START):  # LangGraph's own first node, which emits no events.
             await self._flush(config["configurable"].get("checkpoint_ns", ""), task_id, True)
         await self._inner.aput_writes(config, packed(writes), f"{task_id}@{self._attempt}", task_path)
+
+
+def is_lasting(namespace: str) -> bool:
+    """Whether it is the namespace of a subgraph with `checkpointer=True`: no step's id is in its name."""
+    return bool(namespace) and ":" not in namespace
+
+
+def lasting_namespace(namespace: str) -> str:
+    """The namespace of a subgraph with `checkpointer=True` that is called where another one would have `namespace`."""
+    return "|".join(part.partition(":")[0] for part in namespace.split("|"))
+
+
+def is_within(saved: CheckpointTuple, parents: Mapping[str, str]) -> bool:
+    """Whether a subgraph saved the checkpoint in a call from these checkpoints (by namespace) of the graphs around it."""
+    return bool(saved.metadata.get("parents", {}) == parents)
 
 
 # LangGraph's number of the step before the first one of a thread.

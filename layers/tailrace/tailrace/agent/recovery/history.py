@@ -38,6 +38,15 @@ class Step(msgspec.Struct):
     ended: bool = False
     superseded: bool = False
 
+    def is_within(self, around: Step | None) -> bool:
+        """Whether the step is directly inside the step `around`; None stands for the graph itself.
+
+        LangGraph does not say which step called a subgraph with `checkpointer=True`, only the name of its node.
+        """
+        if around is None or self.parent is None:
+            return around is None and self.parent is None
+        return self.parent == around.id or (self.parent == around.name and self.began > around.began)
+
 
 class Fence(msgspec.Struct):
     """How an attempt started: the `checkpoint` that it resumed from ("" for none), and the `reason` for the attempt."""

@@ -15,7 +15,16 @@ import msgspec
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
-from tailrace.agent.checkpoints.attempt_saver import as_base, base_of, is_marked_by, mark, steps_since, unpacked
+from tailrace.agent.checkpoints.attempt_saver import (
+    as_base,
+    base_of,
+    is_lasting,
+    is_marked_by,
+    lasting_namespace,
+    mark,
+    steps_since,
+    unpacked,
+)
 from tailrace.agent.recovery.history import History, Step
 from tailrace.errors import ThreadLost
 from tailrace.events import Details
@@ -81,8 +90,10 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
     runs_again: set[str] = set()
     waiting: dict[str, tuple[str, int]] = {}  # Interrupt id → its step, and how many answers it has.
 
-    async def visit(namespace: str, parent: str | None) -> None:
+    async def visit(namespace: str, around: Step | None) -> None:
         pin = await _newest(saver, head, namespace, history)
+        if pin is None and around is not None:
+            namespace, pin = await lasting_in(namespace)
         covered, done = 0, set[str]()
         if pin is not None:
             plan.pins[namespace] = pin
@@ -90,18 +101,28 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             plan.done |= done
             waiting.update(_waiting(pin))
         for step in list(history.steps.values()):
-            if step.tool or step.parent != parent or step.began <= covered or step.id in done | runs_again:
+            if step.tool or not step.is_within(around) or step.began <= covered or step.id in done | runs_again:
                 continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
             runs_again.add(step.id)
-            await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step.id)
+            await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step)
+
+    async def lasting_in(namespace: str) -> tuple[str, CheckpointTuple | None]:
+        """The namespace of the subgraph with `checkpointer=True` in a step, and the checkpoint that the step has saved."""
+        around, _, _ = namespace.rpartition("|")
+        lasting = lasting_namespace(namespace)
+        saved = await _newest(saver, head, lasting, history)
+        caller = plan.pins.get(around)
+        if saved is None or caller is None or caller.checkpoint["id"] not in saved.metadata.get("parents", {}).values():
+            return namespace, None
+        return lasting, saved
 
     await visit("", None)
     root = plan.pins.get("")
     plan.resumes = root is not None and mark(root, "attempt", 0) > 0
     # What subgraphs with `checkpointer=True` remember, as of the graph's own checkpoint.
-    lasting = mark(root, "lasting", {}) if root is not None and plan.resumes else _lasting(history.pins)
+    lasting = mark(root, "lasting", {}) if root is not None and plan.resumes else history.pins
     for namespace, checkpoint_id in lasting.items():
-        if namespace not in plan.pins:
+        if is_lasting(namespace) and namespace not in plan.pins:
             plan.pins[namespace] = await _pinned(saver, head, history, namespace, checkpoint_id)
     void = {
         step.id for step in history.steps.values() if step.id in runs_again or (step.tool and step.parent in runs_again)
@@ -192,8 +213,3 @@ async def _pinned(
     if saved is None:
         raise ThreadLost(checkpoint_id)
     return saved if is_marked_by(saved, head.thread) else as_base(saved)
-
-
-def _lasting(pins: dict[str, str]) -> dict[str, str]:
-    """Those of the pins that are in namespaces of subgraphs with `checkpointer=True`: no step's id is in the name."""
-    return {namespace: pin for namespace, pin in pins.items() if namespace and ":" not in namespace}
