@@ -107,7 +107,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step)
 
     async def lasting_in(namespace: str) -> tuple[str, CheckpointTuple | None]:
-        """The namespace of the subgraph with `checkpointer=True` in a step, and the checkpoint that the step has saved."""
+        """The namespace of the subgraph with `checkpointer=True` in a step, and the checkpoint that step has saved."""
         around, _, _ = namespace.rpartition("|")
         lasting = lasting_namespace(namespace)
         saved = await _newest(saver, head, lasting, history)
