@@ -158,7 +158,7 @@ def lasting_namespace(namespace: str) -> str:
 
 
 def is_within(saved: CheckpointTuple, parents: Mapping[str, str]) -> bool:
-    """Whether a subgraph saved the checkpoint in a call from these checkpoints (id by namespace) of the outer graphs."""
+    """Whether a subgraph saved the checkpoint in a call from these checkpoints of the outer graphs, by namespace."""
     return bool(saved.metadata.get("parents", {}) == parents)
 
 
