@@ -22,8 +22,8 @@ const STEP_STATE_AT_END = { completed: "done", failed: "failed", rejected: "fail
 export const isFinished = (state) => state in STEP_STATE_AT_END;
 export const isRunning = (state) => state === "working" || state === "submitted";
 
-/** TASK_STATE_INPUT_REQUIRED → input-required @param {string} [state] */
-export const plainState = (state = "unknown") => state.replace("TASK_STATE_", "").toLowerCase().replaceAll("_", "-");
+/** TASK_STATE_INPUT_REQUIRED, and AUTH_REQUIRED, → input-required @param {string} [state] */
+export const plainState = (state = "unknown") => state.replace("TASK_STATE_", "").replace("AUTH", "INPUT").toLowerCase().replaceAll("_", "-");
 
 const bodyOf = (result) => result.task ?? result.statusUpdate ?? result.artifactUpdate ?? {};
 

@@ -102,7 +102,9 @@ async def test_input_required_is_final_and_the_reply_resumes_the_task(served: Ag
     last = valid(v0_3.TaskStatusUpdateEvent, frames[-1].result)
     assert (last["status"]["state"], last["final"]) == ("input-required", True)
     assert last["status"]["message"]["role"] == "agent"
-    assert last["status"]["message"]["parts"] == [{"kind": "text", "text": "Which service?"}]
+    text, data = last["status"]["message"]["parts"]
+    assert text == {"kind": "text", "text": "Which service?"}
+    assert [each["value"] for each in data["data"]["interrupts"]] == ["Which service?"]
     where = {"taskId": last["taskId"], "contextId": last["contextId"]}
     reply = {**params_of("payments", "ask-2", **where), "configuration": {"blocking": True}}
     task = valid(v0_3.Task, await served.result("message/send", reply, version="0.3"))

@@ -259,7 +259,10 @@ async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
 
     async with agent(graph(outer=graph(ask).compile())) as served:
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
-        assert (task["status"]["state"], task["status"]["message"]["parts"]) == (ASKED, [{"text": "Which?"}])
+        text, data = task["status"]["message"]["parts"]
+        assert (task["status"]["state"], text) == (ASKED, {"text": "Which?"})
+        (asked,) = data["data"]["interrupts"]
+        assert (asked["value"], asked["node"]) == ({"question": "Which?", "choices": [1, 2]}, "ask")
         reply = message("two", taskId=task["id"])
         task = (await served.result("SendMessage", {"message": reply}))["task"]
         events = await served.events(task["id"])

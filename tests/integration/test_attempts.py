@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from tailrace.a2a.client import new_http
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver, packed, unpacked
 from tailrace.agent.checkpoints.sqlite import open_sqlite
+from tailrace.agent.questions import Reply
 from tailrace.agent.recovery.history import WORKER_LOST, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.unowned import UnownedTasks
@@ -50,8 +51,8 @@ async def test_one_of_two_replies_with_overlapping_attempts_is_accepted() -> Non
     slow = await log.claim("t", "slow", 10)
     now += 11
     fast = await log.claim("t", "fast", 10)
-    first = await take_over(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
-    second = await take_over(log, InMemorySaver(), fast, WORKER_LOST, message("twill"))
+    first = await take_over(log, InMemorySaver(), slow, WORKER_LOST, Reply(message("satin"), "t-2"))
+    second = await take_over(log, InMemorySaver(), fast, WORKER_LOST, Reply(message("twill"), "t-2"))
     assert first is not None
     assert second is not None
     assert (first.replied, second.replied) == (True, False)
@@ -86,7 +87,7 @@ async def test_a_waiting_task_asks_again_so_that_a_late_reply_is_refused() -> No
     now += 11
     assert await take_over(log, InMemorySaver(), await log.claim("t", "looks", 10), WORKER_LOST, None) is None
     with pytest.raises(Fenced):
-        await take_over(log, InMemorySaver(), slow, WORKER_LOST, message("satin"))
+        await take_over(log, InMemorySaver(), slow, WORKER_LOST, Reply(message("satin"), "t-2"))
     assert (await log.head("t")).state == "TASK_STATE_INPUT_REQUIRED"
     history = await history_of(log, slow)
     assert (history.state, history.last) == ("TASK_STATE_INPUT_REQUIRED", 3)

@@ -173,13 +173,33 @@ async def see_draining() -> None:
         await served.result("CancelTask", {"id": task_id})
 
 
+async def see_ask() -> None:
+    async with agent(graph_of(example_of("ask"))) as served:
+        task_id = await begin(served)
+        for reply in ("4", "inside"):
+            await served.until(task_id, lambda frame: state_of(frame.result) == "TASK_STATE_INPUT_REQUIRED")
+            refused = await served.error("SendMessage", {"message": message("none", taskId=task_id)})
+            assert "'none' is not" in refused["message"]
+            sent = await served.result("SendMessage", {"message": message(reply, taskId=task_id)})
+    assert sent["task"]["artifacts"][0]["parts"] == [{"text": "A table for 4 is booked inside."}]
+
+
+async def see_question() -> None:
+    fits = example_of("Question")["fits"]
+    question = tailrace.Question(id="1", value="For how many people?", node="book")
+    assert fits(question, "0") == "A table is for one person at least."
+    assert fits(question, "4") is None
+
+
 SEE = {
     "AgentApp": see_agent_app,
     "AgentCard": see_agent_card,
     "Extension": see_extension,
+    "Question": see_question,
     "Rejected": see_rejected,
     "Request": see_made_input,
     "Skill": see_skill,
+    "ask": see_ask,
     "draining": see_draining,
     "file": see_file,
     "progress": see_progress,

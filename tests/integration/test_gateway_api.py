@@ -116,7 +116,7 @@ async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
         waiting = await sut.read(task_id)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
         question = waiting.events[-1]["statusUpdate"]["status"]["message"]["parts"]
-        assert question == [{"text": "Which region?"}]
+        assert question[0] == {"text": "Which region?"}
         cursor = waiting.seqs[-1]
         nothing_more = await sut.http.get(f"/api/stream/{task_id}", params={"cursor": cursor})
         assert nothing_more.status_code == 204
@@ -127,6 +127,21 @@ async def test_a_question_is_answered_in_the_same_task(tmp_path: Path) -> None:
         assert rest.state == "TASK_STATE_COMPLETED"
         (report,) = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
         assert report["parts"] == [{"text": "You said eu-west-1, after 'it is slow\\neu-west-1'."}]
+
+
+async def test_a_reply_that_does_not_answer_is_refused_and_the_task_still_waits(tmp_path: Path) -> None:
+    async with system(one_question.builder, tmp_path) as sut:
+        task_id = await sut.post({"text": "it is slow"})
+        waiting = await sut.read(task_id)
+        path = f"/api/tasks/{task_id}/messages"
+        wrong = message({"data": {"answers": {"unknown": "eu-west-1"}}})
+        refused = await sut.http.post(path, json=wrong, headers={"idempotency-key": "k"})
+        assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
+        assert "`answers` names 'unknown', which is no open question" in refused.json()["detail"]
+        assert await sut.log.last(task_id) == waiting.seqs[-1]
+        right = await sut.http.post(path, json=message({"text": "eu-west-1"}), headers={"idempotency-key": "k"})
+        assert right.status_code == 202
+        assert (await sut.read(task_id, cursor=waiting.seqs[-1])).state == "TASK_STATE_COMPLETED"
 
 
 async def test_only_one_of_several_concurrent_replies_is_accepted(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ async def test_a_question_ends_the_events_and_a_second_conversation_replies() ->
     async with sdk_agent() as served:
         question = served.conversation("ask")
         assert [state_of(to_json(item.event)) async for item in question.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
-        assert to_json(question.task)["status"]["message"]["parts"] == [{"text": "Which service?"}]
+        assert to_json(question.task)["status"]["message"]["parts"][0] == {"text": "Which service?"}
         reply = served.conversation("payments", taskId=question.task_id, contextId=to_json(question.task)["contextId"])
         async for _ in reply.events():
             pass

@@ -47,7 +47,7 @@ def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 def said(event: dict[str, Any]) -> str:
     """The text of the message in a status."""
     update = event.get("task") or event["statusUpdate"]
-    return "".join(part["text"] for part in update["status"]["message"]["parts"])
+    return "".join(part.get("text", "") for part in update["status"]["message"]["parts"])
 
 
 def artifact_text(events: list[dict[str, Any]], name: str = "response") -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tailrace.authoring.ask import Question, ask
 from tailrace.authoring.emit import file, progress, request, result, write
 from tailrace.authoring.run_context import draining, time_left
 from tailrace.errors import Rejected
@@ -22,9 +23,11 @@ __all__ = [
     "AgentApp",
     "AgentCard",
     "Extension",
+    "Question",
     "Rejected",
     "Request",
     "Skill",
+    "ask",
     "draining",
     "file",
     "progress",

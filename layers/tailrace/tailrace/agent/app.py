@@ -26,6 +26,7 @@ from tailrace.agent.graph import AgentGraph, Output, Stream, Thread
 from tailrace.agent.graph_input import MakeInput
 from tailrace.agent.graph_source import Compiled, GraphSource, check_source, graph_of
 from tailrace.agent.push_service import Push, notification
+from tailrace.agent.questions import CheckAnswer
 from tailrace.agent.service import Tasks
 from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
@@ -67,6 +68,8 @@ class AgentApp:
     - `stream`: "live" shows a model's text as it comes, and takes back what the graph's state does not keep. "final"
       shows and logs nothing that a model says, and no tool's input and output, before the graph has ended: for
       guardrails whose redaction must not be kept.
+    - `check_answer`: called with a `Question` and each answer to it before the answer is taken. If it returns a text,
+      the answer is refused with it, and the task goes on waiting.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -104,6 +107,7 @@ class AgentApp:
         config: RunnableConfig | None = None,
         output: Output | None = None,
         stream: Stream = "live",
+        check_answer: CheckAnswer | None = None,
         settings: Settings | None = None,
         log: EventLog | None = None,
         answer: DirectAnswer | None = None,
@@ -131,6 +135,7 @@ class AgentApp:
         self._thread = thread
         self._output = output
         self._stream: Stream = stream
+        self._check_answer = check_answer
         self._settings = settings or Settings.load()
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
@@ -195,6 +200,7 @@ class AgentApp:
                     thread=self._thread,
                     output=self._output,
                     stream=self._stream,
+                    check_answer=self._check_answer,
                 )
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)

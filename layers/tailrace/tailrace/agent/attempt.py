@@ -11,24 +11,27 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
 from langgraph.types import Command
+from pydantic import ValidationError
 
-from tailrace.agent.callbacks import RunCallbacks
+from tailrace.agent.breakpoints import StopNotes, open_breakpoint
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.containment import Contained, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.langgraph_events import Translator, question
+from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.output import earlier_messages
+from tailrace.agent.questions import AnswerUnfit, answers_in, asking, questions_in
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context
@@ -48,6 +51,14 @@ logger = logging.getLogger("tailrace.run")
 CLEANUP_S = 5.0
 # The share of the hand-off time (TAILRACE_HANDOFF_S) that is kept for stopping a node that does not end by itself.
 _OVERRUN = 0.1
+
+
+class Reached(NamedTuple):
+    """What a run has come to: a state, and what the agent says with it as text, and as data for programs."""
+
+    state: State
+    text: str | None = None
+    data: Any = msgspec.UNSET
 
 
 class Attempt:
@@ -107,14 +118,15 @@ class Attempt:
                 if head.cancel_requested:  # while the fence was being written
                     self.cancel()
                 self._clear_up(writer)
-                state, text = await self._until_done(agent, writer)
+                outcome = await self._until_done(agent, writer)
+                state = outcome.state
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":
                     delegated = self._delegated.values()
                     await cancel_delegated_tasks(self._log, self._http, self._head, delegated, self._settings)
                 if state == reached:
                     writer.status("handoff")
                 else:
-                    state = self._write_state(writer, state, text)
+                    state = self._write_state(writer, outcome)
                 await writer.flush()
                 reached = state
                 self._over.set()
@@ -144,22 +156,23 @@ class Attempt:
         for artifact, pieces in self._takeover.plan.replaced.items():
             writer.replace_text(artifact, pieces)
 
-    def _write_state(self, writer: Writer, state: State, text: str | None) -> State:
-        """Write the state that the run has come to. Return the state that could be written: FAILED if `text` cannot."""
+    def _write_state(self, writer: Writer, outcome: Reached) -> State:
+        """Write what the run has come to. Return the state that could be written: FAILED if what it says cannot."""
         try:
-            writer.status("state", self._summary(state), state=state, text=text)
+            writer.status("state", self._summary(outcome.state), **outcome._asdict())
         except EventTooLarge as error:
-            state = "TASK_STATE_FAILED"
-            writer.status("state", state=state, text=f"What the agent said last cannot be written: {error}")
-        return state
+            text = f"What the agent said last cannot be written: {error}"
+            writer.status("state", state="TASK_STATE_FAILED", text=text)
+            return "TASK_STATE_FAILED"
+        return outcome.state
 
     def _summary(self, state: State) -> Details:
         """What a task's last event also says: the tokens of all its models, and where the thread goes on."""
         details = self._completed if state == "TASK_STATE_COMPLETED" else NO_DETAILS
         return msgspec.structs.replace(details, usage=self._usage if state in TERMINAL and self._usage.calls else None)
 
-    async def _until_done(self, agent: AgentGraph, writer: Writer) -> tuple[State, str | None]:
-        """Run the graph. Return the state that the run comes to and its text; WORKING if the run is to be handed on."""
+    async def _until_done(self, agent: AgentGraph, writer: Writer) -> Reached:
+        """Run the graph. Return what the run comes to; its state is WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         translator = Translator(writer, agent, takeover, self._delegated)
         run, timers = self._timed(control, translator)
@@ -174,37 +187,36 @@ class Attempt:
                 return await self._stop(stream, writer, translator)
             await stream
             self._usage = translator.usage
-            if not translator.interrupts:
-                await translator.finish(await earlier_messages(agent, takeover))
+            if translator.questions:
+                return Reached(*asking(translator.questions))
+            await translator.finish(await earlier_messages(agent, takeover))
+            return Reached("TASK_STATE_COMPLETED")
         except GraphDrained:
-            return "TASK_STATE_WORKING", None
+            return Reached("TASK_STATE_WORKING")
+        except AnswerUnfit as error:
+            return Reached(*asking(error.questions, str(error)))
         except (Fenced, LogUnavailable):
             raise
         except GraphRecursionError:
-            return "TASK_STATE_FAILED", f"The graph did not come to an end in {agent.recursion_limit} steps."
+            return Reached("TASK_STATE_FAILED", f"The graph did not come to an end in {agent.recursion_limit} steps.")
         except Rejected as error:
-            return "TASK_STATE_REJECTED", str(error)
+            return Reached("TASK_STATE_REJECTED", str(error))
         except TailraceError as error:
-            return "TASK_STATE_FAILED", str(error)
+            return Reached("TASK_STATE_FAILED", str(error))
         except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
             raise  # These are the process's own; those of the graph come as ProcessExit.
         except BaseException as error:  # whatever the author's code raises fails this task and nothing else
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
-            return "TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}"
+            return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}")
         finally:
             for task in (stream, *stops):
                 task.cancel()
             for timer in timers:
                 timer.cancel()
-        if translator.interrupts:
-            return "TASK_STATE_INPUT_REQUIRED", question(translator.interrupts)
-        return "TASK_STATE_COMPLETED", None
 
-    async def _stop(
-        self, stream: asyncio.Task[None], writer: Writer, translator: Translator
-    ) -> tuple[State, str | None]:
-        """Stop the graph. Return the state that the run comes to and its text.
+    async def _stop(self, stream: asyncio.Task[None], writer: Writer, translator: Translator) -> Reached:
+        """Stop the graph. Return what the run comes to.
 
         Raises:
             Fenced, LogUnavailable: this attempt must not write any more.
@@ -219,11 +231,11 @@ class Attempt:
         if writer.broken.is_set():
             await writer.flush()  # raises what broke it
         if self._canceled.is_set():
-            return "TASK_STATE_CANCELED", CANCELED
+            return Reached("TASK_STATE_CANCELED", CANCELED)
         if asyncio.get_running_loop().time() - self._renewed_at > self._settings.lease_s:
             # The whole process stood still, so it is not the node's fault, and the lease has expired.
             raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
-        return "TASK_STATE_FAILED", self._overrun_text(translator.node)
+        return Reached("TASK_STATE_FAILED", self._overrun_text(translator.node))
 
     def _timed(
         self, control: RunControl, translator: Translator
@@ -288,18 +300,32 @@ class Attempt:
         elif not plan.resumes:
             graph_input = await self._input(agent, request)
         saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush, task=self._head.thread)
-        async for part in agent.graph.copy({"checkpointer": saver}).astream(
-            graph_input,
-            self._config(agent, translator.callbacks),
-            context=await agent.context_for(request),
-            stream_mode=["custom", "messages", "tasks"],
-            subgraphs=True,
-            version="v2",
-            durability="sync",
-            control=control,
-        ):
-            translator.part(part)
-            await writer.room()
+        graph, stop = agent.graph.copy({"checkpointer": saver}), StopNotes()
+        config, answered = self._config(agent, translator.callbacks, stop), answers_in(self._takeover.history.exchanges)
+        resumes = graph_input is None and agent.has_breakpoints
+        if resumes and (question := await open_breakpoint(graph, config, answered)):
+            translator.ask(question)  # LangGraph would pass the breakpoint
+            return
+        try:
+            async for part in graph.astream(
+                graph_input,
+                config,
+                context=await agent.context_for(request),
+                stream_mode=["custom", "messages", "tasks"],
+                subgraphs=True,
+                version="v2",
+                durability="sync",
+                control=control,
+            ):
+                translator.part(part)
+                await writer.room()
+        except ValidationError as error:
+            if not is_invalid_resume(error):
+                raise
+            waiting = {each.id for each in (await graph.aget_state(config)).interrupts}
+            raise AnswerUnfit(error, questions_in(self._takeover.history.exchanges[-1].message), waiting) from None
+        if stop.at_breakpoint and (question := await open_breakpoint(graph, config, answered, stopped=True)):
+            translator.ask(question)
         self._completed = Details(checkpoints=saver.lasting, thread=plan.thread)
 
     async def _input(self, agent: AgentGraph, request: Request) -> Any:
@@ -319,7 +345,7 @@ class Attempt:
     async def _request(self, agent: AgentGraph, messages: list[Message]) -> Request:
         return await agent.decode(messages, self._head.owner, open_uploads(self._settings))
 
-    def _config(self, agent: AgentGraph, callbacks: RunCallbacks) -> RunnableConfig:
+    def _config(self, agent: AgentGraph, *callbacks: BaseCallbackHandler) -> RunnableConfig:
         """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
         ours: RunnableConfig = {
             "configurable": {
@@ -328,7 +354,7 @@ class Attempt:
                 "owner": self._head.owner,
                 "agent": self._head.agent,
             },
-            "callbacks": [callbacks],
+            "callbacks": [*callbacks],
         }
         # `merge_configs` takes 25 for LangChain's default, and leaves it out.
         return {**merge_configs(agent.config, ours), "recursion_limit": agent.recursion_limit}

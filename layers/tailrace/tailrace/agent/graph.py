@@ -13,6 +13,7 @@ from langgraph.pregel import Pregel
 
 from tailrace.a2a.card import INPUT_MODES
 from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
+from tailrace.agent.questions import CheckAnswer
 from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message
 from tailrace.inputs.decode import check, outline_of, request_of
@@ -43,6 +44,7 @@ class AgentGraph:
     - `make_context`: the author's function that makes LangGraph's runtime context.
     - `thread`: which tasks share a thread of LangGraph; see `AgentApp`.
     - `output`, `stream`: as `AgentApp` explains them.
+    - `check_answer`: the author's function that says why an answer to a question cannot be taken.
     """
 
     name: str
@@ -54,6 +56,13 @@ class AgentGraph:
     thread: Thread = "context"
     output: Output | None = None
     stream: Stream = "live"
+    check_answer: CheckAnswer | None = None
+
+    @cached_property
+    def has_breakpoints(self) -> bool:
+        """Whether the graph, or a graph in it, was compiled with `interrupt_before` or `interrupt_after`."""
+        graphs: list[Any] = [self.graph, *(each for _, each in self.graph.get_subgraphs(recurse=True))]
+        return any(each.interrupt_before_nodes or each.interrupt_after_nodes for each in graphs)
 
     @property
     def checkpointer(self) -> Any:

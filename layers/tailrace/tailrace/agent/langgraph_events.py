@@ -21,9 +21,11 @@ from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.output import outcome_of
+from tailrace.agent.questions import question_of
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.speech import Speech
 from tailrace.agent.texts import Texts
+from tailrace.authoring.ask import Question
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
 from tailrace.authoring.emit import step_of
 from tailrace.errors import EventTooLarge, NotJson, TailraceError, TooDeep, shorten
@@ -37,8 +39,8 @@ _SHOWN = 500
 class Translator:
     """Writes the parts of one `astream(version="v2")` as events, and its result when it has ended.
 
-    `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `interrupts`
-    collects what the graph asks, by the interrupt's id. `usage` sums up the tokens of this attempt and earlier ones.
+    `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `questions`
+    collects what the graph asks. `usage` sums up the tokens of this attempt and earlier ones.
     """
 
     def __init__(
@@ -60,13 +62,22 @@ class Translator:
         self._failed = ""
         self.delegated = delegated
         self.barrier = NodeBarrier()
-        self.interrupts: dict[str, Any] = {}
+        self._questions: dict[str, Question] = {}
         self.usage: Usage = takeover.history.usage
 
     @property
     def node(self) -> str:
         """The node in which the graph failed, or the last one that began."""
         return self._failed or self._node
+
+    @property
+    def questions(self) -> list[Question]:
+        """What the graph has asked in this attempt, in order."""
+        return list(self._questions.values())
+
+    def ask(self, question: Question) -> None:
+        """Add what the run asks; a question that is known already stays as it is."""
+        self._questions.setdefault(question.id, question)
 
     def part(self, part: Any) -> None:
         """Emit what `part` says, if it says anything. Raises as `Writer.status` does."""
@@ -197,7 +208,7 @@ class Translator:
                 self.cached(step)
             return
         for interrupt in task["interrupts"]:
-            self.interrupts[interrupt["id"]] = interrupt["value"]
+            self.ask(question_of(interrupt, task["name"]))  # the node that asks comes before those around it
         details.error = shorten(str(task["error"]), _SHOWN) if task["error"] else None
         details.interrupted = True if task["interrupts"] else None
         # The first to fail is the innermost. A node that ends well has handled the failures of its inner nodes.
@@ -241,15 +252,6 @@ def _ending(inner: Details, outer: Details) -> Details:
     return Details(
         step=inner.step, parent=inner.parent, name=inner.name, error=outer.error, interrupted=outer.interrupted
     )
-
-
-def question(interrupts: dict[str, Any]) -> str:
-    """What an interrupted graph asks, as text: each interrupt's value, or the value's `question`; JSON if not text."""
-    texts = []
-    for value in interrupts.values():
-        content = value.get("question", value) if isinstance(value, dict) else value
-        texts.append(content if isinstance(content, str) else shown_of(content)[0])
-    return "\n\n".join(texts)
 
 
 def _innermost(namespace: tuple[str, ...]) -> str | None:

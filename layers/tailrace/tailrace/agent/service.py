@@ -23,6 +23,7 @@ from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.questions import Reply, check_reply
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.threads import Start, create, start
@@ -104,7 +105,7 @@ class Tasks:
         If the task has the message already, it is only started if nobody runs it.
 
         Raises:
-            RequestError: the message cannot be used. Nothing was done.
+            RequestError: the message cannot be used, or does not answer what the task asks. Nothing was done.
             RpcError: -32001 (no such task) or -32004 (the task does not wait for a message). Nothing was done.
             LogError
         """
@@ -122,10 +123,10 @@ class Tasks:
         if self._idempotent(reply.message_id) and _has_message(history, reply):
             await self.ensure_running(head)
         elif history.state in INTERRUPTED:
-            if has_files(reply):
-                # The limit on files is for all messages of a task together.
+            checked = check_reply(history.question, reply, self._agent.check_answer)
+            if has_files(reply):  # The limit on files is for all messages of a task together.
                 await in_turn(partial(check, begins=False), [*history.messages, reply])
-            await self._reply(head, reply, history)
+            await self._reply(head, checked, history)
         else:
             raise _not_waiting(head, history)
         return await self.log.head(head.task_id)
@@ -235,7 +236,7 @@ class Tasks:
             self._held.discard(task_id)
 
     async def _begin(
-        self, claimed: Head, reason: str, reply: Message | None = None, history: History | None = None
+        self, claimed: Head, reason: str, reply: Reply | None = None, history: History | None = None
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
@@ -245,7 +246,7 @@ class Tasks:
         with self._holding(claimed.task_id):
             return await self._begin_held(claimed, reason, reply, history)
 
-    async def _begin_held(self, claimed: Head, reason: str, reply: Message | None, history: History | None) -> bool:
+    async def _begin_held(self, claimed: Head, reason: str, reply: Reply | None, history: History | None) -> bool:
         if claimed.cancel_requested:
             await self._unowned.cancel(claimed)
             return False
@@ -313,11 +314,11 @@ class Tasks:
             with suppress(LeaseHeld, TaskFinished, Fenced):  # Another process cancels or runs the task.
                 await self._cancel_claimed(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
 
-    async def _reply(self, head: Head, reply: Message, history: History) -> None:
+    async def _reply(self, head: Head, reply: Reply, history: History) -> None:
         """Give a waiting task its reply, unless the same reply, sent twice, was taken in the meantime.
 
         Raises:
-            RpcError: -32004, another reply was faster.
+            RequestError, RpcError: another reply was faster.
         """
         known: History | None = history
         while claimed := await self._claim_waiting(head.task_id):
@@ -325,10 +326,13 @@ class Tasks:
                 if await self._begin(claimed, WORKER_STOPPED, reply, known):
                     return
             known = None  # The attempt may have changed it.
-            if _has_message(await history_of(self.log, head), reply):
+            newest = await history_of(self.log, head)
+            if _has_message(newest, reply.message):
                 return
-        newest = await history_of(self.log, head)
-        if not _has_message(newest, reply):
+            if newest.state in INTERRUPTED and not reply.fits(newest.question):
+                check_reply(newest.question, reply.message)  # says which questions are open, if the reply names others
+                break
+        if not _has_message(newest := await history_of(self.log, head), reply.message):
             if newest.state in TERMINAL:
                 raise _not_waiting(head, newest)
             raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was taken before.")

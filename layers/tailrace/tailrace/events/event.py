@@ -137,13 +137,14 @@ def status_update(
 
     Args:
         state: the task's state; with `kind` "state", the state that it changes to.
-        text, data: the agent's text, or data of JSON's types; it becomes the message of the status.
+        text, data: the agent's text, and data of JSON's types; they become the message of the status.
         message: the message of the status as it is, in place of `text` and `data`.
         agent: the agent that did it, if that is not the task's own (docs/PROTOCOL.md, section 2.6).
     """
     ts = now_ms()
     if text is not None or data is not msgspec.UNSET:
-        message = agent_message(source, seq, Part(text=text, data=data))
+        parts = [*([] if text is None else [Part(text=text)]), *([] if data is msgspec.UNSET else [Part(data=data)])]
+        message = agent_message(source, seq, *parts)
     metadata = Metadata(
         *msgspec.structs.astuple(details),
         seq=seq,
@@ -213,12 +214,12 @@ def artifact_update(
     )
 
 
-def agent_message(source: Source, seq: int, part: Part) -> Message:
-    """The agent's message in the event `seq`, of one part."""
+def agent_message(source: Source, seq: int, *parts: Part) -> Message:
+    """The agent's message in the event `seq`."""
     return Message(
         message_id=f"{source.task_id}-{seq}",
         role="ROLE_AGENT",
-        parts=[part],
+        parts=list(parts),
         context_id=source.context_id,
         task_id=source.task_id,
     )

@@ -6,6 +6,7 @@ import logging
 
 import msgspec
 
+from tailrace.agent.questions import Exchange
 from tailrace.errors import EventUnreadable, LogUnreadable
 from tailrace.events import (
     INTERRUPTED,
@@ -64,6 +65,7 @@ class History(msgspec.Struct):
     - `texts`: by artifact id, the streamed text in pieces. `results`: the ids of other artifacts, from steps.
     - `usage`: the tokens of all models so far.
     - `delegated`: the delegated tasks by the tool step that started them; `answered`: the steps whose task has ended.
+    - `exchanges`: the messages in which the task asked, each with the user's reply.
     - `questions`: by step id, how many messages there were when the step first asked the user.
     - `fences`: the attempts since the user's newest message.
     - `attempt`: the number of the latest attempt; `pins`: by namespace, the id of the checkpoint that it resumed from.
@@ -83,6 +85,7 @@ class History(msgspec.Struct):
     usage: Usage = Usage(calls=0)
     delegated: dict[str, DelegatedTask] = {}
     answered: set[str] = set()
+    exchanges: list[Exchange] = []
     questions: dict[str, int] = {}
     fences: list[Fence] = []
     attempt: int = 0
@@ -91,6 +94,19 @@ class History(msgspec.Struct):
     base: dict[str, str] = {}
     question: Message | None = None
     handed_off: bool = False
+
+    def reply(self, message: Message) -> None:
+        """Note the user's first message, or the reply to the task's question."""
+        self.messages.append(message)
+        self.fences.clear()
+        if self.exchanges and self.exchanges[-1].reply is None:
+            self.exchanges[-1].reply = message
+
+    def ask(self, message: Message) -> None:
+        """Note that the task waits with this message. After a lost attempt it may say the same message again."""
+        self.question = message
+        if not self.exchanges or self.exchanges[-1].message.message_id != message.message_id:
+            self.exchanges.append(Exchange(message))
 
     @property
     def open_delegated_tasks(self) -> dict[str, DelegatedTask]:
@@ -159,17 +175,18 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
     elif metadata.agent == head.agent:
         _note_own(history, metadata, seq)
     if metadata.kind == "state" and event.status is not None:
-        history.state = event.status.state
-        history.question = event.status.message if history.state in INTERRUPTED else None
+        history.state, history.question = event.status.state, None
+        if history.state in INTERRUPTED and event.status.message is not None:
+            history.ask(event.status.message)
 
 
 def _note_messages(history: History, event: Event) -> None:
     messages = list(event.task.history) if event.task is not None else []
     if event.status is not None and event.status.message is not None:
         messages.append(event.status.message)
-    if by_user := [message for message in messages if message.role == "ROLE_USER"]:
-        history.messages += by_user
-        history.fences.clear()
+    for message in messages:
+        if message.role == "ROLE_USER":
+            history.reply(message)
 
 
 def _note_text(history: History, update: ArtifactUpdate, metadata: Metadata) -> None:

@@ -25,10 +25,10 @@ from tailrace.agent.checkpoints.attempt_saver import (
     steps_since,
     unpacked,
 )
+from tailrace.agent.questions import answers_in, bare_answer, questions_in
 from tailrace.agent.recovery.history import History, Step
 from tailrace.errors import ThreadLost
 from tailrace.events import Details
-from tailrace.inputs.decode import data_in, text_in
 from tailrace.log import Head
 from tailrace.stream.writer import Piece
 
@@ -49,7 +49,7 @@ class ResumePlan(msgspec.Struct):
     - `supersedes`: ids of the steps that are void.
     - `finished`: steps that have ended, but whose end is not in the log.
     - `replaced`: by artifact id, the pieces of text that are left of an artifact of which some text is void.
-    - `answers`: the user's replies by the id of the interrupt that waits for them.
+    - `answers`: the user's answers by the id of the interrupt that waits for them.
     """
 
     thread: str
@@ -99,7 +99,11 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             plan.pins[namespace] = pin
             covered, done = mark(pin, "seq", 0), _done(pin)
             plan.done |= done
-            waiting.update(_waiting(pin))
+            waiting_here = _waiting(pin)
+            if waiting_here:  # The step around it has saved the same interrupts, or older ones.
+                for interrupt in [each for each, (step_id, _) in waiting.items() if around and step_id == around.id]:
+                    del waiting[interrupt]
+            waiting.update(waiting_here)
         for step in list(history.steps.values()):
             if step.tool or not step.is_within(around) or step.began <= covered or step.id in done | runs_again:
                 continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
@@ -139,12 +143,23 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
         left = [piece for piece in pieces if piece.step not in runs_again]
         if len(left) < len(pieces):
             plan.replaced[artifact] = left
-    for interrupt, (step_id, answers) in waiting.items():
-        replies = history.messages[history.questions.get(step_id, len(history.messages)) :]
-        if answers < len(replies):
-            reply = replies[answers : answers + 1]
-            plan.answers[interrupt] = text_in(reply) or next(iter(data_in(reply)), "")
+    plan.answers = _answers(history, waiting)
     return plan
+
+
+def _answers(history: History, waiting: dict[str, tuple[str, int]]) -> dict[str, Any]:
+    """The answers to the interrupts that wait. `waiting` has the step of each, and how many answers that step has had.
+
+    An older version wrote questions without the ids of their interrupts: the answers to them are the replies, in order.
+    """
+    answers = answers_in(history.exchanges)
+    asked = {question.id for exchange in history.exchanges for question in questions_in(exchange.message)}
+    found = {interrupt: answers[interrupt] for interrupt in waiting if interrupt in answers}
+    for interrupt, (step_id, taken) in waiting.items():
+        replies = history.messages[history.questions.get(step_id, len(history.messages)) :]
+        if interrupt not in asked and taken < len(replies):
+            found[interrupt] = bare_answer(replies[taken])
+    return found
 
 
 def _upwards(history: History, step_id: str | None) -> list[str]:

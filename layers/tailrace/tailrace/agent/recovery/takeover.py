@@ -9,6 +9,7 @@ import msgspec
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from tailrace import events
+from tailrace.agent.questions import Reply
 from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
 from tailrace.agent.threads import Start
@@ -41,7 +42,7 @@ async def take_over(
     saver: BaseCheckpointSaver[Any],
     head: Head,
     reason: str,
-    reply: Message | None,
+    reply: Reply | None,
     history: History | None = None,
     begin: Callable[[Message], Awaitable[Start]] | None = None,
 ) -> Takeover | None:
@@ -69,22 +70,23 @@ async def take_over(
             raise Fenced(head.task_id, head.attempt, current.last)
         if current.state in TERMINAL:
             return None, current.state
-        if current.state in INTERRUPTED and (reply is None or reply in current.messages):
+        known = reply is not None and reply.message in current.messages
+        if current.state in INTERRUPTED and (reply is None or known or not reply.fits(current.question)):
             if head.attempt - current.attempt <= 1:
                 return None, current.state
             return _ask_again(head, current, await resume_plan_of(current, saver, head)), current.state
         if current.state not in INTERRUPTED:
             reply = None  # An attempt that was thought dead has written another one.
         if reply is not None:
-            current.messages.append(reply)
-            current.fences.clear()
+            current.reply(reply.message)
         if begin is not None and current.attempt == 0 and current.messages:
             start = await begin(current.messages[0])
             current.thread, current.pins = start.thread, start.checkpoints
         elif current.thread is not None:
             await log.conversations.keep(current.thread, head.task_id, head.created)
         plan = await resume_plan_of(current, saver, head)
-        state, event = _fence(head, current, plan, HANDED_OFF if current.handed_off else reason, reply)
+        message = None if reply is None else reply.message
+        state, event = _fence(head, current, plan, HANDED_OFF if current.handed_off else reason, message)
         fence = Batch(current.last + 1, head.attempt, [event])
         return fence, Takeover(head, current, plan, fence, state, reply is not None)
 

@@ -1,0 +1,379 @@
+"""What a graph asks with `interrupt()`, and the replies that are taken or refused."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+from pydantic import BaseModel, Field
+
+from tailrace import Question, ask, request, write
+from tests.support.events import message, metadata, said, state_of
+from tests.support.in_process import agent
+from tests.support.jsonrpc import Agent
+
+DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
+
+
+class State(TypedDict, total=False):
+    messages: list[Any]
+    answers: Annotated[list[str], operator.add]
+
+
+Task = dict[str, Any]
+Node = Callable[[State], Awaitable[State]]
+
+
+def asks(name: str, *values: Any) -> Node:
+    """A node that asks these questions, one after the other."""
+
+    async def node(_: State) -> State:
+        return {"answers": [f"{name}: {[interrupt(value) for value in values]!r}"]}
+
+    return node
+
+
+async def tell(state: State) -> State:
+    write("\n".join(sorted(state.get("answers", []))))
+    return {}
+
+
+def graph(**nodes: Node) -> StateGraph[State]:
+    """The nodes side by side, and one that writes all answers."""
+    builder = StateGraph(State).add_node("tell", tell)
+    for name, node in nodes.items():
+        builder.add_node(name, node).add_edge(START, name)
+    return builder.add_edge(list(nodes), "tell")
+
+
+async def send(served: Agent, text: str = "go") -> Task:
+    return dict((await served.result("SendMessage", {"message": message(text)}))["task"])
+
+
+async def answer(served: Agent, task: Task, *parts: dict[str, Any]) -> Task:
+    """Reply with these parts; return the task when it waits again or is finished."""
+    reply = message("", taskId=task["id"], parts=list(parts))
+    return dict((await served.result("SendMessage", {"message": reply}))["task"])
+
+
+async def refusal(served: Agent, task: Task, *parts: dict[str, Any]) -> str:
+    """Reply with these parts; check that nothing was consumed, and return why."""
+    before = await served.log.last(task["id"])
+    reply = message("", taskId=task["id"], parts=list(parts))
+    error = await served.error("SendMessage", {"message": reply})
+    assert error["code"] == -32602
+    assert await served.log.last(task["id"]) == before
+    assert (await served.result("GetTask", {"id": task["id"]}))["status"] == task["status"]
+    return str(error["message"])
+
+
+def state(task: Task) -> str:
+    return str(task["status"]["state"])
+
+
+def questions(task: Task) -> list[dict[str, Any]]:
+    return list(task["status"]["message"]["parts"][1]["data"]["interrupts"])
+
+
+def ids(task: Task) -> dict[str, str]:
+    """The ids of the open questions by node."""
+    return {each["node"]: each["id"] for each in questions(task)}
+
+
+def text(task: Task) -> str:
+    return "".join(part["text"] for each in task["artifacts"] for part in each["parts"])
+
+
+def answers(**values: Any) -> dict[str, Any]:
+    return {"data": {"answers": values}}
+
+
+class Limits(BaseModel):
+    size: int
+    price: Decimal
+
+
+@dataclass
+class Place:
+    row: int
+
+
+async def test_a_question_s_whole_value_is_data_beside_its_text() -> None:
+    value = {
+        "question": "Take these?",
+        "limits": Limits(size=2, price=Decimal("1.5")),
+        "place": Place(3),
+        "x": "y" * 900,
+    }
+    async with agent(graph(buy=asks("buy", value))) as served:
+        task = await send(served)
+    assert task["status"]["message"]["parts"][0] == {"text": "Take these?"}
+    (question,) = questions(task)
+    assert question["value"]["x"] == "y" * 900
+    assert question["value"]["limits"] == {"size": 2, "price": "1.5"}
+    assert question["value"]["place"] == {"row": 3}
+    assert question["node"] == "buy"
+
+
+class Opaque:
+    pass
+
+
+@pytest.mark.parametrize(("value", "where"), [(Opaque(), "a value of type Opaque"), ({"a": [object()]}, "at a[0]")])
+async def test_a_question_that_is_no_json_fails_the_task_with_words(value: Any, where: str) -> None:
+    async with agent(graph(buy=asks("buy", value))) as served:
+        task = await send(served)
+    assert state(task) == FAILED
+    assert said({"task": task}).startswith("The value of interrupt() in the node buy has ")
+    assert where in said({"task": task})
+
+
+async def test_questions_of_parallel_nodes_are_answered_by_their_ids() -> None:
+    async with agent(graph(a=asks("a", "A?"), b=asks("b", "B?"))) as served:
+        task = await send(served)
+        assert said({"task": task}) == "A?\n\nB?"
+        of = ids(task)
+        assert of.keys() == {"a", "b"}
+        task = await answer(served, task, answers(**{of["b"]: "for b"}))
+        assert (state(task), ids(task)) == (ASKED, {"a": of["a"]})
+        task = await answer(served, task, answers(**{of["a"]: "for a"}))
+    assert (state(task), text(task)) == (DONE, "a: ['for a']\nb: ['for b']")
+
+
+async def test_one_reply_answers_several_questions_and_the_last_one_needs_no_id() -> None:
+    async with agent(graph(a=asks("a", "A?"), b=asks("b", "B?"), c=asks("c", "C?"))) as served:
+        task = await send(served)
+        task = await answer(served, task, answers(**{ids(task)["a"]: 1, ids(task)["c"]: 3}))
+        task = await answer(served, task, {"text": "two"})
+    assert (state(task), text(task)) == (DONE, "a: [1]\nb: ['two']\nc: [3]")
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        pytest.param([{"text": "yes"}], "The task asks 2 questions, so a reply has to say as data", id="bare text"),
+        pytest.param([{"data": True}], "The task asks 2 questions, so a reply has to say as data", id="bare data"),
+        pytest.param([answers(x=1)], "`answers` names 'x', which is no open question", id="an unknown id"),
+        pytest.param([answers()], "`answers` names nothing", id="no id"),
+    ],
+)
+async def test_a_reply_that_answers_no_open_question_is_refused_with_the_list(
+    parts: list[dict[str, Any]], why: str
+) -> None:
+    async with agent(graph(a=asks("a", "A?"), b=asks("b", {"question": "B?"}))) as served:
+        task = await send(served)
+        words = await refusal(served, task, *parts)
+        assert why in words
+        for node, question_id in ids(task).items():
+            assert f"{question_id} ({node}: '{node.upper()}?')" in words
+        task = await answer(served, task, answers(**dict.fromkeys(ids(task).values(), "yes")))
+    assert state(task) == DONE
+
+
+async def test_an_answered_question_cannot_be_answered_again() -> None:
+    async with agent(graph(a=asks("a", "A?"), b=asks("b", "B?"))) as served:
+        first = await send(served)
+        task = await answer(served, first, answers(**{ids(first)["a"]: 1}))
+        assert "no open question" in await refusal(served, task, answers(**{ids(first)["a"]: 2}))
+        task = await answer(served, task, {"text": "done"})
+    assert text(task) == "a: [1]\nb: ['done']"
+
+
+async def test_questions_of_one_node_are_answered_in_their_order() -> None:
+    async with agent(graph(a=asks("a", "1?", "2?", "3?"), b=asks("b", "B?"))) as served:
+        task = await send(served)
+        task = await answer(served, task, answers(**{ids(task)["a"]: "one"}))
+        assert said({"task": task}) == "2?\n\nB?"
+        task = await answer(served, task, answers(**{ids(task)["b"]: "b", ids(task)["a"]: "two"}))
+        assert said({"task": task}) == "3?"
+        task = await answer(served, task, {"text": "three"})
+    assert text(task) == "a: ['one', 'two', 'three']\nb: ['b']"
+
+
+@pytest.mark.parametrize("value", [False, 0, None, [], {}, "", [True]])
+async def test_a_falsy_answer_is_an_answer(value: Any) -> None:
+    async with agent(graph(a=asks("a", "A?", "again?"))) as served:
+        task = await send(served)
+        task = await answer(served, task, {"data": value})
+        task = await answer(served, task, answers(**{ids(task)["a"]: value}))
+    assert (state(task), text(task)) == (DONE, f"a: {[value, value]!r}")
+
+
+async def test_of_a_reply_with_text_and_data_the_data_is_the_answer() -> None:
+    async with agent(graph(a=asks("a", "A?"))) as served:
+        task = await answer(served, await send(served), {"text": "I approve"}, {"data": {"ok": True}})
+    assert text(task) == "a: [{'ok': True}]"
+
+
+async def test_a_reply_that_is_only_a_file_goes_on_with_the_file() -> None:
+    async def node(_: State) -> State:
+        return {"answers": [f"{interrupt('Which log?')!r} {[file.filename for file in request().files]}"]}
+
+    async with agent(graph(a=node)) as served:
+        task = await answer(served, await send(served), {"text": "a,b", "filename": "x.csv"})
+    assert text(task) == "'' ['x.csv']"
+
+
+async def test_an_author_checks_answers_before_they_are_taken() -> None:
+    seen: list[Question] = []
+
+    def fits(question: Question, answer: Any) -> str | None:
+        seen.append(question)
+        return None if answer == "blue" else f"{answer!r} is out of stock."
+
+    async with agent(
+        graph(paint=asks("paint", {"question": "Which color?"})), options={"check_answer": fits}
+    ) as served:
+        task = await send(served)
+        why = await refusal(served, task, {"text": "red"})
+        assert why == "The answer to 'Which color?' cannot be taken: 'red' is out of stock. The task still waits."
+        task = await answer(served, task, {"text": "blue"})
+    assert text(task) == "paint: ['blue']"
+    assert (seen[0].value, seen[0].node) == ({"question": "Which color?"}, "paint")
+
+
+class Booking(BaseModel):
+    people: int = Field(ge=1)
+    vegan: bool = False
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong", "why", "right", "taken"),
+    [
+        pytest.param(
+            {"options": ["in", "out"]}, {"text": "on"}, "'on' is not one of", {"text": "in"}, "'in'", id="options"
+        ),
+        pytest.param(
+            {"schema": int}, {"text": "four"}, "'four' is not of type 'integer'", {"text": "4"}, "4", id="a type"
+        ),
+        pytest.param(
+            {"schema": {"type": "array", "items": {"type": "string"}}},
+            {"data": ["a", 1]},
+            "1 is not of type 'string' at $[1].",
+            {"data": ["a", "b"]},
+            "['a', 'b']",
+            id="a JSON Schema",
+        ),
+        pytest.param(
+            {"schema": Booking},
+            {"data": {"people": 0}},
+            "0 is less than the minimum of 1 at $.people.",
+            {"data": {"people": 2}},
+            "Booking(people=2, vegan=False)",
+            id="a model",
+        ),
+    ],
+)
+async def test_a_typed_question_takes_only_what_fits(
+    options: dict[str, Any], wrong: dict[str, Any], why: str, right: dict[str, Any], taken: str
+) -> None:
+    async def node(_: State) -> State:
+        return {"answers": [repr(ask("Which?", **options))]}
+
+    async with agent(graph(a=node)) as served:
+        task = await send(served)
+        assert "schema" in questions(task)[0]
+        assert why in await refusal(served, task, wrong)
+        task = await answer(served, task, right)
+    assert (state(task), text(task)) == (DONE, taken)
+
+
+async def test_the_options_of_a_question_are_in_its_text() -> None:
+    async def node(_: State) -> State:
+        return {"answers": [ask("Where?", options=["in", "out"])]}
+
+    async with agent(graph(a=node)) as served:
+        assert said({"task": await send(served)}) == "Where?\n• in\n• out"
+
+
+@pytest.mark.parametrize("options", [{"options": "in, out"}, {"options": [1]}, {"auth_url": "login.example"}])
+async def test_ask_refuses_what_it_cannot_ask(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"ask\(\) got (options|auth_url) with value"):
+        ask("Where?", **options)
+
+
+class Code(BaseModel):
+    code: str
+
+    def model_post_init(self, _: Any) -> None:
+        if self.code != "1234":
+            raise ValueError("that is not the code")
+
+
+async def test_an_answer_that_only_the_type_refuses_is_asked_for_again() -> None:
+    """A JSON Schema does not say all that a type checks."""
+
+    async def node(_: State) -> State:
+        return {"answers": [ask("Code?", schema=Code).code]}
+
+    async with agent(graph(a=node, b=asks("b", "B?"))) as served:
+        task = await send(served)
+        task = await answer(served, task, answers(**{ids(task)["a"]: {"code": "1"}, ids(task)["b"]: "b"}))
+        assert state(task) == ASKED
+        assert said({"task": task}).startswith("An answer cannot be taken: it: Value error, that is not the code.")
+        assert "a" in ids(task)
+        task = await answer(served, task, answers(**{each: {"code": "1234"} for each in ids(task).values()}))
+    assert state(task) == DONE
+    assert "1234" in text(task)
+
+
+@pytest.mark.parametrize("value", [{"auth_url": "https://login.example/x"}, {"auth": "https://login.example/x"}])
+async def test_a_url_to_sign_in_at_makes_the_task_wait_for_that(value: dict[str, str]) -> None:
+    async with agent(graph(a=asks("a", {"question": "Please sign in.", **value}))) as served:
+        task = await send(served)
+        assert state(task) == "TASK_STATE_AUTH_REQUIRED"
+        assert said({"task": task}) == "Please sign in.\nhttps://login.example/x"
+        task = await answer(served, task, {"text": ""})
+    assert (state(task), text(task)) == (DONE, "a: ['']")
+
+
+async def test_ask_with_a_url_waits_until_the_user_has_signed_in() -> None:
+    async def node(_: State) -> State:
+        return {"answers": [repr(ask("Please sign in.", auth_url="https://login.example/x"))]}
+
+    async with agent(graph(a=node)) as served:
+        task = await send(served)
+        assert state(task) == "TASK_STATE_AUTH_REQUIRED"
+        assert (await answer(served, task, {"text": "done"}))["status"]["state"] == DONE
+
+
+async def test_a_nested_question_names_the_innermost_node() -> None:
+    inner = graph(inner=asks("inner", "Inner?", "Again?")).compile()
+
+    async def outer(_: State) -> State:
+        write("before. ")
+        return {"answers": (await inner.ainvoke({}))["answers"]}
+
+    async with agent(graph(outer=outer, other=asks("other", "Other?"))) as served:
+        task = await send(served)
+        assert ids(task).keys() == {"inner", "other"}
+        task = await answer(served, task, answers(**{ids(task)["inner"]: 1}))
+        assert {each["value"] for each in questions(task)} == {"Again?", "Other?"}
+        task = await answer(served, task, answers(**{ids(task)["inner"]: 2, ids(task)["other"]: 3}))
+    assert text(task).endswith("inner: [1, 2]\nother: [3]")
+    assert text(task).count("before. ") == 1
+
+
+async def test_of_two_replies_at_once_each_answers_its_own_question() -> None:
+    async with agent(graph(a=asks("a", "A?"), b=asks("b", "B?"))) as served:
+        task = await send(served)
+        of = ids(task)
+        task = await answer(served, task, answers(**{of["a"]: "from Ann"}))
+        # Bob had seen both questions, and has sent his answer by its id.
+        task = await answer(served, task, answers(**{of["b"]: "from Bob"}))
+    assert text(task) == "a: ['from Ann']\nb: ['from Bob']"
+
+
+async def test_the_steps_of_a_question_say_that_they_wait() -> None:
+    async with agent(graph(a=asks("a", "A?"))) as served:
+        task = await send(served)
+        events = await served.events(task["id"])
+    ends = [metadata(event) for event in events if metadata(event)["kind"] == "node_end"]
+    assert [(end["name"], end["interrupted"]) for end in ends] == [("a", True)]
+    assert state_of(events[-1]) == ASKED
