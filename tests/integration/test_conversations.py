@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
-from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.func import entrypoint
@@ -17,6 +16,7 @@ from langgraph.types import interrupt
 from tailrace import Rejected, write
 from tailrace.errors import TaskUnknown
 from tailrace.log.memory import MemoryLog
+from tests.sample_agents.recall import RECALL
 from tests.support.events import artifact_text, message, said, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -24,21 +24,6 @@ from tests.support.jsonrpc import Agent
 DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
 REJECTED, CANCELED = "TASK_STATE_REJECTED", "TASK_STATE_CANCELED"
 EXTENSION = "urn:tailrace:a2a:conversation:1"
-
-
-async def recall(state: MessagesState) -> dict[str, Any]:
-    """Write what the user has said in the thread; fail, reject or ask on demand."""
-    heard = [each.text for each in state["messages"] if isinstance(each, HumanMessage)]
-    if heard[-1] == "fail":
-        raise RuntimeError("on demand")
-    if heard[-1] == "reject":
-        raise Rejected("on demand")
-    answer = interrupt("Which?") if heard[-1] == "ask" else None
-    write(", ".join(heard) + (f" ({answer})" if answer else ""))
-    return {}
-
-
-RECALL = StateGraph(MessagesState).add_node(recall).add_edge(START, "recall")
 
 
 async def send(served: Agent, text: str, **fields: Any) -> dict[str, Any]:
