@@ -21,6 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from tailrace import events
 from tailrace.agent.recovery.history import WORKER_LOST
 from tailrace.agent.recovery.takeover import take_over
+from tailrace.agent.threads import Start, create, start
 from tailrace.events import Details, Message, Part
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
@@ -46,8 +47,9 @@ async def bench(folder: Path, runs: int) -> Report:
         sqlite, dynamodb = SQLiteLog(folder / "log.sqlite3"), DynamoDBLog(table, client=client)
         meter = Meter(client)
         for run in range(runs):
-            await _life(sqlite, _noting(figures, "SQLite", None))
-            await _life(dynamodb, _noting(figures, "DynamoDB", meter))
+            for life in (_life, _conversation):
+                await life(sqlite, _noting(figures, "SQLite", None))
+                await life(dynamodb, _noting(figures, "DynamoDB", meter))
             say(f"guarantees: run {run + 1} of {runs}")
         await asyncio.gather(sqlite.close(), dynamodb.close())
     report = Report()
@@ -97,6 +99,22 @@ async def _life(log: EventLog, note: Note) -> None:
     await note("the sweeper looks at one unfinished task", log.orphaned(idle_s=3600))
     await note("an attempt takes over after 200 events", _take_over(log, head))
     await note("the task is finished", log.update_state(head.task_id, 2, "TASK_STATE_COMPLETED", release=True))
+
+
+async def _conversation(log: EventLog, note: Note) -> None:
+    """Two tasks of a context, each from its creation to the first attempt's fence."""
+    context_id = str(uuid.uuid4())
+    message = Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
+    for name, new in (("the first", True), ("a later", False)):
+        head = Head(task_id=str(uuid.uuid4()), owner="me", context_id=context_id, agent="a")
+        await note(f"{name} task of a context is created", create(log, head, message, new=new))
+        claimed = await log.claim(head.task_id, "process", 10.0)
+        place = await note(f"{name} task of a context finds its place", start(log, claimed, context_id, message))
+        assert isinstance(place, Start)
+        done = Details(checkpoints={"": str(uuid.uuid4())}, thread=place.thread)
+        event = events.status_update(claimed.source, 2, "state", done, state="TASK_STATE_COMPLETED")
+        await log.append(head.task_id, Batch(2, 1, [event]))
+        await log.update_state(head.task_id, 1, "TASK_STATE_COMPLETED", release=True)
 
 
 async def _take_over(log: EventLog, head: Head) -> None:
