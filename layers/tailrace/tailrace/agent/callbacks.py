@@ -41,9 +41,16 @@ class RunCallbacks(AsyncCallbackHandler):
         self.failed: set[str] = set()
         self._root: Any = None
         self._nodes: dict[Any, str] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}  # by step, its checkpoint namespace
         self._tools: dict[Any, Details] = {}
         self._messages: dict[Any, str] = {}
+
+    @property
+    def only_step(self) -> str | None:
+        """The step that runs now, inside those that enclose it; None if there are several."""
+        around = {step_of(namespace.rpartition("|")[0]) for namespace in self._running.values()}
+        inmost = [step for step in self._running if step not in around]
+        return inmost[0] if len(inmost) == 1 else None
 
     async def on_chain_start(
         self,
@@ -57,20 +64,21 @@ class RunCallbacks(AsyncCallbackHandler):
     ) -> None:
         if self._root is None and parent_run_id is None:
             self._root = run_id
-        step = step_of((metadata or {}).get("langgraph_checkpoint_ns", ""))
+        namespace = (metadata or {}).get("langgraph_checkpoint_ns", "")
+        step = step_of(namespace)
         if step is not None and step not in self._running:  # a runnable inside the node has the same step
-            self._running.add(step)
+            self._running[step] = namespace
             self._nodes[run_id] = step
             self.ran.add(step)
             self.tries[step] += 1
 
     async def on_chain_end(self, outputs: Any, *, run_id: Any, **_: Any) -> None:
-        self._running.discard(self._nodes.pop(run_id, ""))
+        self._running.pop(self._nodes.pop(run_id, ""), None)
         if run_id == self._root:
             self.output = outputs
 
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
-        self._running.discard(self._nodes.pop(run_id, ""))
+        self._running.pop(self._nodes.pop(run_id, ""), None)
 
     async def on_chat_model_start(self, serialized: dict[str, Any], messages: Any, *, run_id: Any, **_: Any) -> None:
         self._messages[run_id] = f"lc_run--{run_id}"  # LangChain's id of a message whose provider gives none

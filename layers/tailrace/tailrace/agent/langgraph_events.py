@@ -57,6 +57,7 @@ class Translator:
         self._tools: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)
         self._parents: dict[str, str | None] = {}  # of the open nodes
         self._cached: set[str] = set()
+        self._early: defaultdict[str, list[Any]] = defaultdict(list)
         self._calls: set[str] = set()
         self._node = ""
         self._failed = ""
@@ -108,9 +109,12 @@ class Translator:
 
     def receive(self, emission: Any) -> None:
         """Emit what a thread without LangGraph's context has given. If one node runs, it is that node's."""
-        inmost = [step for step in self._parents if not self._nodes.get(step)]
-        if len(inmost) == 1 and isinstance(emission, EmittedText | EmittedArtifact):
-            emission = msgspec.structs.replace(emission, step=inmost[0])
+        step = self.callbacks.only_step
+        if step is not None and isinstance(emission, EmittedText | EmittedArtifact):
+            emission = msgspec.structs.replace(emission, step=step)
+            if step not in self._parents:  # The stream has not been read up to the node's start.
+                self._early[step].append(emission)
+                return
         with contextlib.suppress(TailraceError):  # A writer that is broken ends the attempt by itself.
             self.custom(emission)
 
@@ -204,6 +208,8 @@ class Translator:
             self._parents[step] = parent
             self.barrier.begin(parent, step)
             self._writer.status("node_start", details)
+            for emission in self._early.pop(step, ()):
+                self.custom(emission, namespace)
             if step in self._cached:
                 self.cached(step)
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -75,11 +75,15 @@ def checked(status: EmittedStatus) -> EmittedStatus:
     details = status.details
     if details.origin is not None and status.agent is None:
         raise ValueError("emit() got an `origin` without an `agent`; name the agent that the event is forwarded from.")
-    named = {"kind": status.kind, "text": status.text, "agent": status.agent}
+    named: dict[str, Any] = {"kind": status.kind, "text": status.text, "agent": status.agent}
     try:
         msgspec.convert(named, _Own if details.origin is None else _Forwarded)
-        details = msgspec.convert(without_surrogates(msgspec.to_builtins(details, builtin_types=_NOT_TEXTS)), Details)
-        msgspec.json.encode((without_surrogates(named), details))
+        checked_details = msgspec.to_builtins(details, builtin_types=_NOT_TEXTS)
+        try:
+            msgspec.json.encode((named, checked_details))
+        except UnicodeEncodeError:
+            named, checked_details = without_surrogates(named), without_surrogates(checked_details)
+        details = msgspec.convert(checked_details, Details)
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"emit() cannot write this event: {error}.") from None
-    return EmittedStatus(status.kind, status.text, status.agent, details)
+    return EmittedStatus(status.kind, named["text"], named["agent"], details)
