@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ from tests.support.shipped_agents import card_of
 SHIPPED = [card_of("log_analyst"), card_of("metric_analyst")]
 
 
+CODE, TEST = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
 def greeter() -> AgentApp:
     """Execute the code in the README; return its app."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert code is not None
-    module = types.ModuleType("greeter")
-    exec(code[1], module.__dict__)
+    module = types.ModuleType("greeter.handler")
+    exec(CODE, module.__dict__)
     app: AgentApp = module.app
     return app
 
@@ -41,6 +43,16 @@ async def test_the_agent_in_the_readme_runs_unchanged(tmp_path: Path, monkeypatc
         task = (await http.post(url, json=call)).json()["result"]["task"]
     assert task["status"]["state"] == "TASK_STATE_COMPLETED"
     assert task["artifacts"][0]["parts"] == [{"text": "Hello, Ada!"}]
+
+
+async def test_the_test_in_the_readme_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = types.ModuleType("greeter.handler")
+    exec(CODE, handler.__dict__)
+    monkeypatch.setitem(sys.modules, "greeter", types.ModuleType("greeter"))
+    monkeypatch.setitem(sys.modules, "greeter.handler", handler)
+    names: dict[str, Any] = {}
+    exec(TEST, names)
+    await names["test_ada_is_greeted"]()
 
 
 async def test_the_agent_in_the_readme_answers_a_greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

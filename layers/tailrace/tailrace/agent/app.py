@@ -6,7 +6,9 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
 
 import msgspec
 from langchain_core.runnables import RunnableConfig
@@ -34,6 +36,7 @@ from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
 from tailrace.inputs.request import Request
 from tailrace.log import EventLog, open_log
+from tailrace.log.memory import MemoryLog
 from tailrace.naming import plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
 from tailrace.push import Deliveries, open_webhooks
@@ -95,6 +98,14 @@ class AgentApp:
         graph = StateGraph(MessagesState).add_node(greet).add_edge(START, "greet")
         app = AgentApp(graph, AgentCard(name="greeter", description="Greets.", version="1", skills=[]))
     """
+
+    _again: partial[Self]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Keep what the app is made of: `in_memory` makes it again."""
+        app = super().__new__(cls)
+        app._again = partial(cls, *args, **options)
+        return app
 
     def __init__(
         self,
@@ -160,7 +171,7 @@ class AgentApp:
         routes = server.routes()
         # The second place is for `sam local`, where all agents are behind one address.
         self._app = Starlette(
-            routes=[*routes, Mount(f"/agents/{plain_name(card.name)}", routes=routes)], lifespan=self._lifespan
+            routes=[*routes, Mount(f"/agents/{plain_name(card.name)}", routes=routes)], lifespan=lambda _: self.opened()
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,6 +194,31 @@ class AgentApp:
             await send(message)
 
         return send_plainly
+
+    def in_memory(self, log: MemoryLog, owner: str) -> Self:
+        """The same agent with `log`, with everything else but uploads in memory, and with all requests `owner`'s.
+
+        `tailrace.testing` runs it.
+        """
+        return self._again(settings=replace(self._settings, log="memory"), log=log, decide_owner=lambda request: owner)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open what the app needs, and close it after the block. A server does this by the ASGI lifespan.
+
+        Raises:
+            TailraceError: the graph cannot be used, or a store cannot be opened.
+        """
+        forget_earlier_shutdown()
+        try:
+            await self._open()
+        except TailraceError as error:
+            self._start_error = error
+            raise
+        try:
+            yield
+        finally:
+            await self._stack.aclose()
 
     async def _open(self) -> Serving:
         async with self._opening:
@@ -220,17 +256,6 @@ class AgentApp:
             return graph
         saver = await open_checkpointer(self._settings, self._card.name, self._stack, types_of(graph))
         return graph.copy({"checkpointer": saver})
-
-    @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        forget_earlier_shutdown()
-        try:
-            await self._open()
-        except TailraceError as error:
-            self._start_error = error
-            raise
-        yield
-        await self._stack.aclose()
 
 
 # A card's fields that demand the run's secret (A2A specification, section 4.5).

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 import msgspec
@@ -199,9 +199,9 @@ def request() -> Request:
         raise LookupError("request() was called outside a task; it is for the nodes and tools of a graph.") from None
 
 
-def set_request(request: Request) -> None:
+def set_request(request: Request) -> Token[Request]:
     """Make `request()` return `request` in this context, and in those that are copied from it."""
-    _request.set(request)
+    return _request.set(request)
 
 
 def current_step() -> str | None:
