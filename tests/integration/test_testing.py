@@ -121,15 +121,33 @@ async def test_questions_are_answered_in_turn_or_by_a_function() -> None:
 
     in_turn = await testing.run(graph_of(ask), "x", answers=["one", {"n": 2}])
     assert in_turn.response == "one 2"
-    assert [question.text for question in in_turn.questions] == ["First?", "Second?"]
+    assert [question.value for question in in_turn.questions] == ["First?", "Second?"]
 
     by_function = await testing.run(
-        graph_of(ask), "x", answers=lambda question: "one" if question.text == "First?" else {"n": 2}
+        graph_of(ask), "x", answers=lambda question: "one" if question.value == "First?" else {"n": 2}
     )
     assert by_function.response == "one 2"
 
     waiting = await testing.run(graph_of(ask), "x", answers=["one"])
+    assert [question.node for question in waiting.questions] == ["node", "node"]
     assert (waiting.state, waiting.message) == ("TASK_STATE_INPUT_REQUIRED", "Second?")
+
+
+async def test_several_questions_at_once_are_answered_one_by_one() -> None:
+    async def first(state: MessagesState) -> None:
+        tailrace.result("first", interrupt("First?"))
+
+    async def second(state: MessagesState) -> None:
+        tailrace.result("second", interrupt("Second?"))
+
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(MessagesState).add_node(first).add_node(second)
+    graph.add_edge(START, "first").add_edge(START, "second")
+    answered = await testing.run(graph, "x", answers=lambda question: question.value.lower())
+    assert answered.data == {"first": "first?", "second": "second?"}
+    half = await testing.run(graph, "x", answers=lambda question: "1" if question.value == "First?" else None)
+    assert half.state == "TASK_STATE_INPUT_REQUIRED"
+    assert half.message == "Second?"
+    assert [question.value for question in half.questions] == ["First?", "Second?"]
 
 
 async def test_a_failure_a_rejection_and_a_refusal_are_told() -> None:

@@ -23,27 +23,22 @@ from tailrace.a2a.errors import RpcError
 from tailrace.a2a.task import snapshot
 from tailrace.agent.app import AgentApp
 from tailrace.agent.graph_source import GraphSource
+from tailrace.agent.questions import questions_in
+from tailrace.authoring.ask import Question
 from tailrace.authoring.emit import set_request
 from tailrace.events import INTERRUPTED, Artifact, Event, Message, Part, State, decode
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.request import Request
 from tailrace.log.memory import MemoryLog
 
-__all__ = ["File", "Question", "Result", "conversation", "request", "run"]
+__all__ = ["File", "Result", "conversation", "request", "run"]
 
 # Files to send: paths, or contents by file name. Text is sent as text, bytes under the type that the name has.
 Files = Iterable[str | Path] | Mapping[str, str | bytes]
 # What a test answers: the answers to the first, second … question, or a function that is called with each.
-Answers = Iterable[Any] | Callable[["Question"], Any]
+Answers = Iterable[Any] | Callable[[Question], Any]
 
 _URL = "http://agent.test"
-
-
-class Question(msgspec.Struct, frozen=True):
-    """What a task asks its user: its text, and the data parts of its message."""
-
-    text: str
-    data: list[Any]
 
 
 class File(msgspec.Struct, frozen=True):
@@ -59,9 +54,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a task came to.
 
     - `state`: how it ended, like "TASK_STATE_COMPLETED"; "TASK_STATE_INPUT_REQUIRED" if it waits for an answer.
-    - `message`: what its last status says: the question that it waits for, or why it failed or refused; "" if nothing.
+    - `message`: what its last status says: what it waits for, or why it failed or refused; "" if nothing.
     - `texts`, `data`, `files`: the artifacts, by name. `data` has the value of an artifact's first data part.
-    - `questions`: what the task has asked, answered or not.
+    - `questions`: what the graph has asked, answered or not.
     - `events`: all events, in their order (docs/PROTOCOL.md, section 2).
 
     An answer without a task (`AgentApp(answer=…)`) is a completed result whose `message` it is, without a `task_id`.
@@ -111,16 +106,18 @@ class Conversation:
             task_id = answered["task"]["id"]
             task = (await snapshot(self._log, task_id)).task
             if task.status.state in INTERRUPTED:
-                questions.append(_question(task.status.message))
-                answer = reply_to(questions[-1])
-                if answer is not None:
+                waiting = questions_in(task.status.message)
+                questions += [each for each in waiting if each not in questions]
+                given = {each.id: answer for each in waiting if (answer := reply_to(each)) is not None}
+                if given:
+                    answer = next(iter(given.values())) if len(waiting) == 1 else {"answers": given}
                     message = _reply(answer, self.context_id, task_id)
                     continue
             events = [decode(event) for batch in await self._log.read(task_id, 0) for event in batch.events]
             artifacts = task.artifacts or []
             return Result(
                 state=task.status.state,
-                message=_question(task.status.message).text,
+                message=_words(task.status.message),
                 texts={each.name or "": words for each in artifacts if (words := _text_of(each)) is not None},
                 data={each.name or "": part.data for each in artifacts for part in _data_in(each.parts)[:1]},
                 files={each.name or "": file for each in artifacts if (file := _file_of(each)) is not None},
@@ -160,9 +157,9 @@ async def run(
         files: paths of files to send, or contents by file name: `{"app.log": "one line"}`.
         data: values of data parts.
         metadata: the message's metadata.
-        answers: what to answer to the task's questions, in turn: a text, or any other value as a data part. Also a
-            function of the `Question`. When there is none left, or the function returns None, the result is the
-            waiting task.
+        answers: what to answer to the graph's questions, in turn: a text, or any other value as data. Also a function
+            of the `Question`. A question for which no answer is left, or the function returns None, stays open: the
+            result is the waiting task.
         owner: the name of the user who asks.
 
     Raises:
@@ -179,7 +176,7 @@ async def run(
         async def test_a_table_is_booked() -> None:
             booked = await run(graph, "Ada", answers=["4"])
             assert booked.response == "A table for 4, Ada."
-            assert [question.text for question in booked.questions] == ["For how many people?"]
+            assert [question.value for question in booked.questions] == ["For how many people?"]
             assert booked.state == "TASK_STATE_COMPLETED"
     """
     async with conversation(agent, owner=owner) as only:
@@ -285,16 +282,15 @@ def _in_turn(answers: Iterable[Any]) -> Callable[[Question], Any]:
     return lambda question: next(remaining, None)
 
 
-def _question(message: Message | None) -> Question:
+def _words(message: Message | None) -> str:
     parts = message.parts if message is not None else []
-    text = "".join(part.text for part in parts if part.text is not None)
-    return Question(text, [part.data for part in _data_in(parts)])
+    return "".join(part.text for part in parts if part.text is not None)
 
 
 def _direct(message: Message, context_id: str) -> Result:
     return Result(
         state="TASK_STATE_COMPLETED",
-        message=_question(message).text,
+        message=_words(message),
         texts={},
         data={},
         files={},
