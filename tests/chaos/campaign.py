@@ -174,6 +174,7 @@ class _Campaign:
         for history in histories:
             pattern = next((reply.text for reply in history.replies if reply.status == 202), "")
             history.expected = _with_pattern(self._undisturbed[history.shape], pattern)
+            history.expected["thread"] = {"turns": history.turns}
             violations += check(history)
             tally.add(history)
         violations += [Violation("died", "", what) for what in self._workers.died]

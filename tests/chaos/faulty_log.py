@@ -8,6 +8,7 @@ from typing import Any
 
 from tailrace.errors import LogUnavailable
 from tailrace.log import EventLog
+from tailrace.log.conversations import Conversations
 from tests.chaos.control import Control
 
 _CHANGES = frozenset({"create", "append", "claim", "renew", "update_state", "request_cancel"})
@@ -16,14 +17,16 @@ _THROTTLED_S = 0.15
 
 
 class FaultyLog:
-    """A proxy for all methods of `log`."""
+    """A proxy for all methods of `log`, and for those of its conversations."""
 
-    def __init__(self, log: EventLog, control: Control) -> None:
+    def __init__(self, log: EventLog | Conversations, control: Control) -> None:
         self._log = log
         self._control = control
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._log, name)
+        if name == "conversations":
+            return FaultyLog(method, self._control)
         if name == "close" or not inspect.iscoroutinefunction(method):
             return method
 

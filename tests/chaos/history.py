@@ -78,6 +78,8 @@ class History:
     delegations: list[tuple[str, str]] = field(default_factory=list)
     # The name of its shape in the plan.
     shape: str = ""
+    # The keys of its context's completed tasks in an undisturbed run, its own included.
+    turns: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str | None:

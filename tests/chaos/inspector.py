@@ -96,7 +96,7 @@ class StoreInspector(ABC):
 
     @abstractmethod
     def saved_steps(self, task: str) -> set[str]:
-        """The steps of a task whose results are in a checkpointer, so that they need not run again."""
+        """The steps of a task, and of its context's earlier ones, that need not run again: their results are saved."""
 
     def ended_as(self, head: Head) -> str:
         """The task's terminal state in its log; if it has none, the state in its head, which is updated later."""
@@ -158,14 +158,15 @@ class SQLiteInspector(StoreInspector):
 
     def saved_steps(self, task: str) -> set[str]:
         steps: set[str] = set()
+        thread = next((entry.meta["thread"] for entry in self.entries(task) if "thread" in entry.meta), "")
         for path in self._folder.glob("checkpoints-*.sqlite3"):
             if path not in self._checkpoints:
                 self._checkpoints[path] = _open(path)
             with contextlib.suppress(sqlite3.OperationalError):  # A new file has no tables yet.
                 rows = self._checkpoints[path].execute(
-                    "SELECT DISTINCT task_id FROM writes WHERE thread_id LIKE ? "
+                    "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
                     "AND channel NOT IN ('__interrupt__', '__error__', '__resume__', '__scheduled__')",
-                    (f"{task}-%",),
+                    (thread,),
                 )
                 steps.update(row[0].partition("@")[0] for row in rows)
         return steps

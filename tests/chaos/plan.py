@@ -7,7 +7,7 @@ connections that it hits are chosen at that moment.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Each kind of fault and how often it is chosen, relative to the others.
@@ -67,6 +67,8 @@ class PlannedTask:
     # It is cancelled when it reaches this seq.
     cancel_at: int | None
     readers: tuple[PlannedReader, ...]
+    # The number of the task in whose context it begins, when that task has ended.
+    follows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class Plan:
 def plan(seed: int, number: int, *, tasks: int, faults: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Plan:
     """Return the plan of the round `number` under `seed`. The same arguments give the same plan."""
     rng = random.Random(f"{seed}/{number}")
-    planned = tuple(_task(rng, f"{seed}-{number}-{index}") for index in range(tasks))
+    planned = tuple(
+        replace(_task(rng, f"{seed}-{number}-{index}"), follows=_followed(rng, index)) for index in range(tasks)
+    )
     if number % CALM == 0 and (processes := tuple(kind for kind in kinds if kind.startswith(("kill", "stop")))):
         kinds, faults = processes, _CALM_FAULTS
     chosen = rng.choices(kinds, [KINDS[kind] for kind in kinds], k=faults)
@@ -102,6 +106,11 @@ def plan(seed: int, number: int, *, tasks: int, faults: int, kinds: tuple[str, .
             for kind in chosen
         ),
     )
+
+
+def _followed(rng: random.Random, index: int) -> int | None:
+    """The number of the task that this one follows. Of each three tasks, the later two may follow the one before."""
+    return index - 1 if index % 3 and rng.random() < 0.6 else None
 
 
 def _task(rng: random.Random, key: str) -> PlannedTask:

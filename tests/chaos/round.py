@@ -35,6 +35,7 @@ class Tracked:
     readers: list[Reader] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     cancel: Cancel | None = None
+    context_id: str = ""
     created: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -96,13 +97,29 @@ class Round:
             pids=tracked.watched.pids,
             delegations=[(head.agent, self._inspector.ended_as(head)) for head in self._inspector.delegations(task)],
             shape=tracked.planned.shape,
+            turns=self._turns(tracked),
         )
+
+    def _turns(self, tracked: Tracked) -> list[str]:
+        """The keys of the tasks that the thread has been through when this task is completed."""
+        before = [] if tracked.planned.follows is None else self._completed_turns(self._tasks[tracked.planned.follows])
+        return [*before, tracked.planned.key]
+
+    def _completed_turns(self, tracked: Tracked) -> list[str]:
+        turns = self._turns(tracked)
+        completed = tracked.watched is not None and tracked.watched.state == "TASK_STATE_COMPLETED"
+        return turns if completed else turns[:-1]
 
     # Users
 
     async def _user(self, tracked: Tracked) -> None:
         planned = tracked.planned
-        task = await self._create(planned)
+        if planned.follows is not None:
+            before = self._tasks[planned.follows]
+            await before.created.wait()
+            await self._watch.until(lambda: before.watched is not None and before.watched.ended)
+            tracked.context_id = before.context_id
+        task = await self._create(tracked)
         watched = tracked.watched = self._watch.add(task)
         tracked.created.set()
         actions: list[Coroutine[Any, Any, None]] = []
@@ -116,8 +133,12 @@ class Round:
         actions.append(self._replay(tracked, watched))
         await asyncio.gather(*actions)
 
-    async def _create(self, planned: PlannedTask) -> str:
-        body = {"message": {"parts": [{"data": SHAPES[planned.shape]}]}}
+    async def _create(self, tracked: Tracked) -> str:
+        planned = tracked.planned
+        message: dict[str, Any] = {"parts": [{"data": {**SHAPES[planned.shape], "turn": planned.key}}]}
+        if tracked.context_id:
+            message["contextId"] = tracked.context_id
+        body = {"message": message}
         responses = await asyncio.gather(
             *(
                 call_until_answered(
@@ -130,6 +151,7 @@ class Round:
         if len(ids) > 1 or responses[0][0] != 201:
             self.violations.append(Violation("created twice", "", f"one request, sent {len(responses)} times: {ids}"))
         task: str = responses[0][1]["id"]
+        tracked.context_id = responses[0][1]["contextId"]
         return task
 
     async def _read(self, tracked: Tracked, reader: Reader) -> None:

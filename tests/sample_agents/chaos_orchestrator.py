@@ -2,7 +2,7 @@
 
 It has parallel branches, several artifacts (two branches share one), a nested graph, a model's text, delegated tasks
 and a question to the user. The first data part of the message is
-`{"lines": n, "pause_ms": p, "ask": bool, "delegations": how many specialists}`.
+`{"lines": n, "pause_ms": p, "ask": bool, "delegations": how many specialists, "turn": the task's name in its context}`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
-from langgraph.types import Send, interrupt
+from langgraph.types import Overwrite, Send, interrupt
 
 from orchestrator.answer import SpecialistAnswer
 from orchestrator.consult import consult
@@ -30,6 +30,7 @@ MODEL_TEXT = "The report is whole: no line was lost, none was written twice, and
 
 class State(TypedDict, total=False):
     messages: list[Any]
+    turns: Annotated[list[str], operator.add]  # the keys of the context's tasks
     pattern: str
     answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON, which a checkpoint can hold
     counts: Annotated[list[str], operator.add]
@@ -56,7 +57,9 @@ async def opening(state: State) -> State:
     write("# Report\n\n")
     await _lines("opening", "response", share=2)
     done("opening")
-    return {"counts": ["opening"]}
+    # All but the turns is for this task alone.
+    anew: Any = {"counts": Overwrite(["opening"]), "inner_counts": Overwrite([]), "answers": Overwrite([])}
+    return {**anew, "turns": [request().data[0]["turn"]]}
 
 
 async def question(state: State) -> State:
@@ -116,6 +119,7 @@ async def finish(state: State) -> State:
     errors = sorted(f"{answer.agent}: {answer.error}" for answer in answers if answer.error)
     counts = sorted(state["counts"] + state["inner_counts"])
     result("findings", {"findings": msgspec.to_builtins(findings), "errors": errors, "counts": counts})
+    result("thread", {"turns": state["turns"]})
     write("\n\nDone.\n")
     done("finish")
     return {}
