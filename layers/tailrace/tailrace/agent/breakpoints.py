@@ -23,6 +23,8 @@ Graph = Pregel[Any, Any, Any, Any]
 class StopNotes(GraphCallbackHandler):
     """Notes whether a run has stopped at a breakpoint."""
 
+    run_inline = True  # Otherwise LangChain would start a thread for each token of a model.
+
     def __init__(self) -> None:
         self.at_breakpoint = False
 
