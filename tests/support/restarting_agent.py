@@ -118,20 +118,21 @@ class Watched:
 
 async def watch(
     agent: RestartingAgent,
-    text: str,
+    text: str | dict[str, Any],
     *,
     watched: Watched | None = None,
     message_id: str = "m-1",
     context_id: str | None = None,
     via: RestartingAgent | None = None,
 ) -> Watched:
-    """Send `text`, as a reply if `watched` has a task, and follow the task until it ends or waits.
+    """Send a text or a part, as a reply if `watched` has a task, and follow the task until it ends or waits.
 
     A new task has the `context_id`. The text is sent to `via` if there is one; after a cut the client reconnects to
     `agent`.
     """
     watched = watched or Watched()
-    message: dict[str, Any] = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": text}]}
+    part = {"text": text} if isinstance(text, str) else text
+    message: dict[str, Any] = {"messageId": message_id, "role": "ROLE_USER", "parts": [part]}
     if watched.task_id:
         message["taskId"] = watched.task_id
     if context_id:

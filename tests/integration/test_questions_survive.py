@@ -1,0 +1,81 @@
+"""An agent that asks is killed at every write to its stores: each answer is taken once, and nothing runs unasked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.events import artifact_text
+from tests.support.fork_server import ForkServer, fork_server
+from tests.support.restarting_agent import Watched, restarting_agent, watch
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+# What is open at each wait, if the first question by its value is answered each time.
+WAITS = [["Blue?", "Red?"], ["Red?"], ["Sure?"], ["publish"]]
+# How many runs are under way at once.
+_AT_ONCE = 6
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with fork_server() as server:
+        yield server
+
+
+def open_questions(seen: Watched) -> dict[str, str]:
+    """The ids of the open questions by their text; a breakpoint goes by its node."""
+    parts = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"]
+    return dict(sorted((_name(each), each["id"]) for each in parts[1]["data"]["interrupts"]))
+
+
+def _name(question: dict[str, Any]) -> str:
+    value = question["value"]
+    if isinstance(value, str):
+        return value
+    return str(value["nodes"][0] if "breakpoint" in value else value["question"])
+
+
+async def run(folder: Path, server: ForkServer, **variables: str) -> int:
+    """Run the agent to its end, and answer one question at a time. Return how many writes it made."""
+    await asyncio.to_thread(folder.mkdir)
+    async with restarting_agent(folder, "approvals", start=server.start, **variables) as agent:
+        seen, waits = await watch(agent, "go"), []
+        while seen.state == "TASK_STATE_INPUT_REQUIRED":
+            assert not (folder / "published").exists(), "it was published before anybody has allowed it"
+            opened = open_questions(seen)
+            waits.append(list(opened))
+            name, question_id = next(iter(opened.items()))
+            answer = "yes" if name == "Sure?" else f"answer to {name}"
+            reply: Any = "" if name == "publish" else {"data": {"answers": {question_id: answer}}}
+            seen = await watch(agent, reply, watched=seen, message_id=f"reply {len(waits)}")
+        assert agent.deaths == len(variables.keys() & {"DIES_AT"})
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    assert (seen.state, seen.response) == ("TASK_STATE_COMPLETED", "answer to Blue?, answer to Red? yes")
+    assert sorted(artifact_text(seen.events, "notes").split()) == ["blue.", "red."]
+    assert waits == WAITS
+    return (folder / "writes").stat().st_size
+
+
+@pytest.mark.parametrize("late", [{}, {"DIES_LATE": "1"}], ids=["before the write", "after the write"])
+async def test_a_process_that_asks_may_die_at_any_write(
+    late: dict[str, str], server: ForkServer, tmp_path: Path
+) -> None:
+    writes = await run(tmp_path / "undisturbed", server)
+    assert writes > 20
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def dies_at(number: int) -> None:
+        async with slots:
+            try:
+                await run(tmp_path / str(number), server, DIES_AT=str(number), **late)
+            except Exception as error:
+                error.add_note(f"killed at write {number}")
+                raise
+
+    # The number of the last writes may differ by a renewed claim, so those are left out.
+    await asyncio.gather(*(dies_at(number) for number in range(1, writes - 1)))
