@@ -153,10 +153,12 @@ def _answers(history: History, waiting: dict[str, tuple[str, int]]) -> dict[str,
     An older version wrote questions without the ids of their interrupts: the answers to them are the replies, in order.
     """
     answers = answers_in(history.exchanges)
-    asked = {question.id for exchange in history.exchanges for question in questions_in(exchange.message)}
     found = {interrupt: answers[interrupt] for interrupt in waiting if interrupt in answers}
+    asked = {question.id for exchange in history.exchanges for question in questions_in(exchange.message)}
+    without_ids = [exchange.reply for exchange in history.exchanges if not questions_in(exchange.message)]
     for interrupt, (step_id, taken) in waiting.items():
-        replies = history.messages[history.questions.get(step_id, len(history.messages)) :]
+        since = history.messages[history.questions.get(step_id, len(history.messages)) :]
+        replies = [message for message in since if message in without_ids]
         if interrupt not in asked and taken < len(replies):
             found[interrupt] = bare_answer(replies[taken])
     return found
