@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
 from tests.sample_agents.killable import POINTS
 from tests.support.events import message_of, metadata
-from tests.support.fork_server import ForkServer, fork_server
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = pytest.mark.asyncio
@@ -49,22 +47,16 @@ def parts_of(report: str) -> list[str]:
 EXPECTED = parts_of("".join(REPORT.values()))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_run_killed_at_any_point_ends_the_same(point: str, server: ForkServer, tmp_path: Path) -> None:
+async def test_a_run_killed_at_any_point_ends_the_same(point: str, tmp_path: Path) -> None:
     """Kill one run before its last event is in the log, and another one after."""
-    await asyncio.gather(*(survives(point, when, server, tmp_path / when) for when in ("at once", "late")))
+    await asyncio.gather(*(survives(point, when, tmp_path / when) for when in ("at once", "late")))
 
 
-async def survives(point: str, when: str, server: ForkServer, folder: Path) -> None:
+async def survives(point: str, when: str, folder: Path) -> None:
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread((folder / f"die at {point}").write_text, when)
-    async with restarting_agent(folder, start=server.start) as agent:
+    async with restarting_agent(folder) as agent:
         seen = await watch(agent, "go")
         assert agent.deaths == 1
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))

@@ -21,13 +21,16 @@ from tests.sample_agents import typed_state
 from tests.support.events import message, said, state_of
 from tests.support.hostile_checkpoints import crafted
 from tests.support.in_process import agent
+from tests.support.processes import start_agent
 from tests.support.restarting_agent import restarting_agent, watch
 
 
 @pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])
 async def test_a_state_of_custom_types_survives_a_kill(langgraph_is_strict: str, tmp_path: Path) -> None:
     (tmp_path / "die at tell:start").write_text("late")
-    async with restarting_agent(tmp_path, "typed_state", LANGGRAPH_STRICT_MSGPACK=langgraph_is_strict) as dying:
+    # LangGraph reads the variable when it is imported, which a forked process does not do again.
+    strict = {"LANGGRAPH_STRICT_MSGPACK": langgraph_is_strict}
+    async with restarting_agent(tmp_path, "typed_state", start=start_agent, **strict) as dying:
         seen = await watch(dying, "go")
         assert dying.deaths == 1
     assert seen.state == "TASK_STATE_COMPLETED", seen.said

@@ -1,15 +1,18 @@
 """Processes of sample agents that start fast: one parent imports what they need, and forks each of them.
 
 `python -m tests.support.fork_server FD` takes orders on the listening Unix socket `FD`. An order is a connection with
-one file descriptor, the agent's listening socket, and JSON, `{"module", "variables"}`. The forked process answers
-with its process id and a line feed, and serves the app. The connection ends when the process does. When stdin ends,
-the parent kills its agents and itself.
+one file descriptor, the agent's listening socket, and JSON, `{"module", "variables"}`, where `variables` is the whole
+environment. The forked process answers with its process id and a line feed, and serves the app. The connection ends
+when the process does. When stdin ends, the parent kills its agents and itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import functools
+import gc
 import importlib
 import json
 import os
@@ -62,10 +65,10 @@ class ForkServer:
         self._address = address
 
     async def start(self, listener: socket.socket, module: str, variables: Mapping[str, str]) -> ForkedProcess:
-        """Start the `app` of a module as a server on `listener`; `variables` are added to the environment."""
+        """Start the `app` of a module as a server on `listener`; `variables` are added to this environment."""
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
-        order = json.dumps({"module": module, "variables": dict(variables)}).encode()
+        order = json.dumps({"module": module, "variables": {**os.environ, **variables}}).encode()
         sent = socket.send_fds(connection, [order], [listener.fileno()])
         connection.sendall(order[sent:])
         connection.shutdown(socket.SHUT_WR)
@@ -86,6 +89,18 @@ def fork_server() -> Iterator[ForkServer]:
             command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=(listener.fileno(),), start_new_session=True
         ):
             yield ForkServer(address)
+
+
+@functools.cache
+def _shared() -> ForkServer:
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(fork_server())
+
+
+async def start_forked(listener: socket.socket, module: str, variables: Mapping[str, str]) -> ForkedProcess:
+    """Start the `app` of a module as `ForkServer.start` does, with one parent for all tests of this process."""
+    return await _shared().start(listener, module, variables)
 
 
 def _serve_orders(orders: socket.socket) -> None:
@@ -113,6 +128,7 @@ def _be_agent(connection: socket.socket, listener: int, module: str, variables: 
     import uvicorn
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.clear()
     os.environ.update(variables)
     connection.sendall(f"{os.getpid()}\n".encode())
     try:
@@ -122,7 +138,10 @@ def _be_agent(connection: socket.socket, listener: int, module: str, variables: 
 
 
 if __name__ == "__main__":
+    gc.disable()
     for module in _IMPORTED:
         importlib.import_module(module)
+    gc.freeze()  # or each process would visit, and so copy, what the parent has imported
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets processes that have ended
     _serve_orders(socket.socket(fileno=int(sys.argv[1])))

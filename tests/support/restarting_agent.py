@@ -19,7 +19,8 @@ from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import ends
 from tests.support.events import artifact_text, body_of, metadata
-from tests.support.processes import listen, start_agent, url_of
+from tests.support.fork_server import start_forked
+from tests.support.processes import listen, url_of
 
 
 class Process(Protocol):
@@ -65,7 +66,7 @@ class RestartingAgent:
 
 @contextlib.asynccontextmanager
 async def restarting_agent(
-    folder: Path, name: str = "killable", *, start: Start = start_agent, **variables: str
+    folder: Path, name: str = "killable", *, start: Start = start_forked, **variables: str
 ) -> AsyncIterator[RestartingAgent]:
     """Run the sample agent `name` with a short lease until the block ends; `variables` are added to its environment."""
     with listen() as listener:
