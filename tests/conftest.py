@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import ssl
 from collections.abc import Generator
@@ -12,6 +13,10 @@ import botocore.session
 import certifi
 import pytest
 from hypothesis import settings
+
+# Each process of the tests imports and collects everything: while that grows, the garbage collector would visit it
+# again and again, and find nothing.
+gc.disable()
 
 # The machines that run this are shared: an example that takes long says nothing.
 settings.register_profile("tailrace", deadline=None)
@@ -60,6 +65,12 @@ _LONGEST_FIRST = ["e2e", "deploy", "chaos", "runtime", "interop", "integration",
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _place(item: pytest.Item) -> int:
