@@ -1,4 +1,4 @@
-"""A question to the user. `interrupt()` is LangGraph's own: the task waits, without a process, until the user replies.
+"""A question to the user: the task waits, without a process, until a reply fits. LangGraph's `interrupt()` works too.
 
 Run it, send any text on the page, and answer the question:
 
@@ -6,14 +6,14 @@ Run it, send any text on the page, and answer the question:
 """
 
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import interrupt
 from mangum import Mangum
 
-from tailrace import AgentApp, AgentCard, write
+from tailrace import AgentApp, AgentCard, ask, write
 
 
 async def book(state: MessagesState) -> None:
-    people = interrupt("For how many people?")  # the node runs again from its top when the reply is there
+    # The node runs again from its top when the answer is there.
+    people = ask("For how many people?", schema={"type": "integer", "minimum": 1})
     write(f"A table for {people} is booked.")
 
 

@@ -67,6 +67,8 @@ async def test_a_question_waits_for_its_answer(tmp_path: Path) -> None:
         assert state_of(question[-1]) == "TASK_STATE_INPUT_REQUIRED"
         assert said(question[-1]) == "For how many people?"
         task_id = question[-1]["statusUpdate"]["taskId"]
+        refused = await agent.error("SendMessage", {"message": message("none", taskId=task_id)})
+        assert "'none' is not of type 'integer'. The task still waits." in refused["message"]
         answered = await events_of(agent, "4", taskId=task_id)
     assert artifact_text(answered) == "A table for 4 is booked."
     assert state_of(answered[-1]) == "TASK_STATE_COMPLETED"

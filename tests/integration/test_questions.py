@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 
+import msgspec
 import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 from pydantic import BaseModel, Field
 
 from tailrace import Question, ask, request, write
+from tailrace.log import Batch
+from tailrace.log.memory import MemoryLog
 from tests.support.events import message, metadata, said, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -377,3 +380,35 @@ async def test_the_steps_of_a_question_say_that_they_wait() -> None:
     ends = [metadata(event) for event in events if metadata(event)["kind"] == "node_end"]
     assert [(end["name"], end["interrupted"]) for end in ends] == [("a", True)]
     assert state_of(events[-1]) == ASKED
+
+
+async def test_a_task_that_an_older_version_let_wait_takes_a_bare_reply() -> None:
+    """That version wrote the question as text only."""
+    log = TextOnly()
+    async with agent(graph(a=asks("a", "A?", "again?")), log=log) as served:
+        task = await send(served)
+        assert task["status"]["message"]["parts"] == [{"text": "A?"}]
+        log.text_only = False
+        task = await answer(served, task, {"text": "one"})
+        assert said({"task": task}) == "again?"
+        task = await answer(served, task, answers(**{ids(task)["a"]: "two"}))
+    assert (state(task), text(task)) == (DONE, "a: ['one', 'two']")
+
+
+class TextOnly(MemoryLog):
+    """A log in which questions have no data, as long as `text_only` is set."""
+
+    text_only = True
+
+    async def append(self, task_id: str, batch: Batch) -> None:
+        if self.text_only:
+            batch = Batch(batch.seq, batch.attempt, [_without_data(event) for event in batch.events])
+        await super().append(task_id, batch)
+
+
+def _without_data(event: bytes) -> bytes:
+    decoded = msgspec.json.decode(event)
+    message = decoded.get("statusUpdate", {}).get("status", {}).get("message")
+    if message is not None:
+        message["parts"] = [part for part in message["parts"] if "data" not in part]
+    return msgspec.json.encode(decoded)
