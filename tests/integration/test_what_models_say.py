@@ -295,3 +295,28 @@ async def test_the_result_of_a_tool_that_returns_directly_is_the_answer() -> Non
 
     events = await run(create_agent(says(calls("look", {"place": "here"}, text="Let me see.")), [look]))
     assert (artifact_text(events), told(events)) == ("Nothing here.", {"model": "Let me see."})
+
+
+async def test_the_answer_of_the_turn_before_is_never_the_answer() -> None:
+    async def speak(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage("Hello.")]} if len(state["messages"]) == 1 else {}
+
+    async with agent(chat(speak)) as served:
+        first = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        assert artifact_text(await served.events(first["id"])) == "Hello."
+        again = message("and now?", contextId=first["contextId"])
+        second = (await served.result("SendMessage", {"message": again}))["task"]
+    assert (second["status"]["state"], second.get("artifacts")) == (DONE, None)
+
+
+async def test_a_message_that_comes_whole_with_its_calls_is_never_in_the_response() -> None:
+    async def hand_back(_: MessagesState) -> dict[str, Any]:
+        call = calls("transfer_back", {}, text="Transferring back.")
+        return {"messages": [call, ToolMessage("Done.", tool_call_id="call-1", name="transfer_back")]}
+
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await says("one", "two", "It is 5.").ainvoke(state["messages"])]}
+
+    events = await run(chat(hand_back, answer))
+    assert not any("Transferring" in text for text in streamed(events))
+    assert told(events) == {"hand_back": "Transferring back."}

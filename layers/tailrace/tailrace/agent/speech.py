@@ -84,10 +84,10 @@ class Speech:
         elif live:
             if isinstance(message.content, list) or message.additional_kwargs:
                 self._reason(message, metadata)
-            if text:
-                self._say(self._known(message, metadata), text)
             if message.tool_calls or getattr(message, "tool_call_chunks", None):
                 self._call(message, metadata)
+            if text:
+                self._say(self._known(message, metadata), text)
         known = self._messages.get(message.id)
         if known is not None and (not isinstance(message, AIMessageChunk) or message.chunk_position == "last"):
             known.ended = True
