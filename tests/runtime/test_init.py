@@ -49,6 +49,23 @@ async def test_a_module_that_exits_ends_the_process(layer: Path) -> None:
     assert environment.exit_status == 7
 
 
+async def test_no_garbage_is_collected_while_a_handler_is_imported(layer: Path) -> None:
+    async with Emulator(layer, FUNCTIONS / "plain", "collector.handler", python=sys.executable) as function:
+        collector = (await function.invoke(function_url_event())).json
+    assert collector["collections_in_import"] == 0
+    assert collector["is_alive_in_import"]
+    assert not collector["is_alive"], "later collections find garbage"
+    assert collector["frozen"] > 1000
+    assert collector["threshold"] > 0
+
+
+async def test_a_handlers_own_settings_of_the_collector_stay(layer: Path) -> None:
+    environ = {"OWN_THRESHOLD": "123"}
+    root = FUNCTIONS / "plain"
+    async with Emulator(layer, root, "collector.handler", python=sys.executable, environ=environ) as function:
+        assert (await function.invoke(function_url_event())).json["threshold"] == 123
+
+
 async def test_an_app_that_cannot_start_is_an_init_error(layer: Path) -> None:
     environ = {"FAIL_STARTUP": "1"}
     async with Emulator(layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ) as function:
