@@ -23,6 +23,7 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    copy_checkpoint,
 )
 from langgraph.constants import START
 from langgraph.types import Interrupt
@@ -86,6 +87,8 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
             return unpacked(await self._inner.aget_tuple(config))
         namespace = configurable.get("checkpoint_ns", "")
         saved = await self._newest_of(namespace, config)
+        if saved is not None:  # LangGraph changes the checkpoint that it has read, and may read it again.
+            saved = saved._replace(checkpoint=copy_checkpoint(saved.checkpoint))
         if is_lasting(namespace) and (saved is None or not is_within(saved, configurable.get("checkpoint_map", {}))):
             # The graph resumes at the node that calls this subgraph. LangGraph would take the state of an earlier call
             # for that of this one, and not give it its input.
