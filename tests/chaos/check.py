@@ -254,14 +254,17 @@ def cancel_counts(history: History) -> Findings:
 
 
 def one_reply_wins(history: History) -> Findings:
-    """At most one of two replies is in the log, and the status of each response says whether it is that one."""
+    """At most one of two replies is in the log, and the status of each response says whether it is that one.
+
+    Approvals are not among `history.replies`: each of them is a reply of its own, which is in the log once.
+    """
     logged = [
         message["messageId"]
         for entry in history.entries[1:]
         if (message := (entry.body.get("statusUpdate") or {}).get("status", {}).get("message"))
         and message["role"] == "ROLE_USER"
     ]
-    if len(logged) > 1:
+    if len(logged) > (1 if history.replies else len(set(logged))):
         yield "reply", f"{len(logged)} replies are in the log: {logged}"
     if history.replies and not logged and history.state not in ("TASK_STATE_CANCELED", "TASK_STATE_FAILED"):
         yield "reply", f"{len(history.replies)} replies were sent, and none is in the log"

@@ -36,12 +36,14 @@ CALM = 5
 _CALM_FAULTS = 4
 # About the number of events of a task. A fault that is planned for a later seq happens at the task's end.
 _EVENTS = 170
-# The shapes of tasks: the lines of each branch, whether there is a question, and the number of delegated tasks.
+# The shapes of tasks: the lines of each branch, whether there is a question, and the number of delegated tasks. With
+# `approvals` two branches wait side by side.
 SHAPES: dict[str, dict[str, Any]] = {
     "short": {"lines": 8, "pause_ms": 12, "ask": False, "delegations": 1},
     "plain": {"lines": 14, "pause_ms": 15, "ask": False, "delegations": 2},
     "long": {"lines": 20, "pause_ms": 25, "ask": False, "delegations": 2},
     "asks": {"lines": 10, "pause_ms": 12, "ask": True, "delegations": 2},
+    "approvals": {"lines": 8, "pause_ms": 12, "ask": False, "delegations": 1, "approvals": True},
 }
 PATTERNS = ("twill", "satin")
 
@@ -114,7 +116,7 @@ def _followed(rng: random.Random, index: int) -> int | None:
 
 
 def _task(rng: random.Random, key: str) -> PlannedTask:
-    shape = rng.choices(list(SHAPES), (2, 3, 2, 2))[0]
+    shape = rng.choices(list(SHAPES), (2, 3, 2, 2, 2))[0]
     return PlannedTask(
         shape=shape,
         key=key,

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.approvals import approve
 from tests.chaos.faults import Faults
 from tests.chaos.history import Cancel, History, Reply, Run, Saved, Violation
 from tests.chaos.http import call_until_answered
@@ -128,6 +129,8 @@ class Round:
             actions += [self._join(tracked, number, reader) for number, reader in enumerate(planned.readers)]
         if SHAPES[planned.shape]["ask"]:
             actions.append(self._reply_twice(tracked, watched))
+        if SHAPES[planned.shape].get("approvals"):
+            actions.append(approve(self._port, self._watch, watched, bound_s=_REQUEST_S))
         if planned.cancel_at is not None:
             actions.append(self._cancel(tracked, watched, planned.cancel_at))
         actions.append(self._replay(tracked, watched))

@@ -69,13 +69,21 @@ async def question(state: State) -> State:
     return {"pattern": pattern}
 
 
+def _approved(name: str) -> None:
+    """Wait for an approval of this branch, if the request wants that, and write it."""
+    if request().data[0].get("approvals"):
+        write(f"{name}: {interrupt({'question': f'Go on with {name}?'})}\n", artifact=name)
+
+
 async def left(state: State) -> State:
+    _approved("left")
     await _lines("left", "left", "both")
     done("left")
     return {"counts": ["left"]}
 
 
 async def right(state: State) -> State:
+    _approved("right")
     await _lines("right", "right", "both")
     done("right")
     return {"counts": ["right"]}
