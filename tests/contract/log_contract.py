@@ -227,6 +227,17 @@ class LogContract(OrphanedContract, ConversationsContract):
         with pytest.raises(LeaseHeld):
             await log.claim(task_id, "runner-2", 10)
 
+    async def test_a_lease_can_be_renewed_on_another_event_loop(self, log: EventLog, clock: Clock) -> None:
+        task_id = await created(log)
+        await log.claim(task_id, "runner-1", 10)
+        clock.now += 8
+        reads = asyncio.gather(*(log.head(task_id) for _ in range(20)))
+        await asyncio.to_thread(lambda: asyncio.run(log.renew(task_id, 1, 10)))
+        assert {head.attempt for head in await reads} == {1}
+        clock.now += 8
+        with pytest.raises(LeaseHeld):
+            await log.claim(task_id, "runner-2", 10)
+
     async def test_a_released_lease_can_be_claimed_and_the_state_is_kept(self, log: EventLog) -> None:
         task_id = await created(log)
         await log.claim(task_id, "runner-1", 10)

@@ -68,6 +68,14 @@ class Settings:
     )
     lease_s: float = _setting("TAILRACE_LEASE_S", 10.0, "s", "how long a lease holds", 0.2, 900)
     renew_s: float = _setting("TAILRACE_RENEW_S", 2.0, "s", "how often a lease is renewed", 0.05, 300)
+    stall_s: float = _setting(
+        "TAILRACE_STALL_S",
+        300.0,
+        "s",
+        "how long a process keeps its leases while its event loop stands still; 0 is as long as a lease holds",
+        0,
+        3600,
+    )
     handoff_s: float = _setting(
         "TAILRACE_HANDOFF_S", 30.0, "s", "how long before its deadline an attempt hands the run on", 0.05, 600
     )

@@ -30,6 +30,7 @@ from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import Translator
+from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
 from tailrace.agent.questions import AnswerUnfit, answers_in, asking, questions_in
 from tailrace.agent.recovery.takeover import Takeover
@@ -65,7 +66,13 @@ class Attempt:
     """One process that works on a run it has taken over. `work` does all of it."""
 
     def __init__(
-        self, log: EventLog, feeds: Feeds, settings: Settings, http: httpx.AsyncClient, takeover: Takeover
+        self,
+        log: EventLog,
+        feeds: Feeds,
+        settings: Settings,
+        http: httpx.AsyncClient,
+        leases: LeaseThread,
+        takeover: Takeover,
     ) -> None:
         self._log = log
         self._feeds = feeds
@@ -80,7 +87,8 @@ class Attempt:
         self._overrun = asyncio.Event()
         self._over = asyncio.Event()
         self._usage = takeover.history.usage
-        self._renewed_at = asyncio.get_running_loop().time()
+        self._leases = leases
+        self._lease = Lease(log, takeover.head, settings)
 
     @property
     def task_id(self) -> str:
@@ -101,7 +109,7 @@ class Attempt:
         question was being written, too late for this attempt. Then nobody holds the lease.
         """
         takeover, task_id = self._takeover, self.task_id
-        with self._feeds.live(task_id) as feed:
+        with self._feeds.live(task_id) as feed, self._leases.keeping(self._lease):
             writer = Writer(
                 self._log,
                 self._head.source,
@@ -111,7 +119,9 @@ class Attempt:
                 patience_s=self._settings.lease_s,
                 begun=takeover.history.texts,
             )
-            lease = asyncio.create_task(self._keep_lease(), name=f"lease {task_id}")
+            lease = asyncio.create_task(
+                self._lease.keep(self._over, self._fenced, self.cancel), name=f"lease {task_id}"
+            )
             reached: State = "TASK_STATE_WORKING"
             try:
                 head = await self._log.update_state(task_id, self._head.attempt, reached, release=False)
@@ -232,8 +242,8 @@ class Attempt:
             await writer.flush()  # raises what broke it
         if self._canceled.is_set():
             return Reached("TASK_STATE_CANCELED", CANCELED)
-        if asyncio.get_running_loop().time() - self._renewed_at > self._settings.lease_s:
-            # The whole process stood still, so it is not the node's fault, and the lease has expired.
+        if self._lease.expired:
+            # The whole process stood still, so it is not the node's fault.
             raise Fenced(self.task_id, self._head.attempt, writer.last + 1)
         return Reached("TASK_STATE_FAILED", self._overrun_text(translator.node))
 
@@ -358,22 +368,3 @@ class Attempt:
         }
         # `merge_configs` takes 25 for LangChain's default, and leaves it out.
         return {**merge_configs(agent.config, ours), "recursion_limit": agent.recursion_limit}
-
-    async def _keep_lease(self) -> None:
-        """Renew the lease until the attempt ends. A renewal also shows a requested cancel or a newer attempt."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.renew_s):
-                    await self._over.wait()
-                return
-            try:
-                head = await self._log.renew(self.task_id, self._head.attempt, self._settings.lease_s)
-            except Fenced:
-                self._fenced.set()
-                return
-            except LogUnavailable as error:
-                logger.warning("lease of task %s: %s", self.task_id, error)
-                continue
-            self._renewed_at = asyncio.get_running_loop().time()
-            if head.cancel_requested:
-                self.cancel()

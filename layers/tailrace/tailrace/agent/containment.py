@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
+
+from langchain_core.runnables.config import var_child_runnable_config
 
 from tailrace.authoring import run_context
 
 T = TypeVar("T")
+
+# The context of the run's code that the event loop runs right now.
+_running: Context | None = None
 
 
 class ProcessExit(Exception):
@@ -66,7 +72,24 @@ class _ContainingFactory:
 
 
 def _step(step: Callable[..., Any], *arguments: Any) -> Any:
+    global _running
+    _running = copy_context()
     try:
         return step(*arguments)
     except (SystemExit, KeyboardInterrupt) as error:
         raise ProcessExit(f"{type(error).__name__}: {error}") from error
+    finally:
+        _running = None
+
+
+def running_node() -> str:
+    """Where a run's code runs on the event loop right now, like "in node 'n' of task t"; "" if none does.
+
+    It may be called from any thread.
+    """
+    context = _running
+    config = context.get(var_child_runnable_config) if context is not None else None
+    if config is None:
+        return ""
+    node, task = config.get("metadata", {}).get("langgraph_node"), config.get("configurable", {}).get("task_id")
+    return f"in node {node!r} of task {task}" if node else f"in task {task}"

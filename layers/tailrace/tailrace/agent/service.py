@@ -23,6 +23,7 @@ from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.lease import LeaseThread
 from tailrace.agent.questions import Reply, check_reply
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
@@ -82,6 +83,7 @@ class Tasks:
         self._http = http
         self._dispatch = dispatch
         self._idempotent = idempotent
+        self._leases = LeaseThread(settings)
         self._unowned = UnownedTasks(log, http, settings)
         self._me = f"{agent.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         # Tasks that this process is about to start or to end.
@@ -255,13 +257,7 @@ class Tasks:
             return False
         try:
             takeover = await take_over(
-                self.log,
-                self._agent.checkpointer,
-                claimed,
-                reason,
-                reply,
-                history,
-                partial(self._start, claimed),
+                self.log, self._agent.checkpointer, claimed, reason, reply, history, partial(self._start, claimed)
             )
         except LogUnavailable:
             with suppress(LogError):
@@ -290,7 +286,7 @@ class Tasks:
             await cancel_delegated_tasks(self.log, self._http, claimed, delegated, self._settings)
             await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
             return False
-        attempt = Attempt(self.log, self.feeds, self._settings, self._http, takeover)
+        attempt = Attempt(self.log, self.feeds, self._settings, self._http, self._leases, takeover)
         run = asyncio.create_task(self._work(attempt), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))

@@ -317,21 +317,21 @@ class _Worker:
 
 
 def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
-    """Set each future's outcome, on the event loop of the futures."""
+    """Set each future's outcome, on the future's event loop."""
+    pairs = list(zip(futures, outcomes, strict=True))
+    for loop in {future.get_loop() for future in futures}:
+        if not loop.is_closed():  # else nobody waits for the outcomes
+            loop.call_soon_threadsafe(_set, [pair for pair in pairs if pair[0].get_loop() is loop])
 
-    def report() -> None:
-        for future, outcome in zip(futures, outcomes, strict=True):
-            if future.done():
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
 
-    # A worker serves one event loop. If that is closed, nobody waits for the outcomes.
-    loop = futures[0].get_loop()
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(report)
+def _set(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, outcome in pairs:
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -165,11 +165,13 @@ class Transport:
         if self._closed:
             raise self._error(f"{self._content} is closed.")
         loop, reason, tries = asyncio.get_running_loop(), "there was no response", 0
+        response: asyncio.Future[T] | None = None
         try:
             async with asyncio.timeout(self._patience_s):
                 while True:
                     try:
-                        return await loop.run_in_executor(self._pool, self._request, operation, request, parse)
+                        response = loop.run_in_executor(self._pool, self._request, operation, request, parse)
+                        return await response
                     except _Temporary as error:
                         reason = str(error)
                     except Refused as refused:
@@ -179,6 +181,8 @@ class Transport:
                     tries += 1
                     await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
         except TimeoutError:
+            if response is not None and response.done() and not response.cancelled() and not response.exception():
+                return response.result()  # It came in time, and the event loop stood still.
             raise self._error(f"{self._content} did not answer within {self._patience_s:g} s: {reason}.") from None
 
     async def pages(self, request: dict[str, Any]) -> AsyncGenerator[list[Item]]:
