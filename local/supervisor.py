@@ -1,8 +1,8 @@
 """Keeps the functions running: each is started, checked until it answers, and restarted when it ends.
 
-An agent that cannot start does not stop the others: the console shows the reason, its callers get an error at once, and
-it is restarted as soon as its files change. Without the gateway or the orchestrator nothing works, so `ready` fails if
-one of them does not start.
+When a function's files change, its process ends as on Ctrl-C, which releases its runs, and a new one starts at the same
+address. A function that cannot start does not stop the others: the console shows the reason, and its callers get an
+error at once. Without the gateway or the orchestrator nothing works, so `ready` fails if one of them does not start.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import IO
 import httpx
 
 from local.ending import end
-from local.functions import FUNCTIONS, Function, environment
+from local.functions import Function, environment
 from local.lifeline import VARIABLE, lifeline
 from local.stand_in import StandIn
+from local.watching import changed_functions
 from tailrace.errors import TailraceError
 
 REQUIRED = ("gateway", "orchestrator")
@@ -30,8 +31,8 @@ _READY_S, SLOW_S = 60.0, 30.0
 # one that never answers it doubles up to the third: each attempt costs seconds of computing, and its files are watched.
 _RESTART_S, _RESTART_MOST_S, _BROKEN_MOST_S = 0.2, 10.0, 60.0
 _YOUNG_S = 10.0
-# Pauses between two requests to a function that does not answer yet, and between two looks at its files.
-_LOOK_S, _WATCH_S = 0.05, 0.5
+# Pause between two requests to a function that does not answer yet.
+_LOOK_S = 0.05
 # How many lines of a log are shown, and how many characters of each.
 _LINES, _COLUMNS = 25, 300
 
@@ -58,26 +59,38 @@ class Keeper:
         reason = f"{function.name} does not run; its log is {log_path}.\n"
         self._stand_in = StandIn(function.listener, reason) if function.listener is not None else None
         self._reported = ""
+        # Whether the console was told that it does not answer.
+        self._missed = False
+        self._changed = asyncio.Event()
+
+    def change(self) -> None:
+        """Start the function anew, because its files have changed."""
+        self._changed.set()
 
     async def keep(self) -> None:
         """Start the function and restart it whenever it ends, until this is cancelled."""
-        pause, worked = _RESTART_S, -1.0
+        pause, worked = _RESTART_S, False
         with self._log_path.open("ab") as log:
             while True:
                 started, log_start = time.monotonic(), log.seek(0, 2)
-                version = _newest(self.function.name)
+                self._changed.clear()
                 self.up = False
                 process = self._process = await self._spawn(log)
                 looking = asyncio.create_task(self._look())
                 try:
-                    code = await process.wait()
+                    code = await self._until_ended_or_changed(process)
                 finally:
                     looking.cancel()
+                if code is None:
+                    say(f"{self.function.name} has changed and is started anew.")
+                    pause, worked, self._reported, self._missed = _RESTART_S, False, "", True
+                    await end(process)
+                    continue
                 young = time.monotonic() - started < _YOUNG_S
-                worked = version if self.up else worked
+                worked = worked or self.up
                 # It was killed while it started, for example because memory was short, but with the same files it has
                 # answered before. Its callers have to wait for it, or the tasks that it runs would be given up.
-                killed = code == -signal.SIGKILL and worked == version
+                killed = code == -signal.SIGKILL and worked
                 if self.up or killed or not (young or self.function.url):
                     ending = f"{self.function.name} ended ({_ending(code)}) and is restarted"
                     say(f"{ending}; its log is {self._log_path}")
@@ -86,8 +99,10 @@ class Keeper:
                     continue
                 await self._report(code, log_start)
                 pause = min(pause * 2, _BROKEN_MOST_S)
-                if await self._changes(version, pause):
-                    pause = _RESTART_S
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
+                    pause, self._reported = _RESTART_S, ""
 
     async def stop(self) -> None:
         """End the function and whatever answers for it."""
@@ -95,6 +110,16 @@ class Keeper:
             self._stand_in.end()
         if self._process is not None:
             await end(self._process)
+
+    async def _until_ended_or_changed(self, process: asyncio.subprocess.Process) -> int | None:
+        """Return the exit code of the process, or None as soon as the function's files change."""
+        ended, changed = asyncio.create_task(process.wait()), asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait([ended, changed], return_when=asyncio.FIRST_COMPLETED)
+            return None if changed.done() else ended.result()
+        finally:
+            ended.cancel()
+            changed.cancel()
 
     async def _spawn(self, log: IO[bytes]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -114,6 +139,8 @@ class Keeper:
         if not self.function.url:
             self.settled.set()
             return
+        # `ready` tells of a required function that has not started yet.
+        tell = name not in REQUIRED or self.settled.is_set()
         slow_s = _READY_S if name in REQUIRED else SLOW_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(slow_s):
@@ -121,16 +148,16 @@ class Keeper:
         if not self.up:
             self.problem = f"{name} did not answer within {slow_s:g} s; its log is {self._log_path}"
             self.settled.set()
-            if name not in REQUIRED:
+            if tell:
                 say(f"{self.problem}. The rest goes on without it.")
                 await self._refuse_callers()
-            self._reported = self.problem
+            self._missed = True
             await self._answers()
         if self._stand_in is not None:
             self._stand_in.end()
-        if self._reported:
+        if self._missed:
             say(f"{name} answers now.")
-            self._reported = ""
+            self._reported, self._missed = "", False
         self.settled.set()
 
     async def _answers(self) -> None:
@@ -149,8 +176,8 @@ class Keeper:
         self.problem = (
             f"{name} does not start: it ended before it answered ({ending}). Its log, {self._log_path},{last}"
         )
-        if name not in REQUIRED and self.problem != self._reported:
-            self._reported = self.problem
+        if (name not in REQUIRED or self.settled.is_set()) and self.problem != self._reported:
+            self._reported, self._missed = self.problem, True
             retry = "It is restarted after a while, and at once when its files change."
             say(f"{self.problem}The rest goes on without it. {retry}")
         # A required function that was killed is only restarted.
@@ -161,15 +188,6 @@ class Keeper:
     async def _refuse_callers(self) -> None:
         if self._stand_in is not None:
             await self._stand_in.begin()
-
-    async def _changes(self, version: float, within_s: float) -> bool:
-        """Return whether the function's files change within so many seconds, as soon as they do."""
-        until = time.monotonic() + within_s
-        while time.monotonic() < until:
-            await asyncio.sleep(min(_WATCH_S, within_s))
-            if _newest(self.function.name) != version:
-                return True
-        return False
 
 
 class Supervisor:
@@ -182,8 +200,9 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start all functions; return at once."""
-        self._tasks = [asyncio.create_task(keeper.keep()) for keeper in self._keepers]
+        """Start all functions, and watch their files; return at once."""
+        watching = asyncio.create_task(self._watch())  # before the processes read their files
+        self._tasks = [watching, *(asyncio.create_task(keeper.keep()) for keeper in self._keepers)]
 
     async def ready(self) -> None:
         """Return when the gateway and the orchestrator answer, and it is known whether the others do.
@@ -197,6 +216,16 @@ class Supervisor:
                 if not keeper.up:
                     raise StartError(keeper.problem)
         await asyncio.gather(*(keeper.settled.wait() for keeper in self._keepers))
+
+    async def _watch(self) -> None:
+        """Start each function anew whose files change."""
+        keepers = {keeper.function.name: keeper for keeper in self._keepers}
+        try:
+            async for names in changed_functions(keepers):
+                for name in names:
+                    keepers[name].change()
+        except OSError as error:
+            say(f"The files of the agents are not watched ({error}). Start this again after a change.")
 
     async def stop(self) -> None:
         """End all functions."""
@@ -221,12 +250,3 @@ def _tail(log: Path, log_start: int) -> str:
         file.seek(log_start)
         lines = file.read().decode(errors="replace").rstrip().splitlines()
     return "\n".join(f"    {line[:_COLUMNS]}" for line in lines[-_LINES:])
-
-
-def _newest(name: str) -> float:
-    """Return when a function's files were last changed; 0 if it has no folder."""
-    times = [0.0]
-    for path in (FUNCTIONS / name).rglob("*.py"):
-        with contextlib.suppress(OSError):
-            times.append(path.stat().st_mtime)
-    return max(times)

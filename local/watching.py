@@ -1,0 +1,36 @@
+"""Watches the folders of the functions, so that a saved file reaches its function's process.
+
+The system tells of changes (inotify, FSEvents) by the library watchfiles; nothing is polled. Changes within 50 ms of
+each other are one, because editors write a file in several steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+from watchfiles import Change, DefaultFilter, awatch
+
+from local.functions import FUNCTIONS
+
+# What an agent is made of: its code, prompts and configuration. Other files may be an agent's output, and would
+# restart it for ever.
+_SUFFIXES = (".py", ".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".j2", ".jinja")
+
+
+class _Sources(DefaultFilter):
+    """Files of these suffixes, except those that editors and caches make."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return path.endswith(_SUFFIXES) and super().__call__(change, path)
+
+
+async def changed_functions(names: Iterable[str]) -> AsyncIterator[set[str]]:
+    """Yield the names of the functions of which files were changed, made or deleted, whenever that happens.
+
+    Raises:
+        OSError: the folders cannot be watched, for example because the system's limit of watches is reached.
+    """
+    folders = [FUNCTIONS / name for name in names if (FUNCTIONS / name).is_dir()]
+    async for changes in awatch(*folders, watch_filter=_Sources()):
+        paths = [path for _, path in changes]
+        yield {folder.name for folder in folders if any(path.startswith(f"{folder}/") for path in paths)}
