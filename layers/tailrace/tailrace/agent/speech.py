@@ -77,7 +77,7 @@ class Speech:
             return
         live = self._agent.stream == "live"
         text = str(message.text)
-        if text and (artifact := metadata.get("artifact")) is not None:  # The author's word.
+        if live and text and (artifact := metadata.get("artifact")) is not None:  # The author's word.
             inner = metadata.get("langgraph_checkpoint_ns", "").split("|")
             steps = [step_of(each) for each in inner]
             self._texts.write(artifact, text, step=steps[-1], parent=steps[-2] if len(steps) > 1 else None)
@@ -122,7 +122,7 @@ class Speech:
         elif not spoken:
             self._texts.write(RESPONSE, text, message=message or "")
         else:
-            spoken[0].deltas = [text]
+            spoken[0].content = bytearray(text.encode(errors="replace"))
             self._texts.replace(RESPONSE, [each for each in passages if each not in spoken[1:]])
 
     def _known(self, message: AIMessage, metadata: dict[str, Any]) -> _Message:

@@ -22,12 +22,16 @@ class Passage(msgspec.Struct):
     message: str | None
     tried: int = 1
     apart: bool = False
-    deltas: list[str] = []
+    content: bytearray = msgspec.field(default_factory=bytearray)  # in UTF-8: a long text comes in very many deltas
 
     @property
     def text(self) -> str:
         """The passage's text, without the blank line before it."""
-        return "".join(self.deltas)
+        return self.content.decode(errors="replace")
+
+    def add(self, delta: str) -> None:
+        """Append to the text."""
+        self.content += delta.encode(errors="replace")
 
 
 class Texts:
@@ -60,7 +64,7 @@ class Texts:
             begun = Passage(step, parent, message, tried, apart=message is not None and bool(passages))
             passages.append(begun)
             self._writer.text(artifact, _BETWEEN if begun.apart else "", step=step, parent=parent, message=message)
-        begun.deltas.append(text)
+        begun.add(text)
         self._writer.text(artifact, text, step=step, parent=parent, message=message)
 
     def passages(self, artifact: str) -> list[Passage]:
@@ -99,4 +103,4 @@ def _add(passages: list[Passage], piece: Piece) -> None:
         last = Passage(piece.step, piece.parent, piece.message, apart=apart)
         passages.append(last)
         text = text.removeprefix(_BETWEEN) if apart else text
-    last.deltas.append(text)
+    last.add(text)
