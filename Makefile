@@ -13,8 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Two targets that run at once would install into one environment.
 .NOTPARALLEL:
 
-run: $(venv)/run ## the page, the gateway and the agents on this machine
-	@$(bin)/python -m local
+run: $(venv)/run ## AGENT=greeter: the page, the gateway and the agents on this machine
+	@$(if $(AGENT),TAILRACE_ORCHESTRATOR=$(AGENT)) $(bin)/python -m local
 
 test: $(venv)/test ## all tests; one whose tool is missing says what to install
 	@$(bin)/python -m pytest -n auto $(whole_files) $(addprefix --ignore=,$(alone))

@@ -2,7 +2,7 @@
 
 Run it, and send any text on the page:
 
-    cp -r examples/1_progress functions/ && TAILRACE_ORCHESTRATOR=1_progress make run
+    cp -r examples/1_progress functions/ && make run AGENT=1_progress
 """
 
 import asyncio

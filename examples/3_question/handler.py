@@ -2,7 +2,7 @@
 
 Run it, send any text on the page, and answer the question:
 
-    cp -r examples/3_question functions/ && TAILRACE_ORCHESTRATOR=3_question make run
+    cp -r examples/3_question functions/ && make run AGENT=3_question
 """
 
 from langgraph.graph import START, MessagesState, StateGraph

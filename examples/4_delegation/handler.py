@@ -2,36 +2,22 @@
 
 Run it together with the agent that it asks, and send any text on the page:
 
-    cp -r examples/[14]_* functions/ && TAILRACE_ORCHESTRATOR=4_delegation make run
+    cp -r examples/[14]_* functions/ && make run AGENT=4_delegation
 """
 
 from langgraph.graph import START, MessagesState, StateGraph
 from mangum import Mangum
 
-from orchestrator.consult import consult
-from orchestrator.planning import Specialist, delegation_to, specialist_of
-from tailrace import AgentApp, AgentCard, Rejected, write
-from tailrace.a2a.client import new_http
-from tailrace.a2a.discovery import discover, interface_of
-from tailrace.config import Settings
-
-http, settings = new_http(), Settings.load()
-
-
-async def find(name: str) -> Specialist:
-    """Find an agent by name among those that TAILRACE_SPECIALIST_URLS lists. `make run` lists all agents."""
-    for url in settings.specialists:
-        agent = await discover(http, url, settings)
-        if agent.card.name == name:
-            return specialist_of(agent.card, interface_of(agent, settings))
-    raise Rejected(f"There is no agent {name!r}. Copy examples/{name} to functions/.")
+from tailrace import AgentApp, AgentCard, DelegationFailed, Rejected, delegate, request, write
 
 
 async def ask(state: MessagesState) -> None:
-    other = await find("1_progress")
-    # If this process dies here, the next one continues with the same task of the other agent.
-    answer = await consult(http, delegation_to(other, topics=[], reason="it counts words"))
-    write(f"The other agent says: {answer.text or answer.problem}")
+    try:
+        # If this process dies here, the next one continues with the same task of the other agent.
+        answer = await delegate("1_progress", request().parts)
+    except DelegationFailed as error:
+        raise Rejected(f"{error} Copy examples/1_progress to functions/.") from error
+    write(f"The other agent says: {answer.text}")
 
 
 graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")

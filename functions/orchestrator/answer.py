@@ -1,4 +1,4 @@
-"""What a specialist answered: the contents of its task, decoded once into typed structs.
+"""What a specialist answered, decoded once into typed structs.
 
 A specialist may be any agent, so its parts may hold anything. What can be read is kept, within limits; `notes` say what
 is left out. Nothing that an agent sends raises an error here.
@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from tailrace.a2a.incoming import Part, Task
+from tailrace import Answer
+from tailrace.a2a.incoming import Part
 from tailrace.errors import RequestError, shorten
 from triage.findings import Finding, TemplateCount, finding_of, in_order, most_confident_first
 from triage.markdown import fenced, one_line
@@ -65,22 +66,10 @@ class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return "nothing in its answer can be read" if self.outcome == "nothing" else self.error
 
 
-def refusal(task: Task | None) -> str | None:
-    """Return why a specialist's task has no answer; None if it completed."""
-    if task is None:
-        return "it gave no answer"
-    if task.status.state == "TASK_STATE_COMPLETED":
-        return None
-    reason = task.status.message.text.strip() if task.status.message is not None else ""
-    state = task.status.state.removeprefix("TASK_STATE_").replace("_", " ").lower()
-    how = f"as {shorten(state)}" if state else "without a state"
-    return f"its task ended {how}" + (f": {shorten(reason, _LONGEST_NOTE)}" if reason else "")
-
-
-def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]) -> SpecialistAnswer:
-    """Return the answer in a specialist's task. `notes` come before those that are made here."""
-    contents = _Contents(task, completed=error is None)
-    own_notes = list(notes)
+def answer_of(answer: Answer, error: str | None = None) -> SpecialistAnswer:
+    """Return what an agent has answered; with an `error`, what it had answered until then."""
+    contents = _Contents(answer, completed=error is None)
+    own_notes = list(answer.notes)
     readable = _read(contents.findings, "finding", _finding, own_notes)
     findings = most_confident_first(_with_small_evidence(readable, own_notes))
     findings = within_limits(findings, _MOST_FINDINGS, "findings", own_notes)
@@ -97,7 +86,7 @@ def answer_of(agent: str, task: Task | None, error: str | None, notes: list[str]
     their_notes = _read(contents.notes, "note", _note, own_notes)
     their_notes = within_limits(their_notes, _MOST_NOTES, "notes", own_notes)
     return SpecialistAnswer(
-        agent=agent,
+        agent=answer.agent,
         error=error and shorten(error, _LONGEST_NOTE),
         gave_findings=contents.has_findings,
         findings=findings,
@@ -121,9 +110,9 @@ def together(answers: list[SpecialistAnswer], notes: list[str]) -> tuple[list[Fi
 
 
 class _Contents:
-    """What is in a task's artifacts and, if the task `completed`, in its last message."""
+    """What is in an answer's artifacts and, if the task `completed`, in its last message."""
 
-    def __init__(self, task: Task | None, *, completed: bool) -> None:
+    def __init__(self, answer: Answer, *, completed: bool) -> None:
         self.has_findings = False
         self.findings: list[Any] = []
         self.templates: list[Any] = []
@@ -131,13 +120,11 @@ class _Contents:
         self.files: list[str] = []
         self.unknown_parts = 0
         self._texts: list[tuple[str, str]] = []
-        if task is None:
-            return
-        for artifact in task.artifacts:
+        for artifact in answer.artifacts:
             self._take(artifact.parts, artifact.name or artifact.artifact_id)
         # The last message of a task that did not complete says why it did not.
-        if completed and task.status.message is not None:
-            self._take(task.status.message.parts, "")
+        if completed and answer.message is not None:
+            self._take(answer.message.parts, "")
 
     def text(self, *, without_report: bool) -> str:
         """Return all texts as one. A `report` of findings that are read repeats them, so it can be left out."""

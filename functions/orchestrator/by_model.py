@@ -6,8 +6,7 @@ The model sees findings instead of the user's files: they are small, checked, an
 from __future__ import annotations
 
 from orchestrator.answer import SpecialistAnswer
-from orchestrator.classify import topics_of
-from orchestrator.planning import Delegation, Specialist, delegation_to
+from orchestrator.planning import Delegation, Specialist, alone_or_not, delegation_to
 from tailrace import progress
 from tailrace.inputs.request import Request
 from triage.alert import Alert
@@ -18,8 +17,9 @@ from triage.model import ModelFailed, ask_model, model_wrote_report
 _MOST_FINDINGS = 60
 
 _PLAN = (
-    "You plan the triage of an alert. From the specialists listed, choose those whose skills fit what the request "
-    "carries. Say in one or two sentences whom you ask and why, naming each chosen specialist by its exact name."
+    "You hand a request to those of the specialists listed whose skills fit it: one, some or all. If it is an alert, "
+    "choose those that can analyse what came with it. Say in one or two sentences whom you ask and why, naming each "
+    "chosen specialist by its exact name."
 )
 _REPORT = (
     "You are an experienced on-call engineer writing the report of an alert's triage, in Markdown. Use only the "
@@ -33,8 +33,8 @@ _REPORT = (
 
 async def choose(request: Request, specialists: list[Specialist], planned: list[Delegation]) -> list[Delegation]:
     """Return the delegations to the specialists that the model names; `planned` if it names none, or fails."""
-    files = [{"filename": file.filename, "characters": file.size} for file in request.files]
-    facts = {"alert": request.text, "files": files, "specialists": specialists}
+    files = [{"filename": file.filename, "type": file.media_type, "size": file.size} for file in request.files]
+    facts = {"request": request.text, "files": files, "specialists": specialists}
     try:
         text = await ask_model(_PLAN, facts, artifact="plan")
     except ModelFailed as error:
@@ -44,9 +44,9 @@ async def choose(request: Request, specialists: list[Specialist], planned: list[
     chosen: list[Delegation] = []
     for specialist in specialists:
         if specialist["agent"] in text:
-            delegation = by_agent.get(specialist["agent"]) or delegation_to(specialist, sorted(topics_of(request)), "")
+            delegation = by_agent.get(specialist["agent"]) or delegation_to(specialist, request, "")
             chosen.append({**delegation, "reason": "the plan names it"})
-    return chosen or planned
+    return alone_or_not(chosen) if chosen else planned
 
 
 async def write_report(

@@ -69,7 +69,7 @@ def log_lines_in(text: str) -> int:
 
 def topics_of(request: Request) -> set[Topic]:
     """Return what a request has to analyse; an empty set if it has nothing."""
-    topics: set[Topic] = {topic_of(file) for file in request.files if not file.content.blank}
+    topics: set[Topic] = {topic_of(file) for file in request.files if not file.binary and not file.content.blank}
     if any(has_metrics(data) for data in request.data):
         topics.add("metrics")
     if has_log_lines(request.text):

@@ -1,13 +1,11 @@
-"""The orchestrator's graph: plan, ask the specialists in parallel, write the report."""
+"""The orchestrator's graph: plan, ask the specialists in parallel, and answer."""
 
 from __future__ import annotations
 
 import asyncio
 import operator
-from functools import cache
 from typing import Annotated, Any, TypedDict
 
-import httpx
 import msgspec
 from langgraph.config import get_config
 from langgraph.graph import START, StateGraph
@@ -18,14 +16,13 @@ from orchestrator.by_model import choose, write_report
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
 from orchestrator.planning import Delegation, Specialist, plan, specialist_of, with_unique_names
-from orchestrator.questions import question_for
-from orchestrator.report import only_text, report
+from orchestrator.questions import abilities, is_triage, question_for
+from orchestrator.report import report
+from orchestrator.sections import only_text, sections
 from tailrace import request, result, write
-from tailrace.a2a.client import new_http
-from tailrace.a2a.discovery import discover, interface_of
+from tailrace.a2a.discovery import DiscoveredAgent
+from tailrace.authoring import run_context
 from tailrace.authoring.emit import emit
-from tailrace.config import Settings
-from tailrace.errors import AgentError
 from tailrace.events import Target
 from triage.alert import alert_of
 
@@ -40,32 +37,33 @@ class State(TypedDict, total=False):
     answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON (`_encoded`)
 
 
-@cache
-def http() -> httpx.AsyncClient:
-    """Return the process's HTTP client: making one takes longer than a request."""
-    return new_http()
-
-
 async def plan_delegations(state: State) -> State:
-    """Find the specialists and decide whom to ask; ask the user if the request fits nobody."""
+    """Find the specialists and decide whom to ask; if an alert has nothing to look at, ask the user for it."""
     specialists, missing = await _specialists()
     reply: Any = None
-    while not (delegations := plan(request(), specialists)) and _worth_asking(specialists, missing):
+    while not (delegations := await _planned(specialists)) and _worth_asking(specialists, missing):
         # When the user answers, this node runs again from its start, and its request has the answer.
-        reply = interrupt({"question": question_for(request(), specialists, reply)})
-    if delegations:
-        delegations = await choose(request(), _useful(specialists), delegations)
+        reply = interrupt({"question": question_for(request(), reply)})
     names = [delegation["agent"] for delegation in delegations]
     text = f"Asking {' and '.join(names)}" if names else "There is no specialist to ask"
     emit("route", text=text, targets=[Target(each["agent"], each["reason"]) for each in delegations])
+    if not delegations and not missing:
+        write(abilities(request(), specialists))
     # In the thread there may still be the answers to the context's earlier task.
     answers: Any = Overwrite([_encoded(answer) for answer in missing])
     return {"delegations": delegations, "answers": answers}
 
 
+async def _planned(specialists: list[Specialist]) -> list[Delegation]:
+    return await choose(request(), _useful(specialists), plan(request(), specialists))
+
+
 def _worth_asking(specialists: list[Specialist], missing: list[SpecialistAnswer]) -> bool:
-    """Return whether a reply of the user could help. It cannot if the specialist that fits may be the missing one."""
-    return bool(specialists) and not (missing and topics_of(request()))
+    """Return whether the request is an alert without logs and metrics, and a reply that brings some could help.
+
+    It cannot if the specialist that fits may be the missing one.
+    """
+    return is_triage(request(), specialists) and not (missing and topics_of(request()))
 
 
 def _useful(specialists: list[Specialist]) -> list[Specialist]:
@@ -74,26 +72,31 @@ def _useful(specialists: list[Specialist]) -> list[Specialist]:
 
 
 def to_specialists(state: State) -> list[Send] | str:
-    """Return one `ask` for each delegation, or the report if there is none."""
-    return [Send("ask", delegation) for delegation in state["delegations"]] or "report"
+    """Return one `ask` for each delegation, or the answer if there is none."""
+    return [Send("ask", delegation) for delegation in state["delegations"]] or "answer"
 
 
 async def ask(state: Delegation) -> State:
     """Ask one specialist, in parallel with the others."""
-    return {"answers": [_encoded(await consult(http(), state))]}
+    return {"answers": [_encoded(await consult(state))]}
 
 
-async def write_up(state: State) -> State:
-    """Put the specialists' findings together and write the report."""
-    answers = sorted(map(_decode_answer, state["answers"]), key=lambda answer: answer.agent)
+async def answer(state: State) -> State:
+    """Put the specialists' answers together: findings become a report, texts are the answer itself."""
+    answers = sorted(map(_decode_answer, state["answers"]), key=lambda each: each.agent)
     notes: list[str] = []
     findings, templates = together(answers, notes)
-    result("findings", msgspec.to_builtins({"findings": findings, "templates": templates}))
-    alert = alert_of(request())
-    if only_text(answers) or not await write_report(alert, answers, findings, notes):
-        for section in report(alert, answers, findings, notes):
-            write(section, artifact="report")
-            await asyncio.sleep(0)
+    if any(each.gave_findings for each in answers) or (topics_of(request()) and not only_text(answers)):
+        result("findings", msgspec.to_builtins({"findings": findings, "templates": templates}))
+        alert = alert_of(request())
+        if not await write_report(alert, answers, findings, notes):
+            for section in report(alert, answers, findings, notes):
+                write(section, artifact="report")
+                await asyncio.sleep(0)
+    else:
+        streamed = any(each["alone"] for each in state["delegations"])
+        for section in sections(answers, streamed=streamed):
+            write(section)
     return {}
 
 
@@ -104,26 +107,23 @@ def _encoded(answer: SpecialistAnswer) -> str:
 
 async def _specialists() -> tuple[list[Specialist], list[SpecialistAnswer]]:
     """Return the specialists that can be reached, and for each of the others an answer that says why not."""
-    settings = Settings.load()
+    run = run_context.current.get()
+    assert run is not None, "a node runs in a run"
     specialists: list[Specialist] = []
     missing: list[SpecialistAnswer] = []
-
-    async def find(url: str) -> None:
-        try:
-            agent = await discover(http(), url, settings)
-            specialists.append(specialist_of(agent.card, interface_of(agent, settings)))
-        except AgentError as error:
-            missing.append(SpecialistAnswer(agent=url, error=str(error)))
-
-    await asyncio.gather(*(find(url) for url in settings.specialists))
+    for url, agent in (await run.directory.all(run.settings.specialists, fresh=True)).items():
+        if isinstance(agent, DiscoveredAgent):
+            specialists.append(specialist_of(agent.card, url))
+        else:
+            missing.append(SpecialistAnswer(agent=url, error=str(agent)))
     me = get_config()["configurable"].get("agent", "")
-    return with_unique_names(specialists, me, settings), missing
+    return with_unique_names(specialists, me, run.settings), missing
 
 
 builder = StateGraph(State)
 builder.add_node("plan", plan_delegations)
 builder.add_node("ask", ask)
-builder.add_node("report", write_up)
+builder.add_node("answer", answer)
 builder.add_edge(START, "plan")
-builder.add_conditional_edges("plan", to_specialists, ["ask", "report"])
-builder.add_edge("ask", "report")
+builder.add_conditional_edges("plan", to_specialists, ["ask", "answer"])
+builder.add_edge("ask", "answer")

@@ -6,11 +6,14 @@ from mangum import Mangum
 
 from orchestrator.graph import builder
 from tailrace import AgentApp, AgentCard, Skill
+from tailrace.a2a.card import INPUT_MODES
 
 card = AgentCard(
     name="orchestrator",
-    description="Triages an alert: asks the specialists that fit what came with it, and writes one report.",
+    description="Hands a request to the agents that fit it. Of an alert with logs or metrics it writes one report.",
     version="0.1.0",
+    # Images and the like are for other agents: it passes them on to those that take them.
+    input_modes=(*INPUT_MODES, "image/*", "audio/*", "video/*", "application/pdf"),
     skills=[
         Skill(
             id="triage",

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections import Counter
-from collections.abc import Iterator
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from orchestrator.classify import Topic, remark_of, topic_of, topics_of
-from orchestrator.forwarding import another
 from orchestrator.matching import stem_of, stems_of
 from tailrace.a2a.incoming import AgentCard
 from tailrace.a2a.trust import is_own_agent
+from tailrace.authoring.forwarding import another
 from tailrace.config import Settings
 from tailrace.errors import shorten
-from tailrace.events import Part
-from tailrace.inputs.media_types import GZIP
+from tailrace.inputs.media_types import covers
 from tailrace.inputs.request import File, Request
-from tailrace.uploads import UPLOADS, open_uploads
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")
-# In characters. Files from this size on are sent compressed.
-_COMPRESSED_FROM = 16_384
-# Bytes of compressed uploads in a message to an agent that cannot read our store of uploads. With them the message is
-# as large as the largest request that our own agents take.
-_MOST_UPLOAD_BYTES = 700_000
 # How much is kept of a card's words, and of an address that tells agents of one name apart. In characters.
 _LONGEST_ABOUT, _LONGEST_ADDRESS = 20_000, 60
+# How many of a card's input modes are kept.
+_MOST_MODES = 100
 
 
 class Specialist(TypedDict):
     """An agent that could be asked.
 
     `agent` is its name and `url` its address. `about` has all words of its card, `description` and `example` two of its
-    texts. `topics` is what it analyses. `reads` is whether it can read our store of uploads, `streams` whether it can
-    stream: None if its card does not say.
+    texts. `topics` is what it analyses, and `modes` are the media types that it takes.
     """
 
     agent: str
@@ -44,34 +35,33 @@ class Specialist(TypedDict):
     topics: list[Topic]
     description: str
     example: str
-    reads: bool
-    streams: NotRequired[bool | None]
+    modes: list[str]
 
 
 class Delegation(TypedDict):
-    """A specialist to ask, about which `topics`, and the `reason` for the user. The rest is as in `Specialist`."""
+    """A specialist to ask, and the `reason` for the user.
+
+    `topics` is what an analyst is asked about, and None for another agent. `parts` is how many parts the request had
+    when this was planned: what the user replies later is for the specialist that has asked. `alone` is whether this is
+    the only specialist, and its text is the answer.
+    """
 
     agent: str
     url: str
-    topics: list[Topic]
+    topics: list[Topic] | None
+    modes: list[str]
     reason: str
-    reads: bool
-    streams: NotRequired[bool | None]
-
-
-class Payload(NamedTuple):
-    """What a specialist is sent, as A2A parts, and `notes` for the report on what it is not sent."""
-
-    parts: list[Part]
-    notes: list[str]
+    parts: int
+    alone: bool
 
 
 def specialist_of(card: AgentCard, url: str) -> Specialist:
     """Return what planning needs of an agent's card."""
-    texts, examples = [card.name, card.description], []
+    texts, examples, modes = [card.name, card.description], [], list(card.default_input_modes)
     for skill in card.skills:
         texts += [skill.id, skill.name, skill.description, *skill.tags]
         examples += skill.examples
+        modes += skill.input_modes
     about = shorten("\n".join([*texts, *examples]), _LONGEST_ABOUT)
     stems = stems_of(about)
     return {
@@ -81,8 +71,7 @@ def specialist_of(card: AgentCard, url: str) -> Specialist:
         "topics": [topic for topic in _TOPICS if stem_of(topic) in stems],
         "description": card.description or next((skill.description for skill in card.skills), ""),
         "example": examples[0] if examples else "",
-        "reads": _reads_uploads(card),
-        "streams": card.capabilities.streaming,
+        "modes": list(dict.fromkeys(modes))[:_MOST_MODES],
     }
 
 
@@ -107,34 +96,35 @@ def _key(specialist: Specialist) -> str:
     return specialist["agent"].casefold()
 
 
-def _reads_uploads(card: AgentCard) -> bool:
-    """Return whether an agent's card says that it reads the same store of uploads as this process."""
-    store = open_uploads(Settings.load()).id
-    return any(each.uri == UPLOADS and each.params.get("store") == store for each in card.capabilities.extensions)
-
-
 def plan(request: Request, specialists: list[Specialist]) -> list[Delegation]:
     """Return whom to ask, in the order of `specialists`; an empty list if the request fits nobody.
 
     Every analyst is asked about those of its topics that the request has. Of the other agents, those are asked whose
-    card shares the most words with the user's own words, whatever their case and endings. They are asked about all
-    topics, also if the request has nothing to analyse.
+    card shares the most words with the user's own words, whatever their case and endings. If there are images or other
+    binary files, only those agents count that take one of them; if no words choose among them, all are asked.
     """
     carried = topics_of(request)
     words_by_stem = stems_of(remark_of(request.text))
-    shared = {each["url"]: _shared_words(words_by_stem, each) for each in specialists if not each["topics"]}
+    types = sorted({file.media_type for file in request.files if file.binary})
+    others = [each for each in specialists if not each["topics"] and (not types or _taken(types, each))]
+    shared = {each["url"]: _shared_words(words_by_stem, each) for each in others}
     most = max(map(len, shared.values()), default=0)
     delegations: list[Delegation] = []
     for specialist in specialists:
         topics = [topic for topic in specialist["topics"] if topic in carried]
         words = shared.get(specialist["url"], [])
         if topics:
-            delegations.append(delegation_to(specialist, topics, f"the request has {' and '.join(topics)}"))
+            delegations.append(delegation_to(specialist, request, f"the request has {' and '.join(topics)}"))
         elif words and len(words) == most:
-            delegations.append(
-                delegation_to(specialist, sorted(carried), f"the request mentions {', '.join(words[:3])}")
-            )
-    return delegations
+            delegations.append(delegation_to(specialist, request, f"the request mentions {', '.join(words[:3])}"))
+        elif types and not most and specialist in others:
+            reason = f"it takes {', '.join(_taken(types, specialist))}"
+            delegations.append(delegation_to(specialist, request, reason))
+    return alone_or_not(delegations)
+
+
+def _taken(types: list[str], specialist: Specialist) -> list[str]:
+    return [each for each in types if covers(specialist["modes"], each)]
 
 
 def _shared_words(words_by_stem: dict[str, str], specialist: Specialist) -> list[str]:
@@ -142,70 +132,37 @@ def _shared_words(words_by_stem: dict[str, str], specialist: Specialist) -> list
     return sorted(word for stem, word in words_by_stem.items() if stem in about)
 
 
-def delegation_to(specialist: Specialist, topics: list[Topic], reason: str) -> Delegation:
-    """Return the delegation that asks `specialist` about `topics`."""
+def delegation_to(specialist: Specialist, request: Request, reason: str) -> Delegation:
+    """Return the delegation that asks `specialist` about the request."""
+    carried = topics_of(request)
     return {
         "agent": specialist["agent"],
         "url": specialist["url"],
-        "topics": topics,
+        "topics": [topic for topic in specialist["topics"] if topic in carried] if specialist["topics"] else None,
+        "modes": specialist["modes"],
         "reason": reason,
-        "reads": specialist["reads"],
-        "streams": specialist.get("streams", True),
+        "parts": len(request.parts),
+        "alone": False,
     }
 
 
-def payload_for(request: Request, delegation: Delegation) -> Payload:
-    """Return what a specialist is sent: the text, all data, and the files of its topics.
+def alone_or_not(delegations: list[Delegation]) -> list[Delegation]:
+    """Return the delegations; one that is the only one, and is to no analyst, gives the answer itself."""
+    alone = len(delegations) == 1 and delegations[0]["topics"] is None
+    return [{**each, "alone": alone} for each in delegations]
 
-    Uploads are sent as references. An agent that cannot read our store of uploads gets them compressed in the message,
-    as far as there is room; a note names the others. The same request and delegation always give the same parts.
+
+def parts_for(request: Request, delegation: Delegation) -> list[Any]:
+    """Return what a specialist is sent: the user's texts and data, and the files that are for it.
+
+    An analyst gets the files of its topics, another agent the texts and those binary files whose media type it takes.
     """
-    parts: list[Part] = []
-    if request.text:
-        parts.append(Part(text=request.text))
-    parts += [Part(data=data) for data in request.data]
-    left_out: list[str] = []
-    room = _MOST_UPLOAD_BYTES
-    for file in request.files:
-        if topic_of(file) not in delegation["topics"]:
-            continue
-        if file.reference is None:
-            parts.append(_file_part(file))
-        elif delegation["reads"]:
-            parts.append(file.reference)
-        elif (packed := _packed(file, room)) is None:
-            left_out.append(shorten(file.filename))
-        else:
-            room -= len(packed)
-            parts.append(_gzip_part(file, packed))
-    notes = [f"Too large to be sent to an agent that cannot read uploads: {', '.join(left_out)}."] if left_out else []
-    return Payload(parts, notes)
+    return [
+        part for part in request.parts[: delegation["parts"]] if not isinstance(part, File) or _is_for(part, delegation)
+    ]
 
 
-def _file_part(file: File) -> Part:
-    if file.size < _COMPRESSED_FROM:
-        return Part(text=file.text, filename=file.filename, media_type=file.media_type)
-    return _gzip_part(file, b"".join(_gzip(file)))
-
-
-def _gzip_part(file: File, packed: bytes) -> Part:
-    """A part that says that it is gzip. Our agents unpack it and drop the `.gz` (tailrace/inputs/decode.py)."""
-    return Part(raw=base64.b64encode(packed).decode(), filename=f"{file.filename}.gz", media_type=GZIP)
-
-
-def _packed(file: File, room: int) -> bytes | None:
-    """Return the file as gzip, None if it has more than `room` bytes."""
-    packed = bytearray()
-    for piece in _gzip(file):
-        packed += piece
-        if len(packed) > room:
-            return None
-    return bytes(packed)
-
-
-def _gzip(file: File) -> Iterator[bytes]:
-    """Yield the file as gzip, piece by piece. The same file always gives the same bytes."""
-    packing = zlib.compressobj(6, wbits=31)
-    for chunk in file.chunks():
-        yield packing.compress(chunk)
-    yield packing.flush()
+def _is_for(file: File, delegation: Delegation) -> bool:
+    if file.binary:
+        return covers(delegation["modes"], file.media_type)
+    return delegation["topics"] is None or topic_of(file) in delegation["topics"]

@@ -1,4 +1,4 @@
-"""The question to the user when a request fits no agent: why it is not enough, and what would be."""
+"""What the user is told or asked when a request fits no agent: what the agents can do, or what an alert lacks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from orchestrator.classify import MIN_LOG_LINES, log_lines_in, reads_like_alert,
 from orchestrator.planning import Specialist
 from tailrace.errors import shorten
 from tailrace.inputs.request import Request
+from triage.markdown import code, plain
 
 _SEND = (
     "What should I look at? Send logs or metrics from around the alert (a log file, a CSV, a response of "
@@ -18,50 +19,50 @@ _SEND = (
 _MOST_AGENTS, _MOST_FILES = 10, 5
 
 
-def question_for(request: Request, specialists: list[Specialist], reply: Any = None) -> str:
-    """Return the question as plain text. `reply` answers the previous question; None if there was none."""
-    analysts = any(specialist["topics"] for specialist in specialists)
-    triage = reads_like_alert(request) and not topics_of(request) and analysts
-    sentences = [_blank_files(request), _not_enough(reply, triage=triage)]
-    if triage:
-        sentences.append(_SEND)
-        return " ".join(filter(None, sentences))
-    if reply is None:
-        sentences.append("No agent here says that it can do this.")
-    return "\n".join([" ".join(filter(None, sentences)), *_abilities(specialists), _invitation(analysts=analysts)])
+def is_triage(request: Request, specialists: list[Specialist]) -> bool:
+    """Return whether the request is an alert that came without anything to analyse, and there are analysts."""
+    return reads_like_alert(request) and not topics_of(request) and any(each["topics"] for each in specialists)
+
+
+def question_for(request: Request, reply: Any = None) -> str:
+    """Return what the user is asked about an alert, as plain text. `reply` answered the previous question, if any."""
+    return " ".join(filter(None, [_blank_files(request), _not_enough(reply), _SEND]))
+
+
+def abilities(request: Request, specialists: list[Specialist]) -> str:
+    """Return what a user is told whose request fits nobody, in Markdown: what the agents can do."""
+    if not specialists:
+        return "There is no agent to ask: `TAILRACE_SPECIALIST_URLS` names none."
+    types = sorted({file.media_type for file in request.files if file.binary})
+    why = f"No agent here takes {' or '.join(types)}." if types else "No agent here says that it can do this."
+    first = " ".join(filter(None, [_blank_files(request), why]))
+    return "\n".join([first, "", *_listed(specialists), "", "Use other words."])
 
 
 def _blank_files(request: Request) -> str:
-    blank = [shorten(file.filename) for file in request.files if file.content.blank]
+    blank = [shorten(file.filename) for file in request.files if not file.binary and file.content.blank]
     more = f" and {len(blank) - _MOST_FILES} more files" if len(blank) > _MOST_FILES else ""
     if not blank:
         return ""
     return f"{', '.join(blank[:_MOST_FILES])}{more} {'are' if len(blank) > 1 else 'is'} empty."
 
 
-def _not_enough(reply: Any, *, triage: bool) -> str:
+def _not_enough(reply: Any) -> str:
     """Return what is wrong with a reply; "" for one with files only, which `_blank_files` covers."""
     if reply is None or reply == "":
         return ""
     if not isinstance(reply, str):
         data = shorten(msgspec.json.encode(reply).decode())
         return f"The data in your reply, {data}, is no response of CloudWatch or Prometheus."
-    quoted = f"Your reply {shorten(' '.join(reply.split()))!r}"
-    if not triage:
-        return f"{quoted} fits none of the agents here."
     log_lines = f"fewer than {MIN_LOG_LINES} log lines" if log_lines_in(reply) else "no log lines"
-    return f"{quoted} has {log_lines} and no metrics."
+    return f"Your reply {shorten(' '.join(reply.split()))!r} has {log_lines} and no metrics."
 
 
-def _abilities(specialists: list[Specialist]) -> list[str]:
+def _listed(specialists: list[Specialist]) -> list[str]:
     lines = [
-        f"• {shorten(each['agent'])}: {shorten(' '.join(each['description'].split()), 160)}"
-        + (f" For example: “{shorten(' '.join(each['example'].split()), 100)}”" if each["example"] else "")
+        f"- {code(shorten(each['agent']))}: {plain(shorten(' '.join(each['description'].split()), 160))}"
+        + (f" For example: “{plain(shorten(' '.join(each['example'].split()), 100))}”" if each["example"] else "")
         for each in specialists[:_MOST_AGENTS]
     ]
     more = len(specialists) - _MOST_AGENTS
-    return [*lines, *([f"• and {more} more"] if more > 0 else [])]
-
-
-def _invitation(*, analysts: bool) -> str:
-    return "Use other words" + (", or send logs or metrics." if analysts else ".")
+    return [*lines, *([f"- and {more} more"] if more > 0 else [])]

@@ -28,11 +28,6 @@ _LONGEST_EXAMPLE = 300
 _EXAMPLE_CONFIDENCE = 0.8
 
 
-def only_text(answers: Sequence[SpecialistAnswer]) -> bool:
-    """Return whether there is nothing to report but the text of a single specialist."""
-    return len(answers) == 1 and answers[0].outcome == "text" and not answers[0].notes
-
-
 def report(
     alert: Alert, answers: Sequence[SpecialistAnswer], findings: list[Finding], notes: list[str]
 ) -> Iterator[str]:
@@ -40,9 +35,6 @@ def report(
 
     `findings` are those of all answers that are kept; `notes` are listed beside those of the answers.
     """
-    if only_text(answers):
-        yield f"{code(answers[0].agent)} answers:\n\n{answers[0].text}\n"
-        return
     incident = incident_of(findings, alert)
     yield f"# {_title(alert, answers, incident)}\n\n"
     yield f"## What happened\n\n{_what_happened(alert, answers, findings, incident)}\n\n"
@@ -51,9 +43,9 @@ def report(
         yield from _evidence(incident)
         yield _cause_and_symptoms(incident)
         yield _next_steps(incident)
-    yield from (_quoted_text(answer) for answer in answers if answer.text)
-    yield _not_covered(answers)
-    yield _notes(answers, notes)
+    yield from (quoted_text(answer) for answer in answers if answer.text)
+    yield not_covered(answers)
+    yield notes_of(answers, notes)
 
 
 def _title(alert: Alert, answers: Sequence[SpecialistAnswer], incident: Incident | None) -> str:
@@ -174,19 +166,19 @@ def _next_steps(incident: Incident) -> str:
     return f"## What to look at next\n\n{steps}\n"
 
 
-def _quoted_text(answer: SpecialistAnswer) -> str:
+def quoted_text(answer: SpecialistAnswer) -> str:
     """Return a specialist's text as a section of quotes, so that nothing in it looks like ours."""
     lines = answer.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     verb = "wrote before it stopped" if answer.outcome == "failed" else "says"
     return f"## What {code(answer.agent)} {verb}\n\n" + "".join(f"> {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-def _not_covered(answers: Sequence[SpecialistAnswer]) -> str:
+def not_covered(answers: Sequence[SpecialistAnswer]) -> str:
     rows = "".join(f"- {code(answer.agent)}: {plain(answer.problem)}\n" for answer in answers if answer.problem)
     return f"## Not covered\n\n{rows}\n" if rows else ""
 
 
-def _notes(answers: Sequence[SpecialistAnswer], notes: list[str]) -> str:
+def notes_of(answers: Sequence[SpecialistAnswer], notes: list[str]) -> str:
     """List what was left out of the answers, and what specialists say about the limits of their findings."""
     rows = [plain(note) for note in notes]
     for answer in answers:

@@ -37,7 +37,6 @@ def agent_card(name: str) -> AgentCard:
 async def test_specialists_that_do_not_answer_the_cancel_stop_when_they_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestrator.http.cache_clear()  # Its connections belong to the event loop of another test.
     monkeypatch.setattr(delegated_tasks, "_CANCEL_S", 0.1)
     continues, cancel = asyncio.Event(), Tasks.cancel
     requested_before_asking: list[bool] = []
@@ -78,8 +77,6 @@ async def test_specialists_that_do_not_answer_the_cancel_stop_when_they_continue
             await asyncio.sleep(0.02)
         assert all(gate.cancelled for gate in gates.values())
         continues.set()
-    await orchestrator.http().aclose()
-    orchestrator.http.cache_clear()
     await log.close()
 
 

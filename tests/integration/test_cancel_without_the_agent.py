@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -38,7 +39,6 @@ def agent_card(name: str) -> AgentCard:
 async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease_s: float
 ) -> None:
-    orchestrator.http.cache_clear()  # Its connections belong to the event loop of another test.
     gates = {"one": Gate(), "two": Gate()}
     log = SQLiteLog(tmp_path / "log.sqlite3")
     async with asyncio.timeout(30), contextlib.AsyncExitStack() as serving:
@@ -53,7 +53,7 @@ async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
             asks = AgentApp(
                 orchestrator.builder,
                 agent_card("orchestrator"),
-                settings=Settings.load({"TAILRACE_DATA_DIR": str(tmp_path)}),
+                settings=replace(Settings.load(), data_dir=str(tmp_path)),
             )
             url = await worker.enter_async_context(serve(asks))
             settings = Settings(data_dir=str(tmp_path), orchestrator_url=f"{url}/", agent_urls=",".join(urls))
@@ -74,8 +74,6 @@ async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
         heads = (await log.list(f"alice/{task_id}")).heads
         assert {head.agent: head.state for head in heads} == dict.fromkeys(gates, "TASK_STATE_CANCELED")
         assert all(gate.cancelled for gate in gates.values())
-    await orchestrator.http().aclose()
-    orchestrator.http.cache_clear()
     await log.close()
 
 

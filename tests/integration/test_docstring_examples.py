@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import inspect
 import re
 import textwrap
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,38 @@ async def see_made_input() -> None:
         assert artifact_text(await served.finished(await begin(served))) == "The user is local. Ada"
 
 
+@contextlib.asynccontextmanager
+async def translator() -> AsyncIterator[dict[str, Any]]:
+    """Serve an agent that translates; yield the settings of an agent that asks it."""
+
+    async def translate(state: MessagesState) -> None:
+        tailrace.write(f"« {state['messages'][-1].text} »")
+
+    graph = StateGraph(MessagesState).add_node(translate).add_edge(START, "translate")
+    card = tailrace.AgentCard(name="translator", description="Translates.", version="1", skills=[])
+    async with agent(graph, card=card) as served:
+        yield {"specialist_urls": served.url, "agent_urls": served.url}
+
+
+async def see_delegate() -> None:
+    async with translator() as settings:
+        events = await events_of("delegate", **settings)
+    assert artifact_text(events) == "« Translate this into French:\nAda »"
+    assert {metadata(event)["agent"] for event in events if "origin" in metadata(event)} == {"translator"}
+
+
+async def see_answer() -> None:
+    async with translator() as settings:
+        assert artifact_text(await events_of("Answer", **settings)) == "translator says « yes » and « no ». "
+
+
+async def see_delegation_failed() -> None:
+    async with translator() as settings:
+        assert artifact_text(await events_of("DelegationFailed", **settings)) == "« Ada »"
+    failed = artifact_text(await events_of("DelegationFailed"))
+    assert failed.startswith("There is no translation: no agent of this bundle")
+
+
 async def see_time_left() -> None:
     """Without a deadline one execution of the node reads all pages; with little time left it reads one."""
     for settings, executions in (({}, 1), ({"attempt_s": 8, "handoff_s": 1}, 3)):
@@ -194,12 +228,15 @@ async def see_question() -> None:
 SEE = {
     "AgentApp": see_agent_app,
     "AgentCard": see_agent_card,
+    "Answer": see_answer,
+    "DelegationFailed": see_delegation_failed,
     "Extension": see_extension,
     "Question": see_question,
     "Rejected": see_rejected,
     "Request": see_made_input,
     "Skill": see_skill,
     "ask": see_ask,
+    "delegate": see_delegate,
     "draining": see_draining,
     "file": see_file,
     "progress": see_progress,

@@ -91,13 +91,16 @@ async def test_a_missing_agent_is_named(tmp_path: Path) -> None:
     async with example(tmp_path, "4_delegation") as url, client(url) as agent:
         events = await events_of(agent, "to be")
     assert state_of(events[-1]) == "TASK_STATE_REJECTED"
-    assert said(events[-1]) == "There is no agent '1_progress'. Copy examples/1_progress to functions/."
+    assert said(events[-1]) == (
+        "The agent '1_progress' gave no answer: no agent of this bundle or of TAILRACE_SPECIALIST_URLS has this name; "
+        "there are none. Copy examples/1_progress to functions/."
+    )
 
 
 def command_of(name: str) -> tuple[str, str]:
     """The two halves of the command in an example's docstring: what it copies, and which agent it starts."""
     docstring = ast.get_docstring(ast.parse((ROOT / "examples" / name / "handler.py").read_text()))
-    command = re.search(r"^    (cp -r .+) && TAILRACE_ORCHESTRATOR=(\w+) make run$", docstring or "", re.MULTILINE)
+    command = re.search(r"^    (cp -r .+) && make run AGENT=(\w+)$", docstring or "", re.MULTILINE)
     assert command is not None, f"examples/{name} has no command to run it with"
     return command[1], command[2]
 

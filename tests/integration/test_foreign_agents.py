@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import forwarding
 from orchestrator import graph as orchestrator
 from tailrace.a2a import conversation, received
+from tailrace.authoring import forwarding
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
 from tests.support.events import metadata

@@ -81,14 +81,11 @@ async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path)
 async def test_our_orchestrator_uses_it_as_a_specialist(
     python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
     async with server(python, tmp_path) as card_url:
         monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", card_url)
         async with system(orchestrator.builder, tmp_path) as sut:
             task_id = await sut.post({"text": "what happened?"}, LOGS)
             seen = await sut.read(task_id)
-        await orchestrator.http().aclose()
-    orchestrator.http.cache_clear()
     assert seen.state == "TASK_STATE_COMPLETED"
     details = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
     calls = [each for each in details if each.get("name") == "ask logs_talker"]

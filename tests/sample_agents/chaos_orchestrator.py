@@ -19,7 +19,7 @@ from langgraph.types import Overwrite, Send, interrupt
 
 from orchestrator.answer import SpecialistAnswer
 from orchestrator.consult import consult
-from orchestrator.graph import http
+from orchestrator.planning import Delegation
 from tailrace import AgentCard, Skill, progress, request, result, write
 from tailrace.config import Settings
 from tests.sample_agents.side_file import done
@@ -102,7 +102,7 @@ async def inner_two(state: Nested) -> Nested:
 
 
 async def delegation(state: Any) -> State:
-    answer = await consult(http(), state)
+    answer = await consult(state)
     done(f"delegation {state['agent']}")
     return {"answers": [msgspec.json.encode(answer).decode()]}
 
@@ -136,10 +136,13 @@ async def finish(state: State) -> State:
 def _spread(state: State) -> list[Any]:
     urls = dict(zip(SPECIALISTS, Settings.load().specialists, strict=True))
     delegations = [
-        Send("delegation", {"agent": name, "url": urls[name], "topics": [], "reason": ""})
-        for name in SPECIALISTS[: request().data[0]["delegations"]]
+        Send("delegation", delegation_to(name, urls[name])) for name in SPECIALISTS[: request().data[0]["delegations"]]
     ]
     return ["left", "right", "nested", *delegations]
+
+
+def delegation_to(name: str, url: str) -> Delegation:
+    return Delegation(agent=name, url=url, topics=None, modes=[], reason="", parts=len(request().parts), alone=False)
 
 
 nested = StateGraph(Nested).add_sequence([inner_one, inner_two]).add_edge(START, "inner_one").compile()

@@ -115,7 +115,6 @@ async def away(request: Request) -> Response:
 @contextlib.asynccontextmanager
 async def served(patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> AsyncIterator[None]:
     """Serve the peers, and make them the orchestrator's specialists in the environment."""
-    orchestrator.http.cache_clear()  # its connections belong to another test's event loop
     async with contextlib.AsyncExitStack() as serving:
         for peer in peers:
             peer.url = await serving.enter_async_context(serve(peer.app))
@@ -123,8 +122,6 @@ async def served(patch: pytest.MonkeyPatch, *peers: Peer, **settings: str) -> As
         for variable, value in settings.items():
             patch.setenv(variable, value)
         yield
-        await orchestrator.http().aclose()
-    orchestrator.http.cache_clear()
 
 
 @contextlib.asynccontextmanager
@@ -135,7 +132,7 @@ async def asked(folder: Path, patch: pytest.MonkeyPatch, *peers: Peer, **setting
 
 
 async def reported(sut: System) -> tuple[str, Seen]:
-    """Run a task about some logs; return its report without Markdown's escapes, and all its events.
+    """Run a task about some logs; return its report or its answer without Markdown's escapes, and all its events.
 
     The task has to complete.
     """
@@ -143,5 +140,5 @@ async def reported(sut: System) -> tuple[str, Seen]:
     seen = await sut.read(task_id)
     assert seen.state == "TASK_STATE_COMPLETED"
     task = (await sut.http.get(f"/api/tasks/{task_id}")).json()
-    (report,) = [artifact for artifact in task["artifacts"] if artifact["name"] == "report"]
+    (report,) = [artifact for artifact in task["artifacts"] if artifact["name"] in ("report", "response")]
     return "".join(part["text"] for part in report["parts"]).replace("\\", ""), seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,17 @@ async def agent(
 async def system(
     builder: StateGraph[Any, Any, Any, Any], folder: Path, *, options: dict[str, Any] | None = None, **changes: Any
 ) -> AsyncIterator[System]:
-    """Serve `builder` as the orchestrator behind a gateway; `changes` are settings of both.
+    """Serve `builder` as the orchestrator behind a gateway, with the environment's settings and these `changes`.
 
     `options` are passed to AgentApp, except `input_modes`, which the card gets.
     """
-    settings = Settings(data_dir=str(folder), **changes)
+    settings = replace(Settings.load(), data_dir=str(folder), **changes)
     options = options or {}
     modes = {"input_modes": options.pop("input_modes")} if "input_modes" in options else {}
     card = AgentCard(name="orchestrator", description="For tests.", version="1", skills=[], **modes)
     log = SQLiteLog(folder / "log.sqlite3")
     async with serve(AgentApp(builder, card, settings=settings, **options)) as agent_url:
-        gateway_settings = Settings(data_dir=str(folder), orchestrator_url=f"{agent_url}/", **changes)
+        gateway_settings = replace(settings, orchestrator_url=f"{agent_url}/")
         app = create_app(gateway_settings, log=log, decide_owner=header_owner)
         async with (
             serve(app) as url,

@@ -28,11 +28,8 @@ def specialist(builder: StateGraph[Any, Any, Any, Any], folder: Path, name: str)
 @contextlib.asynccontextmanager
 async def orchestrated(folder: Path, monkeypatch: pytest.MonkeyPatch, *apps: AgentApp) -> AsyncIterator[System]:
     """Serve the orchestrator and `apps` as its specialists."""
-    orchestrator.http.cache_clear()  # its connections belong to the event loop of another test
     async with contextlib.AsyncExitStack() as serving:
         urls = [await serving.enter_async_context(serve(app)) for app in apps]
         monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", ",".join(urls))
         monkeypatch.setenv("TAILRACE_AGENT_URLS", ",".join(urls))
         yield await serving.enter_async_context(system(orchestrator.builder, folder, agent_urls=",".join(urls)))
-    await orchestrator.http().aclose()
-    orchestrator.http.cache_clear()

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.answer import SpecialistAnswer, answer_of, refusal, together
+from orchestrator.answer import SpecialistAnswer, answer_of, together
 from orchestrator.report import report
+from orchestrator.sections import only_text, sections
 from tailrace.a2a.incoming import Task, task_in
+from tailrace.authoring.answer import answer_in, failure_of
 from tailrace.errors import AgentError
 from triage.alert import Alert
 from triage.findings import in_order
@@ -38,7 +40,7 @@ def artifact(*parts: Any, name: str = "answer") -> dict[str, Any]:
 
 
 def answered(*artifacts: Any, message: Any = None, error: str | None = None) -> SpecialistAnswer:
-    return answer_of("peer", task(artifacts=list(artifacts), message=message), error, [])
+    return answer_of(answer_in("peer", task(artifacts=list(artifacts), message=message), []), error)
 
 
 def found(*findings: Any, **rest: Any) -> SpecialistAnswer:
@@ -63,9 +65,19 @@ def reported(*answers: SpecialistAnswer, title: str = "") -> str:
     ],
     ids=["an artifact", "a streamed artifact", "a message", "an artifact that the last message repeats"],
 )
-def test_a_single_answer_in_text_is_the_report(answer: SpecialistAnswer) -> None:
+def test_a_single_answer_in_text_is_the_answer(answer: SpecialistAnswer) -> None:
     assert answer.outcome == "text"
-    assert reported(answer, title="What is wrong?") == f"`peer` answers:\n\n{TEXT}\n"
+    assert only_text([answer])
+    assert "".join(sections([answer], streamed=False)).strip() == TEXT
+    assert "".join(sections([answer], streamed=True)).strip() == ""
+
+
+def test_each_of_several_texts_has_a_section_and_a_failure_has_a_line() -> None:
+    answers = [SpecialistAnswer(agent="one", text="# Yes"), SpecialistAnswer(agent="two", error="it is down")]
+    assert not only_text(answers)
+    assert "".join(sections(answers, streamed=False)) == (
+        "## What `one` says\n\n> # Yes\n\n## Not covered\n\n- `two`: it is down\n\n"
+    )
 
 
 def test_a_text_beside_other_answers_gets_its_own_section() -> None:
@@ -147,8 +159,8 @@ def test_a_part_of_an_unknown_kind_is_counted_in_a_note() -> None:
     ],
 )
 def test_a_task_that_did_not_complete_has_a_reason(given: Task | None, why: str) -> None:
-    assert refusal(given) == why
-    answer = answer_of("peer", given, refusal(given), [])
+    assert failure_of(given) == why
+    answer = answer_of(answer_in("peer", given, []), failure_of(given))
     assert (answer.outcome, answer.text) == ("failed", "")
     assert f"## Not covered\n\n- `peer`: {why}\n" in reported(answer)
 
@@ -292,7 +304,7 @@ def test_any_answer_can_be_reported_and_notes_say_what_is_left_out(artifacts: An
         given_task = task(artifacts=artifacts, message=message)
     except AgentError:
         return  # the agent is reported as failed
-    answer = answer_of("peer", given_task, None, [])
+    answer = answer_of(answer_in("peer", given_task, []))
     text = reported(msgspec.json.decode(msgspec.json.encode(answer), type=SpecialistAnswer))
     unread = [int(number) for number in re.findall(r"(\d+) of \d+ findings? could not", " ".join(answer.notes))]
     assert sum(unread) == answer.unread

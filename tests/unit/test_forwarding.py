@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import forwarding
-from orchestrator.forwarding import Forwarding
 from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
+from tailrace.authoring import forwarding
+from tailrace.authoring.forwarding import Forwarding
 from tailrace.events import EXTENSION, now_ms
 
 ASKED = now_ms() - 60_000

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.planning import Delegation, payload_for
+from tailrace.authoring.delegated_parts import as_a2a
 from tailrace.errors import RequestError
 from tailrace.inputs.decode import check, request_of
 from tests.support.events import message_of
@@ -81,7 +81,6 @@ def test_nothing_is_left_of_a_request_that_is_refused_at_its_last_file() -> None
 
 def test_a_file_is_packed_for_a_specialist_without_holding_it() -> None:
     request = request_of([message_of(packed(b"2026-01-01 INFO x\n" * 3_000_000 + EMOJI))])
-    delegation: Delegation = {"agent": "a", "url": "http://a/", "topics": ["logs"], "reason": "", "reads": False}
     with peak_below(MOST):
-        (part,) = payload_for(request, delegation).parts
+        (part,), _ = as_a2a(request.parts, None)
     assert gzip.decompress(base64.b64decode(part.raw)).endswith(EMOJI)

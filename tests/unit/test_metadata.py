@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import forwarding
-from orchestrator.forwarding import Forwarding
 from tailrace import events, file, progress, result, write
 from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
 from tailrace.agent.recovery.history import history_of
+from tailrace.authoring import forwarding
 from tailrace.authoring.emission import EmittedStatus, checked
 from tailrace.authoring.emit import emit
+from tailrace.authoring.forwarding import Forwarding
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, DelegatedTask, Details, Origin, Source
 from tailrace.log import Batch, Head

@@ -17,15 +17,16 @@ import tailrace
 from orchestrator import by_model
 from orchestrator.answer import SpecialistAnswer
 from orchestrator.classify import Topic, topic_of, topics_of
-from orchestrator.planning import Delegation, payload_for, plan, specialist_of
+from orchestrator.planning import Delegation, parts_for, plan, specialist_of
 from orchestrator.report import report
 from orchestrator.synthesis import incident_of, links
 from tailrace.a2a.incoming import AgentCard, card_in
+from tailrace.authoring.delegated_parts import as_a2a, reads_uploads
 from tailrace.config import Settings
 from tailrace.events import Part
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.media_types import covers
-from tailrace.inputs.request import File, Request
+from tailrace.inputs.request import Data, File, Request
 from tailrace.inputs.spool import Spool
 from tailrace.uploads import UPLOADS, open_uploads
 from tests.support.events import message_of
@@ -42,7 +43,8 @@ def file(name: str, text: str, media_type: str = "text/plain") -> File:
 
 
 def request(text: str = "", files: list[File] | None = None, data: list[Any] | None = None) -> Request:
-    return Request(text=text, data=data or [], files=files or [])
+    parts = [*([text] if text else []), *map(Data, data or []), *(files or [])]
+    return Request(text=text, data=data or [], files=files or [], parts=parts)
 
 
 def finding(at: float, subject: str, kind: str = "new_template", sure: float = 0.9, **changes: Any) -> Finding:
@@ -120,14 +122,22 @@ def test_each_specialist_is_asked_about_what_it_knows() -> None:
     assert [e["agent"] for e in plan(request(files=[file("a.log", "x")]), known)] == ["la"]
 
 
-def delegation(*topics: Topic, reads: bool = False) -> Delegation:
-    return {"agent": "a", "url": "u", "topics": list(topics), "reason": "", "reads": reads}
+def delegation(*topics: Topic) -> Delegation:
+    return {
+        "agent": "a", "url": "u", "topics": list(topics), "modes": [], "reason": "", "parts": 99, "alone": False
+    }  # fmt: skip
+
+
+def parts_to(asked: Request, *topics: Topic, reads: bool = False) -> tuple[list[Part], list[str]]:
+    """What an analyst of these topics is sent, and the notes. `reads` says whether it reads our store of uploads."""
+    store = [{"uri": UPLOADS, "params": {"store": open_uploads(Settings()).id}}] if reads else []
+    return as_a2a(parts_for(asked, delegation(*topics)), card("a", extensions=store))
 
 
 def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
     large = "2026-01-01 line\n" * 5000
     asked = request("hello", [file("a.log", "x"), file("big.log", large), file("b.csv", "time,v\n")], [{"alert": {}}])
-    text, data, small, packed = payload_for(asked, delegation("logs")).parts
+    text, data, small, packed = parts_to(asked, "logs")[0]
     assert (text, data) == (Part(text="hello"), Part(data={"alert": {}}))
     assert small == Part(text="x", filename="a.log", media_type="text/plain")
     assert (packed.filename, packed.media_type) == ("big.log.gz", "application/gzip")
@@ -139,7 +149,7 @@ def test_a_specialist_gets_the_alert_and_only_its_own_files() -> None:
 def test_an_agent_receives_a_compressed_file_under_its_own_name(name: str, reads_uploads: bool) -> None:
     content = "2026-01-01 line\n" * 5000
     sent = request(files=[file(name, content)])
-    [part] = payload_for(sent, delegation("logs", "metrics", reads=reads_uploads)).parts
+    [part] = parts_to(sent, "logs", "metrics", reads=reads_uploads)[0]
     ours = tailrace.AgentCard(name="ours", description="", version="1", skills=[])
     assert covers(ours.input_modes, part.media_type), "our own agent would refuse the part for its media type"
     [received] = request_of([message_of(part)]).files
@@ -152,17 +162,17 @@ def uploaded(name: str, content: bytes) -> File:
 
 def test_our_specialist_gets_an_uploads_reference_and_another_one_its_content() -> None:
     asked = request(files=[uploaded("a.log", b"2026-01-01 line\n" * 99)])
-    assert payload_for(asked, delegation("logs", reads=True)) == ([Part(url="urn:a.log")], [])
-    [part] = payload_for(asked, delegation("logs")).parts
+    assert parts_to(asked, "logs", reads=True) == ([Part(url="urn:a.log")], [])
+    [part] = parts_to(asked, "logs")[0]
     assert (part.filename, part.media_type) == ("a.log.gz", "application/gzip")
     assert gzip.decompress(base64.b64decode(part.raw)) == b"2026-01-01 line\n" * 99
-    assert payload_for(asked, delegation("logs")).parts == [part]
+    assert parts_to(asked, "logs")[0] == [part]
 
 
 def test_a_file_too_large_for_another_agent_is_left_out_and_a_note_says_so() -> None:
     noise = random.Random(4).randbytes(600_000).hex().encode()
     asked = request(files=[uploaded("a.log", noise), uploaded("b.log", noise), uploaded("c.log", b"x\n")])
-    parts, [note] = payload_for(asked, delegation("logs"))
+    parts, [note] = parts_to(asked, "logs")
     assert [part.filename for part in parts] == ["a.log.gz", "c.log.gz"]
     assert "b.log" in note
 
@@ -177,7 +187,7 @@ def test_a_file_too_large_for_another_agent_is_left_out_and_a_note_says_so() -> 
     ],
 )
 def test_only_an_agent_that_declares_our_store_reads_uploads_from_it(declared: list[Any], reads: bool) -> None:
-    assert specialist_of(card("a", extensions=declared), "u")["reads"] is reads
+    assert reads_uploads(card("a", extensions=declared)) is reads
 
 
 # Conclusions

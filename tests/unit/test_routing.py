@@ -1,4 +1,4 @@
-"""Whom the orchestrator asks, and what it asks the user if a request fits no agent."""
+"""Whom the orchestrator asks, and what it tells or asks the user if a request fits no agent."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from orchestrator.classify import reads_like_alert
 from orchestrator.matching import stem_of
-from orchestrator.planning import Specialist, plan, specialist_of, with_unique_names
-from orchestrator.questions import question_for
+from orchestrator.planning import Specialist, parts_for, plan, specialist_of, with_unique_names
+from orchestrator.questions import abilities, is_triage, question_for
 from tailrace.a2a.card import AgentCard, Skill, card_json
 from tailrace.a2a.incoming import card_in
 from tailrace.config import Settings
 from tailrace.errors import AgentError
-from tailrace.inputs.request import File, Request
+from tailrace.inputs.request import Data, File, Request
+from tailrace.inputs.text import Text
 from tests.support.shipped_agents import card_of
 
 GREETER = AgentCard(
@@ -53,7 +54,8 @@ BLANK = File(filename="empty.log", media_type="text/plain", text=" \n")
 
 
 def request(text: str = "", *files: File, data: list[Any] | None = None) -> Request:
-    return Request(text=text, data=data or [], files=list(files))
+    parts = [*([text] if text else []), *map(Data, data or []), *files]
+    return Request(text=text, data=data or [], files=list(files), parts=parts)
 
 
 def asked(given: Request, specialists: list[Specialist] = ALL) -> list[str]:
@@ -109,7 +111,8 @@ def test_logs_within_another_word_do_not_make_an_agent_an_analyst(name: str) -> 
 )
 def test_a_request_that_reads_like_an_alert_is_asked_for_logs(text: str) -> None:
     assert asked(request(text)) == []
-    assert question_for(request(text), ALL).startswith("What should I look at? Send logs or metrics")
+    assert is_triage(request(text), ALL)
+    assert question_for(request(text)).startswith("What should I look at? Send logs or metrics")
 
 
 def test_the_orchestrators_own_examples_read_like_alerts() -> None:
@@ -119,27 +122,58 @@ def test_the_orchestrators_own_examples_read_like_alerts() -> None:
 
 
 def test_a_data_part_with_an_alert_reads_like_an_alert() -> None:
-    assert question_for(request(data=[{"alert": {"title": "cheese"}}]), ALL).startswith("What should I look at?")
+    assert is_triage(request(data=[{"alert": {"title": "cheese"}}]), ALL)
 
 
-def test_a_request_that_fits_no_agent_gets_a_list_of_what_they_can_do() -> None:
+def test_a_request_that_fits_no_agent_is_told_what_they_can_do_and_not_asked_for_logs() -> None:
     text = "bake a cake"
     assert asked(request(text)) == []
-    assert question_for(request(text), ALL).splitlines() == [
+    assert not is_triage(request(text), ALL)
+    assert abilities(request(text), ALL).splitlines() == [
         "No agent here says that it can do this.",
-        f"• log_analyst: {LOGS.description} For example: “What changed in these logs since 14:03?”",
-        f"• metric_analyst: {METRICS.description} For example: “Which of these series changed, and when?”",
-        "• greeter: Greets.",
-        "• release_desk: Knows what went live. For example: “Which versions went to production today?”",
-        "Use other words, or send logs or metrics.",
+        "",
+        f"- `log_analyst`: {LOGS.description} For example: “What changed in these logs since 14:03?”",
+        f"- `metric_analyst`: {METRICS.description} For example: “Which of these series changed, and when?”",
+        "- `greeter`: Greets.",
+        "- `release_desk`: Knows what went live. For example: “Which versions went to production today?”",
+        "",
+        "Use other words.",
     ]
 
 
-def test_without_analysts_the_question_does_not_ask_for_logs() -> None:
+def test_without_analysts_nobody_is_asked_for_logs() -> None:
     for sent in (request("checkout is slow"), request("", LOG)):
-        asks = question_for(sent, known(GREETER))
-        assert "send" not in asks.lower()
-        assert "• greeter: Greets." in asks
+        assert not is_triage(sent, known(GREETER))
+        assert "- `greeter`: Greets." in abilities(sent, known(GREETER))
+    assert "TAILRACE_SPECIALIST_URLS" in abilities(request("hello"), [])
+
+
+def painter(name: str, *modes: str) -> AgentCard:
+    skill = Skill(id="s", name="Look", description="Looks at a picture.", tags=["picture"])
+    return AgentCard(name=name, description="", version="1", skills=[skill], input_modes=modes)
+
+
+PICTURE = File(filename="a.png", media_type="image/png", content=Text(""), binary=True)
+
+
+def test_an_image_goes_to_the_agents_that_take_it_and_to_no_other() -> None:
+    cards = known(LOGS, GREETER, painter("eyes", "text/plain", "image/*"), painter("blind", "text/plain"))
+    assert asked(request("What is in this picture?", PICTURE), cards) == ["eyes"]
+    assert asked(request("", PICTURE), cards) == ["eyes"]
+    assert asked(request("say hello", PICTURE), cards) == ["eyes"], "the greeter cannot see it"
+    assert asked(request("", PICTURE), known(LOGS, GREETER)) == []
+    assert abilities(request("", PICTURE), known(LOGS, GREETER)).startswith("No agent here takes image/png.")
+    [delegation] = plan(request("look", PICTURE, LOG), known(painter("eyes", "image/png")))
+    assert delegation["alone"]
+    assert parts_for(request("look", PICTURE, LOG), delegation) == ["look", PICTURE, LOG]
+
+
+def test_an_agent_that_takes_no_image_gets_the_rest_of_the_request() -> None:
+    [delegation] = plan(request("say hello"), known(GREETER))
+    sent = request("say hello", data=[{"to": "Ada"}])
+    late = {**delegation, "parts": 2}
+    assert parts_for(sent, late) == ["say hello", Data({"to": "Ada"})]
+    assert parts_for(sent, delegation) == ["say hello"], "a later part is for the agent that has asked for it"
 
 
 TWO_LINES = "2026-01-01T10:00:05Z ERROR disk full\n2026-01-01T10:00:06Z ERROR disk full"
@@ -164,7 +198,6 @@ TWO_LINES = "2026-01-01T10:00:05Z ERROR disk full\n2026-01-01T10:00:06Z ERROR di
             {"a": 1},
             'The data in your reply, {"a":1}, is no response of CloudWatch',
         ),
-        (request("bake a cake\nnow"), "now", "Your reply 'now' fits none of the agents here.\n• log_analyst"),
         (
             request(f"it is slow\n{TWO_LINES}"),
             TWO_LINES,
@@ -175,11 +208,11 @@ TWO_LINES = "2026-01-01T10:00:05Z ERROR disk full\n2026-01-01T10:00:06Z ERROR di
 )
 def test_the_next_question_says_what_was_wrong_with_the_answer(given: Request, reply: Any, begins: str) -> None:
     assert asked(given) == []
-    assert question_for(given, ALL, reply).startswith(begins)
+    assert question_for(given, reply).startswith(begins)
 
 
 def test_the_first_question_names_a_blank_file() -> None:
-    assert question_for(request("", BLANK), ALL).startswith("empty.log is empty. What should I look at?")
+    assert question_for(request("", BLANK)).startswith("empty.log is empty. What should I look at?")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +251,7 @@ def test_any_card_and_any_text_can_be_planned_with(card: dict[str, Any], text: s
     except AgentError:
         return  # It is told as an agent that cannot be asked.
     if not plan(request(text), [specialist]):
-        assert question_for(request(text), [specialist])
+        assert abilities(request(text), [specialist])
 
 
 def test_specialists_that_share_a_name_get_unique_names_and_only_our_own_keeps_it() -> None:

@@ -18,16 +18,21 @@ from tailrace.inputs.request import Request
 if TYPE_CHECKING:
     from tailrace.a2a.card import AgentCard, Extension, Skill
     from tailrace.agent.app import AgentApp
+    from tailrace.authoring.answer import Answer, DelegationFailed
+    from tailrace.authoring.delegate import delegate
 
 __all__ = [
     "AgentApp",
     "AgentCard",
+    "Answer",
+    "DelegationFailed",
     "Extension",
     "Question",
     "Rejected",
     "Request",
     "Skill",
     "ask",
+    "delegate",
     "draining",
     "file",
     "progress",
@@ -44,6 +49,14 @@ def __getattr__(name: str) -> Any:
         from tailrace.agent.app import AgentApp
 
         return AgentApp
+    if name == "delegate":
+        from tailrace.authoring.delegate import delegate
+
+        return delegate
+    if name in ("Answer", "DelegationFailed"):
+        from tailrace.authoring import answer
+
+        return getattr(answer, name)
     if name in ("AgentCard", "Extension", "Skill"):
         from tailrace.a2a import card
 

@@ -233,6 +233,11 @@ class Settings:
         return _split(self.agent_urls)
 
     @property
+    def all_agents(self) -> list[str]:
+        """The URLs of all agents that an agent may ask by name, each once: the specialists and the bundle's own."""
+        return list(dict.fromkeys([*self.specialists, *self.agents]))
+
+    @property
     def own_hosts(self) -> frozenset[str]:
         """The names in `hosts`, in lower case."""
         return frozenset(host.lower() for host in _split(self.hosts))

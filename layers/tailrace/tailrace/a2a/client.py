@@ -121,9 +121,9 @@ class AgentClient:
         """
         await self.call("CancelTask", {"id": task_id}, wait_s=wait_s)
 
-    def send_streaming(self, message: Message) -> AsyncGenerator[list[RawEvent]]:
-        """Send a message, and stream what the agent does with it. Raises as `stream` does."""
-        return self.stream("SendStreamingMessage", {"message": message})
+    def send_streaming(self, message: Message, cursor: int | None = None) -> AsyncGenerator[list[RawEvent]]:
+        """Send a message, and stream what the agent does with it, from after `cursor`. Raises as `stream` does."""
+        return self.stream("SendStreamingMessage", {"message": message}, cursor=cursor)
 
     def subscribe(self, task_id: str, cursor: int | None, *, rpc_id: str = "1") -> AsyncGenerator[list[RawEvent]]:
         """Stream the agent's task from after `cursor`, or from its snapshot. Raises as `stream` does."""

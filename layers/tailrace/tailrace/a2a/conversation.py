@@ -16,11 +16,11 @@ from tailrace.a2a.client import AgentClient
 from tailrace.a2a.incoming import Event, Status, Task, decoded, ended, event_in
 from tailrace.a2a.received import EVENTS_A_SECOND, Received, TooMuch
 from tailrace.errors import AgentError
-from tailrace.events import DelegatedTask, Message, now_ms
+from tailrace.events import EXTENSION, INTERRUPTED, DelegatedTask, Message, now_ms
 
 logger = logging.getLogger("tailrace.ask")
 
-_METHOD_NOT_FOUND, _UNSUPPORTED = -32601, -32004
+_METHOD_NOT_FOUND, _UNSUPPORTED, _INVALID = -32601, -32004, -32602
 # The agent runs but cannot answer now, for example because its log is unavailable: another try may succeed.
 _INTERNAL_ERROR = -32603
 # Tries, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between. After 6 s we give up an agent that has never answered. After
@@ -50,6 +50,18 @@ class AgentEvent(NamedTuple):
     event: Event
 
 
+class ReplyRefused(AgentError):
+    """An agent has refused a reply to its question, and its task still waits. The text says why."""
+
+
+class Reply(NamedTuple):
+    """The user's answer to the agent's message with the id `question`. `sent` is its time in ms since the epoch."""
+
+    message: Message
+    question: str
+    sent: int
+
+
 class Conversation:
     """One task at another agent.
 
@@ -58,8 +70,9 @@ class Conversation:
 
     `message` is sent under its own id. It is sent again only while nothing shows that it has arrived, because another
     agent may take it for new work. An agent with our extension continues the task that it has for the message.
-    `before` is a task that an earlier attempt delegated: it is followed, and no message is sent. `streaming` is what
-    the agent's card says about streams, None if it says nothing. `limit_s` is how long the agent may take in all.
+    `before` is a task that an earlier attempt delegated: it is followed, and no message is sent, except a `reply` that
+    has not arrived yet. `streaming` is what the agent's card says about streams, None if it says nothing. `limit_s` is
+    how long the agent may take in all, or since the reply.
     """
 
     def __init__(
@@ -68,11 +81,14 @@ class Conversation:
         message: Message,
         before: DelegatedTask | None = None,
         *,
+        reply: Reply | None = None,
         streaming: bool | None = True,
         limit_s: float = 3600.0,
     ) -> None:
         self._client = client
         self._message = message
+        self._reply = reply
+        self._replied_at = reply.sent if reply is not None else 0
         self._streaming = streaming
         self._limit_s = limit_s
         self._cursor = before.cursor if before is not None else None
@@ -88,8 +104,18 @@ class Conversation:
 
     @property
     def left_s(self) -> float:
-        """How long the agent may still take, in seconds. The time counts from when it was first asked."""
-        return max(0.0, self._limit_s - (now_ms() - self.since) / 1000)
+        """How long the agent may still take, in seconds. The time counts from when it was last asked or answered."""
+        return max(0.0, self._limit_s - (now_ms() - max(self.since, self._replied_at)) / 1000)
+
+    @property
+    def url(self) -> str:
+        """Where the agent is asked."""
+        return self._client.url
+
+    @property
+    def cursor(self) -> int | None:
+        """The seq of the last event that came; None if none has one."""
+        return self._cursor
 
     async def events(self) -> AsyncGenerator[AgentEvent]:
         """The events of the agent's task, until it is finished or waits for input.
@@ -98,8 +124,11 @@ class Conversation:
         complete nevertheless.
 
         Raises:
+            ReplyRefused: the agent refused the reply. Its task still waits.
             AgentError: the agent refused, sent too much or something that is not A2A, or could not be reached any more.
         """
+        if self.task_id is not None and await self._waits_already(self.task_id):
+            return
         following = self._streaming is not False or self.task_id is None
         while following:
             error: AgentError | None = None
@@ -119,6 +148,28 @@ class Conversation:
         if self.task_id is not None:
             self.task = await self._fetch(self.task_id)
 
+    async def _waits_already(self, task_id: str) -> bool:
+        """Whether the task waits for its user, and all its events have come. Then `task` is set.
+
+        This also finds out whether a reply has arrived. Our own agents recognize a reply that is sent again.
+        """
+        if self._reply is not None and self._client.own:
+            return False
+        try:
+            task = await self._client.task(task_id)
+        except AgentError as error:
+            logger.info("task %s at %s cannot be fetched: %s", task_id, self._client.url, error)
+            return False
+        waits = task.status.state in INTERRUPTED
+        if self._reply is not None:
+            question = task.status.message.message_id if task.status.message is not None else ""
+            if waits and question == self._reply.question:
+                return False
+            self._reply = None  # it has arrived
+        if waits and (self._cursor or 0) >= seq_of(task):
+            self._state, self.task = task.status.state, task
+        return self.task is not None
+
     async def give_up(self) -> AgentError:
         """Cancel the agent's task, as far as the agent can be reached, and return the error that says so."""
         await self._cancel()
@@ -133,13 +184,20 @@ class Conversation:
             logger.warning("task %s at %s was not cancelled: %s", self.task_id, self._client.url, error)
 
     async def _follow(self) -> AsyncGenerator[AgentEvent]:
-        """The events of one request: of a new stream, a resumed stream, or an answer without a stream."""
-        if self.task_id is None and self._streaming is False:
-            yield self._note(None, await self._client.send(self._message, wait_s=max(self.left_s, 1.0)))
+        """The events of one request: of a new stream, a resumed stream, or an answer without a stream.
+
+        It ends where the task waits: some streams stay open there for what comes after a reply.
+        """
+        message = self._message if self.task_id is None else self._reply.message if self._reply is not None else None
+        if message is not None and self._streaming is False:
+            event = await self._client.send(message, wait_s=max(self.left_s, 1.0))
+            self._reply = None
+            yield self._note(None, event)
             return
-        if self.task_id is None:
-            groups = self._client.send_streaming(self._message)
+        if message is not None:
+            groups = self._client.send_streaming(message, self._cursor if self._client.own else None)
         else:
+            assert self.task_id is not None, "without a task there is a message to send"
             groups = self._client.subscribe(self.task_id, self._cursor)
         async with aclosing(groups):
             async for group in groups:
@@ -148,7 +206,10 @@ class Conversation:
                     if raw.seq is not None and self._cursor is not None and raw.seq <= self._cursor:
                         continue
                     event = event_in(decoded(raw.json, self._client.url), self._client.url)
+                    self._reply = None  # it has arrived
                     yield self._note(raw.seq, event)
+                    if event.status_update is not None and self._state in INTERRUPTED:
+                        return
                 await self._received.pause()
 
     def _note(self, seq: int | None, event: Event) -> AgentEvent:
@@ -208,6 +269,8 @@ class Conversation:
             else:
                 await self._pause_before_sending(error)
             return True
+        if self._reply is not None:
+            return await self._replies_again(error)
         if error is not None and error.malformed:
             self.notes.append(f"What it did was not followed to the end: {error}")
             return False
@@ -217,6 +280,25 @@ class Conversation:
         self._cut = True
         if not self._client.idempotent and self._tries >= TRIES_TO_FOLLOW:
             return False
+        await self._pause(error)
+        return True
+
+    async def _replies_again(self, error: AgentError | None) -> bool:
+        """Whether to go on after a stream that brought nothing in answer to the reply.
+
+        Raises:
+            ReplyRefused: the agent does not take the reply.
+            AgentError: another try would end with `error` again.
+        """
+        code = error.code if error is not None else None
+        if code == _INVALID:
+            raise ReplyRefused(str(error))
+        if not self._client.own and self._streaming is not False and code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+            self._streaming = False  # It may take a message without a stream.
+            return True
+        if code == _UNSUPPORTED or (not self._client.own and (error is None or error.arrived) and code is None):
+            self._reply = None  # The task does not wait for it any more, or it has probably arrived.
+            return True
         await self._pause(error)
         return True
 
@@ -287,3 +369,10 @@ class Conversation:
         if self._tries >= (_TRIES_TO_HOLD if self.task_id is not None or has_answered else TRIES_TO_REACH):
             raise error or AgentError(f"The stream of task {self.task_id} was cut {self._tries} times in a row.")
         await asyncio.sleep(min(PAUSE_S * 2 ** (self._tries - 1), LONGEST_PAUSE_S))
+
+
+def seq_of(task: Task) -> int:
+    """The seq of the last event that is in an agent's task; 0 if its agent does not say so."""
+    metadata = task.metadata.get(EXTENSION)
+    seq = metadata.get("seq") if isinstance(metadata, dict) else None
+    return seq if isinstance(seq, int) else 0

@@ -49,6 +49,7 @@ class Message(_Incoming):
 
     role: str = ""
     parts: list[Part] = []
+    message_id: str = ""
 
     @property
     def text(self) -> str:
@@ -78,6 +79,7 @@ class Task(_Incoming):
     status: Status
     context_id: str = ""
     artifacts: list[Artifact] = []
+    metadata: dict[str, Any] = {}
 
     @property
     def ended(self) -> bool:
@@ -117,13 +119,14 @@ class Event(_Incoming):
 
 
 class Skill(_Incoming):
-    """What another agent can do, as its card says."""
+    """What another agent can do, as its card says. `input_modes` replace the card's, if there are any."""
 
     id: str = ""
     name: str = ""
     description: str = ""
     tags: list[str] = []
     examples: list[str] = []
+    input_modes: list[str] = []
 
 
 class Extension(_Incoming):
@@ -156,6 +159,7 @@ class AgentCard(_Incoming):
     description: str = ""
     skills: list[Skill] = []
     capabilities: Capabilities = msgspec.field(default_factory=Capabilities)
+    default_input_modes: list[str] = []
     supported_interfaces: list[Interface] = []
     url: str = ""
     preferred_transport: str = "JSONRPC"

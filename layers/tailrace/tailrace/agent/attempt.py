@@ -23,6 +23,7 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 from pydantic import ValidationError
 
+from tailrace.a2a.directory import Directory
 from tailrace.agent.breakpoints import StopNotes, open_breakpoint
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.containment import Contained, contain_exits
@@ -72,12 +73,14 @@ class Attempt:
         settings: Settings,
         http: httpx.AsyncClient,
         leases: LeaseThread,
+        directory: Directory,
         takeover: Takeover,
     ) -> None:
         self._log = log
         self._feeds = feeds
         self._settings = settings
         self._http = http
+        self._directory = directory
         self._takeover = takeover
         self._head = takeover.head
         self._delegated = takeover.history.open_delegated_tasks
@@ -259,7 +262,8 @@ class Attempt:
         def receive(emission: Any) -> None:
             loop.call_soon_threadsafe(translator.receive, emission)
 
-        run = run_context.RunContext(drains_at, dict(self._takeover.history.delegated), receive)
+        delegated = dict(self._takeover.history.delegated)
+        run = run_context.RunContext(drains_at, delegated, receive, settings, self._http, self._directory)
         if deadline is None or drains_at is None:
             return run, []
 

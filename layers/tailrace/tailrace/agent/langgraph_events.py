@@ -139,6 +139,8 @@ class Translator:
     def _text(self, data: EmittedText, parent: str | None) -> None:
         if data.tried > 1:
             self._take_back(data.step, data.tried)
+        if data.anew:
+            self._texts.take_back(lambda each: each.step == data.step and each.message is None, data.artifact)
         self._texts.write(data.artifact, data.text, step=data.step, parent=parent, tried=data.tried)
 
     def _take_back(self, step: str | None, tried: int) -> None:

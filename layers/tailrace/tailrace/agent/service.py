@@ -16,6 +16,7 @@ from functools import partial
 import httpx
 
 from tailrace import events
+from tailrace.a2a.directory import Directory
 from tailrace.a2a.errors import RpcError, not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.types import UserMessage
@@ -81,6 +82,7 @@ class Tasks:
         self._settings = settings
         self._agent = agent
         self._http = http
+        self._directory = Directory(http, settings)
         self._dispatch = dispatch
         self._idempotent = idempotent
         self._leases = LeaseThread(settings)
@@ -286,7 +288,7 @@ class Tasks:
             await cancel_delegated_tasks(self.log, self._http, claimed, delegated, self._settings)
             await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
             return False
-        attempt = Attempt(self.log, self.feeds, self._settings, self._http, self._leases, takeover)
+        attempt = Attempt(self.log, self.feeds, self._settings, self._http, self._leases, self._directory, takeover)
         run = asyncio.create_task(self._work(attempt), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
         run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))

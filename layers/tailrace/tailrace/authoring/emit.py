@@ -57,7 +57,7 @@ def write(text: str, *, artifact: str = "response") -> None:
             write("3 files were compared.", artifact="appendix")
     """
     _check_texts(text=text, artifact=artifact)
-    send(EmittedText(artifact, text, current_step(), _tried()))
+    send(EmittedText(artifact, text, current_step(), tried()))
 
 
 def result(name: str, data: Any) -> None:
@@ -149,7 +149,7 @@ def emit(
         input, output, error: a tool call's arguments, its result, and why it failed.
         interrupted: in a "node_end", whether the node asks the user and runs again with the answer.
         targets: the agents that are asked, and why.
-        asked: the task at another agent that this tool step waits for. A later attempt gets it from `delegated_before`.
+        asked: the task at another agent that this tool step waits for. A later attempt goes on with it.
         agent: the agent that did it, if that is another one.
         origin: the event of another agent that this one forwards (section 2.6). It needs an `agent`.
         at: when it happened at the other agent, in ms since the epoch.
@@ -243,7 +243,7 @@ def send(emission: EmittedStatus | EmittedText | EmittedArtifact) -> None:
         writer(emission)
 
 
-def _tried() -> int:
+def tried() -> int:
     """How often LangGraph has begun the current node: 1, or more after retries."""
     from langgraph.runtime import get_runtime
 

@@ -10,11 +10,18 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tailrace.config import Settings
 from tailrace.events import DelegatedTask
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tailrace.a2a.directory import Directory
 
 logger = logging.getLogger("tailrace.run")
 
@@ -26,14 +33,25 @@ class RunContext:
     """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step.
 
     `receive` takes what a thread emits that is not part of LangGraph's context. It may be called from any thread.
+    `http` and `directory` are for asking other agents, and `calls` counts the calls of each kind.
     """
 
     def __init__(
-        self, drains_at: float | None, delegated: dict[str, DelegatedTask], receive: Callable[[Any], None]
+        self,
+        drains_at: float | None,
+        delegated: dict[str, DelegatedTask],
+        receive: Callable[[Any], None],
+        settings: Settings,
+        http: httpx.AsyncClient,
+        directory: Directory,
     ) -> None:
         self.drains_at = drains_at
         self.delegated = delegated
         self.receive = receive
+        self.settings = settings
+        self.http = http
+        self.directory = directory
+        self.calls: Counter[str] = Counter()
         self.draining = asyncio.Event()
 
 
@@ -110,9 +128,3 @@ async def draining() -> None:
     """
     run = current.get()
     await (run.draining if run is not None else asyncio.Event()).wait()
-
-
-def delegated_before(step: str) -> DelegatedTask | None:
-    """The task that an earlier attempt delegated in the tool step `step`, by `emit(asked=…)`; None if there is none."""
-    run = current.get()
-    return run.delegated.get(step) if run is not None else None

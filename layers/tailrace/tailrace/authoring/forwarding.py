@@ -32,7 +32,7 @@ class _Kind(msgspec.Struct):
 
 
 class Forwarding:
-    """Forwards the events of the specialist `agent`, which is asked in the step `below`.
+    """Forwards the events of another agent, which is named `agent` and asked in the step `below`.
 
     Only an own agent (`trusted`) may say which agent did something and in which step. All events of any other agent are
     its own, and its steps get names that none of our steps has. No event is said to be of `me`, the agent that asks.
