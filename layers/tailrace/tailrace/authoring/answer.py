@@ -46,7 +46,7 @@ class DelegationFailed(TailraceError):
     """Another agent gave no answer, or only a part: `answer` is what came, and `reason` why there is no more.
 
     Example:
-        async def ask(state: MessagesState) -> None:
+        async def translate(state: MessagesState) -> None:
             try:
                 answer = await delegate("translator", state["messages"][-1].text)
             except DelegationFailed as error:

@@ -13,7 +13,7 @@ from tailrace.a2a.directory import names_in
 from tailrace.a2a.discovery import DiscoveredAgent, interface_of
 from tailrace.authoring import run_context
 from tailrace.authoring.answer import Answer, DelegationFailed, answer_in, failure_of
-from tailrace.authoring.delegated_parts import Parts, as_a2a, digest_of, listed
+from tailrace.authoring.delegated_parts import Parts, Sent, as_a2a, digest_of, listed
 from tailrace.authoring.emit import current_step, emit, tried
 from tailrace.authoring.forwarding import Forwarding
 from tailrace.authoring.speaking import Speaking
@@ -50,11 +50,12 @@ async def delegate(
 
     Raises:
         DelegationFailed: there is no answer, or only a part, which the error has.
+        NotJson, TooDeep: a part is data that cannot be JSON. The error names its path.
         LookupError: there is no current task.
         GraphDrained: this attempt must end. Let it pass: the next attempt goes on with the same call.
 
     Example:
-        async def ask(state: MessagesState) -> None:
+        async def translate(state: MessagesState) -> None:
             answer = await delegate("translator", ["Translate this into French:", state["messages"][-1].text])
             write(answer.text)
     """
@@ -67,7 +68,7 @@ async def delegate(
 class _Call:
     """One call of `delegate`: which run makes it, and by which ids later attempts find it again."""
 
-    def __init__(self, agent: str, parts: list[object], context_id: str | None) -> None:
+    def __init__(self, agent: str, parts: list[Sent], context_id: str | None) -> None:
         from langgraph.config import get_config
 
         run = run_context.current.get()

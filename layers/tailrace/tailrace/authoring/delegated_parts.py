@@ -13,13 +13,14 @@ import msgspec
 from tailrace.a2a.incoming import AgentCard
 from tailrace.config import Settings
 from tailrace.errors import shorten
-from tailrace.events import Part
+from tailrace.events import Part, plain
 from tailrace.inputs.media_types import GZIP, covers
 from tailrace.inputs.request import Data, File
 from tailrace.uploads import UPLOADS, open_uploads
 
 # What `delegate` takes: a text, a file, an A2A part, or any other JSON as data; or a list of them.
 Parts = str | File | Part | Data | dict[str, Any] | Sequence[Any]
+Sent = str | File | Part | Data
 
 # In characters. Text files from this size on are sent compressed.
 _COMPRESSED_FROM = 16_384
@@ -28,14 +29,26 @@ _COMPRESSED_FROM = 16_384
 _MOST_UPLOAD_BYTES = 700_000
 
 
-def listed(parts: Parts) -> list[Any]:
-    """The parts as a list, also if there is only one."""
+def listed(parts: Parts) -> list[Sent]:
+    """The parts as a list, also if there is only one, with data as JSON's types.
+
+    Raises:
+        NotJson, TooDeep: data that cannot be JSON; the error names its path.
+    """
     if isinstance(parts, Sequence) and not isinstance(parts, str | Data):
-        return list(parts)
-    return [parts]
+        return [_sent(part) for part in parts]
+    return [_sent(parts)]
 
 
-def digest_of(parts: Sequence[Any]) -> str:
+def _sent(part: Any) -> Sent:
+    if isinstance(part, str):
+        return str(part)  # a model's text is of a class of its own
+    if isinstance(part, File | Part):
+        return part
+    return Data(plain(part.value if isinstance(part, Data) else part, "The data for another agent"))
+
+
+def digest_of(parts: Sequence[Sent]) -> str:
     """A digest of the parts. The same parts have the same digest in each attempt."""
     digest = hashlib.sha256()
     for part in parts:
@@ -49,7 +62,7 @@ def digest_of(parts: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def as_a2a(parts: Sequence[Any], card: AgentCard | None) -> tuple[list[Part], list[str]]:
+def as_a2a(parts: Sequence[Sent], card: AgentCard | None) -> tuple[list[Part], list[str]]:
     """The parts for the agent with this card, None if it is not known; and notes on what is left out.
 
     Uploads are sent as references. An agent that cannot read our store of uploads gets them in the message, as far as
@@ -63,8 +76,8 @@ def as_a2a(parts: Sequence[Any], card: AgentCard | None) -> tuple[list[Part], li
             sent.append(Part(text=part))
         elif isinstance(part, Part):
             sent.append(part)
-        elif not isinstance(part, File):
-            sent.append(Part(data=part.value if isinstance(part, Data) else part))
+        elif isinstance(part, Data):
+            sent.append(Part(data=part.value))
         elif part.reference is None:
             sent.append(_inline(part, card))
         elif card is not None and reads_uploads(card):
