@@ -15,13 +15,10 @@ def only_text(answers: Sequence[SpecialistAnswer]) -> bool:
 
 def sections(answers: Sequence[SpecialistAnswer], *, streamed: bool) -> Iterator[str]:
     """Yield the answer in Markdown, section by section. `streamed` says that the only text is there already."""
-    if len(answers) == 1:
-        text = answers[0].text
-        if not streamed and text:
-            yield text + "\n\n"
-        elif text:
-            yield "\n\n"
+    rest = not_covered(answers) + notes_of(answers, [])
+    if len(answers) == 1 and answers[0].text:
+        yield "" if streamed else answers[0].text
+        yield "\n\n" if rest else ""
     else:
         yield from (quoted_text(answer) for answer in answers if answer.text)
-    yield not_covered(answers)
-    yield notes_of(answers, [])
+    yield rest

@@ -41,7 +41,7 @@ async def run(folder: Path, stub: OpenAIStub) -> tuple[Seen, dict[str, str]]:
 async def test_the_model_writes_the_plan_and_the_report(tmp_path: Path) -> None:
     stub = OpenAIStub(
         {
-            "plan the triage": "I ask log_analyst about the log.",
+            "You hand a request": "I ask log_analyst about the log.",
             "on-call engineer": "# Quiet\n\nNothing stands out at all.",
         }
     )

@@ -56,7 +56,7 @@ async def test_the_test_in_the_readme_passes(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_the_agent_in_the_readme_answers_a_greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The analysts beside it are not asked, and its answer is the report."""
+    """The analysts beside it are not asked, and its answer is the answer."""
     monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
     settings = Settings(data_dir=str(tmp_path))
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(MessagesState).add_edge(START, END)
@@ -66,8 +66,8 @@ async def test_the_agent_in_the_readme_answers_a_greeting(tmp_path: Path, monkey
         seen = await sut.read(task_id)
         artifacts = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
     assert seen.state == "TASK_STATE_COMPLETED"
-    [report] = [artifact["parts"] for artifact in artifacts if artifact["name"] == "report"]
-    assert report == [{"text": "`greeter` answers:\n\nHello, say hello!\n"}]
+    [response] = [artifact["parts"] for artifact in artifacts if artifact["name"] == "response"]
+    assert response == [{"text": "Hello, say hello!"}]
     [route] = [metadata(event) for event in seen.events if metadata(event)["kind"] == "route"]
     assert route["targets"] == [{"agent": "greeter", "reason": "the request mentions hello"}]
 
