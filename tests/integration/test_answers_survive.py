@@ -56,3 +56,13 @@ async def survives(point: str, when: str, server: ForkServer, folder: Path) -> N
     assert {meta["step"] for meta in seen.of_kind("node_end")} | void == starts | void
     used = sum(meta["usage"]["calls"] for meta in seen.of_kind("usage"))
     assert metadata(seen.events[-1])["usage"]["calls"] == used >= 4
+
+
+async def test_after_a_kill_the_answer_of_the_turn_before_is_not_the_answer(tmp_path: Path) -> None:
+    async with restarting_agent(tmp_path, "talkative") as agent:
+        first = await watch(agent, "go", context_id="talk")
+        assert first.response == RESPONSE
+        await asyncio.to_thread((tmp_path / "die at rest:start").write_text, "late")
+        second = await watch(agent, "be quiet", context_id="talk", message_id="m-2")
+        assert agent.deaths == 1
+    assert (second.state, second.response) == ("TASK_STATE_COMPLETED", "")

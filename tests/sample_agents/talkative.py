@@ -1,7 +1,7 @@
 """An agent that says more than its answer, and dies at a chosen point, as `killable` does.
 
 A classifier speaks first. Then an agent says something, calls a tool and answers, and a guardrail redacts the answer.
-What a reader has at the end is the same whatever happens on the way.
+What a reader has at the end is the same whatever happens on the way. To "be quiet" it says nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ async def classify(state: MessagesState) -> dict[str, Any]:
     return {}
 
 
+def route(state: MessagesState) -> str:
+    return "rest" if state["messages"][-1].text == "be quiet" else "begin"
+
+
+async def rest(_: MessagesState) -> None:
+    await at("rest:start")
+
+
 async def begin(_: MessagesState) -> None:
     write("Working. ")
     await at("scout:start")
@@ -65,11 +73,12 @@ scout = create_agent(
 builder = StateGraph(MessagesState)
 builder.add_node("classify", classify)
 builder.add_node("begin", begin)
+builder.add_node("rest", rest)
 builder.add_node("scout", scout)
 builder.add_node("answer", answer)
 builder.add_node("redact", redact)
 builder.add_edge(START, "classify")
-builder.add_edge("classify", "begin")
+builder.add_conditional_edges("classify", route, ["begin", "rest"])
 builder.add_edge("begin", "scout")
 builder.add_edge("scout", "answer")
 builder.add_edge("answer", "redact")
