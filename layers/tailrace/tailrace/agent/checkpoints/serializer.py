@@ -71,7 +71,8 @@ class StrictSerializer(JsonPlusSerializer):
     def _refusal(self, obj: Any) -> StateUnsaveable:
         if isinstance(obj, list) and all(isinstance(each, list | tuple) and len(each) == 2 for each in obj):
             obj = {str(channel): value for channel, value in obj}  # what a node has returned
-        return StateUnsaveable(*culprit_in(obj, super().dumps_typed))
+        path, kind = culprit_in(obj, super().dumps_typed)
+        return StateUnsaveable(path.removeprefix(".channel_values"), kind)
 
     @property
     def _names(self) -> set[Any]:
