@@ -33,7 +33,7 @@ from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
-from tailrace.agent.questions import AnswerUnfit, answers_in, asking, questions_in
+from tailrace.agent.questions import AnswerUnfit, answers_in, asking, passed_on, questions_in
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context
@@ -263,7 +263,8 @@ class Attempt:
             loop.call_soon_threadsafe(translator.receive, emission)
 
         delegated = dict(self._takeover.history.delegated)
-        run = run_context.RunContext(drains_at, delegated, receive, settings, self._http, self._directory)
+        answered = passed_on(self._takeover.history.exchanges)
+        run = run_context.RunContext(drains_at, delegated, answered, receive, settings, self._http, self._directory)
         if deadline is None or drains_at is None:
             return run, []
 

@@ -168,7 +168,8 @@ class Translator:
                 self._calls.add(details.call)
         elif kind == "tool_complete":
             self._tools[details.parent].pop(details.step, None)
-            self.delegated.pop(details.step, None)
+            if not details.interrupted:  # The other agent's task waits for its user.
+                self.delegated.pop(details.step, None)
 
     def _own(self, data: Any, parent: str | None) -> None:
         """The author's own use of LangGraph's stream writer. LangGraph names the subgraph, but not the step."""

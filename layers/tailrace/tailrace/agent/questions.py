@@ -14,6 +14,7 @@ import msgspec
 
 from tailrace.agent.approvals import as_decisions, decision_text, is_approval, why_no_decisions
 from tailrace.authoring.ask import Question
+from tailrace.authoring.passed_on import Answered, place_of
 from tailrace.decoding import check_depth
 from tailrace.errors import RequestError, shorten
 from tailrace.events import Message, State, plain, without_surrogates
@@ -86,10 +87,14 @@ def questions_in(message: Message | None) -> list[Question]:
 
 
 class Exchange(msgspec.Struct):
-    """A message in which the task asked, and the user's reply to it; None while the task waits."""
+    """A message in which the task asked, and the user's reply to it; None while the task waits.
+
+    `at` is when the reply came, in ms since the epoch.
+    """
 
     message: Message
     reply: Message | None = None
+    at: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -119,6 +124,20 @@ def answers_in(exchanges: Sequence[Exchange]) -> dict[str, Any]:
         if exchange.reply is not None:
             answers |= _accepted(questions, exchange.reply)
     return answers
+
+
+def passed_on(exchanges: Sequence[Exchange]) -> dict[str, list[Answered]]:
+    """The questions of other agents that the user has answered, in order, by the id of the other agent's task."""
+    answered: dict[str, list[Answered]] = {}
+    for exchange in exchanges:
+        if exchange.reply is None:
+            continue
+        questions = questions_in(exchange.message)
+        answers = _accepted(questions, exchange.reply)
+        for question in questions:
+            if question.id in answers and (place := place_of(question)) is not None:
+                answered.setdefault(place.task, []).append(Answered(question, answers[question.id], exchange.at))
+    return answered
 
 
 def _accepted(questions: Sequence[Question], reply: Message) -> dict[str, Any]:
@@ -207,6 +226,15 @@ def _misfit(question: Question, answer: Any) -> str | None:
 
 
 def _text_of(question: Question) -> str:
+    """The question as text; one that is passed on has its agent's name in front."""
+    if place_of(question) is None:
+        return _own_text_of(question)
+    refused = question.value.get("refused")
+    before = f"{_shown(refused)} " if refused else ""
+    return f"{before}{_shown(question.value.get('agent'))} asks: {_own_text_of(question)}"
+
+
+def _own_text_of(question: Question) -> str:
     value = question.value
     if is_approval(value):
         return decision_text(value)

@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.conversation import LONGEST_PAUSE_S, PAUSE_S, Conversation
+from tailrace.a2a.conversation import LONGEST_PAUSE_S, PAUSE_S, Conversation, Reply, ReplyRefused
 from tailrace.a2a.directory import names_in
 from tailrace.a2a.discovery import DiscoveredAgent, interface_of
+from tailrace.a2a.incoming import Task
 from tailrace.authoring import run_context
-from tailrace.authoring.answer import Answer, DelegationFailed, answer_in, failure_of
+from tailrace.authoring.answer import Answer, DelegationFailed, answer_in, failure_of, is_waiting
 from tailrace.authoring.delegated_parts import Parts, Sent, as_a2a, digest_of, listed
 from tailrace.authoring.emit import current_step, emit, tried
 from tailrace.authoring.forwarding import Forwarding
+from tailrace.authoring.passed_on import Answered, place_of, question_in, reply_to
 from tailrace.authoring.speaking import Speaking
 from tailrace.errors import AgentError
-from tailrace.events import DelegatedTask, Message
+from tailrace.events import DelegatedTask, Message, Origin
 from tailrace.owner import owner_within
 
 # How often an agent's card is asked for if the agent cannot be reached.
@@ -92,6 +94,39 @@ class _Call:
         """The task that an earlier attempt has at the agent."""
         return self.run.delegated.get(self.step)
 
+    @property
+    def message_id(self) -> str:
+        """The id of the message that begins the agent's task. All attempts of a run send the same."""
+        return f"{self.configurable['task_id']}-{self.id}"
+
+    @property
+    def answered(self) -> list[Answered]:
+        """What the user has answered to the agent's questions so far."""
+        return self.run.answered.get(self.before.task, []) if self.before is not None else []
+
+    def replay(self) -> Reply | None:
+        """Ask LangGraph for the answers that the user has given, and return the last as a reply to the agent.
+
+        LangGraph hands answers to a node in the order of its questions. The log says which of them are this call's, so
+        several calls in one node may ask in any order.
+        """
+        from langgraph.types import interrupt
+
+        for each in self.answered:
+            interrupt(each.question.value, response_schema=each.question.schema)
+        if self.before is None or not self.answered:
+            return None
+        last = self.answered[-1]
+        place = place_of(last.question)
+        assert place is not None, "only questions that were passed on are here"
+        message = Message(
+            message_id=f"{self.message_id}-{len(self.answered)}",
+            role="ROLE_USER",
+            parts=[reply_to(place, last.answer)],
+            task_id=self.before.task,
+        )
+        return Reply(message, place.message, last.at)
+
     async def prepare(self) -> None:
         """Give the call its ids. They depend on the node's execution and on what is asked of whom."""
         content = await asyncio.to_thread(digest_of, self.parts)
@@ -142,20 +177,15 @@ class _Call:
 
 
 async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, name: str, write_to: str) -> Answer:
+    reply = call.replay()
     card = found.card if found is not None else None
     sent, notes = await asyncio.to_thread(as_a2a, call.parts, card)
-    task_id = call.configurable["task_id"]
-    message = Message(
-        # All attempts of a run send the same message id, so a new one finds the task of an older one.
-        message_id=f"{task_id}-{call.id}",
-        role="ROLE_USER",
-        parts=sent,
-        context_id=call.context_id,
-    )
+    message = Message(message_id=call.message_id, role="ROLE_USER", parts=sent, context_id=call.context_id)
     conversation = Conversation(
         client,
         message,
         call.before,
+        reply=reply,
         streaming=card.capabilities.streaming if card is not None else None,
         limit_s=call.run.settings.specialist_s,
     )
@@ -164,8 +194,12 @@ async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, 
     reason: str | None = None
     try:
         await _until_answered(call, conversation, forwarding, speaking)
+    except ReplyRefused as error:
+        _ask_again(call, str(error))
     except AgentError as error:
         reason = str(error)
+    if reason is None and conversation.task is not None and is_waiting(conversation.task):
+        _pass_on(call, conversation, conversation.task, forwarding.agent, own=client.own)
     reason = reason or failure_of(conversation.task)
     emit("tool_complete", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", error=reason)
     answer = answer_in(forwarding.agent, conversation.task, [*notes, *conversation.notes, *forwarding.notes])
@@ -174,6 +208,32 @@ async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, 
     if speaking is not None:
         speaking.settle(answer.text)
     return answer
+
+
+def _pass_on(call: _Call, conversation: Conversation, task: Task, agent: str, *, own: bool) -> None:
+    """Ask the user what the agent's task asks.
+
+    Raises:
+        GraphInterrupt: always. The node runs again with the answer.
+    """
+    from langgraph.types import interrupt
+
+    value, schema = question_in(agent, task, own=own)
+    seq, before = conversation.cursor or 0, call.before
+    if seq > (before.cursor if before is not None else 0):
+        # It also says to a later attempt that the question has come.
+        emit("progress", text=f"{agent} asks", parent=call.step, agent=agent, origin=Origin(task.id, seq))
+    interrupt(value, response_schema=schema)
+    raise AgentError(f"{agent} asks a question that was answered before")
+
+
+def _ask_again(call: _Call, why: str) -> None:
+    """Ask the user again what the agent has refused the answer to. Raises as `_pass_on` does."""
+    from langgraph.types import interrupt
+
+    question = call.answered[-1].question
+    interrupt({**question.value, "refused": why}, response_schema=question.schema)
+    raise AgentError("a question was asked again, and had an answer")
 
 
 async def _until_answered(
@@ -206,7 +266,8 @@ async def _until_answered(
 async def _forward_all(
     call: _Call, conversation: Conversation, forwarding: Forwarding, speaking: Speaking | None
 ) -> None:
-    reported = conversation.task_id is not None
+    # A step that has asked the user has ended, and begins again with the answer.
+    reported = conversation.task_id is not None and not call.answered
 
     def report(delegated: DelegatedTask | None) -> None:
         emit("tool_start", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", asked=delegated)

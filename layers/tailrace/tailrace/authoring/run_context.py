@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tailrace.a2a.directory import Directory
+    from tailrace.authoring.passed_on import Answered
 
 logger = logging.getLogger("tailrace.run")
 
@@ -32,6 +33,7 @@ deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=Non
 class RunContext:
     """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step.
 
+    `answered` has the questions of delegated tasks that the user has answered, by those tasks' ids.
     `receive` takes what a thread emits that is not part of LangGraph's context. It may be called from any thread.
     `http` and `directory` are for asking other agents, and `calls` counts the calls of each kind.
     """
@@ -40,6 +42,7 @@ class RunContext:
         self,
         drains_at: float | None,
         delegated: dict[str, DelegatedTask],
+        answered: dict[str, list[Answered]],
         receive: Callable[[Any], None],
         settings: Settings,
         http: httpx.AsyncClient,
@@ -47,6 +50,7 @@ class RunContext:
     ) -> None:
         self.drains_at = drains_at
         self.delegated = delegated
+        self.answered = answered
         self.receive = receive
         self.settings = settings
         self.http = http

@@ -95,12 +95,12 @@ class History(msgspec.Struct):
     question: Message | None = None
     handed_off: bool = False
 
-    def reply(self, message: Message) -> None:
-        """Note the user's first message, or the reply to the task's question."""
+    def reply(self, message: Message, at: int) -> None:
+        """Note the user's first message, or the reply to the task's question. `at` is when, in ms since the epoch."""
         self.messages.append(message)
         self.fences.clear()
         if self.exchanges and self.exchanges[-1].reply is None:
-            self.exchanges[-1].reply = message
+            self.exchanges[-1].reply, self.exchanges[-1].at = message, at
 
     def ask(self, message: Message) -> None:
         """Note that the task waits with this message. After a lost attempt it may say the same message again."""
@@ -186,7 +186,7 @@ def _note_messages(history: History, event: Event) -> None:
         messages.append(event.status.message)
     for message in messages:
         if message.role == "ROLE_USER":
-            history.reply(message)
+            history.reply(message, event.metadata.ts)
 
 
 def _note_text(history: History, update: ArtifactUpdate, metadata: Metadata) -> None:
@@ -213,12 +213,15 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
         tool = kind == "tool_start"
         history.steps[step_id] = Step(step_id, metadata.name or "", metadata.parent, tool, seq)
         if metadata.asked is not None:
-            history.delegated[step_id] = metadata.asked
+            before = history.delegated.get(step_id)
+            if before is None or before.task != metadata.asked.task:
+                history.delegated[step_id] = metadata.asked
+            history.answered.discard(step_id)
     elif kind in ("node_end", "tool_complete") and (step := history.steps.get(step_id)):
         step.ended = True
         if metadata.interrupted:
             history.questions.setdefault(step_id, len(history.messages))
-        if step_id in history.delegated:
+        elif step_id in history.delegated:
             history.answered.add(step_id)
 
 

@@ -78,7 +78,7 @@ async def take_over(
         if current.state not in INTERRUPTED:
             reply = None  # An attempt that was thought dead has written another one.
         if reply is not None:
-            current.reply(reply.message)
+            current.reply(reply.message, events.now_ms())
         if begin is not None and current.attempt == 0 and current.messages:
             start = await begin(current.messages[0])
             current.thread, current.pins = start.thread, start.checkpoints
