@@ -18,6 +18,7 @@ from tailrace.config import Settings
 from tailrace.log import open_log
 from tests.contract.checkpoint_stores import BUCKET, checkpoint_table, items_of, noise, objects, use_stores
 from tests.contract.dynamodb_table import empty_table, moto_server
+from tests.support.events import metadata
 from tests.support.gateway import System, header_owner
 from tests.support.http import serve
 
@@ -105,5 +106,6 @@ async def test_with_a_bucket_another_process_resumes_the_run_from_s3(settings: S
     assert rest.state == "TASK_STATE_COMPLETED"
     assert "900,000 characters, ten of them shown" in str(rest.events)
     assert ran == {"gather": 1, "tell": 2}
+    [thread] = {metadata(event)["thread"] for event in waiting.events if "thread" in metadata(event)}
     assert objects()
-    assert all(name.startswith(f"checkpoints/{task_id}-") for name in objects())
+    assert all(name.startswith(f"checkpoints/{thread}/") for name in objects())
