@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.contexts import Contexts
+from gateway.conversations import Conversing
 from gateway.guard import Guard
 from gateway.owner import local_owner, owner_in
 from gateway.pipes import Pipes
@@ -47,6 +48,7 @@ class Gateway:
         self._log = log
         self._decide_owner = decide_owner
         self.uploading = Uploading(settings, decide_owner)
+        self.conversing = Conversing(settings, log, decide_owner)
         self._http = new_http()
         self._contexts = Contexts(log, self._http, settings.orchestrator_url, settings)
         self._endings = TaskEndings(log, settings, self._http)
@@ -206,6 +208,7 @@ def create_app(
             Route("/api/agents", gateway.agents, methods=["GET"]),
             Route("/api/health", gateway.health, methods=["GET"]),
             *gateway.uploading.routes,
+            *gateway.conversing.routes,
         ],
         exception_handlers=dict.fromkeys(
             (Exception, ClientDisconnect, HTTPException, Problem, TailraceError), on_problem

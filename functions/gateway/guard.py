@@ -3,7 +3,7 @@
 A browser sends a cross-site request with the user's cookies if the request is simple (Fetch standard, "CORS-safelisted
 request-header"). Before any other cross-site request it asks the server, and this gateway allows none. So:
 
-1. A POST must have the content type `application/json`, which is not simple. A PUT never is.
+1. A POST must have the content type `application/json`, which is not simple. A PUT, PATCH or DELETE never is.
 2. A request with a cookie must come from this gateway's own page: its `Origin` must be exactly the gateway's. For the
    browser a page of a sibling domain is the same site, and `SameSite` cookies go with its requests.
 

@@ -1,0 +1,198 @@
+"""The caller's conversations: a list with a search, one conversation with its tasks, and its title.
+
+A conversation is a context with one agent. Its record is made when its first task begins, as
+`tailrace.log.conversations` says. An agent whose tasks share no thread, or whose author names the threads, has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from typing import Any, get_args
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.owner import owner_in
+from gateway.problems import NO_STORE, Problem
+from gateway.requests import page_size_in, read_json
+from tailrace.a2a.identity import conversation_id_of
+from tailrace.a2a.task import Task, summary
+from tailrace.config import Settings
+from tailrace.errors import RequestError, TaskUnknown, shorten
+from tailrace.events import State, encode, timestamp
+from tailrace.log import EventLog, Head
+from tailrace.log.base import check_token
+from tailrace.log.conversations import Conversation
+from tailrace.owner import DecideOwner
+
+# What one request reads at most: so many pages of the owner's conversations, or of the owner's tasks.
+_MAX_PAGES = 5
+_RECORDS_PER_PAGE, _HEADS_PER_PAGE = 100, 1000
+_MAX_TITLE = 200
+# Control characters, surrogates, and separators of lines and paragraphs: a title is one line of text.
+_NOT_IN_TITLES = ("Cc", "Cs", "Zl", "Zp")
+_EXAMPLE = '{"title": "Checkout errors"}'
+
+
+class TitleBody(msgspec.Struct, forbid_unknown_fields=True):
+    title: str
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.title) <= _MAX_TITLE or not self.title.strip():
+            raise ValueError(
+                f"Expected `title` with 1 to {_MAX_TITLE} characters that are not only spaces, got {len(self.title)}"
+            )
+        bad = next((char for char in self.title if unicodedata.category(char) in _NOT_IN_TITLES), None)
+        if bad is not None:
+            raise ValueError(f"Expected `title` as one line without control characters, got one with U+{ord(bad):04X}")
+
+
+class Shown(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """A conversation as JSON. `task` is its latest task, and `state` that task's; None if the task has expired."""
+
+    context_id: str
+    agent: str
+    title: str
+    task: str
+    state: State | None = None
+    created: str
+    updated: str
+
+
+class ShownWhole(Shown, kw_only=True):
+    tasks: list[Task]
+    next_page_token: str = msgspec.field(name="nextPageToken")
+
+
+class Conversing:
+    """The routes of conversations."""
+
+    def __init__(self, settings: Settings, log: EventLog, decide_owner: DecideOwner) -> None:
+        self._settings = settings
+        self._log = log
+        self._decide_owner = decide_owner
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/conversations", self.search, methods=["GET"]),
+            Route("/api/conversations/{context_id:path}", self.one, methods=["GET", "PATCH"]),
+        ]
+
+    async def one(self, request: Request) -> Response:
+        """/api/conversations/{contextId}: one route, so that a 405 names all methods."""
+        return await (self.rename if request.method == "PATCH" else self.get)(request)
+
+    async def search(self, request: Request) -> Response:
+        """GET /api/conversations"""
+        owner, size, query = owner_in(request, self._decide_owner).id, page_size_in(request), request.query_params
+        words, agent, state = query.get("q", "").casefold(), query.get("agent"), _state_in(request)
+        matches: list[Shown] = []
+        token = check_token(query.get("pageToken", ""))
+        for _ in range(_MAX_PAGES):
+            page = await self._log.conversations.list(owner, limit=_RECORDS_PER_PAGE, token=token)
+            records = [
+                record
+                for record in page.conversations
+                if words in record.title.casefold() and agent in (None, record.agent) and _is_context(record)
+            ]
+            while records and len(matches) < size:
+                # Without a filter by state, no more heads are read than are shown.
+                batch, records = records[: size - len(matches)], records[size - len(matches) :]
+                shown = await asyncio.gather(*(self._shown(record) for record in batch))
+                matches += [each for each in shown if state in (None, each.state)]
+                token = batch[-1].place
+            if len(matches) == size and (records or page.next_token):
+                break
+            token = page.next_token
+            if not token:
+                break
+        return _json({"conversations": matches, "nextPageToken": token})
+
+    async def get(self, request: Request) -> Response:
+        """GET /api/conversations/{contextId}"""
+        record, size = await self._owned(request), page_size_in(request)
+        tasks, token = await self._tasks(record, size, check_token(request.query_params.get("pageToken", "")))
+        shown = msgspec.structs.asdict(await self._shown(record))
+        return _json(ShownWhole(**shown, tasks=[summary(head) for head in tasks], next_page_token=token))
+
+    async def rename(self, request: Request) -> Response:
+        """PATCH /api/conversations/{contextId}"""
+        record = await self._owned(request)
+        body = await read_json(request, self._settings.max_request_bytes, TitleBody, _EXAMPLE)
+        renamed = await self._log.conversations.rename(record.id, body.title)
+        if renamed is None:
+            raise _unknown(record.context_id, record.agent)
+        return _json(await self._shown(renamed))
+
+    async def _owned(self, request: Request) -> Conversation:
+        """Return the record of the caller's conversation.
+
+        Raises:
+            Problem: 404, there is no such conversation. The owner is part of its id, so nobody else's can be named.
+        """
+        owner = owner_in(request, self._decide_owner).id
+        context_id = request.path_params["context_id"]
+        agent = request.query_params.get("agent") or self._settings.orchestrator
+        record = await self._log.conversations.get(conversation_id_of(owner, agent, context_id))
+        if record is None:
+            raise _unknown(context_id, agent)
+        return record
+
+    async def _shown(self, record: Conversation) -> Shown:
+        try:
+            state: State | None = (await self._log.head(record.task)).state
+        except TaskUnknown:
+            state = None
+        return Shown(
+            context_id=record.context_id,
+            agent=record.agent,
+            title=record.title,
+            task=record.task,
+            state=state,
+            created=timestamp(record.created),
+            updated=timestamp(record.updated),
+        )
+
+    async def _tasks(self, record: Conversation, size: int, token: str) -> tuple[list[Head], str]:
+        """Up to `size` tasks of the conversation, newest first, and the token of the next page ("" on the last)."""
+        tasks: list[Head] = []
+        for _ in range(_MAX_PAGES):
+            page = await self._log.list(record.owner, limit=_HEADS_PER_PAGE, token=token)
+            for head in page.heads:
+                if (head.agent, head.context_id) == (record.agent, record.context_id):
+                    if len(tasks) == size:
+                        return tasks, tasks[-1].place
+                    tasks.append(head)
+            token = page.next_token
+            if not token:
+                break
+        return tasks, token
+
+
+def _is_context(record: Conversation) -> bool:
+    """Whether the record is that of its context. That of a thread which the agent's author names is not."""
+    return record.id == conversation_id_of(record.owner, record.agent, record.context_id)
+
+
+def _state_in(request: Request) -> str | None:
+    """Return the `state` in the query; None without one.
+
+    Raises:
+        RequestError: it is no state of a task.
+    """
+    state = request.query_params.get("state")
+    if state is not None and state not in get_args(State):
+        raise RequestError(f"state has value {shorten(state)!r}, but must be one of {', '.join(get_args(State))}.")
+    return state
+
+
+def _unknown(context_id: str, agent: str) -> Problem:
+    return Problem(404, f"There is no conversation {shorten(context_id)!r} with the agent {shorten(agent)!r}.")
+
+
+def _json(value: Any) -> Response:
+    return Response(encode(value), media_type="application/json", headers=NO_STORE)
