@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,23 +14,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.agents import Agents
 from gateway.contexts import Contexts
 from gateway.conversations import Conversing
 from gateway.guard import Guard
 from gateway.owner import local_owner, owner_in
 from gateway.pipes import Pipes
 from gateway.problems import NO_STORE, Problem, on_problem
-from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, task_id_in
+from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, read_task, task_id_in
 from gateway.streams import Streams
 from gateway.task_endings import TaskEndings
 from gateway.uploads import Uploading
-from tailrace.a2a.client import AgentClient, new_http
-from tailrace.a2a.discovery import discover
+from tailrace.a2a.client import new_http
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
-from tailrace.errors import AgentError, TailraceError, TaskUnknown
+from tailrace.errors import TailraceError, TaskUnknown
 from tailrace.events import encode
 from tailrace.log import EventLog, Head, open_log
 from tailrace.owner import DecideOwner, Owner
@@ -50,9 +49,10 @@ class Gateway:
         self.uploading = Uploading(settings, decide_owner)
         self.conversing = Conversing(settings, log, decide_owner)
         self._http = new_http()
-        self._contexts = Contexts(log, self._http, settings.orchestrator_url, settings)
-        self._endings = TaskEndings(log, settings, self._http)
-        self._pipes = Pipes(log, settings, self._http, self._endings)
+        self._agents = Agents(self._http, settings)
+        self._contexts = Contexts(log, self._agents)
+        self._endings = TaskEndings(log, settings, self._http, self._agents)
+        self._pipes = Pipes(log, settings, self._agents, self._endings)
         self._streams = Streams(log, self._pipes, settings)
 
     async def tasks(self, request: Request) -> Response:
@@ -62,8 +62,10 @@ class Gateway:
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
         owner = self._owner(request).id
-        sent = await read_message(request, self._settings.max_request_bytes)
-        key, agent = idempotency_key(request, sent), self._settings.orchestrator
+        body = await read_task(request, self._settings.max_request_bytes)
+        sent, agent = body.message, body.agent or self._settings.orchestrator
+        await self._agents.check(agent)
+        key = idempotency_key(request, sent)
         task_id = task_id_of(owner, agent, key)
         # Derived like the task's id, so that the same request has the same fingerprint.
         context_id = sent.context_id or task_id_of(owner, agent, f"context {key}")
@@ -98,7 +100,7 @@ class Gateway:
         message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
         stored = message.stored()
         await self.uploading.check(stored, head.owner)
-        await self._agent(head.owner).send(stored)
+        await (await self._agents.client(head.agent, head.owner)).send(stored)
         return _json({"id": head.task_id, "contextId": head.context_id}, 202)
 
     async def cancel(self, request: Request) -> Response:
@@ -127,20 +129,7 @@ class Gateway:
     async def agents(self, request: Request) -> Response:
         """GET /api/agents"""
         self._owner(request)
-        # `make run` may give the gateway's tasks to an agent that is also a specialist.
-        urls = list(dict.fromkeys([self._settings.orchestrator_url, *self._settings.specialists]))
-        cards = await asyncio.gather(
-            *(discover(self._http, url, self._settings) for url in urls), return_exceptions=True
-        )
-        shown: list[dict[str, Any]] = []
-        for url, card in zip(urls, cards, strict=True):
-            if isinstance(card, AgentError):
-                shown.append({"url": url, "error": str(card)})
-            elif isinstance(card, BaseException):
-                raise card
-            else:
-                shown.append(card.card_json)
-        return _json({"agents": shown})
+        return _json({"agents": await self._agents.listed()})
 
     async def health(self, _: Request) -> Response:
         """GET /api/health"""
@@ -149,9 +138,6 @@ class Gateway:
     async def close(self) -> None:
         await self._pipes.close()
         await self._http.aclose()
-
-    def _agent(self, owner: str) -> AgentClient:
-        return AgentClient(self._http, self._settings.orchestrator_url, owner=owner, settings=self._settings)
 
     def _owner(self, request: Request) -> Owner:
         return owner_in(request, self._decide_owner)

@@ -10,8 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-import httpx
-
+from gateway.agents import Agents
 from gateway.task_endings import TaskEndings
 from tailrace.a2a.client import AgentClient, RawEvent
 from tailrace.config import Settings
@@ -31,11 +30,11 @@ _REFUSALS = frozenset({-32001, -32601, -32602})
 class Pipes:
     """The pipes of one gateway process: at most one for each task."""
 
-    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient, endings: TaskEndings) -> None:
+    def __init__(self, log: EventLog, settings: Settings, agents: Agents, endings: TaskEndings) -> None:
         self._log = log
         self.feeds = Feeds(log, settings, self.open)
         self._settings = settings
-        self._http = http
+        self._agents = agents
         self._endings = endings
         self._open: dict[str, asyncio.Task[None]] = {}
         self._attempts: dict[str, int] = {}
@@ -73,11 +72,11 @@ class Pipes:
     async def _run(self, head: Head) -> None:
         loop = asyncio.get_running_loop()
         give_up, pause = loop.time() + _PATIENCE_S, 0.1
-        client = AgentClient(self._http, self._settings.orchestrator_url, owner=head.owner, settings=self._settings)
         try:
             with self.feeds.live(head.task_id) as feed:
                 while True:
                     try:
+                        client = await self._agents.client(head.agent, head.owner)
                         if await self._pump(client, head.task_id, feed):
                             return None
                     except AgentError as error:

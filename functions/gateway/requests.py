@@ -49,6 +49,17 @@ class MessageBody(msgspec.Struct, forbid_unknown_fields=True):
     message: BrowserMessage
 
 
+class TaskBody(MessageBody, forbid_unknown_fields=True):
+    """A message that begins a task, and the name of the agent that gets it; None for the default agent."""
+
+    agent: str | None = None
+
+
+async def read_task(request: Request, limit: int) -> TaskBody:
+    """Return what a request's body says about a new task. Raises as `read_message` does."""
+    return await read_json(request, limit, TaskBody, '{"message": {"parts": [{"text": "…"}]}}')
+
+
 async def read_message(request: Request, limit: int) -> BrowserMessage:
     """Return the message in a request's body.
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import httpx
 
-from tailrace.a2a.client import AgentClient
+from gateway.agents import Agents
 from tailrace.agent.unowned import UnownedTasks
 from tailrace.config import Settings
 from tailrace.errors import AgentError, Fenced, LeaseHeld, TaskFinished
@@ -27,9 +27,10 @@ _MARGIN_S = 1.0
 class TaskEndings:
     """Ends tasks in the log."""
 
-    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient) -> None:
+    def __init__(self, log: EventLog, settings: Settings, http: httpx.AsyncClient, agents: Agents) -> None:
         self._log = log
         self._settings = settings
+        self._agents = agents
         self._http = http
         self._unowned = UnownedTasks(log, http, settings)
         self._feeds = Feeds(log, settings)  # without a watchdog: a cancel must not start the task
@@ -73,9 +74,8 @@ class TaskEndings:
 
     async def _ask_agent(self, head: Head) -> bool:
         """Send the agent a cancel; return whether it has accepted it."""
-        url = self._settings.orchestrator_url
         try:
-            await AgentClient(self._http, url, owner=head.owner, settings=self._settings).cancel(head.task_id)
+            await (await self._agents.client(head.agent, head.owner)).cancel(head.task_id)
         except AgentError as error:
             logger.info("task %s was not cancelled by its agent: %s", head.task_id, error)
             return False

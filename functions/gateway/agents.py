@@ -1,0 +1,79 @@
+"""The agents of this bundle, by the names in their cards. The gateway hands tasks to them and to no others.
+
+An agent of another make cannot run a task of the gateway's: the task is in our log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tailrace.a2a.client import AgentClient
+from tailrace.a2a.directory import Directory, names_in
+from tailrace.a2a.discovery import DiscoveredAgent
+from tailrace.a2a.trust import is_own_agent
+from tailrace.config import Settings
+from tailrace.errors import AgentError, RequestError, shorten
+
+
+class Agents:
+    """Finds agents by name. The agent that gets the tasks for which no agent is named needs no card."""
+
+    def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
+        self._http = http
+        self._settings = settings
+        self._directory = Directory(http, settings)
+
+    async def check(self, name: str) -> None:
+        """Check that there is an agent with this name.
+
+        Raises:
+            RequestError: there is none. The message has the names.
+        """
+        if not await self._found(name):
+            known = names_in((await self._directory.all(self._own)).values())
+            listed = ", ".join(map(repr, dict.fromkeys([self._settings.orchestrator, *known])))
+            raise RequestError(f"agent has value {shorten(name)!r}, but must be one of {listed}.")
+
+    async def client(self, name: str, owner: str) -> AgentClient:
+        """A client of the agent, for the owner.
+
+        Raises:
+            AgentError: no agent that can be reached has this name.
+        """
+        return AgentClient(self._http, await self._url_of(name), owner=owner, settings=self._settings)
+
+    async def card(self, name: str) -> DiscoveredAgent:
+        """The agent's card, at most a minute old.
+
+        Raises:
+            AgentError: no agent that can be reached has this name.
+        """
+        return await self._directory.at(await self._url_of(name))
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """The cards of all agents, the default one first, and for each that should answer and does not, the error."""
+        expected = [self._settings.orchestrator_url, *self._settings.specialists]
+        shown: list[dict[str, Any]] = []
+        for url, agent in (await self._directory.all([*expected, *self._settings.agents], fresh=True)).items():
+            if isinstance(agent, DiscoveredAgent):
+                shown.append(agent.card_json)
+            elif url in expected:
+                shown.append({"url": url, "error": str(agent)})
+        return shown
+
+    @property
+    def _own(self) -> list[str]:
+        return [url for url in self._settings.all_agents if is_own_agent(url, self._settings)]
+
+    async def _url_of(self, name: str) -> str:
+        if url := await self._found(name):
+            return url
+        raise AgentError(f"No agent of this bundle that can be reached has the name {shorten(name)!r}.")
+
+    async def _found(self, name: str) -> str | None:
+        if name == self._settings.orchestrator:
+            return self._settings.orchestrator_url
+        agent = await self._directory.named(name, self._own)
+        return agent.url if agent is not None else None
