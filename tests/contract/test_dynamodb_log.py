@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tailrace.agent.threads import create, start
+from tailrace.events import Details, Message, Part, status_update
 from tailrace.log import Batch
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.stores.dynamodb import new_client
 from tests.contract.damage_contract import DamageContract
 from tests.contract.dynamodb_table import Requests, empty_table, moto_server, use
 from tests.contract.log_contract import LogContract
-from tests.contract.log_tasks import TTL_S, Clock, created, events
+from tests.contract.log_tasks import TTL_S, Clock, created, events, head_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,3 +62,23 @@ class TestDynamoDBLog(LogContract, DamageContract):
         ]
         assert [params.get("ConsistentRead", False) for params in reads] == [True, True, True, False]
         assert reads[-1]["IndexName"] == "by_owner", "only an index cannot be read consistently"
+
+    async def test_a_task_of_a_context_takes_one_conditional_write_and_few_reads(
+        self, log: DynamoDBLog, client: DynamoDBClient
+    ) -> None:
+        requests, message = Requests(client), Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
+        for task_id, new, created_with in (
+            ("first", True, ["PutItem", "PutItem", "PutItem"]),
+            ("later", False, ["GetItem", "Query", "Query", "PutItem", "PutItem", "UpdateItem"]),
+        ):
+            head = await create(log, head_of(task_id=task_id), message, new=new)
+            assert [request.operation for request in requests.take()] == created_with
+            place = await start(log, head, head.context_id, message)
+            assert [request.operation for request in requests.take()] == ["GetItem"]
+            done = Details(checkpoints={"": f"end of {task_id}"}, thread=place.thread)
+            event = status_update(head.source, 2, "state", done, state="TASK_STATE_COMPLETED")
+            await log.append(task_id, Batch(2, 0, [event]))
+            requests.clear()
+        assert place.checkpoints == {"": "end of first"}
+        await log.conversations.list("alice")
+        assert [request.operation for request in requests] == ["Query"], "the index has all that a list shows"

@@ -11,13 +11,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Command, interrupt
 
 from tailrace import Rejected, write
 from tailrace.errors import TaskUnknown
 from tailrace.log.memory import MemoryLog
 from tests.sample_agents.recall import RECALL
-from tests.support.events import artifact_text, message, said, state_of
+from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
 
@@ -331,3 +331,51 @@ async def test_a_subgraph_that_keeps_its_state_keeps_it_through_the_tasks_of_a_c
         assert await recalled(served, "t", contextId="d") == "t 1"
         await send(served, "x", contextId="c", **after(None))
         assert await recalled(served, "t", contextId="c") == "t 2"
+
+
+async def test_a_subgraph_that_keeps_its_state_asks_in_each_task() -> None:
+    def count(state: Counted) -> Counted:
+        return {"calls": state.get("calls", 0) + 1}
+
+    def ask(state: Counted) -> Counted:
+        write(f"{interrupt('Which?')} {state.get('calls')}")
+        return {}
+
+    counting = StateGraph(Counted).add_sequence([count, ask]).add_edge(START, "count")
+    inner = counting.compile(checkpointer=True)
+
+    async def call(state: MessagesState) -> dict[str, Any]:
+        await inner.ainvoke({"text": state["messages"][-1].text})
+        return {}
+
+    graph = StateGraph(MessagesState).add_node(call).add_edge(START, "call")
+    async with agent(graph) as served:
+        for n in range(1, 4):
+            asked = await send(served, "go", contextId="c")
+            assert asked["status"]["state"] == ASKED
+            answered = await send(served, f"answer {n}", taskId=asked["id"])
+            assert answered["status"]["state"] == DONE, answered
+            assert artifact_text(await served.events(asked["id"])) == f"answer {n} {n}"
+
+
+class Team(MessagesState):
+    active_agent: str
+
+
+async def test_the_agent_that_a_team_has_handed_over_to_answers_the_next_task() -> None:
+    """A swarm keeps its active agent in the state, as here."""
+
+    def alice(state: Team) -> Command[str]:
+        return Command(goto="bob", update={"active_agent": "bob"})
+
+    def bob(state: Team) -> None:
+        write(f"bob heard {len(state['messages'])}")
+
+    graph = StateGraph(Team).add_node(alice, destinations=("bob",)).add_node(bob)
+    graph.add_conditional_edges(START, lambda state: state.get("active_agent", "alice"), ["alice", "bob"])
+    async with agent(graph) as served:
+        for n, nodes in ((1, ["alice", "bob"]), (2, ["bob"])):
+            task = await send(served, "hello", contextId="c")
+            events = await served.events(task["id"])
+            assert [metadata(event)["name"] for event in of_kind(events, "node_start")] == nodes
+            assert artifact_text(events) == f"bob heard {n}"
