@@ -9,8 +9,18 @@ import tailrace
 
 
 def test_the_exported_names_are_these() -> None:
-    classes = ["AgentApp", "AgentCard", "Extension", "Question", "Rejected", "Request", "Skill"]
-    functions = ["ask", "draining", "file", "progress", "request", "result", "time_left", "write"]
+    classes = [
+        "AgentApp",
+        "AgentCard",
+        "Answer",
+        "DelegationFailed",
+        "Extension",
+        "Question",
+        "Rejected",
+        "Request",
+        "Skill",
+    ]
+    functions = ["ask", "delegate", "draining", "file", "progress", "request", "result", "time_left", "write"]
     assert tailrace.__all__ == [*classes, *functions]
     for name in tailrace.__all__:
         assert getattr(tailrace, name) is not None

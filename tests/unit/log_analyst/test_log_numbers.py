@@ -12,6 +12,7 @@ import pytest
 from orchestrator.answer import answer_of
 from orchestrator.report import report
 from tailrace.a2a.incoming import Artifact, Part, Status, Task
+from tailrace.authoring.answer import answer_in
 from tailrace.inputs.request import File, Request
 from tests.unit.log_analyst.log_fixtures import run
 from triage.alert import Alert
@@ -33,7 +34,7 @@ def findings() -> list[Finding]:
     ran = run(Request(text=sample["text"], data=[{"alert": sample["alert"]}], files=files))
     artifact = Artifact(artifact_id="findings", parts=[Part(data=ran.artifact)])
     task = Task(id="t", status=Status(state="TASK_STATE_COMPLETED"), artifacts=[artifact])
-    answer = answer_of("log_analyst", task, None, [])
+    answer = answer_of(answer_in("log_analyst", task, []))
     assert answer.unread == 0
     return answer.findings
 
