@@ -48,7 +48,10 @@ class Settings:
     data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log and uploads")
     table: str = _setting("TAILRACE_TABLE", "tailrace", "name", "the DynamoDB table of the log")
     checkpoint_table: str = _setting(
-        "TAILRACE_CHECKPOINT_TABLE", "tailrace-checkpoints", "name", "the DynamoDB table of the graphs' checkpoints"
+        "TAILRACE_CHECKPOINT_TABLE",
+        "tailrace-checkpoints",
+        "name",
+        "the DynamoDB table of the graphs' checkpoints and memory",
     )
     ttl_days: float = _setting("TAILRACE_TTL_DAYS", 7.0, "days", "how long a task can be replayed", 0.001, 3650)
     port: int = _setting("TAILRACE_PORT", 8080, "port", "where `make run` serves the page and the API", 0, 65535)

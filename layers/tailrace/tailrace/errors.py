@@ -169,6 +169,12 @@ class CheckpointsUnavailable(LogUnavailable):
     """
 
 
+class MemoryUnavailable(LogUnavailable):
+    """The store of the agents' long-term memory did not answer in time, or refused the operation. The attempt stops,
+    and the next one may succeed.
+    """
+
+
 class CheckpointTooLarge(TailraceError):
     """A graph's state is too large to be saved. `largest` is the name and the size in bytes of its largest part."""
 

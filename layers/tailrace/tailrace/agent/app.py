@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import msgspec
 from langchain_core.runnables import RunnableConfig
+from langgraph.store.base import BaseStore
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
@@ -27,6 +28,7 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph, Output, Stream, Thread
 from tailrace.agent.graph_input import MakeInput
 from tailrace.agent.graph_source import Compiled, GraphSource, check_source, graph_of
+from tailrace.agent.memory import Memory
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.questions import CheckAnswer
 from tailrace.agent.service import Tasks
@@ -73,6 +75,9 @@ class AgentApp:
       guardrails whose redaction must not be kept.
     - `check_answer`: called with a `Question` and each answer to it before the answer is taken. If it returns a text,
       the answer is refused with it, and the task goes on waiting.
+    - `store`: LangGraph's store for long-term memory, in place of the graph's own. By default a graph without one gets
+      a durable store (`get_store()`, `runtime.store`), in which each owner has namespaces that no other owner sees. A
+      store that is passed here, or that the graph was compiled with, gets the namespaces as the nodes write them.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -119,6 +124,7 @@ class AgentApp:
         output: Output | None = None,
         stream: Stream = "live",
         check_answer: CheckAnswer | None = None,
+        store: BaseStore | None = None,
         settings: Settings | None = None,
         log: EventLog | None = None,
         answer: DirectAnswer | None = None,
@@ -136,6 +142,8 @@ class AgentApp:
             raise ConfigError("thread", thread, "'context', 'task' or a function of the request")
         if stream not in ("live", "final"):
             raise ConfigError("stream", stream, "'live' or 'final'")
+        if store is not None and not isinstance(store, BaseStore):
+            raise ConfigError("store", store, "a store of LangGraph, like AsyncPostgresStore; None for Tailrace's own")
         check_card(card)
         self._idempotent = idempotent
         self._graph = check_source(graph, card.name)
@@ -147,6 +155,7 @@ class AgentApp:
         self._output = output
         self._stream: Stream = stream
         self._check_answer = check_answer
+        self._store = store
         self._settings = settings or Settings.load()
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
@@ -226,9 +235,10 @@ class AgentApp:
                 log = self._given_log or open_log(self._settings)
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
+                graph = await self._compiled()
                 agent = AgentGraph(
                     self._card.name,
-                    await self._compiled(),
+                    graph,
                     self._config,
                     self._card.input_modes,
                     make_input=self._input,
@@ -237,6 +247,7 @@ class AgentApp:
                     output=self._output,
                     stream=self._stream,
                     check_answer=self._check_answer,
+                    memory=None if graph.store is not None else Memory(self._settings, self._card.name, self._stack),
                 )
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)
@@ -252,6 +263,8 @@ class AgentApp:
 
     async def _compiled(self) -> Compiled:
         graph = await graph_of(self._graph, self._card.name, self._config, self._stack)
+        if self._store is not None:
+            graph = graph.copy({"store": self._store})
         if graph.checkpointer is not None:
             return graph
         saver = await open_checkpointer(self._settings, self._card.name, self._stack, types_of(graph))

@@ -315,7 +315,7 @@ class Attempt:
         elif not plan.resumes:
             graph_input = await self._input(agent, request)
         saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush, task=self._head.thread)
-        graph, stop = agent.graph.copy({"checkpointer": saver}), StopNotes()
+        graph, stop = agent.running(saver, self._head.owner), StopNotes()
         config, answered = self._config(agent, translator.callbacks, stop), answers_in(self._takeover.history.exchanges)
         resumes = graph_input is None and agent.has_breakpoints
         if resumes and (question := await open_breakpoint(graph, config, answered)):

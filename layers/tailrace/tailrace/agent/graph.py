@@ -9,10 +9,12 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 
 from tailrace.a2a.card import INPUT_MODES
 from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
+from tailrace.agent.memory import Memory
 from tailrace.agent.questions import CheckAnswer
 from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message
@@ -45,6 +47,7 @@ class AgentGraph:
     - `thread`: which tasks share a thread of LangGraph; see `AgentApp`.
     - `output`, `stream`: as `AgentApp` explains them.
     - `check_answer`: the author's function that says why an answer to a question cannot be taken.
+    - `memory`: the long-term memory of a graph that brings no store; None for one that does.
     """
 
     name: str
@@ -57,6 +60,7 @@ class AgentGraph:
     output: Output | None = None
     stream: Stream = "live"
     check_answer: CheckAnswer | None = None
+    memory: Memory | None = None
 
     @cached_property
     def has_breakpoints(self) -> bool:
@@ -68,6 +72,11 @@ class AgentGraph:
     def checkpointer(self) -> Any:
         """The saver that keeps the graph's checkpoints."""
         return self.graph.checkpointer
+
+    def running(self, saver: BaseCheckpointSaver[Any], owner: str) -> Pregel[Any, Any, Any, Any]:
+        """The graph for one attempt: with this saver, and with the owner's part of the memory."""
+        store = self.graph.store if self.memory is None else self.memory.of(owner)
+        return self.graph.copy({"checkpointer": saver, "store": store})
 
     @property
     def recursion_limit(self) -> int:
