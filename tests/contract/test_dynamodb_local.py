@@ -16,7 +16,7 @@ import pytest
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, LogUnavailable, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch
 from tailrace.log.dynamodb import DynamoDBLog
-from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table, definition
+from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table
 from tailrace.stores.dynamodb import new_client
 from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import Request, Requests, empty_table, use
@@ -388,19 +388,3 @@ async def test_a_missing_table_is_named(endpoint: str, monkeypatch: pytest.Monke
     await log.close()
     with pytest.raises(LogUnavailable, match="is closed"):
         await log.head("anything")
-
-
-async def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    log = DynamoDBLog("tailrace")
-    with pytest.raises(LogUnavailable, match=r"^The log in table 'tailrace' cannot be used: NoRegionError\.$"):
-        await log.head("anything")
-    await log.close()
-
-
-def test_the_definition_uses_every_attribute_it_declares() -> None:
-    table = definition("t")
-    used = {key["AttributeName"] for keys in (table, *table["GlobalSecondaryIndexes"]) for key in keys["KeySchema"]}
-    assert used == {attribute["AttributeName"] for attribute in table["AttributeDefinitions"]}

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tailrace.agent.threads import create, start
+from tailrace.errors import LogUnavailable
 from tailrace.events import Details, Message, Part, status_update
 from tailrace.log import Batch
 from tailrace.log.dynamodb import DynamoDBLog
+from tailrace.log.table import definition
 from tailrace.stores.dynamodb import new_client
 from tests.contract.damage_contract import DamageContract
 from tests.contract.dynamodb_table import Requests, empty_table, moto_server, use
@@ -82,3 +84,19 @@ class TestDynamoDBLog(LogContract, DamageContract):
         assert place.checkpoints == {"": "end of first"}
         await log.conversations.list("alice")
         assert [request.operation for request in requests] == ["Query"], "the index has all that a list shows"
+
+
+async def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    log = DynamoDBLog("tailrace")
+    with pytest.raises(LogUnavailable, match=r"^The log in table 'tailrace' cannot be used: NoRegionError\.$"):
+        await log.head("anything")
+    await log.close()
+
+
+def test_the_definition_uses_every_attribute_it_declares() -> None:
+    table = definition("t")
+    used = {key["AttributeName"] for keys in (table, *table["GlobalSecondaryIndexes"]) for key in keys["KeySchema"]}
+    assert used == {attribute["AttributeName"] for attribute in table["AttributeDefinitions"]}

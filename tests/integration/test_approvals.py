@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, ToolCall
 from langchain_core.tools import tool
 
 from tests.integration.test_agent_graphs import model
-from tests.integration.test_questions import DONE, answer, ids, questions, refusal, send, state
 from tests.support.events import metadata, said
 from tests.support.in_process import agent
+from tests.support.questions import DONE, answer, ids, questions, refusal, send, state
 
 
 @tool

@@ -8,9 +8,9 @@ import pytest
 from langgraph.graph import START, StateGraph
 
 from tailrace import write
-from tests.integration.test_questions import DONE, State, answer, questions, send, state, text
 from tests.support.events import said
 from tests.support.in_process import agent
+from tests.support.questions import DONE, State, answer, questions, send, state, text
 
 ASKED = "TASK_STATE_INPUT_REQUIRED"
 
