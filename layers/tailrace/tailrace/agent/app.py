@@ -32,6 +32,7 @@ from tailrace.agent.memory import Memory
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.questions import CheckAnswer
 from tailrace.agent.service import Tasks
+from tailrace.agent.tracing import flush_traces
 from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
@@ -193,6 +194,7 @@ class AgentApp:
             # The process freezes when this returns. So the runs and deliveries of this process have to end first.
             for until_idle in self._until_idle:
                 await until_idle()
+            await flush_traces()
 
     def _with_plain_failure(self, send: Send) -> Send:
         """Replace the stack trace of a failed start with our error's text."""
