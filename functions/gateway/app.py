@@ -17,6 +17,7 @@ from starlette.routing import Route
 from gateway.agents import Agents
 from gateway.contexts import Contexts
 from gateway.conversations import Conversing
+from gateway.deletion import Deletion
 from gateway.guard import Guard
 from gateway.owner import local_owner, owner_in
 from gateway.pipes import Pipes
@@ -47,12 +48,13 @@ class Gateway:
         self._log = log
         self._decide_owner = decide_owner
         self.uploading = Uploading(settings, decide_owner)
-        self.conversing = Conversing(settings, log, decide_owner)
         self._http = new_http()
         self._agents = Agents(self._http, settings)
         self._contexts = Contexts(log, self._agents)
         self._endings = TaskEndings(log, settings, self._http, self._agents)
         self._pipes = Pipes(log, settings, self._agents, self._endings)
+        self._deletion = Deletion(settings, log, self._agents)
+        self.conversing = Conversing(settings, log, decide_owner, self._deletion)
         self._streams = Streams(log, self._pipes, settings)
 
     async def tasks(self, request: Request) -> Response:
@@ -137,6 +139,7 @@ class Gateway:
 
     async def close(self) -> None:
         await self._pipes.close()
+        await self._deletion.close()
         await self._http.aclose()
 
     def _owner(self, request: Request) -> Owner:

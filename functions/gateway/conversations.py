@@ -1,4 +1,4 @@
-"""The caller's conversations: a list with a search, one conversation with its tasks, and its title.
+"""The caller's conversations: a list with a search, one conversation with its tasks, its title, and its deletion.
 
 A conversation is a context with one agent. Its record is made when its first task begins, as
 `tailrace.log.conversations` says. An agent whose tasks share no thread, or whose author names the threads, has none.
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.deletion import Deletion
 from gateway.owner import owner_in
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import page_size_in, read_json
@@ -70,21 +71,23 @@ class ShownWhole(Shown, kw_only=True):
 class Conversing:
     """The routes of conversations."""
 
-    def __init__(self, settings: Settings, log: EventLog, decide_owner: DecideOwner) -> None:
+    def __init__(self, settings: Settings, log: EventLog, decide_owner: DecideOwner, deletion: Deletion) -> None:
         self._settings = settings
         self._log = log
         self._decide_owner = decide_owner
+        self._deletion = deletion
 
     @property
     def routes(self) -> list[Route]:
         return [
             Route("/api/conversations", self.search, methods=["GET"]),
-            Route("/api/conversations/{context_id:path}", self.one, methods=["GET", "PATCH"]),
+            Route("/api/conversations/{context_id:path}", self.one, methods=["GET", "PATCH", "DELETE"]),
         ]
 
     async def one(self, request: Request) -> Response:
         """/api/conversations/{contextId}: one route, so that a 405 names all methods."""
-        return await (self.rename if request.method == "PATCH" else self.get)(request)
+        methods = {"PATCH": self.rename, "DELETE": self.delete}
+        return await methods.get(request.method, self.get)(request)
 
     async def search(self, request: Request) -> Response:
         """GET /api/conversations"""
@@ -128,8 +131,13 @@ class Conversing:
             raise _unknown(record.context_id, record.agent)
         return _json(await self._shown(renamed))
 
-    async def _owned(self, request: Request) -> Conversation:
-        """Return the record of the caller's conversation.
+    async def delete(self, request: Request) -> Response:
+        """DELETE /api/conversations/{contextId}"""
+        await self._deletion.delete(await self._owned(request, deleting=True))
+        return Response(status_code=204, headers=NO_STORE)
+
+    async def _owned(self, request: Request, *, deleting: bool = False) -> Conversation:
+        """Return the record of the caller's conversation. With `deleting` it may be one that is being deleted.
 
         Raises:
             Problem: 404, there is no such conversation. The owner is part of its id, so nobody else's can be named.
@@ -138,7 +146,7 @@ class Conversing:
         context_id = request.path_params["context_id"]
         agent = request.query_params.get("agent") or self._settings.orchestrator
         record = await self._log.conversations.get(conversation_id_of(owner, agent, context_id))
-        if record is None:
+        if record is None or (record.deleting is not None and not deleting):
             raise _unknown(context_id, agent)
         return record
 

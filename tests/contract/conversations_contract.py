@@ -126,6 +126,24 @@ class ConversationsContract:
         again = await claim(log, "t3")
         assert (again.title, again.checkpoints) == ("words of t3", {})
 
+    async def test_a_conversation_that_is_being_deleted_is_in_no_list_and_cannot_be_claimed(
+        self, log: EventLog
+    ) -> None:
+        first = await claim(log, "t1")
+        second = await claim(log, "t2")
+        assert not await log.conversations.begin_delete(first, ["t1"])
+        assert await log.conversations.begin_delete(second, ["t1", "t2"])
+        marked = await log.conversations.get("c1")
+        assert marked is not None
+        assert (marked.deleting, marked.title, marked.checkpoints) == (["t1", "t2"], "", {})
+        assert (await log.conversations.list("alice")).conversations == []
+        assert await log.conversations.claim(of("t3"), second) == marked
+        assert await log.conversations.claim(of("t3"), None) == marked
+        assert not await log.conversations.delete(second)
+        assert await log.conversations.delete(marked)
+        assert await log.conversations.get("c1") is None
+        assert (await claim(log, "t4")).deleting is None
+
     async def test_a_record_that_was_claimed_since_is_not_deleted(self, log: EventLog) -> None:
         first = await claim(log, "t1")
         second = await claim(log, "t2")

@@ -318,6 +318,22 @@ class LogContract(OrphanedContract, ConversationsContract):
         assert await log.read(task_id) == []
         assert (await log.list("alice")).heads == []
 
+    async def test_a_deleted_task_is_unknown_then_without_events_and_can_be_created_again(self, log: EventLog) -> None:
+        task_id, kept = await created(log), await created(log)
+        await log.append(task_id, Batch(2, 0, events(2, 3)))
+        for _ in range(2):
+            await log.delete_head(task_id)
+            with pytest.raises(TaskUnknown):
+                await log.head(task_id)
+        assert [head.task_id for head in (await log.list("alice")).heads] == [kept]
+        assert await all_events(log, task_id) == events(1, 4)
+        for _ in range(2):
+            await log.delete_events(task_id)
+            assert (await log.read(task_id), await log.last(task_id)) == ([], 0)
+        assert await all_events(log, kept) == events(1, 1)
+        await created(log, task_id=task_id)
+        assert await all_events(log, task_id) == events(1, 1)
+
     async def test_a_list_skips_expired_tasks(self, log: EventLog, clock: Clock) -> None:
         oldest = await created(log)
         for _ in range(4):

@@ -67,6 +67,15 @@ class UploadsContract:
             with pytest.raises(UploadUnknown, match=absent.id):
                 await read(uploads, absent)
 
+    async def test_a_deleted_upload_is_unknown(self, uploads: Uploads, url: str) -> None:
+        upload, kept = of(b"content"), of(b"content")
+        for each in (upload, kept):
+            await put(uploads, url, each, b"content")
+        for _ in range(2):
+            await asyncio.to_thread(uploads.delete, upload)
+            assert not await asyncio.to_thread(uploads.holds, upload)
+        assert await read(uploads, kept) == b"content"
+
     async def test_an_upload_of_another_size_is_not_held(self, uploads: Uploads, url: str) -> None:
         held = of(b"content")
         await put(uploads, url, held, b"content")

@@ -22,7 +22,7 @@ Render = Callable[..., Resources]
 
 WRITE_LOG_LINES = {"logs:CreateLogStream", "logs:PutLogEvents"}
 KEEP_THE_LOG = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
-KEEP_CHECKPOINTS = KEEP_THE_LOG
+KEEP_CHECKPOINTS = DELETE_TOO = {*KEEP_THE_LOG, "dynamodb:DeleteItem"}
 SEND_DEAD_LETTERS = {"sqs:SendMessage"}
 
 
@@ -127,7 +127,7 @@ def test_each_function_has_only_the_rights_that_it_needs(stack: Resources) -> No
     putting_off = {"dynamodb:GetItem", "dynamodb:UpdateItem"}
     sweeping = {log: putting_off, by_open: {"dynamodb:Query"}, dead_letters: SEND_DEAD_LETTERS}
     roles = {
-        "GatewayRole": ("GatewayLogGroup", keeping, {"GatewayFunction"}),
+        "GatewayRole": ("GatewayLogGroup", {**keeping, log: DELETE_TOO}, {"GatewayFunction"}),
         "OrchestratorRole": ("OrchestratorLogGroup", running, {"OrchestratorFunction"}),
         "SpecialistRole": ("SpecialistLogGroup", running, SPECIALISTS),
         "SweeperRole": ("SweeperLogGroup", sweeping, {"SweeperFunction"}),
@@ -253,8 +253,7 @@ def test_only_functions_that_need_files_have_rights_to_them(stack: Resources) ->
     }
     agents = ("OrchestratorRole", "SpecialistRole")
     assert rights == {
-        ("GatewayRole", "uploads/*", "s3:PutObject"),
-        ("GatewayRole", "uploads/*", "s3:GetObject"),
+        *(("GatewayRole", "uploads/*", f"s3:{verb}Object") for verb in ("Get", "Put", "Delete")),
         *((role, "uploads/*", "s3:GetObject") for role in agents),
         *((role, "checkpoints/*", f"s3:{verb}Object") for role in agents for verb in ("Get", "Put", "Delete")),
     }

@@ -202,4 +202,36 @@ async def test_the_routes_of_conversations_name_their_methods(tmp_path: Path) ->
         assert (await sut.http.head("/api/conversations/c")).status_code == 200
         refused = await sut.http.put("/api/conversations/c", json={})
         assert refused.status_code == 405
-        assert {"GET", "HEAD", "PATCH"} <= set(refused.headers["allow"].split(", "))
+        assert {"DELETE", "GET", "HEAD", "PATCH"} <= set(refused.headers["allow"].split(", "))
+
+
+async def delete(sut: System, context_id: str, **headers: str) -> httpx.Response:
+    return await sut.http.delete(f"/api/conversations/{context_id}", headers=headers)
+
+
+async def test_a_deleted_conversation_is_gone_with_its_tasks_and_can_begin_anew(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        first, _, _ = await say(sut, "one", "c")
+        second, _, _ = await say(sut, "two", "c")
+        kept, _, _ = await say(sut, "one", "kept")
+        assert (await delete(sut, "c", **BOB)).status_code == 404
+        assert (await delete(sut, "c")).status_code == 204
+        for task in (first, second):
+            assert (await sut.http.get(f"/api/tasks/{task['id']}")).status_code == 404
+            assert await sut.log.read(task["id"]) == []
+        assert (await sut.http.get("/api/conversations/c")).status_code == 404
+        assert (await delete(sut, "c")).status_code == 404
+        assert await contexts(sut) == ["kept"]
+        assert [task["id"] for task in (await sut.http.get("/api/tasks")).json()["tasks"]] == [kept["id"]]
+        assert (await say(sut, "three", "c"))[1:] == (DONE, "three")
+
+
+async def test_a_conversation_with_an_unfinished_task_is_not_deleted(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        await say(sut, "one", "c")
+        asking, _, _ = await say(sut, "ask", "c")
+        refused = await delete(sut, "c")
+        assert (refused.status_code, asking["id"] in refused.json()["detail"]) == (409, True)
+        assert len((await get(sut, "/c"))["tasks"]) == 2
+        await sut.http.post(f"/api/tasks/{asking['id']}/cancel")
+        assert (await delete(sut, "c")).status_code == 204

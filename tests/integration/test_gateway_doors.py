@@ -25,7 +25,8 @@ JSON = {"Content-Type": "application/json"}
 ID = "00000000-0000-0000-0000-000000000000"
 TASK = b'{"message": {"parts": [{"text": "hi"}]}}'
 CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST", f"/api/tasks/{ID}/cancel"),
-           ("POST", "/api/uploads"), ("PUT", "/api/uploads/x"), ("PATCH", "/api/conversations/x")]  # fmt: skip
+           ("POST", "/api/uploads"), ("PUT", "/api/uploads/x"), ("DELETE", "/api/conversations/x"),
+           ("PATCH", "/api/conversations/x")]  # fmt: skip
 # What a page may send to another origin without a preflight.
 SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
           {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "multipart/form-data; boundary=x"},

@@ -85,11 +85,13 @@ class TaskConflict(LogError):
 
 
 class ContextBusy(LogError):
-    """A context takes one task at a time, and `task_id` is unfinished."""
+    """A context takes one task at a time, and `task_id` is unfinished; or the context is being deleted."""
 
-    def __init__(self, context_id: str, task_id: str) -> None:
+    def __init__(self, context_id: str, task_id: str, *, deleting: bool = False) -> None:
         super().__init__(
-            f"Context {shorten(context_id)!r} takes one task at a time, and its task {task_id!r} is not finished. "
+            f"Context {shorten(context_id)!r} is being deleted. Delete it again to go on, or use another contextId."
+            if deleting
+            else f"Context {shorten(context_id)!r} takes one task at a time, and its task {task_id!r} is not finished. "
             "Wait for its end, cancel it, or use another contextId."
         )
         self.task_id = task_id

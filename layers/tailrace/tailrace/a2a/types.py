@@ -128,6 +128,12 @@ class SendMessage(Wire, kw_only=True):
         _check_levels("metadata", self.metadata)
 
 
+class ContextId(Wire, kw_only=True):
+    """`DeleteThread`."""
+
+    context_id: str
+
+
 class TaskId(Wire, kw_only=True):
     """`GetTask`, `CancelTask` and `SubscribeToTask`."""
 

@@ -28,7 +28,7 @@ from tailrace.agent.lease import LeaseThread
 from tailrace.agent.questions import Reply, check_reply
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
-from tailrace.agent.threads import Start, create, start
+from tailrace.agent.threads import Start, create, start, thread_to_delete
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
 from tailrace.errors import (
@@ -167,6 +167,11 @@ class Tasks:
         state = ended or (await self.log.head(task_id)).state
         if state in TERMINAL and state != "TASK_STATE_CANCELED":
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
+
+    async def delete_thread(self, context_id: str, owner: str) -> None:
+        """As `TaskService.delete_thread`."""
+        thread = await thread_to_delete(self.log, owner, self._agent.name, context_id)
+        await self._agent.checkpointer.adelete_thread(thread)
 
     async def ensure_running(self, head: Head) -> None:
         """Start a task that nobody runs, or take it over from a dead attempt. Does nothing if `head` is not orphaned.

@@ -78,6 +78,8 @@ async def look(log: EventLog, head: Head, key: str) -> Look:
     record = await log.conversations.get(conversation_id_of(head.owner, head.agent, key))
     if record is None:
         return Look(None)
+    if record.deleting is not None:
+        raise ContextBusy(record.context_id, record.task, deleting=True)
     if record.task == head.task_id:
         return Look(record, record.checkpoints)
     end = await _newest(log, record.task)
@@ -152,6 +154,20 @@ async def checkpoints_after(log: EventLog, head: Head, key: str, message: Messag
         f"metadata[{CONVERSATION!r}] has value {shorten(repr(ours))}, but must be {{'after': ID}} with the id of a "
         "COMPLETED task of the same conversation, or {'after': None} to begin it anew."
     )
+
+
+async def thread_to_delete(log: EventLog, owner: str, agent: str, context_id: str) -> str:
+    """The id of the thread of the owner's conversation, which is being deleted.
+
+    Raises:
+        RequestError: nobody deletes such a conversation.
+    """
+    record = await log.conversations.get(conversation_id_of(owner, agent, context_id))
+    if record is None or record.deleting is None:
+        raise RequestError(
+            f"contextId has value {shorten(context_id)!r}, but must be that of a conversation that is being deleted."
+        )
+    return record.id
 
 
 async def _newest(log: EventLog, task_id: str) -> Event | None:

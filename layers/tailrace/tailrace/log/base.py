@@ -214,6 +214,17 @@ class EventLog(ABC):
             TaskFinished, TaskUnknown: the task cannot be cancelled.
         """
 
+    @abstractmethod
+    async def delete_head(self, task_id: str) -> None:
+        """Delete the head of a finished task, if there is one: from then on the task is unknown.
+
+        Its events can be read until `delete_events`.
+        """
+
+    @abstractmethod
+    async def delete_events(self, task_id: str) -> None:
+        """Delete the events of a task whose head was deleted. Called again after a failure, it goes on."""
+
     # Reading
 
     @abstractmethod

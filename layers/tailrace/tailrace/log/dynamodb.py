@@ -119,21 +119,14 @@ class DynamoDBLog(EventLog):
     async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
         now = self.now()
         until = now + int(lease_s * 1000)
+        values = {"zero": 0, "one": 1, "owner": owner, "until": until, "now": now, "open": table.OPEN}
         try:
             return await self._update(
                 task_id,
                 "SET #attempt = #attempt + :one, #tries = if_not_exists(#tries, :zero) + :one, "
                 "#lease_owner = :owner, #lease_until = :until, #updated = :now, #open = :open",
                 f"(attribute_not_exists(#lease_owner) OR #lease_until <= :now) AND {_UNFINISHED}",
-                {
-                    "zero": 0,
-                    "one": 1,
-                    "owner": owner,
-                    "until": until,
-                    "now": now,
-                    "open": table.OPEN,
-                    **_TERMINAL_VALUES,
-                },
+                {**values, **_TERMINAL_VALUES},
             )
         except Refused as refused:
             head = self._live(refused.item)
@@ -175,6 +168,15 @@ class DynamoDBLog(EventLog):
         except Refused as refused:
             refuse_cancel(self._live(refused.item), task_id)
             raise _unexplained(task_id) from None
+
+    async def delete_head(self, task_id: str) -> None:
+        await self._transport.call("delete_item", {"Key": table.key(task_id, 0)}, unparsed)
+
+    async def delete_events(self, task_id: str) -> None:
+        self._ends.pop(task_id, None)
+        request = _query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#task_id, #seq")
+        async for items in self._transport.pages(request):
+            await asyncio.gather(*(self._transport.call("delete_item", {"Key": item}, unparsed) for item in items))
 
     async def head(self, task_id: str) -> Head:
         if not table.is_key(task_id):

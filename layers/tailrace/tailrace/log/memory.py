@@ -96,6 +96,12 @@ class MemoryLog(EventLog):
         refuse_cancel(head, task_id)
         return self._put(head, cancel_requested=True)
 
+    async def delete_head(self, task_id: str) -> None:
+        self._heads.pop(task_id, None)
+
+    async def delete_events(self, task_id: str) -> None:
+        self._items.pop(task_id, None)
+
     async def head(self, task_id: str) -> Head:
         head = self._live(task_id)
         if head is None:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.conversations.sqlite import ADDED as CONVERSATIONS_ADDED
 from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
 from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
@@ -79,6 +80,7 @@ class SQLiteLog(EventLog):
         with as_store_damaged(self._path), _connect(self._path) as connection:
             connection.executescript(_SCHEMA + CONVERSATIONS)
             add_columns(connection, "heads", _ADDED)
+            add_columns(connection, "conversations", CONVERSATIONS_ADDED)
             connection.executescript(_INDEX)
             # Expired rows are invisible already. Deleting them at each start gives their pages back.
             for table in ("items", "heads", "conversations"):
@@ -163,6 +165,12 @@ class SQLiteLog(EventLog):
             return self._change(connection, task_id, "cancel_requested = 1", ())
 
         return await self._writer.run(operation)
+
+    async def delete_head(self, task_id: str) -> None:
+        await self._writer.run(lambda connection: connection.execute("DELETE FROM heads WHERE task_id = ?", (task_id,)))
+
+    async def delete_events(self, task_id: str) -> None:
+        await self._writer.run(lambda connection: connection.execute("DELETE FROM items WHERE task_id = ?", (task_id,)))
 
     async def head(self, task_id: str) -> Head:
         return await self._reader.run(lambda connection: _required(self._find(connection, task_id), task_id))

@@ -62,6 +62,14 @@ class Uploads(ABC):
             UploadsUnavailable
         """
 
+    @abstractmethod
+    def delete(self, upload: Upload) -> None:
+        """Delete the file if it is stored.
+
+        Raises:
+            UploadsUnavailable
+        """
+
 
 class ReceivingUploads(Uploads):
     """A store whose grants lead to the gateway, which passes the files on to the store."""

@@ -89,6 +89,10 @@ class FolderUploads(ReceivingUploads):
                 while chunk := file.read(CHUNK):
                     yield chunk
 
+    def delete(self, upload: Upload) -> None:
+        with _as_unavailable():
+            self._path(upload).unlink(missing_ok=True)
+
     def _path(self, upload: Upload) -> Path:
         return self._folder / upload.key.replace("/", "-")
 

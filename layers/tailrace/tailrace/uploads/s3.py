@@ -80,6 +80,9 @@ class S3Uploads(Uploads):
             finally:
                 body.close()
 
+    def delete(self, upload: Upload) -> None:
+        _call(lambda: self._client().delete_object(Bucket=self._bucket, Key=_key(upload)))
+
     def _client(self) -> Any:
         return self._own_client or _shared_client()
 

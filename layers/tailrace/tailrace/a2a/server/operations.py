@@ -21,6 +21,7 @@ from tailrace.a2a.server.services import Serving, TaskService
 from tailrace.a2a.server.stream import Streamed, StreamedMessage, StreamedTask
 from tailrace.a2a.task import snapshot
 from tailrace.a2a.types import (
+    ContextId,
     ListPushConfigs,
     ListTasks,
     PushConfig,
@@ -91,6 +92,7 @@ class Operations:
             "GetTaskPushNotificationConfig": self._get_push,
             "ListTaskPushNotificationConfigs": self._list_push,
             "DeleteTaskPushNotificationConfig": self._delete_push,
+            "DeleteThread": self._delete_thread,
             "GetExtendedAgentCard": self._get_extended_card,
         }
 
@@ -239,6 +241,11 @@ class Operations:
         await serving.tasks.ensure_running(head)
         serving.push.ensure_delivery(task_id)
         return head
+
+    async def _delete_thread(self, params: Any, caller: Caller) -> Any:
+        """A method of our own (docs/PROTOCOL.md, 5.11): only an agent can reach its graph's checkpoints."""
+        await (await self._serving()).tasks.delete_thread(convert(params, ContextId).context_id, caller.owner)
+        return {}
 
     # Push notifications
 

@@ -43,6 +43,13 @@ class TaskService(Protocol):
             RpcError: -32001, as `owned` does; -32002, the task is finished.
         """
 
+    async def delete_thread(self, context_id: str, owner: str) -> None:
+        """Delete the checkpoints of the owner's conversation in the context, which is being deleted.
+
+        Raises:
+            RequestError: nobody deletes such a conversation.
+        """
+
     async def ensure_running(self, head: Head) -> None:
         """Start the task if nobody runs it. Never raises."""
 

@@ -17,7 +17,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     `task` is the latest task that claimed the conversation. `checkpoints` are the final checkpoints, by namespace, of
     the last task that was COMPLETED before `task`. `version` counts the claims. The `id` is also the id of LangGraph's
-    thread.
+    thread. `deleting` has the ids of its tasks while it is being deleted, and is None otherwise.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     created: int = 0
     updated: int = 0
     ttl: int = 0
+    deleting: list[str] | None = None
 
     @property
     def place(self) -> str:
@@ -86,6 +87,13 @@ class Conversations(ABC):
     @abstractmethod
     async def rename(self, conversation_id: str, title: str) -> Conversation | None:
         """Set the title; return the record as it is now, None if there is none."""
+
+    @abstractmethod
+    async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
+        """Note that the conversation is being deleted with these tasks, if the record is still the one that was `seen`.
+
+        From then on no list has it, and a claim of what was `seen` before fails. Return whether it is noted.
+        """
 
     @abstractmethod
     async def delete(self, seen: Conversation) -> bool:

@@ -10,7 +10,7 @@ with `conversations#`: an owner's conversations are in the index `by_owner` unde
 A table's index keeps the attributes that it was made with, and `by_owner` holds those of a task. So that a list and a
 search read the index only, a conversation's title is in the attribute `fingerprint`, and its task in `state`.
 
-To delete a conversation, it leaves the index and expires at once, so a function needs no right to delete items.
+While a conversation is being deleted it has `deleting`, and is not in the index. Then it expires at once.
 
 Cost: a claim takes one write unit, and two in the index (one for the first claim). A record takes one read unit.
 """
@@ -70,9 +70,30 @@ class DynamoDBConversations(Conversations):
             conversation_id, "SET #fingerprint = :title", "#version > :zero", {"title": title, "zero": 0}
         )
 
+    async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
+        values = {
+            "deleting": msgspec.json.encode(tasks),
+            "none": "",
+            "ttl": self._expiry(),
+            "one": 1,
+            "before": seen.task,
+            "version": seen.version,
+        }
+        change = (
+            "SET #deleting = :deleting, #fingerprint = :none, #ttl = :ttl, #version = #version + :one "
+            "REMOVE #place, #checkpoints"
+        )
+        record = await self._change(seen.id, change, "#state = :before AND #version = :version", values)
+        # An earlier try of the same call may have written it, and its response was lost.
+        return record is not None and (record.task, record.version, record.deleting) == (
+            seen.task,
+            seen.version + 1,
+            tasks,
+        )
+
     async def delete(self, seen: Conversation) -> bool:
-        values = {"ttl": 0, "before": seen.task, "version": seen.version}
-        change = "SET #ttl = :ttl REMOVE #place, #fingerprint, #checkpoints"
+        values = {"ttl": int(self._clock()), "before": seen.task, "version": seen.version}
+        change = "SET #ttl = :ttl REMOVE #place, #fingerprint, #checkpoints, #deleting"
         return await self._change(seen.id, change, "#state = :before AND #version = :version", values) is None
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
@@ -156,5 +177,6 @@ def _conversation(item: Item) -> Conversation:
         id=item["task_id"]["S"].removeprefix("conversation#"),
         owner=item["owner"]["S"].removeprefix(_partition("")),
         checkpoints=msgspec.json.decode(item["checkpoints"]["B"], type=dict[str, str]) if "checkpoints" in item else {},
+        deleting=msgspec.json.decode(item["deleting"]["B"], type=list[str]) if "deleting" in item else None,
         **fields,
     )

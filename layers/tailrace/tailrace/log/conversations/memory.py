@@ -48,6 +48,14 @@ class MemoryConversations(Conversations):
             self._records[conversation_id] = msgspec.structs.replace(stored, title=title)
         return await self.get(conversation_id)
 
+    async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
+        stored = await self.get(seen.id)
+        if stored is None or (stored.task, stored.version) != (seen.task, seen.version):
+            return False
+        changes = {"title": "", "checkpoints": {}, "version": stored.version + 1, "ttl": self._expiry()}
+        self._records[seen.id] = msgspec.structs.replace(stored, deleting=tasks, **changes)
+        return True
+
     async def delete(self, seen: Conversation) -> bool:
         stored = await self.get(seen.id)
         if stored is not None and (stored.task, stored.version) == (seen.task, seen.version):
@@ -57,6 +65,7 @@ class MemoryConversations(Conversations):
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
         check_token(token)
         owned = [each for each in self._records.values() if each.owner == owner and each.ttl > self._clock()]
+        owned = [each for each in owned if each.deleting is None]
         newest_first = sorted(owned, key=lambda each: each.place, reverse=True)
         rest = [each for each in newest_first if not token or each.place < token]
         return ConversationPage(rest[:limit], rest[limit - 1].place if len(rest) > limit else "")

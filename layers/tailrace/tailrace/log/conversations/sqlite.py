@@ -17,11 +17,13 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, agent TEXT NOT NULL, context_id TEXT NOT NULL, task TEXT NOT NULL,
     title TEXT NOT NULL, checkpoints TEXT NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,
-    updated INTEGER NOT NULL, ttl INTEGER NOT NULL
+    updated INTEGER NOT NULL, ttl INTEGER NOT NULL, deleting TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS conversations_by_owner ON conversations (owner, updated DESC, id DESC);
 """
-_FIELDS = "id, owner, agent, context_id, task, title, checkpoints, version, created, updated, ttl"
+# A column that an earlier version's files lack. It is JSON, or empty ('' or 0) if nobody deletes the conversation.
+ADDED = ("deleting",)
+_FIELDS = "id, owner, agent, context_id, task, title, checkpoints, version, created, updated, ttl, deleting"
 
 
 class Run(Protocol):
@@ -46,9 +48,9 @@ class SQLiteConversations(Conversations):
             stored = self._find(connection, claimed.id)
             if stored is None and seen is None:
                 first = msgspec.structs.asdict(self._first(claimed))
-                first["checkpoints"] = _json(claimed)
+                first |= {"checkpoints": _json(claimed), "deleting": ""}
                 connection.execute(
-                    f"INSERT OR REPLACE INTO conversations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                    f"INSERT OR REPLACE INTO conversations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
                     [first[name] for name in _FIELDS.split(", ")],
                 )
             elif seen is not None:
@@ -78,6 +80,17 @@ class SQLiteConversations(Conversations):
 
         return await self._write(operation)
 
+    async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
+        def operation(connection: sqlite3.Connection) -> bool:
+            changed = connection.execute(
+                "UPDATE conversations SET deleting = ?, title = '', checkpoints = '{}', version = version + 1, ttl = ? "
+                "WHERE id = ? AND task = ? AND version = ? AND ttl > ?",
+                (msgspec.json.encode(tasks).decode(), self._expiry(), seen.id, seen.task, seen.version, self._clock()),
+            )
+            return changed.rowcount == 1
+
+        return await self._write(operation)
+
     async def delete(self, seen: Conversation) -> bool:
         def operation(connection: sqlite3.Connection) -> bool:
             connection.execute(
@@ -95,7 +108,7 @@ class SQLiteConversations(Conversations):
         def operation(connection: sqlite3.Connection) -> ConversationPage:
             rows = connection.execute(
                 f"SELECT {_FIELDS} FROM conversations WHERE owner = ? AND (updated, id) < (?, ?) AND ttl > ? "  # noqa: S608
-                "ORDER BY updated DESC, id DESC LIMIT ?",
+                "AND length(deleting) < 2 ORDER BY updated DESC, id DESC LIMIT ?",
                 (owner, *before, self._clock(), limit + 1),
             ).fetchall()
             records = [_conversation(row) for row in rows[:limit]]
@@ -118,4 +131,6 @@ def _json(conversation: Conversation) -> str:
 def _conversation(row: tuple[Any, ...]) -> Conversation:
     fields = dict(zip(_FIELDS.split(", "), row, strict=True))
     fields["checkpoints"] = msgspec.json.decode(fields["checkpoints"], type=dict[str, str])
+    deleting = fields["deleting"]
+    fields["deleting"] = msgspec.json.decode(deleting, type=list[str]) if deleting else None
     return Conversation(**fields)
