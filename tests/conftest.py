@@ -80,8 +80,18 @@ def _place(item: pytest.Item) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-    """On CI a skipped test is a failure: everything it could want is installed there."""
+    """On CI a skipped test is a failure: everything it could want is installed there.
+
+    A lone surrogate in what a test has printed or logged would end pytest-xdist's worker, so it is escaped.
+    """
     report = yield
     if report.skipped and os.environ.get("CI"):
         report.outcome = "failed"
+    report.sections = [(title, _escaped(text)) for title, text in report.sections]
+    if report.longrepr is not None and not (shown := str(report.longrepr)).isascii() and _escaped(shown) != shown:
+        report.longrepr = _escaped(shown)
     return report
+
+
+def _escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
