@@ -15,37 +15,28 @@ from typing import Any, NamedTuple
 
 import httpx
 import msgspec
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
-from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
+from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.runtime import RunControl
-from langgraph.types import Command
-from pydantic import ValidationError
 
 from tailrace.a2a.directory import Directory
-from tailrace.agent.breakpoints import StopNotes, open_breakpoint
-from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.containment import Contained, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.graph_run import GraphRun
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
-from tailrace.agent.questions import AnswerUnfit, answers_in, asking, passed_on, questions_in
+from tailrace.agent.questions import AnswerUnfit, asking, passed_on
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context
-from tailrace.authoring.emit import set_request, step_of
 from tailrace.config import Settings
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError
-from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Details, Message, State
-from tailrace.inputs.request import Request
+from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Details, State
 from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.writer import Writer
-from tailrace.uploads import open_uploads
 
 logger = logging.getLogger("tailrace.run")
 
@@ -189,8 +180,9 @@ class Attempt:
         takeover, control = self._takeover, RunControl()
         translator = Translator(writer, agent, takeover, self._delegated)
         run, timers = self._timed(control, translator)
+        graph_run = GraphRun(agent, takeover, writer, translator, self._settings)
         contain_exits(asyncio.get_running_loop())
-        stream = asyncio.create_task(Contained(self._stream(agent, writer, translator, run, control)))
+        stream = asyncio.create_task(Contained(graph_run.stream(run, control)))
         reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
         stops = [asyncio.create_task(reason.wait()) for reason in reasons]
         try:
@@ -203,6 +195,7 @@ class Attempt:
             if translator.questions:
                 return Reached(*asking(translator.questions))
             await translator.finish(await earlier_messages(agent, takeover))
+            self._completed = graph_run.completed
             return Reached("TASK_STATE_COMPLETED")
         except GraphDrained:
             return Reached("TASK_STATE_WORKING")
@@ -282,94 +275,3 @@ class Attempt:
             f"The node {node} ran past the deadline of its process. A node has to end within tailrace.time_left() "
             f"seconds, or leave the rest to the next attempt (TAILRACE_HANDOFF_S is {self._settings.handoff_s:g} s)."
         )
-
-    async def _stream(
-        self,
-        agent: AgentGraph,
-        writer: Writer,
-        translator: Translator,
-        run: run_context.RunContext,
-        control: RunControl,
-    ) -> None:
-        """Run the graph from its checkpoints and write its stream as events. Raises what the graph raises."""
-
-        async def flush(namespace: str, node: str | None, ran: bool) -> int:
-            if node is not None and node not in translator.callbacks.ran:
-                translator.cached(node)
-            elif node is not None:
-                await translator.barrier.node(node)
-            elif ran and (parent := step_of(namespace)):
-                await translator.barrier.nodes_below(parent)
-            await writer.flush()
-            return writer.last
-
-        plan = self._takeover.plan
-        request = await self._request(agent, self._takeover.history.messages)
-        set_request(request)
-        if task := asyncio.current_task():
-            task.add_done_callback(lambda _: request.close())
-        run_context.current.set(run)
-        graph_input: Any = None
-        if plan.answers:
-            graph_input = Command(resume=plan.answers)
-        elif not plan.resumes:
-            graph_input = await self._input(agent, request)
-        saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, flush, task=self._head.thread)
-        graph, stop = agent.running(saver, self._head.owner), StopNotes()
-        config, answered = self._config(agent, translator.callbacks, stop), answers_in(self._takeover.history.exchanges)
-        resumes = graph_input is None and agent.has_breakpoints
-        if resumes and (question := await open_breakpoint(graph, config, answered)):
-            translator.ask(question)  # LangGraph would pass the breakpoint
-            return
-        try:
-            async for part in graph.astream(
-                graph_input,
-                config,
-                context=await agent.context_for(request),
-                stream_mode=["custom", "messages", "tasks"],
-                subgraphs=True,
-                version="v2",
-                durability="sync",
-                control=control,
-            ):
-                translator.part(part)
-                await writer.room()
-        except ValidationError as error:
-            if not is_invalid_resume(error):
-                raise
-            waiting = {each.id for each in (await graph.aget_state(config)).interrupts}
-            raise AnswerUnfit(error, questions_in(self._takeover.history.exchanges[-1].message), waiting) from None
-        if stop.at_breakpoint and (question := await open_breakpoint(graph, config, answered, stopped=True)):
-            translator.ask(question)
-        self._completed = Details(checkpoints=saver.lasting, thread=plan.thread)
-
-    async def _input(self, agent: AgentGraph, request: Request) -> Any:
-        """The graph's input. It is made of the message that began the task, so no reply changes it.
-
-        Raises:
-            Rejected: the message does not fit the graph's input.
-        """
-        messages = self._takeover.history.messages
-        first = request if len(messages) == 1 else await self._request(agent, messages[:1])
-        try:
-            return await agent.input_for(first, self.task_id, fresh="" not in self._takeover.plan.pins)
-        finally:
-            if first is not request:
-                first.close()
-
-    async def _request(self, agent: AgentGraph, messages: list[Message]) -> Request:
-        return await agent.decode(messages, self._head.owner, open_uploads(self._settings))
-
-    def _config(self, agent: AgentGraph, *callbacks: BaseCallbackHandler) -> RunnableConfig:
-        """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
-        ours: RunnableConfig = {
-            "configurable": {
-                "thread_id": self._takeover.plan.thread,
-                "task_id": self.task_id,
-                "owner": self._head.owner,
-                "agent": self._head.agent,
-            },
-            "callbacks": [*callbacks],
-        }
-        # `merge_configs` takes 25 for LangChain's default, and leaves it out.
-        return {**merge_configs(agent.config, ours), "recursion_limit": agent.recursion_limit}

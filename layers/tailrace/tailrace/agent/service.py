@@ -17,7 +17,7 @@ import httpx
 
 from tailrace import events
 from tailrace.a2a.directory import Directory
-from tailrace.a2a.errors import RpcError, not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.errors import not_cancelable, task_not_found, unsupported_operation
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.attempt import Attempt
@@ -28,6 +28,7 @@ from tailrace.agent.lease import LeaseThread
 from tailrace.agent.questions import Reply, check_reply
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
+from tailrace.agent.replies import claim_waiting, has_message, message_id_taken, not_waiting
 from tailrace.agent.threads import Start, create, start, thread_to_delete
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
@@ -45,7 +46,7 @@ from tailrace.errors import (
     TaskUnknown,
     ThreadUnknown,
 )
-from tailrace.events import INTERRUPTED, TERMINAL, Message, State, ends
+from tailrace.events import INTERRUPTED, TERMINAL, Message, State
 from tailrace.inputs.decode import has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
@@ -55,8 +56,6 @@ from tailrace.uploads import open_uploads
 
 logger = logging.getLogger("tailrace.tasks")
 
-# Pause between tries to claim a task whose attempt is about to release its lease.
-_RELEASE_POLL_S = 0.02
 # How long CancelTask waits for a run in another process, beyond the time in which that process renews its lease.
 _CANCEL_WAIT_S = 3.0
 
@@ -124,7 +123,7 @@ class Tasks:
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
         history = await history_of(self.log, head)
         reply = message.stored(head.task_id, head.context_id)
-        if self._idempotent(reply.message_id) and _has_message(history, reply):
+        if self._idempotent(reply.message_id) and has_message(history, reply):
             await self.ensure_running(head)
         elif history.state in INTERRUPTED:
             checked = check_reply(history.question, reply, self._agent.check_answer)
@@ -132,7 +131,7 @@ class Tasks:
                 await in_turn(partial(check, begins=False), [*history.messages, reply])
             await self._reply(head, checked, history)
         else:
-            raise _not_waiting(head, history)
+            raise not_waiting(head, history)
         return await self.log.head(head.task_id)
 
     async def cancel(self, task_id: str, owner: str) -> None:
@@ -225,7 +224,7 @@ class Tasks:
                 return await create(self.log, head, stored, new=message.context_id is None)
             return await self.log.create(head, events.submitted(head.source, stored))
         except TaskConflict:
-            raise _message_id_taken(message.message_id) from None
+            raise message_id_taken(message.message_id) from None
 
     async def _cancel_claimed(self, claimed: Head) -> None:
         with self._holding(claimed.task_id):
@@ -324,41 +323,21 @@ class Tasks:
             RequestError, RpcError: another reply was faster.
         """
         known: History | None = history
-        while claimed := await self._claim_waiting(head.task_id):
+        while claimed := await claim_waiting(self.log, head.task_id, self._me, self._settings.lease_s):
             with suppress(Fenced):  # An attempt has asked again, so the task still waits.
                 if await self._begin(claimed, WORKER_STOPPED, reply, known):
                     return
             known = None  # The attempt may have changed it.
             newest = await history_of(self.log, head)
-            if _has_message(newest, reply.message):
+            if has_message(newest, reply.message):
                 return
             if newest.state in INTERRUPTED and not reply.fits(newest.question):
                 check_reply(newest.question, reply.message)  # says which questions are open, if the reply names others
                 break
-        if not _has_message(newest := await history_of(self.log, head), reply.message):
+        if not has_message(newest := await history_of(self.log, head), reply.message):
             if newest.state in TERMINAL:
-                raise _not_waiting(head, newest)
+                raise not_waiting(head, newest)
             raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was taken before.")
-
-    async def _claim_waiting(self, task_id: str) -> Head | None:
-        """Claim a task that waits for input; None if it does not wait any more.
-
-        Its newest event says whether it waits. The head's state follows a moment later, and until then the attempt that
-        asked still holds the lease.
-        """
-        while True:  # Ends when that lease expires, at the latest.
-            try:
-                return await self.log.claim(task_id, self._me, self._settings.lease_s)
-            except TaskFinished:
-                return None
-            except LeaseHeld:
-                if not await self._is_waiting(task_id):
-                    return None
-                await asyncio.sleep(_RELEASE_POLL_S)
-
-    async def _is_waiting(self, task_id: str) -> bool:
-        batches = await self.log.read(task_id, await self.log.last(task_id) - 1)
-        return ends(batches[-1].events[-1]) in INTERRUPTED
 
     async def _await_end(self, head: Head) -> State | None:
         """Wait, for a limited time, until the run in another process has ended.
@@ -376,29 +355,3 @@ class Tasks:
         except TimeoutError:
             logger.warning("task %s: its runner has not reacted to the cancel yet", task_id)
             return None
-
-
-def _has_message(history: History, message: Message) -> bool:
-    """Whether the task has this message already.
-
-    Raises:
-        RequestError: it has another message with the same id.
-    """
-    for earlier in history.messages:
-        if earlier.message_id == message.message_id:
-            if earlier != message:
-                raise _message_id_taken(message.message_id)
-            return True
-    return False
-
-
-def _not_waiting(head: Head, history: History) -> RpcError:
-    return unsupported_operation(
-        f"Task {head.task_id!r} takes no message: its state is {history.state}, not TASK_STATE_INPUT_REQUIRED."
-    )
-
-
-def _message_id_taken(message_id: str) -> RequestError:
-    return RequestError(
-        f"messageId has value {message_id!r}, which another message has; use a new id for a new message."
-    )

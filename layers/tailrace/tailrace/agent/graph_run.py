@@ -1,0 +1,137 @@
+"""The graph in one attempt: what it starts with, how LangGraph is called, and what becomes of LangGraph's stream."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from langgraph.errors import is_invalid_resume
+from langgraph.runtime import RunControl
+from langgraph.types import Command
+from pydantic import ValidationError
+
+from tailrace.agent.breakpoints import StopNotes, open_breakpoint
+from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
+from tailrace.agent.graph import AgentGraph
+from tailrace.agent.langgraph_events import Translator
+from tailrace.agent.questions import AnswerUnfit, answers_in, questions_in
+from tailrace.agent.recovery.takeover import Takeover
+from tailrace.authoring import run_context
+from tailrace.authoring.emit import set_request, step_of
+from tailrace.config import Settings
+from tailrace.events import Details, Message
+from tailrace.inputs.request import Request
+from tailrace.stream.writer import Writer
+from tailrace.uploads import open_uploads
+
+
+class GraphRun:
+    """Runs the graph of one attempt from its checkpoints, and writes its stream as events.
+
+    `completed` is what the task's COMPLETED event says of the run, when the graph has ended.
+    """
+
+    def __init__(
+        self, agent: AgentGraph, takeover: Takeover, writer: Writer, translator: Translator, settings: Settings
+    ) -> None:
+        self._agent = agent
+        self._head = takeover.head
+        self._history = takeover.history
+        self._plan = takeover.plan
+        self._writer = writer
+        self._translator = translator
+        self._settings = settings
+        self.completed = Details()
+
+    async def stream(self, run: run_context.RunContext, control: RunControl) -> None:
+        """Run the graph until it ends, stops at a question, or is drained by `control`.
+
+        Raises:
+            AnswerUnfit: the graph refused the user's answer.
+            BaseException: what the graph raises.
+        """
+        agent, plan, translator = self._agent, self._plan, self._translator
+        request = await self._request(self._history.messages)
+        set_request(request)
+        if task := asyncio.current_task():
+            task.add_done_callback(lambda _: request.close())
+        run_context.current.set(run)
+        graph_input: Any = None
+        if plan.answers:
+            graph_input = Command(resume=plan.answers)
+        elif not plan.resumes:
+            graph_input = await self._input(request)
+        saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, self._flush, task=self._head.thread)
+        graph, stop = agent.running(saver, self._head.owner), StopNotes()
+        config, answered = self._config(translator.callbacks, stop), answers_in(self._history.exchanges)
+        resumes = graph_input is None and agent.has_breakpoints
+        if resumes and (question := await open_breakpoint(graph, config, answered)):
+            translator.ask(question)  # LangGraph would pass the breakpoint
+            return
+        try:
+            async for part in graph.astream(
+                graph_input,
+                config,
+                context=await agent.context_for(request),
+                stream_mode=["custom", "messages", "tasks"],
+                subgraphs=True,
+                version="v2",
+                durability="sync",
+                control=control,
+            ):
+                translator.part(part)
+                await self._writer.room()
+        except ValidationError as error:
+            if not is_invalid_resume(error):
+                raise
+            waiting = {each.id for each in (await graph.aget_state(config)).interrupts}
+            raise AnswerUnfit(error, questions_in(self._history.exchanges[-1].message), waiting) from None
+        if stop.at_breakpoint and (question := await open_breakpoint(graph, config, answered, stopped=True)):
+            translator.ask(question)
+        self.completed = Details(checkpoints=saver.lasting, thread=plan.thread)
+
+    async def _flush(self, namespace: str, node: str | None, ran: bool) -> int:
+        """Flush what a namespace has emitted; see `attempt_saver.Flush`."""
+        barrier = self._translator.barrier
+        if node is not None and node not in self._translator.callbacks.ran:
+            self._translator.cached(node)
+        elif node is not None:
+            await barrier.node(node)
+        elif ran and (parent := step_of(namespace)):
+            await barrier.nodes_below(parent)
+        await self._writer.flush()
+        return self._writer.last
+
+    async def _input(self, request: Request) -> Any:
+        """The graph's input. It is made of the message that began the task, so no reply changes it.
+
+        Raises:
+            Rejected: the message does not fit the graph's input.
+        """
+        messages = self._history.messages
+        first = request if len(messages) == 1 else await self._request(messages[:1])
+        try:
+            return await self._agent.input_for(first, self._head.task_id, fresh="" not in self._plan.pins)
+        finally:
+            if first is not request:
+                first.close()
+
+    async def _request(self, messages: list[Message]) -> Request:
+        return await self._agent.decode(messages, self._head.owner, open_uploads(self._settings))
+
+    def _config(self, *callbacks: BaseCallbackHandler) -> RunnableConfig:
+        """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
+        ours: RunnableConfig = {
+            "configurable": {
+                "thread_id": self._plan.thread,
+                "task_id": self._head.task_id,
+                "owner": self._head.owner,
+                "agent": self._head.agent,
+            },
+            "callbacks": [*callbacks],
+        }
+        # `merge_configs` takes 25 for LangChain's default, and leaves it out.
+        return {**merge_configs(self._agent.config, ours), "recursion_limit": self._agent.recursion_limit}
