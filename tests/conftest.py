@@ -6,13 +6,16 @@ import functools
 import gc
 import os
 import ssl
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 import botocore.session
 import certifi
 import pytest
+import pytest_asyncio
 from hypothesis import settings
+
+from tests.support.processes import Stack, stack
 
 # Each process of the tests imports and collects everything: while that grows, the garbage collector would visit it
 # again and again, and find nothing.
@@ -48,19 +51,38 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile`, one worker takes all tests of the page: they share processes that are slow to start."""
+    """With `--dist loadfile`, files that share processes go to one worker, because processes are slow to start.
+
+    One worker takes all tests with a browser, and then those with sam's containers. Containers add and remove network
+    interfaces of this machine, and then Chromium drops the requests that it has not sent: pages would lose scripts.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _PAGE if nodeid.startswith(_PAGE) else super()._split_scope(nodeid)
+            scopes = (scope for scope, paths in _SCOPES.items() if nodeid.startswith(paths))
+            return next(scopes, super()._split_scope(nodeid))
 
     return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
-_PAGE = "tests/e2e/"
+_CONTAINERS = "tests/deploy/test_sam_local.py"
+_SCOPES = {
+    "browser": ("tests/e2e/", "tests/runtime/test_main_job.py", _CONTAINERS),
+    "shipped": (
+        *("tests/deploy/test_smoke.py", "tests/integration/test_claim_check.py"),
+        *("tests/integration/test_four_processes.py", "tests/integration/test_local.py"),
+    ),
+}
 # Workers take whole files in this order. What takes long comes first, so that no worker ends with it alone.
 _LONGEST_FIRST = ["e2e", "deploy", "chaos", "runtime", "interop", "integration", "resume", "tck", "contract", "unit"]
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """All processes that `make run` starts, once for all tests that leave them as they were."""
+    async with stack(tmp_path_factory.mktemp("shipped")) as started:
+        yield started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,6 +96,8 @@ def pytest_collection_finish() -> None:
 
 
 def _place(item: pytest.Item) -> int:
+    if item.nodeid.startswith(_CONTAINERS):
+        return len(_LONGEST_FIRST)
     folders = (place for place, folder in enumerate(_LONGEST_FIRST) if folder in item.path.parts)
     return next(folders, 0)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -17,14 +16,13 @@ from starlette.routing import Route
 from deploy.smoke import SmokeError, check
 from tailrace.events import EXTENSION
 from tests.support.http import serve
-from tests.support.processes import ROOT, stack
+from tests.support.processes import ROOT, Stack
 
 LAST = 9
 
 
-async def test_smoke_passes_on_a_gateway_that_streams(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with stack(tmp_path) as running:
-        rows = dict(await check(running.url, ""))
+async def test_smoke_passes_on_a_gateway_that_streams(shipped: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = dict(await check(shipped.url, ""))
     assert "each once and in order, over 2 connections" in rows["events"]
     assert rows["replay"].startswith("the same ")
     assert "between frames, live" in capsys.readouterr().out

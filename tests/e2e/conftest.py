@@ -19,13 +19,6 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def shipped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """All processes that `make run` starts, once for all files: their start takes seconds of CPU time."""
-    async with stack(tmp_path_factory.mktemp("shipped")) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """All processes once more, with an orchestrator that takes as long as the request says.
 

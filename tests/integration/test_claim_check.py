@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from tailrace.a2a.types import to_json
 from tailrace.stream.sse import Parser
@@ -245,19 +244,12 @@ async def read(http: httpx.AsyncClient, task_id: str) -> Seen:
     return seen
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with stack(tmp_path_factory.mktemp("stack")) as started:
-        yield started
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_a_log_too_large_for_a_message_is_triaged(running: Stack) -> None:
+async def test_a_log_too_large_for_a_message_is_triaged(shipped: Stack) -> None:
     content = log(60_000)
     metrics = b"time,errors\n" + b"".join(
         b"%d,%d\n" % (BEGAN.timestamp() + 10 * n, 90 + n % 7 if n > 300 else n % 5) for n in range(600)
     )
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
         parts = [
             await uploaded(http, content, filename="shop.log"),
             await uploaded(http, gzip.compress(metrics), filename="errors.csv.gz", mediaType="application/gzip"),

@@ -8,14 +8,12 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 
 from tailrace.stream.sse import Parser
 from tests.support.events import metadata
@@ -23,15 +21,7 @@ from tests.support.gateway import post_task, read_stream
 from tests.support.processes import ROOT, Stack, agent, stack
 from triage.findings import Finding
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 SAMPLE = ROOT / "frontend" / "sample"
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with stack(tmp_path_factory.mktemp("stack")) as started:
-        yield started
 
 
 def sample_parts() -> list[dict[str, Any]]:
@@ -47,8 +37,8 @@ def sample_parts() -> list[dict[str, Any]]:
     return [{"text": sample["text"]}, {"data": {"alert": sample["alert"]}}, *files]
 
 
-async def test_the_sample_is_triaged(running: Stack) -> None:
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+async def test_the_sample_is_triaged(shipped: Stack) -> None:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
         task_id = await post_task(http, *sample_parts())
         seen = await read_stream(http, task_id, limit_s=60)
         task = (await http.get(f"/api/tasks/{task_id}")).json()
@@ -68,8 +58,8 @@ async def test_the_sample_is_triaged(running: Stack) -> None:
         assert heading in report
 
 
-async def test_specialists_progress_is_nested_under_the_step_that_asked(running: Stack) -> None:
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+async def test_specialists_progress_is_nested_under_the_step_that_asked(shipped: Stack) -> None:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
         details = [
             metadata(event)
             for event in (await read_stream(http, await post_task(http, *sample_parts()), limit_s=60)).events
@@ -80,9 +70,9 @@ async def test_specialists_progress_is_nested_under_the_step_that_asked(running:
     assert {event["parent"] for event in roots} == asking
 
 
-async def test_a_hundred_concurrent_streams_are_complete(running: Stack) -> None:
+async def test_a_hundred_concurrent_streams_are_complete(shipped: Stack) -> None:
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60, limits=limits) as http:
         task_id = await post_task(http, *sample_parts())
         streams = await asyncio.gather(*(read_stream(http, task_id, limit_s=60) for _ in range(100)))
     for seen in streams:
@@ -90,8 +80,8 @@ async def test_a_hundred_concurrent_streams_are_complete(running: Stack) -> None
         assert seen.state == "TASK_STATE_COMPLETED"
 
 
-async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(running: Stack) -> None:
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(shipped: Stack) -> None:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
         task_id = await post_task(http, {"text": "checkout is broken"})
         waiting = await read_stream(http, task_id, limit_s=60)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"

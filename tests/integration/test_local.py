@@ -10,12 +10,10 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from local.functions import listen, specialists
 from tailrace.errors import ConfigError
@@ -68,35 +66,36 @@ def test_a_wrong_setting_ends_make_run_with_one_sentence(variable: str, value: s
     assert "Traceback" not in done.stderr
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """All processes, for the tests that leave them as they were."""
-    async with stack(tmp_path_factory.mktemp("shared")) as running:
-        yield running
-
-
-async def test_a_killed_agent_restarts_at_the_same_address(shared: Stack) -> None:
-    await shared.kill("log_analyst")
-    async with httpx.AsyncClient(base_url=shared.url, timeout=60) as http:
+async def test_a_killed_agent_restarts_at_the_same_address(shipped: Stack) -> None:
+    await shipped.kill("log_analyst")
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
         agents = (await http.get("/api/agents")).json()["agents"]
     assert [agent.get("name") for agent in agents] == ["orchestrator", "log_analyst", "metric_analyst"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=["killed", "terminal closed"])
-async def test_no_process_outlives_make_run(tmp_path: Path, number: int) -> None:
+async def test_no_process_outlives_make_run_and_the_next_one_has_the_same_addresses(tmp_path: Path) -> None:
+    async with stack(tmp_path) as killed:
+        before = await places(killed)
+        await assert_all_end(killed, signal.SIGKILL)
     async with stack(tmp_path) as running:
-        names = ("gateway", "orchestrator", "log_analyst", "metric_analyst", "sweeper")
-        pids = [await running.pid_of(name) for name in names]
-        running.supervisor.send_signal(number)
-        await running.supervisor.wait()
-        async with asyncio.timeout(30):
-            while left := {name for name, pid in zip(names, pids, strict=True) if pid is None or _lives(pid)}:
-                assert None not in pids, left
-                await asyncio.sleep(0.05)
-        async with httpx.AsyncClient(timeout=30) as http:
-            with pytest.raises(httpx.ConnectError):
-                await http.get(f"{running.url}/api/health")
-    assert number == signal.SIGKILL or not (tmp_path / "run-secret").exists()
+        assert await places(running) == before
+        await assert_all_end(running, signal.SIGHUP)  # the terminal was closed
+    assert not (tmp_path / "run-secret").exists()
+
+
+async def assert_all_end(running: Stack, number: signal.Signals) -> None:
+    """Send the supervisor a signal, and wait until none of its functions lives."""
+    names = ("gateway", "orchestrator", "log_analyst", "metric_analyst", "sweeper")
+    pids = [await running.pid_of(name) for name in names]
+    running.supervisor.send_signal(number)
+    await running.supervisor.wait()
+    async with asyncio.timeout(30):
+        while left := {name for name, pid in zip(names, pids, strict=True) if pid is None or _lives(pid)}:
+            assert None not in pids, left
+            await asyncio.sleep(0.05)
+    async with httpx.AsyncClient(timeout=30) as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.get(f"{running.url}/api/health")
 
 
 def _lives(pid: int) -> bool:
@@ -104,20 +103,15 @@ def _lives(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")  # a zombie that its new parent has not reaped
 
 
-async def test_agents_keep_their_addresses_after_a_restart(tmp_path: Path) -> None:
-    async def places(running: Stack) -> dict[str, str]:
-        async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-            agents = (await http.get("/api/agents")).json()["agents"]
-        return {agent["name"]: agent["url"] for agent in agents}
-
-    async with stack(tmp_path) as running:
-        before = await places(running)
-    async with stack(tmp_path) as running:
-        assert await places(running) == before
+async def places(running: Stack) -> dict[str, str]:
+    """Return the URL of each agent."""
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+        agents = (await http.get("/api/agents")).json()["agents"]
+    return {agent["name"]: agent["url"] for agent in agents}
 
 
-async def test_the_page_has_a_content_security_policy(shared: Stack) -> None:
-    async with httpx.AsyncClient(base_url=shared.url, timeout=60) as http:
+async def test_the_page_has_a_content_security_policy(shipped: Stack) -> None:
+    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
         page = await http.get("/")
         assert "script-src 'self'" in page.headers["content-security-policy"]
         assert "unsafe" not in page.headers["content-security-policy"]
