@@ -157,7 +157,12 @@ class Settings:
         5000,
     )
     max_streams: int = _setting(
-        "TAILRACE_MAX_STREAMS", 1000, "streams", "how many streams one gateway has open at most", 1, 100_000
+        "TAILRACE_MAX_STREAMS",
+        1000,
+        "streams",
+        "how many streams a gateway's or an agent's process has open at most",
+        1,
+        100_000,
     )
     max_request_bytes: int = _setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000

@@ -9,11 +9,15 @@ from typing import Any
 
 from tailrace.errors import ContextBusy, RequestError, TailraceError, TaskUnknown, shorten
 
+# After how many seconds a caller may try again that was refused because the agent is busy.
+_RETRY_AFTER_S = 5
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 class RpcError(TailraceError):
     """An error as the caller gets it: the JSON-RPC `code`, and A2A's `reason` if the error is A2A's own.
+
+    `retry_after_s` says when to try again, in seconds, if the agent is only too busy.
 
     `rpc_id` is the request's id, if the request did not become a `Call`. `status` is the HTTP status, if it is another
     one than section 5.4 gives to the code.
@@ -21,8 +25,17 @@ class RpcError(TailraceError):
 
     rpc_id: str | int | None = None
 
-    def __init__(self, code: int, message: str, reason: str = "", *, status: int | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        reason: str = "",
+        *,
+        status: int | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message)
+        self.retry_after_s = retry_after_s
         self.code = code
         self.reason = reason
         self.status = status
@@ -53,6 +66,11 @@ def invalid_params(message: str) -> RpcError:
 
 def internal_error() -> RpcError:
     return RpcError(-32603, "The agent failed to answer; its log says why.")
+
+
+def too_busy(reason: str) -> RpcError:
+    """The agent could do this later. HTTP+JSON answers 503."""
+    return RpcError(-32603, f"{reason}. Try again in {_RETRY_AFTER_S} s.", retry_after_s=_RETRY_AFTER_S)
 
 
 def unauthenticated() -> RpcError:

@@ -79,6 +79,8 @@ class AgentApp:
     - `store`: LangGraph's store for long-term memory, in place of the graph's own. By default a graph without one gets
       a durable store (`get_store()`, `runtime.store`), in which each owner has namespaces that no other owner sees. A
       store that is passed here, or that the graph was compiled with, gets the namespaces as the nodes write them.
+    - `max_tasks`: how many tasks one process works on at once; by default any number. Beyond it a message that would
+      begin a task is refused with -32603 (503), and a task that exists already waits its turn.
     - `settings`: by default those of the environment.
     - `log`: by default the log that the settings name. A log that is passed here is not closed with the app.
     - `answer`: called first with each message that would create a task. If it returns text, that is the whole answer,
@@ -95,7 +97,8 @@ class AgentApp:
 
     Raises:
         ConfigError: the graph or the card cannot be used, `extended_card` comes without `decide_owner`, `thread` or
-            `stream` has another value, or a function for `input`, `context`, `thread` or `output` is async.
+            `stream` has another value, `max_tasks` is not a whole number from 1, or a function for `input`, `context`,
+            `thread` or `output` is async.
 
     Example:
         async def greet(state: MessagesState) -> None:
@@ -126,6 +129,7 @@ class AgentApp:
         stream: Stream = "live",
         check_answer: CheckAnswer | None = None,
         store: BaseStore | None = None,
+        max_tasks: int | None = None,
         settings: Settings | None = None,
         log: EventLog | None = None,
         answer: DirectAnswer | None = None,
@@ -157,6 +161,9 @@ class AgentApp:
         self._stream: Stream = stream
         self._check_answer = check_answer
         self._store = store
+        if max_tasks is not None and (type(max_tasks) is not int or max_tasks < 1):
+            raise ConfigError("max_tasks", max_tasks, "a whole number from 1, or None for any number of tasks")
+        self._max_tasks = max_tasks
         self._settings = settings or Settings.load()
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
@@ -250,6 +257,7 @@ class AgentApp:
                     stream=self._stream,
                     check_answer=self._check_answer,
                     memory=None if graph.store is not None else Memory(self._settings, self._card.name, self._stack),
+                    max_tasks=self._max_tasks,
                 )
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)

@@ -46,6 +46,7 @@ class AgentGraph:
     - `make_context`: the author's function that makes LangGraph's runtime context.
     - `thread`: which tasks share a thread of LangGraph; see `AgentApp`.
     - `output`, `stream`: as `AgentApp` explains them.
+    - `max_tasks`: how many tasks one process works on at once; None for any number.
     - `check_answer`: the author's function that says why an answer to a question cannot be taken.
     - `memory`: the long-term memory of a graph that brings no store; None for one that does.
     """
@@ -61,6 +62,7 @@ class AgentGraph:
     stream: Stream = "live"
     check_answer: CheckAnswer | None = None
     memory: Memory | None = None
+    max_tasks: int | None = None
 
     @cached_property
     def has_breakpoints(self) -> bool:

@@ -17,7 +17,7 @@ import httpx
 
 from tailrace import events
 from tailrace.a2a.directory import Directory
-from tailrace.a2a.errors import not_cancelable, task_not_found, unsupported_operation
+from tailrace.a2a.errors import not_cancelable, task_not_found, too_busy, unsupported_operation
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.attempt import Attempt
@@ -29,6 +29,7 @@ from tailrace.agent.questions import Reply, check_reply
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.replies import claim_waiting, has_message, message_id_taken, not_waiting
+from tailrace.agent.slots import Slots
 from tailrace.agent.threads import Start, create, start, thread_to_delete
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
@@ -85,6 +86,7 @@ class Tasks:
         self._dispatch = dispatch
         self._idempotent = idempotent
         self._leases = LeaseThread(settings)
+        self._slots = Slots(agent.max_tasks, self._start_waiting)
         self._unowned = UnownedTasks(log, http, settings)
         self._me = f"{agent.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         # Tasks that this process is about to start or to end.
@@ -109,14 +111,14 @@ class Tasks:
 
         Raises:
             RequestError: the message cannot be used, or does not answer what the task asks. Nothing was done.
-            RpcError: -32001 (no such task) or -32004 (the task does not wait for a message). Nothing was done.
+            RpcError: -32001 (no such task), -32004 (the task does not wait for a message), or -32603 (this process
+                works on too many tasks to begin another one). Nothing was done.
             LogError
         """
         check = partial(self._agent.check, owner=owner)
         await in_turn(partial(check, begins=message.task_id is None), [message.stored()])
         if message.task_id is None:
-            head = await self._create(message, owner)
-            await self.ensure_running(head)
+            head = await self._begin_task(message, owner)
             return await self.log.head(head.task_id)
         head = await self.owned(message.task_id, owner)
         if message.context_id not in (None, head.context_id):
@@ -175,12 +177,29 @@ class Tasks:
     async def ensure_running(self, head: Head) -> None:
         """Start a task that nobody runs, or take it over from a dead attempt. Does nothing if `head` is not orphaned.
 
-        This never raises: reading a task must not fail because the task cannot run. Errors are logged, and the next
-        request for the task tries again.
+        If all slots are taken, it is started when one is free. This never raises: reading a task must not fail because
+        the task cannot run. Errors are logged, and the next request for the task tries again.
         """
-        task_id = head.task_id
-        if not head.orphaned(self.log.now()) or task_id in self._running or head.agent != self._agent.name:
+        if self._needs_a_runner(head) and self._slots.wait_for_one(head.task_id):
+            try:
+                await self._start_orphaned(head)
+            finally:
+                self._slots.free()
+
+    def _needs_a_runner(self, head: Head) -> bool:
+        ours = head.agent == self._agent.name and head.task_id not in self._running
+        return ours and head.orphaned(self.log.now())
+
+    async def _start_waiting(self, task_id: str) -> None:
+        """Start a task that has waited for a slot."""
+        with suppress(LogError):  # It has expired; or the log is away, and the next request for the task tries again.
+            await self._start_orphaned(await self.log.head(task_id))
+
+    async def _start_orphaned(self, head: Head) -> None:
+        """Start the head's task if it is orphaned. This never raises."""
+        if not self._needs_a_runner(head):
             return
+        task_id = head.task_id
         try:
             claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
             await self._begin(claimed, WORKER_STOPPED if head.lease_owner is None else WORKER_LOST)
@@ -194,18 +213,33 @@ class Tasks:
     async def until_idle(self) -> None:
         """Return when this process runs no task. If this is cancelled, it stops all runs."""
         try:
-            while self._running:
-                await asyncio.wait([task for _, task in self._running.values()])
+            while self._running or self._slots.starting:
+                await asyncio.wait([*(task for _, task in self._running.values()), *self._slots.starting])
         except asyncio.CancelledError:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Stop all runs of this process and release their leases. Other processes can take the tasks over at once."""
+        self._slots.close()
         running = [task for _, task in self._running.values()]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    async def _begin_task(self, message: UserMessage, owner: str) -> Head:
+        if not self._slots.full:
+            with self._slots.one():
+                head = await self._create(message, owner)
+                await self._start_orphaned(head)
+                return head
+        try:
+            await self.log.head(task_id_of(owner, self._agent.name, message.message_id))
+        except TaskUnknown:
+            raise too_busy(f"This agent works on {self._slots.most} tasks, its limit") from None
+        head = await self._create(message, owner)  # The message is repeated, so this returns its task.
+        await self.ensure_running(head)
+        return head
 
     async def _create(self, message: UserMessage, owner: str) -> Head:
         key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
@@ -295,8 +329,13 @@ class Tasks:
         attempt = Attempt(self.log, self.feeds, self._settings, self._http, self._leases, self._directory, takeover)
         run = asyncio.create_task(self._work(attempt), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
-        run.add_done_callback(lambda _: self._running.pop(claimed.task_id, None))
+        self._slots.take()  # A reply is always taken: its task has begun.
+        run.add_done_callback(lambda _: self._ended(claimed.task_id))
         return takeover.replied
+
+    def _ended(self, task_id: str) -> None:
+        self._running.pop(task_id, None)
+        self._slots.free()
 
     async def _start(self, head: Head, message: Message) -> Start:
         """Where the head's task starts, which no attempt has begun. `message` is the one that it was created with.

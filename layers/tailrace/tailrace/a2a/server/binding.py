@@ -10,8 +10,8 @@ from starlette.responses import Response
 from tailrace.a2a import errors
 from tailrace.a2a.card import AgentCard
 from tailrace.a2a.server.negotiation import extensions_of
+from tailrace.a2a.server.open_streams import OpenStream
 from tailrace.a2a.server.operations import Caller, Operations
-from tailrace.a2a.server.stream import Streamed
 from tailrace.a2a.types import Version
 from tailrace.config import Settings
 from tailrace.owner import Identify
@@ -66,15 +66,18 @@ class Binding:
         version: Version = "1.0",
         status: int = 200,
         media_type: str = "application/json",
+        retry_after_s: int | None = None,
     ) -> Response:
         """A response with the whole `body`. A 401 says how to authenticate."""
         headers = _headers(extensions, version)
+        if retry_after_s is not None:
+            headers["Retry-After"] = str(retry_after_s)
         if status == 401:
             headers["WWW-Authenticate"] = challenge(self.card)
         return Response(body, status_code=status, media_type=media_type, headers=headers)
 
     def respond_stream(
-        self, answer: Streamed, framing: sse.Framing, extensions: list[str], *, version: Version = "1.0"
+        self, answer: OpenStream, framing: sse.Framing, extensions: list[str], *, version: Version = "1.0"
     ) -> Response:
         """A response that streams."""
         chunks = answer.chunks(framing, version)

@@ -53,7 +53,8 @@ class JsonRpc(Binding):
             if version == "0.3" and method in STREAMS:
                 # The 0.3 SDKs read only a stream here, so the error is its one event.
                 return Response(b"data: %b\n\n" % body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-            return self.respond(body, [], version=version, status=rpc_error.status or 200)
+            status, retry_after_s = rpc_error.status or 200, rpc_error.retry_after_s
+            return self.respond(body, [], version=version, status=status, retry_after_s=retry_after_s)
         except ClientDisconnect:
             return Response(status_code=400)  # the caller has gone
         except Exception:

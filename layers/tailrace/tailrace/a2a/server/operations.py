@@ -17,6 +17,7 @@ from tailrace.a2a.card import AgentCard, card_json
 from tailrace.a2a.identity import task_id_of
 from tailrace.a2a.server.listing import list_tasks
 from tailrace.a2a.server.negotiation import check_output_modes, check_parts
+from tailrace.a2a.server.open_streams import OpenStream, OpenStreams
 from tailrace.a2a.server.services import Serving, TaskService
 from tailrace.a2a.server.stream import Streamed, StreamedMessage, StreamedTask
 from tailrace.a2a.task import snapshot
@@ -83,6 +84,7 @@ class Operations:
         self._serving = serving
         self._answer = answer
         self._extended_card = extended_card
+        self._streams = OpenStreams(settings.max_streams)
         self._methods: dict[str, Callable[[Any, Caller], Awaitable[Any]]] = {
             "SendMessage": self._send,
             "GetTask": self._get,
@@ -106,16 +108,27 @@ class Operations:
             raise errors.method_not_found(method)
         return await self._methods[method](params, caller)
 
-    async def stream(self, method: str, params: Any, caller: Caller) -> Streamed:
-        """The stream of a streaming method.
+    async def stream(self, method: str, params: Any, caller: Caller) -> OpenStream:
+        """The stream of a streaming method, which counts as open from now on.
 
         Raises:
             TailraceError: the method refuses. It never does once the stream has begun.
         """
-        serving, cursor = await self._serving(), caller.cursor
-        tasks, past_input = serving.tasks, method == "SubscribeToTask"
-        if past_input:
+        head: Head | None = None
+        if method == "SubscribeToTask":  # The task goes on, whether its stream is refused or not.
             head = await self._visit(convert(params, TaskId).id, caller)
+        leave = self._streams.enter()
+        try:
+            return OpenStream(await self._streamed(params, caller, head), leave)
+        except BaseException:
+            leave()
+            raise
+
+    async def _streamed(self, params: Any, caller: Caller, head: Head | None) -> Streamed:
+        """The stream of the head's task; without a head, that of the message in `params`."""
+        serving, cursor = await self._serving(), caller.cursor
+        tasks, past_input = serving.tasks, head is not None
+        if head is not None:
             # The head changes a moment after the last event, so the event is read first.
             state = await end_at(tasks.log, head.task_id, await tasks.log.last(head.task_id)) or head.state
             if cursor is None and state in TERMINAL:

@@ -92,6 +92,7 @@ class Rest(Binding):
         if method in STREAMS:
             answer = await self.operations.stream(method, params, caller)
             if request.method == "HEAD":
+                answer.leave()
                 return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
             return self.respond_stream(answer, sse.Framing(), extensions)
         result = await self.operations.call(method, params, caller)
@@ -118,12 +119,18 @@ class Rest(Binding):
         return params
 
     def _failure(self, error: RpcError, request: Request) -> Response:
-        status, name = _STATUS[error.code]
+        status, name = _STATUS[error.code] if error.retry_after_s is None else (503, "UNAVAILABLE")
         status = error.status or status
         body: dict[str, Any] = {"code": status, "status": name, "message": str(error)}
         if error.details:
             body["details"] = error.details
-        return self.respond(encode({"error": body}), [], status=status, media_type=answer_type(request))
+        return self.respond(
+            encode({"error": body}),
+            [],
+            status=status,
+            media_type=answer_type(request),
+            retry_after_s=error.retry_after_s,
+        )
 
 
 def _object(body: bytes) -> dict[str, Any]:
