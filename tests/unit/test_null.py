@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import requests
-from gateway.requests import BrowserMessage, BrowserPart, MessageBody
+from gateway.requests import BrowserMessage, BrowserPart, MessageBody, TaskBody
 from gateway.uploads import UploadBody
 from tailrace.a2a import types
 from tailrace.a2a.compat.v0_3.server import METHODS, params_from_v0_3
@@ -40,6 +40,7 @@ REQUESTS: dict[type[msgspec.Struct], dict[str, Any]] = {
     BrowserPart: PART,
     BrowserMessage: {"parts": [PART], "messageId": "m"},
     MessageBody: {"message": {"parts": [PART, {"text": "x"}], "contextId": "c"}},
+    TaskBody: {"message": {"parts": [PART]}, "agent": "greeter"},
     UploadBody: {"filename": "x.log", "size": 1, "sha256": "ab" * 32, "mediaType": "text/csv"},
 }
 V0_3_CONFIG = {
