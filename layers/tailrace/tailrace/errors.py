@@ -15,7 +15,9 @@
     │       └── CheckpointsUnavailable  the same for the store of checkpoints; the next attempt may succeed
     ├── StoreDamaged                a SQLite file is damaged, or is not a database
     ├── EventUnreadable             an event of the log is not JSON, or not of an event's shape
+    ├── NotJson                     a value of an author's has no form in JSON
     ├── CheckpointTooLarge          a graph's state is too large for the store of checkpoints
+    ├── StateUnsaveable             a graph's state has a value that no checkpoint can hold
     ├── CheckpointUnreadable        no attempt can resume from the checkpoint
     │   ├── CheckpointRefused       it contains a type that is not read
     │   ├── CheckpointLost          an S3 object that it names is missing
@@ -123,17 +125,6 @@ class EventTooLarge(LogError):
         self.limit = limit
 
 
-class NotJson(TailraceError, ValueError):
-    """A value of type `kind` at `path` has no form in JSON. `what` is the beginning of the sentence."""
-
-    def __init__(self, what: str, path: str, kind: str) -> None:
-        where = f" at {path.removeprefix('.')}" if path else ""
-        super().__init__(
-            f"{what} has a value of type {kind}{where}, which JSON cannot hold; use texts, numbers, lists, dicts with "
-            "texts as keys, dates, dataclasses or pydantic models."
-        )
-
-
 class LogUnreadable(LogError):
     """The events `first` to `last` of a task are stored, but what is stored cannot be read."""
 
@@ -158,8 +149,22 @@ class StoreDamaged(TailraceError):
         )
 
 
+# Events
+
+
 class EventUnreadable(TailraceError):
     """The message says what is wrong with the event's JSON, as a part of a sentence."""
+
+
+class NotJson(TailraceError, ValueError):
+    """A value of type `kind` at `path` has no form in JSON. `what` is the beginning of the sentence."""
+
+    def __init__(self, what: str, path: str, kind: str) -> None:
+        where = f" at {path.removeprefix('.')}" if path else ""
+        super().__init__(
+            f"{what} has a value of type {kind}{where}, which JSON cannot hold; use texts, numbers, lists, dicts with "
+            "texts as keys, dates, dataclasses or pydantic models."
+        )
 
 
 # Checkpoints

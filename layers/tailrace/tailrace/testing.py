@@ -25,6 +25,7 @@ from tailrace.agent.app import AgentApp
 from tailrace.agent.graph_source import GraphSource
 from tailrace.agent.questions import questions_in
 from tailrace.authoring.ask import Question
+from tailrace.authoring.emission import RESPONSE
 from tailrace.authoring.emit import set_request
 from tailrace.events import INTERRUPTED, Artifact, Event, Message, Part, State, decode
 from tailrace.inputs.decode import request_of
@@ -75,7 +76,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def response(self) -> str:
         """The agent's answer: the text of the artifact `response`; "" without one."""
-        return self.texts.get("response", "")
+        return self.texts.get(RESPONSE, "")
 
 
 class Conversation:
@@ -108,9 +109,9 @@ class Conversation:
             if task.status.state in INTERRUPTED:
                 waiting = questions_in(task.status.message)
                 questions += [each for each in waiting if each not in questions]
-                given = {each.id: answer for each in waiting if (answer := reply_to(each)) is not None}
-                if given:
-                    answer = next(iter(given.values())) if len(waiting) == 1 else {"answers": given}
+                by_id = {each.id: answer for each in waiting if (answer := reply_to(each)) is not None}
+                if by_id:
+                    answer = next(iter(by_id.values())) if len(waiting) == 1 else {"answers": by_id}
                     message = _reply(answer, self.context_id, task_id)
                     continue
             events = [decode(event) for batch in await self._log.read(task_id, 0) for event in batch.events]
@@ -230,13 +231,13 @@ def request(
             with request("How many?", files={"app.log": "one\\ntwo\\n"}):
                 assert await count_lines({"messages": []}) == {"messages": [("ai", "2")]}
     """
-    given = request_of([_message(text, files, data, metadata, context_id=str(uuid.uuid4()))])
-    token = set_request(given)
+    decoded = request_of([_message(text, files, data, metadata, context_id=str(uuid.uuid4()))])
+    token = set_request(decoded)
     try:
-        yield given
+        yield decoded
     finally:
         token.var.reset(token)
-        given.close()
+        decoded.close()
 
 
 _CARD = AgentCard(name="test", description="A graph in a test.", version="1", skills=[], input_modes=("*/*",))

@@ -12,7 +12,7 @@ from tailrace.naming import check_agent_name
 
 # The path of an agent's card, below the agent's own URL (section 8.2).
 CARD_PATH = ".well-known/agent-card.json"
-# The conversation extension: its URI, and its key in a message's metadata (docs/PROTOCOL.md, section 2.7).
+# The conversation extension: its URI, and its key in a message's metadata (docs/PROTOCOL.md, section 5.11).
 CONVERSATION = "urn:tailrace:a2a:conversation:1"
 
 # Text of all kinds, plain or gzipped.

@@ -27,11 +27,12 @@ from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph, Output, Stream, Thread
 from tailrace.agent.graph_input import MakeInput
-from tailrace.agent.graph_source import Compiled, GraphSource, check_source, graph_of
+from tailrace.agent.graph_source import GraphSource, check_source, graph_of
 from tailrace.agent.memory import Memory
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.questions import CheckAnswer
 from tailrace.agent.service import Tasks
+from tailrace.agent.structure import Graph
 from tailrace.agent.tracing import flush_traces
 from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
@@ -271,7 +272,7 @@ class AgentApp:
                 self._serving = Serving(tasks, Push(deliveries))
         return self._serving
 
-    async def _compiled(self) -> Compiled:
+    async def _compiled(self) -> Graph:
         graph = await graph_of(self._graph, self._card.name, self._config, self._stack)
         if self._store is not None:
             graph = graph.copy({"store": self._store})

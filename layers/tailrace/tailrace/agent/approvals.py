@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import shorten
+from tailrace.events import as_text
 
 # The decisions that say all that is needed by their type.
 _PLAIN = ("approve", "reject")
+# Maximum length of an action's arguments in the question, in characters.
 _SHOWN = 500
 
 
@@ -61,7 +63,7 @@ def decision_text(value: Any) -> str:
     """The question for people: each action, and what may be decided about it."""
     request = _known(value)
     return "\n\n".join(
-        f"{action.description or f'{action.name} {_json(action.args)}'}\n"
+        f"{action.description or f'{action.name} {shorten(as_text(action.args), _SHOWN)}'}\n"
         f"Decide about {action.name}: {', '.join(request.allowed(action))}."
         for action in request.action_requests
     )
@@ -110,7 +112,3 @@ def _known(value: Any) -> _Request:
     request = _request(value)
     assert request is not None, "`is_approval` is asked first"
     return request
-
-
-def _json(value: Any) -> str:
-    return shorten(msgspec.json.encode(value).decode(), _SHOWN)

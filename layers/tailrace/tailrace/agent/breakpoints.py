@@ -12,12 +12,10 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
-from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
+from tailrace.agent.structure import Graph
 from tailrace.authoring.ask import Question
-
-Graph = Pregel[Any, Any, Any, Any]
 
 
 class StopNotes(GraphCallbackHandler):

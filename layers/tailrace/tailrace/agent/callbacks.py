@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -16,7 +15,7 @@ from langgraph.types import Command
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
 from tailrace.authoring.emit import current_step, send, step_of
 from tailrace.errors import NotJson, TooDeep
-from tailrace.events import Details, Kind, Part, Usage, plain
+from tailrace.events import Details, Kind, Part, Usage, as_text, plain
 
 # Maximum length of a tool's arguments, of its result, and of a piece of a call, in characters.
 MAX_SHOWN = 16_384
@@ -147,11 +146,7 @@ class RunCallbacks(AsyncCallbackHandler):
 def shown_of(value: Any) -> tuple[str, int | None]:
     """A value as text: a text as it is, anything else as JSON. A long one is cut, and its length comes with it."""
     try:
-        text = (
-            value
-            if isinstance(value, str)
-            else json.dumps(plain(value, "It"), ensure_ascii=False, separators=(",", ":"))
-        )
+        text = value if isinstance(value, str) else as_text(plain(value, "It"))
     except TooDeep:
         text = "(nested too deep to be shown)"
     except NotJson:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.pregel import Pregel
 
 from tailrace.a2a.card import INPUT_MODES
 from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
 from tailrace.agent.memory import Memory
 from tailrace.agent.questions import CheckAnswer
+from tailrace.agent.structure import Graph
 from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message
 from tailrace.inputs.decode import check, outline_of, request_of
@@ -52,7 +52,7 @@ class AgentGraph:
     """
 
     name: str
-    graph: Pregel[Any, Any, Any, Any]
+    graph: Graph
     config: RunnableConfig = field(default_factory=RunnableConfig)
     input_modes: Sequence[str] = INPUT_MODES
     make_input: MakeInput | None = None
@@ -75,7 +75,7 @@ class AgentGraph:
         """The saver that keeps the graph's checkpoints."""
         return self.graph.checkpointer
 
-    def running(self, saver: BaseCheckpointSaver[Any], owner: str) -> Pregel[Any, Any, Any, Any]:
+    def running(self, saver: BaseCheckpointSaver[Any], owner: str) -> Graph:
         """The graph for one attempt: with this saver, and with the owner's part of the memory."""
         store = self.graph.store if self.memory is None else self.memory.of(owner)
         return self.graph.copy({"checkpointer": saver, "store": store})

@@ -18,10 +18,10 @@ from typing import Any, NotRequired, Required, get_origin, get_type_hints
 from langchain_core.messages import HumanMessage, convert_to_messages
 from langgraph.channels.base import BaseChannel
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel import Pregel
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict, is_typeddict
 
+from tailrace.agent.structure import Graph
 from tailrace.errors import Rejected, RequestError, UploadUnknown, shorten
 from tailrace.inputs.request import Data, File, Request, content_of
 
@@ -56,7 +56,7 @@ class GraphInput(ABC):
         """
 
 
-def input_of(graph: Pregel[Any, Any, Any, Any]) -> GraphInput:
+def input_of(graph: Graph) -> GraphInput:
     """What makes the input of `graph`, by the graph's input schema."""
     types = {name: each.UpdateType for name, each in graph.channels.items() if isinstance(each, BaseChannel)}
     if isinstance(graph, CompiledStateGraph):
@@ -243,7 +243,7 @@ def _of_type(kind: Any) -> GraphInput:
     return Value(kind)
 
 
-def _argument_of(graph: Pregel[Any, Any, Any, Any]) -> Any:
+def _argument_of(graph: Graph) -> Any:
     """The type of an entrypoint's argument. In a module with postponed annotations LangGraph knows only its name."""
     (node,) = graph.nodes.values()
     bound: Any = node.bound

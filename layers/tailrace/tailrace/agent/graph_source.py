@@ -17,21 +17,21 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
+from tailrace.agent.structure import Graph
 from tailrace.errors import ConfigError, shorten
 
 logger = logging.getLogger("tailrace.agent")
 
-Compiled = Pregel[Any, Any, Any, Any]
 # As in langgraph.json: it may take LangGraph's config, and may be async or an async context manager.
 MakeGraph = Callable[..., Any]
-GraphSource = StateGraph[Any, Any, Any, Any] | Compiled | MakeGraph
+GraphSource = StateGraph[Any, Any, Any, Any] | Graph | MakeGraph
 
 _RIGHT = (
     "a StateGraph, compiled or not, an @entrypoint, what create_agent returns, or a function that returns one of these"
 )
 
 
-def check_source(source: Any, agent: str) -> Compiled | MakeGraph:
+def check_source(source: Any, agent: str) -> Graph | MakeGraph:
     """The source as a compiled graph, or as the function that will make the graph of `agent`.
 
     Raises:
@@ -47,7 +47,7 @@ def check_source(source: Any, agent: str) -> Compiled | MakeGraph:
     return make
 
 
-async def graph_of(source: Compiled | MakeGraph, agent: str, config: RunnableConfig, stack: AsyncExitStack) -> Compiled:
+async def graph_of(source: Graph | MakeGraph, agent: str, config: RunnableConfig, stack: AsyncExitStack) -> Graph:
     """The compiled graph. A function is called once; a context manager that it returns is closed with `stack`.
 
     `config` is the author's, which the function gets if it has an argument.
@@ -73,7 +73,7 @@ async def graph_of(source: Compiled | MakeGraph, agent: str, config: RunnableCon
     return compiled
 
 
-def check_graph(graph: Compiled) -> None:
+def check_graph(graph: Graph) -> None:
     """Refuse a graph that runs without checkpoints, itself or in a subgraph that can be found.
 
     Raises:
@@ -88,7 +88,7 @@ def check_graph(graph: Compiled) -> None:
             raise ConfigError(f"the checkpointer of the subgraph {path!r}", False, right)
 
 
-def _compiled(graph: StateGraph[Any, Any, Any, Any] | Compiled, agent: str) -> Compiled:
+def _compiled(graph: StateGraph[Any, Any, Any, Any] | Graph, agent: str) -> Graph:
     if isinstance(graph, StateGraph):
         try:
             graph = graph.compile(name=agent)
@@ -109,7 +109,7 @@ async def _check_async(saver: BaseCheckpointSaver[Any]) -> None:
         logger.warning("the graph's checkpointer does not answer: %s: %s", type(error).__name__, error)
 
 
-def _subgraphs(graph: Compiled, path: str = "", seen: tuple[Compiled, ...] = ()) -> Iterator[tuple[str, Compiled]]:
+def _subgraphs(graph: Graph, path: str = "", seen: tuple[Graph, ...] = ()) -> Iterator[tuple[str, Graph]]:
     """By path, the graphs inside a graph. `seen` are those around it: a graph may call itself."""
     for name, node in graph.nodes.items():
         for subgraph in _graphs_in(node.bound):
@@ -118,7 +118,7 @@ def _subgraphs(graph: Compiled, path: str = "", seen: tuple[Compiled, ...] = ())
                 yield from _subgraphs(subgraph, f"{path}{name}/", (*seen, graph))
 
 
-def _graphs_in(runnable: Any) -> Iterator[Compiled]:
+def _graphs_in(runnable: Any) -> Iterator[Graph]:
     """The graphs that a node is, or that its function uses. LangGraph's own list leaves out `checkpointer=False`."""
     if isinstance(runnable, Pregel):
         yield runnable

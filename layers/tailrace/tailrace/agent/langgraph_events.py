@@ -127,8 +127,8 @@ class Translator:
         outcome = await asyncio.to_thread(outcome_of, self._agent, self.callbacks.output, earlier)
         if outcome.decides:
             self._speech.settle(outcome.answer, outcome.message)
-        given = self._results or self._texts.any()
-        artifacts = outcome.artifacts | ({} if given else outcome.spare)
+        has_output = self._results or self._texts.any()
+        artifacts = outcome.artifacts | ({} if has_output else outcome.spare)
         for name, part in artifacts.items():
             if part.text is not None:
                 self._texts.replace(name, [])

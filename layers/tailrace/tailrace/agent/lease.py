@@ -24,8 +24,8 @@ from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.run")
 
-# How many times in a renewal's interval the loop is asked. A lease is at least two of these intervals long.
-_ASKED = 8
+# How many times the loop is asked in one renewal's interval. A lease is at least two of these intervals long.
+_CHECKS = 8
 
 
 class Lease:
@@ -90,7 +90,7 @@ class LeaseThread:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._tick_s = settings.renew_s / _ASKED
+        self._tick_s = settings.renew_s / _CHECKS
         self._most_s = settings.stall_s
         self._leases: set[Lease] = set()
         self._changing = threading.Lock()
@@ -129,7 +129,7 @@ class LeaseThread:
 
     def _stand_in(self, loop: asyncio.AbstractEventLoop, answered: threading.Event) -> None:
         """Renew the leases that are due until the loop answers, or has stood still for too long."""
-        still_s, told = 2 * self._tick_s, False
+        still_s, warned = 2 * self._tick_s, False
         while not answered.is_set() and not loop.is_closed():
             due = [lease for lease in self._snapshot() if lease.due]
             if due and still_s > self._most_s:
@@ -138,9 +138,9 @@ class LeaseThread:
                 )
                 answered.wait()
             elif due:
-                if not told:
+                if not warned:
                     self._warn(still_s)
-                told, began = True, time.monotonic()
+                warned, began = True, time.monotonic()
                 asyncio.run(_renew_all(due))
                 still_s += time.monotonic() - began
             began = time.monotonic()

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.structure import has_output_schema, result_keys
+from tailrace.authoring.emission import RESPONSE
 from tailrace.errors import TailraceError
 from tailrace.events import Part, plain
 
@@ -26,12 +27,12 @@ _FILES = ("image", "audio", "video", "file")
 
 
 class Outcome(msgspec.Struct):
-    """What a run has come to.
+    """What a completed run gives.
 
     - `answer`: the text of the answer, and `message`: the id of the message that it is. None: the state names none.
     - `decides`: whether the state has messages, so that nothing else that a model has said is the answer.
     - `artifacts`: what the run has to give beside the answer. A text is a text artifact.
-    - `spare`: what it gives if it has given nothing else.
+    - `spare`: what it gives if it has nothing else.
     """
 
     answer: str | None = None
@@ -61,7 +62,7 @@ def outcome_of(agent: AgentGraph, state: Any, earlier: Collection[str]) -> Outco
         except Exception as error:
             raise TailraceError(f"The agent's output() failed: {type(error).__name__}: {error}") from error
         for name, value in named.items():
-            if name == "response" and isinstance(value, str):
+            if name == RESPONSE and isinstance(value, str):
                 outcome.answer, outcome.decides = value, True
             else:
                 outcome.artifacts[name] = _part(name, value)
@@ -79,7 +80,7 @@ def outcome_of(agent: AgentGraph, state: Any, earlier: Collection[str]) -> Outco
     elif outcome.answer is None and not outcome.artifacts:
         last = messages[-1] if messages else None
         if isinstance(last, ToolMessage) and last.id not in earlier:  # of a tool that returns directly
-            outcome.spare["response"] = Part(text=str(last.text))
+            outcome.spare[RESPONSE] = Part(text=str(last.text))
         else:
             outcome.spare = {name: _part(name, value) for name, value in values.items()}
     return outcome

@@ -17,7 +17,7 @@ from tailrace.authoring.ask import Question
 from tailrace.authoring.passed_on import Answered, place_of
 from tailrace.decoding import check_depth
 from tailrace.errors import RequestError, shorten
-from tailrace.events import Message, State, plain, without_surrogates
+from tailrace.events import Message, State, as_text, plain, without_surrogates
 from tailrace.inputs.decode import data_in, text_in
 
 if TYPE_CHECKING:
@@ -240,10 +240,10 @@ def _own_text_of(question: Question) -> str:
         return decision_text(value)
     if isinstance(value, str):
         return value
-    asked = value.get("question", value.get("description")) if isinstance(value, dict) else None
-    if asked is None:
+    words = value.get("question", value.get("description")) if isinstance(value, dict) else None
+    if words is None:
         return _shown(value)
-    lines = [_shown(asked)]
+    lines = [_shown(words)]
     if options := value.get("options"):
         lines += [f"• {_shown(option)}" for option in options] if isinstance(options, list) else [_shown(options)]
     if url := auth_url_in(question):
@@ -261,4 +261,4 @@ def _open(questions: Sequence[Question]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return shorten(value if isinstance(value, str) else msgspec.json.encode(value).decode(), _SHOWN)
+    return shorten(as_text(value), _SHOWN)

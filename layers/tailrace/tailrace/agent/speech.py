@@ -18,11 +18,10 @@ from tailrace.agent.callbacks import MAX_SHOWN, shown_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.structure import keeps_messages, may_end_at
 from tailrace.agent.texts import Texts
+from tailrace.authoring.emission import RESPONSE
 from tailrace.authoring.emit import step_of
 from tailrace.events import Details
 from tailrace.stream.writer import Writer
-
-RESPONSE = "response"
 
 
 class _Message(msgspec.Struct):

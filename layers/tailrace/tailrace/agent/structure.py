@@ -8,6 +8,7 @@ from typing import Any
 from langgraph.constants import END
 from langgraph.pregel import Pregel
 
+# A compiled graph of any kind.
 Graph = Pregel[Any, Any, Any, Any]
 
 

@@ -53,7 +53,7 @@ class UnownedTasks:
         """
         delegated = await self._delegated_tasks(claimed)
         await cancel_delegated_tasks(self._log, self._http, claimed, delegated, self._settings)
-        text = text.encode(errors="replace").decode()
+        text = events.without_surrogates(text)
         await put_fence(
             self._log, claimed, lambda seq: events.status_update(claimed.source, seq, "state", state=state, text=text)
         )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tailrace.a2a.incoming import Artifact, Message, Part, Task
+from tailrace.authoring.emission import RESPONSE
 from tailrace.errors import TailraceError, shorten
 from tailrace.events import INTERRUPTED
 
@@ -106,7 +107,7 @@ def text_of(artifact: Artifact) -> str:
 
 def _text_in(artifacts: list[Artifact], message: Message | None) -> str:
     texts = {artifact.name or artifact.artifact_id: text_of(artifact).strip() for artifact in artifacts}
-    if texts.get("response"):
-        return texts["response"]
+    if texts.get(RESPONSE):
+        return texts[RESPONSE]
     spoken = message.text.strip() if message is not None else ""
     return "\n\n".join(filter(None, dict.fromkeys([*texts.values(), spoken])))

@@ -25,6 +25,10 @@ ForwardedKind = Literal[OwnKind, "attempt", "handoff"]
 _NOT_TEXTS = (Decimal, UUID, bytes, datetime, date, time, timedelta)
 
 
+# The artifact of an agent's answer.
+RESPONSE = "response"
+
+
 class EmittedStatus(msgspec.Struct, frozen=True):
     """A status update. `agent` is the agent that did it, if that is not the task's own."""
 

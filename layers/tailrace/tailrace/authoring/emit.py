@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tailrace.authoring import run_context
-from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText, ForwardedKind, checked
+from tailrace.authoring.emission import RESPONSE, EmittedArtifact, EmittedStatus, EmittedText, ForwardedKind, checked
 from tailrace.errors import shorten
 from tailrace.events import DelegatedTask, Details, Origin, Part, Target, plain
 from tailrace.inputs.request import Request
@@ -40,7 +40,7 @@ def progress(text: str, *, done: float | None = None, total: float | None = None
     emit("progress", text=text, done=done, total=total)
 
 
-def write(text: str, *, artifact: str = "response") -> None:
+def write(text: str, *, artifact: str = RESPONSE) -> None:
     """Append text to a streamed text artifact.
 
     Args:

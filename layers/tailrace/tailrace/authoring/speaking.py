@@ -8,13 +8,10 @@ from tailrace.a2a.client import AgentClient
 from tailrace.a2a.conversation import AgentEvent, seq_of
 from tailrace.a2a.incoming import Task
 from tailrace.authoring.answer import text_of
-from tailrace.authoring.emission import EmittedText
+from tailrace.authoring.emission import RESPONSE, EmittedText
 from tailrace.authoring.emit import current_step, send, tried
 from tailrace.errors import AgentError
 from tailrace.events import DelegatedTask
-
-# The artifact of an agent's answer.
-_ANSWER = "response"
 
 
 class Speaking:
@@ -42,7 +39,7 @@ class Speaking:
             return
         artifact = update.artifact.name or update.artifact.artifact_id
         text = text_of(update.artifact)
-        if not self._heard or (artifact == _ANSWER and self._heard != _ANSWER and text):
+        if not self._heard or (artifact == RESPONSE and self._heard != RESPONSE and text):
             if text:
                 self._heard = artifact
                 self._write(text, anew=True)
@@ -58,7 +55,7 @@ class Speaking:
         self._until = seq_of(task)
         texts = {each.name or each.artifact_id: text for each in task.artifacts if (text := text_of(each))}
         if texts:
-            self._heard = _ANSWER if _ANSWER in texts else next(iter(texts))
+            self._heard = RESPONSE if RESPONSE in texts else next(iter(texts))
             self._write(texts[self._heard], anew=True)
 
     def _write(self, text: str, *, anew: bool) -> None:

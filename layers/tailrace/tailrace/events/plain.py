@@ -33,6 +33,11 @@ def plain(value: Any, what: str) -> Any:
     return converted
 
 
+def as_text(value: Any) -> str:
+    """`value`, of JSON's types, as text: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(without_surrogates(value)).decode()
+
+
 def without_surrogates(value: Any) -> Any:
     """`value`, of JSON's types, with a question mark in place of each half of a character that UTF-8 cannot have."""
     if isinstance(value, str):

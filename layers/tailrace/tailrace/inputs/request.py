@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tailrace.events import Part
+from tailrace.events import Part, without_surrogates
 from tailrace.inputs.text import Content, Text
 
 # `File.lines` cuts longer lines, so that a line cannot fill the memory. In characters.
@@ -141,7 +141,7 @@ def content_of(parts: Sequence[str | Data | File]) -> str | list[dict[str, Any]]
     """
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) == len(parts):
-        return _clean("\n".join(texts).strip())
+        return str(without_surrogates("\n".join(texts).strip()))
     blocks: list[dict[str, Any]] = []
     room = MAX_BLOCK_BYTES
     for part in parts:
@@ -161,12 +161,8 @@ def content_of(parts: Sequence[str | Data | File]) -> str | list[dict[str, Any]]
 
 
 def _text_block(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": _clean(text)}
-
-
-def _clean(text: str) -> str:
-    """The text with a question mark for each lone surrogate, which no checkpoint can hold."""
-    return text.encode(errors="replace").decode()
+    # No checkpoint can hold a lone surrogate.
+    return {"type": "text", "text": without_surrogates(text)}
 
 
 def _named_only(file: File) -> str:

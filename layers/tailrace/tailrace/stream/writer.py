@@ -218,8 +218,8 @@ class Writer:
             details = Details(step=text.step, parent=text.parent, message=text.message, call=text.call, name=text.name)
             if text.kind == "tool_call":
                 details.input = joined
-            said = None if text.kind == "tool_call" else joined
-            event = events.status_update(self._source, self._next_seq, text.kind, details, text=said)
+            shown = None if text.kind == "tool_call" else joined
+            event = events.status_update(self._source, self._next_seq, text.kind, details, text=shown)
         self._add(event)
 
     def _signal(self) -> None:

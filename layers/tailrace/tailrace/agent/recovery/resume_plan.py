@@ -153,15 +153,15 @@ def _answers(history: History, waiting: dict[str, tuple[str, int]]) -> dict[str,
     An older version wrote questions without the ids of their interrupts: the answers to them are the replies, in order.
     """
     answers = answers_in(history.exchanges)
-    found = {interrupt: answers[interrupt] for interrupt in waiting if interrupt in answers}
-    asked = {question.id for exchange in history.exchanges for question in questions_in(exchange.message)}
+    by_interrupt = {interrupt: answers[interrupt] for interrupt in waiting if interrupt in answers}
+    with_ids = {question.id for exchange in history.exchanges for question in questions_in(exchange.message)}
     without_ids = [exchange.reply for exchange in history.exchanges if not questions_in(exchange.message)]
     for interrupt, (step_id, taken) in waiting.items():
         since = history.messages[history.questions.get(step_id, len(history.messages)) :]
         replies = [message for message in since if message in without_ids]
-        if interrupt not in asked and taken < len(replies):
-            found[interrupt] = bare_answer(replies[taken])
-    return found
+        if interrupt not in with_ids and taken < len(replies):
+            by_interrupt[interrupt] = bare_answer(replies[taken])
+    return by_interrupt
 
 
 def _upwards(history: History, step_id: str | None) -> list[str]:
