@@ -43,6 +43,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "plain": {"lines": 14, "pause_ms": 15, "ask": False, "delegations": 2},
     "long": {"lines": 20, "pause_ms": 25, "ask": False, "delegations": 2},
     "asks": {"lines": 10, "pause_ms": 12, "ask": True, "delegations": 2},
+    # The specialist asks the other one, so that the work is three levels deep.
+    "deep": {"lines": 8, "pause_ms": 12, "ask": False, "delegations": 1, "deep": True},
     "approvals": {"lines": 8, "pause_ms": 12, "ask": False, "delegations": 1, "approvals": True},
 }
 PATTERNS = ("twill", "satin")
@@ -116,7 +118,7 @@ def _followed(rng: random.Random, index: int) -> int | None:
 
 
 def _task(rng: random.Random, key: str) -> PlannedTask:
-    shape = rng.choices(list(SHAPES), (2, 3, 2, 2, 2))[0]
+    shape = rng.choices(list(SHAPES), (2, 3, 2, 2, 2, 2))[0]
     return PlannedTask(
         shape=shape,
         key=key,

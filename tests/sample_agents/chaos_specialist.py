@@ -1,6 +1,7 @@
 """A specialist that reports progress, streams text and returns the same findings for the same request.
 
-The first data part of a message says how long it takes: `{"lines": n, "pause_ms": p}`.
+The first data part of a message says how long it takes: `{"lines": n, "pause_ms": p}`. With `"deep": true` it asks
+`specialist_two` first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, TypedDict
 
 from langgraph.graph import START, StateGraph
 
-from tailrace import AgentCard, Skill, progress, request, result, write
+from tailrace import AgentCard, Skill, delegate, progress, request, result, write
 from tests.sample_agents.side_file import done
 
 
@@ -24,6 +25,8 @@ def specialist(name: str) -> tuple[StateGraph[State, None, State, State], AgentC
 
     async def read(state: State) -> State:
         options = request().data[0]
+        if options.get("deep"):
+            await delegate("specialist_two", {**options, "deep": False})
         for number in range(options["lines"]):
             progress(f"{name} reads {number}", done=number, total=options["lines"])
             write(f"{name} read {number}\n")

@@ -270,7 +270,7 @@ class Conversation:
                 await self._pause_before_sending(error)
             return True
         if self._reply is not None:
-            return await self._replies_again(error)
+            return await self._replies_again(self.task_id, error)
         if error is not None and error.malformed:
             self.notes.append(f"What it did was not followed to the end: {error}")
             return False
@@ -283,7 +283,7 @@ class Conversation:
         await self._pause(error)
         return True
 
-    async def _replies_again(self, error: AgentError | None) -> bool:
+    async def _replies_again(self, task_id: str, error: AgentError | None) -> bool:
         """Whether to go on after a stream that brought nothing in answer to the reply.
 
         Raises:
@@ -296,9 +296,11 @@ class Conversation:
         if not self._client.own and self._streaming is not False and code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
             self._streaming = False  # It may take a message without a stream.
             return True
-        if code == _UNSUPPORTED or (not self._client.own and (error is None or error.arrived) and code is None):
-            self._reply = None  # The task does not wait for it any more, or it has probably arrived.
-            return True
+        arrived = error is None or (error.arrived and code is None and not self._client.own)
+        if code == _UNSUPPORTED or arrived:
+            # It has arrived before, or the task does not wait for it any more. The task may wait for the next one.
+            self._reply = None
+            return not await self._waits_already(task_id)
         await self._pause(error)
         return True
 

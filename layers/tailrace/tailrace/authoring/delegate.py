@@ -157,23 +157,28 @@ class _Call:
 
     async def _find(self, tries: int) -> DiscoveredAgent:
         """Raises: AgentError"""
-        settings, directory = self.run.settings, self.run.directory
-        if "://" in self.wanted:
-            for number in range(1, tries + 1):
-                try:
-                    return await directory.at(self.wanted)
-                except AgentError as error:
-                    if error.malformed or number == tries:
-                        raise
-                await asyncio.sleep(min(PAUSE_S * 2**number, LONGEST_PAUSE_S))
-        found = await directory.named(self.wanted, settings.all_agents)
-        if found is None:
-            known = names_in((await directory.all(settings.all_agents)).values())
-            raise AgentError(
-                "no agent of this bundle or of TAILRACE_SPECIALIST_URLS has this name; there are "
-                f"{', '.join(map(repr, known)) or 'none'}"
-            )
-        return found
+        number = 1
+        while True:
+            try:
+                return await (self.run.directory.at(self.wanted) if "://" in self.wanted else self._named())
+            except AgentError as error:
+                if error.malformed or number >= tries:
+                    raise
+            await asyncio.sleep(min(PAUSE_S * 2**number, LONGEST_PAUSE_S))
+            number += 1
+
+    async def _named(self) -> DiscoveredAgent:
+        """Raises: AgentError"""
+        directory, urls = self.run.directory, self.run.settings.all_agents
+        if found := await directory.named(self.wanted, urls):
+            return found
+        agents = (await directory.all(urls)).values()
+        unreachable = [f" {agent}" for agent in agents if isinstance(agent, AgentError)]
+        raise AgentError(
+            "no agent of this bundle or of TAILRACE_SPECIALIST_URLS has this name; there are "
+            f"{', '.join(map(repr, names_in(agents))) or 'none'}.{''.join(unreachable)}",
+            malformed=not unreachable,
+        )
 
 
 async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, name: str, write_to: str) -> Answer:

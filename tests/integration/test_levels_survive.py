@@ -1,0 +1,72 @@
+"""Agents that delegate three levels deep are killed at their writes: each question is asked, and answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tailrace.log.sqlite import SQLiteLog
+from tests.support.events import metadata
+from tests.support.fork_server import ForkServer, fork_server
+from tests.support.restarting_agent import restarting_agent, watch
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+_AT_ONCE = 6
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with fork_server() as server:
+        yield server
+
+
+async def run(folder: Path, server: ForkServer, **variables: str) -> int:
+    """Run the agent to its end, and answer both questions. Return how many writes its processes made."""
+    await asyncio.to_thread(folder.mkdir)
+    answers = {"How many?": "4", "Where?": "in"}
+    asked = []
+    async with restarting_agent(folder, "levels", start=server.start, **variables) as agent:
+        seen = await watch(agent, {"data": {"level": 2}})
+        while seen.state == "TASK_STATE_INPUT_REQUIRED":
+            parts = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"]
+            [question] = parts[1]["data"]["interrupts"]
+            asked.append(question["value"]["question"])
+            assert question["value"]["agent"] == "below"
+            seen = await watch(agent, answers[asked[-1]], watched=seen, message_id=f"reply {len(asked)}")
+        assert agent.deaths == len(variables.keys() & {"DIES_AT"})
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    assert asked == list(answers), seen.said
+    assert (seen.state, seen.response) == ("TASK_STATE_COMPLETED", "A table for 4, in.")
+    origins = [metadata(event)["origin"] for event in seen.events if "origin" in metadata(event)]
+    assert len({(origin["task"], origin["seq"]) for origin in origins}) == len(origins), "an event came twice"
+    log = SQLiteLog(folder / "log.sqlite3")
+    heads = (await log.list(f"me/{seen.task_id}")).heads
+    assert [head.state for head in heads] == ["TASK_STATE_COMPLETED"], "the agent below was asked once"
+    await log.close()
+    return (folder / "writes").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("first", "late"), [(1, {}), (4, {"DIES_LATE": "1"})], ids=["before the write", "after the write"]
+)
+async def test_all_levels_may_die_at_a_write(
+    first: int, late: dict[str, str], server: ForkServer, tmp_path: Path
+) -> None:
+    writes = await run(tmp_path / "undisturbed", server)
+    assert writes > 30
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def dies_at(number: int) -> None:
+        async with slots:
+            try:
+                await run(tmp_path / str(number), server, DIES_AT=str(number), **late)
+            except Exception as error:
+                error.add_note(f"killed at write {number}")
+                raise
+
+    # Each sixth write, for the sake of time. The number of the last ones may differ by a renewed claim.
+    await asyncio.gather(*(dies_at(number) for number in range(first, writes - 1, 6)))
