@@ -71,7 +71,6 @@ V0_3_REQUESTS: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
     ),
     "GetTask": (types.TaskId, {"id": "t", "historyLength": 1, "metadata": {}}),
     "CancelTask": (types.TaskId, {"id": "t", "metadata": {}}),
-    "DeleteThread": (types.ContextId, {"contextId": "c"}),
     "SubscribeToTask": (types.TaskId, {"id": "t"}),
     "CreateTaskPushNotificationConfig": (types.PushConfig, {"taskId": "t", "pushNotificationConfig": V0_3_CONFIG}),
     "GetTaskPushNotificationConfig": (types.PushConfigId, {"id": "t", "pushNotificationConfigId": "1"}),
