@@ -1,6 +1,7 @@
 /**
  * A2A messages as a page shows them. `data` says whether there is structured data.
  * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[], data: boolean}} Turn
+ * @typedef {{id: string, text: string}} Question
  */
 
 const UPLOAD_EXTENSION = "urn:tailrace:a2a:upload:1";
@@ -27,6 +28,22 @@ export function turnOf(message) {
     data: partsOf(message).some((part) => part.data && !part.filename),
   };
 }
+
+/** What the agent's message asks, by the ids that an answer names. @param {any} message @returns {Question[]} */
+export function questionsOf(message) {
+  const asked = partsOf(message).find((part) => Array.isArray(part.data?.interrupts))?.data.interrupts ?? [];
+  return asked.map(({ id, value }) => ({ id: String(id), text: wordsOf(value) }));
+}
+
+function wordsOf(value) {
+  if (typeof value === "string") return value;
+  const actions = Array.isArray(value?.action_requests) ? value.action_requests : [];
+  const asked = value?.question ?? value?.description ?? actions.map((each) => each.description ?? each.name).join("\n");
+  const options = Array.isArray(value?.options) ? value.options.map((option) => `• ${shown(option)}`) : [];
+  return [shown(asked || value), ...options, ...(value?.auth_url ? [String(value.auth_url)] : [])].join("\n");
+}
+
+const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 /** Of a task, by its request: the alert's title, else the first line, else a file's name. @param {any} message */
 export function titleOf(message) {

@@ -7,7 +7,7 @@
  * @typedef {ReturnType<typeof newText>} Text
  */
 
-import { isUserMessage, textOf, titleOf, turnOf } from "./messages.js";
+import { isUserMessage, questionsOf, textOf, titleOf, turnOf } from "./messages.js";
 
 const EXTENSION = "urn:tailrace:a2a:resume:1";
 const ROW_KINDS = ["node_start", "tool_start", "attempt", "handoff"]; // events that may add a row
@@ -34,6 +34,8 @@ export const metadataOf = (result) => bodyOf(result).metadata?.[EXTENSION] ?? {}
 export const newTask = () => ({
   state: "unknown", // as `plainState` writes it
   message: "", // of the last change of state: a question, or the reason of a failure
+  questions: /** @type {import("./messages.js").Question[]} */ ([]), // those that the task waits for
+  signIn: false, // whether it waits for the user to sign in
   title: "",
   turns: /** @type {import("./messages.js").Turn[]} */ ([]), // of the conversation
   seq: 0,
@@ -93,6 +95,7 @@ export function applyEvent(task, seq, result) {
   if (result.task) applySnapshot(task, body);
   else if (result.artifactUpdate) applyArtifact(task, body.artifact ?? {}, body.append, body.lastChunk);
   else if (metadata.kind) applyStepEvent(task, metadata, metadata.at ?? ts, textOf(body.status?.message));
+  if (body.status) task.signIn = body.status.state === "TASK_STATE_AUTH_REQUIRED";
   if (body.status) applyState(task, plainState(body.status.state), body.status.message, metadata, ts);
   return true;
 }
@@ -108,6 +111,7 @@ function applyState(task, state, message, metadata, ts) {
   if (isUserMessage(message)) task.turns.push(turnOf(message));
   // The text of a forwarded event belongs to its step, not to the task.
   const text = metadata.parent ? "" : textOf(message);
+  if (state === "input-required" && !metadata.parent && metadata.kind === "state") task.questions = questionsOf(message);
   if (state === "input-required" && text !== task.message) setQuestion(task, message, text);
   if (state === task.state) return;
   task.state = state;

@@ -12,6 +12,7 @@ import { EventStream } from "./event-stream.js";
 import { FindingsView } from "./findings-view.js";
 import { duration, recoveryCounts } from "./format.js";
 import { Inputs } from "./inputs.js";
+import { QuestionsView } from "./questions-view.js";
 import { RawEvents } from "./raw-events.js";
 import { drawRecentTasks, rememberTitle } from "./recent-tasks.js";
 import { ReportView } from "./report-view.js";
@@ -44,6 +45,7 @@ export class Watch {
   #timeline = this.#find("timeline");
   #turns = new TurnsView(this.#find("turns"));
   #findings = new FindingsView(this.#view);
+  #questions;
   #report;
   #rawEvents = new RawEvents(this.#view);
   #inputs;
@@ -76,6 +78,7 @@ export class Watch {
     Object.assign(window, { tailrace: { applied: this.#stream.applied } }); // for tests
     this.#pill = new ConnectionPill(this.#find("pill"), this.#find("try-now"), () => this.#stream.retryNow());
     const form = this.#find("reply");
+    this.#questions = new QuestionsView(form, (id) => this.#find(id));
     this.#inputs = new Inputs(form, () => form.requestSubmit());
     on(form, "submit", (event) => {
       event.preventDefault();
@@ -161,12 +164,12 @@ export class Watch {
   }
 
   #drawState() {
-    const { state, message, attempt, title } = this.#task;
+    const { state, message, attempt, title, questions, signIn } = this.#task;
     const drawn = this.#drawn;
     const stateChanged = state !== drawn.state;
     if (!stateChanged && message === drawn.message && attempt === drawn.attempt && title === drawn.title) return;
     Object.assign(drawn, { state, message, attempt, title });
-    const stateWords = state.replace("-", " ");
+    const stateWords = signIn ? "sign-in required" : state.replace("-", " ");
     const words = attempt > 1 ? `${stateWords} · attempt ${attempt}` : stateWords;
     const failed = state === "failed" || state === "rejected";
     this.#find("task-state").dataset.state = state;
@@ -175,7 +178,7 @@ export class Watch {
     document.title = `${stateWords} · ${title || "Task"} · Tailrace`;
     const ready = state === "completed" && this.#task.report.text ? " The report is ready." : "";
     announce((stateChanged && ANNOUNCEMENTS[state]) || `Task ${words}.${ready}`);
-    setText(this.#find("question"), message || "The agents need more information.");
+    this.#questions.draw(message, questions);
     setText(this.#find("failure-text"), message || "No reason was given.");
     this.#setVisible({
       reply: state === "input-required",
@@ -245,7 +248,7 @@ export class Watch {
     send.disabled = true;
     try {
       this.#inputs.clearNotice();
-      const parts = await this.#inputs.parts();
+      const parts = await this.#partsOfReply();
       if (!parts) return;
       await reply(this.#id, { parts });
       this.#inputs.clear();
@@ -257,6 +260,12 @@ export class Watch {
     } finally {
       send.disabled = false;
     }
+  }
+
+  async #partsOfReply() {
+    if (!this.#questions.several) return this.#inputs.parts();
+    const part = this.#questions.part();
+    return part ? [part] : this.#inputs.refuse("Answer a question.");
   }
 
   async #cancel() {
