@@ -12,6 +12,7 @@ FOLDER/WORKER.log and reads its faults from FOLDER/WORKER.control. The sweeper h
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import logging
@@ -104,8 +105,11 @@ def fork(order: dict[str, Any], folder: Path) -> int:
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    gc.disable()
     for module in (*_IMPORTED, *sys.argv[2:]):
         importlib.import_module(module)
+    gc.freeze()  # or each worker would visit, and so copy, what the parent has imported
+    gc.enable()
     living: set[int] = set()
     wakeup_reader, wakeup_writer = os.pipe()
     os.set_blocking(wakeup_writer, False)
