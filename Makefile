@@ -17,17 +17,13 @@ run: $(venv)/run ## AGENT=greeter: the page, the gateway and the agents on this 
 	@$(if $(AGENT),TAILRACE_ORCHESTRATOR=$(AGENT)) $(bin)/python -m local
 
 test: $(venv)/test ## all tests; one whose tool is missing says what to install
-	@$(bin)/python -m pytest -n auto $(whole_files) $(addprefix --ignore=,$(alone))
-	@$(bin)/python -m pytest $(alone)
+	@$(bin)/python -m pytest -n auto $(whole_files)
 
 test-fast: $(venv)/test ## the unit and contract tests that take no time: for the hand at work
 	@$(bin)/python -m pytest -n logical $(whole_files) -m 'not slow' tests/unit tests/contract
 
 # A file's tests stay in one process. tests/conftest.py says how many processes there are, and which files come first.
 whole_files := --dist loadfile --no-loadscope-reorder
-# Its containers time out beside other tests. They also add and remove network interfaces of this machine, and then
-# Chromium drops the requests that it has not sent: pages lose scripts.
-alone := tests/deploy/test_sam_local.py
 
 lint: $(venv)/test ## ruff, mypy --strict, and the layers of the library
 	@$(bin)/ruff format --check .

@@ -62,6 +62,9 @@ _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # The first request to a function builds the image of its containers.
 _READY_S = 300.0
 _STOP_S = 20.0
+# How long sam waits for a container that has started to accept a connection: its default is 20 s, which is too short
+# when many containers start at once on a busy machine.
+_CONTAINER_S = 120
 # No time limit: sam ends containers that do not answer.
 _FOREVER = httpx.Timeout(None)
 _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
@@ -232,7 +235,12 @@ async def start_api(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=ROOT,
-            env={**environ, "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"},
+            env={
+                **environ,
+                "SAM_CLI_TELEMETRY": "0",
+                "SAM_CLI_CONTAINER_CONNECTION_TIMEOUT": str(_CONTAINER_S),
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
             stdout=output,
             stderr=output,
             start_new_session=True,
