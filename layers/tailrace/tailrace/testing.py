@@ -224,7 +224,7 @@ def request(
         RequestError: the parts cannot be used.
 
     Example:
-        async def count_lines(state: MessagesState) -> dict:
+        async def count_lines(state: MessagesState) -> dict[str, object]:
             return {"messages": [("ai", str(sum(1 for _ in tailrace.request().files[0].lines())))]}
 
         async def test_lines_are_counted() -> None:

@@ -98,7 +98,7 @@ def time_left() -> float | None:
         class State(MessagesState, total=False):
             pages: int  # that were read
 
-        async def read(state: State) -> Command:
+        async def read(state: State) -> Command[str]:
             pages, left = state.get("pages", 0), None
             while pages < 3 and (left is None or left > 10):
                 pages += 1

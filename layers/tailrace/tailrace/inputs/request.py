@@ -104,7 +104,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     The caller chooses everything except `owner`.
 
     Example:
-        def given(request: Request) -> dict:  # for AgentApp(graph, card, input=given)
+        def given(request: Request) -> dict[str, object]:  # for AgentApp(graph, card, input=given)
             about = f"The user is {request.owner}."
             return {"messages": [("system", about), ("user", request.content)]}
 
