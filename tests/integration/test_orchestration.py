@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 import pytest
 from langgraph.graph import START, StateGraph
 
-from tailrace import result
+from tailrace import AgentApp, AgentCard, Skill, file, result, write
+from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.events import metadata
@@ -132,3 +133,29 @@ async def test_no_specialists_answer_can_fail_the_task(
     [report] = [artifact["parts"][0]["text"] for artifact in artifacts if artifact["name"] in ("report", "response")]
     assert words in report
     assert "found nothing" not in report or data["findings"] == []
+
+
+async def test_one_agents_answer_is_the_answer_with_its_text_data_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def paint(state: State) -> State:
+        write("Here is ")
+        write("a cat.")
+        result("size", {"width": 1})
+        file("picture", b"\x89PNG", filename="cat.png", media_type="image/png")
+        return {}
+
+    graph = StateGraph(State).add_node("paint", paint).add_edge(START, "paint")
+    skill = Skill(id="s", name="Paint", description="Paints animals.", tags=["paint"])
+    card = AgentCard(name="painter", description="", version="1", skills=[skill])
+    painter = AgentApp(graph, card, settings=Settings(data_dir=str(tmp_path)))
+    async with orchestrated(tmp_path, monkeypatch, painter) as sut:
+        task_id = await sut.post({"text": "paint a cat"})
+        seen = await sut.read(task_id)
+        artifacts = (await sut.http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
+    assert seen.state == "TASK_STATE_COMPLETED"
+    assert {each["name"]: each["parts"] for each in artifacts} == {
+        "response": [{"text": "Here is a cat."}],
+        "size": [{"data": {"width": 1}}],
+        "picture": [{"raw": "iVBORw==", "filename": "cat.png", "mediaType": "image/png"}],
+    }
