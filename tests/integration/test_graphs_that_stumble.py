@@ -206,6 +206,14 @@ async def test_a_state_that_cannot_be_saved_fails_with_the_value_s_path() -> Non
     assert "locks[0], which cannot be saved" in said(events[-1])
 
 
+async def test_an_integer_that_cannot_be_saved_is_called_too_large() -> None:
+    async def node(_: State) -> State:
+        return {"x": {"n": 2**64}}
+
+    events = await run(single(node), FAILED)
+    assert "a value of type int with more than 64 bits at n, which cannot be saved" in said(events[-1])
+
+
 # Results
 
 

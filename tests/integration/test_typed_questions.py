@@ -42,6 +42,14 @@ class Booking(BaseModel):
             {"schema": int}, {"text": "four"}, "'four' is not of type 'integer'", {"text": "4"}, "4", id="a type"
         ),
         pytest.param(
+            {"schema": int},
+            {"text": "9" * 30},
+            "an integer of more than 64 bits",
+            {"data": 2**63},
+            str(2**63),
+            id="size",
+        ),
+        pytest.param(
             {"schema": {"type": "array", "items": {"type": "string"}}},
             {"data": ["a", 1]},
             "1 is not of type 'string' at $[1].",

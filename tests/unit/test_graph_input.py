@@ -143,6 +143,12 @@ def sorted_names(text: str) -> str:
     return f"{before} which are {', '.join(sorted(names.split(', ')))}"
 
 
+def test_an_integer_that_no_checkpoint_can_hold_is_refused() -> None:
+    assert made(compiled(Whole), Data({"limit": 2**64 - 1})) == {"limit": 2**64 - 1}
+    assert "`limit` has an integer of more than 64 bits" in refusal(compiled(Whole), Data({"limit": 2**64}))
+    assert "it has an integer of more than 64 bits" in refusal(workflow(dict), Data({"a": [{"b": -(2**63) - 1}]}))
+
+
 def test_a_required_field_that_is_missing_is_named() -> None:
     assert made(compiled(Order), Data({"item": "tea"})) == {"item": "tea"}
     assert "a data part with `item`" in refusal(compiled(Order), "tea")

@@ -19,6 +19,7 @@ from tailrace.errors import JsonError, TooDeep
 MAX_DEPTH = 64
 # Maximum levels around such a value. The deepest message of A2A, ListTasks, has 8.
 FRAME_DEPTH = 16
+_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 # What msgspec raises for bytes that are not JSON: by their grammar, by their UTF-8, by their depth.
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -80,6 +81,19 @@ def check_depth(value: Any, what: str) -> None:
     """
     if too_deep(value):
         raise TooDeep(f"{what} is nested deeper than {MAX_DEPTH} levels; make it flatter, or a file.")
+
+
+def has_huge_int(value: Any) -> bool:
+    """Whether an integer in `value`, of JSON's types, needs more than 64 bits. No checkpoint can hold it."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, int):
+            if not _MIN_INT <= each <= _MAX_INT:
+                return True
+        elif isinstance(each, dict | list | tuple):
+            left.extend(_members(each))
+    return False
 
 
 def _members(container: Any) -> Any:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_c
 from typing_extensions import TypedDict, is_typeddict
 
 from tailrace.agent.structure import Graph
+from tailrace.decoding import has_huge_int
 from tailrace.errors import Rejected, RequestError, UploadUnknown, shorten
 from tailrace.inputs.request import Data, File, Request, content_of
 
@@ -34,6 +35,7 @@ _MESSAGES = "messages"
 _ROOT = "__root__"
 # Maximum length of a list of fields in an error.
 _MAX_NAMES = 500
+_HUGE_INT = "an integer of more than 64 bits, which must be sent as a text"
 _CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
 
@@ -137,6 +139,8 @@ class Fields(GraphInput):
         return {name: self._checked(name, value) for name, value in data.items()}
 
     def _checked(self, name: str, value: Any) -> Any:
+        if has_huge_int(value):
+            raise Refused(f"`{name}` has {_HUGE_INT}")
         adapter = self._adapter(name)
         if adapter is None:
             return value
@@ -208,6 +212,8 @@ class Value(GraphInput):
             raise RequestError(f"The message has {len(data)} data parts, but this agent takes one.")
         if data:
             try:
+                if has_huge_int(data[0]):
+                    raise Refused(f"it has {_HUGE_INT}")
                 return self._fitting(data[0])
             except Refused as error:
                 raise RequestError(f"The data part does not fit this agent's input: {error}.") from None

@@ -15,7 +15,7 @@ import msgspec
 from tailrace.agent.approvals import as_decisions, decision_text, is_approval, why_no_decisions
 from tailrace.authoring.ask import Question
 from tailrace.authoring.passed_on import Answered, place_of
-from tailrace.decoding import check_depth
+from tailrace.decoding import check_depth, has_huge_int
 from tailrace.errors import RequestError, shorten
 from tailrace.events import Message, State, as_text, plain, without_surrogates
 from tailrace.inputs.decode import data_in, text_in
@@ -158,6 +158,8 @@ def check_reply(message: Message | None, reply: Message, check_answer: CheckAnsw
     for question_id, answer in _answers(questions, reply).items():
         question = by_id[question_id]
         why = why_no_decisions(question.value, answer) if is_approval(question.value) else _misfit(question, answer)
+        if why is None and has_huge_int(answer):
+            why = "it has an integer of more than 64 bits; send that as a text."
         if why is None and check_answer is not None:
             why = check_answer(question, answer)
         if why is not None:

@@ -72,6 +72,7 @@ class StrictSerializer(JsonPlusSerializer):
         if isinstance(obj, list) and all(isinstance(each, list | tuple) and len(each) == 2 for each in obj):
             obj = {str(channel): value for channel, value in obj}  # what a node has returned
         path, kind = culprit_in(obj, super().dumps_typed)
+        kind = "int with more than 64 bits" if kind == "int" else kind
         return StateUnsaveable(path.removeprefix(".channel_values"), kind)
 
     @property
