@@ -99,7 +99,8 @@ class Gateway:
         head = await self._owned(request)
         sent = await read_message(request, self._settings.max_request_bytes)
         message_id = sent.message_id or idempotency_key(request, sent)
-        message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=head.context_id)
+        context_id = sent.context_id or head.context_id  # The agent refuses another one.
+        message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=context_id)
         stored = message.stored()
         await self.uploading.check(stored, head.owner)
         await (await self._agents.client(head.agent, head.owner)).send(stored)

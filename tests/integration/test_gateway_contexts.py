@@ -45,6 +45,18 @@ async def test_a_context_goes_on_with_the_contexts_id(tmp_path: Path) -> None:
         assert (state, text) == (DONE, "one, 2nd")
 
 
+async def test_a_reply_that_names_another_context_is_refused_and_the_task_still_waits(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        asking, state, _ = await say(sut, "ask", "c")
+        assert state == ASKED
+        path, parts = f"/api/tasks/{asking['id']}/messages", [{"text": "yes"}]
+        refused = await sut.http.post(path, json={"message": {"parts": parts, "contextId": "d"}})
+        assert refused.status_code == 400
+        assert "contextId has value 'd', but the task's is 'c'" in refused.json()["detail"]
+        taken = await sut.http.post(path, json={"message": {"parts": parts, "contextId": "c"}})
+        assert taken.status_code == 202
+
+
 async def test_a_second_task_in_a_context_is_a_409_that_names_the_first(tmp_path: Path) -> None:
     async with system(RECALL, tmp_path) as sut:
         first, _, _ = await say(sut, "ask", "c")
