@@ -101,10 +101,10 @@ class Deletion:
 
     async def _check_finished(self, task_id: str) -> None:
         """Raise 409 if the task has no last event, which comes a moment before the state of its head."""
-        batches = await self._log.read(task_id, max(await self._log.last(task_id) - 1, 0))
-        if not batches:
+        event = await self._log.newest(task_id)
+        if event is None:
             return
-        if ends(batches[-1].events[-1]) not in TERMINAL:
+        if ends(event) not in TERMINAL:
             raise Problem(
                 409,
                 f"Task {task_id!r} of the conversation is not finished. Wait for its end, or cancel it, then delete.",

@@ -46,8 +46,8 @@ async def claim_waiting(log: EventLog, task_id: str, process: str, lease_s: floa
 
 
 async def _is_waiting(log: EventLog, task_id: str) -> bool:
-    batches = await log.read(task_id, await log.last(task_id) - 1)
-    return ends(batches[-1].events[-1]) in INTERRUPTED
+    event = await log.newest(task_id)
+    return event is not None and ends(event) in INTERRUPTED
 
 
 def not_waiting(head: Head, history: History) -> RpcError:

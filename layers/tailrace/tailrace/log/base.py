@@ -273,6 +273,15 @@ class EventLog(ABC):
 
     # What the stores share
 
+    async def newest(self, task_id: str) -> bytes | None:
+        """The task's newest event, as JSON; None if there is none. This takes two reads.
+
+        Raises:
+            LogUnreadable: the event is damaged.
+        """
+        batches = await self.read(task_id, max(await self.last(task_id) - 1, 0))
+        return batches[-1].events[-1] if batches else None
+
     def now(self) -> int:
         """The store's clock in milliseconds since the epoch. Leases are compared with it."""
         return int(self._clock() * 1000)

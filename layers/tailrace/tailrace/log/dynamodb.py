@@ -64,8 +64,6 @@ _REMEMBERED = 4096
 _TYPICAL_BYTES = 8_000
 _MAX_ITEMS = 1000
 
-# Batches, each with its ttl in seconds since the epoch.
-Batches = list[tuple[Batch, int]]
 # Parses the response to a query into its live items, in their order, and the key where the next page starts.
 Parse = Callable[[Response], tuple[list[T], Item | None]]
 
@@ -174,7 +172,7 @@ class DynamoDBLog(EventLog):
 
     async def delete_events(self, task_id: str) -> None:
         self._ends.pop(task_id, None)
-        request = _query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#task_id, #seq")
+        request = table.task_query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#task_id, #seq")
         async for items in self._transport.pages(request):
             await asyncio.gather(*(self._transport.call("delete_item", {"Key": item}, unparsed) for item in items))
 
@@ -212,8 +210,8 @@ class DynamoDBLog(EventLog):
     async def last(self, task_id: str) -> int:
         if not table.is_key(task_id):
             return 0
-        request = _query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#seq, #count, #ttl")
-        end = await self._newest(request, partial(_ends, seconds=int(self._clock())))
+        request = table.task_query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#seq, #count, #ttl")
+        end = await self._newest(request, partial(table.ends_in, seconds=int(self._clock())))
         if end is None:
             return 0
         self._remember(task_id, *end)
@@ -315,11 +313,11 @@ class DynamoDBLog(EventLog):
 
     # Reading
 
-    async def _beginning_at(self, task_id: str, seq: int, limit: int, seconds: int) -> Batches:
+    async def _beginning_at(self, task_id: str, seq: int, limit: int, seconds: int) -> table.Batches:
         """The batches that begin at `seq` or later, up to `limit` bytes, or up to a hole between two batches."""
-        request = _query(task_id, "#seq >= :seq", {"seq": seq})
-        parse = partial(_batches, seconds=seconds)
-        result: Batches = []
+        request = table.task_query(task_id, "#seq >= :seq", {"seq": seq})
+        parse = partial(table.batches_in, seconds=seconds)
+        result: table.Batches = []
         size = 0
         while size < limit:
             # AWS bills what is read, also what is not returned.
@@ -339,8 +337,8 @@ class DynamoDBLog(EventLog):
 
     async def _before(self, task_id: str, seq: int, seconds: int) -> tuple[Batch, int] | None:
         """The last batch that begins at or before `seq`, and its ttl."""
-        request = _query(task_id, "#seq BETWEEN :one AND :seq", {"one": 1, "seq": seq})
-        return await self._newest(request, partial(_batches, seconds=seconds, limit=1))
+        request = table.task_query(task_id, "#seq BETWEEN :one AND :seq", {"one": 1, "seq": seq})
+        return await self._newest(request, partial(table.batches_in, seconds=seconds, limit=1))
 
     async def _newest(self, request: dict[str, Any], parse: Parse[T]) -> T | None:
         """The live item with the highest seq among those that the request asks for."""
@@ -363,37 +361,6 @@ class DynamoDBLog(EventLog):
         self._ends[task_id] = max(self._ends.pop(task_id, (0, 0)), (seq, ttl))
         if len(self._ends) > _REMEMBERED:
             del self._ends[next(iter(self._ends))]
-
-
-def _query(task_id: str, condition: str, values: dict[str, Any], **others: str) -> dict[str, Any]:
-    others["KeyConditionExpression"] = f"#task_id = :task_id AND {condition}"
-    return {"ConsistentRead": True, **expressions({"task_id": task_id, **values}, **others)}
-
-
-def _batches(response: Response, *, seconds: int, limit: int) -> tuple[Batches, Item | None]:
-    """The live batches of a page up to `limit` bytes, and where the next page starts."""
-    batches: Batches = []
-    size = 0
-    for item in response["Items"]:
-        ttl = table.ttl_of(item)
-        if ttl > seconds:
-            try:
-                batch = table.item_batch(item)
-            except LogUnreadable:
-                if not batches:
-                    raise
-                return batches, None  # The next read begins with the damaged batch.
-            batches.append((batch, ttl))
-            size += sum(map(len, batch.events))
-            if size >= limit:
-                break
-    return batches, response.get("LastEvaluatedKey")
-
-
-def _ends(response: Response, *, seconds: int) -> tuple[list[tuple[int, int]], Item | None]:
-    """The last seq and the ttl of each live batch of a page, and where the next page starts."""
-    ends = [(table.last_of(item), table.ttl_of(item)) for item in response["Items"]]
-    return [end for end in ends if end[1] > seconds], response.get("LastEvaluatedKey")
 
 
 def _unexplained(task_id: str) -> LogUnavailable:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tailrace.errors import LogUnreadable
 from tailrace.log.base import Batch, Head
 from tailrace.log.packing import unpack
-from tailrace.stores.dynamodb import Item, Transport, typed
+from tailrace.stores.dynamodb import Item, Response, Transport, expressions, typed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,6 +41,9 @@ MAX_TASK_ID_BYTES = 1000
 # write, to a partition that all tasks of an owner share (1,000 writes a second).
 _LISTED = ["context_id", "agent", "state", "created", "updated", "attempt", "cancel_requested", "fingerprint", "ttl"]
 _HEAD = frozenset(Head.__struct_fields__)
+
+# Batches, each with its ttl in seconds since the epoch.
+Batches = list[tuple[Batch, int]]
 
 
 def definition(name: str) -> dict[str, Any]:
@@ -172,3 +176,35 @@ if __name__ == "__main__":
         sys.exit("usage: python -m tailrace.log.table NAME")
     created = create_table(boto3.client("dynamodb"), sys.argv[1])
     print(f"The table {sys.argv[1]!r} {'was made' if created else 'already exists'}.")
+
+
+def task_query(task_id: str, condition: str, values: dict[str, Any], **others: str) -> dict[str, Any]:
+    """The request for a task's items whose seq fulfils the condition, strongly consistent."""
+    others["KeyConditionExpression"] = f"#task_id = :task_id AND {condition}"
+    return {"ConsistentRead": True, **expressions({"task_id": task_id, **values}, **others)}
+
+
+def batches_in(response: Response, *, seconds: int, limit: int) -> tuple[Batches, Item | None]:
+    """The live batches of a page up to `limit` bytes, and where the next page starts."""
+    batches: Batches = []
+    size = 0
+    for item in response["Items"]:
+        ttl = ttl_of(item)
+        if ttl > seconds:
+            try:
+                batch = item_batch(item)
+            except LogUnreadable:
+                if not batches:
+                    raise
+                return batches, None  # The next read begins with the damaged batch.
+            batches.append((batch, ttl))
+            size += sum(map(len, batch.events))
+            if size >= limit:
+                break
+    return batches, response.get("LastEvaluatedKey")
+
+
+def ends_in(response: Response, *, seconds: int) -> tuple[list[tuple[int, int]], Item | None]:
+    """The last seq and the ttl of each live batch of a page, and where the next page starts."""
+    ends = [(last_of(item), ttl_of(item)) for item in response["Items"]]
+    return [end for end in ends if end[1] > seconds], response.get("LastEvaluatedKey")
