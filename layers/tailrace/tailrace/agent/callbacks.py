@@ -28,7 +28,7 @@ class RunCallbacks(AsyncCallbackHandler):
 
     - `output`: the graph's result, when it has ended.
     - `ran`: the steps whose node was really called. A step that is not among them was answered from LangGraph's cache.
-    - `tries`: by step, how often its node was begun.
+    - `tries`: by step, how often its node was started.
     - `failed`: the ids of messages whose model stopped with an error.
     """
 
@@ -161,7 +161,7 @@ def _emit(kind: Kind, details: Details) -> None:
 
 
 def _emit_artifact(details: Details, artifact: Any) -> None:
-    """Give what a tool has made for the caller, and not for the model."""
+    """Emit what a tool has made for the caller, and not for the model."""
     try:
         data = plain(artifact, f"The artifact of the tool {details.name!r}")
     except (NotJson, TooDeep) as error:

@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct):
 
 
 def outcome_of(agent: AgentGraph, state: Any, earlier: Collection[str]) -> Outcome:
-    """The outcome of a run that ended with `state`. `earlier` has the ids of the messages of earlier tasks.
+    """The outcome of a run whose graph ended with `state`. `earlier` has the ids of the messages of earlier tasks.
 
     Raises:
         TailraceError: a part of the result has no form in JSON, or the author's `output` failed.

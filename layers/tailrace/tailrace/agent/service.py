@@ -282,8 +282,8 @@ class Tasks:
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
-        `reason` says why the task needs an attempt, `history` is what is known of it. Returns whether the attempt took
-        `reply`. The task fails if this was its last try.
+        `reason` says why the task needs an attempt, `history` is what the caller has read of it. Returns whether the
+        attempt took `reply`. The task fails if this was its last try.
         """
         with self._holding(claimed.task_id):
             return await self._begin_held(claimed, reason, reply, history)

@@ -1,4 +1,4 @@
-"""What models say: the answer becomes the artifact `response`, and everything else is told on the step that says it.
+"""What models say: the answer becomes the artifact `response`, and everything else an event of the step that says it.
 
 While the graph runs, the answer is not known yet. So a message is taken for the answer as it comes, unless the graph's
 structure says that it cannot be: a tool's model, a node that another node always follows, a second speaker in parallel.
@@ -76,9 +76,8 @@ class Speech:
             return
         live = self._agent.stream == "live"
         text = str(message.text)
-        if live and text and (artifact := metadata.get("artifact")) is not None:  # The author's word.
-            inner = metadata.get("langgraph_checkpoint_ns", "").split("|")
-            steps = [step_of(each) for each in inner]
+        if live and text and (artifact := metadata.get("artifact")) is not None:  # The author has named it.
+            steps = [step_of(each) for each in metadata.get("langgraph_checkpoint_ns", "").split("|")]
             self._texts.write(artifact, text, step=steps[-1], parent=steps[-2] if len(steps) > 1 else None)
         elif live:
             if isinstance(message.content, list) or message.additional_kwargs:
@@ -86,7 +85,7 @@ class Speech:
             if message.tool_calls or getattr(message, "tool_call_chunks", None):
                 self._call(message, metadata)
             if text:
-                self._say(self._known(message, metadata), text)
+                self._say(self._message_of(message, metadata), text)
         known = self._messages.get(message.id)
         if known is not None and (not isinstance(message, AIMessageChunk) or message.chunk_position == "last"):
             known.ended = True
@@ -101,15 +100,15 @@ class Speech:
         if answer is None or step not in answer.steps or failed or not keeps_messages(self._agent.graph):
             return
         if answer.id not in _ids(result):
-            self._tell_apart(answer)
+            self._move_out(answer)
 
     def settle(self, text: str | None, message: str | None) -> None:
         """Make `text`, of the message with that id, the answer: the graph's state has the last word.
 
-        With None the state says nothing of an answer, and no message is one.
+        With None the state has no answer, so no message is the answer.
         """
         if self._answer is not None and self._answer.id != message:
-            self._tell_apart(self._answer)
+            self._move_out(self._answer)
         passages = self._texts.passages(RESPONSE)
         spoken = [each for each in passages if each.message is not None]
         if text is None:
@@ -124,7 +123,7 @@ class Speech:
             spoken[0].content = bytearray(text.encode(errors="replace"))
             self._texts.replace(RESPONSE, [each for each in passages if each not in spoken[1:]])
 
-    def _known(self, message: AIMessage, metadata: dict[str, Any]) -> _Message:
+    def _message_of(self, message: AIMessage, metadata: dict[str, Any]) -> _Message:
         assert message.id is not None
         known = self._messages.get(message.id)
         if known is None:
@@ -148,13 +147,13 @@ class Speech:
             return
         if self._answer is not message and (self._answer is None or self._answer.id != message.id):
             if self._answer is not None:
-                self._tell_apart(self._answer)
+                self._move_out(self._answer)
             self._answer = message
         details = message.details
         self._texts.write(RESPONSE, text, step=details.step, parent=details.parent, message=message.id)
 
-    def _tell_apart(self, message: _Message) -> None:
-        """Take a message out of the answer, and tell it on its step instead. A failed one is only taken out."""
+    def _move_out(self, message: _Message) -> None:
+        """Take a message out of the answer, and emit it on its step instead. A failed one is only taken out."""
         passages = [each for each in self._texts.passages(RESPONSE) if each.message == message.id]
         self._texts.take_back(lambda each: each.message == message.id, RESPONSE)
         message.answers = False
@@ -165,14 +164,14 @@ class Speech:
 
     def _reason(self, message: AIMessage, metadata: dict[str, Any]) -> None:
         if text := "".join(_reasoning(message)):
-            self._writer.say("reasoning", text, self._known(message, metadata).details)
+            self._writer.say("reasoning", text, self._message_of(message, metadata).details)
 
     def _call(self, message: AIMessage, metadata: dict[str, Any]) -> None:
         """Write the arguments of a model's calls as they come. A message that calls a tool is not the answer."""
-        known = self._known(message, metadata)
+        known = self._message_of(message, metadata)
         if known.answers:
             if self._answer is known:
-                self._tell_apart(known)
+                self._move_out(known)
             known.answers = False
         if isinstance(message, AIMessageChunk):
             for chunk in message.tool_call_chunks:

@@ -12,7 +12,7 @@ _BETWEEN = "\n\n"
 
 
 class Passage(msgspec.Struct):
-    """What one step, or one message of a model, has written in one go. `tried` is the node's try that wrote it.
+    """What one step, or one message of a model, has written without a break. `tried` is the node's try that wrote it.
 
     `apart` says whether a blank line separates it from the text before it.
     """
@@ -35,7 +35,7 @@ class Passage(msgspec.Struct):
 
 
 class Texts:
-    """Appends to text artifacts, and takes passages back. `begun` has what earlier attempts have left of them."""
+    """Appends to text artifacts, and takes passages back. `begun` has the pieces that earlier attempts wrote."""
 
     def __init__(self, writer: Writer, begun: Mapping[str, Iterable[Piece]]) -> None:
         self._writer = writer
@@ -59,12 +59,12 @@ class Texts:
         if not text:
             return
         passages = self._passages.setdefault(artifact, [])
-        begun = passages[-1] if passages else None
-        if begun is None or (begun.step, begun.message, begun.tried) != (step, message, tried):
-            begun = Passage(step, parent, message, tried, apart=message is not None and bool(passages))
-            passages.append(begun)
-            self._writer.text(artifact, _BETWEEN if begun.apart else "", step=step, parent=parent, message=message)
-        begun.add(text)
+        passage = passages[-1] if passages else None
+        if passage is None or (passage.step, passage.message, passage.tried) != (step, message, tried):
+            passage = Passage(step, parent, message, tried, apart=message is not None and bool(passages))
+            passages.append(passage)
+            self._writer.text(artifact, _BETWEEN if passage.apart else "", step=step, parent=parent, message=message)
+        passage.add(text)
         self._writer.text(artifact, text, step=step, parent=parent, message=message)
 
     def passages(self, artifact: str) -> list[Passage]:

@@ -140,10 +140,10 @@ async def checkpoints_after(log: EventLog, head: Head, key: str, message: Messag
     Raises:
         RequestError: it names no COMPLETED task of the conversation `key`.
     """
-    ours = (message.metadata or {}).get(CONVERSATION)
-    if ours is None:
+    extension = (message.metadata or {}).get(CONVERSATION)
+    if extension is None:
         return None
-    after = ours.get("after", 0) if isinstance(ours, dict) else 0
+    after = extension.get("after", 0) if isinstance(extension, dict) else 0
     if after is None:
         return {}
     event = await _newest(log, after) if isinstance(after, str) else None
@@ -151,8 +151,8 @@ async def checkpoints_after(log: EventLog, head: Head, key: str, message: Messag
     if event is not None and completed and event.metadata.thread == conversation_id_of(head.owner, head.agent, key):
         return event.metadata.checkpoints or {}
     raise RequestError(
-        f"metadata[{CONVERSATION!r}] has value {shorten(repr(ours))}, but must be {{'after': ID}} with the id of a "
-        "COMPLETED task of the same conversation, or {'after': None} to begin it anew."
+        f"metadata[{CONVERSATION!r}] has value {shorten(repr(extension))}, but must be {{'after': ID}} with the id of "
+        "a COMPLETED task of the same conversation, or {'after': None} to begin it anew."
     )
 
 
@@ -176,8 +176,8 @@ async def _newest(log: EventLog, task_id: str) -> Event | None:
     Raises:
         LogUnreadable, EventUnreadable: the event is damaged.
     """
-    batches = await log.read(task_id, max(await log.last(task_id) - 1, 0))
-    return decode(batches[-1].events[-1]) if batches else None
+    event = await log.newest(task_id)
+    return decode(event) if event is not None else None
 
 
 def _title(message: Message) -> str:

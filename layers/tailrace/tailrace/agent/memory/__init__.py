@@ -1,7 +1,7 @@
 """An agent's long-term memory: LangGraph's `Store`, in the same kind of store as the log.
 
-A graph gets it that brings no store of its own. Each owner has a part of it, see `OwnedStore`. It is opened when a node
-uses it for the first time, so an agent without memory pays nothing.
+It is for graphs without a store of their own. Each owner has a part of it (`OwnedStore`). It is opened when a node uses
+it for the first time, so an agent that needs no memory pays nothing.
 """
 
 from __future__ import annotations
