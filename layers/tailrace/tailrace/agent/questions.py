@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tailrace.agent.approvals import as_decisions, decision_text, is_approval, why_no_decisions
-from tailrace.authoring.ask import Question
+from tailrace.authoring.ask import Question, questions_among, questions_as_data
 from tailrace.authoring.passed_on import Answered, place_of
 from tailrace.decoding import check_depth, has_huge_int
 from tailrace.errors import RequestError, shorten
@@ -71,7 +71,7 @@ def asking(questions: Sequence[Question], why: str = "") -> tuple[State, str, di
     Raises:
         TooDeep: a value is nested too deep for a data part.
     """
-    data = {"interrupts": msgspec.to_builtins(list(questions))}
+    data = questions_as_data(questions)
     check_depth(data, "What the graph asks")
     text = "\n\n".join([*([why] if why else []), *map(_text_of, questions)])
     auth = all(auth_url_in(question) for question in questions)
@@ -80,10 +80,7 @@ def asking(questions: Sequence[Question], why: str = "") -> tuple[State, str, di
 
 def questions_in(message: Message | None) -> list[Question]:
     """The questions of a task's message. Empty if there is none, or if an older version has written it as text only."""
-    for data in data_in([message]) if message is not None else []:
-        if isinstance(data, dict) and "interrupts" in data:
-            return msgspec.convert(data["interrupts"], list[Question])
-    return []
+    return questions_among(data_in([message])) if message is not None else []
 
 
 class Exchange(msgspec.Struct):

@@ -31,7 +31,7 @@ class Start(msgspec.Struct, frozen=True):
     checkpoints: dict[str, str] = {}
 
 
-class Look(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True):
     """A conversation as it was read: its record, and the final checkpoints of its last task that was COMPLETED."""
 
     record: Conversation | None
@@ -51,7 +51,7 @@ async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> H
     """
     key, event = head.context_id, submitted(head.source, message)
     try:
-        seen = Look(None) if new else await look(log, head, key)
+        snapshot = Snapshot(None) if new else await read_conversation(log, head, key)
         await checkpoints_after(log, head, key, message)
     except (ContextBusy, RequestError):
         try:
@@ -65,11 +65,11 @@ async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> H
     if head.attempt == 0 and head.context_id == key:  # else the message is repeated
         # The first attempt claims what is not claimed here. If another task was faster, it ends this one as REJECTED.
         with suppress(ContextBusy, LogUnavailable):
-            await claim(log, head, key, message, seen)
+            await claim(log, head, key, message, snapshot)
     return head
 
 
-async def look(log: EventLog, head: Head, key: str) -> Look:
+async def read_conversation(log: EventLog, head: Head, key: str) -> Snapshot:
     """Read the conversation `key` of the head's owner and agent. Usually the key is the context's id.
 
     Raises:
@@ -77,34 +77,36 @@ async def look(log: EventLog, head: Head, key: str) -> Look:
     """
     record = await log.conversations.get(conversation_id_of(head.owner, head.agent, key))
     if record is None:
-        return Look(None)
+        return Snapshot(None)
     if record.deleting is not None:
         raise ContextBusy(record.context_id, record.task, deleting=True)
     if record.task == head.task_id:
-        return Look(record, record.checkpoints)
+        return Snapshot(record, record.checkpoints)
     end = await _newest(log, record.task)
     if end is None:
-        return Look(record)  # The conversation's last task has expired, and the checkpoints before it too.
+        return Snapshot(record)  # The conversation's last task has expired, and the checkpoints before it too.
     state = end.status.state if end.status is not None else None
     if state not in TERMINAL:
         raise ContextBusy(record.context_id, record.task)
     if state == "TASK_STATE_COMPLETED" and end.metadata.checkpoints:
-        return Look(record, end.metadata.checkpoints)
-    return Look(record, record.checkpoints)
+        return Snapshot(record, end.metadata.checkpoints)
+    return Snapshot(record, record.checkpoints)
 
 
-async def claim(log: EventLog, head: Head, key: str, message: Message, seen: Look | None = None) -> Conversation:
+async def claim(
+    log: EventLog, head: Head, key: str, message: Message, snapshot: Snapshot | None = None
+) -> Conversation:
     """Claim the conversation `key` for the head's task, which exists; return the record that names the task.
 
-    `seen` is what the caller has read of it.
+    `snapshot` is the conversation as the caller has read it.
 
     Raises:
         ContextBusy: another task has the conversation.
     """
     while True:
-        seen = seen or await look(log, head, key)
-        if seen.record is not None and seen.record.task == head.task_id:
-            return seen.record
+        snapshot = snapshot or await read_conversation(log, head, key)
+        if snapshot.record is not None and snapshot.record.task == head.task_id:
+            return snapshot.record
         claimed = Conversation(
             id=conversation_id_of(head.owner, head.agent, key),
             owner=head.owner,
@@ -112,12 +114,12 @@ async def claim(log: EventLog, head: Head, key: str, message: Message, seen: Loo
             context_id=head.context_id,
             task=head.task_id,
             title=_title(message),
-            checkpoints=seen.checkpoints,
+            checkpoints=snapshot.checkpoints,
         )
-        record = await log.conversations.claim(claimed, seen.record)
+        record = await log.conversations.claim(claimed, snapshot.record)
         if record is not None and record.task == head.task_id:
             return record
-        seen = None
+        snapshot = None
 
 
 async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -66,3 +66,20 @@ def ask(question: str, *, options: Sequence[str] = (), schema: Any = None, auth_
     if schema is None and options:
         schema = {"enum": list(options)}
     return interrupt(value, response_schema=schema)
+
+
+def questions_as_data(questions: Sequence[Question]) -> dict[str, Any]:
+    """The questions as the data part of a waiting task's message (docs/PROTOCOL.md, section 5.12)."""
+    return {"interrupts": msgspec.to_builtins(list(questions))}
+
+
+def questions_among(data: Iterable[Any]) -> list[Question]:
+    """The questions in the data parts of a message; none if there are none.
+
+    Raises:
+        msgspec.ValidationError: they do not have the shape of `questions_as_data`.
+    """
+    for value in data:
+        if isinstance(value, dict) and "interrupts" in value:
+            return msgspec.convert(value["interrupts"], list[Question])
+    return []

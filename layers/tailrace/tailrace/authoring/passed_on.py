@@ -1,8 +1,8 @@
 """Another agent's questions, passed on: as questions of this task, and their answers as replies to that agent.
 
-An agent's task that waits has a message. One of our agents says in it as data which interrupts wait: `{"interrupts":
-[{"id", "value", "node", "schema"?}]}` (docs/PROTOCOL.md, section 2.5). The first of them is asked; when it is answered,
-the agent goes on, and waits with the others. Any other agent's message is one question.
+An agent's task that waits has a message. One of our agents has its questions in it as data (`questions_among`). The
+first of them is asked; when it is answered, the agent goes on, and waits with the others. Any other agent's message is
+one question.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tailrace.a2a.incoming import Message, Task
-from tailrace.authoring.ask import Question
+from tailrace.authoring.ask import Question, questions_among
 from tailrace.errors import shorten
 from tailrace.events import Part
 
@@ -56,8 +56,8 @@ def question_in(agent: str, task: Task, *, own: bool) -> tuple[dict[str, Any], d
     """
     message = task.status.message
     first = _first_interrupt(message)
-    asked = first.value if first is not None else _text_in(message, agent)
-    value: dict[str, Any] = dict(asked) if isinstance(asked, dict) else {"question": asked}
+    content = first.value if first is not None else _text_in(message, agent)
+    value: dict[str, Any] = dict(content) if isinstance(content, dict) else {"question": content}
     value.pop("refused", None)
     behind = value.get("agent") if own and _PLACE in value else None
     value["agent"] = behind if isinstance(behind, str) else agent
@@ -74,14 +74,11 @@ def reply_to(place: Place, answer: Any) -> Part:
 
 
 def _first_interrupt(message: Message | None) -> Question | None:
-    for part in message.parts if message is not None else ():
-        if isinstance(part.data, dict) and "interrupts" in part.data:
-            try:
-                interrupts = msgspec.convert(part.data["interrupts"], list[Question])
-            except msgspec.ValidationError:
-                return None
-            return interrupts[0] if interrupts else None
-    return None
+    try:
+        questions = questions_among(part.data for part in message.parts) if message is not None else []
+    except msgspec.ValidationError:
+        return None
+    return questions[0] if questions else None
 
 
 def _text_in(message: Message | None, agent: str) -> Any:
