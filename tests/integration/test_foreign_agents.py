@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator import graph as orchestrator
-from tailrace.a2a import conversation, received
+from tailrace.a2a import received, remote_task
 from tailrace.authoring import forwarding
 from tailrace.events import EXTENSION
 from tailrace.owner import OWNER_HEADER
@@ -61,9 +61,9 @@ SNAKE = [
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "PAUSE_S", 0.001)
-    monkeypatch.setattr(conversation, "LONGEST_PAUSE_S", 0.001)
-    monkeypatch.setattr(conversation, "POLL_S", 0.001)
+    monkeypatch.setattr(remote_task, "PAUSE_S", 0.001)
+    monkeypatch.setattr(remote_task, "LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(remote_task, "POLL_S", 0.001)
 
 
 ANSWERS: dict[str, tuple[Peer, list[str]]] = {

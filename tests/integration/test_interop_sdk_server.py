@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tailrace.a2a import conversation
+from tailrace.a2a import remote_task
 from tailrace.a2a.client import AgentClient, new_http
-from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
+from tailrace.a2a.remote_task import RemoteTask
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
@@ -33,8 +33,8 @@ class Served:
         self.gate = gate
         self.proxy = proxy
 
-    def conversation(self, text: str, **fields: Any) -> Conversation:
-        return Conversation(self.client, message(text, **fields))
+    def remote_task(self, text: str, **fields: Any) -> RemoteTask:
+        return RemoteTask(self.client, message(text, **fields))
 
 
 @contextlib.asynccontextmanager
@@ -53,9 +53,9 @@ async def sdk_agent(wrap: Any = lambda app: app) -> AsyncIterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "PAUSE_S", 0.01)
-    monkeypatch.setattr(conversation, "LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr(conversation, "POLL_S", 0.01)
+    monkeypatch.setattr(remote_task, "PAUSE_S", 0.01)
+    monkeypatch.setattr(remote_task, "LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(remote_task, "POLL_S", 0.01)
 
 
 def text_of(task: dict[str, Any], name: str) -> str:
@@ -76,8 +76,8 @@ async def test_the_card_is_discovered_and_names_its_interface() -> None:
 
 async def test_a_stream_yields_every_event_and_the_complete_task() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("hello")
-        events = [to_json(item.event) async for item in conversation.events()]
+        remote_task = served.remote_task("hello")
+        events = [to_json(item.event) async for item in remote_task.events()]
     assert [next(iter(event)) for event in events] == [
         "task",
         "statusUpdate",
@@ -86,33 +86,33 @@ async def test_a_stream_yields_every_event_and_the_complete_task() -> None:
         "artifactUpdate",
         "statusUpdate",
     ]
-    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert to_json(conversation.task)["id"] == conversation.task_id
-    assert text_of(to_json(conversation.task), "response") == "Hello, world."
+    assert to_json(remote_task.task)["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert to_json(remote_task.task)["id"] == remote_task.task_id
+    assert text_of(to_json(remote_task.task), "response") == "Hello, world."
     assert served.executor.executions == 1
 
 
 async def test_calls_get_and_cancel_a_running_task() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("slow")
+        remote_task = served.remote_task("slow")
         states = []
-        async for item in conversation.events():
+        async for item in remote_task.events():
             event = to_json(item.event)
             states.append(state_of(event))
             if "artifactUpdate" in event:
-                running = await served.client.call("GetTask", {"id": conversation.task_id})
+                running = await served.client.call("GetTask", {"id": remote_task.task_id})
                 assert running["status"]["state"] == "TASK_STATE_WORKING"
-                await served.client.call("CancelTask", {"id": conversation.task_id})
+                await served.client.call("CancelTask", {"id": remote_task.task_id})
     assert states[-1] == "TASK_STATE_CANCELED"
-    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_CANCELED"
+    assert to_json(remote_task.task)["status"]["state"] == "TASK_STATE_CANCELED"
 
 
-async def test_a_question_ends_the_events_and_a_second_conversation_replies() -> None:
+async def test_a_question_ends_the_events_and_a_reply_continues_the_task() -> None:
     async with sdk_agent() as served:
-        question = served.conversation("ask")
+        question = served.remote_task("ask")
         assert [state_of(to_json(item.event)) async for item in question.events()][-1] == "TASK_STATE_INPUT_REQUIRED"
         assert to_json(question.task)["status"]["message"]["parts"][0] == {"text": "Which service?"}
-        reply = served.conversation("payments", taskId=question.task_id, contextId=to_json(question.task)["contextId"])
+        reply = served.remote_task("payments", taskId=question.task_id, contextId=to_json(question.task)["contextId"])
         async for _ in reply.events():
             pass
     assert reply.task_id == question.task_id
@@ -121,26 +121,26 @@ async def test_a_question_ends_the_events_and_a_second_conversation_replies() ->
 
 async def test_a_failed_task_is_an_answer_not_an_error() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("fail")
-        assert [state_of(to_json(item.event)) async for item in conversation.events()][-1] == "TASK_STATE_FAILED"
-    assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "It broke."}]
+        remote_task = served.remote_task("fail")
+        assert [state_of(to_json(item.event)) async for item in remote_task.events()][-1] == "TASK_STATE_FAILED"
+    assert to_json(remote_task.task)["status"]["message"]["parts"] == [{"text": "It broke."}]
 
 
 async def test_an_agent_may_answer_with_only_a_message() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("message")
-        events = [to_json(item.event) async for item in conversation.events()]
+        remote_task = served.remote_task("message")
+        events = [to_json(item.event) async for item in remote_task.events()]
     assert [list(event) for event in events] == [["message"]]
-    assert conversation.task_id is None
-    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert to_json(conversation.task)["status"]["message"]["parts"] == [{"text": "Just this."}]
+    assert remote_task.task_id is None
+    assert to_json(remote_task.task)["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert to_json(remote_task.task)["status"]["message"]["parts"] == [{"text": "Just this."}]
 
 
 async def test_a_refusal_is_raised_at_once_with_its_code_and_message() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("refuse")
+        remote_task = served.remote_task("refuse")
         with pytest.raises(AgentError, match="This agent does not do that") as refused:
-            await anext(conversation.events())
+            await anext(remote_task.events())
         assert refused.value.code == -32004
         with pytest.raises(AgentError) as unknown:
             await served.client.call("GetTask", {"id": "no-such-task"})
@@ -153,9 +153,9 @@ async def test_a_refusal_is_raised_at_once_with_its_code_and_message() -> None:
 
 async def test_after_a_cut_the_client_resumes_the_running_task() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("slow")
+        remote_task = served.remote_task("slow")
         events = []
-        async for item in conversation.events():
+        async for item in remote_task.events():
             event = to_json(item.event)
             events.append(event)
             if "artifactUpdate" in event and served.proxy.connections == 1:
@@ -165,25 +165,25 @@ async def test_after_a_cut_the_client_resumes_the_running_task() -> None:
     kinds = [next(iter(event)) for event in events]
     assert kinds.count("task") == 2  # SubscribeToTask begins with the second one
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
-    assert text_of(to_json(conversation.task), "response") == "Hello, world."
+    assert text_of(to_json(remote_task.task), "response") == "Hello, world."
     assert served.executor.executions == 1
 
 
 async def test_a_task_that_finishes_during_a_cut_is_returned_complete() -> None:
     async with sdk_agent() as served:
-        conversation = served.conversation("slow")
-        events = conversation.events()
+        remote_task = served.remote_task("slow")
+        events = remote_task.events()
         async for item in events:
             if item.event.artifact_update is not None:
                 break
         served.proxy.cut()
         served.gate.set()
-        asking = {"id": conversation.task_id}
+        asking = {"id": remote_task.task_id}
         while (await served.client.call("GetTask", asking))["status"]["state"] == "TASK_STATE_WORKING":
             await asyncio.sleep(0.002)
         assert [item async for item in events] == []  # the SDK has no cursor: the missed events are in the task
-    assert to_json(conversation.task)["status"]["state"] == "TASK_STATE_COMPLETED"
-    assert text_of(to_json(conversation.task), "response") == "Hello, world."
+    assert to_json(remote_task.task)["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert text_of(to_json(remote_task.task), "response") == "Hello, world."
     assert served.executor.executions == 1
 
 
@@ -208,9 +208,9 @@ def counting(app: ASGIApp) -> ASGIApp:
 
 async def test_event_ids_that_are_not_seqs_hide_nothing_after_a_cut() -> None:
     async with sdk_agent(counting) as served:
-        conversation = served.conversation("slow")
+        remote_task = served.remote_task("slow")
         events = []
-        async for item in conversation.events():
+        async for item in remote_task.events():
             event = to_json(item.event)
             events.append(event)
             if "artifactUpdate" in event and served.proxy.connections == 1:

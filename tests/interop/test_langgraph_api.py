@@ -17,8 +17,8 @@ import pytest
 
 from orchestrator import graph as orchestrator
 from tailrace.a2a.client import AgentClient, new_http
-from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
+from tailrace.a2a.remote_task import RemoteTask
 from tailrace.config import Settings
 from tailrace.events import EXTENSION
 from tests.interop.cached import HERE, python_with
@@ -68,13 +68,13 @@ async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path)
         settings = Settings(specialist_urls=card_url)
         place = interface_of(await discover(http, card_url, settings), settings)
         client = AgentClient(http, place, owner="me", settings=settings)
-        conversation = Conversation(client, message("hello"))
+        remote_task = RemoteTask(client, message("hello"))
         async with asyncio.timeout(60):
-            events = [item async for item in conversation.events()]
+            events = [item async for item in remote_task.events()]
     assert events
-    assert conversation.task is not None
-    assert conversation.task.status.state == "TASK_STATE_COMPLETED"
-    (artifact,) = conversation.task.artifacts
+    assert remote_task.task is not None
+    assert remote_task.task.status.state == "TASK_STATE_COMPLETED"
+    (artifact,) = remote_task.task.artifacts
     assert "".join(part.text or "" for part in artifact.parts) == "You said hello."
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tailrace.a2a import client as our_client
 from tailrace.a2a.client import AgentClient, new_http
-from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import discover, interface_of
+from tailrace.a2a.remote_task import RemoteTask
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tests.interop.cached import HERE, python_with
@@ -69,20 +69,20 @@ async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: 
         settings = Settings(specialist_urls=url)
         assert interface_of(await discover(http, url, settings), settings) == url
         client = AgentClient(http, url, owner="me", settings=settings)
-        conversation = Conversation(client, message("hello"))
-        events = [to_json(item.event) async for item in conversation.events()]
+        remote_task = RemoteTask(client, message("hello"))
+        events = [to_json(item.event) async for item in remote_task.events()]
         assert url in our_client.v0_3_urls
         assert [next(iter(event)) for event in events[:2]] == ["task", "statusUpdate"]
         assert events[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
-        report, findings = to_json(conversation.task)["artifacts"]
+        report, findings = to_json(remote_task.task)["artifacts"]
         assert "".join(part["text"] for part in report["parts"]) == "You said hello."
         assert findings["parts"] == [{"data": {"findings": []}}]
 
-        question = Conversation(client, message("ask"))
+        question = RemoteTask(client, message("ask"))
         asking = [to_json(item.event) async for item in question.events()]
         assert asking[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
         assert asking[-1]["statusUpdate"]["status"]["message"]["parts"] == [{"text": "What?"}]
-        reply = Conversation(client, message("logs", taskId=question.task_id, contextId=question.task.context_id))
+        reply = RemoteTask(client, message("logs", taskId=question.task_id, contextId=question.task.context_id))
         assert [item async for item in reply.events()]
         assert reply.task.status.state == "TASK_STATE_COMPLETED"
 
@@ -90,10 +90,10 @@ async def test_our_client_speaks_0_3_to_its_agent_and_yields_1_0_events(python: 
 async def test_our_client_cancels_a_task_of_its_agent(python: Path) -> None:
     async with agent_v0_3(python) as url, new_http() as http:
         client = AgentClient(http, url, owner="me", settings=Settings(specialist_urls=url))
-        conversation = Conversation(client, message("wait"))
-        async with contextlib.aclosing(conversation.events()) as events:
+        remote_task = RemoteTask(client, message("wait"))
+        async with contextlib.aclosing(remote_task.events()) as events:
             await anext(events)
-            canceled = await client.call("CancelTask", {"id": conversation.task_id})
+            canceled = await client.call("CancelTask", {"id": remote_task.task_id})
             assert canceled["status"]["state"] == "TASK_STATE_CANCELED"
             # Its stream stays open without an event, so GetTask is called.
-            assert (await client.call("GetTask", {"id": conversation.task_id}))["status"] == canceled["status"]
+            assert (await client.call("GetTask", {"id": remote_task.task_id}))["status"] == canceled["status"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
+from tailrace.a2a.remote_task import AgentEvent
 from tailrace.authoring import forwarding
 from tailrace.authoring.forwarding import Forwarding
 from tailrace.events import EXTENSION, now_ms

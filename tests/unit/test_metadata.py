@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace import events, file, progress, result, write
-from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import event_in
+from tailrace.a2a.remote_task import AgentEvent
 from tailrace.agent.recovery.history import history_of
 from tailrace.authoring import forwarding
 from tailrace.authoring.emission import EmittedStatus, checked

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.conversation import LONGEST_PAUSE_S, PAUSE_S, Conversation, Reply, ReplyRefused
 from tailrace.a2a.directory import names_in
 from tailrace.a2a.discovery import DiscoveredAgent, interface_of
 from tailrace.a2a.incoming import Task
+from tailrace.a2a.remote_task import LONGEST_PAUSE_S, PAUSE_S, RemoteTask, Reply, ReplyRefused
 from tailrace.authoring import run_context
 from tailrace.authoring.answer import Answer, DelegationFailed, answer_in, failure_of, is_waiting
 from tailrace.authoring.delegated_parts import Parts, Sent, as_a2a, digest_of, listed
@@ -186,7 +186,7 @@ async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, 
     card = found.card if found is not None else None
     sent, notes = await asyncio.to_thread(as_a2a, call.parts, card)
     message = Message(message_id=call.message_id, role="ROLE_USER", parts=sent, context_id=call.context_id)
-    conversation = Conversation(
+    remote_task = RemoteTask(
         client,
         message,
         call.before,
@@ -194,20 +194,20 @@ async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, 
         streaming=card.capabilities.streaming if card is not None else None,
         limit_s=call.run.settings.specialist_s,
     )
-    forwarding = Forwarding(name, call.step, me=call.me, trusted=client.own, since=conversation.since)
+    forwarding = Forwarding(name, call.step, me=call.me, trusted=client.own, since=remote_task.since)
     speaking = await Speaking.begin(write_to, client, call.before) if write_to else None
     reason: str | None = None
     try:
-        await _until_answered(call, conversation, forwarding, speaking)
+        await _until_answered(call, remote_task, forwarding, speaking)
     except ReplyRefused as error:
         _ask_again(call, str(error))
     except AgentError as error:
         reason = str(error)
-    if reason is None and conversation.task is not None and is_waiting(conversation.task):
-        _pass_on(call, conversation, conversation.task, forwarding.agent, own=client.own)
-    reason = reason or failure_of(conversation.task)
+    if reason is None and remote_task.task is not None and is_waiting(remote_task.task):
+        _pass_on(call, remote_task, remote_task.task, forwarding.agent, own=client.own)
+    reason = reason or failure_of(remote_task.task)
     emit("tool_complete", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", error=reason)
-    answer = answer_in(forwarding.agent, conversation.task, [*notes, *conversation.notes, *forwarding.notes])
+    answer = answer_in(forwarding.agent, remote_task.task, [*notes, *remote_task.notes, *forwarding.notes])
     if reason is not None:
         raise DelegationFailed(answer, reason)
     if speaking is not None:
@@ -215,7 +215,7 @@ async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, 
     return answer
 
 
-def _pass_on(call: _Call, conversation: Conversation, task: Task, agent: str, *, own: bool) -> None:
+def _pass_on(call: _Call, remote_task: RemoteTask, task: Task, agent: str, *, own: bool) -> None:
     """Ask the user what the agent's task asks.
 
     Raises:
@@ -224,7 +224,7 @@ def _pass_on(call: _Call, conversation: Conversation, task: Task, agent: str, *,
     from langgraph.types import interrupt
 
     value, schema = question_in(agent, task, own=own)
-    seq, before = conversation.cursor or 0, call.before
+    seq, before = remote_task.cursor or 0, call.before
     if seq > (before.cursor if before is not None else 0):
         # It also says to a later attempt that the question has come.
         emit("progress", text=f"{agent} asks", parent=call.step, agent=agent, origin=Origin(task.id, seq))
@@ -242,7 +242,7 @@ def _ask_again(call: _Call, why: str) -> None:
 
 
 async def _until_answered(
-    call: _Call, conversation: Conversation, forwarding: Forwarding, speaking: Speaking | None
+    call: _Call, remote_task: RemoteTask, forwarding: Forwarding, speaking: Speaking | None
 ) -> None:
     """Forward what the agent does until it is done or its time is up.
 
@@ -252,39 +252,37 @@ async def _until_answered(
     """
     from langgraph.errors import GraphDrained
 
-    working = asyncio.create_task(_forward_all(call, conversation, forwarding, speaking))
+    working = asyncio.create_task(_forward_all(call, remote_task, forwarding, speaking))
     drain = asyncio.create_task(run_context.draining())
     try:
-        await asyncio.wait([working, drain], timeout=conversation.left_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([working, drain], timeout=remote_task.left_s, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             if drain.done():
                 raise GraphDrained("deadline")
             working.cancel()
             await asyncio.wait([working])
-            raise await conversation.give_up()
+            raise await remote_task.give_up()
         working.result()
     finally:
         working.cancel()
         drain.cancel()
 
 
-async def _forward_all(
-    call: _Call, conversation: Conversation, forwarding: Forwarding, speaking: Speaking | None
-) -> None:
+async def _forward_all(call: _Call, remote_task: RemoteTask, forwarding: Forwarding, speaking: Speaking | None) -> None:
     # A step that has asked the user has ended, and begins again with the answer.
-    reported = conversation.task_id is not None and not call.answered
+    reported = remote_task.task_id is not None and not call.answered
 
     def report(delegated: DelegatedTask | None) -> None:
         emit("tool_start", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", asked=delegated)
 
     try:
-        async with aclosing(conversation.events()) as events:
+        async with aclosing(remote_task.events()) as events:
             async for event in events:
-                if not reported and conversation.task_id is not None:
+                if not reported and remote_task.task_id is not None:
                     # From now on a new attempt finds the agent's task instead of asking again.
-                    report(DelegatedTask(conversation.url, conversation.task_id, since=conversation.since))
+                    report(DelegatedTask(remote_task.url, remote_task.task_id, since=remote_task.since))
                     reported = True
-                forwarding.forward(conversation.task_id, event)
+                forwarding.forward(remote_task.task_id, event)
                 if speaking is not None:
                     speaking.hear(event)
     finally:

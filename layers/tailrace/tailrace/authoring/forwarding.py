@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from tailrace.a2a.conversation import AgentEvent
 from tailrace.a2a.incoming import StatusUpdate
+from tailrace.a2a.remote_task import AgentEvent
 from tailrace.authoring.emission import ForwardedKind
 from tailrace.authoring.emit import emit
 from tailrace.errors import shorten

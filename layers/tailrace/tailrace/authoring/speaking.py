@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.conversation import AgentEvent, seq_of
 from tailrace.a2a.incoming import Task
+from tailrace.a2a.remote_task import AgentEvent, seq_of
 from tailrace.authoring.answer import text_of
 from tailrace.authoring.emission import RESPONSE, EmittedText
 from tailrace.authoring.emit import current_step, send, tried

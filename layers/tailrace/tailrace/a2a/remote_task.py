@@ -1,7 +1,7 @@
-"""Ask another agent, and follow its answer through cuts: what an orchestrator does with each specialist.
+"""A task at another agent: ask for it, and follow the answer through cuts.
 
 An agent may send anything, and may never stop. What it sends is decoded and counted here. Too much, or something that
-A2A does not know, ends the conversation with an `AgentError`.
+A2A does not know, ends the task with an `AgentError`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Reply(NamedTuple):
     sent: int
 
 
-class Conversation:
+class RemoteTask:
     """One task at another agent.
 
     Iterate over `events()`. Then `task` is the agent's finished or waiting task, and `notes` are sentences for the

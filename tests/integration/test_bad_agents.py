@@ -1,4 +1,4 @@
-"""A conversation with an agent that is down, sends garbage or is cut off ends with an answer or an `AgentError`."""
+"""A task at an agent that is down, sends garbage or is cut off ends with an answer or an `AgentError`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from tailrace.a2a import conversation as conversations
+from tailrace.a2a import remote_task as remote_tasks
 from tailrace.a2a.client import AgentClient, new_http
-from tailrace.a2a.conversation import Conversation
 from tailrace.a2a.discovery import DiscoveredAgent, discover, interface_of
 from tailrace.a2a.incoming import card_in, event_in, task_in
+from tailrace.a2a.remote_task import RemoteTask
 from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
@@ -46,9 +46,9 @@ DONE: dict[str, Any] = {**WORKING, "status": {"state": "TASK_STATE_COMPLETED"}}
 
 @pytest.fixture(autouse=True)
 def _come_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversations, "PAUSE_S", 0.001)
-    monkeypatch.setattr(conversations, "LONGEST_PAUSE_S", 0.001)
-    monkeypatch.setattr(conversations, "POLL_S", 0.001)
+    monkeypatch.setattr(remote_tasks, "PAUSE_S", 0.001)
+    monkeypatch.setattr(remote_tasks, "LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr(remote_tasks, "POLL_S", 0.001)
 
 
 class Scene:
@@ -61,11 +61,11 @@ class Scene:
         self.calls: list[dict[str, Any]] = []
         self.cursors: list[str | None] = []
 
-    def conversation(self, *answers: Responder, own: bool = False) -> Conversation:
+    def remote_task(self, *answers: Responder, own: bool = False) -> RemoteTask:
         self.answers, self.calls, self.cursors = answers, [], []
         settings = Settings(agent_urls=self.url) if own else Settings(specialist_urls=self.url)
         client = AgentClient(self.http, self.url + "/", owner="me", settings=settings)
-        return Conversation(client, message("hello"))
+        return RemoteTask(client, message("hello"))
 
     async def rpc(self, request: Request) -> Response:
         self.calls.append(await request.json())
@@ -139,15 +139,15 @@ GARBAGE: dict[str, Responder] = {
 }
 
 
-async def everything(conversation: Conversation) -> list[dict[str, Any]]:
-    return [to_json(item.event) async for item in conversation.events()]
+async def everything(remote_task: RemoteTask) -> list[dict[str, Any]]:
+    return [to_json(item.event) async for item in remote_task.events()]
 
 
 @pytest.mark.parametrize("name", GARBAGE)
 async def test_garbage_raises_an_agent_error_with_a_sentence(scene: Scene, name: str) -> None:
-    conversation = scene.conversation(GARBAGE[name])
+    remote_task = scene.remote_task(GARBAGE[name])
     with pytest.raises(AgentError) as raised:
-        await asyncio.wait_for(everything(conversation), 10)
+        await asyncio.wait_for(everything(remote_task), 10)
     assert raised.value.code is None
     assert len(str(raised.value)) > 20
     assert str(raised.value).endswith(".")
@@ -161,7 +161,7 @@ async def test_the_error_for_an_unreachable_agent_names_its_url() -> None:
         settings = Settings(specialist_urls=url)
         client = AgentClient(http, url, owner="me", settings=settings)
         with pytest.raises(AgentError, match=url):
-            await anext(Conversation(client, message("hello")).events())
+            await anext(RemoteTask(client, message("hello")).events())
         with pytest.raises(AgentError, match=url):
             await client.call("GetTask", {"id": "t"})
         with pytest.raises(AgentError, match=url):
@@ -214,34 +214,34 @@ async def test_a_message_that_did_not_arrive_is_sent_again_with_the_same_id(scen
     def away(_: dict[str, Any]) -> Response:
         return Response(b"", status)
 
-    conversation = scene.conversation(away, stream({"task": DONE}), result(DONE))
-    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
+    remote_task = scene.remote_task(away, stream({"task": DONE}), result(DONE))
+    assert [state_of(event) for event in await everything(remote_task)] == ["TASK_STATE_COMPLETED"]
     assert [call["method"] for call in scene.calls] == ["SendStreamingMessage", "SendStreamingMessage", "GetTask"]
     assert scene.calls[0] == scene.calls[1]
 
     with pytest.raises(AgentError):
-        await everything(scene.conversation(away))
-    assert len(scene.calls) == conversations.TRIES_TO_REACH
+        await everything(scene.remote_task(away))
+    assert len(scene.calls) == remote_tasks.TRIES_TO_REACH
 
 
 @pytest.mark.parametrize("name", ARRIVED)
 async def test_a_message_that_may_have_arrived_is_sent_again_only_to_idempotent_agents(scene: Scene, name: str) -> None:
     with pytest.raises(AgentError):
-        await everything(scene.conversation(ARRIVED[name], stream({"task": DONE})))
+        await everything(scene.remote_task(ARRIVED[name], stream({"task": DONE})))
     assert len(scene.calls) == 1
 
-    conversation = scene.conversation(stream(), stream({"task": DONE}), result(DONE), own=True)
-    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
+    remote_task = scene.remote_task(stream(), stream({"task": DONE}), result(DONE), own=True)
+    assert [state_of(event) for event in await everything(remote_task)] == ["TASK_STATE_COMPLETED"]
     assert scene.calls[0] == scene.calls[1]
 
 
 async def test_after_repeated_cuts_the_client_polls_the_task(scene: Scene) -> None:
-    asking = [stream({"task": WORKING})] * conversations.TRIES_TO_FOLLOW
-    conversation = scene.conversation(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
-    await everything(conversation)
+    asking = [stream({"task": WORKING})] * remote_tasks.TRIES_TO_FOLLOW
+    remote_task = scene.remote_task(*asking, stream({"task": WORKING}), result(WORKING), result(DONE))
+    await everything(remote_task)
     methods = [call["method"] for call in scene.calls]
-    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * conversations.TRIES_TO_FOLLOW + ["GetTask"] * 2
-    assert conversation.task == task_in(DONE, "")
+    assert methods == ["SendStreamingMessage"] + ["SubscribeToTask"] * remote_tasks.TRIES_TO_FOLLOW + ["GetTask"] * 2
+    assert remote_task.task == task_in(DONE, "")
 
 
 @pytest.mark.parametrize("fetched", [error(-32001), result({**DONE, "id": "another"}), GARBAGE["HTML, 200"]])
@@ -251,19 +251,19 @@ async def test_a_completely_streamed_answer_counts_if_the_task_cannot_be_fetched
     artifact = {"artifactId": "a", "parts": [{"text": "Hel"}]}
     more = {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "lo"}]}, "append": True}
     events = [{"task": WORKING}, {"artifactUpdate": {"taskId": "t", "artifact": artifact}}, {"artifactUpdate": more}]
-    conversation = scene.conversation(stream(*events, {"task": DONE}), fetched)
-    await everything(conversation)
+    remote_task = scene.remote_task(stream(*events, {"task": DONE}), fetched)
+    await everything(remote_task)
     answered = {**DONE, "artifacts": [{"artifactId": "a", "parts": [{"text": "Hello"}]}]}
-    assert conversation.task == task_in(answered, "")
+    assert remote_task.task == task_in(answered, "")
 
-    conversation = scene.conversation(stream(*events), stream({"task": DONE}), fetched)
+    remote_task = scene.remote_task(stream(*events), stream({"task": DONE}), fetched)
     with pytest.raises(AgentError):  # events were lost during the cut
-        await everything(conversation)
+        await everything(remote_task)
 
 
 async def test_a_redirect_loop_is_not_tried_again(scene: Scene) -> None:
     with pytest.raises(AgentError, match="redirects more than 3 times"):
-        await everything(scene.conversation(lambda _: RedirectResponse("/")))
+        await everything(scene.remote_task(lambda _: RedirectResponse("/")))
     assert len(scene.calls) == 4
 
 
@@ -272,14 +272,14 @@ async def test_media_types_are_case_insensitive(scene: Scene) -> None:
         body = json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": {"task": DONE}})
         return Response(f"data: {body}\n\n", headers={"Content-Type": "TEXT/Event-Stream; Charset=UTF-8"})
 
-    conversation = scene.conversation(answer, result(DONE))
-    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
+    remote_task = scene.remote_task(answer, result(DONE))
+    assert [state_of(event) for event in await everything(remote_task)] == ["TASK_STATE_COMPLETED"]
 
 
 async def test_after_a_cut_the_client_resumes_at_the_last_seq_without_duplicates(scene: Scene) -> None:
     events = [(1, {"task": WORKING}), (2, {"statusUpdate": {"taskId": "t", **WORKING}}), (3, {"task": DONE})]
-    conversation = scene.conversation(numbered(*events[:2]), numbered(*events[1:]), result(DONE))
-    assert await everything(conversation) == [to_json(event_in(event, "")) for _, event in events]
+    remote_task = scene.remote_task(numbered(*events[:2]), numbered(*events[1:]), result(DONE))
+    assert await everything(remote_task) == [to_json(event_in(event, "")) for _, event in events]
     assert [call["method"] for call in scene.calls] == ["SendStreamingMessage", "SubscribeToTask", "GetTask"]
     assert scene.cursors == [None, "2", None]
 
@@ -287,17 +287,17 @@ async def test_after_a_cut_the_client_resumes_at_the_last_seq_without_duplicates
 @pytest.mark.parametrize("code", [-32601, -32004])
 async def test_the_client_polls_an_agent_that_cannot_resume_a_stream(scene: Scene, code: int) -> None:
     polled = [result(WORKING), result(WORKING), result(DONE)]
-    conversation = scene.conversation(stream({"task": WORKING}), error(code), *polled)
-    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_WORKING"]
-    assert conversation.task == task_in(DONE, "")
+    remote_task = scene.remote_task(stream({"task": WORKING}), error(code), *polled)
+    assert [state_of(event) for event in await everything(remote_task)] == ["TASK_STATE_WORKING"]
+    assert remote_task.task == task_in(DONE, "")
     assert [call["method"] for call in scene.calls] == ["SendStreamingMessage", "SubscribeToTask"] + ["GetTask"] * 3
 
 
 async def test_a_result_that_cannot_be_fetched_is_requested_again(scene: Scene) -> None:
     bad = [GARBAGE["nothing, 503"], GARBAGE["HTML, 200"]]
-    conversation = scene.conversation(stream({"task": DONE}), *bad, result(DONE))
-    assert [state_of(event) for event in await everything(conversation)] == ["TASK_STATE_COMPLETED"]
-    assert conversation.task == task_in(DONE, "")
+    remote_task = scene.remote_task(stream({"task": DONE}), *bad, result(DONE))
+    assert [state_of(event) for event in await everything(remote_task)] == ["TASK_STATE_COMPLETED"]
+    assert remote_task.task == task_in(DONE, "")
 
 
 @pytest.mark.parametrize("before", [(), (stream({"task": WORKING}),)], ids=["not yet", "our task"])
@@ -305,21 +305,21 @@ async def test_the_client_waits_longer_for_an_agent_without_its_log_than_for_an_
     scene: Scene, before: tuple[Responder, ...]
 ) -> None:
     away = [error(-32603)] * 20
-    conversation = scene.conversation(*before, *away, stream({"task": DONE}), *away, result(DONE), own=True)
-    await everything(conversation)
-    assert conversation.task == task_in(DONE, "")
+    remote_task = scene.remote_task(*before, *away, stream({"task": DONE}), *away, result(DONE), own=True)
+    await everything(remote_task)
+    assert remote_task.task == task_in(DONE, "")
 
-    conversation = scene.conversation(*before, error(-32603), own=True)
+    remote_task = scene.remote_task(*before, error(-32603), own=True)
     with pytest.raises(AgentError) as raised:
-        await everything(conversation)
+        await everything(remote_task)
     assert raised.value.code == -32603
     requests = len(scene.calls)
     with pytest.raises(AgentError):
-        await everything(scene.conversation(GARBAGE["nothing, 503"]))
+        await everything(scene.remote_task(GARBAGE["nothing, 503"]))
     assert requests > 3 * len(scene.calls)
 
 
-async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts() -> None:
+async def test_a_task_at_our_agent_gets_every_event_once_despite_cuts() -> None:
     gate = asyncio.Event()
     gate.set()
     async with agent(hello_world(gate)) as served, cutting(served.url) as proxy:
@@ -327,27 +327,27 @@ async def test_a_conversation_with_our_agent_gets_every_event_once_despite_cuts(
             proxy.cut_after_bytes = room
             async with new_http() as http:
                 own = Settings(agent_urls=proxy.url)
-                conversation = Conversation(AgentClient(http, proxy.url, owner="me", settings=own), message("slow"))
+                remote_task = RemoteTask(AgentClient(http, proxy.url, owner="me", settings=own), message("slow"))
                 events = []
-                async for item in conversation.events():
+                async for item in remote_task.events():
                     events.append(item)
                     if state_of(to_json(item.event)) in TERMINAL:
                         proxy.cut_after_bytes = None
-            assert conversation.task_id
-            logged = await served.events(conversation.task_id)
+            assert remote_task.task_id
+            logged = await served.events(remote_task.task_id)
             assert [item.event for item in events] == [event_in(event, "") for event in logged]
             assert [item.seq for item in events] == [metadata(event)["seq"] for event in logged]
-            assert conversation.task is not None
-            assert conversation.task.status.state == "TASK_STATE_COMPLETED"
+            assert remote_task.task is not None
+            assert remote_task.task.status.state == "TASK_STATE_COMPLETED"
         assert proxy.connections > 20
 
 
 async def test_the_time_limit_of_an_agent_spans_attempts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversations, "now_ms", lambda: 100_000)
+    monkeypatch.setattr(remote_tasks, "now_ms", lambda: 100_000)
 
     def left(before: DelegatedTask | None) -> float:
         client = AgentClient(scene.http, scene.url, owner="me", settings=Settings())
-        return Conversation(client, message("hello"), before, limit_s=60.0).left_s
+        return RemoteTask(client, message("hello"), before, limit_s=60.0).left_s
 
     assert left(None) == 60
     assert left(DelegatedTask(scene.url, "t")) == 60, "a task of an older version has no start time"
