@@ -17,7 +17,7 @@ from gateway.agents import Agents
 from gateway.problems import Problem
 from tailrace.config import Settings
 from tailrace.errors import RequestError, TaskUnknown
-from tailrace.events import TERMINAL, Event, Part, decode, ends
+from tailrace.events import TERMINAL, Part, decode, ends
 from tailrace.log import EventLog
 from tailrace.log.conversations import Conversation
 from tailrace.push import Webhooks, open_webhooks
@@ -134,7 +134,8 @@ class Deletion:
             for batch in batches:
                 for event in batch.events:
                     if b"urn:tailrace:upload:" in event:
-                        uploads += [upload for part in _parts(decode(event)) if (upload := _upload(part)) is not None]
+                        parts = [part for message in decode(event).user_messages for part in message.parts]
+                        uploads += [upload for part in parts if (upload := _upload(part)) is not None]
             cursor = batches[-1].last
         return uploads
 
@@ -145,13 +146,6 @@ class Deletion:
     @cached_property
     def _uploads(self) -> Uploads:
         return open_uploads(self._settings)
-
-
-def _parts(event: Event) -> list[Part]:
-    messages = list(event.task.history) if event.task is not None else []
-    if event.status is not None and event.status.message is not None:
-        messages.append(event.status.message)
-    return [part for message in messages if message.role == "ROLE_USER" for part in message.parts]
 
 
 def _upload(part: Part) -> Upload | None:

@@ -84,6 +84,14 @@ class Event(Wire, kw_only=True):
         return None if isinstance(self._any, ArtifactUpdate) else self._any.status
 
     @property
+    def user_messages(self) -> list[Message]:
+        """The user's messages in it: the one that began the task, or a reply."""
+        messages = list(self.task.history) if self.task is not None else []
+        if self.status is not None and self.status.message is not None:
+            messages.append(self.status.message)
+        return [message for message in messages if message.role == "ROLE_USER"]
+
+    @property
     def _any(self) -> Submitted | StatusUpdate | ArtifactUpdate:
         any_of_them = self.status_update or self.artifact_update or self.task
         assert any_of_them is not None, "__post_init__ has refused an event without one"

@@ -12,7 +12,6 @@ from tailrace.events import (
     INTERRUPTED,
     ArtifactUpdate,
     DelegatedTask,
-    Event,
     Message,
     Metadata,
     Origin,
@@ -64,7 +63,8 @@ class History(msgspec.Struct):
     - `steps`: the steps by id; `superseded`: by step id, the attempt that ran the step again.
     - `texts`: by artifact id, the streamed text in pieces. `results`: the ids of other artifacts, from steps.
     - `usage`: the tokens of all models so far.
-    - `delegated`: the delegated tasks by the tool step that started them; `answered`: the steps whose task has ended.
+    - `delegated`: the delegated tasks by the tool step that started them; `ended_delegations`: the steps whose task has
+      ended.
     - `exchanges`: the messages in which the task asked, each with the user's reply.
     - `questions`: by step id, how many messages there were when the step first asked the user.
     - `fences`: the attempts since the user's newest message.
@@ -84,7 +84,7 @@ class History(msgspec.Struct):
     results: set[str] = set()
     usage: Usage = Usage(calls=0)
     delegated: dict[str, DelegatedTask] = {}
-    answered: set[str] = set()
+    ended_delegations: set[str] = set()
     exchanges: list[Exchange] = []
     questions: dict[str, int] = {}
     fences: list[Fence] = []
@@ -111,7 +111,7 @@ class History(msgspec.Struct):
     @property
     def open_delegated_tasks(self) -> dict[str, DelegatedTask]:
         """The delegated tasks that have not ended, by the tool step that started them."""
-        return {step: task for step, task in self.delegated.items() if step not in self.answered}
+        return {step: task for step, task in self.delegated.items() if step not in self.ended_delegations}
 
     def attempts_lost_at(self, checkpoint: str, reason: str) -> int:
         """How many of the latest attempts started at `checkpoint` and were lost before they got further.
@@ -159,7 +159,8 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
     event = decode(encoded)
     metadata = event.metadata
     if metadata.kind == "state":
-        _note_messages(history, event)
+        for message in event.user_messages:
+            history.reply(message, metadata.ts)
     if metadata.attempt > history.attempt:
         if not history.attempt:
             history.base = metadata.checkpoints or {}
@@ -178,15 +179,6 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
         history.state, history.question = event.status.state, None
         if history.state in INTERRUPTED and event.status.message is not None:
             history.ask(event.status.message)
-
-
-def _note_messages(history: History, event: Event) -> None:
-    messages = list(event.task.history) if event.task is not None else []
-    if event.status is not None and event.status.message is not None:
-        messages.append(event.status.message)
-    for message in messages:
-        if message.role == "ROLE_USER":
-            history.reply(message, event.metadata.ts)
 
 
 def _note_text(history: History, update: ArtifactUpdate, metadata: Metadata) -> None:
@@ -216,13 +208,13 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
             before = history.delegated.get(step_id)
             if before is None or before.task != metadata.asked.task:
                 history.delegated[step_id] = metadata.asked
-            history.answered.discard(step_id)
+            history.ended_delegations.discard(step_id)
     elif kind in ("node_end", "tool_complete") and (step := history.steps.get(step_id)):
         step.ended = True
         if metadata.interrupted:
             history.questions.setdefault(step_id, len(history.messages))
         elif step_id in history.delegated:
-            history.answered.add(step_id)
+            history.ended_delegations.add(step_id)
 
 
 def _note_forwarded(history: History, origin: Origin) -> None:
