@@ -123,7 +123,7 @@ async def test_a_lost_orchestrator_goes_on_with_the_specialist_it_asked(page: Pa
     (pausing_specialist.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed · attempt 2")
-    for name in ("plan", "ask", "ask log_analyst", "gather", "sift", "tell", "report"):
+    for name in ("plan", "ask", "ask log_analyst", "gather", "sift", "tell", "answer"):
         await expect(rows(page, name)).to_have_count(1)
     await expect(page.locator("#timeline .is-running")).to_have_count(0)
     await expect(page.get_by_role("heading", name="What happened")).to_have_count(1)
