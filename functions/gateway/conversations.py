@@ -51,7 +51,7 @@ class TitleBody(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError(f"Expected `title` as one line without control characters, got one with U+{ord(bad):04X}")
 
 
-class Shown(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+class View(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """A conversation as JSON. `task` is its latest task, and `state` that task's; None if the task has expired."""
 
     context_id: str
@@ -63,7 +63,7 @@ class Shown(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     updated: str
 
 
-class ShownWhole(Shown, kw_only=True):
+class ViewWithTasks(View, kw_only=True):
     tasks: list[Task]
     next_page_token: str = msgspec.field(name="nextPageToken")
 
@@ -93,7 +93,7 @@ class Conversing:
         """GET /api/conversations"""
         owner, size, query = owner_in(request, self._decide_owner).id, page_size_in(request), request.query_params
         words, agent, state = query.get("q", "").casefold(), query.get("agent"), _state_in(request)
-        matches: list[Shown] = []
+        matches: list[View] = []
         token = check_token(query.get("pageToken", ""))
         for _ in range(_MAX_PAGES):
             page = await self._log.conversations.list(owner, limit=_RECORDS_PER_PAGE, token=token)
@@ -105,8 +105,8 @@ class Conversing:
             while records and len(matches) < size:
                 # Without a filter by state, no more heads are read than are shown.
                 batch, records = records[: size - len(matches)], records[size - len(matches) :]
-                shown = await asyncio.gather(*(self._shown(record) for record in batch))
-                matches += [each for each in shown if state in (None, each.state)]
+                views = await asyncio.gather(*(self._view_of(record) for record in batch))
+                matches += [each for each in views if state in (None, each.state)]
                 token = batch[-1].place
             if len(matches) == size and (records or page.next_token):
                 break
@@ -119,8 +119,8 @@ class Conversing:
         """GET /api/conversations/{contextId}"""
         record, size = await self._owned(request), page_size_in(request)
         tasks, token = await self._tasks(record, size, check_token(request.query_params.get("pageToken", "")))
-        shown = msgspec.structs.asdict(await self._shown(record))
-        return _json(ShownWhole(**shown, tasks=[summary(head) for head in tasks], next_page_token=token))
+        view = msgspec.structs.asdict(await self._view_of(record))
+        return _json(ViewWithTasks(**view, tasks=[summary(head) for head in tasks], next_page_token=token))
 
     async def rename(self, request: Request) -> Response:
         """PATCH /api/conversations/{contextId}"""
@@ -129,7 +129,7 @@ class Conversing:
         renamed = await self._log.conversations.rename(record.id, body.title)
         if renamed is None:
             raise _unknown(record.context_id, record.agent)
-        return _json(await self._shown(renamed))
+        return _json(await self._view_of(renamed))
 
     async def delete(self, request: Request) -> Response:
         """DELETE /api/conversations/{contextId}"""
@@ -150,12 +150,12 @@ class Conversing:
             raise _unknown(context_id, agent)
         return record
 
-    async def _shown(self, record: Conversation) -> Shown:
+    async def _view_of(self, record: Conversation) -> View:
         try:
             state: State | None = (await self._log.head(record.task)).state
         except TaskUnknown:
             state = None
-        return Shown(
+        return View(
             context_id=record.context_id,
             agent=record.agent,
             title=record.title,

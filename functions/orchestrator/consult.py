@@ -39,7 +39,7 @@ def _with_artifacts_passed_on(answer: Answer) -> Answer:
     """
     if any(isinstance(data, dict) and "findings" in data for data in answer.data):
         return answer
-    left: list[Artifact] = []
+    rest: list[Artifact] = []
     for artifact in answer.artifacts:
         name = artifact.name or artifact.artifact_id
         kept: list[Part] = []
@@ -51,8 +51,8 @@ def _with_artifacts_passed_on(answer: Answer) -> Answer:
                 send(EmittedArtifact(f"{name} {number + 1}" if number else name, ours, current_step()))
             else:
                 kept.append(part)
-        left.append(msgspec.structs.replace(artifact, parts=kept))
-    return msgspec.structs.replace(answer, artifacts=left)
+        rest.append(msgspec.structs.replace(artifact, parts=kept))
+    return msgspec.structs.replace(answer, artifacts=rest)
 
 
 def _fits(part: Part) -> bool:

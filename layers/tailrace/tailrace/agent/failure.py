@@ -8,7 +8,7 @@ from tailrace.errors import shorten
 # Maximum length of a foreign error message, and how many errors of a group are named.
 _MAX_ERROR = 1_000
 _MAX_NAMED = 5
-# LangGraph 1.1 waits for a checkpoint that a graph with `checkpointer=False` never saves.
+# LangGraph (1.2.24) waits for a checkpoint that a graph with `checkpointer=False` never saves.
 _NO_CHECKPOINTS = "'_put_checkpoint_fut'"
 
 

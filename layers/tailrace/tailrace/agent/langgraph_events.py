@@ -139,7 +139,7 @@ class Translator:
     def _text(self, data: EmittedText, parent: str | None) -> None:
         if data.tried > 1:
             self._take_back(data.step, data.tried)
-        if data.anew:
+        if data.replaces:
             self._texts.take_back(lambda each: each.step == data.step and each.message is None, data.artifact)
         self._texts.write(data.artifact, data.text, step=data.step, parent=parent, tried=data.tried)
 

@@ -63,8 +63,8 @@ async def delegate(
     """
     call = _Call(agent, listed(parts), context_id)
     await call.prepare()
-    async with call.agent(name) as (client, found):
-        return await _ask(call, client, found, name or call.name_of(found), write_to)
+    async with call.agent(name) as (client, discovered):
+        return await _ask(call, client, discovered, name or call.name_of(discovered), write_to)
 
 
 class _Call:
@@ -128,12 +128,12 @@ class _Call:
         return Reply(message, place.message, last.at)
 
     async def prepare(self) -> None:
-        """Give the call its ids. They depend on the node's execution and on what is asked of whom."""
+        """Give the call its ids. They depend on the node's execution and on which agent is asked for what."""
         content = await asyncio.to_thread(digest_of, self.parts)
         key = "\0".join([self.parent, str(tried()), self.wanted, self.context_id or "", content])
-        same = self.run.calls[key]
+        equal_calls = self.run.calls[key]  # so far
         self.run.calls[key] += 1
-        self.id = hashlib.sha256(f"{key}\0{same}".encode()).hexdigest()[:16]
+        self.id = hashlib.sha256(f"{key}\0{equal_calls}".encode()).hexdigest()[:16]
         self.step = f"{self.parent}-{self.id}"
 
     @asynccontextmanager
@@ -141,22 +141,26 @@ class _Call:
         """The agent's client and card. The card may be None if an earlier attempt has a task there."""
         owner = owner_within(self.configurable["owner"], self.configurable["task_id"])
         before, settings = self.before, self.run.settings
-        found: DiscoveredAgent | None = None
+        discovered: DiscoveredAgent | None = None
         try:
-            found = await self._find(tries=1 if before is not None else _TRIES_TO_FIND)
-            url = interface_of(found, settings) if before is None else before.url
+            discovered = await self._find(tries=1 if before is not None else _TRIES_TO_FIND)
+            url = interface_of(discovered, settings) if before is None else before.url
         except AgentError as error:
             if before is None:
                 raise DelegationFailed(Answer(agent=name or self.wanted), str(error)) from None
             url = before.url
-        yield AgentClient(self.run.http, url, owner=owner, settings=settings), found
+        yield AgentClient(self.run.http, url, owner=owner, settings=settings), discovered
 
-    def name_of(self, found: DiscoveredAgent | None) -> str:
+    def name_of(self, discovered: DiscoveredAgent | None) -> str:
         """The agent's name in its card; if that is not known, what it was called by."""
-        return found.card.name if found is not None else self.wanted
+        return discovered.card.name if discovered is not None else self.wanted
 
     async def _find(self, tries: int) -> DiscoveredAgent:
-        """Raises: AgentError"""
+        """Find the agent, in up to `tries` tries.
+
+        Raises:
+            AgentError: it cannot be found or reached.
+        """
         number = 1
         while True:
             try:
@@ -168,10 +172,14 @@ class _Call:
             number += 1
 
     async def _named(self) -> DiscoveredAgent:
-        """Raises: AgentError"""
+        """Find the agent by the name in its card.
+
+        Raises:
+            AgentError: no agent that may be asked has this name.
+        """
         directory, urls = self.run.directory, self.run.settings.all_agents
-        if found := await directory.named(self.wanted, urls):
-            return found
+        if discovered := await directory.named(self.wanted, urls):
+            return discovered
         agents = (await directory.all(urls)).values()
         unreachable = [f" {agent}" for agent in agents if isinstance(agent, AgentError)]
         raise AgentError(
@@ -181,9 +189,11 @@ class _Call:
         )
 
 
-async def _ask(call: _Call, client: AgentClient, found: DiscoveredAgent | None, name: str, write_to: str) -> Answer:
+async def _ask(
+    call: _Call, client: AgentClient, discovered: DiscoveredAgent | None, name: str, write_to: str
+) -> Answer:
     reply = call.replay()
-    card = found.card if found is not None else None
+    card = discovered.card if discovered is not None else None
     sent, notes = await asyncio.to_thread(as_a2a, call.parts, card)
     message = Message(message_id=call.message_id, role="ROLE_USER", parts=sent, context_id=call.context_id)
     remote_task = RemoteTask(

@@ -42,14 +42,14 @@ class EmittedText(msgspec.Struct, frozen=True):
     """A piece of the streamed text artifact named `artifact`, written by `step`.
 
     `tried` counts how often LangGraph had begun the node when it wrote this: 1, or more after retries.
-    `anew` says that this replaces what the step has written into the artifact.
+    `replaces` says that this replaces what the step has written into the artifact.
     """
 
     artifact: str
     text: str
     step: str | None
     tried: int = 1
-    anew: bool = False
+    replaces: bool = False
 
 
 class EmittedArtifact(msgspec.Struct, frozen=True):

@@ -42,25 +42,25 @@ class Speaking:
         if not self._heard or (artifact == RESPONSE and self._heard != RESPONSE and text):
             if text:
                 self._heard = artifact
-                self._write(text, anew=True)
+                self._write(text, replaces=True)
         elif artifact == self._heard:
-            self._write(text, anew=not update.append)
+            self._write(text, replaces=not update.append)
 
     def settle(self, text: str) -> None:
         """Replace what was written by `text`, if it is another one."""
         if "".join(self._written).strip() != text:
-            self._write(text, anew=True)
+            self._write(text, replaces=True)
 
     def _begin_with(self, task: Task) -> None:
         self._until = seq_of(task)
         texts = {each.name or each.artifact_id: text for each in task.artifacts if (text := text_of(each))}
         if texts:
             self._heard = RESPONSE if RESPONSE in texts else next(iter(texts))
-            self._write(texts[self._heard], anew=True)
+            self._write(texts[self._heard], replaces=True)
 
-    def _write(self, text: str, *, anew: bool) -> None:
-        anew = anew and bool(self._written)
-        if anew:
+    def _write(self, text: str, *, replaces: bool) -> None:
+        replaces = replaces and bool(self._written)
+        if replaces:
             self._written.clear()
         self._written.append(text)
-        send(EmittedText(self._artifact, text, current_step(), tried(), anew))
+        send(EmittedText(self._artifact, text, current_step(), tried(), replaces))

@@ -76,12 +76,13 @@ class Conversations(ABC):
     async def renew(self, conversation_id: str, task_id: str) -> None:
         """Keep the record, if it names the task, for as long again as after a claim."""
 
-    async def keep(self, conversation_id: str, task_id: str, begun: int) -> None:
-        """Renew the record if its task, which began at `begun` (ms), is so old that the record might expire before it.
+    async def keep(self, conversation_id: str, task_id: str, created: int) -> None:
+        """Renew the record if its task is so old that the record might expire before it.
 
-        This is for the start of each attempt. A task that is younger costs no request.
+        This is for the start of each attempt. A task that is younger costs no request. `created` is when it was
+        created, in ms since the epoch.
         """
-        if self._now() - begun > self._ttl_s * 1000 / 2:
+        if self._now() - created > self._ttl_s * 1000 / 2:
             await self.renew(conversation_id, task_id)
 
     @abstractmethod
