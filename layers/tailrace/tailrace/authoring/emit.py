@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +17,9 @@ from tailrace.authoring.emission import RESPONSE, EmittedArtifact, EmittedStatus
 from tailrace.errors import shorten
 from tailrace.events import DelegatedTask, Details, Origin, Part, Target, plain
 from tailrace.inputs.request import Request
+
+if TYPE_CHECKING:
+    from langgraph.runtime import Runtime
 
 _request: ContextVar[Request] = ContextVar("tailrace_request")
 
@@ -57,7 +60,8 @@ def write(text: str, *, artifact: str = RESPONSE) -> None:
             write("3 files were compared.", artifact="appendix")
     """
     _check_texts(text=text, artifact=artifact)
-    send(EmittedText(artifact, text, current_step(), tried()))
+    runtime = _runtime()
+    _give(runtime, EmittedText(artifact, text, current_step(), _tried_in(runtime)))
 
 
 def result(name: str, data: Any) -> None:
@@ -232,23 +236,32 @@ def send(emission: EmittedStatus | EmittedText | EmittedArtifact) -> None:
     A thread that a node has started by itself is not part of LangGraph's context. If this process has one run, it is
     that run's; otherwise the emission is lost, and a warning says so once.
     """
-    # LangGraph is imported here, because only a process that runs a graph has it.
-    from langgraph.config import get_stream_writer
-
-    try:
-        writer = get_stream_writer()
-    except (RuntimeError, KeyError):
-        run_context.send_from_outside(emission)
-    else:
-        writer(emission)
+    _give(_runtime(), emission)
 
 
 def tried() -> int:
     """How often LangGraph has begun the current node: 1, or more after retries."""
+    return _tried_in(_runtime())
+
+
+def _runtime() -> Runtime[Any] | None:
+    """What LangGraph has for the current node; None outside a graph."""
+    # LangGraph is imported here, because only a process that runs a graph has it.
     from langgraph.runtime import get_runtime
 
     try:
-        execution = get_runtime().execution_info
+        return get_runtime()
     except (RuntimeError, KeyError):
-        return 1
-    return execution.node_attempt if execution is not None else 1
+        return None
+
+
+def _tried_in(runtime: Runtime[Any] | None) -> int:
+    execution = None if runtime is None else runtime.execution_info
+    return 1 if execution is None else execution.node_attempt
+
+
+def _give(runtime: Runtime[Any] | None, emission: EmittedStatus | EmittedText | EmittedArtifact) -> None:
+    if runtime is None:
+        run_context.send_from_outside(emission)
+    else:
+        runtime.stream_writer(emission)

@@ -183,6 +183,11 @@ class Writer:
         """Add a delta to the waiting text if it continues that, and otherwise begin `text` with it."""
         if self._error is not None:
             raise self._error
+        size = self._size + len(delta)
+        if self._text == text and self._size and size <= _MAX_TEXT:  # almost every delta
+            self._deltas.append(delta)
+            self._size = size
+            return
         for start in range(0, max(len(delta), 1), _MAX_TEXT):
             added = delta[start : start + _MAX_TEXT]
             if self._text is not None and not self._size and self._text.artifact == text.artifact:
