@@ -150,21 +150,27 @@ class AgentApp:
             raise ConfigError("stream", stream, "'live' or 'final'")
         if store is not None and not isinstance(store, BaseStore):
             raise ConfigError("store", store, "a store of LangGraph, like AsyncPostgresStore; None for Tailrace's own")
+        if max_tasks is not None and (type(max_tasks) is not int or max_tasks < 1):
+            raise ConfigError("max_tasks", max_tasks, "a whole number from 1, or None for any number of tasks")
         check_card(card)
         self._idempotent = idempotent
         self._graph = check_source(graph, card.name)
         self._card = card
         self._config = config or RunnableConfig()
-        self._input = input
-        self._context = context
-        self._thread = thread
-        self._output = output
-        self._stream: Stream = stream
-        self._check_answer = check_answer
         self._store = store
-        if max_tasks is not None and (type(max_tasks) is not int or max_tasks < 1):
-            raise ConfigError("max_tasks", max_tasks, "a whole number from 1, or None for any number of tasks")
-        self._max_tasks = max_tasks
+        self._agent_graph = partial(
+            AgentGraph,
+            card.name,
+            config=self._config,
+            input_modes=card.input_modes,
+            make_input=input,
+            make_context=context,
+            thread=thread,
+            output=output,
+            stream=stream,
+            check_answer=check_answer,
+            max_tasks=max_tasks,
+        )
         self._settings = settings or Settings.load()
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
@@ -246,20 +252,8 @@ class AgentApp:
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
                 graph = await self._compiled()
-                agent = AgentGraph(
-                    self._card.name,
-                    graph,
-                    self._config,
-                    self._card.input_modes,
-                    make_input=self._input,
-                    make_context=self._context,
-                    thread=self._thread,
-                    output=self._output,
-                    stream=self._stream,
-                    check_answer=self._check_answer,
-                    memory=None if graph.store is not None else Memory(self._settings, self._card.name, self._stack),
-                    max_tasks=self._max_tasks,
-                )
+                memory = None if graph.store is not None else Memory(self._settings, self._card.name, self._stack)
+                agent = self._agent_graph(graph, memory=memory)
                 http = await self._stack.enter_async_context(new_http())
                 dispatch = Dispatch(self._settings, http)
                 self._stack.push_async_callback(dispatch.close)

@@ -10,7 +10,7 @@ with `conversations#`: an owner's conversations are in the index `by_owner` unde
 A table's index keeps the attributes that it was made with, and `by_owner` holds those of a task. So that a list and a
 search read the index only, a conversation's title is in the attribute `fingerprint`, and its task in `state`.
 
-While a conversation is being deleted it has `deleting`, and is not in the index. Then it expires at once.
+While a conversation is being deleted, it has `deleting` and is not in the index. Its last write lets it expire at once.
 
 Cost: a claim takes one write unit, and two in the index (one for the first claim). A record takes one read unit.
 """
