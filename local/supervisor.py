@@ -59,7 +59,7 @@ class Keeper:
         reason = f"{function.name} does not run; its log is {log_path}.\n"
         self._stand_in = StandIn(function.listener, reason) if function.listener is not None else None
         self._reported = ""
-        # Whether the console was told that it does not answer.
+        # Whether the console shows that it does not answer.
         self._missed = False
         self._changed = asyncio.Event()
 
@@ -139,7 +139,7 @@ class Keeper:
         if not self.function.url:
             self.settled.set()
             return
-        # `ready` tells of a required function that has not started yet.
+        # `ready` reports a required function that has not started yet.
         tell = name not in REQUIRED or self.settled.is_set()
         slow_s = _READY_S if name in REQUIRED else SLOW_S
         with contextlib.suppress(TimeoutError):

@@ -1,6 +1,6 @@
 """Watches the folders of the functions, so that a saved file reaches its function's process.
 
-The system tells of changes (inotify, FSEvents) by the library watchfiles; nothing is polled. Changes within 50 ms of
+The system reports changes (inotify, FSEvents) by the library watchfiles; nothing is polled. Changes within 50 ms of
 each other are one, because editors write a file in several steps.
 """
 

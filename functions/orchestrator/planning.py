@@ -16,7 +16,7 @@ from tailrace.inputs.media_types import covers
 from tailrace.inputs.request import File, Request
 
 _TOPICS: tuple[Topic, ...] = ("logs", "metrics")
-# How much is kept of a card's words, and of an address that tells agents of one name apart. In characters.
+# How much is kept of a card's words, and of an address that distinguishes agents of one name. In characters.
 _LONGEST_ABOUT, _LONGEST_ADDRESS = 20_000, 60
 # How many of a card's input modes are kept.
 _MOST_MODES = 100

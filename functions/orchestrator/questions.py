@@ -1,4 +1,4 @@
-"""What the user is told or asked when a request fits no agent: what the agents can do, or what an alert lacks."""
+"""The answer to a request that fits no agent, and the question to a user whose alert has nothing to analyse."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def is_triage(request: Request, specialists: list[Specialist]) -> bool:
 
 
 def question_for(request: Request, reply: Any = None) -> str:
-    """Return what the user is asked about an alert, as plain text. `reply` answered the previous question, if any."""
+    """Return the question to the user about an alert, as plain text. `reply` answered the previous question, if any."""
     return " ".join(filter(None, [_blank_files(request), _not_enough(reply), _SEND]))
 
 
 def abilities(request: Request, specialists: list[Specialist]) -> str:
-    """Return what a user is told whose request fits nobody, in Markdown: what the agents can do."""
+    """Return the answer to a request that fits no agent, in Markdown: what the agents can do."""
     if not specialists:
         return "There is no agent to ask: `TAILRACE_SPECIALIST_URLS` names none."
     types = sorted({file.media_type for file in request.files if file.binary})

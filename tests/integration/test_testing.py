@@ -150,7 +150,7 @@ async def test_several_questions_at_once_are_answered_one_by_one() -> None:
     assert [question.value for question in half.questions] == ["First?", "Second?"]
 
 
-async def test_a_failure_a_rejection_and_a_refusal_are_told() -> None:
+async def test_a_failure_a_rejection_and_a_refusal_are_reported() -> None:
     async def fail(state: MessagesState) -> None:
         raise ValueError("no disk")
 

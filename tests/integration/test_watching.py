@@ -85,7 +85,7 @@ async def test_a_saved_file_reaches_the_next_run_and_the_run_that_is_under_way(t
             assert [each.get("url") for each in after] == [each.get("url") for each in before]
 
 
-async def test_an_error_is_told_at_each_save_until_a_save_heals_it(tmp_path: Path) -> None:
+async def test_an_error_is_shown_at_each_save_until_a_save_heals_it(tmp_path: Path) -> None:
     folder = checkout(tmp_path, watched=AGENT)
     handler = folder / "functions" / "watched" / "handler.py"
     (handler.parent / "prompt.md").write_text("Hello")

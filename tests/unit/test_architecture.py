@@ -34,7 +34,7 @@ def test_the_page_tells_of_every_package_of_the_library() -> None:
     assert packages == {path.removeprefix("tailrace/") for path in PATHS if re.fullmatch(r"tailrace/\w+", path)}
 
 
-def test_the_page_tells_of_every_module_that_a_run_passes_through() -> None:
+def test_the_page_names_every_module_of_an_agent() -> None:
     modules = {path.name for path in (ROOT / "layers" / "tailrace" / "tailrace" / "agent").glob("*.py")}
     section = PAGE.partition("### The modules of an agent")[2].partition("\n## ")[0]
     assert modules - {"__init__.py"} == set(re.findall(r"`(\w+\.py)`", section))

@@ -125,7 +125,7 @@ def test_a_data_part_with_an_alert_reads_like_an_alert() -> None:
     assert is_triage(request(data=[{"alert": {"title": "cheese"}}]), ALL)
 
 
-def test_a_request_that_fits_no_agent_is_told_what_they_can_do_and_not_asked_for_logs() -> None:
+def test_a_request_that_fits_no_agent_is_answered_with_what_they_can_do() -> None:
     text = "bake a cake"
     assert asked(request(text)) == []
     assert not is_triage(request(text), ALL)
