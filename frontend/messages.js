@@ -23,10 +23,16 @@ export function turnOf(message) {
   const files = partsOf(message).filter((part) => part.filename);
   return {
     by: isUserMessage(message) ? "You" : "Agents",
-    text: textOf(message),
+    text: textOf(message) || answersIn(message),
     files: files.map((part) => ({ filename: String(part.filename), bytes: sizeOf(part) })),
     data: partsOf(message).some((part) => part.data && !part.filename),
   };
+}
+
+/** The answers of a reply to several questions, one a line. */
+function answersIn(message) {
+  const answers = partsOf(message).find((part) => part.data?.answers)?.data.answers ?? {};
+  return Object.values(answers).map(shown).join("\n");
 }
 
 /** What the agent's message asks, by the ids that an answer names. @param {any} message @returns {Question[]} */

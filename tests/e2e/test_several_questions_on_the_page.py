@@ -47,6 +47,7 @@ async def test_both_questions_are_answered_by_one_reply(page: Page, asking: Stac
     await page.keyboard.press("Control+Enter")
     await state(page, "completed")
     await expect(page.get_by_test_id("report")).to_have_text("2 green")
+    await expect(page.get_by_test_id("turns").locator("li").last.locator("p")).to_have_text("green\n2")
 
 
 async def test_a_task_that_waits_for_a_sign_in_says_so_and_links_to_it(page: Page, asking: Stack) -> None:
