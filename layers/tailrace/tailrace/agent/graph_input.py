@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from dataclasses import MISSING, is_dataclass
 from dataclasses import fields as fields_of_dataclass
 from functools import cached_property
-from typing import Any, NotRequired, Required, get_origin, get_type_hints
+from typing import Any
 
 from langchain_core.messages import HumanMessage, convert_to_messages
 from langgraph.channels.base import BaseChannel
 from langgraph.graph.state import CompiledStateGraph
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict, is_typeddict
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import is_typeddict
 
 from tailrace.agent.structure import Graph
+from tailrace.agent.validation import Refused, adapter_of, adapter_of_fields, hints_of, required_keys, validated
 from tailrace.decoding import has_huge_int
 from tailrace.errors import Rejected, RequestError, UploadUnknown, shorten
 from tailrace.inputs.request import Data, File, Request, content_of
@@ -36,11 +37,6 @@ _ROOT = "__root__"
 # Maximum length of a list of fields in an error.
 _MAX_NAMES = 500
 _HUGE_INT = "an integer of more than 64 bits, which must be sent as a text"
-_CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
-
-
-class Refused(ValueError):
-    """A value does not fit. The text names its place and says why, as the rest of a sentence."""
 
 
 class GraphInput(ABC):
@@ -145,19 +141,19 @@ class Fields(GraphInput):
         if adapter is None:
             return value
         try:
-            return _validated(adapter, {name: value})[name]
+            return validated(adapter, {name: value})[name]
         except Refused:
             if name != _MESSAGES or not isinstance(value, list):
                 raise
         try:  # As LangGraph does, take messages also by their `role`.
-            return _validated(adapter, {name: convert_to_messages(value)})[name]
+            return validated(adapter, {name: convert_to_messages(value)})[name]
         except Exception:
             raise Refused("`messages` must be a list of messages") from None
 
     def _adapter(self, name: str) -> TypeAdapter[Any] | None:
         """What checks a value of the field; None if pydantic cannot check the field's type."""
         if name not in self._adapters:
-            self._adapters[name] = _adapter_of({name: self._fields[name]})
+            self._adapters[name] = adapter_of_fields({name: self._fields[name]})
         return self._adapters[name]
 
     def _whole(self, values: dict[str, Any]) -> Any:
@@ -170,7 +166,7 @@ class Fields(GraphInput):
             if name not in values:
                 raise RequestError(f"The message must have a data part with `{name}`; this agent's input needs it.")
         try:
-            whole = _validated(self._schema_adapter, values) if self._schema_adapter else values
+            whole = validated(self._schema_adapter, values) if self._schema_adapter else values
         except Refused as error:
             raise RequestError(f"The message does not fit this agent's input: {error}.") from None
         return whole if self._build else values
@@ -179,7 +175,7 @@ class Fields(GraphInput):
     def _schema_adapter(self) -> TypeAdapter[Any] | None:
         """What checks all values together. Of a state's types, LangGraph itself checks only pydantic models so."""
         is_model = isinstance(self._schema, type) and issubclass(self._schema, BaseModel)
-        return _adapter_or_none(self._schema) if is_model or self._build else None
+        return adapter_of(self._schema) if is_model or self._build else None
 
     @cached_property
     def _required(self) -> list[str]:
@@ -190,7 +186,7 @@ class Fields(GraphInput):
             defaults = {each.name: (each.default, each.default_factory) for each in fields_of_dataclass(schema)}
             return [name for name in self._fields if defaults.get(name) == (MISSING, MISSING)]
         if is_typeddict(schema) and self._complete:
-            return [name for name in _required_keys(schema) if name in self._fields]
+            return [name for name in required_keys(schema) if name in self._fields]
         return []
 
     @property
@@ -228,13 +224,13 @@ class Value(GraphInput):
         raise RequestError(f"The message must have a data part that fits this agent's input: {refusals[0]}.")
 
     def _fitting(self, value: Any) -> Any:
-        return value if self._adapter is None else _validated(self._adapter, value)
+        return value if self._adapter is None else validated(self._adapter, value)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any] | None:
-        if is_typeddict(self._kind) and (hints := _hints_of(self._kind)):
-            return _adapter_of(hints, _required_keys(self._kind))
-        return _adapter_or_none(self._kind)
+        if is_typeddict(self._kind) and (hints := hints_of(self._kind)):
+            return adapter_of_fields(hints, required_keys(self._kind))
+        return adapter_of(self._kind)
 
 
 def _human(content: Any, message_id: str) -> HumanMessage:
@@ -244,7 +240,7 @@ def _human(content: Any, message_id: str) -> HumanMessage:
 def _of_type(kind: Any) -> GraphInput:
     """What makes a value of the type `kind`."""
     has_fields = is_typeddict(kind) or is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, BaseModel))
-    if has_fields and _MESSAGES in (hints := _hints_of(kind)):
+    if has_fields and _MESSAGES in (hints := hints_of(kind)):
         return Fields(hints, kind, complete=False, build=not is_typeddict(kind))
     return Value(kind)
 
@@ -255,59 +251,4 @@ def _argument_of(graph: Graph) -> Any:
     bound: Any = node.bound
     function = inspect.unwrap(bound.afunc or bound.func)
     argument = next(iter(inspect.signature(function).parameters))
-    return _hints_of(function).get(argument, Any)
-
-
-def _hints_of(annotated: Any) -> dict[str, Any]:
-    """The annotations; none if a name in them cannot be resolved, because only type checkers import it."""
-    try:
-        return get_type_hints(annotated, include_extras=True)
-    except NameError:
-        return {}
-
-
-def _required_keys(typed_dict: Any) -> list[str]:
-    """The keys that a TypedDict requires. Its own list is wrong in modules with postponed annotations."""
-    hints = _hints_of(typed_dict)
-    required = typed_dict.__required_keys__
-    return [
-        name
-        for name, hint in hints.items()
-        if get_origin(hint) is Required or (name in required and get_origin(hint) is not NotRequired)
-    ]
-
-
-def _adapter_of(fields: Mapping[str, Any], required: Sequence[str] = ()) -> TypeAdapter[Any] | None:
-    """What checks a dict with these fields and no others; None if pydantic cannot check a field's type."""
-    hints: dict[str, Any] = {}
-    for name, hint in fields.items():
-        while get_origin(hint) in (Required, NotRequired):
-            hint = hint.__args__[0]
-        hints[name] = Required[hint] if name in required else NotRequired[hint]
-    return _adapter_or_none(with_config(_CONFIG)(TypedDict("Input", hints)))  # type: ignore[operator]
-
-
-def _adapter_or_none(kind: Any) -> TypeAdapter[Any] | None:
-    try:
-        return TypeAdapter(kind)
-    except Exception:  # Pydantic has an error of its own for each thing that it cannot do.
-        return None
-
-
-def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
-    """The value as the type has it.
-
-    Raises:
-        Refused: it does not fit.
-    """
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(each) for each in first["loc"])
-        what = f"`{shorten(place)}`" if place else "it"
-        if first["type"] == "missing":
-            raise Refused(f"{what} is missing") from None
-        raise Refused(f"{what} has value {shorten(repr(first['input']))}, but: {shorten(first['msg'], 200)}") from None
-    except Exception as error:  # a validator of the author's raised something else
-        raise Refused(f"{type(error).__name__}: {shorten(str(error), 200)}") from None
+    return hints_of(function).get(argument, Any)
