@@ -13,9 +13,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tailrace.a2a.client import new_http
+from tailrace.agent.answers import Reply
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver, packed, unpacked
 from tailrace.agent.checkpoints.sqlite import open_sqlite
-from tailrace.agent.questions import Reply
 from tailrace.agent.recovery.history import WORKER_LOST, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.unowned import UnownedTasks

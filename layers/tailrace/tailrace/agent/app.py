@@ -22,6 +22,7 @@ from tailrace.a2a.client import new_http
 from tailrace.a2a.server.operations import DirectAnswer, ExtendedCard
 from tailrace.a2a.server.routes import A2AServer
 from tailrace.a2a.server.services import Serving
+from tailrace.agent.answers import CheckAnswer
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
 from tailrace.agent.dispatch import Dispatch
@@ -30,7 +31,6 @@ from tailrace.agent.graph_input import MakeInput
 from tailrace.agent.graph_source import GraphSource, check_source, graph_of
 from tailrace.agent.memory import Memory
 from tailrace.agent.push_service import Push, notification
-from tailrace.agent.questions import CheckAnswer
 from tailrace.agent.service import Tasks
 from tailrace.agent.structure import Graph
 from tailrace.agent.tracing import flush_traces

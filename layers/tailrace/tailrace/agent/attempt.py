@@ -19,6 +19,7 @@ from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.runtime import RunControl
 
 from tailrace.a2a.directory import Directory
+from tailrace.agent.answers import passed_on
 from tailrace.agent.containment import Contained, contain_exits
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.failure import words_of
@@ -27,7 +28,7 @@ from tailrace.agent.graph_run import GraphRun
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
-from tailrace.agent.questions import AnswerUnfit, asking, passed_on
+from tailrace.agent.questions import AnswerUnfit, asking
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.unowned import CANCELED
 from tailrace.authoring import run_context

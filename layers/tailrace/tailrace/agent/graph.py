@@ -12,9 +12,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from tailrace.a2a.card import INPUT_MODES
+from tailrace.agent.answers import CheckAnswer
 from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
 from tailrace.agent.memory import Memory
-from tailrace.agent.questions import CheckAnswer
 from tailrace.agent.structure import Graph
 from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message

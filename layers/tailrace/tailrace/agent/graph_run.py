@@ -13,11 +13,12 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 from pydantic import ValidationError
 
+from tailrace.agent.answers import answers_in
 from tailrace.agent.breakpoints import StopNotes, open_breakpoint
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import Translator
-from tailrace.agent.questions import AnswerUnfit, answers_in, questions_in
+from tailrace.agent.questions import AnswerUnfit, questions_in
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.authoring import run_context
 from tailrace.authoring.emit import set_request, step_of

@@ -20,12 +20,12 @@ from tailrace.a2a.directory import Directory
 from tailrace.a2a.errors import not_cancelable, task_not_found, too_busy, unsupported_operation
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.types import UserMessage
+from tailrace.agent.answers import Reply, check_reply
 from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.lease import LeaseThread
-from tailrace.agent.questions import Reply, check_reply
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.replies import claim_waiting, has_message, message_id_taken, not_waiting

@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from tailrace.agent.questions import Exchange
+from tailrace.agent.answers import Exchange
 from tailrace.errors import EventUnreadable, LogUnreadable
 from tailrace.events import (
     INTERRUPTED,

@@ -15,6 +15,7 @@ import msgspec
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
+from tailrace.agent.answers import answers_in, bare_answer
 from tailrace.agent.checkpoints.attempt_saver import (
     as_base,
     base_of,
@@ -25,7 +26,7 @@ from tailrace.agent.checkpoints.attempt_saver import (
     steps_since,
     unpacked,
 )
-from tailrace.agent.questions import answers_in, bare_answer, questions_in
+from tailrace.agent.questions import questions_in
 from tailrace.agent.recovery.history import History, Step
 from tailrace.errors import ThreadLost
 from tailrace.events import Details

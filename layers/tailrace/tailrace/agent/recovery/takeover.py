@@ -9,7 +9,7 @@ import msgspec
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from tailrace import events
-from tailrace.agent.questions import Reply
+from tailrace.agent.answers import Reply
 from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
 from tailrace.agent.threads import Start
