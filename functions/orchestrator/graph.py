@@ -32,7 +32,6 @@ _decode_answer = msgspec.json.Decoder(SpecialistAnswer).decode
 class State(TypedDict, total=False):
     """What the nodes pass on. The user's input is not in it, because the task's log has it."""
 
-    messages: list[Any]
     delegations: list[Delegation]
     answers: Annotated[list[str], operator.add]  # each a `SpecialistAnswer` as JSON (`_encoded`)
 
