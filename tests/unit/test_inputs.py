@@ -158,6 +158,9 @@ class Shelf(Uploads):
         content = self.held[upload.key]
         yield from (content[at : at + 1000] for at in range(0, len(content), 1000))
 
+    def delete(self, upload: Upload) -> None:
+        self.held.pop(upload.key, None)
+
     def part(self, content: bytes, name: str = "x.log", *, owner: str = "alice", instead: bytes | None = None) -> Any:
         """The part that refers to an upload; `instead` is what the store holds in fact."""
         upload = Upload.new(owner, len(content), hashlib.sha256(content).hexdigest())
