@@ -39,7 +39,6 @@ from tailrace.log.base import (
     EventLog,
     Head,
     Page,
-    check_token,
     dispatch_order,
     refuse_attempt,
     refuse_cancel,
@@ -239,20 +238,7 @@ class DynamoDBLog(EventLog):
 
         A new task, or a new state, shows up after some milliseconds.
         """
-        condition, values = "#owner = :owner", {"owner": owner}
-        if check_token(token):
-            condition, values = f"{condition} AND #place < :place", {"owner": owner, "place": token}
-        request = {
-            "IndexName": table.BY_OWNER,
-            "ScanIndexForward": False,
-            "Limit": limit + 1,
-            **expressions(values, KeyConditionExpression=condition),
-        }
-        heads: list[Head] = []
-        async for items in self._transport.pages(request):
-            heads += [head for item in items if (head := self._live(item)) is not None]
-            if len(heads) > limit:
-                break
+        heads = await table.newest_of(self._transport, owner, limit, token, self._live)
         return Page(heads[:limit], heads[limit - 1].place if len(heads) > limit else "")
 
     async def close(self) -> None:

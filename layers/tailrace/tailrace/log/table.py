@@ -18,17 +18,20 @@ that should be running have `open`, so the index `by_open` holds only those.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from tailrace.errors import LogUnreadable
-from tailrace.log.base import Batch, Head
+from tailrace.log.base import Batch, Head, check_token
 from tailrace.log.packing import unpack
 from tailrace.stores.dynamodb import Item, Response, Transport, expressions, typed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
 
 BY_OWNER = "by_owner"
 BY_OPEN = "by_open"
@@ -44,6 +47,34 @@ _HEAD = frozenset(Head.__struct_fields__)
 
 # Batches, each with its ttl in seconds since the epoch.
 Batches = list[tuple[Batch, int]]
+
+
+async def newest_of(
+    transport: Transport, owner: str, limit: int, token: str, read: Callable[[Item], T | None]
+) -> list[T]:
+    """What `read` makes of the items of `by_owner` under `owner`, newest first, from the page that `token` names.
+
+    Returns more than `limit` of them if there is another page. Items that `read` makes None of are left out.
+
+    Raises:
+        RequestError: `token` does not come from a page.
+        LogUnavailable
+    """
+    condition, values = "#owner = :owner", {"owner": owner}
+    if check_token(token):
+        condition, values = f"{condition} AND #place < :place", {**values, "place": token}
+    request = {
+        "IndexName": BY_OWNER,
+        "ScanIndexForward": False,
+        "Limit": limit + 1,
+        **expressions(values, KeyConditionExpression=condition),
+    }
+    newest: list[T] = []
+    async for items in transport.pages(request):
+        newest += [each for item in items if (each := read(item)) is not None]
+        if len(newest) > limit:
+            break
+    return newest
 
 
 def definition(name: str) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from typing import Any
 import msgspec
 
 from tailrace.log import table
-from tailrace.log.base import check_token
 from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
 from tailrace.stores.dynamodb import Item, Refused, Transport, expressions, typed, unparsed
 
@@ -98,20 +97,7 @@ class DynamoDBConversations(Conversations):
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
         """As in `Conversations`, but eventually consistent, and without `checkpoints` and `version`."""
-        condition, values = "#owner = :owner", {"owner": _partition(owner)}
-        if check_token(token):
-            condition, values = f"{condition} AND #place < :place", {**values, "place": token}
-        request = {
-            "IndexName": table.BY_OWNER,
-            "ScanIndexForward": False,
-            "Limit": limit + 1,
-            **expressions(values, KeyConditionExpression=condition),
-        }
-        records: list[Conversation] = []
-        async for items in self._transport.pages(request):
-            records += [record for item in items if (record := self._live(item)) is not None]
-            if len(records) > limit:
-                break
+        records = await table.newest_of(self._transport, _partition(owner), limit, token, self._live)
         return ConversationPage(records[:limit], records[limit - 1].place if len(records) > limit else "")
 
     async def _put(self, first: Conversation) -> Conversation | None:
