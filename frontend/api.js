@@ -3,13 +3,22 @@
 import { on } from "./dom.js";
 
 const taskPath = (id) => `api/tasks/${encodeURIComponent(id)}`;
+const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+const conversationPath = ({ contextId, agent }, more = {}) =>
+  `api/conversations/${encodeURIComponent(contextId)}?${query({ agent, ...more })}`;
 
 export const streamUrl = (id, cursor) => `api/stream/${encodeURIComponent(id)}${cursor ? `?cursor=${cursor}` : ""}`;
 export const getTask = (id) => call("GET", taskPath(id));
-export const listTasks = (pageSize) => call("GET", `api/tasks?pageSize=${pageSize}`);
 export const listAgents = () => call("GET", "api/agents");
-export const createTask = (message) => sendOnce("api/tasks", message);
-export const reply = (id, message) => sendOnce(`${taskPath(id)}/messages`, message);
+/** @param {{q?: string, agent?: string, state?: string, pageSize?: number, pageToken?: string}} filters */
+export const listConversations = (filters) => call("GET", `api/conversations?${query(filters)}`);
+/** A conversation is named by `contextId` and `agent`. */
+export const getConversation = (named, page) => call("GET", conversationPath(named, page));
+export const renameConversation = (named, title) => call("PATCH", conversationPath(named), JSON.stringify({ title }));
+export const deleteConversation = (named) => call("DELETE", conversationPath(named));
+/** @param {{parts: any[], contextId?: string}} message @param {string} [agent] the default agent if it is left out */
+export const createTask = (message, agent) => sendOnce("api/tasks", { message, agent });
+export const reply = (id, message) => sendOnce(`${taskPath(id)}/messages`, { message });
 export const cancelTask = (id) => post(`${taskPath(id)}/cancel`, "{}");
 
 /**
@@ -40,8 +49,8 @@ export async function upload({ filename, mediaType, data }, onProgress, signal) 
 /** The request that got no answer. Sent again, it keeps its key, so that it is done once. */
 const unanswered = { body: "", key: "" };
 
-async function sendOnce(path, message) {
-  const body = JSON.stringify({ message });
+async function sendOnce(path, content) {
+  const body = JSON.stringify(content);
   if (unanswered.body !== path + body) {
     Object.assign(unanswered, { body: path + body, key: hex(crypto.getRandomValues(new Uint8Array(16))) });
   }
@@ -50,15 +59,14 @@ async function sendOnce(path, message) {
   return answer;
 }
 
-/** The gateway takes only JSON, which a page of another origin cannot send. */
-export const post = (path, body, headers = {}) => call("POST", path, body, { "content-type": "application/json", ...headers });
+export const post = (path, body, headers) => call("POST", path, body, headers);
 
 /** @returns {Promise<any>} the JSON of the answer */
 async function call(method, path, body, headers = {}) {
-  // CloudFront needs it to sign a POST. Plain http on another host has no crypto.subtle.
-  if (method === "POST" && crypto.subtle) {
-    headers["x-amz-content-sha256"] = await sha256(new TextEncoder().encode(body ?? ""));
-  }
+  // The gateway takes only JSON, which a page of another origin cannot send.
+  if (body) headers = { "content-type": "application/json", ...headers };
+  // CloudFront needs the hash to sign the request. Plain http on another host has no crypto.subtle.
+  if (body && crypto.subtle) headers["x-amz-content-sha256"] = await sha256(new TextEncoder().encode(body));
   const cookieBefore = document.cookie;
   const response = await fetch(path, { method, body, headers, cache: "no-store" }).catch(() => {
     throw new Error("The gateway did not answer. Nothing was lost; try again in a moment.");

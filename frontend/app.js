@@ -1,42 +1,90 @@
 /** Shows the view that the address names, and follows links within the page. */
 
+import { listAgents } from "./api.js";
+import { ConversationView } from "./conversation-view.js";
 import { byId, on } from "./dom.js";
-import { Home } from "./home.js";
-import "./progress-timeline.js";
-import { drawRecentTasks } from "./recent-tasks.js";
-import { Watch } from "./watch.js";
+import { NewConversation } from "./new-conversation.js";
+import { addressOf, Sidebar } from "./sidebar.js";
 
-/** @type {Watch | null} */
-let watch = null;
+const agents = listAgents().then(({ agents: cards = [], prices = {} }) => ({ cards, prices }));
+const sidebar = new Sidebar((conversations) => view instanceof ConversationView && view.observe(conversations));
+agents.then(({ cards }) => sidebar.offerAgents(cards.map(({ name }) => name).filter(Boolean)), () => {});
 
-/** `?task=<id>` shows that task, anything else the first view. */
-function route() {
-  const id = new URLSearchParams(location.search).get("task") ?? "";
-  watch?.close();
-  watch = id ? new Watch(id) : null;
-  byId("home").hidden = Boolean(id);
-  if (!id) document.title = "Tailrace";
-  drawRecentTasks(id);
+/** @type {ConversationView | NewConversation | undefined} */
+let view;
+
+/** `?conversation=<context>&agent=<name>` and `?task=<id>` show a conversation, anything else a new one. */
+function route(place = placeIn(location.search)) {
+  view?.close();
+  closeSidebar();
+  if (place.contextId || place.taskId) view = showConversation(place);
+  else view = new NewConversation(agents.then(({ cards }) => cards), place.agent, openNew);
+  if (view instanceof NewConversation) document.title = "Tailrace";
+  sidebar.select(place.contextId ? /** @type {any} */ (place) : null);
+  byId("place").replaceChildren(view.element);
 }
+
+function showConversation(place) {
+  return new ConversationView(place, {
+    cards: agents,
+    open: (other) => openNew(other),
+    changed: () => sidebar.refresh(),
+    named: (named) => sidebar.select(named),
+    deleted: (deleted) => {
+      sidebar.forget(deleted);
+      navigate("./");
+    },
+  });
+}
+
+function placeIn(search) {
+  const parameters = new URLSearchParams(search);
+  const named = (key) => parameters.get(key) ?? "";
+  return { contextId: named("conversation"), agent: named("agent"), taskId: named("task") };
+}
+
+/** A task was created on this page. */
+function openNew({ taskId, id = taskId, contextId, agent, text, title = text }) {
+  go(addressOf({ contextId, agent }), { contextId, agent, taskId: id, title: firstLine(title), isNew: true });
+  sidebar.refresh();
+}
+
+const firstLine = (text = "") => text.trim().split("\n", 1)[0].slice(0, 200);
 
 /** Go to another address of the page, and move the focus to the start of its view. */
 function navigate(address) {
-  history.pushState(null, "", address);
-  route();
-  scrollTo(0, 0);
-  if (watch) watch.focus();
-  else byId("message").focus({ preventScroll: true });
+  go(address, undefined);
 }
 
-new Home((id) => navigate(`?task=${encodeURIComponent(id)}`));
+function go(address, place) {
+  history.pushState(null, "", address);
+  route(place);
+  scrollTo(0, 0);
+  view?.focus();
+}
 
-on(window, "popstate", route);
+function closeSidebar() {
+  byId("menu").ariaExpanded = "false";
+}
+
+on(byId("menu"), "click", () => {
+  const open = byId("menu").ariaExpanded !== "true";
+  byId("menu").ariaExpanded = String(open);
+  if (open) byId("search").focus();
+});
+on(byId("sidebar"), "keydown", (event) => {
+  if (event.key !== "Escape" || byId("menu").ariaExpanded !== "true") return;
+  closeSidebar();
+  byId("menu").focus();
+});
+
+on(window, "popstate", () => route());
 
 // A link to this page changes the view without loading the page again.
 on(document, "click", (event) => {
   const link = event.target.closest("a[href]");
   const modified = event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
-  if (!link || modified || link.target || link.origin + link.pathname !== location.origin + location.pathname) return;
+  if (!link || modified || link.target || link.hash || link.download || link.origin + link.pathname !== location.origin + location.pathname) return;
   event.preventDefault();
   navigate(link.href);
 });

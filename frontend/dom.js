@@ -53,5 +53,9 @@ export function byId(id, root = document) {
   return element;
 }
 
+let ids = 0;
+/** An id that no other element of the page has, for labels and ARIA. */
+export const uniqueId = () => `id-${(ids += 1)}`;
+
 /** Say a change of state to screen readers: this is the page's only live region. @param {string} sentence */
 export const announce = (sentence) => setText(byId("announcer"), sentence);

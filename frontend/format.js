@@ -17,6 +17,25 @@ export function utcTime(moment) {
   return Number.isNaN(date.getTime()) ? String(moment) : date.toISOString().slice(11, 19);
 }
 
+const UNITS = /** @type {const} */ ([["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]]);
+
+/** now · 5 minutes ago · yesterday · 12 Nov 2026 @param {string} moment */
+export function timeAgo(moment) {
+  const date = new Date(moment);
+  const age = Date.now() - date.getTime();
+  if (Number.isNaN(age)) return "";
+  const [unit, length] = UNITS.find(([, ms]) => age >= ms) ?? ["", 0];
+  if (!unit) return "now";
+  if (age > 7 * UNITS[0][1]) return date.toLocaleDateString([], { dateStyle: "medium" });
+  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.floor(age / length), unit);
+}
+
+/** 3 agents · 1 step @param {number} n */
+export const plural = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+/** The name of a state, as `plainState` writes it, for people. */
+export const stateWords = (state) => ({ "input-required": "waiting for you", unknown: "" })[state] ?? state;
+
 /** 37 recovered, 0 lost, 0 repeated @param {ReturnType<typeof import("./event-stream.js").countsBetween>} counts */
 export const recoveryCounts = ({ recovered, lost, repeated }) =>
   `${count(recovered)} recovered, ${count(lost)} lost, ${count(repeated)} repeated`;

@@ -1,25 +1,31 @@
-/** Makes a chosen file ready to be sent: checks it, and compresses it unless it is short text. */
+/** Makes a chosen file ready to be sent: checks it, and compresses text unless it is short. */
 
 import { fileSize } from "./format.js";
 
 const MAX_TEXT = 16 * 1024; // bytes; longer text is compressed: logs shrink to a tenth
 const MAX_FILE = 64_000_000; // bytes, uncompressed; agents read no more
 const UTF_16 = { "255,254": "utf-16le", "254,255": "utf-16be" }; // by byte order mark
+const GZIP = "application/gzip";
+
+/** What an agent takes if its card does not say it. */
+export const TEXT_MODES = ["text/plain", "text/*", "application/json", GZIP];
 
 /**
  * Sizes are in bytes. Without room for a `part` in the message, there is `data` to upload.
  * @typedef {{filename: string, size: number, sentSize: number, part?: any, data?: Uint8Array, mediaType?: string}} PreparedFile
  */
 
+/** Whether a media type is one of an agent's input modes, such as text/plain or image/*. */
+const takes = (modes, type) => modes.some((mode) => mode === type || mode === "*/*" || (mode.endsWith("/*") && type.startsWith(mode.slice(0, -1))));
+
 /**
- * @param {File} file @param {number} room bytes that the message has left
+ * @param {File} file @param {number} room bytes that the message has left @param {string[]} modes that the agent takes
  * @returns {Promise<PreparedFile>} or an Error with a sentence for the user
  */
-export async function prepareFile(file, room = Infinity) {
+export async function prepareFile(file, room = Infinity, modes = TEXT_MODES) {
   const { name, size } = file;
   if (size > MAX_FILE) {
-    const limit = `Files of up to ${fileSize(MAX_FILE)} can be read`;
-    throw new Error(`${name} has ${fileSize(size)}. ${limit}: choose the part around the alert.`);
+    throw new Error(`${name} has ${fileSize(size)}. Files of up to ${fileSize(MAX_FILE)} can be read: choose the part that matters.`);
   }
   const data = await file.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => null);
   if (!data) throw new Error(`${name} could not be read. Folders cannot be sent: choose the files in them.`);
@@ -27,19 +33,39 @@ export async function prepareFile(file, room = Infinity) {
 
   const isGzip = data[0] === 0x1f && data[1] === 0x8b;
   const utf16 = UTF_16[String(data.subarray(0, 2))]; // PowerShell writes text so; it has NULs
-  if (!utf16 && (isGzip ? await startOfGunzipped(data) : data).subarray(0, 1024).includes(0)) {
-    throw new Error(`${name} is not text. Logs, CSV and JSON can be read.`);
-  }
+  const isText = utf16 || !(isGzip ? await startOfGunzipped(data) : data).subarray(0, 1024).includes(0);
+  const type = file.type.split(";")[0].toLowerCase();
+  // A picture may be SVG, and a document PDF without a NUL: the browser's type decides if it names no text.
+  if (!isText || (/^(image|audio|video)\/|\/pdf$/.test(type) && takes(modes, type))) return binary(name, type, data, room, modes);
+
   const utf8 = utf16 ? new TextEncoder().encode(new TextDecoder(utf16).decode(data)) : data;
-  const text = !isGzip && utf8.length <= Math.min(MAX_TEXT, room) ? new TextDecoder().decode(utf8) : "";
+  const zips = takes(modes, GZIP);
+  const text = !isGzip && utf8.length <= Math.min(zips ? MAX_TEXT : Infinity, room) ? new TextDecoder().decode(utf8) : "";
   // A file in another encoding is sent as bytes, so that nothing is lost.
   if (text && !text.includes("\ufffd")) {
     return { filename: name, size, sentSize: utf8.length, part: { text, filename: name, mediaType: "text/plain" } };
   }
+  if (!zips) return binary(name, "text/plain", utf8, room, modes);
   const zipped = isGzip ? data : await gzip(utf8);
-  const about = { filename: name.replace(/(\.gz)?$/i, ".gz"), mediaType: "application/gzip" };
-  const content = zipped.length > room ? { data: zipped } : { part: { raw: base64(zipped), ...about } };
-  return { ...about, size, sentSize: zipped.length, ...content };
+  return { ...sent(name.replace(/(\.gz)?$/i, ".gz"), GZIP, zipped, room), size };
+}
+
+function binary(name, type, data, room, modes) {
+  if (!takes(modes, type)) throw new Error(`${name} is ${type || "not text"}. This agent takes ${modesInWords(modes)}.`);
+  return { ...sent(name, type, data, room), size: data.length };
+}
+
+function sent(filename, mediaType, data, room) {
+  const content = data.length > room ? { data } : { part: { raw: base64(data), filename, mediaType } };
+  return { filename, mediaType, sentSize: data.length, ...content };
+}
+
+/** text (logs, CSV, JSON), images and PDF @param {string[]} modes */
+export function modesInWords(modes) {
+  const kinds = ["image", "audio", "video"].filter((kind) => takes(modes, `${kind}/*`) || modes.some((mode) => mode.startsWith(`${kind}/`)));
+  const words = [takes(modes, "text/plain") && "text files", ...kinds.map((kind) => `${kind}${kind === "image" ? "s" : ""}`)];
+  const all = [...words, takes(modes, "application/pdf") && "PDF"].filter(Boolean);
+  return all.join(", ").replace(/, ([^,]*)$/, " and $1") || modes.join(", ");
 }
 
 async function gzip(data) {

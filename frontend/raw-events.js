@@ -1,6 +1,6 @@
 /** The events as they came: the newest 500, drawn only while the drawer is open. */
 
-import { byId, h, on, setText } from "./dom.js";
+import { h, on, setText } from "./dom.js";
 import { count } from "./format.js";
 
 const KEPT = 500;
@@ -10,14 +10,13 @@ const AT_END = 40; // px; from here on the list follows its end
 export class RawEvents {
   /** `text` is JSON. @type {{seq: number, kind: string, agent: string, text: string}[]} */ #events = [];
   #drawnSeq = 0;
-  #drawer;
-  #list;
-  #note;
+  #list = h("ol.raw-list", { tabIndex: 0, ariaLabel: "Raw events" });
+  #note = h("i");
+  element = h("details.drawer", h("summary", "Raw events"), h("p.raw-about", this.#note), this.#list);
 
-  /** @param {any} view of a task */
-  constructor(view) {
-    [this.#drawer, this.#list, this.#note] = ["raw", "raw-list", "raw-note"].map((id) => byId(id, view));
-    on(this.#drawer, "toggle", () => this.draw());
+  constructor() {
+    this.#list.dataset.testid = "raw-list";
+    on(this.element, "toggle", () => this.draw());
   }
 
   push(event) {
@@ -26,7 +25,7 @@ export class RawEvents {
   }
 
   draw() {
-    if (!this.#drawer.open) return;
+    if (!this.element.open) return;
     const newest = this.#events.slice(-KEPT);
     const added = newest.filter(({ seq }) => seq > this.#drawnSeq);
     if (!added.length) return;

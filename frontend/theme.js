@@ -1,7 +1,7 @@
-// Light or dark. A classic script in <head>, so that a stored choice applies before the first paint.
-// Without a choice, CSS follows the system.
+// Light, dark, or as the system is. A classic script in <head>, so that a stored choice applies before the first paint.
 {
   const KEY = "tailrace.theme";
+  const THEMES = { "": ["◐", "System"], light: ["☀", "Light"], dark: ["☾", "Dark"] };
   const { dataset } = document.documentElement;
   // Without storage the choice holds for this page.
   const withStorage = (use) => {
@@ -11,12 +11,23 @@
       return null;
     }
   };
-  dataset.theme = withStorage((storage) => storage.getItem(KEY)) ?? "";
+  const stored = withStorage((storage) => storage.getItem(KEY)) ?? "";
+  dataset.theme = stored in THEMES ? stored : "";
 
-  document.addEventListener("click", (event) => {
-    if (/** @type {any} */ (event.target).id !== "theme") return;
-    const isDark = dataset.theme ? dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    dataset.theme = isDark ? "light" : "dark";
-    withStorage((storage) => storage.setItem(KEY, dataset.theme));
+  const draw = () => {
+    const button = /** @type {any} */ (document.getElementById("theme"));
+    const [icon, name] = THEMES[dataset.theme ?? ""];
+    button.textContent = icon;
+    button.ariaLabel = `Theme: ${name}`;
+    button.title = `Theme: ${name}`;
+  };
+  document.addEventListener("DOMContentLoaded", () => {
+    draw();
+    document.getElementById("theme")?.addEventListener("click", () => {
+      const names = Object.keys(THEMES);
+      dataset.theme = names[(names.indexOf(dataset.theme ?? "") + 1) % names.length];
+      withStorage((storage) => storage.setItem(KEY, dataset.theme));
+      draw();
+    });
   });
 }

@@ -1,4 +1,4 @@
-/** The conversation of a task: the request, each question and its answer, and the names of the files. */
+/** The messages of a task: what the user sent, questions that were answered, and replies. */
 
 import { h } from "./dom.js";
 import { count, fileSize } from "./format.js";
@@ -9,37 +9,18 @@ const PREVIEW_LINES = 6;
 const PREVIEW_CHARACTERS = 600;
 const PREVIEW_FILES = 8;
 
-/** @typedef {import("./messages.js").Turn} Turn */
-
-export class TurnsView {
-  #list;
-  /** @type {Turn[]} */ #turns = [];
-  #drawn = 0;
-
-  /** @param {any} list an empty `ol` */
-  constructor(list) {
-    this.#list = list;
-  }
-
-  /** Add the new messages; those on the page stay folded or unfolded. @param {Turn[]} turns */
-  draw(turns) {
-    if (turns[0] !== this.#turns[0]) {
-      this.#list.replaceChildren();
-      this.#drawn = 0;
-    }
-    this.#turns = turns;
-    for (; this.#drawn < turns.length; this.#drawn += 1) this.#list.append(turnRow(turns[this.#drawn]));
-  }
+/** Add the new messages; those on the page stay folded or unfolded. @param {import("./messages.js").Message[]} messages */
+export function drawMessages(box, messages) {
+  while (box.childElementCount > messages.length) box.lastElementChild.remove();
+  for (const message of messages.slice(box.childElementCount)) box.append(messageBox(message));
 }
 
-/** @param {Turn} turn */
-function turnRow({ by, text, files, data }) {
+function messageBox({ by, text, files, data }) {
   const names = files.map(({ filename, bytes }) => h("li", h("code", filename), ` ${fileSize(bytes)}`));
   const list = names.length > 0 && h("ul.sent-files", ...names);
   const folded = names.length > PREVIEW_FILES && h("details", h("summary", `${count(names.length)} files`), list);
-  const placeholder = !text && !names.length && h("p.aside", data ? "structured data" : "nothing to show");
-  const content = h("div", foldedText(text), folded || list, placeholder);
-  return h("li.turn", { class: by === "You" ? "turn by-user" : "turn" }, h("b", by), content);
+  const placeholder = !text && !names.length && h("p.aside", data.length ? JSON.stringify(data[0]).slice(0, PREVIEW_CHARACTERS) : "nothing to show");
+  return h("div.message", { class: `message by-${by}` }, h("b.visually-hidden", by === "user" ? "You" : "Agent"), foldedText(text), folded || list, placeholder);
 }
 
 function foldedText(text) {

@@ -1,12 +1,12 @@
 /**
- * A text box, and files that are chosen, dropped or pasted. Small files go into the message; large ones are uploaded as
- * soon as they are added.
+ * A box to write in, and files that are chosen, dropped or pasted. Small files go into the message; large ones are
+ * uploaded as soon as they are added.
  */
 
 import { upload } from "./api.js";
-import { h, on, setText } from "./dom.js";
+import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
-import { prepareFile } from "./prepare-file.js";
+import { modesInWords, prepareFile, TEXT_MODES } from "./prepare-file.js";
 
 const MAX_FILES = 200;
 const MESSAGE_ROOM = 330_000; // bytes of files in a message, which is one event of the log
@@ -17,32 +17,67 @@ const MAX_PASTED_LINES = 12; // a longer text that is pasted becomes a file
  * @typedef {import("./prepare-file.js").PreparedFile & {name: string, bar?: any, aborter?: any, error?: any, finished?: any}} Input
  */
 
-export class Inputs {
+export class Composer {
   /** @type {Input[]} */ #files = [];
   /** @type {string[]} */ #refusals = [];
   /** @type {Promise<any> | undefined} */ #adding;
   #reading = 0; // files
   #pasted = 0; // texts that became files
   #waiting = false; // for the uploads, to send
-  #box;
+  #sending = false;
+  #modes = TEXT_MODES;
+  #label;
+  #onSend;
+  #box = h("textarea", { id: uniqueId(), spellcheck: false });
+  #chooser = h("input.visually-hidden", { id: uniqueId(), type: "file", multiple: true });
+  #hint = h("span.hint");
+  #send = h("button.button.primary", { type: "submit" });
   #list = h("ul.files", { "aria-label": "Files to send" });
   #summary = h("p.files-sum");
   #notice = h("p.notice", { role: "alert" });
+  /** The form. */
+  element;
 
-  /** @param {any} root has a textarea, a file input and a "tray" @param {() => void} submit on Ctrl+Enter */
-  constructor(root, submit) {
-    this.#box = root.querySelector("textarea");
-    root.querySelector(".tray").append(this.#list, this.#summary, this.#notice);
-    const chooser = root.querySelector("input[type=file]");
+  /**
+   * `onSend` gets the parts; what it throws is shown, and what was written stays. `testid` is the beginning of test ids.
+   * @param {{label: string, rows?: number, placeholder?: string, submit?: string, testid?: string, onSend: (parts: any[]) => Promise<any>}} options
+   */
+  constructor({ label, rows = 2, placeholder = "", submit = "Send", testid = "message", onSend }) {
+    this.#label = submit;
+    this.#onSend = onSend;
+    const box = this.#box;
+    Object.assign(box, { rows, placeholder });
+    box.dataset.testid = `${testid}-input`;
+    this.#send.dataset.testid = `${testid === "message" ? "send" : testid}-button`;
+    this.element = h(
+      "form.compose",
+      h("label", { htmlFor: box.id }, label),
+      box,
+      h("div.tray", this.#list, this.#summary, this.#notice),
+      h(
+        "div.compose-tools",
+        h("label.button", { htmlFor: this.#chooser.id }, "Add files"),
+        this.#chooser,
+        this.#hint,
+        this.#send,
+      ),
+    );
+    this.accept(TEXT_MODES);
+    const root = this.element;
+    on(root, "submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    const chooser = this.#chooser;
     on(chooser, "change", () => {
       this.#add([...chooser.files]);
       chooser.value = ""; // so that a file that was removed can be chosen again
     });
-    on(this.#box, "keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) submit();
+    on(box, "keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) root.requestSubmit();
     });
-    on(this.#box, "paste", (event) => this.#paste(event));
-    on(this.#box, "input", () => this.clearNotice());
+    on(box, "paste", (event) => this.#paste(event));
+    on(box, "input", () => this.clearNotice());
     const highlight = (isOver) => root.classList.toggle("dropping", isOver);
     on(root, "dragover", ({ dataTransfer }) => highlight(dataTransfer.types.includes("Files")));
     on(root, "dragleave", ({ relatedTarget }) => highlight(root.contains(relatedTarget)));
@@ -50,11 +85,53 @@ export class Inputs {
       highlight(false);
       if (dataTransfer.files.length) this.#add([...dataTransfer.files]);
     });
+    this.#draw();
+  }
+
+  /** Take files of an agent's input modes. @param {string[]} modes */
+  accept(modes) {
+    this.#modes = modes;
+    setText(this.#hint, `${modesInWords(modes)}, also dropped or pasted`);
+  }
+
+  focus() {
+    this.#box.focus({ preventScroll: true });
+  }
+
+  /** What is written in the box. */
+  get text() {
+    return this.#box.value;
+  }
+
+  set text(text) {
+    this.#box.value = text;
+    this.clearNotice();
+  }
+
+  /** @param {boolean} blocked whether nothing can be sent now */
+  block(blocked) {
+    this.#send.hidden = blocked;
+  }
+
+  async #submit() {
+    if (this.#sending || this.#send.hidden) return;
+    this.#sending = true;
+    this.clearNotice();
+    try {
+      const parts = await this.#parts();
+      if (!parts) return;
+      await this.#onSend(parts);
+      this.clear();
+    } catch (/** @type {any} */ error) {
+      this.refuse(error.message);
+    } finally {
+      this.#sending = false;
+      this.#draw();
+    }
   }
 
   /** The parts of the message, when all uploads are finished; null if it cannot be sent, and the page says why. */
-  async parts() {
-    if (this.#waiting) return null; // an earlier click is sending it
+  async #parts() {
     this.#waiting = true;
     this.#draw();
     await this.#adding;
@@ -107,7 +184,7 @@ export class Inputs {
       try {
         const used = this.#files.reduce((sum, { aborter, sentSize }) => sum + (aborter ? 0 : sentSize), 0);
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
-        const input = { ...(await prepareFile(named, MESSAGE_ROOM - used)), name: named.name };
+        const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, this.#modes)), name: named.name };
         names.add(named.name);
         this.#replaceOrPush(input);
         if (!input.part) this.#upload(input);
@@ -150,6 +227,8 @@ export class Inputs {
   }
 
   #draw() {
+    this.#send.ariaDisabled = String(this.#sending); // a disabled button would lose the focus
+    setText(this.#send, this.#sending ? "Sending …" : this.#label);
     this.#list.replaceChildren(...this.#files.map((file) => this.#fileRow(file)));
     setText(this.#summary, this.#reading ? `reading ${this.#reading} files …` : this.#summarize());
     const failed = this.#files.filter(({ error }) => error);

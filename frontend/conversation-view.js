@@ -1,0 +1,356 @@
+/** A conversation: its turns one below the other, and a box for the next message. */
+
+import { createTask, deleteConversation, getConversation, getTask, renameConversation } from "./api.js";
+import { Composer } from "./composer.js";
+import { announce, h, on, setText } from "./dom.js";
+import { stateWords } from "./format.js";
+import { titleOf } from "./messages.js";
+import { metadataOf } from "./task-state.js";
+import { TurnView } from "./turn-view.js";
+
+const PAGE_SIZE = 10; // turns
+const NEAR = "600px"; // a turn is loaded when it is so near to what is visible
+const AT_END = 80; // px; a reader who is nearer than this is at the end
+
+/**
+ * What is known of a conversation before it is loaded.
+ * @typedef {{contextId?: string, agent?: string, taskId?: string, title?: string, isNew?: boolean}} Place
+ */
+
+export class ConversationView {
+  #place;
+  #handlers;
+  #cards;
+  /** In order. @type {TurnView[]} */ #turns = [];
+  /** What the list says of tasks, by id. @type {Map<string, any>} */ #summaries = new Map();
+  #next = ""; // the token of the turns before those on the page
+  #title = "";
+  #closed = false;
+  #follows = true; // whether the page scrolls with what is written
+  #drawn = { state: "", asks: false, blocked: false };
+  #heading = h("h1", { tabIndex: -1 }, "Conversation");
+  #agent = h("span.aside");
+  #status = h("div.status");
+  #rename = h("button.button", { type: "button", hidden: true }, "Rename");
+  #delete = h("button.button", { type: "button", hidden: true }, "Delete");
+  #copy = h("button.button", { type: "button" }, "Copy link");
+  #race = h("div.race", { ariaHidden: "true" }, h("i"));
+  #earlier = h("button.button.earlier", { type: "button", hidden: true }, "Earlier turns");
+  #list = h("ol.turns");
+  #jump = h("button.button.jump", { type: "button", hidden: true }, "Jump to live");
+  #stop = h("button.button", { type: "button", hidden: true }, "Stop");
+  #composer = new Composer({ label: "Next message", placeholder: "Go on …", onSend: (parts) => this.#send(parts) });
+  #foot = h("div.foot", { hidden: true }, this.#jump, this.#composer.element);
+  #head = h("header.conv-head", h("div.conv-line", h("div.conv-name", this.#heading, this.#agent), h("div.actions", this.#copy, this.#rename, this.#delete)), this.#status, this.#race);
+  element = h("main.conversation", this.#head, h("p.loading", "Loading …"), this.#earlier, this.#list, this.#foot);
+  #observer = new IntersectionObserver((entries) => this.#loadVisible(entries), { rootMargin: NEAR });
+  #aborter = new AbortController();
+
+  /**
+   * @param {Place} place @param {{cards: Promise<{cards: any[], prices: any}>, open: (place: Place | null) => void,
+   *   changed: () => void, deleted: (place: Place) => void, named: (place: Place) => void}} handlers `open` shows another place, null a new
+   *   conversation; `named` gets the conversation of a task
+   */
+  constructor(place, handlers) {
+    this.#place = { ...place };
+    this.#handlers = handlers;
+    this.#cards = handlers.cards.catch(() => ({ cards: [], prices: {} }));
+    this.#heading.dataset.testid = "title";
+    this.#list.dataset.testid = "turns";
+    this.#stop.dataset.testid = "cancel-button";
+    this.#composer.element.querySelector(".compose-tools").append(this.#stop);
+    on(this.#stop, "click", () => this.#newest?.cancel());
+    on(this.#copy, "click", () => copyLink(this.#copy));
+    on(this.#rename, "click", () => this.#startRenaming());
+    on(this.#delete, "click", () => this.#confirmDeletion());
+    on(this.#earlier, "click", () => this.#loadEarlier());
+    on(this.#jump, "click", () => this.#follow(true));
+    const options = { signal: this.#aborter.signal, passive: true };
+    on(window, "scroll", () => this.#handleScroll(), options);
+    document.title = "Conversation · Tailrace";
+    this.#load();
+  }
+
+  close() {
+    this.#closed = true;
+    this.#aborter.abort();
+    this.#observer.disconnect();
+    for (const turn of this.#turns) turn.close();
+    this.#composer.clear();
+    this.element.remove();
+    announce("");
+  }
+
+  focus() {
+    this.#heading.focus({ preventScroll: true });
+  }
+
+  get #newest() {
+    return this.#turns.at(-1);
+  }
+
+  async #load() {
+    try {
+      const prices = await this.#prepare();
+      if (this.#closed) return;
+      const { taskId, isNew } = this.#place;
+      const page = isNew ? null : await this.#page("");
+      if (this.#closed) return;
+      this.element.querySelector(".loading")?.remove();
+      this.#foot.hidden = false;
+      if (page) this.#setTitle(page.title);
+      else if (this.#place.title) this.#setTitle(this.#place.title);
+      const ids = page ? page.tasks.map(({ id }) => id).reverse() : [taskId];
+      for (const id of ids) this.#append(id, prices);
+      this.#newest?.follow();
+      if (taskId && taskId !== this.#newest?.id) this.#turns.find(({ id }) => id === taskId)?.element.scrollIntoView();
+      this.#rename.hidden = !page && !isNew;
+    } catch (/** @type {any} */ error) {
+      if (!this.#closed) this.#refuse(error);
+    }
+  }
+
+  /** Find out which conversation a task belongs to, and what its agent takes. */
+  async #prepare() {
+    const place = this.#place;
+    if (!place.contextId) {
+      const stored = await getTask(place.taskId);
+      Object.assign(place, { contextId: stored.contextId, agent: metadataOf({ task: stored }).agent ?? place.agent });
+      this.#title = titleOf(stored.history?.[0]);
+      this.#handlers.named(place);
+    }
+    const { cards, prices } = await this.#cards;
+    const card = cards.find(({ name }) => name === place.agent);
+    place.agent ||= cards[0]?.name;
+    setText(this.#agent, place.agent ?? "");
+    if (card) this.#composer.accept(card.defaultInputModes ?? []);
+    return prices;
+  }
+
+  /** A page of the conversation; null where only the task is known. */
+  async #page(pageToken) {
+    const page = await getConversation(this.#place, { pageSize: PAGE_SIZE, pageToken }).catch((error) => {
+      if (error.status === 404 && this.#place.taskId) return null;
+      throw error;
+    });
+    if (!page) return this.#title ? { title: this.#title, tasks: [{ id: this.#place.taskId }] } : null;
+    this.#next = page.nextPageToken;
+    this.#earlier.hidden = !this.#next;
+    for (const summary of page.tasks) this.#summaries.set(summary.id, metadataOf({ task: summary }));
+    return page;
+  }
+
+  async #loadEarlier() {
+    this.#earlier.disabled = true;
+    try {
+      const { tasks } = await this.#page(this.#next);
+      const { prices } = await this.#cards;
+      const oldest = this.#turns[0];
+      for (const { id } of tasks) if (!this.#turns.some((turn) => turn.id === id)) this.#prepend(id, prices);
+      oldest?.element.scrollIntoView();
+    } catch (/** @type {any} */ error) {
+      this.#newest?.status.note(error.message);
+    } finally {
+      this.#earlier.disabled = false;
+    }
+  }
+
+  #append(id, prices) {
+    const turn = this.#turn(id, prices);
+    this.#turns.push(turn);
+    this.#list.append(turn.element);
+    this.#status.replaceChildren(turn.status.element);
+    return turn;
+  }
+
+  #prepend(id, prices) {
+    const turn = this.#turn(id, prices);
+    this.#turns.unshift(turn);
+    this.#list.prepend(turn.element);
+  }
+
+  #turn(id, prices) {
+    const turn = new TurnView(id, {
+      prices,
+      onDraw: (drawn) => this.#draw(drawn),
+      onEnd: () => this.#handlers.changed(),
+      onRunAgain: (again) => this.#runAgain(again),
+    });
+    this.#observer.observe(turn.element);
+    return turn;
+  }
+
+  #loadVisible(entries) {
+    for (const { isIntersecting, target } of entries) {
+      const turn = isIntersecting && this.#turns.find(({ element }) => element === target);
+      if (!turn) continue;
+      this.#observer.unobserve(target);
+      if (turn !== this.#newest) turn.load(this.#summaries.get(turn.id));
+    }
+  }
+
+  #draw(turn) {
+    if (this.#closed || turn !== this.#newest) return;
+    const { task, stream } = turn;
+    if (stream?.state === "lost" && !task.seq) return this.#refuse(stream.refusal);
+    if (!this.#title && task.request) this.#setTitle(titleOf(task.request));
+    this.#drawFoot(turn);
+    if (task.state !== this.#drawn.state) this.#drawState(turn);
+    this.#race.dataset.state = turn.element.dataset.connection ?? "";
+    this.#follow(this.#follows);
+  }
+
+  #drawFoot(turn) {
+    const { finished, asks, canceling } = turn;
+    this.#composer.block(!finished);
+    this.#foot.classList.toggle("asking", asks); // its card has a box
+    this.#stop.hidden = finished;
+    this.#stop.ariaDisabled = String(canceling);
+    setText(this.#stop, canceling ? "Stopping …" : "Stop");
+  }
+
+  #drawState(turn) {
+    const before = this.#drawn.state;
+    const { state } = turn.task;
+    this.#drawn.state = state;
+    this.#delete.hidden = !turn.finished;
+    document.title = `${stateWords(state)} · ${this.#title || "Conversation"} · Tailrace`;
+    if (before && before !== "unknown") this.#handlers.changed();
+    if (!turn.finished || !before || !this.#follows || before === "unknown") return;
+    // A reader who has followed gets the beginning of the answer.
+    this.#follows = false;
+    requestAnimationFrame(() => turn.answer.scrollIntoView({ block: "start" }));
+  }
+
+  #setTitle(title) {
+    this.#title = title;
+    setText(this.#heading, title || "Conversation");
+    this.#drawn.state = "";
+  }
+
+  #refuse({ status, title, detail, message }) {
+    const [heading, reason] =
+      status === 404
+        ? ["This conversation does not exist", "It was never begun, it belongs to somebody else, or it has expired."]
+        : ["This conversation cannot be shown", message || detail || title || `The gateway answered ${status}.`];
+    const again = status !== 404 && h("button.button", { type: "button", onclick: () => location.reload() }, "Try again");
+    const fresh = h("a.button.primary", { href: "./" }, "New conversation");
+    this.element.replaceChildren(h("div.empty", h("h1", { tabIndex: -1 }, heading), h("p", reason), h("p", again, " ", fresh)));
+    announce(heading);
+  }
+
+  async #send(parts) {
+    const { contextId, agent } = this.#place;
+    try {
+      const { id } = await createTask({ parts, contextId }, agent);
+      const { prices } = await this.#cards;
+      if (this.#closed) return;
+      this.#follows = true;
+      this.#drawn.state = "";
+      this.#append(id, prices).follow();
+      this.#handlers.changed();
+    } catch (/** @type {any} */ error) {
+      if (error.status === 409) await this.#loadNewer();
+      throw error;
+    }
+  }
+
+  /** Another window may have sent a message. */
+  async #loadNewer() {
+    const page = await this.#page("").catch(() => null);
+    const { prices } = await this.#cards;
+    const known = new Set(this.#turns.map(({ id }) => id));
+    const newer = (page?.tasks ?? []).filter(({ id }) => !known.has(id)).reverse();
+    for (const { id } of newer) this.#append(id, prices);
+    this.#newest?.follow();
+  }
+
+  /** The list says which task of this conversation is its latest. @param {{contextId: string, agent: string, task: string}[]} conversations */
+  observe(conversations) {
+    const { contextId, agent } = this.#place;
+    const own = conversations.find((each) => each.contextId === contextId && each.agent === agent);
+    const isNews = own?.task && this.#newest?.finished && !this.#turns.some(({ id }) => id === own.task);
+    if (isNews) this.#loadNewer();
+  }
+
+  /** A failed task is tried again in its conversation, which is as it was before; another run begins a new one. */
+  async #runAgain({ task }) {
+    const { parts } = task.request;
+    if (task.state !== "completed") return this.#send(parts);
+    const { agent } = this.#place;
+    const { id, contextId } = await createTask({ parts }, agent);
+    this.#handlers.open({ contextId, agent, taskId: id, title: this.#title, isNew: true });
+  }
+
+  #startRenaming() {
+    const input = h("input.rename", { value: this.#title, maxLength: 200, ariaLabel: "Title" });
+    const notice = h("p.notice", { role: "alert" });
+    const form = h("form.renaming", input, h("button.button.primary", "Save"), h("button.button", { type: "button", onclick: () => end() }, "Cancel"), notice);
+    const end = () => {
+      form.replaceWith(this.#heading);
+      this.#rename.hidden = false;
+      this.#rename.focus();
+    };
+    on(form, "keydown", (event) => event.key === "Escape" && end());
+    on(form, "submit", async (event) => {
+      event.preventDefault();
+      try {
+        this.#setTitle((await renameConversation(this.#place, input.value.trim())).title);
+        end();
+        if (this.#newest) this.#drawState(this.#newest);
+        this.#handlers.changed();
+      } catch (/** @type {any} */ error) {
+        setText(notice, error.message);
+      }
+    });
+    this.#rename.hidden = true;
+    this.#heading.replaceWith(form);
+    input.focus();
+    input.select();
+  }
+
+  #confirmDeletion() {
+    const notice = h("p.notice", { role: "alert" });
+    const remove = h("button.button.danger", { type: "button" }, "Delete");
+    const keep = h("button.button", { type: "button", onclick: () => dialog.close() }, "Keep it");
+    const dialog = h("dialog.dialog", { ariaLabel: "Delete the conversation" }, h("p", "The conversation, its files and what its agent remembers of it are deleted for good."), notice, h("div.actions", keep, remove));
+    on(remove, "click", async () => {
+      try {
+        await deleteConversation(this.#place);
+        dialog.close();
+        this.#handlers.deleted(this.#place);
+      } catch (/** @type {any} */ error) {
+        setText(notice, error.message);
+      }
+    });
+    on(dialog, "close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  /** How far the end is below the visible part, in px. */
+  #distanceToEnd() {
+    return document.documentElement.scrollHeight - innerHeight - scrollY;
+  }
+
+  #handleScroll() {
+    this.#follows = Boolean(this.#newest && !this.#newest.finished) && this.#distanceToEnd() < AT_END;
+    this.#offerJump();
+  }
+
+  #follow(follows) {
+    this.#follows = follows;
+    if (follows && this.#newest && !this.#newest.finished) scrollTo(0, document.documentElement.scrollHeight);
+    this.#offerJump();
+  }
+
+  #offerJump() {
+    this.#jump.hidden = this.#follows || !this.#newest || this.#newest.finished || this.#distanceToEnd() < AT_END;
+  }
+}
+
+async function copyLink(button) {
+  const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
+  setText(button, copied ? "Copied" : "Copy it from the address bar");
+  setTimeout(() => setText(button, "Copy link"), 2_000);
+}
