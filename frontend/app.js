@@ -97,4 +97,3 @@ for (const type of ["dragover", "drop"]) {
 }
 
 route();
-byId("loading").remove();

@@ -26,6 +26,7 @@ export class ConversationView {
   #next = ""; // the token of the turns before those on the page
   #title = "";
   #closed = false;
+  #opened = false;
   #follows = true; // whether the page scrolls with what is written
   #drawn = { state: "", asks: false, blocked: false };
   #heading = h("h1", { tabIndex: -1 }, "Conversation");
@@ -39,7 +40,7 @@ export class ConversationView {
   #list = h("ol.turns");
   #jump = h("button.button.jump", { type: "button", hidden: true }, "Jump to live");
   #stop = h("button.button", { type: "button", hidden: true }, "Stop");
-  #composer = new Composer({ label: "Next message", placeholder: "Go on …", onSend: (parts) => this.#send(parts) });
+  #composer = new Composer({ label: "Next message", rows: 1, placeholder: "Next message", onSend: (parts) => this.#send(parts) });
   #foot = h("div.foot", { hidden: true }, this.#jump, this.#composer.element);
   #head = h("header.conv-head", h("div.conv-line", h("div.conv-name", this.#heading, this.#agent), h("div.actions", this.#copy, this.#rename, this.#delete)), this.#status, this.#race);
   element = h("main.conversation", this.#head, h("p.loading", "Loading …"), this.#earlier, this.#list, this.#foot);
@@ -103,7 +104,6 @@ export class ConversationView {
       const ids = page ? page.tasks.map(({ id }) => id).reverse() : [taskId];
       for (const id of ids) this.#append(id, prices);
       this.#newest?.follow();
-      if (taskId && taskId !== this.#newest?.id) this.#turns.find(({ id }) => id === taskId)?.element.scrollIntoView();
       this.#rename.hidden = !page && !isNew;
     } catch (/** @type {any} */ error) {
       if (!this.#closed) this.#refuse(error);
@@ -197,7 +197,15 @@ export class ConversationView {
     this.#drawFoot(turn);
     if (task.state !== this.#drawn.state) this.#drawState(turn);
     this.#race.dataset.state = turn.element.dataset.connection ?? "";
+    if (!this.#opened && task.seq) this.#open(turn);
     this.#follow(this.#follows);
+  }
+
+  /** The turn that the address names comes into sight, else the newest one. */
+  #open(newest) {
+    this.#opened = true;
+    const named = this.#turns.find(({ id }) => id === this.#place.taskId) ?? newest;
+    if (named !== this.#turns[0]) named.element.scrollIntoView();
   }
 
   #drawFoot(turn) {
@@ -333,19 +341,23 @@ export class ConversationView {
     return document.documentElement.scrollHeight - innerHeight - scrollY;
   }
 
+  get #writes() {
+    return Boolean(this.#newest?.task.seq && !this.#newest.finished);
+  }
+
   #handleScroll() {
-    this.#follows = Boolean(this.#newest && !this.#newest.finished) && this.#distanceToEnd() < AT_END;
+    this.#follows = this.#writes && this.#distanceToEnd() < AT_END;
     this.#offerJump();
   }
 
   #follow(follows) {
     this.#follows = follows;
-    if (follows && this.#newest && !this.#newest.finished) scrollTo(0, document.documentElement.scrollHeight);
+    if (follows && this.#writes) scrollTo(0, document.documentElement.scrollHeight);
     this.#offerJump();
   }
 
   #offerJump() {
-    this.#jump.hidden = this.#follows || !this.#newest || this.#newest.finished || this.#distanceToEnd() < AT_END;
+    this.#jump.hidden = this.#follows || !this.#writes || this.#distanceToEnd() < AT_END;
   }
 }
 
