@@ -29,6 +29,17 @@ async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield started
 
 
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def assistant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """All processes once more; the default agent is tests/sample_agents/assistant.py."""
+    folder = tmp_path_factory.mktemp("assistant")
+    async with (
+        agent(folder, "assistant") as url,
+        stack(folder, TAILRACE_ORCHESTRATOR="assistant", TAILRACE_ORCHESTRATOR_URL=url) as started,
+    ):
+        yield started
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page. The test fails when one of the page's scripts does, or when the page breaks its security policy."""
