@@ -96,4 +96,5 @@ for (const type of ["dragover", "drop"]) {
   });
 }
 
+history.scrollRestoration = "manual"; // a conversation opens at its newest turn
 route();

@@ -27,6 +27,7 @@ export class ConversationView {
   #title = "";
   #closed = false;
   #opened = false;
+  /** Stays in sight while the turns above it are loaded, until the reader moves. @type {TurnView | null} */ #pinned = null;
   #follows = true; // whether the page scrolls with what is written
   #drawn = { state: "", asks: false, blocked: false };
   #heading = h("h1", { tabIndex: -1 }, "Conversation");
@@ -68,6 +69,7 @@ export class ConversationView {
     on(this.#jump, "click", () => this.#follow(true));
     const options = { signal: this.#aborter.signal, passive: true };
     on(window, "scroll", () => this.#handleScroll(), options);
+    for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) on(window, type, () => (this.#pinned = null), options);
     document.title = "Conversation · Tailrace";
     this.#load();
   }
@@ -173,7 +175,6 @@ export class ConversationView {
     const turn = new TurnView(id, {
       prices,
       onDraw: (drawn) => this.#draw(drawn),
-      onEnd: () => this.#handlers.changed(),
       onRunAgain: (again) => this.#runAgain(again),
     });
     this.#observer.observe(turn.element);
@@ -190,7 +191,9 @@ export class ConversationView {
   }
 
   #draw(turn) {
-    if (this.#closed || turn !== this.#newest) return;
+    if (this.#closed) return;
+    this.#pinned?.element.scrollIntoView();
+    if (turn !== this.#newest) return;
     const { task, stream } = turn;
     if (stream?.state === "lost" && !task.seq) return this.#refuse(stream.refusal);
     if (!this.#title && task.request) this.#setTitle(titleOf(task.request));
@@ -205,7 +208,9 @@ export class ConversationView {
   #open(newest) {
     this.#opened = true;
     const named = this.#turns.find(({ id }) => id === this.#place.taskId) ?? newest;
-    if (named !== this.#turns[0]) named.element.scrollIntoView();
+    if (named === this.#turns[0] || !newest.finished) return;
+    this.#pinned = named;
+    named.element.scrollIntoView();
   }
 
   #drawFoot(turn) {
@@ -223,7 +228,7 @@ export class ConversationView {
     this.#drawn.state = state;
     this.#delete.hidden = !turn.finished;
     document.title = `${stateWords(state)} · ${this.#title || "Conversation"} · Tailrace`;
-    if (before && before !== "unknown") this.#handlers.changed();
+    if (state !== "unknown") this.#handlers.changed();
     if (!turn.finished || !before || !this.#follows || before === "unknown") return;
     // A reader who has followed gets the beginning of the answer.
     this.#follows = false;

@@ -66,7 +66,7 @@ export class TurnView {
 
   /**
    * @param {string} id of the task
-   * @param {{onDraw: (turn: TurnView) => void, onEnd: (turn: TurnView) => void, onRunAgain: (turn: TurnView) => Promise<any>,
+   * @param {{onDraw: (turn: TurnView) => void, onRunAgain: (turn: TurnView) => Promise<any>,
    *   prices?: any, accepts?: string[]}} handlers
    */
   constructor(id, { prices, accepts, ...handlers }) {
@@ -288,7 +288,6 @@ export class TurnView {
     if (isFinished(this.#incoming.state)) {
       this.stream?.close();
       clearInterval(this.#ticker);
-      this.#handlers.onEnd(this);
     } else if (this.#reopenings) {
       this.#reopenings -= 1;
       setTimeout(() => this.#reopen(), REOPEN_INTERVAL);
