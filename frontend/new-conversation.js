@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
 import { prepareFile } from "./prepare-file.js";
+import { playRun } from "./recorded-run.js";
 
 const TITLE = "Give an agent some work, and watch it. A lost connection loses nothing.";
 const SAMPLE_SKILL = "triage"; // the skill of the agent that the bundle's sample is for
@@ -14,6 +15,7 @@ export class NewConversation {
   #onCreated;
   #agents;
   #agent = "";
+  /** @type {{element: any, close: () => void} | undefined} */ #run;
   #picker = h("fieldset.picker", { hidden: true }, h("legend", "Agent"));
   #examples = h("div.examples", { hidden: true, role: "group", ariaLabel: "Examples" });
   #sample = h("div.sample", { hidden: true });
@@ -36,6 +38,7 @@ export class NewConversation {
   }
 
   close() {
+    this.#run?.close();
     this.#composer.clear();
     this.element.remove();
   }
@@ -101,6 +104,9 @@ export class NewConversation {
     });
     this.#sample.append(button, h("span", `${title} (${files.length} files, ${fileSize(size)}), for ${name}`));
     this.#sample.hidden = false;
+    this.#run = await playRun();
+    if (this.element.isConnected) this.element.append(this.#run.element);
+    else this.#run.close();
   }
 }
 
