@@ -1,0 +1,213 @@
+/** One finding: a row that opens to its evidence. */
+
+import { h, on, setText } from "../dom.js";
+import { count } from "../format.js";
+import { glyph } from "../glyph.js";
+import { isObject } from "./incidents.js";
+import { lasting, percent, quantity, reveal, utc } from "./words.js";
+
+/** @typedef {import("./incidents.js").Finding} Finding */
+
+const MOST_LINES = 200; // shown; all are copied
+const LONGEST = 2000; // characters of a line, or of one value of the evidence
+const LONGEST_SUBJECT = 300;
+// Shown elsewhere in the row.
+const HIDDEN = new Set(["series", "example", "log", "incident"]);
+let serial = 0;
+
+export const typeWords = (type) => shorten(type.replaceAll("_", " "), 60);
+export const shorten = (text, most = LONGEST) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
+export class FindingRow {
+  #finding;
+  #links;
+  #opener;
+  #details = /** @type {any} */ (null);
+  /** @type {any} */ element;
+
+  /**
+   * @param {Finding} finding
+   * @param {{range: [number, number] | null, alertAt: number | null, reportOf: (subject: string) => any, showChart: ((finding: Finding) => void) | null}} links
+   * `range` is the incident's; `reportOf` returns the place in the report that names a subject
+   */
+  constructor(finding, links) {
+    this.#finding = finding;
+    this.#links = links;
+    const { type, subject, summary, confidence } = finding;
+    const id = `finding-${++serial}`;
+    this.#opener = h("button.f-opener", { type: "button", "aria-expanded": "false", "aria-label": `Details of ${shorten(subject, 100)}`, "aria-controls": id }, chevron());
+    const figures = h("div.f-figures", h("span.f-size", sizeOf(finding)), confidenceBar(confidence));
+    const name = h("code.f-subject", shorten(subject, LONGEST_SUBJECT));
+    this.element = h(
+      "li.f-row",
+      { "data-testid": "finding", "data-type": type },
+      this.#opener,
+      timeOf(finding),
+      h("div.f-main", h("p.f-name", glyph(type), name), h("p.f-summary", h("b", typeWords(type)), " ", summaryText(finding))),
+      track(finding, links),
+      figures,
+      h("div.f-details", { id, hidden: true }),
+    );
+    this.#details = this.element.lastChild;
+    on(this.element, "click", (event) => this.#handleClick(event));
+  }
+
+  /** Put the row in sight, and the focus on it. */
+  show() {
+    reveal(this.element);
+    this.#opener.focus({ preventScroll: true });
+  }
+
+  /** A click anywhere on the row's head opens it, unless it ends the selection of text. */
+  #handleClick({ target }) {
+    if (this.#details.contains(target) || !String(getSelection()).match(/^\s*$/)) return;
+    this.toggle();
+  }
+
+  toggle(isOpen = this.#details.hidden) {
+    if (isOpen && !this.#details.firstChild) this.#details.append(...this.#detailParts());
+    this.#details.hidden = !isOpen;
+    this.#opener.setAttribute("aria-expanded", String(isOpen));
+  }
+
+  #detailParts() {
+    const { subject, evidence, raw, start } = this.#finding;
+    const { reportOf, showChart } = this.#links;
+    const tool = (text, onclick) => h("button.f-tool", { type: "button", onclick }, text);
+    const toReport = reportOf(subject) && tool("Show in the report", () => showMention(reportOf(subject)));
+    const toChart = showChart && start !== null && Array.isArray(evidence.series) && tool("Show in the chart", () => showChart(this.#finding));
+    const copy = copyButton("Copy as JSON", () => jsonOf(raw, 2));
+    return [...linesOf(evidence).map(linesBox), facts(this.#finding), h("p.f-tools", toReport, toChart, copy)];
+  }
+}
+
+function showMention(link) {
+  if (!link) return;
+  reveal(link);
+  link.focus({ preventScroll: true });
+}
+
+/** The summary, with times of the finding's day as the row shows them. */
+export function summaryText({ summary, raw }) {
+  const day = typeof raw.start === "string" ? raw.start.slice(0, 10) : "";
+  const isThisDay = (time) => day && time.startsWith(day);
+  const text = summary.replace(/\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:\.\d+)?Z/g, (time, clock) => (isThisDay(time) ? clock : time));
+  return shorten(text, 600);
+}
+
+const chevron = () => glyphOf("M6 4l4 4-4 4");
+function glyphOf(d) {
+  const icon = glyph("");
+  icon.firstChild.setAttribute("d", d);
+  return icon;
+}
+
+function timeOf({ start, end, raw }) {
+  if (start === null) return h("span.f-time", "no time");
+  const length = end - start;
+  const title = `${String(raw.start)} – ${String(raw.end ?? raw.start)}`;
+  return h("time.f-time", { dateTime: new Date(start * 1000).toISOString(), title }, utc(start), length >= 1 && h("span", lasting(length)));
+}
+
+/** When the finding was, within its incident. */
+function track({ start, end }, { range, alertAt }) {
+  const line = h("div.f-track", { "aria-hidden": "true" });
+  if (!range || start === null) return line;
+  const [from, to] = range;
+  const share = (time) => ((Math.min(to, Math.max(from, time)) - from) / (to - from || 1)) * 100;
+  const mark = (kind, left, width) => {
+    const element = h(`i.${kind}`);
+    element.style.left = `${left}%`;
+    if (width !== undefined) element.style.width = `${width}%`;
+    line.append(element);
+  };
+  mark("f-bar", share(start), share(end) - share(start));
+  if (alertAt !== null && alertAt >= from && alertAt <= to) mark("f-alert-tick", share(alertAt));
+  return line;
+}
+
+/** 0 → 8 · 353 lines · 0 of 51 lines */
+function sizeOf({ type, magnitude, unit, evidence }) {
+  const [before, after, expected, came] = ["before", "after", "expected", "count"].map((key) => (typeof evidence[key] === "number" ? evidence[key] : null));
+  if (type === "level_shift" && before !== null && after !== null) return `${quantity(before)} → ${quantity(after, unit)}`;
+  if (type === "gone" && expected !== null && came !== null) return `${count(came)} of ${count(expected)} lines`;
+  if (type === "burst" && unit === "times the usual rate") return `× ${quantity(magnitude)}`;
+  return quantity(magnitude, shorten(unit, 40));
+}
+
+function confidenceBar(share) {
+  if (share === null) return h("span.f-confidence", { title: "The finding has no confidence from 0 to 1." }, "–");
+  const bar = h("i.f-level", { "aria-hidden": "true" });
+  bar.style.setProperty("--share", String(share));
+  return h("span.f-confidence", { title: "confidence in this finding" }, bar, h("span.visually-hidden", "confidence "), percent(share));
+}
+
+// Details
+
+/** Lines of logs in the evidence: an example, and every list of texts. @returns {{title: string, lines: string[]}[]} */
+function linesOf(evidence) {
+  const boxes = [];
+  const { example, log } = evidence;
+  if (typeof example === "string" && example) boxes.push({ title: typeof log === "string" && log ? log : "Example", lines: example.split(/\r?\n/) });
+  for (const [key, value] of Object.entries(evidence)) {
+    if (!Array.isArray(value) || !value.length || HIDDEN.has(key)) continue;
+    const lines = value.map((each) => (typeof each === "string" ? each : isObject(each) && typeof each.text === "string" ? lineOf(each) : null));
+    if (!lines.includes(null)) boxes.push({ title: key.replaceAll("_", " "), lines: /** @type {string[]} */ (lines) });
+  }
+  return boxes;
+}
+
+const lineOf = ({ text, count: times }) => (typeof times === "number" ? `${count(times).padStart(7)}  ${text}` : text);
+
+function linesBox({ title, lines }) {
+  const shown = lines.slice(0, MOST_LINES).map((line) => shorten(line)).join("\n");
+  const more = lines.length > MOST_LINES && h("p.f-quiet", `The first ${count(MOST_LINES)} of ${count(lines.length)} lines.`);
+  const head = h("figcaption", h("span", shorten(title, 120)), copyButton(lines.length > 1 ? "Copy lines" : "Copy line", () => lines.join("\n")));
+  return h("figure.f-lines", head, h("pre", h("code", shown)), more);
+}
+
+/** What the evidence says besides lines and samples. */
+function facts(finding) {
+  const { raw, evidence, confidence } = finding;
+  const list = h("dl.f-facts");
+  const add = (name, text) => text && list.append(h("div", h("dt", shorten(name, 60)), h("dd", shorten(text, 600))));
+  add("from", String(raw.start ?? ""));
+  add("to", String(raw.end ?? ""));
+  add("size", quantity(finding.magnitude, finding.unit));
+  add("confidence", confidence === null ? jsonOf(raw.confidence) : percent(confidence));
+  add("agent", finding.agent);
+  const shownAsLines = new Set(Object.keys(evidence).filter((key) => Array.isArray(evidence[key]) && linesOf({ [key]: evidence[key] }).length));
+  for (const [key, value] of Object.entries(evidence).slice(0, 60)) {
+    if (!HIDDEN.has(key) && !shownAsLines.has(key)) add(key.replaceAll("_", " "), factText(value));
+  }
+  return list;
+}
+
+function factText(value) {
+  if (typeof value === "number") return value.toLocaleString("en", { maximumSignificantDigits: 6 });
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "string") return value;
+  if (isObject(value) && Object.values(value).every((each) => typeof each !== "object" || each === null)) {
+    return Object.entries(value).map(([key, each]) => `${key.replaceAll("_", " ")} ${factText(each)}`).join(", ");
+  }
+  return jsonOf(value);
+}
+
+/** JSON of anything; what is nested too deep for it is named so. */
+export function jsonOf(value, indent = 0) {
+  try {
+    return JSON.stringify(value, null, indent) ?? "";
+  } catch {
+    return "nested too deep to be shown";
+  }
+}
+
+export function copyButton(label, textOf) {
+  const button = h("button.f-tool", { type: "button" }, label);
+  on(button, "click", async () => {
+    const copied = await navigator.clipboard?.writeText(textOf()).then(() => true, () => false);
+    setText(button, copied ? "Copied" : "Copying is not allowed here");
+    setTimeout(() => setText(button, label), 2000);
+  });
+  return button;
+}

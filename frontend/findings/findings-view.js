@@ -1,0 +1,191 @@
+/** The findings of a task: first what is likely, then the incidents with their charts and rows. */
+
+import { h, on, setText } from "../dom.js";
+import { count } from "../format.js";
+import { copyButton, jsonOf, shorten, typeWords } from "./finding-row.js";
+import { alertOf, incidentsOf, ORDERS, readFindings } from "./incidents.js";
+import { IncidentView } from "./incident-view.js";
+import { linkMentions } from "./report-links.js";
+import { summaryOf } from "./summary.js";
+import { arrange, stylesheet } from "./words.js";
+
+/** @typedef {import("./incidents.js").Finding} Finding */
+
+const MOST_INCIDENTS = 10; // until more are asked for
+const MOST_OTHERS = 20;
+
+await stylesheet(new URL("findings.css", import.meta.url).href);
+
+export class FindingsView {
+  element = h("section.findings", { "aria-label": "Findings", "data-testid": "findings" });
+  /** Cause, time and confidence: at the top of `element`, or where the page puts it. */
+  summary = h("div.f-answer", { "data-testid": "findings-summary", hidden: true });
+  #list = /** @type {any[]} */ ([]);
+  #findings = /** @type {Finding[]} */ ([]);
+  #alertKey = "";
+  #incidents = /** @type {IncidentView[]} */ ([]);
+  #mostIncidents = MOST_INCIDENTS;
+  #report = /** @type {any} */ (null);
+  #mentions = new Map();
+
+  #total = h("p.f-total", { role: "status" });
+  #search = h("input.f-search", { type: "search", placeholder: "Search the findings", "aria-label": "Search the findings" });
+  #type = h("select", { "aria-label": "Type" });
+  #agents = h("select", { "aria-label": "Agent" });
+  #order = h("select", { "aria-label": "Order" }, ...Object.entries(ORDERS).map(([value, { label }]) => h("option", { value }, label)));
+  #tools = h("div.f-toolbar", this.#search, this.#type, this.#agents, this.#order);
+  #groups = h("div.f-incidents");
+  #more = h("button.f-tool", { type: "button", hidden: true, onclick: () => this.#showMoreIncidents() });
+  #none = h("p.f-quiet", { hidden: true }, "No finding matches. ", h("button.f-tool", { type: "button", onclick: () => this.#showAll() }, "Show all"));
+  #others = h("div");
+
+  constructor() {
+    const head = h("div.f-title", h("h3", "Findings"), this.#total);
+    this.element.append(this.summary, head, this.#tools, this.#groups, this.#more, this.#none, this.#others);
+    on(this.#search, "input", () => this.#filter());
+    for (const select of [this.#type, this.#agents, this.#order]) on(select, "change", () => this.#filter());
+  }
+
+  /**
+   * @param {any[]} findings of the artifact, as the agent sent them
+   * @param {{task: any, report?: any}} context `report` is the element of the finished answer, for links
+   */
+  draw(findings, { task, report = null }) {
+    const list = Array.isArray(findings) ? findings : [];
+    const alert = alertOf(task);
+    const alertKey = jsonOf(alert);
+    const isSame = list.length === this.#list.length && alertKey === this.#alertKey && list.every((each, i) => each === this.#list[i]);
+    if (!isSame || !this.element.firstChild) {
+      this.#list = [...list];
+      this.#alertKey = alertKey;
+      this.#build(alert);
+    }
+    if (report && (report !== this.#report || !isSame)) this.#link(report);
+  }
+
+  close() {
+    for (const incident of this.#incidents) incident.close();
+  }
+
+  #build(alert) {
+    const focused = document.activeElement;
+    this.close();
+    const { findings, others } = readFindings(this.#list);
+    this.#findings = findings;
+    const { incidents, untimed } = incidentsOf(findings, alert);
+    const context = { alert, reportOf: (subject) => this.#mentionOf(subject) };
+    const make = (incident, isOpen) => new IncidentView(incident, { ...context, isOpen });
+    this.#incidents = incidents.map((incident, i) => make(incident, i === 0));
+    if (untimed.length) this.#incidents.push(make({ findings: untimed, first: [], faint: [], start: null, end: null }, !incidents.length));
+    this.summary.replaceChildren(...summaryOf(incidents, alert, (finding) => this.#show(finding)));
+    this.summary.hidden = !this.summary.firstChild;
+    options(this.#type, "All types", tally(findings.map(({ type }) => type)), typeWords);
+    options(this.#agents, "All agents", tally(findings.map(({ agent }) => agent)), (agent) => shorten(agent || "not named", 60));
+    this.#agents.hidden = this.#agents.options.length < 3;
+    this.#tools.hidden = findings.length < 2;
+    this.#drawOthers(others);
+    this.#filter();
+    if (focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
+  }
+
+  #filter() {
+    const words = this.#search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const [type, agent] = [this.#type.value, this.#agents.value];
+    const matches = (finding) => {
+      if (type && `=${finding.type}` !== type) return false;
+      if (agent && `=${finding.agent}` !== agent) return false;
+      if (!words.length) return true;
+      const text = textOf(finding);
+      return words.every((word) => text.includes(word));
+    };
+    const order = (ORDERS[this.#order.value] ?? ORDERS.rank).compare;
+    const isFiltered = Boolean(type || agent || words.length);
+    let shown = 0;
+    for (const incident of this.#incidents) shown += incident.arrange({ matches: isFiltered ? matches : null, order });
+    this.#placeIncidents();
+    const total = this.#findings.length;
+    const all = `${count(total)} ${total === 1 ? "finding" : "findings"}`;
+    const groups = this.#incidents.filter(({ isTimed }) => isTimed).length;
+    const together = groups > 1 ? ` in ${count(groups)} groups by time` : "";
+    setText(this.#total, !total ? "The list is empty." : isFiltered ? `${count(shown)} of ${all}` : `${all}${together}, times in UTC`);
+    this.#none.hidden = shown > 0 || !total;
+  }
+
+  #placeIncidents() {
+    const matching = this.#incidents.filter(({ matching: size }) => size > 0);
+    const shown = matching.slice(0, this.#mostIncidents).map(({ element }) => element);
+    arrange(this.#groups, shown);
+    this.#more.hidden = shown.length === matching.length;
+    setText(this.#more, `Show ${count(Math.min(MOST_INCIDENTS, matching.length - shown.length))} more groups of ${count(matching.length)}`);
+  }
+
+  #showMoreIncidents() {
+    this.#mostIncidents += MOST_INCIDENTS;
+    this.#placeIncidents();
+  }
+
+  #showAll() {
+    this.#search.value = this.#type.value = this.#agents.value = "";
+    this.#filter();
+    this.#search.focus();
+  }
+
+  /** Put a finding's row in sight, also if it was folded or filtered away. @param {Finding} finding */
+  #show(finding) {
+    const index = this.#incidents.findIndex(({ findings }) => findings.includes(finding));
+    if (index < 0) return;
+    if (!this.#incidents[index].isShown(finding)) this.#showAll();
+    if (index >= this.#mostIncidents) {
+      this.#mostIncidents = this.#incidents.length;
+      this.#placeIncidents();
+    }
+    this.#incidents[index].show(finding);
+  }
+
+  #link(report) {
+    this.#report = report;
+    // The most important first: a subject's link leads to it.
+    const bySubject = new Map();
+    for (const finding of this.#incidents.flatMap(({ findings }) => [...findings].sort(ORDERS.rank.compare))) {
+      if (!bySubject.has(finding.subject)) bySubject.set(finding.subject, finding);
+    }
+    this.#mentions = linkMentions(report, bySubject.keys(), (subject) => this.#show(bySubject.get(subject)));
+  }
+
+  #mentionOf(subject) {
+    const link = this.#mentions.get(subject);
+    return link?.isConnected ? link : null;
+  }
+
+  #drawOthers(others) {
+    this.#others.replaceChildren();
+    if (!others.length) return;
+    const shown = others.slice(0, MOST_OTHERS).map((each) => h("pre", h("code", shorten(jsonOf(each, 2)))));
+    const title = `${count(others.length)} ${others.length === 1 ? "entry is no finding" : "entries are no findings"}`;
+    const more = others.length > MOST_OTHERS && h("p.f-quiet", `The first ${count(MOST_OTHERS)} are shown.`);
+    const copy = copyButton("Copy all as JSON", () => jsonOf(others, 2));
+    this.#others.append(h("details.f-others", h("summary", `${title}: no type, subject or summary`), ...shown, more, copy));
+  }
+}
+
+/** What a search looks at. */
+function textOf({ type, subject, summary, agent, evidence }) {
+  const texts = [typeWords(type), type, subject, summary, agent, ...Object.values(evidence).filter((value) => typeof value === "string")];
+  return texts.join("\n").toLowerCase();
+}
+
+/** How often each value comes, the most frequent first. @returns {[string, number][]} */
+function tally(values) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+/** An option for each value; the choice stays if there still is one. */
+function options(select, all, counts, words) {
+  const chosen = select.value;
+  const option = ([value, n]) => h("option", { value: `=${value}` }, `${words(value)} (${count(n)})`);
+  select.replaceChildren(h("option", { value: "" }, all), ...counts.slice(0, 200).map(option));
+  select.value = chosen;
+  if (!select.value) select.value = "";
+}

@@ -1,0 +1,207 @@
+/** One incident: its charts, and a row for each finding. */
+
+import { h, on, setText } from "../dom.js";
+import { count } from "../format.js";
+import { FindingRow } from "./finding-row.js";
+import { seriesOf } from "./series.js";
+import { ORDERS } from "./incidents.js";
+import { arrange, quantity, utc } from "./words.js";
+
+/**
+ * @typedef {import("./incidents.js").Finding} Finding
+ * @typedef {import("./incidents.js").Incident | {findings: Finding[], first: Finding[], faint: Finding[], start: null, end: null}} AnyIncident
+ */
+
+const MOST_ROWS = 25; // until more are asked for
+const MOST_CHARTS = 12;
+const MOST_TABLE_ROWS = 500;
+let serial = 0;
+
+export class IncidentView {
+  /** @type {any} */ element;
+  /** How many findings match the filter. */
+  matching = 0;
+  #incident;
+  #context;
+  #rows = new Map();
+  #arranged = /** @type {Finding[]} */ ([]);
+  #most = MOST_ROWS;
+  #series;
+  #mostCharts = MOST_CHARTS;
+  #charts = /** @type {any} */ (null);
+  #chartsWanted = false;
+  #range;
+  #id = `incident-${++serial}`;
+  #opener;
+  #body = h("div.f-body", { id: this.#id });
+  #host = h("div.f-charts");
+  #list = h("ol.f-rows");
+  #more = h("button.f-tool", { type: "button", hidden: true, onclick: () => this.#showMore() });
+  #sight;
+
+  /**
+   * @param {AnyIncident} incident without times for findings that have none
+   * @param {{alert: import("./incidents.js").Alert | null, reportOf: (subject: string) => any, isOpen: boolean}} context
+   */
+  constructor(incident, context) {
+    this.#incident = incident;
+    this.#context = context;
+    this.#range = rangeOf(incident);
+    this.#series = seriesOf([...incident.findings].sort(ORDERS.rank.compare));
+    const size = incident.findings.length;
+    const title = this.isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
+    const about = `${count(size)} ${size === 1 ? "finding" : "findings"}${this.#series.length ? `, ${count(this.#series.length)} series` : ""}`;
+    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", this.isTimed && h("span.f-day", dayOf(incident.start)), title), h("span.f-quiet", about));
+    this.#body.append(this.#host, this.#list, this.#more);
+    this.element = h("section.f-incident", { "aria-label": title }, h("h4", this.#opener), this.#body);
+    this.#host.hidden = !this.#series.length;
+    this.#sight = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#drawCharts(), { rootMargin: "300px" });
+    if (this.#series.length) {
+      this.#host.style.minHeight = `${Math.min(this.#series.length, MOST_CHARTS) * 64 + 90}px`;
+      this.#sight.observe(this.#host);
+    }
+    this.#open(context.isOpen);
+  }
+
+  get isTimed() {
+    return this.#incident.start !== null;
+  }
+
+  get findings() {
+    return this.#incident.findings;
+  }
+
+  close() {
+    this.#sight.disconnect();
+    this.#charts?.close();
+  }
+
+  #open(isOpen) {
+    this.#body.hidden = !isOpen;
+    this.#opener.setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) this.#drawRows();
+  }
+
+  /** Filter and order the rows. @returns {number} how many findings match */
+  arrange({ matches, order }) {
+    this.#arranged = (matches ? this.findings.filter(matches) : [...this.findings]).sort(order);
+    this.matching = this.#arranged.length;
+    if (!this.#body.hidden) this.#drawRows();
+    return this.matching;
+  }
+
+  isShown(finding) {
+    return this.#arranged.includes(finding);
+  }
+
+  /** Put a finding's row in sight. */
+  show(finding) {
+    this.#most = Math.max(this.#most, this.#arranged.indexOf(finding) + 1);
+    this.#open(true);
+    this.#rowOf(finding).show();
+  }
+
+  #showMore() {
+    const next = this.#arranged[this.#most];
+    this.#most += 4 * MOST_ROWS;
+    this.#drawRows();
+    if (this.#more.hidden && next) this.#rowOf(next).show();
+  }
+
+  #drawRows() {
+    const shown = this.#arranged.slice(0, this.#most).map((finding) => this.#rowOf(finding).element);
+    arrange(this.#list, shown);
+    const left = this.matching - shown.length;
+    this.#more.hidden = left <= 0;
+    setText(this.#more, `Show ${count(Math.min(left, 4 * MOST_ROWS))} more of ${count(this.matching)} findings`);
+  }
+
+  /** @returns {FindingRow} */
+  #rowOf(finding) {
+    let row = this.#rows.get(finding);
+    if (!row) {
+      const { alert, reportOf } = this.#context;
+      const showChart = this.#series.length ? (each) => this.#showChart(each) : null;
+      row = new FindingRow(finding, { range: this.#range, alertAt: alert?.start ?? null, reportOf, showChart });
+      this.#rows.set(finding, row);
+    }
+    return row;
+  }
+
+  async #showChart(finding) {
+    if (this.#series.findIndex(({ name }) => name === finding.subject) >= this.#mostCharts) this.#showAllCharts();
+    await this.#drawCharts();
+    this.#charts?.show(finding);
+  }
+
+  // Charts
+
+  async #drawCharts() {
+    if (this.#chartsWanted) return;
+    this.#chartsWanted = true;
+    this.#sight.disconnect();
+    try {
+      const { Charts } = await import("./charts.js");
+      const shown = this.#series.slice(0, this.#mostCharts);
+      const { alert } = this.#context;
+      this.#charts = new Charts(shown, { range: chartRange(this.#range, this.#series, alert), alert, id: `${this.#id}-${shown.length}` });
+      const left = this.#series.length - shown.length;
+      const more = left > 0 && h("button.f-tool", { type: "button", onclick: () => this.#showAllCharts() }, `Show ${count(left)} more charts`);
+      this.#host.replaceChildren(this.#charts.element, h("p.f-tools", more), tableOf(this.#series));
+    } catch {
+      this.#chartsWanted = false;
+      const retry = h("button.f-tool", { type: "button", onclick: () => this.#drawCharts() }, "Try again");
+      this.#host.replaceChildren(h("p.f-quiet", "The charts could not be loaded. ", retry), tableOf(this.#series));
+    }
+    this.#host.style.minHeight = "";
+  }
+
+  #showAllCharts() {
+    this.#charts?.close();
+    this.#mostCharts = Infinity;
+    this.#chartsWanted = false;
+    return this.#drawCharts();
+  }
+}
+
+const dayOf = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
+
+/** @returns {[number, number] | null} */
+function rangeOf({ start, end }) {
+  return start === null || end === null ? null : [start, Math.max(end, start + 1)];
+}
+
+/** The incident with some time around it, as far as there are samples. @returns {[number, number]} */
+function chartRange(range, series, alert) {
+  const [start, end] = range ?? [0, 0];
+  const length = Math.max(end - start, 10);
+  const times = series.flatMap(({ times: each }) => [each[0], each[each.length - 1]]);
+  if (alert) times.push(alert.start);
+  const low = Math.max(Math.min(...times), start - 0.5 * length);
+  const high = Math.min(Math.max(...times), end + 0.25 * length);
+  return [Math.min(low, start), Math.max(high, end)];
+}
+
+/** The samples of all series as a table, made when it is opened. */
+function tableOf(series) {
+  const details = h("details.f-table", h("summary", "Values as a table"));
+  on(details, "toggle", () => {
+    if (!details.open || details.children.length > 1) return;
+    const byTime = new Map();
+    series.forEach(({ times, values }, column) =>
+      times.forEach((time, i) => {
+        if (values[i] === null) return;
+        if (!byTime.has(time)) byTime.set(time, []);
+        byTime.get(time)[column] = values[i];
+      }),
+    );
+    const times = [...byTime.keys()].sort((a, b) => a - b);
+    const cell = (time, column) => h("td", quantity(byTime.get(time)[column] ?? null) || "–");
+    const rows = times.slice(0, MOST_TABLE_ROWS).map((time) => h("tr", h("th", { scope: "row" }, utc(time, 1)), ...series.map((_, column) => cell(time, column))));
+    const heads = series.map(({ name, unit }) => h("th", { scope: "col" }, unit ? `${name} (${unit})` : name));
+    const head = h("thead", h("tr", h("th", { scope: "col" }, "UTC"), ...heads));
+    const note = times.length > MOST_TABLE_ROWS && h("p.f-quiet", `The first ${count(MOST_TABLE_ROWS)} of ${count(times.length)} times.`);
+    details.append(...[note, h("div.f-scroll", { tabIndex: 0, role: "region", "aria-label": "Values" }, h("table", head, h("tbody", ...rows)))].filter(Boolean));
+  });
+  return details;
+}
