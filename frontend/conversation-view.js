@@ -175,6 +175,7 @@ export class ConversationView {
     const turn = new TurnView(id, {
       prices,
       onDraw: (drawn) => this.#draw(drawn),
+      onFocusLost: () => this.focus(),
       onRunAgain: (again) => this.#runAgain(again),
     });
     this.#observer.observe(turn.element);

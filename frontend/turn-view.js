@@ -66,7 +66,7 @@ export class TurnView {
 
   /**
    * @param {string} id of the task
-   * @param {{onDraw: (turn: TurnView) => void, onRunAgain: (turn: TurnView) => Promise<any>,
+   * @param {{onDraw: (turn: TurnView) => void, onFocusLost: () => void, onRunAgain: (turn: TurnView) => Promise<any>,
    *   prices?: any, accepts?: string[]}} handlers
    */
   constructor(id, { prices, accepts, ...handlers }) {
@@ -119,6 +119,7 @@ export class TurnView {
         ms > NOTEWORTHY_CUT && this.status.note(`Connection lost for ${duration(ms)}: ${recoveryCounts(counts)}.`),
       onChange: () => this.#scheduleDrawing(),
     });
+    Object.assign(window, { tailrace: { task: this.id, applied: this.stream.applied } }); // for tests
     this.stream.open();
     this.#ticker = window.setInterval(() => this.#tick(), TICK_INTERVAL);
     this.#patience = window.setTimeout(() => this.#incoming.seq && this.#show(), BACKLOG_PATIENCE);
@@ -209,7 +210,9 @@ export class TurnView {
       drawMessages(this.#later, task.messages.slice(1, unanswered ? -1 : undefined));
       this.#drawState();
       this.#artifacts.draw(task, { writing });
+      const hadFocus = this.#questions.element.contains(document.activeElement);
       this.#questions.draw(task);
+      if (hadFocus && document.activeElement === document.body) this.#handlers.onFocusLost();
       if (this.stream) this.#rawEvents.draw();
       this.#takeAlong.element.hidden = !this.finished;
       if (this.finished) this.#takeAlong.draw(task);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 
 async def write(page: Page, field: str, text: str) -> None:
@@ -15,17 +15,51 @@ async def write(page: Page, field: str, text: str) -> None:
 
 
 async def send(page: Page, url: str, text: str) -> str:
-    """Send a request. Returns the id of its task."""
+    """Begin a conversation. Returns the id of its task."""
     await page.goto(url)
     await write(page, "message-input", text)
     await page.get_by_test_id("send-button").click()
-    await page.wait_for_url("**/?task=*")
-    return task_of(page)
+    return await opened(page)
 
 
-def task_of(page: Page) -> str:
-    """The id of the task on the page."""
-    return page.url.partition("task=")[2]
+async def send_sample(page: Page, url: str) -> str:
+    """Send the sample. Returns the id of its task."""
+    await page.goto(url)
+    await page.get_by_test_id("sample-button").click()
+    return await opened(page)
+
+
+async def opened(page: Page) -> str:
+    """Wait until a new conversation is on the page. Returns the id of its task."""
+    await page.wait_for_url("**/?conversation=*")
+    await expect(page.get_by_test_id("last-seq")).not_to_have_text("0")
+    return await task_of(page)
+
+
+async def say(page: Page, text: str) -> None:
+    """Send the next message of the conversation on the page."""
+    await write(page, "message-input", text)
+    await page.get_by_test_id("send-button").click()
+    await expect(page.get_by_test_id("message-input")).to_have_value("")
+
+
+async def task_of(page: Page) -> str:
+    """The id of the task whose events were opened last."""
+    task: str = await page.evaluate("window.tailrace.task")
+    return task
+
+
+def answer(page: Page) -> Locator:
+    """The newest answer."""
+    return page.get_by_test_id("answer").last
+
+
+async def open_work(page: Page) -> Locator:
+    """Open the newest turn's work. Returns its timeline."""
+    work = page.get_by_test_id("work").last
+    if not await work.evaluate("work => work.open"):
+        await work.locator("> summary").click()
+    return work.get_by_test_id("timeline")
 
 
 async def applied(page: Page) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.e2e.actions import opened
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -29,8 +30,8 @@ async def test_files_of_one_name_are_all_sent(page: Page, shipped: Stack, tmp_pa
         path.parent.mkdir()
         path.write_text(f"2026-01-01T10:00:00Z INFO hello from {path.parent.name}\n")
     await page.goto(shipped.url)
-    await page.locator("#files").set_input_files(paths)
-    names = page.locator("#compose .file-name")
+    await page.locator(".compose input[type=file]").set_input_files(paths)
+    names = page.locator(".compose .file-name")
     await expect(names).to_have_text(["access.log", "access (2).log", "access (3).log"])
     await page.get_by_test_id("send-button").click()
     sent = page.get_by_test_id("turns").locator(".sent-files code")
@@ -45,21 +46,21 @@ async def test_a_file_that_is_chosen_again_replaces_the_first_and_the_page_says_
     # The second one is long enough to be compressed, and is sent under another name.
     for lines in (1, 1_000):
         log.write_text("2026-01-01T10:00:00Z INFO all is well\n" * lines)
-        await page.locator("#files").set_input_files(log)
-        await expect(page.locator("#compose .file-name")).to_have_text(["shop.log" if lines == 1 else "shop.log.gz"])
-    notice = page.locator("#compose .notice")
+        await page.locator(".compose input[type=file]").set_input_files(log)
+        await expect(page.locator(".compose .file-name")).to_have_text(["shop.log" if lines == 1 else "shop.log.gz"])
+    notice = page.locator(".compose .notice")
     await expect(notice).to_have_text("shop.log was chosen again: the newer one is sent.")
 
 
 async def test_cells_of_a_spreadsheet_are_pasted_as_text(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
     assert not await page.get_by_test_id("message-input").evaluate(PASTE_CELLS)
-    await expect(page.locator("#compose .notice")).to_be_empty()
+    await expect(page.locator(".compose .notice")).to_be_empty()
 
 
 async def test_a_refusal_disappears_at_the_next_action(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
-    notice = page.locator("#compose .notice")
+    notice = page.locator(".compose .notice")
     await page.get_by_test_id("send-button").click()
     await expect(notice).to_have_text("Write something, or add a file.")
     await page.get_by_test_id("message-input").press_sequentially("x")
@@ -67,15 +68,15 @@ async def test_a_refusal_disappears_at_the_next_action(page: Page, shipped: Stac
     await page.keyboard.press("Backspace")
     await page.get_by_test_id("send-button").click()
     await page.get_by_test_id("sample-button").click()
-    await page.wait_for_url("**/?task=*")
-    await page.get_by_role("link", name="New task", exact=True).click()
+    await opened(page)
+    await page.get_by_test_id("new-conversation").click()
     await expect(notice).to_be_empty()
 
 
 async def test_a_sample_that_cannot_be_loaded_is_reported(page: Page, shipped: Stack) -> None:
     await page.goto(shipped.url)
-    await expect(page.locator("#sample-about")).to_contain_text("files")
+    await expect(page.locator(".sample")).to_contain_text("files")
     await page.route("**/sample/**", lambda route: route.abort())
     await page.get_by_test_id("sample-button").click()
     sentence = "The sample could not be loaded: the gateway did not answer. Try again in a moment."
-    await expect(page.locator("#compose .notice")).to_have_text(sentence)
+    await expect(page.locator(".compose .notice")).to_have_text(sentence)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import pill, send, state, task_of, write
+from tests.e2e.actions import answer, open_work, pill, say, send, send_sample, state, task_of, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -21,7 +21,7 @@ BOXES = ["message-input", "reply-input"]
 
 
 def title(page: Page) -> Any:
-    return expect(page.locator("#task-title"))
+    return expect(page.get_by_test_id("title"))
 
 
 async def open_box(page: Page, shipped: Stack, box: str) -> None:
@@ -61,7 +61,7 @@ async def test_control_and_enter_sends(page: Page, shipped: Stack, box: str) -> 
     await write(page, box, LOG.strip())
     await page.keyboard.press("Control+Enter")
     await state(page, "completed")
-    await expect(page.locator("#task-title")).to_be_focused()
+    await title(page).to_be_focused()
 
 
 async def test_a_long_text_that_is_pasted_becomes_a_file(page: Page, shipped: Stack) -> None:
@@ -83,7 +83,7 @@ async def test_a_refusal_leaves_the_focus_where_it_was(page: Page, shipped: Stac
         await place.focus()
         await page.keyboard.press("Control+Enter")
         await expect(page.get_by_role("alert").first).to_have_text("Write something, or add a file.")
-        await expect(page.get_by_test_id("send-button")).to_be_enabled()
+        await expect(page.get_by_test_id("send-button")).to_have_text("Send")
         await expect(place).to_be_focused()
 
 
@@ -96,9 +96,9 @@ async def test_files_can_be_dropped_into_the_box_and_nothing_happens_beside_it(p
         element.dispatchEvent(event);
         return event.defaultPrevented;
     }"""
-    assert await page.locator("#agents").evaluate(drop, ["beside.log", LOG])
-    assert await page.locator("#compose").evaluate(drop, ["inside.log", LOG])
-    await expect(page.locator("#compose .file-name")).to_have_text(["inside.log"])
+    assert await page.locator("h1").evaluate(drop, ["beside.log", LOG])
+    assert await page.locator(".compose").evaluate(drop, ["inside.log", LOG])
+    await expect(page.locator(".compose .file-name")).to_have_text(["inside.log"])
     text = """element => {
         const dataTransfer = new DataTransfer();
         dataTransfer.setData("text/plain", "words");
@@ -109,107 +109,89 @@ async def test_files_can_be_dropped_into_the_box_and_nothing_happens_beside_it(p
     assert not await page.get_by_test_id("message-input").evaluate(text)
 
 
-async def test_a_task_shows_nothing_of_the_one_before(page: Page, shipped: Stack) -> None:
-    await page.goto(shipped.url)
-    await page.get_by_test_id("sample-button").click()
+async def test_a_conversation_shows_nothing_of_the_one_before(page: Page, shipped: Stack) -> None:
+    sample = await send_sample(page, shipped.url)
     await state(page, "completed")
-    sample = task_of(page)
-    findings = await page.get_by_test_id("findings").locator("li").count()
-    await page.locator("#raw summary").click()
-    await page.get_by_role("link", name="New task", exact=True).click()
+    await open_work(page)
+    await page.locator(".drawer summary").click()
+    await page.get_by_test_id("new-conversation").click()
     await expect(page.get_by_test_id("message-input")).to_be_focused()
 
     await write(page, "message-input", "checkout is slow")
     await page.get_by_test_id("send-button").click()
     await state(page, "input-required")
-    await expect(page.get_by_test_id("report")).to_be_empty()
-    await expect(page.get_by_test_id("findings").locator("li")).to_have_count(0)
-    await expect(page.locator("#raw")).not_to_have_attribute("open", re.compile(".*"))
+    await expect(page.get_by_test_id("finding")).to_have_count(0)
+    await expect(page.locator(".drawer")).not_to_have_attribute("open", re.compile(".*"))
 
     await page.go_back()
     await page.go_back()
-    await title(page).to_have_text("shop.example: too many 5xx")
-    await expect(page).to_have_url(re.compile(sample))
-    await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
-    await expect(page.get_by_test_id("findings").locator("li")).to_have_count(findings)
+    await title(page).to_contain_text("shop.example has been answering with 5xx")
+    await state(page, "completed")
+    assert await task_of(page) == sample
+    await expect(answer(page).get_by_role("heading", name="What happened")).to_have_count(1)
     await page.go_forward()
     await expect(page.get_by_test_id("sample-button")).to_be_visible()
-    await expect(page.get_by_test_id("report")).to_have_count(0)
-    await page.get_by_test_id("sample-button").click()
-    await state(page, "completed")
-    await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
+    await expect(page.get_by_test_id("answer")).to_have_count(0)
 
 
 async def test_a_closed_view_gets_no_more_events_of_its_task(page: Page, slow_stack: Stack) -> None:
     first = await send(page, slow_stack.url, "200 events, 20 ms apart")
-    await expect(page.get_by_test_id("report")).to_contain_text("step 10")
+    await expect(answer(page)).to_contain_text("step 10")
     await page.evaluate("window.closedView = window.tailrace.applied")
-    await page.get_by_role("link", name="New task", exact=True).click()
+    await page.get_by_test_id("new-conversation").click()
     count = await page.evaluate("window.closedView.count")
     await write(page, "message-input", "3 events, 1 ms apart")
     await page.keyboard.press("Control+Enter")
     await state(page, "completed")
     await title(page).to_have_text("3 events, 1 ms apart")
-    await expect(page.get_by_test_id("report")).to_have_text(re.compile(r"step 1\s*step 2\s*step 3\s*$"))
+    await expect(answer(page)).to_contain_text(re.compile(r"step 1\s*step 2\s*step 3\s*$"))
     assert await page.evaluate("window.closedView.count") == count
     await page.goto(f"{slow_stack.url}/?task={first}")
     await state(page, "completed")
-    await expect(page.get_by_test_id("report")).to_contain_text("step 200")
+    await expect(answer(page)).to_contain_text("step 200")
 
 
-async def test_the_list_of_tasks_follows_their_states(page: Page, slow_stack: Stack) -> None:
-    task = await send(page, slow_stack.url, "150 events, 20 ms apart")
+async def test_the_list_follows_the_states_and_keeps_the_focus(page: Page, slow_stack: Stack) -> None:
+    await send(page, slow_stack.url, "150 events, 20 ms apart")
     await state(page, "working")
-    await page.get_by_role("link", name="New task", exact=True).click()
-    row = page.locator("#recent-list li", has=page.locator(f'a[href="?task={task}"]'))
+    await page.get_by_test_id("new-conversation").click()
+    row = page.get_by_test_id("conversations").locator("li").first
+    await expect(row).to_contain_text("150 events")
     await expect(row.locator(".state")).to_have_text("working")
     await row.locator("a").focus()
     await expect(row.locator(".state")).to_have_text("completed")
     await expect(row.locator("a")).to_be_focused()
 
 
-async def test_a_run_again_begins_without_the_report_of_the_last_run(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "60 events, 20 ms apart")
-    await state(page, "completed")
-    await expect(page.get_by_test_id("report")).to_contain_text("step 60")
-    await page.get_by_role("button", name="Run again, drop my connection").click()
-    await state(page, "working")
-    assert "step 60" not in await page.get_by_test_id("report").inner_text()
-    await expect(page.get_by_role("button", name="Drop my connection")).to_be_focused()
-    await state(page, "completed")
-    steps = re.findall(r"step (\d+)", await page.get_by_test_id("report").inner_text())
-    assert steps == [str(number) for number in range(1, 61)]
-
-
 async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack, tmp_path: Path) -> None:
     await send(page, shipped.url, "checkout is slow")
-    turns = page.get_by_test_id("turns").locator("> li")
+    messages = page.get_by_test_id("turn").locator(".message")
     await state(page, "input-required")
-    await expect(turns).to_have_text([re.compile("You\\s*checkout is slow")])
-    question = await page.locator("#question").inner_text()
+    await expect(messages).to_have_text([re.compile("checkout is slow")])
+    question = await page.get_by_test_id("question").locator(".q-head").inner_text()
     await write(page, "reply-input", "no idea")
     await page.get_by_test_id("reply-button").click()
-    await expect(turns).to_have_count(3)
+    await expect(messages).to_have_count(3)
     await state(page, "input-required")
-    await expect(turns.nth(1)).to_contain_text(question)
-    await expect(turns.nth(2)).to_have_text(re.compile("You\\s*no idea"))
+    await expect(messages.nth(1)).to_contain_text(question.strip())
+    await expect(messages.nth(2)).to_contain_text("no idea")
     await expect(page.get_by_test_id("reply-input")).to_have_value("")
 
     (tmp_path / "shop.log").write_text(LOG)
-    await page.locator("#reply input[type=file]").set_input_files(tmp_path / "shop.log")
+    await page.get_by_test_id("question").locator("input[type=file]").set_input_files(tmp_path / "shop.log")
     await page.get_by_test_id("reply-button").click()
     await state(page, "completed")
-    await expect(turns).to_have_count(5)
-    await expect(turns.nth(4)).to_contain_text("shop.log")
+    await expect(messages).to_have_count(5)
+    await expect(messages.nth(4)).to_contain_text("shop.log")
     await page.reload()
-    await expect(turns).to_have_count(5)
+    await expect(messages).to_have_count(5)
 
 
 async def test_a_reply_in_another_window_is_shown_here(page: Page, shipped: Stack) -> None:
-    await send(page, shipped.url, "checkout is slow")
+    task = await send(page, shipped.url, "checkout is slow")
     await state(page, "input-required")
-    answer = {"message": {"parts": [{"text": LOG}]}}
-    response = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/messages", data=answer)
+    answered = {"message": {"parts": [{"text": LOG}]}}
+    response = await page.request.post(f"{shipped.url}/api/tasks/{task}/messages", data=answered)
     assert response.ok, await response.text()
     await state(page, "completed")
     await pill(page, "finished")
@@ -217,11 +199,11 @@ async def test_a_reply_in_another_window_is_shown_here(page: Page, shipped: Stac
 
 @pytest.mark.parametrize("by", ["reply", "cancel"])
 async def test_a_refusal_for_the_state_of_a_task_shows_that_state(page: Page, shipped: Stack, by: str) -> None:
-    await send(page, shipped.url, "checkout is slow")
+    task = await send(page, shipped.url, "checkout is slow")
     await state(page, "input-required")
     # The page checks by itself only while it is visible.
     await page.evaluate("Object.defineProperty(document, 'visibilityState', { value: 'hidden' })")
-    response = await page.request.post(f"{shipped.url}/api/tasks/{task_of(page)}/cancel", data={})
+    response = await page.request.post(f"{shipped.url}/api/tasks/{task}/cancel", data={})
     assert response.ok, await response.text()
     await state(page, "input-required")
     if by == "reply":
@@ -230,7 +212,7 @@ async def test_a_refusal_for_the_state_of_a_task_shows_that_state(page: Page, sh
     await state(page, "canceled")
 
 
-async def test_another_text_is_shown_when_there_is_no_report(page: Page, shipped: Stack) -> None:
+async def test_a_long_request_is_folded_and_a_text_of_any_name_is_an_answer(page: Page, shipped: Stack) -> None:
     def frame(seq: int, result: dict[str, Any]) -> str:
         return f"id: {seq}\ndata: {json.dumps({'result': result})}\n\n"
 
@@ -238,51 +220,51 @@ async def test_another_text_is_shown_when_there_is_no_report(page: Page, shipped
         return {"artifactUpdate": {"artifact": {"artifactId": name, "name": name, "parts": [{"text": text}]}}}
 
     message = {"role": "ROLE_USER", "parts": [{"text": "\n".join(f"line {number}" for number in range(40))}]}
-    created = {"task": {"status": {"state": "TASK_STATE_SUBMITTED"}, "history": [message]}}
+    task = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_SUBMITTED"}, "history": [message]}
     completed = {"statusUpdate": {"status": {"state": "TASK_STATE_COMPLETED"}}}
 
     async def show(*events: dict[str, Any]) -> None:
-        frames = [frame(seq, event) for seq, event in enumerate([created, *events, completed], 1)]
+        frames = [frame(seq, event) for seq, event in enumerate([{"task": task}, *events, completed], 1)]
         body = "".join(frames) + f'event: end\ndata: {{"seq": {len(frames)}}}\n\n'
         await page.unroute_all()
         await page.route("**/api/stream/*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
-        await page.goto(f"{shipped.url}/?task=00000000-0000-0000-0000-000000000000")
+        await page.route("**/api/tasks/t", lambda route: route.fulfill(json=task))
+        await page.route(
+            "**/api/conversations/c?*", lambda route: route.fulfill(status=404, json={"title": "Not Found"})
+        )
+        await page.goto(f"{shipped.url}/?task=t")
         await state(page, "completed")
 
-    await show(text_artifact("answer", "It was **DNS**."))
-    await expect(page.locator("#report-head")).to_have_text("answer")
-    await expect(page.get_by_test_id("report").locator("strong")).to_have_text("DNS")
-    # A long request is folded, and can be unfolded.
-    turn = page.get_by_test_id("turns")
-    await expect(turn.get_by_text("line 39")).to_be_hidden()
-    await turn.locator("summary").press("Enter")
-    await expect(turn.get_by_text("line 39")).to_be_visible()
+    await show(text_artifact("summary", "It was **DNS**."))
+    await expect(page.get_by_test_id("answer").locator("strong")).to_have_text("DNS")
+    sent = page.get_by_test_id("turn").locator(".turn-sent")
+    await expect(sent.get_by_text("line 39")).to_be_hidden()
+    await sent.locator("summary").press("Enter")
+    await expect(sent.get_by_text("line 39")).to_be_visible()
 
     await show(text_artifact("response", "Hello."), text_artifact("researcher", "Let me see."))
-    await expect(page.locator("#report-head")).to_have_text("Answer")
-    await expect(page.get_by_test_id("report")).to_have_text("Hello.")
-
-    await show(text_artifact("report", "All of it."), text_artifact("plan", "First this."))
-    await expect(page.locator("#report-head")).to_have_text("Report")
-    await expect(page.get_by_test_id("report")).to_have_text("All of it.")
+    await expect(page.get_by_test_id("answer")).to_contain_text("Hello.")
+    await expect(page.get_by_test_id("artifact")).to_contain_text("Let me see.")
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-async def test_a_finished_task_opens_at_its_top(page: Page, shipped: Stack, width: int) -> None:
+async def test_a_finished_conversation_of_one_turn_opens_at_its_top(page: Page, shipped: Stack, width: int) -> None:
     await page.set_viewport_size({"width": width, "height": 700})
-    await page.goto(shipped.url)
-    await page.get_by_test_id("sample-button").click()
+    await send_sample(page, shipped.url)
     await state(page, "completed")
-    sample = task_of(page)
+    address = page.url
     await page.goto(shipped.url)
-    link = page.locator(f"#recent-list a[href='?task={sample}']")
-    await expect(link).to_be_visible()
-    await page.evaluate("document.body.style.paddingTop = '900px'")  # as if below a long list
-    await link.scroll_into_view_if_needed()
-    assert await page.evaluate("scrollY") > 0
-    await link.click()
+    await page.goto(address)
     await state(page, "completed")
-    await expect(page.get_by_test_id("report").get_by_role("heading", name="What happened")).to_have_count(1)
+    await expect(answer(page).get_by_role("heading", name="What happened")).to_have_count(1)
     await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert await page.evaluate("scrollY") == 0
-    assert await page.locator("#report-pane").evaluate("pane => pane.scrollTop") == 0
+
+
+async def test_the_next_message_goes_on_in_the_conversation(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "hello Ada")
+    await state(page, "completed")
+    await say(page, "recall")
+    await expect(answer(page)).to_contain_text("You said: hello Ada.")
+    await expect(page.get_by_test_id("turn")).to_have_count(2)
+    await expect(page.get_by_test_id("message-input")).to_be_focused()

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import CDPSession, Page, Route, expect
 
-from tests.e2e.actions import write
+from tests.e2e.actions import answer, opened, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -28,7 +28,7 @@ WATCH_PROGRESS = """() => {
             if (between().size >= 3) resolve();
         };
         const options = { subtree: true, attributes: true, attributeFilter: ["value"] };
-        new MutationObserver(keep).observe(document.querySelector("#compose"), options);
+        new MutationObserver(keep).observe(document.querySelector(".compose"), options);
     });
 }"""
 
@@ -54,7 +54,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def choose(page: Page, *files: Path, view: str = "#compose") -> None:
+async def choose(page: Page, *files: Path, view: str = ".compose") -> None:
     await page.locator(f"{view} input[type=file]").set_input_files(files)
 
 
@@ -77,7 +77,7 @@ def uploads(shipped: Stack) -> set[str]:
 
 
 async def completed(page: Page) -> None:
-    await page.wait_for_url("**/?task=*")
+    await opened(page)
     await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "completed")
 
 
@@ -95,7 +95,7 @@ async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Pa
     assert shares == sorted(shares)
     await page.get_by_test_id("send-button").click()
     await completed(page)
-    await expect(page.get_by_test_id("report")).to_contain_text("disk full")
+    await expect(answer(page)).to_contain_text("disk full")
     await expect(page.get_by_test_id("turns")).to_contain_text(re.compile(r"shop\.log\.gz [\d.]+ MB"))
 
 
@@ -128,11 +128,11 @@ async def test_a_removed_file_is_not_sent_and_leaves_nothing(page: Page, shipped
         while uploads(shipped) == before:
             await asyncio.sleep(0.02)
         await page.get_by_role("button", name="Remove shop.log.gz").click()
-        await expect(page.locator("#compose .files li")).to_have_count(0)
+        await expect(page.locator(".compose .files li")).to_have_count(0)
         while uploads(shipped) - {"secret"} != before - {"secret"}:
             await asyncio.sleep(0.02)
     await page.get_by_test_id("send-button").click()
-    await expect(page.locator("#compose .notice")).to_have_text("Write something, or add a file.")
+    await expect(page.locator(".compose .notice")).to_have_text("Write something, or add a file.")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_a_removed_file_is_not_sent_and_leaves_nothing(page: Page, shipped
 async def test_a_failed_upload_is_reported_and_can_be_retried(page: Page, log: Path, failing: str, words: str) -> None:
     await page.route(failing, lambda route: route.abort())
     await choose(page, log)
-    await expect(page.locator("#compose .notice")).to_contain_text(f"shop.log.gz was not uploaded. {words}")
+    await expect(page.locator(".compose .notice")).to_contain_text(f"shop.log.gz was not uploaded. {words}")
     await page.get_by_test_id("send-button").click()
     await expect(page.get_by_test_id("send-button")).to_have_text("Send")
     await page.unroute(failing)
@@ -160,7 +160,7 @@ async def test_a_refusal_is_shown_in_the_words_of_the_gateway(page: Page, log: P
 
     await page.route(GRANTS, refuse)
     await choose(page, log)
-    notice = page.locator("#compose .notice")
+    notice = page.locator(".compose .notice")
     await expect(notice).to_contain_text("Request Entity Too Large: The file has 2 bytes; the limit is 1.")
 
 
@@ -179,7 +179,7 @@ async def test_a_reply_may_carry_a_large_file(page: Page, log: Path) -> None:
     await write(page, "message-input", "checkout is slow")
     await page.get_by_test_id("send-button").click()
     await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "input-required")
-    await choose(page, log, view="#reply")
+    await choose(page, log, view="[data-testid=questions]")
     await page.get_by_test_id("reply-button").click()
     await completed(page)
-    await expect(page.get_by_test_id("report")).to_contain_text("disk full")
+    await expect(answer(page)).to_contain_text("disk full")
