@@ -3,7 +3,7 @@
  * Loads uPlot (vendor/), so it is imported only when charts come into view.
  */
 
-import { h, on, setText } from "../dom.js";
+import { h, on, setText, uniqueId } from "../dom.js";
 import { quantity, reveal, stylesheet, utc } from "./words.js";
 
 /** @typedef {import("./series.js").Series} Series @typedef {import("./incidents.js").Alert} Alert */
@@ -59,10 +59,10 @@ export class Charts {
   #resizing = new ResizeObserver(() => this.#resize());
 
   /**
-   * @param {Series[]} series at least one @param {{range: [number, number], alert: Alert | null, id: string}} options
+   * @param {Series[]} series at least one @param {{range: [number, number], alert: Alert | null}} options
    * `range` is the part of the time axis to start with
    */
-  constructor(series, { range, alert, id }) {
+  constructor(series, { range, alert }) {
     this.#series = series;
     this.#alert = alert;
     this.#whole = this.#range = range;
@@ -78,9 +78,10 @@ export class Charts {
       this.#reset,
     );
     this.#strip.append(this.#alertWindow, this.#alertLabel, this.#clock);
+    const id = uniqueId();
     const label = `Time cursor of ${series.length === 1 ? "the chart" : `${series.length} charts`}`;
-    this.#stack = h("div.fc-stack", { tabIndex: 0, role: "slider", "aria-label": label, "aria-describedby": `${id}-keys` }, this.#strip, ...rows.map(({ row }) => row));
-    const keys = h("p.visually-hidden", { id: `${id}-keys` }, "Arrow keys move the cursor from sample to sample, plus and minus zoom, 0 shows the whole time.");
+    this.#stack = h("div.fc-stack", { tabIndex: 0, role: "slider", "aria-label": label, "aria-describedby": id }, this.#strip, ...rows.map(({ row }) => row));
+    const keys = h("p.visually-hidden", { id }, "Arrow keys move the cursor from sample to sample, plus and minus zoom, 0 shows the whole time.");
     this.element = h("div.fc", this.#probe, tools, this.#stack, legend(series, alert), keys);
     on(this.#stack, "keydown", (event) => this.#key(event));
     on(this.#stack, "blur", () => this.#moveTo(null));

@@ -1,6 +1,6 @@
 /** One finding: a row that opens to its evidence. */
 
-import { h, on, setText } from "../dom.js";
+import { h, on, setText, uniqueId } from "../dom.js";
 import { count } from "../format.js";
 import { glyph } from "../glyph.js";
 import { isObject } from "./incidents.js";
@@ -13,7 +13,6 @@ const LONGEST = 2000; // characters of a line, or of one value of the evidence
 const LONGEST_SUBJECT = 300;
 // Shown elsewhere in the row.
 const HIDDEN = new Set(["series", "example", "log", "incident"]);
-let serial = 0;
 
 export const typeWords = (type) => shorten(type.replaceAll("_", " "), 60);
 export const shorten = (text, most = LONGEST) => (text.length > most ? `${text.slice(0, most)}…` : text);
@@ -34,7 +33,7 @@ export class FindingRow {
     this.#finding = finding;
     this.#links = links;
     const { type, subject, summary, confidence } = finding;
-    const id = `finding-${++serial}`;
+    const id = uniqueId();
     this.#opener = h("button.f-opener", { type: "button", "aria-expanded": "false", "aria-label": `Details of ${shorten(subject, 100)}`, "aria-controls": id }, chevron());
     const figures = h("div.f-figures", h("span.f-size", sizeOf(finding)), confidenceBar(confidence));
     const name = h("code.f-subject", shorten(subject, LONGEST_SUBJECT));

@@ -1,7 +1,7 @@
 /** One incident: its charts, and a row for each finding. */
 
-import { h, on, setText } from "../dom.js";
-import { count } from "../format.js";
+import { h, on, setText, uniqueId } from "../dom.js";
+import { count, plural } from "../format.js";
 import { FindingRow } from "./finding-row.js";
 import { seriesOf } from "./series.js";
 import { ORDERS } from "./incidents.js";
@@ -15,7 +15,6 @@ import { arrange, quantity, utc } from "./words.js";
 const MOST_ROWS = 25; // until more are asked for
 const MOST_CHARTS = 12;
 const MOST_TABLE_ROWS = 500;
-let serial = 0;
 
 export class IncidentView {
   /** @type {any} */ element;
@@ -31,7 +30,7 @@ export class IncidentView {
   #charts = /** @type {any} */ (null);
   #chartsWanted = false;
   #range;
-  #id = `incident-${++serial}`;
+  #id = uniqueId();
   #opener;
   #body = h("div.f-body", { id: this.#id });
   #host = h("div.f-charts");
@@ -50,7 +49,7 @@ export class IncidentView {
     this.#series = seriesOf([...incident.findings].sort(ORDERS.rank.compare));
     const size = incident.findings.length;
     const title = this.isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
-    const about = `${count(size)} ${size === 1 ? "finding" : "findings"}${this.#series.length ? `, ${count(this.#series.length)} series` : ""}`;
+    const about = `${plural(size, "finding")}${this.#series.length ? `, ${count(this.#series.length)} series` : ""}`;
     this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", this.isTimed && h("span.f-day", dayOf(incident.start)), title), h("span.f-quiet", about));
     this.#body.append(this.#host, this.#list, this.#more);
     this.element = h("section.f-incident", { "aria-label": title }, h("h4", this.#opener), this.#body);
@@ -144,7 +143,7 @@ export class IncidentView {
       const { Charts } = await import("./charts.js");
       const shown = this.#series.slice(0, this.#mostCharts);
       const { alert } = this.#context;
-      this.#charts = new Charts(shown, { range: chartRange(this.#range, this.#series, alert), alert, id: `${this.#id}-${shown.length}` });
+      this.#charts = new Charts(shown, { range: chartRange(this.#range, this.#series, alert), alert });
       const left = this.#series.length - shown.length;
       const more = left > 0 && h("button.f-tool", { type: "button", onclick: () => this.#showAllCharts() }, `Show ${count(left)} more charts`);
       this.#host.replaceChildren(this.#charts.element, h("p.f-tools", more), tableOf(this.#series));

@@ -26,7 +26,7 @@ export function linkMentions(report, subjects, onPick) {
       const after = index + subject.length;
       if (left <= 0 || isInWord(text, index, after)) continue;
       left -= 1;
-      const link = h("a.f-mention", { href: "#", title: "Show the finding" }, subject);
+      const link = h("a.f-mention", { href: "#finding", title: "Show the finding" }, subject);
       on(link, "click", (event) => {
         event.preventDefault();
         onPick(subject);

@@ -89,7 +89,7 @@ def answer_of(answer: Answer, error: str | None = None) -> SpecialistAnswer:
         agent=answer.agent,
         error=error and shorten(error, _LONGEST_NOTE),
         gave_findings=contents.has_findings,
-        findings=findings,
+        findings=[replace(finding, agent=answer.agent) for finding in findings],
         unread=unread,
         templates=templates,
         text=text,

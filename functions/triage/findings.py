@@ -41,7 +41,7 @@ class Finding:
     `type` is a `FindingType`, or a word of another agent. `subject` is what changed: a template of log lines or the
     name of a series. `start` and `end` are ISO 8601 in UTC, as `triage.times.iso` writes them. `magnitude` is in
     `unit`; `confidence` is from 0 to 1. `evidence` is plain JSON that a reader can check. Where it counts lines, its
-    `count` is the number in `summary`.
+    `count` is the number in `summary`. `agent` is the one that found it, by name; the orchestrator sets it.
     """
 
     type: _NonEmpty
@@ -53,6 +53,7 @@ class Finding:
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
     summary: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    agent: str = ""
 
     def number(self, key: str) -> float | None:
         """Return a number of the evidence; None if it is missing, no number, or too large to be written out."""
@@ -102,14 +103,15 @@ _KEY_IN_ERROR = re.compile(r"`\$\.(\w+)|required field `(\w+)`")
 def finding_of(decoded: Any) -> Finding:
     """Return the finding in decoded JSON of another agent.
 
-    Its times become UTC; a time without a zone is UTC. Unknown keys are ignored, and null counts as missing.
+    Its times become UTC; a time without a zone is UTC. Null counts as missing; `agent` and unknown keys
+    are ignored.
 
     Raises:
         RequestError: it is not a finding. The message names the key, its value and what would be right.
     """
     if not isinstance(decoded, dict):
         raise RequestError(f"it is {_quoted(decoded)}, but must be an object")
-    fields = {key: value for key, value in decoded.items() if value is not None}
+    fields = {key: value for key, value in decoded.items() if value is not None and key != "agent"}
     try:
         finding = msgspec.convert(fields, Finding)
     except msgspec.ValidationError as error:

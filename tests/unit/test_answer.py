@@ -215,6 +215,11 @@ def test_times_become_utc_so_that_they_can_be_compared() -> None:
     assert (finding.start, finding.end) == ("2026-11-20T11:00:00Z", "2026-11-20T11:10:00Z")
 
 
+def test_a_finding_has_the_name_of_the_agent_that_sent_it() -> None:
+    findings = found({**FINDING, "agent": "another"}, {**FINDING, "agent": 1}).findings
+    assert [finding.agent for finding in findings] == ["peer", "peer"]
+
+
 def test_findings_of_several_artifacts_and_parts_are_one_list() -> None:
     data = {"data": {"findings": [FINDING]}}
     assert len(answered(artifact(data, data), artifact(data, {"text": TEXT})).findings) == 3
