@@ -1,7 +1,10 @@
 /**
- * A2A messages as a page shows them. `data` says whether there is structured data.
- * @typedef {{by: "You" | "Agents", text: string, files: {filename: string, bytes: number}[], data: boolean}} Turn
- * @typedef {{id: string, text: string}} Question
+ * A2A messages as a page shows them. `data` has the values of the data parts.
+ * @typedef {{filename: string, bytes: number, mediaType: string}} FileInfo
+ * @typedef {{by: "user" | "agent", text: string, files: FileInfo[], data: any[], parts: any[]}} Message
+ *
+ * A question of a waiting task (PROTOCOL.md, 5.12). `id` is "" when the task's server is of an older version.
+ * @typedef {{id: string, value: any, node?: string, schema?: any, agent?: string, refused?: string}} Question
  */
 
 const UPLOAD_EXTENSION = "urn:tailrace:a2a:upload:1";
@@ -12,36 +15,62 @@ const partsOf = (message) => message?.parts ?? [];
 /** @param {any} message an A2A Message, or none */
 export const isUserMessage = (message) => /user$/i.test(message?.role ?? "");
 
-/** The text of a message, without its files. @param {any} message */
-export function textOf(message) {
-  const texts = partsOf(message).filter((part) => !part.filename && part.text);
-  return texts.map((part) => part.text).join("\n");
-}
+/** @param {any} part of a message or an artifact */
+export const isFile = ({ filename, raw, url }) => Boolean(filename || raw || url);
 
-/** @param {any} message an A2A Message @returns {Turn} */
-export function turnOf(message) {
-  const files = partsOf(message).filter((part) => part.filename);
+/** @param {any} part */
+export const isText = (part) => typeof part.text === "string" && !isFile(part);
+
+/** The text of a message, without its files. @param {any} message */
+export const textOf = (message) =>
+  partsOf(message)
+    .filter((part) => isText(part) && part.text)
+    .map((part) => part.text)
+    .join("\n");
+
+/** The data of a message, without its files. @param {any} message @returns {any[]} */
+export const dataOf = (message) =>
+  partsOf(message)
+    .filter((part) => part.data !== undefined && !isFile(part))
+    .map((part) => part.data);
+
+/** @param {any} message an A2A Message @returns {Message} */
+export function messageOf(message) {
+  const data = dataOf(message);
   return {
-    by: isUserMessage(message) ? "You" : "Agents",
-    text: textOf(message) || answersIn(message),
-    files: files.map((part) => ({ filename: String(part.filename), bytes: sizeOf(part) })),
-    data: partsOf(message).some((part) => part.data && !part.filename),
+    by: isUserMessage(message) ? "user" : "agent",
+    text: textOf(message) || Object.values(data.find((value) => value?.answers)?.answers ?? {}).map(answerText).join("\n"),
+    files: partsOf(message).filter(isFile).map(fileInfo),
+    data,
+    parts: partsOf(message),
   };
 }
 
-/** The answers of a reply to several questions, one a line. */
-function answersIn(message) {
-  const answers = partsOf(message).find((part) => part.data?.answers)?.data.answers ?? {};
-  return Object.values(answers).map(shown).join("\n");
+/** @param {any} part @returns {FileInfo} */
+export const fileInfo = (part) => ({
+  filename: String(part.filename || part.url?.split(/[?#]/)[0].split("/").pop() || "file"),
+  bytes: sizeOf(part),
+  mediaType: String(part.mediaType ?? ""),
+});
+
+/** One answer of a reply, in words. */
+function answerText(answer) {
+  if (!Array.isArray(answer?.decisions)) return shown(answer);
+  return answer.decisions.map(({ type, message }) => (message ? `${type}: ${message}` : type)).join("\n");
 }
 
-/** What the agent's message asks, by the ids that an answer names. @param {any} message @returns {Question[]} */
+/** What the agent's message asks. @param {any} message @returns {Question[]} */
 export function questionsOf(message) {
-  const asked = partsOf(message).find((part) => Array.isArray(part.data?.interrupts))?.data.interrupts ?? [];
-  return asked.map(({ id, value }) => ({ id: String(id), text: wordsOf(value) }));
+  const asked = dataOf(message).find((value) => Array.isArray(value?.interrupts))?.interrupts ?? [];
+  if (!asked.length) return [{ id: "", value: textOf(message) }];
+  return asked.map(({ id, value, node, schema }) => ({
+    ...{ id: String(id), value, node, schema },
+    ...(value?.delegated ? { agent: value.agent, refused: value.refused } : {}),
+  }));
 }
 
-function wordsOf(value) {
+/** A question's value in words. @param {any} value */
+export function wordsOf(value) {
   if (typeof value === "string") return value;
   const actions = Array.isArray(value?.action_requests) ? value.action_requests : [];
   const asked = value?.question ?? value?.description ?? actions.map((each) => each.description ?? each.name).join("\n");
@@ -53,12 +82,14 @@ const shown = (value) => (typeof value === "string" ? value : JSON.stringify(val
 
 /** Of a task, by its request: the alert's title, else the first line, else a file's name. @param {any} message */
 export function titleOf(message) {
-  const alert = partsOf(message).find((part) => part.data?.alert)?.data.alert;
-  const line = textOf(message).split("\n").find((text) => text.trim());
-  const title = String(alert?.title ?? line ?? turnOf(message).files[0]?.filename ?? "").trim();
+  const alert = dataOf(message).find((value) => value?.alert)?.alert;
+  const { text, files } = messageOf(message);
+  const title = String(alert?.title ?? text.split("\n").find((line) => line.trim()) ?? files[0]?.filename ?? "").trim();
   return title.length > MAX_TITLE ? `${title.slice(0, MAX_TITLE - 1)}…` : title;
 }
 
 /** In bytes. An upload says its size; base64 has four characters for three bytes. */
-const sizeOf = ({ metadata, raw, text = "" }) =>
-  metadata?.[UPLOAD_EXTENSION]?.size ?? (raw ? Math.floor((raw.length * 3) / 4) : text.length);
+function sizeOf({ metadata, raw, text = "" }) {
+  const padding = /=*$/.exec(raw?.slice(-2) ?? "")?.[0].length ?? 0;
+  return metadata?.[UPLOAD_EXTENSION]?.size ?? (raw ? Math.floor(((raw.length - padding) * 3) / 4) : text.length);
+}

@@ -29,7 +29,7 @@
  * @property {number | null} start null before the first event
  * @property {number | null} end null while it goes on
  * @property {number} updatedAt the time of the newest event
- * @property {number} superseded how many steps another attempt has replaced
+ * @property {{superseded: number}} counts how many steps another attempt has replaced
  * @property {Set<Step>} changed the steps to draw again, new ones among them
  */
 
@@ -199,7 +199,7 @@ export class ProgressTimeline extends HTMLElement {
   }
 
   #drawToggle() {
-    const { superseded } = this.#run;
+    const { superseded } = this.#run.counts;
     this.#toggle.hidden = !superseded;
     const verb = this.classList.contains("show-superseded") ? "Hide" : "Show";
     setText(this.#toggle, `${verb} ${count(superseded)} superseded ${superseded === 1 ? "step" : "steps"}`);

@@ -3,17 +3,14 @@
  * same model. `applyEvent` changes it in place: with a copy per event, the 10,000th would cost more than the 10th.
  *
  * @typedef {ReturnType<typeof newTask>} Task
- * @typedef {ReturnType<typeof newStep>} Step
- * @typedef {ReturnType<typeof newText>} Text
+ * @typedef {ReturnType<typeof newArtifact>} Artifact
  */
 
-import { isUserMessage, questionsOf, textOf, titleOf, turnOf } from "./messages.js";
+import { isFile, isText, isUserMessage, messageOf, questionsOf, textOf, titleOf } from "./messages.js";
+import { applyStepEvent, closeSteps, newStep, newUsage, noteEvent, resumeAgent, waitingSteps } from "./steps.js";
 
 const EXTENSION = "urn:tailrace:a2a:resume:1";
-const ROW_KINDS = ["node_start", "tool_start", "attempt", "handoff"]; // events that may add a row
-const MAX_SAID = 2_000; // characters of a step's text
-const RANKED = ["response", "report"]; // of two texts the later of these is shown, and of others the newest
-const MAX_LEVEL = 16; // a deeper step becomes a sibling of its parent
+const RANKED = ["response", "report"]; // of two texts the later of these is the answer, and of others the newest
 
 /** What steps become when their task ends. */
 const STEP_STATE_AT_END = { completed: "done", failed: "failed", rejected: "failed", canceled: "canceled" };
@@ -32,55 +29,47 @@ export const metadataOf = (result) => bodyOf(result).metadata?.[EXTENSION] ?? {}
 
 /** Times are ms since the epoch. */
 export const newTask = () => ({
+  id: "",
+  contextId: "",
+  agent: "", // the task's own
+  title: "",
+  request: /** @type {any} */ (null), // the first A2A message
+  messages: /** @type {import("./messages.js").Message[]} */ ([]), // the request, questions and replies
   state: "unknown", // as `plainState` writes it
   message: "", // of the last change of state: a question, or the reason of a failure
-  questions: /** @type {import("./messages.js").Question[]} */ ([]), // those that the task waits for
+  error: "", // the reason of a failure
+  questions: /** @type {import("./messages.js").Question[]} */ ([]), // none unless the task waits
   signIn: false, // whether it waits for the user to sign in
-  title: "",
-  turns: /** @type {import("./messages.js").Turn[]} */ ([]), // of the conversation
+  artifacts: /** @type {Map<string, Artifact>} */ (new Map()), // by id, in order of arrival
+  answer: /** @type {Artifact | null} */ (null), // the text to show first: see RANKED
+  usage: newUsage(), // of all attempts
+  counts: { agents: 0, steps: 0, superseded: 0 }, // `steps` are nodes and tools without the superseded ones
   seq: 0,
   attempt: 1,
-  superseded: 0,
-  start: /** @type {number | null} */ (null),
+  start: /** @type {number | null} */ (null), // unknown to a snapshot
   end: /** @type {number | null} */ (null),
   updatedAt: 0,
   root: newStep("", "agent", "", "", null, 0), // parent of the agents that no step of this task asked
-  steps: /** @type {Map<string, Step>} */ (new Map()),
-  running: /** @type {Set<Step>} */ (new Set()), // steps without an end
-  changed: /** @type {Set<Step>} */ (new Set()),
-  texts: /** @type {Map<string, Text>} */ (new Map()), // text artifacts by id
-  report: newText(""), // the text to show: see RANKED
-  findings: { list: /** @type {any[]} */ ([]), version: 0 },
+  steps: /** @type {Map<string, import("./steps.js").Step>} */ (new Map()),
+  agents: /** @type {Set<string>} */ (new Set()), // names
+  running: /** @type {Set<import("./steps.js").Step>} */ (new Set()), // steps without an end
+  changed: /** @type {Set<import("./steps.js").Step>} */ (new Set()),
 });
 
-/** A `Step` of progress-timeline.js, and what only the model needs: its id, level and waiting children. */
-const newStep = (id, kind, name, agent, parent, start) => ({
+/** `version` grows with each change. `kind`: text, data, files or mixed. @param {string} id @param {string} name */
+const newArtifact = (id, name) => ({
   id,
-  kind,
   name,
-  agent,
-  parent: /** @type {any} */ (parent),
-  level: parent ? parent.level + 1 : 0,
-  children: /** @type {any[]} */ ([]),
-  waiting: /** @type {Map<string, Set<any>>} */ (new Map()), // those of the children that wait, by name
-  start,
-  end: /** @type {number | null} */ (null),
-  state: "running",
-  attempt: 1,
-  text: "",
-  said: "", // the message that the text is a part of
-  done: 0,
-  total: 0,
-  error: "",
-  targets: /** @type {{agent: string, reason: string}[]} */ ([]),
+  kind: "text",
+  text: "", // of its text parts
+  parts: /** @type {any[]} */ ([]), // text that was added is in one part
+  done: false,
+  mediaType: "", // of its first part
+  version: 0,
 });
-
-const rankOf = (text) => RANKED.indexOf(text.name);
-
-const newText = (name) => ({ name, text: "", done: false });
 
 /**
- * @param {Task} task @param {number} seq @param {any} result an A2A StreamResponse
+ * @param {Task} task @param {number} seq @param {any} result an A2A StreamResponse; `{task}` with a stored task is a snapshot
  * @returns {boolean} false when the model has this seq already
  */
 export function applyEvent(task, seq, result) {
@@ -90,172 +79,83 @@ export function applyEvent(task, seq, result) {
   const metadata = metadataOf(result);
   const ts = metadata.ts ?? (Date.parse(body.status?.timestamp) || task.updatedAt);
   task.updatedAt = Math.max(task.updatedAt, ts);
-  task.start ??= ts;
+  if (metadata.kind || !result.task) task.start ??= ts;
 
-  if (result.task) applySnapshot(task, body);
+  if (result.task) applySnapshot(task, body, metadata);
   else if (result.artifactUpdate) applyArtifact(task, body.artifact ?? {}, body.append, body.lastChunk);
-  else if (metadata.kind) applyStepEvent(task, metadata, metadata.at ?? ts, textOf(body.status?.message));
-  if (body.status) task.signIn = body.status.state === "TASK_STATE_AUTH_REQUIRED";
-  if (body.status) applyState(task, plainState(body.status.state), body.status.message, metadata, ts);
+  else if (metadata.kind) applyStepEvent(task, result, metadata, metadata.at ?? ts);
+  if (result.artifactUpdate && metadata.step) noteEvent(task, metadata.step, result);
+  if (body.status) applyState(task, plainState(body.status.state), body.status, metadata, ts);
   return true;
 }
 
 /** A whole A2A Task: the first event, or a snapshot. */
-function applySnapshot(task, { history = [], artifacts = [] }) {
-  if (history.length > task.turns.length) task.turns = history.map(turnOf);
-  task.title ||= titleOf(history[0]);
+function applySnapshot(task, { id = "", contextId = "", status, history = [], artifacts = [] }, { agent = "" }) {
+  Object.assign(task, { id, contextId, agent: agent || task.agent });
+  const ending = isFinished(plainState(status?.state)) ? status.message?.messageId : undefined;
+  task.messages = [];
+  for (const message of history) if (!ending || message.messageId !== ending) addMessage(task, message);
   for (const artifact of artifacts) applyArtifact(task, artifact, false, true);
 }
 
-function applyState(task, state, message, metadata, ts) {
-  if (isUserMessage(message)) task.turns.push(turnOf(message));
-  // The text of a forwarded event belongs to its step, not to the task.
-  const text = metadata.parent ? "" : textOf(message);
-  if (state === "input-required" && !metadata.parent && metadata.kind === "state") task.questions = questionsOf(message);
-  if (state === "input-required" && text !== task.message) setQuestion(task, message, text);
+function applyState(task, state, { state: wireState, message }, metadata, ts) {
+  // Only a `state` event of the task itself has words about the state. A forwarded one belongs to its step.
+  const isOwn = !metadata.parent && !metadata.origin && (metadata.kind ?? "state") === "state";
+  if (isOwn) {
+    task.agent = metadata.agent || task.agent;
+    if (isUserMessage(message) || (message && state === "input-required")) addMessage(task, message);
+    task.message = isUserMessage(message) ? "" : textOf(message);
+    task.signIn = wireState === "TASK_STATE_AUTH_REQUIRED";
+    const questions = state === "input-required" ? questionsOf(message) : [];
+    if (JSON.stringify(questions) !== JSON.stringify(task.questions)) task.questions = questions;
+    if (metadata.usage) Object.assign(task.usage, metadata.usage);
+  }
   if (state === task.state) return;
   task.state = state;
-  task.message = text;
   if (state === "input-required") {
     closeSteps(task, "waiting", task.running, ts);
   } else if (isFinished(state)) {
     task.end = ts;
-    task.report.done = true;
+    task.error = state === "failed" || state === "rejected" ? task.message : "";
+    for (const artifact of task.artifacts.values()) artifact.done = true;
     closeSteps(task, STEP_STATE_AT_END[state], [...task.running, ...waitingSteps(task)], ts);
   } else if (state === "working") {
-    const agent = task.steps.get(agentStepId(metadata.agent ?? "agent"));
-    if (agent?.state === "waiting") setStepState(task, agent, "running", null);
+    resumeAgent(task, metadata.agent);
   }
 }
 
 /** A question that is worded anew before its answer is still one question. */
-function setQuestion(task, message, text) {
-  task.message = text;
-  const unanswered = task.turns.at(-1)?.by === "Agents";
-  task.turns.splice(task.turns.length - (unanswered ? 1 : 0), unanswered ? 1 : 0, turnOf(message));
-}
-
-function applyStepEvent(task, metadata, ts, text) {
-  const known = task.steps.get(metadata.step);
-  // What another agent reports of a known step belongs to that step.
-  const belongsToKnown = known && !ROW_KINDS.includes(metadata.kind);
-  const ownParent = () => (belongsToKnown ? known.parent : agentStep(task, metadata.agent ?? "agent", ts));
-  const namedParent = task.steps.get(metadata.parent) ?? ownParent();
-  const parent = namedParent.level < MAX_LEVEL ? namedParent : namedParent.parent;
-
-  switch (metadata.kind) {
-    case "node_start":
-    case "tool_start":
-      return startStep(task, metadata, parent, ts, text);
-    case "node_end":
-    case "tool_complete":
-      return known && finishStep(task, known, metadata, ts, text);
-    case "attempt":
-      // A forwarded attempt is a specialist's, not the task's.
-      if (!metadata.parent) task.attempt = metadata.attempt;
-      for (const id of metadata.supersedes ?? []) supersede(task, task.steps.get(id), ts);
-      return text && addNote(task, "note", parent, text, ts); // after a hand-off there is no text
-    case "handoff":
-      return addNote(task, "handoff", parent, "hand-off", ts);
-    case "state":
-      if (!metadata.parent) return; // the task's own state: see applyState()
+function addMessage(task, message) {
+  const added = messageOf(message);
+  const last = task.messages.at(-1);
+  if (added.by === "user" && !task.request) {
+    task.request = message;
+    task.title = titleOf(message);
   }
-  // progress, route, message, reasoning, or a kind of a later version
-  const step = known ?? parent;
-  // A model's message or reasoning comes in pieces; everything else that a step says is whole.
-  const said = metadata.message && `${metadata.kind} ${metadata.message}`;
-  if (text) step.text = said && said === step.said ? (step.text + text).slice(-MAX_SAID) : text;
-  if (text) step.said = said;
-  step.done = metadata.done ?? step.done;
-  step.total = metadata.total ?? step.total;
-  step.targets = metadata.targets ?? step.targets;
-  task.changed.add(step);
-}
-
-const agentStepId = (name) => `agent ${name}`;
-
-/** The row of an agent that no step of this task asked. */
-function agentStep(task, name, ts) {
-  const id = agentStepId(name);
-  return task.steps.get(id) ?? addStep(task, newStep(id, "agent", name, name, task.root, ts));
-}
-
-function startStep(task, metadata, parent, ts, text) {
-  const previous = task.steps.get(metadata.step);
-  // The same execution goes on: after a reply, or in another process.
-  if (previous && previous.state !== "superseded") return setStepState(task, previous, "running", null);
-  // A node that asked and runs again under a new id has its answer.
-  for (const asking of parent.waiting.get(metadata.name) ?? []) setStepState(task, asking, "done", asking.end);
-  // A superseded step keeps its row when its id is used again.
-  if (previous) task.steps.set(`${previous.id} until ${task.seq}`, previous);
-  const kind = metadata.kind === "tool_start" ? "tool" : "node";
-  const step = newStep(metadata.step, kind, metadata.name ?? kind, metadata.agent ?? parent.agent, parent, ts);
-  step.attempt = metadata.attempt ?? task.attempt;
-  step.text = text;
-  addStep(task, step);
-}
-
-function finishStep(task, step, metadata, ts, text) {
-  if (step.state === "superseded") return;
-  step.error = metadata.error ? String(metadata.error.message ?? metadata.error) : "";
-  step.text = text || step.text;
-  if (!metadata.error) step.done = step.total;
-  setStepState(task, step, metadata.error ? "failed" : metadata.interrupted ? "waiting" : "done", ts);
-}
-
-function supersede(task, step, ts) {
-  if (!step || step.state === "superseded") return;
-  task.superseded += 1;
-  setStepState(task, step, "superseded", step.end ?? ts);
-}
-
-/** Searched at the end: a Set that steps enter and leave all the time would grow slow. */
-const waitingSteps = (task) => [...task.steps.values()].filter((step) => step.state === "waiting");
-
-/** The task ends or waits, and these steps with it. */
-function closeSteps(task, state, steps, ts) {
-  for (const step of steps) setStepState(task, step, state, step.end ?? ts);
-}
-
-function addNote(task, kind, parent, name, ts) {
-  const step = newStep(`note ${task.seq}`, kind, name, parent.agent, parent, ts);
-  setStepState(task, addStep(task, step), "done", ts);
+  if (added.by === "user" || last?.by !== "agent") task.messages.push(added);
+  else if (JSON.stringify(last) !== JSON.stringify(added)) task.messages.splice(-1, 1, added);
 }
 
 function applyArtifact(task, { artifactId, name = artifactId, parts = [] }, append, lastChunk) {
-  if (name === "findings") {
-    if (!append) task.findings.list = [];
-    const lists = parts.map((part) => part.data?.findings).filter(Array.isArray);
-    for (const list of lists) for (const finding of list) task.findings.list.push(finding);
-    task.findings.version += 1;
-    return;
-  }
-  const textParts = parts.filter((part) => typeof part.text === "string" && !part.filename);
-  if (!textParts.length && !RANKED.includes(name)) return;
-  const text = task.texts.get(artifactId) ?? newText(String(name));
-  task.texts.set(artifactId, text);
-  const added = textParts.map((part) => part.text).join("");
-  text.text = append ? text.text + added : added;
-  text.done = Boolean(lastChunk);
-  if (rankOf(text) >= rankOf(task.report)) task.report = text;
+  const artifact = task.artifacts.get(artifactId) ?? newArtifact(String(artifactId), String(name));
+  task.artifacts.set(artifactId, artifact);
+  if (!append) Object.assign(artifact, { text: "", parts: [], kind: "text" });
+  for (const part of parts) addPart(artifact, part);
+  artifact.mediaType = String(artifact.parts[0]?.mediaType ?? "");
+  artifact.done = Boolean(lastChunk);
+  artifact.version += 1;
+  const hasText = artifact.kind === "text" || artifact.text;
+  if (hasText && rankOf(artifact) >= rankOf(task.answer)) task.answer = artifact;
 }
 
-function addStep(task, step) {
-  task.steps.set(step.id, step);
-  step.parent.children.push(step);
-  setStepState(task, step, step.state, step.end);
-  return step;
-}
+const rankOf = (artifact) => RANKED.indexOf(artifact?.name);
 
-function setStepState(task, step, state, end) {
-  step.state = state;
-  step.end = end;
-  const { name, parent } = step;
-  const waits = state === "waiting";
-  setMember(task.running, step, end === null);
-  if (waits && !parent.waiting.has(name)) parent.waiting.set(name, new Set());
-  if (parent.waiting.has(name)) setMember(parent.waiting.get(name), step, waits);
-  task.changed.add(step);
+function addPart(artifact, part) {
+  const kind = isFile(part) ? "files" : isText(part) ? "text" : "data";
+  const last = artifact.parts.at(-1);
+  artifact.kind = !last || artifact.kind === kind ? kind : "mixed";
+  if (kind === "text") artifact.text += part.text;
+  // The last part may belong to an event.
+  if (kind === "text" && last && isText(last)) artifact.parts[artifact.parts.length - 1] = { ...last, text: last.text + part.text };
+  else artifact.parts.push(part);
 }
-
-const setMember = (set, step, isMember) => (isMember ? set.add(step) : set.delete(step));

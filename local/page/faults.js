@@ -115,7 +115,7 @@ class Faults {
     if (id !== this.#id) return;
     const { error, agent, pid, attempt, leaseMs } = killed;
     if (error) return this.#report("kill", `No worker was killed. ${error.detail ?? error.message}`);
-    this.#kill = { at: Date.now(), before: { ...this.#stream.applied }, attempt, superseded: this.#task.superseded };
+    this.#kill = { at: Date.now(), before: { ...this.#stream.applied }, attempt, superseded: this.#task.counts.superseded };
     const lease = duration(leaseMs);
     this.#report("kill", `${agent}, process ${pid}, was killed. Its lease runs out in ${lease}; then another process takes over …`);
   }
@@ -124,7 +124,7 @@ class Faults {
   #reportKill({ at, before, attempt, superseded }, finished) {
     this.#kill = null;
     const after = duration(Date.now() - at);
-    const steps = this.#task.superseded - superseded;
+    const steps = this.#task.counts.superseded - superseded;
     const outcome =
       finished && this.#task.attempt === attempt
         ? `it had already written the last event, and the task was ${this.#task.state} after ${after}`

@@ -88,8 +88,8 @@ export class SecondViewer {
 }
 
 /** All that a view shows of a task, as JSON. @param {Task} task */
-const shownOf = ({ state, title, turns, report, findings, steps }) =>
-  JSON.stringify([state, title, turns, report, findings.list, [...steps.values()].map(stepFields)]);
+const shownOf = ({ state, title, messages, artifacts, steps }) =>
+  JSON.stringify([state, title, messages, [...artifacts.values()], [...steps.values()].map(stepFields)]);
 
 /** A step without references to other steps. */
-const stepFields = ({ parent, children, waiting, ...fields }) => ({ ...fields, parent: parent?.id, children: children.length });
+const stepFields = ({ parent, children, waiting, usage, first, last, ...fields }) => ({ ...fields, parent: parent?.id, children: children.length });
