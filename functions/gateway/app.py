@@ -103,6 +103,7 @@ class Gateway:
         message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=context_id)
         stored = message.stored()
         await self.uploading.check(stored, head.owner)
+        await self._contexts.keep(head)
         await (await self._agents.client(head.agent, head.owner)).send(stored)
         return _json({"id": head.task_id, "contextId": head.context_id}, 202)
 

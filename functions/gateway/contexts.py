@@ -1,4 +1,8 @@
-"""New tasks in their contexts: whether an agent takes a second task in a context is in its card."""
+"""New tasks in their contexts: whether an agent takes a second task in a context is in its card.
+
+Every task that the gateway creates is in the record of its conversation. Where the agent takes one task at a time, the
+task claims the record. Elsewhere it is noted there.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ import logging
 from gateway.agents import Agents
 from tailrace import events
 from tailrace.a2a.card import CONVERSATION
+from tailrace.a2a.identity import conversation_id_of
 from tailrace.agent import threads
-from tailrace.errors import AgentError
+from tailrace.errors import AgentError, ContextBusy
 from tailrace.events import Message
 from tailrace.log import EventLog, Head
 
@@ -31,13 +36,27 @@ class Contexts:
         """Create a task, idempotently; return its stored head. `new` says that nobody has used its context before.
 
         Raises:
-            ContextBusy: the context has an unfinished task, and its agent takes one at a time. Nothing was written.
+            ContextBusy: the context has an unfinished task, and its agent takes one at a time; or the conversation is
+                being deleted. There is no new task.
             RequestError: the message cannot begin a task of its context. Nothing was written.
             TaskConflict: the task exists, and another request has created it.
         """
         if await self._takes_one_task(head.agent, wait=not new):
             return await threads.create(self._log, head, message, new=new)
-        return await self._log.create(head, events.submitted(head.source, message))
+        head = await self._log.create(head, events.submitted(head.source, message))
+        try:
+            await threads.note(self._log, head, message)
+        except ContextBusy:
+            if head.attempt == 0:  # Nobody works on the task, and the deletion may not know it.
+                await self._log.delete_head(head.task_id)
+                await self._log.delete_events(head.task_id)
+            raise
+        return head
+
+    async def keep(self, head: Head) -> None:
+        """Keep the record of the conversation for as long as an old task that goes on now."""
+        record = conversation_id_of(head.owner, head.agent, head.context_id)
+        await self._log.conversations.keep(record, head.task_id, head.created)
 
     async def _takes_one_task(self, agent: str, *, wait: bool) -> bool:
         """Whether the agent's card says so. If it is not known, the agent itself refuses what it does not take."""

@@ -1,7 +1,7 @@
 """The caller's conversations: a list with a search, one conversation with its tasks, its title, and its deletion.
 
-A conversation is a context with one agent. Its record is made when its first task begins, as
-`tailrace.log.conversations` says. An agent whose tasks share no thread, or whose author names the threads, has none.
+A conversation is a context with one agent. Its record is made when its first task begins, as `gateway.contexts` and
+`tailrace.log.conversations` say.
 """
 
 from __future__ import annotations

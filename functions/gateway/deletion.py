@@ -16,7 +16,7 @@ from functools import cached_property
 from gateway.agents import Agents
 from gateway.problems import Problem
 from tailrace.config import Settings
-from tailrace.errors import RequestError, TaskUnknown
+from tailrace.errors import AgentError, RequestError, TaskUnknown
 from tailrace.events import TERMINAL, Part, decode, ends
 from tailrace.log import EventLog
 from tailrace.log.conversations import Conversation
@@ -24,6 +24,7 @@ from tailrace.push import Webhooks, open_webhooks
 from tailrace.uploads import Upload, Uploads, open_uploads
 from tailrace.uploads.reference import upload_in
 
+_METHOD_NOT_FOUND = -32601
 _HEADS_PER_PAGE = 1000
 # So many ids fit into the record, which is one item of DynamoDB.
 _MAX_TASKS = 5000
@@ -57,8 +58,7 @@ class Deletion:
             if marked is None or marked.deleting is None:
                 return  # Another request was faster.
             record = marked
-        agent = await self._agents.client(record.agent, record.owner)
-        await agent.call("DeleteThread", {"contextId": record.context_id})
+        await self._delete_checkpoints(record)
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def delete(task_id: str) -> None:
@@ -71,6 +71,14 @@ class Deletion:
     async def close(self) -> None:
         if "_webhooks" in self.__dict__:
             await self._webhooks.close()
+
+    async def _delete_checkpoints(self, record: Conversation) -> None:
+        agent = await self._agents.client(record.agent, record.owner)
+        try:
+            await agent.call("DeleteThread", {"contextId": record.context_id})
+        except AgentError as error:
+            if error.code != _METHOD_NOT_FOUND:  # An agent without this method keeps no checkpoints for us.
+                raise
 
     async def _finished_tasks(self, record: Conversation) -> list[str]:
         """The ids of the conversation's tasks.

@@ -19,6 +19,7 @@ import boto3
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tailrace import events
+from tailrace.agent import threads
 from tailrace.agent.recovery.history import WORKER_LOST
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.threads import Start, create, start
@@ -47,7 +48,7 @@ async def bench(folder: Path, runs: int) -> Report:
         sqlite, dynamodb = SQLiteLog(folder / "log.sqlite3"), DynamoDBLog(table, client=client)
         meter = Meter(client)
         for run in range(runs):
-            for life in (_life, _conversation):
+            for life in (_life, _conversation, _noted):
                 await life(sqlite, _noting(figures, "SQLite", None))
                 await life(dynamodb, _noting(figures, "DynamoDB", meter))
             say(f"guarantees: run {run + 1} of {runs}")
@@ -115,6 +116,16 @@ async def _conversation(log: EventLog, note: Note) -> None:
         event = events.status_update(claimed.source, 2, "state", done, state="TASK_STATE_COMPLETED")
         await log.append(head.task_id, Batch(2, 1, [event]))
         await log.update_state(head.task_id, 1, "TASK_STATE_COMPLETED", release=True)
+
+
+async def _noted(log: EventLog, note: Note) -> None:
+    """Two tasks of a context whose agent takes several tasks at a time."""
+    context_id = str(uuid.uuid4())
+    message = Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
+    for name in ("the first", "a later"):
+        head = Head(task_id=str(uuid.uuid4()), owner="me", context_id=context_id, agent="a")
+        stored = await log.create(head, events.submitted(head.source, message))
+        await note(f"{name} task of a context is noted", threads.note(log, stored, message))
 
 
 async def _take_over(log: EventLog, head: Head) -> None:

@@ -30,7 +30,7 @@ from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.replies import claim_waiting, has_message, message_id_taken, not_waiting
 from tailrace.agent.slots import Slots
-from tailrace.agent.threads import Start, create, start, thread_to_delete
+from tailrace.agent.threads import Start, conversation_to_delete, create, start
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
 from tailrace.errors import (
@@ -171,8 +171,12 @@ class Tasks:
 
     async def delete_thread(self, context_id: str, owner: str) -> None:
         """As `TaskService.delete_thread`."""
-        thread = await thread_to_delete(self.log, owner, self._agent.name, context_id)
-        await self._agent.checkpointer.adelete_thread(thread)
+        record = await conversation_to_delete(self.log, owner, self._agent.name, context_id)
+        await self._agent.checkpointer.adelete_thread(record.id)
+        if self._agent.thread == "task":
+            for task_id in record.deleting or ():
+                with suppress(TaskUnknown):  # It has expired, or an earlier deletion was cut off behind this step.
+                    await self._agent.checkpointer.adelete_thread((await self.log.head(task_id)).thread)
 
     async def ensure_running(self, head: Head) -> None:
         """Start a task that nobody runs, or take it over from a dead attempt. Does nothing if `head` is not orphaned.

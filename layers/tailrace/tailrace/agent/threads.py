@@ -10,6 +10,7 @@ Nothing here needs LangGraph: the gateway creates tasks too.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -80,6 +81,8 @@ async def read_conversation(log: EventLog, head: Head, key: str) -> Snapshot:
         return Snapshot(None)
     if record.deleting is not None:
         raise ContextBusy(record.context_id, record.task, deleting=True)
+    if record.version == 0:
+        return Snapshot(record)  # No task has the conversation.
     if record.task == head.task_id:
         return Snapshot(record, record.checkpoints)
     end = await _newest(log, record.task)
@@ -105,21 +108,24 @@ async def claim(
     """
     while True:
         snapshot = snapshot or await read_conversation(log, head, key)
-        if snapshot.record is not None and snapshot.record.task == head.task_id:
+        if snapshot.record is not None and snapshot.record.claimed_by(head.task_id):
             return snapshot.record
-        claimed = Conversation(
-            id=conversation_id_of(head.owner, head.agent, key),
-            owner=head.owner,
-            agent=head.agent,
-            context_id=head.context_id,
-            task=head.task_id,
-            title=_title(message),
-            checkpoints=snapshot.checkpoints,
-        )
+        claimed = _record(head, key, message, checkpoints=snapshot.checkpoints)
         record = await log.conversations.claim(claimed, snapshot.record)
-        if record is not None and record.task == head.task_id:
+        if record is not None and record.claimed_by(head.task_id):
             return record
         snapshot = None
+
+
+async def note(log: EventLog, head: Head, message: Message) -> None:
+    """Note the head's task, which exists, in the conversation of its context. Nothing is claimed.
+
+    Raises:
+        ContextBusy: the conversation is being deleted.
+    """
+    record = await log.conversations.note(_record(head, head.context_id, message, updated=head.created))
+    if record is not None and record.deleting is not None:
+        raise ContextBusy(record.context_id, record.task, deleting=True)
 
 
 async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
@@ -158,8 +164,8 @@ async def checkpoints_after(log: EventLog, head: Head, key: str, message: Messag
     )
 
 
-async def thread_to_delete(log: EventLog, owner: str, agent: str, context_id: str) -> str:
-    """The id of the thread of the owner's conversation, which is being deleted.
+async def conversation_to_delete(log: EventLog, owner: str, agent: str, context_id: str) -> Conversation:
+    """The record of the owner's conversation, which is being deleted.
 
     Raises:
         RequestError: nobody deletes such a conversation.
@@ -169,7 +175,7 @@ async def thread_to_delete(log: EventLog, owner: str, agent: str, context_id: st
         raise RequestError(
             f"contextId has value {shorten(context_id)!r}, but must be that of a conversation that is being deleted."
         )
-    return record.id
+    return record
 
 
 async def _newest(log: EventLog, task_id: str) -> Event | None:
@@ -180,6 +186,18 @@ async def _newest(log: EventLog, task_id: str) -> Event | None:
     """
     event = await log.newest(task_id)
     return decode(event) if event is not None else None
+
+
+def _record(head: Head, key: str, message: Message, **fields: Any) -> Conversation:
+    return Conversation(
+        id=conversation_id_of(head.owner, head.agent, key),
+        owner=head.owner,
+        agent=head.agent,
+        context_id=head.context_id,
+        task=head.task_id,
+        title=_title(message),
+        **fields,
+    )
 
 
 def _title(message: Message) -> str:

@@ -16,8 +16,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """One conversation of an owner with an agent. Times are in ms since the epoch, `ttl` is in seconds.
 
     `task` is the latest task that claimed the conversation. `checkpoints` are the final checkpoints, by namespace, of
-    the last task that was COMPLETED before `task`. `version` counts the claims. The `id` is also the id of LangGraph's
-    thread. `deleting` has the ids of its tasks while it is being deleted, and is None otherwise.
+    the last task that was COMPLETED before `task`. `version` counts the claims; at 0 no task has the conversation, and
+    `task` is the latest one that was noted. The `id` is also the id of LangGraph's thread. `deleting` has the ids of
+    its tasks while it is being deleted, and is None otherwise.
     """
 
     id: str
@@ -37,6 +38,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> str:
         """The conversation's position in its owner's list: by its latest claim, then by id. It sorts as text."""
         return f"{self.updated:015d}/{self.id}"
+
+    def claimed_by(self, task_id: str) -> bool:
+        """Whether the task has the conversation."""
+        return self.version > 0 and self.task == task_id
 
 
 class ConversationPage(msgspec.Struct, frozen=True):
@@ -70,6 +75,15 @@ class Conversations(ABC):
 
         `created` and `title` of a record that exists stay. Return the record as it is now: it names `claimed.task`
         unless another claim was faster; None if it was deleted. The same call again changes nothing.
+        """
+
+    @abstractmethod
+    async def note(self, noted: Conversation) -> Conversation | None:
+        """Store that `noted.task` began at `noted.updated` in a conversation that several tasks may have at a time.
+
+        The record names the noted task that began last, in whatever order the calls come. `created` and `title` of a
+        record that exists stay. A record that a task has claimed, or that is being deleted, does not change. Return the
+        record as it is now. The same call again changes nothing.
         """
 
     @abstractmethod
@@ -118,3 +132,7 @@ class Conversations(ABC):
         """The record of a conversation that begins with this claim."""
         now = self._now()
         return msgspec.structs.replace(claimed, version=1, created=now, updated=now, ttl=self._expiry())
+
+    def _first_noted(self, noted: Conversation) -> Conversation:
+        """The record of a conversation that begins with this note."""
+        return msgspec.structs.replace(noted, version=0, created=noted.updated, ttl=self._expiry())

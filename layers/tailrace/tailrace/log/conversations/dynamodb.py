@@ -12,7 +12,7 @@ search read the index only, a conversation's title is in the attribute `fingerpr
 
 While a conversation is being deleted, it has `deleting` and is not in the index. Its last write lets it expire at once.
 
-Cost: a claim takes one write unit, and two in the index (one for the first claim). A record takes one read unit.
+Cost: a claim or a note takes one write unit, and two in the index (one for the first). A record takes one read unit.
 """
 
 from __future__ import annotations
@@ -60,13 +60,37 @@ class DynamoDBConversations(Conversations):
         )
         return await self._change(claimed.id, change, "#state = :before AND #version = :version", values)
 
+    async def note(self, noted: Conversation) -> Conversation | None:
+        first = self._first_noted(noted)
+        values = {
+            **{name: getattr(first, name) for name in ("agent", "context_id", "title", "task", "updated", "ttl")},
+            "owner": _partition(first.owner),
+            "place": first.place,
+            "zero": 0,
+            "seconds": int(self._clock()),
+        }
+        change = (
+            "SET #agent = :agent, #context_id = :context_id, #owner = :owner, #place = :place, #state = :task, "
+            "#updated = :updated, #ttl = :ttl, #version = :zero, "
+            "#created = if_not_exists(#created, :updated), #fingerprint = if_not_exists(#fingerprint, :title)"
+        )
+        condition = "attribute_not_exists(#task_id) OR (#version = :zero AND #updated < :updated AND #ttl > :seconds)"
+        try:
+            return self._live(await self._update(first.id, change, condition, values))
+        except Refused as refused:
+            if record := self._live(refused.item):
+                return record
+        # The item has expired, and DynamoDB has not removed it yet.
+        record = await self._put(first)
+        return record if record is None or record.task == noted.task else await self.note(noted)
+
     async def renew(self, conversation_id: str, task_id: str) -> None:
         values = {"ttl": self._expiry(), "task": task_id}
         await self._change(conversation_id, "SET #ttl = :ttl", "#state = :task", values)
 
     async def rename(self, conversation_id: str, title: str) -> Conversation | None:
         return await self._change(
-            conversation_id, "SET #fingerprint = :title", "#version > :zero", {"title": title, "zero": 0}
+            conversation_id, "SET #fingerprint = :title", "attribute_exists(#task_id)", {"title": title}
         )
 
     async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
@@ -125,21 +149,26 @@ class DynamoDBConversations(Conversations):
         self, conversation_id: str, change: str, condition: str, values: dict[str, Any]
     ) -> Conversation | None:
         """Change the record if it exists and the condition holds; return it as it is now, None if there is none."""
+        condition = f"#ttl > :seconds AND {condition}"
+        try:
+            item = await self._update(conversation_id, change, condition, {"seconds": int(self._clock()), **values})
+        except Refused as refused:
+            item = refused.item
+        return self._live(item)
+
+    async def _update(self, conversation_id: str, change: str, condition: str, values: dict[str, Any]) -> Item | None:
+        """Return the item as it is after the change.
+
+        Raises:
+            Refused: the condition does not hold. It has the item.
+        """
         request = {
             "Key": _key(conversation_id),
             "ReturnValues": "ALL_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **expressions(
-                {"seconds": int(self._clock()), **values},
-                UpdateExpression=change,
-                ConditionExpression=f"#ttl > :seconds AND {condition}",
-            ),
+            **expressions(values, UpdateExpression=change, ConditionExpression=condition),
         }
-        try:
-            item = await self._transport.call("update_item", request, lambda response: response["Attributes"])
-        except Refused as refused:
-            item = refused.item
-        return self._live(item)
+        return await self._transport.call("update_item", request, lambda response: response["Attributes"])
 
     def _live(self, item: Item | None) -> Conversation | None:
         return _conversation(item) if item is not None and table.ttl_of(item) > self._clock() else None

@@ -37,6 +37,16 @@ class MemoryConversations(Conversations):
             )
         return await self.get(claimed.id)
 
+    async def note(self, noted: Conversation) -> Conversation | None:
+        stored = await self.get(noted.id)
+        if stored is None:
+            self._records[noted.id] = self._first_noted(noted)
+        elif stored.version == 0 and stored.updated < noted.updated:
+            self._records[noted.id] = msgspec.structs.replace(
+                stored, task=noted.task, updated=noted.updated, ttl=self._expiry()
+            )
+        return await self.get(noted.id)
+
     async def renew(self, conversation_id: str, task_id: str) -> None:
         stored = await self.get(conversation_id)
         if stored is not None and stored.task == task_id:

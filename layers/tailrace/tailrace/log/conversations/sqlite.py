@@ -47,12 +47,7 @@ class SQLiteConversations(Conversations):
         def operation(connection: sqlite3.Connection) -> Conversation | None:
             stored = self._find(connection, claimed.id)
             if stored is None and seen is None:
-                first = msgspec.structs.asdict(self._first(claimed))
-                first |= {"checkpoints": _json(claimed), "deleting": ""}
-                connection.execute(
-                    f"INSERT OR REPLACE INTO conversations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
-                    [first[name] for name in _FIELDS.split(", ")],
-                )
+                _put(connection, self._first(claimed))
             elif seen is not None:
                 connection.execute(
                     "UPDATE conversations SET task = ?, context_id = ?, checkpoints = ?, version = version + 1, "
@@ -61,6 +56,20 @@ class SQLiteConversations(Conversations):
                      claimed.id, seen.task, seen.version, self._clock()),
                 )  # fmt: skip
             return self._find(connection, claimed.id)
+
+        return await self._write(operation)
+
+    async def note(self, noted: Conversation) -> Conversation | None:
+        def operation(connection: sqlite3.Connection) -> Conversation | None:
+            if self._find(connection, noted.id) is None:
+                _put(connection, self._first_noted(noted))
+            else:
+                connection.execute(
+                    "UPDATE conversations SET task = ?, updated = ?, ttl = ? "
+                    "WHERE id = ? AND version = 0 AND updated < ?",
+                    (noted.task, noted.updated, self._expiry(), noted.id, noted.updated),
+                )
+            return self._find(connection, noted.id)
 
         return await self._write(operation)
 
@@ -122,6 +131,14 @@ class SQLiteConversations(Conversations):
             (conversation_id, self._clock()),
         ).fetchone()
         return _conversation(row) if row is not None else None
+
+
+def _put(connection: sqlite3.Connection, first: Conversation) -> None:
+    fields = {**msgspec.structs.asdict(first), "checkpoints": _json(first), "deleting": ""}
+    connection.execute(
+        f"INSERT OR REPLACE INTO conversations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+        [fields[name] for name in _FIELDS.split(", ")],
+    )
 
 
 def _json(conversation: Conversation) -> str:
