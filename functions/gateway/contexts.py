@@ -35,13 +35,16 @@ class Contexts:
             RequestError: the message cannot begin a task of its context. Nothing was written.
             TaskConflict: the task exists, and another request has created it.
         """
-        if await self._takes_one_task(head.agent, wait=not new):
+        if await self._takes_one_task(head.agent, fresh=not new):
             return await threads.create(self._log, head, message, new=new)
         return await self._log.create(head, events.submitted(head.source, message))
 
-    async def _takes_one_task(self, agent: str, *, wait: bool) -> bool:
-        """Whether the agent's card says so. If it is not known, the agent itself refuses what it does not take."""
-        if wait:
+    async def _takes_one_task(self, agent: str, *, fresh: bool) -> bool:
+        """Whether the agent's card says so. If it is not known, the agent itself refuses what it does not take.
+
+        With `fresh` it is the card of now. To begin a new context, the card that was read last will do.
+        """
+        if fresh or agent not in self._exclusive:
             try:
                 async with asyncio.timeout(_CARD_S):
                     card = (await self._agents.card(agent)).card
