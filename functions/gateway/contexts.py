@@ -41,16 +41,14 @@ class Contexts:
             RequestError: the message cannot begin a task of its context. Nothing was written.
             TaskConflict: the task exists, and another request has created it.
         """
-        if await self._takes_one_task(head.agent, wait=not new):
+        if await self._takes_one_task(head.agent, fresh=not new):
             return await threads.create(self._log, head, message, new=new)
         head = await self._log.create(head, events.submitted(head.source, message))
         try:
             await threads.note(self._log, head, message)
         except ContextBusy:
-            if head.attempt == 0:  # Nobody works on the task, and the deletion may not know it.
-                await self._log.delete_head(head.task_id)
-                await self._log.delete_events(head.task_id)
-            raise
+            if await self._log.withdraw(head.task_id):  # The deletion may not know it.
+                raise
         return head
 
     async def keep(self, head: Head) -> None:
@@ -58,9 +56,12 @@ class Contexts:
         record = conversation_id_of(head.owner, head.agent, head.context_id)
         await self._log.conversations.keep(record, head.task_id, head.created)
 
-    async def _takes_one_task(self, agent: str, *, wait: bool) -> bool:
-        """Whether the agent's card says so. If it is not known, the agent itself refuses what it does not take."""
-        if wait:
+    async def _takes_one_task(self, agent: str, *, fresh: bool) -> bool:
+        """Whether the agent's card says so. If it is not known, the agent itself refuses what it does not take.
+
+        With `fresh` it is the card of now. To begin a new context, the card that was read last will do.
+        """
+        if fresh or agent not in self._exclusive:
             try:
                 async with asyncio.timeout(_CARD_S):
                     card = (await self._agents.card(agent)).card

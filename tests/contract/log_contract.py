@@ -11,48 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskConflict, TaskFinished, TaskUnknown
+from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
 from tests.contract.conversations_contract import ConversationsContract
+from tests.contract.creation_contract import CreationContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
 from tests.contract.orphaned_contract import OrphanedContract
 
 
-class LogContract(OrphanedContract, ConversationsContract):
+class LogContract(CreationContract, OrphanedContract, ConversationsContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()
-
-    # Creating
-
-    async def test_a_new_task_has_its_first_event(self, log: EventLog) -> None:
-        task_id = await created(log)
-        assert await all_events(log, task_id) == [b'{"n":1}']
-
-    async def test_a_new_task_is_submitted_and_not_leased(self, log: EventLog, clock: Clock) -> None:
-        head = await log.head(await created(log, owner="bob"))
-        assert (head.owner, head.state, head.attempt, head.cancel_requested) == (
-            "bob", "TASK_STATE_SUBMITTED", 0, False,
-        )  # fmt: skip
-        assert not head.leased(int(clock.now * 1000))
-        assert head.created == head.updated == int(clock.now * 1000)
-
-    async def test_creating_twice_creates_one_task(self, log: EventLog) -> None:
-        head = head_of()
-        first = await log.create(head, b'{"n":1}')
-        assert await log.create(head, b'{"n":"again"}') == first
-        assert await all_events(log, head.task_id) == [b'{"n":1}']
-
-    async def test_creating_with_another_request_is_a_conflict(self, log: EventLog) -> None:
-        head = head_of()
-        await log.create(head, b'{"n":1}')
-        with pytest.raises(TaskConflict):
-            await log.create(head_of(task_id=head.task_id, fingerprint="other"), b'{"n":1}')
-
-    async def test_one_of_many_concurrent_creators_writes(self, log: EventLog) -> None:
-        head = head_of()
-        await asyncio.gather(*(log.create(head, b'{"by":%d}' % n) for n in range(8)))
-        assert len(await all_events(log, head.task_id)) == 1
 
     async def test_every_call_refuses_an_unknown_task(self, log: EventLog) -> None:
         for call in (

@@ -217,6 +217,7 @@ async def race(log: EventLog, seed: int) -> None:
             waiting.pop(turns.randrange(len(waiting))).set()
         await asyncio.sleep(0)
     states = dict(zip(names, [task.result() for task in tasks], strict=True))
-    assert set(states.values()) <= {DONE, "TASK_STATE_REJECTED", None}
+    assert set(states.values()) <= {DONE, None}
     assert DONE in states.values()
+    assert {head.task_id for head in (await log.list("alice")).heads} == {name for name in names if states[name]}
     assert sorted(await thread_of(log)) == [name for name in names if states[name] == DONE]

@@ -2,14 +2,13 @@
 
 An agent's conversation has at most one unfinished task. A task claims the conversation's record after it was created,
 and before its graph runs; `tailrace.log.conversations` has the records. A claim can be replaced only when its task has
-ended. So the creators of two tasks may race, and one task is run.
+ended. So the creators of two tasks may race: one task stays, and the creator of the other withdraws it.
 
 Nothing here needs LangGraph: the gateway creates tasks too.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -46,7 +45,7 @@ async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> H
     context since.
 
     Raises:
-        ContextBusy: another task has the conversation. Nothing was written.
+        ContextBusy: another task has the conversation. No task was created.
         RequestError: as `checkpoints_after`. Nothing was written.
         TaskConflict: the task exists with another fingerprint.
     """
@@ -55,18 +54,20 @@ async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> H
         snapshot = Snapshot(None) if new else await read_conversation(log, head, key)
         await checkpoints_after(log, head, key, message)
     except (ContextBusy, RequestError):
-        try:
-            await log.head(head.task_id)
-        except TaskUnknown:
-            pass
-        else:
+        if await _exists(log, head.task_id):
             return await log.create(head, event)
         raise
-    head = await log.create(head, event)
-    if head.attempt == 0 and head.context_id == key:  # else the message is repeated
-        # The first attempt claims what is not claimed here. If another task was faster, it ends this one as REJECTED.
-        with suppress(ContextBusy, LogUnavailable):
-            await claim(log, head, key, message, snapshot)
+    head, created = await log.create_or_find(head, event)
+    if head.attempt > 0 or head.context_id != key:
+        return head  # The message is repeated.
+    try:
+        await claim(log, head, key, message, snapshot)
+    except LogUnavailable:
+        pass  # The task's first attempt claims the conversation. If another task has it, this one ends as REJECTED.
+    except ContextBusy:
+        # Another task was faster. Only the request that has created this one withdraws it: others may have accepted it.
+        if await log.withdraw(head.task_id) if created else not await _exists(log, head.task_id):
+            raise
     return head
 
 
@@ -176,6 +177,14 @@ async def conversation_to_delete(log: EventLog, owner: str, agent: str, context_
             f"contextId has value {shorten(context_id)!r}, but must be that of a conversation that is being deleted."
         )
     return record
+
+
+async def _exists(log: EventLog, task_id: str) -> bool:
+    try:
+        await log.head(task_id)
+    except TaskUnknown:
+        return False
+    return True
 
 
 async def _newest(log: EventLog, task_id: str) -> Event | None:

@@ -136,10 +136,11 @@ class EventLog(ABC):
     # Writing
 
     @abstractmethod
-    async def create(self, head: Head, event: bytes) -> Head:
-        """Store a new task with its first event; return the head as stored.
+    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
+        """Store a new task with its first event; return the head as stored, and whether this call has stored it.
 
-        Idempotent: if the task exists with the same `fingerprint`, its head is returned and nothing is written.
+        Idempotent: if the task exists with the same `fingerprint`, its head is returned and nothing is written. A call
+        whose earlier try was carried out, and its response lost, may take the task for another call's.
 
         Raises:
             TaskConflict: the task exists with another fingerprint.
@@ -215,6 +216,10 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    async def withdraw(self, task_id: str) -> bool:
+        """Delete a task that no attempt has claimed yet, with its event; return whether the task is gone."""
+
+    @abstractmethod
     async def delete_head(self, task_id: str) -> None:
         """Delete the head of a finished task, if there is one: from then on the task is unknown.
 
@@ -272,6 +277,11 @@ class EventLog(ABC):
         """Close files, threads and connections. What was acknowledged is stored."""
 
     # What the stores share
+
+    async def create(self, head: Head, event: bytes) -> Head:
+        """As `create_or_find`, for those who need not know who has stored the task."""
+        stored, _ = await self.create_or_find(head, event)
+        return stored
 
     async def newest(self, task_id: str) -> bytes | None:
         """The task's newest event, as JSON; None if there is none. This takes two reads.

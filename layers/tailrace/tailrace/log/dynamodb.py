@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,7 +95,7 @@ class DynamoDBLog(EventLog):
         self._ends: dict[str, tuple[int, int]] = {}
         self._typical = _TYPICAL_BYTES
 
-    async def create(self, head: Head, event: bytes) -> Head:
+    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
         task_id, now, ttl = head.task_id, self.now(), self._expiry()
         first = table.batch_item(task_id, Batch(1, 0, [event]), pack(task_id, 1, [event]), ttl)
         stored = msgspec.structs.replace(head, created=now, updated=now, ttl=ttl)
@@ -104,8 +105,8 @@ class DynamoDBLog(EventLog):
             if stored.fingerprint != head.fingerprint:
                 raise TaskConflict(task_id)
         if stored.attempt == 0:
-            await self._put(first)  # If it exists already, another call of `create` has put it.
-        return stored
+            await self._put(first)  # If it exists already, another call has put it.
+        return stored, existing is None
 
     async def append(self, task_id: str, batch: Batch) -> None:
         packed = pack(task_id, batch.seq, batch.events)
@@ -165,6 +166,23 @@ class DynamoDBLog(EventLog):
         except Refused as refused:
             refuse_cancel(self._live(refused.item), task_id)
             raise _unexplained(task_id) from None
+
+    async def withdraw(self, task_id: str) -> bool:
+        """As in `EventLog`: both items expire at once, since agents have no right to delete in the table."""
+        try:
+            await self._update_as(task_id, 0, "SET #ttl = :seconds REMOVE #open", {})
+        except Fenced:
+            return False
+        except TaskUnknown:
+            pass  # An earlier try of this call has written it, and its response was lost.
+        change = expressions(
+            {"seconds": int(self._clock())},
+            UpdateExpression="SET #ttl = :seconds",
+            ConditionExpression="attribute_exists(#task_id)",
+        )
+        with suppress(Refused):
+            await self._transport.call("update_item", {"Key": table.key(task_id, 1), **change}, unparsed)
+        return True
 
     async def delete_head(self, task_id: str) -> None:
         await self._transport.call("delete_item", {"Key": table.key(task_id, 0)}, unparsed)

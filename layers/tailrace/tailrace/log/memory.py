@@ -32,16 +32,16 @@ class MemoryLog(EventLog):
         self._items: dict[str, list[tuple[Batch, int]]] = {}
         self.conversations = MemoryConversations(ttl_s=self._ttl_s, clock=self._clock)
 
-    async def create(self, head: Head, event: bytes) -> Head:
+    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
         pack(head.task_id, 1, [event])
         existing = self._live(head.task_id)
         if existing is not None:
             if existing.fingerprint != head.fingerprint:
                 raise TaskConflict(head.task_id)
-            return existing
+            return existing, False
         now = self.now()
         self._items[head.task_id] = [(Batch(1, 0, [event]), self._expiry())]
-        return self._put(head, created=now, updated=now, ttl=self._expiry())
+        return self._put(head, created=now, updated=now, ttl=self._expiry()), True
 
     async def append(self, task_id: str, batch: Batch) -> None:
         pack(task_id, batch.seq, batch.events)
@@ -95,6 +95,14 @@ class MemoryLog(EventLog):
         head = self._live(task_id)
         refuse_cancel(head, task_id)
         return self._put(head, cancel_requested=True)
+
+    async def withdraw(self, task_id: str) -> bool:
+        head = self._live(task_id)
+        if head is not None and head.attempt > 0:
+            return False
+        await self.delete_head(task_id)
+        await self.delete_events(task_id)
+        return True
 
     async def delete_head(self, task_id: str) -> None:
         self._heads.pop(task_id, None)

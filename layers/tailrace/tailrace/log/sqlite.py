@@ -92,25 +92,24 @@ class SQLiteLog(EventLog):
             self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock
         )
 
-    async def create(self, head: Head, event: bytes) -> Head:
+    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
         task_id, now, ttl = head.task_id, self.now(), self._expiry()
         packed = pack(task_id, 1, [event])
 
-        def operation(connection: sqlite3.Connection) -> Head:
+        def operation(connection: sqlite3.Connection) -> tuple[Head, bool]:
             existing = self._find(connection, task_id)
             if existing is not None:
                 if existing.fingerprint != head.fingerprint:
                     raise TaskConflict(task_id)
-                return existing
-            connection.execute("DELETE FROM heads WHERE task_id = ?", (task_id,))
-            connection.execute("DELETE FROM items WHERE task_id = ?", (task_id,))
+                return existing, False
+            _delete_task(connection, task_id)
             connection.execute(
                 f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
                 (task_id, head.owner, head.context_id, head.agent, head.state, now, now, 0, None, 0, 0,
                  head.fingerprint, ttl, 0, 0, 0),
             )  # fmt: skip
             connection.execute("INSERT INTO items VALUES (?,1,0,1,?,?)", (task_id, packed, ttl))
-            return _required(self._find(connection, task_id), task_id)
+            return _required(self._find(connection, task_id), task_id), True
 
         return await self._writer.run(operation)
 
@@ -163,6 +162,16 @@ class SQLiteLog(EventLog):
         def operation(connection: sqlite3.Connection) -> Head:
             refuse_cancel(self._find(connection, task_id), task_id)
             return self._change(connection, task_id, "cancel_requested = 1", ())
+
+        return await self._writer.run(operation)
+
+    async def withdraw(self, task_id: str) -> bool:
+        def operation(connection: sqlite3.Connection) -> bool:
+            head = self._find(connection, task_id)
+            if head is not None and head.attempt > 0:
+                return False
+            _delete_task(connection, task_id)
+            return True
 
         return await self._writer.run(operation)
 
@@ -344,6 +353,11 @@ def _set(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 def _connect(path: Path) -> sqlite3.Connection:
     return connect_wal(path, _BUSY_S)
+
+
+def _delete_task(connection: sqlite3.Connection, task_id: str) -> None:
+    for table in ("heads", "items"):
+        connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))  # noqa: S608
 
 
 def _head(row: tuple[Any, ...]) -> Head:
