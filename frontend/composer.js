@@ -120,7 +120,7 @@ export class Composer {
     this.#sending = true;
     this.clearNotice();
     try {
-      const parts = await this.#parts();
+      const parts = await this.parts();
       if (!parts) return;
       await this.#onSend(parts);
       this.clear();
@@ -133,7 +133,7 @@ export class Composer {
   }
 
   /** The parts of the message, when all uploads are finished; null if it cannot be sent, and the page says why. */
-  async #parts() {
+  async parts() {
     this.#waiting = true;
     this.#draw();
     await this.#adding;
