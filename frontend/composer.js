@@ -25,7 +25,7 @@ export class Composer {
   #pasted = 0; // texts that became files
   #waiting = false; // for the uploads, to send
   #sending = false;
-  #modes = TEXT_MODES;
+  /** @type {Promise<string[]>} */ #modes;
   #label;
   #onSend;
   #box = h("textarea", { id: uniqueId(), spellcheck: false });
@@ -40,9 +40,10 @@ export class Composer {
 
   /**
    * `onSend` gets the parts; what it throws is shown, and what was written stays. `testid` is the beginning of test ids.
-   * @param {{label: string, rows?: number, placeholder?: string, submit?: string, testid?: string, onSend: (parts: any[]) => Promise<any>}} options
+   * @param {{label: string, rows?: number, placeholder?: string, submit?: string, testid?: string,
+   *   modes?: string[] | Promise<string[]>, onSend: (parts: any[]) => Promise<any>}} options
    */
-  constructor({ label, rows = 2, placeholder = "", submit = "Send", testid = "message", onSend }) {
+  constructor({ label, rows = 2, placeholder = "", submit = "Send", testid = "message", modes = TEXT_MODES, onSend }) {
     this.#label = submit;
     this.#onSend = onSend;
     const box = this.#box;
@@ -62,7 +63,7 @@ export class Composer {
         this.#send,
       ),
     );
-    this.accept(TEXT_MODES);
+    this.accept(modes);
     const root = this.element;
     on(root, "submit", (event) => {
       event.preventDefault();
@@ -88,10 +89,11 @@ export class Composer {
     this.#draw();
   }
 
-  /** Take files of an agent's input modes. @param {string[]} modes */
-  accept(modes) {
-    this.#modes = modes;
-    setText(this.#hint, `${modesInWords(modes)}, also dropped or pasted`);
+  /** Take files of an agent's input modes. Until they are known, files wait. @param {string[] | Promise<string[]>} modes */
+  async accept(modes) {
+    this.#modes = Promise.resolve(modes);
+    const known = await modes;
+    setText(this.#hint, `${modesInWords(known)}, also dropped or pasted`);
   }
 
   focus() {
@@ -118,7 +120,7 @@ export class Composer {
     this.#sending = true;
     this.clearNotice();
     try {
-      const parts = await this.#parts();
+      const parts = await this.parts();
       if (!parts) return;
       await this.#onSend(parts);
       this.clear();
@@ -131,7 +133,7 @@ export class Composer {
   }
 
   /** The parts of the message, when all uploads are finished; null if it cannot be sent, and the page says why. */
-  async #parts() {
+  async parts() {
     this.#waiting = true;
     this.#draw();
     await this.#adding;
@@ -184,7 +186,7 @@ export class Composer {
       try {
         const used = this.#files.reduce((sum, { aborter, sentSize }) => sum + (aborter ? 0 : sentSize), 0);
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
-        const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, this.#modes)), name: named.name };
+        const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, await this.#modes)), name: named.name };
         names.add(named.name);
         this.#replaceOrPush(input);
         if (!input.part) this.#upload(input);

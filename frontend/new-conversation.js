@@ -4,7 +4,7 @@ import { createTask } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
-import { prepareFile } from "./prepare-file.js";
+import { prepareFile, TEXT_MODES } from "./prepare-file.js";
 import { playRun } from "./recorded-run.js";
 
 const TITLE = "Give an agent some work, and watch it. A lost connection loses nothing.";
@@ -19,13 +19,8 @@ export class NewConversation {
   #picker = h("fieldset.picker", { hidden: true }, h("legend", "Agent"));
   #examples = h("div.examples", { hidden: true, role: "group", ariaLabel: "Examples" });
   #sample = h("div.sample", { hidden: true });
-  #composer = new Composer({
-    label: "Message",
-    rows: 4,
-    placeholder: "What should be done?",
-    onSend: (parts) => this.#create(parts),
-  });
-  element = h("main.new", h("h1", { tabIndex: -1 }, TITLE), this.#picker, this.#composer.element, this.#examples, this.#sample);
+  #composer;
+  element = h("main.new", h("h1", { tabIndex: -1 }, TITLE), this.#picker);
 
   /**
    * @param {Promise<any[]>} agents their cards, the default one first @param {string} agent to choose; "" for the default
@@ -34,6 +29,14 @@ export class NewConversation {
   constructor(agents, agent, onCreated) {
     this.#onCreated = onCreated;
     this.#agents = agents;
+    this.#composer = new Composer({
+      label: "Message",
+      rows: 4,
+      placeholder: "What should be done?",
+      modes: agents.then((cards) => chosen(cards, agent)?.defaultInputModes ?? TEXT_MODES, () => TEXT_MODES),
+      onSend: (parts) => this.#create(parts),
+    });
+    this.element.append(this.#composer.element, this.#examples, this.#sample);
     agents.then((cards) => this.#draw(cards, agent), (error) => this.#composer.refuse(error.message));
   }
 
@@ -52,10 +55,10 @@ export class NewConversation {
     const rows = cards.map((card) => this.#row(card, name));
     this.#picker.append(h("div.picker-rows", ...rows));
     this.#picker.hidden = cards.length < 2;
-    const chosen = cards.find((card) => card.name === wanted && !card.error) ?? cards.find((card) => !card.error);
-    if (!chosen) return this.#composer.refuse("No agent answers. Try again in a moment.");
-    rows[cards.indexOf(chosen)].querySelector("input").checked = true;
-    this.#choose(chosen);
+    const first = chosen(cards, wanted);
+    if (!first) return this.#composer.refuse("No agent answers. Try again in a moment.");
+    rows[cards.indexOf(first)].querySelector("input").checked = true;
+    this.#choose(first);
     const triage = cards.find(({ skills }) => skills?.some(({ id }) => id === SAMPLE_SKILL));
     if (triage) this.#offerSample(triage).catch(() => {}); // without the files there is nothing to offer
   }
@@ -109,6 +112,9 @@ export class NewConversation {
     else this.#run.close();
   }
 }
+
+/** The agent of that name, else the default one; none that does not answer. */
+const chosen = (cards, name) => cards.find((card) => card.name === name && !card.error) ?? cards.find((card) => !card.error);
 
 async function sampleParts() {
   const { text, alert, files } = await loadSample();

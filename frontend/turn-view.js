@@ -78,6 +78,7 @@ export class TurnView {
     const parts = [this.#sent, this.#work, this.#later, this.#failure, this.#artifacts, this.#questions, this.#takeAlong];
     this.element.append(...parts.map((part) => part.element ?? part));
     this.element.dataset.testid = "turn";
+    this.#failure.dataset.testid = "failure";
     this.#work.dataset.testid = "work";
     this.#timeline.dataset.testid = "timeline";
     on(this.#summary, "click", () => {

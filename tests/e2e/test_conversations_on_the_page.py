@@ -1,0 +1,242 @@
+"""Conversations on the page: the list, the turns, and what a user does with them, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import FilePayload, Page, expect
+
+from tests.e2e.actions import answer, open_work, opened, say, send, state, task_of, write
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+
+async def create(page: Page, stack: Stack, text: str, **more: Any) -> dict[str, Any]:
+    """Create a task over the API, and wait for its end. Returns the answer of the API."""
+    body = {"message": {"parts": [{"text": text}], **more}}
+    created: dict[str, Any] = await (await page.request.post(f"{stack.url}/api/tasks", data=body)).json()
+    await page.request.get(f"{stack.url}{created['streamUrl']}")
+    return created
+
+
+async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "hello Ada")
+    await state(page, "completed")
+    listed = page.get_by_test_id("conversations").locator("li").first
+    await expect(listed.locator("a")).to_have_attribute("aria-current", "page")
+    await say(page, "slow 400")
+    await expect(answer(page)).to_contain_text("line 3")
+    await expect(page.get_by_test_id("send-button")).to_be_hidden()
+    await expect(listed.locator(".state")).to_have_text("working")
+    # The next message can be written meanwhile.
+    await write(page, "message-input", "recall")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_test_id("turn")).to_have_count(2)
+    await page.get_by_test_id("cancel-button").click()
+    await state(page, "canceled")
+    await expect(listed.locator(".state")).to_have_text("canceled")
+    await page.keyboard.press("Tab")
+    await page.get_by_test_id("send-button").click()
+    # What was stopped has left no trace in the agent's memory.
+    await expect(answer(page)).to_have_text(re.compile("You said: hello Ada\\."))
+    await say(page, "fail")
+    failure = page.get_by_test_id("failure").last
+    await expect(failure).to_contain_text("The kettle is cold.")
+    await page.get_by_test_id("run-again").last.click()
+    await expect(page.get_by_test_id("turn")).to_have_count(5)
+    await expect(failure).to_contain_text("The kettle is cold.")
+
+    await page.reload()
+    await expect(page.get_by_test_id("turn")).to_have_count(5)
+    await expect(page.get_by_test_id("turn").nth(2)).to_contain_text("You said: hello Ada.")
+    await expect(page.get_by_test_id("turn").last).to_be_in_viewport()
+    # A turn from before gets its events when its work is opened.
+    work = page.get_by_test_id("work").nth(2)
+    await work.locator("> summary").click()
+    await expect(work.get_by_test_id("timeline")).to_contain_text("work")
+    await expect(work.locator("> summary")).to_have_text(re.compile(r"^1 agent, 1 step, "))
+
+
+async def test_a_run_again_begins_a_new_conversation(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "hello again")
+    await state(page, "completed")
+    before = page.url
+    await page.get_by_test_id("run-again").click()
+    await expect(page).not_to_have_url(before)
+    await state(page, "completed")
+    await expect(answer(page)).to_contain_text("You said hello again")
+
+
+async def test_the_work_is_open_while_it_goes_on_and_then_makes_way_for_the_answer(
+    page: Page, assistant: Stack
+) -> None:
+    await send(page, assistant.url, "slow 60")
+    work = page.get_by_test_id("work")
+    await expect(work).to_have_attribute("open", "")
+    await state(page, "completed")
+    await expect(work).not_to_have_attribute("open", "")
+    await expect(page.locator("details.work > summary")).to_have_text(re.compile(r"^1 agent, 1 step, [\d.]+ s$"))
+    # A reader who folds it by hand has the last word.
+    await say(page, "slow 60")
+    await work.last.locator("> summary").click()
+    await expect(answer(page)).to_contain_text("line 30")
+    await expect(work.last).not_to_have_attribute("open", "")
+
+
+async def test_the_list_is_searched_filtered_and_paged(page: Page, assistant: Stack) -> None:
+    for number in range(32):
+        await create(page, assistant, f"listed {number}")
+    await create(page, assistant, "fail listed")
+    await page.goto(assistant.url)
+    rows = page.get_by_test_id("conversations").locator("li")
+    await expect(rows).to_have_count(30)
+    await page.get_by_role("button", name="Show more").click()
+    await expect(rows.filter(has_text="listed 0")).to_have_count(1)
+    await write(page, "search", "LISTED 3")
+    await expect(rows).to_have_count(3)  # 3, 30, 31
+    await page.get_by_role("combobox", name="State").select_option("failed")
+    await expect(rows).to_have_count(0)
+    await expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    await page.get_by_test_id("search").press("Control+A")
+    await page.get_by_test_id("search").press("Delete")
+    await expect(rows.first).to_contain_text("fail listed")
+    await expect(rows.locator(".state")).to_have_text(["failed"] * await rows.count())
+
+
+async def test_a_title_is_the_same_in_every_browser_and_a_deleted_conversation_is_gone(
+    page: Page, assistant: Stack
+) -> None:
+    created = await create(page, assistant, "to be renamed")
+    await page.goto(f"{assistant.url}/?task={created['id']}")
+    await state(page, "completed")
+    await page.get_by_role("button", name="Rename").click()
+    field = page.get_by_role("textbox", name="Title")
+    await expect(field).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("title")).to_have_text("to be renamed")
+    await page.get_by_role("button", name="Rename").press("Enter")
+    await page.keyboard.press("Delete")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert").filter(has_text="1 to 200 characters")).to_be_visible()
+    await page.keyboard.type("A better title")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("title")).to_have_text("A better title")
+    await expect(page.get_by_test_id("conversations").locator("li").first).to_contain_text("A better title")
+    assert page.context.browser is not None
+    elsewhere = await (await page.context.browser.new_context()).new_page()
+    await elsewhere.goto(assistant.url)
+    await elsewhere.get_by_role("link", name="A better title").click()
+    await state(elsewhere, "completed")
+    await expect(elsewhere).to_have_title("completed · A better title · Tailrace")
+    await elsewhere.context.close()
+
+    await page.get_by_role("button", name="Delete").click()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_test_id("message-input")).to_be_focused()
+    await expect(page.get_by_role("link", name="A better title")).to_have_count(0)
+    await page.goto(f"{assistant.url}/?task={created['id']}")
+    await expect(page.get_by_role("heading", name="This conversation does not exist")).to_be_visible()
+
+
+async def test_a_long_conversation_opens_at_its_end_and_at_the_turn_of_a_permalink(
+    page: Page, assistant: Stack
+) -> None:
+    first = await create(page, assistant, "turn 0")
+    tasks = [first, *[await create(page, assistant, f"turn {n}", contextId=first["contextId"]) for n in range(1, 13)]]
+    await page.goto(f"{assistant.url}/?conversation={first['contextId']}&agent=assistant")
+    turns = page.get_by_test_id("turn")
+    await expect(turns).to_have_count(10)
+    await expect(turns.last).to_be_in_viewport()
+    await expect(turns.last).to_contain_text("You said turn 12")
+    await page.get_by_role("button", name="Earlier turns").click()
+    await expect(turns).to_have_count(13)
+    await turns.first.scroll_into_view_if_needed()
+    await expect(turns.first).to_contain_text("You said turn 0")
+    await expect(page.get_by_role("button", name="Earlier turns")).to_be_hidden()
+    await page.goto(f"{assistant.url}/?task={tasks[6]['id']}")
+    await expect(page.get_by_text("You said turn 6")).to_be_in_viewport()
+
+
+async def test_a_message_that_another_window_sent_is_shown_here(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "hello from here")
+    await state(page, "completed")
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await state(other, "completed")
+    await say(other, "slow 200")
+    await state(other, "working")
+    await write(page, "message-input", "and from here")
+    await page.get_by_test_id("send-button").click()
+    await expect(page.get_by_role("alert").filter(has_text=await task_of(other))).to_be_visible()
+    await expect(page.get_by_test_id("turn")).to_have_count(2)
+    await expect(answer(page)).to_contain_text("line 3")
+    await expect(page.get_by_test_id("message-input")).to_have_value("and from here")
+    await page.get_by_test_id("cancel-button").click()
+    await state(other, "canceled")
+
+
+async def test_any_agent_is_chosen_with_its_examples_and_its_files(page: Page, assistant: Stack) -> None:
+    await page.goto(assistant.url)
+    await page.get_by_role("button", name="recall").click()
+    await expect(page.get_by_test_id("message-input")).to_have_value("recall")
+    await expect(page.get_by_text("text files and images")).to_be_visible()
+    await page.get_by_role("radio", name=re.compile("log_analyst")).focus()
+    await page.keyboard.press("Space")
+    await page.get_by_role("button", name="What changed in these logs since 14:03?").click()
+    await expect(page.get_by_test_id("message-input")).to_be_focused()
+    await page.keyboard.press("Control+Enter")
+    await opened(page)
+    await expect(page).to_have_url(re.compile("agent=log_analyst"))
+
+
+async def test_a_picture_is_sent_to_an_agent_that_takes_pictures(page: Page, assistant: Stack) -> None:
+    await page.goto(assistant.url)
+    picture = FilePayload(name="pixel.png", mimeType="image/png", buffer=b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    data = FilePayload(name="data.bin", mimeType="", buffer=b"\0\1\2")
+    await page.locator(".compose input[type=file]").set_input_files([picture, data])
+    refusal = "data.bin is application/octet-stream. This agent takes text files and images."
+    await expect(page.get_by_role("alert")).to_have_text(refusal)
+    await write(page, "message-input", "files")
+    await page.keyboard.press("Control+Enter")
+    await opened(page)
+    await expect(answer(page)).to_contain_text("pixel.png (image/png)")
+
+
+async def test_the_page_says_when_it_cannot_reach_the_gateway(page: Page, assistant: Stack) -> None:
+    created = await create(page, assistant, "hello offline")
+    await page.route("**/api/**", lambda route: route.abort())
+    await page.goto(f"{assistant.url}/?task={created['id']}")
+    await expect(page.get_by_role("heading", name="This conversation cannot be shown")).to_be_visible()
+    await expect(page.get_by_role("navigation")).to_contain_text("The gateway did not answer.")
+    await page.unroute_all()
+    await page.get_by_role("button", name="Try again").click()
+    await expect(answer(page)).to_contain_text("You said hello offline")
+
+
+async def test_everything_can_be_reached_by_keyboard_on_a_phone(page: Page, assistant: Stack) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await create(page, assistant, "hello phone")
+    await page.goto(assistant.url)
+    menu = page.get_by_role("button", name="Conversations")
+    await menu.press("Enter")
+    await expect(page.get_by_test_id("search")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(menu).to_be_focused()
+    await expect(page.get_by_test_id("search")).to_be_hidden()
+    await menu.press("Enter")
+    await page.keyboard.type("hello phone")
+    link = page.get_by_test_id("conversations").get_by_role("link")
+    await expect(link).to_have_count(1)
+    await link.press("Enter")
+    await expect(page.get_by_test_id("title")).to_be_focused()
+    await expect(page.get_by_test_id("search")).to_be_hidden()
+    timeline = await open_work(page)
+    await expect(timeline).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
