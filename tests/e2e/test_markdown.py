@@ -202,35 +202,3 @@ async def test_a_text_in_pieces_is_drawn_like_the_whole_and_never_fails(page: Pa
 )
 async def test_marks_are_drawn_and_markup_is_text(page: Page, text: str, html: str) -> None:
     assert await draw(page, text) == html
-
-
-MODEL = """async ([kind, n]) => {
-    const { applyEvent, newTask } = await import("/task-state.js");
-    const meta = (own) => ({ "urn:tailrace:a2a:resume:1": { ts: 1, agent: "a", ...own } });
-    const status = (name, own) => ({ statusUpdate: { status: { state: `TASK_STATE_${name}` }, metadata: meta(own) } });
-    const artifact = (artifactId, part) => ({
-        artifactUpdate: { artifact: { artifactId, parts: [part] }, append: true },
-    });
-    const makes = {
-        nodes: (i) => [status("WORKING", { kind: "node_start", step: `${i}`, name: "same" })],
-        nested: (i) => [status("WORKING", { kind: "node_start", step: `${i}`, parent: `${i - 1}`, name: "same" })],
-        asks: (i) => [
-            status("WORKING", { kind: "node_start", step: `${i}`, name: `${i}` }),
-            status("WORKING", { kind: "node_end", step: `${i}`, interrupted: true }),
-            status("INPUT_REQUIRED", { kind: "state" }),
-            status("WORKING", { kind: "state" }),
-        ],
-        findings: (i) => [artifact("findings", { data: { findings: [{ i }] } })],
-        text: () => [artifact("report", { text: "word " })],
-    };
-    const events = Array.from({ length: n }, (_, i) => makes[kind](i)).flat();
-    const task = newTask();
-    events.forEach((event, at) => applyEvent(task, at + 1, event));
-}"""
-
-
-@pytest.mark.parametrize("kind", ["nodes", "nested", "asks", "findings", "text"])
-async def test_an_event_costs_the_same_however_many_came_before(page: Page, kind: str) -> None:
-    short, _ = await cpu_ms(page, MODEL, [kind, 4_000])
-    long, _ = await cpu_ms(page, MODEL, [kind, 32_000])
-    assert long < 25 * max(short, 10)
