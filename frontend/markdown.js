@@ -1,32 +1,42 @@
 /**
  * A small Markdown renderer for text that is still being written. It builds nodes and never HTML.
  *
- * An update draws only the last block again. The text may come from anybody, so time and nodes must stay linear in its
- * length (docs/PAGE.md).
+ * An update draws only the last block again, and keeps the focus, the selection and the scrolling in it. The text may
+ * come from anybody, so time and nodes must stay linear in its length (docs/PAGE.md).
  */
 
-import { appendAll, h } from "./dom.js";
+import { appendAll, h, on, setText } from "./dom.js";
 
 // What is beyond these limits is shown as it was written.
 const MAX_DEPTH = 6; // of lists, quotes and marks in each other
 const MAX_COLUMNS = 64;
 const MAX_ROWS = 5_000;
+// An outline is for a text with as many headings and characters as this.
+const [LONG_HEADINGS, LONG_TEXT, MAX_OUTLINE] = [4, 2_500, 200];
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s|$)/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(\s+|$)/;
+const TASK = /^\[([ xX])\](?=\s)/;
 const DELIMITER = /^[-|:\s]+$/; // of a table's head; each cell is checked as well
+
+let views = 0;
 
 export class MarkdownView {
   #text = "";
   #lastBlockAt = 0; // offset in the text
   /** @type {any[]} */ #lastNodes = [];
   #root;
+  #prefix = `md${(views += 1)}-`; // of the headings' ids
 
   /** @param {any} root an empty element */
   constructor(root) {
     this.#root = root;
+    on(root, "click", ({ target }) => {
+      if (target.matches(".md-copy")) copyText(target, target.previousSibling.textContent);
+      else if (target.matches(".md-jump")) this.#jump(target.dataset.to);
+    });
   }
 
   /** @param {string} text the whole text */
@@ -38,11 +48,12 @@ export class MarkdownView {
       this.#lastBlockAt = 0;
     }
     this.#text = text;
-    for (const node of this.#lastNodes) node.remove();
+    const drawn = this.#lastNodes;
     this.#lastNodes = [];
     const lines = text.slice(this.#lastBlockAt).split("\n");
     let offset = this.#lastBlockAt;
     let line = 0; // the one at `offset`
+    let index = 0; // in `drawn`
     for (const { node, at } of blocks(lines, 0)) {
       for (; line < at; line += 1) offset += lines[line].length + 1;
       // An unfinished last line may still become part of the block before.
@@ -50,10 +61,78 @@ export class MarkdownView {
         this.#lastBlockAt = offset;
         this.#lastNodes = [];
       }
-      this.#lastNodes.push(node);
-      this.#root.append(node);
+      if (index === drawn.length) this.#root.append(node);
+      this.#lastNodes.push(index < drawn.length ? morph(drawn[index++], node) : node);
     }
+    for (const node of drawn.slice(index)) node.remove();
   }
+
+  /** A folded list of the headings, to jump to them; null for a short text. @returns {any} */
+  outline() {
+    const headings = this.#text.length < LONG_TEXT ? [] : [...this.#headings()];
+    if (headings.length < LONG_HEADINGS) return null;
+    const top = Math.min(...headings.map(([, heading]) => Number(heading.tagName[1])));
+    const rows = headings.slice(0, MAX_OUTLINE).map(([slug, heading]) => {
+      const jump = h("button.link", { type: "button", onclick: () => this.#jump(slug) }, heading.textContent);
+      return h(`li.md-level-${Math.min(2, heading.tagName[1] - top)}`, jump);
+    });
+    return h("details.md-outline", h("summary", `Outline, ${headings.length} sections`), h("ol", ...rows));
+  }
+
+  /** The headings by the names that links use (`#the-cause`, the next one `#the-cause-1`); sets their ids. */
+  #headings() {
+    const headings = new Map();
+    const repeated = new Map();
+    for (const heading of this.#root.querySelectorAll(":scope > :is(h3, h4, h5, h6)")) {
+      const text = heading.textContent.toLowerCase().slice(0, 80);
+      const slug = text.replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s/g, "-");
+      let name = slug;
+      for (let n = repeated.get(slug) ?? 0; headings.has(name); repeated.set(slug, n)) name = `${slug}-${(n += 1)}`;
+      heading.id = this.#prefix + name;
+      headings.set(name, heading);
+    }
+    return headings;
+  }
+
+  #jump(slug) {
+    const heading = this.#headings().get(slug);
+    if (!heading) return;
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+    heading.scrollIntoView();
+  }
+}
+
+/** Copy a text; the button says so for a moment. */
+export async function copyText(button, text) {
+  const label = button.dataset.label ?? (button.dataset.label = button.textContent);
+  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  setText(button, copied ? "Copied" : "Not allowed");
+  setTimeout(() => setText(button, label), 2_000);
+}
+
+/** Make a drawn node equal to a new one, with as few changes as possible. @returns {any} the node on the page */
+function morph(drawn, node) {
+  if (drawn.nodeName !== node.nodeName) {
+    drawn.replaceWith(node);
+    return node;
+  }
+  if (drawn.nodeType === Node.TEXT_NODE) {
+    const [before, after] = [drawn.data, node.data];
+    if (after.startsWith(before)) drawn.appendData(after.slice(before.length));
+    else drawn.data = after;
+    return drawn;
+  }
+  for (const name of drawn.getAttributeNames()) if (!node.hasAttribute(name)) drawn.removeAttribute(name);
+  for (const { name, value } of node.attributes) if (drawn.getAttribute(name) !== value) drawn.setAttribute(name, value);
+  let child = drawn.firstChild;
+  for (let next = node.firstChild, fresh; (fresh = next); ) {
+    next = fresh.nextSibling;
+    if (child) child = morph(child, fresh).nextSibling;
+    else drawn.append(fresh);
+  }
+  for (let rest; (rest = child); rest.remove()) child = rest.nextSibling;
+  return drawn;
 }
 
 /** Each block's node, and the line where it begins. */
@@ -103,7 +182,7 @@ function trimHashes(text) {
 }
 
 function fence(lines, at) {
-  const [, marks] = FENCE.exec(lines[at]) ?? [];
+  const [opening, marks] = FENCE.exec(lines[at]) ?? ["", ""];
   const closes = (line) => {
     const closing = FENCE.exec(line)?.[1] ?? "";
     return closing.startsWith(marks) && line.trim() === closing;
@@ -111,8 +190,11 @@ function fence(lines, at) {
   let end = at + 1;
   while (end < lines.length && !closes(lines[end])) end += 1;
   const code = h("code", lines.slice(at + 1, end).join("\n"));
+  const language = lines[at].slice(opening.length).trim().split(/\s/, 1)[0].slice(0, 24);
   // A wide line scrolls in its own box, which has to take the focus for that.
-  return { node: h("pre", { tabIndex: 0 }, code), next: end + 1 };
+  const box = h("pre", { tabIndex: 0 }, code);
+  const copy = h("button.md-copy", { type: "button" }, "Copy");
+  return { node: h("div.md-code", { "data-language": language || null }, box, copy), next: end + 1 };
 }
 
 function quote(lines, at, depth) {
@@ -134,9 +216,14 @@ function list(lines, at, depth) {
       if (line.trim() ? !text : !/^ {2,}\S/.test(lines[at + 1])) break;
       inner.push(line.slice(Math.min(item[0].length, line.search(/\S|$/))));
     }
-    node.append(appendAll(h("li"), unwrapParagraph(render(inner, depth + 1))));
+    const [box, mark] = TASK.exec(inner[0]) ?? [];
+    if (box) inner[0] = inner[0].slice(box.length).trimStart();
+    const check = box && h("span.md-check", { role: "img", "aria-label": mark === " " ? "to do" : "done" });
+    const row = check ? h("li.md-task", check, " ") : h("li");
+    node.append(appendAll(row, unwrapParagraph(render(inner, depth + 1))));
     if (!lines[at]?.trim() && ITEM.test(lines[at + 1])) at += 1;
   }
+  node.dir = "auto"; // only now, because each child would be searched for its direction
   return { node, next: at };
 }
 
@@ -168,8 +255,13 @@ function table(lines, at) {
   const last = Math.min(lines.length, end + MAX_ROWS);
   for (; end < last && lines[end].trim() && lines[end].includes("|"); end += 1) body.append(row("td", lines[end]));
   const node = h("table", h("thead", row("th", lines[at])), body);
-  return { node: h("div.scroll-x", { tabIndex: 0 }, node), next: end };
+  node.dir = "auto";
+  return { node: scrollBox("Table", node), next: end };
 }
+
+/** A box for what may be wider than the page. CSS draws a shadow where there is more. @param {string} label */
+export const scrollBox = (label, ...children) =>
+  h("div.scroll-x", { tabIndex: 0, role: "group", "aria-label": `${label}, scrolls sideways` }, ...children);
 
 /** Split at bars that are neither escaped nor inside a code span. Cells after the first `limit` are left out. */
 function cells(line, limit = Infinity) {
@@ -207,6 +299,7 @@ const MARKS = new RegExp(
     /\*\*(?=\S)(?<bold>(?:[^*\\]|\\.|\*(?!\*)){1,5000}?)\*\*/,
     /\*(?=[^\s*])(?<italic>[^*\\]{1,5000}?)\*/,
     /(?<!\w)_(?=\S)(?<italic2>[^_\\]{1,5000}?)_(?!\w)/,
+    /~~(?=\S)(?<struck>[^~\\]{1,5000}?)~~/,
     /(?<bare>https?:\/\/[^\s<>()[\]"'`]{0,2000}[^\s<>()[\]"'`.,;:!?])/,
     /\\(?<escaped>[!-/:-@[-`{-~])/,
     /(?<broken>(?:(?<! ) {2,}|\\)\n)/,
@@ -223,7 +316,7 @@ function inline(parent, text, depth = 0) {
   const spans = new CodeSpans(text);
   let end = 0; // of the text that was appended
   for (let match, at = 0; (match = nextMark(text, at)); ) {
-    const { ticks, label, href, bold, italic, italic2, bare, escaped } = /** @type {any} */ (match.groups);
+    const { ticks, label, href, bold, italic, italic2, struck, bare, escaped } = /** @type {any} */ (match.groups);
     at = match.index + match[0].length;
     const closing = ticks ? spans.closing(at, ticks.length) : 0;
     if (closing < 0) continue; // without closing ticks they are text
@@ -235,6 +328,7 @@ function inline(parent, text, depth = 0) {
     else if (href !== undefined) parent.append(link(href, label, match[0], depth));
     else if (bold) parent.append(inline(h("strong"), bold, depth + 1));
     else if (italic ?? italic2) parent.append(inline(h("em"), italic ?? italic2, depth + 1));
+    else if (struck) parent.append(inline(h("del"), struck, depth + 1));
     else if (bare) parent.append(link(bare, "", bare, depth));
     else if (escaped) parent.append(escaped);
     else parent.append(h("br"));
@@ -274,6 +368,7 @@ class CodeSpans {
 }
 
 function link(href, label, written, depth) {
+  if (href[0] === "#") return inline(h("button.link.md-jump", { type: "button", "data-to": href.slice(1) }), label || href, depth + 4);
   if (!/^https?:\/\//i.test(href)) return document.createTextNode(written);
   const anchor = h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" });
   if (label) inline(anchor, label, depth + 4); // a link in a link gets little depth

@@ -193,9 +193,13 @@ async def test_a_text_in_pieces_is_drawn_like_the_whole_and_never_fails(page: Pa
         ("### C#", "<h5>C#</h5>"),
         ("`a` ``b ` c`` `d", "<p><code>a</code> <code>b ` c</code> `d</p>"),
         ("**a** *b* _c_ log_analyst", "<p><strong>a</strong> <em>b</em> <em>c</em> log_analyst</p>"),
-        ("- a\n  - b\n- c", "<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>"),
+        ("- a\n  - b\n- c", '<ul dir="auto"><li>a<ul dir="auto"><li>b</li></ul></li><li>c</li></ul>'),
         ("* * *", "<hr>"),
-        ("```\n<b>\n```\nc", '<pre tabindex="0"><code>&lt;b&gt;</code></pre><p>c</p>'),
+        (
+            "```html\n<b>\n```\nc",
+            '<div class="md-code" data-language="html"><pre tabindex="0"><code>&lt;b&gt;</code></pre>'
+            '<button class="md-copy" type="button">Copy</button></div><p>c</p>',
+        ),
         ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
         ("<img src=x>", "<p>&lt;img src=x&gt;</p>"),
     ],
