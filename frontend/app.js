@@ -3,8 +3,11 @@
 import { listAgents } from "./api.js";
 import { ConversationView } from "./conversation-view.js";
 import { byId, on } from "./dom.js";
+import { loadAll } from "./lazy-view.js";
 import { NewConversation } from "./new-conversation.js";
 import { addressOf, Sidebar } from "./sidebar.js";
+
+const IDLE = 1_000; // ms after the page has loaded
 
 const agents = listAgents().then(({ agents: cards = [], prices = {} }) => ({ cards, prices }));
 const sidebar = new Sidebar((conversations) => view instanceof ConversationView && view.observe(conversations));
@@ -98,3 +101,4 @@ for (const type of ["dragover", "drop"]) {
 
 history.scrollRestoration = "manual"; // a conversation opens at its newest turn
 route();
+on(window, "load", () => setTimeout(loadAll, IDLE));

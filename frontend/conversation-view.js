@@ -25,6 +25,7 @@ export class ConversationView {
   /** What the list says of tasks, by id. @type {Map<string, any>} */ #summaries = new Map();
   #next = ""; // the token of the turns before those on the page
   #title = "";
+  /** What the agent takes. @type {string[] | undefined} */ #accepts;
   #closed = false;
   #opened = false;
   /** Stays in sight while the turns above it are loaded, until the reader moves. @type {TurnView | null} */ #pinned = null;
@@ -125,6 +126,7 @@ export class ConversationView {
     const card = cards.find(({ name }) => name === place.agent);
     place.agent ||= cards[0]?.name;
     setText(this.#agent, place.agent ?? "");
+    this.#accepts = card?.defaultInputModes;
     if (card) this.#composer.accept(card.defaultInputModes ?? []);
     return prices;
   }
@@ -174,6 +176,7 @@ export class ConversationView {
   #turn(id, prices) {
     const turn = new TurnView(id, {
       prices,
+      accepts: this.#accepts,
       onDraw: (drawn) => this.#draw(drawn),
       onFocusLost: () => this.focus(),
       onRunAgain: (again) => this.#runAgain(again),

@@ -10,13 +10,12 @@ import { ArtifactsView } from "./artifacts-view.js";
 import { announce, h, on, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
 import { count, duration, plural, recoveryCounts, stateWords } from "./format.js";
+import { LazyView, questions, takeAlong } from "./lazy-view.js";
 import "./progress-timeline.js";
 import { drawMessages } from "./messages-view.js";
-import { QuestionsView } from "./questions-view.js";
 import { RawEvents } from "./raw-events.js";
 import { ServerClock } from "./server-clock.js";
 import { StatusLine } from "./status-line.js";
-import { TakeAlong } from "./take-along.js";
 import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "./task-state.js";
 
 // In ms.
@@ -73,8 +72,16 @@ export class TurnView {
     this.id = id;
     this.#handlers = handlers;
     this.#prices = prices;
-    this.#questions = new QuestionsView({ onAnswer: (message) => this.#answer(message), accepts });
-    this.#takeAlong = new TakeAlong({ streamUrl: (cursor) => streamUrl(id, cursor), onRunAgain: () => handlers.onRunAgain(this) });
+    const onAnswer = (message) => this.#answer(message);
+    this.#questions = new LazyView(
+      async () => new (await questions()).QuestionsView({ onAnswer, accepts }),
+      (task) => task.questions.length,
+    );
+    const options = { streamUrl: (cursor) => streamUrl(id, cursor), onRunAgain: () => handlers.onRunAgain(this) };
+    this.#takeAlong = new LazyView(
+      async () => new (await takeAlong()).TakeAlong(options),
+      (task) => isFinished(task.state),
+    );
     const parts = [this.#sent, this.#work, this.#later, this.#failure, this.#artifacts, this.#questions, this.#takeAlong];
     this.element.append(...parts.map((part) => part.element ?? part));
     this.element.dataset.testid = "turn";
@@ -215,8 +222,7 @@ export class TurnView {
       this.#questions.draw(task);
       if (hadFocus && document.activeElement === document.body) this.#handlers.onFocusLost();
       if (this.stream) this.#rawEvents.draw();
-      this.#takeAlong.element.hidden = !this.finished;
-      if (this.finished) this.#takeAlong.draw(task);
+      this.#takeAlong.draw(task);
       if (this.stream) for (const drawExtra of extras) drawExtra(this);
     }
     this.#handlers.onDraw(this);

@@ -1,0 +1,42 @@
+/** Views whose modules are loaded when there is something to draw, or when the page has nothing else to do. */
+
+import { h } from "./dom.js";
+
+// Each loads a module that the first view does not need.
+export const questions = () => import("./questions-view.js");
+export const takeAlong = () => import("./take-along.js");
+
+/** Load all of them, so that a lost connection costs nothing later. */
+export function loadAll() {
+  for (const load of [questions, takeAlong]) load().catch(() => {}); // tried again when it is needed
+}
+
+export class LazyView {
+  #make;
+  #isNeeded;
+  /** @type {any} */ #view = null;
+  #loading = false;
+  #model;
+  element = h("div");
+
+  /** @param {() => Promise<any>} make @param {(model: any) => any} isNeeded whether a model has something to draw */
+  constructor(make, isNeeded) {
+    this.#make = make;
+    this.#isNeeded = isNeeded;
+  }
+
+  async draw(model) {
+    this.#model = model;
+    if (this.#view) return this.#view.draw(model);
+    if (this.#loading || !this.#isNeeded(model)) return;
+    this.#loading = true;
+    try {
+      this.#view = await this.#make();
+      this.element.replaceChildren(this.#view.element);
+      this.#view.draw(this.#model);
+    } catch {
+      const again = h("button.link", { type: "button", onclick: () => location.reload() }, "Load the page again");
+      this.element.replaceChildren(h("p.notice", "A part of the page could not be loaded. "), again);
+    }
+  }
+}
