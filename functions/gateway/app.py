@@ -133,7 +133,7 @@ class Gateway:
     async def agents(self, request: Request) -> Response:
         """GET /api/agents"""
         self._owner(request)
-        return _json({"agents": await self._agents.listed()})
+        return _json({"agents": await self._agents.listed(), "prices": self._settings.prices})
 
     async def health(self, _: Request) -> Response:
         """GET /api/health"""

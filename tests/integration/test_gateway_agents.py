@@ -37,7 +37,8 @@ async def bundle(folder: Path) -> AsyncIterator[System]:
         default, greeter = [
             await serving.enter_async_context(serve(app(name, settings))) for name in ("orchestrator", "greeter")
         ]
-        settings = replace(settings, orchestrator_url=default, agent_urls=greeter)
+        prices = '{"a model": {"input": 1.25, "output": 10}}'
+        settings = replace(settings, orchestrator_url=default, agent_urls=greeter, model_prices=prices)
         url = await serving.enter_async_context(serve(create_app(settings, log=log, decide_owner=header_owner)))
         http = await serving.enter_async_context(httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20))
         yield System(url, log, http)
@@ -46,8 +47,9 @@ async def bundle(folder: Path) -> AsyncIterator[System]:
 
 async def test_a_task_goes_to_the_agent_that_the_request_names(tmp_path: Path) -> None:
     async with bundle(tmp_path) as sut:
-        agents = (await sut.http.get("/api/agents")).json()["agents"]
-        assert [agent["name"] for agent in agents] == ["orchestrator", "greeter"]
+        listed = (await sut.http.get("/api/agents")).json()
+        assert [agent["name"] for agent in listed["agents"]] == ["orchestrator", "greeter"]
+        assert listed["prices"] == {"a model": {"input": 1.25, "output": 10}}
         for body, name in (({}, "orchestrator"), ({"agent": "greeter"}, "greeter"), ({"agent": None}, "orchestrator")):
             created = await sut.http.post("/api/tasks", json={"message": {"parts": [{"text": "hi"}]}, **body})
             assert created.status_code == 201, created.text

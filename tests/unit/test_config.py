@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.config import Settings, settings_table
+from tailrace.config import Price, Settings, settings_table
 from tailrace.errors import ConfigError
 
 PAGE = Path(__file__).parents[2] / "docs" / "SETTINGS.md"
@@ -40,6 +40,35 @@ def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str)
     with pytest.raises(ConfigError, match=variable) as refused:
         Settings.load({variable: value})
     assert value in str(refused.value)
+
+
+def test_prices_of_models_are_read() -> None:
+    settings = Settings.load(
+        {"TAILRACE_MODEL_PRICES": '{"a": {"input": 1.25, "output": 10}, "b": {"input": 0, "output": 0}}'}
+    )
+    assert settings.prices == {"a": Price(1.25, 10), "b": Price(0, 0)}
+    assert Settings.load({}).prices == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("gpt", "malformed"),
+        ("[]", "object"),
+        ('{"a": 1}', "$[...]"),
+        ('{"a": {"input": 1}}', "output"),
+        ('{"a": {"input": 1, "output": "2"}}', "float"),
+        ('{"a": {"input": 1, "output": 2, "cached": 3}}', "cached"),
+        ('{"a": {"input": -1, "output": 2}}', "at least 0"),
+        ('{"a": {"input": 1e999, "output": 2}}', "range"),
+    ],
+)
+def test_prices_that_are_none_are_refused_with_key_value_and_remedy(value: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.load({"TAILRACE_MODEL_PRICES": value})
+    words = str(refused.value)
+    assert words.startswith(f'TAILRACE_MODEL_PRICES has value {value!r}, but must be {{"MODEL":')
+    assert reason in words
 
 
 def test_the_documentation_has_every_setting_as_it_is() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import msgspec
+
 from tailrace.errors import ConfigError
 
 _SECRET_LENGTH = 16
@@ -18,6 +20,21 @@ _ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASC
 _URL = re.compile(r"https?://[^\s/]\S*")
 # A bearer token (RFC 6750, section 2.1).
 _BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
+
+
+class Price(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a model's tokens cost, in dollars per million."""
+
+    input: float
+    output: float
+
+    def __post_init__(self) -> None:
+        for name, dollars in (("input", self.input), ("output", self.output)):
+            if not 0 <= dollars < float("inf"):
+                raise ValueError(f"Expected `{name}` in dollars per million tokens, at least 0, got {dollars}")
+
+
+_read_prices = msgspec.json.Decoder(dict[str, Price]).decode
 
 
 def _setting(
@@ -202,6 +219,12 @@ class Settings:
     model: str = _setting(
         "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
     )
+    model_prices: str = _setting(
+        "TAILRACE_MODEL_PRICES",
+        "",
+        "JSON",
+        "what tokens of models cost, so that the page shows the cost of a task; see below",
+    )
     orchestrator: str = _setting(
         "TAILRACE_ORCHESTRATOR",
         "orchestrator",
@@ -256,6 +279,21 @@ class Settings:
         return _split(self.peer_origins)
 
     @property
+    def prices(self) -> dict[str, Price]:
+        """The prices in `model_prices`, by model.
+
+        Raises:
+            ConfigError: they are no prices.
+        """
+        if not self.model_prices:
+            return {}
+        try:
+            return _read_prices(self.model_prices)
+        except msgspec.DecodeError as error:  # A `ValidationError` is one.
+            right = '{"MODEL": {"input": DOLLARS, "output": DOLLARS}}, in dollars per million tokens'
+            raise ConfigError("TAILRACE_MODEL_PRICES", self.model_prices, f"{right} ({error})") from None
+
+    @property
     def dispatch_places(self) -> dict[str, str]:
         """The places in `dispatch`, by agent.
 
@@ -288,7 +326,7 @@ class Settings:
             raise ConfigError(
                 "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
             )
-        self.dispatch_places  # noqa: B018 - Raises at the start, not at the first hand-off.
+        self.dispatch_places, self.prices  # noqa: B018 - Raises at the start, not when it is needed first.
         for variable, urls in (
             ("TAILRACE_ORCHESTRATOR_URL", _split(self.orchestrator_url)),
             ("TAILRACE_SPECIALIST_URLS", self.specialists),
