@@ -6,7 +6,6 @@ page's URL. Exit status 1 if AWS refuses something.
 
 from __future__ import annotations
 
-import mimetypes
 import sys
 import uuid
 from pathlib import Path
@@ -15,19 +14,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from deploy.content_types import content_type
+
 FRONTEND = Path(__file__).parents[1] / "frontend"
 # The names do not change with the content, so every cached copy has to be revalidated.
 CACHE_CONTROL = "no-cache"
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json"}
-
-
-def content_type(path: Path) -> str:
-    """Return the Content-Type of a file. A .gz is served as gzip, not as its content with an encoding."""
-    if path.suffix == ".gz":
-        return "application/gzip"
-    if path.suffix in _TYPES:
-        return f"{_TYPES[path.suffix]}; charset=utf-8"
-    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
 def upload(s3: Any, bucket: str, frontend: Path = FRONTEND) -> list[str]:

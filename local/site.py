@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deploy.content_types import content_type
 from gateway.app import create_app
 from gateway.owner import local_owner
 from local.faults import Faults
@@ -27,7 +29,7 @@ _EXTRAS = """\
   <script type="module" src="local/faults.js"></script>
 """
 
-# As in the response headers policy of CloudFront (template.yaml).
+# As in the response headers policy of CloudFront (template.yaml). `Vary` is there too, from its compression.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -36,6 +38,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
+    "Vary": "Accept-Encoding",
 }
 
 
@@ -56,20 +59,37 @@ class PageHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+class PageFiles(StaticFiles):
+    """Files with the content types that they have on AWS."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if isinstance(response, FileResponse):
+            response.headers["content-type"] = content_type(Path(full_path))
+        return response
+
+
 def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
     """Return the gateway's app with the page; on loopback also with what lets the page break things."""
     site = create_app(settings, decide_owner=decide_owner)
     if decide_owner is local_owner:
         site.router.routes += [
             *Faults(settings, decide_owner).routes,
-            Route("/", _index),
-            Mount("/local", PageHeaders(StaticFiles(directory=EXTRAS))),
+            Route("/", _served(_index), methods=["GET"]),
+            Mount("/local", _served(PageFiles(directory=EXTRAS))),
         ]
-    site.router.routes.append(Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True))))
+    site.router.routes.append(Mount("/", _served(PageFiles(directory=FRONTEND, html=True))))
     return site
 
 
-async def _index(_: Request) -> Response:
+def _served(app: ASGIApp) -> ASGIApp:
+    """The app of a part of the page: compressed, as by CloudFront, and with the page's headers."""
+    return PageHeaders(GZipMiddleware(app))
+
+
+async def _index(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the page and its parts for this machine only."""
     page = (FRONTEND / "index.html").read_text()
-    return HTMLResponse(page.replace(_HEAD_ENDS, _EXTRAS + _HEAD_ENDS, 1), headers=PAGE_HEADERS)
+    await HTMLResponse(page.replace(_HEAD_ENDS, _EXTRAS + _HEAD_ENDS, 1))(scope, receive, send)
