@@ -23,6 +23,6 @@ const PATHS = {
 
 /** @param {string} name a dot when there is no such glyph */
 export function glyph(name) {
-  const d = PATHS[name] ?? PATHS.live;
+  const d = Object.hasOwn(PATHS, name) ? PATHS[name] : PATHS.live;
   return svg("svg", { viewBox: "0 0 16 16", class: "glyph", "aria-hidden": "true" }, svg("path", { d }));
 }

@@ -158,7 +158,7 @@ function linesOf(evidence) {
 
 const lineOf = ({ text, count: times }) => (typeof times === "number" ? `${count(times).padStart(7)}  ${text}` : text);
 
-function linesBox({ title, lines }) {
+export function linesBox({ title, lines }) {
   const shown = lines.slice(0, MOST_LINES).map((line) => shorten(line)).join("\n");
   const more = lines.length > MOST_LINES && h("p.f-quiet", `The first ${count(MOST_LINES)} of ${count(lines.length)} lines.`);
   const head = h("figcaption", h("span", shorten(title, 120)), copyButton(lines.length > 1 ? "Copy lines" : "Copy line", () => lines.join("\n")));

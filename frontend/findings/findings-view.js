@@ -1,7 +1,8 @@
 /** The findings of a task: first what is likely, then the incidents with their charts and rows. */
 
 import { h, on, setText } from "../dom.js";
-import { count } from "../format.js";
+import { count, plural } from "../format.js";
+import { besideFindings, drawBeside } from "./beside.js";
 import { copyButton, jsonOf, shorten, typeWords } from "./finding-row.js";
 import { alertOf, incidentsOf, ORDERS, readFindings } from "./incidents.js";
 import { IncidentView } from "./incident-view.js";
@@ -23,6 +24,7 @@ export class FindingsView {
   #list = /** @type {any[]} */ ([]);
   #findings = /** @type {Finding[]} */ ([]);
   #alertKey = "";
+  #besideKey = "";
   #incidents = /** @type {IncidentView[]} */ ([]);
   #mostIncidents = MOST_INCIDENTS;
   #report = /** @type {any} */ (null);
@@ -38,10 +40,11 @@ export class FindingsView {
   #more = h("button.f-tool", { type: "button", hidden: true, onclick: () => this.#showMoreIncidents() });
   #none = h("p.f-quiet", { hidden: true }, "No finding matches. ", h("button.f-tool", { type: "button", onclick: () => this.#showAll() }, "Show all"));
   #others = h("div");
+  #beside = h("div");
 
   constructor() {
     const head = h("div.f-title", h("h3", "Findings"), this.#total);
-    this.element.append(this.summary, head, this.#tools, this.#groups, this.#more, this.#none, this.#others);
+    this.element.append(this.summary, head, this.#tools, this.#groups, this.#more, this.#none, this.#others, this.#beside);
     on(this.#search, "input", () => this.#filter());
     for (const select of [this.#type, this.#agents, this.#order]) on(select, "change", () => this.#filter());
   }
@@ -60,6 +63,7 @@ export class FindingsView {
       this.#alertKey = alertKey;
       this.#build(alert);
     }
+    this.#drawBeside(besideFindings(task), isSame);
     if (report && (report !== this.#report || !isSame)) this.#link(report);
   }
 
@@ -104,7 +108,7 @@ export class FindingsView {
     for (const incident of this.#incidents) shown += incident.arrange({ matches: isFiltered ? matches : null, order });
     this.#placeIncidents();
     const total = this.#findings.length;
-    const all = `${count(total)} ${total === 1 ? "finding" : "findings"}`;
+    const all = plural(total, "finding");
     const groups = this.#incidents.filter(({ isTimed }) => isTimed).length;
     const together = groups > 1 ? ` in ${count(groups)} groups by time` : "";
     setText(this.#total, !total ? "The list is empty." : isFiltered ? `${count(shown)} of ${all}` : `${all}${together}, times in UTC`);
@@ -155,6 +159,14 @@ export class FindingsView {
   #mentionOf(subject) {
     const link = this.#mentions.get(subject);
     return link?.isConnected ? link : null;
+  }
+
+  #drawBeside(beside, isSame) {
+    // Their JSON is long, so it is made only when the artifact may have changed.
+    if (isSame && this.#besideKey) return;
+    const key = jsonOf(beside);
+    if (key !== this.#besideKey) this.#beside.replaceChildren(...drawBeside(beside));
+    this.#besideKey = key;
   }
 
   #drawOthers(others) {

@@ -14,6 +14,7 @@ import { arrange, quantity, utc } from "./words.js";
 
 const MOST_ROWS = 25; // until more are asked for
 const MOST_CHARTS = 12;
+const ROW_HEIGHT = 68; // px of a chart, about
 const MOST_TABLE_ROWS = 500;
 
 export class IncidentView {
@@ -25,7 +26,7 @@ export class IncidentView {
   #rows = new Map();
   #arranged = /** @type {Finding[]} */ ([]);
   #most = MOST_ROWS;
-  #series;
+  #series = /** @type {import("./series.js").Series[] | null} */ (null); // made when the incident is opened
   #mostCharts = MOST_CHARTS;
   #charts = /** @type {any} */ (null);
   #chartsWanted = false;
@@ -46,19 +47,12 @@ export class IncidentView {
     this.#incident = incident;
     this.#context = context;
     this.#range = rangeOf(incident);
-    this.#series = seriesOf([...incident.findings].sort(ORDERS.rank.compare));
-    const size = incident.findings.length;
     const title = this.isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
-    const about = `${plural(size, "finding")}${this.#series.length ? `, ${count(this.#series.length)} series` : ""}`;
+    const about = plural(incident.findings.length, "finding");
     this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", this.isTimed && h("span.f-day", dayOf(incident.start)), title), h("span.f-quiet", about));
     this.#body.append(this.#host, this.#list, this.#more);
     this.element = h("section.f-incident", { "aria-label": title }, h("h4", this.#opener), this.#body);
-    this.#host.hidden = !this.#series.length;
     this.#sight = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#drawCharts(), { rootMargin: "300px" });
-    if (this.#series.length) {
-      this.#host.style.minHeight = `${Math.min(this.#series.length, MOST_CHARTS) * 64 + 90}px`;
-      this.#sight.observe(this.#host);
-    }
     this.#open(context.isOpen);
   }
 
@@ -78,7 +72,9 @@ export class IncidentView {
   #open(isOpen) {
     this.#body.hidden = !isOpen;
     this.#opener.setAttribute("aria-expanded", String(isOpen));
-    if (isOpen) this.#drawRows();
+    if (!isOpen) return;
+    this.#prepareCharts();
+    this.#drawRows();
   }
 
   /** Filter and order the rows. @returns {number} how many findings match */
@@ -120,7 +116,7 @@ export class IncidentView {
     let row = this.#rows.get(finding);
     if (!row) {
       const { alert, reportOf } = this.#context;
-      const showChart = this.#series.length ? (each) => this.#showChart(each) : null;
+      const showChart = this.#series?.length ? (each) => this.#showChart(each) : null;
       row = new FindingRow(finding, { range: this.#range, alertAt: alert?.start ?? null, reportOf, showChart });
       this.#rows.set(finding, row);
     }
@@ -134,6 +130,15 @@ export class IncidentView {
   }
 
   // Charts
+
+  #prepareCharts() {
+    if (this.#series) return;
+    this.#series = seriesOf([...this.findings].sort(ORDERS.rank.compare));
+    this.#host.hidden = !this.#series.length;
+    if (!this.#series.length) return;
+    this.#host.style.minHeight = `${Math.min(this.#series.length, MOST_CHARTS) * ROW_HEIGHT + 90}px`;
+    this.#sight.observe(this.#host);
+  }
 
   async #drawCharts() {
     if (this.#chartsWanted) return;
