@@ -1,39 +1,17 @@
 /**
  * The series of one incident: a small chart each, one below the other, on one time axis with one cursor.
- * Loads uPlot (vendor/), so it is imported only when charts come into view.
+ * It loads uPlot, so it is imported only when charts come into view.
  */
 
 import { h, on, setText, uniqueId } from "../dom.js";
-import { quantity, reveal, stylesheet, utc } from "./words.js";
+import { heightOf, LEFT, makePlot } from "./plot.js";
+import { restingText, valueAt } from "./series.js";
+import { reveal, utc } from "./words.js";
 
 /** @typedef {import("./series.js").Series} Series @typedef {import("./incidents.js").Alert} Alert */
 
-const VENDOR = new URL("vendor/uplot-1.6.32/", import.meta.url).href;
-const HEIGHT = 64;
-const AXIS = 24; // the time axis below the last chart
-const LEFT = 56; // the value axis
-const RIGHT = 12;
 const ZOOM = 2;
-// Between two labels of the time axis, in seconds: all divide a day or are whole days, so that UTC needs no calendar.
-const DAY = 86_400;
-const INCREMENTS = [0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, DAY, 2 * DAY];
-for (let days = 7; days < 40_000; days *= 2) INCREMENTS.push(days * DAY);
-
-await Promise.all([script(`${VENDOR}uPlot.iife.min.js`), stylesheet(`${VENDOR}uPlot.min.css`)]);
-const { uPlot } = /** @type {any} */ (globalThis);
-
-/** @returns {Promise<void>} */
-function script(src) {
-  return new Promise((resolve, reject) => {
-    const element = h("script", { src });
-    on(element, "load", () => resolve());
-    on(element, "error", () => {
-      element.remove();
-      reject(new Error("The charts could not be loaded."));
-    });
-    document.head.append(element);
-  });
-}
+const SHORTEST = 1; // s
 
 export class Charts {
   /** @type {any} */ element;
@@ -42,8 +20,9 @@ export class Charts {
   #series;
   #rows;
   #alert;
-  #whole; // [from, to] of all charts without zoom
-  #range;
+  #whole; // [from, to] of all samples
+  #start; // [from, to] without zoom
+  #range; // [from, to] that is in sight
   #times; // of all samples
   #at = /** @type {number | null} */ (null);
   #strip = h("div.fc-strip");
@@ -60,17 +39,18 @@ export class Charts {
 
   /**
    * @param {Series[]} series at least one @param {{range: [number, number], alert: Alert | null}} options
-   * `range` is the part of the time axis to start with
+   * `range` is what is in sight without zoom
    */
   constructor(series, { range, alert }) {
     this.#series = series;
     this.#alert = alert;
-    this.#whole = this.#range = range;
-    this.#times = [...new Set(series.flatMap(({ times }) => times))].sort((a, b) => a - b);
+    this.#start = this.#range = range;
+    this.#times = [...new Set(series.flatMap(({ times, values }) => times.filter((_, i) => values[i] !== null)))].sort((a, b) => a - b);
+    this.#whole = [Math.min(range[0], this.#times[0]), Math.max(range[1], this.#times[this.#times.length - 1])];
     this.#alertLabel.append(alert?.isAlert ? "alert" : "time in the request");
     const rows = series.map((each) => this.#row(each));
     const button = (label, text, zoom) => h("button.f-tool", { type: "button", "aria-label": label, title: label, onclick: zoom }, text);
-    this.#reset = button("Show the whole time", "Reset", () => this.#zoomTo(...this.#whole));
+    this.#reset = button("Reset the zoom", "Reset", () => this.#zoomTo(...this.#start));
     const tools = h(
       "div.fc-tools",
       button("Zoom in", "+", () => this.#zoom(1 / ZOOM)),
@@ -81,7 +61,7 @@ export class Charts {
     const id = uniqueId();
     const label = `Time cursor of ${series.length === 1 ? "the chart" : `${series.length} charts`}`;
     this.#stack = h("div.fc-stack", { tabIndex: 0, role: "slider", "aria-label": label, "aria-describedby": id }, this.#strip, ...rows.map(({ row }) => row));
-    const keys = h("p.visually-hidden", { id }, "Arrow keys move the cursor from sample to sample, plus and minus zoom, 0 shows the whole time.");
+    const keys = h("p.visually-hidden", { id }, "Arrow keys move the cursor from sample to sample, plus and minus zoom, 0 resets the zoom.");
     this.element = h("div.fc", this.#probe, tools, this.#stack, legend(series, alert), keys);
     on(this.#stack, "keydown", (event) => this.#key(event));
     on(this.#stack, "blur", () => this.#moveTo(null));
@@ -124,69 +104,25 @@ export class Charts {
     const width = Math.floor(this.#rows[0].plot.clientWidth);
     if (!width || width === this.#width) return;
     this.#width = width;
-    if (!this.#plots.length) this.#plots = this.#rows.map((row, i) => this.#plot(row, i === this.#rows.length - 1));
+    if (!this.#plots.length) this.#plots = this.#rows.map(({ plot, series }, i) => this.#plot(plot, series, i === this.#rows.length - 1));
     this.#plots.forEach((plot, i) => plot.setSize({ width, height: heightOf(i === this.#plots.length - 1) }));
     this.#placeAlert();
   }
 
-  #plot({ plot, series }, isLast) {
-    const color = (name) => () => this.#color(name);
-    const options = {
+  #plot(host, series, isLast) {
+    return makePlot(host, series, {
       width: this.#width,
-      height: heightOf(isLast),
-      padding: [6, RIGHT, isLast ? 0 : 6, 0],
-      legend: { show: false },
-      cursor: {
-        y: false,
-        drag: { x: true, y: false, dist: 4 },
-        sync: { key: this.#stack, scales: ["x", null] },
-        points: { size: 7, fill: color("accent"), stroke: color("surface"), width: 1.5 },
-        bind: { dblclick: () => () => this.#zoomTo(...this.#whole) },
-      },
-      scales: {
-        x: { time: false, auto: false, min: this.#range[0], max: this.#range[1] },
-        y: { range: (_, low, high) => valueRange(low, high) },
-      },
-      axes: [
-        {
-          show: isLast,
-          size: AXIS,
-          gap: 4,
-          space: 84,
-          incrs: INCREMENTS,
-          values: (_, splits, axis, space, increment) => timeLabels(splits, increment),
-          font: this.#font(),
-          stroke: color("muted"),
-          grid: { show: false },
-          ticks: { stroke: color("line"), width: 1, size: 4 },
-        },
-        {
-          size: LEFT,
-          gap: 6,
-          space: 26,
-          font: this.#font(),
-          stroke: color("muted"),
-          values: (_, splits) => splits.map((value) => quantity(value, "", true)),
-          grid: { stroke: color("line"), width: 1 },
-          ticks: { show: false },
-        },
-      ],
-      series: [
-        {},
-        {
-          stroke: color("accent"),
-          width: 1.5,
-          points: { size: 4, fill: color("accent"), filter: lonely },
-        },
-      ],
-      hooks: {
-        drawClear: [(u) => this.#drawWindows(u, series)],
-        draw: [(u) => this.#drawMarks(u, series)],
-        setCursor: [(u) => this.#handleCursor(u)],
-        setScale: [(u, key) => key === "x" && this.#handleScale(u)],
-      },
-    };
-    return new uPlot(options, [series.times, series.values], plot);
+      isLast,
+      range: this.#range,
+      limit: (from, to) => this.#limited(from, to),
+      alert: this.#alert,
+      colors: (name) => this.#color(name),
+      font: `11px ${getComputedStyle(this.#stack).fontFamily}`,
+      sync: this.#stack,
+      onReset: () => this.#zoomTo(...this.#start),
+      onCursor: (u) => this.#handleCursor(u),
+      onScale: (u) => this.#handleScale(u),
+    });
   }
 
   // Cursor
@@ -197,8 +133,14 @@ export class Charts {
     this.#show(left === undefined || left < 0 ? null : u.posToVal(left, "x"));
   }
 
+  /** Put the cursor at a time, and the time in sight. */
   #moveTo(time) {
     this.#at = time;
+    const [from, to] = this.#range;
+    if (time !== null && (time < from || time > to)) {
+      const half = (to - from) / 2;
+      return this.#zoomTo(time - half, time + half); // which moves the cursor
+    }
     for (const plot of this.#plots) plot.setCursor({ left: time === null ? -10 : plot.valToPos(time, "x"), top: 0 });
     this.#show(time);
   }
@@ -226,7 +168,8 @@ export class Charts {
     });
     const [from, to] = this.#range;
     const now = Math.round(time ?? from);
-    const attributes = { "aria-valuemin": Math.floor(from), "aria-valuemax": Math.ceil(to), "aria-valuenow": now };
+    const [least, most] = this.#whole;
+    const attributes = { "aria-valuemin": Math.floor(least), "aria-valuemax": Math.ceil(most), "aria-valuenow": now };
     for (const name in attributes) this.#stack.setAttribute(name, String(attributes[name]));
     const span = `${utc(from)} to ${utc(to)} UTC`;
     this.#stack.setAttribute("aria-valuetext", time === null ? span : `${utc(time)} UTC. ${words.slice(0, 12).join(". ")}`);
@@ -235,18 +178,20 @@ export class Charts {
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
-    const [from, to] = this.#range;
-    const times = this.#times.filter((time) => time >= from && time <= to);
+    const times = this.#times;
     const { key } = event;
-    if (key in steps && times.length) {
-      const at = this.#at;
-      const next = at === null ? 0 : times.findIndex((time) => time > at + 1e-6);
-      const index = at === null ? 0 : (next < 0 ? times.length : next) + (steps[key] > 0 ? steps[key] - 1 : steps[key] - (times.includes(at) ? 1 : 0));
+    if (Object.hasOwn(steps, key)) {
+      const at = this.#at ?? this.#range[0] - 1;
+      // The first sample after the cursor, and the one before it.
+      const after = times.findIndex((time) => time > at);
+      const next = after < 0 ? times.length : after;
+      const before = times[next - 1] === at ? next - 2 : next - 1;
+      const index = steps[key] > 0 ? next + steps[key] - 1 : before + steps[key] + 1;
       this.#moveTo(times[Math.min(times.length - 1, Math.max(0, index))]);
-    } else if (key === "Home" || key === "End") this.#moveTo(times[key === "Home" ? 0 : times.length - 1] ?? null);
+    } else if (key === "Home" || key === "End") this.#moveTo(times[key === "Home" ? 0 : times.length - 1]);
     else if (key === "+" || key === "=") this.#zoom(1 / ZOOM);
     else if (key === "-") this.#zoom(ZOOM);
-    else if (key === "0") this.#zoomTo(...this.#whole);
+    else if (key === "0") this.#zoomTo(...this.#start);
     else if (key === "Escape" && this.#at !== null) this.#moveTo(null);
     else return;
     event.preventDefault();
@@ -261,19 +206,24 @@ export class Charts {
   }
 
   #zoomTo(from, to) {
+    const [min, max] = this.#limited(from, to);
+    for (const plot of this.#plots) plot.setScale("x", { min, max });
+  }
+
+  /** A range that is within the whole one, and long enough to be read. @returns {[number, number]} */
+  #limited(from, to) {
     const [least, most] = this.#whole;
-    const shortest = Math.min(1, (most - least) / 10);
-    if (to - from < shortest) return;
-    const range = { min: Math.max(least, from), max: Math.min(most, to) };
-    for (const plot of this.#plots) plot.setScale("x", range);
+    const length = Math.min(Math.max(to - from, SHORTEST), most - least);
+    const start = Math.min(Math.max((from + to - length) / 2, least), most - length);
+    return [start, start + length];
   }
 
   #handleScale(u) {
     const { min, max } = u.scales.x;
     if (typeof min !== "number") return;
     this.#range = [min, max];
-    const [from, to] = this.#whole;
-    this.#reset.disabled = min <= from && max >= to;
+    const [from, to] = this.#start;
+    this.#reset.disabled = min === from && max === to;
     this.#placeAlert();
     if (this.#at !== null && u === this.#plots[this.#plots.length - 1]) queueMicrotask(() => this.#moveTo(this.#at));
   }
@@ -297,51 +247,6 @@ export class Charts {
     label.classList.toggle("fc-flipped", position > (this.#width - LEFT) * 0.75);
   }
 
-  /** The times of the findings. */
-  #drawWindows(u, series) {
-    const band = (from, to, name) => {
-      const [left, right] = [from, to].map((time) => u.valToPos(Math.min(Math.max(time, u.scales.x.min), u.scales.x.max), "x", true));
-      u.ctx.fillStyle = this.#color(name);
-      u.ctx.fillRect(left, u.bbox.top, Math.max(right - left, 1), u.bbox.height);
-    };
-    u.ctx.save();
-    for (const finding of series.findings) {
-      if (finding.start !== null && overlaps(u, finding.start, finding.end)) band(finding.start, finding.end, "window");
-    }
-    u.ctx.restore();
-  }
-
-  /** Where the alert fired, and where something changed. */
-  #drawMarks(u, series) {
-    const { ctx, bbox } = u;
-    const ratio = devicePixelRatio;
-    const line = (time, name, dash) => {
-      if (!overlaps(u, time, time)) return null;
-      const x = Math.round(u.valToPos(time, "x", true));
-      ctx.strokeStyle = ctx.fillStyle = this.#color(name);
-      ctx.setLineDash(dash.map((length) => length * ratio));
-      ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bbox.top + bbox.height);
-      ctx.stroke();
-      return x;
-    };
-    ctx.save();
-    ctx.lineWidth = 1.25 * ratio;
-    for (const time of [this.#alert?.start, this.#alert?.end]) if (typeof time === "number") line(time, "warn", [4, 3]);
-    for (const { start } of series.findings) {
-      const x = start === null ? null : line(start, "ink", []);
-      if (x === null) continue;
-      const half = 4 * ratio;
-      ctx.beginPath();
-      ctx.moveTo(x - half, bbox.top - half);
-      ctx.lineTo(x + half, bbox.top - half);
-      ctx.lineTo(x, bbox.top + half);
-      ctx.fill();
-    }
-    ctx.restore();
-  }
-
   #repaint() {
     this.#colors = null;
     for (const plot of this.#plots) plot.redraw(false, false);
@@ -357,64 +262,6 @@ export class Charts {
     );
     return this.#colors[name];
   }
-
-  #font() {
-    return `11px ${getComputedStyle(this.#stack).fontFamily}`;
-  }
-}
-
-const heightOf = (isLast) => HEIGHT + (isLast ? AXIS : 0);
-const overlaps = (u, start, end) => end >= u.scales.x.min && start <= u.scales.x.max;
-
-/** Some room above and below; from 0 if the values come near it. @returns {[number, number]} */
-function valueRange(low, high) {
-  if (low === null || high === null || low === undefined) return [0, 1];
-  if (low === high) return low === 0 ? [0, 1] : low > 0 ? [0, low * 1.2] : [low * 1.2, 0];
-  const room = (high - low) * 0.08;
-  const bottom = low >= 0 && low < high * 0.4 ? 0 : low - room;
-  const top = high <= 0 && high > low * 0.4 ? 0 : high + room;
-  return [bottom, top];
-}
-
-/** A sample without neighbours has no line, so it gets a point. */
-function lonely(u, seriesIdx, show, gaps) {
-  const values = u.data[seriesIdx];
-  const isMissing = (value) => value === null || value === undefined;
-  const filtered = [];
-  values.forEach((value, i) => {
-    if (!isMissing(value) && isMissing(values[i - 1]) && isMissing(values[i + 1])) filtered.push(i);
-  });
-  return filtered;
-}
-
-/** @param {Series} series */
-function valueAt({ times, values, step, unit }, time) {
-  let low = 0;
-  let high = times.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (times[middle] <= time) low = middle;
-    else high = middle;
-  }
-  const nearest = Math.abs(times[low] - time) <= Math.abs(times[high] - time) ? low : high;
-  const value = values[nearest];
-  return value === null || Math.abs(times[nearest] - time) > 1.5 * step ? "no sample" : quantity(value, unit);
-}
-
-/** What a chart says without a cursor. @param {Series} series */
-function restingText({ values, unit }) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of values) if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  if (low > high) return "no sample";
-  return low === high ? quantity(low, unit) : `${quantity(low)} – ${quantity(high, unit)}`;
-}
-
-function timeLabels(splits, increment) {
-  return splits.map((time, i) => {
-    if (increment >= DAY) return utc(time, -2);
-    const isNewDay = i > 0 && Math.floor(time / DAY) !== Math.floor(splits[i - 1] / DAY);
-    return isNewDay ? utc(time, -2) : utc(time, increment < 1 ? 2 : increment < 60 ? 0 : -1);
-  });
 }
 
 function legend(series, alert) {

@@ -25,7 +25,10 @@ export class FindingsView {
   #findings = /** @type {Finding[]} */ ([]);
   #alertKey = "";
   #besideKey = "";
-  #incidents = /** @type {IncidentView[]} */ ([]);
+  #alert = /** @type {any} */ (null);
+  #incidents = /** @type {import("./incident-view.js").AnyIncident[]} */ ([]);
+  #matching = /** @type {{incident: import("./incident-view.js").AnyIncident, findings: Finding[]}[]} */ ([]);
+  /** Only those that were shown. @type {Map<any, IncidentView>} */ #views = new Map();
   #mostIncidents = MOST_INCIDENTS;
   #report = /** @type {any} */ (null);
   #mentions = new Map();
@@ -68,7 +71,8 @@ export class FindingsView {
   }
 
   close() {
-    for (const incident of this.#incidents) incident.close();
+    for (const view of this.#views.values()) view.close();
+    this.#views.clear();
   }
 
   #build(alert) {
@@ -76,11 +80,9 @@ export class FindingsView {
     this.close();
     const { findings, others } = readFindings(this.#list);
     this.#findings = findings;
+    this.#alert = alert;
     const { incidents, untimed } = incidentsOf(findings, alert);
-    const context = { alert, reportOf: (subject) => this.#mentionOf(subject) };
-    const make = (incident, isOpen) => new IncidentView(incident, { ...context, isOpen });
-    this.#incidents = incidents.map((incident, i) => make(incident, i === 0));
-    if (untimed.length) this.#incidents.push(make({ findings: untimed, first: [], faint: [], start: null, end: null }, !incidents.length));
+    this.#incidents = untimed.length ? [...incidents, { findings: untimed, first: [], faint: [], start: null, end: null }] : incidents;
     this.summary.replaceChildren(...summaryOf(incidents, alert, (finding) => this.#show(finding)));
     this.summary.hidden = !this.summary.firstChild;
     options(this.#type, "All types", tally(findings.map(({ type }) => type)), typeWords);
@@ -102,30 +104,49 @@ export class FindingsView {
       const text = textOf(finding);
       return words.every((word) => text.includes(word));
     };
-    const order = (ORDERS[this.#order.value] ?? ORDERS.rank).compare;
     const isFiltered = Boolean(type || agent || words.length);
-    let shown = 0;
-    for (const incident of this.#incidents) shown += incident.arrange({ matches: isFiltered ? matches : null, order });
-    this.#placeIncidents();
+    this.#matching = this.#incidents
+      .map((incident) => ({ incident, findings: isFiltered ? incident.findings.filter(matches) : incident.findings }))
+      .filter(({ findings }) => findings.length);
+    this.#drawIncidents();
     const total = this.#findings.length;
+    const shown = this.#matching.reduce((sum, { findings }) => sum + findings.length, 0);
     const all = plural(total, "finding");
-    const groups = this.#incidents.filter(({ isTimed }) => isTimed).length;
-    const together = groups > 1 ? ` in ${count(groups)} groups by time` : "";
-    setText(this.#total, !total ? "The list is empty." : isFiltered ? `${count(shown)} of ${all}` : `${all}${together}, times in UTC`);
+    const groups = this.#incidents.length > 1 ? ` in ${count(this.#incidents.length)} groups by time` : "";
+    setText(this.#total, !total ? "The list is empty." : isFiltered ? `${count(shown)} of ${all}` : `${all}${groups}, times in UTC`);
     this.#none.hidden = shown > 0 || !total;
   }
 
-  #placeIncidents() {
-    const matching = this.#incidents.filter(({ matching: size }) => size > 0);
-    const shown = matching.slice(0, this.#mostIncidents).map(({ element }) => element);
-    arrange(this.#groups, shown);
-    this.#more.hidden = shown.length === matching.length;
-    setText(this.#more, `Show ${count(Math.min(MOST_INCIDENTS, matching.length - shown.length))} more groups of ${count(matching.length)}`);
+  #drawIncidents() {
+    const { compare } = ORDERS[this.#order.value] ?? ORDERS.rank;
+    const shown = this.#matching.slice(0, this.#mostIncidents);
+    arrange(
+      this.#groups,
+      shown.map(({ incident, findings }) => {
+        const view = this.#viewOf(incident);
+        view.arrange([...findings].sort(compare));
+        return view.element;
+      }),
+    );
+    const left = this.#matching.length - shown.length;
+    this.#more.hidden = !left;
+    setText(this.#more, `Show ${count(Math.min(MOST_INCIDENTS, left))} more groups of ${count(this.#matching.length)}`);
+  }
+
+  /** @returns {IncidentView} */
+  #viewOf(incident) {
+    let view = this.#views.get(incident);
+    if (!view) {
+      const reportOf = (subject) => this.#mentionOf(subject);
+      view = new IncidentView(incident, { alert: this.#alert, reportOf, isOpen: incident === this.#incidents[0] });
+      this.#views.set(incident, view);
+    }
+    return view;
   }
 
   #showMoreIncidents() {
     this.#mostIncidents += MOST_INCIDENTS;
-    this.#placeIncidents();
+    this.#drawIncidents();
   }
 
   #showAll() {
@@ -136,14 +157,14 @@ export class FindingsView {
 
   /** Put a finding's row in sight, also if it was folded or filtered away. @param {Finding} finding */
   #show(finding) {
-    const index = this.#incidents.findIndex(({ findings }) => findings.includes(finding));
+    if (!this.#matching.some(({ findings }) => findings.includes(finding))) this.#showAll();
+    const index = this.#matching.findIndex(({ findings }) => findings.includes(finding));
     if (index < 0) return;
-    if (!this.#incidents[index].isShown(finding)) this.#showAll();
     if (index >= this.#mostIncidents) {
-      this.#mostIncidents = this.#incidents.length;
-      this.#placeIncidents();
+      this.#mostIncidents = index + 1;
+      this.#drawIncidents();
     }
-    this.#incidents[index].show(finding);
+    this.#viewOf(this.#matching[index].incident).show(finding);
   }
 
   #link(report) {

@@ -19,8 +19,6 @@ const MOST_TABLE_ROWS = 500;
 
 export class IncidentView {
   /** @type {any} */ element;
-  /** How many findings match the filter. */
-  matching = 0;
   #incident;
   #context;
   #rows = new Map();
@@ -47,21 +45,14 @@ export class IncidentView {
     this.#incident = incident;
     this.#context = context;
     this.#range = rangeOf(incident);
-    const title = this.isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
+    const isTimed = incident.start !== null;
+    const title = isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
     const about = plural(incident.findings.length, "finding");
-    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", this.isTimed && h("span.f-day", dayOf(incident.start)), title), h("span.f-quiet", about));
+    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", isTimed && h("span.f-day", dayOf(incident.start)), title), h("span.f-quiet", about));
     this.#body.append(this.#host, this.#list, this.#more);
     this.element = h("section.f-incident", { "aria-label": title }, h("h4", this.#opener), this.#body);
     this.#sight = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#drawCharts(), { rootMargin: "300px" });
     this.#open(context.isOpen);
-  }
-
-  get isTimed() {
-    return this.#incident.start !== null;
-  }
-
-  get findings() {
-    return this.#incident.findings;
   }
 
   close() {
@@ -77,16 +68,10 @@ export class IncidentView {
     this.#drawRows();
   }
 
-  /** Filter and order the rows. @returns {number} how many findings match */
-  arrange({ matches, order }) {
-    this.#arranged = (matches ? this.findings.filter(matches) : [...this.findings]).sort(order);
-    this.matching = this.#arranged.length;
+  /** Show these findings of the incident, in this order. @param {Finding[]} findings */
+  arrange(findings) {
+    this.#arranged = findings;
     if (!this.#body.hidden) this.#drawRows();
-    return this.matching;
-  }
-
-  isShown(finding) {
-    return this.#arranged.includes(finding);
   }
 
   /** Put a finding's row in sight. */
@@ -106,9 +91,9 @@ export class IncidentView {
   #drawRows() {
     const shown = this.#arranged.slice(0, this.#most).map((finding) => this.#rowOf(finding).element);
     arrange(this.#list, shown);
-    const left = this.matching - shown.length;
+    const left = this.#arranged.length - shown.length;
     this.#more.hidden = left <= 0;
-    setText(this.#more, `Show ${count(Math.min(left, 4 * MOST_ROWS))} more of ${count(this.matching)} findings`);
+    setText(this.#more, `Show ${count(Math.min(left, 4 * MOST_ROWS))} more of ${count(this.#arranged.length)} findings`);
   }
 
   /** @returns {FindingRow} */
@@ -133,7 +118,7 @@ export class IncidentView {
 
   #prepareCharts() {
     if (this.#series) return;
-    this.#series = seriesOf([...this.findings].sort(ORDERS.rank.compare));
+    this.#series = seriesOf([...this.#incident.findings].sort(ORDERS.rank.compare));
     this.#host.hidden = !this.#series.length;
     if (!this.#series.length) return;
     this.#host.style.minHeight = `${Math.min(this.#series.length, MOST_CHARTS) * ROW_HEIGHT + 90}px`;

@@ -1,6 +1,7 @@
 /** The samples in findings' evidence, as series for charts. Pure: no DOM. */
 
 import { numberOf, secondsOf } from "./incidents.js";
+import { quantity } from "./words.js";
 
 /**
  * @typedef {import("./incidents.js").Finding} Finding
@@ -20,7 +21,7 @@ export function seriesOf(findings) {
     if (bySubject.has(subject)) bySubject.get(subject).push(finding);
     else bySubject.set(subject, [finding]);
   }
-  return [...bySubject].map(([name, members]) => together(name, members)).filter(({ times }) => times.length > 1);
+  return [...bySubject].map(([name, members]) => together(name, members)).filter(({ values }) => values.filter((value) => value !== null).length > 1);
 }
 
 /** Several findings may have overlapping samples: where they do, the finer ones count. */
@@ -81,4 +82,26 @@ function withGaps(samples, step, silences) {
     values.push(value);
   });
   return { times, values };
+}
+
+/** What a chart says of a time. @param {Series} series */
+export function valueAt({ times, values, step, unit }, time) {
+  let low = 0;
+  let high = times.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= time) low = middle;
+    else high = middle;
+  }
+  const nearest = Math.abs(times[low] - time) <= Math.abs(times[high] - time) ? low : high;
+  const value = values[nearest];
+  return value === null || Math.abs(times[nearest] - time) > 1.5 * step ? "no sample" : quantity(value, unit);
+}
+
+/** What a chart says without a cursor. @param {Series} series */
+export function restingText({ values, unit }) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  if (low > high) return "no sample";
+  return low === high ? quantity(low, unit) : `${quantity(low)} – ${quantity(high, unit)}`;
 }
