@@ -47,6 +47,7 @@ export class ConversationView {
   #head = h("header.conv-head", h("div.conv-line", h("div.conv-name", this.#heading, this.#agent), h("div.actions", this.#copy, this.#rename, this.#delete)), this.#status, this.#race);
   element = h("main.conversation", this.#head, h("p.loading", "Loading …"), this.#earlier, this.#list, this.#foot);
   #observer = new IntersectionObserver((entries) => this.#loadVisible(entries), { rootMargin: NEAR });
+  #resized = new ResizeObserver(() => this.#follow(this.#follows)); // a picture or a question came
   #aborter = new AbortController();
 
   /**
@@ -71,6 +72,7 @@ export class ConversationView {
     const options = { signal: this.#aborter.signal, passive: true };
     on(window, "scroll", () => this.#handleScroll(), options);
     for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) on(window, type, () => (this.#pinned = null), options);
+    this.#resized.observe(this.#list);
     document.title = "Conversation · Tailrace";
     this.#load();
   }
@@ -79,6 +81,7 @@ export class ConversationView {
     this.#closed = true;
     this.#aborter.abort();
     this.#observer.disconnect();
+    this.#resized.disconnect();
     for (const turn of this.#turns) turn.close();
     this.#composer.clear();
     this.element.remove();

@@ -243,8 +243,8 @@ export class TurnView {
       this.#failure.replaceChildren(h("h3", head), h("p", message || "No reason was given."));
     }
     this.#work.hidden = false;
-    // The work is to be seen while it goes on; then the answer comes first.
-    if (stateChanged && !this.#folded) this.#work.open = isRunning(state) || (this.asks && this.#work.open);
+    // The work is to be seen while it goes on; then the answer or the question comes first.
+    if (stateChanged && !this.#folded) this.#work.open = isRunning(state);
     if (first && this.finished) return; // it was over before the reader came
     const ready = state === "completed" && answer?.text ? " The answer is ready." : "";
     const words = signIn ? "sign-in required" : stateWords(state);

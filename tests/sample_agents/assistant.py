@@ -104,7 +104,8 @@ async def answer_of(command: str, rest: str, earlier: list[str]) -> str:
 
 
 async def work(state: MessagesState) -> dict[str, list[Any]]:
-    command, _, rest = request().text.partition(" ")
+    command, *others = request().text.split()  # with the replies
+    rest = " ".join(others)
     earlier = [str(message.text) for message in state["messages"][:-1] if message.type == "human"]
     answer: list[Any] = [AIMessage(content=await answer_of(command, rest, earlier))]
     return {"messages": answer}
