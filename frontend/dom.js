@@ -59,3 +59,11 @@ export const uniqueId = () => `id-${(ids += 1)}`;
 
 /** Say a change of state to screen readers: this is the page's only live region. @param {string} sentence */
 export const announce = (sentence) => setText(byId("announcer"), sentence);
+
+/** Copy a text. The button says for a moment whether it was possible. @param {any} button @param {string} text */
+export async function copyText(button, text) {
+  const label = button.dataset.label ?? (button.dataset.label = button.textContent);
+  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  setText(button, copied ? "Copied" : "Not allowed");
+  setTimeout(() => setText(button, label), 2_000);
+}

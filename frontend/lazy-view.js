@@ -5,10 +5,11 @@ import { h } from "./dom.js";
 // Each loads a module that the first view does not need.
 export const questions = () => import("./questions-view.js");
 export const takeAlong = () => import("./take-along.js");
+export const artifactParts = () => import("./artifacts/parts-view.js");
 
 /** Load all of them, so that a lost connection costs nothing later. */
 export function loadAll() {
-  for (const load of [questions, takeAlong]) load().catch(() => {}); // tried again when it is needed
+  for (const load of [questions, takeAlong, artifactParts]) load().catch(() => {}); // tried again when it is needed
 }
 
 export class LazyView {

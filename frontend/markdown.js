@@ -5,7 +5,7 @@
  * come from anybody, so time and nodes must stay linear in its length (docs/PAGE.md).
  */
 
-import { appendAll, h, on, setText } from "./dom.js";
+import { appendAll, copyText, h, on } from "./dom.js";
 
 // What is beyond these limits is shown as it was written.
 const MAX_DEPTH = 6; // of lists, quotes and marks in each other
@@ -101,14 +101,6 @@ export class MarkdownView {
     heading.focus({ preventScroll: true });
     heading.scrollIntoView();
   }
-}
-
-/** Copy a text; the button says so for a moment. */
-export async function copyText(button, text) {
-  const label = button.dataset.label ?? (button.dataset.label = button.textContent);
-  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-  setText(button, copied ? "Copied" : "Not allowed");
-  setTimeout(() => setText(button, label), 2_000);
 }
 
 /** Make a drawn node equal to a new one, with as few changes as possible. @returns {any} the node on the page */

@@ -1,8 +1,8 @@
 /** Structured data of any size, depth and kind: a list of objects as a table to sort, all else as keys and values to unfold. */
 
-import { appendAll, h, on, setText } from "./dom.js";
-import { count, plural } from "./format.js";
-import { scrollBox } from "./markdown.js";
+import { appendAll, h, on, setText } from "../dom.js";
+import { count, plural } from "../format.js";
+import { scrollBox } from "../markdown.js";
 
 const PIECE = 100; // rows that are drawn at once
 const MAX_COLUMNS = 50; // on the page
