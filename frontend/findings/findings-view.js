@@ -31,7 +31,7 @@ export class FindingsView {
   /** Only those that were shown. @type {Map<any, IncidentView>} */ #views = new Map();
   #mostIncidents = MOST_INCIDENTS;
   #report = /** @type {any} */ (null);
-  #mentions = new Map();
+  /** The most important finding of each subject. @type {Map<string, Finding>} */ #bySubject = new Map();
 
   #total = h("p.f-total", { role: "status" });
   #search = h("input.f-search", { type: "search", placeholder: "Search the findings", "aria-label": "Search the findings" });
@@ -67,7 +67,9 @@ export class FindingsView {
       this.#build(alert);
     }
     this.#drawBeside(besideFindings(task), isSame);
-    if (report && (report !== this.#report || !isSame)) this.#link(report);
+    if (!report) return;
+    this.#report = report;
+    linkMentions(report, this.#bySubject.keys(), (subject) => this.#show(this.#bySubject.get(subject)));
   }
 
   close() {
@@ -83,6 +85,10 @@ export class FindingsView {
     this.#alert = alert;
     const { incidents, untimed } = incidentsOf(findings, alert);
     this.#incidents = untimed.length ? [...incidents, { findings: untimed, first: [], faint: [], start: null, end: null }] : incidents;
+    this.#bySubject.clear();
+    for (const finding of [...findings].sort(ORDERS.rank.compare)) {
+      if (!this.#bySubject.has(finding.subject)) this.#bySubject.set(finding.subject, finding);
+    }
     this.summary.replaceChildren(...summaryOf(incidents, alert, (finding) => this.#show(finding)));
     this.summary.hidden = !this.summary.firstChild;
     options(this.#type, "All types", tally(findings.map(({ type }) => type)), typeWords);
@@ -167,19 +173,10 @@ export class FindingsView {
     this.#viewOf(this.#matching[index].incident).show(finding);
   }
 
-  #link(report) {
-    this.#report = report;
-    // The most important first: a subject's link leads to it.
-    const bySubject = new Map();
-    for (const finding of this.#incidents.flatMap(({ findings }) => [...findings].sort(ORDERS.rank.compare))) {
-      if (!bySubject.has(finding.subject)) bySubject.set(finding.subject, finding);
-    }
-    this.#mentions = linkMentions(report, bySubject.keys(), (subject) => this.#show(bySubject.get(subject)));
-  }
-
+  /** The first link in the report to a finding of this subject. */
   #mentionOf(subject) {
-    const link = this.#mentions.get(subject);
-    return link?.isConnected ? link : null;
+    if (!this.#report?.isConnected) return null;
+    return [...this.#report.querySelectorAll(".f-mention")].find(({ textContent }) => textContent === subject) ?? null;
   }
 
   #drawBeside(beside, isSame) {

@@ -7,17 +7,15 @@ const MOST = 400; // links
 const WORD = /[\p{L}\p{N}_]/u;
 
 /**
- * Make a link of each mention of a subject. Lines of code are left alone.
+ * Make a link of each mention of a subject. Lines of code are left alone, and so are links.
  * @param {any} report an element that is not drawn again
  * @param {Iterable<string>} subjects @param {(subject: string) => void} onPick
- * @returns {Map<string, any>} the first link of each subject
  */
 export function linkMentions(report, subjects, onPick) {
-  const first = new Map();
-  const words = [...new Set(subjects)].filter((subject) => subject.length >= SHORTEST).sort((a, b) => b.length - a.length);
-  if (!words.length) return first;
+  const words = [...subjects].filter((subject) => subject.length >= SHORTEST).sort((a, b) => b.length - a.length);
+  if (!words.length) return;
   const pattern = new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&")).join("|"), "g");
-  let left = MOST;
+  let left = MOST - report.querySelectorAll(".f-mention").length;
   for (const node of textNodes(report)) {
     const text = node.data;
     const parts = [];
@@ -31,13 +29,11 @@ export function linkMentions(report, subjects, onPick) {
         event.preventDefault();
         onPick(subject);
       });
-      if (!first.has(subject)) first.set(subject, link);
       parts.push(text.slice(end, index), link);
       end = after;
     }
     if (parts.length) node.replaceWith(...parts, text.slice(end));
   }
-  return first;
 }
 
 /** Whether a match is only a part of a longer word. */
@@ -48,7 +44,7 @@ function textNodes(root) {
   const nodes = [];
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
-    if (!walker.currentNode.parentElement?.closest("a, pre, button")) nodes.push(/** @type {Text} */ (walker.currentNode));
+    if (!walker.currentNode.parentElement?.closest("a, pre, button, .f-answer, .findings")) nodes.push(/** @type {Text} */ (walker.currentNode));
   }
   return nodes;
 }
