@@ -1,11 +1,11 @@
 /** Another reader of the task on the page: from cursor 0, on a stream of its own, with its own timeline. */
 
 import { streamUrl } from "../api.js";
-import { ConnectionPill } from "../connection-pill.js";
-import { h, setText } from "../dom.js";
+import { h } from "../dom.js";
 import { EventStream } from "../event-stream.js";
 import { count, duration, recoveryCounts } from "../format.js";
 import { ServerClock } from "../server-clock.js";
+import { StatusLine } from "../status-line.js";
 import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "../task-state.js";
 
 const DRAWING_INTERVAL = 100; // ms
@@ -14,32 +14,32 @@ const DRAWING_INTERVAL = 100; // ms
 
 export class SecondViewer {
   #task = newTask();
-  #firstTask;
+  #turn;
   #stream;
-  #pill;
+  #status = new StatusLine(() => this.#stream.retryNow());
   #report;
   #caughtUp = ""; // how long it took, and what it cost
   #comparedState = "";
-  #timeline = /** @type {any} */ (document.createElement("progress-timeline"));
-  #seq = h("b");
+  #lastEventAt = Date.now();
+  #timeline = h("progress-timeline", { ariaLabel: "Timeline of the second viewer" });
   #clock = new ServerClock();
   #ticker = setInterval(() => this.#scheduleDrawing(), DRAWING_INTERVAL);
   #frame = 0;
 
   /**
-   * @param {string} id of the task @param {Task} firstTask the model that the page shows
+   * @param {import("../turn-view.js").TurnView} turn the first viewer
    * @param {(sentence: string) => void} report called with what the comparison says
    */
-  constructor(id, firstTask, report) {
-    this.#firstTask = firstTask;
+  constructor(turn, report) {
+    this.#turn = turn;
     this.#report = report;
-    const [pill, retry] = [h("span.pill"), h("button.link", { type: "button", hidden: true }, "Try now")];
-    this.#timeline.setAttribute("aria-label", "Timeline of the second viewer");
-    const facts = h("div.facts", h("h2", "Second viewer"), pill, retry, h("span.fact", "seq ", this.#seq));
-    this.pane = h("section.card.second", { "aria-label": "Second viewer" }, facts, this.#timeline);
-    this.#stream = new EventStream((cursor) => streamUrl(id, cursor), {
+    const facts = this.#status.element;
+    for (const part of facts.querySelectorAll("[data-testid]")) part.removeAttribute("data-testid"); // the first viewer's
+    this.pane = h("section.card.second", { ariaLabel: "Second viewer" }, h("h3", "Second viewer"), facts, this.#timeline);
+    this.#stream = new EventStream((cursor) => streamUrl(turn.id, cursor), {
       onEvent: ({ seq, result, live }) => {
         const { ts } = metadataOf(result);
+        this.#lastEventAt = Date.now();
         if (ts) this.#clock.observe(ts, live);
         applyEvent(this.#task, seq, result);
         this.#scheduleDrawing();
@@ -52,7 +52,6 @@ export class SecondViewer {
       },
       onChange: () => this.#scheduleDrawing(),
     });
-    this.#pill = new ConnectionPill(pill, retry, () => this.#stream.retryNow());
     this.#stream.downSince = Date.now(); // it counts as cut until now: all stored events are recovered
     this.#stream.open();
   }
@@ -64,7 +63,7 @@ export class SecondViewer {
 
   /** Compare the two models when they are at the same seq: once it has caught up, and at each change of state. */
   compare() {
-    const [own, first] = [this.#task, this.#firstTask];
+    const [own, first] = [this.#task, this.#turn.task];
     if (!this.#caughtUp || own.seq !== first.seq || this.#comparedState === own.state) return;
     this.#comparedState = own.state;
     const verdict = shownOf(own) === shownOf(first) ? "Both show the same" : "They show different things";
@@ -80,9 +79,9 @@ export class SecondViewer {
   #scheduleDrawing() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      this.#pill.draw(this.#stream, this.#task.state === "input-required");
-      setText(this.#seq, count(this.#task.seq));
-      this.#timeline.draw(this.#task, this.#now());
+      const now = this.#now();
+      this.#status.draw(this.#task, this.#stream, { now, quiet: Date.now() - this.#lastEventAt });
+      this.#timeline.draw(this.#task, now);
     });
   }
 }

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.actions import applied, pill, send, state
+from tests.e2e.actions import answer, applied, open_work, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
 from tests.support.browser import needs_chromium
 from tests.support.processes import ROOT, Stack, stack
@@ -64,8 +64,8 @@ async def proxy(slow_stack: Stack) -> AsyncIterator[TamperingProxy]:
 
 
 def rows(page: Page, name: str) -> Locator:
-    """The rows of the timeline with exactly this name."""
-    return page.locator("#timeline .tl-row").filter(has=page.get_by_text(name, exact=True))
+    """The rows of the newest turn's timeline with exactly this name."""
+    return page.get_by_test_id("timeline").last.locator(".tl-row").filter(has=page.get_by_text(name, exact=True))
 
 
 def cost(page: Page) -> Locator:
@@ -94,18 +94,23 @@ async def test_a_killed_worker_costs_a_wait_and_its_superseded_steps_are_hidden(
     killed = await pausing.pid_of("orchestrator")
     await click(page, "Kill the worker")
     await expect(cost(page)).to_contain_text(f"orchestrator, process {killed}, was killed.")
+    countdown = page.locator(".faults-wait")
+    await expect(countdown).to_contain_text(re.compile(r"takeover in [\d.]+ s|the lease has run out"))
     await expect(cost(page)).to_contain_text(re.compile(r"Worker killed: attempt 2 took over after [\d.]+ s"))
+    await expect(cost(page)).to_contain_text(re.compile(r"Kept: [1-9]\d* finished steps.*, \d+ steps? runs? again\."))
+    await expect(countdown).to_be_hidden()
     (pausing.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed · attempt 2")
-    await expect(page.get_by_test_id("timeline")).to_contain_text("worker lost, attempt 2")
+    timeline = await open_work(page)
+    await expect(timeline).to_contain_text("worker lost, attempt 2")
     recovered, lost, repeated = await counts(page, "Worker killed")
     assert recovered > 10
     assert (lost, repeated) == (0, 0)
-    words = (await page.get_by_test_id("report").inner_text()).replace("<", " ").replace(">", " ").split()
+    words = (await answer(page).inner_text()).replace("<", " ").replace(">", " ").split()
     assert Counter(words) == {**dict.fromkeys(("gather", "left", "right", "dig", "sift", "tell"), 2), "look": 1}
 
-    superseded = page.locator("#timeline .is-superseded")
+    superseded = timeline.locator(".is-superseded")
     (number,) = re.findall(r"\d+", await page.get_by_role("button", name="superseded").inner_text())
     assert await superseded.count() == int(number) > 0
     await expect(rows(page, "sift").locator("visible=true")).to_have_count(1)
@@ -123,9 +128,10 @@ async def test_a_lost_orchestrator_goes_on_with_the_specialist_it_asked(page: Pa
     (pausing_specialist.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed · attempt 2")
+    timeline = await open_work(page)
     for name in ("plan", "ask", "ask log_analyst", "gather", "sift", "tell", "answer"):
         await expect(rows(page, name)).to_have_count(1)
-    await expect(page.locator("#timeline .is-running")).to_have_count(0)
+    await expect(timeline.locator(".is-running")).to_have_count(0)
     await expect(page.get_by_role("heading", name="What happened")).to_have_count(1)
 
 
@@ -140,6 +146,7 @@ async def test_a_lost_specialist_is_shown_below_the_agent_that_asked_it_and_is_n
     (pausing_specialist.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed")
+    await open_work(page)
     await expect(rows(page, "sift").locator("visible=true")).to_have_count(1)
     await expect(page.get_by_role("button", name="superseded")).to_be_visible()
 
@@ -150,16 +157,17 @@ async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page,
     async with stack(tmp_path / "data", **variables, TAILRACE_ATTEMPT_S="1.55") as started:
         await send(page, started.url, "30 steps, 5 ms each")
         await state(page, "completed")
-        assert await rows(page, "hand-off").count() >= 1
+        timeline = await open_work(page)
+        await expect(rows(page, "hand-off").first).to_be_attached()
         await expect(page.get_by_test_id("task-state")).to_contain_text("attempt")
-        await expect(page.get_by_test_id("timeline")).not_to_contain_text("lost")
-        await expect(page.locator("#timeline .is-superseded")).to_have_count(0)
-        assert (await page.get_by_test_id("report").inner_text()).split() == [str(n) for n in range(1, 31)]
+        await expect(timeline).not_to_contain_text("lost")
+        await expect(timeline.locator(".is-superseded")).to_have_count(0)
+        assert (await answer(page).inner_text()).split() == [str(n) for n in range(1, 31)]
 
 
 async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: Page, slow_stack: Stack) -> None:
     await send(page, slow_stack.url, "300 events, 20 ms apart")
-    await expect(page.get_by_test_id("report")).to_contain_text("step 20")
+    await expect(answer(page)).to_contain_text("step 20")
     await click(page, "Drop my connection")
     await pill(page, "reconnecting")
     recovered, lost, repeated = await counts(page, "Connection dropped for")
@@ -173,7 +181,7 @@ async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: P
 
 async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, slow_stack: Stack) -> None:
     task = await send(page, slow_stack.url, "200 events, 20 ms apart")
-    await expect(page.get_by_test_id("report")).to_contain_text("step 20")
+    await expect(answer(page)).to_contain_text("step 20")
     await click(page, "Open a second viewer")
     recovered, lost, repeated = await counts(page, "Second viewer")
     assert recovered > 20
@@ -184,7 +192,8 @@ async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, s
     await state(page, "completed")
     last = await page.get_by_test_id("last-seq").inner_text()
     await expect(cost(page)).to_contain_text(f"Both show the same at seq {last}.")
-    await expect(page.locator(".second .tl-row")).to_have_count(await page.locator("#timeline .tl-row").count())
+    rows_of_first = (await open_work(page)).locator(".tl-row")
+    await expect(page.locator(".second .tl-row")).to_have_count(await rows_of_first.count())
     await click(page, "Close the second viewer")
     await expect(page.get_by_role("region", name="Second viewer")).to_have_count(0)
 
@@ -196,12 +205,12 @@ async def test_lost_and_repeated_events_are_counted(page: Page, proxy: Tampering
 
     proxy.copies = copies
     await send(page, proxy.url, "300 events, 20 ms apart")
-    await expect(page.get_by_test_id("report")).to_contain_text("step 20")
+    await expect(answer(page)).to_contain_text("step 20")
     await click(page, "Drop my connection")
     recovered, lost, repeated = await counts(page, "Connection dropped for")
     assert recovered > 0
     assert (lost, repeated) == (2, 1)
-    await expect(page.locator("#stream-note")).to_be_empty()
+    await expect(page.get_by_test_id("stream-note")).to_be_empty()
 
 
 async def test_a_second_viewer_that_misses_an_event_shows_something_else(page: Page, proxy: TamperingProxy) -> None:
@@ -223,16 +232,17 @@ async def test_a_worker_that_make_run_did_not_start_is_not_killed(page: Page, sl
 
 
 async def test_a_finished_run_is_run_again_to_be_broken(page: Page, pausing: Stack) -> None:
-    first = await send(page, pausing.url, "go")
+    await send(page, pausing.url, "go")
     await state(page, "completed")
+    first = page.url
     (pausing.folder / PAUSE_AT_SIFT).touch()
     await click(page, "Run again, kill the worker")
-    await expect(page).not_to_have_url(re.compile(first))
+    await expect(page).not_to_have_url(first)
     await expect(cost(page)).to_contain_text("was killed")
     (pausing.folder / PAUSE_AT_SIFT).unlink()
     await state(page, "completed")
     assert (await counts(page, "Worker killed: attempt 2 took over"))[1:] == (0, 0)
-    await expect(page.locator("#task-title")).to_have_text("go")
+    await expect(page.get_by_test_id("title")).to_have_text("go")
 
 
 async def test_the_buttons_work_with_the_keyboard_and_on_narrow_pages(page: Page, slow_stack: Stack) -> None:
