@@ -56,8 +56,9 @@ class ArtifactView {
   #name = h("h3");
   #about = h("span.aside");
   #head = h("div.af-head", this.#name, this.#about);
+  #body = h("div");
   #parts = h("div");
-  element = h("section", this.#head);
+  element = h("section", this.#head, this.#body, this.#parts);
   #summary;
   /** @type {TextView | undefined} */ #textView;
   /** @type {any} */ #partsView;
@@ -84,10 +85,11 @@ class ArtifactView {
     const kind = isAnswer ? "answer" : "artifact";
     this.element.className = findings.length ? "" : `af-${kind}`;
     this.element.dataset.testid = kind;
-    this.#head.hidden = isAnswer || findings.length > 0;
+    if (isAnswer || findings.length) this.#head.remove();
+    else this.element.prepend(this.#head);
     setText(this.#name, name);
     if (text || this.#textView) {
-      if (!this.#textView) this.#head.after((this.#textView = new TextView()).element);
+      if (!this.#textView) this.#body.append((this.#textView = new TextView()).element);
       this.#textView.draw(PROSE.test(mediaType) ? text : fenced(text, mediaType), writing);
     }
     if (findings.length) this.#drawFindings(findings, { task, report });
@@ -102,14 +104,13 @@ class ArtifactView {
     if (!this.#findingsView) {
       this.#findingsView = new FindingsView();
       this.#summary.replaceChildren(this.#findingsView.summary);
-      this.element.append(this.#findingsView.element);
+      this.#parts.append(this.#findingsView.element);
     }
     this.#findingsView.draw(findings, context);
   }
 
   /** Data and files are not in most answers: what draws them is loaded when they come. */
   async #drawParts(artifact) {
-    if (!this.#parts.parentNode) this.element.append(this.#parts);
     const { PartsView } = await artifactParts().catch(() => ({}));
     if (!PartsView) {
       const again = h("button.link", { type: "button", onclick: () => this.#drawParts(artifact) }, "Try again");
