@@ -1,7 +1,5 @@
 /** The gateway's API, relative to the page. A call that fails throws an Error with a sentence for the user. */
 
-import { on } from "./dom.js";
-
 const taskPath = (id) => `api/tasks/${encodeURIComponent(id)}`;
 const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
 const conversationPath = ({ contextId, agent }, more = {}) =>
@@ -20,31 +18,6 @@ export const deleteConversation = (named) => call("DELETE", conversationPath(nam
 export const createTask = (message, agent) => sendOnce("api/tasks", { message, agent });
 export const reply = (id, message) => sendOnce(`${taskPath(id)}/messages`, { message });
 export const cancelTask = (id) => post(`${taskPath(id)}/cancel`, "{}");
-
-/**
- * Upload a file.
- * @param {{filename: string, mediaType: string, data: Uint8Array}} file
- * @param {(share: number) => void} onProgress gets 0 to 1 @param {AbortSignal} signal
- * @returns {Promise<any>} the part of a message that names the file
- */
-export async function upload({ filename, mediaType, data }, onProgress, signal) {
-  if (!crypto.subtle) throw new Error("A file of this size can be uploaded only from a page on https.");
-  const about = { filename, mediaType, size: data.length, sha256: await sha256(data) };
-  const { upload: target, part } = await post("api/uploads", JSON.stringify(about));
-  signal.throwIfAborted();
-  const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
-  request.open(target.method, target.url);
-  request.responseType = "json";
-  for (const name in target.headers) request.setRequestHeader(name, target.headers[name]);
-  on(request.upload, "progress", ({ loaded }) => onProgress(loaded / data.length));
-  on(signal, "abort", () => request.abort());
-  await new Promise((resolve) => {
-    on(request, "loadend", resolve);
-    request.send(/** @type {any} */ (data));
-  });
-  if (request.status < 200 || request.status > 299) throw apiError(request.status, request.response);
-  return part;
-}
 
 /** The request that got no answer. Sent again, it keeps its key, so that it is done once. */
 const unanswered = { body: "", key: "" };
@@ -80,7 +53,7 @@ async function call(method, path, body, headers = {}) {
 }
 
 /** @returns {Error & {status: number, detail?: string}} */
-function apiError(status, answer) {
+export function apiError(status, answer) {
   const { title = status ? `The server answered ${status}` : "The connection was lost", detail } = answer ?? {};
   return Object.assign(new Error(detail ? `${title}: ${detail}` : title), { status, detail });
 }
@@ -92,5 +65,5 @@ function askForSecret() {
   return Boolean(secret);
 }
 
-const sha256 = async (data) => hex(await crypto.subtle.digest("SHA-256", data));
+export const sha256 = async (data) => hex(await crypto.subtle.digest("SHA-256", data));
 const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -3,10 +3,10 @@
  * uploaded as soon as they are added.
  */
 
-import { upload } from "./api.js";
 import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
-import { modesInWords, prepareFile, TEXT_MODES } from "./prepare-file.js";
+import { files, uploads } from "./lazy-view.js";
+import { modesInWords, TEXT_MODES } from "./media-types.js";
 
 const MAX_FILES = 200;
 const MESSAGE_ROOM = 330_000; // bytes of files in a message, which is one event of the log
@@ -186,6 +186,7 @@ export class Composer {
       try {
         const used = this.#files.reduce((sum, { aborter, sentSize }) => sum + (aborter ? 0 : sentSize), 0);
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
+        const { prepareFile } = await files();
         const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, await this.#modes)), name: named.name };
         names.add(named.name);
         this.#replaceOrPush(input);
@@ -213,7 +214,10 @@ export class Composer {
     file.aborter = new AbortController();
     file.bar = h("progress", { value: 0, "aria-label": `Uploading ${filename}` });
     file.error = null;
-    file.finished = upload({ filename, mediaType, data }, (share) => (file.bar.value = share), file.aborter.signal)
+    const onProgress = (share) => (file.bar.value = share);
+    const { signal } = file.aborter;
+    file.finished = uploads()
+      .then(({ upload }) => upload({ filename, mediaType, data }, onProgress, signal))
       .then((part) => (file.part = part), (error) => (file.error = error))
       .then(() => this.#draw());
     this.#draw();

@@ -1,9 +1,10 @@
 /** A conversation: its turns one below the other, and a box for the next message. */
 
-import { createTask, deleteConversation, getConversation, getTask, renameConversation } from "./api.js";
+import { createTask, getConversation, getTask } from "./api.js";
 import { Composer } from "./composer.js";
 import { announce, h, on, setText } from "./dom.js";
 import { stateWords } from "./format.js";
+import { manage } from "./lazy-view.js";
 import { titleOf } from "./messages.js";
 import { metadataOf } from "./task-state.js";
 import { TurnView } from "./turn-view.js";
@@ -302,50 +303,18 @@ export class ConversationView {
     this.#handlers.open({ contextId, agent, taskId: id, title: this.#title, isNew: true });
   }
 
-  #startRenaming() {
-    const input = h("input.rename", { value: this.#title, maxLength: 200, ariaLabel: "Title" });
-    const notice = h("p.notice", { role: "alert" });
-    const form = h("form.renaming", input, h("button.button.primary", "Save"), h("button.button", { type: "button", onclick: () => end() }, "Cancel"), notice);
-    const end = () => {
-      form.replaceWith(this.#heading);
-      this.#rename.hidden = false;
-      this.#rename.focus();
-    };
-    on(form, "keydown", (event) => event.key === "Escape" && end());
-    on(form, "submit", async (event) => {
-      event.preventDefault();
-      try {
-        this.#setTitle((await renameConversation(this.#place, input.value.trim())).title);
-        end();
-        if (this.#newest) this.#drawState(this.#newest);
-        this.#handlers.changed();
-      } catch (/** @type {any} */ error) {
-        setText(notice, error.message);
-      }
+  async #startRenaming() {
+    const { rename } = await manage();
+    rename(this.#heading, this.#rename, this.#place, this.#title, (title) => {
+      this.#setTitle(title);
+      if (this.#newest) this.#drawState(this.#newest);
+      this.#handlers.changed();
     });
-    this.#rename.hidden = true;
-    this.#heading.replaceWith(form);
-    input.focus();
-    input.select();
   }
 
-  #confirmDeletion() {
-    const notice = h("p.notice", { role: "alert" });
-    const remove = h("button.button.danger", { type: "button" }, "Delete");
-    const keep = h("button.button", { type: "button", onclick: () => dialog.close() }, "Keep it");
-    const dialog = h("dialog.dialog", { ariaLabel: "Delete the conversation" }, h("p", "The conversation, its files and what its agent remembers of it are deleted for good."), notice, h("div.actions", keep, remove));
-    on(remove, "click", async () => {
-      try {
-        await deleteConversation(this.#place);
-        dialog.close();
-        this.#handlers.deleted(this.#place);
-      } catch (/** @type {any} */ error) {
-        setText(notice, error.message);
-      }
-    });
-    on(dialog, "close", () => dialog.remove());
-    document.body.append(dialog);
-    dialog.showModal();
+  async #confirmDeletion() {
+    const { confirmDeletion } = await manage();
+    confirmDeletion(this.#place, () => this.#handlers.deleted(this.#place));
   }
 
   /** How far the end is below the visible part, in px. */

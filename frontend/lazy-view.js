@@ -6,10 +6,16 @@ import { h } from "./dom.js";
 export const questions = () => import("./questions-view.js");
 export const takeAlong = () => import("./take-along.js");
 export const artifactParts = () => import("./artifacts/parts-view.js");
+export const files = () => import("./prepare-file.js");
+export const uploads = () => import("./upload.js");
+export const manage = () => import("./manage.js");
+export const recordedRun = () => import("./recorded-run.js");
+
+const ALL = [questions, takeAlong, artifactParts, files, uploads, manage];
 
 /** Load all of them, so that a lost connection costs nothing later. */
 export function loadAll() {
-  for (const load of [questions, takeAlong, artifactParts]) load().catch(() => {}); // tried again when it is needed
+  for (const load of ALL) load().catch(() => {}); // tried again when it is needed
 }
 
 export class LazyView {

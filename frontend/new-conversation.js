@@ -4,8 +4,8 @@ import { createTask } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
-import { prepareFile, TEXT_MODES } from "./prepare-file.js";
-import { playRun } from "./recorded-run.js";
+import { files, recordedRun } from "./lazy-view.js";
+import { TEXT_MODES } from "./media-types.js";
 
 const TITLE = "Give an agent some work, and watch it. A lost connection loses nothing.";
 const SAMPLE_SKILL = "triage"; // the skill of the agent that the bundle's sample is for
@@ -107,7 +107,7 @@ export class NewConversation {
     });
     this.#sample.append(button, h("span", `${title} (${files.length} files, ${fileSize(size)}), for ${name}`));
     this.#sample.hidden = false;
-    this.#run = await playRun();
+    this.#run = await (await recordedRun()).playRun();
     if (this.element.isConnected) this.element.append(this.#run.element);
     else this.#run.close();
   }
@@ -117,12 +117,13 @@ export class NewConversation {
 const chosen = (cards, name) => cards.find((card) => card.name === name && !card.error) ?? cards.find((card) => !card.error);
 
 async function sampleParts() {
-  const { text, alert, files } = await loadSample();
+  const { text, alert, files: named } = await loadSample();
   const filePart = async ({ href, filename }) => {
     const content = await (await load(href)).blob();
+    const { prepareFile } = await files();
     return (await prepareFile(new File([content], filename))).part;
   };
-  return [{ text }, { data: { alert } }, ...(await Promise.all(files.map(filePart)))];
+  return [{ text }, { data: { alert } }, ...(await Promise.all(named.map(filePart)))];
 }
 
 const loadSample = async () => (await load("sample.json")).json();

@@ -1,22 +1,16 @@
 /** Makes a chosen file ready to be sent: checks it, and compresses text unless it is short. */
 
 import { fileSize } from "./format.js";
+import { GZIP, modesInWords, takes, TEXT_MODES } from "./media-types.js";
 
 const MAX_TEXT = 16 * 1024; // bytes; longer text is compressed: logs shrink to a tenth
 const MAX_FILE = 64_000_000; // bytes, uncompressed; agents read no more
 const UTF_16 = { "255,254": "utf-16le", "254,255": "utf-16be" }; // by byte order mark
-const GZIP = "application/gzip";
-
-/** What an agent takes if its card does not say it. */
-export const TEXT_MODES = ["text/plain", "text/*", "application/json", GZIP];
 
 /**
  * Sizes are in bytes. Without room for a `part` in the message, there is `data` to upload.
  * @typedef {{filename: string, size: number, sentSize: number, part?: any, data?: Uint8Array, mediaType?: string}} PreparedFile
  */
-
-/** Whether a media type is one of an agent's input modes, such as text/plain or image/*. */
-const takes = (modes, type) => modes.some((mode) => mode === type || mode === "*/*" || (mode.endsWith("/*") && type.startsWith(mode.slice(0, -1))));
 
 /**
  * @param {File} file @param {number} room bytes that the message has left @param {string[]} modes that the agent takes
@@ -58,14 +52,6 @@ function binary(name, type, data, room, modes) {
 function sent(filename, mediaType, data, room) {
   const content = data.length > room ? { data } : { part: { raw: base64(data), filename, mediaType } };
   return { filename, mediaType, sentSize: data.length, ...content };
-}
-
-/** text (logs, CSV, JSON), images and PDF @param {string[]} modes */
-export function modesInWords(modes) {
-  const kinds = ["image", "audio", "video"].filter((kind) => takes(modes, `${kind}/*`) || modes.some((mode) => mode.startsWith(`${kind}/`)));
-  const words = [takes(modes, "text/plain") && "text files", ...kinds.map((kind) => `${kind}${kind === "image" ? "s" : ""}`)];
-  const all = [...words, takes(modes, "application/pdf") && "PDF"].filter(Boolean);
-  return all.join(", ").replace(/, ([^,]*)$/, " and $1") || modes.join(", ");
 }
 
 async function gzip(data) {

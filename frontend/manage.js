@@ -1,0 +1,58 @@
+/** What an owner does with a conversation: rename it, and delete it. */
+
+import { deleteConversation, renameConversation } from "./api.js";
+import { h, on, setText } from "./dom.js";
+
+/** @typedef {{contextId: string, agent: string}} Named a conversation */
+
+/**
+ * Put a form in the place of the heading. @param {any} heading @param {any} button that was clicked
+ * @param {Named} conversation @param {string} title @param {(title: string) => void} onRenamed
+ */
+export function rename(heading, button, conversation, title, onRenamed) {
+  const input = h("input.rename", { value: title, maxLength: 200, ariaLabel: "Title" });
+  const notice = h("p.notice", { role: "alert" });
+  const close = () => {
+    form.replaceWith(heading);
+    button.hidden = false;
+    button.focus();
+  };
+  const cancel = h("button.button", { type: "button", onclick: close }, "Cancel");
+  const form = h("form.renaming", input, h("button.button.primary", "Save"), cancel, notice);
+  on(form, "keydown", (event) => event.key === "Escape" && close());
+  on(form, "submit", async (event) => {
+    event.preventDefault();
+    try {
+      const renamed = await renameConversation(conversation, input.value.trim());
+      close();
+      onRenamed(renamed.title);
+    } catch (/** @type {any} */ error) {
+      setText(notice, error.message);
+    }
+  });
+  button.hidden = true;
+  heading.replaceWith(form);
+  input.select();
+}
+
+const WARNING = "The conversation, its files and what its agent remembers of it are deleted for good.";
+
+/** Ask before it is deleted. @param {Named} conversation @param {() => void} onDeleted */
+export function confirmDeletion(conversation, onDeleted) {
+  const notice = h("p.notice", { role: "alert" });
+  const remove = h("button.button.danger", { type: "button" }, "Delete");
+  const keep = h("button.button", { type: "button", onclick: () => dialog.close() }, "Keep it");
+  const dialog = h("dialog.dialog", { ariaLabel: "Delete the conversation" }, h("p", WARNING), notice, h("div.actions", keep, remove));
+  on(remove, "click", async () => {
+    try {
+      await deleteConversation(conversation);
+      dialog.close();
+      onDeleted();
+    } catch (/** @type {any} */ error) {
+      setText(notice, error.message);
+    }
+  });
+  on(dialog, "close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
