@@ -1,17 +1,21 @@
 /** What a waiting task asks (docs/PROTOCOL.md, section 5.12): a card for each question, answered apart or together. */
 
-import { h, on, setText } from "./dom.js";
-import { QuestionCard, keyOf } from "./question-card.js";
+import { Composer } from "./composer.js";
+import { h, on, setText, uniqueId } from "./dom.js";
+import { bodyFor, contentOf, linked } from "./question-bodies.js";
+import { controlIn, parsed } from "./schema-form.js";
 
-/** @typedef {import("./question-card.js").Question} Question */
+/** @typedef {import("./question-bodies.js").Question} Question @typedef {import("./question-bodies.js").Answer} Answer */
 
 const REFUSAL = /^An answer cannot be taken: .+/; // begins the message of a graph that did not take an answer
+const LONG_TITLE = 160; // characters
+const SENDING = { sending: "Sending …", sent: "Sent" };
 
 export class QuestionsView {
   #options;
   #sending = false;
   /** @type {Question[]} */ #questions = [];
-  /** @type {Map<string, QuestionCard>} */ #cards = new Map(); // by the question's id
+  /** @type {Map<string, Card>} */ #cards = new Map(); // by the question's id
   #refusal = h("p.notice", { role: "alert" });
   #list = h("div.q-cards");
   #notice = h("p.notice", { role: "alert" });
@@ -38,11 +42,12 @@ export class QuestionsView {
     setText(this.#refusal, REFUSAL.exec(message)?.[0] ?? "");
     setText(this.#notice, "");
     this.#together.hidden = questions.length < 2;
+    this.element.classList.toggle("q-several", questions.length > 1);
     const before = this.#cards;
     this.#cards = new Map(questions.map((question) => [question.id, this.#cardFor(question, before.get(question.id))]));
     for (const [id, card] of before) if (this.#cards.get(id) !== card) card.element.remove();
     for (const [place, question] of questions.entries()) {
-      const card = /** @type {QuestionCard} */ (this.#cards.get(question.id));
+      const card = /** @type {Card} */ (this.#cards.get(question.id));
       card.draw(question, questions.length === 1);
       const next = this.#list.children[place];
       if (next !== card.element) this.#list.insertBefore(card.element, next ?? null);
@@ -60,45 +65,45 @@ export class QuestionsView {
   /** A question that comes again keeps its card, with what was typed. */
   #cardFor(question, before) {
     const reply = (answer) => this.#reply([[question.id, answer]]);
-    return before?.key === keyOf(question) ? before : new QuestionCard(question, { reply, accepts: this.#options.accepts });
+    return before?.key === keyOf(question) ? before : new Card(question, reply, this.#options.accepts);
   }
 
   async #sendAll() {
     const cards = [...this.#cards.values()].filter(({ isTouched }) => isTouched);
-    if (cards.some(({ state }) => state)) return;
+    if (this.#sending) return;
     setText(this.#notice, cards.length ? "" : "Answer a question first.");
-    if (!cards.length) return;
-    for (const card of cards) card.setState("sending");
-    let state = "";
     try {
       const answers = [];
       for (const card of cards) {
         const answer = await card.read();
         if (!answer) return;
-        answers.push(/** @type {[string, any]} */ ([card.id, answer]));
+        answers.push(/** @type {[string, Answer]} */ ([card.id, answer]));
       }
-      await this.#reply(answers);
-      state = "sent";
+      if (answers.length) await this.#reply(answers);
     } catch (/** @type {any} */ error) {
       setText(this.#notice, error.message);
-    } finally {
-      for (const card of cards) card.setState(state);
     }
   }
 
-  /** @param {[string, import("./question-card.js").Answer][]} answers with the ids of their questions */
+  /** @param {[string, Answer][]} answers with the ids of their questions */
   async #reply(answers) {
     if (this.#sending) throw new Error("Another answer is on its way.");
     this.#sending = true;
+    const questions = this.#questions;
+    const cards = answers.map(([id]) => this.#cards.get(id));
+    for (const card of cards) card?.setState("sending");
+    let state = "";
     try {
-      await this.#options.onAnswer({ parts: partsOf(answers, this.#questions.length === 1) });
+      await this.#options.onAnswer({ parts: partsOf(answers, questions.length === 1) });
+      if (questions === this.#questions) state = "sent";
     } finally {
       this.#sending = false;
+      for (const card of cards) card?.setState(state);
     }
   }
 }
 
-/** The parts of a reply. @param {boolean} isAlone whether the task asks one question only */
+/** The parts of a reply. @param {[string, Answer][]} answers @param {boolean} isAlone whether the task asks one question only */
 function partsOf(answers, isAlone) {
   const [[id, { value, isText }]] = answers;
   const files = answers.flatMap(([, answer]) => answer.files ?? []);
@@ -106,4 +111,124 @@ function partsOf(answers, isAlone) {
   // A server of an older version gives no ids.
   const data = id ? { answers: Object.fromEntries(answers.map(([each, answer]) => [each, answer.value])) } : value;
   return [{ data }, ...files];
+}
+
+/** What is equal for as long as a question asks the same. @param {Question} question */
+const keyOf = ({ value, schema }) =>
+  JSON.stringify([value, schema], (key, part) => (key === "refused" || key === "delegated" ? undefined : part));
+
+class Card {
+  isTouched = false;
+  #state = "";
+  #reply;
+  #isAlone = true;
+  #title = h("h3.q-title", { id: uniqueId(), tabIndex: -1 });
+  #refused = h("p.notice");
+  #notice = h("p.notice", { role: "alert" });
+  #send = h("button.button.primary", { type: "submit", "data-testid": "reply-button" });
+  #buttons = h("div.q-send", this.#send, h("span.hint.q-keys", "Ctrl+Enter sends"));
+  /** @type {import("./question-bodies.js").Body | null} */ #body = null;
+  /** @type {Composer | null} */ #composer = null; // in place of a body: for a text
+  #isJson = h("input", { type: "checkbox" });
+
+  /** @param {Question} question @param {(answer: Answer) => Promise<any>} reply @param {string[]} [accepts] */
+  constructor(question, reply, accepts) {
+    this.id = question.id;
+    this.key = keyOf(question);
+    this.#reply = reply;
+    let content;
+    try {
+      content = contentOf(question);
+      this.#body = bodyFor(question, this.#title.id, (isComplete) => this.#pick(isComplete));
+    } catch {
+      // An agent may send a schema that is none. Any JSON can be the answer.
+      content ??= contentOf({ id: "", value: JSON.stringify(question.value) });
+    }
+    const { kind, title, details } = content;
+    this.#title.append(...linked(title));
+    this.#title.classList.toggle("q-long", title.length > LONG_TITLE || title.includes("\n"));
+    const from = question.agent ? `${kind} from ${question.agent}` : kind;
+    const head = [h("p.q-kind", from), this.#title, this.#refused, ...details];
+    const form = this.#body ? this.#form(this.#body) : this.#textForm(title, accepts);
+    this.element = h("div.card.q-card", { role: "group", "aria-labelledby": this.#title.id, "data-testid": "question" }, ...head, form);
+    on(this.element, "input", () => {
+      this.isTouched = true;
+      setText(this.#notice, "");
+    });
+  }
+
+  /** @param {Question} question the same one, perhaps with another reason why an answer was refused */
+  draw({ refused }, isAlone) {
+    this.#isAlone = isAlone;
+    setText(this.#refused, refused ?? "");
+    this.setState(this.#state === "sent" ? "" : this.#state);
+  }
+
+  /** @param {string} state a key of SENDING, or "" */
+  setState(state) {
+    this.#state = state;
+    this.#composer?.block(Boolean(state));
+    setText(this.#send, SENDING[state] ?? this.#body?.send ?? "Send");
+    this.#send.ariaDisabled = String(Boolean(state)); // a disabled button would lose the focus
+    this.#buttons.hidden = !state && !this.#body?.isReady;
+    this.element.ariaBusy = String(state === "sending");
+  }
+
+  /** The answer; null if something is missing, and the card says what. @returns {Promise<Answer | null>} */
+  async read() {
+    if (!this.#composer) return this.#body?.read() ?? null;
+    const parts = await this.#composer.parts();
+    return parts && this.#textAnswer(parts);
+  }
+
+  focus() {
+    (controlIn(this.element.lastChild) ?? this.#title).focus();
+  }
+
+  /** @param {import("./question-bodies.js").Body} body */
+  #form(body) {
+    const form = h("form", { noValidate: true }, body.element, this.#buttons, this.#notice);
+    on(form, "submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    on(form, "keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+      event.preventDefault();
+      this.#submit();
+    });
+    return form;
+  }
+
+  #textForm(title, accepts) {
+    this.#composer = new Composer({ label: title, testid: "reply", onSend: async (parts) => this.#reply(this.#textAnswer(parts)) });
+    if (accepts) this.#composer.accept(accepts);
+    this.#composer.element.querySelector(".compose-tools").append(h("label.q-check", this.#isJson, "as JSON"));
+    return this.#composer.element;
+  }
+
+  /** A button was pressed. @param {boolean} isComplete whether it is the whole answer */
+  #pick(isComplete) {
+    this.isTouched = true;
+    this.setState(this.#state);
+    if (isComplete && this.#isAlone) this.#submit();
+  }
+
+  async #submit() {
+    const answer = this.#state ? null : await this.read();
+    if (!answer || this.#state) return;
+    setText(this.#notice, "");
+    try {
+      await this.#reply(answer);
+    } catch (/** @type {any} */ error) {
+      setText(this.#notice, error.message);
+    }
+  }
+
+  /** @param {any[]} parts of the composer @returns {Answer} */
+  #textAnswer(parts) {
+    const files = parts.filter(({ filename }) => filename);
+    const text = parts.find(({ filename }) => !filename)?.text ?? "";
+    return this.#isJson.checked ? { value: parsed(text), files } : { value: text, files, isText: true };
+  }
 }
