@@ -23,7 +23,7 @@ export class QuestionsView {
   #together = h("div.q-send", this.#all, h("span.hint", "What you leave open is asked again."), this.#notice);
   element = h("section.q-view", { ariaLabel: "Questions", hidden: true }, this.#refusal, this.#list, this.#together);
 
-  /** @param {{onAnswer: (message: {parts: any[]}) => Promise<any>, accepts?: string[]}} options an Error of `onAnswer` says why */
+  /** @param {{onAnswer: (message: {parts: any[]}) => Promise<any>, accepts?: any}} options an Error of `onAnswer` says why */
   constructor(options) {
     this.#options = options;
     on(this.#all, "click", () => this.#sendAll());
@@ -37,6 +37,8 @@ export class QuestionsView {
     if (questions === this.#questions) return;
     this.#questions = questions;
     this.element.hidden = !questions.length;
+    // What is hidden loses the focus at once, so that the page can place it.
+    if (!questions.length && this.element.contains(document.activeElement)) /** @type {any} */ (document.activeElement).blur();
     // While the task works, the cards are kept: questions that were not answered come again.
     if (!questions.length && (state === "working" || state === "submitted")) return;
     setText(this.#refusal, REFUSAL.exec(message)?.[0] ?? "");
@@ -131,7 +133,7 @@ class Card {
   /** @type {Composer | null} */ #composer = null; // in place of a body: for a text
   #isJson = h("input", { type: "checkbox" });
 
-  /** @param {Question} question @param {(answer: Answer) => Promise<any>} reply @param {string[]} [accepts] */
+  /** @param {Question} question @param {(answer: Answer) => Promise<any>} reply @param {any} accepts for `Composer` */
   constructor(question, reply, accepts) {
     this.id = question.id;
     this.key = keyOf(question);
@@ -150,7 +152,7 @@ class Card {
     const from = question.agent ? `${kind} from ${question.agent}` : kind;
     const head = [h("p.q-kind", from), this.#title, this.#refused, ...details];
     const form = this.#body ? this.#form(this.#body) : this.#textForm(title, accepts);
-    this.element = h("div.card.q-card", { role: "group", "aria-labelledby": this.#title.id, "data-testid": "question" }, ...head, form);
+    this.element = h("div.card.q-card", { "data-testid": "question" }, ...head, form);
     on(this.element, "input", () => {
       this.isTouched = true;
       setText(this.#notice, "");

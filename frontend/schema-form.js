@@ -15,12 +15,12 @@ const INPUTS = { date: "date", email: "email", uri: "url", time: "time", "date-t
 export class SchemaForm {
   #field;
 
-  /** @param {any} schema @param {{initial?: any, labelledBy?: string}} options `labelledBy` names a form of one control */
+  /** @param {any} schema @param {{initial?: any, labelledBy?: string}} options `labelledBy`: the id of what names it */
   constructor(schema, { initial, labelledBy = "" } = {}) {
     this.#field = fieldFor({ schema, label: "", initial, required: true, depth: 0 }, schema);
     this.element = this.#field.element;
-    const control = controlIn(this.element);
-    if (labelledBy && !control?.labels.length) control?.setAttribute("aria-labelledby", labelledBy);
+    const named = this.element.matches("fieldset") ? this.element : controlIn(this.element);
+    if (labelledBy) named?.setAttribute("aria-labelledby", labelledBy);
   }
 
   /** What is written, as `{value}`; null if something is missing or wrong, which the form shows. */
@@ -188,7 +188,7 @@ function list({ schema, label, initial, required, depth }, root) {
   on(more, "click", () => controlIn(add(undefined))?.focus());
   for (const value of initial ?? Array(schema.minItems ?? Number(required))) add(value);
   return {
-    element: h("fieldset.q-list", h("legend", label), rows, more),
+    element: h("fieldset.q-list", depth > 0 && h("legend", label), rows, more),
     isEmpty: () => [...fields].every((field) => field.isEmpty()),
     read: (wrong) => {
       const values = [...fields].map((field) => field.read(wrong)).filter((value) => value !== undefined);
