@@ -27,7 +27,8 @@ def imported(path: Path, known: set[Path]) -> set[Path]:
 
 def loaded_at_first() -> set[Path]:
     """The files that the first view and a conversation need."""
-    named = {FRONTEND / name for name in re.findall(r'(?:href|src)="([^"#/]+\.(?:js|css|svg))"', INDEX)}
+    lines = "".join(line for line in INDEX.splitlines() if "modulepreload" not in line)
+    named = {FRONTEND / name for name in re.findall(r'(?:href|src)="([^"#/]+\.(?:js|css|svg))"', lines)}
     return imported(FRONTEND / "app.js", named) | {FRONTEND / "index.html"}
 
 
