@@ -2,8 +2,15 @@
 
 import { h } from "./dom.js";
 
-// Each loads a module that the first view does not need.
-export const questions = () => import("./questions-view.js");
+/** Add a style sheet, once. @returns {Promise<any>} settled when it has come, or cannot */
+const styles = (href) =>
+  new Promise((done) => {
+    if (document.querySelector(`link[href="${href}"]`)) return done(null);
+    document.head.append(h("link", { rel: "stylesheet", href, onload: done, onerror: done }));
+  });
+
+// Each loads what the first view does not need.
+export const questions = () => Promise.all([import("./questions-view.js"), styles("questions.css")]).then(([module]) => module);
 export const takeAlong = () => import("./take-along.js");
 export const artifactParts = () => import("./artifacts/parts-view.js");
 export const files = () => import("./prepare-file.js");
