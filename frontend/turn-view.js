@@ -10,10 +10,9 @@ import { ArtifactsView } from "./artifacts-view.js";
 import { announce, h, on, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
 import { count, duration, plural, recoveryCounts, stateWords } from "./format.js";
-import { LazyView, questions, takeAlong } from "./lazy-view.js";
+import { LazyView, questions, rawEvents, takeAlong } from "./lazy-view.js";
 import "./progress-timeline.js";
 import { drawMessages } from "./messages-view.js";
-import { RawEvents } from "./raw-events.js";
 import { ServerClock } from "./server-clock.js";
 import { StatusLine } from "./status-line.js";
 import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "./task-state.js";
@@ -24,6 +23,7 @@ const TICK_INTERVAL = 100;
 const NOTEWORTHY_CUT = 1_000;
 const REOPEN_INTERVAL = 500;
 
+const MAX_RAW_EVENTS = 1_000; // kept
 const REOPENINGS = 20; // after a reply, the log may end with the question for a moment
 
 const ANNOUNCEMENTS = { working: "The agent is working.", "input-required": "The agent has a question." };
@@ -44,8 +44,10 @@ export class TurnView {
   #later = h("div.turn-later");
   #summary = h("summary");
   #timeline = h("progress-timeline", { ariaLabel: "Timeline" });
-  #rawEvents = new RawEvents();
-  #work = h("details.work", { hidden: true }, this.#summary, h("div.work-body", this.#timeline, this.#rawEvents.element));
+  /** @type {import("./raw-events.js").RawEvent[]} */ #events = [];
+  #raw = new LazyView(async () => new (await rawEvents()).RawEvents(), () => this.#drawer.open);
+  #drawer = h("details.drawer", { ontoggle: () => this.#raw.draw(this.#events) }, h("summary", "Raw events"), this.#raw.element);
+  #work = h("details.work", { hidden: true }, this.#summary, h("div.work-body", this.#timeline, this.#drawer));
   #artifacts = new ArtifactsView();
   #questions;
   #failure = h("div.card.failure", { hidden: true });
@@ -184,7 +186,8 @@ export class TurnView {
     const { ts, kind = "", agent = "" } = metadataOf(result);
     this.#lastEventAt = Date.now();
     this.#reopenings = 0;
-    this.#rawEvents.push({ seq, kind, agent, text });
+    this.#events.push({ seq, kind, agent, text });
+    if (this.#events.length > MAX_RAW_EVENTS) this.#events = this.#events.slice(MAX_RAW_EVENTS / 2);
     this.#scheduleDrawing();
     applyEvent(this.#incoming, seq, result);
     if (ts) this.#clock.observe(ts, live);
@@ -221,7 +224,7 @@ export class TurnView {
       const hadFocus = this.#questions.element.contains(document.activeElement);
       this.#questions.draw(task);
       if (hadFocus && document.activeElement === document.body) this.#handlers.onFocusLost();
-      if (this.stream) this.#rawEvents.draw();
+      if (this.#drawer.open) this.#raw.draw(this.#events);
       this.#takeAlong.draw(task);
       if (this.stream) for (const drawExtra of extras) drawExtra(this);
     }
