@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { announce, h, on, setText } from "./dom.js";
 import { stateWords } from "./format.js";
 import { manage } from "./lazy-view.js";
+import { TEXT_MODES } from "./media-types.js";
 import { titleOf } from "./messages.js";
 import { metadataOf } from "./task-state.js";
 import { TurnView } from "./turn-view.js";
@@ -26,7 +27,8 @@ export class ConversationView {
   /** What the list says of tasks, by id. @type {Map<string, any>} */ #summaries = new Map();
   #next = ""; // the token of the turns before those on the page
   #title = "";
-  /** What the agent takes. @type {string[] | undefined} */ #accepts;
+  /** By model, in dollars per million tokens. */ #prices = {};
+  /** What the agent takes. @type {Promise<string[]>} */ #accepts;
   #closed = false;
   #opened = false;
   /** Stays in sight while the turns above it are loaded, until the reader moves. @type {TurnView | null} */ #pinned = null;
@@ -60,6 +62,7 @@ export class ConversationView {
     this.#place = { ...place };
     this.#handlers = handlers;
     this.#cards = handlers.cards.catch(() => ({ cards: [], prices: {} }));
+    this.#cards.then(({ prices }) => Object.assign(this.#prices, prices));
     this.#heading.dataset.testid = "title";
     this.#list.dataset.testid = "turns";
     this.#stop.dataset.testid = "cancel-button";
@@ -75,7 +78,9 @@ export class ConversationView {
     for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) on(window, type, () => (this.#pinned = null), options);
     this.#resized.observe(this.#list);
     document.title = "Conversation · Tailrace";
-    this.#load();
+    this.#accepts = Promise.resolve().then(() => loaded).then(() => this.#modes());
+    this.#composer.accept(this.#accepts);
+    const loaded = this.#load();
   }
 
   close() {
@@ -99,40 +104,39 @@ export class ConversationView {
 
   async #load() {
     try {
-      const prices = await this.#prepare();
+      const place = this.#place;
+      if (!place.contextId) await this.#findOut();
+      const page = place.isNew ? null : await this.#page("");
       if (this.#closed) return;
-      const { taskId, isNew } = this.#place;
-      const page = isNew ? null : await this.#page("");
-      if (this.#closed) return;
+      place.agent ||= page?.agent;
+      this.#handlers.named(place);
+      setText(this.#agent, place.agent ?? "");
       this.element.querySelector(".loading")?.remove();
       this.#foot.hidden = false;
-      if (page) this.#setTitle(page.title);
-      else if (this.#place.title) this.#setTitle(this.#place.title);
-      const ids = page ? page.tasks.map(({ id }) => id).reverse() : [taskId];
-      for (const id of ids) this.#append(id, prices);
+      if (page || place.title) this.#setTitle(page?.title ?? place.title);
+      const ids = page ? page.tasks.map(({ id }) => id).reverse() : [place.taskId];
+      for (const id of ids) this.#append(id);
+      if (!ids.length) this.#list.append(h("li.empty", h("p", "The turns of this conversation have expired.")));
       this.#newest?.follow();
-      this.#rename.hidden = !page && !isNew;
+      this.#rename.hidden = !page && !place.isNew;
     } catch (/** @type {any} */ error) {
       if (!this.#closed) this.#refuse(error);
     }
   }
 
-  /** Find out which conversation a task belongs to, and what its agent takes. */
-  async #prepare() {
-    const place = this.#place;
-    if (!place.contextId) {
-      const stored = await getTask(place.taskId);
-      Object.assign(place, { contextId: stored.contextId, agent: metadataOf({ task: stored }).agent ?? place.agent });
-      this.#title = titleOf(stored.history?.[0]);
-      this.#handlers.named(place);
-    }
-    const { cards, prices } = await this.#cards;
-    const card = cards.find(({ name }) => name === place.agent);
-    place.agent ||= cards[0]?.name;
-    setText(this.#agent, place.agent ?? "");
-    this.#accepts = card?.defaultInputModes;
-    if (card) this.#composer.accept(card.defaultInputModes ?? []);
-    return prices;
+  /** Which conversation a task belongs to. */
+  async #findOut() {
+    const stored = await getTask(this.#place.taskId);
+    const { agent = this.#place.agent } = metadataOf({ task: stored });
+    Object.assign(this.#place, { contextId: stored.contextId, agent });
+    this.#title = titleOf(stored.history?.[0]);
+  }
+
+  /** The input modes of its agent. */
+  async #modes() {
+    const { cards } = await this.#cards;
+    const card = cards.find(({ name }) => name === this.#place.agent) ?? cards[0];
+    return card?.defaultInputModes ?? TEXT_MODES;
   }
 
   /** A page of the conversation; null where only the task is known. */
@@ -152,9 +156,8 @@ export class ConversationView {
     this.#earlier.disabled = true;
     try {
       const { tasks } = await this.#page(this.#next);
-      const { prices } = await this.#cards;
       const oldest = this.#turns[0];
-      for (const { id } of tasks) if (!this.#turns.some((turn) => turn.id === id)) this.#prepend(id, prices);
+      for (const { id } of tasks) if (!this.#turns.some((turn) => turn.id === id)) this.#prepend(id);
       oldest?.element.scrollIntoView();
     } catch (/** @type {any} */ error) {
       this.#newest?.status.note(error.message);
@@ -163,23 +166,25 @@ export class ConversationView {
     }
   }
 
-  #append(id, prices) {
-    const turn = this.#turn(id, prices);
+  #append(id) {
+    const known = this.#turns.find((turn) => turn.id === id);
+    if (known) return known;
+    const turn = this.#turn(id);
     this.#turns.push(turn);
     this.#list.append(turn.element);
     this.#status.replaceChildren(turn.status.element);
     return turn;
   }
 
-  #prepend(id, prices) {
-    const turn = this.#turn(id, prices);
+  #prepend(id) {
+    const turn = this.#turn(id);
     this.#turns.unshift(turn);
     this.#list.prepend(turn.element);
   }
 
-  #turn(id, prices) {
+  #turn(id) {
     const turn = new TurnView(id, {
-      prices,
+      prices: this.#prices,
       accepts: this.#accepts,
       onDraw: (drawn) => this.#draw(drawn),
       onFocusLost: () => this.focus(),
@@ -264,11 +269,10 @@ export class ConversationView {
     const { contextId, agent } = this.#place;
     try {
       const { id } = await createTask({ parts, contextId }, agent);
-      const { prices } = await this.#cards;
       if (this.#closed) return;
       this.#follows = true;
       this.#drawn.state = "";
-      this.#append(id, prices).follow();
+      this.#append(id).follow();
       this.#handlers.changed();
     } catch (/** @type {any} */ error) {
       if (error.status === 409) await this.#loadNewer();
@@ -279,10 +283,9 @@ export class ConversationView {
   /** Another window may have sent a message. */
   async #loadNewer() {
     const page = await this.#page("").catch(() => null);
-    const { prices } = await this.#cards;
     const known = new Set(this.#turns.map(({ id }) => id));
     const newer = (page?.tasks ?? []).filter(({ id }) => !known.has(id)).reverse();
-    for (const { id } of newer) this.#append(id, prices);
+    for (const { id } of newer) this.#append(id);
     this.#newest?.follow();
   }
 

@@ -68,7 +68,7 @@ export class TurnView {
   /**
    * @param {string} id of the task
    * @param {{onDraw: (turn: TurnView) => void, onFocusLost: () => void, onRunAgain: (turn: TurnView) => Promise<any>,
-   *   prices?: any, accepts?: string[]}} handlers
+   *   prices: any, accepts: Promise<string[]>}} handlers
    */
   constructor(id, { prices, accepts, ...handlers }) {
     this.id = id;
