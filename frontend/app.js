@@ -80,6 +80,10 @@ on(byId("sidebar"), "keydown", (event) => {
   closeSidebar();
   byId("menu").focus();
 });
+on(byId("sidebar"), "focusout", ({ relatedTarget }) => {
+  const left = relatedTarget && relatedTarget !== byId("menu") && !byId("sidebar").contains(relatedTarget);
+  if (left) closeSidebar(); // it covers what has the focus now
+});
 
 on(window, "popstate", () => route());
 

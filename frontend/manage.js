@@ -6,14 +6,15 @@ import { h, on, setText } from "./dom.js";
 /** @typedef {{contextId: string, agent: string}} Named a conversation */
 
 /**
- * Put a form in the place of the heading. @param {any} heading @param {any} button that was clicked
+ * Show a form in the place of the heading. @param {any} heading @param {any} button that was clicked
  * @param {Named} conversation @param {string} title @param {(title: string) => void} onRenamed
  */
 export function rename(heading, button, conversation, title, onRenamed) {
   const input = h("input.rename", { value: title, maxLength: 200, ariaLabel: "Title" });
   const notice = h("p.notice", { role: "alert" });
   const close = () => {
-    form.replaceWith(heading);
+    form.remove();
+    heading.classList.remove("visually-hidden");
     button.hidden = false;
     button.focus();
   };
@@ -31,7 +32,8 @@ export function rename(heading, button, conversation, title, onRenamed) {
     }
   });
   button.hidden = true;
-  heading.replaceWith(form);
+  heading.classList.add("visually-hidden"); // a page without a heading is hard to find one's way in
+  heading.after(form);
   input.select();
 }
 

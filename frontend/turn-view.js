@@ -40,6 +40,7 @@ export class TurnView {
   #prices;
   /** The model of a replay, until it may be drawn. */ #incoming = this.task;
   #clock = new ServerClock();
+  #title = h("h2.visually-hidden", "Turn");
   #sent = h("div.turn-sent");
   #later = h("div.turn-later");
   #summary = h("summary");
@@ -48,6 +49,7 @@ export class TurnView {
   #raw = new LazyView(async () => new (await rawEvents()).RawEvents(), () => this.#drawer.open);
   #drawer = h("details.drawer", { ontoggle: () => this.#raw.draw(this.#events) }, h("summary", "Raw events"), this.#raw.element);
   #work = h("details.work", { hidden: true }, this.#summary, h("div.work-body", this.#timeline, this.#drawer));
+  #answerTitle = h("h3.visually-hidden", { hidden: true }, "Answer");
   #artifacts = new ArtifactsView();
   #questions;
   #failure = h("div.card.failure", { hidden: true });
@@ -84,7 +86,7 @@ export class TurnView {
       async () => new (await takeAlong()).TakeAlong(options),
       (task) => isFinished(task.state),
     );
-    const parts = [this.#sent, this.#work, this.#later, this.#failure, this.#artifacts, this.#questions, this.#takeAlong];
+    const parts = [this.#title, this.#sent, this.#work, this.#later, this.#failure, this.#answerTitle, this.#artifacts, this.#questions, this.#takeAlong];
     this.element.append(...parts.map((part) => part.element ?? part));
     this.element.dataset.testid = "turn";
     this.#failure.dataset.testid = "failure";
@@ -215,11 +217,13 @@ export class TurnView {
     if (this.#ready) {
       const { task } = this;
       const writing = isRunning(task.state) && !task.answer?.done;
+      setText(this.#title, `Turn: ${task.title.slice(0, 80)}`);
       drawMessages(this.#sent, task.messages.slice(0, 1));
       // The question that waits stands in its card instead.
       const unanswered = this.asks && task.messages.at(-1)?.by === "agent";
       drawMessages(this.#later, task.messages.slice(1, unanswered ? -1 : undefined));
       this.#drawState();
+      this.#answerTitle.hidden = !task.artifacts.size;
       this.#artifacts.draw(task, { writing });
       const hadFocus = this.#questions.element.contains(document.activeElement);
       this.#questions.draw(task);

@@ -1,0 +1,121 @@
+"""axe-core finds nothing wrong with the page's views, light and dark, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.e2e.actions import answer, open_work, send, send_sample, state, write
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
+from tests.support.processes import Stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+PHONE = {"width": 390, "height": 800}
+
+
+async def check(page: Page, view: str) -> None:
+    """Check the view as it is now. Light and dark differ in their colours only."""
+    assert await violations(page) == [], view
+    await page.emulate_media(color_scheme="dark")
+    assert await violations(page, "color-contrast") == [], f"{view}, dark"
+    await page.emulate_media(color_scheme="light")
+
+
+async def say(page: Page, text: str, outcome: str) -> None:
+    """Send the next message, and wait until its turn has the state."""
+    await write(page, "message-input", text)
+    await page.get_by_test_id("send-button").click()
+    await expect(page.get_by_test_id("message-input")).to_have_value("")
+    await expect(page.get_by_test_id("turn").last).to_have_attribute("data-state", outcome)
+
+
+async def stop(page: Page) -> None:
+    await page.get_by_test_id("cancel-button").click()
+    await state(page, "canceled")
+
+
+async def test_the_first_view_and_the_list(page: Page, assistant: Stack) -> None:
+    await page.goto(assistant.url)
+    await expect(page.get_by_role("radio", name="assistant")).to_be_checked()
+    await check(page, "a new conversation with the choice of an agent")
+    await page.get_by_role("radio", name="log_analyst").check()
+    await write(page, "message-input", "tables")
+    await write(page, "search", "no title has this")
+    await expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    await check(page, "a list without a match, and a message that is being written")
+
+
+async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "tables")
+    await state(page, "completed")
+    turn = page.get_by_test_id("turn").last
+    for shown in ("notes.txt", "=coffee", "colour"):
+        await expect(turn).to_contain_text(shown)
+    await expect(turn.get_by_role("img").first).to_be_visible()
+    await expect(page.get_by_test_id("conversations").get_by_text("completed").first).to_be_visible()
+    await check(page, "an answer with data and files")
+
+    await say(page, "steps 3", "completed")
+    await expect(await open_work(page)).to_contain_text("look_up")
+    await check(page, "a timeline")
+
+    await say(page, "slow 4000", "working")
+    await expect(answer(page)).to_contain_text("line 3")
+    await check(page, "a task that works")
+    await stop(page)
+
+    await say(page, "fail", "failed")
+    await expect(page.get_by_test_id("failure").last).to_be_visible()
+    await check(page, "a failed task")
+
+    await page.get_by_role("button", name="Rename").click()
+    await expect(page.get_by_role("textbox", name="Title")).to_be_focused()
+    await check(page, "a title that is being changed")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await check(page, "a dialog")
+
+
+async def test_questions(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "trip")
+    question = page.get_by_test_id("question").last
+    await expect(question).to_be_visible()
+    await check(page, "a form")
+    await stop(page)
+    for text in ("pick", "approve"):
+        await say(page, text, "input-required")
+        await expect(page.get_by_test_id("turn").last.get_by_test_id("question")).to_be_visible()
+        await page.set_viewport_size(PHONE)
+        await check(page, f"the question of {text} on a phone")
+        await page.set_viewport_size({"width": 1280, "height": 900})
+        await stop(page)
+
+
+async def test_a_phone(page: Page, assistant: Stack) -> None:
+    await page.set_viewport_size(PHONE)
+    await send(page, assistant.url, "tables")
+    await state(page, "completed")
+    await expect(page.get_by_test_id("turn").last).to_contain_text("notes.txt")
+    await check(page, "a conversation on a phone")
+    await page.get_by_role("button", name="Conversations").click()
+    await expect(page.get_by_test_id("search")).to_be_focused()
+    await check(page, "the menu")
+    await page.get_by_test_id("new-conversation").click()
+    await expect(page.get_by_role("radio", name="assistant")).to_be_checked()
+    await check(page, "a new conversation on a phone")
+    await page.goto(f"{assistant.url}/?conversation=none")
+    await expect(page.get_by_role("heading", name="does not exist")).to_be_visible()
+    await check(page, "a conversation that does not exist")
+
+
+async def test_a_report_with_findings(page: Page, shipped: Stack) -> None:
+    await send_sample(page, shipped.url)
+    await state(page, "completed")
+    await expect(answer(page).get_by_role("heading", name="What happened")).to_be_visible()
+    findings = page.get_by_role("region", name="Findings")
+    await findings.scroll_into_view_if_needed()
+    await expect(findings.locator(".uplot").first).to_be_visible()
+    await check(page, "a report with findings")

@@ -1,0 +1,41 @@
+"""axe-core, the accessibility checker, on a page of the browser.
+
+It comes from npm, as tests/e2e/axe pins it. The page's security policy does not hold for scripts of the test's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from typing import Any
+
+from playwright.async_api import Page
+
+from tests.interop.cached import node_with
+from tests.support.processes import ROOT
+
+_RUN = """async (rules) => {
+  const options = rules.length ? { runOnly: rules } : {};
+  return (await axe.run({ resultTypes: ["violations"], ...options })).violations;
+}"""
+
+
+async def violations(page: Page, *rules: str) -> list[str]:
+    """What axe finds wrong with the page as it is now: one line for each rule, with the elements that break it.
+
+    All of axe's rules count unless some are named.
+    """
+    if not await page.evaluate("() => 'axe' in window"):
+        await page.evaluate(await asyncio.to_thread(_axe))
+    return [_line(each) for each in await page.evaluate(_RUN, list(rules))]
+
+
+@cache
+def _axe() -> str:
+    _, folder = node_with(ROOT / "tests" / "e2e" / "axe")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def _line(violation: dict[str, Any]) -> str:
+    nodes = "; ".join(f"{' '.join(node['target'])}: {node['failureSummary']}" for node in violation["nodes"][:5])
+    return f"{violation['id']} ({violation['impact']}), {len(violation['nodes'])} elements: {nodes}"
