@@ -1,6 +1,6 @@
 /** Building and finding elements. A string becomes a text node or an attribute's value, never HTML. */
 
-import { setText } from "./progress-timeline.js";
+import { setText } from "./timeline-parts.js";
 
 export { setText };
 

@@ -1,5 +1,6 @@
 /**
- * An EventSource that resumes: each event once and in order, across cuts, rotations, refusals and sleep.
+ * An EventSource that resumes: each event once and in order, across cuts, rotations, refusals and sleep. Like an
+ * EventSource it dispatches each event, by its kind: `stream.addEventListener("progress", ({ detail }) => …)`.
  *
  * This file needs no other. docs/PAGE.md has an example, and says how it differs from a plain EventSource.
  */
@@ -27,9 +28,11 @@ const WAKE_EVENTS = [
  * dropped. Without gaps `count === last`.
  * @typedef {{count: number, recovered: number, last: number, repeated: number}} Applied
  *
+ * `result` is an A2A StreamResponse. `text` is the data as it came; `live` is false for stored events.
+ * @typedef {{seq: number, result: any, text: string, live: boolean}} StreamEvent the `detail` of a dispatched event
+ *
  * @typedef {object} Handlers each may be left out
- * @property {(event: {seq: number, result: any, text: string, live: boolean}) => void} [onEvent] `text` is the data as it
- *   came; `live` is false for stored events
+ * @property {(event: StreamEvent) => void} [onEvent]
  * @property {() => void} [onSync] all stored events have come
  * @property {(gap: {from: number, to: number}) => void} [onGap] these seqs are gone for good
  * @property {() => void} [onEnd]
@@ -47,7 +50,7 @@ export const countsBetween = (before, after) => ({
   repeated: after.repeated - before.repeated,
 });
 
-export class EventStream {
+export class EventStream extends EventTarget {
   /**
    * catching-up: stored events come · waiting: cut, until `retryAt` · lost: refused for good, see `refusal`
    * @type {"opening" | "catching-up" | "live" | "waiting" | "ended" | "lost"}
@@ -73,9 +76,10 @@ export class EventStream {
   #connection = 0; // its number: what an older one answers is ignored
   #appliedBeforeCut = { ...this.applied };
 
-  /** @param {(cursor: number) => string} url of the events after the cursor @param {Handlers} handlers */
-  constructor(url, handlers) {
-    this.#url = url;
+  /** @param {string | ((cursor: number) => string)} url of the stream, or of the events after a cursor @param {Handlers} [handlers] */
+  constructor(url, handlers = {}) {
+    super();
+    this.#url = typeof url === "string" ? (cursor) => withCursor(url, cursor) : url;
     this.#handlers = handlers;
   }
 
@@ -162,11 +166,14 @@ export class EventStream {
     this.#retries = 0;
     const live = this.state === "live";
     if (!live) this.backlog += 1;
+    const detail = { seq, result: data.result ?? {}, text: message.data, live };
     try {
-      this.#handlers.onEvent?.({ seq, result: data.result ?? {}, text: message.data, live });
+      this.#handlers.onEvent?.(detail);
     } catch (error) {
       console.error(`event ${seq} could not be applied`, error); // the other events still come
     }
+    const kind = kindOf(detail.result);
+    if (kind) this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
 
   #handleSync() {
@@ -287,6 +294,17 @@ export class EventStream {
     this.state = state;
     this.#handlers.onChange?.();
   }
+}
+
+function withCursor(url, cursor) {
+  const address = new URL(url, document.baseURI);
+  if (cursor) address.searchParams.set("cursor", String(cursor));
+  return address.href;
+}
+
+/** The event's kind, of which PROTOCOL.md has a table. */
+function kindOf({ task, statusUpdate, artifactUpdate }) {
+  return (task ?? statusUpdate ?? artifactUpdate)?.metadata?.["urn:tailrace:a2a:resume:1"]?.kind;
 }
 
 /** Null when it is not JSON. */

@@ -1,6 +1,6 @@
 /** Numbers, sizes and times as people read them. */
 
-import { count, duration } from "./progress-timeline.js";
+import { count, duration } from "./timeline-parts.js";
 
 export { count, duration };
 

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { duration } from "./format.js";
+import "./progress-timeline.js";
 import { applyEvent, metadataOf, newTask } from "./task-state.js";
 
 const SLOWER = 5;

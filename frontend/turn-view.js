@@ -10,8 +10,7 @@ import { ArtifactsView } from "./artifacts-view.js";
 import { announce, h, on, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
 import { count, duration, plural, recoveryCounts, stateWords } from "./format.js";
-import { LazyView, questions, rawEvents, takeAlong } from "./lazy-view.js";
-import "./progress-timeline.js";
+import { LazyView, questions, rawEvents, takeAlong, timeline } from "./lazy-view.js";
 import { drawMessages } from "./messages-view.js";
 import { ServerClock } from "./server-clock.js";
 import { StatusLine } from "./status-line.js";
@@ -121,6 +120,7 @@ export class TurnView {
   /** Get the task's events, the stored ones and those to come. */
   follow() {
     if (this.stream || this.#closed) return;
+    timeline().catch(() => {});
     this.#incoming = newTask();
     this.stream = new EventStream((cursor) => streamUrl(this.id, cursor), {
       onEvent: (event) => this.#apply(event),
@@ -282,7 +282,7 @@ export class TurnView {
     this.#drawWork();
     if (!stream || !this.#work.open) return;
     Object.assign(task, { prices: this.#prices });
-    this.#timeline.draw(task, this.#now());
+    this.#timeline.draw?.(task, this.#now()); // once it is loaded
   }
 
   #announceConnection(connection) {

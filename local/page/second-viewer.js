@@ -4,6 +4,7 @@ import { streamUrl } from "../api.js";
 import { h } from "../dom.js";
 import { EventStream } from "../event-stream.js";
 import { count, duration, recoveryCounts } from "../format.js";
+import "../progress-timeline.js";
 import { ServerClock } from "../server-clock.js";
 import { StatusLine } from "../status-line.js";
 import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "../task-state.js";

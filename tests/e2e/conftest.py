@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.e2e.model_events import open_modules
 from tests.support.browser import chromium
-from tests.support.processes import ROOT, Stack, agent, stack
+from tests.support.processes import Stack, agent, stack
 
 TIMEOUT_MS = 30_000
 
@@ -60,17 +61,5 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def modules_page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page that can import the page's modules."""
-    origin = "http://modules.test/"
-
-    async def serve(route: Route) -> None:
-        name = route.request.url.removeprefix(origin)
-        if name:
-            await route.fulfill(body=(ROOT / "frontend" / name).read_text(), content_type="text/javascript")
-        else:
-            await route.fulfill(body="<!doctype html>", content_type="text/html")
-
-    page = await browser.new_page()
-    await page.route(f"{origin}**", serve)
-    await page.goto(origin)
-    yield page
-    await page.close()
+    async with open_modules(browser) as page:
+        yield page

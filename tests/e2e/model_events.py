@@ -1,10 +1,14 @@
-"""A task's events as the gateway sends them, for tests of the page's model."""
+"""A task's events as the gateway sends them, and an empty page with the page's modules: for tests of single modules."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page, Route
+
+from tests.support.processes import ROOT
 
 EXTENSION = "urn:tailrace:a2a:resume:1"
 
@@ -44,6 +48,36 @@ async def model(page: Page, events: list[dict[str, Any]], expression: str) -> An
         return JSON.parse(JSON.stringify({expression}, plain));
     }}"""
     return await page.evaluate(script, events)
+
+
+@contextlib.asynccontextmanager
+async def open_modules(browser: Browser, **options: Any) -> AsyncIterator[Page]:
+    """An empty page that can import the page's modules. `options` are those of a context.
+
+    Raises:
+        AssertionError: one of the page's scripts failed.
+    """
+    origin = "https://modules.test/"
+    errors: list[str] = []
+
+    async def serve(route: Route) -> None:
+        name = route.request.url.removeprefix(origin)
+        if name:
+            await route.fulfill(body=(ROOT / "frontend" / name).read_text(), content_type="text/javascript")
+        else:
+            html = (
+                '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><body></body></html>'
+            )
+            await route.fulfill(body=html, content_type="text/html")
+
+    context = await browser.new_context(**options)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.route(f"{origin}**", serve)
+    await page.goto(origin)
+    yield page
+    await context.close()
+    assert errors == []
 
 
 def _part(part: Any) -> dict[str, Any]:

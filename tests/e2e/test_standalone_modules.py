@@ -1,4 +1,4 @@
-"""`event-stream.js` and `progress-timeline.js` without any other file of ours: the examples in docs/PAGE.md run."""
+"""`event-stream.js` and `progress-timeline.js` on pages of others: the examples in docs/PAGE.md run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.support.processes import ROOT
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 ORIGIN = "http://another-project.test/"
+# The two files that belong together.
+TIMELINE = ("progress-timeline.js", "timeline-parts.js")
 HTML = '<!doctype html><html lang="en"><title>Another project</title><body></body></html>'
 
 
@@ -31,15 +33,15 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     assert errors == []
 
 
-async def open_with(page: Page, module: str) -> list[str]:
-    """Open a page of an origin that has only this module. Returns the paths of all later requests."""
+async def open_with(page: Page, *modules: str) -> list[str]:
+    """Open a page of an origin that has only these modules. Returns the paths of all later requests."""
     paths: list[str] = []
 
     async def serve(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN)
         paths.append(path)
-        if path == module:
-            await route.fulfill(body=(ROOT / "frontend" / module).read_text(), content_type="text/javascript")
+        if path in modules:
+            await route.fulfill(body=(ROOT / "frontend" / path).read_text(), content_type="text/javascript")
         elif path:
             await route.fulfill(status=404)
         else:
@@ -86,8 +88,40 @@ async def test_the_event_stream_follows_a_stream_that_is_cut(page: Page) -> None
     assert [path for path in paths if not path.startswith("api/")] == ["event-stream.js"]
 
 
+async def test_the_event_stream_dispatches_each_event_by_its_kind(page: Page) -> None:
+    await open_with(page, "event-stream.js")
+
+    def event(seq: int, form: str, kind: str) -> str:
+        metadata = {"urn:tailrace:a2a:resume:1": {"seq": seq, "kind": kind}}
+        return f"id: {seq}\ndata: {json.dumps({'result': {form: {'metadata': metadata}}})}\n\n"
+
+    events = [
+        ("task", "state"),
+        ("statusUpdate", "progress"),
+        ("artifactUpdate", "token"),
+        ("statusUpdate", "progress"),
+    ]
+    first = "".join(event(seq, *kinds) for seq, kinds in enumerate(events, 1))
+    bodies = {"": first, "4": event(5, "statusUpdate", "progress") + 'event: end\ndata: {"seq": 5}\n\n'}
+
+    async def stream(route: Route) -> None:
+        await route.fulfill(body=bodies[route.request.url.partition("?cursor=")[2]], content_type="text/event-stream")
+
+    await page.route("**/api/stream/task-123*", stream)
+    script = """() => new Promise((resolve) => {
+        import("/event-stream.js").then(({ EventStream }) => {
+            const source = new EventStream("/api/stream/task-123", { onEnd: () => resolve(lines) });
+            const lines = [];
+            for (const kind of ["progress", "token", "end"])
+                source.addEventListener(kind, ({ type, detail }) => lines.push(`${type} ${detail.seq}`));
+            source.open();
+        });
+    })"""
+    assert await page.evaluate(script) == ["progress 2", "token 3", "progress 4", "progress 5"]
+
+
 async def test_the_timeline_draws_a_run_with_its_own_styles(page: Page) -> None:
-    paths = await open_with(page, "progress-timeline.js")
+    paths = await open_with(page, *TIMELINE)
     await page.add_script_tag(type="module", content=example_in("progress-timeline.js"))
     rows = page.get_by_role("row")
     await expect(rows).to_have_count(2)
@@ -97,11 +131,11 @@ async def test_the_timeline_draws_a_run_with_its_own_styles(page: Page) -> None:
     await expect(rows.nth(0)).to_have_css("display", "grid")
     await rows.nth(0).press("ArrowLeft")
     await expect(rows.nth(1)).to_be_hidden()
-    assert paths == ["progress-timeline.js"]
+    assert paths == [*TIMELINE]
 
 
 async def test_the_timeline_draws_in_an_element_of_the_pages_own_html(page: Page) -> None:
-    await open_with(page, "progress-timeline.js")
+    await open_with(page, *TIMELINE)
     await page.evaluate("document.body.innerHTML = '<progress-timeline>\\n</progress-timeline>'")
     created = 'document.createElement("progress-timeline");\ndocument.body.append(timeline);'
     script = example_in("progress-timeline.js").replace(created, 'document.querySelector("progress-timeline");')
@@ -111,7 +145,7 @@ async def test_the_timeline_draws_in_an_element_of_the_pages_own_html(page: Page
 
 
 async def test_the_timeline_shows_the_newest_children_and_the_earlier_ones_on_request(page: Page) -> None:
-    await open_with(page, "progress-timeline.js")
+    await open_with(page, *TIMELINE)
     script = (
         example_in("progress-timeline.js")
         + """

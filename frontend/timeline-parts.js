@@ -1,0 +1,153 @@
+/** Parts of progress-timeline.js: its styles, and how it writes numbers and a step's text. It imports nothing. */
+
+const MAX_CHARACTERS = 2_000; // of a step's text
+
+/** `make("div", { className, role }, "text", child)`: an element with properties and children. @returns {any} */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** Write only a text that changed: an untouched text node costs no layout and keeps the reader's selection. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** 1,234 @param {number} n */
+export const count = (n) => n.toLocaleString("en");
+
+/** 430 ms · 12.4 s · 3 m 12 s · 1 h 04 m @param {number} ms */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const pad = (n) => String(n % 60).padStart(2, "0");
+  return seconds < 3600 ? `${minutes} m ${pad(seconds)} s` : `${Math.floor(minutes / 60)} h ${pad(minutes)} m`;
+}
+
+/** @param {any} usage of a step, or none */
+export const tokensOf = (usage) => (usage ? usage.input + usage.output : 0);
+
+/** 1,234 tokens · $0.0123. Without the price of each model there is no cost. @param {any} usage @param {import("./progress-timeline.js").Run["prices"]} [prices] */
+export function usageWords(usage, prices) {
+  const cost = costOf(usage, prices);
+  return `${count(tokensOf(usage))} tokens${cost === null ? "" : ` · ${dollars(cost)}`}`;
+}
+
+/** In dollars; null when a model has no price. @param {{models: Map<string, any>}} usage @param {import("./progress-timeline.js").Run["prices"]} [prices] */
+export function costOf({ models }, prices = {}) {
+  let cost = 0;
+  for (const [name, { input, output }] of models) {
+    if (!Object.hasOwn(prices, name)) return null;
+    cost += (input * prices[name].input + output * prices[name].output) / 1e6;
+  }
+  return models.size ? cost : null;
+}
+
+/** $1.23 · $0.0123 @param {number} n */
+export const dollars = (n) => `$${n.toFixed(n >= 1 ? 2 : 4)}`;
+
+const shorten = (text) =>
+  text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)} … ${count(text.length)} characters` : text;
+
+/** What is shown below a step's name: its progress, the agents that it chose, its error. @param {import("./progress-timeline.js").Step} step */
+export function detailLines({ text = "", done = 0, total = 0, state, targets = [], error = "" }) {
+  const lines = [];
+  const share = total ? `${count(done)} of ${count(total)}` : "";
+  if (text || share) {
+    // Most progress texts contain the figures.
+    const words = share && !/\d/.test(text) ? `${shorten(text)} ${share}` : shorten(text);
+    const bar = total > 0 && state === "running" ? [make("progress", { value: done, max: total, ariaHidden: "true" })] : [];
+    lines.push(make("div", { className: "tl-progress" }, ...bar, make("span", {}, words)));
+  }
+  for (const { agent, reason } of targets) {
+    lines.push(make("div", { className: "tl-target" }, make("b", {}, agent), ` ${reason}`));
+  }
+  if (error) lines.push(make("div", { className: "tl-error" }, shorten(error)));
+  return lines;
+}
+
+/** A span with room to grow: the bars grow, and the picture does not shrink. In seconds. */
+export function roomFor(elapsed) {
+  const wanted = Math.max(elapsed * 1.08, 2);
+  const interval = roundInterval(wanted / 4);
+  return Math.ceil(wanted / interval) * interval;
+}
+
+/** The next 1, 2 or 5 times a power of ten, in seconds, minutes or hours. Takes and returns seconds. */
+export function roundInterval(least) {
+  const unit = least > 1800 ? 3600 : least > 30 ? 60 : 1;
+  const power = unit * 10 ** Math.floor(Math.log10(least / unit));
+  return power * ([1, 2, 5].find((n) => n * power >= least) ?? 10);
+}
+
+export const STYLES = new CSSStyleSheet();
+STYLES.replaceSync(`
+progress-timeline {
+  --span: 1; --every: 1;
+  --tl-accent: var(--accent, light-dark(teal, #4cc6db)); --tl-line: var(--line, silver); --tl-ink: var(--ink, currentColor);
+  --tl-muted: var(--muted, color-mix(in srgb, currentColor 68%, transparent)); --tl-hover: var(--hover, #8882); --tl-warn: var(--warn, light-dark(#8a5a00, #e9b45c));
+  --tl-bad: var(--bad, light-dark(#b02a20, #ff8f80)); --tl-done: var(--done, seagreen);
+  display: block; position: relative; font-size: 0.8125rem; line-height: 1.35; font-variant-numeric: tabular-nums; overflow-wrap: anywhere;
+}
+.tl-axis, .tl-row { display: grid; grid-template-columns: minmax(0, 42%) minmax(0, 1fr) 72px; column-gap: 12px; }
+.tl-axis { height: 20px; color: var(--tl-muted); font-size: 0.6875rem; }
+.tl-marks { position: relative; grid-column: 2; overflow-x: clip; border-bottom: 1px solid var(--tl-line); }
+.tl-marks span { position: absolute; left: calc(var(--s) / var(--span) * 100%); padding-left: 4px; border-left: 1px solid var(--tl-line); white-space: nowrap; }
+/* --tone: the colour of a step's state */
+/* It scrolls by itself when it is long, so that the newest row can stay in sight. */
+.tl-body { max-height: max(60vh, 20rem); overflow: hidden auto; scrollbar-gutter: auto; }
+.tl-row {
+  --tone: color-mix(in srgb, var(--tl-done) 55%, var(--tl-line));
+  min-height: 24px; padding: 3px 0; border-radius: 4px; align-items: center; cursor: pointer;
+}
+.tl-agent > .tl-row { --tone: color-mix(in srgb, var(--tl-done) 25%, var(--tl-line)); }
+.tl-tool > .tl-row { --tone: color-mix(in srgb, var(--tl-done) 80%, var(--tl-line)); }
+.is-running > .tl-row { --tone: var(--tl-accent); }
+.is-failed > .tl-row { --tone: var(--tl-bad); }
+:is(.is-canceled, .tl-handoff) > .tl-row { --tone: var(--tl-muted); }
+:is(.is-waiting, .tl-note) > .tl-row { --tone: var(--tl-warn); }
+.tl-row:hover, .tl-open { background: var(--tl-hover); } .tl-row:focus-visible { outline-offset: -2px; }
+.tl-parent[aria-expanded="false"] ~ .tl-children { display: none; }
+.tl-name { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 6px; padding-left: calc(4px + var(--level) * 15px); }
+.tl-agent > .tl-row .tl-label { font-weight: 650; }
+.tl-tool > .tl-row:not(.tl-parent) .tl-label { font-family: var(--mono, ui-monospace, monospace); font-size: 0.75rem; }
+:is(.tl-note, .tl-handoff) > .tl-row .tl-label { color: var(--tone); }
+.tl-by, .tl-state, .tl-usage { color: var(--tl-accent); font-size: 0.6875rem; white-space: nowrap; }
+.tl-state, .tl-usage { color: var(--tl-muted); } .is-failed > .tl-row .tl-state { color: var(--tl-bad); font-weight: 600; }
+/* The mark is a triangle where there is something to fold, else a dot. */
+.tl-mark { flex: none; align-self: center; display: grid; place-items: center; width: 24px; height: 24px; margin: -4px -8px; }
+.tl-mark::before { content: ""; width: 8px; height: 8px; background: var(--tone); clip-path: circle(28%); }
+.tl-parent > .tl-name > .tl-mark::before { background: var(--tl-muted); clip-path: polygon(5% 15%, 95% 15%, 50% 95%); }
+.tl-parent[aria-expanded="false"] > .tl-name > .tl-mark::before { clip-path: polygon(15% 5%, 95% 50%, 15% 95%); }
+.tl-track { position: relative; height: 14px; background: linear-gradient(to right, var(--tl-line) 1px, transparent 1px) 0 0 / calc(var(--every) / var(--span) * 100%) 100%; }
+.tl-bar {
+  position: absolute; inset-block: 3px; border-radius: 2px; background: var(--tone); left: calc(var(--s) / var(--span) * 100%);
+  width: calc((var(--e) - var(--s)) / var(--span) * 100%); min-width: 3px; max-width: calc(100% - var(--s) / var(--span) * 100%);
+}
+.tl-agent > .tl-row .tl-bar { inset-block: 5px; } .tl-note > .tl-row .tl-bar { inset-block: 0; }
+:is(.is-waiting, .is-canceled) > .tl-row .tl-bar { background: repeating-linear-gradient(-45deg, var(--tone) 0 2px, transparent 2px 5px); }
+.tl-time { color: var(--tl-muted); text-align: right; white-space: nowrap; }
+.is-running > .tl-row .tl-time, .tl-target b { color: var(--tl-ink); }
+.tl-details { grid-column: 1 / -1; padding-left: calc(18px + var(--level) * 15px); color: var(--tl-muted); font-size: 0.75rem; }
+.tl-progress { display: flex; gap: 8px; align-items: center; }
+.tl-progress progress { flex: none; width: 40px; height: 6px; accent-color: var(--tl-accent); }
+.tl-error { color: var(--tl-bad); white-space: pre-wrap; } .tl-target b::before { content: "→ "; color: var(--tl-accent); }
+.tl-step.is-superseded { display: none; }
+progress-timeline.show-superseded .is-superseded { display: block; }
+.is-superseded > .tl-row { opacity: 0.6; } .is-superseded > .tl-row .tl-label { text-decoration: line-through; }
+.tl-link { min-height: 24px; padding: 0 2px; border: 0; background: none; color: var(--tl-accent); font-size: 0.75rem; text-decoration: underline; cursor: pointer; }
+.tl-jump { position: absolute; right: 12px; bottom: 32px; padding: 2px 12px; border: 1px solid var(--tl-line); border-radius: 99px; background: var(--surface, Canvas); }
+.tl-children > .tl-link { margin-left: calc(14px + var(--level) * 15px); }
+@media (prefers-reduced-motion: no-preference) { .is-running > .tl-row .tl-bar { transition: width 0.1s linear; } }
+@media (max-width: 40rem) {
+  .tl-axis { grid-template-columns: 1fr; }
+  .tl-row { grid-template-columns: minmax(0, 1fr) auto; row-gap: 1px; }
+  .tl-marks { grid-column: 1; }
+  .tl-time { grid-area: 1 / 2; }
+  .tl-track { grid-area: 2 / 1 / 3 / 3; height: 8px; }
+  .tl-step > .tl-row .tl-bar { inset-block: 1px; }
+}
+`);

@@ -1,0 +1,179 @@
+"""A row of the timeline opens to what its step read, wrote, said and used, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.e2e.model_events import artifact, open_modules, status, task
+from tests.support.browser import needs_chromium
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+DRAW = """async ([events, prices]) => {
+    await import("/progress-timeline.js");
+    const { applyEvent, newTask } = await import("/task-state.js");
+    const timeline = document.createElement("progress-timeline");
+    document.body.append(timeline);
+    const task = Object.assign(newTask(), { prices });
+    window.apply = (events) => {
+        for (const event of events) applyEvent(task, task.seq + 1, event);
+        timeline.draw(task, task.updatedAt);
+    };
+    window.apply(events);
+}"""
+EVENTS = [
+    task({"text": "bake"}, ts=1_000),
+    status("state", ts=1_000),
+    status("node_start", step="n", name="plan", ts=1_200),
+    status("usage", step="n", name="small", usage={"input": 1_000, "output": 200, "calls": 1}),
+    status("usage", step="n", name="large", usage={"input": 2_000, "output": 100, "calls": 1}),
+    status("reasoning", "Eggs first.", step="n", name="large", message="m1"),
+    status("tool_call", step="n", name="search", message="m1", call="c1", input='{"q": "eggs"}'),
+    status("tool_start", step="t", parent="n", name="search", ts=1_300, input='{"q": "eggs"}', input_size=20_000),
+    status("progress", "looking", step="t", ts=1_400),
+    status("progress", "looking again", step="t", ts=1_500),
+    status("tool_complete", step="t", output="three eggs", error="the fridge is open", ts=1_600),
+]
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=[1280, 360])
+async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    """An empty page, on a desktop and on a phone, that can import the page's modules."""
+    async with open_modules(browser, viewport={"width": request.param, "height": 800}) as page:
+        yield page
+
+
+async def draw(page: Page, events: list[dict[str, Any]], prices: Any = None) -> None:
+    await page.evaluate(DRAW, [events, prices or {}])
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator(".tl-row").filter(has=page.get_by_text(name, exact=True))
+
+
+def details(page: Page, name: str) -> Locator:
+    return page.get_by_role("row", name=f"Details of {name}")
+
+
+async def test_a_click_opens_a_row_and_another_closes_it(page: Page) -> None:
+    await draw(page, EVENTS)
+    await row(page, "search").click()
+    panel = details(page, "search")
+    await expect(panel).to_contain_text("tool of cook · began after 300 ms")
+    await expect(panel.get_by_role("group", name="Error")).to_have_text("the fridge is open")
+    await expect(panel.get_by_role("group", name="Input")).to_have_text('{\n  "q": "eggs"\n}')
+    await expect(panel).to_contain_text("the first 13 of 20,000 characters")
+    await expect(panel.get_by_role("group", name="Output")).to_have_text("three eggs")
+    await expect(panel.get_by_role("list", name="Progress").get_by_role("listitem")).to_have_text(
+        ["400 mslooking", "500 mslooking again"]
+    )
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await panel.get_by_text("Events").click()
+    events = [await panel.get_by_role("group", name=name).inner_text() for name in ("First event", "Newest event")]
+    assert [json.loads(text) for text in events] == [EVENTS[7], EVENTS[-1]]
+    await row(page, "search").click()
+    await expect(panel).to_have_count(0)
+
+
+async def test_a_row_shows_tokens_and_cost_and_opens_to_those_of_each_model(page: Page) -> None:
+    prices = {"small": {"input": 1, "output": 10}, "large": {"input": 10, "output": 100}}
+    await draw(page, EVENTS, prices)
+    await expect(row(page, "plan")).to_contain_text("3,300 tokens · $0.0330")
+    # The agent has no tokens but those of its step.
+    await expect(row(page, "cook")).not_to_contain_text("tokens")
+    await row(page, "plan").click()
+    rows = details(page, "plan").locator("tbody tr")
+    await expect(rows).to_have_text(["small11,000200$0.0030", "large12,000100$0.0300", "all23,000300$0.0330"])
+    await expect(details(page, "plan").get_by_role("group", name="large thinks")).to_have_text("Eggs first.")
+    await expect(details(page, "plan").get_by_role("group", name="Call of search")).to_contain_text('"q": "eggs"')
+
+
+async def test_there_is_no_cost_without_the_price_of_each_model(page: Page) -> None:
+    await draw(page, EVENTS, {"small": {"input": 1, "output": 10}})
+    await expect(row(page, "plan")).to_contain_text("3,300 tokens")
+    await expect(row(page, "plan")).not_to_contain_text("$")
+    await row(page, "plan").click()
+    rows = details(page, "plan").locator("tbody tr")
+    await expect(rows).to_have_text(["small11,000200$0.0030", "large12,000100", "all23,000300"])
+
+
+async def test_the_keys_of_a_treegrid_open_rows_and_fold_children(page: Page) -> None:
+    await draw(page, EVENTS)
+    await page.keyboard.press("Tab")
+    await expect(row(page, "cook")).to_be_focused()
+    for _ in range(2):
+        await page.keyboard.press("ArrowDown")
+    await expect(row(page, "search")).to_be_focused()
+    await expect(row(page, "search")).to_have_attribute("aria-expanded", "false")
+    await page.keyboard.press("ArrowRight")
+    await expect(details(page, "search")).to_be_visible()
+    await expect(row(page, "search")).to_have_attribute("aria-expanded", "true")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Copy: Error")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(row(page, "search")).to_be_focused()
+    await page.keyboard.press("ArrowLeft")
+    await expect(details(page, "search")).to_have_count(0)
+    await page.keyboard.press("ArrowLeft")
+    await expect(row(page, "plan")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(details(page, "plan")).to_be_visible()
+    await page.keyboard.press("ArrowLeft")
+    await expect(row(page, "search")).to_be_hidden()
+    await expect(row(page, "plan")).to_have_attribute("aria-expanded", "false")
+    await page.keyboard.press("ArrowRight")
+    await expect(row(page, "search")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(details(page, "plan")).to_have_count(0)
+
+
+async def test_the_triangle_folds_the_children(page: Page) -> None:
+    await draw(page, EVENTS)
+    await row(page, "plan").locator(".tl-mark").click()
+    await expect(row(page, "search")).to_be_hidden()
+    await expect(details(page, "plan")).to_have_count(0)
+    await row(page, "plan").locator(".tl-mark").click()
+    await expect(row(page, "search")).to_be_visible()
+
+
+async def test_text_is_copied_whole(page: Page) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await draw(page, EVENTS)
+    await row(page, "search").click()
+    for title, text in [("Output", "three eggs"), ("Input", '{"q": "eggs"}'), ("Progress", "looking\nlooking again")]:
+        await page.get_by_role("button", name=f"Copy: {title}").click()
+        await expect(page.get_by_role("button", name=f"Copy: {title}")).to_have_text("Copied")
+        assert await page.evaluate("navigator.clipboard.readText()") == text
+
+
+async def test_an_open_row_grows_and_keeps_what_is_selected(page: Page) -> None:
+    await draw(page, EVENTS)
+    await row(page, "plan").click()
+    words = details(page, "plan").get_by_role("group", name="large thinks")
+    await words.dblclick(position={"x": 20, "y": 14})
+    selected = await page.evaluate("String(getSelection())")
+    assert selected.strip() == "Eggs"
+    more = [
+        status("reasoning", " Then flour.", step="n", name="large", message="m1"),
+        status("tool_start", step="t2", parent="n", name="weigh"),
+        status("message", "Done.", step="n", name="large", message="m2"),
+        artifact("token", "response", "cake", step="n"),
+    ]
+    await page.evaluate("window.apply", more)
+    await expect(words).to_have_text("Eggs first. Then flour.")
+    await expect(details(page, "plan").get_by_role("group", name="large says")).to_have_text("Done.")
+    assert await page.evaluate("String(getSelection())") == selected
+
+
+async def test_markup_in_a_step_is_text(page: Page) -> None:
+    image = "<img src=x onerror='window.broken = true'>"
+    await draw(page, [status("tool_start", step="t", name=image, input=image), status("progress", image, step="t")])
+    await row(page, image).click()
+    await expect(page.locator(".tl-panel pre")).to_have_text([image])
+    assert await page.locator("progress-timeline img").count() == 0
