@@ -5,7 +5,7 @@
 
 import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
-import { files, uploads } from "./lazy-view.js";
+import { fileTools, uploads } from "./lazy-view.js";
 import { modesInWords, TEXT_MODES } from "./media-types.js";
 
 const MAX_FILES = 200;
@@ -186,7 +186,7 @@ export class Composer {
       try {
         const used = this.#files.reduce((sum, { aborter, sentSize }) => sum + (aborter ? 0 : sentSize), 0);
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
-        const { prepareFile } = await files();
+        const { prepareFile } = await fileTools();
         const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, await this.#modes)), name: named.name };
         names.add(named.name);
         this.#replaceOrPush(input);

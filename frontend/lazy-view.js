@@ -13,7 +13,7 @@ const styles = (href) =>
 export const questions = () => Promise.all([import("./questions-view.js"), styles("questions.css")]).then(([module]) => module);
 export const takeAlong = () => import("./take-along.js");
 export const artifactParts = () => import("./artifacts/parts-view.js");
-export const files = () => import("./prepare-file.js");
+export const fileTools = () => import("./prepare-file.js");
 export const uploads = () => import("./upload.js");
 export const timeline = () => import("./progress-timeline.js");
 export const stepDetails = () => import("./step-details.js");
@@ -21,7 +21,7 @@ export const rawEvents = () => import("./raw-events.js");
 export const manage = () => import("./manage.js");
 export const recordedRun = () => import("./recorded-run.js");
 
-const ALL = [timeline, stepDetails, questions, takeAlong, artifactParts, files, uploads, manage, rawEvents];
+const ALL = [timeline, stepDetails, questions, takeAlong, artifactParts, fileTools, uploads, manage, rawEvents];
 
 /** Load all of them, so that a lost connection costs nothing later. */
 export function loadAll() {

@@ -4,7 +4,7 @@ import { createTask } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, on, setText, uniqueId } from "./dom.js";
 import { fileSize } from "./format.js";
-import { files, recordedRun } from "./lazy-view.js";
+import { fileTools, recordedRun } from "./lazy-view.js";
 import { TEXT_MODES } from "./media-types.js";
 
 const TITLE = "Give an agent some work, and watch it. A lost connection loses nothing.";
@@ -117,13 +117,13 @@ export class NewConversation {
 const chosen = (cards, name) => cards.find((card) => card.name === name && !card.error) ?? cards.find((card) => !card.error);
 
 async function sampleParts() {
-  const { text, alert, files: named } = await loadSample();
+  const { text, alert, files } = await loadSample();
   const filePart = async ({ href, filename }) => {
     const content = await (await load(href)).blob();
-    const { prepareFile } = await files();
+    const { prepareFile } = await fileTools();
     return (await prepareFile(new File([content], filename))).part;
   };
-  return [{ text }, { data: { alert } }, ...(await Promise.all(named.map(filePart)))];
+  return [{ text }, { data: { alert } }, ...(await Promise.all(files.map(filePart)))];
 }
 
 const loadSample = async () => (await load("sample.json")).json();
