@@ -19,19 +19,17 @@ export const shorten = (text, most = LONGEST) => (text.length > most ? `${text.s
 
 export class FindingRow {
   #finding;
-  #links;
+  #reportOf;
+  #showChart = /** @type {((finding: Finding) => void) | null} */ (null);
+  #track = h("div.f-track", { "aria-hidden": "true" });
   #opener;
   #details = /** @type {any} */ (null);
   /** @type {any} */ element;
 
-  /**
-   * @param {Finding} finding
-   * @param {{range: [number, number] | null, alertAt: number | null, reportOf: (subject: string) => any, showChart: ((finding: Finding) => void) | null}} links
-   * `range` is the incident's; `reportOf` returns the place in the report that names a subject
-   */
-  constructor(finding, links) {
+  /** @param {Finding} finding @param {(subject: string) => any} reportOf returns the link in the report that names a subject */
+  constructor(finding, reportOf) {
     this.#finding = finding;
-    this.#links = links;
+    this.#reportOf = reportOf;
     const { type, subject, summary, confidence } = finding;
     const id = uniqueId();
     this.#opener = h("button.f-opener", { type: "button", "aria-expanded": "false", "aria-label": `Details of ${shorten(subject, 100)}`, "aria-controls": id }, chevron());
@@ -43,12 +41,21 @@ export class FindingRow {
       this.#opener,
       timeOf(finding),
       h("div.f-main", h("p.f-name", glyph(type), name), h("p.f-summary", h("b", typeWords(type)), " ", summaryText(finding))),
-      track(finding, links),
+      this.#track,
       figures,
       h("div.f-details", { id, hidden: true }),
     );
     this.#details = this.element.lastChild;
     on(this.element, "click", (event) => this.#handleClick(event));
+  }
+
+  /**
+   * Draw when the finding was, within its incident.
+   * @param {{range: [number, number] | null, alertAt: number | null, showChart: ((finding: Finding) => void) | null}} incident
+   */
+  place({ range, alertAt, showChart }) {
+    this.#showChart = showChart;
+    this.#track.replaceChildren(...(range ? marks(this.#finding, range, alertAt) : []));
   }
 
   /** Put the row in sight, and the focus on it. */
@@ -71,10 +78,9 @@ export class FindingRow {
 
   #detailParts() {
     const { subject, evidence, raw, start } = this.#finding;
-    const { reportOf, showChart } = this.#links;
     const tool = (text, onclick) => h("button.f-tool", { type: "button", onclick }, text);
-    const toReport = reportOf(subject) && tool("Show in the report", () => showMention(reportOf(subject)));
-    const toChart = showChart && start !== null && Array.isArray(evidence.series) && tool("Show in the chart", () => showChart(this.#finding));
+    const toReport = this.#reportOf(subject) && tool("Show in the report", () => showMention(this.#reportOf(subject)));
+    const toChart = this.#showChart && start !== null && Array.isArray(evidence.series) && tool("Show in the chart", () => this.#showChart?.(this.#finding));
     const copy = copyButton("Copy as JSON", () => jsonOf(raw, 2));
     return [...linesOf(evidence).map(linesBox), facts(this.#finding), h("p.f-tools", toReport, toChart, copy)];
   }
@@ -108,21 +114,16 @@ function timeOf({ start, end, raw }) {
   return h("time.f-time", { dateTime: new Date(start * 1000).toISOString(), title }, utc(start), length >= 1 && h("span", lasting(length)));
 }
 
-/** When the finding was, within its incident. */
-function track({ start, end }, { range, alertAt }) {
-  const line = h("div.f-track", { "aria-hidden": "true" });
-  if (!range || start === null) return line;
-  const [from, to] = range;
+/** A bar for the finding's time, and a line for the alert. */
+function marks({ start, end }, [from, to], alertAt) {
   const share = (time) => ((Math.min(to, Math.max(from, time)) - from) / (to - from || 1)) * 100;
-  const mark = (kind, left, width) => {
-    const element = h(`i.${kind}`);
-    element.style.left = `${left}%`;
-    if (width !== undefined) element.style.width = `${width}%`;
-    line.append(element);
-  };
-  mark("f-bar", share(start), share(end) - share(start));
-  if (alertAt !== null && alertAt >= from && alertAt <= to) mark("f-alert-tick", share(alertAt));
-  return line;
+  const bar = h("i.f-bar");
+  bar.style.left = `${share(start)}%`;
+  bar.style.width = `${share(end) - share(start)}%`;
+  if (alertAt === null || alertAt < from || alertAt > to) return [bar];
+  const tick = h("i.f-alert-tick");
+  tick.style.left = `${share(alertAt)}%`;
+  return [bar, tick];
 }
 
 /** 0 → 8 · 353 lines · 0 of 51 lines */

@@ -3,7 +3,7 @@
 import { h, on, setText } from "../dom.js";
 import { count, plural } from "../format.js";
 import { besideFindings, drawBeside } from "./beside.js";
-import { copyButton, jsonOf, shorten, typeWords } from "./finding-row.js";
+import { copyButton, FindingRow, jsonOf, shorten, typeWords } from "./finding-row.js";
 import { alertOf, incidentsOf, ORDERS, readFindings } from "./incidents.js";
 import { IncidentView } from "./incident-view.js";
 import { linkMentions } from "./report-links.js";
@@ -28,6 +28,7 @@ export class FindingsView {
   #alert = /** @type {any} */ (null);
   #incidents = /** @type {import("./incident-view.js").AnyIncident[]} */ ([]);
   #matching = /** @type {{incident: import("./incident-view.js").AnyIncident, findings: Finding[]}[]} */ ([]);
+  /** @type {WeakMap<Finding, FindingRow>} */ #rows = new WeakMap();
   /** Only those that were shown. @type {Map<any, IncidentView>} */ #views = new Map();
   #mostIncidents = MOST_INCIDENTS;
   #report = /** @type {any} */ (null);
@@ -143,11 +144,17 @@ export class FindingsView {
   #viewOf(incident) {
     let view = this.#views.get(incident);
     if (!view) {
-      const reportOf = (subject) => this.#mentionOf(subject);
-      view = new IncidentView(incident, { alert: this.#alert, reportOf, isOpen: incident === this.#incidents[0] });
+      view = new IncidentView(incident, { alert: this.#alert, rowOf: (finding) => this.#rowOf(finding), isOpen: incident === this.#incidents[0] });
       this.#views.set(incident, view);
     }
     return view;
+  }
+
+  /** Rows stay when findings are added, open or not. */
+  #rowOf(finding) {
+    let row = this.#rows.get(finding);
+    if (!row) this.#rows.set(finding, (row = new FindingRow(finding, (subject) => this.#mentionOf(subject))));
+    return row;
   }
 
   #showMoreIncidents() {

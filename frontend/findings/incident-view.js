@@ -2,13 +2,12 @@
 
 import { h, on, setText, uniqueId } from "../dom.js";
 import { count, plural } from "../format.js";
-import { FindingRow } from "./finding-row.js";
 import { seriesOf } from "./series.js";
 import { ORDERS } from "./incidents.js";
 import { arrange, quantity, utc } from "./words.js";
 
 /**
- * @typedef {import("./incidents.js").Finding} Finding
+ * @typedef {import("./incidents.js").Finding} Finding @typedef {import("./finding-row.js").FindingRow} FindingRow
  * @typedef {import("./incidents.js").Incident | {findings: Finding[], first: Finding[], faint: Finding[], start: null, end: null}} AnyIncident
  */
 
@@ -21,7 +20,6 @@ export class IncidentView {
   /** @type {any} */ element;
   #incident;
   #context;
-  #rows = new Map();
   #arranged = /** @type {Finding[]} */ ([]);
   #most = MOST_ROWS;
   #series = /** @type {import("./series.js").Series[] | null} */ (null); // made when the incident is opened
@@ -39,7 +37,7 @@ export class IncidentView {
 
   /**
    * @param {AnyIncident} incident without times for findings that have none
-   * @param {{alert: import("./incidents.js").Alert | null, reportOf: (subject: string) => any, isOpen: boolean}} context
+   * @param {{alert: import("./incidents.js").Alert | null, rowOf: (finding: Finding) => FindingRow, isOpen: boolean}} context
    */
   constructor(incident, context) {
     this.#incident = incident;
@@ -96,15 +94,11 @@ export class IncidentView {
     setText(this.#more, `Show ${count(Math.min(left, 4 * MOST_ROWS))} more of ${count(this.#arranged.length)} findings`);
   }
 
-  /** @returns {FindingRow} */
   #rowOf(finding) {
-    let row = this.#rows.get(finding);
-    if (!row) {
-      const { alert, reportOf } = this.#context;
-      const showChart = this.#series?.length ? (each) => this.#showChart(each) : null;
-      row = new FindingRow(finding, { range: this.#range, alertAt: alert?.start ?? null, reportOf, showChart });
-      this.#rows.set(finding, row);
-    }
+    const { alert, rowOf } = this.#context;
+    const row = rowOf(finding);
+    const showChart = this.#series?.length ? (each) => this.#showChart(each) : null;
+    row.place({ range: this.#range, alertAt: alert?.start ?? null, showChart });
     return row;
   }
 

@@ -33,12 +33,16 @@ export function secondsOf(value) {
   return seconds >= 0 && seconds < LATEST ? seconds : null;
 }
 
+/** The same entry is the same finding each time. @type {WeakMap<object, Finding | null>} */
+const READ = new WeakMap();
+
 /** @param {any[]} list @returns {{findings: Finding[], others: any[]}} `others` are no findings: they name nothing. */
 export function readFindings(list) {
   /** @type {Finding[]} */ const findings = [];
   const others = [];
   for (const raw of list) {
-    const finding = readFinding(raw);
+    if (isObject(raw) && !READ.has(raw)) READ.set(raw, readFinding(raw));
+    const finding = READ.get(raw);
     if (finding) findings.push(finding);
     else others.push(raw);
   }
@@ -47,7 +51,6 @@ export function readFindings(list) {
 
 /** @returns {Finding | null} */
 function readFinding(raw) {
-  if (!isObject(raw)) return null;
   const [type, subject, summary] = [raw.type, raw.subject, raw.summary].map((value) => textOf(value).trim());
   if (!type && !subject && !summary) return null;
   const start = secondsOf(raw.start);
@@ -100,8 +103,10 @@ export function incidentsOf(findings, alert) {
     if (near) near.findings.push(finding);
     else alone.push(finding);
   }
-  const incidents = groups.map(({ findings: members }) => incidentOf(members));
-  return { incidents: [...incidents.sort(byWeight(alert)), ...groupsOf(alone).map((group) => incidentOf(group.findings))], untimed };
+  const faint = timed.filter((finding) => !isConfident(finding) && !SILENCE.has(finding.type));
+  const incidents = groups.map(({ findings: members }) => incidentOf(members, faint));
+  const others = groupsOf(alone).map(({ findings: members }) => incidentOf(members, []));
+  return { incidents: [...incidents.sort(byWeight(alert)), ...others], untimed };
 }
 
 const isConfident = ({ confidence }) => confidence !== null && confidence >= CONFIDENT;
@@ -122,8 +127,8 @@ function groupsOf(findings) {
   return groups;
 }
 
-/** @returns {Incident} */
-function incidentOf(members) {
+/** @param {Finding[]} members @param {Finding[]} faint all findings with little confidence @returns {Incident} */
+function incidentOf(members, faint) {
   const findings = [...members].sort((a, b) => a.start - b.start);
   const confident = findings.filter(isConfident);
   const chosen = confident.length ? confident : findings;
@@ -133,19 +138,25 @@ function incidentOf(members) {
   return {
     findings,
     first: signs.filter((finding) => finding.start <= start + TOGETHER),
-    faint: findings.filter(
-      (each) => !chosen.includes(each) && !SILENCE.has(each.type) && each.start >= start - JUST_BEFORE && each.start <= start,
-    ),
+    faint: faint.filter((finding) => finding.start >= start - JUST_BEFORE && finding.start <= start),
     start: findings[0].start,
-    end: Math.max(...findings.map(({ end }) => end)),
+    end: endOf(findings),
   };
 }
 
+const endOf = (findings) => findings.reduce((latest, { end }) => Math.max(latest, end), 0);
+
 /** The nearest to the alert first; of equally near ones the one with most confidence in all. */
 function byWeight(alert) {
-  const distance = ({ start, end }) => (alert ? Math.max(start - alert.start, alert.start - end, 0) : 0);
-  const weight = ({ findings }) => findings.filter(isConfident).reduce((sum, { confidence }) => sum + confidence, 0);
-  return (a, b) => distance(a) - distance(b) || weight(b) - weight(a) || a.start - b.start;
+  const weigh = ({ findings }) => {
+    const confident = findings.filter(isConfident);
+    const [start, end] = [confident[0].start, endOf(confident)];
+    const distance = alert ? Math.max(start - alert.start, alert.start - end, 0) : 0;
+    return { distance, weight: confident.reduce((sum, { confidence }) => sum + confidence, 0), start };
+  };
+  const weights = new Map();
+  const of = (incident) => weights.get(incident) ?? weights.set(incident, weigh(incident)).get(incident);
+  return (a, b) => of(a).distance - of(b).distance || of(b).weight - of(a).weight || of(a).start - of(b).start;
 }
 
 const most = (key) => (a, b) => (b[key] ?? -1) - (a[key] ?? -1);

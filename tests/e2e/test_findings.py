@@ -1,0 +1,196 @@
+"""The view of findings on a page of its own: what came first, the charts, the rows and their evidence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.e2e.findings_cases import ALERT, INCIDENT, LINE, draw, finding, open_page, samples
+from tests.support.browser import needs_chromium
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+
+def row(page: Page, subject: str) -> Locator:
+    return page.get_by_test_id("finding").filter(has=page.get_by_text(subject, exact=True))
+
+
+def opener(page: Page, subject: str) -> Locator:
+    return page.get_by_role("button", name=f"Details of {subject}", exact=True)
+
+
+async def subjects(page: Page) -> list[str]:
+    return await page.locator(".f-subject").all_inner_texts()
+
+
+async def test_the_summary_says_what_came_first_when_and_how_sure_it_is(page: Page) -> None:
+    await open_page(page)
+    await draw(page, INCIDENT, ALERT)
+    summary = page.get_by_test_id("findings-summary")
+    for words in ("Likely cause, because it came first", "pool_in_use", "12:41:40 UTC", "10 s before the alert fired"):
+        await expect(summary).to_contain_text(words)
+    await expect(summary).to_contain_text("87 %in this finding")
+    await expect(summary).to_contain_text("Within 5 s of it: cpu_percent")
+    await expect(summary).to_contain_text("Just before it, with little confidence: INFO job started")
+    await summary.get_by_role("button", name="pool_in_use").click()
+    await expect(opener(page, "pool_in_use")).to_be_focused()
+
+    await draw(page, INCIDENT[1:2])
+    await expect(summary).to_contain_text("Only faint signs; the first")
+    await expect(summary).not_to_contain_text("cause")
+    await draw(page, [])
+    await expect(summary).to_be_hidden()
+    await expect(page.get_by_test_id("findings")).to_contain_text("The list is empty.")
+
+
+async def test_findings_are_grouped_by_time_ranked_and_can_be_ordered_and_filtered(page: Page) -> None:
+    await open_page(page)
+    await draw(page, INCIDENT, ALERT)
+    view = page.get_by_test_id("findings")
+    await expect(view).to_contain_text("7 findings in 2 groups by time")
+    ranked = ["cpu_percent", "ERROR pool exhausted", "pool_in_use", "POST /cart 200", "p95_ms", "INFO job started"]
+    assert await subjects(page) == ranked
+    await page.get_by_role("combobox", name="Order").select_option("Time")
+    assert await subjects(page) == [each["subject"] for each in INCIDENT[1:]]
+    await page.get_by_role("combobox", name="Type").select_option("gone (1)")
+    await expect(page.get_by_role("status")).to_have_text("1 of 7 findings")
+    assert await subjects(page) == ["POST /cart 200"]
+    await page.get_by_role("combobox", name="Type").select_option("All types")
+    await page.get_by_role("combobox", name="Agent").select_option("logs (3)")
+    search = page.get_by_role("searchbox")
+    await search.press_sequentially("app.log error")
+    assert await subjects(page) == ["ERROR pool exhausted"]
+    await search.press_sequentially(" zzz")
+    await page.get_by_role("button", name="Show all").click()
+    await expect(search).to_be_focused()
+    assert len(await subjects(page)) == 6
+    await page.get_by_role("button", name="11:40:00").click()
+    await expect(row(page, "memory_mb")).to_be_visible()
+
+
+async def test_a_row_opens_to_lines_that_can_be_copied(page: Page) -> None:
+    await open_page(page)
+    await draw(page, INCIDENT, ALERT)
+    await opener(page, "ERROR pool exhausted").press("Enter")
+    details = row(page, "ERROR pool exhausted")
+    await expect(details).to_contain_text("First seen at 12:41:46; 353 lines since then.")
+    for words in ("app.log", LINE, "GET /", "logs", "ERROR"):
+        await expect(details).to_contain_text(words)
+    # Pages that are not on https have no clipboard.
+    await details.get_by_role("button", name="Copy line").first.click()
+    await expect(details.get_by_role("button", name="Copying is not allowed here")).to_be_visible()
+    clipboard = "{ value: { writeText: async (text) => void (window.copied = text) } }"
+    await page.evaluate(f"Object.defineProperty(navigator, 'clipboard', {clipboard})")
+    await details.get_by_role("button", name="Copy as JSON").click()
+    await expect(details.get_by_role("button", name="Copied")).to_be_visible()
+    assert json.loads(await page.evaluate("copied"))["subject"] == "ERROR pool exhausted"
+    await row(page, "p95_ms").click(position={"x": 300, "y": 12})
+    await expect(opener(page, "p95_ms")).to_have_attribute("aria-expanded", "true")
+
+
+async def test_charts_have_one_cursor_and_one_zoom_for_mouse_and_keys(page: Page) -> None:
+    await open_page(page)
+    await draw(page, INCIDENT, ALERT)
+    charts = page.get_by_role("slider", name="Time cursor of 3 charts")
+    plots = charts.locator(".u-over")
+    await expect(plots).to_have_count(3)
+    await expect(charts).to_contain_text("alert")
+    values = charts.locator(".fc-value")
+    await expect(values).to_have_text(["3 – 80 %", "0 – 8 connections", "5 – 3,000 ms"])
+    reset = page.get_by_role("button", name="Reset the zoom")
+    await expect(reset).to_be_disabled()
+
+    box = await plots.nth(1).bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    await page.mouse.move(box["x"] + box["width"] * 0.8, middle)
+    await expect(values.first).to_have_text("80 %")
+    await page.mouse.move(box["x"] + box["width"] * 0.3, middle)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=3)
+    await page.mouse.up()
+    await expect(reset).to_be_enabled()
+    await reset.click()
+    await expect(reset).to_be_disabled()
+
+    await charts.focus()
+    await page.keyboard.press("Home")
+    await expect(charts).to_have_attribute(
+        "aria-valuetext", "12:41:00 UTC. cpu_percent: 3 %. pool_in_use: 0 connections. p95_ms: 5 ms"
+    )
+    await page.keyboard.press("PageUp")
+    await expect(values).to_have_text(["80 %", "8 connections", "5 ms"])
+    for _ in range(6):
+        await page.keyboard.press("ArrowRight")
+    await expect(values).to_have_text(["80 %", "no sample", "5 ms"])
+    await page.keyboard.press("+")
+    await expect(reset).to_be_enabled()
+    await page.keyboard.press("0")
+    await expect(reset).to_be_disabled()
+    await page.keyboard.press("Escape")
+    await expect(values.first).to_have_text("3 – 80 %")
+
+    await opener(page, "p95_ms").click()
+    await page.get_by_role("button", name="Show in the chart").click()
+    await expect(charts).to_be_focused()
+    await expect(reset).to_be_enabled()
+    await page.get_by_text("Values as a table").click()
+    table = page.get_by_role("table")
+    await expect(table.get_by_role("row").nth(1)).to_have_text("12:41:00.0305")
+    await expect(table.get_by_role("columnheader", name="cpu_percent (%)")).to_be_visible()
+
+
+async def test_without_the_chart_library_the_values_are_there_and_it_can_be_tried_again(page: Page) -> None:
+    await open_page(page, without="findings/vendor/uplot-1.6.32/uPlot.iife.min.js")
+    await draw(page, INCIDENT, ALERT)
+    view = page.get_by_test_id("findings")
+    await expect(view).to_contain_text("The charts could not be loaded.")
+    await page.get_by_text("Values as a table").click()
+    await expect(view.get_by_role("table")).to_contain_text("12:41:00.0")
+
+
+async def test_report_and_findings_lead_to_each_other(page: Page) -> None:
+    await open_page(page)
+    report = ("cpu_percent rose", "cpu_percent", "ERROR pool exhausted", "pool_in_use_max")
+    await draw(page, INCIDENT, ALERT, report)
+    links = page.get_by_role("link", name="cpu_percent", exact=True)
+    await expect(links).to_have_count(4)
+    await expect(page.locator(".md").get_by_role("link", name="pool_in_use")).to_have_count(0)
+    await draw(page, INCIDENT, ALERT, report)
+    await expect(links).to_have_count(4)
+    await links.nth(2).click()
+    await expect(opener(page, "cpu_percent")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await row(page, "cpu_percent").get_by_role("button", name="Show in the report").click()
+    await expect(links.first).to_be_focused()
+    # A finding that is filtered away is shown all the same.
+    await page.get_by_role("searchbox").press_sequentially("p95")
+    await links.first.click()
+    await expect(opener(page, "cpu_percent")).to_be_focused()
+
+
+async def test_more_findings_keep_what_is_open_and_the_focus(page: Page) -> None:
+    await open_page(page)
+    await draw(page, INCIDENT[:6], ALERT)
+    await page.get_by_role("searchbox").press_sequentially("o")
+    await opener(page, "pool_in_use").press("Enter")
+    await page.evaluate("([more]) => view.draw([...list, more], { task })", [INCIDENT[6] | {"subject": "more"}])
+    await expect(row(page, "more")).to_be_visible()
+    await expect(page.get_by_role("searchbox")).to_have_value("o")
+    await expect(opener(page, "pool_in_use")).to_be_focused()
+    await expect(opener(page, "pool_in_use")).to_have_attribute("aria-expanded", "true")
+    await expect(page.get_by_role("slider")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+async def test_nothing_is_wider_than_the_page(page: Page, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
+    await open_page(page)
+    long = finding("x" * 400, 100, 150, unit="y" * 80, evidence={"example": "z" * 3000, **samples([1, 2, 3])})
+    await draw(page, [*INCIDENT, long], ALERT)
+    await expect(page.locator(".u-over")).to_have_count(4)
+    for button in await page.locator(".f-opener:visible").all():
+        await button.click()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
