@@ -36,9 +36,9 @@ export class FindingsView {
 
   #total = h("p.f-total", { role: "status" });
   #search = h("input.f-search", { type: "search", placeholder: "Search the findings", "aria-label": "Search the findings" });
-  #type = h("select", { "aria-label": "Type" });
-  #agents = h("select", { "aria-label": "Agent" });
-  #order = h("select", { "aria-label": "Order" }, ...Object.entries(ORDERS).map(([value, { label }]) => h("option", { value }, label)));
+  #type = h("select", { "aria-label": "Type of the findings" });
+  #agents = h("select", { "aria-label": "Agent of the findings" });
+  #order = h("select", { "aria-label": "Order of the findings" }, ...Object.entries(ORDERS).map(([value, { label }]) => h("option", { value }, label)));
   #tools = h("div.f-toolbar", this.#search, this.#type, this.#agents, this.#order);
   #groups = h("div.f-incidents");
   #more = h("button.f-tool", { type: "button", hidden: true, onclick: () => this.#showMoreIncidents() });

@@ -19,7 +19,7 @@ async def test_the_sample_leads_from_its_cause_to_the_evidence_and_back(page: Pa
     await expect(summary).to_contain_text("upstream_pool_in_use rose from 0 to 8")
     await expect(summary).to_contain_text("6 s before the alert fired")
     await expect(summary).to_contain_text("INFO reprice started")
-    await expect(page.get_by_role("combobox", name="Agent")).to_contain_text("log_analyst")
+    await expect(page.get_by_role("combobox", name="Agent of the findings")).to_contain_text("log_analyst")
     charts = page.get_by_role("slider")
     await charts.scroll_into_view_if_needed()
     await expect(charts.locator("canvas")).to_have_count(9)

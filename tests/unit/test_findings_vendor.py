@@ -30,7 +30,11 @@ def test_the_library_has_its_licence_and_types_that_browsers_accept() -> None:
     assert {path.name for path in UPLOT.iterdir()} == set(PUBLISHED)
     assert "The MIT License" in (UPLOT / "LICENSE.txt").read_text()
     types = {path.suffix: content_type(path) for path in UPLOT.iterdir()}
-    assert types == {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".txt": "text/plain"}
+    assert types == {
+        ".js": "text/javascript; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".txt": "text/plain; charset=utf-8",
+    }
 
 
 def test_our_own_files_ask_nobody_else_and_make_no_markup_from_text() -> None:
