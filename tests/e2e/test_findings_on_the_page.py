@@ -20,8 +20,9 @@ async def test_the_sample_leads_from_its_cause_to_the_evidence_and_back(page: Pa
     await expect(summary).to_contain_text("6 s before the alert fired")
     await expect(summary).to_contain_text("INFO reprice started")
     await expect(page.get_by_role("combobox", name="Agent of the findings")).to_contain_text("log_analyst")
+    filters = page.get_by_role("searchbox", name="Search the findings")
     charts = page.get_by_role("slider")
-    await charts.scroll_into_view_if_needed()
+    await filters.scroll_into_view_if_needed()  # charts are drawn when they come near
     await expect(charts.locator("canvas")).to_have_count(9)
 
     await answer(page).get_by_role("link", name="database_cpu_percent").first.click()
@@ -36,6 +37,6 @@ async def test_the_sample_leads_from_its_cause_to_the_evidence_and_back(page: Pa
     await page.set_viewport_size({"width": 360, "height": 720})
     await page.goto(f"{shipped.url}/?task={task}")
     await expect(summary).to_contain_text("upstream_pool_in_use rose from 0 to 8")
-    await charts.scroll_into_view_if_needed()
+    await filters.scroll_into_view_if_needed()  # charts are drawn when they come near
     await expect(charts.locator("canvas")).to_have_count(9)
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
