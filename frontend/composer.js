@@ -175,9 +175,9 @@ export class Composer {
     this.#adding = Promise.all([this.#adding, this.#read(files)]);
   }
 
-  async #read(files) {
-    const accepted = files.slice(0, Math.max(0, MAX_FILES - this.#files.length - this.#reading));
-    const left = files.length - accepted.length;
+  async #read(chosen) {
+    const accepted = chosen.slice(0, Math.max(0, MAX_FILES - this.#files.length - this.#reading));
+    const left = chosen.length - accepted.length;
     const names = new Set(); // of this choice: the access.log of two hosts are two files
     this.#refusals = left ? [`A task takes at most ${MAX_FILES} files. Left out: ${left}.`] : [];
     this.#reading += accepted.length;
