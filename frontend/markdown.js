@@ -115,8 +115,10 @@ function morph(drawn, node) {
     else drawn.data = after;
     return drawn;
   }
+  const { dir } = node; // set at the end: see list()
+  drawn.removeAttribute("dir");
+  node.removeAttribute("dir");
   for (const name of drawn.getAttributeNames()) if (!node.hasAttribute(name)) drawn.removeAttribute(name);
-  for (const { name, value } of node.attributes) if (drawn.getAttribute(name) !== value) drawn.setAttribute(name, value);
   let child = drawn.firstChild;
   for (let next = node.firstChild, fresh; (fresh = next); ) {
     next = fresh.nextSibling;
@@ -124,6 +126,8 @@ function morph(drawn, node) {
     else drawn.append(fresh);
   }
   for (let rest; (rest = child); rest.remove()) child = rest.nextSibling;
+  for (const { name, value } of node.attributes) if (drawn.getAttribute(name) !== value) drawn.setAttribute(name, value);
+  if (dir) drawn.dir = dir;
   return drawn;
 }
 

@@ -57,6 +57,18 @@ LONG = {
     "rows of a table": ("a|b\n-|-\n", "|c\n", ""),
     "columns of a table": ("", "|a", "\n|-|-\n"),
     "blocks": ("", "a\n\n", ""),
+    "struck words": ("", "~~a ~b ", ""),
+    "tasks": ("", "- [ ] a\n", ""),
+    "fences": ("", "```\n```\n", ""),
+    "links within the text": ("", "[a](#b) ", ""),
+}
+# What a block that is on the page already is repeated with.
+GROWING = {
+    "lines of a list": ("", "- a\n"),
+    "a list without letters, whose direction is unknown": ("", "- 1\n"),
+    "a table without letters": ("1|2\n-|-\n", "1|2\n"),
+    "lines of code": ("```\n", "a\n"),
+    "lines of a paragraph": ("", "*a* b\n"),
 }
 
 
@@ -129,6 +141,23 @@ async def test_time_and_nodes_are_linear_in_the_length(page: Page, about: str) -
     assert nodes <= 2 * 8 * times * len(repeated)
 
 
+@pytest.mark.parametrize("about", GROWING)
+async def test_time_is_linear_in_what_a_drawn_block_grows_by(page: Page, about: str) -> None:
+    script = """async ([before, repeated, times]) => {
+        const { MarkdownView } = await import("/markdown.js");
+        const root = document.createElement("div");
+        document.body.replaceChildren(root);
+        const view = new MarkdownView(root);
+        view.update(before + repeated.repeat(5));
+        view.update(before + repeated.repeat(times));
+        root.remove();
+    }"""
+    before, repeated = GROWING[about]
+    short, _ = await cpu_ms(page, script, [before, repeated, 2_000])
+    long, _ = await cpu_ms(page, script, [before, repeated, 16_000])
+    assert long < 25 * max(short, 10)
+
+
 async def test_a_table_has_the_cells_that_were_written(page: Page) -> None:
     wide = "|".join("a" * 60) + "\n" + "|".join("-" * 60) + "\n"
     _, nodes = await measure(page, wide, "|\n", "", 10_000)
@@ -169,6 +198,7 @@ TEXTS = st.lists(
         st.sampled_from(
             ["[a](", "https://a.b", "[", "]", "(", ")", "!", "\\", "a b", "é", "\t", "\r\n", "   \n", "|a|b|"]
         ),
+        st.sampled_from(["- [x] a", "[ ] ", "~~", "[a](#b)", "```py\n", "\n# a\n"]),
         st.text(max_size=4),
     ),
     max_size=24,
@@ -201,6 +231,19 @@ async def test_a_text_in_pieces_is_drawn_like_the_whole_and_never_fails(page: Pa
             '<button class="md-copy" type="button">Copy</button></div><p>c</p>',
         ),
         ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
+        (
+            "- [ ] a\n- [X] *b*\n- [x]",
+            '<ul dir="auto"><li class="md-task"><span class="md-check" role="img" aria-label="to do"></span> a</li>'
+            '<li class="md-task"><span class="md-check" role="img" aria-label="done"></span> <em>b</em></li>'
+            "<li>[x]</li></ul>",
+        ),
+        ("~~a~~ ~b~", "<p><del>a</del> ~b~</p>"),
+        ("[a](#b-c)", '<p><button class="link md-jump" type="button" data-to="b-c">a</button></p>'),
+        (
+            "|a|\n|-|",
+            '<div class="scroll-x" tabindex="0" role="group" aria-label="Table, scrolls sideways">'
+            '<table dir="auto"><thead><tr><th>a</th></tr></thead><tbody></tbody></table></div>',
+        ),
         ("<img src=x>", "<p>&lt;img src=x&gt;</p>"),
     ],
 )
