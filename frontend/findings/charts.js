@@ -29,6 +29,7 @@ export class Charts {
   #clock = h("span.fc-clock");
   #alertLabel = h("span.fc-alert");
   #alertWindow = h("i.fc-alert-window");
+  #sync = uniqueId();
   #stack;
   #reset;
   #colors = /** @type {Record<string, string> | null} */ (null);
@@ -48,6 +49,7 @@ export class Charts {
     this.#times = [...new Set(series.flatMap(({ times, values }) => times.filter((_, i) => values[i] !== null)))].sort((a, b) => a - b);
     this.#whole = [Math.min(range[0], this.#times[0]), Math.max(range[1], this.#times[this.#times.length - 1])];
     this.#alertLabel.append(alert?.isAlert ? "alert" : "time in the request");
+    this.#alertLabel.title = alert?.title ?? "";
     const rows = series.map((each) => this.#row(each));
     const button = (label, text, zoom) => h("button.f-tool", { type: "button", "aria-label": label, title: label, onclick: zoom }, text);
     this.#reset = button("Reset the zoom", "Reset", () => this.#zoomTo(...this.#start));
@@ -65,7 +67,8 @@ export class Charts {
     this.element = h("div.fc", this.#probe, tools, this.#stack, legend(series, alert), keys);
     on(this.#stack, "keydown", (event) => this.#key(event));
     on(this.#stack, "blur", () => this.#moveTo(null));
-    const redraw = () => this.#repaint();
+    // Charts that are no longer on the page notice it here.
+    const redraw = () => (this.element.isConnected ? this.#repaint() : this.close());
     on(matchMedia("(prefers-color-scheme: dark)"), "change", redraw, { signal: this.#aborter.signal });
     const theme = new MutationObserver(redraw);
     theme.observe(document.documentElement, { attributeFilter: ["data-theme", "class", "style"] });
@@ -118,7 +121,7 @@ export class Charts {
       alert: this.#alert,
       colors: (name) => this.#color(name),
       font: `11px ${getComputedStyle(this.#stack).fontFamily}`,
-      sync: this.#stack,
+      sync: this.#sync,
       onReset: () => this.#zoomTo(...this.#start),
       onCursor: (u) => this.#handleCursor(u),
       onScale: (u) => this.#handleScale(u),

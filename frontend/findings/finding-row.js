@@ -66,8 +66,8 @@ export class FindingRow {
 
   /** A click anywhere on the row's head opens it, unless it ends the selection of text. */
   #handleClick({ target }) {
-    if (this.#details.contains(target) || !String(getSelection()).match(/^\s*$/)) return;
-    this.toggle();
+    if (this.#details.contains(target)) return;
+    if (this.#opener.contains(target) || !String(getSelection()).trim()) this.toggle();
   }
 
   toggle(isOpen = this.#details.hidden) {
