@@ -73,8 +73,8 @@ function facts(values, hidden = []) {
 }
 
 function fact(value) {
-  const isText = typeof value === "string";
-  const words = isText ? value : (JSON.stringify(value, null, 2) ?? "");
+  const isText = !value || typeof value !== "object";
+  const words = isText ? String(value) : JSON.stringify(value, null, 2);
   const text = isText ? h("p", ...linked(words)) : h("pre", words);
   return words.length > LONG_FACT ? h("details", h("summary", `${words.slice(0, 100)} …`), text) : text;
 }
@@ -223,7 +223,7 @@ class Decision {
   read() {
     if (!this.type) {
       setText(this.#missing, `Decide about ${this.#action.name}.`);
-      controlIn(this.element)?.focus();
+      this.#choices.element.firstChild?.focus();
       return null;
     }
     const form = this.#forms.get(this.type);

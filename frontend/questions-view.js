@@ -170,7 +170,7 @@ class Card {
   setState(state) {
     this.#state = state;
     this.#composer?.block(Boolean(state));
-    setText(this.#send, SENDING[state] ?? this.#body?.send ?? "Send");
+    setText(this.#send, SENDING[state] || this.#body?.send || "Send");
     this.#send.ariaDisabled = String(Boolean(state)); // a disabled button would lose the focus
     this.#buttons.hidden = !state && !this.#body?.isReady;
     this.element.ariaBusy = String(state === "sending");
@@ -184,7 +184,8 @@ class Card {
   }
 
   focus() {
-    (controlIn(this.element.lastChild) ?? this.#title).focus();
+    const control = controlIn(this.element.lastChild);
+    (control?.checkVisibility() ? control : this.#title).focus();
   }
 
   /** @param {import("./question-bodies.js").Body} body */
@@ -203,8 +204,7 @@ class Card {
   }
 
   #textForm(title, accepts) {
-    this.#composer = new Composer({ label: title, testid: "reply", onSend: async (parts) => this.#reply(this.#textAnswer(parts)) });
-    if (accepts) this.#composer.accept(accepts);
+    this.#composer = new Composer({ label: title, testid: "reply", modes: accepts, onSend: async (parts) => this.#reply(this.#textAnswer(parts)) });
     this.#composer.element.querySelector(".compose-tools").append(h("label.q-check", this.#isJson, "as JSON"));
     return this.#composer.element;
   }

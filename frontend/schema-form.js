@@ -79,7 +79,7 @@ function fieldFor(about, root) {
   if (schema.enum) return choice(about, schema.enum, schema.titles);
   if (type === "boolean") return required || typeof about.initial === "boolean" ? checkbox(about) : choice(about, [true, false]);
   if (type === "string" || type === "number" || type === "integer") return line(about);
-  if (type === "object" && properties && depth < MAX_DEPTH) return group(about, root);
+  if (type === "object" && Object.keys(properties ?? {}).length && depth < MAX_DEPTH) return group(about, root);
   return type === "array" && items && depth < MAX_DEPTH ? list(about, root) : json(about);
 }
 
@@ -88,7 +88,7 @@ function labelled(control, { label, schema, initial, required, depth }, read) {
   const isCheckbox = control.type === "checkbox";
   const hint = schema.description && h("p.hint", { id: uniqueId() }, schema.description);
   const error = h("p.q-error", { id: uniqueId() });
-  const optional = !required && depth > 0 && !isCheckbox && h("span.aside", " optional");
+  const optional = !required && depth > 0 && !isCheckbox && !initial && h("span.aside", " optional");
   control.id = uniqueId();
   control.required = required && !schema.isNullable && !isCheckbox && initial !== "";
   control.setAttribute("aria-describedby", `${hint?.id ?? ""} ${error.id}`);
@@ -169,10 +169,11 @@ function group({ schema, label, initial, required, depth }, root) {
 /** An array. @param {About} about @returns {Field} */
 function list({ schema, label, initial, required, depth }, root) {
   /** @type {Set<Field>} */ const fields = new Set();
+  let added = 0;
   const rows = h("ol.q-items");
   const more = h("button.button", { type: "button" }, "Add");
   const add = (value) => {
-    const name = `${label || "Item"} ${rows.children.length + 1}`;
+    const name = `${label || "Item"} ${(added += 1)}`;
     const field = fieldFor({ schema: schema.items, label: name, initial: value, required: false, depth: depth + 1 }, root);
     const remove = h("button.remove", { type: "button", ariaLabel: `Remove ${name}` }, "×");
     const row = h("li", field.element, remove);

@@ -7,6 +7,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.model_events import open_modules
+from tests.e2e.question_cards import Cards
 from tests.support.browser import chromium
 from tests.support.processes import Stack, agent, stack
 
@@ -63,3 +64,21 @@ async def modules_page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page that can import the page's modules."""
     async with open_modules(browser) as page:
         yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def cards_page(browser: Browser) -> AsyncIterator[Cards]:
+    """An empty page for cards of questions."""
+    cards = await Cards.open(browser)
+    yield cards
+    await cards.page.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cards(cards_page: Cards) -> AsyncIterator[Cards]:
+    """A new view of questions on an empty page. The test fails when a script does."""
+    errors: list[str] = []
+    cards_page.page.on("pageerror", lambda error: errors.append(str(error)))
+    await cards_page.mount()
+    yield cards_page
+    assert errors == []

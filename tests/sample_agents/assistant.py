@@ -90,6 +90,8 @@ async def answer_of(command: str, rest: str, earlier: list[str]) -> str:
             return f"You said: {', '.join(earlier)}."
         case "pick":
             return f"You picked {ask('Which colour?', options=['red', 'green'])}."
+        case "code":
+            return f"The code is {ask('Which code?', schema={'type': 'string', 'pattern': '^[A-Z]{3}$'})}."
         case "trip":
             return f"Booked: {ask('Where to?', schema=Trip)}"
         case "approve":
