@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tailrace.log import Head
 from tailrace.log.conversations import Conversation
 from tests.integration.test_gateway_contexts import ASKED, DONE, say
 from tests.sample_agents.recall import RECALL
+from tests.support.conditions import eventually
 from tests.support.gateway import System
 from tests.support.in_process import system
 
@@ -29,9 +29,11 @@ async def get(sut: System, path: str = "", **params: str) -> Any:
 
 async def in_state(sut: System, task_id: str, state: str) -> None:
     """Wait until the task's head has the state. It follows a moment after the event that a reader sees."""
-    async with asyncio.timeout(5):
-        while (await sut.log.head(task_id)).state != state:
-            await asyncio.sleep(0.002)
+
+    async def is_in_state() -> bool:
+        return (await sut.log.head(task_id)).state == state
+
+    await eventually(is_in_state, 30)
 
 
 async def contexts(sut: System, **params: str) -> list[str]:
