@@ -12,8 +12,8 @@ from playwright.async_api import Browser, async_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-# Chromium draws the popups of its address bar as web pages, even without a screen. It would load both for each page of a
-# test, which takes longer than the page.
+# Chromium draws the popups of its address bar as web pages, even without a screen. It would load both of them for each
+# page of a test, which takes longer than the page itself.
 _POPUPS = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
 # Only the last list of disabled features counts, so ours has Playwright's too.
 _OF_PLAYWRIGHT = (
