@@ -36,7 +36,7 @@ class Contexts:
             TaskConflict: the task exists, and another request has created it.
         """
         if await self._takes_one_task(head.agent, fresh=not new):
-            return await threads.create(self._log, head, message, new=new)
+            return (await threads.create(self._log, head, message, new=new)).head
         return await self._log.create(head, events.submitted(head.source, message))
 
     async def _takes_one_task(self, agent: str, *, fresh: bool) -> bool:

@@ -29,8 +29,8 @@ class TaskService(Protocol):
             RpcError: -32001, there is no such task, or it belongs to another agent or owner.
         """
 
-    async def send(self, message: UserMessage, owner: str) -> Head:
-        """Take a message: begin a task, or reply to a task that waits.
+    async def send(self, message: UserMessage, owner: str) -> str:
+        """Take a message: begin a task, or reply to a task that waits. Return the task's id.
 
         Raises:
             RequestError, RpcError: the message was refused, and nothing was done.
