@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gateway.agents import Agents
 from tailrace import events
+from tailrace.a2a.bundle import Agents
 from tailrace.a2a.card import CONVERSATION
 from tailrace.agent import threads
 from tailrace.errors import AgentError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +239,36 @@ async def test_a_conversation_with_an_unfinished_task_is_not_deleted(tmp_path: P
         assert len((await get(sut, "/c"))["tasks"]) == 2
         await sut.http.post(f"/api/tasks/{asking['id']}/cancel")
         assert (await delete(sut, "c")).status_code == 204
+
+
+def damage(path: Path, task_id: str, seq: int, stored: bytes) -> None:
+    """Replace what is stored of the events from `seq` on, up to the end of their batch."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        changed = database.execute(
+            "UPDATE items SET packed = ? WHERE task_id = ? AND seq <= ? AND seq + count > ?",
+            (stored, task_id, seq, seq),
+        )
+        assert changed.rowcount == 1
+
+
+@pytest.mark.parametrize("stored", [b"x is no zlib", b"urn:tailrace:upload: is no event"], ids=["bytes", "JSON"])
+@pytest.mark.parametrize("which", ["first", "newest"])
+async def test_a_conversation_with_a_damaged_event_is_deleted(tmp_path: Path, which: str, stored: bytes) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        task, _, _ = await say(sut, "one", "c")
+        await in_state(sut, task["id"], DONE)
+        seq = 1 if which == "first" else await sut.log.last(task["id"])
+        damage(tmp_path / "log.sqlite3", task["id"], seq, stored)
+        assert (await delete(sut, "c")).status_code == 204
+        assert await sut.log.last(task["id"]) == 0
+        assert (await sut.http.get("/api/conversations/c")).status_code == 404
+        assert (await say(sut, "two", "c"))[1:] == (DONE, "two")
+
+
+async def test_a_conversation_whose_working_task_is_damaged_is_not_deleted(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        task, _, _ = await say(sut, "ask", "c")
+        await in_state(sut, task["id"], ASKED)
+        damage(tmp_path / "log.sqlite3", task["id"], await sut.log.last(task["id"]), b"x is no zlib")
+        refused = await delete(sut, "c")
+        assert (refused.status_code, task["id"] in refused.json()["detail"]) == (409, True)

@@ -12,6 +12,7 @@ Design decisions:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -194,20 +195,20 @@ class SQLiteLog(EventLog):
                 "(SELECT max(seq) FROM items WHERE task_id = ?1 AND seq <= ?2 + 1), 1) ORDER BY seq",
                 (task_id, cursor, self._clock()),
             )
-            for seq, attempt, count, packed in rows:
-                if seq + count - 1 <= cursor:
-                    continue
-                try:
-                    events = unpack(task_id, seq, count, packed)
-                except LogUnreadable:
-                    if not batches:
-                        raise
-                    break  # The next read begins with the damaged batch.
-                batches.append(Batch(seq, attempt, events).after(cursor))
-                size += sum(map(len, batches[-1].events))
-                if size >= limit:
-                    break
-            rows.close()
+            with contextlib.closing(rows):  # Until they are closed, this connection sees nothing new.
+                for seq, attempt, count, packed in rows:
+                    if seq + count - 1 <= cursor:
+                        continue
+                    try:
+                        events = unpack(task_id, seq, count, packed)
+                    except LogUnreadable:
+                        if not batches:
+                            raise
+                        break  # The next read begins with the damaged batch.
+                    batches.append(Batch(seq, attempt, events).after(cursor))
+                    size += sum(map(len, batches[-1].events))
+                    if size >= limit:
+                        break
             return batches
 
         return await self._reader.run(operation)
