@@ -12,8 +12,6 @@ import asyncio
 import atexit
 import contextlib
 import functools
-import gc
-import importlib
 import json
 import os
 import selectors
@@ -23,21 +21,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from tests.support.processes import ROOT
-from tests.support.read_once import read_only_once, with_all_authorities
-
-# The agents read their settings when they are imported, so each process imports its agent itself. All that an agent
-# imports otherwise is here, also what it imports only when it runs: that took half of the time of a short run.
-_IMPORTED = (
-    *("langchain.agents", "langchain.chat_models", "langchain_core.messages", "langchain_core.tools"),
-    *("langchain_core.tracers.run_collector", "langchain_core.tracers.stdout"),
-    *("langgraph.checkpoint.sqlite.aio", "langgraph.graph", "langgraph.prebuilt"),
-    *("tailrace.agent.app", "tailrace.agent.checkpoints.sqlite", "tailrace.log.sqlite", "tailrace.push.sqlite"),
-    *("tailrace.uploads.folder", "anyio._backends._asyncio", "httpcore", "jsonschema"),
-    *("uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "uvicorn.protocols.http.auto"),
-    *("uvicorn.protocols.websockets.auto",),
-)
+_ROOT = Path(__file__).parents[2]
 
 
 class ForkedProcess:
@@ -91,7 +77,7 @@ def fork_server() -> Iterator[ForkServer]:
         listener.listen()
         command = [sys.executable, "-m", "tests.support.fork_server", str(listener.fileno())]
         with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=(listener.fileno(),), start_new_session=True
+            command, cwd=_ROOT, stdin=subprocess.PIPE, pass_fds=(listener.fileno(),), start_new_session=True
         ):
             yield ForkServer(address)
 
@@ -143,12 +129,9 @@ def _be_agent(connection: socket.socket, listener: int, module: str, variables: 
 
 
 if __name__ == "__main__":
-    gc.disable()
-    for module in _IMPORTED:
-        importlib.import_module(module)
-    read_only_once()
-    with_all_authorities()
-    gc.freeze()  # or each process would visit, and so copy, what the parent has imported
-    gc.enable()
+    from tests.support.preloaded import preload
+
+    sys.path.append(str(_ROOT / "examples"))
+    preload()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets processes that have ended
     _serve_orders(socket.socket(fileno=int(sys.argv[1])))
