@@ -48,7 +48,7 @@ def requests_of(this: Stuck, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_new_task_takes_no_read_before_its_fence(monkeypatch: pytest.MonkeyPatch) -> None:
     async with stuck() as this:
         requests = requests_of(this, monkeypatch)
-        task_id = await this.tasks.send(hello(), OWNER)
+        task_id = (await this.tasks.send(hello(), OWNER)).task_id
         # The task, its conversation, its lease, its fence.
         assert requests[:4] == ["create_or_find", "claim", "claim", "append"]
         assert "read" not in requests
@@ -67,6 +67,16 @@ async def test_a_later_task_of_a_context_takes_only_the_reads_of_its_conversatio
         assert requests[:7] == ["get", "last", "read", "create_or_find", "claim", "claim", "append"]
 
 
+async def test_a_task_that_the_gateway_created_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stuck() as this:
+        head = await this.create("t")
+        requests = requests_of(this, monkeypatch)
+        await this.tasks.ensure_running(head)
+        assert requests[:5] == ["claim", "read", "get", "claim", "append"]
+        await this.tasks.until_idle()
+        assert await this.state("t") == "TASK_STATE_COMPLETED"
+
+
 async def test_a_repeated_message_begins_the_task_that_its_creator_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """The creator died before it had the lease. The same message comes again, and the log is read as ever."""
     async with stuck() as this:
@@ -74,7 +84,7 @@ async def test_a_repeated_message_begins_the_task_that_its_creator_left(monkeypa
         with pytest.raises(Died):
             await this.tasks.send(hello(context_id="c"), OWNER)
         monkeypatch.undo()
-        task_id = await this.tasks.send(hello(context_id="c"), OWNER)
+        task_id = (await this.tasks.send(hello(context_id="c"), OWNER)).task_id
         await this.tasks.until_idle()
         assert await this.state(task_id) == "TASK_STATE_COMPLETED"
 
@@ -99,7 +109,7 @@ async def test_a_task_that_was_ended_before_its_creator_began_it_is_not_run(monk
             return head
 
         monkeypatch.setattr(this.log, "claim", claim_late)
-        task_id = await this.tasks.send(hello(), OWNER)
+        task_id = (await this.tasks.send(hello(), OWNER)).task_id
         await this.tasks.until_idle()
         assert await this.log.last(task_id) == 2
         assert await this.state(task_id) == "TASK_STATE_CANCELED"

@@ -18,6 +18,7 @@ import httpx
 from tailrace.a2a.directory import Directory
 from tailrace.a2a.errors import not_cancelable, task_not_found, too_busy, unsupported_operation
 from tailrace.a2a.identity import task_id_of
+from tailrace.a2a.server.services import Sent
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.answers import Reply, check_reply
 from tailrace.agent.attempt import Attempt
@@ -103,8 +104,8 @@ class Tasks:
             raise task_not_found(task_id)
         return head
 
-    async def send(self, message: UserMessage, owner: str) -> str:
-        """Create and start a task from the message, or reply with it to a task's question; return the task's id.
+    async def send(self, message: UserMessage, owner: str) -> Sent:
+        """Create and start a task from the message, or reply with it to a task's question.
 
         If the task has the message already, it is only started if nobody runs it.
 
@@ -132,7 +133,7 @@ class Tasks:
             await self._reply(head, checked, history)
         else:
             raise not_waiting(head, history)
-        return head.task_id
+        return Sent(head.task_id)
 
     async def cancel(self, task_id: str, owner: str) -> None:
         """Cancel a task in whatever process it runs.
@@ -226,13 +227,13 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _begin_task(self, message: UserMessage, owner: str) -> str:
+    async def _begin_task(self, message: UserMessage, owner: str) -> Sent:
         key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
         if not self._slots.full:
             with self._slots.one():
                 new = await create_task(self.log, self._agent, message, owner, key)
                 await self._start_orphaned(new.head, new.history, new.start)
-                return new.head.task_id
+                return Sent(new.head.task_id, new=new.history is not None)
         try:
             await self.log.head(task_id_of(owner, self._agent.name, key))
         except TaskUnknown:
@@ -240,7 +241,7 @@ class Tasks:
         # The message is repeated, so this returns its task.
         head = (await create_task(self.log, self._agent, message, owner, key)).head
         await self.ensure_running(head)
-        return head.task_id
+        return Sent(head.task_id)
 
     async def _cancel_claimed(self, claimed: Head) -> None:
         with self._holding(claimed.task_id):

@@ -200,12 +200,12 @@ class Operations:
         if message.task_id is not None:
             await tasks.owned(message.task_id, caller.owner)
             since = await tasks.log.last(message.task_id)
-        task_id = await tasks.send(message, caller.owner)
+        taken = await tasks.send(message, caller.owner)
         if config is not None:
-            await serving.push.create(config, task_id, since=since, version=caller.version)
-        else:
-            serving.push.ensure_delivery(task_id)
-        return task_id
+            await serving.push.create(config, taken.task_id, since=since, version=caller.version)
+        elif not taken.new:  # A new task has no webhook.
+            serving.push.ensure_delivery(taken.task_id)
+        return taken.task_id
 
     async def _answer_directly(self, message: UserMessage, tasks: TaskService, caller: Caller) -> Message | None:
         """The author's direct answer to a message that names no task; None to begin a task."""

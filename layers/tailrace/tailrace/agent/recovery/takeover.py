@@ -67,12 +67,14 @@ async def take_over(
         Exception: what `begin` raises. Nothing was written.
     """
 
+    unclaimed = head.attempt == 1  # until now: then the task has one event
+
     async def propose() -> tuple[Batch | None, Takeover | State]:
-        nonlocal history, reply
+        nonlocal history, reply, unclaimed
         current = history
         if current is None or head.attempt != current.attempt + 1:
-            current = await history_of(log, head, current)
-        history = None  # What follows changes it, so a second proposal reads everything again.
+            current = await history_of(log, head, current, only_first=unclaimed)
+        history, unclaimed = None, False  # What follows changes it, so a second proposal reads everything again.
         if current.attempt > head.attempt:
             raise Fenced(head.task_id, head.attempt, current.last)
         if current.state in TERMINAL:
