@@ -36,15 +36,10 @@ class Deletion:
             Problem: 409, a task of it is not finished or was begun meanwhile; or it has too many tasks.
             AgentError, LogUnavailable, UploadsUnavailable: as `Deletions.finish`.
         """
-        if record.deleting is None:
-            tasks = await self._finished_tasks(record)
-            if not await self._log.conversations.begin_delete(record, tasks):
-                raise Problem(409, f"A task began in context {record.context_id!r} meanwhile. Wait for its end.")
-            marked = await self._log.conversations.get(record.id)
-            if marked is None or marked.deleting is None:
-                return  # Another request was faster.
-            record = marked
-        await self._deletions.finish(record)
+        if record.deleting is not None:
+            await self._deletions.finish(record)
+        elif not await self._deletions.delete(record, await self._finished_tasks(record)):
+            raise Problem(409, f"A task began in context {record.context_id!r} meanwhile. Wait for its end.")
 
     async def _finished_tasks(self, record: Conversation) -> list[str]:
         """The ids of the conversation's tasks.

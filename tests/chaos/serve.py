@@ -70,12 +70,15 @@ def _app(name: str, log: Any, settings: Any) -> Any:
 
 async def _sweep(log: Any, settings: Any) -> None:
     from sweeper.sweep import sweep_forever
+    from tailrace.a2a.bundle import Agents
     from tailrace.a2a.client import new_http
+    from tailrace.agent.deletions import Deletions
     from tailrace.agent.dispatch import Dispatch
     from tailrace.push import open_webhooks
 
     async with new_http() as http:
-        await sweep_forever(log, open_webhooks(settings), Dispatch(settings, http), settings)
+        deletions = Deletions(settings, log, Agents(http, settings))
+        await sweep_forever(log, open_webhooks(settings), Dispatch(settings, http), deletions, settings)
 
 
 def fork(order: dict[str, Any], folder: Path) -> int:

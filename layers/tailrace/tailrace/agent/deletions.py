@@ -38,6 +38,18 @@ class Deletions:
         self._log = log
         self._agents = agents
 
+    async def delete(self, record: Conversation, tasks: list[str]) -> bool:
+        """Note that the conversation is being deleted with these tasks, and delete it. Raises as `finish` does.
+
+        Return False, and do nothing, if somebody has changed the record since it was read.
+        """
+        if not await self._log.conversations.begin_delete(record, tasks):
+            return False
+        marked = await self._log.conversations.get(record.id)
+        if marked is not None and marked.deleting is not None:  # else another process was faster
+            await self.finish(marked)
+        return True
+
     async def finish(self, record: Conversation) -> None:
         """Delete what belongs to the conversation, which is noted as one that is being deleted, and then its record.
 

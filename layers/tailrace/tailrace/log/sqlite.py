@@ -24,6 +24,7 @@ from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict,
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.conversations.sqlite import ADDED as CONVERSATIONS_ADDED
+from tailrace.log.conversations.sqlite import INDEX as CONVERSATIONS_INDEX
 from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
 from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
@@ -82,7 +83,7 @@ class SQLiteLog(EventLog):
             connection.executescript(_SCHEMA + CONVERSATIONS)
             add_columns(connection, "heads", _ADDED)
             add_columns(connection, "conversations", CONVERSATIONS_ADDED)
-            connection.executescript(_INDEX)
+            connection.executescript(_INDEX + CONVERSATIONS_INDEX)
             # Expired rows are invisible already. Deleting them at each start gives their pages back.
             for table in ("items", "heads", "conversations"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
