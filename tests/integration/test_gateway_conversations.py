@@ -272,3 +272,38 @@ async def test_a_conversation_whose_working_task_is_damaged_is_not_deleted(tmp_p
         damage(tmp_path / "log.sqlite3", task["id"], await sut.log.last(task["id"]), b"x is no zlib")
         refused = await delete(sut, "c")
         assert (refused.status_code, task["id"] in refused.json()["detail"]) == (409, True)
+
+
+async def expire(sut: System, path: Path, task_id: str) -> None:
+    """Let a completed task and its events expire."""
+    await in_state(sut, task_id, DONE)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for table in ("heads", "items"):
+            database.execute(f"UPDATE {table} SET ttl = 1 WHERE task_id = ?", (task_id,))
+
+
+@pytest.mark.parametrize(("expired", "heard"), [("first", "one, two, three"), ("latest", "three")])
+async def test_a_conversation_goes_on_from_its_latest_task_and_anew_if_that_has_expired(
+    expired: str, heard: str, tmp_path: Path
+) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        tasks = [(await say(sut, text, "c"))[0]["id"] for text in ("one", "two")]
+        gone, left = tasks if expired == "first" else tasks[::-1]
+        await in_state(sut, left, DONE)
+        await expire(sut, tmp_path / "log.sqlite3", gone)
+        shown = await get(sut, "/c")
+        assert ([task["id"] for task in shown["tasks"]], shown["title"]) == ([left], "one")
+        assert shown.get("state") == (DONE if expired == "first" else None)
+        assert (await sut.http.get(f"/api/stream/{gone}")).status_code == 404
+        assert (await say(sut, "three", "c"))[1:] == (DONE, heard)
+
+
+async def test_a_conversation_whose_tasks_have_all_expired_is_deleted(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        for text in ("one", "two"):
+            task, _, _ = await say(sut, text, "c")
+            await expire(sut, tmp_path / "log.sqlite3", task["id"])
+        assert await contexts(sut) == ["c"]
+        assert (await delete(sut, "c")).status_code == 204
+        assert await contexts(sut) == []
+        assert (await say(sut, "three", "c"))[1:] == (DONE, "three")
