@@ -66,15 +66,14 @@ async def take_over(
         LogUnreadable: an event that decides how the run goes on cannot be read.
         Exception: what `begin` raises. Nothing was written.
     """
-
-    unclaimed = head.attempt == 1  # until now: then the task has one event
+    only_first = head.attempt == 1  # Nobody has begun the task.
 
     async def propose() -> tuple[Batch | None, Takeover | State]:
-        nonlocal history, reply, unclaimed
+        nonlocal history, reply, only_first
         current = history
         if current is None or head.attempt != current.attempt + 1:
-            current = await history_of(log, head, current, only_first=unclaimed)
-        history, unclaimed = None, False  # What follows changes it, so a second proposal reads everything again.
+            current = await history_of(log, head, current, only_first=only_first)
+        history, only_first = None, False  # What follows changes it, so a second proposal reads everything again.
         if current.attempt > head.attempt:
             raise Fenced(head.task_id, head.attempt, current.last)
         if current.state in TERMINAL:
