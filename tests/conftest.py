@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
-import ssl
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
-import botocore.session
-import certifi
 import pytest
 import pytest_asyncio
 from hypothesis import settings
 
 from tests.support.processes import Stack, stack
+from tests.support.read_once import read_only_once
 
 # Each process of the tests imports and collects everything: while that grows, the garbage collector would visit it
 # again and again, and find nothing.
@@ -25,21 +22,7 @@ gc.disable()
 settings.register_profile("tailrace", deadline=None)
 settings.load_profile("tailrace")
 
-# Every log, store and checkpointer of a test makes a session of botocore, and each session would parse the
-# descriptions of AWS's services again, which takes longer than most tests do.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-# Every HTTP client would read the certificates of all authorities again, too.
-_create_default_context = ssl.create_default_context
-_with_all_authorities = functools.cache(lambda: _create_default_context(cafile=certifi.where()))
-
-
-def _create_context(*args: Any, **options: Any) -> ssl.SSLContext:
-    if not args and options == {"cafile": certifi.where()}:
-        return _with_all_authorities()
-    return _create_default_context(*args, **options)
-
-
-ssl.create_default_context = _create_context
+read_only_once()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.agents import Agents
 from gateway.contexts import Contexts
 from gateway.conversations import Conversing
 from gateway.deletion import Deletion
@@ -26,9 +25,11 @@ from gateway.requests import complete, cursor_in, idempotency_key, page_size_in,
 from gateway.streams import Streams
 from gateway.task_endings import TaskEndings
 from gateway.uploads import Uploading
+from tailrace.a2a.bundle import Agents
 from tailrace.a2a.client import new_http
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
+from tailrace.agent.deletions import Deletions
 from tailrace.aws import on_lambda
 from tailrace.config import Settings
 from tailrace.errors import TailraceError, TaskUnknown
@@ -53,8 +54,8 @@ class Gateway:
         self._contexts = Contexts(log, self._agents)
         self._endings = TaskEndings(log, settings, self._http, self._agents)
         self._pipes = Pipes(log, settings, self._agents, self._endings)
-        self._deletion = Deletion(settings, log, self._agents)
-        self.conversing = Conversing(settings, log, decide_owner, self._deletion)
+        self._deletions = Deletions(settings, log, self._agents)
+        self.conversing = Conversing(settings, log, decide_owner, Deletion(log, self._deletions))
         self._streams = Streams(log, self._pipes, settings)
 
     async def tasks(self, request: Request) -> Response:
@@ -141,7 +142,7 @@ class Gateway:
 
     async def close(self) -> None:
         await self._pipes.close()
-        await self._deletion.close()
+        await self._deletions.close()
         await self._http.aclose()
 
     def _owner(self, request: Request) -> Owner:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gateway.agents import Agents
 from tailrace import events
+from tailrace.a2a.bundle import Agents
 from tailrace.a2a.card import CONVERSATION
 from tailrace.a2a.identity import conversation_id_of
 from tailrace.agent import threads
@@ -42,7 +42,7 @@ class Contexts:
             TaskConflict: the task exists, and another request has created it.
         """
         if await self._takes_one_task(head.agent, fresh=not new):
-            return await threads.create(self._log, head, message, new=new)
+            return (await threads.create(self._log, head, message, new=new)).head
         head = await self._log.create(head, events.submitted(head.source, message))
         try:
             await threads.note(self._log, head, message)

@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from gateway.agents import Agents
 from gateway.task_endings import TaskEndings
+from tailrace.a2a.bundle import Agents
 from tailrace.a2a.client import AgentClient, RawEvent
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LogError

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import httpx
 
-from gateway.agents import Agents
+from tailrace.a2a.bundle import Agents
 from tailrace.agent.unowned import UnownedTasks
 from tailrace.config import Settings
 from tailrace.errors import AgentError, Fenced, LeaseHeld, TaskFinished

@@ -1,4 +1,4 @@
-"""Sweeps: dispatches tasks that nobody watches (docs/ARCHITECTURE.md, promise 7)."""
+"""Sweeps: dispatches tasks that nobody watches (docs/ARCHITECTURE.md, promise 7), and ends what was interrupted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from tailrace.agent.deletions import Deletions
 from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
 from tailrace.errors import AgentError, Fenced, TailraceError, TaskUnknown
@@ -64,11 +65,37 @@ async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, set
     return await _dispatch(due, dispatch)
 
 
-async def sweep_forever(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> None:
-    """Sweep tasks and webhooks every `sweep_s`. Neither waits for the other's store."""
+async def sweep_deletions(log: EventLog, deletions: Deletions, settings: Settings) -> int:
+    """Go on with the deletions of conversations that were interrupted, at most `sweep_tasks`; return how many.
+
+    A deletion that was noted within the time of a lease is left to the request that noted it. Each is noted again, so
+    that those whose agent cannot be reached do not delay the others.
+
+    Raises:
+        LogUnavailable: the log did not answer.
+        AgentError: some deletions could not be ended; the others were.
+    """
+    interrupted = await log.conversations.being_deleted(idle_s=settings.lease_s, limit=settings.sweep_tasks)
+    went_on = (deletions.delete(record, record.deleting or []) for record in interrupted)
+    outcomes = await asyncio.gather(*went_on, return_exceptions=True)
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for error in errors:
+        if not isinstance(error, TailraceError):
+            raise error
+        logger.warning("sweep: a deletion goes on later: %s", error)
+    if errors:
+        raise AgentError(f"{len(errors)} of {len(outcomes)} deletions could not be ended; the function's log says why.")
+    return len(outcomes)
+
+
+async def sweep_forever(
+    log: EventLog, hooks: Webhooks, dispatch: Dispatch, deletions: Deletions, settings: Settings
+) -> None:
+    """Sweep tasks, webhooks and deletions every `sweep_s`. None waits for another's store."""
     await asyncio.gather(
         _forever(lambda: sweep(log, dispatch, settings), settings.sweep_s),
         _forever(lambda: sweep_webhooks(log, hooks, dispatch, settings), settings.sweep_s),
+        _forever(lambda: sweep_deletions(log, deletions, settings), settings.sweep_s),
     )
 
 

@@ -5,16 +5,21 @@ asked for when the POST is answered. That event is the task itself, durable in t
 agent's graph emits is told apart. Peer: an agent on a2a-sdk with its store in memory, no gateway and nothing durable:
 from `SendStreamingMessage` being sent to its first event (the task), and to the executor's first status update. Both
 over one kept-alive connection, each task finished before the next.
+
+Also the CPU time that a task takes from its creation to its end, in ms: ours in the agent and the gateway together, the
+peer's in its one process. Linux only.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.bench.asking import post_task, stream_sdk
 from tests.bench.client import Connection, connected
-from tests.bench.processes import serve, stack
+from tests.bench.processes import Server, serve, stack
 from tests.bench.report import Aim, Report, percentile, say
 from tests.bench.sinks import Watch
 
@@ -26,6 +31,7 @@ _PEER = "a2a-sdk, in memory"
 async def bench(folder: Path, runs: int) -> Report:
     ours: list[tuple[list[float], list[float]]] = []
     peers: list[tuple[list[float], list[float]]] = []
+    cpu, peers_cpu = list[float](), list[float]()
     async with (
         stack(folder) as here,
         serve("sdk", folder, "/.well-known/agent-card.json") as sdk,
@@ -35,8 +41,10 @@ async def bench(folder: Path, runs: int) -> Report:
         await _ours(to_gateway, _WARM_UP)
         await _peer(to_sdk, _WARM_UP)
         for run in range(runs):
-            ours.append(await _ours(to_gateway, _TASKS))
-            peers.append(await _peer(to_sdk, _TASKS))
+            async with _cpu_of(cpu, here.agent, here.gateway):
+                ours.append(await _ours(to_gateway, _TASKS))
+            async with _cpu_of(peers_cpu, sdk):
+                peers.append(await _peer(to_sdk, _TASKS))
             say(f"first_event: run {run + 1} of {runs}")
     report = Report()
     for place, name in enumerate(("first event", "first event of the graph")):
@@ -49,7 +57,19 @@ async def bench(folder: Path, runs: int) -> Report:
                 [percentile(run[place], percent) for run in peers],
                 aim if place == 0 else None,
             )
+    report.add("CPU a task", "ms", cpu, _PEER, peers_cpu)
     return report
+
+
+@asynccontextmanager
+async def _cpu_of(figures: list[float], *servers: Server) -> AsyncIterator[None]:
+    """Add the CPU time that the servers use in the block, in ms a task, where there is a /proc."""
+    before = [server.cpu_s() for server in servers]
+    yield
+    after = [server.cpu_s() for server in servers]
+    used = [now - then for now, then in zip(after, before, strict=True) if now is not None and then is not None]
+    if len(used) == len(servers):
+        figures.append(sum(used) * 1000 / _TASKS)
 
 
 async def _ours(gateway: Connection, tasks: int) -> tuple[list[float], list[float]]:

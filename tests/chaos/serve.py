@@ -12,7 +12,6 @@ FOLDER/WORKER.log and reads its faults from FOLDER/WORKER.control. The sweeper h
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import json
 import logging
@@ -31,15 +30,7 @@ AGENTS = {
     "specialist_one": "tests.sample_agents.chaos_specialist",
     "specialist_two": "tests.sample_agents.second_chaos_specialist",
 }
-_IMPORTED = (
-    "uvicorn",
-    "gateway.app",
-    "sweeper.sweep",
-    "tailrace.agent.app",
-    "tailrace.log.sqlite",
-    "local.serve",
-    *AGENTS.values(),
-)
+_IMPORTED = ("gateway.app", "sweeper.sweep", "local.serve", *AGENTS.values())
 
 
 def work(order: dict[str, Any], folder: Path) -> None:
@@ -79,12 +70,15 @@ def _app(name: str, log: Any, settings: Any) -> Any:
 
 async def _sweep(log: Any, settings: Any) -> None:
     from sweeper.sweep import sweep_forever
+    from tailrace.a2a.bundle import Agents
     from tailrace.a2a.client import new_http
+    from tailrace.agent.deletions import Deletions
     from tailrace.agent.dispatch import Dispatch
     from tailrace.push import open_webhooks
 
     async with new_http() as http:
-        await sweep_forever(log, open_webhooks(settings), Dispatch(settings, http), settings)
+        deletions = Deletions(settings, log, Agents(http, settings))
+        await sweep_forever(log, open_webhooks(settings), Dispatch(settings, http), deletions, settings)
 
 
 def fork(order: dict[str, Any], folder: Path) -> int:
@@ -105,11 +99,9 @@ def fork(order: dict[str, Any], folder: Path) -> int:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    gc.disable()
-    for module in (*_IMPORTED, *sys.argv[2:]):
-        importlib.import_module(module)
-    gc.freeze()  # or each worker would visit, and so copy, what the parent has imported
-    gc.enable()
+    from tests.support.preloaded import preload
+
+    preload(*_IMPORTED, *sys.argv[2:])
     living: set[int] = set()
     wakeup_reader, wakeup_writer = os.pipe()
     os.set_blocking(wakeup_writer, False)

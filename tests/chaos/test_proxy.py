@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.chaos.proxy import Proxy, proxy
+from tests.support.conditions import eventually
 
 
 @contextlib.asynccontextmanager
@@ -54,8 +55,7 @@ async def test_after_a_half_close_towards_the_client_the_server_still_receives()
         assert await reader.read() == b""
         carried = between.carried
         writer.write(b"more")
-        while between.carried == carried:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: between.carried != carried)
 
 
 async def test_after_a_half_close_towards_the_server_the_client_still_receives() -> None:

@@ -203,6 +203,35 @@ class ConversationsContract:
         assert await log.conversations.get("c1") is None
         assert (await claim(log, "t4")).deleting is None
 
+    async def test_deletions_that_were_interrupted_are_found_oldest_first(self, log: EventLog, clock: Clock) -> None:
+        for id in ("c1", "c2", "c3", "c4"):
+            clock.now += 1
+            await claim(log, f"first of {id}", id=id)
+        for id in ("c3", "c1", "c2"):
+            clock.now += 1
+            seen = await log.conversations.get(id)
+            assert seen is not None
+            assert await log.conversations.begin_delete(seen, [f"first of {id}"])
+
+        async def interrupted(idle_s: float, limit: int = 10) -> list[str]:
+            return [each.id for each in await log.conversations.being_deleted(idle_s=idle_s, limit=limit)]
+
+        assert await interrupted(3) == []
+        clock.now += 2
+        assert await interrupted(3) == ["c3", "c1"]
+        assert await interrupted(0, limit=2) == ["c3", "c1"]
+        (oldest, *_) = await log.conversations.being_deleted(idle_s=3, limit=1)
+        assert (oldest.owner, oldest.agent, oldest.context_id) == ("alice", "a", "context of c3")
+        assert oldest.deleting == ["first of c3"]
+        assert await log.conversations.begin_delete(oldest, ["first of c3"]), "it is taken up"
+        assert await interrupted(3) == ["c1"]
+        taken_up = await log.conversations.get("c3")
+        assert taken_up is not None
+        assert await log.conversations.delete(taken_up)
+        assert await interrupted(0) == ["c1", "c2"]
+        assert [each.id for each in (await log.conversations.list("alice")).conversations] == ["c4"]
+        assert await log.orphaned(idle_s=0) == []
+
     async def test_a_record_that_was_claimed_since_is_not_deleted(self, log: EventLog) -> None:
         first = await claim(log, "t1")
         second = await claim(log, "t2")

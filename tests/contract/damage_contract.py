@@ -41,6 +41,14 @@ class DamageContract:
         assert await log.read(damaged, 6) == []
         assert await log.last(damaged) == 6
 
+    async def test_what_comes_after_a_damaged_batch_was_met_is_read_at_once(self, log: EventLog, damaged: str) -> None:
+        with pytest.raises(LogUnreadable) as met:
+            await log.read(damaged, 2)
+        await log.append(damaged, Batch(7, 1, events(7, 1)))
+        assert await log.last(damaged) == 7
+        assert [batch.last for batch in await log.read(damaged, 6)] == [7]
+        assert met.value.last == 4, "the error, which still exists, keeps nothing open"
+
     async def test_a_damaged_last_batch_is_not_read_as_new(
         self, log: EventLog, monkeypatch: pytest.MonkeyPatch
     ) -> None:

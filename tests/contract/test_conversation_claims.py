@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tailrace.agent.threads import create, start
-from tailrace.errors import ContextBusy, TaskFinished, TaskUnknown
+from tailrace.agent.threads import Start, create, start
+from tailrace.errors import ContextBusy, Fenced, TaskFinished, TaskUnknown
 from tailrace.events import Details, Message, Part, State, decode, ends, status_update
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
@@ -70,27 +70,33 @@ class Death:
             raise Killed
 
 
-async def run(log: Any, name: str, running: set[str]) -> State:
+async def run(log: Any, name: str, running: set[str], *, as_creator: bool = True) -> State:
     """Create the task `name`, unless it exists, and work on it until its end, as an agent's process does.
+
+    Without `as_creator` the task is begun as by a process that has not created it.
 
     Raises:
         ContextBusy, LeaseHeld, TaskFinished
     """
     message = Message(message_id=name, role="ROLE_USER", parts=[Part(text=name)])
     head = Head(task_id=name, owner="alice", context_id="c", agent="a", fingerprint=name)
-    await create(log, head, message, new=False)
+    created = await create(log, head, message, new=False)
     head = await log.claim(name, "process", LEASE_S)
+    if as_creator and created.by_us and created.start is not None and head.attempt == 1:
+        try:  # The creator reads nothing before its fence.
+            return await work(log, name, head, 1, created.start, running)
+        except Fenced:
+            pass
     end = await log.last(name)
     if end > 1 and (state := ends((await log.read(name, end - 1))[-1].events[-1])) is not None:
         await log.update_state(name, head.attempt, state, release=True)
         return state
-    details = Details()
     try:
         if end == 1:
             begun = await start(log, head, "c", message)
-            details = Details(thread=begun.thread, checkpoints=begun.checkpoints)
         else:  # the task has its base in its fence
             details = decode((await log.read(name, 1))[0].events[0]).metadata
+            begun = Start(details.thread or "", details.checkpoints or {})
     except ContextBusy:
         state = "TASK_STATE_REJECTED"
         await log.append(
@@ -98,12 +104,21 @@ async def run(log: Any, name: str, running: set[str]) -> State:
         )
         await log.update_state(name, head.attempt, state, release=True)
         return state
-    fence = Details(thread=details.thread, checkpoints=details.checkpoints)
+    return await work(log, name, head, end, begun, running)
+
+
+async def work(log: Any, name: str, head: Head, end: int, begun: Start, running: set[str]) -> State:
+    """Write the fence after the event `end`, and complete the task.
+
+    Raises:
+        Fenced: the task has an event after `end`.
+    """
+    fence = Details(thread=begun.thread, checkpoints=begun.checkpoints)
     await log.append(name, Batch(end + 1, head.attempt, [status_update(head.source, end + 1, "state", fence)]))
     running.add(name)
     assert len(running) == 1, f"{running} run at once"
-    final = f"{(details.checkpoints or {}).get('', '')} {name}".strip()
-    done = Details(thread=details.thread, checkpoints={"": final})
+    final = f"{begun.checkpoints.get('', '')} {name}".strip()
+    done = Details(thread=begun.thread, checkpoints={"": final})
     await log.renew(name, head.attempt, LEASE_S)
     running.discard(name)
     event = status_update(head.source, end + 2, "state", done, state=DONE)
@@ -159,14 +174,15 @@ async def recovered(log: EventLog, clock: Clock, name: str) -> State | None:
         return ends(batch.events[-1])
 
 
+@pytest.mark.parametrize("as_creator", [True, False], ids=["the creator", "another process"])
 @pytest.mark.parametrize("late", [False, True], ids=["before the request", "after the request"])
-async def test_a_process_may_die_at_any_request(log: EventLog, clock: Clock, late: bool) -> None:
+async def test_a_process_may_die_at_any_request(log: EventLog, clock: Clock, late: bool, as_creator: bool) -> None:
     """A task's process dies at its nth request, another task comes, and the first one is taken up or sent again."""
     states = {"a0": await run(log, "a0", set())}
     for n in range(1, 40):
         first, second, death = f"a{n}", f"b{n}", Death(n, late)
         try:
-            states[first] = await run(Watched(log, death.before, death.after), first, set())
+            states[first] = await run(Watched(log, death.before, death.after), first, set(), as_creator=as_creator)
             break  # It came to its end without the nth request.
         except Killed:
             pass
@@ -179,7 +195,7 @@ async def test_a_process_may_die_at_any_request(log: EventLog, clock: Clock, lat
         assert refused_for == first
         states[first] = await recovered(log, clock, first)
         assert DONE in (states[first], states.get(second)), f"after request {n} nobody could have the context"
-    assert n > 10, "the process died at each of its requests"
+    assert n >= (10 if as_creator else 12), "the process died at each of its requests"
     thread = await thread_of(log)
     assert sorted(thread) == sorted(name for name, state in states.items() if state == DONE)
     assert thread == sorted(thread, key=lambda name: int(name[1:])), "one after the other"
@@ -206,7 +222,8 @@ async def race(log: EventLog, seed: int) -> None:
 
     async def attempt(name: str) -> State | None:
         try:
-            return await run(Watched(log, before, lambda: None), name, running)
+            watched = Watched(log, before, lambda: None)
+            return await run(watched, name, running, as_creator=turns.random() < 0.5)
         except ContextBusy:
             return None
 

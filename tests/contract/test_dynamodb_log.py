@@ -73,10 +73,12 @@ class TestDynamoDBLog(LogContract, DamageContract):
             ("first", True, ["PutItem", "PutItem", "PutItem"]),
             ("later", False, ["GetItem", "Query", "Query", "PutItem", "PutItem", "UpdateItem"]),
         ):
-            head = await create(log, head_of(task_id=task_id), message, new=new)
+            created = await create(log, head_of(task_id=task_id), message, new=new)
+            head = created.head
             assert [request.operation for request in requests.take()] == created_with
             place = await start(log, head, head.context_id, message)
             assert [request.operation for request in requests.take()] == ["GetItem"]
+            assert created.start == place, "its creator needs no request"
             done = Details(checkpoints={"": f"end of {task_id}"}, thread=place.thread)
             event = status_update(head.source, 2, "state", done, state="TASK_STATE_COMPLETED")
             await log.append(task_id, Batch(2, 0, [event]))

@@ -176,7 +176,7 @@ def test_the_schedule_makes_the_sweeper_dispatch_orphaned_tasks(
     monkeypatch.setattr(dispatch, "lambda_client", Lambda)
     create(log, head)
     clock.passed_s = 60
-    assert handler(event, None) == {"dispatched": 1}
+    assert handler(event, None) == {"dispatched": 1, "deleted": 0}
     (invoked,) = sent
     assert (invoked["FunctionName"], invoked["InvocationType"]) == ("orchestrator:live", "Event")
     assert json.loads(invoked["Payload"]) == function_url_event(head)

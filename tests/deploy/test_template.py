@@ -124,8 +124,8 @@ def test_each_function_has_only_the_rights_that_it_needs(stack: Resources) -> No
     dead_letters = '{"Fn::GetAtt": ["DeadLetters", "Arn"]}'
     keeping = {log: KEEP_THE_LOG, by_owner: {"dynamodb:Query"}}
     running = {**keeping, checkpoints: KEEP_CHECKPOINTS, dead_letters: SEND_DEAD_LETTERS}
-    putting_off = {"dynamodb:GetItem", "dynamodb:UpdateItem"}
-    sweeping = {log: putting_off, by_open: {"dynamodb:Query"}, dead_letters: SEND_DEAD_LETTERS}
+    deleting = DELETE_TOO - {"dynamodb:PutItem"}
+    sweeping = {log: deleting, by_open: {"dynamodb:Query"}, dead_letters: SEND_DEAD_LETTERS}
     roles = {
         "GatewayRole": ("GatewayLogGroup", {**keeping, log: DELETE_TOO}, {"GatewayFunction"}),
         "OrchestratorRole": ("OrchestratorLogGroup", running, {"OrchestratorFunction"}),
@@ -254,6 +254,7 @@ def test_only_functions_that_need_files_have_rights_to_them(stack: Resources) ->
     agents = ("OrchestratorRole", "SpecialistRole")
     assert rights == {
         *(("GatewayRole", "uploads/*", f"s3:{verb}Object") for verb in ("Get", "Put", "Delete")),
+        ("SweeperRole", "uploads/*", "s3:DeleteObject"),
         *((role, "uploads/*", "s3:GetObject") for role in agents),
         *((role, "checkpoints/*", f"s3:{verb}Object") for role in agents for verb in ("Get", "Put", "Delete")),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from tailrace.errors import RequestError
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support import in_process
+from tests.support.conditions import eventually
 from tests.support.events import message
 from tests.support.in_process import agent
 from tests.support.jsonrpc import Agent
@@ -38,9 +38,17 @@ async def create_tasks(served: Agent, number: int, text: str = "hello", **fields
     for _ in range(number):
         task = (await served.result("SendMessage", {"message": message(text, **fields)}))["task"]
         ids.append(task["id"])
-        while (await served.log.head(task["id"])).lease_owner is not None:
-            await asyncio.sleep(0.002)
+        await unleased(served, task["id"])
     return ids
+
+
+async def unleased(served: Agent, task_id: str) -> None:
+    """Wait until nobody holds the task's lease."""
+
+    async def is_unleased() -> bool:
+        return (await served.log.head(task_id)).lease_owner is None
+
+    await eventually(is_unleased, 30)
 
 
 async def listed(served: Agent, **params: Any) -> dict[str, Any]:
@@ -62,8 +70,7 @@ async def test_3_1_4_the_most_recently_changed_task_is_first() -> None:
         others = await create_tasks(served, 3)
         assert ids(await listed(served)) == [*reversed(others), waiting]
         await served.result("SendMessage", {"message": message("payments", taskId=waiting)})
-        while (await served.log.head(waiting)).lease_owner is not None:
-            await asyncio.sleep(0.002)
+        await unleased(served, waiting)
         page = await listed(served)
     assert ids(page) == [waiting, *reversed(others)]
     times = [task["status"]["timestamp"] for task in page["tasks"]]

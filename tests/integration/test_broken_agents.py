@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.checkout import checkout, running
+from tests.support.conditions import eventually
 from tests.support.processes import ROOT
 
 SOUND = """
@@ -89,8 +89,8 @@ async def test_callers_wait_for_an_agent_that_is_killed_while_it_restarts(tmp_pa
     noting = f"import os, pathlib\n(pathlib.Path({str(starts)!r}) / str(os.getpid())).touch()\n"
 
     async def next_start(known: set[str]) -> int:
-        while not (new := {path.name for path in starts.iterdir()} - known):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: {path.name for path in starts.iterdir()} - known, 60)
+        new = {path.name for path in starts.iterdir()} - known
         known |= new
         return int(new.pop())
 

@@ -23,6 +23,7 @@ from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
+from tests.support.conditions import eventually
 from tests.support.gateway import ALICE, header_owner, post_task, read_stream
 from tests.support.http import serve
 from tests.support.in_process import system
@@ -109,8 +110,10 @@ async def test_a_cancel_is_accepted_although_the_worker_sees_it_before_its_agent
     cancel = Tasks.cancel
 
     async def cancel_late(self: Tasks, task_id: str, owner: str) -> None:
-        while (await self.log.head(task_id)).state != "TASK_STATE_CANCELED":
-            await asyncio.sleep(0.01)
+        async def is_canceled() -> bool:
+            return (await self.log.head(task_id)).state == "TASK_STATE_CANCELED"
+
+        await eventually(is_canceled, 30)
         with pytest.raises(RpcError, match="TASK_STATE_CANCELED") as refused:
             await cancel(self, task_id, owner)
         raise refused.value

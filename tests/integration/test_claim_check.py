@@ -19,6 +19,7 @@ from tailrace.a2a.types import to_json
 from tailrace.stream.sse import Parser
 from tailrace.uploads import UPLOADS, Upload
 from tests.sample_agents import file_digests
+from tests.support.conditions import eventually
 from tests.support.gateway import Seen, System
 from tests.support.in_process import system
 from tests.support.processes import Stack, agent, stack
@@ -94,8 +95,14 @@ async def test_a_reply_may_refer_to_an_upload(sut: System) -> None:
 
 async def ended(sut: System, task_id: str) -> Seen:
     """Read a task to its end, past its question."""
-    while (seen := await sut.read(task_id)).state == "TASK_STATE_INPUT_REQUIRED":
-        await asyncio.sleep(0.01)
+    seen = Seen()
+
+    async def over() -> bool:
+        nonlocal seen
+        seen = await sut.read(task_id)
+        return seen.state != "TASK_STATE_INPUT_REQUIRED"
+
+    await eventually(over, 30)
     return seen
 
 
@@ -161,12 +168,9 @@ async def test_an_upload_of_a_disconnected_client_is_not_stored(sut: System, tmp
     _, writer = await asyncio.open_connection(url.host, url.port)
     head = [f"PUT {grant['upload']['url']} HTTP/1.1", "Host: x", "X-Test-Owner: alice", "Content-Length: 99999", "", ""]
     writer.write("\r\n".join(head).encode() + b"x" * 50_000)
-    async with asyncio.timeout(10):
-        while not list(folder.glob("*.part")):
-            await asyncio.sleep(0.01)
-        writer.close()
-        while list(folder.glob("*.part")):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: list(folder.glob("*.part")), 30)
+    writer.close()
+    await eventually(lambda: not list(folder.glob("*.part")), 30)
     assert {path.name for path in folder.iterdir()} == {"secret"}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tailrace.log import Head
 from tailrace.log.conversations import Conversation
 from tests.integration.test_gateway_contexts import ASKED, DONE, say
 from tests.sample_agents.recall import RECALL
+from tests.support.conditions import eventually
 from tests.support.gateway import System
 from tests.support.in_process import system
 
@@ -29,9 +31,11 @@ async def get(sut: System, path: str = "", **params: str) -> Any:
 
 async def in_state(sut: System, task_id: str, state: str) -> None:
     """Wait until the task's head has the state. It follows a moment after the event that a reader sees."""
-    async with asyncio.timeout(5):
-        while (await sut.log.head(task_id)).state != state:
-            await asyncio.sleep(0.002)
+
+    async def is_in_state() -> bool:
+        return (await sut.log.head(task_id)).state == state
+
+    await eventually(is_in_state, 30)
 
 
 async def contexts(sut: System, **params: str) -> list[str]:
@@ -235,3 +239,71 @@ async def test_a_conversation_with_an_unfinished_task_is_not_deleted(tmp_path: P
         assert len((await get(sut, "/c"))["tasks"]) == 2
         await sut.http.post(f"/api/tasks/{asking['id']}/cancel")
         assert (await delete(sut, "c")).status_code == 204
+
+
+def damage(path: Path, task_id: str, seq: int, stored: bytes) -> None:
+    """Replace what is stored of the events from `seq` on, up to the end of their batch."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        changed = database.execute(
+            "UPDATE items SET packed = ? WHERE task_id = ? AND seq <= ? AND seq + count > ?",
+            (stored, task_id, seq, seq),
+        )
+        assert changed.rowcount == 1
+
+
+@pytest.mark.parametrize("stored", [b"x is no zlib", b"urn:tailrace:upload: is no event"], ids=["bytes", "JSON"])
+@pytest.mark.parametrize("which", ["first", "newest"])
+async def test_a_conversation_with_a_damaged_event_is_deleted(tmp_path: Path, which: str, stored: bytes) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        task, _, _ = await say(sut, "one", "c")
+        await in_state(sut, task["id"], DONE)
+        seq = 1 if which == "first" else await sut.log.last(task["id"])
+        damage(tmp_path / "log.sqlite3", task["id"], seq, stored)
+        assert (await delete(sut, "c")).status_code == 204
+        assert await sut.log.last(task["id"]) == 0
+        assert (await sut.http.get("/api/conversations/c")).status_code == 404
+        assert (await say(sut, "two", "c"))[1:] == (DONE, "two")
+
+
+async def test_a_conversation_whose_working_task_is_damaged_is_not_deleted(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        task, _, _ = await say(sut, "ask", "c")
+        await in_state(sut, task["id"], ASKED)
+        damage(tmp_path / "log.sqlite3", task["id"], await sut.log.last(task["id"]), b"x is no zlib")
+        refused = await delete(sut, "c")
+        assert (refused.status_code, task["id"] in refused.json()["detail"]) == (409, True)
+
+
+async def expire(sut: System, path: Path, task_id: str) -> None:
+    """Let a completed task and its events expire."""
+    await in_state(sut, task_id, DONE)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for table in ("heads", "items"):
+            database.execute(f"UPDATE {table} SET ttl = 1 WHERE task_id = ?", (task_id,))
+
+
+@pytest.mark.parametrize(("expired", "heard"), [("first", "one, two, three"), ("latest", "three")])
+async def test_a_conversation_goes_on_from_its_latest_task_and_anew_if_that_has_expired(
+    expired: str, heard: str, tmp_path: Path
+) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        tasks = [(await say(sut, text, "c"))[0]["id"] for text in ("one", "two")]
+        gone, left = tasks if expired == "first" else tasks[::-1]
+        await in_state(sut, left, DONE)
+        await expire(sut, tmp_path / "log.sqlite3", gone)
+        shown = await get(sut, "/c")
+        assert ([task["id"] for task in shown["tasks"]], shown["title"]) == ([left], "one")
+        assert shown.get("state") == (DONE if expired == "first" else None)
+        assert (await sut.http.get(f"/api/stream/{gone}")).status_code == 404
+        assert (await say(sut, "three", "c"))[1:] == (DONE, heard)
+
+
+async def test_a_conversation_whose_tasks_have_all_expired_is_deleted(tmp_path: Path) -> None:
+    async with system(RECALL, tmp_path) as sut:
+        for text in ("one", "two"):
+            task, _, _ = await say(sut, text, "c")
+            await expire(sut, tmp_path / "log.sqlite3", task["id"])
+        assert await contexts(sut) == ["c"]
+        assert (await delete(sut, "c")).status_code == 204
+        assert await contexts(sut) == []
+        assert (await say(sut, "three", "c"))[1:] == (DONE, "three")

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.deletion import Deletion
 from tailrace.a2a.identity import conversation_id_of
+from tailrace.agent.deletions import Deletions
 from tailrace.push.sqlite import SQLiteWebhooks
 from tailrace.push.webhook import Webhook
 from tests.integration.test_gateway_contexts import DONE, say
@@ -69,12 +70,12 @@ async def upload(sut: System) -> dict[str, Any]:
 async def test_a_deletion_goes_on_after_a_kill_at_any_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[tuple[Any, Any, Any]] = []
 
-    class Opened(Deletion):
+    class Opened(Deletions):
         def __init__(self, *stores: Any) -> None:
             opened.append(stores)  # type: ignore[arg-type]
             super().__init__(*stores)
 
-    monkeypatch.setattr("gateway.app.Deletion", Opened)
+    monkeypatch.setattr("gateway.app.Deletions", Opened)
     hooks = SQLiteWebhooks(tmp_path / "push.sqlite3")
     async with system(RECALL, tmp_path) as sut:
         settings, log, agents = opened[0]
@@ -88,8 +89,9 @@ async def test_a_deletion_goes_on_after_a_kill_at_any_request(tmp_path: Path, mo
             await hooks.put(Webhook(task_id=first["id"], id="h", url="http://127.0.0.1:9/"))
             record = await log.conversations.get(conversation_id_of("alice", "orchestrator", context))
             death = Death(n)
-            dying = Deletion(settings, death.of(log), agents)
-            dying.__dict__["_webhooks"] = death.of(hooks)
+            deletions = Deletions(settings, death.of(log), agents)
+            deletions.__dict__["_webhooks"] = death.of(hooks)
+            dying = Deletion(death.of(log), deletions)
             ended = False
             try:
                 await dying.delete(record)

@@ -19,6 +19,7 @@ from tailrace.a2a.types import to_json
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tests.sample_agents.sdk_hello_world import HelloWorldExecutor, sdk_hello_world
+from tests.support.conditions import eventually
 from tests.support.cutting_proxy import Proxy, cutting
 from tests.support.events import message, state_of
 from tests.support.http import serve
@@ -178,9 +179,12 @@ async def test_a_task_that_finishes_during_a_cut_is_returned_complete() -> None:
                 break
         served.proxy.cut()
         served.gate.set()
-        asking = {"id": remote_task.task_id}
-        while (await served.client.call("GetTask", asking))["status"]["state"] == "TASK_STATE_WORKING":
-            await asyncio.sleep(0.002)
+
+        async def is_over() -> bool:
+            task = await served.client.call("GetTask", {"id": remote_task.task_id})
+            return bool(task["status"]["state"] != "TASK_STATE_WORKING")
+
+        await eventually(is_over, 30)
         assert [item async for item in events] == []  # the SDK has no cursor: the missed events are in the task
     assert to_json(remote_task.task)["status"]["state"] == "TASK_STATE_COMPLETED"
     assert text_of(to_json(remote_task.task), "response") == "Hello, world."

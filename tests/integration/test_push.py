@@ -45,6 +45,18 @@ async def test_4_3_3_every_event_is_delivered_once_in_order_as_a_stream_response
     assert set(hook.paths) == {"/hook"}
 
 
+async def test_a_new_task_is_not_looked_up_for_webhooks_and_a_known_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    monkeypatch.setattr(delivery.Deliveries, "ensure_delivery", lambda deliveries, task_id: looked_up.append(task_id))
+    async with agent(hello_world()) as served:
+        params = {"message": message("hello", messageId="m")}
+        task_id = (await served.result("SendMessage", params))["task"]["id"]
+        assert looked_up == []
+        await served.result("SendMessage", params)  # the same message again
+        await served.result("GetTask", {"id": task_id})
+        assert looked_up == [task_id, task_id]
+
+
 async def test_3_1_7_a_config_created_later_gets_the_events_after_it() -> None:
     gate = asyncio.Event()
     async with receiver() as hook, agent(hello_world(gate), push_internal=1) as served:

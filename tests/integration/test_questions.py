@@ -136,6 +136,17 @@ async def test_questions_of_one_node_are_answered_in_their_order() -> None:
     assert text(task) == "a: ['one', 'two', 'three']\nb: ['b']"
 
 
+async def test_an_answer_to_an_older_question_of_the_same_node_is_refused_and_the_newer_one_still_waits() -> None:
+    async with agent(graph(a=asks("a", "Delete 1?", "Delete 2?"))) as served:
+        first = await send(served)
+        yes = answers(**{ids(first)["a"]: "yes"})
+        second = await answer(served, first, yes)
+        why = await refusal(served, second, yes)
+        assert ("no open question" in why, ids(second)["a"] in why) == (True, True)
+        task = await answer(served, second, answers(**{ids(second)["a"]: "no"}))
+    assert (state(task), text(task)) == (DONE, "a: ['yes', 'no']")
+
+
 @pytest.mark.parametrize("value", [False, 0, None, [], {}, "", [True]])
 async def test_a_falsy_answer_is_an_answer(value: Any) -> None:
     async with agent(graph(a=asks("a", "A?", "again?"))) as served:

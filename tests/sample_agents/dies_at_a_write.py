@@ -1,7 +1,7 @@
-"""Makes a sample agent's process die at one of its writes to the log or the checkpoints.
+"""Makes a sample's process die at one of its writes to the log or the checkpoints.
 
-The writes are counted over all processes of the agent. If the variable DIES_AT is n, it dies at the nth: before the
-write, or after it if DIES_LATE is set.
+The writes are counted over all processes of the sample. If the variable DIES_AT is n, it dies at the nth: before the
+write, or after it if DIES_LATE is set. Then the file `died` exists.
 """
 
 from __future__ import annotations
@@ -15,15 +15,25 @@ from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
 
-WRITES = Path(Settings.load().data_dir) / "writes"
+_FOLDER = Path(Settings.load().data_dir)
+WRITES, DIED = _FOLDER / "writes", _FOLDER / "died"
 
 
 def die_at_a_write() -> None:
-    """Count the writes of this process, and kill it at the one that the environment names."""
-    for name in ("create", "claim", "append", "update_state"):
-        _deadly(SQLiteLog, name)
-    for name in ("aput", "aput_writes"):
-        _deadly(AttemptSaver, name)
+    """Count the writes of this agent's process, and kill it at the one that the environment names."""
+    die_at(SQLiteLog, "create_or_find", "claim", "append", "update_state")
+    die_at(AttemptSaver, "aput", "aput_writes")
+
+
+def die_at(kind: type, *names: str) -> None:
+    """Count the calls of these methods as writes, and kill the process at the one that the environment names."""
+    for name in names:
+        _deadly(kind, name)
+
+
+def _die() -> None:
+    DIED.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _deadly(kind: type, name: str) -> None:
@@ -35,10 +45,10 @@ def _deadly(kind: type, name: str) -> None:
             writes.write(".")
         dies = WRITES.stat().st_size == int(os.environ.get("DIES_AT", "0"))
         if dies and "DIES_LATE" not in os.environ:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
         result = await method(*args, **named)
         if dies:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
         return result
 
     setattr(kind, name, call)

@@ -12,8 +12,6 @@ import asyncio
 import atexit
 import contextlib
 import functools
-import gc
-import importlib
 import json
 import os
 import selectors
@@ -23,16 +21,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from tests.support.processes import ROOT
-
-# The agents read their settings when they are imported, so each process imports its agent itself.
-_IMPORTED = (
-    *("langchain_core.messages", "langchain_core.tools", "langgraph.graph", "langgraph.prebuilt"),
-    *("langgraph.checkpoint.sqlite.aio", "tailrace.agent.app", "tailrace.log.sqlite"),
-    *("uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.http.auto"),
-    *("uvicorn.protocols.websockets.auto",),
-)
+_ROOT = Path(__file__).parents[2]
 
 
 class ForkedProcess:
@@ -86,7 +77,7 @@ def fork_server() -> Iterator[ForkServer]:
         listener.listen()
         command = [sys.executable, "-m", "tests.support.fork_server", str(listener.fileno())]
         with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=(listener.fileno(),), start_new_session=True
+            command, cwd=_ROOT, stdin=subprocess.PIPE, pass_fds=(listener.fileno(),), start_new_session=True
         ):
             yield ForkServer(address)
 
@@ -138,10 +129,9 @@ def _be_agent(connection: socket.socket, listener: int, module: str, variables: 
 
 
 if __name__ == "__main__":
-    gc.disable()
-    for module in _IMPORTED:
-        importlib.import_module(module)
-    gc.freeze()  # or each process would visit, and so copy, what the parent has imported
-    gc.enable()
+    from tests.support.preloaded import preload
+
+    sys.path.append(str(_ROOT / "examples"))
+    preload()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets processes that have ended
     _serve_orders(socket.socket(fileno=int(sys.argv[1])))

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.fork_server import start_forked
+
 ROOT = Path(__file__).parents[2]
 _READY_S = 90
 UVICORN = ("-m", "uvicorn", "--log-level", "warning")
@@ -94,9 +96,8 @@ async def start_server(
 
 
 async def start_agent(listener: socket.socket, module: str, variables: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Start the `app` of a module as a server on `listener`. Modules in examples/ can be imported too."""
-    arguments = (*UVICORN, "--timeout-graceful-shutdown", "1", f"{module}:app")
-    return await start_server(listener, arguments, {"PYTHONPATH": str(ROOT / "examples"), **variables})
+    """Start the `app` of a module as a server on `listener`, in a process that imports everything itself."""
+    return await start_server(listener, (*UVICORN, "--timeout-graceful-shutdown", "1", f"{module}:app"), variables)
 
 
 @contextlib.asynccontextmanager
@@ -104,14 +105,14 @@ async def agent_of(module: str, **variables: str) -> AsyncIterator[str]:
     """Run the `app` of a module as a process until the block ends; yield its URL, with a slash at the end."""
     with listen() as listener:
         url = f"{url_of(listener)}/"
-        process = await start_agent(listener, module, variables)
+        process = await start_forked(listener, module, variables)
         try:
             async with httpx.AsyncClient(timeout=_READY_S) as http:
                 (await http.get(f"{url}.well-known/agent-card.json")).raise_for_status()
             yield url
         finally:
-            if process.returncode is None:
-                process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
             await process.wait()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.support.conditions import eventually
 from triage.budget import Budget, in_turns
 
 
@@ -42,8 +43,7 @@ async def test_the_event_loop_runs_while_work_goes_on() -> None:
 
 async def test_work_can_be_cancelled() -> None:
     work = asyncio.create_task(in_turns(until_exhausted(budget := Budget(3600)), budget))
-    while not budget.spent:
-        await asyncio.sleep(0)
+    await eventually(lambda: budget.spent)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work

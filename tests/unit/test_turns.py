@@ -49,6 +49,14 @@ async def test_an_upload_waits_for_its_turn_like_a_large_file() -> None:
     assert thread.startswith("tailrace-large-request")
 
 
+async def test_only_text_needs_no_thread() -> None:
+    here = threading.current_thread()
+    assert await in_turn(lambda _: threading.current_thread(), [message_of({"text": "x"}, {"text": "y"})]) is here
+    for other in ({"data": 1}, {"raw": "eA=="}, {"text": "x", "filename": "x.txt"}):
+        messages = [message_of({"text": "x"}, other)]
+        assert await in_turn(lambda _: threading.current_thread(), messages) is not here
+
+
 async def test_what_reading_raises_reaches_who_asked() -> None:
     for size in (10, 60_000_000):
         try:

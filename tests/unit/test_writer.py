@@ -16,6 +16,7 @@ from tailrace.events import EXTENSION, Part, Source
 from tailrace.log import MAX_ITEM_BYTES, Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.stream.writer import Writer
+from tests.support.conditions import eventually
 
 SOURCE = Source("t", "c", "a", 1)
 
@@ -63,8 +64,7 @@ async def test_nothing_is_visible_before_the_log_has_it() -> None:
     log.gate.clear()
     writer = new_writer(log, visible.append)
     writer.status("state")
-    while not log.puts:
-        await asyncio.sleep(0)
+    await eventually(lambda: log.puts)
     assert visible == []
     log.gate.set()
     await writer.flush()
@@ -77,8 +77,7 @@ async def test_what_arrives_during_a_put_goes_into_the_next_one() -> None:
     log.gate.clear()
     writer = new_writer(log)
     writer.status("state")
-    while not log.puts:
-        await asyncio.sleep(0)
+    await eventually(lambda: log.puts)
     for number in range(50):
         writer.status("progress", text=str(number))
     log.gate.set()

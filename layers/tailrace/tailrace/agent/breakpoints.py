@@ -11,24 +11,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 from langgraph.types import StateSnapshot
 
 from tailrace.agent.structure import Graph
 from tailrace.authoring.ask import Question
-
-
-class StopNotes(GraphCallbackHandler):
-    """Notes whether a run has stopped at a breakpoint."""
-
-    run_inline = True  # Otherwise LangChain would start a thread for each token of a model.
-
-    def __init__(self) -> None:
-        self.at_breakpoint = False
-
-    def on_interrupt(self, event: GraphInterruptEvent) -> None:
-        """Called by LangGraph when a run stops; at a breakpoint there are no interrupts."""
-        self.at_breakpoint = not event.interrupts
 
 
 async def open_breakpoint(

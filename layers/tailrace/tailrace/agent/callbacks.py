@@ -1,4 +1,4 @@
-"""What LangGraph's stream does not say and LangChain's callbacks do: tools, tokens, retries and the graph's result."""
+"""What LangGraph's stream does not say and callbacks do: tools, tokens, retries, breakpoints and the graph's result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
@@ -21,12 +22,13 @@ from tailrace.events import Details, Kind, Part, Usage, as_text, plain
 MAX_SHOWN = 16_384
 
 
-class RunCallbacks(AsyncCallbackHandler):
+class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     """Emits tool calls and the tokens of models through the graph's stream, which keeps their order.
 
     `live` says whether inputs and results of tools may be shown before the graph has ended.
 
     - `output`: the graph's result, when it has ended.
+    - `at_breakpoint`: whether the run has stopped at a breakpoint.
     - `ran`: the steps whose node was really called. A step that is not among them was answered from LangGraph's cache.
     - `tries`: by step, how often its node was started.
     - `failed`: the ids of messages whose model stopped with an error.
@@ -35,6 +37,7 @@ class RunCallbacks(AsyncCallbackHandler):
     def __init__(self, *, live: bool) -> None:
         self._live = live
         self.output: Any = None
+        self.at_breakpoint = False
         self.ran: set[str] = set()
         self.tries: Counter[str] = Counter()
         self.failed: set[str] = set()
@@ -78,6 +81,10 @@ class RunCallbacks(AsyncCallbackHandler):
 
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         self._running.pop(self._nodes.pop(run_id, ""), None)
+
+    async def on_interrupt(self, event: GraphInterruptEvent) -> None:
+        """Called by LangGraph when a run stops; at a breakpoint there are no interrupts."""
+        self.at_breakpoint = not event.interrupts
 
     async def on_chat_model_start(self, serialized: dict[str, Any], messages: Any, *, run_id: Any, **_: Any) -> None:
         self._messages[run_id] = f"lc_run--{run_id}"  # LangChain's id of a message whose provider gives none

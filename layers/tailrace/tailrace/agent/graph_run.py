@@ -14,7 +14,7 @@ from langgraph.types import Command
 from pydantic import ValidationError
 
 from tailrace.agent.answers import answers_in
-from tailrace.agent.breakpoints import StopNotes, open_breakpoint
+from tailrace.agent.breakpoints import open_breakpoint
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import Translator
@@ -66,8 +66,8 @@ class GraphRun:
         elif not plan.resumes:
             graph_input = await self._input(request)
         saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, self._flush, task=self._head.thread)
-        graph, stop = agent.running(saver, self._head.owner), StopNotes()
-        config, answered = self._config(translator.callbacks, stop), answers_in(self._history.exchanges)
+        graph = agent.running(saver, self._head.owner)
+        config, answered = self._config(translator.callbacks), answers_in(self._history.exchanges)
         resumes = graph_input is None and agent.has_breakpoints
         if resumes and (question := await open_breakpoint(graph, config, answered)):
             translator.ask(question)  # LangGraph would pass the breakpoint
@@ -90,7 +90,8 @@ class GraphRun:
                 raise
             waiting = {each.id for each in (await graph.aget_state(config)).interrupts}
             raise AnswerUnfit(error, questions_in(self._history.exchanges[-1].message), waiting) from None
-        if stop.at_breakpoint and (question := await open_breakpoint(graph, config, answered, stopped=True)):
+        stopped = translator.callbacks.at_breakpoint
+        if stopped and (question := await open_breakpoint(graph, config, answered, stopped=True)):
             translator.ask(question)
         self.completed = Details(checkpoints=saver.lasting, thread=plan.thread)
 
@@ -123,7 +124,7 @@ class GraphRun:
     async def _request(self, messages: list[Message]) -> Request:
         return await self._agent.decode(messages, self._head.owner, open_uploads(self._settings))
 
-    def _config(self, *callbacks: BaseCallbackHandler) -> RunnableConfig:
+    def _config(self, callbacks: BaseCallbackHandler) -> RunnableConfig:
         """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
         ours: RunnableConfig = {
             "configurable": {
@@ -132,7 +133,7 @@ class GraphRun:
                 "owner": self._head.owner,
                 "agent": self._head.agent,
             },
-            "callbacks": [*callbacks],
+            "callbacks": [callbacks],
         }
         # `merge_configs` takes 25 for LangChain's default, and leaves it out.
         return {**merge_configs(self._agent.config, ours), "recursion_limit": self._agent.recursion_limit}

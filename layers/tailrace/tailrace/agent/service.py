@@ -15,10 +15,10 @@ from functools import partial
 
 import httpx
 
-from tailrace import events
 from tailrace.a2a.directory import Directory
 from tailrace.a2a.errors import not_cancelable, task_not_found, too_busy, unsupported_operation
-from tailrace.a2a.identity import fingerprint_of, task_id_of
+from tailrace.a2a.identity import task_id_of
+from tailrace.a2a.server.services import Sent
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.answers import Reply, check_reply
 from tailrace.agent.attempt import Attempt
@@ -26,11 +26,12 @@ from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.lease import LeaseThread
+from tailrace.agent.new_task import create_task
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
-from tailrace.agent.replies import claim_waiting, has_message, message_id_taken, not_waiting
+from tailrace.agent.replies import claim_waiting, has_message, not_waiting
 from tailrace.agent.slots import Slots
-from tailrace.agent.threads import Start, conversation_to_delete, create, start
+from tailrace.agent.threads import Start, conversation_to_delete, start
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.config import Settings
 from tailrace.errors import (
@@ -42,7 +43,6 @@ from tailrace.errors import (
     LogUnavailable,
     Rejected,
     RequestError,
-    TaskConflict,
     TaskFinished,
     TaskUnknown,
     ThreadUnknown,
@@ -104,8 +104,8 @@ class Tasks:
             raise task_not_found(task_id)
         return head
 
-    async def send(self, message: UserMessage, owner: str) -> Head:
-        """Create and start a task from the message, or reply with it to a task's question; return the task's head.
+    async def send(self, message: UserMessage, owner: str) -> Sent:
+        """Create and start a task from the message, or reply with it to a task's question.
 
         If the task has the message already, it is only started if nobody runs it.
 
@@ -118,8 +118,7 @@ class Tasks:
         check = partial(self._agent.check, owner=owner)
         await in_turn(partial(check, begins=message.task_id is None), [message.stored()])
         if message.task_id is None:
-            head = await self._begin_task(message, owner)
-            return await self.log.head(head.task_id)
+            return await self._begin_task(message, owner)
         head = await self.owned(message.task_id, owner)
         if message.context_id not in (None, head.context_id):
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
@@ -134,7 +133,7 @@ class Tasks:
             await self._reply(head, checked, history)
         else:
             raise not_waiting(head, history)
-        return await self.log.head(head.task_id)
+        return Sent(head.task_id)
 
     async def cancel(self, task_id: str, owner: str) -> None:
         """Cancel a task in whatever process it runs.
@@ -199,14 +198,15 @@ class Tasks:
         with suppress(LogError):  # It has expired; or the log is away, and the next request for the task tries again.
             await self._start_orphaned(await self.log.head(task_id))
 
-    async def _start_orphaned(self, head: Head) -> None:
-        """Start the head's task if it is orphaned. This never raises."""
+    async def _start_orphaned(self, head: Head, history: History | None = None, start: Start | None = None) -> None:
+        """Start the head's task if it is orphaned. `history` and `start` are as in `_begin`. This never raises."""
         if not self._needs_a_runner(head):
             return
         task_id = head.task_id
         try:
             claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
-            await self._begin(claimed, WORKER_STOPPED if head.lease_owner is None else WORKER_LOST)
+            reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
+            await self._begin(claimed, reason, None, history, start)
         except (LeaseHeld, TaskFinished):
             return  # Another process was faster.
         except LogError as error:
@@ -231,38 +231,21 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _begin_task(self, message: UserMessage, owner: str) -> Head:
+    async def _begin_task(self, message: UserMessage, owner: str) -> Sent:
+        key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
         if not self._slots.full:
             with self._slots.one():
-                head = await self._create(message, owner)
-                await self._start_orphaned(head)
-                return head
+                new = await create_task(self.log, self._agent, message, owner, key)
+                await self._start_orphaned(new.head, new.history, new.start)
+                return Sent(new.head.task_id, new=new.history is not None)
         try:
-            await self.log.head(task_id_of(owner, self._agent.name, message.message_id))
+            await self.log.head(task_id_of(owner, self._agent.name, key))
         except TaskUnknown:
             raise too_busy(f"This agent works on {self._slots.most} tasks, its limit") from None
-        head = await self._create(message, owner)  # The message is repeated, so this returns its task.
+        # The message is repeated, so this returns its task.
+        head = (await create_task(self.log, self._agent, message, owner, key)).head
         await self.ensure_running(head)
-        return head
-
-    async def _create(self, message: UserMessage, owner: str) -> Head:
-        key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
-        task_id = task_id_of(owner, self._agent.name, key)
-        context_id = message.context_id or str(uuid.uuid4())
-        head = Head(
-            task_id=task_id,
-            owner=owner,
-            context_id=context_id,
-            agent=self._agent.name,
-            fingerprint=fingerprint_of(message),
-        )
-        stored = message.stored(task_id, context_id)
-        try:
-            if self._agent.thread == "context":
-                return await create(self.log, head, stored, new=message.context_id is None)
-            return await self.log.create(head, events.submitted(head.source, stored))
-        except TaskConflict:
-            raise message_id_taken(message.message_id) from None
+        return Sent(head.task_id)
 
     async def _cancel_claimed(self, claimed: Head) -> None:
         with self._holding(claimed.task_id):
@@ -282,17 +265,25 @@ class Tasks:
             self._held.discard(task_id)
 
     async def _begin(
-        self, claimed: Head, reason: str, reply: Reply | None = None, history: History | None = None
+        self,
+        claimed: Head,
+        reason: str,
+        reply: Reply | None = None,
+        history: History | None = None,
+        start: Start | None = None,
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
-        `reason` says why the task needs an attempt, `history` is what the caller has read of it. Returns whether the
-        attempt took `reply`. The task fails if this was its last try.
+        `reason` says why the task needs an attempt. `history` is what the caller knows of the task, `start` where it
+        starts if no attempt has begun it. Returns whether the attempt took `reply`. The task fails if this was its last
+        try.
         """
         with self._holding(claimed.task_id):
-            return await self._begin_held(claimed, reason, reply, history)
+            return await self._begin_held(claimed, reason, reply, history, start)
 
-    async def _begin_held(self, claimed: Head, reason: str, reply: Reply | None, history: History | None) -> bool:
+    async def _begin_held(
+        self, claimed: Head, reason: str, reply: Reply | None, history: History | None, start: Start | None
+    ) -> bool:
         if claimed.cancel_requested:
             await self._unowned.cancel(claimed)
             return False
@@ -300,9 +291,8 @@ class Tasks:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
         try:
-            takeover = await take_over(
-                self.log, self._agent.checkpointer, claimed, reason, reply, history, partial(self._start, claimed)
-            )
+            begin = partial(self._start, claimed, start)
+            takeover = await take_over(self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
         except LogUnavailable:
             with suppress(LogError):
                 await self.log.take_back_try(claimed.task_id, claimed.attempt)
@@ -341,11 +331,13 @@ class Tasks:
         self._running.pop(task_id, None)
         self._slots.free()
 
-    async def _start(self, head: Head, message: Message) -> Start:
+    async def _start(self, head: Head, known: Start | None, message: Message) -> Start:
         """Where the head's task starts, which no attempt has begun. `message` is the one that it was created with.
 
-        Raises: as `threads.start` and `AgentGraph.thread_key`.
+        `known` is what its creator knows. Raises: as `threads.start` and `AgentGraph.thread_key`.
         """
+        if known is not None:
+            return known
         if self._agent.thread == "task":
             return Start(head.thread)
         key = head.context_id

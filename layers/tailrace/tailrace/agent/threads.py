@@ -31,6 +31,18 @@ class Start(msgspec.Struct, frozen=True):
     checkpoints: dict[str, str] = {}
 
 
+class Created(msgspec.Struct, frozen=True):
+    """The stored head of a task that exists now.
+
+    `by_us` says whether this call has created it; if not, its message is repeated. `start` says where the task starts,
+    if this call has also claimed its conversation for it.
+    """
+
+    head: Head
+    by_us: bool
+    start: Start | None = None
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """A conversation as it was read: its record, and the final checkpoints of its last task that was COMPLETED."""
 
@@ -38,11 +50,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     checkpoints: dict[str, str] = {}
 
 
-async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> Head:
-    """Create a task that begins with the message in the conversation of the head's context; return its stored head.
+async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> Created:
+    """Create a task that begins with the message in the conversation of the head's context.
 
-    `new` says that nobody has used the context before. A repeated message gets its task, whatever has happened in the
-    context since.
+    An attempt whose fence is the task's second event may start where this says: another task can claim the conversation
+    only when this one has ended. `new` says that nobody has used the context before. A repeated message gets its task,
+    whatever has happened in the context since.
 
     Raises:
         ContextBusy: another task has the conversation. No task was created.
@@ -52,23 +65,23 @@ async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> H
     key, event = head.context_id, submitted(head.source, message)
     try:
         snapshot = Snapshot(None) if new else await read_conversation(log, head, key)
-        await checkpoints_after(log, head, key, message)
+        after = await checkpoints_after(log, head, key, message)
     except (ContextBusy, RequestError):
         if await _exists(log, head.task_id):
-            return await log.create(head, event)
+            return Created(await log.create(head, event), by_us=False)
         raise
     head, created = await log.create_or_find(head, event)
     if head.attempt > 0 or head.context_id != key:
-        return head  # The message is repeated.
+        return Created(head, by_us=False)
     try:
-        await claim(log, head, key, message, snapshot)
+        return Created(head, created, _start(await claim(log, head, key, message, snapshot), after))
     except LogUnavailable:
         pass  # The task's first attempt claims the conversation. If another task has it, this one ends as REJECTED.
     except ContextBusy:
         # Another task was faster. Only the request that has created this one withdraws it: others may have accepted it.
         if await log.withdraw(head.task_id) if created else not await _exists(log, head.task_id):
             raise
-    return head
+    return Created(head, created)
 
 
 async def read_conversation(log: EventLog, head: Head, key: str) -> Snapshot:
@@ -139,8 +152,7 @@ async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
         RequestError: as `checkpoints_after`.
     """
     record = await claim(log, head, key, message)
-    after = await checkpoints_after(log, head, key, message)
-    return Start(record.id, record.checkpoints if after is None else after)
+    return _start(record, await checkpoints_after(log, head, key, message))
 
 
 async def checkpoints_after(log: EventLog, head: Head, key: str, message: Message) -> dict[str, str] | None:
@@ -207,6 +219,11 @@ def _record(head: Head, key: str, message: Message, **fields: Any) -> Conversati
         title=_title(message),
         **fields,
     )
+
+
+def _start(record: Conversation, after: dict[str, str] | None) -> Start:
+    """Where the record's task starts. `after` are the checkpoints that its message asks for, if it does."""
+    return Start(record.id, record.checkpoints if after is None else after)
 
 
 def _title(message: Message) -> str:

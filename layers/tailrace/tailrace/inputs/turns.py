@@ -1,4 +1,4 @@
-"""Decoding requests in threads, and only a few large ones at once."""
+"""Decoding requests in threads, and only a few large ones at once. A request that is only text needs no thread."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ _GZIP_IN_BASE64 = "H4s"
 
 
 async def in_turn(read: Callable[[list[Message]], T], messages: list[Message]) -> T:
-    """Call `read` with the messages in a thread, and return its result.
+    """Call `read` with the messages, in a thread unless they are only text, and return its result.
 
     Requests that may be large when unpacked are read a few at a time, in order; small ones at once. None is refused.
     """
-    if sum(_max_bytes(part) for message in messages for part in message.parts) <= _SMALL_BYTES:
+    parts = [part for message in messages for part in message.parts]
+    if all(part.text is not None and part.filename is None for part in parts):
+        return read(messages)
+    if sum(map(_max_bytes, parts)) <= _SMALL_BYTES:
         return await asyncio.to_thread(read, messages)
     return await asyncio.get_running_loop().run_in_executor(_large, read, messages)
 

@@ -12,6 +12,7 @@ Design decisions:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -23,6 +24,7 @@ from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict,
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.conversations.sqlite import ADDED as CONVERSATIONS_ADDED
+from tailrace.log.conversations.sqlite import INDEX as CONVERSATIONS_INDEX
 from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
 from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
@@ -81,7 +83,7 @@ class SQLiteLog(EventLog):
             connection.executescript(_SCHEMA + CONVERSATIONS)
             add_columns(connection, "heads", _ADDED)
             add_columns(connection, "conversations", CONVERSATIONS_ADDED)
-            connection.executescript(_INDEX)
+            connection.executescript(_INDEX + CONVERSATIONS_INDEX)
             # Expired rows are invisible already. Deleting them at each start gives their pages back.
             for table in ("items", "heads", "conversations"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
@@ -194,20 +196,20 @@ class SQLiteLog(EventLog):
                 "(SELECT max(seq) FROM items WHERE task_id = ?1 AND seq <= ?2 + 1), 1) ORDER BY seq",
                 (task_id, cursor, self._clock()),
             )
-            for seq, attempt, count, packed in rows:
-                if seq + count - 1 <= cursor:
-                    continue
-                try:
-                    events = unpack(task_id, seq, count, packed)
-                except LogUnreadable:
-                    if not batches:
-                        raise
-                    break  # The next read begins with the damaged batch.
-                batches.append(Batch(seq, attempt, events).after(cursor))
-                size += sum(map(len, batches[-1].events))
-                if size >= limit:
-                    break
-            rows.close()
+            with contextlib.closing(rows):  # Until they are closed, this connection sees nothing new.
+                for seq, attempt, count, packed in rows:
+                    if seq + count - 1 <= cursor:
+                        continue
+                    try:
+                        events = unpack(task_id, seq, count, packed)
+                    except LogUnreadable:
+                        if not batches:
+                            raise
+                        break  # The next read begins with the damaged batch.
+                    batches.append(Batch(seq, attempt, events).after(cursor))
+                    size += sum(map(len, batches[-1].events))
+                    if size >= limit:
+                        break
             return batches
 
         return await self._reader.run(operation)

@@ -129,11 +129,12 @@ class Operations:
         serving, cursor = await self._serving(), caller.cursor
         tasks, past_input = serving.tasks, head is not None
         if head is not None:
+            task_id = head.task_id
             # The head changes a moment after the last event, so the event is read first.
-            state = await end_at(tasks.log, head.task_id, await tasks.log.last(head.task_id)) or head.state
+            state = await end_at(tasks.log, task_id, await tasks.log.last(task_id)) or head.state
             if cursor is None and state in TERMINAL:
                 raise errors.unsupported_operation(
-                    f"Task {head.task_id!r} is finished ({state}); GetTask has its result, and Last-Event-ID: 0 "
+                    f"Task {task_id!r} is finished ({state}); GetTask has its result, and Last-Event-ID: 0 "
                     "replays its events."
                 )
         else:
@@ -142,12 +143,12 @@ class Operations:
             answer = await self._take(sent, caller)
             if isinstance(answer, Message):
                 return StreamedMessage(answer)
-            head = answer
+            task_id = answer
             if cursor is None and sent.message.task_id is None:
                 cursor = 0  # a new task's first event is the task itself
-        over = cursor is not None and is_end(await end_at(tasks.log, head.task_id, cursor), past_input=past_input)
+        over = cursor is not None and is_end(await end_at(tasks.log, task_id, cursor), past_input=past_input)
         timing = Timing(self._settings.heartbeat_s, self._settings.rotate_s)
-        return StreamedTask(tasks.log, tasks.feeds, head.task_id, cursor, timing, past_input, over)
+        return StreamedTask(tasks.log, tasks.feeds, task_id, cursor, timing, past_input, over)
 
     # Messages
 
@@ -156,7 +157,7 @@ class Operations:
         answer = await self._take(sent, caller)
         if isinstance(answer, Message):
             return {"message": answer}
-        tasks, task_id = (await self._serving()).tasks, answer.task_id
+        tasks, task_id = (await self._serving()).tasks, answer
         if not sent.configuration.return_immediately:
             await wait_for_end(tasks.log, tasks.feeds, task_id)
         return {"task": (await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)).task}
@@ -179,8 +180,8 @@ class Operations:
         """The id of the task that the message begins, or began when it was sent before."""
         return task_id_of(caller.owner, self._card.name, message.message_id)
 
-    async def _take(self, sent: SendMessage, caller: Caller) -> Head | Message:
-        """Take a message: the head of its task, or the agent's message if it answers directly."""
+    async def _take(self, sent: SendMessage, caller: Caller) -> str | Message:
+        """Take a message: the id of its task, or the agent's message if it answers directly."""
         serving, message = await self._serving(), sent.message
         tasks, config = serving.tasks, sent.configuration.task_push_notification_config
         check_parts(message, self._card)
@@ -199,12 +200,12 @@ class Operations:
         if message.task_id is not None:
             await tasks.owned(message.task_id, caller.owner)
             since = await tasks.log.last(message.task_id)
-        head = await tasks.send(message, caller.owner)
+        taken = await tasks.send(message, caller.owner)
         if config is not None:
-            await serving.push.create(config, head.task_id, since=since, version=caller.version)
-        else:
-            serving.push.ensure_delivery(head.task_id)
-        return head
+            await serving.push.create(config, taken.task_id, since=since, version=caller.version)
+        elif not taken.new:  # A new task has no webhook.
+            serving.push.ensure_delivery(taken.task_id)
+        return taken.task_id
 
     async def _answer_directly(self, message: UserMessage, tasks: TaskService, caller: Caller) -> Message | None:
         """The author's direct answer to a message that names no task; None to begin a task."""

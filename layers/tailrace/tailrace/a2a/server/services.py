@@ -11,6 +11,13 @@ from tailrace.log import EventLog, Head
 from tailrace.stream.broadcast import Feeds
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """A task that has taken a message. `new` says whether the message has created it: then nobody else knows it yet."""
+
+    task_id: str
+    new: bool = False
+
+
 class TaskService(Protocol):
     """The tasks of one agent. Any method may raise `LogError`."""
 
@@ -29,7 +36,7 @@ class TaskService(Protocol):
             RpcError: -32001, there is no such task, or it belongs to another agent or owner.
         """
 
-    async def send(self, message: UserMessage, owner: str) -> Head:
+    async def send(self, message: UserMessage, owner: str) -> Sent:
         """Take a message: begin a task, or reply to a task that waits.
 
         Raises:

@@ -131,8 +131,10 @@ class History(msgspec.Struct):
 _DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
 
-async def history_of(log: EventLog, head: Head, history: History | None = None) -> History:
+async def history_of(log: EventLog, head: Head, history: History | None = None, *, only_first: bool = False) -> History:
     """Read the history of the head's task; with an earlier `history`, add to it what came since.
+
+    `only_first` says that the task has no event but the first one, so that one read is enough.
 
     An event that cannot be decoded is skipped with a warning, unless it may decide how the run goes on.
 
@@ -152,6 +154,8 @@ async def history_of(log: EventLog, head: Head, history: History | None = None) 
                         "task %s: event %d is skipped, because it cannot be read: %s", head.task_id, seq, error
                     )
             history.last = batch.last
+        if only_first:
+            break
     return history
 
 

@@ -49,9 +49,14 @@ async def take_over(
     """Fence off every older attempt of the claimed task: from now on only this attempt writes.
 
     The fence is the change to WORKING, with the user's `reply` if there is one. Without a reply, or if another reply
-    was faster, it is an event of kind `attempt` with the `reason` for this takeover. `history` is what the caller has
-    already read of the task; only what came after it is read again. `begin` says for the first attempt, by the message
-    that the task was created with, where the task starts; by default in a thread of its own.
+    was faster, it is an event of kind `attempt` with the `reason` for this takeover.
+
+    `history` is what the caller knows of the task. What came after it is read only if somebody else has claimed the
+    task since. A slow attempt may have written something all the same: then the fence finds its place taken, and
+    everything is read.
+
+    `begin` says for the first attempt, by the message that the task was created with, where the task starts; by default
+    in a thread of its own.
 
     Returns None and releases the lease if there is nothing to do: the task is finished, or waits for another reply.
 
@@ -61,11 +66,14 @@ async def take_over(
         LogUnreadable: an event that decides how the run goes on cannot be read.
         Exception: what `begin` raises. Nothing was written.
     """
+    only_first = head.attempt == 1  # Nobody has begun the task.
 
     async def propose() -> tuple[Batch | None, Takeover | State]:
-        nonlocal history, reply
-        current = await history_of(log, head, history)
-        history = None  # What follows changes it, so a second proposal reads everything again.
+        nonlocal history, reply, only_first
+        current = history
+        if current is None or head.attempt != current.attempt + 1:
+            current = await history_of(log, head, current, only_first=only_first)
+        history, only_first = None, False  # What follows changes it, so a second proposal reads everything again.
         if current.attempt > head.attempt:
             raise Fenced(head.task_id, head.attempt, current.last)
         if current.state in TERMINAL:

@@ -107,7 +107,15 @@ class Conversations(ABC):
     async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
         """Note that the conversation is being deleted with these tasks, if the record is still the one that was `seen`.
 
-        From then on no list has it, and a claim of what was `seen` before fails. Return whether it is noted.
+        From then on no list has it, and a claim of what was `seen` before fails. Return whether it is noted. To go on
+        with a deletion that was interrupted, note it again.
+        """
+
+    @abstractmethod
+    async def being_deleted(self, *, idle_s: float, limit: int) -> list[Conversation]:
+        """Up to `limit` conversations whose deletion was last noted at least `idle_s` seconds ago, the oldest first.
+
+        The cost grows with their number, and not with the number of all conversations.
         """
 
     @abstractmethod

@@ -10,13 +10,15 @@ with `conversations#`: an owner's conversations are in the index `by_owner` unde
 A table's index keeps the attributes that it was made with, and `by_owner` holds those of a task. So that a list and a
 search read the index only, a conversation's title is in the attribute `fingerprint`, and its task in `state`.
 
-While a conversation is being deleted, it has `deleting` and is not in the index. Its last write lets it expire at once.
+While a conversation is being deleted, it has `deleting`. It is not in `by_owner`, so its owner is in `former_owner`.
+It is in the index `by_open` instead, under `DELETING`. Its last write lets it expire at once.
 
 Cost: a claim or a note takes one write unit, and two in the index (one for the first). A record takes one read unit.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -25,6 +27,8 @@ from tailrace.log import table
 from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
 from tailrace.stores.dynamodb import Item, Refused, Transport, expressions, typed, unparsed
 
+# The value of `open` of a conversation that is being deleted.
+DELETING = "deleting"
 _RENAMED = {"title": "fingerprint", "task": "state"}
 _PLAIN = ("agent", "context_id", "title", "task", "version", "created", "updated", "ttl")
 
@@ -97,14 +101,18 @@ class DynamoDBConversations(Conversations):
         values = {
             "deleting": msgspec.json.encode(tasks),
             "none": "",
+            "open": DELETING,
+            "owner": _partition(seen.owner),
+            "updated": self._now(),
+            "place": msgspec.structs.replace(seen, updated=self._now()).place,
             "ttl": self._expiry(),
             "one": 1,
             "before": seen.task,
             "version": seen.version,
         }
         change = (
-            "SET #deleting = :deleting, #fingerprint = :none, #ttl = :ttl, #version = #version + :one "
-            "REMOVE #place, #checkpoints"
+            "SET #deleting = :deleting, #fingerprint = :none, #ttl = :ttl, #version = #version + :one, #open = :open, "
+            "#former_owner = :owner, #updated = :updated, #place = :place REMOVE #owner, #checkpoints"
         )
         record = await self._change(seen.id, change, "#state = :before AND #version = :version", values)
         # An earlier try of the same call may have written it, and its response was lost.
@@ -114,9 +122,27 @@ class DynamoDBConversations(Conversations):
             tasks,
         )
 
+    async def being_deleted(self, *, idle_s: float, limit: int) -> list[Conversation]:
+        before = f"{self._now() - int(idle_s * 1000) + 1:015d}"
+        condition = "#open = :open AND #place < :before"
+        request = {
+            "IndexName": table.BY_OPEN,
+            "Limit": limit,
+            **expressions({"open": DELETING, "before": before}, KeyConditionExpression=condition),
+        }
+        records: list[Conversation] = []
+        async for items in self._transport.pages(request):
+            ids = [item["task_id"]["S"].removeprefix(_key_of("")) for item in items]
+            found = await asyncio.gather(*map(self.get, ids))
+            # The index may be a moment behind the record.
+            records += [each for each in found if each is not None and each.deleting is not None]
+            if len(records) >= limit:
+                break
+        return records[:limit]
+
     async def delete(self, seen: Conversation) -> bool:
         values = {"ttl": int(self._clock()), "before": seen.task, "version": seen.version}
-        change = "SET #ttl = :ttl REMOVE #place, #fingerprint, #checkpoints, #deleting"
+        change = "SET #ttl = :ttl REMOVE #place, #open, #fingerprint, #checkpoints, #deleting"
         return await self._change(seen.id, change, "#state = :before AND #version = :version", values) is None
 
     async def list(self, owner: str, *, limit: int = 50, token: str = "") -> ConversationPage:
@@ -178,8 +204,12 @@ def _partition(owner: str) -> str:
     return f"conversations#{owner}"
 
 
+def _key_of(conversation_id: str) -> str:
+    return f"conversation#{conversation_id}"
+
+
 def _key(conversation_id: str) -> Item:
-    return table.key(f"conversation#{conversation_id}", -1)
+    return table.key(_key_of(conversation_id), -1)
 
 
 def _json(conversation: Conversation) -> bytes:
@@ -189,8 +219,8 @@ def _json(conversation: Conversation) -> bytes:
 def _conversation(item: Item) -> Conversation:
     fields = {name: table.plain(item[_RENAMED.get(name, name)]) for name in _PLAIN if _RENAMED.get(name, name) in item}
     return Conversation(
-        id=item["task_id"]["S"].removeprefix("conversation#"),
-        owner=item["owner"]["S"].removeprefix(_partition("")),
+        id=item["task_id"]["S"].removeprefix(_key_of("")),
+        owner=item.get("owner", item.get("former_owner"))["S"].removeprefix(_partition("")),  # type: ignore[index]
         checkpoints=msgspec.json.decode(item["checkpoints"]["B"], type=dict[str, str]) if "checkpoints" in item else {},
         deleting=msgspec.json.decode(item["deleting"]["B"], type=list[str]) if "deleting" in item else None,
         **fields,

@@ -62,9 +62,21 @@ class MemoryConversations(Conversations):
         stored = await self.get(seen.id)
         if stored is None or (stored.task, stored.version) != (seen.task, seen.version):
             return False
-        changes = {"title": "", "checkpoints": {}, "version": stored.version + 1, "ttl": self._expiry()}
-        self._records[seen.id] = msgspec.structs.replace(stored, deleting=tasks, **changes)
+        self._records[seen.id] = msgspec.structs.replace(
+            stored,
+            deleting=tasks,
+            title="",
+            checkpoints={},
+            version=stored.version + 1,
+            updated=self._now(),
+            ttl=self._expiry(),
+        )
         return True
+
+    async def being_deleted(self, *, idle_s: float, limit: int) -> list[Conversation]:
+        before = self._now() - idle_s * 1000
+        live = [each for each in self._records.values() if each.ttl > self._clock() and each.updated <= before]
+        return sorted((each for each in live if each.deleting is not None), key=lambda each: each.place)[:limit]
 
     async def delete(self, seen: Conversation) -> bool:
         stored = await self.get(seen.id)

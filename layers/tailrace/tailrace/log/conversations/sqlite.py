@@ -21,8 +21,10 @@ CREATE TABLE IF NOT EXISTS conversations (
 );
 CREATE INDEX IF NOT EXISTS conversations_by_owner ON conversations (owner, updated DESC, id DESC);
 """
-# A column that an earlier version's files lack. It is JSON, or empty ('' or 0) if nobody deletes the conversation.
+# A column that an earlier version's files lack, and its index. It is JSON, or empty ('' or 0) if nobody deletes the
+# conversation.
 ADDED = ("deleting",)
+INDEX = "CREATE INDEX IF NOT EXISTS conversations_deleting ON conversations (updated, id) WHERE length(deleting) >= 2;"
 _FIELDS = "id, owner, agent, context_id, task, title, checkpoints, version, created, updated, ttl, deleting"
 
 
@@ -92,13 +94,25 @@ class SQLiteConversations(Conversations):
     async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
         def operation(connection: sqlite3.Connection) -> bool:
             changed = connection.execute(
-                "UPDATE conversations SET deleting = ?, title = '', checkpoints = '{}', version = version + 1, ttl = ? "
-                "WHERE id = ? AND task = ? AND version = ? AND ttl > ?",
-                (msgspec.json.encode(tasks).decode(), self._expiry(), seen.id, seen.task, seen.version, self._clock()),
-            )
+                "UPDATE conversations SET deleting = ?, title = '', checkpoints = '{}', version = version + 1, "
+                "updated = ?, ttl = ? WHERE id = ? AND task = ? AND version = ? AND ttl > ?",
+                (msgspec.json.encode(tasks).decode(), self._now(), self._expiry(),
+                 seen.id, seen.task, seen.version, self._clock()),
+            )  # fmt: skip
             return changed.rowcount == 1
 
         return await self._write(operation)
+
+    async def being_deleted(self, *, idle_s: float, limit: int) -> list[Conversation]:
+        def operation(connection: sqlite3.Connection) -> list[Conversation]:
+            rows = connection.execute(
+                f"SELECT {_FIELDS} FROM conversations WHERE length(deleting) >= 2 AND updated <= ? AND ttl > ? "  # noqa: S608
+                "ORDER BY updated, id LIMIT ?",
+                (self._now() - idle_s * 1000, self._clock(), limit),
+            )
+            return [_conversation(row) for row in rows.fetchall()]
+
+        return await self._read(operation)
 
     async def delete(self, seen: Conversation) -> bool:
         def operation(connection: sqlite3.Connection) -> bool:

@@ -1,4 +1,5 @@
-"""The agents of this bundle, by the names in their cards. The gateway hands tasks to them and to no others.
+"""The agents of this bundle, by the names in their cards. The gateway hands tasks to them and to no others, and the
+sweeper asks them to go on with what was interrupted.
 
 An agent of another make cannot run a task of the gateway's: the task is in our log.
 """
