@@ -25,6 +25,7 @@ export class Charts {
   #range; // [from, to] that is in sight
   #times; // of all samples
   #at = /** @type {number | null} */ (null);
+  #last = /** @type {number | null} */ (null); // where the cursor was: a tap on a button takes it away
   #strip = h("div.fc-strip");
   #clock = h("span.fc-clock");
   #alertLabel = h("span.fc-alert");
@@ -150,6 +151,7 @@ export class Charts {
 
   #show(time) {
     this.#at = time;
+    this.#last = time ?? this.#last;
     const [first] = this.#plots;
     this.#clock.hidden = time === null;
     this.#alertLabel.classList.toggle("fc-hidden", time !== null);
@@ -204,7 +206,7 @@ export class Charts {
 
   #zoom(factor) {
     const [from, to] = this.#range;
-    const center = this.#at ?? (from + to) / 2;
+    const center = this.#last !== null && this.#last > from && this.#last < to ? this.#last : (from + to) / 2;
     this.#zoomTo(center - (center - from) * factor, center + (to - center) * factor);
   }
 
@@ -228,7 +230,8 @@ export class Charts {
     const [from, to] = this.#start;
     this.#reset.disabled = min === from && max === to;
     this.#placeAlert();
-    if (this.#at !== null && u === this.#plots[this.#plots.length - 1]) queueMicrotask(() => this.#moveTo(this.#at));
+    if (u !== this.#plots[this.#plots.length - 1]) return;
+    queueMicrotask(() => (this.#at === null ? this.#describe() : this.#moveTo(this.#at)));
   }
 
   // Drawing
@@ -276,6 +279,6 @@ function legend(series, alert) {
     item("window", "while it lasts"),
     alert && item("alert", alert.isAlert ? "alert" : "time in the request"),
     hasGap && h("span.fc-key", "A gap has no samples in the findings."),
-    h("span.fc-key", "Drag to zoom. UTC."),
+    h("span.fc-key.fc-drag", "Drag to zoom."),
   );
 }

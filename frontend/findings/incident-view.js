@@ -46,7 +46,7 @@ export class IncidentView {
     const isTimed = incident.start !== null;
     const title = isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
     const about = plural(incident.findings.length, "finding");
-    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", isTimed && h("span.f-day", dayOf(incident.start)), title), h("span.f-quiet", about));
+    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", isTimed && h("span.f-day", dayOf(incident.start)), title, h("span.f-quiet", about)));
     this.#body.append(this.#host, this.#list, this.#more);
     this.element = h("section.f-incident", { "aria-label": title }, h("h4", this.#opener), this.#body);
     this.#sight = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#drawCharts(), { rootMargin: "300px" });

@@ -163,10 +163,10 @@ const most = (key) => (a, b) => (b[key] ?? -1) - (a[key] ?? -1);
 const size = ({ magnitude }) => (magnitude === null ? -1 : Math.abs(magnitude));
 const time = (a, b) => (a.start ?? Infinity) - (b.start ?? Infinity) || 0;
 
-/** How findings can be ordered. A size compares only with those of the same unit. */
+/** How findings can be ordered: equally sure ones by size. Otherwise a size compares only with those of the same unit. */
 export const ORDERS = {
-  rank: { label: "Confidence, then size", compare: (a, b) => most("confidence")(a, b) || size(b) - size(a) || time(a, b) },
-  time: { label: "Time", compare: (a, b) => time(a, b) || most("confidence")(a, b) },
-  size: { label: "Size, by unit", compare: (a, b) => a.unit.localeCompare(b.unit) || size(b) - size(a) },
-  name: { label: "Name", compare: (a, b) => a.subject.localeCompare(b.subject) || time(a, b) },
+  rank: { label: "Sort: confidence", compare: (a, b) => most("confidence")(a, b) || size(b) - size(a) || time(a, b) },
+  time: { label: "Sort: time", compare: (a, b) => time(a, b) || most("confidence")(a, b) },
+  size: { label: "Sort: size, by unit", compare: (a, b) => a.unit.localeCompare(b.unit) || size(b) - size(a) },
+  name: { label: "Sort: name", compare: (a, b) => a.subject.localeCompare(b.subject) || time(a, b) },
 };

@@ -12,6 +12,16 @@ from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
+# Whether the first chart has a pixel of this colour.
+HAS_PIXEL = """([red, green, blue]) => {
+    const canvas = document.querySelector("canvas");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    for (let i = 0; i < data.length; i += 4) {
+        if (data[i] === red && data[i + 1] === green && data[i + 2] === blue && data[i + 3] === 255) return true;
+    }
+    return false;
+}"""
+
 
 def row(page: Page, subject: str) -> Locator:
     return page.get_by_test_id("finding").filter(has=page.get_by_text(subject, exact=True))
@@ -52,7 +62,7 @@ async def test_findings_are_grouped_by_time_ranked_and_can_be_ordered_and_filter
     await expect(view).to_contain_text("7 findings in 2 groups by time")
     ranked = ["cpu_percent", "ERROR pool exhausted", "pool_in_use", "POST /cart 200", "p95_ms", "INFO job started"]
     assert await subjects(page) == ranked
-    await page.get_by_role("combobox", name="Order").select_option("Time")
+    await page.get_by_role("combobox", name="Order").select_option("Sort: time")
     assert await subjects(page) == [each["subject"] for each in INCIDENT[1:]]
     await page.get_by_role("combobox", name="Type").select_option("gone (1)")
     await expect(page.get_by_role("status")).to_have_text("1 of 7 findings")
@@ -140,6 +150,18 @@ async def test_charts_have_one_cursor_and_one_zoom_for_mouse_and_keys(page: Page
     table = page.get_by_role("table")
     await expect(table.get_by_role("row").nth(1)).to_have_text("12:41:00.0305")
     await expect(table.get_by_role("columnheader", name="cpu_percent (%)")).to_be_visible()
+
+
+async def test_the_charts_follow_the_theme(page: Page) -> None:
+    await open_page(page)
+    await draw(page, INCIDENT, ALERT)
+    await expect(page.locator(".u-over")).to_have_count(3)
+    light, dark = [8, 117, 138], [76, 198, 219]
+    await page.wait_for_function(HAS_PIXEL, arg=light)
+    await page.emulate_media(color_scheme="dark")
+    await page.wait_for_function(HAS_PIXEL, arg=dark)
+    await page.evaluate("document.documentElement.dataset.theme = 'light'")
+    await page.wait_for_function(HAS_PIXEL, arg=light)
 
 
 async def test_without_the_chart_library_the_values_are_there_and_it_can_be_tried_again(page: Page) -> None:
