@@ -5,7 +5,7 @@
  * `connectToTask`. docs/PAGE.md has examples, and says why it is fast.
  */
 
-import { STYLES, count, detailLines, duration, make, roomFor, roundInterval, setText, tokensOf, usageWords } from "./timeline-parts.js";
+import { STYLES, count, detailLines, duration, hintOf, make, roomFor, roundInterval, setText, tokensOf, usageWords } from "./timeline-parts.js";
 
 /**
  * A row. Times are ms since the epoch; `end` is null while it runs. The root has no parent and no row. Optional: `text` is
@@ -15,7 +15,7 @@ import { STYLES, count, detailLines, duration, make, roomFor, roundInterval, set
  *   kind: "agent" | "node" | "tool" | "note" | "handoff", name: string, agent: string, parent: Step | null, children: Step[],
  *   state: "running" | "waiting" | "done" | "failed" | "canceled" | "superseded", start: number, end: number | null,
  *   attempt?: number, text?: string, done?: number, total?: number, targets?: {agent: string, reason: string}[],
- *   error?: string, usage?: {input: number, output: number, models: Map<string, {input: number, output: number}>} | null,
+ *   error?: string, input?: string, usage?: {input: number, output: number, models: Map<string, {input: number, output: number}>} | null,
  * }} Step
  *
  * `start` is null before the first event, `end` while it goes on. `updatedAt` is the time of the newest event. `changed` has
@@ -191,16 +191,18 @@ export class ProgressTimeline extends HTMLElement {
     let level = 1;
     for (let parent = step.parent; parent.parent; parent = parent.parent) level += 1;
     const cell = (part, role, ...children) => make("div", { className: `tl-${part}`, role }, ...children);
-    const [name, agent, state, usage] = ["label", "by", "state", "usage"].map((part) => make("span", { className: `tl-${part}` }));
+    const spans = ["label", "hint", "by", "state", "usage"].map((part) => make("span", { className: `tl-${part}` }));
+    const [name, hint, agent, state, usage] = spans;
     const bar = make("div", { className: "tl-bar" });
     const [time, details] = [cell("time", "gridcell"), cell("details", "gridcell")];
-    const head = cell("name", "rowheader", make("span", { className: "tl-mark" }), name, agent, state, usage);
+    const head = cell("name", "rowheader", make("span", { className: "tl-mark" }), name, agent, state, usage, hint);
     const element = cell("row", "row", head, cell("track", "none", bar), time, details);
     Object.assign(element, { ariaLevel: String(level), ariaExpanded: "false", tabIndex: this.#rows.size ? -1 : 0, step });
     const children = cell("children", "none");
     const box = make("div", { role: "none" }, element, children);
     box.style.setProperty("--level", String(Math.min(level - 1, MAX_INDENT)));
-    const row = { step, level, box, row: element, name, agent, state, usage, bar, time, details, children, isParent: false, lines: "" };
+    const cells = { row: element, name, hint, agent, state, usage, bar, time, details, children };
+    const row = { ...cells, step, level, box, isParent: false, lines: "" };
     this.#rows.set(step, row);
     if (!this.#newest || step.start >= this.#newest.step.start) this.#newest = row;
     this.#paint(row);
@@ -223,7 +225,9 @@ export class ProgressTimeline extends HTMLElement {
     setText(row.state, STATE_WORDS[state] ?? "");
     // Tokens are shown where they were used, and not again above that.
     const tokens = tokensOf(step.usage);
-    setText(row.usage, tokens && !step.children.some((child) => tokensOf(child.usage) === tokens) ? usageWords(step.usage, this.#run.prices) : "");
+    const isSame = step.children.slice(-SHOWN_CHILDREN).some((child) => tokensOf(child.usage) === tokens);
+    setText(row.usage, tokens && !isSame ? usageWords(step.usage, this.#run.prices) : "");
+    setText(row.hint, kind === "tool" ? hintOf(step.input ?? "") : "");
     bar.style.setProperty("--s", seconds(start));
     if (end !== null) bar.style.setProperty("--e", seconds(end));
     if (end !== null) setText(row.time, end > start ? duration(end - start) : "");

@@ -69,6 +69,9 @@ export function detailLines({ text = "", done = 0, total = 0, state, targets = [
   return lines;
 }
 
+/** {"city": "Rome", "days": 3} → city: Rome, days: 3; its beginning. @param {string} input of a tool */
+export const hintOf = (input) => input.slice(0, 200).replace(/":\s*/g, ": ").replace(/^\{|\}$|"/g, "").replace(/\s+/g, " ");
+
 /** A span with room to grow: the bars grow, and the picture does not shrink. In seconds. */
 export function roomFor(elapsed) {
   const wanted = Math.max(elapsed * 1.08, 2);
@@ -87,8 +90,8 @@ export const STYLES = new CSSStyleSheet();
 STYLES.replaceSync(`
 progress-timeline {
   --span: 1; --every: 1;
-  --tl-accent: var(--accent, light-dark(teal, #4cc6db)); --tl-line: var(--line, silver); --tl-ink: var(--ink, currentColor);
-  --tl-muted: var(--muted, color-mix(in srgb, currentColor 68%, transparent)); --tl-hover: var(--hover, #8882); --tl-warn: var(--warn, light-dark(#8a5a00, #e9b45c));
+  --tl-accent: var(--accent, light-dark(#0a6577, #4cc6db)); --tl-line: var(--line, silver); --tl-ink: var(--ink, currentColor);
+  --tl-muted: var(--muted, color-mix(in srgb, currentColor 68%, transparent)); --tl-hover: var(--hover, #8881); --tl-warn: var(--warn, light-dark(#8a5a00, #e9b45c));
   --tl-bad: var(--bad, light-dark(#b02a20, #ff8f80)); --tl-done: var(--done, seagreen);
   display: block; position: relative; font-size: 0.8125rem; line-height: 1.35; font-variant-numeric: tabular-nums; overflow-wrap: anywhere;
 }
@@ -115,8 +118,10 @@ progress-timeline {
 .tl-agent > .tl-row .tl-label { font-weight: 650; }
 .tl-tool > .tl-row:not(.tl-parent) .tl-label { font-family: var(--mono, ui-monospace, monospace); font-size: 0.75rem; }
 :is(.tl-note, .tl-handoff) > .tl-row .tl-label { color: var(--tone); }
-.tl-by, .tl-state, .tl-usage { color: var(--tl-accent); font-size: 0.6875rem; white-space: nowrap; }
-.tl-state, .tl-usage { color: var(--tl-muted); } .is-failed > .tl-row .tl-state { color: var(--tl-bad); font-weight: 600; }
+.tl-by, .tl-state, .tl-usage, .tl-hint { color: var(--tl-accent); font-size: 0.6875rem; white-space: nowrap; }
+.tl-name > :is(.tl-by, .tl-state, .tl-usage, .tl-hint):empty { display: none; }
+.tl-hint { flex: 1 1 0; min-width: 3em; overflow: hidden; text-overflow: ellipsis; }
+.tl-state, .tl-usage, .tl-hint { color: var(--tl-muted); } .is-failed > .tl-row .tl-state { color: var(--tl-bad); font-weight: 600; }
 /* The mark is a triangle where there is something to fold, else a dot. */
 .tl-mark { flex: none; align-self: center; display: grid; place-items: center; width: 24px; height: 24px; margin: -4px -8px; }
 .tl-mark::before { content: ""; width: 8px; height: 8px; background: var(--tone); clip-path: circle(28%); }

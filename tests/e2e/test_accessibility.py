@@ -60,6 +60,11 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
     await say(page, "steps 3", "completed")
     await expect(await open_work(page)).to_contain_text("look_up")
     await check(page, "a timeline")
+    await (await open_work(page)).get_by_text("look_up", exact=True).first.click()
+    step = page.get_by_role("row", name="Details of look_up")
+    await step.get_by_text("Events").click()
+    await expect(step.get_by_role("group", name="First event")).to_be_visible()
+    await check(page, "a step that is open")
 
     await say(page, "slow 4000", "working")
     await expect(answer(page)).to_contain_text("line 3")

@@ -11,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.model_events import artifact, open_modules, status, task
+from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -63,6 +64,7 @@ def details(page: Page, name: str) -> Locator:
 
 async def test_a_click_opens_a_row_and_another_closes_it(page: Page) -> None:
     await draw(page, EVENTS)
+    await expect(row(page, "search")).to_contain_text("q: eggs")
     await row(page, "search").click()
     panel = details(page, "search")
     await expect(panel).to_contain_text("tool of cook · began after 300 ms")
@@ -79,6 +81,20 @@ async def test_a_click_opens_a_row_and_another_closes_it(page: Page) -> None:
     assert [json.loads(text) for text in events] == [EVENTS[7], EVENTS[-1]]
     await row(page, "search").click()
     await expect(panel).to_have_count(0)
+
+
+async def test_an_open_row_on_a_bare_page_is_accessible(page: Page) -> None:
+    await draw(page, EVENTS)
+    for name in ("plan", "search"):
+        await row(page, name).click()
+        await details(page, name).get_by_text("Events").click()
+    # axe takes the ground of a page without a background as white.
+    await page.evaluate(
+        "document.body.style.cssText = 'color-scheme: light dark; background: Canvas; color: CanvasText'"
+    )
+    assert await violations(page, "color-contrast", "aria-required-children", "scrollable-region-focusable") == []
+    await page.emulate_media(color_scheme="dark")
+    assert await violations(page, "color-contrast") == []
 
 
 async def test_a_row_shows_tokens_and_cost_and_opens_to_those_of_each_model(page: Page) -> None:
