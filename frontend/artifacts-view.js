@@ -85,7 +85,8 @@ class ArtifactView {
     const kind = isAnswer ? "answer" : "artifact";
     this.element.className = findings.length ? "" : `af-${kind}`;
     this.element.dataset.testid = kind;
-    if (isAnswer || findings.length) this.#head.remove();
+    // A file says its name itself.
+    if (isAnswer || findings.length || (parts.length === 1 && parts[0].filename === name)) this.#head.remove();
     else this.element.prepend(this.#head);
     setText(this.#name, name);
     if (text || this.#textView) {

@@ -66,7 +66,7 @@ function csvCell(value) {
   // A spreadsheet would compute such a text. A negative number is none.
   const isFormula = /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/.test(text) && Number.isNaN(Number(text));
   const safe = isFormula ? `'${text}` : text;
-  return /[",;'\s]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  return /[",;\s]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** All events so far, one JSON object a line. */
