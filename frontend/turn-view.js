@@ -91,6 +91,7 @@ export class TurnView {
     this.#failure.dataset.testid = "failure";
     this.#work.dataset.testid = "work";
     this.#timeline.dataset.testid = "timeline";
+    on(this.#work, "toggle", () => this.#scheduleDrawing());
     on(this.#summary, "click", () => {
       this.#folded = this.#work.open;
       if (!this.#work.open) this.follow();
