@@ -63,5 +63,5 @@ function templateRow({ template, count: lines, first, last, example }) {
 
 function jsonBox(key, value) {
   const copy = copyButton("Copy as JSON", () => jsonOf(value, 2));
-  return h("details.f-beside", h("summary", shorten(key.replaceAll("_", " "), 60)), h("pre", h("code", shorten(jsonOf(value, 2), LONGEST_JSON))), copy);
+  return h("details.f-beside", h("summary", shorten(key.replaceAll("_", " "), 60)), h("pre", { tabIndex: 0 }, h("code", shorten(jsonOf(value, 2), LONGEST_JSON))), copy);
 }

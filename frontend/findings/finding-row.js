@@ -163,7 +163,7 @@ export function linesBox({ title, lines }) {
   const shown = lines.slice(0, MOST_LINES).map((line) => shorten(line)).join("\n");
   const more = lines.length > MOST_LINES && h("p.f-quiet", `The first ${count(MOST_LINES)} of ${count(lines.length)} lines.`);
   const head = h("figcaption", h("span", shorten(title, 120)), copyButton(lines.length > 1 ? "Copy lines" : "Copy line", () => lines.join("\n")));
-  return h("figure.f-lines", head, h("pre", h("code", shown)), more);
+  return h("figure.f-lines", head, h("pre", { tabIndex: 0 }, h("code", shown)), more);
 }
 
 /** What the evidence says besides lines and samples. */

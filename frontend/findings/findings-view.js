@@ -197,7 +197,7 @@ export class FindingsView {
   #drawOthers(others) {
     this.#others.replaceChildren();
     if (!others.length) return;
-    const shown = others.slice(0, MOST_OTHERS).map((each) => h("pre", h("code", shorten(jsonOf(each, 2)))));
+    const shown = others.slice(0, MOST_OTHERS).map((each) => h("pre", { tabIndex: 0 }, h("code", shorten(jsonOf(each, 2)))));
     const title = `${count(others.length)} ${others.length === 1 ? "entry is no finding" : "entries are no findings"}`;
     const more = others.length > MOST_OTHERS && h("p.f-quiet", `The first ${count(MOST_OTHERS)} are shown.`);
     const copy = copyButton("Copy all as JSON", () => jsonOf(others, 2));

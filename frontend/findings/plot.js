@@ -1,6 +1,7 @@
 /** One small chart: uPlot (vendor/) with the times of its findings and the alert drawn into it. */
 
 import { h, on } from "../dom.js";
+import { sampleAt } from "./series.js";
 import { quantity, stylesheet, utc } from "./words.js";
 
 /** @typedef {import("./series.js").Series} Series @typedef {import("./incidents.js").Alert} Alert */
@@ -47,6 +48,7 @@ export function makePlot(host, series, { width, isLast, range, limit, alert, col
     legend: { show: false },
     cursor: {
       y: false,
+      dataIdx: (_, index, nearest, time) => (index ? sampleAt(series, time) : nearest),
       drag: { x: true, y: false, dist: 4 },
       sync: { key: sync, scales: ["x", null] },
       points: { size: 7, fill: color("accent"), stroke: color("surface"), width: 1.5 },

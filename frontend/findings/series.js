@@ -84,8 +84,8 @@ function withGaps(samples, step, silences) {
   return { times, values };
 }
 
-/** What a chart says of a time. @param {Series} series */
-export function valueAt({ times, values, step, unit }, time) {
+/** The index of the sample nearest to a time; null if there is none so near. @param {Series} series */
+export function sampleAt({ times, values, step }, time) {
   let low = 0;
   let high = times.length - 1;
   while (high - low > 1) {
@@ -94,8 +94,13 @@ export function valueAt({ times, values, step, unit }, time) {
     else high = middle;
   }
   const nearest = Math.abs(times[low] - time) <= Math.abs(times[high] - time) ? low : high;
-  const value = values[nearest];
-  return value === null || Math.abs(times[nearest] - time) > 1.5 * step ? "no sample" : quantity(value, unit);
+  return values[nearest] === null || Math.abs(times[nearest] - time) > 1.5 * step ? null : nearest;
+}
+
+/** What a chart says of a time. @param {Series} series */
+export function valueAt(series, time) {
+  const index = sampleAt(series, time);
+  return index === null ? "no sample" : quantity(series.values[index], series.unit);
 }
 
 /** What a chart says without a cursor. @param {Series} series */

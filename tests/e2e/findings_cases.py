@@ -14,10 +14,9 @@ from tests.support.processes import ROOT
 
 ORIGIN = "http://findings.test/"
 HTML = """<!doctype html><html lang="en"><title>Findings</title><link rel="stylesheet" href="/styles.css">
-<body><div class="place"><main></main></div></body></html>"""
+<body><div class="place"><main><h1>A page</h1><h2>A turn</h2><div id="here"></div></main></div></body></html>"""
 DRAW = """async ([findings, alert, report]) => {
     const { FindingsView } = await import("/findings/findings-view.js");
-    const main = document.querySelector("main");
     window.view ??= new FindingsView();
     const answer = document.createElement("div");
     answer.className = "md";
@@ -28,7 +27,7 @@ DRAW = """async ([findings, alert, report]) => {
         paragraph.append(line, " and ", code);
         answer.append(paragraph);
     }
-    main.replaceChildren(answer, view.element);
+    document.getElementById("here").replaceChildren(answer, view.element);
     const messages = [{ by: "user", text: "What broke?", data: alert ? [{ alert }] : [] }];
     window.list = JSON.parse(findings);
     window.task = { agent: "orchestrator", messages, artifacts: new Map() };

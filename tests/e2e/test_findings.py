@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.e2e.findings_cases import ALERT, INCIDENT, LINE, draw, finding, open_page, samples
+from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -206,13 +208,16 @@ async def test_more_findings_keep_what_is_open_and_the_focus(page: Page) -> None
     await expect(page.get_by_role("slider")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-async def test_nothing_is_wider_than_the_page(page: Page, width: int) -> None:
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (360, "dark")])
+async def test_it_is_accessible_and_never_wider_than_the_page(page: Page, width: int, theme: Any) -> None:
     await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=theme)
     await open_page(page)
     long = finding("x" * 400, 100, 150, unit="y" * 80, evidence={"example": "z" * 3000, **samples([1, 2, 3])})
-    await draw(page, [*INCIDENT, long], ALERT)
+    await draw(page, [*INCIDENT, long], ALERT, ("cpu_percent",))
     await expect(page.locator(".u-over")).to_have_count(4)
     for button in await page.locator(".f-opener:visible").all():
         await button.click()
+    await page.get_by_text("Values as a table").click()
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert await violations(page) == []
