@@ -9,10 +9,12 @@ const styles = (href) =>
     document.head.append(h("link", { rel: "stylesheet", href, onload: done, onerror: done }));
   });
 
+const withStyles = (module, href) => Promise.all([module, styles(href)]).then(([loaded]) => loaded);
+
 // Each loads what the first view does not need.
-export const questions = () => Promise.all([import("./questions-view.js"), styles("questions.css")]).then(([module]) => module);
-export const takeAlong = () => import("./take-along.js");
-export const artifactParts = () => import("./artifacts/parts-view.js");
+export const questions = () => withStyles(import("./questions-view.js"), "questions.css");
+export const takeAlong = () => withStyles(import("./take-along.js"), "artifacts/parts.css");
+export const artifactParts = () => withStyles(import("./artifacts/parts-view.js"), "artifacts/parts.css");
 export const fileTools = () => import("./prepare-file.js");
 export const uploads = () => import("./upload.js");
 export const timeline = () => import("./progress-timeline.js");

@@ -16,6 +16,7 @@ EXTENSION = "urn:tailrace:a2a:resume:1"
 HTML = """<!doctype html><html lang="en"><title>Artifacts</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="styles.css"><link rel="stylesheet" href="artifacts.css">
+<link rel="stylesheet" href="artifacts/parts.css">
 <div class="place"><main></main></div><script type="module" src="fixture.js"></script>"""
 FIXTURE = """
 import { ArtifactsView } from "./artifacts-view.js";
