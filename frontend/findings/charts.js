@@ -1,6 +1,6 @@
 /**
  * The series of one incident: a small chart each, one below the other, on one time axis with one cursor.
- * It loads uPlot, so it is imported only when charts come into view.
+ * It is imported when charts come into view.
  */
 
 import { h, on, setText, uniqueId } from "../dom.js";
@@ -85,13 +85,17 @@ export class Charts {
     for (const plot of this.#plots) plot.destroy();
   }
 
+  focus() {
+    this.#stack.focus({ preventScroll: true });
+  }
+
   /** Put the time of a finding, and the chart of its series, in sight. */
   show({ subject, start, end }) {
     const room = Math.max((end - start) / 2, 10);
     this.#zoomTo(start - room, end + room);
     const row = this.#rows.find(({ series }) => series.name === subject)?.row;
     if (row) reveal(row);
-    this.#stack.focus({ preventScroll: true });
+    this.focus();
     queueMicrotask(() => this.#moveTo(start));
   }
 

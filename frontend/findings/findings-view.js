@@ -62,7 +62,7 @@ export class FindingsView {
     const alert = alertOf(task);
     const alertKey = jsonOf(alert);
     const isSame = list.length === this.#list.length && alertKey === this.#alertKey && list.every((each, i) => each === this.#list[i]);
-    if (!isSame || !this.element.firstChild) {
+    if (!isSame) {
       this.#list = [...list];
       this.#alertKey = alertKey;
       this.#build(alert);
@@ -198,10 +198,10 @@ export class FindingsView {
     this.#others.replaceChildren();
     if (!others.length) return;
     const shown = others.slice(0, MOST_OTHERS).map((each) => h("pre", { tabIndex: 0 }, h("code", shorten(jsonOf(each, 2)))));
-    const title = `${count(others.length)} ${others.length === 1 ? "entry is no finding" : "entries are no findings"}`;
+    const title = others.length === 1 ? "1 entry is not a finding: it has" : `${count(others.length)} entries are not findings: they have`;
     const more = others.length > MOST_OTHERS && h("p.f-quiet", `The first ${count(MOST_OTHERS)} are shown.`);
     const copy = copyButton("Copy all as JSON", () => jsonOf(others, 2));
-    this.#others.append(h("details.f-others", h("summary", `${title}: no type, subject or summary`), ...shown, more, copy));
+    this.#others.append(h("details.f-others", h("summary", `${title} no type, subject or summary`), ...shown, more, copy));
   }
 }
 

@@ -25,7 +25,7 @@ export class IncidentView {
   #series = /** @type {import("./series.js").Series[] | null} */ (null); // made when the incident is opened
   #mostCharts = MOST_CHARTS;
   #charts = /** @type {any} */ (null);
-  #chartsWanted = false;
+  #drawing = /** @type {Promise<void> | null} */ (null);
   #range;
   #id = uniqueId();
   #opener;
@@ -119,20 +119,23 @@ export class IncidentView {
     this.#sight.observe(this.#host);
   }
 
-  async #drawCharts() {
-    if (this.#chartsWanted) return;
-    this.#chartsWanted = true;
+  #drawCharts() {
     this.#sight.disconnect();
+    return (this.#drawing ??= this.#loadCharts());
+  }
+
+  async #loadCharts() {
     try {
-      const { Charts } = await import("./charts.js");
+      const [{ Charts }, { loadLibrary }] = await Promise.all([import("./charts.js"), import("./plot.js")]);
+      await loadLibrary();
       const shown = this.#series.slice(0, this.#mostCharts);
       const { alert } = this.#context;
       this.#charts = new Charts(shown, { range: chartRange(this.#range, this.#series, alert), alert });
       const left = this.#series.length - shown.length;
-      const more = left > 0 && h("button.f-tool", { type: "button", onclick: () => this.#showAllCharts() }, `Show ${count(left)} more charts`);
+      const more = left > 0 && h("button.f-tool", { type: "button", onclick: () => this.#showAllCharts().then(() => this.#charts?.focus()) }, `Show ${count(left)} more charts`);
       this.#host.replaceChildren(this.#charts.element, h("p.f-tools", more), tableOf(this.#series));
     } catch {
-      this.#chartsWanted = false;
+      this.#drawing = null;
       const retry = h("button.f-tool", { type: "button", onclick: () => this.#drawCharts() }, "Try again");
       this.#host.replaceChildren(h("p.f-quiet", "The charts could not be loaded. ", retry), tableOf(this.#series));
     }
@@ -142,7 +145,7 @@ export class IncidentView {
   #showAllCharts() {
     this.#charts?.close();
     this.#mostCharts = Infinity;
-    this.#chartsWanted = false;
+    this.#drawing = null;
     return this.#drawCharts();
   }
 }
@@ -156,9 +159,10 @@ function rangeOf({ start, end }) {
 
 /** The incident with some time around it, as far as there are samples. @returns {[number, number]} */
 function chartRange(range, series, alert) {
-  const [start, end] = range ?? [0, 0];
-  const length = Math.max(end - start, 10);
   const times = series.flatMap(({ times: each }) => [each[0], each[each.length - 1]]);
+  if (!range) return [Math.min(...times), Math.max(...times)];
+  const [start, end] = range;
+  const length = Math.max(end - start, 10);
   if (alert) times.push(alert.start);
   const low = Math.max(Math.min(...times), start - 0.5 * length);
   const high = Math.min(Math.max(...times), end + 0.25 * length);

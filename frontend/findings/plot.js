@@ -16,8 +16,17 @@ const DAY = 86_400;
 const INCREMENTS = [0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, DAY, 2 * DAY];
 for (let days = 7; days < 40_000; days *= 2) INCREMENTS.push(days * DAY);
 
-await Promise.all([script(`${VENDOR}uPlot.iife.min.js`), stylesheet(`${VENDOR}uPlot.min.css`)]);
-const { uPlot } = /** @type {any} */ (globalThis);
+const library = () => /** @type {any} */ (globalThis).uPlot;
+
+let loading = /** @type {Promise<any> | null} */ (null);
+/** Load uPlot once. A failure can be tried again, unlike that of a module. @throws {Error} if it cannot be loaded */
+export async function loadLibrary() {
+  loading ??= Promise.all([script(`${VENDOR}uPlot.iife.min.js`), stylesheet(`${VENDOR}uPlot.min.css`)]);
+  await loading.catch((error) => {
+    loading = null;
+    throw error;
+  });
+}
 
 /** @returns {Promise<void>} */
 function script(src) {
@@ -97,7 +106,7 @@ export function makePlot(host, series, { width, isLast, range, limit, alert, col
       setScale: [(u, key) => key === "x" && onScale(u)],
     },
   };
-  return new uPlot(options, [series.times, series.values], host);
+  return new (library())(options, [series.times, series.values], host);
 }
 
 /** The times of the findings. */

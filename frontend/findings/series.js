@@ -10,7 +10,7 @@ import { quantity } from "./words.js";
  */
 
 const GAP = 3; // steps without a sample
-export const MOST_SAMPLES = 20_000; // of one finding
+const MOST_SAMPLES = 20_000; // of one finding
 
 /** The series of one incident, in the order of `findings`. @param {Finding[]} findings @returns {Series[]} */
 export function seriesOf(findings) {

@@ -29,7 +29,7 @@ export function summaryOf(incidents, alert, show) {
     incident.end > sign.start && fact("Last sign ends", `${utc(incident.end)} UTC`, `${lasting(incident.end - sign.start)} later`),
   );
   return [
-    h("p.f-eyebrow", !isClear ? "Only faint signs; the first" : hasLater ? "Likely cause, because it came first" : "What stands out"),
+    h("p.f-eyebrow", !isClear ? "Only faint signs; this is the first" : hasLater ? "Likely cause, because it came first" : "What stands out"),
     h("p.f-headline", link(sign, 160), " ", summaryText(sign)),
     facts,
     others.length > 0 && listed("Within 5 s of it: ", others, link),

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.findings_cases import ALERT, INCIDENT, LINE, draw, finding, open_page, samples
+from tests.e2e.findings_cases import ALERT, INCIDENT, LINE, ORIGIN, draw, finding, open_page, samples
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
+LIBRARY = "findings/vendor/uplot-1.6.32/uPlot.iife.min.js"
 # Whether the first chart has a pixel of this colour.
 HAS_PIXEL = """([red, green, blue]) => {
     const canvas = document.querySelector("canvas");
@@ -50,7 +52,7 @@ async def test_the_summary_says_what_came_first_when_and_how_sure_it_is(page: Pa
     await expect(opener(page, "pool_in_use")).to_be_focused()
 
     await draw(page, INCIDENT[1:2])
-    await expect(summary).to_contain_text("Only faint signs; the first")
+    await expect(summary).to_contain_text("Only faint signs; this is the first")
     await expect(summary).not_to_contain_text("cause")
     await draw(page, [])
     await expect(summary).to_be_hidden()
@@ -167,12 +169,16 @@ async def test_the_charts_follow_the_theme(page: Page) -> None:
 
 
 async def test_without_the_chart_library_the_values_are_there_and_it_can_be_tried_again(page: Page) -> None:
-    await open_page(page, without="findings/vendor/uplot-1.6.32/uPlot.iife.min.js")
+    await open_page(page, without=LIBRARY)
     await draw(page, INCIDENT, ALERT)
     view = page.get_by_test_id("findings")
     await expect(view).to_contain_text("The charts could not be loaded.")
     await page.get_by_text("Values as a table").click()
     await expect(view.get_by_role("table")).to_contain_text("12:41:00.0")
+    content = (ROOT / "frontend" / LIBRARY).read_text()
+    await page.route(f"{ORIGIN}{LIBRARY}", lambda route: route.fulfill(body=content, content_type="text/javascript"))
+    await view.get_by_role("button", name="Try again").click()
+    await expect(page.locator(".u-over")).to_have_count(3)
 
 
 async def test_report_and_findings_lead_to_each_other(page: Page) -> None:

@@ -22,7 +22,7 @@ NO_FINDINGS = [None, 5, "text", [], {}, {"type": {}}, {"subject": ["a"]}]
 CENTURIES = [["1971-01-01T00:00:00Z", 1], [at(1), 5], ["2199-01-01T00:00:00Z", 2]]
 HOSTILE = [
     {"subject": "<img src=x onerror=alert(1)>", "type": "__proto__", "summary": "\u202eevil", "confidence": 87},
-    {"type": "constructor", "magnitude": "big", "unit": [], "start": "soon", "evidence": "none"},
+    {"type": "constructor", "magnitude": "big", "unit": [], "start": "soon", "evidence": samples([1, 2])},
     finding("ends before it starts", 100, 50),
     finding("in no year", 100, 150) | {"start": "9999-99-99T99:99:99Z"},
     finding("huge", 100, 150, magnitude=1e300, evidence=samples([1e308, -1e308] * 20)),
@@ -45,7 +45,7 @@ async def test_wrong_and_hostile_findings_are_shown_as_far_as_they_can_be(page: 
     await draw(page, json.dumps([*NO_FINDINGS, *HOSTILE])[:-1] + f", {deep}]", ALERT)
     view = page.get_by_test_id("findings")
     await expect(view).to_contain_text("14 findings in 2 groups by time")
-    await expect(view).to_contain_text("7 entries are no findings")
+    await expect(view).to_contain_text("7 entries are not findings")
     await page.get_by_role("button", name="Without a time").click()
     await expect(page.get_by_test_id("finding")).to_have_count(14)
     for button in await page.locator(".f-opener").all():
@@ -53,7 +53,7 @@ async def test_wrong_and_hostile_findings_are_shown_as_far_as_they_can_be(page: 
     await expect(view).to_contain_text("nested too deep to be shown")
     await expect(view).to_contain_text("<img src=x onerror=alert(1)>")
     await expect(view.locator("img")).to_have_count(0)
-    await expect(page.locator(".u-over")).to_have_count(5)
+    await expect(page.locator(".u-over")).to_have_count(6)
     assert await page.evaluate("typeof {}.subject") == "undefined"
 
 
@@ -64,6 +64,9 @@ async def test_thousands_of_findings_are_drawn_in_part_until_more_are_asked_for(
     rows = page.get_by_test_id("finding")
     await expect(rows).to_have_count(25)
     await expect(page.locator(".u-over")).to_have_count(12)
+    await page.locator(".f-opener").first.click()
+    await page.get_by_role("button", name="Show in the chart").click()
+    await expect(page.get_by_role("slider")).to_be_focused()
     await page.get_by_role("button", name="Show 100 more of 2,000 findings").click()
     await expect(rows).to_have_count(125)
     await page.get_by_role("searchbox").press_sequentially("series 1999")
