@@ -160,7 +160,7 @@ class Approvals {
     };
     const all = actions.length > 1 && actions.every(({ allowed }) => allowed.includes("approve"));
     const rows = this.#decisions.map(({ element }) => h("li", element));
-    this.element = h("div", h("ol.q-actions", ...rows), all && h("button.link", { type: "button", onclick: approveAll }, "Approve all"));
+    this.element = h("div", h("ol.q-actions", ...rows), all && h("button.button", { type: "button", onclick: approveAll }, "Approve all"));
   }
 
   get isReady() {

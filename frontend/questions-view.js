@@ -190,7 +190,7 @@ class Card {
 
   /** @param {import("./question-bodies.js").Body} body */
   #form(body) {
-    const form = h("form", { noValidate: true }, body.element, this.#buttons, this.#notice);
+    const form = h("form.q-form", { noValidate: true }, body.element, this.#buttons, this.#notice);
     on(form, "submit", (event) => {
       event.preventDefault();
       this.#submit();
