@@ -127,7 +127,8 @@ class Buttons {
   read() {
     const { picked } = this.#choices;
     if (picked >= 0) return { value: this.#values[picked] };
-    return this.#fold?.open ? this.#another.read() : { value: this.send };
+    if (this.#fold?.open) return this.#another.read();
+    return this.send ? { value: this.send } : null;
   }
 }
 

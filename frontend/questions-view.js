@@ -72,7 +72,8 @@ export class QuestionsView {
 
   async #sendAll() {
     const cards = [...this.#cards.values()].filter(({ isTouched }) => isTouched);
-    if (this.#sending) return;
+    if (this.#sending || this.#all.ariaDisabled === "true") return;
+    this.#all.ariaDisabled = "true";
     setText(this.#notice, cards.length ? "" : "Answer a question first.");
     try {
       const answers = [];
@@ -84,6 +85,8 @@ export class QuestionsView {
       if (answers.length) await this.#reply(answers);
     } catch (/** @type {any} */ error) {
       setText(this.#notice, error.message);
+    } finally {
+      this.#all.ariaDisabled = "false";
     }
   }
 
@@ -204,9 +207,15 @@ class Card {
   }
 
   #textForm(title, accepts) {
-    this.#composer = new Composer({ label: title, testid: "reply", modes: accepts, onSend: async (parts) => this.#reply(this.#textAnswer(parts)) });
-    this.#composer.element.querySelector(".compose-tools").append(h("label.q-check", this.#isJson, "as JSON"));
-    return this.#composer.element;
+    const onSend = async (parts) => {
+      const { text } = composer;
+      await this.#reply(this.#textAnswer(parts));
+      setTimeout(() => (composer.text ||= text)); // it is cleared, but the question may be asked again
+    };
+    const composer = new Composer({ label: title, testid: "reply", modes: accepts, onSend });
+    composer.element.querySelector(".compose-tools").append(h("label.q-check", this.#isJson, "as JSON"));
+    this.#composer = composer;
+    return composer.element;
   }
 
   /** A button was pressed. @param {boolean} isComplete whether it is the whole answer */

@@ -95,6 +95,9 @@ async def test_an_option_is_a_button_that_sends(
     await cards.ask({"question": "Which one?", "options": options}, schema=schema)
     # No button has the focus: a stray key answers nothing.
     await expect(cards.page.get_by_role("heading", name="Which one?")).to_be_focused()
+    for key in ("Space", "Tab", "Control+Enter"):
+        await cards.page.keyboard.press(key)
+    assert await cards.sent() == []
     await press(cards.page, button)
     assert await cards.answers() == [answer]
 
