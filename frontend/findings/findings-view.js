@@ -31,6 +31,7 @@ export class FindingsView {
   /** @type {WeakMap<Finding, FindingRow>} */ #rows = new WeakMap();
   /** Only those that were shown. @type {Map<any, IncidentView>} */ #views = new Map();
   #mostIncidents = MOST_INCIDENTS;
+  #isFiltered = false;
   #report = /** @type {any} */ (null);
   /** The most important finding of each subject. @type {Map<string, Finding>} */ #bySubject = new Map();
 
@@ -111,7 +112,7 @@ export class FindingsView {
       const text = textOf(finding);
       return words.every((word) => text.includes(word));
     };
-    const isFiltered = Boolean(type || agent || words.length);
+    const isFiltered = (this.#isFiltered = Boolean(type || agent || words.length));
     this.#matching = this.#incidents
       .map((incident) => ({ incident, findings: isFiltered ? incident.findings.filter(matches) : incident.findings }))
       .filter(({ findings }) => findings.length);
@@ -131,7 +132,7 @@ export class FindingsView {
       this.#groups,
       shown.map(({ incident, findings }) => {
         const view = this.#viewOf(incident);
-        view.arrange([...findings].sort(compare));
+        view.arrange([...findings].sort(compare), { isFiltered: this.#isFiltered });
         return view.element;
       }),
     );

@@ -29,6 +29,7 @@ export class IncidentView {
   #range;
   #id = uniqueId();
   #opener;
+  #about = h("span.f-quiet");
   #body = h("div.f-body", { id: this.#id });
   #host = h("div.f-charts");
   #list = h("ol.f-rows");
@@ -45,8 +46,7 @@ export class IncidentView {
     this.#range = rangeOf(incident);
     const isTimed = incident.start !== null;
     const title = isTimed ? `${utc(incident.start, 0)} – ${utc(incident.end, 0)}` : "Without a time";
-    const about = plural(incident.findings.length, "finding");
-    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", isTimed && h("span.f-day", dayOf(incident.start)), title, h("span.f-quiet", about)));
+    this.#opener = h("button.f-group", { type: "button", "aria-expanded": "true", "aria-controls": this.#id, onclick: () => this.#open(this.#body.hidden) }, h("span", isTimed && h("span.f-day", dayOf(incident.start)), " ", title, " ", this.#about));
     this.#body.append(this.#host, this.#list, this.#more);
     this.element = h("section.f-incident", { "aria-label": title }, h("h4", this.#opener), this.#body);
     this.#sight = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#drawCharts(), { rootMargin: "300px" });
@@ -66,10 +66,13 @@ export class IncidentView {
     this.#drawRows();
   }
 
-  /** Show these findings of the incident, in this order. @param {Finding[]} findings */
-  arrange(findings) {
+  /** Show these findings of the incident, in this order. What a filter finds is unfolded. @param {Finding[]} findings */
+  arrange(findings, { isFiltered = false } = {}) {
     this.#arranged = findings;
-    if (!this.#body.hidden) this.#drawRows();
+    const total = this.#incident.findings.length;
+    setText(this.#about, `${findings.length < total ? `${count(findings.length)} of ` : ""}${plural(total, "finding")}`);
+    if (isFiltered && this.#body.hidden) this.#open(true);
+    else if (!this.#body.hidden) this.#drawRows();
   }
 
   /** Put a finding's row in sight. */

@@ -80,7 +80,11 @@ async def test_findings_are_grouped_by_time_ranked_and_can_be_ordered_and_filter
     await page.get_by_role("button", name="Show all").click()
     await expect(search).to_be_focused()
     assert len(await subjects(page)) == 6
-    await page.get_by_role("button", name="11:40:00").click()
+    group = page.get_by_role("button", name="11:40:00")
+    await group.click()
+    await expect(row(page, "memory_mb")).to_be_visible()
+    await group.click()
+    await search.press_sequentially("memory")
     await expect(row(page, "memory_mb")).to_be_visible()
 
 
