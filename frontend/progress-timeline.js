@@ -284,7 +284,7 @@ export class ProgressTimeline extends HTMLElement {
     if (!element || String(getSelection())) return;
     if (event.target.closest(".tl-mark")) this.#fold(element);
     else this.#open(element.step);
-    this.#focusRow(element);
+    this.#focusRow(element, true);
   }
 
   /** Fold or unfold a parent; open or close the details of any other row. */
@@ -312,6 +312,8 @@ export class ProgressTimeline extends HTMLElement {
     this.#details.set(step, details);
     row.row.after(details.element);
     details.draw(this.#run);
+    const [area, head, panel] = [this.#body, row.row, details.element].map((element) => element.getBoundingClientRect());
+    this.#body.scrollTop += Math.max(0, Math.min(panel.bottom - area.bottom, head.top - area.top));
   }
 
   /** Make this the one row that Tab stops at; the arrow keys reach the others. */
@@ -320,10 +322,10 @@ export class ProgressTimeline extends HTMLElement {
     row?.setAttribute("tabindex", "0");
   }
 
-  #focusRow(row) {
+  #focusRow(row, preventScroll = false) {
     if (!row) return;
     this.#makeTabStop(row);
-    row.focus();
+    row.focus({ preventScroll });
   }
 
   /** The keys of a treegrid, as WAI-ARIA's authoring practices list them. */

@@ -9,7 +9,8 @@ import { dataOf, textOf } from "./messages.js";
 
 const ROW_KINDS = ["node_start", "tool_start", "attempt", "handoff"]; // events that may add a row
 const MAX_SAID = 20_000; // characters of one message or one call: the newest
-const MAX_TEXT = 2_000; // characters of a line of the log, and of what was said last
+const MAX_LINE = 2_000; // characters of a line of the log
+const MAX_NEWEST = 240; // characters of what is said now
 const KEPT_TEXTS = 50; // messages and calls of a step
 const KEPT_LINES = 200; // of a step's log
 const MAX_LEVEL = 16; // a deeper step becomes a sibling of its parent
@@ -95,7 +96,7 @@ export function applyStepEvent(task, result, metadata, ts) {
       break;
     case "message":
     case "reasoning":
-      if (text) step.text = addPiece(step.said, metadata, `${metadata.message}`, text).slice(-MAX_TEXT);
+      if (text) step.text = newestOf(addPiece(step.said, metadata, `${metadata.message}`, text));
       break;
     default: // progress, route, a forwarded state, or a kind of a later version
       if (text) step.text = text;
@@ -213,8 +214,10 @@ function addPiece(texts, { kind, name = "" }, id, piece) {
   return text.text;
 }
 
+const newestOf = (text) => (text.length > MAX_NEWEST ? `…${text.slice(-MAX_NEWEST)}` : text);
+
 function addLine(step, text, ts) {
-  step.log.push({ ts, text: text.slice(0, MAX_TEXT) });
+  step.log.push({ ts, text: text.slice(0, MAX_LINE) });
   if (step.log.length > KEPT_LINES) step.log.shift();
 }
 

@@ -139,6 +139,8 @@ progress-timeline {
 .tl-details { grid-column: 1 / -1; padding-left: calc(18px + var(--level) * 15px); color: var(--tl-muted); font-size: 0.75rem; }
 .tl-progress { display: flex; gap: 8px; align-items: center; }
 .tl-progress progress { flex: none; width: 40px; height: 6px; accent-color: var(--tl-accent); }
+/* An open row has all of it. */
+.tl-progress span, .tl-error { display: -webkit-box; overflow: hidden; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 .tl-error { color: var(--tl-bad); white-space: pre-wrap; } .tl-target b::before { content: "→ "; color: var(--tl-accent); }
 .tl-step.is-superseded { display: none; }
 progress-timeline.show-superseded .is-superseded { display: block; }

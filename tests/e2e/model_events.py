@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Browser, Page, Route
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.support.processes import ROOT
 
+TIMEOUT_MS = 30_000
 EXTENSION = "urn:tailrace:a2a:resume:1"
 
 
@@ -72,6 +73,8 @@ async def open_modules(browser: Browser, **options: Any) -> AsyncIterator[Page]:
 
     context = await browser.new_context(**options)
     page = await context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
     await page.route(f"{origin}**", serve)
     await page.goto(origin)

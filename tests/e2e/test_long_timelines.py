@@ -72,7 +72,8 @@ async def test_the_newest_row_stays_in_sight_and_the_page_does_not_scroll(page: 
 async def test_a_reader_who_scrolls_away_stays_there_until_the_button_goes_back(page: Page) -> None:
     await page.evaluate("window.addSteps(60)")
     await page.locator(".tl-body").hover()
-    await page.mouse.wheel(0, -600)
+    await page.mouse.wheel(0, -10_000)
+    await page.wait_for_function("document.querySelector('.tl-body').scrollTop === 0")
     newest = page.get_by_role("button", name="Newest step")
     await expect(newest).to_be_visible()
     await page.evaluate("window.addSteps(1)")
@@ -82,6 +83,15 @@ async def test_a_reader_who_scrolls_away_stays_there_until_the_button_goes_back(
     assert (await page.evaluate(PLACE))["inSight"]
     await page.evaluate("window.addSteps(1)")
     assert (await page.evaluate(PLACE))["inSight"]
+
+
+async def test_the_details_of_the_last_row_in_sight_come_into_sight(page: Page) -> None:
+    await page.evaluate("window.addSteps(30)")
+    await row(page, "step 29").click()
+    details = page.get_by_role("row", name="Details of step 29")
+    await expect(details).to_be_in_viewport(ratio=0.9)
+    await expect(row(page, "step 29")).to_be_in_viewport()
+    assert await page.evaluate("scrollY") == 0
 
 
 async def test_a_row_that_is_read_stays_while_hundreds_follow(page: Page) -> None:
