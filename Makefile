@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 # Without bytecode on disk, each process would compile our code again, and each of pytest's workers all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast lint bench chaos build validate deploy smoke sam-local lock sample clean
+.PHONY: run test test-fast lint bench chaos build validate deploy smoke sam-local lock sample pictures clean
 # Two targets that run at once would install into one environment.
 .NOTPARALLEL:
 
@@ -37,6 +37,9 @@ bench: $(venv)/test ## figures, each with its peer in the same run
 chaos: $(venv)/test ## SEED=… FAULTS=10000 PROFILE=… ROUND=…: kill, cut and misdirect everything, and check every promise
 	@$(bin)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
 		$(if $(PROFILE),--profile $(PROFILE)) $(if $(ROUND),--round $(ROUND))
+
+pictures: $(venv)/test ## take the pictures of README.md again
+	@$(bin)/python -m tests.e2e.pictures
 
 sample: $(venv)/run ## record the sample again (needs Linux and nginx)
 	@$(bin)/python -m local.record_sample
