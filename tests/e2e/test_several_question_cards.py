@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.question_cards import APPROVAL, BOOKING, Cards, press, type_into
+from tests.e2e.question_cards import APPROVAL, BOOKING, CALL, CALL_SCHEMA, Cards, press, type_into
+from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -123,3 +124,27 @@ async def test_nothing_is_wider_than_a_small_phone(cards: Cards) -> None:
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
     finally:
         await page.set_viewport_size({"width": 800, "height": 1200})
+
+
+async def test_axe_finds_nothing_wrong_with_any_card(cards: Cards) -> None:
+    page = cards.page
+    await cards.draw(
+        *SEVERAL,
+        {"id": "1", "value": {"question": "Fill this in."}, "schema": BOOKING},
+        {"id": "2", "value": APPROVAL},
+        {"id": "3", "value": CALL, "schema": CALL_SCHEMA},
+        {"id": "4", "value": {"question": "Which?", "options": ["a"], "amount": {"net": 3}}, "refused": "No."},
+        {"id": "5", "value": {"question": "Sign in.", "auth_url": "https://login.example/x"}},
+        {"id": "6", "value": [1], "schema": {"type": "object"}},
+    )
+    await page.get_by_role("group", name="Decide about send_mail").get_by_role("button", name="Edit").click()
+    await page.get_by_role("button", name="Yes").click()
+    await page.get_by_text("Another answer").first.click()
+    await page.get_by_role("group", name="Guests").get_by_role("button", name="Add").click()
+    await page.get_by_test_id("question").nth(3).get_by_test_id("reply-button").click()
+    await expect(page.locator("[aria-invalid=true]").first).to_be_visible()
+    rules = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")  # the others are about whole pages
+    assert await violations(page, *rules) == []
+    await page.emulate_media(color_scheme="dark")
+    assert await violations(page, "color-contrast") == []
+    await page.emulate_media(color_scheme="light")
