@@ -71,6 +71,11 @@ async def open_page(page: Page, *, parts: list[dict[str, Any]] | None = None) ->
     await apply(page, {"task": {**task, "metadata": metadata}})
 
 
+async def stop_timers(page: Page) -> None:
+    """What a button says for two seconds stays, so that no test depends on when it looks."""
+    await page.evaluate("window.setTimeout = () => 0")
+
+
 async def apply(page: Page, *results: dict[str, Any]) -> None:
     """Give the page events, and let it draw them."""
     await page.evaluate("results => window.apply(JSON.parse(results))", json.dumps(results))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.actions import answer, applied, open_work, say, send, state
+from tests.e2e.artifacts_page import stop_timers
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -63,10 +63,6 @@ async def test_what_a_task_made_is_seen_and_taken_along(
     await open_work(page)
     assert len(events) == (await applied(page))["last"]
     assert await page.evaluate("document.documentElement.scrollWidth") == width
-    if os.environ.get("SHOTS"):
-        for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)
-            await page.screenshot(path=f"/tmp/af/real-{width}-{scheme}.png", full_page=True)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="install curl")
@@ -74,6 +70,7 @@ async def test_the_curl_command_of_a_task_begins_another(page: Page, assistant: 
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     first = await send(page, assistant.url, 'It\'s "quoted" $HOME é')
     await state(page, "completed")
+    await stop_timers(page)
     await choose(page, "Copy as a curl command")
     await expect(page.get_by_test_id("take-along-menu")).to_have_text("Copied")
     command: str = await page.evaluate("navigator.clipboard.readText()")

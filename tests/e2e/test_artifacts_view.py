@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.artifacts_page import apply, artifact, ended, open_page
+from tests.e2e.artifacts_page import apply, artifact, ended, open_page, stop_timers
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -51,7 +51,6 @@ async def test_the_answer_grows_and_keeps_focus_selection_and_scrolling(page: Pa
     await apply(page, artifact("response", {"text": f"\n\n```sh\n{line}\n"}, append=True, last=False))
     code = answer.locator("pre")
     await code.click()
-    await page.keyboard.press("End")
     await code.evaluate("box => { box.scrollLeft = 300 }")
     await apply(page, artifact("response", {"text": "make tea\n"}, append=True, last=False))
     await expect(code).to_contain_text("make tea")
@@ -60,6 +59,7 @@ async def test_the_answer_grows_and_keeps_focus_selection_and_scrolling(page: Pa
 
     await apply(page, artifact("response", {"text": "```\n"}, append=True), ended())
     await expect(answer.locator(".md")).to_have_attribute("aria-busy", "false")
+    await stop_timers(page)
     await answer.get_by_role("button", name="Copy").click()
     await expect(answer.get_by_role("button", name="Copied")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == f"{line}\nmake tea"

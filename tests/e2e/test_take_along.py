@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.e2e.artifacts_page import ORIGIN, apply, artifact, ended, open_page
+from tests.e2e.artifacts_page import ORIGIN, apply, artifact, ended, open_page, stop_timers
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -48,6 +48,7 @@ async def test_the_answer_and_the_data_are_copied_and_downloaded(page: Page, tmp
     prices = [{"item": "tea", "price": 2.5}]
     answer = "# Tée\n\n| a |\n|---|\n| 1 |\n"
     await apply(page, artifact("response", {"text": answer}), artifact("prices", {"data": prices}), ended())
+    await stop_timers(page)
     await page.get_by_role("button", name="Copy").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert await copied(page) == answer
@@ -91,6 +92,7 @@ async def test_the_curl_command_repeats_the_request_whatever_is_in_it(page: Page
     ]
     await open_page(page, parts=parts)
     await apply(page, ended())
+    await stop_timers(page)
     await choose(page, "Copy as a curl command")
     await expect(page.get_by_role("button", name="Copied")).to_be_focused()
     command = await copied(page)
