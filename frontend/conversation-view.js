@@ -229,7 +229,7 @@ export class ConversationView {
   #drawFoot(turn) {
     const { finished, asks, canceling } = turn;
     this.#composer.block(!finished);
-    this.#foot.classList.toggle("asking", asks); // its card has a box
+    this.#foot.classList.toggle("asking", asks && !this.#composer.text); // its card has a box
     this.#stop.hidden = finished;
     this.#stop.ariaDisabled = String(canceling);
     setText(this.#stop, canceling ? "Stopping …" : "Stop");
