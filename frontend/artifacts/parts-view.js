@@ -33,7 +33,8 @@ export class PartsView {
     const rest = parts.filter((part) => !isText(part) && !("data" in part));
     const files = rest.filter(isFile);
     if (hasData && !this.#dataView) this.#data.append((this.#dataView = new StructuredData()).element);
-    this.#dataView?.draw(data);
+    this.#data.hidden = !hasData; // a later version may have none
+    if (hasData) this.#dataView?.draw(data);
     this.#drawList(this.#files, "files", files, fileView);
     this.#drawList(this.#others, "others", rest.filter((part) => !isFile(part)), (part) => codeBox(JSON.stringify(part, null, 2).slice(0, MAX_PREVIEW), "json"));
     return Array.isArray(data) ? sizeOf(data) : files.length > 1 ? plural(files.length, "file") : "";
@@ -58,7 +59,9 @@ function fileView(part) {
   const { filename, url = "", raw, text } = part;
   const name = String(filename ?? "").replace(HIDDEN, "") || "file";
   const type = typeOf(part);
-  const size = raw ? Math.floor((raw.length * 3) / 4) : text ? new Blob([text]).size : part.metadata?.["urn:tailrace:a2a:upload:1"]?.size;
+  const padding = raw?.endsWith("==") ? 2 : Number(raw?.endsWith("="));
+  const ofUpload = part.metadata?.["urn:tailrace:a2a:upload:1"]?.size;
+  const size = raw ? Math.floor(((raw.length - padding) * 3) / 4) : text ? new Blob([text]).size : ofUpload;
   const download = h("button.link", { type: "button", ariaLabel: `Download ${name}` }, "Download");
   on(download, "click", () => {
     const content = raw ? bytesOf(raw) : text;
@@ -67,7 +70,7 @@ function fileView(part) {
   });
   const open = /^https?:\/\//i.test(url) && h("a", { href: url, rel: "noopener noreferrer nofollow", target: "_blank" }, "Open");
   const about = [type, size >= 0 && fileSize(size)].filter(Boolean).join(", ");
-  const head = h("div.af-file", h("bdi.af-name", name), h("span.aside", about), raw || text ? download : open || h("code", String(url)));
+  const head = h("div.af-file", h("bdi.af-name", name), h("span.aside", about), raw || text ? download : open || h("span.aside", url || "empty"));
   return h("div", { "data-testid": "file" }, head, preview(part, type, name));
 }
 

@@ -182,10 +182,13 @@ async def test_files_have_a_preview_and_a_download(page: Page, tmp_path: Path) -
         {"url": "https://files.test/logs.zip", "filename": "logs.zip", "mediaType": "application/zip"},
         {"url": "javascript:alert(1)", "filename": "bad.html"},
         {"raw": "no base64!", "filename": "gpj.\u202eexe", "mediaType": "image/png"},
+        {"raw": "", "filename": "void.txt"},
     ]
     await apply(page, artifact("bundle", *files), ended())
     rows = page.get_by_test_id("file")
-    await expect(rows).to_have_count(9)
+    await expect(rows).to_have_count(10)
+    await expect(rows.nth(0)).to_contain_text("image/png, 70 B")
+    await expect(rows.nth(9)).to_have_text("void.txtempty")
     for index in (0, 1):
         await expect(rows.nth(index).get_by_role("img")).to_be_visible()
         await page.wait_for_function(
