@@ -168,7 +168,7 @@ async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack
     messages = page.get_by_test_id("turn").locator(".message")
     await state(page, "input-required")
     await expect(messages).to_have_text([re.compile("checkout is slow")])
-    question = await page.get_by_test_id("question").locator(".q-head").inner_text()
+    question = await page.get_by_test_id("question").locator(".q-title").inner_text()
     await write(page, "reply-input", "no idea")
     await page.get_by_test_id("reply-button").click()
     await expect(messages).to_have_count(3)
