@@ -124,6 +124,7 @@ export class Composer {
       if (!parts) return;
       await this.#onSend(parts);
       this.clear();
+      if (document.activeElement === this.#send) this.focus(); // it may be hidden soon
     } catch (/** @type {any} */ error) {
       this.refuse(error.message);
     } finally {

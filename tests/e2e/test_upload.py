@@ -179,7 +179,7 @@ async def test_a_reply_may_carry_a_large_file(page: Page, log: Path) -> None:
     await write(page, "message-input", "checkout is slow")
     await page.get_by_test_id("send-button").click()
     await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "input-required")
-    await choose(page, log, view="[data-testid=questions]")
+    await choose(page, log, view="[data-testid=question]")
     await page.get_by_test_id("reply-button").click()
     await completed(page)
     await expect(answer(page)).to_contain_text("disk full")
