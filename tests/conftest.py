@@ -52,6 +52,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 _CONTAINERS = "tests/deploy/test_sam_local.py"
 _SCOPES = {
     "browser": ("tests/e2e/", "tests/runtime/test_main_job.py", _CONTAINERS),
+    "dynamodb": (
+        *("tests/contract/test_dynamodb_local.py", "tests/contract/test_checkpointers.py"),
+        *("tests/contract/test_memory_stores.py", "tests/contract/test_webhooks.py"),
+    ),
     "shipped": (
         *("tests/deploy/test_smoke.py", "tests/integration/test_claim_check.py"),
         *("tests/integration/test_four_processes.py", "tests/integration/test_local.py"),
