@@ -27,9 +27,9 @@ read_only_once()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker for each core with `-n logical`; two with `-n auto`, because tests of processes wait."""
+    """One worker for each core with `-n logical`; with `-n auto` three for two cores, as tests of processes wait."""
     cores = os.cpu_count() or 1
-    return cores if config.option.numprocesses == "logical" else 2 * cores
+    return cores if config.option.numprocesses == "logical" else max(2, cores * 3 // 2)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,6 +52,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 _CONTAINERS = "tests/deploy/test_sam_local.py"
 _SCOPES = {
     "browser": ("tests/e2e/", "tests/runtime/test_main_job.py", _CONTAINERS),
+    "dynamodb": (
+        *("tests/contract/test_dynamodb_local.py", "tests/contract/test_checkpointers.py"),
+        *("tests/contract/test_memory_stores.py", "tests/contract/test_webhooks.py"),
+    ),
     "shipped": (
         *("tests/deploy/test_smoke.py", "tests/integration/test_claim_check.py"),
         *("tests/integration/test_four_processes.py", "tests/integration/test_local.py"),

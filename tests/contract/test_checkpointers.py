@@ -20,7 +20,6 @@ from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 from tests.contract.checkpoint_stores import BUCKET, items_of, use_stores
-from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import moto_server
 
 SLOW = ["dynamodb and s3", "dynamodb, all in s3", "dynamodb local"]
@@ -30,12 +29,6 @@ STORES = ["sqlite", "dynamodb", *(pytest.param(store, marks=pytest.mark.slow) fo
 @pytest.fixture(scope="module")
 def moto_endpoint() -> Iterator[str]:
     with moto_server() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="module")
-def local_endpoint() -> Iterator[str]:
-    with dynamodb_local() as endpoint:
         yield endpoint
 
 

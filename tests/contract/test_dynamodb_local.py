@@ -18,7 +18,6 @@ from tailrace.log import MAX_ITEM_BYTES, Batch
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table
 from tailrace.stores.dynamodb import new_client
-from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import Request, Requests, empty_table, use
 from tests.contract.faulty import FaultyProxy, faulty_proxy
 from tests.contract.log_contract import LogContract
@@ -30,15 +29,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with dynamodb_local() as endpoint:
-        yield endpoint
-
-
 @pytest.fixture
-def table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    use(endpoint, monkeypatch)
+def table(local_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    use(local_endpoint, monkeypatch)
     return empty_table()
 
 
@@ -69,8 +62,8 @@ class TestDynamoDBLocal(LogContract):
     """The contract; its fixture `log` is the one above."""
 
 
-def test_dynamodb_local_listens_on_loopback_only(endpoint: str) -> None:
-    port = urlsplit(endpoint).port
+def test_dynamodb_local_listens_on_loopback_only(local_endpoint: str) -> None:
+    port = urlsplit(local_endpoint).port
     socket.create_connection(("127.0.0.1", port), 1).close()
     # A server on all interfaces would answer here too: on Linux, all of 127.0.0.0/8 is this machine.
     with pytest.raises(OSError, match=r"refused|assign|unreachable|timed out"):
@@ -80,8 +73,8 @@ def test_dynamodb_local_listens_on_loopback_only(endpoint: str) -> None:
 # The table
 
 
-def test_the_table_is_created_once_with_a_time_to_live(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(endpoint, monkeypatch)
+def test_the_table_is_created_once_with_a_time_to_live(local_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(local_endpoint, monkeypatch)
     client = boto3.client("dynamodb")
     assert create_table(client, "made")
     assert not create_table(client, "made")
@@ -250,9 +243,9 @@ async def test_renewing_a_lease_does_not_write_the_index(log: DynamoDBLog, clien
 
 
 @pytest.fixture
-def proxy(endpoint: str, log: DynamoDBLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+def proxy(local_endpoint: str, log: DynamoDBLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     """The proxy between DynamoDB Local and every log that is opened after `log`."""
-    with faulty_proxy(endpoint) as proxy:
+    with faulty_proxy(local_endpoint) as proxy:
         use(proxy.endpoint, monkeypatch)
         yield proxy
 
@@ -380,8 +373,8 @@ async def test_a_refusal_is_reported_at_once_by_its_code_only(
     assert proxy.seen == ["GetItem"]
 
 
-async def test_a_missing_table_is_named(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(endpoint, monkeypatch)
+async def test_a_missing_table_is_named(local_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(local_endpoint, monkeypatch)
     log = DynamoDBLog("nowhere")
     with pytest.raises(LogUnavailable, match=r"'nowhere' cannot be used: there is no such table \(TAILRACE_TABLE"):
         await log.head("anything")

@@ -22,7 +22,6 @@ from tailrace.config import Settings
 from tailrace.errors import MemoryUnavailable, StoreDamaged
 from tailrace.owner import owner_within
 from tests.contract.checkpoint_stores import checkpoint_table
-from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import moto_server, use
 
 STORES = ["memory", "sqlite", "dynamodb", pytest.param("dynamodb local", marks=pytest.mark.slow)]
@@ -32,12 +31,6 @@ TASK = "11111111-1111-1111-1111-111111111111"
 @pytest.fixture(scope="module")
 def moto_endpoint() -> Iterator[str]:
     with moto_server() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="module")
-def local_endpoint() -> Iterator[str]:
-    with dynamodb_local() as endpoint:
         yield endpoint
 
 

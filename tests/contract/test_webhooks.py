@@ -16,7 +16,6 @@ from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.push.dynamodb import DynamoDBWebhooks
 from tailrace.push.sqlite import SQLiteWebhooks
 from tailrace.push.store import MemoryWebhooks
-from tests.contract.dynamodb_local import dynamodb_local
 from tests.contract.dynamodb_table import empty_table, moto_server, use
 from tests.contract.log_tasks import Clock
 from tests.contract.webhooks_contract import TTL_S, WebhooksContract, hook
@@ -67,13 +66,18 @@ class TestSQLiteWebhooks(WebhooksContract):
             await hooks.close()
 
 
-GENUINE = pytest.param(dynamodb_local, marks=pytest.mark.slow, id="DynamoDB Local")
-
-
-@pytest.fixture(scope="module", params=[pytest.param(moto_server, id="moto"), GENUINE])
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    with request.param() as endpoint:
+@pytest.fixture(scope="module")
+def moto_endpoint() -> Iterator[str]:
+    with moto_server() as endpoint:
         yield endpoint
+
+
+GENUINE = pytest.param("local_endpoint", marks=pytest.mark.slow, id="DynamoDB Local")
+
+
+@pytest.fixture(params=[pytest.param("moto_endpoint", id="moto"), GENUINE])
+def endpoint(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
 class TestDynamoDBWebhooks(WebhooksContract):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.programs import ROOT, SAM, Resources, run
+from tests.deploy.programs import ARCHITECTURE, ROOT, SAM, Resources, run
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +51,7 @@ def render(sam: Path) -> Callable[..., Resources]:
 def build(sam: Path, python313: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All functions and layers, built by sam for this machine's architecture."""
     folder = tmp_path_factory.mktemp("sam") / "build"
-    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    overrides = ("--parameter-overrides", f"Architecture={architecture}")
+    overrides = ("--parameter-overrides", f"Architecture={ARCHITECTURE}")
     done = run(sam / "sam", "build", "--build-dir", folder, *overrides)
     assert done.returncode == 0, done.stderr
     return folder

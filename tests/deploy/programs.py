@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".cache" / "sam-venv" / "bin"
+# Of this machine, as the template calls it.
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 QUIET = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
 
 Resources = dict[str, dict[str, Any]]

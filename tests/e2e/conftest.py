@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.e2e.model_events import open_modules
 from tests.e2e.question_cards import Cards
 from tests.support.browser import chromium
+from tests.support.checkout import ANALYSTS, checkout
 from tests.support.processes import Stack, agent, stack
 
 TIMEOUT_MS = 30_000
@@ -27,7 +28,8 @@ async def slow_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     `make run` has not started this orchestrator.
     """
     folder = tmp_path_factory.mktemp("slow_stack")
-    async with agent(folder, "slow_steps") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+    root = checkout(folder / "checkout", ANALYSTS)
+    async with agent(folder, "slow_steps") as url, stack(folder, root, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
 

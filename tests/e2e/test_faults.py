@@ -15,7 +15,8 @@ from playwright.async_api import Locator, Page, expect
 from tests.e2e.actions import answer, applied, open_work, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
 from tests.support.browser import needs_chromium
-from tests.support.processes import ROOT, Stack, stack
+from tests.support.checkout import ANALYSTS, checkout
+from tests.support.processes import Stack, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
@@ -32,20 +33,17 @@ app = AgentApp(builder, AgentCard(name="{name}", description="Plays {name}.", ve
 """
 
 
-def cast(folder: Path, **samples: str) -> dict[str, str]:
-    """Let sample agents play functions. Returns the environment of the stack."""
-    for name, sample in samples.items():
-        (folder / name).mkdir(parents=True)
-        (folder / name / "__init__.py").touch()
-        (folder / name / "handler.py").write_text(PLAYER.format(name=name, sample=sample))
-    return {"PYTHONPATH": f"{folder}:{ROOT}"}
+def cast(folder: Path, **samples: str) -> Path:
+    """Make a checkout in which sample agents play functions, without other analysts. Returns its folder."""
+    players = {name: PLAYER.format(name=name, sample=sample) for name, sample in samples.items()}
+    return checkout(folder, ANALYSTS, **players)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A worker that pauses at `sift`."""
     folder = tmp_path_factory.mktemp("pausing")
-    async with stack(folder / "data", **cast(folder / "cast", orchestrator="killable"), **SHORT_LEASES) as started:
+    async with stack(folder / "data", cast(folder / "cast", orchestrator="killable"), **SHORT_LEASES) as started:
         yield started
 
 
@@ -53,7 +51,7 @@ async def pausing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
 async def pausing_specialist(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The shipped orchestrator, with a specialist that pauses at `sift`."""
     folder = tmp_path_factory.mktemp("pausing_specialist")
-    async with stack(folder / "data", **cast(folder / "cast", log_analyst="killable"), **SHORT_LEASES) as started:
+    async with stack(folder / "data", cast(folder / "cast", log_analyst="killable"), **SHORT_LEASES) as started:
         yield started
 
 
@@ -153,8 +151,8 @@ async def test_a_lost_specialist_is_shown_below_the_agent_that_asked_it_and_is_n
 
 async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page, tmp_path: Path) -> None:
     # Each attempt works for 0.05 s and then has time to stop.
-    variables = {**cast(tmp_path / "cast", orchestrator="many_steps"), "TAILRACE_HANDOFF_S": "1.5"}
-    async with stack(tmp_path / "data", **variables, TAILRACE_ATTEMPT_S="1.55") as started:
+    limits = {"TAILRACE_ATTEMPT_S": "1.55", "TAILRACE_HANDOFF_S": "1.5"}
+    async with stack(tmp_path / "data", cast(tmp_path / "cast", orchestrator="many_steps"), **limits) as started:
         await send(page, started.url, "30 steps, 5 ms each")
         await state(page, "completed")
         timeline = await open_work(page)

@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from tests.e2e.actions import answer, send, state
 from tests.support.browser import needs_chromium
+from tests.support.checkout import ANALYSTS, checkout
 from tests.support.processes import Stack, agent, stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -18,7 +19,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("asking")
-    async with agent(folder, "two_questions") as url, stack(folder, TAILRACE_ORCHESTRATOR_URL=url) as started:
+    root = checkout(folder / "checkout", ANALYSTS)
+    async with agent(folder, "two_questions") as url, stack(folder, root, TAILRACE_ORCHESTRATOR_URL=url) as started:
         yield started
 
 

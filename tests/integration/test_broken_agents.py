@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.checkout import checkout, running
+from tests.support.checkout import ANALYSTS, checkout, running
 from tests.support.conditions import eventually
 from tests.support.processes import ROOT
 
@@ -69,7 +69,7 @@ async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path
 async def test_make_run_ends_with_a_reason_if_the_gateway_or_orchestrator_cannot_start(
     name: str, tmp_path: Path
 ) -> None:
-    folder = checkout(tmp_path, **{name: "import no_such_module"})
+    folder = checkout(tmp_path, ANALYSTS, **{name: "import no_such_module"})
     if name == "gateway":  # its entry is `app.py`, and other functions import its modules
         for part in (ROOT / "functions" / "gateway").glob("*.py"):
             if part.name not in ("app.py", "handler.py", "__init__.py"):
@@ -95,7 +95,7 @@ async def test_callers_wait_for_an_agent_that_is_killed_while_it_restarts(tmp_pa
         return int(new.pop())
 
     known: set[str] = set()
-    async with running(checkout(tmp_path, sound=f"{noting}{SOUND}")) as run:
+    async with running(checkout(tmp_path, ANALYSTS, sound=f"{noting}{SOUND}")) as run:
         url = await run.until("http://")
         for _ in range(3):  # the first has answered, the others have not
             os.kill(await next_start(known), signal.SIGKILL)

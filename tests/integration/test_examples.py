@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tailrace.log.memory import MemoryLog
-from tests.support.checkout import checkout, running
+from tests.support.checkout import ANALYSTS, checkout, running
 from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
 from tests.support.jsonrpc import Agent
 from tests.support.processes import ROOT, example
@@ -114,7 +114,7 @@ def test_an_example_is_short_and_linked_from_the_readme(name: str) -> None:
 
 async def test_the_page_runs_the_examples_by_their_commands(tmp_path: Path) -> None:
     """Every example is copied by its own command; requests of the page go to the one with the question."""
-    folder = checkout(tmp_path)
+    folder = checkout(tmp_path, ANALYSTS)
     (folder / "examples").symlink_to(ROOT / "examples")
     commands = [command_of(name) for name in EXAMPLES]
     assert [entry for _, entry in commands] == EXAMPLES

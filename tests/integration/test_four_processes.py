@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from tailrace.stream.sse import Parser
+from tests.support.checkout import ANALYSTS, checkout
 from tests.support.events import metadata
 from tests.support.gateway import post_task, read_stream
 from tests.support.processes import ROOT, Stack, agent, stack
@@ -109,7 +110,7 @@ async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> Non
 async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
     async with (
         agent(tmp_path, "slow_steps") as url,
-        stack(tmp_path, TAILRACE_ORCHESTRATOR_URL=url) as slow_stack,
+        stack(tmp_path, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_ORCHESTRATOR_URL=url) as slow_stack,
         httpx.AsyncClient(base_url=slow_stack.url, timeout=60) as http,
     ):
         task_id = await post_task(http, {"text": "200 events, 10 ms apart"})

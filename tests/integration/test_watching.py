@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.checkout import LocalRun, checkout, running
+from tests.support.checkout import ANALYSTS, LocalRun, checkout, running
 from tests.support.conditions import eventually
 
 AGENT = """
@@ -59,7 +59,7 @@ async def save(run: LocalRun, path: Path, text: str) -> None:
 
 
 async def test_a_saved_file_reaches_the_next_run_and_the_run_that_is_under_way(tmp_path: Path) -> None:
-    folder = checkout(tmp_path, watched=AGENT)
+    folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
     agent = folder / "functions" / "watched"
     (agent / "prompt.md").write_text("Hello")
     # The new process is asked to go on by the sweeper.
@@ -86,7 +86,7 @@ async def test_a_saved_file_reaches_the_next_run_and_the_run_that_is_under_way(t
 
 
 async def test_an_error_is_shown_at_each_save_until_a_save_heals_it(tmp_path: Path) -> None:
-    folder = checkout(tmp_path, watched=AGENT)
+    folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
     handler = folder / "functions" / "watched" / "handler.py"
     (handler.parent / "prompt.md").write_text("Hello")
     async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run:
@@ -105,7 +105,7 @@ async def test_an_error_is_shown_at_each_save_until_a_save_heals_it(tmp_path: Pa
 
 
 async def test_output_of_an_agent_does_not_restart_it(tmp_path: Path) -> None:
-    folder = checkout(tmp_path, watched=AGENT)
+    folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
     agent = folder / "functions" / "watched"
     (agent / "prompt.md").write_text("Hello")
     async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run:

@@ -33,6 +33,8 @@ from tests.support.http import serve
 from tests.support.jsonrpc import rpc
 
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
+# How long a test waits between two sweeps: each costs three processes CPU time.
+_SWEEP_S = 0.1
 # Short leases, so that tests need not wait long for one to expire.
 _FAST = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
 _AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -113,7 +115,14 @@ class Stage:
     async def sweep_until_one_is_found(self) -> None:
         async with asyncio.timeout(60):
             while not await self.sweep():
-                pass
+                await asyncio.sleep(_SWEEP_S)
+
+    async def sweep_until(self, task_id: str, state: str) -> None:
+        """Sweep until the task has this state."""
+        async with asyncio.timeout(60):
+            while (await self.log.head(task_id)).state != state:
+                await self.sweep()
+                await asyncio.sleep(_SWEEP_S)
 
     async def dispatched(self, task_id: str) -> None:
         """Dispatch a task as the sweeper does; return when the agent has answered. The run continues."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
 from tailrace.stream.sse import Parser
@@ -16,6 +19,8 @@ from tests.runtime.bundle import ROOT, SECRET, bundle, front
 from tests.support.browser import chromium, needs_chromium
 from tests.support.gateway import Seen
 from tests.support.http import serve
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SAMPLE = ROOT / "frontend" / "sample"
 KNOWN = {"x-tailrace-secret": SECRET}
@@ -43,11 +48,15 @@ async def read(http: httpx.AsyncClient, task_id: str, cursor: int = 0, enough: i
     return seen
 
 
-async def test_the_sample_is_triaged_and_a_cut_stream_resumes(layer: Path, tmp_path: Path) -> None:
-    async with (
-        bundle(layer, tmp_path) as url,
-        httpx.AsyncClient(base_url=url, timeout=90, headers=KNOWN) as http,
-    ):
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def gateway(layer: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The gateway's Function URL. All tests share the functions, whose processes take seconds to start."""
+    async with bundle(layer, tmp_path_factory.mktemp("bundle")) as url:
+        yield url
+
+
+async def test_the_sample_is_triaged_and_a_cut_stream_resumes(gateway: str) -> None:
+    async with httpx.AsyncClient(base_url=gateway, timeout=90, headers=KNOWN) as http:
         stranger = await http.post("/api/tasks", json=sample(), headers={"x-tailrace-secret": "guess"})
         assert stranger.status_code == 401
         created = await http.post("/api/tasks", json=sample())
@@ -64,11 +73,8 @@ async def test_the_sample_is_triaged_and_a_cut_stream_resumes(layer: Path, tmp_p
     assert "Not covered" not in report
 
 
-async def test_another_environment_answers_a_question(layer: Path, tmp_path: Path) -> None:
-    async with (
-        bundle(layer, tmp_path) as url,
-        httpx.AsyncClient(base_url=url, timeout=90, headers=KNOWN) as http,
-    ):
+async def test_another_environment_answers_a_question(gateway: str) -> None:
+    async with httpx.AsyncClient(base_url=gateway, timeout=90, headers=KNOWN) as http:
         task_id = (await http.post("/api/tasks", json={"message": {"parts": [{"text": "slow"}]}})).json()["id"]
         waiting = await read(http, task_id)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
@@ -81,12 +87,8 @@ async def test_another_environment_answers_a_question(layer: Path, tmp_path: Pat
 
 
 @needs_chromium
-async def test_the_page_goes_from_click_to_report(layer: Path, tmp_path: Path) -> None:
-    async with (
-        bundle(layer, tmp_path) as gateway,
-        serve(front(gateway)) as url,
-        chromium() as browser,
-    ):
+async def test_the_page_goes_from_click_to_report(gateway: str) -> None:
+    async with serve(front(gateway)) as url, chromium() as browser:
         page = await browser.new_page()
         page.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)

@@ -96,9 +96,7 @@ async def test_an_invocation_that_dies_at_every_attempt_becomes_a_dead_letter_an
         await on.api.until(lambda api: bool(api.dead_letters))
         (letter,) = on.api.dead_letters
         assert task_id in letter.event["body"]
-        async with asyncio.timeout(60):
-            while (await on.log.head(task_id)).state != "TASK_STATE_FAILED":
-                await on.sweep()
+        await on.sweep_until(task_id, "TASK_STATE_FAILED")
         seen = await on.logged(task_id)
     assert seen.state == "TASK_STATE_FAILED"
     assert "3 workers in a row were lost" in str(seen.events[-1])

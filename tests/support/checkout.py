@@ -7,11 +7,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.processes import ROOT
+
+ANALYSTS = ("log_analyst", "metric_analyst")
 
 
 @dataclass
@@ -36,13 +38,17 @@ class LocalRun:
         return "\n".join(self.printed)
 
 
-def checkout(folder: Path, **agents: str) -> Path:
-    """Make a checkout with our functions and with `agents`, the code of each one's handler.py; return its folder."""
+def checkout(folder: Path, without: Collection[str] = (), **agents: str) -> Path:
+    """Make a checkout with our functions and with `agents`, the code of each one's handler.py; return its folder.
+
+    `without` names functions that the test does not need: each would be one more process that imports LangGraph.
+    """
+    folder.mkdir(exist_ok=True)
     for name in ("local", "frontend", "layers"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "functions").mkdir()
     for function in (ROOT / "functions").iterdir():
-        if function.name not in agents:
+        if function.name not in (*agents, *without):
             (folder / "functions" / function.name).symlink_to(function)
     for name, code in agents.items():
         (folder / "functions" / name).mkdir()

@@ -16,7 +16,7 @@ class OpenAIStub:
     """`answers` maps a word of the system prompt to the answer; an answer of None is a server error."""
 
     def __init__(self, answers: dict[str, str | None]) -> None:
-        self._answers = answers
+        self.answers = answers
         self.asked: list[list[dict[str, Any]]] = []
         self.app = Starlette(routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])])
 
@@ -24,7 +24,7 @@ class OpenAIStub:
         body = await request.json()
         self.asked.append(body["messages"])
         system = body["messages"][0]["content"]
-        answer = next((text for word, text in self._answers.items() if word in system), None)
+        answer = next((text for word, text in self.answers.items() if word in system), None)
         if answer is None:
             return JSONResponse({"error": {"message": "no model today", "type": "server_error"}}, 400)
         return StreamingResponse(_chunks(answer), media_type="text/event-stream")

@@ -14,7 +14,8 @@ _OF_AGENTS = (
     *("langchain_core.tracers.run_collector", "langchain_core.tracers.stdout"),
     *("langgraph.checkpoint.sqlite.aio", "langgraph.graph", "langgraph.prebuilt"),
     *("tailrace.agent.app", "tailrace.agent.checkpoints.sqlite", "tailrace.log.sqlite", "tailrace.push.sqlite"),
-    *("tailrace.uploads.folder", "anyio._backends._asyncio", "httpcore", "jsonschema"),
+    *("tailrace.authoring.answer", "tailrace.authoring.delegate", "tailrace.uploads.folder"),
+    *("anyio._backends._asyncio", "httpcore", "jsonschema"),
     *("uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "uvicorn.protocols.http.auto"),
     *("uvicorn.protocols.websockets.auto",),
 )

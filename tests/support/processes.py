@@ -54,11 +54,13 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def stack(folder: Path, **variables: str) -> AsyncIterator[Stack]:
-    """Start all that `make run` starts, wait for the URL that it prints, and stop it as Ctrl-C does."""
+async def stack(folder: Path, root: Path = ROOT, **variables: str) -> AsyncIterator[Stack]:
+    """Start all that `make run` starts in the checkout `root`, wait for the URL, and stop it as Ctrl-C does."""
     environ = {**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0", **variables}
+    if root != ROOT:
+        environ["PYTHONPATH"] = f"{root / 'functions'}:{ROOT}"
     supervisor = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local"), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "local"), cwd=root, env=environ, stdout=asyncio.subprocess.PIPE
     )
     assert supervisor.stdout is not None
     try:
