@@ -9,12 +9,13 @@ import { cancelTask, getTask, reply, streamUrl } from "./api.js";
 import { ArtifactsView } from "./artifacts-view.js";
 import { announce, h, on, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
-import { count, duration, plural, recoveryCounts, stateWords } from "./format.js";
+import { duration, plural, recoveryCounts, stateWords } from "./format.js";
 import { LazyView, questions, rawEvents, takeAlong, timeline } from "./lazy-view.js";
 import { drawMessages } from "./messages-view.js";
 import { ServerClock } from "./server-clock.js";
 import { StatusLine } from "./status-line.js";
 import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "./task-state.js";
+import { usageWords } from "./timeline-parts.js";
 
 // In ms.
 const BACKLOG_PATIENCE = 1_500;
@@ -261,15 +262,14 @@ export class TurnView {
 
   #drawWork() {
     const { counts, usage, start, end, state } = this.task;
-    const tokens = usage.input + usage.output;
     const words = [
       counts.agents > 0 && plural(counts.agents, "agent"),
       counts.steps > 0 && plural(counts.steps, "step"),
       start !== null && duration((end ?? this.#now()) - start),
-      tokens > 0 && `${count(tokens)} tokens`,
+      usage.calls > 0 && usageWords(usage, this.#prices),
     ];
     const verb = isRunning(state) ? "Working: " : "";
-    setText(this.#summary, `${verb}${words.filter(Boolean).join(", ")}`);
+    setText(this.#summary, `${verb}${words.filter(Boolean).join(", ")}` || "Work");
   }
 
   /** Draw what changes with time, without an event. */
@@ -279,7 +279,7 @@ export class TurnView {
       const times = { now: this.#now(), quiet: Date.now() - this.#lastEventAt };
       this.#announceConnection(this.status.draw(this.#ready ? task : this.#incoming, stream, times));
     }
-    if (!this.#ready || task.start === null) return;
+    if (!this.#ready) return;
     this.#drawWork();
     if (!stream || !this.#work.open) return;
     Object.assign(task, { prices: this.#prices });
