@@ -1,5 +1,6 @@
 // A user of the page in Firefox: `node flows.mjs URL FIREFOX` prints the outcome of each flow as a line of JSON.
-// Keys are typed one by one, and what is clicked is visible (puppeteer's locators wait for that).
+// Keys are typed one by one. What may move while the page follows its end is pressed by a key: a click would go to where
+// it was when puppeteer looked.
 
 import puppeteer from "puppeteer-core";
 
@@ -15,14 +16,14 @@ page.on("pageerror", ({ message }) => /^(Firefox can|The connection to )/.test(m
 
 const say = (step, outcome = {}) => console.log(JSON.stringify({ step, ...outcome }));
 const named = (testid) => `[data-testid="${testid}"]`;
-const click = (testid) => page.locator(named(testid)).click();
+const press = async (selector) => (await page.waitForSelector(selector, { visible: true })).press("Enter");
 const newest = (inside, state) => `.turn:last-child[data-state="${state}"] ${inside}`;
 const shows = (selector, text) => page.waitForFunction((selector, text) => document.querySelector(selector)?.innerText.includes(text), {}, selector, text);
 
 async function send(text) {
-  await page.locator(named("message-input")).click();
-  await page.keyboard.type(text);
-  await click("send-button");
+  const box = await page.waitForSelector(named("message-input"), { visible: true });
+  await box.type(text);
+  await press(named("send-button"));
 }
 
 try {
@@ -34,14 +35,14 @@ try {
 
   await send("pick");
   await page.waitForSelector(newest(named("question"), "input-required"), { visible: true });
-  await page.locator("::-p-aria(green)").click();
+  await press("::-p-aria(green)");
   await shows(newest(named("answer"), "completed"), "You picked green.");
   say("question answered");
 
   await send("slow 4000");
   await shows(newest(named("answer"), "working"), "line 3");
-  await click("cancel-button");
-  await page.locator(`${newest(named("work"), "canceled")} > summary`).click();
+  await press(named("cancel-button"));
+  await press(`${newest(named("work"), "canceled")} > summary`);
   await shows(newest(named("timeline"), "canceled"), "work");
   say("stopped");
 
@@ -53,6 +54,9 @@ try {
     fits: await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
     errors,
   });
+} catch (error) {
+  console.error(await page.evaluate(() => document.body.innerText));
+  throw error;
 } finally {
   await browser.close();
 }
