@@ -12,6 +12,7 @@ import { TurnView } from "./turn-view.js";
 
 const PAGE_SIZE = 10; // turns
 const NEAR = "600px"; // a turn is loaded when it is so near to what is visible
+const HEAD_ROOM = 16; // px
 const AT_END = 80; // px; a reader who is nearer than this is at the end
 
 /**
@@ -31,8 +32,9 @@ export class ConversationView {
   /** What the agent takes. @type {Promise<string[]>} */ #accepts;
   #closed = false;
   #opened = false;
-  /** Stays in sight while the turns above it are loaded, until the reader moves. @type {TurnView | null} */ #pinned = null;
+  /** Stays in sight while what is above it is loaded, until the reader moves. @type {any} */ #pinned = null;
   #follows = true; // whether the page scrolls with what is written
+  #scrolledTo = 0;
   #drawn = { state: "", asks: false, blocked: false };
   #heading = h("h1", { tabIndex: -1 }, "Conversation");
   #agent = h("span.aside");
@@ -50,7 +52,7 @@ export class ConversationView {
   #head = h("header.conv-head", h("div.conv-line", h("div.conv-name", this.#heading, this.#agent), h("div.actions", this.#copy, this.#rename, this.#delete)), this.#status, this.#race);
   element = h("main.conversation", this.#head, h("p.loading", "Loading …"), this.#earlier, this.#list, this.#foot);
   #observer = new IntersectionObserver((entries) => this.#loadVisible(entries), { rootMargin: NEAR });
-  #resized = new ResizeObserver(() => this.#follow(this.#follows)); // a picture or a question came
+  #resized = new ResizeObserver(() => this.#settle()); // a picture or a question came
   #aborter = new AbortController();
 
   /**
@@ -76,7 +78,7 @@ export class ConversationView {
     const options = { signal: this.#aborter.signal, passive: true };
     on(window, "scroll", () => this.#handleScroll(), options);
     for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) on(window, type, () => (this.#pinned = null), options);
-    this.#resized.observe(this.#list);
+    for (const resized of [this.#list, this.#head]) this.#resized.observe(resized);
     document.title = "Conversation · Tailrace";
     this.#accepts = Promise.resolve().then(() => loaded).then(() => this.#modes());
     this.#composer.accept(this.#accepts);
@@ -205,8 +207,7 @@ export class ConversationView {
 
   #draw(turn) {
     if (this.#closed) return;
-    this.#pinned?.element.scrollIntoView();
-    if (turn !== this.#newest) return;
+    if (turn !== this.#newest) return this.#settle();
     const { task, stream } = turn;
     if (stream?.state === "lost" && !task.seq) return this.#refuse(stream.refusal);
     if (!this.#title && task.request) this.#setTitle(titleOf(task.request));
@@ -214,6 +215,15 @@ export class ConversationView {
     if (task.state !== this.#drawn.state) this.#drawState(turn);
     this.#race.dataset.state = turn.element.dataset.connection ?? "";
     if (!this.#opened && task.seq) this.#open(turn);
+    this.#settle();
+  }
+
+  /** Keep what the reader looks at where it is. */
+  #settle() {
+    // What comes into sight is below the head.
+    const isAbove = getComputedStyle(this.#head).position === "sticky";
+    document.documentElement.style.scrollPaddingTop = `${(isAbove ? this.#head.offsetHeight : 0) + HEAD_ROOM}px`;
+    this.#pinned?.scrollIntoView();
     this.#follow(this.#follows);
   }
 
@@ -222,8 +232,7 @@ export class ConversationView {
     this.#opened = true;
     const named = this.#turns.find(({ id }) => id === this.#place.taskId) ?? newest;
     if (named === this.#turns[0] || !newest.finished) return;
-    this.#pinned = named;
-    named.element.scrollIntoView();
+    this.#pinned = named.element;
   }
 
   #drawFoot(turn) {
@@ -245,7 +254,7 @@ export class ConversationView {
     if (!turn.finished || !before || !this.#follows || before === "unknown") return;
     // A reader who has followed gets the beginning of the answer.
     this.#follows = false;
-    requestAnimationFrame(() => turn.answer.scrollIntoView({ block: "start" }));
+    this.#pinned = turn.answer;
   }
 
   #setTitle(title) {
@@ -270,6 +279,7 @@ export class ConversationView {
     try {
       const { id } = await createTask({ parts, contextId }, agent);
       if (this.#closed) return;
+      this.#pinned = null;
       this.#follows = true;
       this.#drawn.state = "";
       this.#append(id).follow();
@@ -329,8 +339,12 @@ export class ConversationView {
     return Boolean(this.#newest?.task.seq && !this.#newest.finished);
   }
 
+  /** The reader leaves the end by scrolling up. What is written meanwhile moves the end away, and that is no such move. */
   #handleScroll() {
-    this.#follows = this.#writes && this.#distanceToEnd() < AT_END;
+    const isUp = scrollY < this.#scrolledTo;
+    this.#scrolledTo = scrollY;
+    if (this.#distanceToEnd() < AT_END) this.#follows = true;
+    else if (isUp) this.#follows = false;
     this.#offerJump();
   }
 
