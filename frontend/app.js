@@ -48,7 +48,7 @@ function placeIn(search) {
 
 /** A task was created on this page. */
 function openNew({ taskId, id = taskId, contextId, agent, text, title = text }) {
-  go(addressOf({ contextId, agent }), { contextId, agent, taskId: id, title: firstLine(title), isNew: true });
+  go(addressOf({ contextId, agent }), { contextId, agent, taskId: id, title: firstLine(title), isNew: Boolean(agent) });
   sidebar.refresh();
 }
 

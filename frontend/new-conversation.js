@@ -56,9 +56,12 @@ export class NewConversation {
     this.#picker.append(h("div.picker-rows", ...rows));
     this.#picker.hidden = cards.length < 2;
     const first = chosen(cards, wanted);
-    if (!first) return this.#composer.refuse("No agent answers. Try again in a moment.");
-    rows[cards.indexOf(first)].querySelector("input").checked = true;
-    this.#choose(first);
+    if (first) {
+      rows[cards.indexOf(first)].querySelector("input").checked = true;
+      this.#choose(first);
+    } else if (cards[0]?.error) {
+      this.#composer.refuse(`The default agent does not answer. ${cards[0].error}`);
+    }
     const triage = cards.find(({ skills }) => skills?.some(({ id }) => id === SAMPLE_SKILL));
     if (triage) this.#offerSample(triage).catch(() => {}); // without the files there is nothing to offer
   }
@@ -113,8 +116,11 @@ export class NewConversation {
   }
 }
 
-/** The agent of that name, else the default one; none that does not answer. */
-const chosen = (cards, name) => cards.find((card) => card.name === name && !card.error) ?? cards.find((card) => !card.error);
+/** The agent of that name, else the default one. None if that does not answer: no other agent gets what is meant for it. */
+function chosen(cards, name) {
+  const card = cards.find((each) => each.name === name) ?? cards[0];
+  return card && !card.error ? card : undefined;
+}
 
 async function sampleParts() {
   const { text, alert, files } = await loadSample();

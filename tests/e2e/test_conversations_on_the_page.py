@@ -196,6 +196,22 @@ async def test_any_agent_is_chosen_with_its_examples_and_its_files(page: Page, a
     await expect(page).to_have_url(re.compile("agent=log_analyst"))
 
 
+async def test_no_other_agent_gets_what_is_meant_for_a_default_agent_that_does_not_answer(
+    page: Page, assistant: Stack
+) -> None:
+    cards = await (await page.request.get(f"{assistant.url}/api/agents")).json()
+    cards["agents"][0] = {"url": "http://127.0.0.1:1/", "error": "It cannot be reached."}
+    await page.route("**/api/agents", lambda route: route.fulfill(json=cards))
+    await page.goto(assistant.url)
+    await expect(page.get_by_role("alert")).to_have_text("The default agent does not answer. It cannot be reached.")
+    await expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+    await write(page, "message-input", "hello default")
+    await page.keyboard.press("Control+Enter")
+    await opened(page)
+    await expect(answer(page)).to_contain_text("You said hello default")
+    await expect(page.get_by_test_id("conversations").locator("a[aria-current]")).to_contain_text("hello default")
+
+
 async def test_a_picture_is_sent_to_an_agent_that_takes_pictures(page: Page, assistant: Stack) -> None:
     await page.goto(assistant.url)
     picture = FilePayload(name="pixel.png", mimeType="image/png", buffer=b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
