@@ -64,7 +64,12 @@ class ForkServer:
         connection.sendall(order[sent:])
         connection.shutdown(socket.SHUT_WR)
         reader, writer = await asyncio.open_connection(sock=connection)
-        return ForkedProcess(int(await reader.readline()), reader, writer)
+        try:
+            pid = int(await reader.readline())
+        except asyncio.CancelledError:
+            os.kill(int(await reader.readline()), signal.SIGKILL)
+            raise
+        return ForkedProcess(pid, reader, writer)
 
 
 @contextlib.contextmanager

@@ -83,6 +83,7 @@ async def restarting_agent(
             yield agent
         finally:
             agent.restarting.cancel()
+            await asyncio.wait([agent.restarting])
             if agent.process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     agent.process.send_signal(signal.SIGKILL)
