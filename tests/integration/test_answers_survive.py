@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.sample_agents.talkative import POINTS
 from tests.support.events import artifact_text, metadata, of_kind, said
-from tests.support.fork_server import ForkServer, fork_server
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = pytest.mark.asyncio
@@ -19,24 +17,16 @@ RESPONSE = "Working. \n\nWrite to [EMAIL], then wait."
 TOLD = {"classify": '{"route": "scout"}', "scout": "Let me look around.It is quiet."}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 @pytest.mark.parametrize("point", POINTS)
-async def test_the_answer_is_the_same_wherever_the_run_is_killed(
-    point: str, server: ForkServer, tmp_path: Path
-) -> None:
+async def test_the_answer_is_the_same_wherever_the_run_is_killed(point: str, tmp_path: Path) -> None:
     """Kill one run before its last event is in the log, and another one after."""
-    await asyncio.gather(*(survives(point, when, server, tmp_path / when) for when in ("at once", "late")))
+    await asyncio.gather(*(survives(point, when, tmp_path / when) for when in ("at once", "late")))
 
 
-async def survives(point: str, when: str, server: ForkServer, folder: Path) -> None:
+async def survives(point: str, when: str, folder: Path) -> None:
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread((folder / f"die at {point}").write_text, when)
-    async with restarting_agent(folder, "talkative", start=server.start) as agent:
+    async with restarting_agent(folder, "talkative") as agent:
         seen = await watch(agent, "go")
         assert agent.deaths == 1
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.sample_agents.remembers import POINTS
-from tests.support.fork_server import ForkServer, fork_server
 from tests.support.restarting_agent import RestartingAgent, Watched, restarting_agent, watch
 
 NODES = ("gather", "left", "right")
@@ -36,23 +34,15 @@ async def say(agent: RestartingAgent, text: str) -> Watched:
     return seen
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_conversation_is_the_same_after_a_kill_at_any_point(
-    point: str, server: ForkServer, tmp_path: Path
-) -> None:
+async def test_a_conversation_is_the_same_after_a_kill_at_any_point(point: str, tmp_path: Path) -> None:
     """Kill the second of three tasks, before its last event is in the log and, in another context's store, after."""
-    await asyncio.gather(*(survives(point, when, server, tmp_path / when) for when in ("at once", "late")))
+    await asyncio.gather(*(survives(point, when, tmp_path / when) for when in ("at once", "late")))
 
 
-async def survives(point: str, when: str, server: ForkServer, folder: Path) -> None:
+async def survives(point: str, when: str, folder: Path) -> None:
     await asyncio.to_thread(folder.mkdir)
-    async with restarting_agent(folder, "remembers", start=server.start) as agent:
+    async with restarting_agent(folder, "remembers") as agent:
         assert thread_of(await say(agent, "one")) == expected(1)
         await asyncio.to_thread((folder / f"die at {point}").write_text, when)
         seen = await say(agent, "two")
@@ -62,17 +52,15 @@ async def survives(point: str, when: str, server: ForkServer, folder: Path) -> N
         assert thread_of(await say(agent, "three")) == expected(3)
 
 
-async def test_a_conversation_is_the_same_after_kills_between_its_tasks(server: ForkServer, tmp_path: Path) -> None:
-    async with restarting_agent(tmp_path, "remembers", start=server.start) as agent:
+async def test_a_conversation_is_the_same_after_kills_between_its_tasks(tmp_path: Path) -> None:
+    async with restarting_agent(tmp_path, "remembers") as agent:
         for n, text in enumerate(TEXTS, 1):
             assert thread_of(await say(agent, text)) == expected(n)
             agent.signal(signal.SIGKILL)
 
 
-async def test_a_task_that_kills_three_workers_fails_and_leaves_the_thread_as_it_was(
-    server: ForkServer, tmp_path: Path
-) -> None:
-    async with restarting_agent(tmp_path, "remembers", start=server.start) as agent:
+async def test_a_task_that_kills_three_workers_fails_and_leaves_the_thread_as_it_was(tmp_path: Path) -> None:
+    async with restarting_agent(tmp_path, "remembers") as agent:
         await say(agent, "one")
         death = tmp_path / "die at right:end"
         await asyncio.to_thread(death.write_text, "always")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -22,7 +22,6 @@ from tailrace.log.conversations import Conversation
 from tailrace.log.sqlite import SQLiteLog
 from tests.sample_agents.recall import RECALL
 from tests.support.conditions import eventually
-from tests.support.fork_server import ForkServer, fork_server
 from tests.support.gateway import read_stream
 from tests.support.http import serve
 from tests.support.kill_points import died_of
@@ -33,21 +32,13 @@ WRITES = 6
 JSON = {"content-type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, server: ForkServer, **variables: str) -> AsyncIterator[RestartingAgent]:
+async def gateway(folder: Path, **variables: str) -> AsyncIterator[RestartingAgent]:
     """Run a gateway as a process, with an agent that has the same log."""
     card = AgentCard(name="orchestrator", description="Recalls.", version="1", skills=[])
     async with (
         serve(AgentApp(RECALL, card, settings=Settings(data_dir=str(folder)))) as agent_url,
-        restarting_agent(
-            folder, "dying_gateway", start=server.start, TAILRACE_ORCHESTRATOR_URL=f"{agent_url}/", **variables
-        ) as process,
+        restarting_agent(folder, "dying_gateway", TAILRACE_ORCHESTRATOR_URL=f"{agent_url}/", **variables) as process,
     ):
         yield process
 
@@ -87,13 +78,13 @@ async def sweep_until_gone(log: SQLiteLog, folder: Path, agent_url: str) -> None
 @pytest.mark.parametrize("late", [{}, {"DIES_LATE": "1"}], ids=["before the write", "after the write"])
 @pytest.mark.parametrize("by", ["the same request", "the sweeper"])
 async def test_a_deletion_goes_on_after_the_gateway_was_killed_at_a_write(
-    by: str, late: dict[str, str], server: ForkServer, tmp_path: Path
+    by: str, late: dict[str, str], tmp_path: Path
 ) -> None:
     async def killed_at(number: int) -> Path:
         folder = tmp_path / str(number)
         await asyncio.to_thread(folder.mkdir)
         async with (
-            gateway(folder, server, DIES_AT=str(number), **late) as process,
+            gateway(folder, DIES_AT=str(number), **late) as process,
             httpx.AsyncClient(base_url=process.url, timeout=30) as http,
         ):
             tasks = await converse(http)

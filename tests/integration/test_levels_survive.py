@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,25 +10,18 @@ import pytest
 from tailrace.events import ends
 from tailrace.log.sqlite import SQLiteLog
 from tests.support.events import metadata
-from tests.support.fork_server import ForkServer, fork_server
 from tests.support.kill_points import died_of
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
-async def run(folder: Path, server: ForkServer, **variables: str) -> int:
+async def run(folder: Path, **variables: str) -> int:
     """Run the agent to its end, and answer both questions. Return how many writes its processes made."""
     await asyncio.to_thread(folder.mkdir)
     answers = {"How many?": "4", "Where?": "in"}
     asked = []
-    async with restarting_agent(folder, "levels", start=server.start, **variables) as agent:
+    async with restarting_agent(folder, "levels", **variables) as agent:
         seen = await watch(agent, {"data": {"level": 2}})
         while seen.state == "TASK_STATE_INPUT_REQUIRED":
             parts = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"]
@@ -55,15 +47,13 @@ async def run(folder: Path, server: ForkServer, **variables: str) -> int:
 @pytest.mark.parametrize(
     ("first", "late"), [(1, {}), (4, {"DIES_LATE": "1"})], ids=["before the write", "after the write"]
 )
-async def test_all_levels_may_die_at_a_write(
-    first: int, late: dict[str, str], server: ForkServer, tmp_path: Path
-) -> None:
-    writes = await run(tmp_path / "undisturbed", server)
+async def test_all_levels_may_die_at_a_write(first: int, late: dict[str, str], tmp_path: Path) -> None:
+    writes = await run(tmp_path / "undisturbed")
     assert writes > 30
 
     async def killed_at(number: int) -> Path:
         folder = tmp_path / str(number)
-        await run(folder, server, DIES_AT=str(number), **late)
+        await run(folder, DIES_AT=str(number), **late)
         return folder
 
     # Each sixth write, for the sake of time.

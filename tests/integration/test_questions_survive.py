@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.events import artifact_text
-from tests.support.fork_server import ForkServer, fork_server
 from tests.support.kill_points import died_of
 from tests.support.restarting_agent import Watched, restarting_agent, watch
 
@@ -18,12 +16,6 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 # What is open at each wait, if the first question by its value is answered each time.
 WAITS = [["Blue?", "Red?"], ["Red?"], ["Sure?"], ["publish"]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
 
 
 def open_questions(seen: Watched) -> dict[str, str]:
@@ -39,10 +31,10 @@ def _name(question: dict[str, Any]) -> str:
     return str(value["nodes"][0] if "breakpoint" in value else value["question"])
 
 
-async def run(folder: Path, server: ForkServer, **variables: str) -> int:
+async def run(folder: Path, **variables: str) -> int:
     """Run the agent to its end, and answer one question at a time. Return how many writes it made."""
     await asyncio.to_thread(folder.mkdir)
-    async with restarting_agent(folder, "approvals", start=server.start, **variables) as agent:
+    async with restarting_agent(folder, "approvals", **variables) as agent:
         seen, waits = await watch(agent, "go"), []
         while seen.state == "TASK_STATE_INPUT_REQUIRED":
             assert not (folder / "published").exists(), "it was published before anybody has allowed it"
@@ -61,15 +53,13 @@ async def run(folder: Path, server: ForkServer, **variables: str) -> int:
 
 
 @pytest.mark.parametrize("late", [{}, {"DIES_LATE": "1"}], ids=["before the write", "after the write"])
-async def test_a_process_that_asks_may_die_at_any_write(
-    late: dict[str, str], server: ForkServer, tmp_path: Path
-) -> None:
-    writes = await run(tmp_path / "undisturbed", server)
+async def test_a_process_that_asks_may_die_at_any_write(late: dict[str, str], tmp_path: Path) -> None:
+    writes = await run(tmp_path / "undisturbed")
     assert writes > 20
 
     async def killed_at(number: int) -> Path:
         folder = tmp_path / str(number)
-        await run(folder, server, DIES_AT=str(number), **late)
+        await run(folder, DIES_AT=str(number), **late)
         return folder
 
     assert await died_of(range(1, writes + 1), killed_at) > 20

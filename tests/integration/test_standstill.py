@@ -26,6 +26,7 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tests.support.conditions import eventually
 from tests.support.events import artifact_text, message, metadata, of_kind
+from tests.support.freezing import freeze
 from tests.support.in_process import agent
 from tests.support.restarting_agent import restarting_agent, watch
 
@@ -72,7 +73,7 @@ async def test_a_process_that_is_stopped_while_it_blocks_is_taken_over(tmp_path:
         await eventually(lambda: begun(tmp_path), 30)
         first = await asyncio.to_thread(lease_until, tmp_path)
         await eventually(lambda: lease_until(tmp_path) > first, 30)  # its thread has taken the renewals over
-        stopped.signal(signal.SIGSTOP)
+        await freeze(stopped.pid, tmp_path)
         (tmp_path / "block").unlink()
         seen = await watch(other, "go")
         stopped.signal(signal.SIGCONT)

@@ -24,6 +24,7 @@ from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import End, follow
 from tests.sample_agents.killable import POINTS
 from tests.support.events import message_of, metadata
+from tests.support.freezing import freeze
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = pytest.mark.asyncio
@@ -106,7 +107,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
         async with asyncio.timeout(30):
             while not (tmp_path / "standing").exists():
                 await asyncio.sleep(0.01)
-        zombie.signal(signal.SIGSTOP)
+        await freeze(zombie.pid, tmp_path)
         (tmp_path / "stand still at left:middle").unlink()
         log = SQLiteLog(tmp_path / "log.sqlite3")
         (head,) = (await log.list("me")).heads

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
-import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from tests.runtime.bundle import ROOT, SECRET
 from tests.runtime.emulator import Emulator
 from tests.runtime.invoke_api import InvokeApi
 from tests.runtime.sandbox import Environment
+from tests.support.freezing import freeze, is_stopped
 from tests.support.gateway import Seen
 from tests.support.http import serve
 from tests.support.jsonrpc import rpc
@@ -157,18 +156,8 @@ class Stage:
         return head
 
     async def freeze(self, environment: Environment) -> None:
-        """Stop the environment's process while it does not hold the lock of the log."""
-        async with asyncio.timeout(30):
-            while True:
-                environment.signal(signal.SIGSTOP)
-                try:
-                    with contextlib.closing(sqlite3.connect(self.folder / "log.sqlite3", timeout=0.2)) as database:
-                        database.execute("BEGIN IMMEDIATE")
-                        database.rollback()
-                    return
-                except sqlite3.OperationalError:
-                    environment.signal(signal.SIGCONT)
-                    await asyncio.sleep(0.01)
+        """Stop the environment's process as Lambda freezes it."""
+        await freeze(environment.process.pid, self.folder)
 
     async def all_idle(self) -> None:
         """Return when every living environment waits for an invocation, and is frozen."""
@@ -182,14 +171,8 @@ async def frozen(environment: Environment) -> None:
     """Return when the environment waits for an invocation, and its process is stopped."""
     await environment.until(lambda e: e.idle)
     async with asyncio.timeout(30):
-        while not is_stopped(environment):
+        while not is_stopped(environment.process.pid):
             await asyncio.sleep(0.005)
-
-
-def is_stopped(environment: Environment) -> bool:
-    """Whether the kernel shows the environment's process as stopped."""
-    stat = Path(f"/proc/{environment.process.pid}/stat").read_text()
-    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 @contextlib.asynccontextmanager

@@ -7,8 +7,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.runtime.stage import frozen, is_stopped, stage
+from tests.runtime.stage import frozen, stage
 from tests.support.events import artifact_text, metadata
+from tests.support.freezing import is_stopped
 from tests.support.gateway import Seen
 from tests.support.webhook_receiver import receiver, sending
 
@@ -179,7 +180,7 @@ async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: 
         while on.log.now() < began + 600:  # three times the interval of lease renewals
             assert (await on.log.head(task_id)).orphaned(on.log.now())  # everything else is done
             assert sender.environment.waiting == 0
-            assert not is_stopped(sender.environment)
+            assert not is_stopped(sender.environment.process.pid)
         on.api.accepting.set()
         seen = await on.logged(task_id)
         await on.all_idle()

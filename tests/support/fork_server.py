@@ -64,11 +64,16 @@ class ForkServer:
         connection.sendall(order[sent:])
         connection.shutdown(socket.SHUT_WR)
         reader, writer = await asyncio.open_connection(sock=connection)
-        return ForkedProcess(int(await reader.readline()), reader, writer)
+        try:
+            pid = int(await reader.readline())
+        except asyncio.CancelledError:
+            os.kill(int(await reader.readline()), signal.SIGKILL)
+            raise
+        return ForkedProcess(pid, reader, writer)
 
 
 @contextlib.contextmanager
-def fork_server() -> Iterator[ForkServer]:
+def _parent() -> Iterator[ForkServer]:
     """Run the parent until the block ends."""
     # A short path: the address of a Unix socket has at most 104 characters.
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
@@ -86,7 +91,7 @@ def fork_server() -> Iterator[ForkServer]:
 def _shared() -> ForkServer:
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(fork_server())
+    return stack.enter_context(_parent())
 
 
 async def start_forked(listener: socket.socket, module: str, variables: Mapping[str, str]) -> ForkedProcess:

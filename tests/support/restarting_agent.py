@@ -26,6 +26,9 @@ from tests.support.processes import listen, url_of
 class Process(Protocol):
     """A process, however it was started."""
 
+    @property
+    def pid(self) -> int: ...
+
     def send_signal(self, signal: int) -> None: ...
 
     async def wait(self) -> object: ...
@@ -51,6 +54,11 @@ class RestartingAgent:
     @property
     def url(self) -> str:
         return f"{url_of(self.listener)}/"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
 
     async def run(self) -> None:
         """Start the process, and start another one whenever it ends."""
@@ -83,6 +91,7 @@ async def restarting_agent(
             yield agent
         finally:
             agent.restarting.cancel()
+            await asyncio.wait([agent.restarting])
             if agent.process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     agent.process.send_signal(signal.SIGKILL)

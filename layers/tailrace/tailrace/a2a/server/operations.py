@@ -130,13 +130,14 @@ class Operations:
         tasks, past_input = serving.tasks, head is not None
         if head is not None:
             task_id = head.task_id
-            # The head changes a moment after the last event, so the event is read first.
-            state = await end_at(tasks.log, task_id, await tasks.log.last(task_id)) or head.state
-            if cursor is None and state in TERMINAL:
-                raise errors.unsupported_operation(
-                    f"Task {task_id!r} is finished ({state}); GetTask has its result, and Last-Event-ID: 0 "
-                    "replays its events."
-                )
+            if cursor is None:
+                # The head changes a moment after the last event, so the event is read first.
+                state = await end_at(tasks.log, task_id, await tasks.log.last(task_id)) or head.state
+                if state in TERMINAL:
+                    raise errors.unsupported_operation(
+                        f"Task {task_id!r} is finished ({state}); GetTask has its result, and Last-Event-ID: 0 "
+                        "replays its events."
+                    )
         else:
             sent = convert(params, SendMessage)
             await self._check_cursor(sent.message, caller)
