@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import tempfile
 from collections.abc import AsyncIterator, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,11 +37,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile`, files that share processes go to one worker, because processes are slow to start.
-
-    One worker takes all tests with a browser, and then those with sam's containers. Containers add and remove network
-    interfaces of this machine, and then Chromium drops the requests that it has not sent: pages would lose scripts.
-    """
+    """With `--dist loadfile`, files that share processes go to one worker, because processes are slow to start."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
@@ -50,8 +49,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 _CONTAINERS = "tests/deploy/test_sam_local.py"
+_BROWSERS = ("tests/e2e/", "tests/runtime/test_main_job.py")
 _SCOPES = {
-    "browser": ("tests/e2e/", "tests/runtime/test_main_job.py", _CONTAINERS),
+    "assistant": (
+        *("tests/e2e/test_artifacts_on_the_page.py", "tests/e2e/test_conversations_on_the_page.py"),
+        *("tests/e2e/test_example_page.py", "tests/e2e/test_firefox.py"),
+        *("tests/e2e/test_questions_on_the_page.py", "tests/e2e/test_several_questions_on_the_page.py"),
+    ),
+    "page": (
+        *("tests/e2e/test_accessibility.py", "tests/e2e/test_faults", "tests/e2e/test_files_to_send.py"),
+        *("tests/e2e/test_findings_on_the_page.py", "tests/e2e/test_keyboard_and_history.py"),
+        *("tests/e2e/test_other_sites.py", "tests/e2e/test_page.py", "tests/e2e/test_upload.py"),
+    ),
     "dynamodb": (
         *("tests/contract/test_dynamodb_local.py", "tests/contract/test_checkpointers.py"),
         *("tests/contract/test_memory_stores.py", "tests/contract/test_webhooks.py"),
@@ -87,6 +96,20 @@ def _place(item: pytest.Item) -> int:
         return len(_LONGEST_FIRST)
     folders = (place for place, folder in enumerate(_LONGEST_FIRST) if folder in item.path.parts)
     return next(folders, 0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Browsers wait while containers start or stop, and the other way round.
+
+    Containers add and remove network interfaces of this machine, and then Chromium drops the requests that it has not
+    sent: pages would lose scripts.
+    """
+    if not item.nodeid.startswith((*_BROWSERS, _CONTAINERS)):
+        return (yield)
+    with (Path(tempfile.gettempdir()) / f"tailrace-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if item.nodeid.startswith(_CONTAINERS) else fcntl.LOCK_SH)
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

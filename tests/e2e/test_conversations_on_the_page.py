@@ -29,6 +29,7 @@ async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) ->
     listed = page.get_by_test_id("conversations").locator("li").first
     await expect(listed.locator("a")).to_have_attribute("aria-current", "page")
     await say(page, "slow 400")
+    await expect(page.get_by_test_id("message-input")).to_be_focused()
     await expect(answer(page)).to_contain_text("line 3")
     await expect(page.get_by_test_id("send-button")).to_be_hidden()
     await expect(listed.locator(".state")).to_have_text("working")

@@ -259,12 +259,3 @@ async def test_a_finished_conversation_of_one_turn_opens_at_its_top(page: Page, 
     await expect(answer(page).get_by_role("heading", name="What happened")).to_have_count(1)
     await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert await page.evaluate("scrollY") == 0
-
-
-async def test_the_next_message_goes_on_in_the_conversation(page: Page, assistant: Stack) -> None:
-    await send(page, assistant.url, "hello Ada")
-    await state(page, "completed")
-    await say(page, "recall")
-    await expect(answer(page)).to_contain_text("You said: hello Ada.")
-    await expect(page.get_by_test_id("turn")).to_have_count(2)
-    await expect(page.get_by_test_id("message-input")).to_be_focused()
