@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, open_work, pill, say, send, send_sample, state, task_of, write
+from tests.e2e.actions import answer, open_work, pill, send, send_sample, state, task_of, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
