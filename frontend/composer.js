@@ -122,8 +122,10 @@ export class Composer {
     try {
       const parts = await this.parts();
       if (!parts) return;
+      const text = this.#box.value;
+      const files = this.#files;
       await this.#onSend(parts);
-      this.clear();
+      this.#clearSent(text, files);
       if (document.activeElement === this.#send) this.focus(); // it may be hidden soon
     } catch (/** @type {any} */ error) {
       this.refuse(error.message);
@@ -160,9 +162,15 @@ export class Composer {
   }
 
   clear() {
-    this.#box.value = "";
+    this.#clearSent(this.#box.value, this.#files);
+  }
+
+  /** What was added while the message was sent stays. @param {string} text @param {Input[]} files that were sent */
+  #clearSent(text, files) {
+    const { value } = this.#box;
+    this.#box.value = value.startsWith(text) ? value.slice(text.length) : value;
     this.#refusals = [];
-    this.#keepFiles(() => false);
+    this.#keepFiles((file) => !files.includes(file));
   }
 
   /** @param {(file: Input) => boolean} isKept */

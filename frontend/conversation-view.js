@@ -7,7 +7,7 @@ import { stateWords } from "./format.js";
 import { manage } from "./lazy-view.js";
 import { TEXT_MODES } from "./media-types.js";
 import { titleOf } from "./messages.js";
-import { metadataOf } from "./task-state.js";
+import { metadataOf, plainState } from "./task-state.js";
 import { TurnView } from "./turn-view.js";
 
 const PAGE_SIZE = 10; // turns
@@ -148,7 +148,8 @@ export class ConversationView {
       throw error;
     });
     if (!page) return this.#title ? { title: this.#title, tasks: [{ id: this.#place.taskId }] } : null;
-    this.#next = page.nextPageToken;
+    const joins = !pageToken && page.tasks.some(({ id }) => this.#turns.some((turn) => turn.id === id));
+    if (!joins) this.#next = page.nextPageToken;
     this.#earlier.hidden = !this.#next;
     for (const summary of page.tasks) this.#summaries.set(summary.id, metadataOf({ task: summary }));
     return page;
@@ -159,7 +160,7 @@ export class ConversationView {
     try {
       const { tasks } = await this.#page(this.#next);
       const oldest = this.#turns[0];
-      for (const { id } of tasks) if (!this.#turns.some((turn) => turn.id === id)) this.#prepend(id);
+      for (const { id } of tasks) if (!this.#turns.some((turn) => turn.id === id)) this.#insert(id, this.#turns[0]);
       oldest?.element.scrollIntoView();
     } catch (/** @type {any} */ error) {
       this.#newest?.status.note(error.message);
@@ -169,19 +170,16 @@ export class ConversationView {
   }
 
   #append(id) {
-    const known = this.#turns.find((turn) => turn.id === id);
-    if (known) return known;
-    const turn = this.#turn(id);
-    this.#turns.push(turn);
-    this.#list.append(turn.element);
-    this.#status.replaceChildren(turn.status.element);
-    return turn;
+    return this.#turns.find((turn) => turn.id === id) ?? this.#insert(id);
   }
 
-  #prepend(id) {
+  /** @param {string} id @param {TurnView} [next] the turn after it; none for the newest */
+  #insert(id, next) {
     const turn = this.#turn(id);
-    this.#turns.unshift(turn);
-    this.#list.prepend(turn.element);
+    this.#turns.splice(next ? this.#turns.indexOf(next) : this.#turns.length, 0, turn);
+    this.#list.insertBefore(turn.element, next?.element ?? null);
+    if (!next) this.#status.replaceChildren(turn.status.element);
+    return turn;
   }
 
   #turn(id) {
@@ -239,6 +237,7 @@ export class ConversationView {
     const { finished, asks, canceling } = turn;
     this.#composer.block(!finished);
     this.#foot.classList.toggle("asking", asks && !this.#composer.text); // its card has a box
+    if (finished && document.activeElement === this.#stop) this.#composer.focus();
     this.#stop.hidden = finished;
     this.#stop.ariaDisabled = String(canceling);
     setText(this.#stop, canceling ? "Stopping …" : "Stop");
@@ -282,20 +281,21 @@ export class ConversationView {
       this.#pinned = null;
       this.#follows = true;
       this.#drawn.state = "";
-      this.#append(id).follow();
+      const turn = this.#append(id);
+      turn.follow();
       this.#handlers.changed();
+      this.#loadNewer(turn);
     } catch (/** @type {any} */ error) {
       if (error.status === 409) await this.#loadNewer();
       throw error;
     }
   }
 
-  /** Another window may have sent a message. */
-  async #loadNewer() {
+  /** Another window may have sent messages. @param {TurnView} [next] the turn after them */
+  async #loadNewer(next) {
     const page = await this.#page("").catch(() => null);
-    const known = new Set(this.#turns.map(({ id }) => id));
-    const newer = (page?.tasks ?? []).filter(({ id }) => !known.has(id)).reverse();
-    for (const { id } of newer) this.#append(id);
+    if (this.#closed) return;
+    for (const { id } of page?.tasks ?? []) next = this.#turns.find((turn) => turn.id === id) ?? this.#insert(id, next);
     this.#newest?.follow();
   }
 
@@ -305,6 +305,9 @@ export class ConversationView {
     const own = conversations.find((each) => each.contextId === contextId && each.agent === agent);
     const isNews = own?.task && this.#newest?.finished && !this.#turns.some(({ id }) => id === own.task);
     if (isNews) this.#loadNewer();
+    const newest = this.#newest;
+    if (own?.task === newest?.id && !newest?.finished && plainState(own?.state) !== newest?.task.state) newest?.catchUp();
+    if (own?.title && this.#title && own.title !== this.#title) this.#retitle(own.title); // renamed elsewhere
   }
 
   /** A failed task is tried again in its conversation, which is as it was before; another run begins a new one. */
@@ -318,11 +321,16 @@ export class ConversationView {
 
   async #startRenaming() {
     const { rename } = await manage();
+    if (this.#rename.hidden) return; // clicked twice
     rename(this.#heading, this.#rename, this.#place, this.#title, (title) => {
-      this.#setTitle(title);
-      if (this.#newest) this.#drawState(this.#newest);
+      this.#retitle(title);
       this.#handlers.changed();
     });
+  }
+
+  #retitle(title) {
+    this.#setTitle(title);
+    if (this.#newest?.task.seq) this.#drawState(this.#newest);
   }
 
   async #confirmDeletion() {

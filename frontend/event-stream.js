@@ -20,6 +20,7 @@ const FINAL_STATUSES = [400, 401, 403, 404, 405, 409, 410, 422];
 const WAKE_EVENTS = [
   [window, "online"],
   [window, "pageshow"],
+  [window, "focus"],
   [document, "visibilitychange"],
 ];
 

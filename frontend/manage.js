@@ -23,8 +23,10 @@ export function rename(heading, button, conversation, title, onRenamed) {
   on(form, "keydown", (event) => event.key === "Escape" && close());
   on(form, "submit", async (event) => {
     event.preventDefault();
+    const chosen = input.value.trim();
+    if (!chosen) return setText(notice, "Write a title.");
     try {
-      const renamed = await renameConversation(conversation, input.value.trim());
+      const renamed = await renameConversation(conversation, chosen);
       close();
       onRenamed(renamed.title);
     } catch (/** @type {any} */ error) {
@@ -41,6 +43,7 @@ const WARNING = "The conversation, its files and what its agent remembers of it 
 
 /** Ask before it is deleted. @param {Named} conversation @param {() => void} onDeleted */
 export function confirmDeletion(conversation, onDeleted) {
+  if (document.querySelector("dialog")) return; // clicked twice
   const notice = h("p.notice", { role: "alert" });
   const remove = h("button.button.danger", { type: "button" }, "Delete");
   const keep = h("button.button", { type: "button", onclick: () => dialog.close() }, "Keep it");

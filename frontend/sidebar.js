@@ -42,6 +42,7 @@ export class Sidebar {
     for (const filter of [this.#agent, this.#state]) on(filter, "change", () => this.#searchAfter(0));
     on(this.#more, "click", () => this.#load(this.#next));
     on(document, "visibilitychange", () => document.hidden || this.refresh());
+    for (const type of ["focus", "online"]) on(window, type, () => this.refresh()); // other windows change it too
     this.refresh();
   }
 

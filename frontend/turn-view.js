@@ -155,7 +155,7 @@ export class TurnView {
     try {
       await cancelTask(this.id);
       this.status.note(""); // an earlier refusal
-      this.#reopen();
+      this.catchUp();
     } catch (/** @type {any} */ error) {
       this.#canceling = false;
       this.status.note(error.message);
@@ -183,7 +183,7 @@ export class TurnView {
 
   /** A conflict means that the task's state is not the one on the page. @param {{status?: number}} error */
   catchUpAfter({ status }) {
-    if (status === 409) this.#reopen();
+    if (status === 409) this.catchUp();
   }
 
   #apply({ seq, result, text, live }) {
@@ -308,11 +308,12 @@ export class TurnView {
       clearInterval(this.#ticker);
     } else if (this.#reopenings) {
       this.#reopenings -= 1;
-      setTimeout(() => this.#reopen(), REOPEN_INTERVAL);
+      setTimeout(() => this.catchUp(), REOPEN_INTERVAL);
     }
   }
 
-  #reopen() {
+  /** Open an ended stream: the task may have gone on. */
+  catchUp() {
     if (!this.#closed && this.stream?.state === "ended") this.stream.open();
   }
 
@@ -320,7 +321,7 @@ export class TurnView {
     try {
       await reply(this.id, message);
       this.#reopenings = REOPENINGS;
-      this.#reopen();
+      this.catchUp();
     } catch (error) {
       this.catchUpAfter(/** @type {any} */ (error));
       throw error;

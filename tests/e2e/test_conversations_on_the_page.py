@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 
 from tests.e2e.actions import answer, open_work, opened, say, send, state, task_of, write
 from tests.support.browser import needs_chromium
@@ -39,6 +40,7 @@ async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) ->
     await expect(page.get_by_test_id("turn")).to_have_count(2)
     await page.get_by_test_id("cancel-button").click()
     await state(page, "canceled")
+    await expect(page.get_by_test_id("message-input")).to_be_focused()
     await expect(listed.locator(".state")).to_have_text("canceled")
     await page.keyboard.press("Tab")
     await page.get_by_test_id("send-button").click()
@@ -122,7 +124,7 @@ async def test_a_title_is_the_same_in_every_browser_and_a_deleted_conversation_i
     await page.get_by_role("button", name="Rename").press("Enter")
     await page.keyboard.press("Delete")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alert").filter(has_text="1 to 200 characters")).to_be_visible()
+    await expect(page.get_by_role("alert").filter(has_text="Write a title.")).to_be_visible()
     await page.keyboard.type("A better title")
     await page.keyboard.press("Enter")
     await expect(page.get_by_test_id("title")).to_have_text("A better title")
@@ -181,6 +183,40 @@ async def test_a_message_that_another_window_sent_is_shown_here(page: Page, assi
     await expect(page.get_by_test_id("message-input")).to_have_value("and from here")
     await page.get_by_test_id("cancel-button").click()
     await state(other, "canceled")
+
+
+async def test_what_another_window_did_meanwhile_stands_in_its_place_after_a_message(
+    page: Page, assistant: Stack
+) -> None:
+    first = await create(page, assistant, "first here")
+    conversation = f"{assistant.url}/api/conversations/{first['contextId']}?agent=assistant"
+    await page.goto(f"{assistant.url}/?task={first['id']}")
+    await state(page, "completed")
+    await create(page, assistant, "second there", contextId=first["contextId"])
+    await page.request.patch(conversation, data={"title": "Renamed there"})
+    await say(page, "third here")
+    await expect(page.get_by_test_id("turn")).to_contain_text(["first here", "second there", "third here"])
+    await expect(page.get_by_test_id("title")).to_have_text("Renamed there")
+    await expect(page).to_have_title("completed · Renamed there · Tailrace")
+
+
+async def test_what_is_typed_while_a_message_is_sent_stays(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "hello once")
+    await state(page, "completed")
+    typed = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await typed.wait()
+        await route.continue_()
+
+    await page.route("**/api/tasks", hold)
+    await write(page, "message-input", "hello twice")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_test_id("send-button")).to_have_text("Sending …")
+    await page.keyboard.type(" and more")
+    typed.set()
+    await expect(page.get_by_test_id("turn")).to_have_count(2)
+    await expect(page.get_by_test_id("message-input")).to_have_value(" and more")
 
 
 async def test_any_agent_is_chosen_with_its_examples_and_its_files(page: Page, assistant: Stack) -> None:
