@@ -138,6 +138,7 @@ async def test_a_title_is_the_same_in_every_browser_and_a_deleted_conversation_i
     await elsewhere.context.close()
 
     await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await page.get_by_role("button", name="Delete").click()
