@@ -5,7 +5,7 @@ import { byId, h, on, setText } from "./dom.js";
 import { stateWords, timeAgo } from "./format.js";
 import { isFinished, plainState } from "./task-state.js";
 
-const REFRESH_INTERVAL = 5_000; // ms, while a conversation in the list is unfinished
+const REFRESH_INTERVAL = 5_000; // ms, while a conversation in the list is unfinished, or the gateway does not answer
 const TYPING_PAUSE = 250; // ms
 const PAGE_SIZE = 30;
 const MAX_REQUESTS = 10; // for one page: the gateway may answer with fewer entries than asked for, even with none
@@ -27,6 +27,7 @@ export class Sidebar {
   #drawn = "";
   #onLoaded;
   #loaded = false;
+  #failure = ""; // of the last request
   #search = byId("search");
   #agent = byId("filter-agent");
   #state = byId("filter-state");
@@ -85,9 +86,8 @@ export class Sidebar {
     const shown = this.#known.size;
     const page = await this.#page(token).catch((error) => ({ error }));
     if (request !== this.#request) return;
-    if (page.error) {
-      setText(this.#note, page.error.message);
-    } else {
+    this.#failure = page.error?.message ?? "";
+    if (!page.error) {
       // Known entries behind the first page stay; those that moved up are in it.
       const entries = [...(token ? this.#known.values() : []), ...page.conversations, ...(token || shown <= PAGE_SIZE ? [] : this.#known.values())];
       const seen = new Map();
@@ -99,7 +99,7 @@ export class Sidebar {
     }
     this.#draw();
     const live = [...this.#known.values()].some(({ state }) => !isFinished(plainState(state)));
-    if (live && !document.hidden) this.#timer = window.setTimeout(() => this.refresh(), REFRESH_INTERVAL);
+    if ((live || page.error) && !document.hidden) this.#timer = window.setTimeout(() => this.refresh(), REFRESH_INTERVAL);
   }
 
   async #page(pageToken) {
@@ -118,7 +118,8 @@ export class Sidebar {
   #draw() {
     this.#more.hidden = !this.#next;
     const filtered = this.#search.value.trim() || this.#agent.value || this.#state.value;
-    if (this.#loaded) setText(this.#note, this.#known.size ? "" : filtered ? "Nothing matches." : "Your conversations appear here.");
+    const empty = filtered ? "Nothing matches." : "Your conversations appear here.";
+    if (this.#loaded || this.#failure) setText(this.#note, this.#failure || (this.#known.size ? "" : empty));
     const rows = [...this.#known.values()].map((entry) => ({ ...entry, ago: timeAgo(entry.updated) }));
     const drawn = JSON.stringify(rows);
     if (drawn === this.#drawn) return;

@@ -272,6 +272,13 @@ async def test_the_page_says_when_it_cannot_reach_the_gateway(page: Page, assist
     await page.unroute_all()
     await page.get_by_role("button", name="Try again").click()
     await expect(answer(page)).to_contain_text("You said hello offline")
+    # A list that is on the page already says it too, until the gateway answers again.
+    await page.route("**/api/**", lambda route: route.abort())
+    await page.get_by_test_id("search").press_sequentially("hello")
+    await expect(page.get_by_role("navigation")).to_contain_text("The gateway did not answer.")
+    await page.unroute_all()
+    await expect(page.get_by_role("navigation")).not_to_contain_text("The gateway did not answer.")
+    await expect(page.get_by_role("link", name="hello offline")).to_be_visible()
 
 
 async def test_everything_can_be_reached_by_keyboard_on_a_phone(page: Page, assistant: Stack) -> None:
