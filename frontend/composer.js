@@ -194,8 +194,8 @@ export class Composer {
     for (const file of accepted) {
       try {
         const used = this.#files.reduce((sum, { aborter, sentSize }) => sum + (aborter ? 0 : sentSize), 0);
+        const { prepareFile, freeName } = await fileTools();
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
-        const { prepareFile } = await fileTools();
         const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, await this.#modes)), name: named.name };
         names.add(named.name);
         this.#replaceOrPush(input);
@@ -274,12 +274,4 @@ export class Composer {
       h("button.remove", { type: "button", "aria-label": `Remove ${filename}`, onclick: remove }, "×"),
     );
   }
-}
-
-/** The first of "access.log", "access (2).log", "access (3).log" … that is not taken. */
-function freeName(name, taken) {
-  const [, stem, ending] = /^(.+?)((?:\.[^.]*)?(?:\.gz)?)$/i.exec(name) ?? ["", name, ""];
-  let candidate = name;
-  for (let n = 2; taken.has(candidate); n += 1) candidate = `${stem} (${n})${ending}`;
-  return candidate;
 }

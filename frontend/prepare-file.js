@@ -72,3 +72,11 @@ function base64(data) {
   for (let at = 0; at < data.length; at += 0x8000) binary += String.fromCharCode(...data.subarray(at, at + 0x8000));
   return btoa(binary);
 }
+
+/** The first of "access.log", "access (2).log", "access (3).log" … that is not taken. */
+export function freeName(name, taken) {
+  const [, stem, ending] = /^(.+?)((?:\.[^.]*)?(?:\.gz)?)$/i.exec(name) ?? ["", name, ""];
+  let candidate = name;
+  for (let n = 2; taken.has(candidate); n += 1) candidate = `${stem} (${n})${ending}`;
+  return candidate;
+}
