@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -49,6 +50,28 @@ async def killed(this: Stuck, task_id: str) -> None:
     claimed = await this.log.claim(task_id, "dead", 10)
     await put_fence(this.log, claimed, lambda seq: status_update(claimed.source, seq, "state"))
     await this.log.update_state(task_id, claimed.attempt, "TASK_STATE_WORKING", release=False)
+
+
+async def test_a_start_goes_on_when_the_reader_that_asked_for_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim without an attempt would cost the task the time of a lease, and one of its tries."""
+    async with stuck() as this:
+        begun, may_go_on = asyncio.Event(), asyncio.Event()
+        append = this.log.append
+
+        async def held(task_id: str, batch: Batch) -> None:
+            begun.set()
+            await may_go_on.wait()
+            await append(task_id, batch)
+
+        monkeypatch.setattr(this.log, "append", held)
+        reader = asyncio.create_task(this.tasks.ensure_running(await this.create("t")))
+        await begun.wait()
+        reader.cancel()
+        await asyncio.wait([reader])
+        may_go_on.set()
+        await this.tasks.until_idle()
+        head = await this.log.head("t")
+        assert (head.state, head.attempt) == ("TASK_STATE_COMPLETED", 1)
 
 
 async def test_five_hundred_stuck_tasks_do_not_block_the_recovery_of_a_healthy_one() -> None:

@@ -184,10 +184,8 @@ class Tasks:
         the task cannot run. Errors are logged, and the next request for the task tries again.
         """
         if self._needs_a_runner(head) and self._slots.wait_for_one(head.task_id):
-            try:
-                await self._start_orphaned(head)
-            finally:
-                self._slots.free()
+            # A reader may go away meanwhile. A claim without an attempt would cost the task a lease's time, and a try.
+            await asyncio.shield(self._slots.begin(head.task_id, self._start_orphaned(head)))
 
     def _needs_a_runner(self, head: Head) -> bool:
         ours = head.agent == self._agent.name and head.task_id not in self._running

@@ -23,7 +23,7 @@ class Slots:
         self._start = start
         self._taken = 0
         self._waiting: dict[str, None] = {}
-        # Tasks that have waited and are being started now.
+        # Tasks that are being started now, for no request or for one that may be gone before.
         self.starting: set[asyncio.Task[None]] = set()
 
     @property
@@ -42,9 +42,14 @@ class Slots:
             task_id = next(iter(self._waiting))
             del self._waiting[task_id]
             self.take()
-            task = asyncio.create_task(self._start(task_id), name=f"start {task_id}")
-            self.starting.add(task)
-            task.add_done_callback(self._started)
+            self.begin(task_id, self._start(task_id))
+
+    def begin(self, task_id: str, starting: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what starts the task, in a slot that was taken for it. The slot is given back at the end."""
+        task = asyncio.create_task(starting, name=f"start {task_id}")
+        self.starting.add(task)
+        task.add_done_callback(self._started)
+        return task
 
     @contextmanager
     def one(self) -> Iterator[None]:
