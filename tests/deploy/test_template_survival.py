@@ -35,9 +35,12 @@ def test_the_sweeper_sweeps_every_minute_and_dispatches_to_every_agent(stack: Re
     assert rule["ScheduleExpression"] == "rate(1 minute)"
     assert rule.get("State", "ENABLED") == "ENABLED"
     assert [target["Arn"] for target in rule["Targets"]] == [alias_of("SweeperFunction")]
-    (dispatching,) = [each for each in statements(stack, "SweeperRole") if "lambda:" in str(each["Action"])]
-    assert dispatching["Action"] == "lambda:InvokeFunction"
-    assert sorted(dispatching["Resource"], key=str) == sorted(map(alias_of, AGENTS), key=str)
+    rights = {each["Action"]: each for each in statements(stack, "SweeperRole") if "lambda:" in str(each["Action"])}
+    # It dispatches without a URL, and has threads deleted by the agents' URLs.
+    assert rights.keys() == {"lambda:InvokeFunction", "lambda:InvokeFunctionUrl"}
+    for each in rights.values():
+        assert sorted(each["Resource"], key=str) == sorted(map(alias_of, AGENTS), key=str)
+    assert "Condition" not in rights["lambda:InvokeFunction"]
     comma, pairs = stack["SweeperFunction"]["Properties"]["Environment"]["Variables"]["TAILRACE_DISPATCH"]["Fn::Join"]
     assert comma == ","
     places = {pair["Fn::Join"][1][0]: pair["Fn::Join"][1][1] for pair in pairs}

@@ -94,10 +94,10 @@ async def test_the_page_goes_from_click_to_report(gateway: str) -> None:
         expect.set_options(timeout=60_000)
         page.on("dialog", lambda dialog: dialog.accept(SECRET))
         # Chromium drops a click that falls while the page asks for the secret.
-        async with page.expect_response(lambda answer: answer.ok and "/api/tasks" in answer.url):
+        async with page.expect_response(lambda answer: answer.ok and "/api/conversations" in answer.url):
             await page.goto(url)
         await page.get_by_test_id("sample-button").click()
         await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "completed")
-        await expect(page.get_by_test_id("report")).to_contain_text("What happened")
+        await expect(page.get_by_test_id("answer")).to_contain_text("What happened")
         counted = await page.evaluate("window.tailrace.applied")
     assert counted["count"] == counted["last"]

@@ -44,7 +44,7 @@ def checkout(folder: Path, without: Collection[str] = (), **agents: str) -> Path
     `without` names functions that the test does not need: each would be one more process that imports LangGraph.
     """
     folder.mkdir(exist_ok=True)
-    for name in ("local", "frontend", "layers"):
+    for name in ("local", "frontend", "layers", "deploy"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "functions").mkdir()
     for function in (ROOT / "functions").iterdir():

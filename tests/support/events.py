@@ -51,9 +51,15 @@ def said(event: dict[str, Any]) -> str:
 
 
 def artifact_text(events: list[dict[str, Any]], name: str = "response") -> str:
-    """The text of a streamed artifact, put together as a reader of the stream does."""
+    """The text of a streamed artifact, put together as a reader of the stream does.
+
+    A stream may begin with the whole task: a run that was fast is a part of it.
+    """
     text = ""
     for event in events:
+        for artifact in event.get("task", {}).get("artifacts", []):
+            if artifact["artifactId"] == name:
+                text = "".join(part["text"] for part in artifact["parts"])
         update = event.get("artifactUpdate")
         if update and update["artifact"]["artifactId"] == name:
             delta = "".join(part["text"] for part in update["artifact"]["parts"])
