@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import checkpoints, first_event, guarantees, imports, live, log, replay, runtime, streams
+from tests.bench import checkpoints, first_event, guarantees, imports, live, log, page, replay, runtime, streams
 from tests.bench.report import BenchError, Report, markdown, say, text
 
 Bench = Callable[[Path, int], Awaitable[Report]]
@@ -33,6 +33,7 @@ BENCHES: dict[str, Bench] = {
     "log": log.bench,
     "checkpoints": checkpoints.bench,
     "guarantees": guarantees.bench,
+    "page": page.bench,
 }
 _LIMIT_S = 300.0
 
