@@ -30,9 +30,9 @@ read_only_once()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker for each core with `-n logical`; with `-n auto` two for each, as tests of processes wait."""
+    """One worker for each core with `-n logical`; with `-n auto` three for two cores, as tests of processes wait."""
     cores = os.cpu_count() or 1
-    return cores if config.option.numprocesses == "logical" else cores * 2
+    return cores if config.option.numprocesses == "logical" else max(2, cores * 3 // 2)
 
 
 @pytest.hookimpl(optionalhook=True)
