@@ -9,6 +9,8 @@ from typing import Any
 
 from tailrace.errors import ContextBusy, RequestError, TailraceError, TaskUnknown, shorten
 
+METHOD_NOT_FOUND = -32601
+
 # After how many seconds a caller may try again that was refused because the agent is busy.
 _RETRY_AFTER_S = 5
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -57,7 +59,7 @@ def invalid_request(message: str) -> RpcError:
 
 
 def method_not_found(method: str) -> RpcError:
-    return RpcError(-32601, f"There is no method {shorten(method)!r}.")
+    return RpcError(METHOD_NOT_FOUND, f"There is no method {shorten(method)!r}.")
 
 
 def invalid_params(message: str) -> RpcError:

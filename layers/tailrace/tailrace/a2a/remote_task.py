@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from tailrace.a2a.client import AgentClient
+from tailrace.a2a.errors import METHOD_NOT_FOUND
 from tailrace.a2a.incoming import Event, Status, Task, decoded, ended, event_in
 from tailrace.a2a.received import EVENTS_A_SECOND, Received, TooMuch
 from tailrace.errors import AgentError
@@ -20,7 +21,7 @@ from tailrace.events import EXTENSION, INTERRUPTED, DelegatedTask, Message, now_
 
 logger = logging.getLogger("tailrace.ask")
 
-_METHOD_NOT_FOUND, _UNSUPPORTED, _INVALID = -32601, -32004, -32602
+_UNSUPPORTED, _INVALID = -32004, -32602
 # The agent runs but cannot answer now, for example because its log is unavailable: another try may succeed.
 _INTERNAL_ERROR = -32603
 # Tries, with pauses of 0.2, 0.4, 0.8, 1, 1 … s in between. After 6 s we give up an agent that has never answered. After
@@ -264,7 +265,7 @@ class RemoteTask:
         """
         code = error.code if error is not None else None
         if self.task_id is None:
-            if self._streaming is None and code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+            if self._streaming is None and code in (_UNSUPPORTED, METHOD_NOT_FOUND):
                 self._streaming = False
             else:
                 await self._pause_before_sending(error)
@@ -274,7 +275,7 @@ class RemoteTask:
         if error is not None and error.malformed:
             self.notes.append(f"What it did was not followed to the end: {error}")
             return False
-        if self._streaming is False or code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+        if self._streaming is False or code in (_UNSUPPORTED, METHOD_NOT_FOUND):
             return False  # The task is finished, or the agent cannot resume a stream.
         logger.info("stream of task %s was cut", self.task_id)
         self._cut = True
@@ -293,7 +294,7 @@ class RemoteTask:
         code = error.code if error is not None else None
         if code == _INVALID:
             raise ReplyRefused(str(error))
-        if not self._client.own and self._streaming is not False and code in (_UNSUPPORTED, _METHOD_NOT_FOUND):
+        if not self._client.own and self._streaming is not False and code in (_UNSUPPORTED, METHOD_NOT_FOUND):
             self._streaming = False  # It may take a message without a stream.
             return True
         arrived = error is None or (error.arrived and code is None and not self._client.own)

@@ -15,6 +15,7 @@ import logging
 from functools import cached_property
 
 from tailrace.a2a.bundle import Agents
+from tailrace.a2a.errors import METHOD_NOT_FOUND
 from tailrace.config import Settings
 from tailrace.errors import AgentError, EventUnreadable, LogUnreadable, RequestError
 from tailrace.events import Part, decode
@@ -26,7 +27,6 @@ from tailrace.uploads.reference import upload_in
 
 logger = logging.getLogger("tailrace.deletions")
 
-_METHOD_NOT_FOUND = -32601
 # How many tasks are deleted at the same time.
 _AT_ONCE = 8
 
@@ -73,7 +73,7 @@ class Deletions:
         try:
             await agent.call("DeleteThread", {"contextId": record.context_id})
         except AgentError as error:
-            if error.code != _METHOD_NOT_FOUND:  # An agent without this method keeps no checkpoints for us.
+            if error.code != METHOD_NOT_FOUND:  # An agent without this method keeps no checkpoints for us.
                 raise
 
     async def close(self) -> None:

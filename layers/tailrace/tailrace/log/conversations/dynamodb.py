@@ -98,13 +98,14 @@ class DynamoDBConversations(Conversations):
         )
 
     async def begin_delete(self, seen: Conversation, tasks: list[str]) -> bool:
+        now = self._now()
         values = {
             "deleting": msgspec.json.encode(tasks),
             "none": "",
             "open": DELETING,
             "owner": _partition(seen.owner),
-            "updated": self._now(),
-            "place": msgspec.structs.replace(seen, updated=self._now()).place,
+            "updated": now,
+            "place": msgspec.structs.replace(seen, updated=now).place,
             "ttl": self._expiry(),
             "one": 1,
             "before": seen.task,
