@@ -21,8 +21,10 @@ function route(place = placeIn(location.search)) {
   view?.close();
   closeSidebar();
   if (place.contextId || place.taskId) view = showConversation(place);
-  else view = new NewConversation(agents.then(({ cards }) => cards), place.agent, openNew);
-  if (view instanceof NewConversation) document.title = "Tailrace";
+  else {
+    view = new NewConversation(agents.then(({ cards }) => cards), place.agent, openNew);
+    document.title = "Tailrace";
+  }
   sidebar.select(place.contextId ? /** @type {any} */ (place) : null);
   byId("place").replaceChildren(view.element);
 }
@@ -30,12 +32,12 @@ function route(place = placeIn(location.search)) {
 function showConversation(place) {
   return new ConversationView(place, {
     cards: agents,
-    open: (other) => openNew(other),
+    open: openNew,
     changed: () => sidebar.refresh(),
     named: (named) => sidebar.select(named),
     deleted: (deleted) => {
       sidebar.forget(deleted);
-      navigate("./");
+      go("./");
     },
   });
 }
@@ -47,18 +49,14 @@ function placeIn(search) {
 }
 
 /** A task was created on this page. */
-function openNew({ taskId, id = taskId, contextId, agent, text, title = text }) {
+function openNew({ id, contextId, agent, title }) {
   go(addressOf({ contextId, agent }), { contextId, agent, taskId: id, title: firstLine(title), isNew: Boolean(agent) });
   sidebar.refresh();
 }
 
-const firstLine = (text = "") => text.trim().split("\n", 1)[0].slice(0, 200);
+const firstLine = (text) => text.trim().split("\n", 1)[0].slice(0, 200);
 
-/** Go to another address of the page, and move the focus to the start of its view. */
-function navigate(address) {
-  go(address, undefined);
-}
-
+/** Go to another address of the page, and move the focus to the start of its view. `place` is what is known of it. */
 function go(address, place) {
   history.pushState(null, "", address);
   route(place);
@@ -93,7 +91,7 @@ on(document, "click", (event) => {
   const modified = event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
   if (!link || modified || link.target || link.hash || link.download || link.origin + link.pathname !== location.origin + location.pathname) return;
   event.preventDefault();
-  navigate(link.href);
+  go(link.href);
 });
 
 // Without this, the browser would open a file that is dropped beside the box, and leave the page.

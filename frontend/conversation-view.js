@@ -2,7 +2,7 @@
 
 import { createTask, getConversation, getTask } from "./api.js";
 import { Composer } from "./composer.js";
-import { announce, h, on, setText } from "./dom.js";
+import { announce, copyText, h, on, setText } from "./dom.js";
 import { stateWords } from "./format.js";
 import { manage } from "./lazy-view.js";
 import { TEXT_MODES } from "./media-types.js";
@@ -35,7 +35,7 @@ export class ConversationView {
   /** Stays in sight while what is above it is loaded, until the reader moves. @type {any} */ #pinned = null;
   #follows = true; // whether the page scrolls with what is written
   #scrolledTo = 0;
-  #drawn = { state: "", asks: false, blocked: false };
+  #drawn = ""; // the state of the newest turn
   #heading = h("h1", { tabIndex: -1 }, "Conversation");
   #agent = h("span.aside");
   #status = h("div.status");
@@ -52,13 +52,17 @@ export class ConversationView {
   #head = h("header.conv-head", h("div.conv-line", h("div.conv-name", this.#heading, this.#agent), h("div.actions", this.#copy, this.#rename, this.#delete)), this.#status, this.#race);
   element = h("main.conversation", this.#head, h("p.loading", "Loading …"), this.#earlier, this.#list, this.#foot);
   #observer = new IntersectionObserver((entries) => this.#loadVisible(entries), { rootMargin: NEAR });
-  #resized = new ResizeObserver(() => this.#settle()); // a picture or a question came
+  #resized = new ResizeObserver(() => {
+    this.#leaveRoomForHead();
+    this.#settle(); // a picture or a question came
+  });
   #aborter = new AbortController();
 
   /**
-   * @param {Place} place @param {{cards: Promise<{cards: any[], prices: any}>, open: (place: Place | null) => void,
-   *   changed: () => void, deleted: (place: Place) => void, named: (place: Place) => void}} handlers `open` shows another place, null a new
-   *   conversation; `named` gets the conversation of a task
+   * @param {Place} place @param {{cards: Promise<{cards: any[], prices: any}>, named: (place: Place) => void,
+   *   open: (task: {id: string, contextId: string, agent: string, title: string}) => void,
+   *   changed: () => void, deleted: (place: Place) => void}} handlers `named` gets the place when all of it is known,
+   *   `open` a task of a new conversation
    */
   constructor(place, handlers) {
     this.#place = { ...place };
@@ -70,7 +74,7 @@ export class ConversationView {
     this.#stop.dataset.testid = "cancel-button";
     this.#composer.element.querySelector(".compose-tools").append(this.#stop);
     on(this.#stop, "click", () => this.#newest?.cancel());
-    on(this.#copy, "click", () => copyLink(this.#copy));
+    on(this.#copy, "click", () => copyText(this.#copy, location.href, "Copy it from the address bar"));
     on(this.#rename, "click", () => this.#startRenaming());
     on(this.#delete, "click", () => this.#confirmDeletion());
     on(this.#earlier, "click", () => this.#loadEarlier());
@@ -210,17 +214,20 @@ export class ConversationView {
     if (stream?.state === "lost" && !task.seq) return this.#refuse(stream.refusal);
     if (!this.#title && task.request) this.#setTitle(titleOf(task.request));
     this.#drawFoot(turn);
-    if (task.state !== this.#drawn.state) this.#drawState(turn);
+    if (task.state !== this.#drawn) this.#drawState(turn);
     this.#race.dataset.state = turn.element.dataset.connection ?? "";
     if (!this.#opened && task.seq) this.#open(turn);
     this.#settle();
   }
 
-  /** Keep what the reader looks at where it is. */
-  #settle() {
-    // What comes into sight is below the head.
+  /** What comes into sight is below the head. */
+  #leaveRoomForHead() {
     const isAbove = getComputedStyle(this.#head).position === "sticky";
     document.documentElement.style.scrollPaddingTop = `${(isAbove ? this.#head.offsetHeight : 0) + HEAD_ROOM}px`;
+  }
+
+  /** Keep what the reader looks at where it is. */
+  #settle() {
     this.#pinned?.scrollIntoView();
     this.#follow(this.#follows);
   }
@@ -244,9 +251,9 @@ export class ConversationView {
   }
 
   #drawState(turn) {
-    const before = this.#drawn.state;
+    const before = this.#drawn;
     const { state } = turn.task;
-    this.#drawn.state = state;
+    this.#drawn = state;
     this.#delete.hidden = !turn.finished;
     document.title = `${stateWords(state)} · ${this.#title || "Conversation"} · Tailrace`;
     if (state !== "unknown") this.#handlers.changed();
@@ -259,7 +266,7 @@ export class ConversationView {
   #setTitle(title) {
     this.#title = title;
     setText(this.#heading, title || "Conversation");
-    this.#drawn.state = "";
+    this.#drawn = "";
   }
 
   #refuse({ status, title, detail, message }) {
@@ -280,7 +287,7 @@ export class ConversationView {
       if (this.#closed) return;
       this.#pinned = null;
       this.#follows = true;
-      this.#drawn.state = "";
+      this.#drawn = "";
       const turn = this.#append(id);
       turn.follow();
       this.#handlers.changed();
@@ -316,7 +323,7 @@ export class ConversationView {
     if (task.state !== "completed") return this.#send(parts);
     const { agent } = this.#place;
     const { id, contextId } = await createTask({ parts }, agent);
-    this.#handlers.open({ contextId, agent, taskId: id, title: this.#title, isNew: true });
+    this.#handlers.open({ id, contextId, agent, title: this.#title });
   }
 
   async #startRenaming() {
@@ -365,10 +372,4 @@ export class ConversationView {
   #offerJump() {
     this.#jump.hidden = this.#follows || !this.#writes || this.#distanceToEnd() < AT_END;
   }
-}
-
-async function copyLink(button) {
-  const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
-  setText(button, copied ? "Copied" : "Copy it from the address bar");
-  setTimeout(() => setText(button, "Copy link"), 2_000);
 }

@@ -57,13 +57,13 @@ let ids = 0;
 /** An id that no other element of the page has, for labels and ARIA. */
 export const uniqueId = () => `id-${(ids += 1)}`;
 
-/** Say a change of state to screen readers: this is the page's only live region. @param {string} sentence */
+/** Say a change of state to screen readers. @param {string} sentence */
 export const announce = (sentence) => setText(byId("announcer"), sentence);
 
 /** Copy a text. The button says for a moment whether it was possible. @param {any} button @param {string} text */
-export async function copyText(button, text) {
+export async function copyText(button, text, refused = "Not allowed") {
   const label = button.dataset.label ?? (button.dataset.label = button.textContent);
   const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-  setText(button, copied ? "Copied" : "Not allowed");
+  setText(button, copied ? "Copied" : refused);
   setTimeout(() => setText(button, label), 2_000);
 }

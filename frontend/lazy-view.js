@@ -2,14 +2,18 @@
 
 import { h } from "./dom.js";
 
-/** Add a style sheet, once. @returns {Promise<any>} settled when it has come, or cannot */
-const styles = (href) =>
-  new Promise((done) => {
-    if (document.querySelector(`link[href="${href}"]`)) return done(null);
-    document.head.append(h("link", { rel: "stylesheet", href, onload: done, onerror: done }));
-  });
+/** By address. @type {Map<string, Promise<any>>} */
+const sheets = new Map();
 
-const withStyles = (module, href) => Promise.all([module, styles(href)]).then(([loaded]) => loaded);
+/** A module, when its style sheet has come too, or cannot. */
+async function withStyles(module, href) {
+  if (!sheets.has(href)) {
+    const added = (done) => document.head.append(h("link", { rel: "stylesheet", href, onload: done, onerror: done }));
+    sheets.set(href, new Promise(added));
+  }
+  const [loaded] = await Promise.all([module, sheets.get(href)]);
+  return loaded;
+}
 
 // Each loads what the first view does not need.
 export const questions = () => withStyles(import("./questions-view.js"), "questions.css");

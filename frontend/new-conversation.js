@@ -24,7 +24,7 @@ export class NewConversation {
 
   /**
    * @param {Promise<any[]>} agents their cards, the default one first @param {string} agent to choose; "" for the default
-   * @param {(task: {id: string, contextId: string, agent: string, text: string}) => void} onCreated
+   * @param {(task: {id: string, contextId: string, agent: string, title: string}) => void} onCreated
    */
   constructor(agents, agent, onCreated) {
     this.#onCreated = onCreated;
@@ -90,8 +90,8 @@ export class NewConversation {
   async #create(parts, agent = this.#agent) {
     await this.#agents;
     const { id, contextId } = await createTask({ parts }, agent || undefined);
-    const text = parts.find((part) => part.text && !part.filename)?.text ?? "";
-    if (this.element.isConnected) this.#onCreated({ id, contextId, agent, text });
+    const title = parts.find((part) => part.text && !part.filename)?.text ?? "";
+    if (this.element.isConnected) this.#onCreated({ id, contextId, agent, title });
   }
 
   async #offerSample({ name }) {

@@ -88,8 +88,10 @@ export class Sidebar {
     if (request !== this.#request) return;
     this.#failure = page.error?.message ?? "";
     if (!page.error) {
+      const known = [...this.#known.values()];
       // Known entries behind the first page stay; those that moved up are in it.
-      const entries = [...(token ? this.#known.values() : []), ...page.conversations, ...(token || shown <= PAGE_SIZE ? [] : this.#known.values())];
+      const behind = shown > PAGE_SIZE ? known : [];
+      const entries = token ? [...known, ...page.conversations] : [...page.conversations, ...behind];
       const seen = new Map();
       for (const entry of entries) if (!seen.has(keyOf(entry))) seen.set(keyOf(entry), entry);
       this.#known = seen;

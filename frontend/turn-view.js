@@ -123,7 +123,7 @@ export class TurnView {
   follow() {
     if (this.stream || this.#closed) return;
     timeline().catch(() => {});
-    this.#incoming = newTask();
+    this.#incoming = Object.assign(newTask(), { prices: this.#prices });
     this.stream = new EventStream((cursor) => streamUrl(this.id, cursor), {
       onEvent: (event) => this.#apply(event),
       onSync: () => this.#show(),
@@ -282,7 +282,6 @@ export class TurnView {
     if (!this.#ready) return;
     this.#drawWork();
     if (!stream || !this.#work.open) return;
-    Object.assign(task, { prices: this.#prices });
     this.#timeline.draw?.(task, this.#now()); // once it is loaded
   }
 
