@@ -17,6 +17,7 @@ from gateway.owner import secret_owner
 from local.faults import is_ours
 from local.site import create_site
 from tailrace.config import Settings
+from tests.support.conditions import eventually
 from tests.support.processes import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -32,6 +33,13 @@ async def waiting_task(http: httpx.AsyncClient) -> str:
     """Create a task without logs: it asks for them, and then nobody runs it. Returns its id."""
     created = (await http.post("/api/tasks", json={"message": {"parts": [{"text": "checkout is slow"}]}})).json()
     await http.get(created["streamUrl"])  # ends with the question
+
+    async def is_released() -> bool:
+        """The list has the state of the head, which changes together with the lease, a moment after the question."""
+        tasks = (await http.get("/api/tasks")).json()["tasks"]
+        return (created["id"], "TASK_STATE_INPUT_REQUIRED") in [(task["id"], task["status"]["state"]) for task in tasks]
+
+    await eventually(is_released, timeout_s=30)
     return str(created["id"])
 
 
