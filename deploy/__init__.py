@@ -1,1 +1,1 @@
-"""Tools: publish the page on AWS, check a deployment, run everything under `sam local`. Never deployed."""
+"""Tools: check the account, publish the page, check a deployment, take it away. Never deployed."""

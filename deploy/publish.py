@@ -15,6 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.content_types import content_type
+from deploy.refusals import new_session, reason_of
 
 FRONTEND = Path(__file__).parents[1] / "frontend"
 # The names do not change with the content, so every cached copy has to be revalidated.
@@ -42,7 +43,7 @@ def upload(s3: Any, bucket: str, frontend: Path = FRONTEND) -> list[str]:
 
 def outputs_of(stack: str) -> dict[str, str]:
     """Return the outputs of a stack by their names."""
-    (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    (described,) = new_session().client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     return {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())}
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     try:
         print(publish(sys.argv[1]))
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"publish: {error}")
+        sys.exit(f"publish: {reason_of(error)}")
 
 
 if __name__ == "__main__":

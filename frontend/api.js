@@ -1,14 +1,18 @@
 /** The gateway's API, relative to the page. A call that fails throws an Error with a sentence for the user. */
 
+import { signIn } from "./lazy-view.js";
+
 const taskPath = (id) => `api/tasks/${encodeURIComponent(id)}`;
-const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+/** A list becomes several parameters of one name. */
+const query = (parameters) =>
+  new URLSearchParams(Object.entries(parameters).flatMap(([name, value]) => (value ? [value].flat().map((each) => [name, each]) : [])));
 const conversationPath = ({ contextId, agent }, more = {}) =>
   `api/conversations/${encodeURIComponent(contextId)}?${query({ agent, ...more })}`;
 
 export const streamUrl = (id, cursor) => `api/stream/${encodeURIComponent(id)}${cursor ? `?cursor=${cursor}` : ""}`;
 export const getTask = (id) => call("GET", taskPath(id));
 export const listAgents = () => call("GET", "api/agents");
-/** @param {{q?: string, agent?: string, state?: string, pageSize?: number, pageToken?: string}} filters */
+/** @param {{q?: string, agent?: string, state?: string[], pageSize?: number, pageToken?: string}} filters */
 export const listConversations = (filters) => call("GET", `api/conversations?${query(filters)}`);
 /** A conversation is named by `contextId` and `agent`. */
 export const getConversation = (named, page) => call("GET", conversationPath(named, page));
@@ -47,7 +51,7 @@ async function call(method, path, body, headers = {}) {
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer ?? {};
   // Another call may have asked for the secret in the meantime.
-  const isRetried = response.status === 401 && (document.cookie !== cookieBefore || askForSecret());
+  const isRetried = response.status === 401 && (document.cookie !== cookieBefore || (await (await signIn()).ask(answer)));
   if (isRetried) return call(method, path, body, headers);
   throw apiError(response.status, answer);
 }
@@ -56,13 +60,6 @@ async function call(method, path, body, headers = {}) {
 export function apiError(status, answer) {
   const { title = status ? `The server answered ${status}` : "The connection was lost", detail } = answer ?? {};
   return Object.assign(new Error(detail ? `${title}: ${detail}` : title), { status, detail });
-}
-
-/** Ask for the gateway's secret. It is kept in a cookie, because EventSource sends no headers. */
-function askForSecret() {
-  const secret = prompt("The access secret of this gateway:");
-  if (secret) document.cookie = `tailrace-secret=${encodeURIComponent(secret)}; path=/; SameSite=Strict; Secure`;
-  return Boolean(secret);
 }
 
 export const sha256 = async (data) => hex(await crypto.subtle.digest("SHA-256", data));

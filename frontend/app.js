@@ -16,10 +16,14 @@ agents.then(({ cards }) => sidebar.offerAgents(cards.map(({ name }) => name).fil
 /** @type {ConversationView | NewConversation | undefined} */
 let view;
 
+/** The query that is shown. */
+let shown = "";
+
 /** `?conversation=<context>&agent=<name>` and `?task=<id>` show a conversation, anything else a new one. */
 function route(place = placeIn(location.search)) {
   view?.close();
   closeSidebar();
+  shown = location.search;
   if (place.contextId || place.taskId) view = showConversation(place);
   else {
     view = new NewConversation(agents.then(({ cards }) => cards), place.agent, openNew);
@@ -35,10 +39,8 @@ function showConversation(place) {
     open: openNew,
     changed: () => sidebar.refresh(),
     named: (named) => sidebar.select(named),
-    deleted: (deleted) => {
-      sidebar.forget(deleted);
-      go("./");
-    },
+    gone: (gone) => sidebar.forget(gone),
+    deleted: () => go("./"),
   });
 }
 
@@ -83,7 +85,7 @@ on(byId("sidebar"), "focusout", ({ relatedTarget }) => {
   if (left) closeSidebar(); // it covers what has the focus now
 });
 
-on(window, "popstate", () => route());
+on(window, "popstate", () => location.search === shown || route()); // a link to #place changes no view
 
 // A link to this page changes the view without loading the page again.
 on(document, "click", (event) => {

@@ -4,9 +4,9 @@
  */
 
 import { h, on, setText, uniqueId } from "./dom.js";
-import { fileSize } from "./format.js";
+import { fileSize, plainName } from "./format.js";
 import { fileTools, uploads } from "./lazy-view.js";
-import { modesInWords, TEXT_MODES } from "./media-types.js";
+import { imageIn, modesInWords, TEXT_MODES } from "./media-types.js";
 
 const MAX_FILES = 200;
 const MESSAGE_ROOM = 330_000; // bytes of files in a message, which is one event of the log
@@ -213,7 +213,7 @@ export class Composer {
   #replaceOrPush(input) {
     const before = this.#files.length;
     this.#keepFiles(({ name, filename }) => name !== input.name && filename !== input.filename);
-    if (this.#files.length < before) this.#refusals.push(`${input.name} was chosen again: the newer one is sent.`);
+    if (this.#files.length < before) this.#refusals.push(`${plainName(input.name)} was chosen again: the newer one is sent.`);
     this.#files.push(input);
   }
 
@@ -221,7 +221,7 @@ export class Composer {
   #upload(file) {
     const { filename, mediaType = "", data = new Uint8Array() } = file;
     file.aborter = new AbortController();
-    file.bar = h("progress", { value: 0, "aria-label": `Uploading ${filename}` });
+    file.bar = h("progress", { value: 0, "aria-label": `Uploading ${plainName(filename)}` });
     file.error = null;
     const onProgress = (share) => (file.bar.value = share);
     const { signal } = file.aborter;
@@ -238,7 +238,10 @@ export class Composer {
     const files = [...event.clipboardData.files].filter(({ type }) => !text || !type.startsWith("image/"));
     if (!files.length && text.split("\n", MAX_PASTED_LINES + 1).length <= MAX_PASTED_LINES) return;
     event.preventDefault();
-    this.#add(files.length ? files : [new File([text], `pasted-${(this.#pasted += 1)}.txt`)]);
+    if (!files.length) files.push(new File([text], "image.txt"));
+    // A browser calls each picture of the clipboard image.png.
+    const named = (file) => (/^image\.\w+$/.test(file.name) ? new File([file], file.name.replace("image", `pasted-${(this.#pasted += 1)}`), { type: file.type }) : file);
+    this.#add(files.map(named));
   }
 
   #draw() {
@@ -247,7 +250,7 @@ export class Composer {
     this.#list.replaceChildren(...this.#files.map((file) => this.#fileRow(file)));
     setText(this.#summary, this.#reading ? `reading ${this.#reading} files …` : this.#summarize());
     const failed = this.#files.filter(({ error }) => error);
-    const failures = failed.map(({ filename, error }) => `${filename} was not uploaded. ${error.message}`);
+    const failures = failed.map(({ filename, error }) => `${plainName(filename)} was not uploaded. ${error.message}`);
     setText(this.#notice, [...this.#refusals, ...failures].join("\n"));
   }
 
@@ -266,12 +269,15 @@ export class Composer {
       this.#keepFiles((other) => other !== file);
       this.#box.focus();
     };
+    const shown = plainName(filename);
+    const src = part && imageIn(part);
     return h(
       "li",
-      h("span.file-name", filename),
+      src && h("img.file-image", { src, alt: "" }),
+      h("span.file-name", shown),
       error ? h("button.link", { type: "button", onclick: () => this.#upload(file) }, "Retry") : !part && bar,
       h("span.file-size", fileSize(size) + (sentSize < size * 0.9 ? ` → ${fileSize(sentSize)}` : "")),
-      h("button.remove", { type: "button", "aria-label": `Remove ${filename}`, onclick: remove }, "×"),
+      h("button.remove", { type: "button", "aria-label": `Remove ${shown}`, onclick: remove }, "×"),
     );
   }
 }

@@ -1,8 +1,6 @@
 /** Building and finding elements. A string becomes a text node or an attribute's value, never HTML. */
 
-import { setText } from "./timeline-parts.js";
-
-export { setText };
+import { visible } from "./format.js";
 
 const isSet = (value) => value !== undefined && value !== null && value !== false;
 
@@ -23,7 +21,8 @@ export function h(selector, ...children) {
       else element.setAttribute(name, value);
     }
   }
-  element.append(...children.filter(isSet));
+  const isCode = tag === "code" || tag === "pre";
+  element.append(...children.filter(isSet).map((child) => (typeof child === "string" ? visible(child, isCode) : child)));
   return element;
 }
 
@@ -39,12 +38,21 @@ export function appendAll(parent, nodes) {
   return parent;
 }
 
+/** Write only a text that changed: an untouched text node costs no layout and keeps the reader's selection. */
+export function setText(node, written) {
+  const text = visible(written);
+  if (node.textContent !== text) node.textContent = text;
+}
+
 export function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   element.append(...children);
   return element;
 }
+
+/** A stroked glyph of 16 × 16. The shape tells what it is; the colour only repeats that. @param {string} d its path */
+export const glyph = (d) => svg("svg", { viewBox: "0 0 16 16", class: "glyph", "aria-hidden": "true" }, svg("path", { d }));
 
 /** @param {ParentNode} root the page, or a view of it @returns {any} */
 export function byId(id, root = document) {

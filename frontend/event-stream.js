@@ -9,7 +9,7 @@
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 5_000;
 const OPENING_TIMEOUT = 15_000; // a cold start takes seconds, not this long
-const SILENCE_TIMEOUT = 45_000; // three heartbeats
+const SILENCE_TIMEOUT = 45_000; // three pings
 const STALE_AFTER = 20_000; // of silence, when the tab comes back
 const ENDED_CHECK = 10_000; // somebody may reply in another window
 const WATCH_INTERVAL = 5_000;
@@ -53,11 +53,13 @@ export const countsBetween = (before, after) => ({
 
 export class EventStream extends EventTarget {
   /**
-   * catching-up: stored events come · waiting: cut, until `retryAt` · lost: refused for good, see `refusal`
-   * @type {"opening" | "catching-up" | "live" | "waiting" | "ended" | "lost"}
+   * catching-up: stored events come · quiet: a pause until `retryAt` · waiting: cut until then · lost: see `refusal`
+   * @type {"opening" | "catching-up" | "live" | "quiet" | "waiting" | "ended" | "lost"}
    */
   state = "opening";
   retryAt = 0; // ms since the epoch
+  /** Whether the pause is for want of a place at the server, and not because nothing comes. */
+  isBusy = false;
   /** When it was cut, in ms since the epoch. @type {number | null} */
   downSince = null;
   /** The status and the problem details. @type {any} */
@@ -84,6 +86,11 @@ export class EventStream extends EventTarget {
     this.#handlers = handlers;
   }
 
+  /** Whether it has all events, as far as it knows. */
+  get isUpToDate() {
+    return this.state === "live" || this.state === "quiet";
+  }
+
   get cursor() {
     return this.applied.last;
   }
@@ -105,9 +112,9 @@ export class EventStream extends EventTarget {
     for (const [target, type] of WAKE_EVENTS) target.removeEventListener(type, this.#wake);
   }
 
-  /** Skip the rest of the wait. */
+  /** Skip the rest of a wait or a pause. */
   retryNow() {
-    if (this.state === "waiting") this.#connect();
+    if ((this.state === "waiting" || this.state === "quiet") && !this.#source) this.#connect();
   }
 
   /** Cut the connection as a network does, for at least `ms`. */
@@ -128,18 +135,20 @@ export class EventStream extends EventTarget {
     listen("open", () => {
       clearTimeout(this.#timer);
       this.#lastActivity = Date.now();
-      this.#setState("catching-up");
+      if (this.state !== "quiet") this.#setState("catching-up");
     });
     listen("message", (message) => this.#receive(message));
     listen("error", () => this.#handleCut(source.readyState === EventSource.CLOSED));
     listen("sync", () => this.#handleSync());
+    listen("ping", () => (this.#lastActivity = Date.now()));
+    listen("pause", (frame) => this.#pause(parseObject(frame.data)));
     listen("gap", (frame) => this.#skip(parseObject(frame.data)));
     listen("end", (frame) => {
       if (parseObject(frame.data)?.seq > this.cursor) this.#handleCut(false);
       else this.#handleEnd();
     });
     this.#timer = window.setTimeout(() => this.#handleCut(false), OPENING_TIMEOUT);
-    this.#setState("opening");
+    if (this.state !== "quiet") this.#setState("opening");
   }
 
   #receive(message) {
@@ -167,6 +176,7 @@ export class EventStream extends EventTarget {
     this.#retries = 0;
     const live = this.state === "live";
     if (!live) this.backlog += 1;
+    if (this.state === "quiet") this.#setState("catching-up");
     const detail = { seq, result: data.result ?? {}, text: message.data, live };
     try {
       this.#handlers.onEvent?.(detail);
@@ -184,6 +194,13 @@ export class EventStream extends EventTarget {
     this.#setState("live");
     this.#handlers.onSync?.();
     this.#reportRecovery();
+  }
+
+  #pause(pause) {
+    this.#disconnect();
+    this.isBusy = pause?.reason === "busy";
+    this.#connectIn(Math.max(0, pause?.ms || 0));
+    this.#setState("quiet");
   }
 
   #reportRecovery() {
@@ -224,9 +241,13 @@ export class EventStream extends EventTarget {
     const longest = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#retries);
     this.#retries += 1;
     const wait = Math.max(atLeast, longest * (0.5 + Math.random() / 2));
-    this.retryAt = Date.now() + wait;
-    this.#timer = window.setTimeout(() => (afterRefusal ? this.#checkStatus(true) : this.#connect()), wait);
+    this.#connectIn(wait, afterRefusal);
     this.#setState("waiting");
+  }
+
+  #connectIn(ms, afterRefusal = false) {
+    this.retryAt = Date.now() + ms;
+    this.#timer = window.setTimeout(() => (afterRefusal ? this.#checkStatus(true) : this.#connect()), ms);
   }
 
   /** Ask for the status that EventSource hides. @param {boolean} connect at once, if it is a stream */
@@ -234,10 +255,11 @@ export class EventStream extends EventTarget {
     const connection = this.#connection;
     const aborter = new AbortController();
     const timer = setTimeout(() => aborter.abort(), OPENING_TIMEOUT);
+    const ask = (method) => fetch(this.#url(this.cursor), { method, signal: aborter.signal, cache: "no-store" });
     try {
-      const response = await fetch(this.#url(this.cursor), { signal: aborter.signal, cache: "no-store" });
+      const response = await ask("HEAD"); // opens no stream
       const final = FINAL_STATUSES.includes(response.status);
-      const problem = final ? parseObject(await response.text()) : null;
+      const problem = final && parseObject(await (await ask("GET")).text());
       if (connection !== this.#connection) return;
       if (response.status === 204) {
         if (this.state !== "ended") this.#handleEnd();
@@ -255,7 +277,6 @@ export class EventStream extends EventTarget {
       if (connection === this.#connection && this.state !== "ended") this.#retryLater(0, true);
     } finally {
       clearTimeout(timer);
-      aborter.abort(); // only the status was needed
     }
   }
 
@@ -268,9 +289,9 @@ export class EventStream extends EventTarget {
   #wake = (event) => {
     if (document.visibilityState === "hidden") return;
     const stale = event.type === "online" || event.persisted || Date.now() - this.#lastActivity > STALE_AFTER;
-    if (this.state === "waiting") this.#connect();
+    if (this.state === "ended") this.#checkEnded();
+    else if (!this.#source) this.#connect();
     else if (this.state === "live" && stale) this.#replace();
-    else if (this.state === "ended") this.#checkEnded();
   };
 
   /** See whether an ended stream goes on. */

@@ -23,11 +23,13 @@ export const fileTools = () => import("./prepare-file.js");
 export const uploads = () => import("./upload.js");
 export const timeline = () => import("./progress-timeline.js");
 export const stepDetails = () => import("./step-details.js");
-export const rawEvents = () => import("./raw-events.js");
-export const manage = () => import("./manage.js");
-export const recordedRun = () => import("./recorded-run.js");
+export const rawEvents = () => withStyles(import("./raw-events.js"), "raw-events.css");
+export const manage = () => withStyles(import("./manage.js"), "manage.css");
+export const signIn = () => withStyles(import("./sign-in.js"), "manage.css");
+const account = () => withStyles(import("./account.js"), "manage.css");
+export const sample = () => import("./sample.js");
 
-const ALL = [timeline, stepDetails, questions, takeAlong, artifactParts, fileTools, uploads, manage, rawEvents];
+const ALL = [timeline, stepDetails, questions, takeAlong, artifactParts, fileTools, uploads, manage, signIn, account, rawEvents];
 
 /** Load all of them, so that a lost connection costs nothing later. */
 export function loadAll() {

@@ -41,8 +41,8 @@ export function rename(heading, button, conversation, title, onRenamed) {
 
 const WARNING = "The conversation, its files and what its agent remembers of it are deleted for good.";
 
-/** Ask before it is deleted. @param {Named} conversation @param {() => void} onDeleted */
-export function confirmDeletion(conversation, onDeleted) {
+/** Ask in a dialog, which goes when its view does. @param {any} view an element @param {Named} conversation @param {() => void} onDeleted */
+export function confirmDeletion(view, conversation, onDeleted) {
   if (document.querySelector("dialog")) return; // clicked twice
   const notice = h("p.notice", { role: "alert" });
   const remove = h("button.button.danger", { type: "button" }, "Delete");
@@ -58,6 +58,6 @@ export function confirmDeletion(conversation, onDeleted) {
     }
   });
   on(dialog, "close", () => dialog.remove());
-  document.body.append(dialog);
+  view.append(dialog);
   dialog.showModal();
 }

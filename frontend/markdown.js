@@ -6,6 +6,7 @@
  */
 
 import { appendAll, copyText, h, on } from "./dom.js";
+import { visible } from "./format.js";
 
 // What is beyond these limits is shown as it was written.
 const MAX_DEPTH = 6; // of lists, quotes and marks in each other
@@ -306,7 +307,7 @@ const MARKS = new RegExp(
 /** Append text and its marks. @returns {any} the parent */
 function inline(parent, text, depth = 0) {
   if (depth > MAX_DEPTH) {
-    parent.append(text);
+    parent.append(visible(text));
     return parent;
   }
   const spans = new CodeSpans(text);
@@ -316,7 +317,7 @@ function inline(parent, text, depth = 0) {
     at = match.index + match[0].length;
     const closing = ticks ? spans.closing(at, ticks.length) : 0;
     if (closing < 0) continue; // without closing ticks they are text
-    parent.append(text.slice(end, match.index));
+    parent.append(visible(text.slice(end, match.index)));
     const code = text.slice(at, closing);
     if (ticks) at = closing + ticks.length;
     end = at;
@@ -329,7 +330,7 @@ function inline(parent, text, depth = 0) {
     else if (escaped) parent.append(escaped);
     else parent.append(h("br"));
   }
-  parent.append(text.slice(end));
+  parent.append(visible(text.slice(end)));
   return parent;
 }
 
@@ -365,9 +366,9 @@ class CodeSpans {
 
 function link(href, label, written, depth) {
   if (href[0] === "#") return inline(h("button.link.md-jump", { type: "button", "data-to": href.slice(1) }), label || href, depth + 4);
-  if (!/^https?:\/\//i.test(href)) return document.createTextNode(written);
+  if (!/^https?:\/\//i.test(href)) return document.createTextNode(visible(written));
   const anchor = h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" });
   if (label) inline(anchor, label, depth + 4); // a link in a link gets little depth
-  else anchor.append(href);
+  else anchor.append(visible(href, true));
   return anchor;
 }

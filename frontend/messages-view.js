@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { count, fileSize } from "./format.js";
+import { imageIn } from "./media-types.js";
 
 const MAX_CHARACTERS = 20_000; // of a message
 // More than this is folded.
@@ -15,12 +16,14 @@ export function drawMessages(box, messages) {
   for (const message of messages.slice(box.childElementCount)) box.append(messageBox(message));
 }
 
-function messageBox({ by, text, files, data }) {
+function messageBox({ by, text, files, data, parts }) {
+  const images = parts.map(imageIn).filter(Boolean).slice(0, PREVIEW_FILES);
+  const pictures = images.length > 0 && h("div.sent-images", ...images.map((src) => h("img", { src, alt: "" })));
   const names = files.map(({ filename, bytes }) => h("li", h("code", filename), ` ${fileSize(bytes)}`));
   const list = names.length > 0 && h("ul.sent-files", ...names);
   const folded = names.length > PREVIEW_FILES && h("details", h("summary", `${count(names.length)} files`), list);
   const placeholder = !text && !names.length && h("p.aside", data.length ? JSON.stringify(data[0]).slice(0, PREVIEW_CHARACTERS) : "nothing to show");
-  return h("div.message", { class: `message by-${by}` }, h("b.visually-hidden", by === "user" ? "You" : "Agent"), foldedText(text), folded || list, placeholder);
+  return h("div.message", { class: `message by-${by}` }, h("b.visually-hidden", by === "user" ? "You" : "Agent"), foldedText(text), pictures, folded || list, placeholder);
 }
 
 function foldedText(text) {

@@ -7,6 +7,8 @@
  * @typedef {{id: string, value: any, node?: string, schema?: any, agent?: string, refused?: string}} Question
  */
 
+import { plainName } from "./format.js";
+
 const UPLOAD_EXTENSION = "urn:tailrace:a2a:upload:1";
 const MAX_TITLE = 140; // characters
 
@@ -48,7 +50,7 @@ export function messageOf(message) {
 
 /** @param {any} part @returns {FileInfo} */
 export const fileInfo = (part) => ({
-  filename: String(part.filename || part.url?.split(/[?#]/)[0].split("/").pop() || "file"),
+  filename: plainName(part.filename || part.url?.split(/[?#]/)[0].split("/").pop()) || "file",
   bytes: sizeOf(part),
   mediaType: String(part.mediaType ?? ""),
 });
@@ -65,17 +67,8 @@ export function questionsOf(message) {
   if (!asked.length) return [{ id: "", value: textOf(message) }];
   return asked.map(({ id, value, node, schema }) => ({
     ...{ id: String(id), value, node, schema },
-    ...(value?.delegated ? { agent: value.agent, refused: value.refused } : {}),
+    ...(value?.delegated ? { agent: plainName(value.agent), refused: value.refused } : {}),
   }));
-}
-
-/** A question's value in words. @param {any} value */
-export function wordsOf(value) {
-  if (typeof value === "string") return value;
-  const actions = Array.isArray(value?.action_requests) ? value.action_requests : [];
-  const asked = value?.question ?? value?.description ?? actions.map((each) => each.description ?? each.name).join("\n");
-  const options = Array.isArray(value?.options) ? value.options.map((option) => `• ${shown(option)}`) : [];
-  return [shown(asked || value), ...options, ...(value?.auth_url ? [String(value.auth_url)] : [])].join("\n");
 }
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -84,7 +77,7 @@ const shown = (value) => (typeof value === "string" ? value : JSON.stringify(val
 export function titleOf(message) {
   const alert = dataOf(message).find((value) => value?.alert)?.alert;
   const { text, files } = messageOf(message);
-  const title = String(alert?.title ?? text.split("\n").find((line) => line.trim()) ?? files[0]?.filename ?? "").trim();
+  const title = plainName(alert?.title ?? text.split("\n").find((line) => line.trim()) ?? files[0]?.filename).trim();
   return title.length > MAX_TITLE ? `${title.slice(0, MAX_TITLE - 1)}…` : title;
 }
 

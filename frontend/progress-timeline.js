@@ -1,11 +1,13 @@
 /**
  * `<progress-timeline>`: a waterfall of agents, nodes and tools, drawn while they run.
  *
- * It draws with timeline-parts.js alone; step-details.js is loaded when a row is opened, task-connection.js by
+ * It draws with timeline-parts.js, dom.js and format.js; step-details.js is loaded when a row is opened, task-connection.js by
  * `connectToTask`. docs/PAGE.md has examples, and says why it is fast.
  */
 
-import { STYLES, count, detailLines, duration, hintOf, make, roomFor, roundInterval, setText, tokensOf, usageWords } from "./timeline-parts.js";
+import { h, setText } from "./dom.js";
+import { count, duration, plainName, tokensOf, usageWords } from "./format.js";
+import { detailLines, hintOf, roomFor, roundInterval, STYLES } from "./timeline-parts.js";
 
 /**
  * A row. Times are ms since the epoch; `end` is null while it runs. The root has no parent and no row. Optional: `text` is
@@ -20,10 +22,11 @@ import { STYLES, count, detailLines, duration, hintOf, make, roomFor, roundInter
  *
  * `start` is null before the first event, `end` while it goes on. `updatedAt` is the time of the newest event. `changed` has
  * the steps to draw again, new ones among them. `counts.superseded`: how many steps another attempt has replaced. `prices`
- * has by model what a million tokens cost in dollars.
+ * has by model what a million tokens cost in dollars. `streamUrl` is the address of the task's events after a seq.
  * @typedef {{
  *   root: Step, start: number | null, end: number | null, updatedAt: number, changed: Set<Step>,
  *   counts: {superseded: number}, prices?: Record<string, {input: number, output: number}>,
+ *   streamUrl?: (cursor: number) => string,
  * }} Run
  */
 
@@ -47,10 +50,10 @@ export class ProgressTimeline extends HTMLElement {
   #follows = true; // the newest row
   #scrolledTo = 0; // by us
   #span = 0; // seconds from the left to the right
-  #axis = make("div", { className: "tl-axis", ariaHidden: "true" });
-  #body = make("div", { className: "tl-body", role: "none" });
-  #jump = make("button", { className: "tl-link tl-jump", type: "button", hidden: true }, "Newest step");
-  #toggle = make("button", { className: "tl-link", type: "button", hidden: true });
+  #axis = h("div.tl-axis", { ariaHidden: "true" });
+  #body = h("div.tl-body", { role: "none" });
+  #jump = h("button.tl-link.tl-jump", { type: "button", hidden: true }, "Newest step");
+  #toggle = h("button.tl-link", { type: "button", hidden: true });
 
   /** @param {string} [containerId] id of the element to append it to */
   constructor(containerId) {
@@ -169,7 +172,7 @@ export class ProgressTimeline extends HTMLElement {
       this.#limits.set(parent, limit + MORE_CHILDREN);
       this.#showChildren(parent);
     };
-    box.prepend(make("button", { className: "tl-link", type: "button", onclick }, `${count(first)} earlier steps`));
+    box.prepend(h("button.tl-link", { type: "button", onclick }, `${count(first)} earlier steps`));
   }
 
   /** @param {Step} step @param {boolean} [unlessRead] keep it if it, or a row below it, is open or has the focus */
@@ -190,16 +193,16 @@ export class ProgressTimeline extends HTMLElement {
   #makeRow(step) {
     let level = 1;
     for (let parent = step.parent; parent.parent; parent = parent.parent) level += 1;
-    const cell = (part, role, ...children) => make("div", { className: `tl-${part}`, role }, ...children);
-    const spans = ["label", "hint", "by", "state", "usage"].map((part) => make("span", { className: `tl-${part}` }));
+    const cell = (part, role, ...children) => h(`div.tl-${part}`, { role }, ...children);
+    const spans = ["label", "hint", "by", "state", "usage"].map((part) => h(`span.tl-${part}`));
     const [name, hint, agent, state, usage] = spans;
-    const bar = make("div", { className: "tl-bar" });
+    const bar = h("div.tl-bar");
     const [time, details] = [cell("time", "gridcell"), cell("details", "gridcell")];
-    const head = cell("name", "rowheader", make("span", { className: "tl-mark" }), name, agent, state, usage, hint);
+    const head = cell("name", "rowheader", h("span.tl-mark"), name, agent, state, usage, hint);
     const element = cell("row", "row", head, cell("track", "none", bar), time, details);
     Object.assign(element, { ariaLevel: String(level), ariaExpanded: "false", tabIndex: this.#rows.size ? -1 : 0, step });
     const children = cell("children", "none");
-    const box = make("div", { role: "none" }, element, children);
+    const box = h("div", { role: "none" }, element, children);
     box.style.setProperty("--level", String(Math.min(level - 1, MAX_INDENT)));
     const cells = { row: element, name, hint, agent, state, usage, bar, time, details, children };
     const row = { ...cells, step, level, box, isParent: false, lines: "" };
@@ -219,9 +222,9 @@ export class ProgressTimeline extends HTMLElement {
     else this.#running.delete(row);
     row.box.className = `tl-step tl-${kind} is-${state}`;
     row.row.title = (step.attempt ?? 1) > 1 ? `attempt ${step.attempt}` : "";
-    setText(row.name, step.name);
+    setText(row.name, plainName(step.name));
     // The agent is named where the work changes hands, unless the row above names it.
-    setText(row.agent, kind === "agent" || agent === parent.agent || parent.name.includes(agent) ? "" : agent);
+    setText(row.agent, kind === "agent" || agent === parent.agent || parent.name.includes(agent) ? "" : plainName(agent));
     setText(row.state, STATE_WORDS[state] ?? "");
     // Tokens are shown where they were used, and not again above that.
     const tokens = tokensOf(step.usage);
@@ -246,11 +249,11 @@ export class ProgressTimeline extends HTMLElement {
     this.style.setProperty("--every", String(interval));
     const marks = [];
     for (let at = 0; at < span * 0.8; at += interval) {
-      const mark = make("span", {}, at ? duration(at * 1000).replace(".0 s", " s") : "0");
+      const mark = h("span", at ? duration(at * 1000).replace(".0 s", " s") : "0");
       mark.style.setProperty("--s", String(at));
       marks.push(mark);
     }
-    this.#axis.replaceChildren(make("div", { className: "tl-marks" }, ...marks));
+    this.#axis.replaceChildren(h("div.tl-marks", ...marks));
   }
 
   #drawToggle() {

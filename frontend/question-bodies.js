@@ -9,10 +9,12 @@
  */
 
 import { h, on, setText } from "./dom.js";
+import { plainName, visible } from "./format.js";
 import { SchemaForm, controlIn, resolved, schemaLike, wordsFor } from "./schema-form.js";
 
 const TEXTS = ["question", "description", "message", "prompt"]; // keys of a value that may hold its text
-const DRAWN = ["options", "auth_url", "breakpoint", "nodes", "action_requests", "review_configs"];
+const DRAWN = ["options", "breakpoint", "nodes", "action_requests", "review_configs"];
+const SIGN_IN = ["auth_url", "auth"]; // keys of a URL to sign in at
 const OF_A_CALL = ["type", "tool_call_id", "name", "args", "description"]; // drawn as an action
 const PASSED_ON = ["agent", "delegated", "refused"]; // keys of another agent's question
 const MAX_BUTTONS = 12;
@@ -22,7 +24,7 @@ const VERBS = { approve: "Approve", edit: "Edit", reject: "Reject", respond: "Re
 
 /** @param {string} text @returns {any[]} the text with its URLs as links */
 export const linked = (text) =>
-  text.split(URL_IN_TEXT).map((piece, place) => (place % 2 ? h("a", { href: piece, target: "_blank", rel: "noopener noreferrer" }, piece) : piece));
+  text.split(URL_IN_TEXT).map((piece, place) => (place % 2 ? h("a", { href: piece, target: "_blank", rel: "noopener noreferrer" }, piece) : visible(piece)));
 
 /** @param {Question} question */
 export function contentOf({ value, schema, agent }) {
@@ -31,13 +33,13 @@ export function contentOf({ value, schema, agent }) {
   const isCall = actions && !value.action_requests;
   const key = isObject && !isCall ? TEXTS.find((each) => typeof value[each] === "string") : undefined;
   const text = key ? value[key] : typeof value === "string" ? value : "";
-  const drawn = [...DRAWN, key, ...(isCall ? OF_A_CALL : []), ...(agent ? PASSED_ON : [])];
+  const url = signInUrl(value);
+  const drawn = [...DRAWN, key, ...SIGN_IN.filter((each) => url && value[each] === url), ...(isCall ? OF_A_CALL : []), ...(agent ? PASSED_ON : [])];
   const details = isObject ? facts(value, drawn) : !text && fact(value);
   const content = (kind, title, ...more) => ({ kind, title, details: [details, ...more].filter(Boolean) });
 
   if (actions) return content("Approval", text || (actions.length === 1 ? "May the agent do this?" : `May the agent do these ${actions.length} things?`));
   if (isBreakpoint(value)) return content("Breakpoint", `The run waits ${value.breakpoint} ${value.nodes.join(" and ")}.`);
-  const url = signInUrl(value);
   if (url) return content("Sign-in", text || "Please sign in.", h("p", ...linked(url)));
   return content("Question", text || "The agent waits for an answer.");
 }
@@ -64,17 +66,17 @@ export function bodyFor({ value, schema }, titleId, pick) {
 }
 
 const isBreakpoint = (value) => value?.breakpoint && Array.isArray(value.nodes);
-const signInUrl = (value) => [value?.auth_url, value?.auth].find((url) => /^https?:\/\//.test(url));
+const signInUrl = (value) => SIGN_IN.map((key) => value?.[key]).find((url) => /^https?:\/\//.test(url));
 
 /** An object's entries; null if there are none to see. @param {any} values @param {any[]} hidden keys */
 function facts(values, hidden = []) {
   const entries = Object.entries(values ?? {}).filter(([key]) => !hidden.includes(key));
-  return entries.length ? h("dl.q-facts", ...entries.map(([key, value]) => h("div", h("dt", key), h("dd", fact(value))))) : null;
+  return entries.length ? h("dl.q-facts", ...entries.map(([key, value]) => h("div", h("dt", plainName(key)), h("dd", fact(value))))) : null;
 }
 
 function fact(value) {
   const isText = !value || typeof value !== "object";
-  const words = isText ? String(value) : JSON.stringify(value, null, 2);
+  const words = visible(isText ? String(value) : JSON.stringify(value, null, 2), true);
   const text = isText ? h("p", ...linked(words)) : h("pre", words);
   return words.length > LONG_FACT ? h("details", h("summary", `${words.slice(0, 100)} …`), text) : text;
 }
@@ -90,7 +92,7 @@ class Choices {
       this.pick(place);
       onPick(place);
     };
-    this.#buttons = names.map((name, place) => h("button.q-choice", { type: "button", ariaPressed: "false", onclick: () => press(place) }, name));
+    this.#buttons = names.map((name, place) => h("button.q-choice", { type: "button", ariaPressed: "false", onclick: () => press(place) }, plainName(name)));
     this.element = h("div.q-choices", { role: "group", ...label }, ...this.#buttons);
   }
 
@@ -192,14 +194,14 @@ class Decision {
   constructor(action, onDecide) {
     this.#action = action;
     const { name, description, args, allowed } = action;
-    this.#choices = new Choices(allowed.map((type) => VERBS[type] ?? type), { ariaLabel: `Decide about ${name}` }, (place) => {
+    this.#choices = new Choices(allowed.map((type) => VERBS[type] ?? type), { ariaLabel: `Decide about ${plainName(name)}` }, (place) => {
       this.decide(allowed[place]);
       controlIn(this.#detail)?.focus();
       onDecide(this.type);
     });
     // LangChain's own description repeats the arguments.
     const words = description && h("p.q-words", ...linked(description.split(/\n\nTool: .*\nArgs: /)[0]));
-    this.element = h("div.q-action", h("h4", name), words, facts(args), this.#choices.element, this.#detail, this.#missing);
+    this.element = h("div.q-action", h("h4", plainName(name)), words, facts(args), this.#choices.element, this.#detail, this.#missing);
   }
 
   /** @param {string} type */
@@ -223,7 +225,7 @@ class Decision {
 
   read() {
     if (!this.type) {
-      setText(this.#missing, `Decide about ${this.#action.name}.`);
+      setText(this.#missing, `Decide about ${plainName(this.#action.name)}.`);
       this.#choices.element.firstChild?.focus();
       return null;
     }

@@ -1,7 +1,7 @@
 /** The events of a task as they came: the newest 500. */
 
 import { h, setText } from "./dom.js";
-import { count } from "./format.js";
+import { count, plainName } from "./format.js";
 
 const SHOWN = 500;
 const MAX_CHARACTERS = 2_000; // an event may carry a megabyte of log
@@ -34,5 +34,5 @@ function eventRow({ seq, kind, agent, text }) {
   // What every event of a task repeats is left out.
   const start = text.slice(0, MAX_CHARACTERS).replace(/^.*?"result":/, "").replace(/"(taskId|contextId)":"[^"]*",/g, "");
   const rest = text.length > MAX_CHARACTERS ? ` … ${count(text.length)} characters` : "";
-  return h("li", h("span.raw-seq", seq), h("span.raw-kind", kind), h("span.raw-agent", agent), h("code", start + rest));
+  return h("li", h("span.raw-seq", seq), h("span.raw-kind", kind), h("span.raw-agent", plainName(agent)), h("code", start + rest));
 }

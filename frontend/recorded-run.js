@@ -8,9 +8,9 @@ import { applyEvent, metadataOf, newTask } from "./task-state.js";
 const SLOWER = 5;
 const FRAME = 80; // ms
 
-/** @returns {Promise<{element: any, close: () => void}>} */
-export async function playRun() {
-  const events = await (await fetch("sample/run.json")).json();
+/** @param {AbortSignal} signal stops it @returns {Promise<any>} the element */
+export async function playRun(signal) {
+  const events = await (await fetch("sample/run.json", { signal })).json();
   const times = events.map((event) => metadataOf(event).ts);
   const [start, end] = [times[0], times.at(-1)];
   const timeline = h("progress-timeline");
@@ -19,13 +19,12 @@ export async function playRun() {
   const task = newTask();
   const begun = performance.now();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let timer = 0;
   const draw = () => {
     const now = still ? end : Math.min(end, start + (performance.now() - begun) / SLOWER);
     while (task.seq < events.length && times[task.seq] <= now) applyEvent(task, task.seq + 1, events[task.seq]);
     timeline.draw(task, now);
-    if (now < end) timer = window.setTimeout(draw, FRAME);
+    if (now < end && !signal.aborted) setTimeout(draw, FRAME);
   };
   draw();
-  return { element, close: () => clearTimeout(timer) };
+  return element;
 }

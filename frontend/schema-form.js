@@ -7,6 +7,7 @@
  */
 
 import { h, on, setText, uniqueId } from "./dom.js";
+import { exactJson, plainName } from "./format.js";
 
 const MAX_DEPTH = 5; // of objects in objects; what is deeper is JSON
 const LONG_TEXT = 60; // characters
@@ -74,7 +75,7 @@ function fieldFor(about, root) {
   const schema = resolved(about.schema, root);
   const { type, items, properties } = schema;
   const { depth, required } = about;
-  about = { ...about, schema, label: schema.title ?? about.label, initial: about.initial ?? schema.default };
+  about = { ...about, schema, label: plainName(schema.title ?? about.label), initial: about.initial ?? schema.default };
   if ("const" in schema) return { element: h("span"), isEmpty: () => true, read: () => schema.const };
   if (schema.enum) return choice(about, schema.enum, schema.titles);
   if (type === "boolean") return required || typeof about.initial === "boolean" ? checkbox(about) : choice(about, [true, false]);
@@ -137,7 +138,7 @@ function checkbox(about) {
 
 /** One of several values. @param {About} about */
 function choice(about, values, titles = []) {
-  const options = values.map((value, place) => h("option", { value: String(place) }, titles[place] ?? wordsFor(value)));
+  const options = values.map((value, place) => h("option", { value: String(place) }, plainName(titles[place] ?? wordsFor(value))));
   const control = h("select", h("option", { value: "" }, about.required ? "Choose …" : "—"), ...options);
   const start = values.indexOf(about.initial);
   control.value = start < 0 ? "" : String(start);
@@ -202,7 +203,7 @@ function list({ schema, label, initial, required, depth }, root) {
 function json(about) {
   const { isNullable, ...shown } = about.schema;
   const control = h("textarea.q-json", { rows: 3, spellcheck: false });
-  control.value = about.initial === undefined ? "" : JSON.stringify(about.initial, null, 2);
+  control.value = about.initial === undefined ? "" : exactJson(about.initial);
   const field = labelled(control, about, () => parsed(control.value));
   if (Object.keys(shown).length) field.element.append(h("details.aside", h("summary", "Schema of this JSON"), h("pre", JSON.stringify(shown, null, 2))));
   return field;

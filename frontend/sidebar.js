@@ -2,14 +2,22 @@
 
 import { listConversations } from "./api.js";
 import { byId, h, on, setText } from "./dom.js";
-import { stateWords, timeAgo } from "./format.js";
+import { plainName, stateWords, timeAgo } from "./format.js";
 import { isFinished, plainState } from "./task-state.js";
 
 const REFRESH_INTERVAL = 5_000; // ms, while a conversation in the list is unfinished, or the gateway does not answer
 const TYPING_PAUSE = 250; // ms
 const PAGE_SIZE = 30;
 const MAX_REQUESTS = 10; // for one page: the gateway may answer with fewer entries than asked for, even with none
-const STATES = ["working", "input-required", "completed", "failed", "canceled", "rejected"];
+/** What the filter offers: the states of a task that the page shows in the same words. */
+const STATES = {
+  working: ["SUBMITTED", "WORKING"],
+  "input-required": ["INPUT_REQUIRED", "AUTH_REQUIRED"],
+  completed: ["COMPLETED"],
+  failed: ["FAILED"],
+  canceled: ["CANCELED"],
+  rejected: ["REJECTED"],
+};
 
 /** @typedef {{contextId: string, agent: string, title: string, state?: string, updated: string}} Conversation */
 
@@ -35,10 +43,10 @@ export class Sidebar {
   #note = byId("conversations-note");
   #more = byId("conversations-more");
 
-  /** @param {(conversations: Conversation[]) => void} onLoaded gets what is known after each answer */
+  /** @param {(conversations: Conversation[]) => void} onLoaded gets what each answer has */
   constructor(onLoaded) {
     this.#onLoaded = onLoaded;
-    for (const state of STATES) this.#state.append(h("option", { value: state }, stateWords(state)));
+    for (const state in STATES) this.#state.append(h("option", { value: state }, stateWords(state)));
     on(this.#search, "input", () => this.#searchAfter(TYPING_PAUSE));
     for (const filter of [this.#agent, this.#state]) on(filter, "change", () => this.#searchAfter(0));
     on(this.#more, "click", () => this.#load(this.#next));
@@ -49,7 +57,7 @@ export class Sidebar {
 
   /** @param {string[]} names of the agents that there are */
   offerAgents(names) {
-    this.#agent.append(...names.map((name) => h("option", name)));
+    this.#agent.append(...names.map((name) => h("option", { value: name }, plainName(name))));
     this.#agent.hidden = names.length < 2;
   }
 
@@ -59,12 +67,12 @@ export class Sidebar {
     for (const link of this.#list.querySelectorAll("a")) markCurrent(link, this.#current);
   }
 
-  /** A conversation of this page has changed. */
+  /** A conversation has changed: the list is read again, up to the last one that may have changed. */
   refresh() {
     return this.#load("");
   }
 
-  /** Leave out a conversation that was deleted. @param {{contextId: string, agent: string}} conversation */
+  /** Leave out a conversation that does not exist. @param {any} conversation named by `contextId` and `agent` */
   forget(conversation) {
     this.#known.delete(keyOf(conversation));
     return this.refresh();
@@ -79,36 +87,36 @@ export class Sidebar {
     }, ms);
   }
 
-  /** Load the page of a token; the first one for an empty token. */
+  /** Load the page of a token; the first ones for an empty token. */
   async #load(token) {
     clearTimeout(this.#timer);
     const request = (this.#request += 1);
-    const shown = this.#known.size;
-    const page = await this.#page(token).catch((error) => ({ error }));
+    const mayChange = (entry) => isLive(entry) || keyOf(entry) === this.#current;
+    const read = token ? 0 : 1 + [...this.#known.values()].findLastIndex(mayChange);
+    const page = await this.#page(token, Math.max(PAGE_SIZE, read)).catch((error) => ({ error }));
     if (request !== this.#request) return;
     this.#failure = page.error?.message ?? "";
     if (!page.error) {
       const known = [...this.#known.values()];
-      // Known entries behind the first page stay; those that moved up are in it.
-      const behind = shown > PAGE_SIZE ? known : [];
+      const behind = page.nextPageToken ? entriesAfter(known, page.conversations.at(-1)) : [];
       const entries = token ? [...known, ...page.conversations] : [...page.conversations, ...behind];
       const seen = new Map();
       for (const entry of entries) if (!seen.has(keyOf(entry))) seen.set(keyOf(entry), entry);
       this.#known = seen;
-      if (token || shown <= PAGE_SIZE) this.#next = page.nextPageToken;
+      if (token || !behind.length) this.#next = page.nextPageToken;
       this.#loaded = true;
-      this.#onLoaded([...seen.values()]);
+      this.#onLoaded(page.conversations);
     }
     this.#draw();
-    const live = [...this.#known.values()].some(({ state }) => !isFinished(plainState(state)));
+    const live = [...this.#known.values()].some(isLive);
     if ((live || page.error) && !document.hidden) this.#timer = window.setTimeout(() => this.refresh(), REFRESH_INTERVAL);
   }
 
-  async #page(pageToken) {
+  async #page(pageToken, size) {
     const filters = { q: this.#search.value.trim(), agent: this.#agent.value };
-    const state = this.#state.value && `TASK_STATE_${this.#state.value.replace("-", "_").toUpperCase()}`;
+    const state = STATES[this.#state.value]?.map((name) => `TASK_STATE_${name}`);
     const conversations = [];
-    for (let requests = 0; requests < MAX_REQUESTS && conversations.length < PAGE_SIZE; requests += 1) {
+    for (let requests = 0; requests < MAX_REQUESTS + size / PAGE_SIZE && conversations.length < size; requests += 1) {
       const page = await listConversations({ ...filters, state, pageSize: PAGE_SIZE, pageToken });
       conversations.push(...page.conversations);
       pageToken = page.nextPageToken;
@@ -137,13 +145,22 @@ export class Sidebar {
     const link = h(
       "a",
       { href: addressOf(entry) },
-      h("span.conv-title", entry.title || "Untitled"),
-      h("span.conv-about", h("span.conv-agent", entry.agent), h("span.state", { "data-state": state }, stateWords(state)), h("time", { dateTime: entry.updated }, entry.ago)),
+      h("span.conv-title", plainName(entry.title) || "Untitled"),
+      h("span.conv-about", h("span.conv-agent", plainName(entry.agent)), h("span.state", { "data-state": state }, stateWords(state)), h("time", { dateTime: entry.updated }, entry.ago)),
     );
     link.dataset.key = keyOf(entry);
     markCurrent(link, this.#current);
     return h("li", link);
   }
+}
+
+/** An expired one has no state. */
+const isLive = ({ state }) => Boolean(state) && !isFinished(plainState(state));
+
+/** The known entries behind one that has not moved; none if it has, or is not known. @param {Conversation[]} known @param {Conversation} [last] */
+function entriesAfter(known, last) {
+  const at = last ? known.findIndex((entry) => keyOf(entry) === keyOf(last) && entry.updated === last.updated) : -1;
+  return at < 0 ? [] : known.slice(at + 1);
 }
 
 function markCurrent(link, current) {

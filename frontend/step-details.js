@@ -3,30 +3,35 @@
  * its events. Loaded when the first row is opened.
  *
  * Of a step it reads what task-state.js gives, and leaves out what is missing: `input`, `inputSize`, `output`, `outputSize`,
- * `error`, `cached`, `asked`, `log`, `said`, `calls`, `usage`, `first` and `last`.
+ * `error`, `cached`, `asked`, `log`, `said`, `calls`, `usage`, and `firstSeq` and `lastSeq` of its events.
  */
 
-import { costOf, count, dollars, duration, make, setText } from "./timeline-parts.js";
+import { h, setText } from "./dom.js";
+import { costOf, count, dollars, duration, plainName, plural, visible } from "./format.js";
 
 const SAID_WORDS = { reasoning: "thinks", message: "says" };
+const RELOAD_INTERVAL = 1_000; // ms, of the events while more of them come
+const MAX_EVENTS = 400_000; // characters of the events' JSON
 const AT_END = 8; // px; a block follows its end from here on
 
 export class StepDetails {
-  element = make("div", { className: "tl-panel", role: "row" });
+  element = h("div.tl-panel", { role: "row" });
   #step;
-  #cell = make("div", { className: "tl-cell", role: "gridcell" });
-  #facts = make("div", { className: "tl-facts" });
+  #cell = h("div.tl-cell", { role: "gridcell" });
+  #facts = h("div.tl-facts");
   /** @type {Map<string, any>} */ #blocks = new Map();
   /** @type {any} */ #table = null;
   #usage = ""; // as it was drawn
-  #log = make("ol", { className: "tl-log" });
+  #log = h("ol.tl-log");
   /** @type {Map<any, any>} */ #lines = new Map(); // rows of the log by entry
-  #raw = make("details", { className: "tl-raw" }, make("summary", {}, "Events"));
+  #raw = h("details.tl-raw", h("summary", "Events"));
+  #events = { text: "", number: 0, seq: 0, isBusy: false, isCut: false }; // up to the seq
+  #run;
 
   /** @param {any} step @param {number} level of its row */
   constructor(step, level) {
     this.#step = step;
-    Object.assign(this.element, { ariaLevel: String(level), ariaLabel: `Details of ${step.name}` });
+    Object.assign(this.element, { ariaLevel: String(level), ariaLabel: `Details of ${plainName(step.name)}` });
     this.element.append(this.#cell);
     this.#raw.addEventListener("toggle", () => this.#drawEvents());
     this.element.addEventListener("keydown", (event) => this.#handleKey(event));
@@ -36,9 +41,10 @@ export class StepDetails {
   draw(run) {
     const { adoptedStyleSheets } = /** @type {any} */ (this.element.getRootNode());
     if (!adoptedStyleSheets.includes(STYLES)) adoptedStyleSheets.push(STYLES);
+    this.#run = run;
     const step = this.#step;
     setText(this.#facts, factsOf(step, run));
-    const { input = "", output = "", error = "", log = [], said = [], calls = [], first, usage } = step;
+    const { input = "", output = "", error = "", log = [], said = [], calls = [], firstSeq, usage } = step;
     const parts = [
       this.#facts,
       error && this.#block("error", "Error", error),
@@ -48,7 +54,7 @@ export class StepDetails {
       log.length > 0 && this.#drawLog(log, run.start),
       output && this.#block("output", "Output", output, cutNote(output, step.outputSize)),
       usage && this.#drawUsage(usage, run.prices),
-      first && this.#raw,
+      firstSeq && run.streamUrl && this.#raw,
     ].filter(Boolean);
     for (const [at, part] of parts.entries()) {
       if (this.#cell.children[at] !== part) this.#cell.insertBefore(part, this.#cell.children[at] ?? null);
@@ -66,14 +72,14 @@ export class StepDetails {
     block.source = text;
     const { pre } = block;
     const follows = pre.scrollHeight - pre.scrollTop - pre.clientHeight < AT_END && pre.firstChild;
-    writeText(pre, readable(text));
+    writeText(pre, visible(readable(text), true));
     if (follows) pre.scrollTop = pre.scrollHeight;
     return block.element;
   }
 
   #drawLog(log, start) {
     const rows = log.map((entry) => {
-      const row = this.#lines.get(entry) ?? make("li", {}, make("span", {}, duration(entry.ts - start)), entry.text);
+      const row = this.#lines.get(entry) ?? h("li", h("span", duration(entry.ts - start)), entry.text);
       this.#lines.set(entry, row);
       return row;
     });
@@ -96,28 +102,60 @@ export class StepDetails {
     const drawn = JSON.stringify([usage, [...usage.models], prices]);
     if (drawn === this.#usage) return this.#table;
     this.#usage = drawn;
-    const cells = (tag, texts) => texts.map((text) => make(tag, {}, text));
+    const cells = (tag, texts) => texts.map((text) => h(tag, text));
     const row = (name, tokens) => {
       const cost = costOf(tokens.models ? tokens : { models: new Map([[name, tokens]]) }, prices);
       const numbers = [tokens.calls, tokens.input, tokens.output].map((number) => count(number ?? 0));
-      return make("tr", {}, ...cells("th", [name || "unnamed"]), ...cells("td", [...numbers, cost === null ? "" : dollars(cost)]));
+      return h("tr", ...cells("th", [plainName(name) || "unnamed"]), ...cells("td", [...numbers, cost === null ? "" : dollars(cost)]));
     };
     const rows = [...usage.models].map(([name, tokens]) => row(name, tokens));
     if (rows.length > 1) rows.push(row("all", usage));
-    const head = make("tr", {}, ...cells("th", ["Model", "Calls", "Tokens in", "out", "Cost"]));
-    const table = make("table", { className: "tl-tokens" }, make("thead", {}, head), make("tbody", {}, ...rows));
+    const head = h("tr", ...cells("th", ["Model", "Calls", "Tokens in", "out", "Cost"]));
+    // Without any price there is no column for the cost.
+    if (!rows.some(({ lastChild }) => lastChild.textContent)) for (const each of [head, ...rows]) each.lastChild.remove();
+    const table = h("table.tl-tokens", h("thead", head), h("tbody", ...rows));
     this.#table?.replaceWith(table);
     return (this.#table = table);
   }
 
-  /** The first and the newest event, as JSON, while they are open. */
-  #drawEvents() {
-    if (!this.#raw.open) return;
-    const { first, last } = this.#step;
-    for (const [key, title, event] of [["first", "First event", first], ["last", "Newest event", last]]) {
-      const block = event && (key === "first" || last !== first) && this.#block(key, title, eventText(event));
-      if (block && block.parentNode !== this.#raw) this.#raw.append(block);
+  /** All events as JSON, while they are open. What comes meanwhile is added once in a while. */
+  async #drawEvents() {
+    const events = this.#events;
+    const to = this.#step.lastSeq;
+    if (!this.#raw.open || events.isBusy || events.isCut || events.seq >= to) return;
+    events.isBusy = true; // after a failure until the reader asks again
+    this.#showEvents("loading …");
+    let { text, number } = events;
+    try {
+      const { eventsOfStep } = await import("./step-events.js");
+      for await (const event of eventsOfStep(this.#run, this.#step, events.seq, to)) {
+        events.isCut = text.length > MAX_EVENTS;
+        if (events.isCut) break;
+        text += `${JSON.stringify(event, null, 2)}\n`;
+        number += 1;
+      }
+      Object.assign(events, { text, number, seq: to });
+      this.#showEvents(events.isCut ? `the first ${plural(number, "event")}; the download of all events has the others` : plural(number, "event"));
+      setTimeout(() => this.#loadEvents(), RELOAD_INTERVAL);
+    } catch (/** @type {any} */ error) {
+      this.#showEvents(error.message);
+      const again = h("button.tl-link", { type: "button" }, "Try again");
+      again.addEventListener("click", () => {
+        again.remove();
+        this.#loadEvents();
+      });
+      this.#raw.append(again);
     }
+  }
+
+  #loadEvents() {
+    this.#events.isBusy = false;
+    if (this.element.isConnected) this.#drawEvents();
+  }
+
+  #showEvents(note) {
+    const element = this.#block("events", "JSON", this.#events.text, note);
+    if (!element.isConnected) this.#raw.append(element);
   }
 
   /** The keys of the treegrid are the row's; Escape goes back to it. */
@@ -127,16 +165,10 @@ export class StepDetails {
   }
 }
 
-/** @type {WeakMap<any, string>} */ const eventTexts = new WeakMap();
-function eventText(event) {
-  const text = eventTexts.get(event) ?? JSON.stringify(event, null, 2);
-  eventTexts.set(event, text);
-  return text;
-}
-
 /** tool of cook · began after 1.2 s, at 14:03:27 · attempt 2 */
-function factsOf({ kind, agent, start, attempt = 1, cached, asked, id }, run) {
+function factsOf({ kind, agent: name, start, attempt = 1, cached, asked, id }, run) {
   const isWork = kind === "node" || kind === "tool";
+  const agent = plainName(name);
   const time = new Date(start).toLocaleTimeString([], { hour12: false });
   const facts = [
     isWork ? `${kind} of ${agent}` : kind === "agent" ? "agent" : `reported by ${agent}`,
@@ -168,11 +200,12 @@ function writeText(pre, text) {
   else pre.textContent = text;
 }
 
-function makeBlock(title, content = make("pre", {})) {
+function makeBlock(name, content = h("pre")) {
+  const title = plainName(name);
   Object.assign(content, { tabIndex: 0, role: content.role ?? (content.localName === "pre" ? "group" : null), ariaLabel: title });
-  const note = make("span", {});
-  const copy = make("button", { className: "tl-link", type: "button", ariaLabel: `Copy: ${title}` }, "Copy");
-  const element = make("div", { className: "tl-block" }, make("div", { className: "tl-head" }, make("b", {}, title), note, copy), content);
+  const note = h("span");
+  const copy = h("button.tl-link", { type: "button", ariaLabel: `Copy: ${title}` }, "Copy");
+  const element = h("div.tl-block", h("div.tl-head", h("b", title), note, copy), content);
   const block = { element, note, pre: content, source: null };
   copy.addEventListener("click", () => copyText(copy, content, block.source ?? ""));
   return block;

@@ -44,8 +44,8 @@ export const newStep = (id, kind, name, agent, parent, start) => ({
   said: /** @type {{id: string, by: string, kind: string, text: string}[]} */ ([]), // kind: message or reasoning
   calls: /** @type {{id: string, by: string, kind: string, text: string}[]} */ ([]), // by: the tool; text: its arguments
   usage: /** @type {Usage | null} */ (null),
-  first: /** @type {any} */ (null), // its first and its newest event, as A2A StreamResponses
-  last: /** @type {any} */ (null),
+  firstSeq: 0, // of its first and its newest event
+  lastSeq: 0,
 });
 
 export const newUsage = () => ({
@@ -55,9 +55,9 @@ export const newUsage = () => ({
   models: /** @type {Map<string, {input: number, output: number, calls: number}>} */ (new Map()),
 });
 
-const ownAgentId = (name) => `agent ${name}`;
+export const ownAgentId = (name) => `agent ${name}`;
 
-/** @param {import("./task-state.js").Task} task @param {any} result the event @param {any} metadata ours */
+/** @param {import("./task-state.js").Task} task at the event's seq @param {any} result the event @param {any} metadata ours */
 export function applyStepEvent(task, result, metadata, ts) {
   const known = task.steps.get(metadata.step);
   // What another agent reports of a known step belongs to that step.
@@ -71,20 +71,20 @@ export function applyStepEvent(task, result, metadata, ts) {
   switch (metadata.kind) {
     case "node_start":
     case "tool_start":
-      return startStep(task, result, metadata, parent, ts, text);
+      return startStep(task, metadata, parent, ts, text);
     case "attempt":
       // A forwarded attempt is a specialist's, not the task's.
       if (!metadata.parent) task.attempt = metadata.attempt;
       for (const id of metadata.supersedes ?? []) supersede(task, task.steps.get(id), ts);
-      return text && addNote(task, result, "note", parent, text, ts); // after a hand-off there is no text
+      return text && addNote(task, "note", parent, text, ts); // after a hand-off there is no text
     case "handoff":
-      return addNote(task, result, "handoff", parent, "hand-off", ts);
+      // A run that sleeps goes on in the same steps: there is nothing to see.
+      return metadata.reason !== "sleep" && addNote(task, "handoff", parent, "hand-off", ts);
     case "state":
       if (!metadata.parent) return; // the task's own state: see applyState()
   }
   const step = known ?? parent;
-  step.first ??= result;
-  step.last = result;
+  noteEvent(task, step);
   switch (metadata.kind) {
     case "node_end":
     case "tool_complete":
@@ -105,14 +105,19 @@ export function applyStepEvent(task, result, metadata, ts) {
       step.total = metadata.total ?? step.total;
       step.targets = metadata.targets ?? step.targets;
   }
-  task.changed.add(step);
+}
+
+/** What the server counted, where the page has no events. */
+export function applyWork(task, { agents = 0, steps = 0, usage = {} }) {
+  Object.assign(task.counts, { agents, steps });
+  for (const name in usage) addTokens(task.usage, usage[name], name);
 }
 
 /** The event is one of the step's, and says nothing about it. */
-export function noteEvent(task, id, result) {
-  const step = task.steps.get(id);
+export function noteEvent(task, step) {
   if (!step) return;
-  step.last = result;
+  step.firstSeq ||= task.seq;
+  step.lastSeq = task.seq;
   task.changed.add(step);
 }
 
@@ -136,11 +141,11 @@ function agentStep(task, name, ts) {
   return task.steps.get(id) ?? addStep(task, newStep(id, "agent", name, name, task.root, ts));
 }
 
-function startStep(task, result, metadata, parent, ts, text) {
+function startStep(task, metadata, parent, ts, text) {
   const previous = task.steps.get(metadata.step);
   // The same execution goes on: after a reply, or in another process.
   if (previous && previous.state !== "superseded") {
-    previous.last = result;
+    noteEvent(task, previous);
     return setStepState(task, previous, "running", null);
   }
   // A node that asked and runs again under a new id has its answer.
@@ -154,8 +159,8 @@ function startStep(task, result, metadata, parent, ts, text) {
   step.input = metadata.input ?? "";
   step.inputSize = metadata.input_size ?? step.input.length;
   step.asked = metadata.asked ?? null;
-  step.first = step.last = result;
   task.counts.steps += 1;
+  noteEvent(task, step);
   addStep(task, step);
 }
 
@@ -178,9 +183,9 @@ function supersede(task, step, ts) {
   setStepState(task, step, "superseded", step.end ?? ts);
 }
 
-function addNote(task, result, kind, parent, name, ts) {
+function addNote(task, kind, parent, name, ts) {
   const step = newStep(`note ${task.seq}`, kind, name, parent.agent, parent, ts);
-  step.first = step.last = result;
+  noteEvent(task, step);
   setStepState(task, addStep(task, step), "done", ts);
 }
 

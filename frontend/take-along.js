@@ -45,6 +45,7 @@ export class TakeAlong {
   #place() {
     const { left, top, bottom } = this.#more.getBoundingClientRect();
     const below = bottom < innerHeight / 2;
+    this.#menu.style.maxHeight = `${(below ? innerHeight - bottom : top) - 12}px`;
     this.#menu.style.left = `${Math.max(8, Math.min(left, document.documentElement.clientWidth - 256))}px`;
     this.#menu.style.top = below ? `${bottom + scrollY + 4}px` : "auto";
     this.#menu.style.bottom = below ? "auto" : `${innerHeight - top - scrollY + 4}px`;

@@ -17,7 +17,8 @@ class TaskStream extends EventStream {
 
 /** @param {import("./progress-timeline.js").ProgressTimeline} timeline @param {string} id @returns {EventStream} open */
 export function connect(timeline, id) {
-  const task = newTask();
+  const address = new URL(`api/stream/${encodeURIComponent(id)}`, import.meta.url).href;
+  const task = Object.assign(newTask(), { streamUrl: (cursor) => `${address}?cursor=${cursor}` });
   const clock = new ServerClock();
   let frame = 0;
   // Of a task that does not run, the time stands still.
@@ -27,7 +28,7 @@ export function connect(timeline, id) {
     timeline.draw(task, now());
   };
   const scheduleDrawing = () => (frame ||= requestAnimationFrame(draw));
-  const stream = new TaskStream(new URL(`api/stream/${encodeURIComponent(id)}`, import.meta.url).href, {
+  const stream = new TaskStream(address, {
     onEvent: ({ seq, result, live }) => {
       const { ts } = metadataOf(result);
       if (ts) clock.observe(ts, live);
@@ -36,7 +37,7 @@ export function connect(timeline, id) {
     },
     onEnd: () => isFinished(task.state) && stream.close(),
   });
-  const ticker = setInterval(() => stream.state === "live" && timeline.tick(now()), TICK_INTERVAL);
+  const ticker = setInterval(() => stream.isUpToDate && timeline.tick(now()), TICK_INTERVAL);
   stream.onClose = () => clearInterval(ticker);
   stream.open();
   return stream;

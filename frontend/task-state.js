@@ -6,8 +6,9 @@
  * @typedef {ReturnType<typeof newArtifact>} Artifact
  */
 
+import { plainName } from "./format.js";
 import { isFile, isText, isUserMessage, messageOf, questionsOf, textOf, titleOf } from "./messages.js";
-import { applyStepEvent, closeSteps, newStep, newUsage, noteEvent, resumeAgent, waitingSteps } from "./steps.js";
+import { applyStepEvent, applyWork, closeSteps, newStep, newUsage, noteEvent, resumeAgent, waitingSteps } from "./steps.js";
 
 const EXTENSION = "urn:tailrace:a2a:resume:1";
 const RANKED = ["response", "report"]; // of two texts the later of these is the answer, and of others the newest
@@ -43,10 +44,11 @@ export const newTask = () => ({
   artifacts: /** @type {Map<string, Artifact>} */ (new Map()), // by id, in order of arrival
   answer: /** @type {Artifact | null} */ (null), // the text to show first: see RANKED
   usage: newUsage(), // of all attempts
+  cost: /** @type {any} */ (null), // what the run took so far: see PROTOCOL.md, section 2.3
   counts: { agents: 0, steps: 0, superseded: 0 }, // `steps` are nodes and tools without the superseded ones
   seq: 0,
   attempt: 1,
-  start: /** @type {number | null} */ (null), // unknown to a snapshot
+  start: /** @type {number | null} */ (null),
   end: /** @type {number | null} */ (null),
   updatedAt: 0,
   root: newStep("", "agent", "", "", null, 0), // parent of the agents that no step of this task asked
@@ -79,19 +81,21 @@ export function applyEvent(task, seq, result) {
   const metadata = metadataOf(result);
   const ts = metadata.ts ?? (Date.parse(body.status?.timestamp) || task.updatedAt);
   task.updatedAt = Math.max(task.updatedAt, ts);
-  if (metadata.kind || !result.task) task.start ??= ts;
+  task.start ??= metadata.kind || !result.task ? ts : metadata.created ?? null;
 
+  if (!metadata.origin) task.cost = metadata.cost ?? metadata.work?.cost ?? task.cost;
   if (result.task) applySnapshot(task, body, metadata);
   else if (result.artifactUpdate) applyArtifact(task, body.artifact ?? {}, body.append, body.lastChunk);
   else if (metadata.kind) applyStepEvent(task, result, metadata, metadata.at ?? ts);
-  if (result.artifactUpdate && metadata.step) noteEvent(task, metadata.step, result);
+  if (result.artifactUpdate && metadata.step) noteEvent(task, task.steps.get(metadata.step));
   if (body.status) applyState(task, plainState(body.status.state), body.status, metadata, ts);
   return true;
 }
 
 /** A whole A2A Task: the first event, or a snapshot. */
-function applySnapshot(task, { id = "", contextId = "", status, history = [], artifacts = [] }, { agent = "" }) {
+function applySnapshot(task, { id = "", contextId = "", status, history = [], artifacts = [] }, { agent = "", work }) {
   Object.assign(task, { id, contextId, agent: agent || task.agent });
+  if (work) applyWork(task, work);
   const ending = isFinished(plainState(status?.state)) ? status.message?.messageId : undefined;
   task.messages = [];
   for (const message of history) if (!ending || message.messageId !== ending) addMessage(task, message);
@@ -118,6 +122,7 @@ function applyState(task, state, { state: wireState, message }, metadata, ts) {
     task.end = ts;
     task.error = state === "failed" || state === "rejected" ? task.message : "";
     for (const artifact of task.artifacts.values()) artifact.done = true;
+    if (state === "completed" && isOwn) applyLastWords(task, message);
     closeSteps(task, STEP_STATE_AT_END[state], [...task.running, ...waitingSteps(task)], ts);
   } else if (state === "working") {
     resumeAgent(task, metadata.agent);
@@ -137,7 +142,7 @@ function addMessage(task, message) {
 }
 
 function applyArtifact(task, { artifactId, name = artifactId, parts = [] }, append, lastChunk) {
-  const artifact = task.artifacts.get(artifactId) ?? newArtifact(String(artifactId), String(name));
+  const artifact = task.artifacts.get(artifactId) ?? newArtifact(String(artifactId), plainName(name));
   task.artifacts.set(artifactId, artifact);
   if (!append) Object.assign(artifact, { text: "", parts: [], kind: "text" });
   for (const part of parts) addPart(artifact, part);
@@ -146,6 +151,16 @@ function applyArtifact(task, { artifactId, name = artifactId, parts = [] }, appe
   artifact.version += 1;
   const hasText = artifact.kind === "text" || artifact.text;
   if (hasText && rankOf(artifact) >= rankOf(task.answer)) task.answer = artifact;
+}
+
+/** Some agents answer with the message of their last state. What they said before is not said again. */
+function applyLastWords(task, message) {
+  const { answer, artifacts } = task;
+  const text = textOf(message).trim();
+  const isSaid = [...artifacts.values()].some((artifact) => artifact.text.trim() === text);
+  if (!message?.parts?.length || isUserMessage(message) || (isSaid && message.parts.every(isText))) return;
+  applyArtifact(task, { artifactId: "last words", name: "message", parts: message.parts }, false, true);
+  task.answer = answer ?? task.answer;
 }
 
 const rankOf = (artifact) => RANKED.indexOf(artifact?.name);

@@ -1,53 +1,9 @@
-/** Parts of progress-timeline.js: its styles, and how it writes numbers and a step's text. It imports nothing. */
+/** Parts of progress-timeline.js: its styles, and what it writes of a step. */
+
+import { h } from "./dom.js";
+import { count, plainName } from "./format.js";
 
 const MAX_CHARACTERS = 2_000; // of a step's text
-
-/** `make("div", { className, role }, "text", child)`: an element with properties and children. @returns {any} */
-export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-/** Write only a text that changed: an untouched text node costs no layout and keeps the reader's selection. */
-export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-/** 1,234 @param {number} n */
-export const count = (n) => n.toLocaleString("en");
-
-/** 430 ms · 12.4 s · 3 m 12 s · 1 h 04 m @param {number} ms */
-export function duration(ms) {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1000);
-  const minutes = Math.floor(seconds / 60);
-  const pad = (n) => String(n % 60).padStart(2, "0");
-  return seconds < 3600 ? `${minutes} m ${pad(seconds)} s` : `${Math.floor(minutes / 60)} h ${pad(minutes)} m`;
-}
-
-/** @param {any} usage of a step, or none */
-export const tokensOf = (usage) => (usage ? usage.input + usage.output : 0);
-
-/** 1,234 tokens · $0.0123. Without the price of each model there is no cost. @param {any} usage @param {import("./progress-timeline.js").Run["prices"]} [prices] */
-export function usageWords(usage, prices) {
-  const cost = costOf(usage, prices);
-  return `${count(tokensOf(usage))} tokens${cost === null ? "" : ` · ${dollars(cost)}`}`;
-}
-
-/** In dollars; null when a model has no price. @param {{models: Map<string, any>}} usage @param {import("./progress-timeline.js").Run["prices"]} [prices] */
-export function costOf({ models }, prices = {}) {
-  let cost = 0;
-  for (const [name, { input, output }] of models) {
-    if (!Object.hasOwn(prices, name)) return null;
-    cost += (input * prices[name].input + output * prices[name].output) / 1e6;
-  }
-  return models.size ? cost : null;
-}
-
-/** $1.23 · $0.0123 @param {number} n */
-export const dollars = (n) => `$${n.toFixed(n >= 1 ? 2 : 4)}`;
 
 const shorten = (text) =>
   text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)} … ${count(text.length)} characters` : text;
@@ -59,13 +15,13 @@ export function detailLines({ text = "", done = 0, total = 0, state, targets = [
   if (text || share) {
     // Most progress texts contain the figures.
     const words = share && !/\d/.test(text) ? `${shorten(text)} ${share}` : shorten(text);
-    const bar = total > 0 && state === "running" ? [make("progress", { value: done, max: total, ariaHidden: "true" })] : [];
-    lines.push(make("div", { className: "tl-progress" }, ...bar, make("span", {}, words)));
+    const bar = total > 0 && state === "running" ? [h("progress", { value: done, max: total, ariaHidden: "true" })] : [];
+    lines.push(h("div.tl-progress", ...bar, h("span", words)));
   }
   for (const { agent, reason } of targets) {
-    lines.push(make("div", { className: "tl-target" }, make("b", {}, agent), ` ${reason}`));
+    lines.push(h("div.tl-target", h("b", plainName(agent)), ` ${reason}`));
   }
-  if (error) lines.push(make("div", { className: "tl-error" }, shorten(error)));
+  if (error) lines.push(h("div.tl-error", shorten(error)));
   return lines;
 }
 

@@ -9,13 +9,12 @@ import { cancelTask, getTask, reply, streamUrl } from "./api.js";
 import { ArtifactsView } from "./artifacts-view.js";
 import { announce, h, on, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
-import { duration, plural, recoveryCounts, stateWords } from "./format.js";
-import { LazyView, questions, rawEvents, takeAlong, timeline } from "./lazy-view.js";
+import { costWords, duration, plural, recoveryCounts, stateWords, usageWords } from "./format.js";
+import { LazyView, questions, rawEvents, signIn, takeAlong, timeline } from "./lazy-view.js";
 import { drawMessages } from "./messages-view.js";
 import { ServerClock } from "./server-clock.js";
 import { StatusLine } from "./status-line.js";
 import { applyEvent, isFinished, isRunning, metadataOf, newTask } from "./task-state.js";
-import { usageWords } from "./timeline-parts.js";
 
 // In ms.
 const BACKLOG_PATIENCE = 1_500;
@@ -44,15 +43,17 @@ export class TurnView {
   #sent = h("div.turn-sent");
   #later = h("div.turn-later");
   #summary = h("summary");
-  #timeline = h("progress-timeline", { ariaLabel: "Timeline" });
+  #timeline = h("progress-timeline", { ariaLabel: "Timeline", "data-testid": "timeline" });
   /** @type {import("./raw-events.js").RawEvent[]} */ #events = [];
   #raw = new LazyView(async () => new (await rawEvents()).RawEvents(), () => this.#drawer.open);
   #drawer = h("details.drawer", { ontoggle: () => this.#raw.draw(this.#events) }, h("summary", "Raw events"), this.#raw.element);
-  #work = h("details.work", { hidden: true }, this.#summary, h("div.work-body", this.#timeline, this.#drawer));
+  #cost = h("p.work-cost", { hidden: true, "data-testid": "cost" });
+  #body = h("div.work-body", this.#timeline, this.#cost, this.#drawer);
+  #work = h("details.work", { hidden: true, "data-testid": "work" }, this.#summary, this.#body);
   #answerTitle = h("h3.visually-hidden", { hidden: true }, "Answer");
   #artifacts = new ArtifactsView();
   #questions;
-  #failure = h("div.card.failure", { hidden: true });
+  #failure = h("div.card.failure", { hidden: true, "data-testid": "failure" });
   #takeAlong;
   #closed = false;
   #loading = false;
@@ -65,7 +66,7 @@ export class TurnView {
   #drawn = { state: "", message: "", attempt: 1, connection: "" };
   #reopenings = 0; // left
   #canceling = false;
-  element = h("li.turn");
+  element = h("li.turn", { "data-testid": "turn" });
 
   /**
    * @param {string} id of the task
@@ -88,10 +89,6 @@ export class TurnView {
     );
     const parts = [this.#title, this.#sent, this.#work, this.#later, this.#failure, this.#answerTitle, this.#artifacts, this.#questions, this.#takeAlong];
     this.element.append(...parts.map((part) => part.element ?? part));
-    this.element.dataset.testid = "turn";
-    this.#failure.dataset.testid = "failure";
-    this.#work.dataset.testid = "work";
-    this.#timeline.dataset.testid = "timeline";
     on(this.#work, "toggle", () => this.#scheduleDrawing());
     on(this.#summary, "click", () => {
       this.#folded = this.#work.open;
@@ -99,8 +96,8 @@ export class TurnView {
     });
   }
 
-  /** Draw the task as it is stored. @param {{created?: number}} [summary] of a list */
-  async load({ created } = {}) {
+  /** Draw the task as it is stored. */
+  async load() {
     if (this.#loading || this.stream) return;
     this.#loading = true;
     this.#folded = true;
@@ -108,13 +105,12 @@ export class TurnView {
       const stored = await getTask(this.id);
       if (this.stream || this.#closed) return;
       applyEvent(this.task, metadataOf({ task: stored }).seq ?? 1, { task: stored });
-      if (created) this.task.start = created;
       if (!isFinished(this.task.state)) return this.follow();
       this.#ready = true;
       this.#draw();
     } catch (/** @type {any} */ error) {
       this.#loading = false;
-      const again = h("button.link", { type: "button", onclick: () => this.load({ created }) }, "Try again");
+      const again = h("button.link", { type: "button", onclick: () => this.load() }, "Try again");
       this.#sent.replaceChildren(h("p.notice", error.status === 404 ? "This turn has expired." : error.message), " ", again);
     }
   }
@@ -123,20 +119,35 @@ export class TurnView {
   follow() {
     if (this.stream || this.#closed) return;
     timeline().catch(() => {});
-    this.#incoming = Object.assign(newTask(), { prices: this.#prices });
-    this.stream = new EventStream((cursor) => streamUrl(this.id, cursor), {
+    const url = (cursor) => streamUrl(this.id, cursor);
+    this.#incoming = Object.assign(newTask(), { prices: this.#prices, streamUrl: url });
+    this.stream = new EventStream(url, {
       onEvent: (event) => this.#apply(event),
       onSync: () => this.#show(),
       onGap: ({ from, to }) => this.status.note(`Events ${from} to ${to} are no longer in the log.`),
       onEnd: () => this.#handleEnd(),
       onRecovered: ({ ms, ...counts }) =>
         ms > NOTEWORTHY_CUT && this.status.note(`Connection lost for ${duration(ms)}: ${recoveryCounts(counts)}.`),
-      onChange: () => this.#scheduleDrawing(),
+      onChange: () => {
+        if (this.stream.state === "lost" && this.stream.refusal.status === 401) this.#askWho();
+        this.#scheduleDrawing();
+      },
     });
     Object.assign(window, { tailrace: { task: this.id, applied: this.stream.applied } }); // for tests
     this.stream.open();
     this.#ticker = window.setInterval(() => this.#tick(), TICK_INTERVAL);
     this.#patience = window.setTimeout(() => this.#incoming.seq && this.#show(), BACKLOG_PATIENCE);
+  }
+
+  /** The session is over. When the user has signed in, the stream goes on at its cursor. */
+  async #askWho() {
+    const { ask } = await signIn();
+    if ((await ask(this.stream.refusal)) && !this.#closed) this.stream.open();
+  }
+
+  /** The prices have come. */
+  redraw() {
+    this.#scheduleDrawing();
   }
 
   close() {
@@ -261,7 +272,7 @@ export class TurnView {
   }
 
   #drawWork() {
-    const { counts, usage, start, end, state } = this.task;
+    const { counts, usage, cost, start, end, state } = this.task;
     const words = [
       counts.agents > 0 && plural(counts.agents, "agent"),
       counts.steps > 0 && plural(counts.steps, "step"),
@@ -269,6 +280,8 @@ export class TurnView {
       usage.calls > 0 && usageWords(usage, this.#prices),
     ];
     const verb = isRunning(state) ? "Working: " : "";
+    this.#cost.hidden = !cost || !isFinished(state);
+    if (!this.#cost.hidden) setText(this.#cost, costWords(cost));
     setText(this.#summary, `${verb}${words.filter(Boolean).join(", ")}` || "Work");
   }
 
@@ -311,9 +324,11 @@ export class TurnView {
     }
   }
 
-  /** Open an ended stream: the task may have gone on. */
+  /** The task may have gone on: open an ended stream, and wait no longer to look again. */
   catchUp() {
-    if (!this.#closed && this.stream?.state === "ended") this.stream.open();
+    if (this.#closed) return;
+    if (this.stream?.state === "ended") this.stream.open();
+    else this.stream?.retryNow();
   }
 
   async #answer(message) {

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Protocol
 
 # How long a process may take to stop before it is killed.
 _STOP_S = 5.0
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
+class Process(Protocol):
+    """What is used of an `asyncio.subprocess.Process`."""
+
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> int: ...
+
+
+async def end(process: Process) -> None:
     """End the process and return when it is gone."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()

@@ -12,14 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.owner import owner_in
+from gateway.callers import Callers
 from gateway.problems import Problem
 from gateway.requests import task_id_in
 from tailrace.config import Settings
 from tailrace.errors import TaskUnknown
 from tailrace.events import TERMINAL
 from tailrace.log import Head, open_log
-from tailrace.owner import DecideOwner
 
 # The holder of a lease: the agent, the id of its process, and an id of the worker in that process.
 _HOLDER = re.compile(r"(?P<agent>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
@@ -28,9 +27,9 @@ _HOLDER = re.compile(r"(?P<agent>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
 class Faults:
     """Routes that break things on purpose. Only the owner of a task may use them."""
 
-    def __init__(self, settings: Settings, decide_owner: DecideOwner) -> None:
+    def __init__(self, settings: Settings, callers: Callers) -> None:
         self._settings = settings
-        self._decide_owner = decide_owner
+        self._callers = callers
         self.routes = [Route("/api/local/tasks/{task_id}/kill", self.kill, methods=["POST"])]
 
     async def kill(self, request: Request) -> Response:
@@ -38,7 +37,7 @@ class Faults:
 
         200 names the process and says how many ms its lease is still valid; 409 says why nothing was killed.
         """
-        owner = owner_in(request, self._decide_owner).id
+        owner = (await self._callers.owner(request)).id
         head, now = await self._head(task_id_in(request))
         if head.owner != owner:
             raise TaskUnknown(head.task_id)

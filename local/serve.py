@@ -14,12 +14,15 @@ import logging
 import os
 import socket
 import traceback
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from gateway.owner import local_owner, secret_owner
+from local.functions import FUNCTIONS
 from local.lifeline import end_with_supervisor
+from local.packages import use_packages
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
 from tailrace.owner import DecideOwner
@@ -41,6 +44,7 @@ def app_of(name: str, host: str) -> Any:
         raise ConfigError(
             "the address of an agent", host, "loopback, because agents trust everybody who can reach them"
         )
+    use_packages(FUNCTIONS / name / "requirements.txt", Path(Settings.load().data_dir))
     module = importlib.import_module(f"{name}.handler")
     app = getattr(module, "app", None)
     if not callable(app):
@@ -54,12 +58,14 @@ def app_of(name: str, host: str) -> Any:
 def owner_on(host: str, settings: Settings) -> DecideOwner:
     """Return how a gateway on `host` knows its users: on loopback as this machine's user, elsewhere by the secret.
 
+    Where people sign in, this machine's user does too.
+
     Raises:
-        ConfigError: `host` is not loopback, and no secret is set.
+        ConfigError: `host` is not loopback, and nobody could come in.
     """
-    if ipaddress.ip_address(host).is_loopback:
+    if ipaddress.ip_address(host).is_loopback and not settings.oidc_issuer:
         return local_owner
-    if not settings.access_secret:
+    if not settings.access_secret and not settings.oidc_issuer:
         raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which other machines can reach")
     return secret_owner(settings.access_secret)
 

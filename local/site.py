@@ -23,7 +23,8 @@ from tailrace.owner import DecideOwner
 FRONTEND = Path(__file__).parent.parent / "frontend"
 # The parts of the page for this machine only.
 EXTRAS = Path(__file__).parent / "page"
-_HEAD_ENDS = "</head>"
+# Ours come before the page's script, so that they are there when it draws its first view.
+_PAGE_SCRIPT = '  <script type="module" src="app.js"></script>'
 _EXTRAS = """\
   <link rel="stylesheet" href="local/faults.css">
   <script type="module" src="local/faults.js"></script>
@@ -76,7 +77,7 @@ def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
     site = create_app(settings, decide_owner=decide_owner)
     if decide_owner is local_owner:
         site.router.routes += [
-            *Faults(settings, decide_owner).routes,
+            *Faults(settings, site.state.callers).routes,
             Route("/", _served(_index), methods=["GET"]),
             Mount("/local", _served(PageFiles(directory=EXTRAS))),
         ]
@@ -92,4 +93,4 @@ def _served(app: ASGIApp) -> ASGIApp:
 async def _index(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the page and its parts for this machine only."""
     page = (FRONTEND / "index.html").read_text()
-    await HTMLResponse(page.replace(_HEAD_ENDS, _EXTRAS + _HEAD_ENDS, 1))(scope, receive, send)
+    await HTMLResponse(page.replace(_PAGE_SCRIPT, _EXTRAS + _PAGE_SCRIPT, 1))(scope, receive, send)

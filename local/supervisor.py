@@ -12,12 +12,13 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 import httpx
 
-from local.ending import end
+from local.ending import Process, end
 from local.functions import Function, environment
 from local.lifeline import VARIABLE, lifeline
 from local.stand_in import StandIn
@@ -41,6 +42,20 @@ class StartError(TailraceError):
     """A required function does not start. The message says why, and where its log is."""
 
 
+async def spawn(function: Function, environ: Mapping[str, str], inherited: int, log: IO[bytes]) -> Process:
+    """Start a process for the function, which has its descriptors and the `inherited` one, and writes to `log`."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *function.arguments,
+        env=environ,
+        stdout=log,
+        stderr=log,
+        pass_fds=(*function.descriptors, inherited),
+        # Ctrl-C reaches only the supervisor, which then stops all functions in the same way.
+        start_new_session=True,
+    )
+
+
 class Keeper:
     """Keeps one function running.
 
@@ -53,9 +68,9 @@ class Keeper:
         self.up = False
         self.problem = ""
         self._log_path = log_path
-        self._environment = environ
+        self._environment = {**environ, VARIABLE: str(lifeline())}
         self._http = http
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         reason = f"{function.name} does not run; its log is {log_path}.\n"
         self._stand_in = StandIn(function.listener, reason) if function.listener is not None else None
         self._reported = ""
@@ -75,7 +90,7 @@ class Keeper:
                 started, log_start = time.monotonic(), log.seek(0, 2)
                 self._changed.clear()
                 self.up = False
-                process = self._process = await self._spawn(log)
+                process = self._process = await spawn(self.function, self._environment, lifeline(), log)
                 looking = asyncio.create_task(self._look())
                 try:
                     code = await self._until_ended_or_changed(process)
@@ -111,7 +126,7 @@ class Keeper:
         if self._process is not None:
             await end(self._process)
 
-    async def _until_ended_or_changed(self, process: asyncio.subprocess.Process) -> int | None:
+    async def _until_ended_or_changed(self, process: Process) -> int | None:
         """Return the exit code of the process, or None as soon as the function's files change."""
         ended, changed = asyncio.create_task(process.wait()), asyncio.create_task(self._changed.wait())
         try:
@@ -120,18 +135,6 @@ class Keeper:
         finally:
             ended.cancel()
             changed.cancel()
-
-    async def _spawn(self, log: IO[bytes]) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self.function.arguments,
-            env={**self._environment, VARIABLE: str(lifeline())},
-            stdout=log,
-            stderr=log,
-            pass_fds=(*self.function.descriptors, lifeline()),
-            # Ctrl-C reaches only the supervisor, which then stops all functions in the same way.
-            start_new_session=True,
-        )
 
     async def _look(self) -> None:
         """Set `settled` when the function answers, or when it takes so long that the rest goes on without it."""

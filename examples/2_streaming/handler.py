@@ -5,7 +5,7 @@ Run it, and send any text on the page:
     cp -r examples/2_streaming functions/ && make run AGENT=2_streaming
 
 The model is a fake one that tells the same story each time. To use a real one, name it:
-`.venv/bin/pip install langchain langchain-openai`, then `TAILRACE_MODEL=openai:gpt-5.1`.
+`make run AGENT=2_streaming MODEL=openai:gpt-5.1`, with the key in OPENAI_API_KEY.
 """
 
 from langchain_core.language_models import FakeListChatModel

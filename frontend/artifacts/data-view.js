@@ -1,7 +1,7 @@
 /** Structured data of any size, depth and kind: a list of objects as a table to sort, all else as keys and values to unfold. */
 
 import { appendAll, h, on, setText } from "../dom.js";
-import { count, plural } from "../format.js";
+import { count, plainName, plural } from "../format.js";
 import { scrollBox } from "../markdown.js";
 
 const PIECE = 100; // rows that are drawn at once
@@ -41,7 +41,7 @@ export function sizeOf(value) {
   if (isScalar(value)) return "";
   if (Array.isArray(value)) return plural(value.length, columnsOf(value) ? "row" : "item");
   const names = Object.keys(value);
-  const some = names.slice(0, 4).join(", ").slice(0, MAX_LINE);
+  const some = plainName(names.slice(0, 4).join(", ")).slice(0, MAX_LINE);
   return `${plural(names.length, "key")}${some && `: ${some}`}${names.length > 4 ? ", …" : ""}`;
 }
 
@@ -69,7 +69,8 @@ export function inPieces(list, items, make, state, piece = PIECE) {
     appendAll(list, items.slice(from, shown).map(make));
     const left = items.length - shown;
     more.hidden = !left;
-    setText(more, `Show ${count(Math.min(left, 4 * shown))} more of ${count(left)}`);
+    const next = Math.min(left, 4 * shown);
+    setText(more, next < left ? `Show ${count(next)} more of ${count(left)}` : `Show the other ${count(left)}`);
   };
   on(more, "click", () => {
     const from = list.childElementCount;
@@ -88,7 +89,7 @@ function view(value, state) {
   const columns = columnsOf(value);
   if (columns) return table(value, columns, state);
   const list = h("dl.dv-entries");
-  const entry = (name) => h("div", h("dt", name), h("dd", nested(value[name], childOf(state, name), true)));
+  const entry = (name) => h("div", h("dt", plainName(name)), h("dd", nested(value[name], childOf(state, name), true)));
   return h("div", list, inPieces(list, Object.keys(value), entry, state));
 }
 
@@ -141,7 +142,7 @@ function table(rows, columns, state) {
     return h("td", { class: align(name) }, content);
   };
   const heads = shown.map((name) => {
-    const head = h("th", { scope: "col", class: align(name) }, h("button.dv-sort", { type: "button" }, name));
+    const head = h("th", { scope: "col", class: align(name) }, h("button.dv-sort", { type: "button" }, plainName(name)));
     on(head.firstChild, "click", () => sort(name));
     return head;
   });

@@ -1,10 +1,11 @@
 /** A task's answer, data, events and request, in forms that other programs read. */
 
 import { h } from "../dom.js";
+import { plainName } from "../format.js";
+import { storedEvents } from "../stored-events.js";
 import { columnsOf, dataOf, own } from "./data-view.js";
 
 const MAX_TABLES = 8; // with an entry of their own
-const MAX_RETRIES = 3; // of a stream that brings nothing new
 
 /**
  * What there is to take along, by its label.
@@ -18,7 +19,7 @@ export function downloadsOf({ id, title, agent, answer, artifacts, request }, st
   const entries = [];
   if (answer?.text) entries.push(["Download the answer (.md)", () => save(`${name}.md`, answer.text)]);
   if (all.length) entries.push(["Download the data (.json)", () => save(`${name}.json`, jsonOf(all))]);
-  for (const [table, rows] of tablesOf(all)) entries.push([`Download ${table} (.csv)`, () => save(`${name}-${nameOf(table)}.csv`, csvOf(rows))]);
+  for (const [table, rows] of tablesOf(all)) entries.push([`Download ${plainName(table)} (.csv)`, () => save(`${name}-${nameOf(table)}.csv`, csvOf(rows))]);
   entries.push(["Download all events (.ndjson)", async () => save(`${name}.ndjson`, await eventsOf(streamUrl))]);
   if (request) entries.push(["Copy as a curl command", async () => copy(await curlOf(request, agent))]);
   return entries;
@@ -72,49 +73,11 @@ function csvCell(value) {
 /** All events so far, one JSON object a line. */
 async function eventsOf(streamUrl) {
   const lines = [];
-  let cursor = 0;
-  for (let retries = 0; retries <= MAX_RETRIES; retries += 1) {
-    const response = await fetch(streamUrl(cursor), { cache: "no-store" }).catch(() => null);
-    if (response?.status === 204) return lines.join("");
-    if (response && !response.ok) throw new Error(`The events did not come: the server answered ${response.status}.`);
-    try {
-      for await (const { id, event, data } of frames(response?.body)) {
-        if (event === "sync" || event === "end") return lines.join("");
-        const seq = event === "gap" ? JSON.parse(data).to : event ? 0 : Number(id);
-        if (!(seq > cursor)) continue;
-        cursor = seq;
-        retries = 0;
-        // A line break in JSON is a space. What is gone for good is in the file too.
-        lines.push(event ? `{"gap":${data}}\n` : `${data.replaceAll("\n", " ")}\n`);
-      }
-    } catch {
-      // cut: go on at the cursor
-    }
+  for await (const { data, isGap } of storedEvents(streamUrl)) {
+    // A line break in JSON is a space. What is gone for good is in the file too.
+    lines.push(isGap ? `{"gap":${data}}\n` : `${data.replaceAll("\n", " ")}\n`);
   }
-  throw new Error("The connection was lost before all events had come. Try again.");
-}
-
-/** The frames of a stream of server-sent events. Source: HTML standard, section 9.2.6. */
-async function* frames(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  let frame = { id: "", event: "", data: /** @type {string[]} */ ([]) };
-  try {
-    for (let read; !(read = await reader.read()).done; ) {
-      const lines = (rest + read.value).split(/\r\n|\n|\r(?!$)/); // a last CR may be half a line's end
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const [field, value] = [line.split(":", 1)[0], line.slice(line.indexOf(":") + 1).replace(/^ /, "")];
-        if (field === "data") frame.data.push(value);
-        else if (field === "id" || field === "event") frame[field] = value;
-        if (line) continue;
-        if (frame.data.length) yield { ...frame, data: frame.data.join("\n") };
-        frame = { id: "", event: "", data: [] };
-      }
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
+  return lines.join("");
 }
 
 /** A command for a POSIX shell that begins the same task. In a quoted here-document nothing is expanded. */
@@ -125,6 +88,8 @@ async function curlOf({ parts, metadata, referenceTaskIds }, agent) {
   const body = `${json.replace(/[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)}\n`;
   const headers = ["'content-type: application/json'"];
   if (document.cookie.includes("tailrace-secret=")) headers.push('"x-tailrace-secret: $TAILRACE_SECRET"');
+  // A session is the browser's alone: a shell has a token of its own. Without one it says so, and sends nothing.
+  if (document.querySelector("#sidebar .account")) headers.push('"authorization: Bearer ${TAILRACE_TOKEN:?make token NAME=shell prints one}"');
   // CloudFront needs it to sign the request.
   if (location.protocol === "https:") headers.push(`'x-amz-content-sha256: ${await sha256(body)}'`);
   const url = new URL("api/tasks", document.baseURI).href.replaceAll("'", "%27");

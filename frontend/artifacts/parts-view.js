@@ -2,17 +2,15 @@
 
 import { fenced, TextView } from "../artifacts-view.js";
 import { h, on } from "../dom.js";
-import { fileSize, plural } from "../format.js";
+import { fileSize, plainName, plural } from "../format.js";
+import { imageIn } from "../media-types.js";
 import { isFile, isText } from "../messages.js";
 import { dataOf, inPieces, sizeOf, StructuredData } from "./data-view.js";
 import { save } from "./downloads.js";
 
 const PIECE = 20; // files and unknown parts that are shown at once
-const IMAGES = /^image\/(png|jpeg|gif|webp|avif|svg\+xml)$/;
 const TEXTS = /^text\/|[/+](json|xml|yaml|x-yaml|csv|javascript|sql|toml|x-ndjson)$/;
-const MAX_IMAGE = 8_000_000; // characters of base64
 const MAX_PREVIEW = 40_000; // characters
-const HIDDEN = /[\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // could make "gpj.exe" look like "exe.jpg"
 
 /** text/csv @param {{mediaType?: any}} part */
 const typeOf = (part) => String(part.mediaType ?? "").split(";")[0].trim().toLowerCase();
@@ -57,7 +55,7 @@ function codeBox(text, language) {
 
 function fileView(part) {
   const { filename, url = "", raw, text } = part;
-  const name = String(filename ?? "").replace(HIDDEN, "") || "file";
+  const name = plainName(filename) || "file";
   const type = typeOf(part);
   const padding = raw?.endsWith("==") ? 2 : Number(raw?.endsWith("="));
   const ofUpload = part.metadata?.["urn:tailrace:a2a:upload:1"]?.size;
@@ -74,9 +72,11 @@ function fileView(part) {
   return h("div", { "data-testid": "file" }, head, preview(part, type, name));
 }
 
-function preview({ raw, text }, type, name) {
-  if (raw && IMAGES.test(type) && raw.length <= MAX_IMAGE) {
-    const image = h("img.af-image", { src: `data:${type};base64,${standard(raw)}`, alt: name, decoding: "async" });
+function preview(part, type, name) {
+  const { raw, text } = part;
+  const src = imageIn({ raw, mediaType: type });
+  if (src) {
+    const image = h("img.af-image", { src, alt: name, decoding: "async" });
     on(image, "error", () => image.replaceWith(h("p.aside", "This image cannot be shown.")));
     return image;
   }

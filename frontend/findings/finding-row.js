@@ -1,8 +1,7 @@
 /** One finding: a row that opens to its evidence. */
 
-import { h, on, setText, uniqueId } from "../dom.js";
+import { glyph, h, on, setText, uniqueId } from "../dom.js";
 import { count } from "../format.js";
-import { glyph } from "../glyph.js";
 import { isObject } from "./incidents.js";
 import { lasting, percent, quantity, reveal, utc } from "./words.js";
 
@@ -12,7 +11,20 @@ const MOST_LINES = 200; // shown; all are copied
 const LONGEST = 2000; // characters of a line, or of one value of the evidence
 const LONGEST_SUBJECT = 300;
 // Shown elsewhere in the row.
-const HIDDEN = new Set(["series", "example", "log", "incident"]);
+const HIDDEN = new Set(["series", "lines", "example", "log", "incident"]);
+const STATES = new Map([["over", "over"], ["ongoing", "goes on to the end of the recording"], ["unknown", "not known"]]);
+const DOT = "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6Z"; // for a type that nobody foresaw
+/** By type. */
+const GLYPHS = new Map([
+  ["level_shift", "M1 11.5h6.5V4.5H15"],
+  ["spike", "M1 11.5h4.5L8 3l2.5 8.5H15"],
+  ["drift", "M1 12 15 4"],
+  ["flat_line", "M1 5l2 4 2-5 2 4h8"],
+  ["new_template", "M8 3v10M3 8h10"],
+  ["burst", "M3 12V9M6.5 12V4M9.5 12V3M13 12V8"],
+  ["rare", "M1 12h14M8 8.5v-1"],
+  ["gone", "M1 8h6M10 8h.5M13 8h.5"],
+]);
 
 export const typeWords = (type) => shorten(type.replaceAll("_", " "), 60);
 export const shorten = (text, most = LONGEST) => (text.length > most ? `${text.slice(0, most)}…` : text);
@@ -40,7 +52,7 @@ export class FindingRow {
       { "data-testid": "finding", "data-type": type },
       this.#opener,
       timeOf(finding),
-      h("div.f-main", h("p.f-name", glyph(type), name), h("p.f-summary", h("b", typeWords(type)), " ", summaryText(finding))),
+      h("div.f-main", h("p.f-name", glyph(GLYPHS.get(type) ?? DOT), name), h("p.f-summary", h("b", typeWords(type)), " ", summaryText(finding))),
       this.#track,
       figures,
       h("div.f-details", { id, hidden: true }),
@@ -80,7 +92,7 @@ export class FindingRow {
     const { subject, evidence, raw, start } = this.#finding;
     const tool = (text, onclick) => h("button.f-tool", { type: "button", onclick }, text);
     const toReport = this.#reportOf(subject) && tool("Show in the report", () => showMention(this.#reportOf(subject)));
-    const toChart = this.#showChart && start !== null && Array.isArray(evidence.series) && tool("Show in the chart", () => this.#showChart?.(this.#finding));
+    const toChart = this.#showChart && start !== null && (Array.isArray(evidence.series) || isObject(evidence.lines)) && tool("Show in the chart", () => this.#showChart?.(this.#finding));
     const copy = copyButton("Copy as JSON", () => jsonOf(raw, 2));
     return [...linesOf(evidence).map(linesBox), facts(this.#finding), h("p.f-tools", toReport, toChart, copy)];
   }
@@ -93,19 +105,15 @@ function showMention(link) {
 }
 
 /** The summary, with times of the finding's day as the row shows them. */
-export function summaryText({ summary, raw }) {
-  const day = typeof raw.start === "string" ? raw.start.slice(0, 10) : "";
-  const isThisDay = (time) => day && time.startsWith(day);
-  const text = summary.replace(/\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:\.\d+)?Z/g, (time, clock) => (isThisDay(time) ? clock : time));
-  return shorten(text, 600);
+export const summaryText = ({ summary, raw }) => shorten(clocks(summary, raw.start), 600);
+
+/** A text in which the times of the day on which something started have no date. */
+export function clocks(text, start) {
+  const day = typeof start === "string" ? start.slice(0, 10) : "";
+  return text.replace(/\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:\.\d+)?Z/g, (time, clock) => (day && time.startsWith(day) ? clock : time));
 }
 
-const chevron = () => glyphOf("M6 4l4 4-4 4");
-function glyphOf(d) {
-  const icon = glyph("");
-  icon.firstChild.setAttribute("d", d);
-  return icon;
-}
+const chevron = () => glyph("M6 4l4 4-4 4");
 
 function timeOf({ start, end, raw }) {
   if (start === null) return h("span.f-time", "no time");
@@ -176,6 +184,7 @@ function facts(finding) {
   add("size", quantity(finding.magnitude, finding.unit));
   add("confidence", confidence === null ? jsonOf(raw.confidence) : percent(confidence));
   add("agent", finding.agent);
+  if (STATES.has(raw.state)) add("state", STATES.get(raw.state));
   const shownAsLines = new Set(Object.keys(evidence).filter((key) => Array.isArray(evidence[key]) && linesOf({ [key]: evidence[key] }).length));
   for (const [key, value] of Object.entries(evidence).slice(0, 60)) {
     if (!HIDDEN.has(key) && !shownAsLines.has(key)) add(key.replaceAll("_", " "), factText(value));

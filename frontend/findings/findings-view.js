@@ -61,14 +61,15 @@ export class FindingsView {
   draw(findings, { task, report = null }) {
     const list = Array.isArray(findings) ? findings : [];
     const alert = alertOf(task);
-    const alertKey = jsonOf(alert);
+    const { events, failures, ...beside } = besideFindings(task);
+    const alertKey = jsonOf([alert, events, failures]);
     const isSame = list.length === this.#list.length && alertKey === this.#alertKey && list.every((each, i) => each === this.#list[i]);
     if (!isSame) {
       this.#list = [...list];
       this.#alertKey = alertKey;
-      this.#build(alert);
+      this.#build(alert, events, failures);
     }
-    this.#drawBeside(besideFindings(task), isSame);
+    this.#drawBeside(beside, isSame);
     if (!report) return;
     this.#report = report;
     linkMentions(report, this.#bySubject.keys(), (subject) => this.#show(this.#bySubject.get(subject)));
@@ -79,19 +80,19 @@ export class FindingsView {
     this.#views.clear();
   }
 
-  #build(alert) {
+  #build(alert, events, failures) {
     const focused = document.activeElement;
     this.close();
     const { findings, others } = readFindings(this.#list);
     this.#findings = findings;
     this.#alert = alert;
-    const { incidents, untimed } = incidentsOf(findings, alert);
-    this.#incidents = untimed.length ? [...incidents, { findings: untimed, first: [], faint: [], start: null, end: null }] : incidents;
+    const { incidents, untimed } = incidentsOf(findings, alert, events, this.#list);
+    this.#incidents = untimed.length ? [...incidents, { findings: untimed, first: [], faint: [], atEnd: [], start: null, end: null }] : incidents;
     this.#bySubject.clear();
     for (const finding of [...findings].sort(ORDERS.rank.compare)) {
       if (!this.#bySubject.has(finding.subject)) this.#bySubject.set(finding.subject, finding);
     }
-    this.summary.replaceChildren(...summaryOf(incidents, alert, (finding) => this.#show(finding)));
+    this.summary.replaceChildren(...summaryOf(incidents, alert, (finding) => this.#show(finding), failures));
     this.summary.hidden = !this.summary.firstChild;
     options(this.#type, "All types", tally(findings.map(({ type }) => type)), typeWords);
     options(this.#agents, "All agents", tally(findings.map(({ agent }) => agent)), (agent) => shorten(agent || "not named", 60));

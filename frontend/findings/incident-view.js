@@ -8,7 +8,7 @@ import { arrange, quantity, utc } from "./words.js";
 
 /**
  * @typedef {import("./incidents.js").Finding} Finding @typedef {import("./finding-row.js").FindingRow} FindingRow
- * @typedef {import("./incidents.js").Incident | {findings: Finding[], first: Finding[], faint: Finding[], start: null, end: null}} AnyIncident
+ * @typedef {import("./incidents.js").Incident | {findings: Finding[], first: Finding[], faint: Finding[], atEnd: Finding[], start: null, end: null}} AnyIncident
  */
 
 const MOST_ROWS = 25; // until more are asked for

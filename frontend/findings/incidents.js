@@ -1,7 +1,10 @@
 /**
  * Findings of any agent, read with care, and the incidents that they form. Pure: no DOM. Times are in seconds since the
- * epoch. Incidents and first signs are those of the orchestrator's report: see functions/orchestrator/synthesis.py.
+ * epoch. The incidents are the orchestrator's `events`, and say what its report says. Without them findings are only
+ * grouped by time, and nothing is concluded.
  */
+
+import { plainName } from "../format.js";
 
 /**
  * @typedef {{type: string, subject: string, summary: string, unit: string, agent: string, start: number | null,
@@ -9,15 +12,16 @@
  *   `start` is null if it is no time; `magnitude` and `confidence` are null if they are no numbers
  * @typedef {{title: string, start: number, end: number | null, isAlert: boolean}} Alert
  *   of the request; without `isAlert` these are only times that its text names
- * @typedef {{findings: Finding[], first: Finding[], faint: Finding[], start: number, end: number}} Incident
- *   `first` are the first signs, `faint` those from just before them that have little confidence
+ * @typedef {{findings: Finding[], first: Finding[], faint: Finding[], atEnd: Finding[], start: number, end: number,
+ *   state: string, isCause: boolean | null}} Incident
+ *   `first` are those that no other came before, `faint` those from just before that have little confidence, and `atEnd`
+ *   those of just when it ended. `isCause` is whether the first may be the cause; null if nobody has concluded anything
  */
 
 export const CONFIDENT = 0.5; // nothing is concluded from findings with less
-const [GAP_SHARE, GAP_LEAST, GAP_MOST] = [0.1, 30, 600];
-const TOGETHER = 5;
+const [GAP_SHARE, GAP_LEAST, GAP_MOST] = [0.05, 10, 600];
 const JUST_BEFORE = 30;
-const SILENCE = new Set(["gone", "flat_line"]);
+const STATES = new Set(["over", "ongoing"]);
 const LATEST = Date.UTC(2200, 0) / 1000;
 const MOST = 1e15; // larger numbers say nothing, and charts cannot hold them
 
@@ -51,13 +55,13 @@ export function readFindings(list) {
 
 /** @returns {Finding | null} */
 function readFinding(raw) {
-  const [type, subject, summary] = [raw.type, raw.subject, raw.summary].map((value) => textOf(value).trim());
+  const [type, subject, summary] = [raw.type, raw.subject, raw.summary].map((value) => plainName(textOf(value)).trim());
   if (!type && !subject && !summary) return null;
   const start = secondsOf(raw.start);
   const end = secondsOf(raw.end);
   const share = numberOf(raw.confidence);
   return {
-    ...{ type: type || "finding", subject: subject || summary || type, unit: textOf(raw.unit), agent: textOf(raw.agent), raw },
+    ...{ type: type || "finding", subject: subject || summary || type, unit: textOf(raw.unit), agent: plainName(textOf(raw.agent)), raw },
     // A metric's summary begins with its name.
     summary: subject && summary.startsWith(`${subject}: `) ? summary.slice(subject.length + 2) : summary,
     start,
@@ -91,73 +95,77 @@ function timeOf(value) {
   return value >= 0 ? value : null;
 }
 
-/** The incidents, the one that the report is about first, and the findings without a time. */
-export function incidentsOf(findings, alert) {
+/**
+ * The incidents, the one that the report is about first, and the findings without a time.
+ * @param {Finding[]} findings @param {Alert | null} alert @param {any} events of the orchestrator @param {any[]} list as it was read
+ */
+export function incidentsOf(findings, alert, events = null, list = []) {
   const timed = findings.filter((finding) => finding.start !== null);
   const untimed = findings.filter((finding) => finding.start === null);
-  const groups = groupsOf(timed.filter(isConfident));
+  const told = toldIncidents(events, list);
+  const incidents = told ?? groupsOf(timed.filter(isConfident)).map(incidentOf);
+  const placed = new Set(incidents.flatMap((incident) => incident.findings));
   /** @type {Finding[]} */ const alone = [];
   for (const finding of timed) {
-    if (isConfident(finding)) continue;
-    const near = groups.find((group) => finding.start >= group.start - JUST_BEFORE && finding.start <= group.until);
+    if (placed.has(finding)) continue;
+    const near = incidents.find(({ start, end }) => finding.start >= start - JUST_BEFORE && finding.start <= end);
     if (near) near.findings.push(finding);
     else alone.push(finding);
   }
-  const faint = timed.filter((finding) => !isConfident(finding) && !SILENCE.has(finding.type));
-  const incidents = groups.map(({ findings: members }) => incidentOf(members, faint));
-  const others = groupsOf(alone).map(({ findings: members }) => incidentOf(members, []));
-  return { incidents: [...incidents.sort(byWeight(alert)), ...others], untimed };
+  for (const { findings: members } of incidents) members.sort((a, b) => a.start - b.start);
+  if (!told) incidents.sort(byWeight(alert));
+  return { incidents: [...incidents, ...groupsOf(alone).map(incidentOf)], untimed };
+}
+
+/** The events of the artifact, whose findings are places in its list; null if they do not fit to it. @returns {Incident[] | null} */
+function toldIncidents(events, list) {
+  if (!Array.isArray(events) || !events.length) return null;
+  const incidents = events.map((event) => {
+    const at = (key) => (Array.isArray(event?.[key]) ? event[key].map((place) => READ.get(list[place])) : []);
+    const [first, later, atEnd, faint] = ["first", "later", "at_end", "faint"].map(at);
+    const [start, end] = [secondsOf(event?.start), secondsOf(event?.end)];
+    const members = [...new Set([...first, ...later, ...atEnd, ...faint])];
+    if (start === null || end === null || !first.length || members.some((each) => !each || each.start === null)) return null;
+    return { findings: members, first, faint, atEnd, start, end: Math.max(start, end), state: String(event.state), isCause: event.is_cause === true };
+  });
+  return incidents.includes(null) ? null : /** @type {Incident[]} */ (incidents);
 }
 
 const isConfident = ({ confidence }) => confidence !== null && confidence >= CONFIDENT;
 
-/** The findings in order of time, split where none starts and none goes on for a while. */
+/** The findings in order of time, split where none starts for a while. */
 function groupsOf(findings) {
   const ordered = [...findings].sort((a, b) => a.start - b.start);
   const whole = ordered.length ? ordered[ordered.length - 1].start - ordered[0].start : 0;
   const gap = Math.min(Math.max(whole * GAP_SHARE, GAP_LEAST), GAP_MOST);
-  /** @type {{findings: Finding[], start: number, until: number}[]} */ const groups = [];
-  for (const finding of ordered) {
-    const { start, end } = finding;
-    let group = groups[groups.length - 1];
-    if (!group || start > group.until) groups.push((group = { findings: [], start, until: start }));
-    group.findings.push(finding);
-    group.until = Math.max(group.until, start + gap, Math.min(end, start + 2 * gap) + gap);
-  }
+  /** @type {Finding[][]} */ const groups = [];
+  ordered.forEach((finding, i) => {
+    if (!i || finding.start > ordered[i - 1].start + gap) groups.push([]);
+    groups[groups.length - 1].push(finding);
+  });
   return groups;
 }
 
-/** @param {Finding[]} members @param {Finding[]} faint all findings with little confidence @returns {Incident} */
-function incidentOf(members, faint) {
-  const findings = [...members].sort((a, b) => a.start - b.start);
-  const confident = findings.filter(isConfident);
-  const chosen = confident.length ? confident : findings;
-  const speaking = chosen.filter(({ type }) => !SILENCE.has(type));
-  const signs = speaking.length ? speaking : chosen;
-  const start = signs[0].start;
-  return {
-    findings,
-    first: signs.filter((finding) => finding.start <= start + TOGETHER),
-    faint: faint.filter((finding) => finding.start >= start - JUST_BEFORE && finding.start <= start),
-    start: findings[0].start,
-    end: endOf(findings),
-  };
+/** @param {Finding[]} findings in order of time @returns {Incident} */
+function incidentOf(findings) {
+  const states = new Set(findings.filter(({ start, end }) => end > start).map(({ raw }) => raw.state));
+  const state = states.has("ongoing") ? "ongoing" : states.size === 1 && states.has("over") ? "over" : "unknown";
+  const first = findings.filter(({ start }) => start === findings[0].start);
+  return { findings: [...findings], first, faint: [], atEnd: [], start: findings[0].start, end: endOf(findings), state, isCause: null };
 }
 
 const endOf = (findings) => findings.reduce((latest, { end }) => Math.max(latest, end), 0);
 
 /** The nearest to the alert first; of equally near ones the one with most confidence in all. */
 function byWeight(alert) {
-  const weigh = ({ findings }) => {
-    const confident = findings.filter(isConfident);
-    const [start, end] = [confident[0].start, endOf(confident)];
-    const distance = alert ? Math.max(start - alert.start, alert.start - end, 0) : 0;
-    return { distance, weight: confident.reduce((sum, { confidence }) => sum + confidence, 0), start };
-  };
+  const distance = ({ start, end }) => (alert ? Math.max(start - alert.start, alert.start - end, 0) : 0);
   const weights = new Map();
-  const of = (incident) => weights.get(incident) ?? weights.set(incident, weigh(incident)).get(incident);
-  return (a, b) => of(a).distance - of(b).distance || of(b).weight - of(a).weight || of(a).start - of(b).start;
+  const weight = (incident) => weights.get(incident) ?? weights.set(incident, incident.findings.reduce((sum, { confidence }) => sum + (confidence ?? 0), 0)).get(incident);
+  return (a, b) => distance(a) - distance(b) || weight(b) - weight(a) || a.start - b.start;
 }
+
+/** Whether it is known if an incident is over. */
+export const isKnown = ({ state }) => STATES.has(state);
 
 const most = (key) => (a, b) => (b[key] ?? -1) - (a[key] ?? -1);
 const size = ({ magnitude }) => (magnitude === null ? -1 : Math.abs(magnitude));

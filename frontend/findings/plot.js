@@ -96,7 +96,8 @@ export function makePlot(host, series, { width, isLast, range, limit, alert, col
       {
         stroke: color("accent"),
         width: 1.5,
-        points: { size: 4, fill: color("accent"), filter: lonely },
+        ...(series.total === undefined ? {} : { paths: library().paths.bars({ size: [1, 20], align: 1 }), fill: color("accent") }),
+        points: { size: 4, fill: color("accent"), filter: series.total === undefined ? lonely : () => [] },
       },
     ],
     hooks: {

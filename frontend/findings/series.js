@@ -1,12 +1,14 @@
-/** The samples in findings' evidence, as series for charts. Pure: no DOM. */
+/** The samples and the counts of lines in findings' evidence, as series for charts. Pure: no DOM. */
 
-import { numberOf, secondsOf } from "./incidents.js";
-import { quantity } from "./words.js";
+import { isObject, numberOf, secondsOf } from "./incidents.js";
+import { lasting, quantity } from "./words.js";
 
 /**
  * @typedef {import("./incidents.js").Finding} Finding
- * @typedef {{name: string, unit: string, times: number[], values: (number | null)[], step: number, findings: Finding[]}} Series
- *   `values` has null where samples are missing; `step` is the usual time between two samples, in seconds
+ * @typedef {{name: string, unit: string, times: number[], values: (number | null)[], step: number, findings: Finding[],
+ *   total?: number}} Series
+ *   `values` has null where samples are missing; `step` is the usual time between two samples, in seconds. Lines of logs
+ *   are counts of stretches of `step` seconds, and `total` is how many of them their finding counts
  */
 
 const GAP = 3; // steps without a sample
@@ -21,7 +23,20 @@ export function seriesOf(findings) {
     if (bySubject.has(subject)) bySubject.get(subject).push(finding);
     else bySubject.set(subject, [finding]);
   }
-  return [...bySubject].map(([name, members]) => together(name, members)).filter(({ values }) => values.filter((value) => value !== null).length > 1);
+  const series = [...bySubject].map(([name, members]) => together(name, members));
+  for (const finding of findings) if (!bySubject.has(finding.subject)) series.push(...countsOf(finding));
+  return series.filter(({ values }, i) => values.filter((value) => value !== null).length > 1 && series.findIndex(({ name }) => name === series[i].name) === i);
+}
+
+/** The lines of a finding, by stretches of time: none if it has none that can be read. @returns {Series[]} */
+function countsOf(finding) {
+  const { lines } = finding.evidence;
+  const [start, step] = isObject(lines) ? [secondsOf(lines.start), numberOf(lines.step_s)] : [null, null];
+  if (start === null || step === null || step <= 0 || !Array.isArray(lines.counts)) return [];
+  const values = lines.counts.slice(0, MOST_SAMPLES).map(numberOf);
+  const within = values.slice(numberOf(lines.begin) ?? 0, numberOf(lines.end) ?? values.length);
+  const total = within.reduce((sum, value) => sum + (value ?? 0), numberOf(lines.later) ?? 0);
+  return [{ name: finding.subject, unit: "lines", step, times: values.map((_, i) => start + i * step), values, findings: [finding], total }];
 }
 
 /** Several findings may have overlapping samples: where they do, the finer ones count. */
@@ -85,7 +100,7 @@ function withGaps(samples, step, silences) {
 }
 
 /** The index of the sample nearest to a time; null if there is none so near. @param {Series} series */
-export function sampleAt({ times, values, step }, time) {
+export function sampleAt({ times, values, step, total }, time) {
   let low = 0;
   let high = times.length - 1;
   while (high - low > 1) {
@@ -93,6 +108,7 @@ export function sampleAt({ times, values, step }, time) {
     if (times[middle] <= time) low = middle;
     else high = middle;
   }
+  if (total !== undefined) return time < times[0] || time >= times[high] + step ? null : times[high] <= time ? high : low;
   const nearest = Math.abs(times[low] - time) <= Math.abs(times[high] - time) ? low : high;
   return values[nearest] === null || Math.abs(times[nearest] - time) > 1.5 * step ? null : nearest;
 }
@@ -100,11 +116,14 @@ export function sampleAt({ times, values, step }, time) {
 /** What a chart says of a time. @param {Series} series */
 export function valueAt(series, time) {
   const index = sampleAt(series, time);
-  return index === null ? "no sample" : quantity(series.values[index], series.unit);
+  if (index === null) return "no sample";
+  const value = quantity(series.values[index], series.unit);
+  return series.total === undefined ? value : `${value} in ${lasting(series.step)}`;
 }
 
 /** What a chart says without a cursor. @param {Series} series */
-export function restingText({ values, unit }) {
+export function restingText({ values, unit, total }) {
+  if (total !== undefined) return quantity(total, unit);
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
   if (low > high) return "no sample";

@@ -1,41 +1,54 @@
-/** The first lines: what came first, when, and how sure its finding is. */
+/** The first lines: what failed, what came first, when, how sure its finding is, and whether it is over. */
 
 import { h } from "../dom.js";
 import { count } from "../format.js";
-import { shorten, summaryText } from "./finding-row.js";
-import { CONFIDENT } from "./incidents.js";
+import { clocks, shorten, summaryText } from "./finding-row.js";
+import { CONFIDENT, isKnown, isObject } from "./incidents.js";
 import { lasting, percent, utc } from "./words.js";
 
 /** @typedef {import("./incidents.js").Incident} Incident @typedef {import("./incidents.js").Finding} Finding */
 
 const MOST_OTHERS = 4;
+const MOST_EVENTS = 3;
 
 /**
  * @param {Incident[]} incidents the one to tell about first @param {import("./incidents.js").Alert | null} alert
- * @param {(finding: Finding) => void} show @returns {any[]}
+ * @param {(finding: Finding) => void} show @param {any} failures of the orchestrator, each with its `words` @returns {any[]}
  */
-export function summaryOf(incidents, alert, show) {
+export function summaryOf(incidents, alert, show, failures = null) {
+  const failed = (Array.isArray(failures) ? failures : []).filter((each) => isObject(each) && typeof each.words === "string");
+  const lines = failed.slice(0, MOST_EVENTS).map(({ words, start }) => h("p.f-failure", h("b", "What failed: "), clocks(shorten(words, 600), start)));
   const [incident] = incidents;
-  if (!incident) return [];
+  if (!incident) return lines;
   const [sign, ...others] = incident.first;
-  const isClear = sign.confidence !== null && sign.confidence >= CONFIDENT;
-  const hasLater = incident.findings.some(({ start, confidence }) => start > sign.start && (confidence ?? 0) >= CONFIDENT);
   const link = (finding, most = 60) => h("button.f-link", { type: "button", onclick: () => show(finding) }, h("code", shorten(finding.subject, most)));
   const fact = (name, value, note) => h("div", h("dt", name), h("dd", value, note && h("span", note)));
   const facts = h(
     "dl.f-keyfacts",
     fact("Began", `${utc(sign.start)} UTC`, againstAlert(sign.start, alert)),
     sign.confidence !== null && fact("Confidence", percent(sign.confidence), "in this finding"),
-    incident.end > sign.start && fact("Last sign ends", `${utc(incident.end)} UTC`, `${lasting(incident.end - sign.start)} later`),
+    isKnown(incident) && (incident.state === "over" ? fact("Over after", `${utc(incident.end)} UTC`, `${lasting(incident.end - incident.start)} later`) : fact("Not over", "goes on", "to the end of the recording")),
   );
+  const events = incident.isCause === null ? [] : incidents.slice(1).filter(({ isCause }) => isCause !== null);
   return [
-    h("p.f-eyebrow", !isClear ? "Only faint signs; this is the first" : hasLater ? "Likely cause, because it came first" : "What stands out"),
+    ...lines,
+    h("p.f-eyebrow", eyebrow(incident, sign)),
     h("p.f-headline", link(sign, 160), " ", summaryText(sign)),
     facts,
-    others.length > 0 && listed("Within 5 s of it: ", others, link),
+    others.length > 0 && listed("May have begun at the same time: ", others, link),
     incident.faint.length > 0 && listed("Just before it, with little confidence: ", incident.faint, link),
-    hasLater && h("p.f-quiet", "This only compares times. Check it before you act on it."),
+    incident.atEnd.length > 0 && listed("Just as it ended: ", incident.atEnd, link),
+    ...events.slice(0, MOST_EVENTS).map((event) => h("p.f-signs", `${event.start < incident.start ? "An earlier" : "Another"} event began at ${utc(event.start)}: `, link(event.first[0]), " ", summaryText(event.first[0]))),
+    incident.isCause !== null && h("p.f-quiet", "This only compares times and kinds. Check it before you act on it."),
   ].filter(Boolean);
+}
+
+/** @param {Incident} incident @param {Finding} sign */
+function eyebrow({ isCause, findings }, sign) {
+  if (sign.confidence === null || sign.confidence < CONFIDENT) return "Only faint signs; this is the first";
+  if (isCause === false) return "This came first, but is itself an effect";
+  const hasLater = findings.some(({ start, confidence }) => start > sign.start && (confidence ?? 0) >= CONFIDENT);
+  return !hasLater ? "What stands out" : isCause ? "Likely cause, because it came first" : "What came first";
 }
 
 function listed(label, findings, link) {

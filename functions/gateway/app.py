@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.account import Account
+from gateway.callers import Caller, Callers
 from gateway.contexts import Contexts
 from gateway.conversations import Conversing
 from gateway.deletion import Deletion
+from gateway.front_door import FrontDoor
 from gateway.guard import Guard
-from gateway.owner import local_owner, owner_in
+from gateway.held_stream import HeldStream
+from gateway.limits import Limits
+from gateway.metering import Metering
+from gateway.own_credentials import OwnCredentials
+from gateway.owner import local_owner
 from gateway.pipes import Pipes
-from gateway.problems import NO_STORE, Problem, on_problem
+from gateway.pressure import Pressure
+from gateway.problems import HANDLERS, NO_STORE, Problem
 from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, read_task, task_id_in
 from gateway.streams import Streams
 from gateway.task_endings import TaskEndings
@@ -29,34 +38,46 @@ from tailrace.a2a.bundle import Agents
 from tailrace.a2a.client import new_http
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import snapshot, summary
+from tailrace.access import Credentials
 from tailrace.agent.deletions import Deletions
-from tailrace.aws import on_lambda
+from tailrace.agent.dispatch import Dispatch
+from tailrace.aws import VIEWER_HOST
 from tailrace.config import Settings
 from tailrace.errors import TailraceError, TaskUnknown
-from tailrace.events import encode
-from tailrace.log import EventLog, Head, open_log
+from tailrace.events import encode, ends
+from tailrace.log import Batch, EventLog, Head, open_log
 from tailrace.owner import DecideOwner, Owner
 from tailrace.stream import sse
-from tailrace.stream.reader import end_at
-from tailrace.stream.response import EventStreamResponse, forget_earlier_shutdown
+from tailrace.stream.reader import newest_at
+from tailrace.stream.response import forget_earlier_shutdown
+
+if TYPE_CHECKING:
+    from gateway.sign_in import SignIn
 
 
 class Gateway:
     """The handlers of every route, over one log."""
 
-    def __init__(self, settings: Settings, log: EventLog, decide_owner: DecideOwner) -> None:
+    def __init__(self, settings: Settings, log: EventLog, callers: Callers, host_header: str) -> None:
         self._settings = settings
         self._log = log
-        self._decide_owner = decide_owner
-        self.uploading = Uploading(settings, decide_owner)
+        self._callers = callers
+        self.limits = Limits(settings, callers, log)
+        self.uploading = Uploading(settings, callers, self.limits)
         self._http = new_http()
         self._agents = Agents(self._http, settings)
         self._contexts = Contexts(log, self._agents)
         self._endings = TaskEndings(log, settings, self._http, self._agents)
-        self._pipes = Pipes(log, settings, self._agents, self._endings)
+        self._pressure = Pressure(log, settings)
+        self._http.event_hooks["response"] = [self._pressure.notice]
+        self._dispatch = Dispatch(settings, self._http, throttled=lambda name: self._pressure.note(f"429 from {name}"))
+        self._pipes = Pipes(log, settings, self._agents, self._endings, self._dispatch, self._pressure)
         self._deletions = Deletions(settings, log, self._agents)
-        self.conversing = Conversing(settings, log, decide_owner, Deletion(log, self._deletions))
-        self._streams = Streams(log, self._pipes, settings)
+        self.conversing = Conversing(settings, log, callers, Deletion(log, self._deletions))
+        self._streams = Streams(log, self._pipes, settings, self._pressure)
+        self.front_door = FrontDoor(
+            settings, callers, self._agents, self._http, self._streams, self.limits, host_header
+        )
 
     async def tasks(self, request: Request) -> Response:
         """/api/tasks: one route, so that a 405 names both methods."""
@@ -64,7 +85,8 @@ class Gateway:
 
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
-        owner = self._owner(request).id
+        caller = await self._callers.caller(request)
+        owner = caller.owner.id
         body = await read_task(request, self._settings.max_request_bytes)
         sent, agent = body.message, body.agent or self._settings.orchestrator
         await self._agents.check(agent)
@@ -75,18 +97,18 @@ class Gateway:
         message = complete(sent, message_id=sent.message_id or task_id, task_id=task_id, context_id=context_id)
         stored = message.stored()
         await self.uploading.check(stored, owner)
+        await self.limits.task(caller, task_id)
         head = Head(
             task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
         )
         head = await self._contexts.create(head, stored, new=sent.context_id is None)
-        if not on_lambda():  # there a pipe would be frozen with this request; the first viewer opens it
-            await self._pipes.open(head)
+        await self._pipes.begin(head)
         stream_url = f"/api/stream/{task_id}"
         return _json({"id": task_id, "contextId": context_id, "streamUrl": stream_url}, 201)
 
     async def list_tasks(self, request: Request) -> Response:
         """GET /api/tasks"""
-        owner, size = self._owner(request).id, page_size_in(request)
+        owner, size = (await self._callers.owner(request)).id, page_size_in(request)
         page = await self._log.list(owner, limit=size, token=request.query_params.get("pageToken", ""))
         return _json({"tasks": [summary(head) for head in page.heads], "nextPageToken": page.next_token})
 
@@ -116,24 +138,39 @@ class Gateway:
 
     async def stream(self, request: Request) -> Response:
         """GET /api/stream/{id}"""
-        head = await self._owned(request)
-        cursor = cursor_in(request)
-        if await end_at(self._log, head.task_id, cursor) is not None:
-            return Response(status_code=204, headers=NO_STORE)
-        if request.method == "HEAD":
-            return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-        self._streams.refuse_when_full()
-        return EventStreamResponse(self._streams.chunks(head, cursor), self._settings)
+        caller = await self._callers.caller(request)
+        async with AsyncExitStack() as place:
+            full = self._held(caller, place)
+            # Together, because the first event waits for all. A HEAD is refused as its GET would be, so it has a place.
+            head, stored, refused = await asyncio.gather(
+                self._head_of(caller.owner, request),
+                self._stored(request, full),
+                self._limited(caller, place, full),
+                return_exceptions=True,
+            )
+            if isinstance(head, BaseException):
+                raise head
+            cursor = cursor_in(request)
+            newest = await newest_at(self._log, head.task_id, cursor)
+            if newest is not None and ends(newest):
+                return Response(status_code=204, headers=NO_STORE)
+            if isinstance(refused, BaseException):
+                raise refused
+            if request.method == "HEAD":
+                return Response(media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+            holds, begin = partial(self._callers.holds, caller), stored if isinstance(stored, list) else []
+            chunks = self._streams.chunks(head, cursor, newest, holds, begin)
+            return HeldStream(chunks, self._settings, place.pop_all())
 
     async def streams(self, request: Request) -> Response:
         """GET /api/streams"""
-        owner = self._owner(request)
+        owner = await self._callers.owner(request)
         streams = [msgspec.structs.replace(stream, owner=owner.name) for stream in self._streams.of(owner.id)]
         return _json({"streams": msgspec.to_builtins(streams), "limit": self._settings.max_streams})
 
     async def agents(self, request: Request) -> Response:
         """GET /api/agents"""
-        self._owner(request)
+        await self._callers.owner(request)
         return _json({"agents": await self._agents.listed(), "prices": self._settings.prices})
 
     async def health(self, _: Request) -> Response:
@@ -142,21 +179,47 @@ class Gateway:
 
     async def close(self) -> None:
         await self._pipes.close()
+        await self._dispatch.close()
         await self._deletions.close()
         await self._http.aclose()
 
-    def _owner(self, request: Request) -> Owner:
-        return owner_in(request, self._decide_owner)
+    def _held(self, caller: Caller, place: AsyncExitStack) -> Problem | None:
+        """Take a place of this process for a stream, which `place` gives back; or return why there is none."""
+        try:
+            place.enter_context(self._streams.held(caller))
+        except Problem as problem:
+            return problem
+        return None
+
+    async def _limited(self, caller: Caller, place: AsyncExitStack, full: Problem | None) -> None:
+        """Take a place among the owner's. Raises `full` if there is one, and as `Limits.stream` does."""
+        if full is not None:
+            raise full
+        await place.enter_async_context(self.limits.stream(caller))
+
+    async def _stored(self, request: Request, full: Problem | None) -> list[Batch]:
+        """What a reader without a cursor gets first, read while it is found out whether the task is the caller's.
+
+        It is empty if nothing is to be streamed, or if that cannot be read: the stream reads it again, and says why.
+        """
+        with suppress(Problem, TailraceError):
+            if full is None and request.method != "HEAD" and cursor_in(request) == 0:
+                return await self._log.read(task_id_in(request))
+        return []
 
     async def _owned(self, request: Request) -> Head:
-        """Return the head of the caller's task.
+        """Return the head of the caller's task. Raises as `_head_of` and `Callers.caller` do."""
+        return await self._head_of(await self._callers.owner(request), request)
+
+    async def _head_of(self, owner: Owner, request: Request) -> Head:
+        """Return the head of the owner's task that the request names.
 
         Raises:
             TaskUnknown: there is no such task, or it is another owner's.
         """
-        owner, task_id = self._owner(request).id, task_id_in(request)
+        task_id = task_id_in(request)
         head = await self._log.head(task_id)
-        if head.owner != owner:
+        if head.owner != owner.id:
             raise TaskUnknown(task_id)
         return head
 
@@ -165,31 +228,37 @@ def create_app(
     settings: Settings | None = None,
     *,
     log: EventLog | None = None,
+    credentials: Credentials | None = None,
     decide_owner: DecideOwner = local_owner,
     host_header: str = "host",
 ) -> Starlette:
     """Return the gateway as an ASGI app.
 
-    `settings` are the environment's by default. A `log` that is passed in stays open when the app closes.
-    `decide_owner` says who owns a request's tasks. `host_header` names the header with the host that the browser asked
-    for: a proxy may change `Host`.
+    `settings` are the environment's by default. A `log` or `credentials` that are passed in stay open when the app
+    closes. `decide_owner` says who owns the tasks of a request without a token. `host_header` names the header with the
+    host that the browser asked for: a proxy may change `Host`.
 
     Raises:
         ConfigError: a setting has a wrong value.
     """
     settings = settings or Settings.load()
     the_log = log or open_log(settings)
-    gateway = Gateway(settings, the_log, decide_owner)
+    callers = Callers(settings, decide_owner, credentials=credentials, behind_distribution=host_header == VIEWER_HOST)
+    gateway = Gateway(settings, the_log, callers, host_header)
+    sign_in = _sign_in(settings, callers, host_header)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         forget_earlier_shutdown()
         yield
         await gateway.close()
+        if sign_in is not None:
+            await sign_in.close()
+        await callers.close()
         if log is None:
             await the_log.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/api/tasks", gateway.tasks, methods=["GET", "POST"]),
             Route("/api/tasks/{task_id}", gateway.get_task, methods=["GET"]),
@@ -199,15 +268,28 @@ def create_app(
             Route("/api/streams", gateway.streams, methods=["GET"]),
             Route("/api/agents", gateway.agents, methods=["GET"]),
             Route("/api/health", gateway.health, methods=["GET"]),
+            *Account(settings, callers, gateway.limits).routes,
+            *OwnCredentials(callers).routes,
+            *(sign_in.routes if sign_in is not None else ()),
             *gateway.uploading.routes,
             *gateway.conversing.routes,
+            *gateway.front_door.routes,
         ],
-        exception_handlers=dict.fromkeys(
-            (Exception, ClientDisconnect, HTTPException, Problem, TailraceError), on_problem
-        ),
-        middleware=[Middleware(Guard, host_header=host_header)],
+        exception_handlers=HANDLERS,
+        middleware=[Middleware(Metering), Middleware(Guard, host_header=host_header, cors=settings.cors)],
         lifespan=lifespan,
     )
+    app.state.callers = callers
+    return app
+
+
+def _sign_in(settings: Settings, callers: Callers, host_header: str) -> SignIn | None:
+    """The routes of people who sign in; None without an issuer, and nothing is imported for it."""
+    if not settings.oidc_issuer:
+        return None
+    from gateway.sign_in import SignIn
+
+    return SignIn(settings, callers, host_header)
 
 
 def _json(value: Any, status: int = 200) -> Response:

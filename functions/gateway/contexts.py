@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from tailrace import events
 from tailrace.a2a.bundle import Agents
 from tailrace.a2a.card import CONVERSATION
 from tailrace.a2a.identity import conversation_id_of
 from tailrace.agent import threads
-from tailrace.errors import AgentError, ContextBusy
+from tailrace.errors import AgentError
 from tailrace.events import Message
 from tailrace.log import EventLog, Head
 
@@ -37,19 +36,12 @@ class Contexts:
 
         Raises:
             ContextBusy: the context has an unfinished task, and its agent takes one at a time; or the conversation is
-                being deleted. There is no new task.
-            RequestError: the message cannot begin a task of its context. Nothing was written.
+                being deleted. Nothing was written.
+            ContextDamaged, RequestError: the message cannot begin a task of its context. Nothing was written.
             TaskConflict: the task exists, and another request has created it.
         """
-        if await self._takes_one_task(head.agent, fresh=not new):
-            return (await threads.create(self._log, head, message, new=new)).head
-        head = await self._log.create(head, events.submitted(head.source, message))
-        try:
-            await threads.note(self._log, head, message)
-        except ContextBusy:
-            if await self._log.withdraw(head.task_id):  # The deletion may not know it.
-                raise
-        return head
+        exclusive = await self._takes_one_task(head.agent, fresh=not new)
+        return (await threads.create(self._log, head, message, new=new, exclusive=exclusive)).head
 
     async def keep(self, head: Head) -> None:
         """Keep the record of the conversation for as long as an old task that goes on now."""
@@ -66,7 +58,8 @@ class Contexts:
                 async with asyncio.timeout(_CARD_S):
                     card = (await self._agents.card(agent)).card
             except (AgentError, TimeoutError) as error:
-                logger.warning("the card of %s is not known: %s", agent, error)
+                reason = str(error) or f"no answer after {_CARD_S:g} s"
+                logger.warning("the card of %s is not known: %s", agent, reason)
             else:
                 named = [each for each in card.capabilities.extensions if each.uri == CONVERSATION]
                 self._exclusive[agent] = any(each.params.get("exclusive") is True for each in named)

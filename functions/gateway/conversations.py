@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.callers import Callers
 from gateway.deletion import Deletion
-from gateway.owner import owner_in
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import page_size_in, read_json
 from tailrace.a2a.identity import conversation_id_of
@@ -27,7 +27,6 @@ from tailrace.events import State, encode, timestamp
 from tailrace.log import EventLog, Head
 from tailrace.log.base import check_token
 from tailrace.log.conversations import Conversation
-from tailrace.owner import DecideOwner
 
 # What one request reads at most: so many pages of the owner's conversations, or of the owner's tasks.
 _MAX_PAGES = 5
@@ -42,13 +41,13 @@ class TitleBody(msgspec.Struct, forbid_unknown_fields=True):
     title: str
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.title) <= _MAX_TITLE or not self.title.strip():
-            raise ValueError(
-                f"Expected `title` with 1 to {_MAX_TITLE} characters that are not only spaces, got {len(self.title)}"
-            )
         bad = next((char for char in self.title if unicodedata.category(char) in _NOT_IN_TITLES), None)
         if bad is not None:
             raise ValueError(f"Expected `title` as one line without control characters, got one with U+{ord(bad):04X}")
+        visible = any(char.isprintable() and not char.isspace() for char in self.title)
+        if len(self.title) > _MAX_TITLE or not visible:
+            got = len(self.title) if visible else f"{len(self.title)} of which none can be seen"
+            raise ValueError(f"Expected `title` with 1 to {_MAX_TITLE} characters that are not only spaces, got {got}")
 
 
 class View(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
@@ -71,10 +70,10 @@ class ViewWithTasks(View, kw_only=True):
 class Conversing:
     """The routes of conversations."""
 
-    def __init__(self, settings: Settings, log: EventLog, decide_owner: DecideOwner, deletion: Deletion) -> None:
+    def __init__(self, settings: Settings, log: EventLog, callers: Callers, deletion: Deletion) -> None:
         self._settings = settings
         self._log = log
-        self._decide_owner = decide_owner
+        self._callers = callers
         self._deletion = deletion
 
     @property
@@ -91,8 +90,8 @@ class Conversing:
 
     async def search(self, request: Request) -> Response:
         """GET /api/conversations"""
-        owner, size, query = owner_in(request, self._decide_owner).id, page_size_in(request), request.query_params
-        words, agent, state = query.get("q", "").casefold(), query.get("agent"), _state_in(request)
+        owner, size, query = (await self._callers.owner(request)).id, page_size_in(request), request.query_params
+        words, agent, states = query.get("q", "").casefold(), query.get("agent"), _states_in(request)
         matches: list[View] = []
         token = check_token(query.get("pageToken", ""))
         for _ in range(_MAX_PAGES):
@@ -106,7 +105,7 @@ class Conversing:
                 # Without a filter by state, no more heads are read than are shown.
                 batch, records = records[: size - len(matches)], records[size - len(matches) :]
                 views = await asyncio.gather(*(self._view_of(record) for record in batch))
-                matches += [each for each in views if state in (None, each.state)]
+                matches += [each for each in views if not states or each.state in states]
                 token = batch[-1].place
             if len(matches) == size and (records or page.next_token):
                 break
@@ -142,7 +141,7 @@ class Conversing:
         Raises:
             Problem: 404, there is no such conversation. The owner is part of its id, so nobody else's can be named.
         """
-        owner = owner_in(request, self._decide_owner).id
+        owner = (await self._callers.owner(request)).id
         context_id = request.path_params["context_id"]
         agent = request.query_params.get("agent") or self._settings.orchestrator
         record = await self._log.conversations.get(conversation_id_of(owner, agent, context_id))
@@ -186,16 +185,17 @@ def _is_context(record: Conversation) -> bool:
     return record.id == conversation_id_of(record.owner, record.agent, record.context_id)
 
 
-def _state_in(request: Request) -> str | None:
-    """Return the `state` in the query; None without one.
+def _states_in(request: Request) -> list[str]:
+    """Return each `state` in the query.
 
     Raises:
-        RequestError: it is no state of a task.
+        RequestError: one is no state of a task.
     """
-    state = request.query_params.get("state")
-    if state is not None and state not in get_args(State):
-        raise RequestError(f"state has value {shorten(state)!r}, but must be one of {', '.join(get_args(State))}.")
-    return state
+    states = request.query_params.getlist("state")
+    for state in states:
+        if state not in get_args(State):
+            raise RequestError(f"state has value {shorten(state)!r}, but must be one of {', '.join(get_args(State))}.")
+    return states
 
 
 def _unknown(context_id: str, agent: str) -> Problem:

@@ -7,17 +7,18 @@ from dataclasses import replace
 from mangum import Mangum
 
 from gateway.app import create_app
-from gateway.guard import VIEWER_HOST
 from gateway.owner import local_owner, secret_owner
-from tailrace.aws import on_sam_local
+from tailrace.aws import VIEWER_HOST, on_sam_local
 from tailrace.config import Settings
+from tailrace.registry import registered
 
 # `sam local` sends a response only when it is complete, so a stream is one short window after another.
 _WINDOW_S = 10.0
 
 settings = Settings.load()
 if on_sam_local():
-    settings = replace(settings, window_s=_WINDOW_S)
+    settings = replace(settings, window_s=_WINDOW_S, quiet_s=0.0)
+    registered(settings)  # before a window begins, which would be over before the task's agent is known
     app = create_app(settings, decide_owner=local_owner)
 else:
     app = create_app(settings, decide_owner=secret_owner(settings.access_secret), host_header=VIEWER_HOST)

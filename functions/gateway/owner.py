@@ -1,4 +1,4 @@
-"""Who owns the tasks of a request: the one place where the gateway decides it."""
+"""Callers who have no credential of their own: this machine's user, and everybody who knows a shared secret."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
-from gateway.problems import Problem
+from tailrace.aws import AUTHORIZATION
 from tailrace.network.hosts import host_in, is_from_another_origin, is_loopback
-from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner, identify_by_name
+from tailrace.owner import LOCAL_OWNER, SHARED_OWNER, DecideOwner
 
 SECRET_HEADER = "x-tailrace-secret"  # noqa: S105
 # A browser's EventSource cannot set headers, but it sends cookies.
 SECRET_COOKIE = "tailrace-secret"  # noqa: S105
-# Everybody who knows the secret shares this one owner.
-SHARED_OWNER = "shared"
 
 
-def owner_in(request: Request, decide: DecideOwner) -> Owner:
-    """Return the owner of a request's tasks.
+def bearer_in(request: Request) -> str:
+    """The bearer token of a request; "" if it has none. On AWS CloudFront's own signature is in `Authorization`."""
+    sent = request.headers.get(AUTHORIZATION) or request.headers.get("authorization", "")
+    scheme, _, token = sent.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
-    Raises:
-        Problem: 401, `decide` knows no owner for the request.
-    """
-    owner = identify_by_name(decide)(request)
-    if owner is None:
-        challenge = {"WWW-Authenticate": 'Tailrace realm="tailrace"'}
-        raise Problem(401, "The request has no credentials that this gateway knows.", challenge)
-    return owner
+
+def secret_in(request: Request) -> str:
+    """The secret that a request has, right or wrong; "" if it has none."""
+    in_cookie = unquote(request.cookies.get(SECRET_COOKIE, ""))
+    return bearer_in(request) or request.headers.get(SECRET_HEADER) or in_cookie
 
 
 def local_owner(request: Request) -> str | None:
@@ -50,8 +48,7 @@ def secret_owner(secret: str) -> DecideOwner:
     expected = secret.encode()
 
     def decide(request: Request) -> str | None:
-        sent = request.headers.get(SECRET_HEADER) or unquote(request.cookies.get(SECRET_COOKIE, ""))
-        is_right = hmac.compare_digest(sent.encode(), expected)
+        is_right = hmac.compare_digest(secret_in(request).encode(), expected)
         return SHARED_OWNER if is_right and expected else None
 
     return decide

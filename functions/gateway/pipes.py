@@ -2,6 +2,9 @@
 
 A pipe starts an orphaned task and brings its events. When it breaks, nothing is lost: the feed tails the log. A slow
 viewer never slows a pipe: the feed's buffers are bounded, the log is not.
+
+An agent that is a Lambda function gets no pipe: each would hold a second function for as long as somebody watches. It
+is dispatched, and the feeds tail the log.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
+from gateway.pressure import STARTS_MS, Pressure
 from gateway.task_endings import TaskEndings
 from tailrace.a2a.bundle import Agents
 from tailrace.a2a.client import AgentClient, RawEvent
+from tailrace.agent.dispatch import Dispatch
+from tailrace.aws import on_lambda
 from tailrace.config import Settings
 from tailrace.errors import AgentError, LogError
 from tailrace.events import ends
@@ -30,7 +36,15 @@ _REFUSALS = frozenset({-32001, -32601, -32602})
 class Pipes:
     """The pipes of one gateway process: at most one for each task."""
 
-    def __init__(self, log: EventLog, settings: Settings, agents: Agents, endings: TaskEndings) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        settings: Settings,
+        agents: Agents,
+        endings: TaskEndings,
+        dispatch: Dispatch,
+        pressure: Pressure,
+    ) -> None:
         self._log = log
         self.feeds = Feeds(log, settings, self.open)
         self._settings = settings
@@ -38,14 +52,34 @@ class Pipes:
         self._endings = endings
         self._open: dict[str, asyncio.Task[None]] = {}
         self._attempts: dict[str, int] = {}
+        self._dispatch = dispatch
+        self._pressure = pressure
+        # Task id → when this process has last dispatched it for a viewer, in ms by the log's clock.
+        self._dispatched: dict[str, int] = {}
+
+    async def begin(self, head: Head) -> None:
+        """Have the agent run a task that was just created, also if nobody ever watches it.
+
+        A dispatch that fails is logged: the first viewer dispatches the task again after the time of a lease, and the
+        sweeper does too.
+        """
+        if not head.orphaned(self._log.now()):
+            return
+        if await self._dispatch.invokes(head.agent):
+            await self._dispatch(head)
+        elif not on_lambda():  # There a pipe would be frozen with this request.
+            await self.open(head)
 
     async def open(self, head: Head) -> None:
-        """Open a pipe to an orphaned task, unless there is one.
+        """Have the agent run an orphaned task that has a viewer here: by a pipe, unless there is one, or by a dispatch.
 
         A pipe is replaced if an attempt has begun after it was opened and has lost its lease: then the pipe may lead to
         a process that hangs, or to a machine that is gone.
         """
         if not head.orphaned(self._log.now()):
+            return
+        if await self._dispatch.invokes(head.agent):
+            await self._dispatch_for_viewer(head)
             return
         if head.task_id in self._open:
             if head.attempt <= self._attempts[head.task_id]:
@@ -54,6 +88,18 @@ class Pipes:
         pipe = asyncio.create_task(self._run(head), name=f"pipe {head.task_id}")
         self._open[head.task_id], self._attempts[head.task_id] = pipe, head.attempt
         pipe.add_done_callback(lambda _: self._closed(head.task_id, pipe))
+
+    async def _dispatch_for_viewer(self, head: Head) -> None:
+        """Dispatch a task once in the time of a lease. Who has created it has dispatched it."""
+        now, lease_ms = self._log.now(), self._settings.lease_s * 1000
+        created = head.created if head.attempt == 0 else 0
+        asked = max(created, self._dispatched.get(head.task_id, 0))
+        if asked and now - asked >= STARTS_MS:
+            self._pressure.note(f"{head.agent} has not begun task {head.task_id}")
+        if now - asked >= lease_ms:
+            recent = {task_id: at for task_id, at in self._dispatched.items() if now - at < lease_ms}
+            self._dispatched = {**recent, head.task_id: now}
+            await self._dispatch(head)
 
     async def drop(self, task_id: str) -> None:
         """Close the task's pipe, if there is one. The run goes on."""
@@ -73,11 +119,12 @@ class Pipes:
         loop = asyncio.get_running_loop()
         give_up, pause = loop.time() + _PATIENCE_S, 0.1
         try:
+            cursor = 1 if head.attempt == 0 else await self._log.last(head.task_id)
             with self.feeds.live(head.task_id) as feed:
                 while True:
                     try:
                         client = await self._agents.client(head.agent, head.owner)
-                        if await self._pump(client, head.task_id, feed):
+                        if await self._pump(client, head.task_id, cursor, feed):
                             return None
                     except AgentError as error:
                         if error.code in _REFUSALS:
@@ -90,15 +137,16 @@ class Pipes:
                         return None  # A runner has it, and the feed tails the log.
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 5.0)
+                    cursor = await self._log.last(head.task_id)
         except LogError as error:
             logger.warning("pipe of task %s: %s", head.task_id, error)
 
-    async def _pump(self, client: AgentClient, task_id: str, feed: Feed) -> bool:
-        """Subscribe to the task, which makes its agent run it, and publish its events to the feed.
+    async def _pump(self, client: AgentClient, task_id: str, cursor: int, feed: Feed) -> bool:
+        """Subscribe to the task, which makes its agent run it, and publish its events after `cursor` to the feed.
 
         Returns whether the task has ended or waits. If not, the stream was cut, as when its agent shuts down.
         """
-        cursor, ended = await self._log.last(task_id), False
+        ended = False
         async for group in client.subscribe(task_id, cursor, rpc_id=task_id):
             for batch in batches(group):
                 feed.publish(batch)

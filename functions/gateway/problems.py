@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -13,10 +14,12 @@ from starlette.responses import Response
 from tailrace.errors import (
     AgentError,
     ContextBusy,
+    ContextDamaged,
     EventTooLarge,
     LogUnavailable,
     RequestError,
     RequestTooLarge,
+    TailraceError,
     TaskConflict,
     TaskFinished,
     TaskUnknown,
@@ -32,13 +35,20 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Problem(Exception):
-    """An error response, raised by a route."""
+    """An error response, raised by a route. `more` are further members of the problem (RFC 9457, section 3.2)."""
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers
+        self.more = more or {}
 
 
 # HTTP's status for an agent's JSON-RPC error. Any other error of an agent is 502.
@@ -50,6 +60,7 @@ _STATUS_OF: dict[type[Exception], int] = {
     TaskFinished: 409,
     TaskConflict: 422,
     ContextBusy: 409,
+    ContextDamaged: 409,
     EventTooLarge: 413,
     LogUnavailable: 503,
     UploadDamaged: 400,
@@ -57,10 +68,12 @@ _STATUS_OF: dict[type[Exception], int] = {
 }
 
 
-def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def respond(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None
+) -> Response:
     """Return a problem document of the type `about:blank`: its title is the meaning of `status` (RFC 9457, 4.2.1)."""
     title = http.HTTPStatus(status).phrase
-    body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **(more or {})})
     return Response(body, status, media_type="application/problem+json", headers={**NO_STORE, **(headers or {})})
 
 
@@ -69,13 +82,21 @@ async def on_problem(_: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # the caller has gone
     if isinstance(error, Problem):
-        return respond(error.status, error.detail, error.headers)
+        return respond(error.status, error.detail, error.headers, error.more)
     if isinstance(error, HTTPException):
         return respond(error.status_code, error.detail, error.headers)
     if isinstance(error, AgentError):
+        if error.retry_after_s is not None:
+            return respond(503, str(error), {"Retry-After": str(error.retry_after_s)})
         return respond(_STATUS_OF_CODE.get(error.code or 0, 502), str(error))
     for kind, status in _STATUS_OF.items():
         if isinstance(error, kind):
             return respond(status, str(error))
     logger.error("unexpected", exc_info=error)
     return respond(500, "The gateway failed to answer; its log says why.")
+
+
+# Which exceptions a route may raise, for Starlette.
+HANDLERS: Mapping[Any, Any] = dict.fromkeys(
+    (Exception, ClientDisconnect, HTTPException, Problem, TailraceError), on_problem
+)

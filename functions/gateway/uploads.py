@@ -3,7 +3,8 @@
 1. `POST /api/uploads` takes the file's name, type, size and SHA-256. It answers with the one request that uploads the
    file (on AWS to S3, past the gateway) and with the A2A part that stands for the file in a message.
 2. Where uploads are in a folder, that request is `PUT /api/uploads/{token}` here.
-3. A message is refused if it refers to an upload that is not there, or that is another owner's.
+3. `GET /api/uploads` lists the files of the caller, and `DELETE /api/uploads/{id}` deletes one.
+4. A message is refused if it refers to an upload that is not there, or that is another owner's.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.owner import owner_in
-from gateway.problems import Problem
+from gateway.callers import Callers
+from gateway.limits import Limits
+from gateway.problems import NO_STORE, Problem
 from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
 from tailrace.events import Message, encode, timestamp
-from tailrace.inputs.decode import check
+from tailrace.inputs.decode import check, has_files
 from tailrace.inputs.turns import in_turn
-from tailrace.owner import DecideOwner
 from tailrace.uploads import SHA256, ReceivingUploads, Upload, Uploads, open_uploads
 
 _MAX_NAME = 1024
@@ -50,25 +51,50 @@ class UploadBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 class Uploading:
     """The routes of uploads. The store is opened at the first upload."""
 
-    def __init__(self, settings: Settings, decide_owner: DecideOwner) -> None:
+    def __init__(self, settings: Settings, callers: Callers, limits: Limits) -> None:
         self._settings = settings
-        self._decide_owner = decide_owner
+        self._callers = callers
+        self._limits = limits
 
     @property
     def routes(self) -> list[Route]:
         return [
-            Route("/api/uploads", self.create, methods=["POST"]),
-            Route("/api/uploads/{token}", self.receive, methods=["PUT"]),
+            Route("/api/uploads", self.uploads, methods=["GET", "POST"]),
+            Route("/api/uploads/{token}", self.upload, methods=["DELETE", "PUT"]),
         ]
+
+    async def uploads(self, request: Request) -> Response:
+        """/api/uploads: one route, so that a 405 names both methods."""
+        return await (self.create if request.method == "POST" else self.list)(request)
+
+    async def upload(self, request: Request) -> Response:
+        """/api/uploads/{token}: a grant's token, or to delete a file the last part of its `url`."""
+        return await (self.receive if request.method == "PUT" else self.delete)(request)
+
+    async def list(self, request: Request) -> Response:
+        """GET /api/uploads"""
+        found = await asyncio.to_thread(self._store.of, (await self._callers.owner(request)).id)
+        shown = [{"id": each.id, "url": each.url, "size": each.size, "sha256": each.sha256} for each in found]
+        return Response(encode({"uploads": shown}), media_type="application/json", headers=NO_STORE)
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /api/uploads/{id}"""
+        owner, wanted = (await self._callers.owner(request)).id, request.path_params["token"]
+        found = [each for each in await asyncio.to_thread(self._store.of, owner) if each.id == wanted]
+        if not found:
+            raise Problem(404, f"You have no upload {shorten(wanted)!r}.")
+        await asyncio.to_thread(self._store.delete, found[0])
+        return Response(status_code=204, headers=NO_STORE)
 
     async def create(self, request: Request) -> Response:
         """POST /api/uploads"""
-        owner = owner_in(request, self._decide_owner).id
+        caller = await self._callers.caller(request)
         body = await read_json(request, self._settings.max_request_bytes, UploadBody, _EXAMPLE)
         limit = self._settings.max_upload_bytes
         if body.size > limit:
             raise RequestTooLarge(f"The file {shorten(body.filename)!r}", body.size, limit)
-        upload = Upload.new(owner, body.size, body.sha256)
+        await self._limits.upload(caller, body.size)
+        upload = Upload.new(caller.owner.id, body.size, body.sha256)
         grant = await asyncio.to_thread(self._store.grant, upload)
         answer = {
             "upload": {**msgspec.to_builtins(grant), "expires": timestamp(grant.expires * 1000)},
@@ -78,7 +104,7 @@ class Uploading:
 
     async def receive(self, request: Request) -> Response:
         """PUT /api/uploads/{token}"""
-        owner, store = owner_in(request, self._decide_owner).id, self._store
+        owner, store = (await self._callers.owner(request)).id, self._store
         if not isinstance(store, ReceivingUploads):
             raise Problem(404, "Uploads do not go through this gateway; POST /api/uploads says where they go.")
         upload = await asyncio.to_thread(store.granted, request.path_params["token"])
@@ -99,6 +125,8 @@ class Uploading:
             RequestError, UploadsUnavailable: as `tailrace.inputs.decode.request_of` does.
             UploadUnknown: an upload is not there.
         """
+        if not has_files(message):
+            return
         uploads = await in_turn(partial(check, owner=owner), [message])
         holds = await asyncio.gather(*(asyncio.to_thread(self._store.holds, upload) for upload in uploads))
         for upload, is_held in zip(uploads, holds, strict=True):

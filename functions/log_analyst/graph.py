@@ -16,19 +16,23 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 
 from log_analyst.detectors import window
-from log_analyst.detectors.comparing import compare, quiet_errors
+from log_analyst.detectors.comparing import compare, lone_errors
+from log_analyst.detectors.failed_requests import failures_in
+from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.timeline import Row, Timeline, all_times, grid_for, timeline_of
 from log_analyst.detectors.window import Window
+from log_analyst.findings import Example, findings_of, lone_error
 from log_analyst.readers import levels
 from log_analyst.readers.reading import example, newest_dated
 from log_analyst.readers.sources import Source, Sources, sources
 from log_analyst.readers.survey import Survey
+from log_analyst.readers.understanding import misread
 from log_analyst.report import Facts, report
 from tailrace import progress, request, result, write
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
 from triage.budget import Budget, in_turns
-from triage.findings import Finding, TemplateCount
+from triage.findings import Finding, TemplateCount, in_order
 from triage.model import model_wrote_report
 from triage.times import iso
 from triage.wording import counted
@@ -98,6 +102,9 @@ async def mine(state: State) -> State:
     notes = list(state["notes"])
     if survey.cut:
         notes.append(f"{survey.cut:,} very long line{'s were' if survey.cut != 1 else ' was'} cut.")
+    for assumption, names in survey.assumptions.items():
+        more = f" and {counted(len(names) - 3, 'more log')}" if len(names) > 3 else ""
+        notes.append(f"{', '.join(names[:3])}{more}: {assumption}.")
     templates = await asyncio.to_thread(miner.templates)
     times = await asyncio.to_thread(all_times, templates)
     alert_window, note = window.from_alert(_alert(request(), inputs), times)
@@ -109,6 +116,9 @@ async def mine(state: State) -> State:
     progress(
         f"found {counted(len(templates), 'template')} in {counted(lines, 'line')}", done=lines, total=state["lines"]
     )
+    why, seen = misread(templates, miner.entries)
+    stream_names = {number: name for number, (name, _, _) in survey.streams.items()}
+    failures = await asyncio.to_thread(failures_in, templates, stream_names)
     facts = Facts(
         lines=lines,
         entries=miner.entries,
@@ -119,6 +129,9 @@ async def mine(state: State) -> State:
         last=times[-1] if times else None,
         notes=notes,
         stopped=survey.stopped,
+        misread=why,
+        seen=seen[:_LONGEST_EXAMPLE],
+        failures=failures,
     )
     return {"timeline": timeline, "window": alert_window, "facts": facts}
 
@@ -133,15 +146,18 @@ async def find_changes(state: State) -> State:
     def example_of(row: Row) -> tuple[str, str]:
         return _example(logs, row)
 
-    findings = await asyncio.to_thread(compare, timeline, span, example_of) if span else []
+    findings = await asyncio.to_thread(_compared, timeline, span, example_of) if span else []
     if span and span.derived and not findings:
         span = None
     if span is None:
-        findings = quiet_errors(timeline, example_of)
+        findings = in_order(lone_error(row, example_of) for row in lone_errors(timeline))
     templates = _templates(timeline, findings, logs)
     notes = [facts.stopped, *facts.notes] if facts.stopped else facts.notes
-    result("findings", msgspec.to_builtins({"findings": findings, "templates": templates, "notes": notes}))
-    where = f" from {iso(int(span.start))} to {iso(int(span.end))}" if span else "; the logs are steady"
+    if facts.misread:
+        notes = [f"The logs were hardly understood: {facts.misread}.", *notes]
+    given = {"findings": findings, "failures": facts.failures, "templates": templates, "notes": notes}
+    result("findings", msgspec.to_builtins(given))
+    where = f" from {iso(int(span.start))} to {iso(int(span.end))}" if span else ""
     progress(f"{counted(len(findings), 'finding')}{where}")
     return {
         "timeline": None,  # later checkpoints need not hold it
@@ -160,6 +176,13 @@ async def write_report(state: State) -> State:
             write(section, artifact="report")
             await asyncio.sleep(0)
     return {}
+
+
+def _compared(timeline: Timeline, span: Window, example_of: Example) -> list[Finding]:
+    if timeline.grid is None:
+        return []
+    histories = Histories(timeline, span)
+    return findings_of(compare(timeline, histories), span, histories, example_of)
 
 
 def _alert(received: Request, inputs: Sources) -> Alert:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from log_analyst.detectors.comparing import rank
 from log_analyst.detectors.window import Window
+from log_analyst.findings import rank
 from log_analyst.readers import levels
 from log_analyst.readers.survey import Log
+from triage.failures import Failure, failure_in_words
 from triage.findings import Finding, TemplateCount
 from triage.markdown import code, fenced, plain
 from triage.times import iso
@@ -27,7 +28,8 @@ class Facts:
 
     `logs` are the first of `log_count` files. `first` and `last` are the times of the first and the last line, None if
     no line has a time. `window` is None if nothing was compared. `stopped` says how far the
-    reading came; it is "" if everything was read.
+    reading came; it is "" if everything was read. `misread` says why the logs were hardly understood, and `seen` what
+    most of their lines look like; both are "" if they were understood. `failures` are when many requests failed.
     """
 
     lines: int
@@ -40,6 +42,9 @@ class Facts:
     window: Window | None = None
     notes: list[str] = field(default_factory=list)
     stopped: str = ""
+    misread: str = ""
+    seen: str = ""
+    failures: list[Failure] = field(default_factory=list)
 
 
 def report(facts: Facts, findings: Sequence[Finding], templates: Sequence[TemplateCount]) -> Iterator[str]:
@@ -49,6 +54,8 @@ def report(facts: Facts, findings: Sequence[Finding], templates: Sequence[Templa
     """
     stopped = f"**Not everything was read.** {plain(facts.stopped)}\n\n" if facts.stopped else ""
     yield f"## Logs\n\n{stopped}{_verdict(facts, findings)}\n\n{_input(facts)}\n\n"
+    for failure in facts.failures:
+        yield f"**Failed requests:** {plain(failure_in_words(failure))}\n\n"
     by_rank = sorted(findings, key=rank)
     if len(findings) > 1:
         yield _in_order_of_time(findings, by_rank[:_LISTED])
@@ -64,10 +71,15 @@ def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     if not facts.entries:
         return "**Nothing can be said:** the logs have no entries."
     if facts.first is None:
-        return "**Nothing can be said about changes:** the lines have no times, so they could only be counted."
+        return (
+            "**Nothing can be said about changes:** the lines have no times, so they could only be counted."
+            f"{_taken_for(facts)}"
+        )
+    if facts.misread and not findings:
+        return f"**These logs could not be read well enough to call them quiet:** {facts.misread}.{_taken_for(facts)}"
     if not findings and facts.window is None:
-        where = "in the lines that were read" if facts.stopped else "at any time in these logs"
-        return f"**Nothing stands out:** nothing is new, rare, bursting or gone {where}."
+        where = "in the lines that were read" if facts.stopped else "in these logs"
+        return f"**Nothing stands out:** I found nothing new, rare, bursting or gone {where}."
     counts = ", ".join(
         f"{number} {word}"
         for kind, word in _TYPE_WORDS.items()
@@ -84,6 +96,13 @@ def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     if not counts:
         return f"**Nothing stands out** {span}, compared with the time before."
     return f"**{counts}** {span}, compared with the time before."
+
+
+def _taken_for(facts: Facts) -> str:
+    if not facts.seen:
+        return ""
+    formats = ", ".join(sorted({log.format for log in facts.logs}))
+    return f" They were taken for {formats}, with lines like {code(facts.seen)}."
 
 
 def _input(facts: Facts) -> str:
@@ -108,15 +127,15 @@ def _in_order_of_time(findings: Sequence[Finding], listed: Sequence[Finding]) ->
     )
     omitted = len(findings) - len(listed)
     verb = "are" if omitted != 1 else "is"
-    more = f"\n{counted(omitted, 'finding')} with less confidence {verb} not listed.\n" if omitted else ""
+    more = f"\n{counted(omitted, 'less important finding')} {verb} not listed.\n" if omitted else ""
     return f"### In order of time\n\n{lines}{more}\n"
 
 
 def _section(finding: Finding) -> str:
     evidence = finding.evidence
     text = f"### {_title(finding)}\n\n{finding.summary}"
-    if finding.type != "gone" and "before" in evidence:
-        text += f" {evidence['before']:,} before the window, {evidence['in_window']:,} in it."
+    if finding.type == "burst" and "before" in evidence:
+        text += f" {counted(evidence['before'], 'such line')} before the window, {evidence['in_window']:,} in it."
     text += f" Confidence {finding.confidence:.0%}.\n\n"
     if routes := evidence.get("routes"):
         text += "".join(f"- {code(route['text'])} ({route['count']:,})\n" for route in routes[:_LISTED_ROUTES]) + "\n"

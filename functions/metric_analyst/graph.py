@@ -106,11 +106,14 @@ async def detect_changes(state: State) -> State:
         step=median(steps),
         steady=steady[:_MOST_NAMES],
         short=short[:_MOST_NAMES],
+        more_steady=max(len(steady) - _MOST_NAMES, 0),
+        more_short=max(len(short) - _MOST_NAMES, 0),
         minor=len(minor),
         omitted=omitted,
         has_window=alert.start is not None or alert.end is not None,
         notes=metrics.notes,
         stopped=stopped,
+        unread=metrics.unread,
     )
     result("findings", msgspec.to_builtins({"findings": listed, "notes": left_out(facts)}))
     return {"metrics": None, "facts": facts, "findings": [_without_samples(finding) for finding in listed]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 EXAMPLES = 3
 MOST_LINES = 30
+# The reason for columns that were left out although they may hold something.
+UNREAD = "a column of text is not read"
 
 
 class Notes:
@@ -18,6 +20,10 @@ class Notes:
         if len(examples) < EXAMPLES:
             examples.append(example)
         self._counts[reason] = self._counts.get(reason, 0) + count
+
+    def count(self, reason: str) -> int:
+        """Return how many notes have this reason."""
+        return self._counts.get(reason, 0)
 
     def lines(self) -> list[str]:
         """Return one line a reason, in the order in which the reasons first came; after 30 only how many more."""

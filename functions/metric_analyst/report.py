@@ -22,7 +22,8 @@ class Facts:
     `series` with `samples` in all were read, from `first` to `last` (seconds since the epoch), a sample about every
     `step` seconds. `steady` series did not change, `short` ones have too few samples. `minor` changes and `omitted`
     findings are not listed. `has_window` is whether the alert names a window. `stopped` says what there was no CPU time
-    for; it is empty if everything was read and checked.
+    for; it is empty if everything was read and checked. `unread` columns of text were left out. `more_steady` and
+    `more_short` series are not in the lists.
     """
 
     series: int
@@ -37,6 +38,9 @@ class Facts:
     has_window: bool
     notes: list[str]
     stopped: list[str] = field(default_factory=list)
+    unread: int = 0
+    more_steady: int = 0
+    more_short: int = 0
 
     @property
     def of_several_days(self) -> bool:
@@ -52,7 +56,7 @@ def report(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
         yield from _in_order_of_time(facts, findings)
     if facts.steady and findings:
         names = ", ".join(plain(name) for name in facts.steady[:MOST_STEADY])
-        more = len(facts.steady) - MOST_STEADY
+        more = max(len(facts.steady) - MOST_STEADY, 0) + facts.more_steady
         yield f"## Steady\n\n{names}{f' and {more:,} more' if more > 0 else ''}.\n\n"
     if lines := left_out(facts):
         yield "## Left out\n\n" + "".join(f"- {plain(line)}\n" for line in lines) + "\n"
@@ -65,17 +69,23 @@ def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
         + (f", about every {duration(facts.step)}" if facts.step else "")
     )
     if not findings:
-        if facts.series == len(facts.short):
+        if facts.series == len(facts.short) + facts.more_short:
             return f"{read}. That is too little to judge: a series needs 12 samples."
-        nothing = "**Nothing changed in what was checked.**" if facts.stopped else "**Nothing changed.**"
+        nothing = "**Nothing changed much.**" if facts.minor else "**Nothing changed.**"
+        if facts.stopped:
+            nothing = "**Nothing changed in what was checked.**"
+        elif facts.unread:
+            nothing = (
+                f"**Nothing changed in the columns of numbers; {counted(facts.unread, 'column')} could not be read.**"
+            )
         return f"{nothing} {read}. No level shift, spike, drift or flat line stands out from the noise."
     subjects = len({finding.subject for finding in findings})
     first = min(findings, key=lambda finding: finding.start)
     top = min(findings, key=_rank)
     text = f"**{subjects:,} of {counted(facts.series, 'series', 'series')} changed.** "
-    text += f"The first was {plain(first.subject)} at {_start(first, facts)} UTC."
+    text += f"The earliest found is in {plain(first.subject)}, at {_start(first, facts)} UTC."
     if first is not top:
-        text += f" What stands out most: {plain(top.summary)}, from {_start(top, facts)} on."
+        text += f" What stands out most, at {_start(top, facts)}: {plain(top.summary)}."
     return f"{text}\n\n{read}."
 
 
@@ -108,7 +118,8 @@ def _in_order_of_time(facts: Facts, findings: Sequence[Finding]) -> Iterator[str
     for group in list(groups.values())[:MOST_ROWS]:
         names = ", ".join(plain(finding.subject) for finding in group[:_MOST_IN_GROUP])
         more = f" and {len(group) - _MOST_IN_GROUP:,} more" if len(group) > _MOST_IN_GROUP else ""
-        together = " together" if len(group) > 1 else ""
+        apart = round(seconds_of(group[-1].start) - seconds_of(group[0].start))
+        together = f", within {duration(max(apart, 1))}" if len(group) > 1 else ""
         relation = group[0].evidence.get("alert")
         against = f", {relation} the alert's window" if relation else ""
         yield f"- {_start(group[0], facts)}{against}: {names}{more}{together}\n"
@@ -120,7 +131,9 @@ def left_out(facts: Facts) -> list[str]:
     lines = [*facts.stopped, *facts.notes]
     if facts.short:
         names = ", ".join(facts.short[:3]) + (", …" if len(facts.short) > 3 else "")
-        lines.append(f"{len(facts.short):,} series with fewer than 12 samples, too few to judge: {names}")
+        lines.append(
+            f"{len(facts.short) + facts.more_short:,} series with fewer than 12 samples, too few to judge: {names}"
+        )
     if facts.minor:
         lines.append(f"{counted(facts.minor, 'change')} of under 2% of the level, not listed")
     if facts.omitted:

@@ -6,6 +6,7 @@ is left out. Nothing that an agent sends raises an error here.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,13 +17,15 @@ import msgspec
 from tailrace import Answer
 from tailrace.a2a.incoming import Part
 from tailrace.errors import RequestError, shorten
+from triage.failures import Failure
 from triage.findings import Finding, TemplateCount, finding_of, in_order, most_confident_first
 from triage.markdown import fenced, one_line
+from triage.times import seconds_of
 
 T = TypeVar("T")
 
 # Limits for one specialist, so that the answers of several fit into one event and one checkpoint.
-_MOST_FINDINGS, _MOST_TEMPLATES, _MOST_NOTES = 200, 200, 20
+_MOST_FINDINGS, _MOST_TEMPLATES, _MOST_NOTES, _MOST_FAILURES, _MOST_STATUSES = 200, 200, 20, 5, 20
 _LONGEST_TEXT, _LONGEST_NOTE = 20_000, 500
 _LONGEST_SUBJECT, _LONGEST_SUMMARY, _LONGEST_WORD = 500, 1_000, 60
 _EVIDENCE_BYTES, _EVIDENCE_DEPTH = 8_000, 16
@@ -38,7 +41,8 @@ class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of one specialist, `agent`.
 
     `error` says why there is no answer, or only a part. `gave_findings` is whether there was a list of findings, also
-    an empty one; `unread` is how many of the list could not be read. `text` is the specialist's own Markdown. `notes`
+    an empty one, and `failures` are when many requests failed; `unread` is how many of the list could not be read.
+    `text` is the specialist's own Markdown. `notes`
     say what was left out, and what the specialist says about the limits of its findings.
     """
 
@@ -46,6 +50,7 @@ class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     gave_findings: bool = False
     findings: list[Finding] = []
+    failures: list[Failure] = []
     unread: int = 0
     templates: list[TemplateCount] = []
     text: str = ""
@@ -66,6 +71,9 @@ class SpecialistAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return "nothing in its answer can be read" if self.outcome == "nothing" else self.error
 
 
+_STATUS = re.compile(r"[1-5]\d\d")
+
+
 def answer_of(answer: Answer, error: str | None = None) -> SpecialistAnswer:
     """Return what an agent has answered; with an `error`, what it had answered until then."""
     contents = _Contents(answer, completed=error is None)
@@ -78,6 +86,7 @@ def answer_of(answer: Answer, error: str | None = None) -> SpecialistAnswer:
     unread = len(contents.findings) - len(readable)
     in_findings = contents.has_findings and (bool(readable) or not unread)
     text = _shortened(contents.text(without_report=in_findings), own_notes)
+    failures = _read(contents.failures, "failure", _failure, own_notes)[:_MOST_FAILURES]
     own_notes += _file_notes(contents.files)
     if contents.unknown_parts:
         own_notes.append(
@@ -90,6 +99,7 @@ def answer_of(answer: Answer, error: str | None = None) -> SpecialistAnswer:
         error=error and shorten(error, _LONGEST_NOTE),
         gave_findings=contents.has_findings,
         findings=[replace(finding, agent=answer.agent) for finding in findings],
+        failures=failures,
         unread=unread,
         templates=templates,
         text=text,
@@ -116,6 +126,7 @@ class _Contents:
         self.has_findings = False
         self.findings: list[Any] = []
         self.templates: list[Any] = []
+        self.failures: list[Any] = []
         self.notes: list[Any] = []
         self.files: list[str] = []
         self.unknown_parts = 0
@@ -143,6 +154,7 @@ class _Contents:
                 self.has_findings = True
                 self.findings += _as_list(part.data["findings"])
                 self.templates += _as_list(part.data.get("templates"))
+                self.failures += _as_list(part.data.get("failures"))
                 self.notes += _as_list(part.data.get("notes"))
             elif part.data is not None:
                 self._take_text("", fenced(msgspec.json.format(_json(part.data), indent=2).decode(), "json"))
@@ -205,6 +217,22 @@ def _template(decoded: Any) -> TemplateCount:
         template=shorten(template.template, _LONGEST_SUMMARY),
         example=shorten(template.example, _LONGEST_SUMMARY),
     )
+
+
+def _failure(decoded: Any) -> Failure:
+    try:
+        failure = msgspec.convert(decoded, Failure)
+        spans = [seconds_of(time) for time in (failure.start, failure.end, failure.recorded_until)]
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        raise RequestError(str(error)) from None
+    counts = (failure.failed, failure.failed_before, failure.failed_after)
+    totals = (failure.total, failure.total_before, failure.total_after)
+    is_whole = all(0 <= part <= whole for part, whole in zip(counts, totals, strict=True)) and all(
+        _STATUS.fullmatch(status) for status in failure.statuses
+    )
+    if spans != sorted(spans) or not is_whole or not failure.total or len(failure.statuses) > _MOST_STATUSES:
+        raise RequestError("a failure counts no more requests than there were, and ends after its start")
+    return replace(failure, logs=[shorten(log, _LONGEST_WORD) for log in failure.logs[:_NAMED_FILES]])
 
 
 def _note(decoded: Any) -> str:

@@ -55,6 +55,7 @@ async def write_report(
     """Have the model write the report; return False if it has to be written without it."""
     facts = {
         "alert": alert,
+        "failures": [failure for answer in answers for failure in answer.failures],
         "findings": in_order(most_confident_first(findings)[:_MOST_FINDINGS]),
         "texts": [{"specialist": answer.agent, "text": answer.text} for answer in answers if answer.text],
         "failed": [{"specialist": answer.agent, "reason": answer.problem} for answer in answers if answer.problem],

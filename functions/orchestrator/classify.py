@@ -17,6 +17,23 @@ _METRIC_TYPES = ("text/csv", "text/tab-separated-values")
 _METRIC_ENDINGS = (".csv", ".tsv")
 # Keys that only responses of CloudWatch and Prometheus have.
 _METRIC_KEYS = re.compile(r'"(?:MetricDataResults|resultType|MetricDataQueries)"')
+_TIME_KEYS = frozenset(("time", "timestamp", "ts", "@timestamp", "date", "datetime", "Timestamp", "Time", "t", "_time"))
+_LOG_KEYS = frozenset(
+    (
+        "message",
+        "msg",
+        "level",
+        "severity",
+        "log",
+        "@message",
+        "levelname",
+        "logger",
+        "status",
+        "method",
+        "path",
+        "event",
+    )
+)
 # How a log line starts: a date, a syslog time, a syslog priority, an IP address, a JSON object, or a level.
 _LOG_LINE = re.compile(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\w{3} +\d+ \d\d:\d\d:\d\d|<\d{1,3}>|\d{1,3}(?:\.\d{1,3}){3} \S+ \S+ \[|\{\"|"
@@ -47,9 +64,24 @@ def topic_of(file: File) -> Topic:
     if beginning.startswith(("{", "[")) and _METRIC_KEYS.search(beginning):
         return "metrics"
     first = beginning.partition("\n")[0]
+    if first.startswith("{") and _is_sample(first):
+        return "metrics"
     if first.count(",") >= 1 and re.match(r"^\W?(?:time|timestamp|date|ts)\b", first, re.IGNORECASE):
         return "metrics"
     return "logs"
+
+
+def _is_sample(line: str) -> bool:
+    """Return whether a JSON line is a sample of metrics: a time and mostly numbers, and nothing that only logs have."""
+    try:
+        record = json.loads(line, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(record, dict) or not _TIME_KEYS & record.keys() or _LOG_KEYS & record.keys():
+        return False
+    values = [value for key, value in record.items() if key not in _TIME_KEYS]
+    numbers = sum(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return numbers >= max(1, len(values) - numbers)
 
 
 def has_metrics(data: Any) -> bool:

@@ -19,12 +19,16 @@ from orchestrator.planning import Delegation, Specialist, plan, specialist_of, w
 from orchestrator.questions import abilities, is_triage, question_for
 from orchestrator.report import report
 from orchestrator.sections import only_text, sections
+from orchestrator.synthesis import corroborated, events_of, main_event, recorded_in, told
 from tailrace import request, result, write
 from tailrace.a2a.discovery import DiscoveredAgent
 from tailrace.authoring import run_context
 from tailrace.authoring.emit import emit
 from tailrace.events import Target
+from tailrace.registry import specialist_urls
 from triage.alert import alert_of
+from triage.failures import failure_in_words
+from triage.findings import in_order
 
 _decode_answer = msgspec.json.Decoder(SpecialistAnswer).decode
 
@@ -86,8 +90,17 @@ async def answer(state: State) -> State:
     notes: list[str] = []
     findings, templates = together(answers, notes)
     if any(each.gave_findings for each in answers) or (topics_of(request()) and not only_text(answers)):
-        result("findings", msgspec.to_builtins({"findings": findings, "templates": templates}))
+        times = [time for template in templates for time in (template.first, template.last)]
+        findings = in_order(corroborated(findings, recorded_in(findings, times)))
         alert = alert_of(request())
+        events = events_of(findings)
+        given = {
+            "findings": findings,
+            "events": told(events, main_event(events, alert), findings),
+            "failures": [{"words": failure_in_words(f), **msgspec.to_builtins(f)} for a in answers for f in a.failures],
+            "templates": templates,
+        }
+        result("findings", msgspec.to_builtins(given))
         if not await write_report(alert, answers, findings, notes):
             for section in report(alert, answers, findings, notes):
                 write(section, artifact="report")
@@ -110,7 +123,7 @@ async def _specialists() -> tuple[list[Specialist], list[SpecialistAnswer]]:
     assert run is not None, "a node runs in a run"
     specialists: list[Specialist] = []
     missing: list[SpecialistAnswer] = []
-    for url, agent in (await run.directory.all(run.settings.specialists, fresh=True)).items():
+    for url, agent in (await run.directory.all(specialist_urls(run.settings), fresh=True)).items():
         if isinstance(agent, DiscoveredAgent):
             specialists.append(specialist_of(agent.card, url))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.synthesis import Incident
+from orchestrator.synthesis import Event
 from triage.findings import Finding
 from triage.markdown import code
 from triage.times import clock
@@ -40,17 +40,21 @@ _HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def next_steps(incident: Incident) -> list[str]:
+def next_steps(incident: Event) -> list[str]:
     """Return one to five sentences, the most useful first."""
-    steps = [f"What changed just before {clock(incident.start)}: a release, a job, a setting, a dependency."]
+    steps = [f"What changed just before {clock(incident.start, date=True)}: a release, a job, a setting, a dependency."]
     for pattern, step in _HINTS:
         finding = next((finding for finding in incident.all if pattern.search(_text(finding))), None)
         if finding is not None:
             steps.append(f"{step[0].upper()}{step[1:]} (see {code(finding.subject)}).")
-    silent = [finding for finding in incident.all if finding.type in ("gone", "flat_line")]
+    silent = [finding for finding in incident.all if _is_silent(finding)]
     if silent:
-        steps.append(f"Why {code(silent[0].subject)} fell silent: the source itself may be down.")
+        steps.append(f"Why {code(silent[0].subject)} fell silent: its source may be down, or waits.")
     return steps[:_MOST]
+
+
+def _is_silent(finding: Finding) -> bool:
+    return finding.type == "gone" or (finding.type == "flat_line" and finding.evidence.get("kind") == "missing")
 
 
 def _text(finding: Finding) -> str:

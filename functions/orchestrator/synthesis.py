@@ -1,31 +1,38 @@
-"""Puts the findings of all specialists together: the incident, its order in time, cause and symptoms.
+"""Puts the findings of all specialists together: the events, what changed first in each, and what followed.
 
-The reasoning is simple, and the report says so. Findings that start near each other are one incident. What started
-first may be the cause; what started later cannot be. Words that two findings share (a host, a path, `upstream`) link
-them across logs and metrics.
+The reasoning is simple, and the report says so. Findings whose changes began near each other are one event. A sample
+only tells that the change began after the sample before it, so each finding has an earliest and a latest time
+(`onset`), and one came before another only if its latest time is before the other's earliest. Of those that no other
+came before, the likely cause is the first by kind (`kinds.py`). A start, a stop or a setting that was never seen
+before, and that came just before an event, is more than the single line that its specialist found: it is seldom there
+by chance.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
+from orchestrator.kinds import Kind, kind_of
 from triage.alert import Alert
-from triage.findings import Finding
-from triage.times import seconds_of
+from triage.findings import Finding, State
+from triage.times import iso, seconds_of
 
-# The pause between two incidents: this share of the time from the first to the last start, within limits. A finding
-# that lasts holds its incident together for up to twice as long.
-_GAP_SHARE, _GAP_LEAST_S, _GAP_MOST_S = 0.1, 30.0, 600.0
-# Samples and buckets are this coarse: what starts so soon after the first sign may have started with it.
-_TOGETHER_S = 5.0
-# How long before the first sign a faint sign may be its cause.
+# The pause between two events: this share of the time from the first to the last start, within limits in seconds.
+_GAP_SHARE, _GAP_LEAST_S, _GAP_MOST_S = 0.05, 10.0, 600.0
+# How long before an event a faint sign is told with it.
 _JUST_BEFORE_S = 30.0
-# What is missing shows that something happened, but seldom what, so it is the first sign only if there is no other.
-_SILENCE = ("gone", "flat_line")
+# A stop so near to an event's end, in seconds, may have ended it.
+_AT_END_S = 3.0
+# The greatest chance that a sign is near an event by accident.
+_MOST_CHANCE = 0.1
+_SURE = 0.9
 # Findings with less confidence are reported, but nothing is concluded from them.
-_CONFIDENT = 0.5
+CONFIDENT = 0.5
 _WORD = re.compile(r"[a-z][a-z]{2,}")
 # Words that link nothing, because they are in many findings.
 _COMMON_WORDS = frozenset(
@@ -38,28 +45,31 @@ _COMMON_WORDS = frozenset(
 )
 
 
-class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """Findings that belong together, from `start` to `end` (seconds since the epoch).
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings whose changes began near each other, from `start` to `end` (seconds since the epoch).
 
-    `first` are those that started first, `rest` the others, both in order of their start. `faint` are findings with
-    little confidence from just before: a job that starts writes a single line.
+    `first` are those that no other one came before, as far as the samples tell, the likely cause first; `later` are the
+    others, in order of time. `at_end` are signs of just when the event ended, and `faint` findings with little
+    confidence from just before it. `state` says whether all of it is over.
     """
 
+    first: list[Finding]
+    later: list[Finding]
+    at_end: list[Finding]
+    faint: list[Finding]
     start: float
     end: float
-    first: list[Finding]
-    rest: list[Finding]
-    faint: list[Finding]
+    state: State
 
     @property
-    def later(self) -> list[Finding]:
-        """The findings that started after the first signs. Silence may start before them, in a coarser bucket."""
-        return [finding for finding in self.rest if seconds_of(finding.start) > self.start]
+    def cause(self) -> Finding:
+        """What is likely the cause, or at least came first."""
+        return self.first[0]
 
     @property
     def all(self) -> list[Finding]:
-        """All findings but the faint ones, in order of their start."""
-        return sorted([*self.first, *self.rest], key=lambda finding: seconds_of(finding.start))
+        """The findings but the faint ones, in order of their start."""
+        return sorted([*self.first, *self.later], key=_start)
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -70,34 +80,104 @@ class Link(msgspec.Struct, frozen=True):
     words: list[str]
 
 
-def incident_of(findings: list[Finding], alert: Alert) -> Incident | None:
-    """Return the incident that is nearest to the alert; of equally near ones the one with most confidence in all.
+def corroborated(findings: Sequence[Finding], recorded: tuple[float, float]) -> list[Finding]:
+    """Return the findings; a start, stop or setting just before an event has the confidence that this gives it.
 
-    None if no finding has enough confidence.
+    The chance that one of so many such signs is so near to an event by accident follows from the time that was
+    recorded, `recorded` (seconds since the epoch).
     """
-    groups = _groups([finding for finding in findings if finding.confidence >= _CONFIDENT])
-    if not groups:
-        return None
-    chosen = min(groups, key=lambda group: (_distance(group, alert), -sum(f.confidence for f in group)))
-    signs = [finding for finding in chosen if finding.type not in _SILENCE] or chosen
-    start = seconds_of(signs[0].start)
-    end = max(seconds_of(finding.end) for finding in chosen)
-    first = [finding for finding in signs if seconds_of(finding.start) <= start + _TOGETHER_S]
-    faint = [
-        finding
-        for finding in findings
-        if finding.confidence < _CONFIDENT
-        and finding.type not in _SILENCE
-        and start - _JUST_BEFORE_S <= seconds_of(finding.start) <= start
+    groups = _groups(findings)
+    signs = [finding for finding in findings if finding.confidence < CONFIDENT and kind_of(finding) == Kind.TRIGGER]
+    span = max(recorded[1] - recorded[0], 1.0)
+    kept = []
+    for finding in findings:
+        near = [_first_latest(group) - seconds_of(finding.start) for group in groups]
+        distance = min((each for each in near if 0 <= each <= _JUST_BEFORE_S), default=None)
+        if finding in signs and distance is not None:
+            chance = len(signs) * max(distance, 1.0) / span
+            if chance <= _MOST_CHANCE:
+                confidence = max(finding.confidence, round(_SURE * (1 - chance), 2))
+                evidence = {**finding.evidence, "alone": finding.confidence, "seconds_before": round(distance, 1)}
+                finding = replace(finding, confidence=confidence, evidence=evidence)
+        kept.append(finding)
+    return kept
+
+
+def recorded_in(findings: Sequence[Finding], times: Sequence[str | None]) -> tuple[float, float]:
+    """Return the time that was recorded, as far as findings and `times` (ISO 8601) of the inputs show it."""
+    known = [seconds_of(time) for time in times if time]
+    known += [seconds_of(time) for finding in findings for time in (finding.start, finding.end)]
+    return (min(known), max(known)) if known else (0.0, 0.0)
+
+
+def events_of(findings: Sequence[Finding]) -> list[Event]:
+    """Return the events in order of time; none if no finding has enough confidence."""
+    faint = [finding for finding in findings if finding.confidence < CONFIDENT]
+    events: list[Event] = []
+    for group in _groups(findings):
+        limit = _first_latest(group)
+        first = sorted((f for f in group if f.onset[0] <= limit), key=lambda f: (kind_of(f), f.onset[1], -f.confidence))
+        later = [finding for finding in group if finding not in first]
+        start = min(seconds_of(finding.start) for finding in first)
+        end = max(seconds_of(finding.end) for finding in group)
+        ends = [seconds_of(finding.end) for finding in group if finding.state == "over"]
+        events.append(
+            Event(
+                first=first,
+                later=later,
+                at_end=[f for f in faint if kind_of(f) == Kind.TRIGGER and _ended_with(ends, _start(f))],
+                faint=[f for f in faint if kind_of(f) != Kind.EFFECT and 0 <= start - _start(f) <= _JUST_BEFORE_S],
+                start=start,
+                end=end,
+                state=_state(group),
+            )
+        )
+    return events
+
+
+def main_event(events: Sequence[Event], alert: Alert) -> Event | None:
+    """Return the event that is nearest to the alert; of equally near ones the one with most confidence in all."""
+
+    def distance(event: Event) -> tuple[float, float]:
+        away = 0.0 if alert.start is None else max(event.start - alert.start, alert.start - event.end, 0.0)
+        return away, -sum(finding.confidence for finding in event.all)
+
+    return min(events, key=distance, default=None)
+
+
+def told(events: Sequence[Event], main: Event | None, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return the events as JSON, the main one first; findings are given by their place in `findings`."""
+    places = {id(finding): place for place, finding in enumerate(findings)}
+
+    def of(some: Sequence[Finding]) -> list[int]:
+        return [places[id(finding)] for finding in some]
+
+    ordered = sorted(events, key=lambda event: event is not main)
+    return [
+        {
+            "start": iso(event.start),
+            "end": iso(event.end),
+            "state": event.state,
+            "is_cause": is_cause(event.cause),
+            "first": of(event.first),
+            "later": of(event.later),
+            "at_end": of(event.at_end),
+            "faint": of(event.faint),
+        }
+        for event in ordered
     ]
-    return Incident(start=start, end=end, first=first, rest=[f for f in chosen if f not in first], faint=faint)
 
 
-def links(incident: Incident) -> list[Link]:
-    """Return, for each later finding that shares words with a first sign, the link to the one with most of them."""
+def is_cause(finding: Finding) -> bool:
+    """Return whether it can be called a likely cause: what users feel has one elsewhere."""
+    return kind_of(finding) != Kind.EFFECT
+
+
+def links(event: Event) -> list[Link]:
+    """Return, for each later finding that shares words with one of the first, the link to the one with most of them."""
     linked: list[Link] = []
-    for later in incident.later:
-        shared = [(sorted(words_of(first) & words_of(later)), first) for first in incident.first]
+    for later in event.later:
+        shared = [(sorted(words_of(first) & words_of(later)), first) for first in event.first]
         words, first = max(shared, key=lambda pair: len(pair[0]))
         if words:
             linked.append(Link(first, later, words))
@@ -109,28 +189,57 @@ def words_of(finding: Finding) -> set[str]:
     return {word for word in _WORD.findall(finding.subject.lower()) if word not in _COMMON_WORDS}
 
 
-def _groups(findings: list[Finding]) -> list[list[Finding]]:
-    """Return the findings in order of their start, split where none starts and none goes on for a while."""
-    ordered = sorted(findings, key=lambda finding: seconds_of(finding.start))
+def _start(finding: Finding) -> float:
+    return seconds_of(finding.start)
+
+
+def _first_latest(group: Sequence[Finding]) -> float:
+    """Return by when the first change of a group had begun for sure."""
+    return min(finding.onset[1] for finding in group)
+
+
+def _state(group: Sequence[Finding]) -> State:
+    """Return whether an event is over. A single line or sample has no end, so it decides nothing."""
+    states = {finding.state for finding in group if seconds_of(finding.end) > seconds_of(finding.start)}
+    if "ongoing" in states:
+        return "ongoing"
+    return "over" if states == {"over"} else "unknown"
+
+
+def _ended_with(ends: Sequence[float], time: float) -> bool:
+    """Return whether a third of the changes, and at least two, ended just at a time."""
+    return sum(abs(end - time) <= _AT_END_S for end in ends) >= max(2, len(ends) / 3)
+
+
+def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return the confident findings in order of time, split where no change began for a while.
+
+    What begins again while it still goes on, such as a latency that rises once more, is no event of its own.
+    """
+    ordered = sorted((f for f in findings if f.confidence >= CONFIDENT), key=_start)
     if not ordered:
         return []
-    whole = seconds_of(ordered[-1].start) - seconds_of(ordered[0].start)
+    whole = _start(ordered[-1]) - _start(ordered[0])
     gap = min(max(whole * _GAP_SHARE, _GAP_LEAST_S), _GAP_MOST_S)
     groups: list[list[Finding]] = []
-    until = 0.0
+    until = float("-inf")
     for finding in ordered:
-        start, end = seconds_of(finding.start), seconds_of(finding.end)
-        if not groups or start > until:
+        if finding.onset[0] > until + gap:
             groups.append([])
-            until = start
         groups[-1].append(finding)
-        until = max(until, start + gap, min(end, start + 2 * gap) + gap)
-    return groups
+        until = max(until, finding.onset[1])
+    kept = groups[:1]
+    for group in groups[1:]:
+        before = next((each for each in reversed(kept) if _again(group, each)), None)
+        if before is None:
+            kept.append(group)
+        else:
+            before.extend(group)
+    return kept
 
 
-def _distance(group: list[Finding], alert: Alert) -> float:
-    """Return how many seconds before or after the group the alert fired: 0 within it, and if its time is unknown."""
-    if alert.start is None:
-        return 0.0
-    start, end = seconds_of(group[0].start), max(seconds_of(finding.end) for finding in group)
-    return max(start - alert.start, alert.start - end, 0.0)
+def _again(group: Sequence[Finding], before: Sequence[Finding]) -> bool:
+    """Return whether all that changed in `group` had changed in an event that was not over yet."""
+    known = {finding.subject for finding in before}
+    lasts = max(seconds_of(finding.end) for finding in before) >= min(_start(finding) for finding in group)
+    return lasts and all(finding.subject in known for finding in group)

@@ -14,13 +14,15 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
 from tailrace.log import open_log
 from tailrace.push import open_webhooks
+from tailrace.stores.units import logged_units
 
 settings = Settings.load()
 
 
 def handler(event: Any, context: Any) -> dict[str, int]:
     """Sweep once; return how many tasks were dispatched, and deletions ended. The schedule's `event` is not used."""
-    return asyncio.run(_sweep())
+    with logged_units():
+        return asyncio.run(_sweep())
 
 
 async def _sweep() -> dict[str, int]:

@@ -13,6 +13,7 @@ from tailrace.config import Settings
 from tailrace.errors import AgentError, Fenced, TailraceError, TaskUnknown
 from tailrace.events import encode, now_ms
 from tailrace.log import EventLog, Head
+from tailrace.log.sleeper import rests_until
 from tailrace.push import Webhooks
 
 logger = logging.getLogger("tailrace.sweeper")
@@ -23,6 +24,8 @@ _LONGEST_S, _MOST_DOUBLINGS = 3600.0, 16
 
 async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
     """Dispatch the orphaned tasks, at most `sweep_tasks`; return how many.
+
+    A task that sleeps is woken if one of the tasks that should wake it does not work.
 
     Tasks that changed within the time of a lease are left to their viewers. A dispatched task is put off for the time
     of a lease, and twice as long each time that it does not start, up to an hour. So a task that cannot start costs
@@ -36,15 +39,21 @@ async def sweep(log: EventLog, dispatch: Dispatch, settings: Settings) -> int:
 
     async def put_off(head: Head) -> bool:
         pause_s = min(settings.lease_s * 2 ** min(head.dispatches, _MOST_DOUBLINGS), _LONGEST_S)
+        sleeps = head.asleep(log.now())
         try:
-            await log.put_off(head.task_id, head.attempt, log.now() + int(pause_s * 1000))
+            if sleeps and await rests_until(log, head) <= log.now():
+                await log.wake(head.task_id, head.attempt)
+                sleeps = False
+            elif sleeps:
+                pause_s = settings.lease_s
+            await log.put_off(head, log.now() + int(pause_s * 1000))
         except (Fenced, TaskUnknown):
             return False  # another process has taken it, or it has expired
-        return True
+        return not sleeps
 
-    orphaned = await log.orphaned(idle_s=settings.lease_s, limit=settings.sweep_tasks)
-    ours = await asyncio.gather(*map(put_off, orphaned))
-    return await _dispatch([head for head, is_ours in zip(orphaned, ours, strict=True) if is_ours], dispatch)
+    unattended = await log.unattended(idle_s=settings.lease_s, limit=settings.sweep_tasks)
+    ours = await asyncio.gather(*map(put_off, unattended))
+    return await _dispatch([head for head, is_ours in zip(unattended, ours, strict=True) if is_ours], dispatch)
 
 
 async def sweep_webhooks(log: EventLog, hooks: Webhooks, dispatch: Dispatch, settings: Settings) -> int:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tailrace.errors import RequestError, shorten
-from triage.times import iso_of
+from triage.times import iso_of, seconds_of
 
 # The types that our analysts use. Another agent may use its own.
 FindingType = Literal[
@@ -29,6 +29,9 @@ FindingType = Literal[
     "gone",
 ]
 
+# Whether what changed is as it was before, goes on to the end of the recording, or cannot be known.
+State = Literal["over", "ongoing", "unknown"]
+
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 # How much of a wrong value an error quotes, in characters.
 _QUOTED = 60
@@ -41,7 +44,9 @@ class Finding:
     `type` is a `FindingType`, or a word of another agent. `subject` is what changed: a template of log lines or the
     name of a series. `start` and `end` are ISO 8601 in UTC, as `triage.times.iso` writes them. `magnitude` is in
     `unit`; `confidence` is from 0 to 1. `evidence` is plain JSON that a reader can check. Where it counts lines, its
-    `count` is the number in `summary`. `agent` is the one that found it, by name; the orchestrator sets it.
+    `count` is the number in `summary`, and its `lines` are the same lines over time (`LineCounts`). `agent` is the one
+    that found it, by name; the orchestrator sets it. `state` says whether it is over. Samples and buckets are coarse:
+    the change began at the earliest `early_s` seconds before `start`, and at the latest `late_s` after it.
     """
 
     type: _NonEmpty
@@ -54,6 +59,15 @@ class Finding:
     summary: str
     evidence: dict[str, Any] = field(default_factory=dict)
     agent: str = ""
+    state: State = "unknown"
+    early_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+    late_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+
+    @property
+    def onset(self) -> tuple[float, float]:
+        """The earliest and the latest time at which the change began, in seconds since the epoch."""
+        start = seconds_of(self.start)
+        return start - self.early_s, start + self.late_s
 
     def number(self, key: str) -> float | None:
         """Return a number of the evidence; None if it is missing, no number, or too large to be written out."""
@@ -67,6 +81,22 @@ class Finding:
         """The line that shows it; "" if the evidence has none."""
         value = self.evidence.get("example")
         return value if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineCounts:
+    """The lines of a finding over time: `counts` in buckets of `step_s` seconds, the first of which starts at `start`.
+
+    The lines that the finding counts are those of the buckets from `begin` to `end` (exclusive), and `later` ones after
+    the last bucket: together they are its `count`.
+    """
+
+    start: str
+    step_s: float
+    counts: list[int]
+    begin: int
+    end: int
+    later: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +142,10 @@ def finding_of(decoded: Any) -> Finding:
     if not isinstance(decoded, dict):
         raise RequestError(f"it is {_quoted(decoded)}, but must be an object")
     fields = {key: value for key, value in decoded.items() if value is not None and key != "agent"}
+    # Another agent may mean something else by these.
+    for own in ("state", "early_s", "late_s"):
+        if own in fields and not _is_ours(own, fields[own]):
+            del fields[own]
     try:
         finding = msgspec.convert(fields, Finding)
     except msgspec.ValidationError as error:
@@ -121,6 +155,12 @@ def finding_of(decoded: Any) -> Finding:
     if end < start:
         raise _wrong(fields, "end")
     return replace(finding, start=iso_of(start), end=iso_of(end))
+
+
+def _is_ours(key: str, value: Any) -> bool:
+    if key == "state":
+        return value in ("over", "ongoing", "unknown")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e9
 
 
 def _utc(fields: Mapping[str, Any], key: str) -> datetime:

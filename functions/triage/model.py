@@ -6,6 +6,7 @@ can do without it.
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,12 @@ import msgspec
 from tailrace.authoring.emit import progress, write
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
+from triage.model_key import key_in
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+logger = logging.getLogger("tailrace.model")
 
 
 def chat_model() -> BaseChatModel | None:
@@ -28,16 +32,19 @@ def chat_model() -> BaseChatModel | None:
     Raises:
         ConfigError: the provider is unknown or its package is not installed.
     """
-    name = Settings.load(os.environ).model
-    return _load(name) if name else None
+    settings = Settings.load(os.environ)
+    return _load(settings.model, settings.model_key) if settings.model else None
 
 
 @cache
-def _load(name: str) -> BaseChatModel:
+def _load(name: str, secret: str) -> BaseChatModel:
+    # Bedrock is asked with the function's role. A key is another provider's, from before.
+    takes_key = bool(secret) and not name.startswith("bedrock")
+    key: dict[str, Any] = {"api_key": key_in(secret)} if takes_key else {}
     try:
         from langchain.chat_models import init_chat_model
 
-        model = init_chat_model(name)
+        model: BaseChatModel = init_chat_model(name, **key)
     except (ImportError, ValueError) as error:
         raise ConfigError("TAILRACE_MODEL", name, f"provider:model of an installed provider ({error})") from None
     return model
@@ -68,6 +75,7 @@ async def ask_model(instruction: str, facts: Any, *, artifact: str) -> str:
         async for chunk in model.astream(prompt, config={"metadata": {"artifact": artifact}}):
             text += str(chunk.text)
     except Exception as error:
+        logger.warning("the model failed: %s: %s", type(error).__name__, error)
         raise ModelFailed(text, error) from error
     return text
 

@@ -40,6 +40,8 @@ class Faults {
   #dropButton = button("", () => this.#whileRunning("drop", () => this.#dropConnection()));
   #killButton = button("", () => this.#whileRunning("kill", () => this.#killWorker()));
   #viewerButton = button("Open a second viewer", () => this.#toggleViewer());
+  #buttons = h("div.faults-row", this.#dropButton, this.#killButton, this.#viewerButton);
+  #fold = button("Break it", () => this.#unfold(this.#buttons.hidden));
   #lines = { drop: h("p"), kill: h("p"), viewer: h("p") };
   #left = h("progress", { max: 1, value: 0, ariaLabel: "The killed worker's lease" });
   #leftWords = h("span", { role: "timer", "aria-live": "off" });
@@ -48,10 +50,20 @@ class Faults {
   #bar = h(
     "section.faults",
     { ariaLabel: "Break it" },
-    h("div.faults-row", h("h2", "Break it"), this.#dropButton, this.#killButton, this.#viewerButton),
+    h("div.faults-row", h("h2", this.#fold), this.#buttons),
     this.#wait,
     h("div", { role: "status" }, ...Object.values(this.#lines)),
   );
+
+  constructor() {
+    this.#unfold(matchMedia("(min-width: 40.01rem)").matches); // a phone has little room
+  }
+
+  /** @param {boolean} open */
+  #unfold(open) {
+    this.#buttons.hidden = !open;
+    this.#fold.ariaExpanded = String(open);
+  }
 
   /** Called at every drawing of a turn that has its events. @param {TurnView} turn */
   draw(turn) {

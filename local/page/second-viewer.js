@@ -92,4 +92,4 @@ const shownOf = ({ state, title, messages, artifacts, steps }) =>
   JSON.stringify([state, title, messages, [...artifacts.values()], [...steps.values()].map(stepFields)]);
 
 /** A step without references to other steps. */
-const stepFields = ({ parent, children, waiting, usage, first, last, ...fields }) => ({ ...fields, parent: parent?.id, children: children.length });
+const stepFields = ({ parent, children, waiting, usage, ...fields }) => ({ ...fields, parent: parent?.id, children: children.length });

@@ -19,7 +19,23 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import checkpoints, first_event, guarantees, imports, live, log, page, replay, runtime, streams
+from tests.bench import (
+    checkpoints,
+    first_event,
+    guarantees,
+    imports,
+    live,
+    log,
+    page,
+    quiet,
+    replay,
+    runtime,
+    sizes,
+    starts,
+    streams,
+    viewers,
+    wakes,
+)
 from tests.bench.report import BenchError, Report, markdown, say, text
 
 Bench = Callable[[Path, int], Awaitable[Report]]
@@ -34,6 +50,11 @@ BENCHES: dict[str, Bench] = {
     "checkpoints": checkpoints.bench,
     "guarantees": guarantees.bench,
     "page": page.bench,
+    "viewers": viewers.bench,
+    "quiet": quiet.bench,
+    "starts": starts.bench,
+    "sizes": sizes.bench,
+    "wakes": wakes.bench,
 }
 _LIMIT_S = 300.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from tests.bench.client import Connection, Sink
@@ -12,6 +12,8 @@ from tests.bench.report import BenchError
 from tests.bench.sinks import Counter
 from tests.support.events import message
 from tests.support.jsonrpc import rpc
+
+_AT_ONCE = 16
 
 
 async def post_task(gateway: Connection, **asked: Any) -> str:
@@ -35,3 +37,14 @@ async def until(counters: Sequence[Counter], count: int, timeout_s: float) -> No
                 f"{behind} of {len(counters)} streams had fewer than {count} events after {timeout_s:.0f} s."
             )
         await asyncio.sleep(0.01)
+
+
+async def some_at_once(work: Callable[[int], Awaitable[None]], count: int) -> None:
+    """Run `work(0)` to `work(count - 1)`, a few at a time."""
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            await work(number)
+
+    await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))

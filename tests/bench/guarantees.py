@@ -19,13 +19,13 @@ import boto3
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tailrace import events
-from tailrace.agent import threads
 from tailrace.agent.recovery.history import WORKER_LOST
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.threads import Start, create, start
 from tailrace.events import Details, Message, Part
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
+from tailrace.log.sleeper import Sleeper
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.log.table import create_table
 from tailrace.stores.dynamodb import new_client
@@ -95,10 +95,13 @@ async def _life(log: EventLog, note: Note) -> None:
         seq = batch.last
     await note("the lease is renewed (every 2 s)", log.renew(head.task_id, 1, 0.0))
     await note("a reader comes back with its cursor", log.read(head.task_id, seq - 5))
-    await note("a tail finds nothing new", log.read(head.task_id, seq))
+    await note("a tail finds nothing new", log.tail(head.task_id, seq))
     await note("a watch looks whether somebody runs it", log.head(head.task_id))
-    await note("the sweeper looks at one unfinished task", log.orphaned(idle_s=3600))
+    await note("the sweeper looks at one unfinished task", log.unattended(idle_s=3600))
     await note("an attempt takes over after 200 events", _take_over(log, head))
+    specialist = await _specialist(log)
+    await note("a run falls asleep until a specialist reports", _fall_asleep(log, head, specialist))
+    await note("a specialist wakes it", log.wake(head.task_id, 2))
     await note("the task is finished", log.update_state(head.task_id, 2, "TASK_STATE_COMPLETED", release=True))
 
 
@@ -122,14 +125,29 @@ async def _noted(log: EventLog, note: Note) -> None:
     """Two tasks of a context whose agent takes several tasks at a time."""
     context_id = str(uuid.uuid4())
     message = Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
-    for name in ("the first", "a later"):
+    for name, new in (("the first", True), ("a later", False)):
         head = Head(task_id=str(uuid.uuid4()), owner="me", context_id=context_id, agent="a")
-        stored = await log.create(head, events.submitted(head.source, message))
-        await note(f"{name} task of a context is noted", threads.note(log, stored, message))
+        creation = create(log, head, message, new=new, exclusive=False)
+        await note(f"{name} task of a context is created and only noted", creation)
 
 
 async def _take_over(log: EventLog, head: Head) -> None:
     await take_over(log, InMemorySaver(), await log.claim(head.task_id, "second", 10.0), WORKER_LOST, None)
+
+
+async def _specialist(log: EventLog) -> Head:
+    """A task that is run."""
+    head = Head(task_id=str(uuid.uuid4()), owner="me/t", context_id="c", agent="b")
+    await log.create(head, events.submitted(head.source, Message(message_id="m", role="ROLE_USER", parts=[])))
+    return await log.claim(head.task_id, "third", 10.0)
+
+
+async def _fall_asleep(log: EventLog, head: Head, specialist: Head) -> None:
+    """What `tailrace.agent.sleep` asks of the log."""
+    awaited = await log.head(specialist.task_id)
+    await log.request_wake(awaited.task_id, Sleeper(head.task_id, 2, 1).encode())
+    await log.last(awaited.task_id)
+    assert (await log.sleep(head.task_id, 2, log.now() + 60_000, awaited.task_id)).asleep(log.now())
 
 
 def _event(head: Head, seq: int) -> bytes:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.bench.asking import post_task, until
+from tests.bench.asking import post_task, some_at_once, until
 from tests.bench.client import Connection, Response, connected
 from tests.bench.live import live
 from tests.bench.processes import Server, allow_files, serve, stack
@@ -37,7 +37,6 @@ _INTERVAL_S = 0.1
 _DURATION_S = _EVENTS * _INTERVAL_S
 # Streams end when they are complete; one that is still open after this time has lost events.
 _PATIENCE_S = 30.0
-_OPENING = 16
 
 _gates = itertools.count(1)
 
@@ -85,7 +84,7 @@ async def _tasks(folder: Path, tasks: int) -> _Run:
                 asked = {"events": _EVENTS, "interval_s": _INTERVAL_S, "phase": number / tasks, "gate": name}
                 ids.append(await post_task(connection, **asked))
 
-        await _some_at_once(create, tasks)
+        await some_at_once(create, tasks)
         paths = [f"/api/stream/{task_id}" for task_id in ids for _ in range(_STREAMS // tasks)]
         # Each task has emitted three events by the gate, and has two more at its end.
         return await _measure(paths, here.gateway, [here.agent, here.gateway], to_agent, name, before, 3, _EVENTS + 5)
@@ -131,7 +130,7 @@ async def _measure(
             await connection.open()
             ends.append(connection.begin("GET", paths[number], sink=sinks[number]))
 
-        await _some_at_once(view, len(paths))
+        await some_at_once(view, len(paths))
         await until(sinks, before_gate, _PATIENCE_S)
         cpu, client_cpu = [each.cpu_s() for each in servers], time.process_time()
         await control.ask("POST", f"/gate/{gate}")
@@ -157,17 +156,6 @@ async def _measure(
         memory_kb=None if during_kb is None or before_kb is None else (during_kb - before_kb) / len(paths),
         cpu_us={name: cpu_s * 1e6 / (expected * len(paths)) for name, cpu_s in spent.items()},
     )
-
-
-async def _some_at_once(work: Callable[[int], Awaitable[None]], count: int) -> None:
-    """Run `work(0)` to `work(count - 1)`, a few at a time."""
-    numbers = iter(range(count))
-
-    async def worker() -> None:
-        for number in numbers:
-            await work(number)
-
-    await asyncio.gather(*(worker() for _ in range(_OPENING)))
 
 
 def _report(given: dict[str, list[_Run]]) -> Report:

@@ -103,6 +103,7 @@ async def campaign(
         stack.callback(watching.cancel)
         running = _Campaign(profile, workers, inspector, watch, tally)
         await running.learn()
+        await workers.unsettle()
         while tally.faults.total() < enough:
             await running.round(
                 plan(tally.seed, number, tasks=profile.tasks, faults=profile.faults, kinds=profile.kinds)
@@ -160,7 +161,6 @@ class _Campaign:
         for history in calm.histories():
             violations = check(history)
             assert not violations, f"an undisturbed run has violations: {[str(violation) for violation in violations]}"
-            # On a machine that is too slow for the leases a task may fail, and its texts are no reference then.
             end = f"{history.state}: {history.last_message!r}"
             assert history.state == "TASK_STATE_COMPLETED", f"an undisturbed run ended as {end}"
             self._undisturbed[history.shape] = _with_pattern(folded(history.entries), "{pattern}")

@@ -82,8 +82,8 @@ class DynamoInspector(StoreInspector):
             ExpressionAttributeNames={"#key": key},
             ExpressionAttributeValues={":value": {"S": value}},
         )
-        found = [self.head(item["task_id"]["S"]) for page in pages for item in page["Items"]]
-        return [head for head in found if head is not None]
+        heads = [self.head(item["task_id"]["S"]) for page in pages for item in page["Items"]]
+        return [head for head in heads if head is not None]
 
     def saved_steps(self, task: str) -> set[str]:
         return set()

@@ -11,7 +11,7 @@ from tailrace.log import EventLog
 from tailrace.log.conversations import Conversations
 from tests.chaos.control import Control
 
-_CHANGES = frozenset({"create", "append", "claim", "renew", "update_state", "request_cancel"})
+_CHANGES = frozenset({"create_or_find", "append", "claim", "renew", "update_state", "request_cancel"})
 # After how many seconds a throttled call is refused.
 _THROTTLED_S = 0.15
 

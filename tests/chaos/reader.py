@@ -122,7 +122,7 @@ class Reader:
         elif name == "gap":
             gap = json.loads(data)
             visit.gaps.append((gap["from"], gap["to"]))
-        else:
+        elif not name:
             _, _, result = data.partition(b'"result":')
             visit.shown.append((int(fields.get(b"id", b"-1")), result[:-1]))
 

@@ -26,7 +26,7 @@ async def echo() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.Str
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with asyncio.timeout(10), proxy(server.sockets[0].getsockname()[1]) as between:
+    async with asyncio.timeout(60), proxy(server.sockets[0].getsockname()[1]) as between:
         reader, writer = await asyncio.open_connection("127.0.0.1", between.port)
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"

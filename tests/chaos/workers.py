@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 # Two processes of a function share its socket, as Lambda has several: one can take over while the other is stopped.
 WORKERS = {"gateway": 2, "orchestrator": 2, "specialist_one": 2, "specialist_two": 1, "sweeper": 1}
 _READY_S = 60.0
+# No lease ends, and no attempt is over, only because the machine is busy.
+_CALM = {"TAILRACE_LEASE_S": "60", "TAILRACE_RENEW_S": "1", "TAILRACE_ATTEMPT_S": "0"}
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Workers:
     def __init__(self, folder: Path, variables: dict[str, str], imported: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self._variables = variables
+        # Variables that have other values until `unsettle`.
+        self._calm = _CALM
         # Modules that the parent imports for all workers, besides those that it always imports.
         self._imported = imported
         self._listeners = {name: listen(0) for name in WORKERS if name != "sweeper"}
@@ -77,6 +81,12 @@ class Workers:
             worker.pid, worker.stopped = 0, False
         await asyncio.gather(*(worker.ended.wait() for worker in victims.values()))
         return victims
+
+    async def unsettle(self) -> None:
+        """From now on leases and attempts are as short as the variables say: all processes are replaced."""
+        self._calm = {}
+        await self.restart(await self.kill(self.workers))
+        await self.ready()
 
     async def restart(self, victims: dict[int, Worker]) -> None:
         """Start new processes for the workers that were killed, and wait until they run."""
@@ -130,7 +140,8 @@ class Workers:
         assert self._parent.stdin is not None
         listener = self._listeners.get(worker.function)
         descriptor = -1 if listener is None else listener.fileno()
-        order = {"worker": worker.name, "name": worker.function, "fd": descriptor, "variables": self._variables}
+        variables = {**self._variables, **self._calm}
+        order = {"worker": worker.name, "name": worker.function, "fd": descriptor, "variables": variables}
         self._parent.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _listen(self, ready: asyncio.Event) -> None:

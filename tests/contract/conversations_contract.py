@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
 import pytest
 
 from tailrace.errors import RequestError
@@ -24,14 +23,6 @@ async def claim(log: EventLog, task: str, **fields: str) -> Conversation:
     stored = await log.conversations.claim(wanted, await log.conversations.get(wanted.id))
     assert stored is not None
     assert stored.task == task
-    return stored
-
-
-async def note(log: EventLog, task: str, at: float, **fields: str) -> Conversation:
-    """Note that the task began at `at`, in seconds since the epoch."""
-    noted = msgspec.structs.replace(of(task, **fields), updated=int(at * 1000))
-    stored = await log.conversations.note(noted)
-    assert stored is not None
     return stored
 
 
@@ -115,56 +106,6 @@ class ConversationsContract:
         assert renewed is not None
         assert renewed.ttl == first.ttl + TTL_S / 2 + 1
 
-    async def test_the_first_note_makes_a_record_that_no_task_has(self, log: EventLog, clock: Clock) -> None:
-        stored = await note(log, "t1", clock.now)
-        assert stored == await log.conversations.get("c1")
-        assert (stored.owner, stored.agent, stored.context_id, stored.task) == ("alice", "a", "context of c1", "t1")
-        assert (stored.title, stored.checkpoints) == ("words of t1", {})
-        assert stored.created == stored.updated == int(clock.now * 1000)
-        assert not stored.claimed_by("t1")
-        assert [each.task for each in (await log.conversations.list("alice")).conversations] == ["t1"]
-        renamed = await log.conversations.rename("c1", "My title")
-        assert renamed is not None
-        assert (await note(log, "t2", clock.now + 1)).title == "My title"
-
-    async def test_a_record_names_the_noted_task_that_began_last_in_any_order_of_calls(
-        self, log: EventLog, clock: Clock
-    ) -> None:
-        order = [("t2", 2), ("t1", 1), ("t3", 3), ("t2", 2), ("t3", 3)]
-        records = [await note(log, task, clock.now + later) for task, later in order]
-        assert [record.task for record in records] == ["t2", "t2", "t3", "t3", "t3"]
-        assert records[2] == records[3] == records[4]
-        assert {record.title for record in records} == {"words of t2"}
-        assert records[-1].updated == records[0].created + 1000
-        await asyncio.gather(*(note(log, f"t{n}", clock.now + n, id="c2") for n in range(16)))
-        assert (await note(log, "t0", clock.now, id="c2")).task == "t15"
-
-    async def test_a_note_changes_no_claim_and_a_claim_needs_no_note(self, log: EventLog, clock: Clock) -> None:
-        noted = await note(log, "t1", clock.now)
-        newer = await note(log, "t2", clock.now + 1)
-        assert await log.conversations.claim(of("t1"), noted) == newer, "what was seen is not there any more"
-        claimed = await log.conversations.claim(of("t1"), newer)
-        assert claimed is not None
-        assert claimed.claimed_by("t1")
-        assert await note(log, "t3", clock.now + 2) == claimed
-
-    async def test_a_note_begins_an_expired_or_deleted_record_anew(self, log: EventLog, clock: Clock) -> None:
-        first = await note(log, "t1", clock.now)
-        assert await log.conversations.begin_delete(first, ["t1"])
-        marked = await note(log, "t2", clock.now + 1)
-        assert (marked.task, marked.deleting) == ("t1", ["t1"])
-        assert (await log.conversations.list("alice")).conversations == []
-        assert await log.conversations.delete(marked)
-        for task in ("t3", "t4"):
-            again = await note(log, task, clock.now)
-            assert (again.title, again.deleting, again.created) == (f"words of {task}", None, int(clock.now * 1000))
-            clock.now += 2 * TTL_S + 1
-
-    async def test_a_noted_conversation_whose_task_changed_is_not_deleted(self, log: EventLog, clock: Clock) -> None:
-        first = await note(log, "t1", clock.now)
-        await note(log, "t2", clock.now + 1)
-        assert not await log.conversations.begin_delete(first, ["t1"])
-
     async def test_a_title_stays_through_claims(self, log: EventLog) -> None:
         first = await claim(log, "t1")
         renamed = await log.conversations.rename("c1", "My title")
@@ -230,7 +171,7 @@ class ConversationsContract:
         assert await log.conversations.delete(taken_up)
         assert await interrupted(0) == ["c1", "c2"]
         assert [each.id for each in (await log.conversations.list("alice")).conversations] == ["c4"]
-        assert await log.orphaned(idle_s=0) == []
+        assert await log.unattended(idle_s=0) == []
 
     async def test_a_record_that_was_claimed_since_is_not_deleted(self, log: EventLog) -> None:
         first = await claim(log, "t1")

@@ -74,7 +74,7 @@ class DamageContract:
     ) -> None:
         task_id = await created(log)
         items = follow(log, Feeds(log, Settings()), task_id, 0, idle_s=60)
-        async with asyncio.timeout(20), aclosing(items):
+        async with asyncio.timeout(60), aclosing(items):
             async for item in items:
                 if isinstance(item, Synced):
                     break

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import pytest
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
 
 from tailrace.log.table import definition
+from tests.bench.dynamodb import units_in
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,34 +41,10 @@ class Requests(list[Request]):
 
     def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
         self.params.append(params)
-        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+        return {**params, "ReturnConsumedCapacity": "INDEXES"}
 
     def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        units = parsed.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-        self.append(Request(model.name, units, len(parsed.get("Items", ()))))
-
-
-@contextmanager
-def moto_server() -> Iterator[str]:
-    """Run moto's DynamoDB and S3 over HTTP; yield their endpoint.
-
-    It serves one request at a time, because moto's conditional writes are not atomic across threads.
-    """
-    app, one = DomainDispatcherApplication(create_backend_app), threading.Lock()
-
-    def in_turn(environ: Any, start_response: Any) -> Any:
-        with one:
-            return list(app(environ, start_response))
-
-    server = make_server("127.0.0.1", 0, in_turn, threaded=True, request_handler=MotoRequestHandler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        self.append(Request(model.name, units_in(parsed), len(parsed.get("Items", ()))))
 
 
 def use(endpoint: str, environ: pytest.MonkeyPatch) -> None:
@@ -91,7 +65,15 @@ def empty_table() -> str:
     Its time to live is off, because the tests' clock is in the past and the store's is not.
     """
     name = f"tailrace-{uuid.uuid4().hex[:12]}"
-    client = boto3.client("dynamodb")
-    client.create_table(**definition(name))
-    client.close()
+    client_of("dynamodb").create_table(**definition(name))
     return name
+
+
+def client_of(service: str) -> Any:
+    """A client at the endpoint that the environment names: one for all tests, as making one outlasts most requests."""
+    return _client(service, os.environ[f"AWS_ENDPOINT_URL_{service.upper()}"])
+
+
+@cache
+def _client(service: str, endpoint: str) -> Any:
+    return boto3.client(service, endpoint_url=endpoint)

@@ -17,9 +17,10 @@ from tests.contract.conversations_contract import ConversationsContract
 from tests.contract.creation_contract import CreationContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
 from tests.contract.orphaned_contract import OrphanedContract
+from tests.contract.sleep_contract import SleepContract
 
 
-class LogContract(CreationContract, OrphanedContract, ConversationsContract):
+class LogContract(CreationContract, OrphanedContract, SleepContract, ConversationsContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()
@@ -51,6 +52,18 @@ class LogContract(CreationContract, OrphanedContract, ConversationsContract):
         for first, count in ((2, 5), (7, 1), (8, 4)):
             await log.append(task_id, Batch(first, 1, events(first, count)))
         assert await all_events(log, task_id, cursor) == events(cursor + 1, 11 - cursor)
+
+    async def test_a_tail_gets_the_later_events_from_every_cursor_and_nothing_at_the_end(self, log: EventLog) -> None:
+        task_id = await created(log)
+        for first, count in ((2, 5), (7, 1), (8, 4)):
+            await log.append(task_id, Batch(first, 1, events(first, count)))
+        for cursor in range(11):
+            batches = await log.tail(task_id, cursor)
+            assert [each for batch in batches for each in batch.events] == events(cursor + 1, 11 - cursor)
+            assert batches[0].seq == cursor + 1
+        assert await log.tail(task_id, 11) == []
+        await log.append(task_id, Batch(12, 1, events(12, 2)))
+        assert [batch.last for batch in await log.tail(task_id, 11)] == [13]
 
     async def test_a_cursor_at_or_past_the_newest_event_gets_nothing(self, log: EventLog) -> None:
         task_id = await created(log)

@@ -21,7 +21,7 @@ from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.errors import CheckpointLost
 from tests.contract.checkpoint_stores import BUCKET, delete_objects, items_of, objects, use_stores
-from tests.contract.dynamodb_table import moto_server
+from tests.support.fast_moto import moto_server
 
 DAY_S = 86_400
 BEGIN = 1_700_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,9 @@ from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 from tests.contract.checkpoint_stores import BUCKET, items_of, use_stores
-from tests.contract.dynamodb_table import moto_server
 
 SLOW = ["dynamodb and s3", "dynamodb, all in s3", "dynamodb local"]
 STORES = ["sqlite", "dynamodb", *(pytest.param(store, marks=pytest.mark.slow) for store in SLOW)]
-
-
-@pytest.fixture(scope="module")
-def moto_endpoint() -> Iterator[str]:
-    with moto_server() as endpoint:
-        yield endpoint
 
 
 @pytest.fixture(params=STORES)

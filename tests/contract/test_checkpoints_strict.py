@@ -21,7 +21,7 @@ from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.config import Settings
 from tailrace.errors import CheckpointRefused
 from tests.contract.checkpoint_stores import BUCKET, use_stores
-from tests.contract.dynamodb_table import moto_server
+from tests.support.fast_moto import moto_server
 from tests.support.hostile_checkpoints import Crafted, crafted
 
 

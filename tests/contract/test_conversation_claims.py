@@ -21,8 +21,9 @@ from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
-from tests.contract.dynamodb_table import empty_table, moto_server, use
+from tests.contract.dynamodb_table import empty_table, use
 from tests.contract.log_tasks import TTL_S, Clock
+from tests.support.fast_moto import moto_server
 
 DONE: State = "TASK_STATE_COMPLETED"
 LEASE_S = 10.0
@@ -195,7 +196,7 @@ async def test_a_process_may_die_at_any_request(log: EventLog, clock: Clock, lat
         assert refused_for == first
         states[first] = await recovered(log, clock, first)
         assert DONE in (states[first], states.get(second)), f"after request {n} nobody could have the context"
-    assert n >= (10 if as_creator else 12), "the process died at each of its requests"
+    assert n >= (9 if as_creator else 11), "the process died at each of its requests"
     thread = await thread_of(log)
     assert sorted(thread) == sorted(name for name, state in states.items() if state == DONE)
     assert thread == sorted(thread, key=lambda name: int(name[1:])), "one after the other"

@@ -15,9 +15,11 @@ from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import definition
 from tailrace.stores.dynamodb import new_client
 from tests.contract.damage_contract import DamageContract
-from tests.contract.dynamodb_table import Requests, empty_table, moto_server, use
+from tests.contract.dynamodb_table import Requests, empty_table, use
+from tests.contract.faulty import faulty_proxy
 from tests.contract.log_contract import LogContract
 from tests.contract.log_tasks import TTL_S, Clock, created, events, head_of
+from tests.support.fast_moto import moto_server
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,7 +43,7 @@ class TestDynamoDBLog(LogContract, DamageContract):
         yield log
         await log.close()
 
-    async def test_the_log_reads_consistently_without_scans_or_transactions(
+    async def test_the_log_reads_consistently_without_scans_and_only_a_new_task_is_a_transaction(
         self, log: DynamoDBLog, client: DynamoDBClient
     ) -> None:
         requests = Requests(client)
@@ -56,7 +58,7 @@ class TestDynamoDBLog(LogContract, DamageContract):
         await log.last(task_id)
         await log.list("alice")
         assert [request.operation for request in requests] == [
-            "PutItem", "PutItem", "PutItem", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem",
+            "TransactWriteItems", "PutItem", "UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem",
             "GetItem", "Query", "Query", "Query",
         ]  # fmt: skip
         reads = [
@@ -65,13 +67,13 @@ class TestDynamoDBLog(LogContract, DamageContract):
         assert [params.get("ConsistentRead", False) for params in reads] == [True, True, True, False]
         assert reads[-1]["IndexName"] == "by_owner", "only an index cannot be read consistently"
 
-    async def test_a_task_of_a_context_takes_one_conditional_write_and_few_reads(
+    async def test_a_task_of_a_context_takes_one_write_and_few_reads(
         self, log: DynamoDBLog, client: DynamoDBClient
     ) -> None:
         requests, message = Requests(client), Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
         for task_id, new, created_with in (
-            ("first", True, ["PutItem", "PutItem", "PutItem"]),
-            ("later", False, ["GetItem", "Query", "Query", "PutItem", "PutItem", "UpdateItem"]),
+            ("first", True, ["TransactWriteItems"]),
+            ("later", False, ["GetItem", "Query", "Query", "TransactWriteItems"]),
         ):
             created = await create(log, head_of(task_id=task_id), message, new=new)
             head = created.head
@@ -86,6 +88,38 @@ class TestDynamoDBLog(LogContract, DamageContract):
         assert place.checkpoints == {"": "end of first"}
         await log.conversations.list("alice")
         assert [request.operation for request in requests] == ["Query"], "the index has all that a list shows"
+
+
+async def test_a_repeated_transaction_is_carried_out_once(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under load a response comes too late, and the request is made again: then these tests need moto's memory."""
+    use(endpoint, monkeypatch)
+    table = empty_table()
+    with faulty_proxy(endpoint) as proxy:
+        use(proxy.endpoint, monkeypatch)
+        log = DynamoDBLog(table, client=new_client(threads=1))
+        proxy.faults["TransactWriteItems"] = ["reset after"]
+        assert (await log.create_or_find(head_of(task_id="t"), b"{}"))[1], "this call has created it"
+        assert proxy.seen == ["TransactWriteItems"] * 2
+        assert not (await log.create_or_find(head_of(task_id="t"), b"{}"))[1], "another call finds it"
+        await log.close()
+
+
+async def test_a_try_is_taken_back_once_although_the_response_was_lost(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(endpoint, monkeypatch)
+    table, clock = empty_table(), Clock()
+    with faulty_proxy(endpoint) as proxy:
+        use(proxy.endpoint, monkeypatch)
+        log = DynamoDBLog(table, clock=clock, client=new_client(threads=1))
+        task_id = await created(log)
+        for _ in range(2):
+            await log.claim(task_id, "a process", 10)
+            clock.now += 11
+        proxy.faults["UpdateItem"] = ["reset after"]
+        await log.take_back_try(task_id)
+        assert (await log.head(task_id)).tries == 1
+        await log.close()
 
 
 async def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

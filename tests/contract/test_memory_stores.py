@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,16 +22,10 @@ from tailrace.config import Settings
 from tailrace.errors import MemoryUnavailable, StoreDamaged
 from tailrace.owner import owner_within
 from tests.contract.checkpoint_stores import checkpoint_table
-from tests.contract.dynamodb_table import moto_server, use
+from tests.contract.dynamodb_table import use
 
 STORES = ["memory", "sqlite", "dynamodb", pytest.param("dynamodb local", marks=pytest.mark.slow)]
 TASK = "11111111-1111-1111-1111-111111111111"
-
-
-@pytest.fixture(scope="module")
-def moto_endpoint() -> Iterator[str]:
-    with moto_server() as endpoint:
-        yield endpoint
 
 
 @pytest.fixture(params=STORES)

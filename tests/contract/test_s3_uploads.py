@@ -15,8 +15,8 @@ import pytest
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
 from tailrace.uploads.s3 import S3Uploads, new_client
-from tests.contract.dynamodb_table import moto_server
 from tests.contract.uploads_contract import LARGE, UploadsContract, of, put, read
+from tests.support.fast_moto import moto_server
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,9 @@
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,12 +39,47 @@ class TestSQLiteLog(LogContract, DamageContract):
         earlier.close()
         for attempt in (128, 129):  # the second time there is nothing to migrate
             log = SQLiteLog(path, clock=clock)
-            (head,) = await log.orphaned(idle_s=0)
+            (head,) = await log.unattended(idle_s=0)
             assert (head.task_id, head.due, head.dispatches, head.attempt) == ("old", 0, 0, attempt - 1)
             assert (await log.claim("old", "me", 10)).tries == attempt - 127
             assert await all_events(log, "old") == [b'{"n":1}']
             await log.close()
             clock.now += 11
+
+
+class ClosesBeforeItsResult(asyncio.SelectorEventLoop):
+    """Closes just before the log's thread reports a result to it."""
+
+    def call_soon_threadsafe(self, *arguments: Any, **options: Any) -> Any:
+        self.close()
+        return super().call_soon_threadsafe(*arguments, **options)
+
+
+def test_a_loop_that_has_just_closed_does_not_stop_the_log_for_others(tmp_path: Path) -> None:
+    asked, loop_stands_still = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread().name == "log-reader":
+            asked.set()
+            loop_stands_still.wait(10)
+        return 1.0
+
+    log, loop = SQLiteLog(tmp_path / "log.sqlite3", clock=clock), ClosesBeforeItsResult()
+    loop.set_exception_handler(lambda *_: None)  # It says that a task was never finished.
+    abandoned = loop.create_task(log.last("nobody"))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert asked.wait(10)
+    loop_stands_still.set()
+
+    async def use() -> int:
+        async with asyncio.timeout(60):
+            last = await log.last("nobody")
+        await log.close()
+        return last
+
+    assert asyncio.run(use()) == 0
+    assert loop.is_closed()
+    assert not abandoned.done()
 
 
 # The tables of the previous version.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import boto3
@@ -16,7 +16,7 @@ from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.push.dynamodb import DynamoDBWebhooks
 from tailrace.push.sqlite import SQLiteWebhooks
 from tailrace.push.store import MemoryWebhooks
-from tests.contract.dynamodb_table import empty_table, moto_server, use
+from tests.contract.dynamodb_table import empty_table, use
 from tests.contract.log_tasks import Clock
 from tests.contract.webhooks_contract import TTL_S, WebhooksContract, hook
 
@@ -66,24 +66,10 @@ class TestSQLiteWebhooks(WebhooksContract):
             await hooks.close()
 
 
-@pytest.fixture(scope="module")
-def moto_endpoint() -> Iterator[str]:
-    with moto_server() as endpoint:
-        yield endpoint
-
-
-GENUINE = pytest.param("local_endpoint", marks=pytest.mark.slow, id="DynamoDB Local")
-
-
-@pytest.fixture(params=[pytest.param("moto_endpoint", id="moto"), GENUINE])
-def endpoint(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue(request.param))
-
-
 class TestDynamoDBWebhooks(WebhooksContract):
     @pytest.fixture
-    def table(self, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-        use(endpoint, monkeypatch)
+    def table(self, any_dynamodb: str, monkeypatch: pytest.MonkeyPatch) -> str:
+        use(any_dynamodb, monkeypatch)
         return empty_table()
 
     @pytest.fixture

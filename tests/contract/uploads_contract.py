@@ -49,6 +49,16 @@ class UploadsContract:
             assert await put(uploads, url, upload, b"content") in (200, 204)
         assert await read(uploads, upload) == b"content"
 
+    async def test_the_files_of_an_owner_are_listed_and_those_of_nobody_else(self, uploads: Uploads, url: str) -> None:
+        mine = [of(b"one"), of(b"another")]
+        for upload, content in zip(mine, (b"one", b"another"), strict=True):
+            await put(uploads, url, upload, content)
+        await asyncio.to_thread(uploads.grant, of(b"never uploaded"))
+        assert sorted(await asyncio.to_thread(uploads.of, "alice"), key=str) == sorted(mine, key=str)
+        assert await asyncio.to_thread(uploads.of, "bob") == []
+        await asyncio.to_thread(uploads.delete, mine[0])
+        assert await asyncio.to_thread(uploads.of, "alice") == mine[1:]
+
     async def test_a_large_file_is_read_in_pieces(self, uploads: Uploads, url: str) -> None:
         upload = of(LARGE)
         await put(uploads, url, upload, LARGE)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.deploy.added_agent import with_added_agent
 from tests.deploy.programs import ARCHITECTURE, ROOT, SAM, Resources, run
+from tests.deploy.resources import plainly
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +25,11 @@ def sam() -> Path:
 @pytest.fixture(scope="session")
 def python313() -> str:
     """The functions' Python."""
-    for executable in (shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")):
-        if executable and run(executable, "--version").returncode == 0:
-            return str(executable)
+    found = run(
+        "make", "--silent", "--no-print-directory", "--eval", "which: ; @echo $(python313)", "which"
+    ).stdout.strip()
+    if found:
+        return found
     pytest.skip("python3.13 is not installed, and the functions are built with it")
 
 
@@ -36,24 +39,39 @@ def render(sam: Path) -> Callable[..., Resources]:
 
     @functools.cache
     def rendered(parameters: str) -> str:
-        done = run(sam / "python", ROOT / "tests" / "deploy" / "render.py", ROOT / "template.yaml", parameters)
+        done = run(sam / "python", "-m", "tests.deploy.render", ROOT / "template.yaml", parameters)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def resources(**parameters: str) -> Resources:
-        rendered_resources: Resources = json.loads(rendered(json.dumps(parameters)))["Resources"]
+        rendered_resources: Resources = plainly(json.loads(rendered(json.dumps(parameters)))["Resources"])
         return rendered_resources
 
     return resources
 
 
 @pytest.fixture(scope="session")
-def build(sam: Path, python313: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All functions and layers, built by sam for this machine's architecture."""
-    folder = tmp_path_factory.mktemp("sam") / "build"
-    overrides = ("--parameter-overrides", f"Architecture={ARCHITECTURE}")
-    done = run(sam / "sam", "build", "--build-dir", folder, *overrides)
-    assert done.returncode == 0, done.stderr
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project to which an agent was added."""
+    return with_added_agent(tmp_path_factory.mktemp("project") / "tree")
+
+
+@pytest.fixture(scope="session")
+def sam_local_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of `make sam-local`."""
+    return tmp_path_factory.mktemp("sam")
+
+
+@pytest.fixture(scope="session")
+def build(sam: Path, python313: str, tree: Path, sam_local_data: Path) -> Path:
+    """All functions and layers, built by sam for this machine's architecture: by `make sam-local`, if that has run."""
+    folder = sam_local_data / "sam-local" / "build"
+    if not (folder / "template.yaml").exists():
+        overrides = ("--parameter-overrides", f"Architecture={ARCHITECTURE}")
+        done = run(sam / "sam", "build", "--build-dir", folder, *overrides, cwd=tree)
+        assert done.returncode == 0, done.stderr
+        expanded = run(sam / "python", "-m", "deploy.expand", folder / "template.yaml")
+        assert expanded.returncode == 0, expanded.stderr
     return folder
 
 

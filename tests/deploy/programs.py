@@ -17,12 +17,12 @@ QUIET = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_M
 Resources = dict[str, dict[str, Any]]
 
 
-def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in the project's root without any AWS account."""
+def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the project's root, or in `cwd`, without any AWS account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
         [str(part) for part in command],
-        cwd=ROOT,
+        cwd=cwd,
         env={**kept, **QUIET, **variables},
         capture_output=True,
         text=True,

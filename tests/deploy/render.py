@@ -12,12 +12,15 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from deploy.expand import expand
+
 
 def render(text: str, parameters: dict[str, str], code: str) -> Any:
-    template = yaml_parse(text)
+    template = expand(yaml_parse(text), local=parameters.get("SamLocal") == "true")
     # `sam deploy` replaces these by URIs that change with the content.
-    template["Globals"]["Function"]["CodeUri"] = f"s3://bucket/{code}"
     for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = f"s3://bucket/{code}"
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             resource["Properties"]["ContentUri"] = f"s3://bucket/{parameters.get('Layers', 'layers')}"
     parameters = {name: value for name, value in parameters.items() if name in template["Parameters"]}
@@ -27,6 +30,6 @@ def render(text: str, parameters: dict[str, str], code: str) -> Any:
 
 
 if __name__ == "__main__":
-    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
-    given = json.loads(sys.argv[2])
-    json.dump(render(Path(sys.argv[1]).read_text(), given, given.pop("Code", "code")), sys.stdout)
+    parameters = json.loads(sys.argv[2])
+    os.environ["AWS_DEFAULT_REGION"] = parameters.pop("Region", "us-east-1")
+    json.dump(render(Path(sys.argv[1]).read_text(), parameters, parameters.pop("Code", "code")), sys.stdout)

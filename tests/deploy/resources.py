@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tailrace import config
@@ -26,9 +27,42 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def statements(stack: Resources, role: str) -> list[dict[str, Any]]:
-    policies = stack[role]["Properties"]["Policies"]
-    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+def statements(stack: Resources, role: str, *conditions: str) -> list[dict[str, Any]]:
+    """Return what a role may do, if these conditions hold."""
+    policies = [_chosen(policy, conditions) for policy in stack[role]["Properties"]["Policies"]]
+    return [each for policy in policies if "Ref" not in policy for each in policy["PolicyDocument"]["Statement"]]
+
+
+def _chosen(value: dict[str, Any], conditions: tuple[str, ...]) -> dict[str, Any]:
+    if "Fn::If" not in value:
+        return value
+    condition, then, otherwise = value["Fn::If"]
+    return dict(then if condition in conditions else otherwise)
+
+
+def functions_of_the_stack(suffix: str) -> dict[str, str]:
+    """Return the ARN of the function whose name begins with the stack's and goes on with `suffix`."""
+    return {"Fn::Sub": f"{_FUNCTION}:${{AWS::StackName}}{suffix}"}
+
+
+_FUNCTION = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function"
+# Every agent of the stack, by its alias, and nothing else.
+EVERY_AGENT = functions_of_the_stack("_*:live")
+
+
+def plainly(value: Any) -> Any:
+    """Return resources with one form for each reference: `Ref`, `Fn::GetAtt`, and the alias for the ARN that it has."""
+    if isinstance(value, list):
+        return [plainly(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    text = value.get("Fn::Sub")
+    if isinstance(text, str) and (alone := re.fullmatch(r"\$\{([\w.:]+)\}(:live)?", text)):
+        name, _, attribute = alone[1].partition(".")
+        if alone[2]:
+            return alias_of(name)
+        return {"Fn::GetAtt": [name, attribute]} if attribute else {"Ref": name}
+    return {key: plainly(each) for key, each in value.items()}
 
 
 def config_default(variable: str) -> float:

@@ -136,3 +136,36 @@ def test_layers_are_for_the_templates_architecture(
     assert built
     for library in built:
         assert int.from_bytes(library.read_bytes()[18:20], "little") == machine, f"{library} on {platform.machine()}"
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [("openai:gpt-5.1", {"OPENAI_API_KEY": "none"}), ("bedrock_converse:us.amazon.nova-lite-v1:0", {})],
+)
+def test_a_models_layer_has_what_its_provider_needs_and_all_layers_fit(
+    sam: Path, build: Path, python313: str, runtime: Path, tmp_path: Path, model: str, key: dict[str, str]
+) -> None:
+    overrides = ("--parameter-overrides", f"Architecture={ARCHITECTURE}", f"Model={model}")
+    done = run(sam / "sam", "build", "ModelLayer", "--build-dir", tmp_path / "build", *overrides)
+    assert done.returncode == 0, done.stderr
+    layer = tmp_path / "build" / "ModelLayer"
+    # Lambda allows 250 MB, unzipped, for a function and its layers.
+    folders = [build / "OrchestratorFunction", *(build / each for each in LAYERS["Orchestrator"]), layer]
+    assert sum(map(size, folders)) < 200 * MB
+    code = """
+from triage.model import chat_model
+print(json.dumps(type(chat_model()).__name__))
+"""
+    loaded, _ = in_function(
+        *(build, python313, "Orchestrator", code, layer / "python", runtime),
+        **{"TAILRACE_MODEL": model, "AWS_REGION": "us-east-1", **key},
+    )
+    assert loaded in ("ChatOpenAI", "ChatBedrockConverse")
+
+
+def test_without_a_model_its_layer_has_one_file_that_says_so(build: Path) -> None:
+    assert [path.name for path in (build / "ModelLayer").rglob("*") if path.is_file()] == ["no-model.txt"]
+
+
+def test_an_agents_own_packages_are_in_its_function_only(build: Path) -> None:
+    assert [path.parent.name for path in build.glob("*/iniconfig")] == ["MyGreeterFunction"]

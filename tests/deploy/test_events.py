@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from tailrace.events import submitted
 from tailrace.log import EventLog, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
-from tests.deploy.programs import ROOT
+from tests.deploy.programs import ROOT, Resources
+from tests.deploy.resources import of
 from tests.support.events import message_of
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
@@ -43,11 +44,12 @@ def loaded(path: Path) -> dict[str, Any]:
     return event
 
 
-def local_routes() -> dict[str, str]:
-    """Return the routes of `sam local` and their functions."""
-    text = (ROOT / "template.yaml").read_text()
-    found = re.findall(r"^          (/\S+):\n(?:.*\n){5}.*\$\{(\w+)Function\.Arn\}", text, re.MULTILINE)
-    return dict(found)
+@pytest.fixture(scope="session")
+def local_routes(render: Callable[..., Resources]) -> dict[str, str]:
+    """The routes of `sam local` and their functions."""
+    local = render(SamLocal="true")
+    paths = (each["Body"]["paths"] for each in of(local, "AWS::ApiGatewayV2::Api").values())
+    return {route: re.findall(r"function:(\w+)Function/", str(to))[0] for each in paths for route, to in each.items()}
 
 
 class Clock:
@@ -101,7 +103,7 @@ def test_every_function_has_a_payload_for_each_of_its_triggers() -> None:
 
 
 @pytest.mark.parametrize("path", ASKED, ids=lambda path: path.stem)
-def test_a_payload_has_the_form_of_its_trigger(path: Path) -> None:
+def test_a_payload_has_the_form_of_its_trigger(path: Path, local_routes: dict[str, str]) -> None:
     event = loaded(path)
     http = event["requestContext"]["http"]
     assert event["version"] == "2.0"
@@ -111,7 +113,7 @@ def test_a_payload_has_the_form_of_its_trigger(path: Path) -> None:
         assert event["headers"]["host"] == event["requestContext"]["domainName"]
     else:
         route = event["routeKey"].removeprefix("ANY ")
-        assert local_routes()[route].lower() == function_of(path).replace("_", "")
+        assert local_routes[route].lower() == function_of(path).replace("_", "")
         assert re.fullmatch(route.replace("{proxy+}", ".+"), event["rawPath"])
 
 
@@ -129,8 +131,8 @@ def test_every_payload_is_answered(path: Path, handler: Any) -> None:
         assert body["result"]["task"]["status"]["state"] in ("TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED")
 
 
-def test_sam_local_routes_reach_every_function() -> None:
-    assert {function.lower() for function in local_routes().values()} == {
+def test_sam_local_routes_reach_every_function(local_routes: dict[str, str]) -> None:
+    assert {function.lower() for function in local_routes.values()} == {
         name.replace("_", "") for name in HANDLERS.keys() - {"sweeper"}
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.sam_layers import cache_layers
+from deploy.sam_local.layers import cache_layers
 
 TEMPLATE = """\
 Resources:

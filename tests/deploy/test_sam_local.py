@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from deploy.sam_local.emulated import container_settings
+from deploy.sam_local.services import AWS_PORT
 from deploy.smoke import check
 from tests.deploy.programs import ROOT
 
@@ -36,11 +41,11 @@ def containers() -> set[str]:
 
 
 @contextlib.asynccontextmanager
-async def sam_local(folder: Path) -> AsyncIterator[str]:
-    """Run `make sam-local`; yield the URL of its page, and stop it with SIGINT."""
+async def sam_local(tree: Path, folder: Path) -> AsyncIterator[str]:
+    """Run `make sam-local` in a copy of the project; yield the URL of its page, and stop it with SIGINT."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.sam_local"),
-        cwd=ROOT,
+        cwd=tree,
         env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0"},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -73,22 +78,29 @@ async def claim_check(url: str) -> None:
         done = await http.put(upload["url"], content=content, headers={**upload["headers"], **origin})
         assert done.status_code == 200
         message = {"message": {"parts": [{"text": "errors are up"}, granted["part"]]}}
-        task_id = (await http.post("/api/tasks", json=message)).json()["id"]
+        assert "disk full" in str(await outcome(url, message))
+
+
+async def outcome(url: str, body: dict[str, Any]) -> Any:
+    """Start a task and follow it to its end; return its artifacts."""
+    async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+        task_id = (await http.post("/api/tasks", json=body)).json()["id"]
         cursor, ended = 0, False
         async with asyncio.timeout(180):
             while not ended:  # one window after the other, like the page
                 window = (await http.get(f"/api/stream/{task_id}?cursor={cursor}")).text
                 cursor = max([cursor, *map(int, re.findall(r"^id: (\d+)$", window, re.MULTILINE))])
                 ended = "event: end" in window
-        task = (await http.get(f"/api/tasks/{task_id}")).json()
-        assert "disk full" in str(task["artifacts"])
+        return (await http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
 
 
 @pytest.mark.usefixtures("docker")
-async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behind(
+    tree: Path, sam_local_data: Path
+) -> None:
     before = containers()
-    async with sam_local(tmp_path) as url:
-        rows = dict(await check(url, ""))
+    async with sam_local(tree, sam_local_data) as url:
+        rows = dict(await check(url, "", emulated=True))
         assert "each once and in order" in rows["events"]
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             *_, oldest = (await http.get("/api/tasks")).json()["tasks"]
@@ -97,6 +109,15 @@ async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behi
         artifacts = {artifact["name"]: artifact["parts"] for artifact in task["artifacts"]}
         assert artifacts["findings"][0]["data"]["findings"]
         assert "".join(part["text"] for part in artifacts["report"])
-        assert {agent.get("name") for agent in agents} == {"orchestrator", "log_analyst", "metric_analyst"}
+        names = {agent.get("name") for agent in agents}
+        assert names == {"orchestrator", "log_analyst", "metric_analyst", "my_greeter"}
         await claim_check(url)
     assert containers() == before
+
+
+def test_a_plain_sam_local_start_api_is_told_where_the_services_are() -> None:
+    aws = f"http://host.docker.internal:{AWS_PORT}"
+    assert json.loads((ROOT / "deploy" / "sam-local.json").read_text()) == container_settings(aws, aws)
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]["local_start_api"]["parameters"]
+    assert settings["env_vars"] == "deploy/sam-local.json"
+    assert settings["add_host"] == ["host.docker.internal:host-gateway"]

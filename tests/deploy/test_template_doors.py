@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.guard import VIEWER_HOST
+from tailrace.aws import AUTHORIZATION, VIEWER_ADDRESS, VIEWER_HOST
 from tests.deploy.programs import Resources
-from tests.deploy.resources import of
+from tests.deploy.resources import AGENTS, of
 
 
 def viewer_host(stack: Resources) -> tuple[str, dict[str, Any]]:
@@ -20,33 +20,127 @@ def viewer_host(stack: Resources) -> tuple[str, dict[str, Any]]:
     return name, function
 
 
-def test_every_request_for_the_api_goes_through_the_function(stack: Resources) -> None:
+def test_every_request_for_the_api_and_the_agents_goes_through_the_function(stack: Resources) -> None:
     name, function = viewer_host(stack)
-    (api,) = stack["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
+    behaviours = stack["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
+    assert [each["PathPattern"] for each in behaviours] == [
+        "/api/*", "/agents/*", "/.well-known/agent-card.json",
+    ]  # fmt: skip
     arn = {"Fn::GetAtt": [name, "FunctionMetadata.FunctionARN"]}
-    assert api["FunctionAssociations"] == [{"EventType": "viewer-request", "FunctionARN": arn}]
+    for each in behaviours:
+        assert each["FunctionAssociations"] == [{"EventType": "viewer-request", "FunctionARN": arn}]
+        assert each["Compress"] is False
     # An unpublished function cannot be associated.
     assert function["AutoPublish"] is True
+
+
+def test_the_agents_api_lets_nothing_but_the_distribution_through(stack: Resources) -> None:
+    ((_, api),) = of(stack, "AWS::ApiGateway::RestApi").items()
+    methods = [method for path in api["Body"]["paths"].values() for method in path.values()]
+    assert len(methods) == 2
+    assert all(method["security"] == [{"api_key": []}] for method in methods)
+    assert api["Body"]["components"]["securitySchemes"]["api_key"]["name"] == "x-api-key"
+    ((_, key),) = of(stack, "AWS::ApiGateway::ApiKey").items()
+    origins = stack["Distribution"]["Properties"]["DistributionConfig"]["Origins"]
+    (origin,) = [each for each in origins if each["Id"] == "agents"]
+    # A header that the distribution adds takes the place of the viewer's.
+    assert origin["OriginCustomHeaders"] == [{"HeaderName": "x-api-key", "HeaderValue": key["Value"]}]
+    assert key["Value"] == {"Fn::Sub": "{{resolve:secretsmanager:${DistributionSecret}}}"}
+    assert "OriginAccessControlId" not in origin
+    ((_, plan),) = of(stack, "AWS::ApiGateway::UsagePlan").items()
+    ((stage_name, stage),) = of(stack, "AWS::ApiGateway::Stage").items()
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "AgentsApi"}, "Stage": {"Ref": stage_name}}]
+    assert (origin["OriginPath"], stage["StageName"]) == ("/live", "live")
+
+
+def test_the_api_streams_and_the_gateway_asks_the_agents(stack: Resources) -> None:
+    ((_, api),) = of(stack, "AWS::ApiGateway::RestApi").items()
+    for path in ("/.well-known/agent-card.json", "/agents/{proxy+}"):
+        integration = api["Body"]["paths"][path]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+        assert integration["responseTransferMode"] == "STREAM"
+        assert integration["timeoutInMillis"] == 900_000
+        uri = integration["uri"]["Fn::Sub"]
+        assert uri.endswith("2021-11-15/functions/${GatewayFunctionAliaslive}/response-streaming-invocations")
+    ((_, stage),) = of(stack, "AWS::ApiGateway::Stage").items()
+    assert stage["Variables"] == {"responseTransferMode": "STREAM"}
+    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+
+
+def test_a_web_acl_is_only_there_by_its_parameter(stack: Resources) -> None:
+    wanted = stack["Distribution"]["Properties"]["DistributionConfig"]["WebACLId"]
+    assert wanted == {"Fn::If": ["WithWebAcl", {"Ref": "WebAcl"}, {"Ref": "AWS::NoValue"}]}
+
+
+def test_no_agent_has_what_lets_people_in(stack: Resources) -> None:
+    for name in AGENTS:
+        variables = stack[name]["Properties"]["Environment"]["Variables"]
+        assert not [each for each in variables if "ACCESS" in each or "OIDC" in each]
 
 
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        ({"host": "d1.cloudfront.net"}, "d1.cloudfront.net"),
-        ({"host": "d1.cloudfront.net", VIEWER_HOST: "evil.example"}, "d1.cloudfront.net"),
-        ({VIEWER_HOST: "evil.example"}, "unknown"),
-        ({}, "unknown"),
+        ({"host": "d1.cloudfront.net"}, {VIEWER_HOST: "d1.cloudfront.net"}),
+        ({"host": "d1.cloudfront.net", VIEWER_HOST: "evil.example"}, {VIEWER_HOST: "d1.cloudfront.net"}),
+        ({VIEWER_HOST: "evil.example"}, {VIEWER_HOST: "unknown"}),
+        ({}, {VIEWER_HOST: "unknown"}),
+        ({VIEWER_ADDRESS: "127.0.0.1"}, {VIEWER_HOST: "unknown"}),
+        ({"authorization": "Bearer x"}, {VIEWER_HOST: "unknown", AUTHORIZATION: "Bearer x"}),
+        ({"authorization": "Bearer x", AUTHORIZATION: "y"}, {VIEWER_HOST: "unknown", AUTHORIZATION: "Bearer x"}),
+        ({AUTHORIZATION: "Bearer x"}, {VIEWER_HOST: "unknown", AUTHORIZATION: None}),
     ],
 )
-def test_the_gateway_gets_the_viewers_host_even_if_the_viewer_forges_it(
-    stack: Resources, sent: dict[str, str], expected: str
+def test_the_gateway_gets_what_cloudfront_knows_of_the_viewer_even_if_the_viewer_forges_it(
+    stack: Resources, sent: dict[str, str], expected: dict[str, str | None]
 ) -> None:
+    headers = {name: {"value": value} for name, value in sent.items()}
+    cookies = {"__Host-tailrace": {"value": "x"}}
+    result = answered(stack, {"method": "POST", "uri": "/api/tasks", "headers": headers, "cookies": cookies})
+    told = {**sent, VIEWER_ADDRESS: "203.0.113.9", **expected}
+    assert result["headers"] == {name: {"value": value} for name, value in told.items() if value is not None}
+    assert (result["method"], result["uri"]) == ("POST", "/api/tasks")
+
+
+def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "") -> Any:
+    """What CloudFront's function makes of a request, or of each of several."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("install node to run CloudFront's function")
-    headers = {name: {"value": value} for name, value in sent.items()}
-    event = json.dumps({"request": {"method": "POST", "uri": "/api/tasks", "headers": headers}})
-    code = f"{viewer_host(stack)[1]['FunctionCode']}; console.log(JSON.stringify(handler({event})))"
-    result = json.loads(subprocess.run([node, "-e", code], capture_output=True, check=True, text=True).stdout)
-    assert result["headers"] == headers | {VIEWER_HOST: {"value": expected}}
-    assert (result["method"], result["uri"]) == ("POST", "/api/tasks")
+    text, values = viewer_host(stack)[1]["FunctionCode"]["Fn::Sub"]
+    assert values == {"SignIn": {"Fn::If": ["WithSignIn", "api/auth/login", ""]}}
+    events = json.dumps([{"request": each, "viewer": {"ip": "203.0.113.9"}} for each in requests])
+    code = f"{text.replace('${SignIn}', sign_in)}; console.log(JSON.stringify({events}.map(handler)))"
+    run = subprocess.run([node, "-e", code], capture_output=True, check=True, text=True)
+    results = json.loads(run.stdout)
+    return results if len(requests) > 1 else results[0]
+
+
+@pytest.mark.parametrize("sign_in", ["", "api/auth/login"], ids=["without an issuer", "with an issuer"])
+def test_who_has_no_credential_is_turned_away_before_lambda_is_paid(stack: Resources, sign_in: str) -> None:
+    refused = [("GET", "/api/tasks"), ("POST", "/api/tasks"), ("GET", "/api/stream/x"), ("GET", "/api/auth/me"),
+               ("GET", "/api/health/x"), ("GET", "/api/x/.well-known/agent-card.json"), ("OPTIONS", "/api/tasks"),
+               ("POST", "/agents/orchestrator/"), ("GET", "/agents/orchestrator/tasks")]  # fmt: skip
+    passed = [("GET", "/api/health"), ("GET", "/api/auth/login"), ("GET", "/api/auth/callback"),
+              ("GET", "/.well-known/agent-card.json"), ("OPTIONS", "/agents/orchestrator/"),
+              ("GET", "/agents/orchestrator/.well-known/agent-card.json")]  # fmt: skip
+    requests = [{"method": method, "uri": uri, "headers": {}, "cookies": {}} for method, uri in (*refused, *passed)]
+    answers = answered(stack, *requests, sign_in=sign_in)
+    for answer in answers[: len(refused)]:
+        assert (answer["statusCode"], answer["headers"]["cache-control"]["value"]) == (401, "no-store")
+        # As the gateway's own refusal, by which the page knows how people come in.
+        assert json.loads(answer["body"]).get("signIn", "") == sign_in
+    assert ["statusCode" in answer for answer in answers[len(refused) :]] == [False] * len(passed)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"headers": {"authorization": {"value": "Bearer x"}}},
+        {"headers": {"x-tailrace-secret": {"value": "x"}}},
+        {"headers": {}, "cookies": {"tailrace-secret": {"value": "x"}}},
+        {"headers": {}, "cookies": {"__Host-tailrace": {"value": "x"}}},
+    ],
+    ids=["a token", "the secret", "the secret's cookie", "a session"],
+)
+def test_who_has_a_credential_of_any_kind_is_asked_by_the_gateway(stack: Resources, known: dict[str, Any]) -> None:
+    assert "statusCode" not in answered(stack, {"method": "GET", "uri": "/api/tasks", **known})

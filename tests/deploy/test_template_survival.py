@@ -1,52 +1,55 @@
-"""The template's promises about runs that survive their process: hand-offs, the sweeper, failed invocations."""
+"""The template's promises about runs that survive their process, and about streams that are quiet."""
 
 from __future__ import annotations
 
 import pytest
 
+from tailrace.config import Settings
 from tests.deploy.programs import Resources
-from tests.deploy.resources import AGENTS, SPECIALISTS, alias_of, config_default, of, statements
-
-
-@pytest.mark.parametrize(
-    ("policy", "role", "functions"),
-    [
-        ("HandOnOrchestrator", "OrchestratorRole", AGENTS - SPECIALISTS),
-        ("HandOnSpecialists", "SpecialistRole", SPECIALISTS),
-    ],
+from tests.deploy.resources import (
+    AGENTS,
+    EVERY_AGENT,
+    alias_of,
+    config_default,
+    functions_of_the_stack,
+    of,
+    statements,
 )
-def test_an_agent_may_invoke_itself_for_a_hand_off(
-    stack: Resources, policy: str, role: str, functions: set[str]
-) -> None:
-    """By its name, alias and versions. The policy is separate from the role, or each would depend on the other."""
-    properties = stack[policy]["Properties"]
-    assert properties["RoleName"] == {"Ref": role}
-    (statement,) = properties["PolicyDocument"]["Statement"]
-    assert statement["Action"] == "lambda:InvokeFunction"
-    wanted = [{"Fn::GetAtt": [name, "Arn"]} for name in functions] + [
-        {"Fn::Sub": f"${{{name}.Arn}}:*"} for name in functions
-    ]
-    assert sorted(statement["Resource"], key=str) == sorted(wanted, key=str)
-    assert of(stack, "AWS::IAM::RolePolicy").keys() == {"HandOnOrchestrator", "HandOnSpecialists"}
+from tests.support.watched_task import ON_LAMBDA
 
 
-def test_the_sweeper_sweeps_every_minute_and_dispatches_to_every_agent(stack: Resources) -> None:
+@pytest.mark.parametrize("function", sorted(AGENTS))
+def test_an_agent_may_invoke_itself_for_a_hand_off(stack: Resources, function: str) -> None:
+    """By its name, alias and versions."""
+    agent = function.removesuffix("Function")
+    (mine,) = (each for each in statements(stack, f"{agent}Role") if each["Sid"] == "InvokeItself")
+    assert mine["Action"] == "lambda:InvokeFunction"
+    assert mine["Resource"] == [functions_of_the_stack(f"_{agent}"), functions_of_the_stack(f"_{agent}:*")]
+
+
+@pytest.mark.parametrize("function", sorted(AGENTS))
+def test_an_agent_sleeps_and_may_be_woken_by_every_other(stack: Resources, function: str) -> None:
+    assert float(stack[function]["Properties"]["Environment"]["Variables"]["TAILRACE_SLEEP_AFTER_S"]) > 0
+    for other in AGENTS:
+        rights = statements(stack, other.replace("Function", "Role"))
+        assert [each["Action"] for each in rights if each["Resource"] == EVERY_AGENT] == [
+            "lambda:InvokeFunctionUrl",
+            "lambda:InvokeFunction",
+        ]
+
+
+def test_the_sweeper_sweeps_every_minute(stack: Resources) -> None:
     (rule,) = of(stack, "AWS::Events::Rule").values()
     assert rule["ScheduleExpression"] == "rate(1 minute)"
     assert rule.get("State", "ENABLED") == "ENABLED"
     assert [target["Arn"] for target in rule["Targets"]] == [alias_of("SweeperFunction")]
-    rights = {each["Action"]: each for each in statements(stack, "SweeperRole") if "lambda:" in str(each["Action"])}
-    # It dispatches without a URL, and has threads deleted by the agents' URLs.
-    assert rights.keys() == {"lambda:InvokeFunction", "lambda:InvokeFunctionUrl"}
-    for each in rights.values():
-        assert sorted(each["Resource"], key=str) == sorted(map(alias_of, AGENTS), key=str)
-    assert "Condition" not in rights["lambda:InvokeFunction"]
-    comma, pairs = stack["SweeperFunction"]["Properties"]["Environment"]["Variables"]["TAILRACE_DISPATCH"]["Fn::Join"]
-    assert comma == ","
-    places = {pair["Fn::Join"][1][0]: pair["Fn::Join"][1][1] for pair in pairs}
-    assert {pair["Fn::Join"][0] for pair in pairs} == {"="}
-    handlers = {stack[name]["Properties"]["Handler"].split(".")[0]: name for name in AGENTS}
-    assert places == {agent: alias_of(function) for agent, function in handlers.items()}
+
+
+@pytest.mark.parametrize("role", ["GatewayRole", "SweeperRole"])
+def test_who_dispatches_may_invoke_every_agent_without_its_url(stack: Resources, role: str) -> None:
+    (right,) = (each for each in statements(stack, role) if each["Action"] == "lambda:InvokeFunction")
+    assert right["Resource"] == EVERY_AGENT
+    assert "Condition" not in right
 
 
 def test_failed_asynchronous_invocations_are_kept_and_raise_an_alarm(stack: Resources) -> None:
@@ -87,3 +90,9 @@ def test_a_run_with_many_hand_offs_is_not_taken_for_a_loop(stack: Resources) -> 
 def test_an_agent_has_time_for_a_hand_off_before_it_is_killed(stack: Resources) -> None:
     for name in AGENTS:
         assert stack[name]["Properties"]["Timeout"] == 900 >= 10 * config_default("TAILRACE_HANDOFF_S")
+
+
+def test_the_gateway_pauses_quiet_streams_with_the_settings_of_their_tests(stack: Resources) -> None:
+    variables = stack["GatewayFunction"]["Properties"]["Environment"]["Variables"]
+    deployed = Settings.load({name: value for name, value in variables.items() if isinstance(value, str)})
+    assert {name: getattr(deployed, name) for name in ON_LAMBDA} == ON_LAMBDA

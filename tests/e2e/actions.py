@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
+from tests.support.processes import Stack
+
 
 async def write(page: Page, field: str, text: str) -> None:
     """Type into a field key by key: `fill` would skip the page's handling of keys."""
@@ -36,6 +38,11 @@ async def opened(page: Page) -> str:
     return await task_of(page)
 
 
+def go_on(stack: Stack, name: str) -> None:
+    """Let tests/sample_agents/slow_steps.py go on, whose request says that it waits "before" this name."""
+    (stack.folder / f"go on {name}").touch()
+
+
 async def say(page: Page, text: str) -> None:
     """Send the next message of the conversation on the page."""
     await write(page, "message-input", text)
@@ -49,14 +56,19 @@ async def task_of(page: Page) -> str:
     return task
 
 
+def newest(page: Page, part: str) -> Locator:
+    """A part of the newest turn, which may appear later than the same part of the turn before."""
+    return page.get_by_test_id("turn").last.get_by_test_id(part)
+
+
 def answer(page: Page) -> Locator:
     """The newest answer."""
-    return page.get_by_test_id("answer").last
+    return newest(page, "answer")
 
 
 async def open_work(page: Page) -> Locator:
     """Open the newest turn's work. Returns its timeline."""
-    work = page.get_by_test_id("work").last
+    work = newest(page, "work")
     if not await work.evaluate("work => work.open"):
         await work.locator("> summary").click()
     return work.get_by_test_id("timeline")
@@ -76,3 +88,11 @@ def state(page: Page, name: str) -> Any:
 def pill(page: Page, name: str) -> Any:
     """Wait until the page shows this state of the connection."""
     return expect(page.get_by_test_id("connection-pill")).to_have_attribute("data-state", name)
+
+
+async def create(page: Page, stack: Stack, text: str, **more: Any) -> dict[str, Any]:
+    """Create a task over the API, and wait for its end. Returns the answer of the API."""
+    body = {"message": {"parts": [{"text": text}], **more}}
+    created: dict[str, Any] = await (await page.request.post(f"{stack.url}/api/tasks", data=body)).json()
+    await page.request.get(f"{stack.url}{created['streamUrl']}")
+    return created

@@ -12,7 +12,7 @@ from tests.support.browser import chromium
 from tests.support.checkout import ANALYSTS, checkout
 from tests.support.processes import Stack, agent, stack
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

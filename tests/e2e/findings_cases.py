@@ -15,7 +15,7 @@ from tests.support.processes import ROOT
 ORIGIN = "http://findings.test/"
 HTML = """<!doctype html><html lang="en"><title>Findings</title><link rel="stylesheet" href="/styles.css">
 <body><div class="place"><main><h1>A page</h1><h2>A turn</h2><div id="here"></div></main></div></body></html>"""
-DRAW = """async ([findings, alert, report]) => {
+DRAW = """async ([findings, alert, report, beside]) => {
     const { FindingsView } = await import("/findings/findings-view.js");
     window.view ??= new FindingsView();
     const answer = document.createElement("div");
@@ -30,7 +30,8 @@ DRAW = """async ([findings, alert, report]) => {
     document.getElementById("here").replaceChildren(answer, view.element);
     const messages = [{ by: "user", text: "What broke?", data: alert ? [{ alert }] : [] }];
     window.list = JSON.parse(findings);
-    window.task = { agent: "orchestrator", messages, artifacts: new Map() };
+    const artifact = { name: "findings", parts: [{ data: { findings: list, ...beside } }] };
+    window.task = { agent: "orchestrator", messages, artifacts: new Map([["findings", artifact]]) };
     view.draw(list, { task, report: answer });
 }"""
 BEGIN = datetime(2026, 11, 22, 12, 40, tzinfo=UTC).timestamp()
@@ -76,6 +77,16 @@ INCIDENT = [
 ]  # fmt: skip
 
 
+# What the orchestrator concludes from `INCIDENT`.
+EVENTS = [
+    {"start": at(100), "end": at(188), "state": "over", "is_cause": True, "first": [3, 4], "later": [2, 5, 6]}
+    | {"at_end": [], "faint": [1]},
+    {"start": at(-3600), "end": at(-3500), "state": "over", "is_cause": True, "first": [0], "later": []}
+    | {"at_end": [], "faint": []},
+]
+WORDS = f"9 of 20 requests (45%) failed from {at(106)} to {at(188)} (9 × 503, in access). It is over."
+
+
 async def open_page(page: Page, *, without: str = "") -> None:
     """Open a page that can load the view, with the security policy of the real one. Its file `without` is missing."""
 
@@ -93,7 +104,9 @@ async def open_page(page: Page, *, without: str = "") -> None:
     await page.goto(ORIGIN)
 
 
-async def draw(page: Page, findings: Any, alert: Any = None, report: tuple[str, ...] = ()) -> None:
-    """Draw findings; a text is their JSON."""
+async def draw(
+    page: Page, findings: Any, alert: Any = None, report: tuple[str, ...] = (), beside: dict[str, Any] | None = None
+) -> None:
+    """Draw findings; a text is their JSON. `beside` is what else their artifact holds."""
     text = findings if isinstance(findings, str) else json.dumps(findings)
-    await page.evaluate(DRAW, [text, alert, list(report)])
+    await page.evaluate(DRAW, [text, alert, list(report), beside or {}])

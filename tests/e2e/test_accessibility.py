@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.e2e.actions import answer, open_work, send, send_sample, state, write
-from tests.support.axe import violations
+from tests.e2e.actions import answer, newest, open_work, send, state, write
+from tests.support.axe import check
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 PHONE = {"width": 390, "height": 800}
-
-
-async def check(page: Page, view: str) -> None:
-    """Check the view as it is now. Light and dark differ in their colours only."""
-    assert await violations(page) == [], view
-    await page.emulate_media(color_scheme="dark")
-    assert await violations(page, "color-contrast") == [], f"{view}, dark"
-    await page.emulate_media(color_scheme="light")
 
 
 async def say(page: Page, text: str, outcome: str) -> None:
@@ -62,8 +54,8 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
     await check(page, "a timeline")
     await (await open_work(page)).get_by_text("look_up", exact=True).first.click()
     step = page.get_by_role("row", name="Details of look_up")
-    await step.get_by_text("Events").click()
-    await expect(step.get_by_role("group", name="First event")).to_be_visible()
+    await step.get_by_text("Events", exact=True).click()
+    await expect(step.get_by_role("group", name="JSON")).to_contain_text("tool_start")
     await check(page, "a step that is open")
 
     await say(page, "slow 4000", "working")
@@ -72,7 +64,7 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
     await stop(page)
 
     await say(page, "fail", "failed")
-    await expect(page.get_by_test_id("failure").last).to_be_visible()
+    await expect(newest(page, "failure")).to_be_visible()
     await check(page, "a failed task")
 
     await page.get_by_role("button", name="Rename").click()
@@ -86,7 +78,7 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
 
 async def test_questions(page: Page, assistant: Stack) -> None:
     await send(page, assistant.url, "trip")
-    question = page.get_by_test_id("question").last
+    question = newest(page, "question")
     await expect(question).to_be_visible()
     await check(page, "a form")
     await stop(page)
@@ -116,11 +108,35 @@ async def test_a_phone(page: Page, assistant: Stack) -> None:
     await check(page, "a conversation that does not exist")
 
 
-async def test_a_report_with_findings(page: Page, shipped: Stack) -> None:
-    await send_sample(page, shipped.url)
+async def fits(box: Locator) -> None:
+    """Check that all of a box can be seen at once, in a window of 320 × 256."""
+    await expect(box).to_be_visible()
+    place = await box.bounding_box()
+    assert place is not None
+    assert 0 < place["x"] < place["x"] + place["width"] < 320
+    assert place["height"] < 256
+
+
+async def test_everything_fits_at_400_percent(browser: Browser, assistant: Stack) -> None:
+    # What a browser's zoom does to a window of 1,280 × 1,024: fewer and larger CSS pixels.
+    context = await browser.new_context(viewport={"width": 320, "height": 256}, device_scale_factor=4)
+    page = await context.new_page()
+    await page.goto(assistant.url)
+    await expect(page.get_by_test_id("sample-button")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") == 320
+    await check(page, "a new conversation at 400 %")
+    await write(page, "message-input", "tables")
+    await page.keyboard.press("Control+Enter")
+    await page.wait_for_url("**/?conversation=*")
     await state(page, "completed")
-    await expect(answer(page).get_by_role("heading", name="What happened")).to_be_visible()
-    findings = page.get_by_role("region", name="Findings")
-    await findings.scroll_into_view_if_needed()
-    await expect(findings.locator(".uplot").first).to_be_visible()
-    await check(page, "a report with findings")
+    await expect(page.get_by_test_id("turn")).to_contain_text("notes.txt")
+    timeline = await open_work(page)
+    await expect(timeline.get_by_text("work", exact=True)).to_be_visible()
+    await check(page, "a conversation at 400 %")
+    await page.get_by_test_id("take-along-menu").click()
+    await fits(page.get_by_text("Copy as a curl command").locator(".."))
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Delete").click()
+    await fits(page.get_by_role("dialog"))
+    assert await page.evaluate("document.documentElement.scrollWidth") == 320
+    await context.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, applied, open_work, say, send, state
+from tests.e2e.actions import answer, applied, newest, open_work, say, send, state
 from tests.e2e.artifacts_page import stop_timers
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 
 async def choose(page: Page, label: str) -> None:
-    await page.get_by_test_id("take-along-menu").last.click()
+    await newest(page, "take-along-menu").click()
     await page.get_by_role("button", name=label, exact=True).click()
 
 

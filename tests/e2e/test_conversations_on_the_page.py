@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
-from typing import Any
 
 import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from tests.e2e.actions import answer, open_work, opened, say, send, state, task_of, write
+from tests.e2e.actions import answer, create, newest, open_work, opened, say, send, state, task_of, write
+from tests.sample_agents.assistant import PIXEL
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 
-async def create(page: Page, stack: Stack, text: str, **more: Any) -> dict[str, Any]:
-    """Create a task over the API, and wait for its end. Returns the answer of the API."""
-    body = {"message": {"parts": [{"text": text}], **more}}
-    created: dict[str, Any] = await (await page.request.post(f"{stack.url}/api/tasks", data=body)).json()
-    await page.request.get(f"{stack.url}{created['streamUrl']}")
-    return created
+async def come_back(page: Page) -> None:
+    """Look at this window again, after another one. Windows of a browser without a screen all have the focus."""
+    await page.evaluate("dispatchEvent(new Event('focus'))")
+
+
+async def context_of(page: Page) -> str:
+    """The context of the conversation on the page."""
+    context: str = await page.evaluate("new URLSearchParams(location.search).get('conversation')")
+    return context
 
 
 async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) -> None:
@@ -47,9 +51,9 @@ async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) ->
     # What was stopped has left no trace in the agent's memory.
     await expect(answer(page)).to_have_text(re.compile("You said: hello Ada\\."))
     await say(page, "fail")
-    failure = page.get_by_test_id("failure").last
+    failure = newest(page, "failure")
     await expect(failure).to_contain_text("The kettle is cold.")
-    await page.get_by_test_id("run-again").last.click()
+    await newest(page, "run-again").click()
     await expect(page.get_by_test_id("turn")).to_have_count(5)
     await expect(failure).to_contain_text("The kettle is cold.")
 
@@ -57,11 +61,14 @@ async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) ->
     await expect(page.get_by_test_id("turn")).to_have_count(5)
     await expect(page.get_by_test_id("turn").nth(2)).to_contain_text("You said: hello Ada.")
     await expect(page.get_by_test_id("turn").last).to_be_in_viewport()
-    # A turn from before gets its events when its work is opened.
+    # A turn from before says what it took, and gets its events when its work is opened.
     work = page.get_by_test_id("work").nth(2)
+    await expect(work.locator("> summary")).to_have_text(re.compile(r"^1 agent, 1 step, [\d.]+ m?s$"))
+    took = await work.locator("> summary").inner_text()
     await work.locator("> summary").click()
     await expect(work.get_by_test_id("timeline")).to_contain_text("work")
-    await expect(work.locator("> summary")).to_have_text(re.compile(r"^1 agent, 1 step, "))
+    await expect(work.locator("> summary")).to_have_text(took)
+    await expect(work.get_by_test_id("cost")).to_have_text(re.compile(r"^The run took [\d.]+ m?s of its processes\.$"))
 
 
 async def test_a_run_again_begins_a_new_conversation(page: Page, assistant: Stack) -> None:
@@ -85,9 +92,10 @@ async def test_the_work_is_open_while_it_goes_on_and_then_makes_way_for_the_answ
     await expect(page.locator("details.work > summary")).to_have_text(re.compile(r"^1 agent, 1 step, [\d.]+ s$"))
     # A reader who folds it by hand has the last word.
     await say(page, "slow 60")
-    await work.last.locator("> summary").click()
+    await expect(page.get_by_test_id("turn")).to_have_count(2)
+    await newest(page, "work").locator("> summary").click()
     await expect(answer(page)).to_contain_text("line 30")
-    await expect(work.last).not_to_have_attribute("open", "")
+    await expect(newest(page, "work")).not_to_have_attribute("open", "")
 
 
 async def test_the_list_is_searched_filtered_and_paged(page: Page, assistant: Stack) -> None:
@@ -101,6 +109,12 @@ async def test_the_list_is_searched_filtered_and_paged(page: Page, assistant: St
     await expect(rows.filter(has_text="listed 0")).to_have_count(1)
     await write(page, "search", "LISTED 3")
     await expect(rows).to_have_count(3)  # 3, 30, 31
+    asked: list[str] = []
+    # The page also loads its modules while it is idle.
+    page.on("request", lambda request: asked.append(request.url) if "/api/conversations?" in request.url else None)
+    await page.get_by_role("combobox", name="State").select_option("waiting for you")
+    await expect(rows).to_have_count(0)
+    assert asked[-1].endswith("&state=TASK_STATE_INPUT_REQUIRED&state=TASK_STATE_AUTH_REQUIRED&pageSize=30")
     await page.get_by_role("combobox", name="State").select_option("failed")
     await expect(rows).to_have_count(0)
     await expect(page.get_by_text("Nothing matches.")).to_be_visible()
@@ -164,8 +178,12 @@ async def test_a_long_conversation_opens_at_its_end_and_at_the_turn_of_a_permali
     await turns.first.scroll_into_view_if_needed()
     await expect(turns.first).to_contain_text("You said turn 0")
     await expect(page.get_by_role("button", name="Earlier turns")).to_be_hidden()
-    await page.goto(f"{assistant.url}/?task={tasks[6]['id']}")
-    await expect(page.get_by_text("You said turn 6")).to_be_in_viewport()
+    for number in (6, 0):
+        await page.goto(f"{assistant.url}/?task={tasks[number]['id']}")
+        await expect(page.get_by_text(f"You said turn {number}", exact=True)).to_be_in_viewport()
+    # What the reader sends from there is seen, though its answer is there at once.
+    await say(page, "turn 13")
+    await expect(page.get_by_text("You said turn 13")).to_be_in_viewport()
 
 
 async def test_a_message_that_another_window_sent_is_shown_here(page: Page, assistant: Stack) -> None:
@@ -199,6 +217,44 @@ async def test_what_another_window_did_meanwhile_stands_in_its_place_after_a_mes
     await expect(page.get_by_test_id("turn")).to_contain_text(["first here", "second there", "third here"])
     await expect(page.get_by_test_id("title")).to_have_text("Renamed there")
     await expect(page).to_have_title("completed · Renamed there · Tailrace")
+
+
+async def test_many_turns_of_another_window_leave_no_gap_when_this_one_is_looked_at_again(
+    page: Page, assistant: Stack
+) -> None:
+    first = await create(page, assistant, "turn 0")
+    await page.goto(f"{assistant.url}/?task={first['id']}")
+    await state(page, "completed")
+    for number in range(1, 13):
+        await create(page, assistant, f"turn {number}", contextId=first["contextId"])
+    await come_back(page)
+    turns = page.get_by_test_id("turn")
+    await expect(turns).to_have_count(13)
+    for number in (12, 6, 0):
+        await turns.nth(number).scroll_into_view_if_needed()
+        await expect(turns.nth(number)).to_contain_text(f"You said turn {number}")
+    await expect(page.get_by_role("button", name="Earlier turns")).to_be_hidden()
+
+
+async def test_a_conversation_that_another_window_deletes_is_gone_here_too(page: Page, assistant: Stack) -> None:
+    await send(page, assistant.url, "hello deleted")
+    await state(page, "completed")
+    created = await task_of(page)
+    await page.request.delete(f"{assistant.url}/api/conversations/{await context_of(page)}?agent=assistant")
+    await come_back(page)
+    await expect(page.get_by_role("heading", name="This conversation does not exist")).to_be_visible()
+    await expect(page.get_by_test_id("turn")).to_have_count(0)
+    await expect(page.get_by_role("link", name="hello deleted")).to_have_count(0)
+    await expect(page).to_have_title("This conversation does not exist · Tailrace")
+
+    # A message that is sent before somebody notices begins it anew, without the turns that are gone.
+    await send(page, assistant.url, "hello again")
+    await state(page, "completed")
+    assert await task_of(page) != created
+    await page.request.delete(f"{assistant.url}/api/conversations/{await context_of(page)}?agent=assistant")
+    await say(page, "recall")
+    await expect(answer(page)).to_contain_text("You said: .")
+    await expect(page.get_by_test_id("turn")).to_have_count(1)
 
 
 async def test_what_is_typed_while_a_message_is_sent_stays(page: Page, assistant: Stack) -> None:
@@ -261,6 +317,29 @@ async def test_a_picture_is_sent_to_an_agent_that_takes_pictures(page: Page, ass
     await page.keyboard.press("Control+Enter")
     await opened(page)
     await expect(answer(page)).to_contain_text("pixel.png (image/png)")
+
+
+async def test_pictures_are_pasted_and_seen(page: Page, assistant: Stack) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.goto(assistant.url)
+    copy = """async (base64) => {
+        const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
+    }"""
+    await page.evaluate(copy, base64.b64encode(PIXEL).decode())
+    await page.get_by_test_id("message-input").click()
+    for count in (1, 2):
+        await page.keyboard.press("Control+V")
+        await expect(page.locator(".compose .files img")).to_have_count(count)
+    # A browser calls all of them image.png.
+    await expect(page.locator(".compose .file-name")).to_have_text(["pasted-1.png", "pasted-2.png"])
+    await page.keyboard.type("files")
+    await page.keyboard.press("Control+Enter")
+    await opened(page)
+    await expect(answer(page)).to_contain_text("pasted-1.png (image/png), pasted-2.png (image/png)")
+    sent = page.get_by_test_id("turn").locator(".message.by-user img")
+    await expect(sent).to_have_count(2)
+    assert await sent.first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
 
 
 async def test_the_page_says_when_it_cannot_reach_the_gateway(page: Page, assistant: Stack) -> None:

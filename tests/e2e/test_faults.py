@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.actions import answer, applied, open_work, pill, send, state
+from tests.e2e.actions import answer, applied, go_on, newest, open_work, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
 from tests.support.browser import needs_chromium
 from tests.support.checkout import ANALYSTS, checkout
@@ -63,7 +63,7 @@ async def proxy(slow_stack: Stack) -> AsyncIterator[TamperingProxy]:
 
 def rows(page: Page, name: str) -> Locator:
     """The rows of the newest turn's timeline with exactly this name."""
-    return page.get_by_test_id("timeline").last.locator(".tl-row").filter(has=page.get_by_text(name, exact=True))
+    return newest(page, "timeline").locator(".tl-row").filter(has=page.get_by_text(name, exact=True))
 
 
 def cost(page: Page) -> Locator:
@@ -164,9 +164,10 @@ async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page,
 
 
 async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "300 events, 20 ms apart")
+    await send(page, slow_stack.url, "80 events, 20 ms apart, 25 before drop")
     await expect(answer(page)).to_contain_text("step 20")
     await click(page, "Drop my connection")
+    go_on(slow_stack, "drop")
     await pill(page, "reconnecting")
     recovered, lost, repeated = await counts(page, "Connection dropped for")
     assert recovered > 0
@@ -178,7 +179,7 @@ async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: P
 
 
 async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, slow_stack: Stack) -> None:
-    task = await send(page, slow_stack.url, "200 events, 20 ms apart")
+    task = await send(page, slow_stack.url, "40 events, 5 ms apart, 25 before viewer")
     await expect(answer(page)).to_contain_text("step 20")
     await click(page, "Open a second viewer")
     recovered, lost, repeated = await counts(page, "Second viewer")
@@ -187,6 +188,7 @@ async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, s
     async with httpx.AsyncClient(base_url=slow_stack.url) as http:
         streams = (await http.get("/api/streams")).json()["streams"]
     assert [stream["taskId"] for stream in streams].count(task) == 2
+    go_on(slow_stack, "viewer")
     await state(page, "completed")
     last = await page.get_by_test_id("last-seq").inner_text()
     await expect(cost(page)).to_contain_text(f"Both show the same at seq {last}.")
@@ -196,15 +198,16 @@ async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, s
     await expect(page.get_by_role("region", name="Second viewer")).to_have_count(0)
 
 
-async def test_lost_and_repeated_events_are_counted(page: Page, proxy: TamperingProxy) -> None:
+async def test_lost_and_repeated_events_are_counted(page: Page, slow_stack: Stack, proxy: TamperingProxy) -> None:
     def copies(cursor: int, seq: int) -> int:
         """A stream with a cursor leaves out its first two events and repeats the third."""
         return {1: 0, 2: 0, 3: 2}.get(seq - cursor, 1) if cursor else 1
 
     proxy.copies = copies
-    await send(page, proxy.url, "300 events, 20 ms apart")
+    await send(page, proxy.url, "80 events, 20 ms apart, 25 before losses")
     await expect(answer(page)).to_contain_text("step 20")
     await click(page, "Drop my connection")
+    go_on(slow_stack, "losses")
     recovered, lost, repeated = await counts(page, "Connection dropped for")
     assert recovered > 0
     assert (lost, repeated) == (2, 1)
@@ -222,9 +225,10 @@ async def test_a_second_viewer_that_misses_an_event_shows_something_else(page: P
 
 
 async def test_a_worker_that_make_run_did_not_start_is_not_killed(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "60 events, 20 ms apart")
+    await send(page, slow_stack.url, "10 events, 1 ms apart, 5 before alive")
     await click(page, "Kill the worker")
     await expect(cost(page)).to_contain_text(re.compile(r"No worker was killed\. Process \d+ runs the task"))
+    go_on(slow_stack, "alive")
     await state(page, "completed")
     await expect(page.get_by_test_id("task-state")).to_have_text("completed")
 
@@ -245,11 +249,14 @@ async def test_a_finished_run_is_run_again_to_be_broken(page: Page, pausing: Sta
 
 async def test_the_buttons_work_with_the_keyboard_and_on_narrow_pages(page: Page, slow_stack: Stack) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    await send(page, slow_stack.url, "100 events, 20 ms apart")
-    await page.get_by_role("button", name="Drop my connection").focus()
-    for _ in range(2):
+    await send(page, slow_stack.url, "10 events, 1 ms apart, 5 before keys")
+    await expect(page.get_by_role("button", name="Drop my connection")).to_be_hidden()  # a phone has little room
+    await page.get_by_role("button", name="Break it").press("Enter")
+    await expect(page.get_by_role("button", name="Drop my connection")).to_be_visible()
+    for _ in range(3):
         await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await counts(page, "Second viewer")
     await expect(page.get_by_role("button", name="Close the second viewer")).to_be_focused()
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    go_on(slow_stack, "keys")

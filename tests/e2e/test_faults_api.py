@@ -66,7 +66,7 @@ async def test_an_unknown_task_and_a_stranger_are_refused(http: httpx.AsyncClien
     assert (await kill(http, "00000000-0000-0000-0000-000000000000"))[0] == 404
     assert (await kill(http, "nothing"))[0] == 404
     task = await waiting_task(http)
-    assert (await kill(http, task, origin="https://elsewhere.example"))[0] == 401
+    assert (await kill(http, task, origin="https://elsewhere.example"))[0] == 403
     assert (await kill(http, task, host="rebound.example"))[0] == 401
 
 

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.findings_cases import ALERT, INCIDENT, LINE, ORIGIN, draw, finding, open_page, samples
+from tests.e2e.findings_cases import (
+    ALERT,
+    EVENTS,
+    INCIDENT,
+    LINE,
+    ORIGIN,
+    WORDS,
+    at,
+    draw,
+    finding,
+    open_page,
+    samples,
+)
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.processes import ROOT
@@ -39,24 +51,57 @@ async def subjects(page: Page) -> list[str]:
     return await page.locator(".f-subject").all_inner_texts()
 
 
-async def test_the_summary_says_what_came_first_when_and_how_sure_it_is(page: Page) -> None:
+async def test_the_summary_says_what_failed_what_came_first_when_and_how_sure_it_is(page: Page) -> None:
     await open_page(page)
-    await draw(page, INCIDENT, ALERT)
+    await draw(page, INCIDENT, ALERT, beside={"events": EVENTS, "failures": [{"words": WORDS, "start": at(106)}]})
     summary = page.get_by_test_id("findings-summary")
-    for words in ("Likely cause, because it came first", "pool_in_use", "12:41:40 UTC", "10 s before the alert fired"):
+    for words in (
+        "What failed: 9 of 20 requests (45%) failed from 12:41:46 to 12:43:08",
+        "Likely cause, because it came first", "pool_in_use", "12:41:40 UTC", "10 s before the alert fired",
+        "87 %in this finding", "Over after12:43:08 UTC1 m 28 s later",
+        "May have begun at the same time: cpu_percent",
+        "Just before it, with little confidence: INFO job started",
+        "An earlier event began at 11:40:00: memory_mb",
+    ):  # fmt: skip
         await expect(summary).to_contain_text(words)
-    await expect(summary).to_contain_text("87 %in this finding")
-    await expect(summary).to_contain_text("Within 5 s of it: cpu_percent")
-    await expect(summary).to_contain_text("Just before it, with little confidence: INFO job started")
     await summary.get_by_role("button", name="pool_in_use").click()
     await expect(opener(page, "pool_in_use")).to_be_focused()
 
+    goes_on = EVENTS[0] | {"state": "ongoing", "is_cause": False}
+    await draw(page, [*INCIDENT], ALERT, beside={"events": [goes_on]})
+    await expect(summary).to_contain_text("This came first, but is itself an effect")
+    await expect(summary).to_contain_text("goes onto the end of the recording")
     await draw(page, INCIDENT[1:2])
     await expect(summary).to_contain_text("Only faint signs; this is the first")
     await expect(summary).not_to_contain_text("cause")
     await draw(page, [])
     await expect(summary).to_be_hidden()
     await expect(page.get_by_test_id("findings")).to_contain_text("The list is empty.")
+
+
+async def test_without_the_orchestrators_events_nothing_is_called_a_cause(page: Page) -> None:
+    await open_page(page)
+    for beside in ({}, {"events": [EVENTS[0] | {"first": [99]}]}, {"events": "soon"}, {"events": [None]}):
+        await draw(page, [*INCIDENT], ALERT, beside=beside)
+        summary = page.get_by_test_id("findings-summary")
+        await expect(summary).to_contain_text("What came first")
+        await expect(summary).not_to_contain_text("cause")
+
+
+async def test_the_lines_of_a_finding_are_a_chart_with_the_number_of_its_words_and_its_figure(page: Page) -> None:
+    await open_page(page)
+    counts = {"start": at(90), "step_s": 2, "counts": [7, 0, 3, 5, 0, 1], "begin": 2, "end": 6, "later": 2}
+    words = f"First seen at {at(94)}, last at {at(140)}: 11 lines."
+    fields = {"type": "new_template", "magnitude": 11, "unit": "lines", "summary": words}
+    await draw(page, [finding("ERROR locked", 94, 140, **fields, evidence={"count": 11, "lines": counts})])
+    await expect(page.locator(".fc-value")).to_have_text(["11 lines"])
+    await expect(page.locator(".f-size")).to_have_text("11 lines")
+    await expect(row(page, "ERROR locked")).to_contain_text("11 lines.")
+    charts = page.get_by_role("slider")
+    await expect(charts.locator("canvas")).to_have_count(1)
+    await charts.focus()
+    await page.keyboard.press("Home")
+    await expect(page.locator(".fc-value")).to_have_text(["7 lines in 2 s"])
 
 
 async def test_findings_are_grouped_by_time_ranked_and_can_be_ordered_and_filtered(page: Page) -> None:

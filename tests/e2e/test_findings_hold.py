@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
-from orchestrator.synthesis import incident_of
+from orchestrator.synthesis import events_of, main_event, told
 from tests.e2e.findings_cases import ALERT, BEGIN, at, draw, finding, open_page, samples
 from tests.support.browser import needs_chromium
 from triage.alert import Alert
@@ -82,12 +82,12 @@ async def test_thousands_of_findings_are_drawn_in_part_until_more_are_asked_for(
 
 
 GROUPS = """async ([cases]) => {
-    const { alertOf, incidentsOf, readFindings } = await import("/findings/incidents.js");
-    return JSON.parse(cases).map(([list, alert]) => {
-        const task = { messages: [{ by: "user", text: "", data: alert ? [{ alert }] : [] }] };
-        const { incidents } = incidentsOf(readFindings(list).findings, alertOf(task));
-        const [{ first, faint }] = incidents;
-        return [first.map(({ subject }) => subject), faint.map(({ subject }) => subject)];
+    const { incidentsOf, readFindings } = await import("/findings/incidents.js");
+    return JSON.parse(cases).map(([list, events]) => {
+        const { incidents } = incidentsOf(readFindings(list).findings, null, events, list);
+        const told = incidents.filter(({ isCause }) => isCause !== null);
+        const at = (some) => some.map(({ raw }) => list.indexOf(raw));
+        return told.map(({ first, faint, atEnd, state, isCause }) => [at(first), at(faint), at(atEnd), state, isCause]);
     });
 }"""
 
@@ -100,25 +100,23 @@ def some_findings(rng: random.Random) -> list[dict[str, Any]]:
         start = rng.randrange(scale)
         confidence = rng.choice([0.2, 0.49, 0.5, 0.9])
         return finding(
-            f"s{number}", start, start + rng.choice([0, 10, 400]), type=rng.choice(types), confidence=confidence
-        )
+            f"s{number} started", start, start + rng.choice([0, 10, 400]), type=rng.choice(types), confidence=confidence
+        ) | {"state": rng.choice(["over", "ongoing", "unknown"])}
 
     return [one(number) for number in range(rng.randrange(2, 25))] + [finding("sure", scale, scale)]
 
 
-async def test_the_first_signs_are_those_of_the_orchestrators_report(page: Page) -> None:
+async def test_the_page_tells_the_events_of_the_orchestrators_report(page: Page) -> None:
     rng = random.Random(12)
     cases: list[Any] = []
     expected: list[Any] = []
-    for _ in range(150):
+    for _ in range(100):
         found = in_order(map(finding_of, some_findings(rng)))
-        start = rng.choice([None, rng.randrange(3000)])
-        alert = Alert(title="", start=None, end=None)
-        if start is not None:
-            alert = Alert(title="", start=BEGIN + start, end=None)
-        incident = incident_of(found, alert)
-        assert incident is not None
-        expected.append([[each.subject for each in incident.first], [each.subject for each in incident.faint]])
-        cases.append([msgspec.to_builtins(found), None if start is None else {"start": at(start)}])
+        events = events_of(found)
+        alert = Alert(title="", start=rng.choice([None, BEGIN + rng.randrange(3000)]), end=None)
+        given = told(events, main_event(events, alert), found)
+        cases.append([msgspec.to_builtins(found), given])
+        keys = ("first", "faint", "at_end", "state", "is_cause")
+        expected.append([[event[key] for key in keys] for event in given])
     await open_page(page)
     assert await page.evaluate(GROUPS, [json.dumps(cases)]) == expected

@@ -19,9 +19,12 @@ pytestmark = [
 ]
 
 
-async def test_a_conversation_in_firefox(assistant: Stack) -> None:
+async def test_the_sample_and_a_conversation_in_firefox(assistant: Stack) -> None:
     node, folder = await asyncio.to_thread(node_with, ROOT / "tests" / "e2e" / "firefox")
     assert FIREFOX is not None
     steps = await steps_of(node, "flows.mjs", assistant.url, FIREFOX, on_step=lambda _: None, cwd=folder)
-    assert list(steps) == ["answered", "question answered", "stopped", "reloaded"]
+    assert list(steps) == ["report", "downloaded", "answered", "question answered", "stopped", "reloaded"]
+    assert steps["report"]["findings"] > 3
+    assert steps["downloaded"]["isReport"]
+    assert str(steps["downloaded"]["name"]).endswith(".md")
     assert steps["reloaded"] == {"turns": 3, "fits": True, "errors": []}

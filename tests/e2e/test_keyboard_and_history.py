@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, open_work, pill, send, send_sample, state, task_of, write
+from tests.e2e.actions import answer, go_on, open_work, pill, send, send_sample, state, task_of, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -135,30 +135,33 @@ async def test_a_conversation_shows_nothing_of_the_one_before(page: Page, shippe
 
 
 async def test_a_closed_view_gets_no_more_events_of_its_task(page: Page, slow_stack: Stack) -> None:
-    first = await send(page, slow_stack.url, "200 events, 20 ms apart")
+    first = await send(page, slow_stack.url, "60 events, 5 ms apart, 30 before closed")
     await expect(answer(page)).to_contain_text("step 10")
     await page.evaluate("window.closedView = window.tailrace.applied")
     await page.get_by_test_id("new-conversation").click()
     count = await page.evaluate("window.closedView.count")
     await write(page, "message-input", "3 events, 1 ms apart")
+    go_on(slow_stack, "closed")
     await page.keyboard.press("Control+Enter")
     await state(page, "completed")
     await title(page).to_have_text("3 events, 1 ms apart")
     await expect(answer(page)).to_contain_text(re.compile(r"step 1\s*step 2\s*step 3\s*$"))
+    await page.request.get(f"{slow_stack.url}/api/stream/{first}")  # to its end
     assert await page.evaluate("window.closedView.count") == count
     await page.goto(f"{slow_stack.url}/?task={first}")
     await state(page, "completed")
-    await expect(answer(page)).to_contain_text("step 200")
+    await expect(answer(page)).to_contain_text("step 60")
 
 
 async def test_the_list_follows_the_states_and_keeps_the_focus(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "150 events, 20 ms apart")
+    await send(page, slow_stack.url, "20 events, 1 ms apart, 10 before listed")
     await state(page, "working")
     await page.get_by_test_id("new-conversation").click()
     row = page.get_by_test_id("conversations").locator("li").first
-    await expect(row).to_contain_text("150 events")
+    await expect(row).to_contain_text("20 events")
     await expect(row.locator(".state")).to_have_text("working")
     await row.locator("a").focus()
+    go_on(slow_stack, "listed")
     await expect(row.locator(".state")).to_have_text("completed")
     await expect(row.locator("a")).to_be_focused()
 
@@ -175,6 +178,8 @@ async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack
     await state(page, "input-required")
     await expect(messages.nth(1)).to_contain_text(question.strip())
     await expect(messages.nth(2)).to_contain_text("no idea")
+    again = page.get_by_test_id("question")
+    await expect(again).to_contain_text("Your reply 'no idea' has no log lines and no metrics.")
     await expect(page.get_by_test_id("reply-input")).to_have_value("")
 
     (tmp_path / "shop.log").write_text(LOG)

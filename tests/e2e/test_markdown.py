@@ -103,7 +103,7 @@ async def cpu_ms(page: Page, script: str, argument: Any) -> tuple[float, Any]:
         return 1000 * next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
     best, returned = math.inf, None
-    for _ in range(5):
+    for _ in range(3):
         before = await computed_ms()
         returned = await page.evaluate(script, argument)
         best = min(best, await computed_ms() - before)
@@ -125,7 +125,7 @@ async def measure(page: Page, before: str, repeated: str, after: str, times: int
 @pytest.mark.parametrize("about", LONG)
 async def test_time_and_nodes_are_linear_in_the_length(page: Page, about: str) -> None:
     before, repeated, after = LONG[about]
-    times = 40_000 // len(repeated)
+    times = 20_000 // len(repeated)
     short, _ = await measure(page, before, repeated, after, times)
     long, nodes = await measure(page, before, repeated, after, 8 * times)
     # Linear is 8 times, quadratic 64 times. Very short times are not measured well.
@@ -243,6 +243,9 @@ async def test_a_text_in_pieces_is_drawn_like_the_whole_and_never_fails(page: Pa
             '<table dir="auto"><thead><tr><th>a</th></tr></thead><tbody></tbody></table></div>',
         ),
         ("<img src=x>", "<p>&lt;img src=x&gt;</p>"),
+        # A character that reverses what follows is seen; in code, so is every one that moves something.
+        ("a \u202eb **\u202ec** [d](e\u202e)", "<p>a [U+202E]b <strong>[U+202E]c</strong> [d](e[U+202E])</p>"),
+        ("`rm \u2066a` \u2066b", "<p><code>rm [U+2066]a</code> \u2066b</p>"),
     ],
 )
 async def test_marks_are_drawn_and_markup_is_text(page: Page, text: str, html: str) -> None:

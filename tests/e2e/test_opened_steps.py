@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e.model_events import artifact, open_modules, status, task
 from tests.support.axe import violations
@@ -21,7 +22,7 @@ DRAW = """async ([events, prices]) => {
     const { applyEvent, newTask } = await import("/task-state.js");
     const timeline = document.createElement("progress-timeline");
     document.body.append(timeline);
-    const task = Object.assign(newTask(), { prices });
+    const task = Object.assign(newTask(), { prices, streamUrl: (cursor) => `/api/stream/t?cursor=${cursor}` });
     window.apply = (events) => {
         for (const event of events) applyEvent(task, task.seq + 1, event);
         timeline.draw(task, task.updatedAt);
@@ -76,18 +77,91 @@ async def test_a_click_opens_a_row_and_another_closes_it(page: Page) -> None:
         ["400 mslooking", "500 mslooking again"]
     )
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    await panel.get_by_text("Events").click()
-    events = [await panel.get_by_role("group", name=name).inner_text() for name in ("First event", "Newest event")]
-    assert [json.loads(text) for text in events] == [EVENTS[7], EVENTS[-1]]
     await row(page, "search").click()
     await expect(panel).to_have_count(0)
 
 
+async def serve_stream(page: Page, events: list[dict[str, Any]]) -> list[int]:
+    """Answer a request for the task's events as the gateway does. Returns the cursors that were asked for."""
+    cursors: list[int] = []
+
+    async def stream(route: Route) -> None:
+        cursors.append(int(route.request.url.partition("cursor=")[2]))
+        rest = list(enumerate(events, 1))[cursors[-1] :]
+        frames = [f"id: {seq}\ndata: {json.dumps({'result': event})}\n\n" for seq, event in rest]
+        body = "".join([*frames, f'event: sync\ndata: {{"seq": {len(events)}}}\n\n'])
+        await route.fulfill(body=body, content_type="text/event-stream")
+
+    await page.route("**/api/stream/t?cursor=*", stream)
+    return cursors
+
+
+async def shown_events(panel: Locator) -> list[dict[str, Any]]:
+    """The events in an opened step."""
+    text = await panel.get_by_role("group", name="JSON").inner_text()
+    decoder, events = json.JSONDecoder(), []
+    while text := text.strip():
+        event, end = decoder.raw_decode(text)
+        events.append(event)
+        text = text[end:]
+    return events
+
+
+async def test_an_open_step_offers_all_its_events(page: Page) -> None:
+    events = list(EVENTS)
+    cursors = await serve_stream(page, events)
+    await draw(page, EVENTS)
+    await row(page, "search").click()
+    panel = details(page, "search")
+    assert cursors == []
+    await panel.get_by_text("Events", exact=True).click()
+    await expect(panel).to_contain_text("4 events")
+    assert await shown_events(panel) == EVENTS[7:]
+    assert cursors == [7]
+    # What comes while it is open is added.
+    events += [status("progress", "a late word", step="t"), status("progress", "a word of plan", step="n")]
+    await page.evaluate("window.apply", events[-2:])
+    await expect(panel).to_contain_text("5 events")
+    assert await shown_events(panel) == events[7:-1]
+    await row(page, "cook").click()
+    await expect(details(page, "cook").get_by_text("Events", exact=True)).to_have_count(0)  # only its steps have some
+    await row(page, "plan").click()
+    await details(page, "plan").get_by_text("Events", exact=True).click()
+    await expect(details(page, "plan")).to_contain_text("6 events")
+    assert await shown_events(details(page, "plan")) == [*EVENTS[2:7], events[-1]]
+
+
+async def test_very_many_events_of_a_step_are_bounded(page: Page) -> None:
+    many = [*EVENTS, *(status("progress", "x" * 4_000, step="t") for _ in range(200))]
+    await serve_stream(page, many)
+    await draw(page, many)
+    await row(page, "search").click()
+    panel = details(page, "search")
+    await panel.get_by_text("Events", exact=True).click()
+    await expect(panel).to_contain_text(re.compile(r"the first \d+ events; the download of all events has the others"))
+    await expect(panel.get_by_role("group", name="JSON")).to_contain_text("xxx")
+
+
+async def test_events_that_cannot_be_read_are_asked_for_again(page: Page) -> None:
+    await page.route("**/api/stream/t?cursor=*", lambda route: route.fulfill(status=503))
+    await draw(page, EVENTS)
+    await row(page, "search").click()
+    panel = details(page, "search")
+    await panel.get_by_text("Events", exact=True).click()
+    await expect(panel).to_contain_text("the server answered 503")
+    await page.unroute_all()
+    await serve_stream(page, EVENTS)
+    await panel.get_by_role("button", name="Try again").click()
+    await expect(panel).to_contain_text("4 events")
+
+
 async def test_an_open_row_on_a_bare_page_is_accessible(page: Page) -> None:
     await draw(page, EVENTS)
+    await serve_stream(page, EVENTS)
     for name in ("plan", "search"):
         await row(page, name).click()
-        await details(page, name).get_by_text("Events").click()
+        await details(page, name).get_by_text("Events", exact=True).click()
+        await expect(details(page, name).get_by_role("group", name="JSON")).to_contain_text("statusUpdate")
     # axe takes the ground of a page without a background as white.
     await page.evaluate(
         "document.body.style.cssText = 'color-scheme: light dark; background: Canvas; color: CanvasText'"

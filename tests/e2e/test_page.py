@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, applied, open_work, pill, send, send_sample, state, write
+from tests.e2e.actions import answer, applied, go_on, open_work, pill, send, send_sample, state, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -56,27 +56,29 @@ async def test_a_page_without_one_of_its_scripts_says_so_and_can_be_loaded_again
 
 
 async def test_a_reload_in_the_middle_shows_everything_once(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "300 events, 10 ms apart")
+    await send(page, slow_stack.url, "120 events, 5 ms apart, 60 before reload")
     await expect(answer(page)).to_contain_text("step 20")
     await page.reload()
+    go_on(slow_stack, "reload")
     await state(page, "completed")
     counts = await applied(page)
     assert counts["count"] == counts["last"] == int(await page.get_by_test_id("last-seq").inner_text())
     assert counts["repeated"] == 0
     steps = re.findall(r"step (\d+)", await answer(page).inner_text())
-    assert steps == [str(number) for number in range(1, 301)]
+    assert steps == [str(number) for number in range(1, 121)]
 
 
 async def test_a_killed_gateway_costs_the_page_a_reconnect_and_nothing_else(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "400 events, 15 ms apart")
+    await send(page, slow_stack.url, "120 events, 5 ms apart, 60 before kill")
     await expect(answer(page)).to_contain_text("step 20")
     await slow_stack.kill("gateway")
+    go_on(slow_stack, "kill")
     await state(page, "completed")
     await pill(page, "finished")
     counts = await applied(page)
     assert counts["count"] == counts["last"]
     steps = re.findall(r"step (\d+)", await answer(page).inner_text())
-    assert steps == [str(number) for number in range(1, 401)]
+    assert steps == [str(number) for number in range(1, 121)]
 
 
 async def test_stop_is_the_last_word(page: Page, slow_stack: Stack) -> None:
@@ -97,6 +99,14 @@ async def test_a_question_is_answered_on_the_page(page: Page, shipped: Stack) ->
     await expect(answer(page)).to_contain_text("What happened")
 
 
+async def test_a_request_that_fits_no_agent_gets_a_list_of_what_the_agents_do(page: Page, shipped: Stack) -> None:
+    await send(page, shipped.url, "bake a cake")
+    await state(page, "completed")
+    await expect(answer(page)).to_contain_text("No agent here says that it can do this.")
+    lines = await answer(page).get_by_role("listitem").all_inner_texts()
+    assert [line.partition(":")[0] for line in lines] == ["log_analyst", "metric_analyst"]
+
+
 async def test_text_from_agents_is_never_markup(page: Page, slow_stack: Stack) -> None:
     await send(page, slow_stack.url, "<img src=x onerror=alert(1)> 3 events, 1 ms apart")
     await state(page, "completed")
@@ -107,7 +117,7 @@ async def test_an_unknown_task_gets_an_explanation_and_a_way_back(page: Page, sh
     unknown = "00000000-0000-0000-0000-000000000000"
     for address in (f"?task={unknown}", f"?conversation={unknown}&agent=orchestrator"):
         await page.goto(f"{shipped.url}/{address}")
-        await expect(page.get_by_text("it belongs to somebody else, or it has expired.")).to_be_visible()
+        await expect(page.get_by_text("it was deleted or has expired, or it belongs to somebody else.")).to_be_visible()
         await page.get_by_role("main").get_by_role("link", name="New conversation").click()
         await expect(page.get_by_test_id("message-input")).to_be_focused()
 

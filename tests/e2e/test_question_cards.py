@@ -219,6 +219,18 @@ async def test_actions_are_decided_one_by_one(cards: Cards) -> None:
     assert await cards.answers() == [{"decisions": decisions}]
 
 
+async def test_what_is_approved_is_what_is_seen(cards: Cards) -> None:
+    args = {"command": "rm -rf \u202e/pmt/", "more": {"\u2066a": "b"}}
+    request = {"name": "run", "args": args, "description": "May I \u202e?"}
+    config = {"action_name": "run", "allowed_decisions": ["approve", "edit"]}
+    await cards.ask({"question": "Which \u202eroloc?", "action_requests": [request], "review_configs": [config]})
+    await expect(cards.page.get_by_role("heading", name="Which [U+202E]roloc?")).to_be_visible()
+    shown = action(cards.page, "run")
+    await expect(shown).to_contain_text("May I [U+202E]?")
+    await expect(shown).to_contain_text("rm -rf [U+202E]/pmt/")
+    await expect(shown).to_contain_text('"[U+2066]a": "b"')
+
+
 async def test_all_actions_are_approved_at_once(cards: Cards) -> None:
     await cards.ask(APPROVAL)
     await press(cards.page, "Approve all")
@@ -258,6 +270,8 @@ async def test_a_sign_in_is_confirmed_or_answered_with_a_code(cards: Cards) -> N
     page = cards.page
     await cards.ask({"question": "Please sign in.", "auth_url": "https://login.example/x"})
     await expect(page.get_by_role("link")).to_have_attribute("href", "https://login.example/x")
+    await cards.ask({"question": "Please sign in.", "auth": "https://login.example/z"})
+    await expect(page.get_by_role("link")).to_have_text(["https://login.example/z"])  # once
     await press(page, "I have signed in")
     await cards.ask({"question": "Sign in again.", "auth": "javascript:alert(1)"})
     await expect(page.get_by_role("link")).to_have_count(0)

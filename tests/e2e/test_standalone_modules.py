@@ -16,8 +16,8 @@ from tests.support.processes import ROOT
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 ORIGIN = "http://another-project.test/"
-# The two files that belong together.
-TIMELINE = ("progress-timeline.js", "timeline-parts.js")
+# The files that belong together, in the order in which they are imported.
+TIMELINE = ("progress-timeline.js", "dom.js", "format.js", "timeline-parts.js")
 HTML = '<!doctype html><html lang="en"><title>Another project</title><body></body></html>'
 
 

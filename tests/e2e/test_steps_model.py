@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.async_api import Page
 
+from tailrace.a2a.work import WorkSoFar
+from tailrace.events import EXTENSION, Metadata
 from tests.e2e.model_events import artifact, model, status, task
 from tests.support.browser import needs_chromium
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
@@ -33,8 +38,7 @@ async def test_nodes_and_tools_have_their_input_output_and_times(modules_page: P
     assert await model(modules_page, events, fields) == [20, 30, '{"q": 1', 50, "found it", 8]
     cached = "[step('n').cached, step('t').cached, step('n').start, step('n').end]"
     assert await model(modules_page, events, cached) == [True, False, 10, 40]
-    raw = "[step('t').first === events[1], step('t').last === events[2]]"
-    assert await model(modules_page, events, raw) == [True, True]
+    assert await model(modules_page, events, "[step('t').firstSeq, step('t').lastSeq]") == [2, 3]
     assert await model(modules_page, events, "task.counts") == {"agents": 1, "steps": 2, "superseded": 0}
 
 
@@ -133,6 +137,19 @@ async def test_a_handoff_is_a_row_and_the_attempt_after_it_is_not(modules_page: 
     assert await model(modules_page, events, "task.attempt") == 2
 
 
+async def test_a_run_that_sleeps_and_wakes_has_no_row_for_that_and_the_newest_cost(modules_page: Page) -> None:
+    events = [
+        status("node_start", step="n", name="ask"),
+        status("handoff", reason="sleep", cost={"seconds": 5}),
+        status("attempt", attempt=2, reason="handoff", supersedes=[]),
+        status("node_start", step="n", name="ask", attempt=2),
+        status("handoff", reason="sleep", cost={"seconds": 9}),
+    ]
+    rows = [["agent", "cook", "cook", "running", ""], ["node", "ask", "cook", "running", "cook"]]
+    assert await model(modules_page, events, ROWS) == rows
+    assert await model(modules_page, events, "task.cost.seconds") == 9
+
+
 async def test_a_step_that_asks_waits_and_goes_on(modules_page: Page) -> None:
     asks = [
         status("node_start", step="n", name="ask"),
@@ -186,7 +203,7 @@ async def test_an_event_of_another_agent_about_a_known_step_adds_no_row(modules_
 
 async def test_a_step_knows_the_newest_event_that_it_wrote(modules_page: Page) -> None:
     events = [status("node_start", step="n", name="write"), artifact("token", "response", "Hi", step="n")]
-    assert await model(modules_page, events, "[step('n').last === events[1], task.changed.size]") == [True, 2]
+    assert await model(modules_page, events, "[step('n').lastSeq, task.changed.size]") == [2, 2]
 
 
 async def test_steps_nest_no_deeper_than_a_screen_can_show(modules_page: Page) -> None:
@@ -201,3 +218,25 @@ async def test_ends_of_steps_that_nobody_knows_are_ignored(modules_page: Page) -
     events = [status("node_end", step="gone"), status("usage", usage={"input": 1, "output": 1, "calls": 1})]
     assert await model(modules_page, events, "task.counts.steps") == 0
     assert await model(modules_page, events, "task.usage.input") == 1
+
+
+async def test_the_server_counts_the_work_of_a_task_as_the_page_does(modules_page: Page) -> None:
+    recorded = json.loads((ROOT / "frontend" / "sample" / "run.json").read_text())
+    taken_over = [
+        status("node_start", step="n", name="plan"),
+        status("tool_start", step="t", parent="n", name="search"),
+        status("tool_start", step="u", parent="n", name="weigh", agent="scales"),
+        status("usage", step="n", name="large", usage={"input": 2, "output": 3, "calls": 1}),
+        status("attempt", "taken over", attempt=2, supersedes=["t", "unknown"]),
+        status("node_start", step="n", name="plan", attempt=2),
+        status("tool_start", step="t", parent="n", name="search", attempt=2),
+        status("usage", step="t", name="large", usage={"input": 5, "output": 1, "calls": 1}),
+    ]
+    for events in (recorded, taken_over):
+        work = WorkSoFar()
+        for event in events:
+            [body] = event.values()
+            work.add(msgspec.convert({"seq": 1, **body["metadata"][EXTENSION]}, Metadata))
+        counted = msgspec.to_builtins(work.sum)
+        shown = "({ agents: task.counts.agents, steps: task.counts.steps, usage: task.usage.models })"
+        assert await model(modules_page, events, shown) == {"usage": {}, **counted}

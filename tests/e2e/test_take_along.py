@@ -6,6 +6,7 @@ import asyncio
 import csv
 import hashlib
 import json
+import os
 from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,26 @@ async def test_the_curl_command_repeats_the_request_whatever_is_in_it(page: Page
     digest = hashlib.sha256(body.encode()).hexdigest()
     headers = ["-H", "content-type: application/json", "-H", f"x-amz-content-sha256: {digest}"]
     assert arguments.split("\n") == ["-sS", f"{ORIGIN}/api/tasks", *headers, "--data-binary", "@-"]
+
+
+async def test_the_curl_command_of_a_person_who_is_signed_in_asks_for_a_token(page: Page) -> None:
+    await open_page(page, parts=[{"text": "hello"}])
+    await apply(page, ended())
+    await stop_timers(page)
+    account = '<aside id="sidebar"><section class="account"></section></aside>'
+    await page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", account)
+    await choose(page, "Copy as a curl command")
+    await expect(page.get_by_role("button", name="Copied")).to_be_focused()
+    command = (CURL + await copied(page)).encode()
+    run = []
+    for more in ({}, {"TAILRACE_TOKEN": "trk_a_b"}):
+        process = await asyncio.create_subprocess_exec(
+            "sh", stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **more}
+        )
+        run.append([each.decode() for each in await process.communicate(command)])
+    (nothing, said), (sent, _) = run
+    assert (nothing, "make token NAME=" in said) == ("", True)
+    assert "authorization: Bearer trk_a_b\n" in sent
 
 
 async def test_all_events_are_downloaded_across_cuts_and_split_frames(page: Page, tmp_path: Path) -> None:

@@ -192,6 +192,9 @@ async def test_usage_is_counted_by_model_and_the_sum_of_the_end_wins(modules_pag
     }
 
 
+WORK = {"agents": 2, "steps": 3, "usage": {"small": {"input": 7, "output": 1, "calls": 2}}}
+
+
 def snapshot(state: str, *history: tuple[str, str]) -> dict[str, Any]:
     messages = [
         {"messageId": str(number), "role": f"ROLE_{role}", "parts": [{"text": text}]}
@@ -202,7 +205,7 @@ def snapshot(state: str, *history: tuple[str, str]) -> dict[str, Any]:
         ended["message"] = messages[-1]  # type: ignore[assignment]
     artifacts = [{"artifactId": "response", "name": "response", "parts": [{"text": "Hello"}, {"text": ", world"}]}]
     stored = {"id": "t1", "contextId": "c1", "status": ended, "history": messages, "artifacts": artifacts}
-    return {"task": {**stored, "metadata": {EXTENSION: {"seq": 9}}}}
+    return {"task": {**stored, "metadata": {EXTENSION: {"seq": 9, "created": 5, "work": WORK}}}}
 
 
 async def test_a_stored_task_is_the_same_as_its_events(modules_page: Page) -> None:
@@ -223,4 +226,35 @@ async def test_a_stored_task_is_the_same_as_its_events(modules_page: Page) -> No
     live = [*live[:3], live[4]]
     assert await model(modules_page, [waits], shown) == await model(modules_page, live, shown)
     times = "[task.start, task.answer.done, new Date(task.updatedAt).toISOString()]"
-    assert await model(modules_page, stored, times) == [None, True, "2026-11-29T10:00:00.000Z"]
+    assert await model(modules_page, stored, times) == [5, True, "2026-11-29T10:00:00.000Z"]
+    counts = "[task.counts.agents, task.counts.steps, task.usage.models, task.usage.input]"
+    assert await model(modules_page, stored, counts) == [2, 3, WORK["usage"], 7]
+
+
+LAST_WORDS = [task({"text": "bake"}), status("state", "Here is **cake**.", state="COMPLETED")]
+
+
+async def test_an_agent_may_answer_with_the_message_of_its_last_state(modules_page: Page) -> None:
+    shown = "[task.answer?.text, task.messages.length, [...task.artifacts.values()].map(({ name }) => name)]"
+    assert await model(modules_page, LAST_WORDS, shown) == ["Here is **cake**.", 1, ["message"]]
+    stored = snapshot("COMPLETED", ("USER", "bake"), ("AGENT", "Here is **cake**."))
+    stored["task"]["artifacts"] = []
+    assert await model(modules_page, [stored], shown) == ["Here is **cake**.", 1, ["message"]]
+    request, words = LAST_WORDS
+    # What it says beside its answer is shown too, but not twice.
+    answered = [request, artifact("token", "recipe", "Here is **cake**."), words]
+    assert await model(modules_page, answered, shown) == ["Here is **cake**.", 1, ["recipe"]]
+    answered[1] = artifact("token", "recipe", "Eggs.")
+    assert await model(modules_page, answered, shown) == ["Eggs.", 1, ["recipe", "message"]]
+    # A file or data in it are not lost.
+    file = {"statusUpdate": {"status": {"state": "TASK_STATE_COMPLETED", "message": {"parts": [{"data": 7}]}}}}
+    assert await model(modules_page, [request, file], shown) == [None, 1, ["message"]]
+
+
+async def test_no_name_is_shown_in_another_order_than_it_is_written(modules_page: Page) -> None:
+    events = [
+        task({"text": "\u202ebake\u2066"}, {"filename": "cake\u202egpj.exe", "raw": ""}),
+        artifact("token", "re\u202eport", "Hi"),
+    ]
+    names = "[task.title, task.messages[0].files[0].filename, [...task.artifacts.values()][0].name]"
+    assert await model(modules_page, events, names) == ["bake", "cakegpj.exe", "report"]

@@ -30,7 +30,7 @@ async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path
         "leaving": "raise SystemExit(0)",
         "unset": "from tailrace.errors import ConfigError\nraise ConfigError('MY_KEY', '', 'set')",
     }
-    folder = checkout(tmp_path, **broken, sound=SOUND)
+    folder = checkout(tmp_path, ANALYSTS, **broken, sound=SOUND)
     (folder / "functions" / "half_done").mkdir()
     (folder / "functions" / "half_done" / "graph.py").touch()
     async with running(folder) as run:
@@ -53,10 +53,8 @@ async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path
         assert "local/serve.py" not in printed, "the traceback shows our own code"
         async with httpx.AsyncClient(timeout=60) as http:
             agents = (await http.get(f"{url}/api/agents")).json()["agents"]
-        assert {agent["name"] for agent in agents if "version" in agent} == {
-            *("orchestrator", "log_analyst", "metric_analyst", "sound")
-        }
-        assert len(agents) == 4 + len(broken)
+        assert {agent["name"] for agent in agents if "version" in agent} == {"orchestrator", "sound"}
+        assert len(agents) == 2 + len(broken)
         # Once it is fixed, it answers.
         (folder / "functions" / "failing" / "handler.py").write_text(SOUND.replace('"sound"', '"mended"'))
         await run.until("failing answers now.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from typing import Any
 
@@ -10,13 +11,14 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from tailrace import Request
 from tailrace.config import Settings
 from tailrace.events import State, status_update, submitted
 from tailrace.log import Batch, Head
 from tailrace.log.fence import put_fence
 from tailrace.log.memory import MemoryLog
 from tests.sample_agents.hello_world import hello_world
-from tests.support.events import TERMINAL, message_of, state_of
+from tests.support.events import TERMINAL, message, message_of, state_of
 from tests.support.gateway import ALICE, header_owner
 from tests.support.http import serve
 from tests.support.in_process import agent
@@ -55,6 +57,30 @@ class PausedLog(MemoryLog):
         await self.go_on.wait()
 
 
+async def test_a_cancel_reaches_a_task_whose_start_hangs() -> None:
+    """Its lease is renewed while an author's function decides on its thread, for as long as that takes."""
+    asked, answers = threading.Event(), threading.Event()
+
+    def thread(_: Request) -> str:
+        asked.set()
+        answers.wait()
+        return "a thread"
+
+    log = MemoryLog()
+    options = {"thread": thread}
+    try:
+        async with agent(hello_world(asyncio.Event()), log=log, options=options, lease_s=600, renew_s=0.05) as served:
+            sending = asyncio.create_task(served.call("SendMessage", {"message": message("go")}))
+            await asyncio.to_thread(asked.wait)
+            (head,) = (await log.list("local")).heads
+            assert (await served.result("CancelTask", {"id": head.task_id}))["status"]["state"] == "TASK_STATE_CANCELED"
+            sent = await sending
+            assert sent["result"]["task"]["status"]["state"] == "TASK_STATE_CANCELED"
+            assert await log.last(head.task_id) == 2, "its request and its end; it has not begun"
+    finally:
+        answers.set()
+
+
 async def test_a_cancel_while_the_attempt_starts_stops_it_before_its_lease_is_renewed() -> None:
     log = PausedLog(at_fence=True)
     async with agent(hello_world(asyncio.Event()), log=log, lease_s=600, renew_s=300) as served:
@@ -91,7 +117,7 @@ async def test_a_cancel_without_the_agent_that_is_too_late_is_refused() -> None:
     async with (
         asyncio.timeout(30),
         serve(app) as url,
-        httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
+        httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http,
     ):
         cancel = asyncio.create_task(http.post(f"/api/tasks/{task_id}/cancel"))
         await log.cancel_requested.wait()

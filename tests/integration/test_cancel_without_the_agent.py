@@ -60,7 +60,7 @@ async def test_a_cancel_without_the_agent_reaches_the_specialists_tasks(
             settings = Settings(data_dir=str(tmp_path), orchestrator_url=f"{url}/", agent_urls=",".join(urls))
             app = create_app(settings, log=log, decide_owner=header_owner)
             gateway = await serving.enter_async_context(serve(app))
-            http = await serving.enter_async_context(httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=20))
+            http = await serving.enter_async_context(httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=60))
             created = await http.post("/api/tasks", json={"message": {"parts": [{"text": "what happened?"}, LOGS]}})
             task_id = created.json()["id"]
             await asyncio.gather(*(gate.reached.wait() for gate in gates.values()))
@@ -91,7 +91,7 @@ async def test_a_cancel_ends_the_task_although_its_agent_does_not_answer(lease_s
         settings = Settings(orchestrator_url=f"{url}/", lease_s=1, renew_s=0.2)
         async with (
             serve(create_app(settings, log=log, decide_owner=header_owner)) as gateway,
-            httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=20) as http,
+            httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=60) as http,
         ):
             task_id = await post_task(http, {"text": "what happened?"})
             if lease_s:

@@ -19,6 +19,7 @@ from tailrace.a2a.types import to_json
 from tailrace.stream.sse import Parser
 from tailrace.uploads import UPLOADS, Upload
 from tests.sample_agents import file_digests
+from tests.support.checkout import ANALYSTS, checkout
 from tests.support.conditions import eventually
 from tests.support.gateway import Seen, System
 from tests.support.in_process import system
@@ -277,7 +278,7 @@ async def test_an_agent_without_upload_support_gets_the_content_or_is_named_in_t
     noise = random.Random(4).randbytes(1_000_000).hex().encode()
     async with (
         agent(elsewhere, "file_digests") as url,
-        stack(here, TAILRACE_SPECIALIST_URLS=url) as started,
+        stack(here, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_SPECIALIST_URLS=url) as started,
         httpx.AsyncClient(base_url=started.url, timeout=60) as http,
     ):
         small = await uploaded(http, b"2026-01-01 a line\n" * 9, filename="small.log")

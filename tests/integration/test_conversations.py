@@ -14,13 +14,15 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from tailrace import Rejected, write
+from tailrace.a2a.identity import task_id_of
 from tailrace.errors import TaskUnknown
 from tailrace.log.memory import MemoryLog
+from tailrace.owner import LOCAL_OWNER
 from tests.sample_agents.recall import RECALL
 from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
-from tests.support.in_process import agent
+from tests.support.in_process import CARD, agent
 from tests.support.jsonrpc import Agent
-from tests.support.meeting import meet_after
+from tests.support.meeting import create_in_order
 
 DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
 REJECTED, CANCELED = "TASK_STATE_REJECTED", "TASK_STATE_CANCELED"
@@ -127,21 +129,19 @@ async def test_a_second_task_in_a_context_is_refused_while_the_first_one_works()
         assert (await served.result("SendMessage", {"message": refused}))["task"]["status"]["state"] == DONE
 
 
-@pytest.mark.parametrize("method", ["conversations.get", "create_or_find"])
 async def test_of_two_first_messages_at_once_one_begins_a_task_and_the_other_is_refused_with_its_name(
-    method: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Both have read that the context is idle, or both have created their task, before one of them claims it."""
+    """Both have read that the context is idle before one of them begins its task."""
     async with agent(RECALL) as served:
-        meet_after(monkeypatch, served.log, method)
-        sent = [{"message": message("ask", contextId="c")} for _ in range(2)]
-        answers = await asyncio.gather(*(served.call("SendMessage", params) for params in sent))
-        (first,) = [answer["result"]["task"] for answer in answers if "result" in answer]
-        (error,) = [answer["error"] for answer in answers if "error" in answer]
-        assert first["status"]["state"] == ASKED
-        assert (error["code"], first["id"] in error["message"]) == (-32004, True)
-        tasks = (await served.result("ListTasks", {}))["tasks"]
-        assert [task["id"] for task in tasks] == [first["id"]]
+        sent = [message("ask", contextId="c") for _ in range(2)]
+        tasks = [task_id_of(LOCAL_OWNER, CARD.name, each["messageId"]) for each in sent]
+        create_in_order(monkeypatch, served.log, tasks)
+        begun, refused = await asyncio.gather(*(served.call("SendMessage", {"message": each}) for each in sent))
+        task = begun["result"]["task"]
+        assert (task["id"], task["status"]["state"]) == (tasks[0], ASKED)
+        assert (refused["error"]["code"], tasks[0] in refused["error"]["message"]) == (-32004, True)
+        assert [each["id"] for each in (await served.result("ListTasks", {}))["tasks"]] == [tasks[0]]
 
 
 async def test_messages_that_are_sent_at_once_are_one_task_after_the_other_or_refused() -> None:

@@ -45,13 +45,25 @@ async def test_dispatch_finds_an_agent_whose_name_differs_from_its_folder(caplog
             assert await dispatch(head)
             await dispatch.close()
         assert caplog.records == []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await log.head(task_id)).state != "TASK_STATE_COMPLETED":
                 await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("function", ["gateway", "sweeper", "another agent"])
+async def test_a_function_is_never_asked_to_run_the_task_of_an_agent_that_it_is_not(
+    function: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", function)
+    head = Head(task_id="t", owner="alice", context_id="c", agent="My Talker", fingerprint="f")
+    async with new_http() as http:
+        agent = function if "agent" in function else None
+        assert not await Dispatch(Settings(agent_urls="https://other.example/"), http, agent)(head)
+    assert "task t was not dispatched: no place for the agent My Talker in TAILRACE_DISPATCH" in caplog.text
 
 
 async def test_dispatch_reports_an_agent_without_an_address(caplog: pytest.LogCaptureFixture) -> None:
     head = Head(task_id="t", owner="alice", context_id="c", agent="My Talker", fingerprint="f")
     async with new_http() as http:
         assert not await Dispatch(Settings(), http)(head)
-    assert "TAILRACE_DISPATCH has no place for the agent My Talker" in caplog.text
+    assert "no place for the agent My Talker in TAILRACE_DISPATCH" in caplog.text

@@ -24,8 +24,9 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def checkout(folder: Path) -> Path:
     """Copy what `make` needs to a folder without an environment."""
-    (folder / "requirements").mkdir()
-    for name in ("Makefile", "requirements/install.py"):
+    for name in ("requirements", "deploy"):
+        (folder / name).mkdir()
+    for name in ("Makefile", "requirements/install.py", "deploy/python.mk"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "requirements" / "run.txt").touch()
     return folder
@@ -172,3 +173,71 @@ def wait_for_reader(fifo: Path) -> int:
         except OSError:
             time.sleep(0.01)
     raise AssertionError("nobody reads the list of packages")
+
+
+def needs_python313(bare: Path, programs: Path) -> subprocess.CompletedProcess[str]:
+    """Run what `make build` and `make deploy` begin with, where there are only these programs and a shell."""
+    programs.mkdir(exist_ok=True)
+    for name in ("make", "sh"):
+        if not (programs / name).exists():
+            (programs / name).symlink_to(shutil.which(name) or "")
+    environ = {**ENVIRON, "PATH": str(programs), "HOME": str(bare)}
+    command = [programs / "make", "--no-print-directory", "preflight"]
+    return subprocess.run(command, cwd=bare, env=environ, capture_output=True, text=True, timeout=60)
+
+
+def test_without_the_functions_python_a_deploy_says_first_how_to_get_it(bare: Path, tmp_path: Path) -> None:
+    done = needs_python313(bare, tmp_path / "programs")
+    assert done.returncode != 0
+    (line,) = lines_of(done)
+    assert line.startswith("tailrace: Python 3.13 is not installed, and the functions are built with it")
+    assert "Run `pip install uv` and the same command again" in line
+    assert "Docker" not in line
+    assert not (bare / ".venv").exists()
+    # Where Docker is, it is the second way.
+    (tmp_path / "programs" / "docker").symlink_to("/bin/true")
+    (line,) = lines_of(needs_python313(bare, tmp_path / "programs"))
+    assert line.endswith("Or let Docker do it: see docs/DEPLOY.md, Without Python 3.13.")
+
+
+def test_uv_gets_the_functions_python(bare: Path, tmp_path: Path) -> None:
+    programs, got = tmp_path / "programs", tmp_path / "got"
+    programs.mkdir()
+    (programs / "uv").write_text(f'#!/bin/sh\ncase "$2" in install) echo "$@" >{got};; find) exit 1;; esac\n')
+    (programs / "uv").chmod(0o755)
+    done = needs_python313(bare, programs)
+    # The next thing that it needs is an environment.
+    assert lines_of(done)[0] == "uv installs Python 3.13, which the functions run with."
+    assert "python3 is not installed" in lines_of(done)[1]
+    assert got.read_text().strip() == "python install --quiet 3.13"
+
+
+def test_a_python_of_uv_is_used(bare: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    its = tmp_path / "uvs-python"
+    its.write_text(f"#!/bin/sh\necho {its}\n")
+    its.chmod(0o755)
+    (programs / "uv").write_text(f'#!/bin/sh\ntest "$*" = "python find --managed-python 3.13" && echo {its}\n')
+    (programs / "uv").chmod(0o755)
+    lines = lines_of(needs_python313(bare, programs))
+    assert "uv installs" not in "".join(lines)
+    assert "python3 is not installed" in lines[0]
+
+
+def test_a_models_packages_are_installed_and_said(whole: Path) -> None:
+    (whole / "requirements" / "model-openai.txt").touch()
+    command = ["make", "--no-print-directory", ".venv/model-openai", f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, cwd=whole, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    assert lines_of(done) == ["openai: installing its packages into .venv (requirements/model-openai.txt)"]
+    assert (whole / ".venv/model-openai").exists()
+    again = subprocess.run(command, cwd=whole, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    assert lines_of(again) == []
+
+
+def test_a_model_of_an_unknown_provider_is_refused_before_anything_is_installed(bare: Path) -> None:
+    command = ["make", "--no-print-directory", "run", "MODEL=palm:2", f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, cwd=bare, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    (line,) = lines_of(done)
+    assert "MODEL has value 'palm:2', but must be one of openai:NAME bedrock_converse:NAME." in line
+    assert not (bare / ".venv").exists()

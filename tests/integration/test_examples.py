@@ -26,7 +26,7 @@ STORY = "A river drove a mill, and no water was lost."
 
 @contextlib.asynccontextmanager
 async def client(url: str) -> AsyncIterator[Agent]:
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield Agent(http, url.rstrip("/"), MemoryLog())
 
 

@@ -97,7 +97,7 @@ async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(shippe
 
 async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9/"
-    started = stack(tmp_path, TAILRACE_SPECIALIST_URLS=nobody)
+    started = stack(tmp_path, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_SPECIALIST_URLS=nobody)
     async with started as alone, httpx.AsyncClient(base_url=alone.url, timeout=60) as http:
         task_id = await post_task(http, *sample_parts())
         assert (await read_stream(http, task_id, limit_s=60)).state == "TASK_STATE_COMPLETED"

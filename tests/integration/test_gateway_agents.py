@@ -40,7 +40,7 @@ async def bundle(folder: Path) -> AsyncIterator[System]:
         prices = '{"a model": {"input": 1.25, "output": 10}}'
         settings = replace(settings, orchestrator_url=default, agent_urls=greeter, model_prices=prices)
         url = await serving.enter_async_context(serve(create_app(settings, log=log, decide_owner=header_owner)))
-        http = await serving.enter_async_context(httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20))
+        http = await serving.enter_async_context(httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60))
         yield System(url, log, http)
     await log.close()
 

@@ -101,7 +101,7 @@ async def test_the_agents_endpoint_lists_an_agent_once_that_is_also_a_specialist
     url = "http://127.0.0.1:9/"  # nobody is there
     settings = Settings(data_dir=str(tmp_path), orchestrator_url=url, specialist_urls=f"{url},{url}other")
     app = create_app(settings, decide_owner=header_owner)
-    async with serve(app) as gateway, httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=20) as http:
+    async with serve(app) as gateway, httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=60) as http:
         agents = (await http.get("/api/agents")).json()["agents"]
     assert [agent["url"] for agent in agents] == [url, f"{url}other"]
 
@@ -353,7 +353,7 @@ async def test_a_head_request_for_a_stream_opens_no_stream(tmp_path: Path) -> No
 
 async def test_refusals_name_the_remedy_and_are_never_cached(sut: System) -> None:
     refused = await sut.http.get("/api/tasks", headers={"x-test-owner": ""})
-    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Tailrace realm="tailrace"')
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="tailrace"')
     method = await sut.http.delete("/api/tasks")
     assert (method.status_code, set(method.headers["allow"].split(", "))) == (405, {"GET", "HEAD", "POST"})
     unknown = await sut.http.get(f"/api/tasks/{UNKNOWN}")

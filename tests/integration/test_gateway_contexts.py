@@ -15,6 +15,7 @@ from starlette.routing import Route
 from gateway.app import create_app
 from tailrace import AgentCard
 from tailrace.a2a.card import CARD_PATH, card_json
+from tailrace.a2a.identity import task_id_of
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.sample_agents.recall import RECALL
@@ -22,7 +23,7 @@ from tests.support.events import artifact_text, said
 from tests.support.gateway import ALICE, System, header_owner
 from tests.support.http import serve
 from tests.support.in_process import system
-from tests.support.meeting import meet_after
+from tests.support.meeting import create_in_order
 
 DONE, ASKED, REJECTED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED", "TASK_STATE_REJECTED"
 EXTENSION = "urn:tailrace:a2a:conversation:1"
@@ -89,18 +90,26 @@ async def test_what_no_task_can_begin_after_is_a_400(tmp_path: Path) -> None:
         assert (refused.status_code, "COMPLETED task" in refused.json()["detail"]) == (400, True)
 
 
-@pytest.mark.parametrize("method", ["conversations.get", "create_or_find"])
-async def test_of_two_first_messages_at_once_one_begins_a_task_and_the_other_is_a_409_that_names_it(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def task_of(message_id: str) -> str:
+    """The id of Alice's task that begins with the message."""
+    return task_id_of("alice", "orchestrator", message_id)
+
+
+@pytest.mark.parametrize("order", [["m1", "m1", "m2"], ["m1", "m2", "m1"], ["m2", "m1", "m1"]], ids=" ".join)
+async def test_of_first_messages_at_once_one_begins_a_task_that_stays_and_the_others_are_409s_that_name_it(
+    order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have read that the context is idle, or both have created their task, before one of them claims it."""
+    """One message is sent twice. All have read that the context is idle before the first of them begins its task."""
     async with system(RECALL, tmp_path) as sut:
-        meet_after(monkeypatch, sut.log, method)
-        responses = await asyncio.gather(post(sut, "ask", "c"), post(sut, "ask", "c"))
-        created, refused = sorted(responses, key=lambda response: response.status_code)
-        assert (created.status_code, refused.status_code) == (201, 409)
-        first = created.json()["id"]
-        assert f"its task {first!r} is not finished" in refused.json()["detail"]
+        create_in_order(monkeypatch, sut.log, [task_of(message_id) for message_id in order])
+        responses = await asyncio.gather(*(post(sut, "ask", "c", messageId=id) for id in order))
+        first = task_of(order[0])
+        for message_id, response in zip(order, responses, strict=True):
+            if message_id == order[0]:
+                assert (response.status_code, response.json()["id"]) == (201, first)
+            else:
+                assert response.status_code == 409
+                assert f"its task {first!r} is not finished" in response.json()["detail"]
         assert [task["id"] for task in (await sut.http.get("/api/tasks")).json()["tasks"]] == [first]
         assert (await sut.read(first)).state == ASKED
 
@@ -108,16 +117,14 @@ async def test_of_two_first_messages_at_once_one_begins_a_task_and_the_other_is_
 async def test_a_message_that_was_refused_begins_its_task_when_the_context_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its task was created and withdrawn. Sent again, the same message has the same task's id."""
+    """Sent again, it has the same task's id."""
     async with system(RECALL, tmp_path) as sut:
-        meet_after(monkeypatch, sut.log, "create_or_find")
-        sent = {id: {"messageId": id} for id in ("m1", "m2")}
-        responses = await asyncio.gather(*(post(sut, "ask", "c", **fields) for fields in sent.values()))
-        (created,) = [response.json()["id"] for response in responses if response.status_code == 201]
-        await sut.http.post(f"/api/tasks/{created}/cancel")
-        refused = next(id for id, each in zip(sent, responses, strict=True) if each.status_code == 409)
-        second, state, _ = await say(sut, "ask", "c", **sent[refused])
-        assert (state, second["id"] != created) == (ASKED, True)
+        create_in_order(monkeypatch, sut.log, [task_of("m1"), task_of("m2")])
+        responses = await asyncio.gather(*(post(sut, "ask", "c", messageId=id) for id in ("m1", "m2")))
+        assert [response.status_code for response in responses] == [201, 409]
+        await sut.http.post(f"/api/tasks/{task_of('m1')}/cancel")
+        second, state, _ = await say(sut, "ask", "c", messageId="m2")
+        assert (state, second["id"]) == (ASKED, task_of("m2"))
 
 
 async def test_a_context_is_taken_before_its_agent_has_begun_the_first_task(tmp_path: Path) -> None:
@@ -132,7 +139,7 @@ async def test_a_context_is_taken_before_its_agent_has_begun_the_first_task(tmp_
         settings = Settings(data_dir=str(tmp_path), orchestrator_url=f"{agent_url}/")
         async with (
             serve(create_app(settings, log=log, decide_owner=header_owner)) as url,
-            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
+            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http,
         ):
             sut = System(url, log, http)
             first = (await post(sut, "one", None)).json()
@@ -174,7 +181,7 @@ async def test_a_task_is_created_while_the_agent_is_away(context_id: str | None,
     log = MemoryLog()
     async with (
         serve(create_app(settings, log=log, decide_owner=header_owner)) as url,
-        httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
+        httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http,
     ):
         message = {"parts": [{"text": "one"}], **({"contextId": context_id} if context_id else {})}
         assert (await http.post("/api/tasks", json={"message": message})).status_code == 201

@@ -23,7 +23,7 @@ from tests.support.in_process import system
 BOB = {"x-test-owner": "bob"}
 
 
-async def get(sut: System, path: str = "", **params: str) -> Any:
+async def get(sut: System, path: str = "", **params: str | list[str]) -> Any:
     response = await sut.http.get(f"/api/conversations{path}", params=params)
     assert response.status_code == 200, response.text
     return response.json()
@@ -38,7 +38,7 @@ async def in_state(sut: System, task_id: str, state: str) -> None:
     await eventually(is_in_state, 30)
 
 
-async def contexts(sut: System, **params: str) -> list[str]:
+async def contexts(sut: System, **params: str | list[str]) -> list[str]:
     return [each["contextId"] for each in (await get(sut, **params))["conversations"]]
 
 
@@ -80,6 +80,16 @@ async def test_a_conversation_has_the_first_words_as_its_title_and_its_tasks_new
         assert whole == listed[0]
 
 
+async def test_a_title_is_no_text_of_a_file_but_may_be_the_files_names(tmp_path: Path) -> None:
+    files = [{"text": "ERROR disk full", "filename": name, "mediaType": "text/plain"} for name in ("a.log", "b.log")]
+    async with system(RECALL, tmp_path) as sut:
+        for context_id, parts in (("words", [*files, {"text": "what is this?"}]), ("files", files)):
+            body = {"message": {"parts": parts, "contextId": context_id}}
+            assert (await sut.http.post("/api/tasks", json=body)).status_code == 201
+        titles = {each["contextId"]: each["title"] for each in (await get(sut))["conversations"]}
+        assert titles == {"words": "what is this?", "files": "a.log, b.log"}
+
+
 async def test_tasks_of_a_conversation_come_in_pages_and_without_those_of_others(tmp_path: Path) -> None:
     async with system(RECALL, tmp_path) as sut:
         ids = []
@@ -105,6 +115,8 @@ async def test_a_list_is_searched_by_words_agent_and_state(tmp_path: Path) -> No
         assert set(await contexts(sut)) == {"greeting", "asking", "old"}
         assert await contexts(sut, q="GRÜSSE") == ["greeting"]
         assert await contexts(sut, state=ASKED) == ["asking"]
+        assert await contexts(sut, state=[ASKED, "TASK_STATE_AUTH_REQUIRED"]) == ["asking"]
+        assert await contexts(sut, state=["TASK_STATE_AUTH_REQUIRED", "TASK_STATE_FAILED"]) == []
         assert [each["title"] for each in (await get(sut, agent="other"))["conversations"]] == ["The same context"]
         assert await contexts(sut, agent="orchestrator", q="old") == ["old"]
         assert (await get(sut, "/old", agent="other"))["title"] == "The same context"
@@ -168,6 +180,8 @@ async def test_a_title_is_changed_and_stays(tmp_path: Path) -> None:
     [
         (b'{"title": ""}', "title"),
         (b'{"title": "  "}', "only spaces"),
+        (b'{"title": " \\u202e"}', "2 of which none can be seen"),
+        (b'{"title": "\\ud83d"}', "\\ud83d is half of a surrogate pair"),
         (b'{"title": "%s"}' % (b"x" * 201), "1 to 200"),
         (b'{"title": "two\\nlines"}', "U+000A"),
         (b'{"title": "\\u0000"}', "U+0000"),

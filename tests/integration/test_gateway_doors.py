@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gateway.app import create_app
-from gateway.guard import VIEWER_HOST
 from gateway.owner import SECRET_COOKIE, SECRET_HEADER, local_owner, secret_owner
 from local.site import create_site
+from tailrace.aws import VIEWER_HOST
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.support.http import serve
@@ -25,8 +25,9 @@ JSON = {"Content-Type": "application/json"}
 ID = "00000000-0000-0000-0000-000000000000"
 TASK = b'{"message": {"parts": [{"text": "hi"}]}}'
 CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST", f"/api/tasks/{ID}/cancel"),
-           ("POST", "/api/uploads"), ("PUT", "/api/uploads/x"), ("DELETE", "/api/conversations/x"),
-           ("PATCH", "/api/conversations/x")]  # fmt: skip
+           ("POST", "/api/auth/logout"), ("DELETE", "/api/auth/sessions/x"), ("DELETE", "/api/auth/tokens/x"),
+           ("POST", "/api/uploads"), ("DELETE", "/api/uploads/x"), ("PUT", "/api/uploads/x"),
+           ("DELETE", "/api/conversations/x"), ("PATCH", "/api/conversations/x")]  # fmt: skip
 # What a page may send to another origin without a preflight.
 SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
           {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "multipart/form-data; boundary=x"},
@@ -49,7 +50,7 @@ async def site() -> AsyncIterator[Site]:
     settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
     log = MemoryLog()
     app = create_app(settings, log=log, decide_owner=secret_owner(SECRET))
-    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
         yield Site(http, log, url.removeprefix("http://"))
 
 
@@ -58,7 +59,12 @@ def changes(app: Starlette) -> list[tuple[str, str]]:
     routes = []
     for route in app.routes:
         if isinstance(route, Route):
-            path = route.path.replace("{task_id}", ID).replace("{token}", "x").replace("{context_id:path}", "x")
+            path = (
+                route.path.replace("{task_id}", ID)
+                .replace("{credential_id}", "x")
+                .replace("{token}", "x")
+                .replace("{context_id:path}", "x")
+            )
             routes += [(verb, path) for verb in sorted((route.methods or set()) - {"GET", "HEAD"})]
     return routes
 
@@ -73,7 +79,7 @@ async def test_a_post_with_a_cors_safelisted_content_type_is_refused(tmp_path: P
     made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
     async with serve(made) as url, httpx.AsyncClient(base_url=url) as http:
         for verb, path in changes(made):
-            for kind in SIMPLE if verb == "POST" else ():
+            for kind in SIMPLE if verb in ("POST", "PATCH") else ():
                 refused = await http.request(verb, path, content=TASK, headers=kind)
                 assert refused.status_code == 415, (path, kind)
                 assert refused.headers["content-type"] == "application/problem+json"
@@ -91,6 +97,25 @@ async def test_a_cookie_counts_only_from_the_gateways_own_page(site: Site) -> No
                 f"Origin has value '{origin or ''}', but must be 'http://{site.host}'"
             )
     assert await site.nothing_happened()
+
+
+async def test_a_request_that_names_another_origin_is_refused_without_a_cookie_too(site: Site) -> None:
+    known = {**JSON, SECRET_HEADER: SECRET}
+    for verb, path in CHANGES:
+        refused = await site.http.request(verb, path, content=TASK, headers={**known, "Origin": "http://evil.example"})
+        assert refused.status_code == 403, path
+    assert await site.nothing_happened()
+
+
+async def test_only_the_gateways_own_pages_open_streams(site: Site) -> None:
+    """Another site's page cannot read a stream, but it could take the places of all others."""
+    for fetch_site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 404), ("none", 404), ("", 403)):
+        for verb in ("GET", "HEAD"):
+            headers = {**COOKIE, "Sec-Fetch-Site": fetch_site}
+            assert (await site.http.request(verb, f"/api/stream/{ID}", headers=headers)).status_code == status, (
+                fetch_site
+            )
+    assert (await site.http.get(f"/api/stream/{ID}", headers=COOKIE)).status_code == 404  # a program
 
 
 async def test_the_pages_own_requests_are_accepted(site: Site) -> None:
@@ -124,7 +149,7 @@ async def test_behind_cloudfront_the_origin_is_checked_against_the_viewers_host(
     """CloudFront replaces `Host` by that of the Function URL and passes the viewer's host in another header."""
     settings = Settings(log="memory", orchestrator_url="http://127.0.0.1:9/")
     app = create_app(settings, log=MemoryLog(), decide_owner=secret_owner(SECRET), host_header=VIEWER_HOST)
-    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
         for viewer, origin, status in (
             ("d1.cloudfront.net", "http://d1.cloudfront.net", 201),
             ("d1.cloudfront.net", url, 403),

@@ -106,7 +106,7 @@ async def orchestrated(folder: Path) -> AsyncIterator[System]:
         app = AgentApp(graph, msgspec.structs.replace(card, name="orchestrator"), settings=settings, log=log)
         async with serve(app) as default:
             gateway = create_app(replace(settings, orchestrator_url=default), log=log, decide_owner=header_owner)
-            async with serve(gateway) as url, httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http:
+            async with serve(gateway) as url, httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http:
                 yield System(url, log, http)
     await log.close()
 
@@ -145,10 +145,10 @@ async def test_a_request_that_is_repeated_after_a_kill_is_found(late: bool) -> N
         if ended:
             break
     assert ended
-    assert n == 3, "a task takes two requests"
+    assert n == 2, "a task takes one request"
 
 
-async def test_a_task_that_begins_while_its_conversation_is_being_deleted_is_taken_back() -> None:
+async def test_no_task_begins_while_its_conversation_is_being_deleted() -> None:
     log = MemoryLog()
     creator = Contexts(log, Away())  # type: ignore[arg-type]
     message = Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])

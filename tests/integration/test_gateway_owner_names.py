@@ -28,7 +28,7 @@ async def test_a_user_of_any_name_can_upload_ask_and_read(tmp_path: Path, name: 
     async with serve(AgentApp(hello_world(), card, settings=Settings(data_dir=str(tmp_path)))) as agent:
         settings = Settings(data_dir=str(tmp_path), orchestrator_url=f"{agent}/")
         app = create_app(settings, log=log, decide_owner=lambda request: names.get(request.headers.get("x-user", "")))
-        async with serve(app) as url, httpx.AsyncClient(base_url=url, headers={"x-user": "1"}, timeout=20) as http:
+        async with serve(app) as url, httpx.AsyncClient(base_url=url, headers={"x-user": "1"}, timeout=60) as http:
             about = {"filename": "app.log", "size": len(FILE), "sha256": hashlib.sha256(FILE).hexdigest()}
             granted = (await http.post("/api/uploads", json=about)).json()
             to = granted["upload"]
@@ -37,7 +37,7 @@ async def test_a_user_of_any_name_can_upload_ask_and_read(tmp_path: Path, name: 
             stranger = await http.post("/api/tasks", json=body, headers={"x-user": "2"})
             assert stranger.status_code == 400
             made = (await http.post("/api/tasks", json=body)).json()
-            async with asyncio.timeout(15), http.stream("GET", made["streamUrl"]) as stream:
+            async with asyncio.timeout(60), http.stream("GET", made["streamUrl"]) as stream:
                 lines = stream.aiter_lines()
                 while not (await anext(lines)).startswith("id:"):
                     pass

@@ -63,7 +63,7 @@ def _shut() -> None:
 @contextlib.asynccontextmanager
 async def sdk_client(to: Agent, version: str = "1.0", **config: Any) -> AsyncIterator[Client]:
     """Yield the SDK's client for one interface of the card."""
-    async with httpx.AsyncClient(timeout=10) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         card = await A2ACardResolver(http, to.url).get_agent_card()
         binding, number = INTERFACES[version]
         chosen = [

@@ -17,8 +17,9 @@ from tailrace import AgentApp, AgentCard, write
 from tailrace.config import Settings
 from tailrace.log import open_log
 from tests.contract.checkpoint_stores import BUCKET, checkpoint_table, items_of, noise, objects, use_stores
-from tests.contract.dynamodb_table import empty_table, moto_server
+from tests.contract.dynamodb_table import empty_table
 from tests.support.events import metadata
+from tests.support.fast_moto import moto_server
 from tests.support.gateway import System, header_owner
 from tests.support.http import serve
 

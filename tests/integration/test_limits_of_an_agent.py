@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import httpx
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 
-from tailrace import AgentApp
+from tailrace import AgentApp, Request
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
+from tailrace.log.memory import MemoryLog
 from tests.sample_agents.hello_world import hello_world
 from tests.support.conditions import eventually
 from tests.support.events import message, state_of
@@ -54,6 +56,32 @@ async def stored(served: Agent) -> int:
     return int((await served.result("ListTasks", {}))["totalSize"])
 
 
+async def test_a_start_that_hangs_gives_its_slot_to_others_and_costs_the_task_a_try() -> None:
+    log, asked, answers = MemoryLog(), threading.Event(), threading.Event()
+
+    def thread(request: Request) -> str:
+        if request.text == "hang":
+            asked.set()
+            answers.wait()
+        return request.text
+
+    options = {"max_tasks": 1, "thread": thread}
+    try:
+        async with agent(hello_world(), log=log, options=options, stall_s=1, lease_s=1, renew_s=0.2) as served:
+            hanging = {"message": message("hang", messageId="m-1"), **NOW}
+            sending = asyncio.create_task(served.call("SendMessage", hanging))
+            await asyncio.to_thread(asked.wait)
+            refused = await served.call("SendMessage", {"message": message("go", messageId="m-2")})
+            assert refused["error"]["code"] == -32603
+            await sending
+            done = await served.result("SendMessage", {"message": message("go", messageId="m-3")})
+            assert done["task"]["status"]["state"] == DONE
+            (head,) = [head for head in (await log.list("local")).heads if head.state != DONE]
+            assert (head.state, head.tries) == ("TASK_STATE_SUBMITTED", 1)
+    finally:
+        answers.set()
+
+
 async def test_a_task_beyond_the_limit_is_refused_and_leaves_nothing_behind() -> None:
     counter = Counter()
     async with agent(counter.builder, options={"max_tasks": 2}) as served:
@@ -75,7 +103,7 @@ async def test_a_task_beyond_the_limit_is_refused_and_leaves_nothing_behind() ->
         assert await stored(served) == 2
         counter.gate.set()
         await eventually(lambda: counter.now == 0 and counter.runs == 2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "error" in await served.call("SendMessage", params):
                 await asyncio.sleep(0.01)
         assert await stored(served) == 3
@@ -104,7 +132,7 @@ async def test_tasks_that_exist_already_wait_their_turn(tmp_path: Path) -> None:
         readers = [asyncio.create_task(sut.read(task_id)) for task_id in tasks]
         await eventually(lambda: counter.runs == 2)
         counter.gate.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*readers)
     assert (counter.runs, counter.most) == (6, 2)
 
@@ -179,7 +207,7 @@ async def test_a_stream_beyond_the_limit_is_refused_and_leaves_nothing_behind() 
             assert await stored(served) == 1
             assert "result" in await served.call("GetTask", {"id": task["id"]})
         gate.set()
-        async with asyncio.timeout(10):  # until the server notices that the reader has gone
+        async with asyncio.timeout(60):  # until the server notices that the reader has gone
             while (await post(served, "SubscribeToTask", {"id": task["id"]}, cursor="0")).text.startswith("{"):
                 await asyncio.sleep(0.01)
         await served.finished(task["id"])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from tailrace.errors import ConfigError
 from tailrace.events import EXTENSION
 from tailrace.stream.sse import Parser
 from tests.support.checkout import checkout
@@ -17,6 +21,8 @@ from tests.support.gateway import Seen
 from tests.support.http import serve
 from tests.support.openai_stub import OpenAIStub
 from tests.support.processes import Stack, stack
+from triage import model_key
+from triage.model import chat_model
 
 LOGS = "".join(f"2026-01-01T10:{minute:02}:{s:02}Z INFO all is well\n" for minute in range(20) for s in range(0, 60, 6))
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -75,3 +81,26 @@ async def test_without_the_model_the_report_is_still_written(stub: OpenAIStub, r
     seen, texts = await run(running)
     assert seen.state == "TASK_STATE_COMPLETED"
     assert "What happened" in texts["report"]
+
+
+async def test_a_key_that_another_provider_has_left_does_not_stop_bedrock() -> None:
+    with mock.patch.dict(os.environ, {"AWS_DEFAULT_REGION": "us-east-1"}):
+        settings = {
+            "TAILRACE_MODEL": "bedrock_converse:us.amazon.nova-lite-v1:0",
+            "TAILRACE_MODEL_KEY": "tailrace/openai",
+        }
+        with mock.patch.dict(os.environ, settings):
+            assert type(chat_model()).__name__ == "ChatBedrockConverse"
+
+
+async def test_a_run_does_not_hang_if_the_store_of_the_key_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_key, "_READ_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for name, value in (
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{silent.getsockname()[1]}"),
+            *(("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any"), ("AWS_DEFAULT_REGION", "us-east-1")),
+        ):
+            monkeypatch.setenv(name, value)
+        with pytest.raises(ConfigError, match=r"TAILRACE_MODEL_KEY has value 'tailrace/openai'.*ReadTimeoutError"):
+            async with asyncio.timeout(30):
+                await asyncio.to_thread(model_key.key_in("tailrace/openai"))

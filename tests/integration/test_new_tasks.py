@@ -49,8 +49,8 @@ async def test_a_new_task_takes_no_read_before_its_fence(monkeypatch: pytest.Mon
     async with stuck() as this:
         requests = requests_of(this, monkeypatch)
         task_id = (await this.tasks.send(hello(), OWNER)).task_id
-        # The task, its conversation, its lease, its fence.
-        assert requests[:4] == ["create_or_find", "claim", "claim", "append"]
+        # The task with its conversation, its lease, its fence.
+        assert requests[:3] == ["create_or_find", "claim", "append"]
         assert "read" not in requests
         await this.tasks.until_idle()
         assert await this.state(task_id) == "TASK_STATE_COMPLETED"
@@ -64,7 +64,7 @@ async def test_a_later_task_of_a_context_takes_only_the_reads_of_its_conversatio
         await this.tasks.until_idle()
         requests = requests_of(this, monkeypatch)
         await this.tasks.send(hello("later", "c"), OWNER)
-        assert requests[:7] == ["get", "last", "read", "create_or_find", "claim", "claim", "append"]
+        assert requests[:6] == ["get", "last", "read", "create_or_find", "claim", "append"]
 
 
 async def test_a_task_that_the_gateway_created_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import boto3
 import httpx
 import pytest
 
 from gateway.app import create_app
 from tailrace import AgentApp, AgentCard
-from tailrace.agent.checkpoints.store import definition
 from tailrace.config import Settings
 from tailrace.log import open_log
-from tests.contract.dynamodb_table import empty_table, moto_server, use
+from tests.contract.checkpoint_stores import checkpoint_table
+from tests.contract.dynamodb_table import empty_table, use
 from tests.sample_agents import one_question
+from tests.support.fast_moto import moto_server
 from tests.support.gateway import System, header_owner
 from tests.support.http import serve
 
@@ -24,8 +24,7 @@ from tests.support.http import serve
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     with moto_server() as endpoint:
         use(endpoint, monkeypatch)
-        boto3.client("dynamodb").create_table(**definition("checkpoints"))
-        yield Settings(log="dynamodb", table=empty_table(), checkpoint_table="checkpoints")
+        yield Settings(log="dynamodb", table=empty_table(), checkpoint_table=checkpoint_table())
 
 
 def agent(settings: Settings) -> AgentApp:
@@ -35,7 +34,6 @@ def agent(settings: Settings) -> AgentApp:
 
 
 async def test_a_reply_in_another_process_resumes_from_the_checkpoint(settings: Settings) -> None:
-
     log = open_log(settings)
     headers = {"x-test-owner": "alice"}
     async with serve(agent(settings)) as first, serve(agent(settings)) as second:

@@ -42,7 +42,7 @@ async def test_the_streams_of_a_later_gateway_flow(monkeypatch: pytest.MonkeyPat
             Settings(data_dir=str(tmp_path), orchestrator=CARD.name, orchestrator_url=f"{agent_url}/"),
             decide_owner=header_owner,
         )
-        async with serve(later) as url, httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http:
+        async with serve(later) as url, httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http:
             task_id = await post_task(http, {"text": "hello"})
             reading = asyncio.create_task(read_stream(http, task_id))
             await gate.reached.wait()

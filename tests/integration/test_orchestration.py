@@ -45,7 +45,7 @@ async def test_a_cancel_reaches_the_specialists_tasks(tmp_path: Path, monkeypatc
     apps = [specialist(waits_at_gate(gate), tmp_path, f"analyst_{n}") for n, gate in enumerate((one, two))]
     async with orchestrated(tmp_path, monkeypatch, *apps) as sut:
         task_id = await sut.post({"text": "what happened?"}, LOGS)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(one.reached.wait(), two.reached.wait())
         assert (await sut.http.post(f"/api/tasks/{task_id}/cancel")).status_code == 202
         assert (await sut.read(task_id)).state == "TASK_STATE_CANCELED"

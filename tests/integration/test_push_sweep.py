@@ -61,7 +61,7 @@ class Stage:
 
     async def until_due(self) -> None:
         """Wait until a delivery is due."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await self.hooks.due_tasks(10):
                 await asyncio.sleep(0.01)
 

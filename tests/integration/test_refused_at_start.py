@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,21 @@ async def start(app: AgentApp) -> str:
     with contextlib.suppress(ConfigError):
         await app({"type": "lifespan"}, receive, send)
     return str(answers[0].get("message", ""))
+
+
+# The name
+
+
+@pytest.mark.parametrize("folder", ["Greeter", "HelloWorlds"])
+def test_an_agent_that_is_registered_under_another_name_than_its_cards_is_refused_with_both(folder: str) -> None:
+    registered = replace(SETTINGS, registered_as=folder)
+    words = refusal(lambda: AgentApp(builder(), CARD, settings=registered))
+    assert words.startswith(f"The agent's name (AgentCard.name) has value '{CARD.name}', but must be like its folder's")
+    assert f"{folder} in template.yaml" in words
+
+
+def test_an_agents_name_may_differ_from_its_registered_one_in_what_is_no_letter_or_digit() -> None:
+    AgentApp(builder(), CARD, settings=replace(SETTINGS, registered_as="HelloWorld"))
 
 
 # The graph

@@ -25,7 +25,7 @@ TASK = "5f0b2a52-2a0f-5c44-9d5c-7a11aace0001"
 @pytest_asyncio.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(data_dir=str(tmp_path), orchestrator_url="http://127.0.0.1:9/")
-    async with serve(create_site(settings, local_owner)) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+    async with serve(create_site(settings, local_owner)) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
         yield http
 
 

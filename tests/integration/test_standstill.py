@@ -21,7 +21,7 @@ from tailrace import write
 from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.config import Settings
 from tailrace.errors import Fenced
-from tailrace.log import Head
+from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tests.support.conditions import eventually
@@ -152,7 +152,7 @@ async def test_a_blocking_call_in_a_sync_node_stops_nothing_else(tmp_path: Path)
         task = await served.begin("go")
         await eventually((tmp_path / "began").exists)
         first = (await log.head(task["id"])).lease_until
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await log.head(task["id"])).lease_until < first + 2_000 * LEASE_S:
                 await asyncio.sleep(0.01)
         (tmp_path / "block").unlink()
@@ -187,7 +187,7 @@ async def test_the_thread_makes_no_request_while_the_loop_runs() -> None:
     log, settings, over = CountingLog(), Settings(lease_s=2, renew_s=0.2), asyncio.Event()
     lease = lease_of(log, settings)
     with LeaseThread(settings).keeping(lease):
-        keeping = asyncio.create_task(lease.keep(over, asyncio.Event(), lambda: None))
+        keeping = asyncio.create_task(lease.keep(over, asyncio.Event(), lambda _: None))
         await eventually(lambda: log.by_loop == 5)
         over.set()
         await keeping
@@ -204,3 +204,27 @@ async def test_a_lease_that_another_attempt_has_taken_is_renewed_no_more() -> No
             time.sleep(0.01)  # noqa: ASYNC251 - it blocks on purpose
     assert kept.by_thread >= 3
     assert lost.by_thread == 1
+
+
+class SlowFences(CountingLog):
+    """Stores the fence of an attempt only when its lease was renewed three times."""
+
+    async def append(self, task_id: str, batch: Batch) -> None:
+        if batch.seq == 2:
+            while self.by_loop < 3:
+                await asyncio.sleep(0.01)
+        await super().append(task_id, batch)
+
+
+async def test_the_lease_is_renewed_while_a_takeover_takes_longer_than_it() -> None:
+    """Else two processes would claim the task in turn, and after ten tries it would fail."""
+
+    async def writes(_: MessagesState) -> None:
+        write("done")
+
+    builder = StateGraph(MessagesState).add_node(writes).add_edge(START, "writes")
+    log = SlowFences()
+    async with agent(builder, log=log, renew_s=0.05) as served:
+        task = (await served.result("SendMessage", {"message": message("go")}))["task"]
+        assert artifact_text(await served.events(task["id"])) == "done"
+    assert log.by_loop >= 3

@@ -189,7 +189,7 @@ async def test_the_sweeper_finds_tasks_that_nobody_watches(tmp_path: Path) -> No
     await put_fence(log, dead, lambda seq: status_update(dead.source, seq, "state"))
     async with restarting_agent(tmp_path) as agent, new_http() as http, asyncio.timeout(60):
         dispatch = Dispatch(replace(settings, dispatch=f"killable={agent.url}"), http)
-        while len(await log.orphaned(idle_s=settings.lease_s)) < 2:
+        while len(await log.unattended(idle_s=settings.lease_s)) < 2:
             await asyncio.sleep(0.02)
         assert await sweep(log, dispatch, settings) == 2
         for head in created:
@@ -208,8 +208,8 @@ async def test_a_sweep_that_cannot_dispatch_reports_it() -> None:
     head = Head(task_id="t", owner="me", context_id="c", agent="unheard of")
     await log.create(head, submitted(head.source, message_of()))
     settings = Settings(lease_s=0.2, renew_s=0.1)
-    async with new_http() as http, asyncio.timeout(10):
-        while not await log.orphaned(idle_s=settings.lease_s):
+    async with new_http() as http, asyncio.timeout(60):
+        while not await log.unattended(idle_s=settings.lease_s):
             await asyncio.sleep(0.02)
         with pytest.raises(AgentError, match="1 of 1 tasks could not be dispatched"):
             await sweep(log, Dispatch(settings, http), settings)

@@ -32,7 +32,7 @@ def mypy(folder: Path) -> str:
     """Check all Python files below a folder as their author would, with `tailrace` as an installed package."""
     # Examples 2 and 4 use packages of functions/.
     environ = {**os.environ, "MYPYPATH": str(ROOT / "functions")}
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".cache" / "mypy-as-authors"), "."]
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "."]
     checked = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     return checked.stdout + checked.stderr
 

@@ -10,12 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from local import node_packages
 
 HERE = Path(__file__).parent
 _CACHE = Path(__file__).parents[2] / ".cache"
@@ -38,19 +39,10 @@ def python_with(requirements: Path) -> Path:
 
 def node_with(folder: Path) -> tuple[str, Path]:
     """Return node, and a copy of `folder` with exactly the packages of its package-lock.json."""
-    node = shutil.which("node") or _absent("install Node.js 20 or newer (`apt install nodejs npm`)")
-    npm = shutil.which("npm") or _absent("install npm (`apt install npm`)")
-    kept = _kept(folder.name, "node", folder / "package-lock.json")
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(dir=kept.parent) as made:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(folder / name, made)
-            _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], Path(made))
-            if not kept.exists():
-                shutil.copytree(made, kept)
-    for script in folder.glob("*.mjs"):
-        shutil.copy(script, kept)
-    return node, kept
+    try:
+        return node_packages.node_with(folder)
+    except node_packages.Unavailable as error:
+        _absent(str(error))
 
 
 def _kept(name: str, kind: str, pins: Path) -> Path:

@@ -17,7 +17,7 @@ from tests.resume.rules import Broken
 from tests.resume.scenarios import Scenario, scenarios
 
 # What some scenarios need, and a server has only if its options say so.
-HAVE = ("rotation", "window", "padding", "limit", "forgetting", "handoff", "death")
+HAVE = ("rotation", "window", "pausing", "padding", "limit", "forgetting", "handoff", "death")
 
 
 def main() -> int:

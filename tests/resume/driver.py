@@ -172,14 +172,17 @@ class Player:
         self._expect(declared != [] and not declared[0].get("required"), f"the card declares {declared}")
 
     def do_request(self, step: dict[str, Any]) -> None:
-        """Send any request and expect its refusal with a status; `size` is a number of blanks after the body."""
+        """Send any request and expect its refusal with a status, or of HEAD any status.
+
+        `size` is a number of blanks after the body.
+        """
         body = self._filled(step.get("body", "")) + " " * step.get("size", 0)
         path = step["path"].replace("$task", self._task.id)
         headers = {**self._user.headers, "Content-Type": "application/json", **step.get("headers", {})}
         url = self._user.url + path
         response = self._client.request(step["method"], url, content=body.encode() or None, headers=headers)
         self._expect(response.status_code == step["status"], f"got {response.status_code}: {response.text[:300]}")
-        if self._user.browser:
+        if self._user.browser and step["method"] != "HEAD":
             self._problem(response)
 
     # Reading
@@ -280,6 +283,9 @@ class Player:
         if how == "rotated":
             last = stream.frames[-1].kind
             self._expect((stream.wire.closed, last) == ("complete", "retry"), f"closed {stream.wire.closed} at {last}")
+        if how == "paused":
+            closed = (stream.wire.closed, stream.paused)
+            self._expect(closed == ("complete", True), f"closed {stream.wire.closed} at {stream.frames[-1].kind}")
 
     # Requests
 

@@ -44,6 +44,7 @@ class Stream:
     gaps: list[dict[str, int]] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     ended: str = ""
+    paused: bool = False
 
     @property
     def last(self) -> int | None:
@@ -56,6 +57,8 @@ class Stream:
         """Check and add the next frame. Raises `Broken`."""
         if self.ended and (self.via.browser or self.ended in TERMINAL):
             raise Broken("4.6b", f"a {frame.kind} frame after the stream had ended ({self.ended})")
+        if self.paused:
+            raise Broken("6.8b", f"a {frame.kind} frame after a pause")
         if frame.odd:
             raise Broken("4.1a", f"a line that is not of an event stream: {frame.odd[0]!r}")
         if self.via.browser and not self.frames and frame.kind != "retry":
@@ -176,6 +179,13 @@ class Stream:
         if not self.via.browser:
             return
         payload = json.loads(frame.data[0])
+        if frame.kind == "ping" and frame.data != ["{}"]:
+            raise Broken("4.3c", f"a ping has the data {frame.data}")
+        if frame.kind == "pause":
+            self.paused = True
+            retries = self.frames[-2].retries if len(self.frames) > 1 else []
+            if retries != [str(payload["ms"])] or not any(each.kind == "sync" for each in self.frames):
+                raise Broken("6.8b", f"a pause of {payload['ms']} ms after {self.frames[-2].kind} {retries}")
         if frame.kind == "sync":
             if sum(each.kind == "sync" for each in self.frames) > 1:
                 raise Broken("6.4b", "a second sync")

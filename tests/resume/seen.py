@@ -35,12 +35,12 @@ class Seen:
 
 
 def collapsed(frames: list[Frame]) -> list[str]:
-    """Return the kinds of the frames in order, without comments. Consecutive events count as one."""
+    """Return the kinds of the frames in order, without comments and pings. Consecutive events count as one."""
 
     def kinds() -> Iterator[str]:
         before = ""
         for frame in frames:
-            if frame.kind != "comment" and not frame.kind == before == "event":
+            if frame.kind not in ("comment", "ping") and not frame.kind == before == "event":
                 yield frame.kind
                 before = frame.kind
 

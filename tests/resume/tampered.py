@@ -20,20 +20,26 @@ def events() -> list[dict[str, Any]]:
     """What "3 events; say hello" comes to."""
 
     def meta(seq: int, kind: str) -> dict[str, Any]:
-        told = {"seq": seq, "ts": 1_795_360_000_000 + seq, "attempt": min(seq - 1, 1), "agent": "tamper", "kind": kind}
-        return {EXTENSION: told}
+        metadata = {
+            "seq": seq,
+            "ts": 1_795_360_000_000 + seq,
+            "attempt": min(seq - 1, 1),
+            "agent": "tamper",
+            "kind": kind,
+        }
+        return {EXTENSION: metadata}
 
     def status(seq: int, kind: str, state: str = "TASK_STATE_WORKING") -> dict[str, Any]:
         body = {"taskId": TASK, "contextId": "c", "status": {"state": state}, "metadata": meta(seq, kind)}
         return {"statusUpdate": body}
 
-    def text(seq: int, said: str, *, append: bool) -> dict[str, Any]:
-        artifact = {"artifactId": "response", "name": "response", "parts": [{"text": said}]}
+    def text(seq: int, written: str, *, append: bool) -> dict[str, Any]:
+        artifact = {"artifactId": "response", "name": "response", "parts": [{"text": written}]}
         body = {"taskId": TASK, "contextId": "c", "artifact": artifact, "append": append, "lastChunk": False}
         return {"artifactUpdate": {**body, "metadata": meta(seq, "token")}}
 
-    said = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "3 events; say hello"}]}
-    begun = {"id": TASK, "contextId": "c", "status": {"state": "TASK_STATE_SUBMITTED"}, "history": [said]}
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "3 events; say hello"}]}
+    begun = {"id": TASK, "contextId": "c", "status": {"state": "TASK_STATE_SUBMITTED"}, "history": [message]}
     return [
         {"task": {**begun, "metadata": meta(1, "state")}},
         status(2, "state"),
@@ -58,18 +64,18 @@ class Server:
     def frame(self, seq: int, event: Any, rpc_id: Any) -> str:
         return f"id: {seq}\ndata: {json.dumps({'jsonrpc': '2.0', 'id': rpc_id, 'result': event})}\n\n"
 
-    def told(self, cursor: int, rpc_id: Any) -> list[str]:
+    def frames_after(self, cursor: int, rpc_id: Any) -> list[str]:
         """The frames of the events after the cursor."""
         return [self.frame(seq, event, rpc_id) for seq, event in enumerate(self.events, 1) if seq > cursor]
 
     def browser(self, cursor: int) -> list[str]:
         sync = f'event: sync\ndata: {{"seq":{self.last}}}\n\n'
         end = f'event: end\ndata: {{"state":"{COMPLETED}","seq":{self.last}}}\n\n'
-        return ["retry: 2000\n\n", *self.told(cursor, TASK), sync, end]
+        return ["retry: 2000\n\n", *self.frames_after(cursor, TASK), sync, end]
 
     def agent(self, cursor: int | None, rpc_id: Any) -> list[str]:
         if cursor is not None:
-            return self.told(cursor, rpc_id)
+            return self.frames_after(cursor, rpc_id)
         task = {"id": TASK, "contextId": "c", "status": {"state": COMPLETED}}
         return [self.frame(self.last, {"task": {**task, "metadata": {EXTENSION: {"seq": self.last}}}}, rpc_id)]
 
@@ -82,8 +88,8 @@ class Server:
         return {**kept, "A2A-Extensions": EXTENSION}
 
     def problem(self) -> tuple[str, dict[str, Any]]:
-        told = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "No such seq."}
-        return "application/problem+json", told
+        problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "No such seq."}
+        return "application/problem+json", problem
 
     def refusal(self) -> dict[str, Any]:
         return {"code": -32602, "message": "No such seq."}
@@ -97,23 +103,23 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/api/tasks":
-                told = {"id": TASK, "contextId": "c", "streamUrl": f"/api/stream/{TASK}"}
-                return self.answer(201, "application/json", json.dumps(told))
+                created = {"id": TASK, "contextId": "c", "streamUrl": f"/api/stream/{TASK}"}
+                return self.answer(201, "application/json", json.dumps(created))
             reply: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
             if body["method"] != "SubscribeToTask":
                 reply["result"] = {"task": {"id": TASK}}
                 return self.answer(200, "application/json", json.dumps(reply))
-            given = self.headers.get("Last-Event-ID")
-            if given is not None and not (given.isdigit() and int(given) <= server.last):
+            cursor = self.headers.get("Last-Event-ID")
+            if cursor is not None and not (cursor.isdigit() and int(cursor) <= server.last):
                 reply["error"] = server.refusal()
                 return self.answer(200, "application/json", json.dumps(reply))
-            return self.stream(server.agent(None if given is None else int(given), body["id"]))
+            return self.stream(server.agent(None if cursor is None else int(cursor), body["id"]))
 
         def do_GET(self) -> None:
-            given = self.headers.get("Last-Event-ID") or parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0]
-            status = server.status(int(given)) if given.isdigit() else 400
+            cursor = self.headers.get("Last-Event-ID") or parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0]
+            status = server.status(int(cursor)) if cursor.isdigit() else 400
             if status == 200:
-                return self.stream(server.browser(int(given)))
+                return self.stream(server.browser(int(cursor)))
             kind, problem = server.problem()
             return self.answer(status, kind, "" if status == 204 else json.dumps(problem))
 

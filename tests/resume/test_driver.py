@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ def restated(seq: int, state: str) -> Tamper:
 
 
 def replays_from_one(server: Server) -> None:
-    server.told = lambda cursor, rpc_id: Server.told(server, 0, rpc_id)  # type: ignore[method-assign]
+    server.frames_after = lambda cursor, rpc_id: Server.frames_after(server, 0, rpc_id)  # type: ignore[method-assign]
 
 
 def goes_on_after_the_end(server: Server) -> None:
@@ -98,6 +99,15 @@ def ends_too_early(sent: list[str], _: Server) -> list[str]:
 
 def ends_with_a_seq_that_was_not_sent(sent: list[str], _: Server) -> list[str]:
     return [*sent[: index_of(sent, 6)], f'event: end\ndata: {{"state":"{COMPLETED}","seq":8}}\n\n']
+
+
+def pauses(before: str, after: str = "") -> Callable[[list[str], Server], list[str]]:
+    """A pause of 5 ms in place of the end, with these frames around it."""
+    return lambda sent, _: [*sent[:-1], f'{before}event: pause\ndata: {{"ms":5}}\n\n{after}']
+
+
+def pings(data: str) -> Callable[[list[str], Server], list[str]]:
+    return lambda sent, _: [*sent[:2], f"event: ping\ndata: {data}\n\n", *sent[2:]]
 
 
 def sends_anyway(sent: list[str], server: Server) -> list[str]:
@@ -162,6 +172,10 @@ TAMPERED: dict[str, tuple[Tamper, str, tuple[str, ...], str]] = {
     "forgets retry": (frames(lambda sent, _: sent[1:]), FRAMES, ("browser",), "6.4a"),
     "forgets sync": (frames(lambda sent, _: [*sent[:-2], sent[-1]]), FRAMES, ("browser",), "6.4a"),
     "sends sync early": (frames(lambda sent, _: [*sent[:2], sent[-2], *sent[2:]]), FRAMES, ("browser",), "6.4b"),
+    "pauses without telling an EventSource": (frames(pauses("")), TOLD, ("browser",), "6.8b"),
+    "pauses longer than an EventSource": (frames(pauses("retry: 7\n\n")), TOLD, ("browser",), "6.8b"),
+    "goes on after a pause": (frames(pauses("retry: 5\n\n", ": \n\n")), TOLD, ("browser",), "6.8b"),
+    "sends a ping with something in it": (frames(pings('{"seq":5}')), TOLD, ("browser",), "4.3c"),
     "never answers 204": (never_204, GONE, ("browser",), "6.7a"),
     "accepts any cursor": (accepts_any_cursor, BEYOND, ("browser",), "4.5b"),
     "refuses with another code": (other_errors, BEYOND, ("subscribe",), "5.2c"),

@@ -15,7 +15,7 @@ PROTOCOL = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
 NUMBER = re.compile(r"\((\d+(?:\.\d+)?[a-z])\)")
 # Every paragraph or list item that says MUST, by its first number.
 ITEMS = re.split(r"\n(?=- |\n|#|\|)", PROTOCOL.split("\n## 1. Words")[1])
-MUSTS = {found[1]: item for item in ITEMS if "MUST" in item and (found := NUMBER.search(item))}
+MUSTS = {number[1]: item for item in ITEMS if "MUST" in item and (number := NUMBER.search(item))}
 SEEN = {number for scenario in scenarios() for number in scenario.checks}
 UNSEEN: dict[str, str] = tomllib.loads((FOLDER.parent / "unseen.toml").read_text())["unseen"]
 

@@ -26,8 +26,8 @@ async def serve(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
 
         async def start(need: str) -> Target:
             if need not in started:
-                there = await stack.enter_async_context(served(tmp_path_factory.mktemp("data"), need))
-                started[need] = Target(there.browser, there.agent, {OWNER_HEADER: "alice"}, {OWNER_HEADER: "bob"})
+                server = await stack.enter_async_context(served(tmp_path_factory.mktemp("data"), need))
+                started[need] = Target(server.browser, server.agent, {OWNER_HEADER: "alice"}, {OWNER_HEADER: "bob"})
             return started[need]
 
         yield start

@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gateway.guard import VIEWER_HOST
+from tailrace.aws import VIEWER_HOST
 from tests.runtime.emulator import Emulator
 from tests.runtime.events import DOMAIN
 from tests.support.http import serve

@@ -1,4 +1,4 @@
-"""Lambda on this machine: a function's environments, and its Function URL with streaming.
+"""Lambda on this machine: a function's environments, and its Function URL or REST API with streaming.
 
     async with Emulator(layer, task_root, "app.handler") as function:
         httpx.get(function.url)                     # its Function URL
@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +45,10 @@ class Result:
 
 
 class Emulator:
-    """One function. Its environments' processes get a clean environment and `environ`."""
+    """One function. Its environments' processes get a clean environment and `environ`.
+
+    `event` makes an event of a request: of one to its Function URL, or to a REST API that streams.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Emulator:
         freeze: bool = True,
         response_limit: int = STREAM_LIMIT,
         pass_fds: tuple[int, ...] = (),
+        event: Callable[..., dict[str, Any]] = function_url_event,
     ) -> None:
         self.environments: list[Environment] = []
         """All environments of the function, the newest last."""
@@ -74,6 +78,7 @@ class Emulator:
         self._freeze = freeze
         self._limit = response_limit
         self._pass_fds = pass_fds
+        self._event = event
         self._being_started = 0
         self._fronts: set[asyncio.Task[None]] = set()
         self._command = [str(layer / "tailrace-runtime"), python, "/var/runtime/bootstrap.py"]
@@ -128,6 +133,10 @@ class Emulator:
     def environment(self) -> Environment:
         """The newest environment."""
         return self.environments[-1]
+
+    def knows(self, **variables: str) -> None:
+        """Add variables to the environments that are started from now on."""
+        self._environ.update(variables)
 
     async def start(self) -> Environment:
         """Start a new environment; return it when it is ready or has failed."""
@@ -224,7 +233,7 @@ class Emulator:
 
     async def _serve(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return whether the connection can be used again."""
-        event = function_url_event(head.method, head.target, head.pairs, body)
+        event = self._event(head.method, head.target, head.pairs, body)
         if len(json.dumps(event)) > REQUEST_LIMIT:
             message = f'{{"Message":"Request must be smaller than {REQUEST_LIMIT} bytes"}}'
             await _send(writer, reply(413, message.encode()))

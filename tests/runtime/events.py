@@ -79,3 +79,56 @@ def api_gateway_event(
     event["headers"]["host"] = domain
     event["requestContext"] |= {"apiId": "a1b2c3d4e5", "domainName": domain, "domainPrefix": "a1b2c3d4e5"}
     return event
+
+
+def rest_api_event(
+    method: str = "GET",
+    target: str = "/",
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+    *,
+    stage_variables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return a request to a REST API (API Gateway: "Input format of a Lambda function for proxy integration").
+
+    Like API Gateway it keeps the path's percent-encoding, decodes the query, and has each value of a repeated header.
+    It is of a streaming integration unless there are other `stage_variables`.
+    """
+    path, _, query = target.partition("?")
+    domain = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
+    several: dict[str, list[str]] = {}
+    for name, value in headers:
+        several.setdefault(name, []).append(value)
+    several |= {"Host": [domain], "X-Forwarded-Proto": ["https"], "X-Forwarded-Port": ["443"]}
+    parameters: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        parameters.setdefault(name, []).append(value)
+    # A REST API takes all bodies for binary whose media type is in `binaryMediaTypes`, here all.
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": {name: values[-1] for name, values in several.items()},
+        "multiValueHeaders": several,
+        "queryStringParameters": {name: values[-1] for name, values in parameters.items()} or None,
+        "multiValueQueryStringParameters": parameters or None,
+        "pathParameters": {"proxy": path.lstrip("/")},
+        "stageVariables": {"responseTransferMode": "STREAM"} if stage_variables is None else dict(stage_variables),
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+            "domainName": domain,
+            "domainPrefix": "a1b2c3d4e5",
+            "extendedRequestId": "JKJaXmPLvHcESHA=",
+            "httpMethod": method,
+            "identity": {"sourceIp": "192.0.2.7", "userAgent": "", "accountId": None},
+            "path": f"/live{path}",
+            "protocol": "HTTP/1.1",
+            "requestId": str(uuid.uuid4()),
+            "resourceId": "123456",
+            "resourcePath": "/{proxy+}",
+            "stage": "live",
+        },
+        "body": base64.b64encode(body).decode() if body else None,
+        "isBase64Encoded": bool(body),
+    }

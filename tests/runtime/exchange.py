@@ -61,3 +61,6 @@ class Invocation:
     """Set when the runtime requests the next invocation: only then is this one finished."""
     failed: dict[str, Any] | None = None
     """Why the runtime never requested the next invocation."""
+    given_s: float = 0.0
+    over_s: float = 0.0
+    """When the environment got it and when it was over, by `time.monotonic`: Lambda bills what is between."""

@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from tests.runtime.events import function_url_event
 FUNCTIONS = Path(__file__).parent / "functions"
 _CACHE = Path(__file__).parents[2] / ".cache"
 _HANDLER = "app.handler"
+MakeEvent = Callable[..., dict[str, Any]]
 
 
 @dataclass
@@ -65,9 +67,13 @@ class Front:
 
 
 @contextlib.asynccontextmanager
-async def ours(layer: Path, function: str, handler: str = _HANDLER, **environ: str) -> AsyncIterator[Front]:
+async def ours(
+    layer: Path, function: str, handler: str = _HANDLER, *, event: MakeEvent = function_url_event, **environ: str
+) -> AsyncIterator[Front]:
     """The strict emulator."""
-    async with Emulator(layer, FUNCTIONS / function, handler, python=sys.executable, environ=environ) as emulator:
+    async with Emulator(
+        layer, FUNCTIONS / function, handler, python=sys.executable, environ=environ, event=event
+    ) as emulator:
         front = Front(emulator.url, lambda: [e.process.pid for e in emulator.environments])
         front.log = lambda: "\n".join(emulator.log)
         async with front.http:
@@ -122,13 +128,14 @@ async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **en
 class EventClient(httpx.AsyncBaseTransport):
     """Turns each request into an event, for an emulator without Function URLs, and reads the prelude."""
 
-    def __init__(self, invoke_url: str) -> None:
+    def __init__(self, invoke_url: str, event: MakeEvent) -> None:
         self._url = invoke_url
+        self._event = event
         self._http = httpx.AsyncClient(timeout=30)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         pairs = [(name, value) for name, value in request.headers.items() if name != "host"]
-        event = function_url_event(request.method, request.url.raw_path.decode(), pairs, await request.aread())
+        event = self._event(request.method, request.url.raw_path.decode(), pairs, await request.aread())
         whole = (await self._http.post(self._url, json=event)).content
         prelude, nuls, body = whole.partition(bytes(8))
         if not nuls:
@@ -152,7 +159,7 @@ class _Whole(httpx.AsyncByteStream):
 
 @contextlib.asynccontextmanager
 async def interface_emulator(
-    layer: Path, function: str, handler: str = _HANDLER, **environ: str
+    layer: Path, function: str, handler: str = _HANDLER, *, event: MakeEvent = function_url_event, **environ: str
 ) -> AsyncIterator[Front]:
     """AWS's runtime interface emulator. It starts the process itself, at the first invocation."""
     program = interface_emulator_program()
@@ -172,7 +179,7 @@ async def interface_emulator(
     try:
         await _listens(port, emulator)
         invoke = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        async with httpx.AsyncClient(transport=EventClient(invoke)) as http:
+        async with httpx.AsyncClient(transport=EventClient(invoke, event)) as http:
             yield Front("http://function.test", lambda: _children(emulator.pid), http)
     finally:
         _kill(emulator)  # with its children: an orphan would poll the port of the next one

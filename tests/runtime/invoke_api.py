@@ -8,6 +8,7 @@ between tries; here `pause` is awaited.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,8 @@ class Sent:
     event: dict[str, Any]
     sender: Invocation | None
     """The trace id of the invocation that sent it, which boto3 adds on Lambda."""
+    at_s: float = field(default_factory=time.monotonic)
+    """When it came, by the monotonic clock."""
     tries: list[Invocation] = field(default_factory=list)
     error: dict[str, Any] | None = None
     """The error of the last attempt."""
@@ -44,6 +47,8 @@ class InvokeApi:
         self.functions: dict[str, Emulator] = {}
         self.sent: list[Sent] = []
         self.dead_letters: list[Sent] = []
+        self.deleted: set[str] = set()
+        """The versions that do not exist any more."""
         self.pause: Callable[[], Awaitable[object]] = _at_once
         """Awaited before a second or third attempt."""
         self.accepting = asyncio.Event()
@@ -68,7 +73,7 @@ class InvokeApi:
     async def _invoke(self, request: Request) -> Response:
         # A name, a name with a qualifier, or an ARN with either.
         name, _, qualifier = request.path_params["name"].rpartition(":function:")[2].partition(":")
-        if name not in self.functions:
+        if name not in self.functions or qualifier in self.deleted:
             return JSONResponse({"Type": "User", "Message": f"Function not found: {name}"}, 404)
         if request.headers.get("x-amz-invocation-type") != "Event":
             return JSONResponse({"Message": "This emulator invokes asynchronously only."}, 501)
@@ -87,8 +92,8 @@ class InvokeApi:
     async def _work(self, sent: Sent) -> None:
         function = self.functions[sent.function]
         for left in reversed(range(_TRIES)):
-            # A streamed response is read and dropped, because nobody waits for it.
-            invocation = Invocation(sent.event, streamed=True, timeout_s=function.timeout_s)
+            # The response is dropped, because nobody waits for it.
+            invocation = Invocation(sent.event, streamed=False, timeout_s=function.timeout_s)
             sent.tries.append(invocation)
             function.submit(invocation)
             await self._notify()

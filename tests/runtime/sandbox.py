@@ -253,7 +253,7 @@ class Environment:
                 self._queue.put_nowait(taking.result())  # its poller has disconnected
             await asyncio.wait([hanging_up, taking])
         self.active[invocation.id] = self._given[invocation.id] = invocation
-        invocation.state, invocation.environment = "running", self
+        invocation.state, invocation.environment, invocation.given_s = "running", self, time.monotonic()
         deadline = time.time() + invocation.timeout_s
         self._timers[invocation.id] = asyncio.get_running_loop().call_later(
             invocation.timeout_s, self._time_out, invocation
@@ -264,7 +264,9 @@ class Environment:
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Invocation-Id": invocation.echo,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": f"{_ARN}:{self._environ['AWS_LAMBDA_FUNCTION_NAME']}:live",
+            "Lambda-Runtime-Invoked-Function-Arn": ":".join(
+                (_ARN, self._environ["AWS_LAMBDA_FUNCTION_NAME"], self._environ.get("INVOKED_AS", "live"))
+            ),
             "Lambda-Runtime-Trace-Id": invocation.trace,
             "Lambda-Runtime-Client-Context": invocation.client_context,
             "Lambda-Runtime-Cognito-Identity": invocation.identity,
@@ -294,7 +296,7 @@ class Environment:
         """Mark invocations as finished: the runtime asks for the next one, or has died."""
         for each in [self._given[only]] if only in self._given else [] if only else list(self._given.values()):
             self._timers.pop(each.id).cancel()
-            each.failed = each.failed or error
+            each.failed, each.over_s = each.failed or error, time.monotonic()
             self._given.pop(each.id).over.set()
 
     def _accepted(self) -> bytes:

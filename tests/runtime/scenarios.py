@@ -21,6 +21,8 @@ class Scenarios:
     """The scenarios that also hold for an emulator that buffers responses."""
 
     serve: Serve
+    version: str | None = "2.0"
+    """The version of the events' payload format."""
     failed = 502
     """The HTTP status of an invocation that failed before its response began."""
 
@@ -72,7 +74,7 @@ class Scenarios:
         assert sent_headers["content-type"] == "application/octet-stream"
         assert echoed["client"][0]
         assert isinstance(echoed["client"][1], int)
-        assert echoed["event"] == "2.0"
+        assert echoed["event"] == self.version
 
     async def test_the_scope_has_the_deadline_and_the_request_id(self, front: Serve) -> None:
         async with front() as function:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 
 from tailrace.a2a.client import AgentClient, new_http
-from tailrace.agent.dispatch import function_url_event
 from tailrace.config import Settings
+from tailrace.events import state_of
 from tailrace.log import Batch, Head
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.owner import OWNER_HEADER
@@ -24,6 +24,7 @@ from tailrace.stream.reader import End, follow
 from tailrace.stream.sse import Parser
 from tests.runtime.bundle import ROOT, SECRET
 from tests.runtime.emulator import Emulator
+from tests.runtime.events import function_url_event
 from tests.runtime.invoke_api import InvokeApi
 from tests.runtime.sandbox import Environment
 from tests.support.freezing import freeze, is_stopped
@@ -34,8 +35,10 @@ from tests.support.jsonrpc import rpc
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
 # How long a test waits between two sweeps: each costs three processes CPU time.
 _SWEEP_S = 0.1
-# Short leases, so that tests need not wait long for one to expire.
-_FAST = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
+# No lease expires on a busy machine: who waits for that has SHORT_LEASES.
+_CALM = {"TAILRACE_LEASE_S": "60", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
+# For a run whose environment is killed. Longer than a busy machine makes a living one wait.
+SHORT_LEASES = {"TAILRACE_LEASE_S": "2"}
 _AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -56,6 +59,17 @@ class Stage:
         created = await self.http.post("/api/tasks", json={"message": {"parts": [{"text": text}]}})
         assert created.status_code == 201, created.text
         return str(created.json()["id"])
+
+    async def reply(self, task_id: str, text: str) -> int:
+        """Send a reply; return the status."""
+        body = {"message": {"parts": [{"text": text}]}}
+        return (await self.http.post(f"/api/tasks/{task_id}/messages", json=body)).status_code
+
+    async def log_has(self, task_id: str, state: str) -> None:
+        """Wait until the task's newest event puts it into this state. This makes nobody run it."""
+        async with asyncio.timeout(60):
+            while (newest := await self.log.newest(task_id)) is None or state_of(newest) != state:
+                await asyncio.sleep(0.01)
 
     async def watch(self, task_id: str) -> Seen:
         """Read the stream like a browser, which resumes with its cursor after each cut, until it ends."""
@@ -123,10 +137,6 @@ class Stage:
                 await self.sweep()
                 await asyncio.sleep(_SWEEP_S)
 
-    async def dispatched(self, task_id: str) -> None:
-        """Dispatch a task as the sweeper does; return when the agent has answered. The run continues."""
-        await self.agent.invoke(function_url_event(await self.log.head(task_id)), streamed=True)
-
     async def send(self, params: dict[str, Any]) -> str:
         """Send the agent a message without waiting for its run; return the task's id."""
         params["configuration"]["returnImmediately"] = True
@@ -155,6 +165,13 @@ class Stage:
                 await asyncio.sleep(0.01)
         return head
 
+    async def asleep(self, task_id: str) -> Head:
+        """Wait until the task sleeps; return its head."""
+        async with asyncio.timeout(60):
+            while not (head := await self.log.head(task_id)).asleep(self.log.now()):
+                await asyncio.sleep(0.01)
+        return head
+
     async def freeze(self, environment: Environment) -> None:
         """Stop the environment's process as Lambda freezes it."""
         await freeze(environment.process.pid, self.folder)
@@ -175,26 +192,42 @@ async def frozen(environment: Environment) -> None:
             await asyncio.sleep(0.005)
 
 
+def event_with_own_host(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Any]:
+    """The event of a Function URL, but with the host that the caller has named, by HTTP."""
+    headers = list(headers)
+    event = function_url_event(method, target, headers, body)
+    (host,) = (value for name, value in headers if name.lower() == "host")
+    event["headers"] |= {"host": host, "x-forwarded-proto": "http", "x-forwarded-port": host.partition(":")[2]}
+    return event
+
+
 @contextlib.asynccontextmanager
 async def stage(
-    layer: Path, folder: Path, agent: str, *, limit_s: float = 60, **variables: str
+    layer: Path, folder: Path, agent: str, *, limit_s: float = 60, reachable: bool = False, **variables: str
 ) -> AsyncIterator[Stage]:
     """Run `agent` behind a gateway.
 
-    `limit_s` is the time limit of an invocation in seconds; every function gets `variables`.
+    `limit_s` is the time limit of an invocation in seconds; every function gets `variables`. With `reachable`, the
+    agent's card has its address on this machine, and the agent knows it, so that it can ask itself.
     """
     api = InvokeApi()
     async with contextlib.AsyncExitStack() as stack:
         invoke_url = await stack.enter_async_context(serve(api.app))
         shared = {
             **_AWS,
-            **_FAST,
+            **_CALM,
             "TAILRACE_DATA_DIR": str(folder),
             "AWS_ENDPOINT_URL_LAMBDA": invoke_url,
             **variables,
         }
 
-        async def function(name: str, task_root: Path, handler: str, **own: str) -> Emulator:
+        async def function(
+            name: str,
+            task_root: Path,
+            handler: str,
+            event: Callable[..., dict[str, Any]] = function_url_event,
+            **own: str,
+        ) -> Emulator:
             environ = {**shared, "AWS_LAMBDA_FUNCTION_NAME": name, **own}
             emulator = Emulator(
                 *(layer, task_root, handler),
@@ -202,11 +235,16 @@ async def stage(
                 environ=environ,
                 environments=1 if name == "sweeper" else 8,
                 timeout_s=limit_s,
+                event=event,
             )
             api.functions[name] = await stack.enter_async_context(emulator)
             return emulator
 
-        sample = await function(agent, ROOT, "tests/runtime/functions/sample/app.handler", SAMPLE=agent)
+        event = event_with_own_host if reachable else function_url_event
+        sample = await function(agent, ROOT, "tests/runtime/functions/sample/app.handler", event, SAMPLE=agent)
+        if reachable:
+            sample.knows(TAILRACE_AGENT_URLS=sample.url)
+        dispatch = f"{agent}=arn:aws:lambda:us-east-1:123456789012:function:{agent}:live"
         gateway = await function(
             "gateway",
             ROOT / "functions",
@@ -214,8 +252,8 @@ async def stage(
             TAILRACE_ORCHESTRATOR=agent,
             TAILRACE_ORCHESTRATOR_URL=f"{sample.url}/",
             TAILRACE_ACCESS_SECRET=SECRET,
+            TAILRACE_DISPATCH=dispatch,
         )
-        dispatch = f"{agent}=arn:aws:lambda:us-east-1:123456789012:function:{agent}:live"
         sweeper = await function("sweeper", ROOT / "functions", "sweeper.handler.handler", TAILRACE_DISPATCH=dispatch)
         headers = {"x-tailrace-secret": SECRET}
         http = httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=60)

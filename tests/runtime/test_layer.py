@@ -21,14 +21,14 @@ _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
 def interpreters() -> list[str]:
     """Return one CPython of each minor version from 3.11 on that this machine has."""
-    found = {f"python3.{sys.version_info[1]}": sys.executable}
+    interpreters_by_name = {f"python3.{sys.version_info[1]}": sys.executable}
     for minor in (11, 12, 13, 14):
         name = f"python3.{minor}"
         candidates = [*map(str, sorted(_PYENV.glob(f"3.{minor}.*/bin/{name}"))), shutil.which(name)]
         runs = (each for each in candidates if each and subprocess.run([each, "-c", ""], check=False).returncode == 0)
-        if name not in found and (python := next(runs, None)):
-            found[name] = python
-    return list(found.values())
+        if name not in interpreters_by_name and (python := next(runs, None)):
+            interpreters_by_name[name] = python
+    return list(interpreters_by_name.values())
 
 
 def test_the_wrapper_is_executable_and_no_file_is_called_bootstrap(layer: Path) -> None:

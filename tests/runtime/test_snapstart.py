@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import signal
 import sys
 from pathlib import Path
 
@@ -18,15 +20,26 @@ def function_of(layer: Path, **environ: str) -> Emulator:
 
 async def test_snapstart_hooks_run_in_order(layer: Path) -> None:
     async with function_of(layer) as function:
-        done = (await function.invoke({})).json
-        assert done == ["before 2", "before 1", "after 1", "after 2"]
+        done = (await function.invoke({})).json["done"]
+        assert done == ["before 2", "before 1", "uuid_utils", "after 1", "after 2"]
         assert function.environment.restored
 
 
 async def test_without_snapstart_no_hook_runs(layer: Path) -> None:
     async with function_of(layer, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand") as function:
-        assert (await function.invoke({})).json == []
+        assert (await function.invoke({})).json == {"done": [], "random": random.Random(1).random()}
         assert not function.environment.restored
+
+
+async def test_environments_of_one_snapshot_have_different_random_numbers(layer: Path) -> None:
+    in_the_snapshot = random.Random(1).random()
+    async with function_of(layer) as function:
+        first = (await function.invoke({})).json["random"]
+        function.environment.signal(signal.SIGKILL)
+        await function.environment.until(lambda e: e.phase == "gone")
+        second = (await function.invoke({})).json["random"]
+        assert len(function.environments) == 2
+    assert len({in_the_snapshot, first, second}) == 3
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ WRITES, DIED = _FOLDER / "writes", _FOLDER / "died"
 
 def die_at_a_write() -> None:
     """Count the writes of this agent's process, and kill it at the one that the environment names."""
-    die_at(SQLiteLog, "create_or_find", "claim", "append", "update_state")
+    die_at(SQLiteLog, "create_or_find", "claim", "append", "update_state", "sleep", "wake", "request_wake")
     die_at(AttemptSaver, "aput", "aput_writes")
 
 

@@ -30,6 +30,15 @@ async def violations(page: Page, *rules: str) -> list[str]:
     return [_line(each) for each in await page.evaluate(_RUN, list(rules))]
 
 
+async def check(page: Page, view: str) -> None:
+    """Check a view as it is now. Light and dark differ in their colours only."""
+    found = await violations(page)
+    await page.emulate_media(color_scheme="dark")
+    found += [f"dark: {line}" for line in await violations(page, "color-contrast")]
+    await page.emulate_media(color_scheme="light")
+    assert not found, "\n".join([f"{view}:", *found])
+
+
 @cache
 def _axe() -> str:
     _, folder = node_with(ROOT / "tests" / "e2e" / "axe")

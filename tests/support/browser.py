@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, _BROWSERS)), None)
 
 # Chromium draws the popups of its address bar as web pages, even without a screen. It would load both of them for each
 # page of a test, which takes longer than the page itself.
 _POPUPS = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
+# A process that waits for a second site. A test's page has one site.
+_SPARE = ("SpareRendererForSitePerProcess",)
 # Only the last list of disabled features counts, so ours has Playwright's too.
 _OF_PLAYWRIGHT = (
     *("AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync"),
@@ -31,11 +34,13 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="install Chromium t
 async def chromium() -> AsyncIterator[Browser]:
     """A headless browser without background requests of its own."""
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    lean = ["--disable-gpu", "--disable-quic", f"--disable-features={','.join((*_OF_PLAYWRIGHT, *_POPUPS))}"]
+    # A scroll by a key that is animated may be given up while the page is laid out.
+    steady = ["--disable-smooth-scrolling"]
+    lean = ["--disable-gpu", "--disable-quic", f"--disable-features={','.join((*_OF_PLAYWRIGHT, *_POPUPS, *_SPARE))}"]
     # Chromium has no sandbox for root, and containers and CI run as root.
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*quiet, *lean, *as_root])
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*quiet, *steady, *lean, *as_root])
         try:
             yield browser
         finally:

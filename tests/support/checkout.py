@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.fork_server import VARIABLE as FORK_SERVER
+from tests.support.fork_server import shared
 from tests.support.processes import ROOT
 
 ANALYSTS = ("log_analyst", "metric_analyst")
@@ -62,13 +64,14 @@ async def running(folder: Path, **variables: str) -> AsyncIterator[LocalRun]:
     """Start `python -m local` in a checkout; stop it as Ctrl-C does."""
     environ = {
         **os.environ,
-        "PYTHONPATH": str(folder / "functions"),
+        "PYTHONPATH": f"{folder / 'functions'}:{ROOT}",
+        FORK_SERVER: shared().address,
         "TAILRACE_DATA_DIR": str(folder / "data"),
         "TAILRACE_PORT": "0",
         **variables,
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local"),
+        *(sys.executable, "-m", "tests.support.forked_local"),
         cwd=folder,
         env=environ,
         stdout=asyncio.subprocess.PIPE,

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 
 
-async def eventually(condition: Callable[[], object], timeout_s: float = 5) -> None:
+async def eventually(condition: Callable[[], object], timeout_s: float = 60) -> None:
     """Poll until `condition()` is true, for what sends no message when it happens. The condition may be async.
 
     Raises:

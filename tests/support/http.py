@@ -37,12 +37,23 @@ class _Server(uvicorn.Server):
         await self.lifespan.shutdown()
 
 
-@contextlib.asynccontextmanager
-async def serve(app: Any) -> AsyncIterator[str]:
-    """Serve `app`; yield its base URL, without a slash at the end."""
+def bound() -> socket.socket:
+    """A socket on a free loopback port, for a server whose address others have to know before it is there."""
     # asyncio disables Nagle's algorithm only if the protocol is named; with the algorithm, a response takes 44 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The base URL of the server that uses this socket."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def serve(app: Any, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve `app`, by default on a free port; yield its base URL, without a slash at the end."""
+    listener = listener or bound()
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1, ws="none")
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -52,7 +63,7 @@ async def serve(app: Any) -> AsyncIterator[str]:
         serving.result()
         raise RuntimeError("The server stopped before it served.")
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield url_of(listener)
     finally:
         server.stop.set()
         await serving

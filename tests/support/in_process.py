@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,9 +42,10 @@ async def agent(
     *,
     log: EventLog | None = None,
     card: AgentCard = CARD,
-    limit_s: float | None = 30,
+    limit_s: float | None = 120,
     store: str = "memory",
     options: dict[str, Any] | None = None,
+    listener: socket.socket | None = None,
     **settings: Any,
 ) -> AsyncIterator[Agent]:
     """Serve `graph` as an agent over HTTP, and fail after `limit_s`. `options` are passed to AgentApp.
@@ -54,7 +56,7 @@ async def agent(
     log = log or new_log()
     app = AgentApp(graph, card, settings=Settings(log=store, **settings), log=log, **(options or {}))
     limit = contextlib.nullcontext() if limit_s is None else asyncio.timeout(limit_s)
-    async with limit, serve(app) as url, httpx.AsyncClient(timeout=10) as http:
+    async with limit, serve(app, listener) as url, httpx.AsyncClient(timeout=60) as http:
         yield Agent(http, url, log)
     await log.close()
 
@@ -77,7 +79,7 @@ async def system(
         app = create_app(gateway_settings, log=log, decide_owner=header_owner)
         async with (
             serve(app) as url,
-            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=20) as http,
+            httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http,
         ):
             yield System(url, log, http)
     await log.close()

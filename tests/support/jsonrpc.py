@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from tailrace.events import INTERRUPTED
 from tailrace.log.base import EventLog
 from tests.support.events import TERMINAL, message, metadata, state_of
 
@@ -76,13 +77,15 @@ class Agent:
         return dict(sent["task"])
 
     async def until(self, task_id: str, wanted: Callable[[Frame], bool]) -> list[Frame]:
-        """Read the task's frames from the first up to one that is `wanted`."""
+        """Read the task's frames from the first up to one that is `wanted`, also over streams that rotate."""
         found: list[Frame] = []
-        async with self.stream("SubscribeToTask", {"id": task_id}, cursor=0) as frames:
-            async for frame in frames:
-                found.append(frame)
-                if wanted(frame):
-                    return found
+        while not found or state_of(found[-1].result) not in {*TERMINAL, *INTERRUPTED}:
+            cursor = next((frame.id for frame in reversed(found) if frame.id is not None), 0)
+            async with self.stream("SubscribeToTask", {"id": task_id}, cursor=cursor) as frames:
+                async for frame in frames:
+                    found.append(frame)
+                    if wanted(frame):
+                        return found
         raise AssertionError(f"The stream ended without the wanted frame: {found}")
 
     async def finished(self, task_id: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -11,22 +10,30 @@ import pytest
 from tailrace.log import EventLog
 
 
-def meet_after(patch: pytest.MonkeyPatch, log: EventLog, method: str, parties: int = 2) -> None:
-    """Let the first `parties` calls of a method return only when all of them have been carried out.
+def create_in_order(patch: pytest.MonkeyPatch, log: EventLog, task_ids: list[str]) -> None:
+    """Let the creations of these tasks begin when all of them have come, and carry them out in this order.
 
-    `method` is one of the log's, or one of its conversations', as in "conversations.get".
+    A task that occurs twice is created twice. What comes after them has no order.
     """
-    *owner, name = method.split(".")
-    store = attrgetter(*owner)(log) if owner else log
-    barrier, original, calls = asyncio.Barrier(parties), getattr(store, name), 0
+    original = log.create_or_find
+    turns = [(task_id, asyncio.Event()) for task_id in task_ids]
+    arriving, order = list(turns), list(turns)
 
-    async def call(*args: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        first = calls <= parties
-        outcome = await original(*args, **named)
-        if first:
-            await barrier.wait()
-        return outcome
+    def next_turn() -> None:
+        if order:
+            order.pop(0)[1].set()
 
-    patch.setattr(store, name, call)
+    async def create(head: Any, *arguments: Any) -> Any:
+        mine = next((each for each in arriving if each[0] == head.task_id), None)
+        if mine is None:
+            return await original(head, *arguments)
+        arriving.remove(mine)
+        if not arriving:
+            next_turn()
+        await mine[1].wait()
+        try:
+            return await original(head, *arguments)
+        finally:
+            next_turn()
+
+    patch.setattr(log, "create_or_find", create)

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from tests.support.fork_server import start_forked
+from tests.support.fork_server import VARIABLE as FORK_SERVER
+from tests.support.fork_server import shared, start_forked
 
 ROOT = Path(__file__).parents[2]
 _READY_S = 90
@@ -38,8 +39,8 @@ class Stack:
         stdout, _ = await listing.communicate()
         for line in stdout.decode().splitlines():
             pid, parent, command = line.split(None, 2)
-            is_named = f"local.serve {name} " in command or command.endswith(f" local.{name}")
-            if int(parent) == self.supervisor.pid and is_named:
+            serves = f"-m local.serve {name} " in command or f"-m local.{name} " in f"{command} "
+            if serves and (int(parent) == self.supervisor.pid or f"(of {self.supervisor.pid})" in command):
                 return int(pid)
         return None
 
@@ -54,13 +55,19 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def stack(folder: Path, root: Path = ROOT, **variables: str) -> AsyncIterator[Stack]:
-    """Start all that `make run` starts in the checkout `root`, wait for the URL, and stop it as Ctrl-C does."""
-    environ = {**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0", **variables}
+async def stack(
+    folder: Path, root: Path = ROOT, *, module: str = "tests.support.forked_local", **variables: str
+) -> AsyncIterator[Stack]:
+    """Start all that `make run` starts in the checkout `root`, wait for the URL, and stop it as Ctrl-C does.
+
+    The functions are forked by the fork server. With the module `local` each one imports all that it needs.
+    """
+    address = shared().address
+    environ = {**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0", FORK_SERVER: address, **variables}
     if root != ROOT:
         environ["PYTHONPATH"] = f"{root / 'functions'}:{ROOT}"
     supervisor = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local"), cwd=root, env=environ, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", module), cwd=root, env=environ, stdout=asyncio.subprocess.PIPE
     )
     assert supervisor.stdout is not None
     try:

@@ -147,7 +147,7 @@ async def watch(
         message["taskId"] = watched.task_id
     if context_id:
         message["contextId"] = context_id
-    async with new_http() as http, asyncio.timeout(60):
+    async with new_http() as http, asyncio.timeout(300):  # hundreds of steps on a loaded machine
         url = (via or agent).url
         params: dict[str, Any] = {"message": message}
         method, over = "SendStreamingMessage", False

@@ -47,7 +47,7 @@ class Receiver:
         return Response(status_code=status, headers=location)
 
     async def until(self, wanted: Callable[[], object]) -> None:
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(60), self._news:
             await self._news.wait_for(wanted)
 
     async def ended(self, state: str = DONE) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ DONE, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_INPUT_REQUIRED"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Agent]:
     app = suite_agent.tck_app(Settings(log="memory"))
-    async with serve(app) as url, httpx.AsyncClient(timeout=20) as http:
+    async with serve(app) as url, httpx.AsyncClient(timeout=60) as http:
         yield Agent(http, url, MemoryLog())
 
 

@@ -207,7 +207,7 @@ def test_a_finding_of_an_unknown_type_is_listed_under_its_own_word() -> None:
     text = reported(found({**FINDING, "type": "disk_full"}))
     assert "1 other sign" in text
     assert "### Other signs" in text
-    assert "| disk full | `pool` | 5 lines | 11:00:00 | 90% |" in text
+    assert "| disk full | `pool` | 5 lines | 11:00:00 | 11:10:00 or later | 90% |" in text
 
 
 def test_times_become_utc_so_that_they_can_be_compared() -> None:

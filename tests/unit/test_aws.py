@@ -9,8 +9,9 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from gateway.owner import SHARED_OWNER, secret_owner
+from gateway.owner import secret_owner
 from tailrace import aws
+from tailrace.owner import SHARED_OWNER
 
 URL = "https://abc123.lambda-url.eu-west-1.on.aws/"
 

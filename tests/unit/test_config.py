@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.config import Price, Settings, settings_table
+from tailrace.config import Settings, settings_table
 from tailrace.errors import ConfigError
+from tailrace.prices import Price
 
 PAGE = Path(__file__).parents[2] / "docs" / "SETTINGS.md"
 
@@ -30,16 +31,35 @@ def test_a_setting_is_read_from_its_variable() -> None:
         ("TAILRACE_TTL_DAYS", "-1"),
         ("TAILRACE_TTL_DAYS", "nan"),
         ("TAILRACE_RENEW_S", "9"),
+        ("TAILRACE_PAUSE_MAX_MS", "500"),
+        ("TAILRACE_QUIET_S", "0.001"),
+        ("TAILRACE_SLEEP_AFTER_S", "0.001"),
+        ("TAILRACE_CORS_ORIGINS", "*"),
+        ("TAILRACE_CORS_ORIGINS", "https://example.com:443"),
+        ("TAILRACE_CORS_ORIGINS", "http://example.com:80"),
         ("TAILRACE_PORT", "65536"),
         ("TAILRACE_ORCHESTRATOR_URL", "agent.example"),
         ("TAILRACE_SPECIALIST_URLS", "https://"),
         ("TAILRACE_AGENT_URLS", "ftp://agent.example/"),
+        ("TAILRACE_DISPATCH", "boss"),
+        ("TAILRACE_DISPATCH", "boss="),
+        ("TAILRACE_DISPATCH", "=boss"),
+        ("TAILRACE_DISPATCH", "boss=http://"),
+        ("TAILRACE_DISPATCH", "boss=https:///agents/boss"),
+        ("TAILRACE_DISPATCH", "boss=a place"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=variable) as refused:
         Settings.load({variable: value})
     assert value in str(refused.value)
+
+
+def test_places_are_urls_or_functions() -> None:
+    function = "arn:aws:lambda:us-east-1:123456789012:function:tailrace_Boss:live"
+    settings = Settings.load({"TAILRACE_DISPATCH": f"boss = {function}, My Agent=http://127.0.0.1:1/a/,c=c:$LATEST"})
+    assert settings.dispatch_places == {"boss": function, "My Agent": "http://127.0.0.1:1/a/", "c": "c:$LATEST"}
+    assert settings.dispatch_places is settings.dispatch_places
 
 
 def test_prices_of_models_are_read() -> None:

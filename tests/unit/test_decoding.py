@@ -80,6 +80,17 @@ def test_what_opens_and_never_closes_is_not_json_however_deep() -> None:
         decode_json(b"[" * 9_000)
 
 
+@pytest.mark.parametrize("body", [rb'{"a": "\ud83d"}', rb'["\\\uDBFF", "b"]'])
+def test_half_of_a_surrogate_pair_is_named(body: bytes) -> None:
+    with pytest.raises(JsonError, match=r"^The body is not JSON: \\u(d83d|DBFF) is half of a surrogate pair\.$"):
+        decode_json(body)
+
+
+def test_json_that_ends_early_is_told_so() -> None:
+    with pytest.raises(JsonError, match=r"^The body is not JSON: Input data was truncated\.$"):
+        decode_json(rb'{"a": "\\ud83d')
+
+
 def test_a_text_with_a_lone_surrogate_is_not_json() -> None:
     with pytest.raises(JsonError, match="is not JSON"):
         decode_json('"\ud800"')

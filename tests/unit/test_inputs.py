@@ -71,6 +71,22 @@ def test_a_byte_order_mark_is_no_content() -> None:
     assert of({"raw": b64(b"\xef\xbb\xbfhi")}).files[0].text == "hi"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("media_type", ["text/plain", "application/octet-stream"])
+def test_utf16_with_a_mark_is_text_and_becomes_utf8(encoding: str, pack: Any, media_type: str) -> None:
+    text = "2026-11-20 09:00:00 ERROR Größe 🌊\r\n" * 9_000
+    raw = b64(pack(("\ufeff" + text).encode(encoding)))
+    (file,) = of({"raw": raw, "filename": "x.log", "mediaType": media_type}).files
+    assert not file.binary
+    assert file.text == text
+
+
+def test_what_only_begins_like_utf16_is_binary() -> None:
+    with pytest.raises(RequestError, match="binary"):
+        of({"raw": b64(b"\xff\xfe\0\0A\0\0\0"), "filename": "utf-32"})
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [
@@ -158,8 +174,11 @@ class Shelf(Uploads):
         content = self.held[upload.key]
         yield from (content[at : at + 1000] for at in range(0, len(content), 1000))
 
+    def of(self, owner: str) -> list[Upload]:
+        raise NotImplementedError
+
     def delete(self, upload: Upload) -> None:
-        self.held.pop(upload.key, None)
+        raise NotImplementedError
 
     def part(self, content: bytes, name: str = "x.log", *, owner: str = "alice", instead: bytes | None = None) -> Any:
         """The part that refers to an upload; `instead` is what the store holds in fact."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.config import Settings
+from tailrace.errors import LogUnavailable
 from tailrace.events import Source, status_update
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
@@ -120,7 +122,7 @@ def test_a_reader_gets_every_later_event_once_whatever_the_feed_is_told(
                 await asyncio.sleep(0)
             for written in late:
                 feed.publish(written)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await (reader or asyncio.create_task(read()))
         assert got == [event_ for b in await log.read("t", start) for event_ in b.events]
 
@@ -158,8 +160,42 @@ async def test_a_reader_that_waits_hears_of_what_another_reader_found_in_the_log
     assert [type(item) for item in [item async for item in follow(log, feeds, "t", 0, idle_s=60)]] == [
         Batch, Batch, Synced, End,
     ]  # fmt: skip
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await rest).last == 3  # type: ignore[union-attr]
+
+
+class CountingLog(MemoryLog):
+    """Counts the reads of the log by who reads: the tail, or a reader for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_tail = self.by_readers = 0
+
+    async def read(self, task_id: str, cursor: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == f"tail {task_id}":
+            self.by_tail += 1
+        else:
+            self.by_readers += 1
+        return await super().read(task_id, cursor, limit)
+
+
+async def test_ten_viewers_of_a_task_read_its_log_once() -> None:
+    """A reader reads the log when it comes. After that one tail reads it for all of them."""
+    log, total, viewers = CountingLog(), 30, 10
+    await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), event(1, 0))
+    feeds = Feeds(log, FAST)
+    streams = [follow(log, feeds, "t", 1, idle_s=10) for _ in range(viewers)]
+    assert [await anext(stream) for stream in streams] == [Synced(1)] * viewers
+    when_they_came = log.by_readers
+    assert when_they_came == viewers
+    for seq in range(2, total + 1):
+        await log.append("t", Batch(seq, 1, [event(seq, total)]))
+        async with asyncio.timeout(60):
+            assert [(await anext(stream)).seq for stream in streams] == [seq] * viewers  # type: ignore[union-attr]
+    assert log.by_readers == when_they_came
+    assert log.by_tail >= total - 1
+    assert [await anext(stream) for stream in streams] == [End("TASK_STATE_COMPLETED", total)] * viewers
 
 
 async def test_what_has_expired_is_told_as_a_gap() -> None:
@@ -183,9 +219,39 @@ async def test_a_tail_sees_what_another_process_writes() -> None:
     waiting = asyncio.create_task(anext(items))
     await asyncio.sleep(0)
     await log.append("t", Batch(2, 1, [event(2, 2)]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await waiting).seq == 2  # type: ignore[union-attr]
         assert await anext(items) == End("TASK_STATE_COMPLETED", 2)
+
+
+class ForeignLog(MemoryLog):
+    """Its store raises what nobody foresaw, once it is told to."""
+
+    broken = False
+
+    async def tail(self, task_id: str, cursor: int) -> list[Batch]:
+        if self.broken:
+            raise ZeroDivisionError
+        return await super().tail(task_id, cursor)
+
+
+async def test_a_reader_is_cut_off_when_its_tail_fails_and_follows_again_when_it_comes_back() -> None:
+    log = ForeignLog()
+    await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), event(1, 0))
+    feeds = Feeds(log, FAST)
+    with feeds.live("t"):  # so the feed outlives its reader
+        items = follow(log, feeds, "t", 1, idle_s=60)
+        assert await anext(items) == Synced(1)
+        log.broken = True
+        with pytest.raises(LogUnavailable, match="task t can no longer be followed: ZeroDivisionError"):
+            async with asyncio.timeout(60):
+                await anext(items)
+        log.broken = False
+        again = follow(log, feeds, "t", 1, idle_s=60)
+        assert await anext(again) == Synced(1)
+        await log.append("t", Batch(2, 1, [event(2, 2)]))
+        async with asyncio.timeout(60):
+            assert (await anext(again)).seq == 2  # type: ignore[union-attr]
 
 
 async def test_a_silent_stream_tells_that_it_is_alive() -> None:
@@ -193,5 +259,5 @@ async def test_a_silent_stream_tells_that_it_is_alive() -> None:
     await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), event(1, 0))
     items = follow(log, Feeds(log, FAST), "t", 1, idle_s=0.01)
     assert await anext(items) == Synced(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await anext(items) == ()

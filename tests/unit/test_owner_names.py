@@ -91,3 +91,13 @@ def test_who_does_not_know_the_secret_of_the_run_is_nobody(given: str) -> None:
 def test_who_knows_the_secret_of_the_run_says_for_whom_it_asks(scheme: str) -> None:
     asked = request(authorization=f"{scheme} {SECRET}", **{OWNER_HEADER: "alice"})
     assert identify_by_header(SECRET)(asked) == Owner("alice", "alice")
+
+
+@given(names, names, names)
+def test_the_id_of_a_person_at_an_issuer_is_nobodys_name(issuer: str, subject: str, name: str) -> None:
+    person = Owner.of_subject(issuer, subject, "Ada")
+    assert re.fullmatch(r"u-[a-z2-7]{52}", person.id)
+    assert Owner.named(person.id).id != person.id
+    assert Owner.named(name).id != person.id
+    sent = identify_by_header("")(request(x_tailrace_owner=person.id))
+    assert sent == Owner(person.id, person.id)

@@ -247,7 +247,7 @@ async def test_for_an_own_agent_that_does_not_run_the_words_in_its_place_are_tol
         with pytest.raises(AgentError) as other:
             await discover(http, place, Settings(specialist_urls=place))
     assert str(own.value) == told
-    assert str(other.value).endswith("answered 503 instead of an agent card.")
+    assert str(other.value).endswith("takes no requests now (HTTP 503). Try again in 5 s.")
 
 
 @pytest.fixture

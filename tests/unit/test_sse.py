@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import AgentError
 from tailrace.log import Batch
-from tailrace.stream.sse import HEARTBEAT, Envelope, Parser, ServerSentEvent, control, retry
+from tailrace.stream.sse import COMMENT, Envelope, Parser, ServerSentEvent, control, retry
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -30,7 +30,7 @@ cuts = st.lists(st.integers(0, 10_000), max_size=12)
 @given(st.lists(st.binary(max_size=60).filter(lambda b: b"\n" not in b and b"\r" not in b), max_size=8), cuts)
 def test_what_is_framed_is_parsed_back_wherever_it_is_cut(events: list[bytes], places: list[int]) -> None:
     envelope = Envelope("task-1")
-    sent = retry(2000) + HEARTBEAT + envelope.frames(Batch(5, 1, events)) + control("sync", {"seq": 4 + len(events)})
+    sent = retry(2000) + COMMENT + envelope.frames(Batch(5, 1, events)) + control("sync", {"seq": 4 + len(events)})
     *frames, last = parse(cut(sent, places))
     assert [envelope.open(message.data) for message in frames] == events
     assert [message.id for message in frames] == [str(seq) for seq in range(5, 5 + len(events))]

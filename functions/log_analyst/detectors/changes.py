@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from log_analyst.detectors.window import dispersion, pause_lengths
+from log_analyst.detectors.window import REGULAR, dispersion, pause_lengths
 from log_analyst.readers import levels
 
 # The most probable chance that still counts as new, by level; 0.01 for the others.
@@ -136,7 +136,7 @@ def gone(history: History, *, covered: int) -> RateChange | None:
         return None
     begin, end = stretch
     count, usually = sum(history.window[begin:end]), sum(expected[begin:end])
-    missing = usually / dispersion(history.before)
+    missing = usually / dispersion(history.before, REGULAR)
     if missing < 10 or count > 0.05 * usually:
         return None
     span = min(end - begin, max(1, len(history.before) // 2))

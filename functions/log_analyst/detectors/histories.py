@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil, floor
 from statistics import median
 
@@ -46,6 +46,20 @@ class Histories:
         """Return the same share for the logs that have `row`."""
         return self._share_since(min((log.first for log in self._logs_of(row)), default=self._start))
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """The buckets of the window: the first, and the one after the last."""
+        return self._begin, self._end
+
+    def series(self, row: Row) -> list[int]:
+        """Return the number of the row's lines in each bucket of the timeline."""
+        return self._series[row.id]
+
+    def log_end(self, rows: Iterable[Row] = ()) -> float:
+        """Return when the last line was written of the logs that have one of `rows`, or of all logs without rows."""
+        logs = [log for row in rows for log in self._logs_of(row)] or self._timeline.streams.values()
+        return max((log.last for log in logs), default=self._start)
+
     def before(self, row: Row) -> int:
         """Return the number of the row's lines before the window."""
         return row.older + sum(self._series[row.id][: self._begin])
@@ -71,13 +85,18 @@ class Histories:
         return self._history(self._series[row.id], max(begin, 0), self._traffic_beside(row))
 
     @property
-    def ordinary(self) -> History:
-        """The history of all lines below WARNING, without templates that are new in the window."""
+    def ordinary_cells(self) -> list[int]:
+        """The number of all lines below WARNING in each bucket, without templates that are new in the window."""
         series = list(self._timeline.ordinary)
         for row in self._timeline.rows:
             if row.level < levels.WARNING and not self.before(row):
                 series = [a - b for a, b in zip(series, self._series[row.id], strict=True)]
-        return self._history(series, 0, [1.0] * (self._end - self._begin))
+        return series
+
+    @property
+    def ordinary(self) -> History:
+        """The history of `ordinary_cells`."""
+        return self._history(self.ordinary_cells, 0, [1.0] * (self._end - self._begin))
 
     def logs(self) -> Iterator[tuple[Stream, History, int]]:
         """Yield each log, its history, and how many buckets of the window it should have lines in.

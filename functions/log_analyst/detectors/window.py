@@ -36,6 +36,8 @@ _STRETCHES = 60  # buckets of the scan
 MOST_LOGS = 12  # with more logs than these, a single log that falls silent is not noticed
 _MARGIN = 4.0  # of log-likelihood above the best score that chance gives; passed by chance in one of fifty logs
 _TIMES_MORE = 2.5
+# The least dispersion where silence is judged: a heartbeat is more regular than chance, so fewer missing lines tell.
+REGULAR = 0.25
 _WEIGHTS = (0.5, 1.0, 1.0, 1.5, 2.0, 2.0)  # by level
 
 
@@ -156,7 +158,7 @@ def _score_silence(
     if totals is not None:
         lines = sum(totals[begin:end])
         gain = min(gain, _gain(0, count, lines / max(sum(totals), 1)) if lines < sum(totals) else 0.0)
-    gain = gain / dispersion(series) - chance
+    gain = gain / dispersion(series, REGULAR) - chance
     if gain > 0:
         scores[begin, end] = scores.get((begin, end), 0.0) + gain
 
@@ -182,8 +184,8 @@ def _gain(inside: int, count: int, share: float) -> float:
     return gain
 
 
-def dispersion(series: list[int]) -> float:
-    """Return how many times more the counts vary than by chance (Poisson), at least 1.
+def dispersion(series: list[int], least: float = 1.0) -> float:
+    """Return how many times more the counts vary than by chance (Poisson), at least `least`.
 
     It is half the mean square of the steps from bucket to bucket, divided by the mean. The largest eighth of the steps
     is left out, because the start and the end of an incident are not how the log usually varies.
@@ -192,9 +194,9 @@ def dispersion(series: list[int]) -> float:
     mean = sum(series) / max(len(series), 1)
     steps = steps[: len(steps) - len(steps) // 8]
     if not steps or not mean:
-        return 1.0
+        return max(least, 1.0)
     # Without the largest eighth, steps by chance have 0.58 of their mean square.
-    return max(1.0, sum(steps) / len(steps) / 2 / 0.58 / mean)
+    return max(least, sum(steps) / len(steps) / 2 / 0.58 / mean)
 
 
 def _sums(series: list[int], step: int) -> list[int]:

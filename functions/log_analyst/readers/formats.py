@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from log_analyst.readers import levels
-from log_analyst.readers.jsonlines import fields_of
-from log_analyst.readers.masking import METHODS
+from log_analyst.readers.entry import Entry, named, request_entry
+from log_analyst.readers.jsonlines import json_behind_prefix, json_line
+from log_analyst.readers.logfmt import logfmt
+from log_analyst.readers.request_lines import request_line
 from log_analyst.readers.timestamps import Timestamps
-
-
-class Entry(NamedTuple):
-    """The content of one line and of the lines that continue it.
-
-    `time` is in seconds since the epoch, None if the line has none. `level` is UNKNOWN if only the words can tell.
-    Templates are made of `text`; for a request in an access log (`access`) it is `METHOD path status`.
-    """
-
-    time: float | None
-    level: int
-    text: str
-    access: bool = False
-
+from log_analyst.readers.w3c import W3cLog
 
 Parser = Callable[[str, Timestamps], Entry | None]
 
@@ -42,13 +30,17 @@ _SYSLOG_5424 = re.compile(
     r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) \S+ (?P<app>\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)"
     r"(?: (?P<text>.*))?$"
 )
+# In "ERROR pool is full: 20 of 20" and "Caused by: …" no host is meant.
+_NO_HOSTS = frozenset(["Caused", *(each for w in levels.WORDS for each in (w, w.upper(), w.capitalize()))])
 _SYSLOG_3164 = re.compile(
     r"(?:<(?P<pri>\d{1,3})>)?"
     r"(?P<time>[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
     r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"
-    r" [\w.:-]+ (?P<app>[^\s:\[][^:\[]{0,47})(?:\[\d+\])?: (?P<text>.*)"
+    # Only a name before a process id has spaces in it.
+    r" (?P<host>[\w.:-]+) "
+    r"(?:(?P<app>[^\s:\[]{1,48})(?:\[\d+\])?|(?P<spaced>[^\s:\[][^:\[]{0,47})\[\d+\]): (?P<text>.*)"
 )
-_PUNCTUATION = " \t-:|,;[]"
+_PUNCTUATION = " \t-:|,;]"
 
 
 def access(line: str, stamps: Timestamps) -> Entry | None:
@@ -63,22 +55,13 @@ def access(line: str, stamps: Timestamps) -> Entry | None:
     return request_entry(time, request, int(status))
 
 
-def request_entry(time: float | None, request: str, status: int) -> Entry:
-    """Return the entry of an HTTP request. `request` is `METHOD path protocol`, or what a client sent instead."""
-    method, _, rest = request.partition(" ")
-    path = rest.split(" ", 1)[0]
-    if method in METHODS and path:
-        return Entry(time, levels.of_status(status), f"{method} {path} {status}", True)
-    return Entry(time, levels.of_status(status), f"(no HTTP request) {status}", True)
-
-
 def nginx_error(line: str, stamps: Timestamps) -> Entry | None:
     """Parse nginx's error log. The text from `, client:` on names the request, not the error, so it is left out."""
     match = _NGINX_ERROR.match(line)
     if match is None:
         return None
     stamp, level, text = match.groups()
-    return _named(stamps.value(stamp), levels.level_of(level), text.split(", client: ", 1)[0])
+    return named(stamps.value(stamp), levels.level_of(level), text.split(", client: ", 1)[0])
 
 
 def apache_error(line: str, stamps: Timestamps) -> Entry | None:
@@ -87,7 +70,7 @@ def apache_error(line: str, stamps: Timestamps) -> Entry | None:
     if match is None:
         return None
     stamp, module, level, text = match.groups()
-    return _named(stamps.value(stamp), levels.level_of(level), f"{module}: {text}" if module else text)
+    return named(stamps.value(stamp), levels.level_of(level), text, module)
 
 
 def syslog_5424(line: str, stamps: Timestamps) -> Entry | None:
@@ -96,7 +79,7 @@ def syslog_5424(line: str, stamps: Timestamps) -> Entry | None:
     if match is None:
         return None
     pri, stamp, app, text = match.groups()
-    return _named(stamps.value(stamp), levels.of_syslog(int(pri)), f"{app}: {(text or '').lstrip(chr(0xFEFF))}")
+    return named(stamps.value(stamp), levels.of_syslog(int(pri)), (text or "").lstrip("\ufeff"), app)
 
 
 def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
@@ -104,32 +87,12 @@ def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
     match = _SYSLOG_3164.match(line)
     if match is None:
         return None
-    pri, stamp, app, text = match.groups()
-    time = stamps.value(stamp)
+    pri, stamp, host, name, spaced, text = match.groups()
+    app = name or spaced
+    time = None if host in _NO_HOSTS else stamps.value(stamp)
     if time is None:
         return None
-    if pri is None:
-        return Entry(time, levels.UNKNOWN, f"{app}: {text}")
-    return _named(time, levels.of_syslog(int(pri)), f"{app}: {text}")
-
-
-def json_line(line: str, stamps: Timestamps) -> Entry | None:
-    """Parse a JSON object: its time, level and message by the names that loggers use."""
-    if not line.startswith("{"):
-        return None
-    fields = fields_of(line)
-    if fields is None:
-        return None
-    time = stamps.value(fields.time)
-    if fields.request is not None and fields.status is not None:
-        return request_entry(time, fields.request, fields.status)
-    level = levels.level_of(fields.level)
-    if time is None or level == levels.UNKNOWN:
-        # Docker's json-file and CloudWatch's events wrap a line that has its own time and level.
-        inner = stamps.find(fields.text) if time is None else None
-        time = inner.seconds if inner else time
-        return Entry(time, level, fields.text)
-    return _named(time, level, fields.text)
+    return named(time, levels.UNKNOWN if pri is None else levels.of_syslog(int(pri)), text, app)
 
 
 def plain(line: str, stamps: Timestamps) -> Entry | None:
@@ -139,24 +102,28 @@ def plain(line: str, stamps: Timestamps) -> Entry | None:
         return None
     before = line[: timestamp.start].rstrip(" \t[(<\"'")
     text = line[timestamp.end :].lstrip(_PUNCTUATION + ")>\"'")
-    return Entry(timestamp.seconds, levels.UNKNOWN, f"{before} {text}" if before else text)
+    if not before:
+        return Entry(timestamp.seconds, levels.UNKNOWN, text)
+    # What is before the time is no part of the message. A level is left to be found.
+    header = 0 if len(before) == 1 or levels.of_word(before) != levels.UNKNOWN else len(before) + 1
+    return Entry(timestamp.seconds, levels.UNKNOWN, f"{before} {text}", header=header)
 
 
-PARSERS: dict[str, Parser] = {
-    "access log": access,
-    "nginx error log": nginx_error,
-    "Apache error log": apache_error,
-    "syslog (RFC 5424)": syslog_5424,
-    "syslog": syslog_3164,
-    "JSON lines": json_line,
-    "plain text": plain,
-}
+def parsers() -> dict[str, Parser]:
+    """Return the parsers of one log, by the name of their format. They may keep what they learn about it.
 
-
-def _named(time: float | None, level: int, text: str) -> Entry | None:
-    """Return an entry whose level is not in its text; the level's name is put in front, so that templates show it."""
-    if time is None:
-        return None
-    if level == levels.UNKNOWN:
-        return Entry(time, level, text)
-    return Entry(time, level, f"{levels.NAMES[level]} {text}")
+    Where several can read a line, the first one counts: the plain text parser takes any line with a time.
+    """
+    return {
+        "W3C access log": W3cLog(),
+        "access log": access,
+        "other access log": request_line,
+        "nginx error log": nginx_error,
+        "Apache error log": apache_error,
+        "JSON behind a prefix": json_behind_prefix,
+        "logfmt": logfmt,
+        "syslog (RFC 5424)": syslog_5424,
+        "syslog": syslog_3164,
+        "JSON lines": json_line,
+        "plain text": plain,
+    }

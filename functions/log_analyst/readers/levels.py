@@ -9,21 +9,31 @@ UNKNOWN = -1
 DEBUG, INFO, NOTICE, WARNING, ERROR, CRITICAL = range(6)
 NAMES = ("DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL")
 
-_WORDS = {
+WORDS = {
     "trace": DEBUG,
+    "trce": DEBUG,
+    "trc": DEBUG,
     "debug": DEBUG,
+    "dbug": DEBUG,
     "dbg": DEBUG,
     "verbose": DEBUG,
+    "vrb": DEBUG,
     "fine": DEBUG,
+    "finer": DEBUG,
+    "finest": DEBUG,
     "info": INFO,
+    "inf": INFO,
+    "normal": INFO,
     "information": INFO,
     "informational": INFO,
     "log": INFO,
     "notice": NOTICE,
     "warn": WARNING,
+    "wrn": WARNING,
     "warning": WARNING,
     "err": ERROR,
     "error": ERROR,
+    "fail": ERROR,
     "severe": ERROR,
     "crit": CRITICAL,
     "critical": CRITICAL,
@@ -31,16 +41,37 @@ _WORDS = {
     "emerg": CRITICAL,
     "emergency": CRITICAL,
     "fatal": CRITICAL,
+    "ftl": CRITICAL,
     "panic": CRITICAL,
 }
 
-# A level as loggers write it: in capitals, or in lower case with punctuation that marks a level.
-_CAPITALS = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|SEVERE|CRIT|CRITICAL|EMERG|FATAL|PANIC)\b")
+# Android's, glog's, klog's and MongoDB's levels in one letter. They are levels only where a column holds nothing else.
+_LETTERS = {
+    "V": DEBUG,
+    "D": DEBUG,
+    "I": INFO,
+    "N": NOTICE,
+    "W": WARNING,
+    "E": ERROR,
+    "C": CRITICAL,
+    "F": CRITICAL,
+    "A": CRITICAL,
+}
+
+# A level as loggers write it: behind a key, in capitals, or in lower case with punctuation that marks a level.
+_KEYED = re.compile(r"\b(?:level|lvl|severity|loglevel)\"?[=:] ?\"?([A-Za-z]{3,13})\b", re.IGNORECASE)
+_CAPITALS = re.compile(
+    r"\b(TRACE|DEBUG|INFO|INFORMATION|NOTICE|WARN|WARNING|ERR|ERROR|SEVERE|CRIT|CRITICAL|ALERT|EMERG|FATAL|PANIC)\b"
+    r"|(?:^|\[)(INF|WRN|DBG|FTL|VRB|TRC)\b"
+)
 _MARKED = re.compile(
-    r"(?:\b(?:level|lvl|severity)[=:]\s*\"?|^|\[|<)"
-    r"(trace|debug|info|notice|warn|warning|err|error|crit|critical|alert|emerg|fatal|panic)(?=[\]>:\s\"]|$)",
+    r"(?:^|\[|<)(?:"
+    r"(trace|debug|info|notice|warn|warning|err|error|crit|critical|alert|emerg|fatal|panic)(?=[\]>:\s\"]|$)"
+    r"|(trce|dbug|fail)(?=[\]:]))",
     re.IGNORECASE,
 )
+# A line that begins with the name of an exception.
+_FAULT = re.compile(r"[A-Za-z_][\w.$]*(?:Error|Exception|Panic|Fault|Failure)(?=:)")
 # Words that make a line without a level a warning, except in "0 errors" and "no error".
 _TROUBLE = re.compile(
     r"(?<!\bno )(?<!\b0 )(?<!<num> )(?<!without )"
@@ -60,18 +91,39 @@ _LIFECYCLE = re.compile(
 def level_in(text: str) -> int:
     """Return the level that the start of `text` names; else WARNING if it mentions trouble, else INFO."""
     head = text[:160]
+    keyed = _KEYED.search(head)
+    if keyed and (level := WORDS.get(keyed.group(1).lower())) is not None:
+        return level
     match = _CAPITALS.search(head) or _MARKED.search(head)
     if match:
-        return _WORDS[match.group(1).lower()]
+        return WORDS[(match.group(1) or match.group(2)).lower()]
+    if _FAULT.match(head):
+        return ERROR
     return WARNING if _TROUBLE.search(text) else INFO
+
+
+def names_level(text: str) -> bool:
+    """Return whether the start of `text` names a level."""
+    head = text[:160]
+    return bool(_KEYED.search(head) or _CAPITALS.search(head) or _MARKED.search(head))
+
+
+def of_word(word: str) -> int:
+    """Return the level that is written as this word, in any case; else UNKNOWN."""
+    return WORDS.get(word.lower(), UNKNOWN)
+
+
+def of_letter(letter: str) -> int:
+    """Return the level that is written as this capital letter; else UNKNOWN."""
+    return _LETTERS.get(letter, UNKNOWN)
 
 
 def level_of(value: Any) -> int:
     """Return the level in a field: a word, a syslog severity, or pino's and bunyan's 10 … 60; else UNKNOWN."""
     if isinstance(value, str):
         word = value.strip().lower()
-        if word in _WORDS:
-            return _WORDS[word]
+        if word in WORDS:
+            return WORDS[word]
         if not word.isdecimal() or len(word) > 2:
             return UNKNOWN
         value = int(word)
@@ -95,6 +147,11 @@ def of_status(status: int) -> int:
     if status in (408, 429, 499):
         return WARNING
     return NOTICE if status >= 400 else INFO
+
+
+def is_trouble(text: str) -> bool:
+    """Return whether `text` has a word of those that make a line without a level a warning."""
+    return _TROUBLE.search(text) is not None
 
 
 def is_lifecycle(text: str) -> bool:

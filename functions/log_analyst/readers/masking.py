@@ -25,21 +25,22 @@ _MASKS = {
     "email": r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]+)+",
     "uuid": r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])",
     "time": r"(?<!\d)(?:\d{4}[-/]\d\d[-/]\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-    r"|\d\d?:\d\d:\d\d(?:[.,]\d+)?)(?!\d)",
+    r"|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?:\.\d+)?|\d\d?:\d\d:\d\d(?:[.,]\d+)?)(?!\d)",
     "mac": r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(?![0-9A-Za-z])",
     "ip": r"(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?(?![\d.]*\d)"
     r"|(?<![0-9A-Za-z:])(?=[a-fA-F:]*\d)(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![0-9A-Za-z:])"
     r"(?<=[0-9a-fA-F:]{3})",
     "keep": r"(?<![0-9A-Za-z])(?:HTTP/\d(?:\.\d)?|[1-5]xx|x86_64"
     r"|(?i:utf-?8|sha\d{1,3}|md5|ipv[46]|s3|ec2|k8s|p\d\d))(?![0-9A-Za-z])",
-    "hex": r"(?<![0-9A-Za-z])(?:0[xX][0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,})(?![0-9A-Za-z])",
+    "hex": r"(?<![0-9A-Za-z])(?:0[xX][0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,}|[a-f]{8})"
+    r"(?![0-9A-Za-z])",
     # A file: under a known root, or with an extension. Other paths are routes; only their ids are masked.
     "rooted": r"(?<![\w/.<>])/(?:var|usr|etc|home|tmp|opt|srv|data|mnt|dev|proc|run|root|lib|bin|sbin|boot|sys)"
     r"(?:/[\w.@%+~=:-]+)+",
     "file": r"(?<![\w/.<>])(?:/[\w.@%+~=-]+)+\.[A-Za-z]\w{0,5}(?![\w/])",
     "drive": r"(?<![\w/.<>])[A-Za-z]:\\[^\s\"'<>,;]+",
     "id": r"(?<![0-9A-Za-z])(?=[A-Za-z]*\d+[A-Za-z]+\d)[0-9A-Za-z]{6,}(?![0-9A-Za-z])"
-    r"|(?<![0-9A-Za-z])(?=[A-Za-z_=+/-]*+\d)[0-9A-Za-z_=+/-]{32,}+(?![0-9A-Za-z])",
+    r"|(?<![0-9A-Za-z])(?=[A-Za-z_+/-]*+\d)[0-9A-Za-z_+/-]{32,}+=*+(?![0-9A-Za-z])",
     "num": rf"(?<![A-Za-z])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?{_UNIT}(?![0-9A-Za-z])|\d+",
 }
 # What a token must contain for each kind, so that few patterns are tried.
@@ -60,10 +61,14 @@ _SINGLE_QUOTED = re.compile(f"(?P<double>(?!))?{_KEY}{_IN_SINGLE}{_STATUS_BEHIND
 # A text up to the first double quote that is not closed.
 _CLOSED = re.compile(rf"(?:[^\"']+|{_IN_DOUBLE}|{_IN_SINGLE}|')*")
 _STATUS = re.compile(r"(?<!exit )\b((?:http[_ ]?)?status(?:[_ ]?code)?[=:]? ?[=:]? ?)([1-5])\d\d\b", re.IGNORECASE)
+_DATE = re.compile(
+    r"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
+    r"<num> <time>(?: <num>)?"
+)
 _RUN = re.compile(r"<num>(?:[,;]? <num>){2,}")
 _SEGMENT_ID = re.compile(
     r"\d+|[0-9a-fA-F]{7,}|(?=\D*\d)[\w.~=+-]{16,}|(?=\D*\d[^A-Za-z]*[A-Za-z]\D*\d)[\w-]{6,}"
-    r"|[^/]*@[^/]*|[^/]*\d{3,}[^/]*"
+    r"|[^/]*@[^/]*|[^/]*\d{3,}[^/]*|(?=\d|[a-f]+\d+[a-f])[0-9a-f]{4,}\.\w{2,5}"
 )
 
 
@@ -82,6 +87,8 @@ class Masker(dict[str, str]):
         if "tatus" in text or "TATUS" in text:
             text = _STATUS.sub(r"\1\2xx", text)
         masked = " ".join(map(self.__getitem__, text.split()))
+        if "<time>" in masked:
+            masked = _DATE.sub("<time>", masked)
         if "<num> <num>" in masked or "<num>, <num>" in masked:
             masked = _RUN.sub("<nums>", masked)
         return masked

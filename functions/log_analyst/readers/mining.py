@@ -1,32 +1,29 @@
 """Mining: entries become templates, each with its count, its times and the place of an example.
 
-Drain gets each distinct masked text once and merges texts of one shape. The first few variants of warnings and errors
-stay separate: there a different word (a host, a reason) matters most, and one error must not hide in another's
-template.
+An entry's text is masked, and the texts of one shape are one template. At the end the shapes are reconciled: words that
+vary become `<*>`. Headers are no part of this: a template shows the words of its header that all of its lines have.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Collection
 from hashlib import blake2s
 
-from drain3.drain import Drain, LogCluster
-
 from log_analyst.readers import levels
-from log_analyst.readers.formats import Entry
+from log_analyst.readers.entry import Entry
 from log_analyst.readers.masking import Masker
 from log_analyst.readers.paths import collapsed
+from log_analyst.readers.reconciling import Reconciled
+from log_analyst.readers.shapes import VALUE, Shape, shape_of, shown
 
-_SIMILARITY = 0.6
-_VARIANTS = 8
-_CLUSTERS = 1_000  # of one level; after them, lines of new shapes share coarse templates
-_COARSE = 100
+SHAPES = 20_000  # that are kept until they are reconciled; if more than half then remain, lines share coarse templates
 ROUTES = 20_000  # of access logs; after them, requests of new routes are only counted by method and status
 REMEMBERED = 50_000  # texts whose template is remembered; others are matched again each time
-_COMPARED = (32, 8)  # how many of a branch's first and last clusters a line is compared with
-_TOKENS = 80
+_TEMPLATES = 1_000  # of one level; the others are counted in coarse templates
+_COARSE = 100
+_HEADS = 20_000  # headers whose words are remembered
+_HEADS_OF_ONE = 50  # of one template
 
 
 class Template:
@@ -35,14 +32,16 @@ class Template:
     `times` are those of its lines, in seconds since the epoch; `streams` are the numbers of the logs that have it. `at`
     is the place of its first line: (number of the source, start, end). `access` is whether it is about requests of an
     access log. A `coarse` template stands for lines of many shapes, so its first time means nothing. A `variant`
-    differs from another template only in words.
+    differs from another template only in a word. `head` are the words that the headers of all its lines have.
     """
 
-    __slots__ = ("access", "at", "coarse", "count", "keys", "level", "streams", "text", "times", "variant")
+    __slots__ = ("_heads", "access", "at", "body", "coarse", "count", "head", "level", "streams", "times", "variant")
 
-    def __init__(self, level: int, text: str, at: tuple[int, int, int]) -> None:
+    def __init__(self, level: int, body: str, at: tuple[int, int, int]) -> None:
         self.level = level
-        self.text = text
+        self.body = body
+        self.head: str | None = None
+        self._heads: set[str] = set()
         self.at = at
         self.count = 0
         self.times = array("d")
@@ -50,7 +49,11 @@ class Template:
         self.access = False
         self.coarse = False
         self.variant = False
-        self.keys: list[tuple[int, str]] = []
+
+    @property
+    def text(self) -> str:
+        """The template's text: the words of its header, and its masked message."""
+        return f"{self.head} {self.body}" if self.head else self.body
 
     @property
     def id(self) -> str:
@@ -63,7 +66,18 @@ class Template:
         self.times.extend(other.times)
         self.streams |= other.streams
         self.coarse = self.coarse or other.coarse
+        self.variant = self.variant or other.variant
         self.at = min(self.at, other.at)
+        self.add_head(other.head or "")
+
+    def add_head(self, head: str) -> None:
+        """Keep the words of the header that `head` has too."""
+        if head in self._heads:
+            return
+        if len(self._heads) < _HEADS_OF_ONE:
+            self._heads.add(head)
+        words = head.split(" ")
+        self.head = head if self.head is None else " ".join(word for word in self.head.split(" ") if word in words)
 
 
 class Miner:
@@ -78,34 +92,44 @@ class Miner:
         self.serious: Counter[int] = Counter()
         self.entries = 0
         self._masker = Masker()
-        self._templates: dict[tuple[int, str], Template] = {}
-        self._trees: dict[int, _Tree] = defaultdict(_Tree)
-        self._clusters: dict[tuple[int, int], list[Template]] = defaultdict(list)
+        self._remembered: dict[tuple[int, str], Template] = {}
+        self._shapes: dict[tuple[int, Shape], Template] = {}
+        self._routes: dict[tuple[int, str], Template] = {}
         self._coarse: dict[tuple[int, str], Template] = {}
-        self._routes = 0
-        self._merged: dict[int, tuple[Template, LogCluster]] = {}
+        self._heads: dict[str, tuple[str, int]] = {}
+        self._full = False
 
     @property
     def remembered(self) -> int:
-        """How many keys of templates are held in memory, at most `REMEMBERED` and one."""
-        return len(self._templates)
+        """How many texts are held in memory, at most `REMEMBERED`."""
+        return len(self._remembered)
 
     def add(self, entry: Entry, stream: int, at: tuple[int, int, int]) -> None:
         """Add `entry` of a stream to its template; `at` is its place, as a template's."""
-        text = self._masker.request(entry.text) if entry.access else self._masker.text(entry.text)
-        key = (entry.level, text)
-        template = self._templates.get(key)
+        time, level, text, access, header = entry
+        head = ""
+        if access:
+            text = self._masker.request(text)
+        elif header:
+            head, named = self._heads.get(text[:header]) or self._new_head(text[:header])
+            text = self._masker.text(text[header:])
+            level = named if level == levels.UNKNOWN else level
+        else:
+            text = self._masker.text(text)
+        template = self._remembered.get((level, text))
         if template is None:
-            template = self._new(entry, text, at)
-            if not template.count or len(self._templates) < REMEMBERED:
-                template.keys.append(key)
-                self._templates[key] = template
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            template = self._route(level, text, at) if access else self._shaped(level, text, at)
+            self._remembered[level, text] = template
+        if template.head is not head:
+            template.add_head(head)
         template.count += 1
         template.streams.add(stream)
         self.entries += 1
-        if entry.time is not None:
-            template.times.append(entry.time)
-            self.times[stream].append(entry.time)
+        if time is not None:
+            template.times.append(time)
+            self.times[stream].append(time)
             if template.level >= levels.WARNING:
                 self.serious[stream] += 1
 
@@ -114,7 +138,7 @@ class Miner:
         for stream, times in self.times.items():
             self.times[stream] = array("d", (time for time in times if time <= moment))
         forgotten = 0
-        for template in {id(template): template for template in self._templates.values()}.values():
+        for template in self._all():
             kept = array("d", (time for time in template.times if time <= moment))
             later = len(template.times) - len(kept)
             template.times = kept
@@ -125,79 +149,99 @@ class Miner:
 
     def templates(self) -> list[Template]:
         """Return the templates: by level, then by count, the highest first. No entries can be added afterwards."""
-        for template, cluster in self._merged.values():
-            template.text = cluster.get_template()
-        for variants in self._clusters.values():
-            for template in variants:
-                template.variant = len(variants) > 1
-        distinct = {id(template): template for template in self._templates.values() if template.count}
-        self._collapse_routes(list(distinct.values()))
+        self._reconcile()
+        self._collapse_routes()
         by_text: dict[tuple[int, str], Template] = {}
-        for template in distinct.values():
+        per_level: Counter[int] = Counter()
+        for template in sorted(self._all(), key=lambda t: (not t.access, -t.count)):
+            if not template.count:
+                continue
+            if not template.access and not template.coarse:
+                per_level[template.level] += 1
+                if per_level[template.level] > _TEMPLATES:
+                    coarse = self._coarse_template(template.level, template.text, template.at)
+                    coarse.absorb(template)
+                    template = coarse
             known = by_text.setdefault((template.level, template.text), template)
             if known is not template:
                 known.absorb(template)
         return sorted(by_text.values(), key=lambda t: (-t.level, -t.count, t.text))
 
-    def _new(self, entry: Entry, text: str, at: tuple[int, int, int]) -> Template:
-        level = entry.level if entry.level != levels.UNKNOWN else levels.level_in(text)
-        if entry.access:
-            if self._routes >= ROUTES:
-                return self._coarse_request(level, text, at)
-            self._routes += 1
-            template = Template(level, text, at)
-            template.access = True
-            return template
-        cluster = self._trees[level].place(text)
-        if cluster is None:
-            return self._coarse_template(level, text, at)
-        variants = self._clusters[level, cluster.cluster_id]
-        if level >= levels.WARNING and not (len(variants) == 1 and id(variants[0]) in self._merged):
-            for variant in variants:
-                if variant.text == text:  # the same text, with its level in a field and in its words
-                    return variant
-            variants.append(Template(level, text, at))
-            if len(variants) <= _VARIANTS:
-                return variants[-1]
-            self._merge(variants, cluster)
-        elif not variants:
-            variants.append(Template(level, text, at))
-            self._merged[id(variants[0])] = (variants[0], cluster)
-        return variants[0]
+    def _all(self) -> list[Template]:
+        return [*self._shapes.values(), *self._routes.values(), *self._coarse.values()]
 
-    def _coarse_request(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
-        text = f"{text.partition(' ')[0]} <*> {text.rpartition(' ')[2]}"
-        template = self._coarse.get((level, text))
+    def _new_head(self, header: str) -> tuple[str, int]:
+        """Return the words of a header, without its values, and the level that it names."""
+        if len(self._heads) >= _HEADS:
+            self._heads.clear()
+        words = [
+            w for w in self._masker.text(header.replace("|", " ")).split(" ") if "<" not in w or shape_of(w) != (VALUE,)
+        ]
+        while words and not any(map(str.isalnum, words[0])):
+            del words[0]
+        level = levels.level_in(header) if levels.names_level(header) else levels.UNKNOWN
+        head = self._heads[header] = (" ".join(words).strip(" -"), level)
+        return head
+
+    def _route(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
+        template = self._routes.get((level, text))
         if template is None:
-            template = self._coarse[level, text] = Template(level, text, at)
-            template.coarse = True
+            if len(self._routes) >= ROUTES:
+                return self._coarse_of(level, f"{text.partition(' ')[0]} <*> {text.rpartition(' ')[2]}", at)
+            template = self._routes[level, text] = Template(level, text, at)
+            template.access = True
         return template
+
+    def _shaped(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
+        level = levels.level_in(text) if level == levels.UNKNOWN else level
+        shape = shape_of(text)
+        template = self._shapes.get((level, shape))
+        if template is None:
+            if len(self._shapes) >= SHAPES:
+                self._reconcile()
+                self._full = len(self._shapes) > SHAPES // 2
+            if self._full:
+                return self._coarse_template(level, text, at)
+            template = self._shapes[level, shape] = Template(level, text, at)
+        else:
+            template.body = _common(template.body, text, shape)
+        return template
+
+    def _reconcile(self) -> None:
+        """Merge the templates whose shapes differ only in words that vary."""
+        by_level: dict[int, list[Shape]] = defaultdict(list)
+        for level, shape in self._shapes:
+            by_level[level].append(shape)
+        merged: dict[tuple[int, Shape], Template] = {}
+        for level, shapes in by_level.items():
+            reconciled = Reconciled(shapes)
+            for shape, general in reconciled.general.items():
+                template = self._shapes[level, shape]
+                template.variant = template.variant or general in reconciled.variants
+                known = merged.setdefault((level, general), template)
+                if known is not template:
+                    known.body = _common(known.body, template.body, general)
+                    known.absorb(template)
+        self._shapes = merged
+        self._remembered.clear()
 
     def _coarse_template(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
         word = text.split(" ", 1)[0]
-        text = f"{word} <*>" if word.isalpha() and len(self._coarse) < _COARSE else "<*>"
+        return self._coarse_of(level, f"{word} <*>" if word.isalpha() and len(self._coarse) < _COARSE else "<*>", at)
+
+    def _coarse_of(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
         template = self._coarse.get((level, text))
         if template is None:
             template = self._coarse[level, text] = Template(level, text, at)
             template.coarse = True
         return template
 
-    def _merge(self, variants: list[Template], cluster: LogCluster) -> None:
-        first, *others = variants
-        for other in others:
-            first.absorb(other)
-            first.keys.extend(other.keys)
-        for key in first.keys:
-            self._templates[key] = first
-        self._merged[id(first)] = (first, cluster)
-        variants[:] = [first]
-
-    def _collapse_routes(self, templates: list[Template]) -> None:
+    def _collapse_routes(self) -> None:
         """Collapse the routes of each method and status, so that a scanner's paths do not hide the real routes."""
         kinds: dict[tuple[str, str], list[tuple[str, Template]]] = defaultdict(list)
-        for template in templates:
-            if template.access and not template.text.startswith("("):
-                method, _, rest = template.text.partition(" ")
+        for template in self._routes.values():
+            if not template.body.startswith("("):
+                method, _, rest = template.body.partition(" ")
                 route, _, status = rest.rpartition(" ")
                 kinds[method, status].append((route, template))
         for (method, status), routes in kinds.items():
@@ -206,32 +250,17 @@ class Miner:
                 counts[route] += template.count
             short = collapsed(counts)
             for route, template in routes:
-                template.text = f"{method} {short[route]} {status}"
+                template.body = f"{method} {short[route]} {status}"
 
 
-class _Tree(Drain):
-    """Drain with limits, so that the time for a line does not grow with the number of lines before it."""
+def _common(one: str, other: str, shape: Shape) -> str:
+    """Return a text for two texts of one shape: their common words, or if they are not as many, the shape's."""
+    ours, theirs = one.split(" "), other.split(" ")
+    if len(ours) != len(theirs):
+        return shown(shape)
+    return " ".join(a if a == b else _either(a, b) for a, b in zip(ours, theirs, strict=True))
 
-    def __init__(self) -> None:
-        super().__init__(depth=4, sim_th=_SIMILARITY, parametrize_numeric_tokens=True)
 
-    def place(self, text: str) -> LogCluster | None:
-        """Return the cluster of a new masked text; None if it fits none and there are too many."""
-        tokens = text.split(" ", _TOKENS)
-        if len(tokens) > _TOKENS:
-            tokens[_TOKENS] = "…"
-        if len(self.id_to_cluster) >= _CLUSTERS:
-            match = self.tree_search(self.root_node, tokens, self.sim_th, False)
-            if match is None:
-                return None
-        cluster, _ = self.add_log_message(" ".join(tokens))
-        return cluster
-
-    def fast_match(
-        self, cluster_ids: Collection[int], tokens: object, sim_th: float, include_params: bool
-    ) -> LogCluster | None:
-        head, tail = _COMPARED
-        if len(cluster_ids) > head + tail:
-            ids = list(cluster_ids)
-            cluster_ids = ids[:head] + ids[-tail:]
-        return super().fast_match(cluster_ids, tokens, sim_th, include_params)  # type: ignore[arg-type]
+def _either(one: str, other: str) -> str:
+    key, mark, _ = one.partition("=")
+    return f"{key}=<*>" if mark and other.startswith(f"{key}=") else "<*>"

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 from log_analyst.readers import levels
-from log_analyst.readers.formats import PARSERS, Entry, Parser
+from log_analyst.readers.entry import Entry
+from log_analyst.readers.formats import parsers
+from log_analyst.readers.header import Header, header_of
 from log_analyst.readers.sources import Source
 from log_analyst.readers.timestamps import Timestamps
 
 # In characters. The rest of a longer line is not read.
 LINE_LIMIT = 65_536
-_SAMPLED = 100
+_SAMPLED = 300
 _COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # The line of a trace that names the exception: Python's last, Java's first and "Caused by:".
 _FAULT = re.compile(
     r"(?:Caused by: |Exception in thread \"[^\"]*\" )?"
     r"([A-Za-z_][\w.$]*(?:Error|Exception|Warning|Panic|Interrupt|Exit|Fault|Failure|Timeout))(?=:|\s|$)"
 )
+# How lines of a trace begin that a collector took for entries of their own, and how the name of an exception ends.
+_FRAMES = ("\t", "  ", "at ", "... ", "Caused by: ", 'File "', "Traceback (most recent")
+_FAULTS = ("Error", "Exception", "Warning", "Panic", "Interrupt", "Exit", "Fault", "Failure", "Timeout")
+# Most lines begin like this, and so they are no part of a trace.
+_LEVEL_BEGINS = frozenset(["INFO", "DEBU", "WARN", "ERRO", "NOTI", "TRAC", "FATA", "CRIT"])
+# Seconds from an entry to the lines of its trace, at most.
+_TRACE_S = 1.0
 _TRACE = re.compile(r"(?:Traceback \(most recent|panic: |Exception in thread |fatal error: |Unhandled )")
 
 
@@ -46,9 +57,10 @@ class Record:
 class LogReader:
     """Reads one log. Iteration yields its records in order.
 
-    When it is complete, `lines` is the number of lines, `blank` of the blank and `cut` of the too long ones; every line
-    that is not blank is in a record. A line without a time continues the entry before it, if other lines of the log
-    have times. `reference` is the time, in seconds since the epoch, that times without a year are not after.
+    When it is complete, `lines` is the number of lines, `blank` of the blank ones and comments, and `cut` of the too
+    long ones; every line that is not blank is in a record. A line without a time continues the entry before it, if
+    other lines of the log have times. `reference` is the time, in seconds since the epoch, that times without a year
+    are not after.
     """
 
     def __init__(self, source: Source, reference: float) -> None:
@@ -57,12 +69,15 @@ class LogReader:
         self.cut = 0
         self._content = source.content
         self._stamps = Timestamps(reference)
+        self._headers: dict[str, Header] = {}
+        self._known = parsers()
         self.formats = self._sniffed()
         self.format = self.formats[0] if self.formats else "text without times"
         # The plain text parser takes any line with a time, so it comes last.
-        self._parsers: list[Parser] = [PARSERS[name] for name in self.formats if name != "plain text"]
-        if self.formats:
-            self._parsers.append(PARSERS["plain text"])
+        names = [*(name for name in self.formats if name != "plain text"), *(["plain text"] if self.formats else [])]
+        self._parsers = [(self._known[name], self._headers.get(name)) for name in names]
+        self._comments = "W3C access log" in self.formats
+        self._stamps.restart()
 
     def __iter__(self) -> Iterator[Record]:
         return (record for record in self.steps() if record is not None)
@@ -76,33 +91,44 @@ class LogReader:
             self.lines += 1
             self.cut += cut
             line = _plain(text)
-            if not line or line.isspace():
+            if not line or line.isspace() or (self._comments and line[0] == "#"):
                 self.blank += 1
                 yield None
                 continue
             entry = None if in_trace and line[0] in " \t" else self._parsed(line)
-            continues = entry is None
+            continues = False
             if entry is None:
                 entry, continues = self._timeless(line, record)
+            elif entry.level == levels.UNKNOWN:
+                entry, continues = _unwrapped(entry, record, in_trace)
             if continues and record is not None:
                 record.lines += 1
                 in_trace = True
-                if (match := _FAULT.match(line)) is not None:
+                if (match := _FAULT.match(line) or _FAULT.match(entry.text)) is not None:
                     fault = match.group(1)
                 yield None
                 continue
             yield _with_fault(record, fault) if record is not None else None
             record = Record(entry, start, end)
-            in_trace = bool(_TRACE.match(line))
+            in_trace = bool(_TRACE.match(line) or _TRACE.match(entry.text))
             fault = ""
         if record is not None:
             yield _with_fault(record, fault)
 
+    @property
+    def assumptions(self) -> list[str]:
+        """How ambiguous times of the log were read, in words."""
+        return list(self._stamps.assumptions.values())
+
     def _parsed(self, line: str) -> Entry | None:
-        for parser in self._parsers:
+        for parser, header in self._parsers:
             entry = parser(line, self._stamps)
             if entry is not None:
-                return entry
+                if header is None or entry.access:
+                    return entry
+                end, level = header.read(entry.text, entry.header)
+                known = entry.level
+                return Entry(entry.time, level if known == levels.UNKNOWN else known, entry.text, False, end)
         return None
 
     def _timeless(self, line: str, before: Record | None) -> tuple[Entry, bool]:
@@ -117,6 +143,9 @@ class LogReader:
         if text.startswith("Traceback"):
             text = "Traceback"
         entry = Entry(time, level, text)
+        if not timed and (header := self._headers.get("")) is not None:
+            end, named = header.read(text, 0)
+            entry = Entry(time, named if level == levels.UNKNOWN else level, text, False, end)
         if before is None:
             return entry, False
         if is_trace:
@@ -129,22 +158,45 @@ class LogReader:
     def _sniffed(self) -> list[str]:
         """Return the formats of the log's first lines, the most frequent first; none if the lines have no times."""
         votes: dict[str, int] = {}
+        texts: dict[str, list[str]] = defaultdict(list)
+        lines = [_plain(line.text) for line in islice(self._content.lines(LINE_LIMIT), _SAMPLED)]
+        self._stamps.look_ahead([*lines, *self._content.ending(4_096).split("\n")])
         sampled = 0
         for _, _, text, _ in self._content.lines(LINE_LIMIT):
             line = _plain(text)
             if not line or line[0] in " \t":
                 continue
             sampled += 1
-            for name, parser in PARSERS.items():
+            for name, parser in self._known.items():
                 entry = parser(line, self._stamps)
                 if entry is not None and (entry.time is not None or name == "JSON lines"):
                     votes[name] = votes.get(name, 0) + 1
+                    if not entry.access:
+                        texts[name].append(entry.text[entry.header :])
                     break
             if sampled >= _SAMPLED:
                 break
         if sum(votes.values()) < 0.05 * sampled:
-            return []
+            votes, texts = {}, {"": [line for line in lines if line and line[0] not in " \t"]}
+        self._headers = {name: header for name, some in texts.items() if (header := header_of(some)) is not None}
         return sorted(votes, key=lambda name: -votes[name])
+
+
+def _unwrapped(entry: Entry, before: Record | None, in_trace: bool) -> tuple[Entry, bool]:
+    """Return a line without a level as an entry, and whether it continues the trace of the entry before it.
+
+    Collectors wrap each line of a trace as an entry of its own, with the time at which they read it.
+    """
+    text = entry.text
+    if text[:4] in _LEVEL_BEGINS:
+        return entry, False
+    if not text.startswith(_FRAMES) and not text.partition(" ")[0].rstrip(":").endswith(_FAULTS):
+        return entry, False
+    if before is not None and (in_trace or before.level >= levels.WARNING):
+        time, last = entry.time, before.entry.time
+        if time is None or last is None or 0 <= time - last <= _TRACE_S:
+            return entry, True
+    return (entry._replace(level=levels.ERROR) if text.startswith("Traceback") else entry), False
 
 
 def example(source: Source, start: int, end: int, limit: int) -> str:

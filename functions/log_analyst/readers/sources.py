@@ -6,12 +6,10 @@ Other files (binary, a table of metrics, empty) are left out, and a note says so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
-from log_analyst.readers.formats import PARSERS
+from log_analyst.readers.documents import json_lines_of
+from log_analyst.readers.formats import Parser, parsers
 from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Content, Text
@@ -20,8 +18,6 @@ from tailrace.inputs.text import Content, Text
 _NAMED = 5
 _SAMPLE = 4_096
 _LOOK = 256
-# Names of the array of events in exported documents.
-_WRAPPERS = ("events", "logEvents", "logs", "hits")
 _PASTED_LINES = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _METRICS = re.compile(r"\"(?:MetricDataResults|MetricStat|Datapoints)\"|\"resultType\"\s*:\s*\"(?:matrix|vector)\"")
@@ -93,38 +89,15 @@ def _readable(file: File) -> Content | str:
 
 
 def _unwrapped(content: Content) -> Content:
-    """Return the events of a JSON document (an array, or an object with one) as JSON lines; else the content itself."""
+    """Return the events of a JSON document as JSON lines; the content itself if it is none."""
     filled = (line.text for line in content.lines(_LOOK) if line.text.strip())
     if next(filled, "").lstrip()[:1] != "[" and any(line.startswith("{") for line in filled):
         return content
     try:
-        events = _events(content.text)
-        if not events or not all(_begins(event, b"{") for event in events):
-            return content
-        return type(content).of(_json_lines(events))
+        lines = json_lines_of(content.text)
+        return content if lines is None else type(content).of(lines)
     except (ValueError, RecursionError):
         return content
-
-
-def _events(text: str) -> list[msgspec.Raw]:
-    """Return the events in a JSON document, still encoded: decoded they would take ten times the memory."""
-    document = msgspec.json.decode(text, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
-    if isinstance(document, list):
-        return document
-    held = (document[name] for name in _WRAPPERS if name in document)
-    lists = (msgspec.json.decode(each, type=list[msgspec.Raw]) for each in held if _begins(each, b"["))
-    return next(filter(None, lists), [])
-
-
-def _begins(value: msgspec.Raw, mark: bytes) -> bool:
-    return bytes(memoryview(value)[:1]) == mark
-
-
-def _json_lines(events: list[msgspec.Raw]) -> Iterator[bytes]:
-    line_end = b""
-    for event in events:
-        yield line_end + msgspec.json.encode(msgspec.json.decode(event))
-        line_end = b"\n"
 
 
 def _is_table_of_numbers(head: str) -> bool:
@@ -146,7 +119,8 @@ def _pasted(text: str) -> tuple[str, str]:
     """Split the request's text into the user's words and the log lines pasted after them, if there clearly are any."""
     lines = text.split("\n")
     stamps = Timestamps(4e9)
-    known = [any(_is_entry(name, line.strip(), stamps) for name in PARSERS) for line in lines]
+    formats = parsers()
+    known = [any(_is_entry(name, parser, line.strip(), stamps) for name, parser in formats.items()) for line in lines]
     if sum(known) < _PASTED_LINES:
         return text, ""
     first = known.index(True)
@@ -158,14 +132,14 @@ def _pasted(text: str) -> tuple[str, str]:
     return "\n".join(lines[:first]).strip(), "\n".join(lines[first:])
 
 
-def _is_entry(name: str, line: str, stamps: Timestamps) -> bool:
+def _is_entry(name: str, parser: Parser, line: str, stamps: Timestamps) -> bool:
     if not line:
         return False
     if name == "plain text":
         timestamp = stamps.find(line)
         # "From 2024-01-01T10:00Z to …" is a sentence. An entry starts with its time and has a text.
         return timestamp is not None and timestamp.start <= 9 and len(line) > timestamp.end + 3
-    entry = PARSERS[name](line, stamps)
+    entry = parser(line, stamps)
     return entry is not None and (entry.time is not None or entry.level >= 0)
 
 

@@ -32,7 +32,8 @@ class Survey:
 
     `reference` is the time, in seconds since the epoch, that times without a year are not after. `miner` and `logs`
     hold what was read, `lines` is how many lines that were and `cut` how many of them were too long. `stopped` says how
-    far the reading came; it is "" if everything was read.
+    far the reading came; it is "" if everything was read. `assumptions` say how ambiguous times were read, each with
+    the names of the logs that have them.
     """
 
     def __init__(self, sources: list[Source], reference: float, total: int) -> None:
@@ -40,6 +41,7 @@ class Survey:
         self.logs: list[Log] = []
         self.lines = self.cut = 0
         self.stopped = ""
+        self.assumptions: dict[str, list[str]] = {}
         self._sources = sources
         self._reference = reference
         self._total = total
@@ -80,6 +82,8 @@ class Survey:
                     break
             self.lines += reader.lines
             self.cut += reader.cut
+            for assumption in reader.assumptions:
+                self.assumptions.setdefault(assumption, []).append(source.name)
             self.logs.append(Log(source.name, reader.format, reader.lines))
             if not complete:
                 self._stop(budget, number)

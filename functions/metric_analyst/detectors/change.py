@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from metric_analyst.detectors.robust import median
 from triage.findings import FindingType
 
 
@@ -13,9 +14,10 @@ class Signal(msgspec.Struct, frozen=True):
     """A series prepared for the detectors, usually of at most 2,000 samples.
 
     `times` are seconds since the epoch, `step` apart on average. `raw` are the values; `rest` are the values without
-    their daily or other rhythm of `period` seconds. Without a rhythm `period` is 0 and `rest` is `raw`. The rhythm's
-    median is 0, so that `rest` has the same levels as `raw`. A `stock` is by its name something that fills up (memory,
-    a disk, a queue), which the time of day does not move.
+    their daily rhythm of `period` seconds. Without a rhythm `period` is 0 and `rest` is `raw`. The `rhythm` is what it
+    adds to each value, 0 in its median, or what it multiplies each with, 1 in its median, so that `rest` has the same
+    levels as `raw`. A `stock` is by its name something that fills up (memory, a disk, a queue), which the time of day
+    does not move.
     """
 
     times: list[float]
@@ -24,6 +26,15 @@ class Signal(msgspec.Struct, frozen=True):
     step: float
     period: float = 0.0
     stock: bool = False
+    rhythm: list[float] = []
+    multiplied: bool = False
+
+    def recorded(self, level: float, first: int, end: int) -> float:
+        """Return what a level of `rest` is in recorded values, in its median from sample `first` to `end`."""
+        if not self.period:
+            return level
+        usual = median(self.rhythm[first:end])
+        return level * usual if self.multiplied else level + usual
 
 
 # A statistic that exceeds its threshold so many times leaves no doubt. Next to zero noise it can be infinite.

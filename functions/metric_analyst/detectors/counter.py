@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -40,8 +40,9 @@ def is_counter(series: Series) -> bool:
 
 
 def _grows(values: Sequence[float]) -> bool:
-    falls = [(a, b) for a, b in pairwise(values) if b < a]
-    return values[-1] != values[0] and len(falls) <= max(1, len(values) // 20) and all(b <= a / 2 for a, b in falls)
+    most = max(1, len(values) // 20)
+    falls = list(islice(((a, b) for a, b in pairwise(values) if b < a), most + 1))
+    return values[-1] != values[0] and len(falls) <= most and all(b <= a / 2 for a, b in falls)
 
 
 def rate(series: Series) -> Series:

@@ -1,25 +1,24 @@
 """Drift: a slow, steady rise or fall that does not come back, such as a leak.
 
 Method: Theil–Sen slope (Sen 1968) with the Mann–Kendall trend statistic (Mann 1945) on the medians of blocks, and a
-test of the increments against a random walk.
+test of the increments against a random walk; a broken line finds where a late drift begins (Hinkley 1971).
 
 Mann–Kendall alone finds a trend in every random walk and in every morning. So there are more conditions:
 
 - The increments from block to block are steady: their mean is large compared with their scatter.
 - Two increments do not make more than half of the rise, otherwise it is a step.
-- The whole rise is clearly larger than the noise.
+- The whole rise is clearly larger than the noise and, if it begins late, than what the blocks before it do.
 - In a recording of 2 to 20 hours a rise may be the time of day. There it must be a straight line, unless the series is
   by its name something that fills up.
 
-A drift may start late, so it is also tried from the hinge that fits best. A restart ends a leak, so only the longest
-stretch between level shifts is tested.
+A restart ends a leak, so only the longest stretch between level shifts is tested.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -28,11 +27,11 @@ from metric_analyst.detectors.robust import kendall_tau, mad_sigma, median, nois
 
 METHOD = "Theil–Sen slope and Mann–Kendall on block medians, increments against a random walk"
 FEWEST = 24
-BLOCKS = 18
-ONSETS = 24
+BLOCKS, LATE_BLOCKS = 18, 7
 TAU = 0.85
-STEADY = 4.5
-NOISES = 3.0
+STEADY, STEADY_LATE = 4.5, 3.5  # Student's t of the increments
+NOISES, LATE_NOISES = 3.0, 1.0
+BEFORE = 0.32  # share of a late rise that the blocks before it may span
 CURVED = 1.5  # the steepest third in relation to the flattest
 HOUR = 3600.0
 LEAST_SHARE = 0.4
@@ -45,14 +44,18 @@ def drifts(signal: Signal, shifts: Sequence[Change] = ()) -> list[Change]:
     n = len(signal.rest)
     if n < FEWEST or n < LEAST_SHARE * total:
         return []
-    late = (n // 3, n // 2) if signal.stock or not _time_of_day(signal) else ()
-    for first in (0, *late):
-        if n - first < FEWEST:
-            break
-        drift = _drift(signal, max(first, _onset(signal, first)) if first else 0)
-        if drift:
-            return [drift]
-    return []
+    return [drift for drift in (_drift(signal, 0) or _late(signal),) if drift]
+
+
+def without_drift(signal: Signal, drift: Change) -> Signal:
+    """Return the signal as if it had stayed at the level before the drift."""
+    slope = drift.magnitude / (drift.end - drift.start)
+
+    def level(values: list[float]) -> list[float]:
+        return [v - slope * max(0.0, t - drift.start) for t, v in zip(signal.times, values, strict=True)]
+
+    raw = level(signal.raw)
+    return msgspec.structs.replace(signal, raw=raw, rest=level(signal.rest) if signal.period else raw)
 
 
 def _longest_stretch(signal: Signal, shifts: Sequence[Change]) -> Signal:
@@ -60,18 +63,60 @@ def _longest_stretch(signal: Signal, shifts: Sequence[Change]) -> Signal:
         return signal
     times = signal.times
     edges = [0, len(times)]
-    for shift in shifts:
-        edges += [bisect_left(times, shift.start), bisect_right(times, shift.end)]
+    for shift in shifts:  # what is a shift with an end may be a leak and a restart
+        edges.append(bisect_right(times, shift.end) if shift.returned else bisect_left(times, shift.start))
     first, last = max(pairwise(sorted(edges)), key=lambda pair: pair[1] - pair[0])
     return msgspec.structs.replace(
         signal, times=times[first:last], raw=signal.raw[first:last], rest=signal.rest[first:last]
     )
 
 
+def _late(signal: Signal) -> Change | None:
+    """Return a drift that begins after a level: where a line through the rest of the series fits best."""
+    values, n = signal.rest, len(signal.rest)
+    count = min(60, n // 4)
+    edges = [n * k // count for k in range(count + 1)]
+    blocks = [median(values[a:b]) for a, b in pairwise(edges)]
+    hinge = _hinge(blocks)
+    first = edges[hinge]
+    if n - first < max(FEWEST, 2 * LATE_BLOCKS) or hinge < 6:
+        return None
+    drift = _drift(signal, first)
+    if drift is None:
+        return None
+    width = (n - first) // LATE_BLOCKS
+    before = [median(values[i : i + width]) for i in range(first % width, first - width + 1, width)]
+    if len(before) < 2:
+        before = blocks[:hinge]
+    noise = mad_sigma([*_steps(before), *_steps(blocks[:hinge])], 0.0)
+    return drift if max(before) - min(before) <= BEFORE * abs(drift.magnitude) > LATE_NOISES * noise else None
+
+
+def _steps(values: Sequence[float]) -> list[float]:
+    return [b - a for a, b in pairwise(values)]
+
+
+def _hinge(values: Sequence[float]) -> int:
+    """Return where a level turns into a line with the least squares."""
+    n = len(values)
+    sums, weighted = [0.0, *accumulate(values)], [0.0, *accumulate(i * v for i, v in enumerate(values))]
+    best, where = float("inf"), 0
+    for hinge in range(n // 10, n - 6):
+        level, m = sums[hinge] / hinge if hinge else values[0], n - hinge
+        # The line starts at the level: its slope is that of the least squares through this point.
+        along = weighted[n] - weighted[hinge] - hinge * (sums[n] - sums[hinge]) - level * m * (m - 1) / 2
+        squares = (m - 1) * m * (2 * m - 1) / 6
+        rest = -level * level * hinge - along * along / squares
+        rest -= 2 * level * (sums[n] - sums[hinge]) - level * level * m
+        if rest < best:
+            best, where = rest, hinge
+    return where
+
+
 def _drift(signal: Signal, first: int) -> Change | None:
     times, values = signal.times[first:], signal.rest[first:]
     n = len(values)
-    count = min(BLOCKS, n // 3)
+    count = min(LATE_BLOCKS if first else BLOCKS, n // 3)
     edges = [n * k // count for k in range(count + 1)]
     at = [median(times[a:b]) for a, b in pairwise(edges)]
     blocks = [median(values[a:b]) for a, b in pairwise(edges)]
@@ -81,10 +126,11 @@ def _drift(signal: Signal, first: int) -> Change | None:
     sign = 1.0 if tau > 0 else -1.0
     slope, start = theil_sen(at, blocks)
     total = slope * (times[-1] - times[0])
-    noise = max(mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)]), noise_floor(values))
+    noise = mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)])
+    noise = max(noise / max(1.0, (n / count / 12) ** 0.5), noise_floor(values))
     steps = [sign * (b - a) for a, b in pairwise(blocks)]
-    steadiness = _steadiness(steps)
-    strength = min(abs(total) / (NOISES * noise) if noise else 10.0, steadiness / STEADY, 10.0)
+    steady = _steadiness(steps) / (STEADY_LATE if first else STEADY)
+    strength = min(abs(total) / (NOISES * noise) if noise else 10.0, steady, 10.0)
     if strength < 1 or sign * total <= 0 or _stepwise(steps) or not _straight_enough(signal, times, blocks):
         return None
     begin, end = start + slope * times[0], start + slope * times[-1]
@@ -114,27 +160,6 @@ def _steadiness(steps: Sequence[float]) -> float:
 def _stepwise(steps: Sequence[float]) -> bool:
     """Return whether two increments make more than half of the rise: then it is a jump, not a drift."""
     return sum(sorted(steps)[-2:]) > 0.5 * sum(steps)
-
-
-def _onset(signal: Signal, first: int) -> int:
-    """Return where a level turns into a rise: the hinge with the least absolute error; `first` if it is too late."""
-    n = len(signal.rest)
-    edges = [n * k // ONSETS for k in range(ONSETS + 1)]
-    blocks = [median(signal.rest[a:b]) for a, b in pairwise(edges)]
-    best, where = float("inf"), 0
-    for hinge in range(3, ONSETS * 3 // 4):
-        level = median(blocks[:hinge])
-        slope = median([(blocks[j] - level) / (j - hinge + 0.5) for j in range(hinge, ONSETS)])
-        error = sum(abs(b - level) for b in blocks[:hinge])
-        error += sum(abs(blocks[j] - level - slope * (j - hinge + 0.5)) for j in range(hinge, ONSETS))
-        if error < best:
-            best, where = error, edges[hinge]
-    return where if n - where >= FEWEST else first
-
-
-def _time_of_day(signal: Signal) -> bool:
-    """Return whether the time of day may explain a rise: the recording is long enough, but too short for a rhythm."""
-    return signal.period < 20 * HOUR and 2 * HOUR < signal.times[-1] - signal.times[0] < 48 * HOUR
 
 
 def _straight_enough(signal: Signal, times: Sequence[float], blocks: Sequence[float]) -> bool:

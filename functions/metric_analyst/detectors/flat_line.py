@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.robust import median, quantile
@@ -36,23 +36,19 @@ def _stuck(series: Series) -> Change | None:
     values, n = series.values, len(series.values)
     if n < FEWEST:
         return None
-    runs: list[tuple[int, int]] = []  # length, first
-    place = 0
-    for _, group in groupby(values):
-        length = sum(1 for _ in group)
-        runs.append((length, place))
-        place += length
-    runs.sort(reverse=True)
-    length, first = runs[0]
-    last = first + length - 1
+    edges = [0, *(i for i, (a, b) in enumerate(pairwise(values), 1) if a != b), n]
+    lengths = [b - a for a, b in pairwise(edges)]
+    length = max(lengths)
+    run = lengths.index(length)
+    first, last = edges[run], edges[run + 1] - 1
     outside = n - length
-    if length < SHORTEST or outside < SHORTEST or len(runs) < SHORTEST:
+    if length < SHORTEST or outside < SHORTEST or len(lengths) < SHORTEST:
         return None
     # A run at the start has no time before it: something started there, which a level shift says better.
     if first < SHORTEST:
         return None
-    second = runs[1][0]
-    same = (outside - (len(runs) - 1) + 1) / (outside + 2)
+    second = max((other for i, other in enumerate(lengths) if i != run), default=0)
+    same = (outside - (len(lengths) - 1) + 1) / (outside + 2)
     surprise = -length * math.log(same) / -math.log(CHANCE) if same < 1 else 0.0
     # A series that is back at its usual value is not stuck, such as errors at 0 after a burst.
     at_rest = values.count(values[first]) - length
@@ -89,9 +85,10 @@ def _missing(series: Series) -> Change | None:
     if len(times) < FEWEST:
         return None
     ends = [*times, series.recorded_until]
-    gaps = sorted(((b - a, i) for i, (a, b) in enumerate(pairwise(ends))), reverse=True)
-    longest, place = gaps[0]
-    other = gaps[1][0]
+    gaps = [b - a for a, b in pairwise(ends)]
+    longest = max(gaps)
+    place = gaps.index(longest)
+    other = max((gap for i, gap in enumerate(gaps) if i != place), default=0.0)
     usual = sorted(b - a for a, b in pairwise(times[max(0, place - RECENT) : place + 1]))
     if len(usual) < FEWEST - 1:
         return None

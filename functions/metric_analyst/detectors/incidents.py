@@ -10,6 +10,7 @@ import msgspec
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.robust import median
+from metric_analyst.measured import measured
 from metric_analyst.readers.series import Series
 from metric_analyst.wording import summary
 from triage.alert import Alert
@@ -131,7 +132,9 @@ def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
 
 
 def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> Finding:
-    series, change = changed.series, changed.change
+    series = changed.series
+    measure = measured(series, changed.change)
+    change = measure.change
     evidence: dict[str, Any] = {
         "before": _brief(change.before),
         "after": _brief(change.after),
@@ -147,6 +150,8 @@ def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> F
         evidence["peak_at"] = iso(change.detail["peak_at"])
     if where := relation(change, alert):
         evidence["alert"] = where
+    if measure.later is not None:
+        evidence["later"] = _brief(measure.later)
     return Finding(
         type=change.type,
         subject=series.name,
@@ -155,8 +160,11 @@ def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> F
         magnitude=_brief(change.magnitude),
         unit="s" if change.type == "flat_line" else series.unit,
         confidence=confidence(changed),
-        summary=f"{series.name}: {summary(change, series.unit)}",
+        summary=f"{series.name}: {summary(measure, series.unit)}",
         evidence=evidence,
+        state=measure.state,
+        early_s=_brief(measure.early),
+        late_s=_brief(measure.late),
     )
 
 

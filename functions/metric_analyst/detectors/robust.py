@@ -1,8 +1,8 @@
 """Robust statistics: a third of bad samples hardly moves them.
 
 Medians and MADs (Hampel 1974), Theil–Sen slopes (Sen 1968), Kendall's tau as the Mann–Kendall trend statistic (Mann
-1945), Cliff's delta from the Mann–Whitney U (Mann & Whitney 1947). No finite input raises an error; an empty list
-gives 0. They use the standard library only: a Lambda pays for every megabyte of numpy.
+1945). No finite input raises an error; an empty list gives 0. They use the standard library only: a Lambda pays for
+every megabyte of numpy.
 """
 
 from __future__ import annotations
@@ -51,26 +51,6 @@ def rolling_median(values: Sequence[float], width: int) -> list[float]:
     return out
 
 
-def centred_median(values: Sequence[float], width: int) -> list[float]:
-    """Return a running median for each value: near the ends the window shrinks around its middle."""
-    n = len(values)
-    half = min(width, n) // 2
-    full = rolling_median(values, 2 * half + 1) if 2 * half + 1 <= n else []
-    head = _growing_medians(values, n if not full else half)
-    tail = _growing_medians(values[::-1], 0 if not full else half)
-    return head + full + tail[::-1]
-
-
-def _growing_medians(values: Sequence[float], count: int) -> list[float]:
-    window: list[float] = []
-    out = []
-    for i in range(count):
-        for value in values[max(0, 2 * i - 1) : 2 * i + 1]:
-            insort(window, value)
-        out.append((window[(len(window) - 1) // 2] + window[len(window) // 2]) / 2)
-    return out
-
-
 def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64) -> tuple[float, float]:
     """Return slope and intercept of the line whose slope is the median of all slopes between two points.
 
@@ -102,16 +82,6 @@ def kendall_tau(values: Sequence[float]) -> float:
         for later in values[i + 1 :]:
             score += (later > here) - (later < here)
     return score / (n * (n - 1) / 2)
-
-
-def cliffs_delta(before: Sequence[float], after: Sequence[float]) -> float:
-    """Return P(after > before) − P(after < before), from the Mann–Whitney U: ±1 if they do not overlap."""
-    if not before or not after:
-        return 0.0
-    ordered = sorted(before)
-    n = len(ordered)
-    score = sum(bisect_left(ordered, value) - (n - bisect_right(ordered, value)) for value in after)
-    return score / (n * len(after))
 
 
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:

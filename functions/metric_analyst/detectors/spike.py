@@ -1,41 +1,48 @@
 """Spikes: a few samples far from their surroundings, then back.
 
-Method: the Hampel identifier (running median and MAD; Hampel 1974, Pearson 2002) finds candidates, and a gap test among
-the highest of them (after Dixon 1950) tells an event from a heavy tail.
+Method: the Hampel identifier (running median and MAD; Hampel 1974, Pearson 2002) finds candidates, and the gap between
+them and the highest of the others tells an event from a tail (mean excess: Davison & Smith 1990; Hill 1975).
 
-1. The baseline is a running median over a tenth of the series: 11 to 101 samples, 2 hours at most. At the ends, where
-   no window is centred, a sample must be far from the last median and also from a Theil–Sen line through the nearest
-   samples.
+1. The baseline is a running median over 21 samples. At an end, where no window is centred, a sample must also be far
+   from a Theil–Sen line through the nearest samples.
 2. The scale is the larger one of the MADs of the whole series and of the neighbourhood: noise that grows with the
    traffic is no spike.
-3. Neighbouring samples above 5 scales are one event. Latencies have heavy tails, so the highest events count only if no
-   others come near them, and a single sample must be higher than several. If neighbouring samples resemble each other,
-   noise comes in groups, and an event of several samples must be higher.
+3. Neighbouring samples above 5 scales are one event. The highest events count only if they are as far above the next
+   height as hardly any sample would be, seen from the twenty highest others: in normal noise that is a third more, in
+   a long tail several times as much.
 4. Both sides of an event are at one level. Otherwise it is the edge of a level shift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nlargest
+from math import exp, log
 
 import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
-from metric_analyst.detectors.jumps import agreed
-from metric_analyst.detectors.robust import local_scales, median, noise_floor, rolling_median, spearman, theil_sen
+from metric_analyst.detectors.robust import local_scales, mad_sigma, median, noise_floor, rolling_median
 
 METHOD = "Hampel identifier (running median and MAD), gap test"
 FEWEST = 12
-NARROWEST, WIDEST = 11, 101
-LONGEST = 7200.0  # seconds
+WIDTH = 21
 CANDIDATE = 5.0
-TALL, TALL_SINGLE = 8.0, 10.0
-GAP, GAP_SINGLE = 2.0, 2.5
+TALL = 6.5
+TAIL = 20  # heights that show how the others are distributed
+FEW = 60  # samples; in fewer, nothing shows how long the tail is
+RARE = 5.8  # one in 330, as a natural logarithm
+SHORT_TAIL = 0.22  # Hill's index of normal noise
 SIDE = 5  # samples on each side that must be at one level
 BACK = 0.35  # share of the height by which the two sides may differ
 MOST = 3
+IN_GROUPS = 1.3  # by how much an event of several samples must be higher
+LEVEL = 4  # samples at the series' end from which on they are a level
+FOOT = 0.2  # share of an event's height that its first and last samples have
 NOISELESS = 100.0  # height of a deviation in a series without noise
-BLOCKS = 12
+NEIGHBOURHOOD = 160  # samples
+RISES = 1.2  # times the largest other rise, at an end
+RECORDED = 1.3  # heights of the twentieth highest value that one must have, if the rhythm is left in
 
 
 class _Event(msgspec.Struct):
@@ -47,46 +54,75 @@ class _Event(msgspec.Struct):
 
 def spikes(signal: Signal) -> list[Change]:
     """Return at most three spikes in order of time; none for fewer than 12 samples."""
-    n = len(signal.rest)
+    values, n = signal.rest, len(signal.rest)
     if n < FEWEST or min(signal.raw) == max(signal.raw):
         return []
-    base, away = _deviations(signal.rest, signal.step)
-    scales = local_scales(away, max(n // BLOCKS, 2 * NARROWEST), noise_floor(signal.raw))
-    if signal.period:
-        away = [agreed(a, b) for a, b in zip(away, _deviations(signal.raw, signal.step)[1], strict=True)]
-    heights = [abs(a) / s if s else (0.0 if not a else NOISELESS) for a, s in zip(away, scales, strict=True)]
-    events = sorted(_events(away, heights), key=lambda e: -e.height)
-    inside = {i for e in events for i in range(e.first - 1, e.last + 2)}
-    ordinary = max((h for i, h in enumerate(heights) if i not in inside), default=0.0)
-    # In a series of zeros nothing shows how unusual a single event is.
-    sporadic = not median([abs(a) for a in away])
-    caution = 1 + max(0.0, spearman(away, away[1:] + away[:1]))
-    accepted = _stand_out(events, max(ordinary, 1.0), n, caution, sporadic)
-    changes = [_change(signal, base, away, event, strength) for event, strength in accepted]
-    return [c for c, (event, _) in zip(changes, accepted, strict=True) if _one_level(signal.rest, event, c.magnitude)]
-
-
-def _deviations(values: Sequence[float], step: float) -> tuple[list[float], list[float]]:
-    """Return the baseline, and the distance of each value from it."""
-    n = len(values)
-    width = _width(n, step)
-    half = width // 2
-    middle = rolling_median(values, width)
-    base = [middle[0]] * half + middle + [middle[-1]] * half
+    base = baseline(values)
     away = [value - level for value, level in zip(values, base, strict=True)]
-    reach = min(n, 2 * width)
-    places = [float(i) for i in range(n)]
-    for end, first in ((range(half), 0), (range(n - half, n), n - reach)):
-        slope, start = theil_sen(places[first : first + reach], values[first : first + reach])
-        for i in end:
-            away[i] = agreed(away[i], values[i] - start - slope * i)
-    return base, away
+    scales = local_scales(away, max(n // 12, min(NEIGHBOURHOOD, n // 3)), noise_floor(values))
+    heights = [abs(a) / s if s else (0.0 if not a else NOISELESS) for a, s in zip(away, scales, strict=True)]
+    found = _highest(signal, base, away, heights, _events(away, heights))
+    if found or not signal.period:
+        return found
+    # A job that is never on time leaves a tall rest each day, but no value that is unusual as it was recorded.
+    middle, scale = median(signal.raw), mad_sigma(signal.raw)
+    away = [value - middle for value in signal.raw]
+    heights = [abs(a) / scale if scale else 0.0 for a in away]
+    most = RECORDED * sorted(heights)[-TAIL]
+    plain = msgspec.structs.replace(signal, rest=signal.raw, period=0.0)
+    return _highest(plain, [middle] * n, away, heights, _events(away, [h if h > most else 0.0 for h in heights]))
 
 
-def _width(n: int, step: float) -> int:
-    width = max(min(n // 10, WIDEST, int(LONGEST / step) if step else WIDEST), NARROWEST)
-    width = min(width, n)
-    return width - 1 + width % 2
+def _highest(
+    signal: Signal, base: Sequence[float], away: Sequence[float], heights: Sequence[float], events: list[_Event]
+) -> list[Change]:
+    """Return the events that stand out, each as a change."""
+    n = len(away)
+    events = sorted((_trimmed(event, heights) for event in events), key=lambda e: -e.height)
+    if not events or events[0].height < TALL:
+        return []
+    # In a series of zeros nothing shows how unusual a single event is.
+    sporadic = not mad_sigma(signal.rest)
+    return [
+        _change(signal, base, away, event, strength)
+        for event, strength in _stand_out(events, heights)
+        if not (sporadic and event.first == event.last)
+        # Away from the baseline for a fifth of the time is a level, not a spike.
+        and event.last - event.first < max(5, n // 5)
+        and _recorded(signal, event, away[event.peak])
+        and _one_level(signal.rest, event, away[event.peak])
+    ]
+
+
+def baseline(values: Sequence[float]) -> list[float]:
+    """Return the running median over 21 samples, constant at the ends."""
+    width = min(WIDTH, len(values) - 1 + len(values) % 2)
+    middle = rolling_median(values, width)
+    return [middle[0]] * (width // 2) + middle + [middle[-1]] * (width // 2)
+
+
+def _recorded(signal: Signal, event: _Event, height: float) -> bool:
+    """Return whether the event is in the values as they were recorded, too, and above a line at the series' end."""
+    n = len(signal.raw)
+    low, high = max(0, event.first - WIDTH // 2), min(n, event.last + 1 + WIDTH // 2)
+    beside = median([*signal.raw[low : event.first], *signal.raw[event.last + 1 : high]])
+    share = signal.rhythm[event.peak] if signal.period and signal.multiplied else 1.0
+    if (signal.raw[event.peak] - beside) * (1 if height > 0 else -1) < abs(height) * share / 2:
+        return False
+    if event.first >= WIDTH // 2 and event.last < n - WIDTH // 2:
+        return True
+    # No window is centred here, so what comes again and again looks new: it must rise by more than all else does.
+    sign, steep = (1 if height > 0 else -1), signal.rest
+    if event.first > n - event.last:
+        here = sign * (steep[event.peak] - steep[event.first - 1])
+        lag = event.peak - event.first + 1
+        others = [sign * (b - a) for a, b in zip(steep[: event.first - lag], steep[lag:], strict=False)]
+    else:
+        here = sign * (steep[event.peak] - steep[event.last + 1])
+        lag = event.last + 1 - event.peak
+        after = steep[event.last + 1 :]
+        others = [sign * (a - b) for a, b in zip(after, after[lag:], strict=False)]
+    return here > RISES * max(others, default=0.0)
 
 
 def _one_level(values: Sequence[float], event: _Event, height: float) -> bool:
@@ -109,27 +145,33 @@ def _events(away: Sequence[float], heights: Sequence[float]) -> list[_Event]:
     return events
 
 
-def _stand_out(
-    events: list[_Event], ordinary: float, n: int, caution: float, sporadic: bool
-) -> list[tuple[_Event, float]]:
+def _trimmed(event: _Event, heights: Sequence[float]) -> _Event:
+    """Return the event without low samples at its ends: beside a high peak they are noise."""
+    high = [i for i in range(event.first, event.last + 1) if heights[i] >= FOOT * event.height]
+    return _Event(high[0], high[-1], event.peak, event.height)
+
+
+def _stand_out(events: list[_Event], heights: Sequence[float]) -> list[tuple[_Event, float]]:
     """Return the highest events, at most three, that a wide gap separates from the others, each with its strength."""
-    accepted: list[tuple[_Event, float]] = []
-    best = 0
+    inside = {i for event in events for i in range(event.first, event.last + 1)}
+    others = nlargest(TAIL + 1, (h for i, h in enumerate(heights) if i not in inside)) or [0.0]
+    best, needed = 0, 0.0
     for k in range(1, min(MOST, len(events)) + 1):
-        below = max(ordinary, events[k].height if k < len(events) else 0.0)
-        single = all(e.first == e.last for e in events[:k])
-        if events[k - 1].height >= (GAP_SINGLE if single else GAP) * below:
-            best = k
-    below = max(ordinary, events[best].height if best < len(events) else 0.0)
-    for event in events[:best]:
-        alone = event.first == event.last
-        needed = max(TALL_SINGLE, GAP_SINGLE * below) if alone else max(caution * TALL, GAP * below)
-        if alone and sporadic:
-            continue
-        # Away from the baseline for a fifth of the time is a level, not a spike.
-        if event.height >= needed and event.last - event.first < max(5, n // 5):
-            accepted.append((event, event.height / needed))
-    return sorted(accepted, key=lambda pair: pair[0].first)
+        least = _above(sorted([*(e.height for e in events[k:]), *others], reverse=True)[: TAIL + 1], len(heights))
+        # If samples resemble their neighbours, noise comes in groups, too.
+        long = events[k - 1].last - events[k - 1].first >= SIDE - 1
+        if events[k - 1].height >= (IN_GROUPS if long else 1.0) * least:
+            best, needed = k, least
+    return sorted(((e, e.height / needed) for e in events[:best]), key=lambda pair: pair[0].first)
+
+
+def _above(tail: list[float], n: int) -> float:
+    """Return the height that one in 330 tails like this would have besides; `tail` are heights, the largest first."""
+    least = max(tail[-1], 1e-9)
+    excess = sum(tail) / len(tail) - least
+    hill = sum(log(max(h, 1e-9) / least) for h in tail) / len(tail)
+    factor = exp(RARE * max(0.0, hill - SHORT_TAIL)) if n >= FEW else 2.5
+    return max(TALL, tail[0] + RARE * excess, factor * tail[0])
 
 
 def without(signal: Signal, changes: Sequence[Change]) -> Signal:
@@ -140,24 +182,26 @@ def without(signal: Signal, changes: Sequence[Change]) -> Signal:
     replaced = [any(a <= time <= b for a, b in over) for time in signal.times]
 
     def calm(values: list[float]) -> list[float]:
-        base, _ = _deviations(values, signal.step)
-        return [m if r else v for v, m, r in zip(values, base, replaced, strict=True)]
+        return [m if r else v for v, m, r in zip(values, baseline(values), replaced, strict=True)]
 
     raw = calm(signal.raw)
     return msgspec.structs.replace(signal, raw=raw, rest=calm(signal.rest) if signal.period else raw)
 
 
 def _change(signal: Signal, base: Sequence[float], away: Sequence[float], event: _Event, strength: float) -> Change:
+    before = signal.recorded(base[event.peak], event.peak, event.peak + 1)
+    after = signal.raw[event.peak]
+    over = event.last < len(away) - 1
     return Change(
-        type="spike",
+        type="spike" if over or event.last - event.first < LEVEL else "level_shift",
         start=signal.times[event.first],
         end=signal.times[event.last],
-        before=base[event.peak],
-        after=base[event.peak] + away[event.peak],
-        magnitude=away[event.peak],
+        before=before,
+        after=after,
+        magnitude=after - before,
         strength=strength,
         samples=event.last - event.first + 1,
-        returned=event.last < len(away) - 1,
+        returned=over,
         method=METHOD,
         detail={"peak_at": signal.times[event.peak]},
     )

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median
 
-FEWEST, MOST = 12, 60
+FEWEST, MOST = 12, 80
 LEAST = 5  # samples on each level, at least
 NOISES = 4.0
 QUIET_NOISES = 8.0
@@ -16,7 +16,7 @@ CAUTION = 8.0  # by how much few samples raise both thresholds
 
 
 def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
-    """Return where a series of 12 to 60 samples changes between two levels: (first sample, strength), at most two.
+    """Return where a series of 12 to 80 samples changes between two levels: (first sample, strength), at most two.
 
     Method: Otsu's threshold (1979) splits the values into two groups. Each must be an unbroken stretch, but one may be
     on both sides of the other. By chance that has a probability below 1 in 1,000 with 12 samples, far less with more.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
-from metric_analyst.readers.cells import cell_number, split
-from metric_analyst.readers.times import parse_time
+from metric_analyst.readers.cells import cell_number, has_decimal_comma, split
+from metric_analyst.readers.times import dates_of, parse_time
+from triage.date_order import day_first
 
 DELIMITERS = ",;\t|"
 SNIFFED_LINES = 60
@@ -23,6 +25,8 @@ class Layout(msgspec.Struct):
 
     `header` has a name for each cell of a row. `first_row` is the index of the first line with a sample, `time` the
     index of the column with the time or, if `clock`, with the date: then the time of day is in the next column.
+    `decimal_comma` is whether numbers are written as 3,14. `day_first` is whether dates are written as 31/01/2026; it
+    is None if such dates could be read either way.
     """
 
     delimiter: str
@@ -30,10 +34,15 @@ class Layout(msgspec.Struct):
     first_row: int
     time: int
     clock: bool
+    decimal_comma: bool = False
+    day_first: bool | None = False
 
 
-def sniff(lines: list[str]) -> Layout | None:
-    """Return the layout of the first 60 lines that are not blank; None if fewer than half of them have a sample."""
+def sniff(lines: list[str], last: Sequence[str] = ()) -> Layout | None:
+    """Return the layout of the first 60 lines that are not blank; None if fewer than half of them have a sample.
+
+    `last` are the file's last lines: their dates too tell whether the day comes first.
+    """
     sample = [
         (i, line.rstrip("\r")) for i, line in enumerate(lines[:LOOKED_AT]) if line.strip() and not line.startswith("#")
     ][:SNIFFED_LINES]
@@ -47,14 +56,30 @@ def sniff(lines: list[str]) -> Layout | None:
             if time is None:
                 continue
             good = [cells for cells in regular if parse_time(cells[time]) is not None]
-            if any(_has_number(cells, time, delimiter) for cells in good) and (
+            comma = has_decimal_comma((cell for cells in good for cell in cells), delimiter)
+            if any(_has_number(cells, time, comma) for cells in good) and (
                 best is None or (len(good), width) > best[0]
             ):
                 best = ((len(good), width), delimiter, time)
     if best is None or best[0][0] < (len(sample) - 1) * 0.5:
         return None
     (_, width), delimiter, time = best
-    return _with_header(sample, delimiter, width, time)
+    layout = _with_header(sample, delimiter, width, time)
+    _name_by_comment(layout, lines)
+    rows = [cells for _, line in sample if len(cells := split(line, delimiter)) == width]
+    layout.decimal_comma = has_decimal_comma((cell for cells in rows for cell in cells), delimiter)
+    rows += [cells for line in last if len(cells := split(line.rstrip("\r"), delimiter)) == width]
+    dates = dates_of(cells[time] for cells in rows)
+    layout.day_first = day_first(dates) if dates else False
+    return layout
+
+
+def _name_by_comment(layout: Layout, lines: list[str]) -> None:
+    """Take the header from the comment above the first row, if it has as many cells, as `sadf -d` writes it."""
+    above = lines[layout.first_row - 1] if layout.first_row else ""
+    names = split(above.lstrip("# ").rstrip("\r"), layout.delimiter)
+    if above.startswith("#") and len(names) == len(layout.header):
+        layout.header = [name.strip() or layout.header[i] for i, name in enumerate(names)]
 
 
 def why_not(lines: list[str]) -> str:
@@ -81,7 +106,7 @@ def _with_header(sample: list[tuple[int, str]], delimiter: str, width: int, time
             above = split(sample[place - 1][1], delimiter) if place else []
             named = len(above) == width and (
                 _TIME_NAMES.match(above[time].strip()) is not None
-                or not any(cell_number(cell, delimiter) is not None for cell in above)
+                or not any(cell_number(cell, delimiter != ",") is not None for cell in above)
             )
             if named:
                 header = [name.strip() or header[i] for i, name in enumerate(above)]
@@ -110,5 +135,5 @@ def _time_column(rows: list[list[str]]) -> int | None:
     return None
 
 
-def _has_number(cells: list[str], time: int, delimiter: str) -> bool:
-    return any(i != time and cell_number(cell, delimiter) is not None for i, cell in enumerate(cells))
+def _has_number(cells: list[str], time: int, decimal_comma: bool) -> bool:
+    return any(i != time and cell_number(cell, decimal_comma) is not None for i, cell in enumerate(cells))

@@ -14,12 +14,13 @@ import re
 from array import array
 from collections.abc import Generator
 from itertools import chain, islice
+from math import nan
 
-from metric_analyst.notes import Notes
-from metric_analyst.readers.cells import cell_number, is_missing, split
+from metric_analyst.notes import UNREAD, Notes
+from metric_analyst.readers.cells import LONGEST_NUMBER, cell_quantity, is_missing, split
 from metric_analyst.readers.csv_layout import LOOKED_AT, Layout, sniff, why_not
-from metric_analyst.readers.table import Column, MetricTable
-from metric_analyst.readers.times import parse_time
+from metric_analyst.readers.table import Column, MetricTable, column_of, numbers
+from metric_analyst.readers.times import number_of, parse_time
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
 from triage.budget import Budget
@@ -47,11 +48,14 @@ def read_csv(
     lines = (line.text for line in content.lines(LINE_LIMIT))
     head = list(islice(lines, LOOKED_AT))
     head[:1] = [line.lstrip("\ufeff") for line in head[:1]]
-    layout = sniff(head)
+    layout = sniff(head, content.ending(4_096).split("\n")[1:])
     yield
     if layout is None:
         notes.add(why_not(head), source)
         return MetricTable([], [])
+    if layout.day_first is None:
+        example = split(head[layout.first_row], layout.delimiter)[layout.time].strip()
+        notes.add("dates are read with the month first, because nothing tells", f"{source} ({example})")
     width = len(layout.header)
     cells_of = [_Cells() for _ in range(width)]
     times: list[float] = []
@@ -86,7 +90,7 @@ def read_csv(
         rows.append(hash(line))
         for i, cell in enumerate(cells):
             if i != layout.time:
-                cells_of[i].add(cell, layout.delimiter, index + 1)
+                cells_of[i].add(cell, layout.decimal_comma, index + 1)
     yield
     # Repeated rows are a file that was sent twice; different rows of one time are several series.
     moments = times if in_order else sorted(set(times))
@@ -98,23 +102,35 @@ class _Cells:
     """A column while it is read: its numbers, and its texts as long as they may be labels."""
 
     def __init__(self) -> None:
-        self.values: list[float | None] = []
+        self.values = numbers()  # NaN where there is no number
         self.numbers = self.bad = self.first_bad = 0
+        self.unit = self.example = ""
         self.seen: dict[str, str] = {}
         self.texts: list[str] = []
 
-    def add(self, cell: str, delimiter: str, line: int) -> None:
-        value = cell_number(cell, delimiter)
-        self.values.append(value)
+    def add(self, cell: str, decimal_comma: bool, line: int) -> None:
+        value = number_of(cell) if not decimal_comma and len(cell) <= LONGEST_NUMBER else None
+        if value is None:
+            value = self._written(cell, decimal_comma, line)
+        self.values.append(nan if value is None else value or 0.0)  # no negative zero
         if value is not None:
             self.numbers += 1
-        elif not is_missing(cell):
-            self.bad += 1
-            self.first_bad = self.first_bad or line
         if len(self.seen) <= MOST_LABELS:
             self.texts.append(self.seen.setdefault(cell, cell))
         else:
             self.texts = []
+
+    def _written(self, cell: str, decimal_comma: bool, line: int) -> float | None:
+        """Return the number in a cell that has separators or a unit; None if it has none."""
+        value, unit = cell_quantity(cell, decimal_comma) or (None, "")
+        if value is None or (unit and self.unit and unit != self.unit):  # bytes and milliseconds have no common scale
+            if not is_missing(cell):
+                self.bad += 1
+                self.first_bad = self.first_bad or line
+                self.example = self.example or cell.strip()[:40]
+            return None
+        self.unit = self.unit or unit
+        return value
 
     @property
     def few(self) -> bool:
@@ -126,7 +142,7 @@ def _time_of(cells: list[str], layout: Layout) -> float | None:
     text = cells[layout.time]
     if layout.clock:
         text = f"{text.strip()} {cells[layout.time + 1].strip()}"
-    return parse_time(text)
+    return parse_time(text, layout.day_first or False)
 
 
 def _columns(
@@ -143,14 +159,14 @@ def _columns(
         elif cells.numbers and cells.numbers >= cells.bad:
             values.append(index)
             if cells.bad:
-                example = f"{name!r} line {cells.first_bad}"
+                example = f"{name!r} line {cells.first_bad} ({cells.example!r})"
                 notes.add(f"{source}: cells that are no number are left out", example, cells.bad)
         elif not cells.bad:
             notes.add("no values", f"{source} {name!r}")
         elif len(cells.seen) == 1 or (cells.few and (repeated or _NAME_NAMES.match(name))):
             labels.append(index)
         else:
-            notes.add("a column of text is not read", f"{source} {name!r}")
+            notes.add(UNREAD, f"{source} {name!r} (like {cells.example!r})")
     return _split_by_labels(cells_of, times, layout, labels, values, source, notes)
 
 
@@ -171,7 +187,7 @@ def _split_by_labels(
         header = layout.header[index]
         if not telling:
             name = header if header not in out else f"{header} (column {index + 1})"
-            out[name] = Column(name, times, cells_of[index].values)
+            out[name] = Column(name, times, cells_of[index].values, cells_of[index].unit)
             continue
         texts = zip(*(cells_of[i].texts for i in telling), strict=True)
         for label, time, value in zip(texts, times, cells_of[index].values, strict=True):
@@ -181,7 +197,6 @@ def _split_by_labels(
                 if len(out) >= MOST_SERIES:
                     notes.add(f"only the first {MOST_SERIES:,} series are read", source)
                     return list(out.values())
-                out[name] = Column(name, [], [])
-            out[name].times.append(time)
-            out[name].values.append(value)
+                out[name] = column_of(name, (), cells_of[index].unit)
+            out[name].add(time, value)
     return list(out.values())

@@ -16,6 +16,7 @@ so that the event loop can run in between; they return what they read.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Generator, Iterable
 from typing import Any
@@ -25,8 +26,11 @@ from metric_analyst.readers.cells import cell_number
 from metric_analyst.readers.table import Column, MetricTable, column_of, table_of
 from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import cloudwatch_unit
+from triage.alert import fields_in
 from triage.times import epoch
 
+# Other line ends, like U+2028 and form feeds, may be in a string.
+_LINE_END = re.compile(r"\r\n|\n|\r")
 DEEPEST = 3
 _PAUSE = 1_000  # samples, records or lines between two yields
 # A record with one of these keys is a log line, even if it has numbers.
@@ -38,7 +42,7 @@ _STATISTICS = ("Average", "Sum", "Maximum", "Minimum", "SampleCount")
 def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
     """Read the table in a JSON document or in JSON lines; an empty one with a note if there is none."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         document = yield from _json_lines(text)
         if document is None:
@@ -59,22 +63,22 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
             yield
         else:
             columns.append(column)
-    empty = [column for column in columns if all(value is None for value in column.values)]
+    empty = [column for column in columns if column.empty]
     for column in empty:
         notes.add("no values", f"{source} {column.name!r}")
-    if not columns and not (isinstance(document, dict) and set(document) <= {"alert"}):
+    if not columns and not (isinstance(document, dict) and (set(document) <= {"alert"} or fields_in(document))):
         notes.add("JSON, but not metrics of a known shape", source)
     return table_of(columns)
 
 
 def _json_lines(text: str) -> Generator[None, None, list[Any] | None]:
     records = []
-    for number, line in enumerate(text.splitlines()):
+    for number, line in enumerate(_LINE_END.split(text)):
         if number % _PAUSE == 0:
             yield
         if line.strip():
             try:
-                records.append(json.loads(line))
+                records.append(json.loads(line, strict=False))
             except (ValueError, RecursionError):
                 return None
     return records or None
@@ -211,29 +215,27 @@ def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> Genera
             name = str(field)
             if label is not None:
                 name = str(record.get(label)) if len(numbers) == 1 else f"{field} ({record.get(label)})"
-            column = columns.setdefault(name, Column(name, [], []))
-            column.times.append(time)
-            column.values.append(_number(value))
+            column = columns.setdefault(name, column_of(name, ()))
+            column.add(time, _number(value))
     if skipped:
         notes.add(
             f"{source}: records skipped, because there is no time in {key!r}",
             f"{skipped:,} of {len(records):,}",
             skipped,
         )
-    return [c for c in columns.values() if any(value is not None for value in c.values)]
+    return [c for c in columns.values() if not c.empty]
 
 
 def _column(
     name: str, samples: Iterable[tuple[float, float | None] | None], unit: str = ""
 ) -> Generator[None, None, Column]:
     """Read the samples that have a time into a column."""
-    column = Column(name, [], [], unit)
+    column = column_of(name, (), unit)
     for number, sample in enumerate(samples):
         if number % _PAUSE == 0:
             yield
         if sample is not None:
-            column.times.append(sample[0])
-            column.values.append(sample[1])
+            column.add(*sample)
     return column
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
 from itertools import chain, pairwise
 from pathlib import PurePosixPath
 
 import msgspec
 
-from metric_analyst.notes import Notes
+from metric_analyst.notes import UNREAD, Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json
 from metric_analyst.readers.series import Series, make_series
@@ -20,13 +21,14 @@ from triage.budget import Budget
 from triage.wording import counted
 
 PASTED = "the message"
+_DIGITS = re.compile(r"\d+")
 
 
 class RequestMetrics(msgspec.Struct, frozen=True):
     """The series of a request, and `notes` on everything that was left out, a line each.
 
     `sources` is how many files and data parts have series; `pasted` is whether the message's text has them. `stopped`
-    says how far the reading came; it is "" if everything was read.
+    says how far the reading came; it is "" if everything was read. `unread` is how many columns of text were left out.
     """
 
     series: list[Series]
@@ -34,6 +36,7 @@ class RequestMetrics(msgspec.Struct, frozen=True):
     sources: int
     pasted: bool = False
     stopped: str = ""
+    unread: int = 0
 
     @property
     def samples(self) -> int:
@@ -70,7 +73,9 @@ def read(request: Request, budget: Budget | None = None) -> Generator[None, None
     was_pasted = any(name == PASTED for name, _ in tables)
     series = yield from _join(tables, notes)
     stopped = _stopped(complete, len(request.files), budget) if complete < len(request.files) else ""
-    return RequestMetrics(series, notes.lines(), sources, pasted=was_pasted, stopped=stopped)
+    return RequestMetrics(
+        series, notes.lines(), sources, pasted=was_pasted, stopped=stopped, unread=notes.count(UNREAD)
+    )
 
 
 def _stopped(complete: int, files: int, budget: Budget | None) -> str:
@@ -91,9 +96,9 @@ def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None)
 def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None, None, list[Series]]:
     """Return the series of all tables.
 
-    Columns of one name in several files become one series if the files follow each other in time or repeat each other.
-    If they differ at the same time, each becomes a series with its file's name. The tables lose their columns, so that
-    the memory of each is free when its series is made.
+    Columns of one name in several files become one series if the files repeat each other, or if they follow each other
+    in time and their names differ only in numbers. Otherwise each becomes a series with its file's name. The tables
+    lose their columns, so that the memory of each is free when its series is made.
     """
     by_name: dict[str, list[tuple[str, MetricTable, Column]]] = {}
     for source, table in tables:
@@ -104,13 +109,13 @@ def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None
     for name in list(by_name):
         yield
         pieces = by_name.pop(name)
-        if len(pieces) == 1 or _continuous(pieces):
+        if len(pieces) == 1 or (_continuous(pieces) and (_parts_of_one(pieces) or _repeated(pieces))):
             samples = chain.from_iterable(column.samples for _, _, column in pieces)
-            _append(out, notes, name, samples, pieces)
+            _append(out, notes, name, pieces[0][2] if len(pieces) == 1 else samples, pieces)
         else:
             for piece in pieces:
                 stem = PurePosixPath(piece[0]).stem or piece[0]
-                _append(out, notes, f"{stem}: {name}", piece[2].samples, [piece])
+                _append(out, notes, f"{stem}: {name}", piece[2], [piece])
     return out
 
 
@@ -118,7 +123,7 @@ def _append(
     out: list[Series],
     notes: Notes,
     name: str,
-    samples: Iterable[tuple[float, float | None]],
+    samples: Column | Iterable[tuple[float, float | None]],
     pieces: list[tuple[str, MetricTable, Column]],
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
@@ -143,7 +148,17 @@ def _continuous(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
     return True
 
 
+def _parts_of_one(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
+    """Return whether the files' names are those of one recording in parts: cpu-1.csv and cpu-2.csv, not web and db."""
+    return len({_DIGITS.sub("", PurePosixPath(source).name) for source, _, _ in pieces}) == 1
+
+
+def _repeated(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
+    spans = sorted((min(column.times), max(column.times)) for _, _, column in pieces if column.times)
+    return all(later[0] <= earlier[1] for earlier, later in pairwise(spans))
+
+
 def _agree(one: Column, other: Column) -> bool:
     known = dict(one.samples)
     shared = [(known[time], value) for time, value in other.samples if time in known]
-    return bool(shared) and all(a == b for a, b in shared)
+    return bool(shared) and all(a == b or (a != a and b != b) for a, b in shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
@@ -11,9 +12,8 @@ from operator import itemgetter
 import msgspec
 
 from metric_analyst.detectors.robust import median
+from metric_analyst.readers.table import HUGEST, Column
 
-# The difference or product of two larger values may leave the range of a float.
-HUGEST = 1e150
 LONGEST_NAME = 160
 MISSED = 3  # samples of other series in a gap, from which on the gap's samples are missing
 
@@ -21,15 +21,16 @@ MISSED = 3  # samples of other series in a gap, from which on the gap's samples 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One metric over time.
 
-    `times` (seconds since the epoch) strictly increase; `values` has a finite value for each. `unit` is "" if unknown.
+    `times` (seconds since the epoch) strictly increase; `values` has a finite value for each. Neither is to be changed:
+    series of one file share their times. `unit` is "" if unknown.
     `recorded_until` is the last time at which the sources of the series have any sample: a series that ends long before
     went missing. `missed` says the same about its longest gap: other series have samples in it. `dropped` samples had
     no usable value, and `repeated` ones the time of another.
     """
 
     name: str
-    times: list[float]
-    values: list[float]
+    times: Sequence[float]
+    values: Sequence[float]
     unit: str
     source: str
     recorded_until: float
@@ -79,7 +80,7 @@ def clean(samples: Iterable[tuple[float, float | None]]) -> tuple[list[float], l
 
 def make_series(
     name: str,
-    samples: Iterable[tuple[float, float | None]],
+    samples: Column | Iterable[tuple[float, float | None]],
     *,
     unit: str,
     source: str,
@@ -89,14 +90,19 @@ def make_series(
 
     `recorded` has, for each file of the series, the times of all its rows, strictly increasing.
     """
-    times, values, dropped, repeated = clean(samples)
+    times: Sequence[float]
+    values: Sequence[float]
+    if isinstance(samples, Column) and samples.whole:
+        times, values, dropped, repeated = samples.times, samples.values, 0, 0
+    else:
+        times, values, dropped, repeated = clean(samples.samples if isinstance(samples, Column) else samples)
     if not times:
         return None
     _, begin, end = max(((b - a, a, b) for a, b in pairwise(times)), default=(0.0, 0.0, 0.0))
     return Series(
         name=shorten(name),
         times=times,
-        values=values,
+        values=array("d", values),
         unit=unit,
         source=source,
         recorded_until=max([times[-1], *(rows[-1] for rows in recorded if rows)]),

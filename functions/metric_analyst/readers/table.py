@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from math import isfinite, isnan, nan
 
 import msgspec
 
+# The difference or product of two larger values may leave the range of a float.
+HUGEST = 1e150
+
+
+def numbers() -> array[float]:
+    """Return an empty array of numbers: eight bytes each, a fifth of what a list of floats takes."""
+    return array("d")
+
 
 class Column(msgspec.Struct):
-    """A series as its file has it: samples in the file's order, with None for values that are no number.
+    """A series as its file has it: samples in the file's order, with NaN for values that are no number.
 
     `times` has a time for each of `values`, in seconds since the epoch; columns may share it. `unit` is "" unless the
     file's format names one.
@@ -16,12 +27,28 @@ class Column(msgspec.Struct):
 
     name: str
     times: list[float]
-    values: list[float | None]
+    values: array[float]
     unit: str = ""
 
+    def add(self, time: float, value: float | None) -> None:
+        self.times.append(time)
+        self.values.append(nan if value is None else value or 0.0)  # no negative zero
+
     @property
-    def samples(self) -> Iterator[tuple[float, float | None]]:
+    def samples(self) -> Iterator[tuple[float, float]]:
         return zip(self.times, self.values, strict=True)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no value is a number."""
+        return all(map(isnan, self.values))
+
+    @property
+    def whole(self) -> bool:
+        """Whether every sample has a usable value and a time after the one before, so that nothing is to be cleaned."""
+        if not self.values or not isfinite(sum(self.values)):
+            return False
+        return -HUGEST <= min(self.values) <= max(self.values) <= HUGEST and all(a < b for a, b in pairwise(self.times))
 
 
 class MetricTable(msgspec.Struct):
@@ -37,10 +64,9 @@ class MetricTable(msgspec.Struct):
 
 def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: str = "") -> Column:
     """Return a column that shares its times with no other."""
-    column = Column(name, [], [], unit)
+    column = Column(name, [], numbers(), unit)
     for time, value in samples:
-        column.times.append(time)
-        column.values.append(value)
+        column.add(time, value)
     return column
 
 

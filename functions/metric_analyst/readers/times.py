@@ -1,29 +1,41 @@
-"""Times in metrics: ISO 8601, "2026-01-31 12:00:00", and seconds, milli-, micro- or nanoseconds since the epoch."""
+"""Times in metrics: ISO 8601, "2026-01-31 12:00:00", "31.01.2026 12:00", "01/31/2026 12:00:00 AM", and since the epoch.
+
+Those are seconds, milli-, micro- or nanoseconds.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from triage.times import LATEST, epoch
+from triage.zones import ZONES, offset
 
-# Only times with the year first: 01/02/2026 could be two different days.
 _ISO = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?(?:[T ]\d\d?:\d\d.*)?$|\d{8}T\d{4,6}.*$")
+_DAY_OR_MONTH = re.compile(
+    r"(\d\d?)([./-])(\d\d?)\2(\d{4})"
+    r"(?:,?[T ] ?(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?: ?([AaPp])\.?[Mm]\.?)?(?: ([A-Z]{3,4}))?)?"
+)
+_ZONE = re.compile(r" ([A-Z]{3,4})$")
 _FRACTION = re.compile(r"([.,]\d{6})\d+")
 
 
-def parse_time(text: str) -> float | None:
-    """Return the time in seconds since the epoch; None if `text` is no time. Without a zone it is UTC."""
+def parse_time(text: str, day_first: bool = False) -> float | None:
+    """Return the time in seconds since the epoch; None if `text` is no time. Without a zone it is UTC.
+
+    `day_first` is about dates like 01/02/2026. With periods or dashes the day comes first.
+    """
     text = text.strip().strip('"')
     if len(text) < 8 or len(text) > 40:
         return None
     number = number_of(text)
     if number is not None:
         return epoch(number)
-    if not _ISO.match(text):
-        return None
     try:
+        if not _ISO.match(text):
+            return _of_parts(text, day_first)
         return _moment(text)
     except (ValueError, OverflowError):
         return None
@@ -34,10 +46,33 @@ def _moment(text: str) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         # What fromisoformat cannot read: slashes, more than 6 digits of a second, " UTC".
-        tidy = _FRACTION.sub(r"\1", text.replace("/", "-").replace(" UTC", "Z").replace(" +", "+"))
+        text = _ZONE.sub(lambda zone: offset(ZONES[zone[1]]) if zone[1] in ZONES else zone[0], text)
+        tidy = _FRACTION.sub(r"\1", text.replace("/", "-").replace(" +", "+"))
         moment = datetime.fromisoformat(tidy)
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return seconds if 0 <= seconds < LATEST else None
+
+
+def _of_parts(text: str, day_first: bool) -> float | None:
+    match = _DAY_OR_MONTH.fullmatch(text)
+    if match is None:
+        return None
+    first, mark, second, year, hour, minute, sec, fraction, half, zone = match.groups()
+    day, month = (int(first), int(second)) if day_first or mark != "/" else (int(second), int(first))
+    if month > 12:
+        day, month = month, day
+    hours = int(hour or 0)
+    if half:
+        hours = hours % 12 + (12 if half in "Pp" else 0)
+    moment = datetime(int(year), month, day, hours, int(minute or 0), int(sec or 0), tzinfo=UTC)
+    seconds = moment.timestamp() + float(f"0.{fraction or 0}") - ZONES.get(zone or "", 0) * 3_600
+    return seconds if 0 <= seconds < LATEST else None
+
+
+def dates_of(texts: Iterable[str]) -> list[tuple[int, int, int]]:
+    """Return the numbers of the dates like 01/02/2026 in these cells, in their order; others are left out."""
+    matches = (match for text in texts if (match := _DAY_OR_MONTH.fullmatch(text.strip().strip('"'))) is not None)
+    return [(int(match[1]), int(match[3]), int(match[4])) for match in matches if match[2] == "/"]
 
 
 def number_of(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A Lambda runtime for Python that streams: ASGI apps behind Function URLs, over the documented Runtime API.
+"""A Lambda runtime for Python that streams: ASGI apps behind Function URLs and REST APIs, over the Runtime API.
 
 The managed runtime starts it through `AWS_LAMBDA_EXEC_WRAPPER=/opt/tailrace-runtime` (AWS: "Modifying the runtime
 environment"). It needs the standard library only. These decisions are not obvious:

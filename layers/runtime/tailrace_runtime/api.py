@@ -9,6 +9,7 @@ from tailrace_runtime.connection import Connection
 from tailrace_runtime.faults import Fault
 from tailrace_runtime.invocation import Invocation
 from tailrace_runtime.response import StreamedResponse
+from tailrace_runtime.whole_response import WholeResponse
 from tailrace_runtime.wire import Reply
 
 logger = logging.getLogger("tailrace.runtime")
@@ -64,6 +65,11 @@ class RuntimeAPI:
         """Answer an invocation piece by piece. Nothing is sent yet."""
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
         return StreamedResponse(self._connection, path, {**_USER_AGENT, **_echo(invocation)}, invocation.request_id)
+
+    def answer_whole(self, invocation: Invocation) -> WholeResponse:
+        """Answer an invocation with an app's response in one piece. Nothing is sent yet."""
+        path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
+        return WholeResponse(self._connection, path, {**_USER_AGENT, **_echo(invocation)})
 
     async def fail_init(self, fault: Fault) -> None:
         """Report why the function cannot be used."""

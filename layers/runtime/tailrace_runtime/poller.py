@@ -9,10 +9,11 @@ import os
 from typing import Any
 
 from tailrace_runtime.api import RuntimeAPI, check_reply
-from tailrace_runtime.asgi import App, Cycle, Scope, body_of, is_function_url, scope_of
+from tailrace_runtime.asgi import App, Cycle
 from tailrace_runtime.context import Context
 from tailrace_runtime.faults import Fault
 from tailrace_runtime.handler import Call, Handler, HandlerResult, app_of
+from tailrace_runtime.http_events import body_of, response_mode, scope_of
 from tailrace_runtime.invocation import Invocation
 from tailrace_runtime.logs import belonging_to
 from tailrace_runtime.pending import wait_for_pending
@@ -73,7 +74,8 @@ class Poller:
             invocation = await (self._api.next() if alone else self._next_with_retries())
             try:
                 context, event = Context(invocation), invocation.event()
-                if self._app is None or not is_function_url(event):
+                mode = response_mode(event)
+                if self._app is None or mode is None:
                     return Call(invocation, event, context, self._handler)
                 scope, body = scope_of(event, context, self._state), body_of(event)
             except Exception as error:
@@ -84,7 +86,8 @@ class Poller:
             with belonging_to(context):
                 if alone:
                     _set_trace(context)
-                await self._stream(self._app, invocation, scope, body, context)
+                response = (self._api.stream if mode == "streamed" else self._api.answer_whole)(invocation)
+                await self._run(self._app, invocation, Cycle(scope, body, response), context)
                 if alone:
                     _set_trace(None)
 
@@ -98,9 +101,8 @@ class Poller:
             await asyncio.sleep(pause_s)
         return await self._api.next()
 
-    async def _stream(self, app: App, invocation: Invocation, scope: Scope, body: bytes, context: Context) -> None:
-        response = self._api.stream(invocation)
-        cycle = Cycle(scope, body, response)
+    async def _run(self, app: App, invocation: Invocation, cycle: Cycle, context: Context) -> None:
+        response = cycle.response
         running = asyncio.create_task(cycle.run(app), name=f"app {invocation.request_id}")
         context.pending.add(running)
         waiting = asyncio.create_task(wait_for_pending(context), name=f"pending {invocation.request_id}")

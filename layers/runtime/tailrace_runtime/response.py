@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tailrace_runtime.connection import Connection
 from tailrace_runtime.faults import Fault
@@ -66,7 +67,7 @@ class StreamedResponse:
         Raises:
             ReaderGone: the Runtime API cannot be reached, or accepts no more.
         """
-        first = chunk(prelude(status, headers)) + chunk(bytes(8))
+        first = chunk(json.dumps(prelude_fields(status, headers)).encode()) + chunk(bytes(8))
         try:
             reader, self._writer = await self._connection.begin(self._path, self._headers, first)
         except OSError:
@@ -137,8 +138,8 @@ class StreamedResponse:
         return reply
 
 
-def prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the JSON before the body. Headers of one name are joined, except cookies, which have their own list."""
+def prelude_fields(status: int, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """Return what goes before the body. Headers of one name are joined, except cookies, which have their own list."""
     named: dict[str, str] = {}
     cookies: list[str] = []
     for raw_name, raw_value in headers:
@@ -147,4 +148,4 @@ def prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
             cookies.append(value)
         elif name not in _HOP_BY_HOP:
             named[name] = f"{named[name]}, {value}" if name in named else value
-    return json.dumps({"statusCode": status, "headers": named, "cookies": cookies}).encode()
+    return {"statusCode": status, "headers": named, "cookies": cookies}

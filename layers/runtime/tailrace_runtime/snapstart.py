@@ -1,12 +1,18 @@
 """SnapStart: the hooks before a snapshot and after a restore (AWS: "Lambda SnapStart runtime hooks for Python").
 
 Functions register them with `snapshot_restore_py`, which is part of the managed runtime.
+
+All environments of a version are restored from one snapshot, so a generator of random numbers that was seeded before
+it would give all of them the same numbers (AWS: "Handling uniqueness with Lambda SnapStart"). Those of the process are
+seeded anew before the hooks. `secrets`, `uuid.uuid4` and `ssl` take theirs from the system, which Lambda sees to. A
+function's own `random.Random` is for its own hook.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import random
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +24,9 @@ logger = logging.getLogger("tailrace.runtime")
 
 BEFORE_SNAPSHOT_EXIT = 64
 AFTER_RESTORE_EXIT = 65
+
+# What else keeps a generator, if a function has imported it. LangChain takes its ids from uuid_utils.
+_SEEDED = (("uuid_utils", "reseed_rng"), ("numpy.random", "seed"))
 
 
 def snapshot(api: RuntimeAPI, run: Callable[[Awaitable[None]], None]) -> None:
@@ -42,6 +51,7 @@ def snapshot(api: RuntimeAPI, run: Callable[[Awaitable[None]], None]) -> None:
         run(api.fail_init(Fault("Runtime.BeforeSnapshotError", f"{fault.type}: {fault.message}", fault.stack)))
         sys.exit(BEFORE_SNAPSHOT_EXIT)
     try:
+        seed_anew()
         for hook, args, kwargs in registry.get_after_restore() if registry else []:
             hook(*args, **kwargs)
     except Exception as error:
@@ -49,3 +59,11 @@ def snapshot(api: RuntimeAPI, run: Callable[[Awaitable[None]], None]) -> None:
         fault = Fault.of(error)
         run(api.fail_restore(Fault("Runtime.AfterRestoreError", f"{fault.type}: {fault.message}", fault.stack)))
         sys.exit(AFTER_RESTORE_EXIT)
+
+
+def seed_anew() -> None:
+    """Seed the process's generators of random numbers from the system."""
+    random.seed()
+    for module, function in _SEEDED:
+        if reseed := getattr(sys.modules.get(module), function, None):
+            reseed()

@@ -15,6 +15,14 @@ import httpx
 # A Function URL (AWS Lambda Developer Guide, "Creating and managing Lambda function URLs").
 _FUNCTION_URL = re.compile(r"[a-z0-9]+\.lambda-url\.([a-z0-9-]+)\.on\.aws")
 
+# CloudFront has to change `Host`, and puts the viewer's host here. Viewers cannot set it: the distribution's function
+# always does, and nobody else can call what believes it (template.yaml).
+VIEWER_HOST = "x-tailrace-host"
+# The viewer's address, in the same way.
+VIEWER_ADDRESS = "x-tailrace-address"
+# The viewer's `Authorization`, which CloudFront replaces with its own signature for a Function URL.
+AUTHORIZATION = "x-tailrace-authorization"
+
 # The ARN, with its alias, by which the current request has invoked this function; None if it is unknown.
 invoked_as: ContextVar[str | None] = ContextVar("tailrace_invoked_as", default=None)
 

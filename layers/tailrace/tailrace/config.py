@@ -8,71 +8,44 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
-import msgspec
-
+from tailrace.access_settings import AccessSettings
 from tailrace.errors import ConfigError
+from tailrace.places import URL, places_in
+from tailrace.prices import Price, prices_in
+from tailrace.setting import SECRET_LENGTH, secret, setting, split
 
-_SECRET_LENGTH = 16
+# A silence is looked for four times in its length: a shorter one would keep a processor busy.
+_SHORTEST_SILENCE_S = 0.01
 _ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
-_URL = re.compile(r"https?://[^\s/]\S*")
+_PATH = re.compile(r"(/[\w.-]+)+", re.ASCII)
 # A bearer token (RFC 6750, section 2.1).
-_BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{_SECRET_LENGTH},}}=*")
-
-
-class Price(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a model's tokens cost, in dollars per million."""
-
-    input: float
-    output: float
-
-    def __post_init__(self) -> None:
-        for name, dollars in (("input", self.input), ("output", self.output)):
-            if not 0 <= dollars < float("inf"):
-                raise ValueError(f"Expected `{name}` in dollars per million tokens, at least 0, got {dollars}")
-
-
-_read_prices = msgspec.json.Decoder(dict[str, Price]).decode
-
-
-def _setting(
-    variable: str, default: Any, unit: str, meaning: str, low: Any = None, high: Any = None, *, secret: bool = False
-) -> Any:
-    """A field of `Settings`, with its environment variable, and the bounds `low` and `high` of a number."""
-    return field(
-        default=default,
-        repr=not secret,
-        metadata={"variable": variable, "unit": unit, "meaning": meaning, "low": low, "high": high},
-    )
-
-
-def _secret(variable: str, meaning: str) -> Any:
-    """A setting whose value never appears in a repr or an error."""
-    return _setting(variable, "", f"{_SECRET_LENGTH} characters or more", meaning, secret=True)
+_BEARER = re.compile(rf"[A-Za-z0-9._~+/-]{{{SECRET_LENGTH},}}=*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(AccessSettings):
     """All settings of a process. `Settings.load()` reads them from the environment.
 
     Raises:
         ConfigError: a value cannot be used. The message names its environment variable.
     """
 
-    log: str = _setting("TAILRACE_LOG", "sqlite", "sqlite, dynamodb or memory", "where the log is kept")
-    data_dir: str = _setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log and uploads")
-    table: str = _setting("TAILRACE_TABLE", "tailrace", "name", "the DynamoDB table of the log")
-    checkpoint_table: str = _setting(
+    log: str = setting("TAILRACE_LOG", "sqlite", "sqlite, dynamodb or memory", "where the log is kept")
+    data_dir: str = setting("TAILRACE_DATA_DIR", ".tailrace", "folder", "where `make run` keeps its log and uploads")
+    table: str = setting("TAILRACE_TABLE", "tailrace", "name", "the DynamoDB table of the log")
+    checkpoint_table: str = setting(
         "TAILRACE_CHECKPOINT_TABLE",
         "tailrace-checkpoints",
         "name",
         "the DynamoDB table of the graphs' checkpoints and memory",
     )
-    ttl_days: float = _setting("TAILRACE_TTL_DAYS", 7.0, "days", "how long a task can be replayed", 0.001, 3650)
-    port: int = _setting("TAILRACE_PORT", 8080, "port", "where `make run` serves the page and the API", 0, 65535)
-    emit_interval_ms: int = _setting(
+    ttl_days: float = setting("TAILRACE_TTL_DAYS", 7.0, "days", "how long a task can be replayed", 0.001, 3650)
+    port: int = setting("TAILRACE_PORT", 8080, "port", "where `make run` serves the page and the API", 0, 65535)
+    emit_interval_ms: int = setting(
         "TAILRACE_EMIT_INTERVAL_MS",
         25,
         "ms",
@@ -80,26 +53,27 @@ class Settings:
         10,
         100,
     )
-    tail_fast_ms: int = _setting(
+    tail_fast_ms: int = setting(
         "TAILRACE_TAIL_FAST_MS", 50, "ms", "how often the log is read while events come", 5, 10_000
     )
-    tail_slow_ms: int = _setting(
+    tail_slow_ms: int = setting(
         "TAILRACE_TAIL_SLOW_MS", 1000, "ms", "how often the log is read while none come", 5, 60_000
     )
-    lease_s: float = _setting("TAILRACE_LEASE_S", 10.0, "s", "how long a lease holds", 0.2, 900)
-    renew_s: float = _setting("TAILRACE_RENEW_S", 2.0, "s", "how often a lease is renewed", 0.05, 300)
-    stall_s: float = _setting(
+    lease_s: float = setting("TAILRACE_LEASE_S", 10.0, "s", "how long a lease holds", 0.2, 900)
+    renew_s: float = setting("TAILRACE_RENEW_S", 2.0, "s", "how often a lease is renewed", 0.05, 300)
+    stall_s: float = setting(
         "TAILRACE_STALL_S",
         300.0,
         "s",
-        "how long a process keeps its leases while its event loop stands still; 0 is as long as a lease holds",
+        "how long a process keeps its leases while its event loop stands still, and a task while its start hangs; "
+        "0 is as long as a lease holds",
         0,
         3600,
     )
-    handoff_s: float = _setting(
+    handoff_s: float = setting(
         "TAILRACE_HANDOFF_S", 30.0, "s", "how long before its deadline an attempt hands the run on", 0.05, 600
     )
-    attempt_s: float = _setting(
+    attempt_s: float = setting(
         "TAILRACE_ATTEMPT_S",
         0.0,
         "s",
@@ -107,7 +81,16 @@ class Settings:
         0,
         86_400,
     )
-    analysis_s: float = _setting(
+    sleep_after_s: float = setting(
+        "TAILRACE_SLEEP_AFTER_S",
+        0.0,
+        "s",
+        "a run that only waits for agents of this bundle gives its process back when they are silent for so long; "
+        "0 is never",
+        0,
+        3600,
+    )
+    analysis_s: float = setting(
         "TAILRACE_ANALYSIS_S",
         120.0,
         "s",
@@ -115,19 +98,17 @@ class Settings:
         0.1,
         3600,
     )
-    dispatch: str = _setting(
+    dispatch: str = setting(
         "TAILRACE_DISPATCH",
         "",
         "agent=place, comma-separated",
-        "where an agent is asked to continue a task: a URL, or the name of a Lambda function",
+        "where an agent is asked to begin or continue a task: a URL, or the name of a Lambda function",
     )
-    sweep_s: float = _setting(
-        "TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for orphaned tasks", 0.05, 3600
-    )
-    sweep_tasks: int = _setting(
+    sweep_s: float = setting("TAILRACE_SWEEP_S", 15.0, "s", "how often `make run` looks for orphaned tasks", 0.05, 3600)
+    sweep_tasks: int = setting(
         "TAILRACE_SWEEP_TASKS", 50, "tasks", "how many tasks one sweep dispatches at most", 1, 1000
     )
-    pipe_events: int = _setting(
+    pipe_events: int = setting(
         "TAILRACE_PIPE_EVENTS",
         256,
         "events",
@@ -135,10 +116,10 @@ class Settings:
         1,
         100_000,
     )
-    heartbeat_s: float = _setting(
-        "TAILRACE_HEARTBEAT_S", 15.0, "s", "how often a silent stream gets a comment frame", 0.05, 300
+    heartbeat_s: float = setting(
+        "TAILRACE_HEARTBEAT_S", 15.0, "s", "how often a silent stream shows that it is alive", 0.05, 300
     )
-    rotate_s: float = _setting(
+    rotate_s: float = setting(
         "TAILRACE_ROTATE_S",
         840.0,
         "s",
@@ -146,10 +127,8 @@ class Settings:
         0.1,
         86_400,
     )
-    retry_ms: int = _setting(
-        "TAILRACE_RETRY_MS", 2000, "ms", "how long a browser waits before it comes back", 0, 60_000
-    )
-    window_s: float = _setting(
+    retry_ms: int = setting("TAILRACE_RETRY_MS", 2000, "ms", "how long a browser waits before it comes back", 0, 60_000)
+    window_s: float = setting(
         "TAILRACE_WINDOW_S",
         0.0,
         "s",
@@ -157,7 +136,21 @@ class Settings:
         0,
         300,
     )
-    padding_bytes: int = _setting(
+    quiet_s: float = setting(
+        "TAILRACE_QUIET_S",
+        0.0,
+        "s",
+        "a browser's stream is closed for a pause when no event has come for this long; 0 keeps it open",
+        0,
+        300,
+    )
+    pause_min_ms: int = setting(
+        "TAILRACE_PAUSE_MIN_MS", 1000, "ms", "the shortest such pause, after which the browser looks again", 50, 60_000
+    )
+    pause_max_ms: int = setting(
+        "TAILRACE_PAUSE_MAX_MS", 10_000, "ms", "the longest such pause: no event is later than this", 50, 300_000
+    )
+    padding_bytes: int = setting(
         "TAILRACE_PADDING_BYTES",
         0,
         "bytes",
@@ -165,7 +158,7 @@ class Settings:
         0,
         100_000,
     )
-    flush_ms: int = _setting(
+    flush_ms: int = setting(
         "TAILRACE_FLUSH_MS",
         0,
         "ms",
@@ -173,7 +166,7 @@ class Settings:
         0,
         5000,
     )
-    max_streams: int = _setting(
+    max_streams: int = setting(
         "TAILRACE_MAX_STREAMS",
         1000,
         "streams",
@@ -181,19 +174,19 @@ class Settings:
         1,
         100_000,
     )
-    max_request_bytes: int = _setting(
+    max_request_bytes: int = setting(
         "TAILRACE_MAX_REQUEST_BYTES", 1_048_576, "bytes", "the largest request body", 1024, 6_000_000
     )
-    bucket: str = _setting(
+    bucket: str = setting(
         "TAILRACE_BUCKET",
         "",
         "name",
         "the S3 bucket of uploads and large checkpoints; without one uploads go to a folder",
     )
-    max_upload_bytes: int = _setting(
+    max_upload_bytes: int = setting(
         "TAILRACE_MAX_UPLOAD_BYTES", 26_214_400, "bytes", "the largest file to upload, packed or not", 1, 1_073_741_824
     )
-    push_internal: int = _setting(
+    push_internal: int = setting(
         "TAILRACE_PUSH_INTERNAL",
         0,
         "0 or 1",
@@ -201,82 +194,96 @@ class Settings:
         0,
         1,
     )
-    access_secret: str = _secret(
-        "TAILRACE_ACCESS_SECRET",
-        "the secret that a request needs if the gateway is not on loopback; without one all are refused",
-    )
-    run_secret: str = _secret(
+    run_secret: str = secret(
         "TAILRACE_RUN_SECRET",
         "the secret that a request to an agent needs (`Authorization: Bearer …`); `make run` makes one. Without one, "
         "agents have to be protected by other means",
     )
-    hosts: str = _setting(
+    hosts: str = setting(
         "TAILRACE_HOSTS",
         "",
         "names, comma-separated",
         "names by which agents may be called: on loopback besides its own names, elsewhere only these, or any if empty",
     )
-    model: str = _setting(
+    model: str = setting(
         "TAILRACE_MODEL", "", "provider:model", "the chat model that plans and reports; empty means none"
     )
-    model_prices: str = _setting(
+    model_key: str = setting(
+        "TAILRACE_MODEL_KEY",
+        "",
+        "name",
+        "the secret in AWS Secrets Manager that holds the model's key; empty means the provider's own variable",
+    )
+    model_prices: str = setting(
         "TAILRACE_MODEL_PRICES",
         "",
         "JSON",
         "what tokens of models cost, so that the page shows the cost of a task; see below",
     )
-    orchestrator: str = _setting(
+    registry: str = setting(
+        "TAILRACE_REGISTRY",
+        "",
+        "path",
+        "the path of SSM parameters where our own agents are registered on AWS; the settings below come first",
+    )
+    registered_as: str = setting(
+        "TAILRACE_REGISTERED_AS",
+        "",
+        "name",
+        "the name under which this agent is there, without what is no letter or digit",
+    )
+    orchestrator: str = setting(
         "TAILRACE_ORCHESTRATOR",
         "orchestrator",
         "name",
         "the agent that gets the gateway's tasks, by the name in its card",
     )
-    orchestrator_url: str = _setting(
+    orchestrator_url: str = setting(
         "TAILRACE_ORCHESTRATOR_URL", "http://127.0.0.1:8081/", "URL", "the URL of that agent"
     )
-    specialist_urls: str = _setting(
+    specialist_urls: str = setting(
         "TAILRACE_SPECIALIST_URLS", "", "URLs, comma-separated", "the A2A agents that the orchestrator may ask"
     )
-    agent_urls: str = _setting(
+    agent_urls: str = setting(
         "TAILRACE_AGENT_URLS",
         "",
         "URLs, comma-separated",
         "this bundle's own agents besides the orchestrator; only they learn for whom we ask",
     )
-    peer_origins: str = _setting(
+    peer_origins: str = setting(
         "TAILRACE_PEER_ORIGINS",
         "",
         "origins, comma-separated",
         "where other agents' cards may lead besides their own origin; internal addresses are allowed here",
     )
-    specialist_s: float = _setting(
+    specialist_s: float = setting(
         "TAILRACE_SPECIALIST_S", 3600.0, "s", "how long a specialist may work before it is given up", 1, 604_800
     )
 
     @property
     def specialists(self) -> list[str]:
         """The URLs in `specialist_urls`."""
-        return _split(self.specialist_urls)
+        return split(self.specialist_urls)
 
     @property
     def agents(self) -> list[str]:
         """The URLs in `agent_urls`."""
-        return _split(self.agent_urls)
+        return split(self.agent_urls)
 
     @property
-    def all_agents(self) -> list[str]:
-        """The URLs of all agents that an agent may ask by name, each once: the specialists and the bundle's own."""
-        return list(dict.fromkeys([*self.specialists, *self.agents]))
+    def has_orchestrator_url(self) -> bool:
+        """Whether `orchestrator_url` is set."""
+        return self.orchestrator_url != type(self).orchestrator_url
 
     @property
     def own_hosts(self) -> frozenset[str]:
         """The names in `hosts`, in lower case."""
-        return frozenset(host.lower() for host in _split(self.hosts))
+        return frozenset(host.lower() for host in split(self.hosts))
 
     @property
     def peers(self) -> list[str]:
         """The origins in `peer_origins`."""
-        return _split(self.peer_origins)
+        return split(self.peer_origins)
 
     @property
     def prices(self) -> dict[str, Price]:
@@ -285,28 +292,16 @@ class Settings:
         Raises:
             ConfigError: they are no prices.
         """
-        if not self.model_prices:
-            return {}
-        try:
-            return _read_prices(self.model_prices)
-        except msgspec.DecodeError as error:  # A `ValidationError` is one.
-            right = '{"MODEL": {"input": DOLLARS, "output": DOLLARS}}, in dollars per million tokens'
-            raise ConfigError("TAILRACE_MODEL_PRICES", self.model_prices, f"{right} ({error})") from None
+        return prices_in(self.model_prices)
 
-    @property
+    @cached_property
     def dispatch_places(self) -> dict[str, str]:
         """The places in `dispatch`, by agent.
 
         Raises:
             ConfigError: one of them is not `agent=place`.
         """
-        places: dict[str, str] = {}
-        for pair in _split(self.dispatch):
-            agent, equals, place = pair.partition("=")
-            if not (agent and equals and place):
-                raise ConfigError("TAILRACE_DISPATCH", pair, "agent=place")
-            places[agent.strip()] = place.strip()
-        return places
+        return places_in(self.dispatch)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -317,27 +312,34 @@ class Settings:
                 )
         if self.log not in ("sqlite", "dynamodb", "memory"):
             raise ConfigError("TAILRACE_LOG", self.log, "sqlite, dynamodb or memory")
-        if 0 < len(self.access_secret) < _SECRET_LENGTH:
-            raise ConfigError("TAILRACE_ACCESS_SECRET", "(hidden)", f"{_SECRET_LENGTH} characters or more")
+        self.check_access()
         if self.run_secret and not _BEARER.fullmatch(self.run_secret):
-            right = f"{_SECRET_LENGTH} or more ASCII letters, digits or - . _ ~ + /"
+            right = f"{SECRET_LENGTH} or more ASCII letters, digits or - . _ ~ + /"
             raise ConfigError("TAILRACE_RUN_SECRET", "(hidden)", right)
         if 0 < self.attempt_s <= self.handoff_s:
-            raise ConfigError(
-                "TAILRACE_ATTEMPT_S", self.attempt_s, f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
-            )
+            right = f"0, or more than TAILRACE_HANDOFF_S ({self.handoff_s})"
+            raise ConfigError("TAILRACE_ATTEMPT_S", self.attempt_s, right)
+        for variable, silence_s in (("TAILRACE_SLEEP_AFTER_S", self.sleep_after_s), ("TAILRACE_QUIET_S", self.quiet_s)):
+            if 0 < silence_s < _SHORTEST_SILENCE_S:
+                raise ConfigError(variable, silence_s, f"0, or at least {_SHORTEST_SILENCE_S} (s)")
         self.dispatch_places, self.prices  # noqa: B018 - Raises at the start, not when it is needed first.
         for variable, urls in (
-            ("TAILRACE_ORCHESTRATOR_URL", _split(self.orchestrator_url)),
+            ("TAILRACE_ORCHESTRATOR_URL", split(self.orchestrator_url)),
             ("TAILRACE_SPECIALIST_URLS", self.specialists),
             ("TAILRACE_AGENT_URLS", self.agents),
         ):
             for url in urls:
-                if not _URL.fullmatch(url):
+                if not URL.fullmatch(url):
                     raise ConfigError(variable, url, "a URL, like https://agent.example/a2a")
+        if self.registry and not _PATH.fullmatch(self.registry):
+            right = "the path of SSM parameters, like /tailrace/STACK/agents"
+            raise ConfigError("TAILRACE_REGISTRY", self.registry, right)
         for origin in self.peers:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError("TAILRACE_PEER_ORIGINS", origin, "an origin, like https://agent.example:8443")
+        if self.pause_max_ms < self.pause_min_ms:
+            right = f"at least TAILRACE_PAUSE_MIN_MS ({self.pause_min_ms})"
+            raise ConfigError("TAILRACE_PAUSE_MAX_MS", self.pause_max_ms, right)
         if self.renew_s > self.lease_s / 2:
             raise ConfigError("TAILRACE_RENEW_S", self.renew_s, f"at most half of TAILRACE_LEASE_S ({self.lease_s})")
 
@@ -364,12 +366,10 @@ class Settings:
         return cls(**values)
 
 
-def _split(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
-
-
 def settings_table() -> list[tuple[str, str, str, str]]:
-    """The settings as rows of variable, default, unit and meaning, in the order of `Settings`."""
+    """The settings as rows of variable, default, unit and meaning; those of `AccessSettings` come last."""
+    inherited = {each.name for each in fields(AccessSettings)}
     return [
-        (f.metadata["variable"], str(f.default), f.metadata["unit"], f.metadata["meaning"]) for f in fields(Settings)
+        (f.metadata["variable"], str(f.default), f.metadata["unit"], f.metadata["meaning"])
+        for f in sorted(fields(Settings), key=lambda each: each.name in inherited)
     ]

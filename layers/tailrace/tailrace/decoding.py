@@ -23,6 +23,8 @@ _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 # What msgspec raises for bytes that are not JSON: by their grammar, by their UTF-8, by their depth.
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+# Half of a surrogate pair at a text's end: msgspec says of it that the input was truncated.
+_HALF_PAIR_AT_END = re.compile(rb'(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2})"')
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
@@ -46,7 +48,9 @@ def decode_json(body: bytes | str, what: str = "The body") -> Any:
             raise JsonError(f"{what} is not JSON: not every array and object in it is closed.") from None
         raise _too_deep_error(what) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JsonError(f"{what} is not JSON: {error}.") from None
+        half = _HALF_PAIR_AT_END.search(encoded)
+        problem = f"{half[1].decode()} is half of a surrogate pair" if half else error
+        raise JsonError(f"{what} is not JSON: {problem}.") from None
     if nested_too_deep(encoded):
         raise _too_deep_error(what)
     return value

@@ -7,6 +7,8 @@
     │   ├── TaskFinished            the task has reached a terminal state
     │   ├── TaskConflict            another request has used the same idempotency key
     │   ├── ContextBusy             another task of the context is unfinished
+    │   ├── ContextDamaged          nobody can read how the context's last task has ended
+    │   ├── ConversationChanged     a conversation's record is not the one that was read
     │   ├── LeaseHeld               another attempt holds the lease
     │   ├── Fenced                  a newer attempt has written; this one must stop
     │   ├── EventTooLarge           one event does not fit into an item of the log
@@ -30,6 +32,7 @@
     ├── UploadDamaged               an uploaded file is not what its reference says
     ├── UploadsUnavailable          the store of uploads did not answer, or refused the operation
     ├── ThreadUnknown               an author's function did not say which thread a task continues
+    ├── StartTooSlow                an attempt took too long to start, so another one tries
     ├── Rejected                    an agent's author raises it: the agent does not do this task
     ├── AgentError                  another agent could not be reached, or answered with an error
     │   ├── TooMuch                 it streamed more than the limits allow (`tailrace.a2a.received`)
@@ -97,6 +100,23 @@ class ContextBusy(LogError):
             "Wait for its end, cancel it, or use another contextId."
         )
         self.task_id = task_id
+
+
+class ContextDamaged(LogError):
+    """A context cannot go on from its last task: the events that say how it has ended cannot be read."""
+
+    def __init__(self, context_id: str, damage: LogUnreadable) -> None:
+        super().__init__(
+            f"Context {shorten(context_id)!r} cannot go on from its last task. {damage} Use another contextId, or name "
+            "a COMPLETED task of the context that the message begins after."
+        )
+
+
+class ConversationChanged(LogError):
+    """A task's conversation is not as it was read, so the task was not created."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(f"The record of conversation {conversation_id!r} has changed since it was read.")
 
 
 class LeaseHeld(LogError):
@@ -282,6 +302,13 @@ class ThreadUnknown(TailraceError):
         super().__init__(f"The agent's function `thread` did not name a thread: {shorten(what, 1000)}.")
 
 
+class StartTooSlow(TailraceError):
+    """A store, or an author's function that names a task's thread, did not answer for `most_s` seconds."""
+
+    def __init__(self, most_s: float) -> None:
+        super().__init__(f"The start of an attempt did not end within {most_s:g} s (TAILRACE_STALL_S).")
+
+
 class Rejected(TailraceError):
     """Raise it in a node to end the task as REJECTED. The text says why.
 
@@ -297,16 +324,24 @@ class AgentError(TailraceError):
 
     `code` is the JSON-RPC error code, None if there is none. `arrived` says whether the request has probably reached
     the agent, which may then have acted on it. `malformed` says that its answer could not be read; trying again does
-    not help.
+    not help. `retry_after_s` is set if the agent, or who runs it, has no room for the request now: after so many
+    seconds it may have.
     """
 
     def __init__(
-        self, message: str, *, code: int | None = None, arrived: bool = False, malformed: bool = False
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        arrived: bool = False,
+        malformed: bool = False,
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.arrived = arrived or malformed
         self.malformed = malformed
+        self.retry_after_s = retry_after_s
 
 
 def shorten(text: str, limit: int = 80) -> str:

@@ -2,12 +2,20 @@
 // Keys are typed one by one. What may move while the page follows its end is pressed by a key: a click would go to where
 // it was when puppeteer looked.
 
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
 import puppeteer from "puppeteer-core";
 
 const [url, executablePath] = process.argv.slice(2);
 const TIMEOUT = 60_000; // ms
 
-const browser = await puppeteer.launch({ browser: "firefox", executablePath, timeout: TIMEOUT });
+const folder = await mkdtemp(join(tmpdir(), "downloads-"));
+// The list of downloads would open, and take the keys.
+const extraPrefsFirefox = { "browser.download.folderList": 2, "browser.download.dir": folder, "browser.download.alwaysOpenPanel": false };
+const browser = await puppeteer.launch({ browser: "firefox", executablePath, timeout: TIMEOUT, extraPrefsFirefox });
 const page = await browser.newPage();
 page.setDefaultTimeout(TIMEOUT);
 const errors = [];
@@ -20,6 +28,17 @@ const press = async (selector) => (await page.waitForSelector(selector, { visibl
 const newest = (inside, state) => `.turn:last-child[data-state="${state}"] ${inside}`;
 const shows = (selector, text) => page.waitForFunction((selector, text) => document.querySelector(selector)?.innerText.includes(text), {}, selector, text);
 
+/** The name and the text of the one file that was downloaded. Firefox writes it under another name first. */
+async function downloaded() {
+  for (let left = TIMEOUT; left > 0; left -= 50) {
+    const [name, ...others] = await readdir(folder);
+    const text = name && !others.length && !name.endsWith(".part") ? await readFile(join(folder, name), "utf8") : "";
+    if (text) return { name, text };
+    await pause(50);
+  }
+  throw new Error("nothing was downloaded");
+}
+
 async function send(text) {
   const box = await page.waitForSelector(named("message-input"), { visible: true });
   await box.type(text);
@@ -29,6 +48,17 @@ async function send(text) {
 try {
   await page.setViewport({ width: 1280, height: 900 });
   await page.goto(url);
+  await press(named("sample-button"));
+  await shows(newest(named("answer"), "completed"), "What happened");
+  await page.waitForSelector("::-p-aria([name='Findings'][role='region'])", { visible: true });
+  say("report", { findings: await page.$$eval(named("finding"), (findings) => findings.length) });
+
+  await press(named("take-along-menu"));
+  await press("::-p-text(Download the answer)");
+  const { name, text } = await downloaded();
+  say("downloaded", { name, isReport: text.includes("## What happened") });
+
+  await press(named("new-conversation"));
   await send("hello Firefox");
   await shows(newest(named("answer"), "completed"), "You said hello Firefox");
   say("answered");
@@ -59,4 +89,5 @@ try {
   throw error;
 } finally {
   await browser.close();
+  await rm(folder, { recursive: true, force: true });
 }

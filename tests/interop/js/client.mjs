@@ -4,10 +4,13 @@ import { randomUUID } from "node:crypto";
 import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory, RestTransportFactory } from "@a2a-js/sdk/client";
 
 const [url, transport] = process.argv.slice(2);
+// As the environment of a machine has it. Cards need none.
+const authorization = process.env.TOKEN ? { Authorization: `Bearer ${process.env.TOKEN}` } : {};
+const fetchImpl = (to, options = {}) => fetch(to, { ...options, headers: { ...options.headers, ...authorization } });
 const legacyCompat = { enabled: transport === "0.3" };
-const factories = { "HTTP+JSON": new RestTransportFactory({ legacyCompat }) };
+const factories = { "HTTP+JSON": new RestTransportFactory({ legacyCompat, fetchImpl }) };
 const factory = new ClientFactory({
-  transports: [factories[transport] ?? new JsonRpcTransportFactory({ legacyCompat })],
+  transports: [factories[transport] ?? new JsonRpcTransportFactory({ legacyCompat, fetchImpl })],
   cardResolver: new DefaultAgentCardResolver({ legacyCompat }),
 });
 
@@ -50,7 +53,7 @@ async function read(stream, seen = async () => {}) {
 
 // A card of 0.3 has its own fields only; ours has both, and the SDK would take 1.0.
 async function oldClient() {
-  const { supportedInterfaces, ...card } = await (await fetch(`${url}/.well-known/agent-card.json`)).json();
+  const { supportedInterfaces, ...card } = await (await fetch(new URL(".well-known/agent-card.json", url))).json();
   return factory.createFromAgentCard(new DefaultAgentCardResolver({ legacyCompat }).normalizeAgentCard(card));
 }
 

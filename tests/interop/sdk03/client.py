@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -55,7 +56,11 @@ async def read(events: AsyncIterator[Any]) -> dict[str, Any]:
 async def main(url: str) -> None:
     async with httpx.AsyncClient(timeout=20) as http:
         card = await A2ACardResolver(http, url).get_agent_card()
+        schemes = {name: scheme.root.type for name, scheme in (card.security_schemes or {}).items()}
         tell("card", name=card.name, version=card.protocol_version, url=card.url)
+        tell("schemes", **schemes)
+        if token := os.environ.get("TOKEN"):  # cards need none
+            http.headers["Authorization"] = f"Bearer {token}"
         client = ClientFactory(ClientConfig(httpx_client=http)).create(card)
         polling = ClientFactory(ClientConfig(httpx_client=http, streaming=False, polling=True)).create(card)
         waiting = ClientFactory(ClientConfig(httpx_client=http, streaming=False)).create(card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 from collections.abc import Callable, Iterable
@@ -118,8 +119,13 @@ def steady(
     maker: Callable[..., str], seed: int = 1, *, start: float = T0, end: float = T0 + HOUR, per_minute: float = 60
 ) -> list[Line]:
     """Return lines with a constant rate from `start` to `end`."""
+    return list(_steady(maker, seed, start, end, per_minute))
+
+
+@functools.cache  # most tests have the same lines around what they are about
+def _steady(maker: Callable[..., str], seed: int, start: float, end: float, per_minute: float) -> tuple[Line, ...]:
     rng = random.Random(seed)
-    return [(at, maker(rng, at)) for at in moments(rng, start, end, per_minute)]
+    return tuple((at, maker(rng, at)) for at in moments(rng, start, end, per_minute))
 
 
 def text_of(*lines: Iterable[Line], end: str = "\n") -> str:

@@ -118,6 +118,18 @@ def test_a_template_that_stops_is_gone(alert: tuple[float, float] | None) -> Non
     assert seconds(finding.start) == pytest.approx(TROUBLE, abs=70)
 
 
+@pytest.mark.parametrize(("hours", "every"), [(6, 60), (12, 120), (12, 300)])
+def test_a_heartbeat_that_is_silent_for_an_hour_is_gone(hours: int, every: int) -> None:
+    silent = T0 + 0.6 * hours * HOUR
+    beats = [
+        (at, app_line(random.Random(1), at, "INFO", f"heartbeat {at:.0f} of the pump"))
+        for at in (T0 + number * every for number in range(int(hours * HOUR / every)))
+        if not silent <= at < silent + HOUR
+    ]
+    [finding] = run(asked(file(text_of(steady(app_line, end=T0 + hours * HOUR, per_minute=2), beats)))).findings
+    assert (finding.type, finding.subject) == ("gone", "INFO [shop.web] heartbeat <num> of the pump")
+
+
 @WINDOWS
 def test_a_log_that_falls_silent_is_one_finding(alert: tuple[float, float] | None) -> None:
     rng = random.Random(6)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_analyst.readers import levels
-from log_analyst.readers.formats import PARSERS
+from log_analyst.readers.formats import parsers
 from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source
 from log_analyst.readers.timestamps import Timestamps
@@ -23,7 +23,7 @@ APACHE_ERROR = (
 
 
 def parse(name: str, line: str) -> tuple[float | None, int, str] | None:
-    entry = PARSERS[name](line, Timestamps(REFERENCE))
+    entry = parsers()[name](line, Timestamps(REFERENCE))
     return None if entry is None else (entry.time, entry.level, entry.text)
 
 
@@ -117,6 +117,10 @@ def test_a_line_that_only_looks_like_json_is_no_json_line(line: str) -> None:
         ("finished without errors", levels.INFO),
         ("all is well", levels.INFO),
         ("PANIC: x", levels.CRITICAL),
+        ('level=info msg="an ERROR of the past"', levels.INFO),
+        ("[WRN] x", levels.WARNING),
+        ("fail: shop.Orders[0]", levels.ERROR),
+        ("fail to see the point", levels.INFO),
     ],
 )
 def test_the_level_is_found_in_the_words_of_a_line(text: str, level: int) -> None:
@@ -133,9 +137,9 @@ def test_each_format_is_recognised(name: str) -> None:
     assert [record.entry.time for record in records] == pytest.approx([T0 + at for at in range(50)], abs=0.01)
 
 
-@given(st.text(max_size=300), st.sampled_from(sorted(PARSERS)))
+@given(st.text(max_size=300), st.sampled_from(sorted(parsers())))
 def test_no_text_is_an_error_for_any_parser(text: str, name: str) -> None:
-    PARSERS[name](text, Timestamps(REFERENCE))
+    parsers()[name](text, Timestamps(REFERENCE))
 
 
 @given(st.binary(max_size=200), st.integers(0, 300), st.randoms(use_true_random=False))
@@ -148,6 +152,6 @@ def test_no_damaged_line_is_an_error_for_any_parser(junk: bytes, at: int, rng: r
     ]
     for line in lines:
         damaged = line[:at] + junk.decode("utf-8", errors="replace") + line[at + len(junk) :]
-        for parser in PARSERS.values():
+        for parser in parsers().values():
             entry = parser(damaged, Timestamps(REFERENCE))
             assert entry is None or entry.level in range(-1, 6)

@@ -38,7 +38,7 @@ TROUBLE = asked(file(text_of(ACCESS), "access.log"), file(text_of(ERRORS), "erro
 
 def test_the_findings_artifact_has_its_keys_and_limits() -> None:
     ran = run(TROUBLE)
-    assert set(ran.artifact) == {"findings", "templates", "notes"}
+    assert set(ran.artifact) == {"findings", "failures", "templates", "notes"}
     assert ran.findings
     for finding in ran.findings:
         assert set(finding.evidence) >= {"level", "template", "count", "first", "last", "example", "log"}

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from log_analyst.readers import levels
-from log_analyst.readers.formats import PARSERS
+from log_analyst.readers.formats import parsers
+from log_analyst.readers.header import KINDS, Header
 from log_analyst.readers.masking import Masker
 from log_analyst.readers.mining import Miner
 from log_analyst.readers.paths import collapsed
 from log_analyst.readers.reading import LogReader, newest_dated
 from log_analyst.readers.reading import example as example_line
+from log_analyst.readers.shapes import shape_of
 from log_analyst.readers.sources import Source, sources
 from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
@@ -27,7 +29,7 @@ SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(Heal
 
 
 def parsed_by(name: str) -> Callable[[str], object]:
-    return lambda line: PARSERS[name](line, Timestamps(NOW))
+    return lambda line: parsers()[name](line, Timestamps(NOW))
 
 
 def source_of(text: str) -> Source:
@@ -54,10 +56,12 @@ def recognised_name(name: str) -> object:
 
 
 OF_A_LINE: dict[str, Callable[[str], object]] = {
-    **{name: parsed_by(name) for name in PARSERS},
+    **{name: parsed_by(name) for name in parsers()},
     "a field's time": lambda text: Timestamps(NOW).value(text),
     "masking a text": lambda text: Masker().text(text),
     "masking a request": lambda text: Masker().request(f"GET {text} 200"),
+    "a shape": lambda text: shape_of(Masker().text(text)),
+    "a header": lambda text: Header(tuple(KINDS)).read(text, 0),
     "the level": levels.level_in,
     "a start or a stop": levels.is_lifecycle,
     "an example": lambda text: example_line(source_of(text), 0, len(text), 300),

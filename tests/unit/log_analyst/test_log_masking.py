@@ -12,6 +12,7 @@ from log_analyst.readers.paths import FANOUT, collapsed
     ("text", "masked"),
     [
         ("took 12 ms", "took <num> ms"),
+        ("began [29/Nov/2026:12:22:07.378]", "began [<time>]"),
         ("took 12ms, 1.5s and 3.25e-7", "took <num>, <num> and <num>"),
         ("user=42 worker-7", "user=<num> worker-<num>"),
         ("from 10.1.2.3:443 to fe80::1", "from <ip> to <ip>"),
@@ -46,6 +47,8 @@ def test_variable_parts_are_masked(text: str, masked: str) -> None:
         ("/api/orders/17/items?x=1", "/api/orders/<id>/items"),
         ("/u/123e4567-e89b-12d3-a456-426614174000", "/u/<id>"),
         ("/v1/users", "/v1/users"),
+        ("/images/3c9e.png", "/images/<id>"),
+        ("/images/face.png", "/images/face.png"),
         ("/static/" + "x" * 900, "/static/<id>"),
         ("/a;jsessionid=8", "/a"),
         ("/", "/"),

@@ -73,7 +73,7 @@ def test_many_findings_stay_readable() -> None:
     text = written(facts(), [finding(n) for n in range(40)], [template(n) for n in range(50)])
     assert text.count("For example, in ") == 6
     assert text.count("\n- 09:00") == 20
-    assert "20 findings with less confidence are not listed." in text
+    assert "20 less important findings are not listed." in text
     assert text.count("\n| ") == 21
     assert "20 more templates are not shown." in text
 

@@ -11,11 +11,12 @@ import pytest
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
+from metric_analyst.measured import Measured
 from metric_analyst.report import Facts, report
 from metric_analyst.wording import number, summary
 from tests.unit.metric_analyst.planted import MONDAY, errors_series, finish, series, short_cpu, white
 from triage.alert import Alert
-from triage.findings import Finding
+from triage.findings import Finding, State
 from triage.markdown import plain
 from triage.wording import duration
 
@@ -149,18 +150,21 @@ def test_durations_are_in_suitable_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
+def said(changed: Change, unit: str = "", state: State = "ongoing", later: float | None = None) -> str:
+    return summary(Measured(change=changed, state=state, early=0.0, late=0.0, later=later), unit)
+
+
 def test_summaries_have_a_factor_if_it_is_meaningful() -> None:
-    assert (
-        summary(change(before=100.0, after=500.0, magnitude=400.0), "ms")
-        == "rose from 100 ms to 500 ms (×5.0) and stayed"
-    )
-    assert summary(change(before=500.0, after=100.0, magnitude=-400.0), "ms").startswith(
+    up = change(before=100.0, after=500.0, magnitude=400.0)
+    assert said(up, "ms") == "rose from 100 ms to 500 ms (×5.0), to the end of the recording"
+    assert said(change(before=500.0, after=100.0, magnitude=-400.0), "ms").startswith(
         "fell from 500 ms to 100 ms (÷5.0)"
     )
-    assert "×" not in summary(change(), "count/s")
-    assert summary(change(end=220, returned=True), "").endswith("for 2 min, then came back")
+    assert "×" not in said(change(), "count/s")
+    assert said(change(end=220), state="over", later=3.0).endswith("for 2 min, then came back")
+    assert said(change(end=220), state="over", later=20.0).endswith("for 2 min, then was at 20")
     drift = change(type="drift", detail={"per_hour": 3.0, "tau": 1.0}, end=7300)
-    assert summary(drift, "%") == "rose steadily from 0% to 40% in 2 h (3% an hour)"
+    assert said(drift, "%", state="unknown") == "rose steadily from about 0% to about 40% in 2 h (3% an hour)"
 
 
 def facts(**kw: Any) -> Facts:
@@ -187,10 +191,19 @@ def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> N
     listed, _ = findings([found("errors"), found("latency", start=110), found("queue", start=400)], alert)
     text = written(facts(steady=["cpu"], minor=2, notes=["a.csv: empty"], has_window=True), listed)
     assert text.count("\n| 00:0") == 3
-    assert "00:01:40, in the alert's window: errors, latency together" in text
+    assert "00:01:40, in the alert's window: errors, latency, within 10 s" in text
     assert "## Steady\n\ncpu." in text
     assert "- a.csv: empty" in text
     assert "2 changes of under 2%" in text
+
+
+def test_series_beyond_the_lists_are_counted_and_small_changes_are_not_called_none() -> None:
+    listed, _ = findings([found("errors")], NO_ALERT)
+    names = [f"m{n}" for n in range(100)]
+    text = written(facts(steady=names, more_steady=400, short=names, more_short=7), listed)
+    assert "and 488 more." in text
+    assert "107 series with fewer than 12 samples" in text
+    assert "**Nothing changed much.**" in written(facts(minor=2), [])
 
 
 def test_a_report_of_hundreds_of_findings_stays_short() -> None:

@@ -73,6 +73,13 @@ async def test_progress_is_bounded_however_many_series_there_are() -> None:
     assert "Nothing changed" in run.report
 
 
+async def test_steady_numbers_beside_a_column_that_was_not_read_are_not_called_unchanged() -> None:
+    rows = ["time,cpu,build", *(f"{MONDAY + i},5,v{i}-rc" for i in range(40))]
+    run = await GraphRun().go(request_with(("m.csv", "\n".join(rows))))
+    assert "Nothing changed in the columns of numbers; 1 column could not be read" in run.report
+    assert "'build' (like 'v0-rc')" in run.results["findings"]["notes"][0]
+
+
 async def test_without_metrics_the_analyst_asks_and_goes_on_when_they_come() -> None:
     run = await GraphRun().go(request_with(("access.log", "it broke at 10:00:00\nand again at 10:00:01\n")))
     assert run.question is not None

@@ -16,6 +16,15 @@ from tailrace.a2a.discovery import DiscoveredAgent
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import AgentError, RequestError, shorten
+from tailrace.registry import (
+    all_agent_urls,
+    default_agent_url,
+    own_agent_urls,
+    plain,
+    read_registry,
+    registered,
+    specialist_urls,
+)
 
 
 class Agents:
@@ -31,9 +40,15 @@ class Agents:
 
         Raises:
             RequestError: there is none. The message has the names.
+            AgentError: the registry has one, but it does not give its card.
         """
+        await read_registry(self._settings)
         if not await self._found(name):
-            known = names_in((await self._directory.all(self._own)).values())
+            cards = await self._directory.all(self._own)
+            place = registered(self._settings).get(plain(name))
+            if place is not None and isinstance(error := cards.get(place.url), AgentError):
+                raise error
+            known = names_in(cards.values())
             listed = ", ".join(map(repr, dict.fromkeys([self._settings.orchestrator, *known])))
             raise RequestError(f"agent has value {shorten(name)!r}, but must be one of {listed}.")
 
@@ -43,7 +58,16 @@ class Agents:
         Raises:
             AgentError: no agent that can be reached has this name.
         """
-        return AgentClient(self._http, await self._url_of(name), owner=owner, settings=self._settings)
+        return AgentClient(self._http, await self.url_of(name), owner=owner, settings=self._settings)
+
+    async def url_of(self, name: str) -> str:
+        """The URL of the agent. Raises as `client` does."""
+        await read_registry(self._settings)
+        if name != self._settings.orchestrator and (known := registered(self._settings).get(plain(name))):
+            return known.url  # whose card it has, `check` has seen
+        if url := await self._found(name):
+            return url
+        raise AgentError(f"No agent of this bundle that can be reached has the name {shorten(name)!r}.")
 
     async def card(self, name: str) -> DiscoveredAgent:
         """The agent's card, at most a minute old.
@@ -51,13 +75,14 @@ class Agents:
         Raises:
             AgentError: no agent that can be reached has this name.
         """
-        return await self._directory.at(await self._url_of(name))
+        return await self._directory.at(await self.url_of(name))
 
     async def listed(self) -> list[dict[str, Any]]:
         """The cards of all agents, the default one first, and for each that should answer and does not, the error."""
-        expected = [self._settings.orchestrator_url, *self._settings.specialists]
+        await read_registry(self._settings)
+        expected = [default_agent_url(self._settings), *specialist_urls(self._settings)]
         shown: list[dict[str, Any]] = []
-        for url, agent in (await self._directory.all([*expected, *self._settings.agents], fresh=True)).items():
+        for url, agent in (await self._directory.all([*expected, *own_agent_urls(self._settings)], fresh=True)).items():
             if isinstance(agent, DiscoveredAgent):
                 shown.append(agent.card_json)
             elif url in expected:
@@ -66,15 +91,10 @@ class Agents:
 
     @property
     def _own(self) -> list[str]:
-        return [url for url in self._settings.all_agents if is_own_agent(url, self._settings)]
-
-    async def _url_of(self, name: str) -> str:
-        if url := await self._found(name):
-            return url
-        raise AgentError(f"No agent of this bundle that can be reached has the name {shorten(name)!r}.")
+        return [url for url in all_agent_urls(self._settings) if is_own_agent(url, self._settings)]
 
     async def _found(self, name: str) -> str | None:
         if name == self._settings.orchestrator:
-            return self._settings.orchestrator_url
+            return default_agent_url(self._settings)
         agent = await self._directory.named(name, self._own)
         return agent.url if agent is not None else None

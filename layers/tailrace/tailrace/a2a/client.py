@@ -16,7 +16,7 @@ import msgspec
 
 from tailrace.a2a.compat.v0_3 import client as v0_3
 from tailrace.a2a.incoming import Event, Task, decoded, event_in, task_in
-from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, unpacked
+from tailrace.a2a.peer import MAX_ANSWER_BYTES, NO_ROOM, Peer, body_of, refusal_in, retry_after_of, unpacked
 from tailrace.a2a.received import MAX_BYTES, TooMuch
 from tailrace.a2a.transport import Transport
 from tailrace.a2a.types import Version
@@ -25,6 +25,7 @@ from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
 from tailrace.errors import AgentError, shorten
 from tailrace.events import EXTENSION, Message, encode
+from tailrace.network.cookies import no_cookies
 from tailrace.owner import OWNER_HEADER
 from tailrace.stream import sse
 
@@ -37,7 +38,7 @@ _PIECE_S = 0.001
 # Maximum length of another agent's error message.
 _MAX_ERROR_CHARS = 500
 # Statuses that say that the request has not reached the agent: there were too many requests, or no agent was running.
-_NOT_ARRIVED = (429, 502, 503)
+_NOT_ARRIVED = (*NO_ROOM, 502)
 # Statuses after which another try may succeed. After any other the answer would be the same.
 _TRANSIENT = (*_NOT_ARRIVED, 500, 504)
 # What an agent answers to a method that it does not know, and the methods that every agent of 1.0 knows.
@@ -71,7 +72,10 @@ _decode_reply = msgspec.json.Decoder(_Reply).decode
 def new_http() -> httpx.AsyncClient:
     """An HTTP client for calls and long streams to many agents. It signs requests to Lambda Function URLs."""
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(10.0, read=_SILENCE_S), transport=Transport(), auth=FunctionUrlAuth()
+        timeout=httpx.Timeout(10.0, read=_SILENCE_S),
+        transport=Transport(),
+        auth=FunctionUrlAuth(),
+        cookies=no_cookies(),
     )
 
 
@@ -191,7 +195,7 @@ class AgentClient:
             async with asyncio.timeout(wait_s):
                 async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
                     status = response.status_code
-                    answer = _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
+                    answer = await self._answer(response)
         except TimeoutError:
             raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
         except AgentError as error:
@@ -212,7 +216,7 @@ class AgentClient:
             async with self._peer.ask("POST", headers, body) as response:
                 status = response.status_code
                 if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
-                    _result(status, await body_of(response, MAX_ANSWER_BYTES, self.url), self.url)
+                    await self._answer(response)
                     raise AgentError(
                         f"{self.url} answered {method} with something that is not a stream.", malformed=True
                     )
@@ -221,6 +225,17 @@ class AgentClient:
                         yield group
         except AgentError as error:
             error.arrived = error.arrived or _has_arrived(status)
+            raise
+
+    async def _answer(self, response: httpx.Response) -> bytes:
+        """The result in a response that is no stream, as JSON. Raises as `_result` does."""
+        body = await body_of(response, MAX_ANSWER_BYTES, self.url)
+        try:
+            return _result(response.status_code, body, self.url)
+        except AgentError as error:
+            if error.code is None and (refusal := refusal_in(response, body, self.url, own=self.own)):
+                raise refusal from None
+            error.retry_after_s = retry_after_of(response)
             raise
 
     async def _groups(self, response: httpx.Response, envelope: sse.Envelope) -> AsyncGenerator[list[RawEvent]]:

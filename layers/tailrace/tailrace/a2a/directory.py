@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import httpx
 
 from tailrace.a2a.discovery import DiscoveredAgent, discover
+from tailrace.a2a.room import Room
+from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 
@@ -17,11 +19,12 @@ _CARD_LIFE_S = 60.0
 
 
 class Directory:
-    """The cards of agents, by URL."""
+    """The cards of agents, by URL. A `patient` one waits until there is room for one of our own, as a run can."""
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
+    def __init__(self, http: httpx.AsyncClient, settings: Settings, *, patient: bool = False) -> None:
         self._http = http
         self._settings = settings
+        self._patient = patient
         self._cards: dict[str, tuple[float, DiscoveredAgent]] = {}
 
     async def at(self, url: str, *, fresh: bool = False) -> DiscoveredAgent:
@@ -32,9 +35,19 @@ class Directory:
         """
         until, agent = self._cards.get(url, (0.0, None))
         if agent is None or fresh or time.monotonic() > until:
-            agent = await discover(self._http, url, self._settings)
+            agent = await self._discover(url)
             self._cards[url] = time.monotonic() + _CARD_LIFE_S, agent
         return agent
+
+    async def _discover(self, url: str) -> DiscoveredAgent:
+        room = Room()
+        while True:
+            try:
+                return await discover(self._http, url, self._settings)
+            except AgentError as error:
+                patient = self._patient and is_own_agent(url, self._settings)
+                if not (patient and await room.waits_after(error)):
+                    raise
 
     async def all(self, urls: Iterable[str], *, fresh: bool = False) -> dict[str, DiscoveredAgent | AgentError]:
         """The agents at these URLs, in their order; for an agent that cannot be reached, the error."""

@@ -10,16 +10,14 @@ import httpx
 
 from tailrace.a2a.card import CARD_PATH
 from tailrace.a2a.incoming import AgentCard, card_in
-from tailrace.a2a.peer import MAX_CARD_BYTES, Peer, body_of
+from tailrace.a2a.peer import MAX_CARD_BYTES, Peer, body_of, refusal_in
 from tailrace.a2a.trust import check_interface
 from tailrace.config import Settings
 from tailrace.decoding import decode_json
-from tailrace.errors import AgentError, JsonError, shorten
+from tailrace.errors import AgentError, JsonError
 
 # How long a whole card may take. Our own agent may be a function whose container is still starting.
 _CARD_S, _OWN_CARD_S = 20.0, 60.0
-# Maximum length of an error text that comes instead of a card.
-_MAX_ERROR_CHARS = 500
 
 
 class DiscoveredAgent(NamedTuple):
@@ -41,9 +39,11 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Dis
     limit_s = _OWN_CARD_S if peer.own else _CARD_S
     try:
         async with asyncio.timeout(limit_s), peer.ask("GET", {}) as response:
-            if response.status_code != 200:
-                raise AgentError(await _error_text(response, card_url, own=peer.own))
             body = await body_of(response, MAX_CARD_BYTES, card_url)
+            if refusal := refusal_in(response, body, card_url, own=peer.own):
+                raise refusal
+            if response.status_code != 200:
+                raise AgentError(f"{card_url} answered {response.status_code} instead of an agent card.")
     except TimeoutError:
         raise AgentError(f"{card_url} did not give its card within {limit_s:g} s.") from None
     try:
@@ -51,15 +51,6 @@ async def discover(http: httpx.AsyncClient, url: str, settings: Settings) -> Dis
     except JsonError as error:
         raise AgentError(f"{card_url} is not an agent card: {error}") from None
     return DiscoveredAgent(url, card_in(card_json, card_url), card_json)
-
-
-async def _error_text(response: httpx.Response, card_url: str, *, own: bool) -> str:
-    """Why there is no card, as a sentence: the text that came instead, if one of our own agents does not run."""
-    if own and response.headers.get("content-type", "").startswith("text/plain"):
-        text = (await body_of(response, MAX_CARD_BYTES, card_url)).decode(errors="replace").strip()
-        if text:
-            return shorten(text, _MAX_ERROR_CHARS)
-    return f"{card_url} answered {response.status_code} instead of an agent card."
 
 
 def interface_of(agent: DiscoveredAgent, settings: Settings) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.errors import ContextBusy, RequestError, TailraceError, TaskUnknown, shorten
+from tailrace.errors import ContextBusy, ContextDamaged, RequestError, TailraceError, TaskUnknown, shorten
 
 METHOD_NOT_FOUND = -32601
 
@@ -133,7 +133,7 @@ def as_rpc_error(error: Exception) -> RpcError:
         return error
     if isinstance(error, TaskUnknown):
         return task_not_found(error.task_id)
-    if isinstance(error, ContextBusy):
+    if isinstance(error, ContextBusy | ContextDamaged):
         return unsupported_operation(str(error))
     if isinstance(error, RequestError):
         return invalid_params(str(error))

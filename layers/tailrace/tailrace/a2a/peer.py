@@ -19,6 +19,11 @@ MAX_ANSWER_BYTES = 16_000_000
 MAX_CARD_BYTES = 1_000_000
 # How long it may take until a response begins with its status and its headers.
 HEAD_S = 120.0
+# Statuses of an answer that there is no room for a request now, and when to try again if it does not say so.
+NO_ROOM = (429, 503)
+_RETRY_AFTER_S = 5
+# Maximum length of a text in the place of an answer.
+_MAX_ERROR_CHARS = 500
 _MAX_REDIRECTS = 3
 _REDIRECTS = {"GET": (301, 302, 303, 307, 308), "POST": (307, 308)}
 # Maximum size of what one step of gunzip gives.
@@ -40,11 +45,18 @@ class Peer:
 
     @contextlib.asynccontextmanager
     async def ask(
-        self, method: str, headers: Mapping[str, str], body: bytes | None = None, *, silence_s: float | None = None
+        self,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        silence_s: float | None = None,
+        head_s: float = HEAD_S,
     ) -> AsyncIterator[httpx.Response]:
         """The response to one request, its body not read yet.
 
-        `silence_s` is how long the response may be silent; None for the HTTP client's own limit.
+        `silence_s` is how long the response may be silent; None for the HTTP client's own limit. `head_s` is how long
+        it may take until it begins.
 
         Raises:
             AgentError: the agent could not be reached, or redirects elsewhere.
@@ -52,9 +64,9 @@ class Peer:
         with self._errors():
             url = httpx.URL(self.url)
             for _ in range(_MAX_REDIRECTS + 1):
-                response = await self._send(self._request(method, url, headers, body, silence_s))
+                response = await self._send(self._request(method, url, headers, body, silence_s), head_s)
                 try:
-                    if response.status_code not in _REDIRECTS[method]:
+                    if response.status_code not in _REDIRECTS.get(method, ()):
                         yield response
                         return
                     url = self._redirected(response, url)
@@ -62,13 +74,13 @@ class Peer:
                     await response.aclose()
         raise AgentError(f"{self.url} redirects more than {_MAX_REDIRECTS} times.", malformed=True)
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request, head_s: float) -> httpx.Response:
         """The response, its headers read. The limit is for all: any number of interim responses may come before it."""
         try:
-            async with asyncio.timeout(HEAD_S):
+            async with asyncio.timeout(head_s):
                 return await self._http.send(request, stream=True)
         except TimeoutError:
-            raise AgentError(f"{self.url} did not begin to answer within {HEAD_S:g} s.", arrived=True) from None
+            raise AgentError(f"{self.url} did not begin to answer within {head_s:g} s.", arrived=True) from None
 
     def _request(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes | None, silence_s: float | None
@@ -104,6 +116,27 @@ class Peer:
             raise AgentError(f"{self.url} could not be reached: {_text_of(error)}.") from None
         except (httpx.InvalidURL, UnicodeError) as error:
             raise AgentError(f"{shorten(self.url)!r} is not a URL: {error}.") from None
+
+
+def refusal_in(response: httpx.Response, body: bytes, url: str, *, own: bool) -> AgentError | None:
+    """The error for an answer that somebody gives in the agent's place; None for any other answer.
+
+    Of our own agents one that does not run says so in plain text (503). Lambda answers for a function when all
+    executions are taken (429), and a proxy when no server has room.
+    """
+    status = response.status_code
+    if own and status == 503 and response.headers.get("content-type", "").startswith("text/plain") and body.strip():
+        return AgentError(shorten(body.decode(errors="replace").strip(), _MAX_ERROR_CHARS))
+    if status not in NO_ROOM:
+        return None
+    wait_s = retry_after_of(response) or _RETRY_AFTER_S
+    return AgentError(f"{url} takes no requests now (HTTP {status}). Try again in {wait_s} s.", retry_after_s=wait_s)
+
+
+def retry_after_of(response: httpx.Response) -> int | None:
+    """The seconds in `Retry-After`; None if there are none."""
+    text = response.headers.get("retry-after", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None
 
 
 async def body_of(response: httpx.Response, limit: int, url: str) -> bytes:

@@ -16,6 +16,7 @@ from tailrace.a2a.client import AgentClient
 from tailrace.a2a.errors import METHOD_NOT_FOUND
 from tailrace.a2a.incoming import Event, Status, Task, decoded, ended, event_in
 from tailrace.a2a.received import EVENTS_A_SECOND, Received, TooMuch
+from tailrace.a2a.room import Room
 from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, INTERRUPTED, DelegatedTask, Message, now_ms
 
@@ -93,7 +94,7 @@ class RemoteTask:
         self._streaming = streaming
         self._limit_s = limit_s
         self._cursor = before.cursor if before is not None else None
-        self._tries = 0
+        self._tries, self._room = 0, Room()
         self._state = ""
         self._has_seqs = False
         self._cut = before is not None
@@ -128,7 +129,7 @@ class RemoteTask:
             ReplyRefused: the agent refused the reply. Its task still waits.
             AgentError: the agent refused, sent too much or something that is not A2A, or could not be reached any more.
         """
-        if self.task_id is not None and await self._waits_already(self.task_id):
+        if self.task_id is not None and await self._has_ended(self.task_id):
             return
         following = self._streaming is not False or self.task_id is None
         while following:
@@ -149,8 +150,8 @@ class RemoteTask:
         if self.task_id is not None:
             self.task = await self._fetch(self.task_id)
 
-    async def _waits_already(self, task_id: str) -> bool:
-        """Whether the task waits for its user, and all its events have come. Then `task` is set.
+    async def _has_ended(self, task_id: str) -> bool:
+        """Whether the task is finished or waits for its user, and all its events have come. Then `task` is set.
 
         This also finds out whether a reply has arrived. Our own agents recognize a reply that is sent again.
         """
@@ -167,7 +168,7 @@ class RemoteTask:
             if waits and question == self._reply.question:
                 return False
             self._reply = None  # it has arrived
-        if waits and (self._cursor or 0) >= seq_of(task):
+        if task.ended and (self._cursor or 0) >= seq_of(task):
             self._state, self.task = task.status.state, task
         return self.task is not None
 
@@ -232,7 +233,7 @@ class RemoteTask:
                 # Some agents without cursors have their artifacts nowhere else (langgraph-api 0.16.7).
                 self._received.add(event.artifact_update)
         if seq is not None:
-            self._cursor, self._tries, self._has_seqs = seq, 0, True
+            self._cursor, self._tries, self._has_seqs, self._room = seq, 0, True, Room()
         return AgentEvent(seq, event)
 
     def _note_status(self, status: Status) -> None:
@@ -301,7 +302,7 @@ class RemoteTask:
         if code == _UNSUPPORTED or arrived:
             # It has arrived before, or the task does not wait for it any more. The task may wait for the next one.
             self._reply = None
-            return not await self._waits_already(task_id)
+            return not await self._has_ended(task_id)
         await self._pause(error)
         return True
 
@@ -367,6 +368,8 @@ class RemoteTask:
         """
         if error is not None and (error.code not in (None, _INTERNAL_ERROR) or error.malformed):
             raise error
+        if self._client.own and await self._room.waits_after(error):
+            return
         self._tries += 1
         has_answered = error is not None and error.code is not None and self._client.own
         if self._tries >= (_TRIES_TO_HOLD if self.task_id is not None or has_answered else TRIES_TO_REACH):

@@ -9,19 +9,32 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tailrace.a2a.streamed_text import join_text
+from tailrace.a2a.work import Work, WorkSoFar
 from tailrace.errors import EventUnreadable, LogUnreadable, TaskUnknown
-from tailrace.events import EXTENSION, Artifact, ArtifactUpdate, Event, Message, Status, Wire, decode, timestamp
+from tailrace.events import (
+    EXTENSION,
+    Artifact,
+    ArtifactUpdate,
+    Event,
+    Message,
+    Metadata,
+    Status,
+    Wire,
+    decode,
+    timestamp,
+)
 from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.a2a")
 
 
 class TaskMetadata(msgspec.Struct, omit_defaults=True):
-    """Our metadata of a task: `seq` is the last event that is in it; in a list, who has it and since when (ms)."""
+    """Our metadata of a task: who has it, and since when (ms). `seq` is the last event in it, and missing in a list."""
 
     seq: int | None = None
     agent: str | None = None
     created: int | None = None
+    work: Work | None = None
 
 
 class Task(Wire, kw_only=True):
@@ -78,7 +91,7 @@ async def snapshot(log: EventLog, task_id: str, *, history_length: int | None = 
             artifact.parts = join_text(artifact.parts)
     if history_length != 0:
         task.history = _newest(sum_of_events.history, history_length)
-    task.metadata = {EXTENSION: TaskMetadata(seq=seq)}
+    task.metadata = {EXTENSION: sum_of_events.metadata(seq)}
     return Snapshot(task, seq)
 
 
@@ -99,8 +112,19 @@ class _Sum:
         self.task: Task | None = None
         self.history: list[Message] = []
         self.artifacts: dict[str, Artifact] = {}
+        self._first: Metadata | None = None
+        self._work = WorkSoFar()
+
+    def metadata(self, seq: int) -> TaskMetadata:
+        metadata = TaskMetadata(seq=seq, work=self._work.sum)
+        if self._first is not None:
+            metadata.agent, metadata.created = self._first.agent, self._first.ts
+        return metadata
 
     def add(self, event: Event) -> None:
+        self._work.add(event.metadata)
+        if event.metadata.seq == 1:
+            self._first = event.metadata
         if event.task is not None:
             task = event.task
             self.task = Task(id=task.id, context_id=task.context_id, status=task.status, metadata={})

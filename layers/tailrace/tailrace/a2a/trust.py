@@ -13,6 +13,7 @@ import httpx
 from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
 from tailrace.network.addresses import is_inside
+from tailrace.registry import own_agent_urls
 
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -24,7 +25,8 @@ Origin = tuple[str, str, int | None]
 def is_own_agent(url: str, settings: Settings) -> bool:
     """Whether `url` is one of our own agents, or something below it.
 
-    Our own agents are those of `TAILRACE_AGENT_URLS`, `TAILRACE_ORCHESTRATOR_URL` and the URLs in `TAILRACE_DISPATCH`.
+    Our own agents are those of `TAILRACE_AGENT_URLS`, `TAILRACE_ORCHESTRATOR_URL`, the registry, and the URLs in
+    `TAILRACE_DISPATCH`.
     The origin has to be the same, and the path has to be the agent's or one below it.
     """
     parsed = _parsed(url)
@@ -76,7 +78,7 @@ def _normalised_origin(url: httpx.URL) -> Origin:
 
 
 def _own_urls(settings: Settings) -> list[httpx.URL]:
-    urls = [settings.orchestrator_url, *settings.agents, *settings.dispatch_places.values()]
+    urls = [settings.orchestrator_url, *own_agent_urls(settings), *settings.dispatch_places.values()]
     # TAILRACE_DISPATCH may also have names of Lambda functions.
     return [url for url in map(_parsed, urls) if url is not None and url.scheme in _PORTS]
 

@@ -41,9 +41,10 @@ from tailrace.errors import ConfigError, TailraceError
 from tailrace.inputs.request import Request
 from tailrace.log import EventLog, open_log
 from tailrace.log.memory import MemoryLog
-from tailrace.naming import plain_name
 from tailrace.owner import DecideOwner, identify_by_header, identify_by_name
 from tailrace.push import Deliveries, open_webhooks
+from tailrace.registry import check_registered, read_registry, registered
+from tailrace.stores.units import logged_units
 from tailrace.stream.response import forget_earlier_shutdown
 from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
@@ -172,33 +173,34 @@ class AgentApp:
             max_tasks=max_tasks,
         )
         self._settings = settings or Settings.load()
+        check_registered(card.name, self._settings)
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
             ours.append(_conversation_extension(exclusive=thread == "context"))
         card = msgspec.structs.replace(card, extensions=[*card.extensions, *ours])
-        if decide_owner is None and self._settings.run_secret:
-            card = msgspec.structs.replace(card, **_SECURED)
         self._given_log = log
         self._serving: Serving | None = None
         self._start_error: TailraceError | None = None
         self._until_idle: tuple[Callable[[], Awaitable[None]], ...] = ()
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
-        server = A2AServer(
-            card,
-            self._settings,
-            self._open,
-            identify_by_name(decide_owner) if decide_owner else identify_by_header(self._settings.run_secret),
-            answer=answer,
-            extended_card=extended_card,
+        serve = partial(
+            A2AServer, settings=self._settings, serving=self._open, answer=answer, extended_card=extended_card
         )
-        routes = server.routes()
-        # The second place is for `sam local`, where all agents are behind one address.
-        self._app = Starlette(
-            routes=[*routes, Mount(f"/agents/{plain_name(card.name)}", routes=routes)], lifespan=lambda _: self.opened()
-        )
+        if decide_owner is not None:
+            own = serve(card, identify=identify_by_name(decide_owner))
+        else:
+            secured = msgspec.structs.replace(card, **_SECURED) if self._settings.run_secret else card
+            own = serve(secured, identify=identify_by_header(self._settings.run_secret))
+        # The second place is for an address that all agents are behind. It calls the agent by a name of its own.
+        behind_others = Mount("/agents/{name}", routes=own.routes())
+        self._app = Starlette(routes=[*own.routes(), behind_others], lifespan=lambda _: self.opened())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with logged_units():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if context := scope.get("aws.context"):
             left_s = context.get_remaining_time_in_millis() / 1000
             run_context.deadline.set(asyncio.get_running_loop().time() + left_s)
@@ -248,6 +250,7 @@ class AgentApp:
     async def _open(self) -> Serving:
         async with self._opening:
             if self._serving is None:
+                registered(self._settings)  # begins to read it, while the stores are opened
                 log = self._given_log or open_log(self._settings)
                 if self._given_log is None:
                     self._stack.push_async_callback(log.close)
@@ -255,13 +258,14 @@ class AgentApp:
                 memory = None if graph.store is not None else Memory(self._settings, self._card.name, self._stack)
                 agent = self._agent_graph(graph, memory=memory)
                 http = await self._stack.enter_async_context(new_http())
-                dispatch = Dispatch(self._settings, http)
+                dispatch = Dispatch(self._settings, http, self._card.name)
                 self._stack.push_async_callback(dispatch.close)
                 tasks = Tasks(log, self._settings, agent, http, dispatch, idempotent=self._idempotent)
                 self._stack.push_async_callback(tasks.close)
                 webhooks = open_webhooks(self._settings)
                 deliveries = Deliveries(log, tasks.feeds, webhooks, self._settings, notification)
                 self._stack.push_async_callback(deliveries.close)
+                await read_registry(self._settings)
                 self._until_idle = (tasks.until_idle, deliveries.until_idle)
                 self._serving = Serving(tasks, Push(deliveries))
         return self._serving

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
@@ -21,7 +21,9 @@ from langgraph.runtime import RunControl
 from tailrace.a2a.directory import Directory
 from tailrace.agent.answers import passed_on
 from tailrace.agent.containment import Contained, contain_exits
-from tailrace.agent.delegated_tasks import cancel_delegated_tasks
+from tailrace.agent.cost import cost_of
+from tailrace.agent.delegated_tasks import cancel_delegated_tasks, is_abandoned, request_cancel_of_late
+from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.graph_run import GraphRun
@@ -30,12 +32,15 @@ from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
 from tailrace.agent.questions import AnswerUnfit, asking
 from tailrace.agent.recovery.takeover import Takeover
+from tailrace.agent.sleep import Sleep
 from tailrace.agent.unowned import CANCELED
+from tailrace.agent.waking import Waker
 from tailrace.authoring import run_context
 from tailrace.config import Settings
 from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError
-from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Details, State
-from tailrace.log import EventLog, Head
+from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Cost, Details, State
+from tailrace.log import Batch, EventLog, Head
+from tailrace.stores.units import Units, counting
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.writer import Writer
 
@@ -45,6 +50,8 @@ logger = logging.getLogger("tailrace.run")
 CLEANUP_S = 5.0
 # The share of the hand-off time (TAILRACE_HANDOFF_S) that is kept for stopping a node that does not end by itself.
 _OVERRUN = 0.1
+# Why a hand-off was made, if not because of the deadline.
+_SLEEPS = "sleep"
 
 
 class Reached(NamedTuple):
@@ -65,6 +72,7 @@ class Attempt:
         settings: Settings,
         http: httpx.AsyncClient,
         leases: LeaseThread,
+        lease: Lease,
         directory: Directory,
         takeover: Takeover,
     ) -> None:
@@ -81,9 +89,11 @@ class Attempt:
         self._fenced = asyncio.Event()
         self._overrun = asyncio.Event()
         self._over = asyncio.Event()
-        self._usage = takeover.history.usage
+        self._usage, self._models = takeover.history.usage, takeover.history.models
+        self._units = counting() or Units()
         self._leases = leases
-        self._lease = Lease(log, takeover.head, settings)
+        self._lease = lease
+        self._sleep: Sleep | None = None
 
     @property
     def task_id(self) -> str:
@@ -94,51 +104,75 @@ class Attempt:
         """Stop the graph at its next await. `work` then writes CANCELED and ends."""
         self._canceled.set()
 
-    async def work(self, agent: AgentGraph, dispatch: Callable[[Head], Awaitable[bool]]) -> bool:
+    async def work(self, agent: AgentGraph, dispatch: Dispatch) -> bool:
         """Run the graph until it ends, asks the user, fails or is cancelled, and write that; or hand the run on.
 
-        `dispatch` starts the next attempt when the run is handed on. If this attempt is fenced, or the log stays
-        unavailable, it stops and leaves the task to the next attempt.
+        `dispatch` starts the next attempt when the run is handed on. If it sleeps, another task wakes it. If this
+        attempt is fenced, or the log stays unavailable, it stops and leaves the task to the next attempt.
 
         Returns whether the task waits for input although its cancel was requested: the request came while the
         question was being written, too late for this attempt. Then nobody holds the lease.
         """
         takeover, task_id = self._takeover, self.task_id
         with self._feeds.live(task_id) as feed, self._leases.keeping(self._lease):
+            waker = Waker(self._log, dispatch, self._head)
+
+            def publish(batch: Batch) -> None:
+                feed.publish(batch)
+                waker.published(batch.last)
+
+            def see(head: Head) -> None:
+                if head.cancel_requested:
+                    self.cancel()
+                waker.see(head)
+
             writer = Writer(
                 self._log,
                 self._head.source,
                 takeover.fence.last + 1,
-                feed.publish,
+                publish,
                 interval_s=self._settings.emit_interval_ms / 1000,
                 patience_s=self._settings.lease_s,
                 begun=takeover.history.texts,
             )
-            lease = asyncio.create_task(
-                self._lease.keep(self._over, self._fenced, self.cancel), name=f"lease {task_id}"
-            )
+            lease = asyncio.create_task(self._lease.keep(self._over, self._fenced, see), name=f"lease {task_id}")
             reached: State = "TASK_STATE_WORKING"
             try:
-                head = await self._log.update_state(task_id, self._head.attempt, reached, release=False)
-                if head.cancel_requested:  # while the fence was being written
+                begin = partial(self._log.update_state, task_id, self._head.attempt, reached, release=False)
+                head, abandoned = await asyncio.gather(
+                    self._lease.patiently(begin), self._lease.patiently(partial(is_abandoned, self._log, self._head))
+                )
+                see(head)  # what came while the fence was being written
+                if abandoned:
                     self.cancel()
                 self._clear_up(writer)
                 outcome = await self._until_done(agent, writer)
-                state = outcome.state
+                state, sleep = outcome.state, None
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":
                     delegated = self._delegated.values()
                     await cancel_delegated_tasks(self._log, self._http, self._head, delegated, self._settings)
                 if state == reached:
-                    writer.status("handoff")
+                    await writer.flush()
+                    waker.hold()  # A task that sleeps need not know that this one is handed on.
+                    sleep = self._sleep if self._sleep is not None and self._sleep.ready else None
+                    reason = _SLEEPS if sleep is not None else None
+                    writer.status("handoff", Details(reason=reason, cost=self._cost()))
                 else:
                     state = self._write_state(writer, outcome)
                 await writer.flush()
                 reached = state
                 self._over.set()
                 await lease  # a renewal that is under way would take the lease again
-                head = await self._log.update_state(task_id, self._head.attempt, reached, release=True)
-                if state == "TASK_STATE_WORKING":
-                    await dispatch(self._head)
+                if sleep is not None:
+                    head = await sleep.fall_asleep()
+                else:
+                    head = await self._log.update_state(task_id, self._head.attempt, reached, release=True)
+                waker.see(head)
+                if state == "TASK_STATE_WORKING" and head.orphaned(self._log.now()):
+                    await dispatch(head)
+                await waker.settled()
+                if state in TERMINAL and state != "TASK_STATE_COMPLETED":
+                    await request_cancel_of_late(self._log, self._head)
                 return state in INTERRUPTED and head.cancel_requested
             except asyncio.CancelledError:
                 # The process stops. The next attempt does not have to wait until the lease expires.
@@ -150,6 +184,7 @@ class Attempt:
                 logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)
             finally:
                 lease.cancel()
+                waker.close()
                 await writer.close()
         return False
 
@@ -172,27 +207,34 @@ class Attempt:
         return outcome.state
 
     def _summary(self, state: State) -> Details:
-        """What a task's last event also says: the tokens of all its models, and where the thread goes on."""
+        """What an attempt's last event also says: what the run took, and at its end the tokens and the checkpoints."""
         details = self._completed if state == "TASK_STATE_COMPLETED" else NO_DETAILS
-        return msgspec.structs.replace(details, usage=self._usage if state in TERMINAL and self._usage.calls else None)
+        usage = self._usage if state in TERMINAL and self._usage.calls else None
+        return msgspec.structs.replace(details, usage=usage, cost=self._cost())
+
+    def _cost(self) -> Cost:
+        """What the run has taken so far, in all attempts."""
+        before, prices = self._takeover.history.cost, self._settings.prices
+        return cost_of(before, self._units, self._models, prices)
 
     async def _until_done(self, agent: AgentGraph, writer: Writer) -> Reached:
         """Run the graph. Return what the run comes to; its state is WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         translator = Translator(writer, agent, takeover, self._delegated)
         run, timers = self._timed(control, translator)
-        graph_run = GraphRun(agent, takeover, writer, translator, self._settings)
+        self._sleep = Sleep(self._log, self._head, run)
+        graph_run = GraphRun(agent, takeover, writer, translator, self._settings, self._sleep.calls)
         contain_exits(asyncio.get_running_loop())
         stream = asyncio.create_task(Contained(graph_run.stream(run, control)))
         reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
         stops = [asyncio.create_task(reason.wait()) for reason in reasons]
+        sleeping = asyncio.create_task(self._drain_to_sleep(self._sleep, control, run))
         try:
             with run_context.under_way(run):
                 await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
                 return await self._stop(stream, writer, translator)
             await stream
-            self._usage = translator.usage
             if translator.questions:
                 return Reached(*asking(translator.questions))
             await translator.finish(await earlier_messages(agent, takeover))
@@ -217,10 +259,18 @@ class Attempt:
             where = f" in {translator.node}" if translator.node else ""
             return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}")
         finally:
-            for task in (stream, *stops):
+            self._usage, self._models = translator.usage, translator.models
+            for task in (stream, sleeping, *stops):
                 task.cancel()
             for timer in timers:
                 timer.cancel()
+
+    async def _drain_to_sleep(self, sleep: Sleep, control: RunControl, run: run_context.RunContext) -> None:
+        """Stop the graph when it may sleep."""
+        await sleep.possible()
+        if not run.draining.is_set():
+            control.request_drain(_SLEEPS)
+            run.draining.set()
 
     async def _stop(self, stream: asyncio.Task[None], writer: Writer, translator: Translator) -> Reached:
         """Stop the graph. Return what the run comes to.
@@ -256,9 +306,19 @@ class Attempt:
         def receive(emission: Any) -> None:
             loop.call_soon_threadsafe(translator.receive, emission)
 
-        delegated = dict(self._takeover.history.delegated)
-        answered = passed_on(self._takeover.history.exchanges)
-        run = run_context.RunContext(drains_at, delegated, answered, receive, settings, self._http, self._directory)
+        history = self._takeover.history
+        run = run_context.RunContext(
+            drains_at,
+            dict(history.delegated),
+            history.ended_delegations,
+            history.asking_delegations,
+            passed_on(history.exchanges),
+            receive,
+            self._lease.confirm,
+            settings,
+            self._http,
+            self._directory,
+        )
         if deadline is None or drains_at is None:
             return run, []
 

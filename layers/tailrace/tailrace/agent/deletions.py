@@ -4,8 +4,8 @@
 2. The agent deletes the checkpoints: only the agent can reach them, and who deletes needs neither LangGraph nor a right
    to their table.
 3. Each task's head is deleted, then what it refers to, then its events.
-4. The record is deleted last. Whoever is killed before, the next one goes on from the ids in the record: the same
-   request, or the sweeper.
+4. The record is deleted last. If the process dies before, the same request or the sweeper goes on from the ids in the
+   record.
 """
 
 from __future__ import annotations

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import httpx
 
 from tailrace.a2a.client import AgentClient
-from tailrace.aws import own_function
+from tailrace.aws import on_lambda, own_function
 from tailrace.config import Settings
 from tailrace.errors import AgentError
 from tailrace.events import encode
 from tailrace.log import Head
 from tailrace.owner import OWNER_HEADER
+from tailrace.registry import dispatch_place, own_agent_urls, read_registry
 
 logger = logging.getLogger("tailrace.dispatch")
 
@@ -28,12 +30,20 @@ _TASK_NOT_FOUND = -32001
 
 
 class Dispatch:
-    """Dispatches tasks to the agents that `settings` name, and on Lambda also to this function itself."""
+    """Dispatches tasks to the agents that `settings` name, and on Lambda those of `agent` to this function itself."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        http: httpx.AsyncClient,
+        agent: str | None = None,
+        throttled: Callable[[str], None] = lambda function: None,
+    ) -> None:
+        """`throttled` is called with the name of a function that Lambda takes no more invocations of (429)."""
         self._settings = settings
-        self._places = settings.dispatch_places
         self._http = http
+        self._agent = agent
+        self._throttled = throttled
         self._posts: set[asyncio.Task[None]] = set()
 
     async def __call__(self, head: Head) -> bool:
@@ -42,15 +52,19 @@ class Dispatch:
         Failures are logged and not raised: the next request for the task, or the sweeper, starts it as well. A POST is
         sent in the background, so True does not mean that it has arrived.
         """
-        place = self._places.get(head.agent) or own_function()
-        if place and not place.startswith(("http://", "https://")):
+        await read_registry(self._settings)
+        place = dispatch_place(head.agent, self._settings)
+        if not place and head.agent == self._agent:
+            place = own_function() or ""
+        if place and not _is_url(place):
             return await self._invoke(place, head)
         # `make run` knows agents by their folders, and their cards may have other names. So all of them are asked, and
         # those that do not have the task answer that.
-        urls = [place] if place else self._settings.agents
-        if not urls:
+        urls = [place] if place else own_agent_urls(self._settings)
+        if not urls or (not place and on_lambda()):
+            where = " and ".join(filter(None, ("TAILRACE_DISPATCH", self._settings.registry)))
             logger.warning(
-                "task %s was not dispatched: TAILRACE_DISPATCH has no place for the agent %s", head.task_id, head.agent
+                "task %s was not dispatched: no place for the agent %s in %s", head.task_id, head.agent, where
             )
             return False
         for url in urls:
@@ -58,6 +72,12 @@ class Dispatch:
             self._posts.add(post)
             post.add_done_callback(self._posts.discard)
         return True
+
+    async def invokes(self, agent: str) -> bool:
+        """Whether the agent is a Lambda function that is known here, which is invoked and not asked by its URL."""
+        await read_registry(self._settings)
+        place = dispatch_place(agent, self._settings)
+        return bool(place) and not _is_url(place)
 
     async def close(self) -> None:
         """Wait for the requests under way."""
@@ -68,20 +88,33 @@ class Dispatch:
             client = AgentClient(self._http, url, owner=head.owner, settings=self._settings)
             await client.call("GetTask", _params(head))
         except AgentError as error:
-            if error.code == _TASK_NOT_FOUND and head.agent not in self._places:
+            if error.code == _TASK_NOT_FOUND and not dispatch_place(head.agent, self._settings):
                 return  # Another of the agents has it.
             logger.warning("task %s was not dispatched: %s", head.task_id, error)
 
     async def _invoke(self, function: str, head: Head) -> bool:
         payload = encode(function_url_event(head))
+
+        def invoke() -> None:  # in a thread with the client, which takes a moment to make
+            lambda_client().invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+
         try:
-            await asyncio.to_thread(
-                lambda_client().invoke, FunctionName=function, InvocationType="Event", Payload=payload
-            )
+            await asyncio.to_thread(invoke)
         except Exception as error:  # botocore makes its errors at run time
             logger.warning("task %s was not dispatched to %s: %s", head.task_id, function, error)
+            if _status_of(error) == 429:
+                self._throttled(function)
             return False
         return True
+
+
+def _status_of(error: Exception) -> int:
+    """The HTTP status in an error of botocore's, 0 if there is none."""
+    return int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _is_url(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
 
 
 def function_url_event(head: Head) -> dict[str, Any]:
@@ -109,7 +142,13 @@ def _params(head: Head) -> dict[str, Any]:
 
 @cache
 def lambda_client() -> Any:
-    """The process's client of Lambda."""
-    import boto3
+    """The process's client of Lambda.
 
-    return boto3.client("lambda")
+    An asynchronous invocation is accepted or refused at once. A try that is repeated may invoke the agent twice, which
+    does no harm.
+    """
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return get_session().create_client("lambda", config=config)

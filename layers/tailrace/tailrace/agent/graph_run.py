@@ -32,11 +32,18 @@ from tailrace.uploads import open_uploads
 class GraphRun:
     """Runs the graph of one attempt from its checkpoints, and writes its stream as events.
 
-    `completed` is what the task's COMPLETED event says of the run, when the graph has ended.
+    `calls` is told of the graph's calls too. `completed` is what the task's COMPLETED event says of the run, when the
+    graph has ended.
     """
 
     def __init__(
-        self, agent: AgentGraph, takeover: Takeover, writer: Writer, translator: Translator, settings: Settings
+        self,
+        agent: AgentGraph,
+        takeover: Takeover,
+        writer: Writer,
+        translator: Translator,
+        settings: Settings,
+        calls: BaseCallbackHandler,
     ) -> None:
         self._agent = agent
         self._head = takeover.head
@@ -45,6 +52,7 @@ class GraphRun:
         self._writer = writer
         self._translator = translator
         self._settings = settings
+        self._callbacks = [translator.callbacks, calls]
         self.completed = Details()
 
     async def stream(self, run: run_context.RunContext, control: RunControl) -> None:
@@ -67,7 +75,7 @@ class GraphRun:
             graph_input = await self._input(request)
         saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, self._flush, task=self._head.thread)
         graph = agent.running(saver, self._head.owner)
-        config, answered = self._config(translator.callbacks), answers_in(self._history.exchanges)
+        config, answered = self._config(), answers_in(self._history.exchanges)
         resumes = graph_input is None and agent.has_breakpoints
         if resumes and (question := await open_breakpoint(graph, config, answered)):
             translator.ask(question)  # LangGraph would pass the breakpoint
@@ -124,7 +132,7 @@ class GraphRun:
     async def _request(self, messages: list[Message]) -> Request:
         return await self._agent.decode(messages, self._head.owner, open_uploads(self._settings))
 
-    def _config(self, callbacks: BaseCallbackHandler) -> RunnableConfig:
+    def _config(self) -> RunnableConfig:
         """The graph's config: the author's, and what belongs to this run. Nodes and tools may read `configurable`."""
         ours: RunnableConfig = {
             "configurable": {
@@ -133,7 +141,7 @@ class GraphRun:
                 "owner": self._head.owner,
                 "agent": self._head.agent,
             },
-            "callbacks": [callbacks],
+            "callbacks": self._callbacks,
         }
         # `merge_configs` takes 25 for LangChain's default, and leaves it out.
         return {**merge_configs(self._agent.config, ours), "recursion_limit": self._agent.recursion_limit}

@@ -126,8 +126,8 @@ def _graphs_in(runnable: Any) -> Iterator[Graph]:
         yield from _graphs_in(step)
     for function in (getattr(runnable, "func", None), getattr(runnable, "afunc", None)):
         for value in get_function_nonlocals(function) if callable(function) else ():
-            if isinstance(found := getattr(value, "__self__", value), Pregel):
-                yield found
+            if isinstance(owner := getattr(value, "__self__", value), Pregel):
+                yield owner
 
 
 def _takes_config(function: MakeGraph) -> bool:

@@ -22,6 +22,7 @@ from tailrace.agent.callbacks import RunCallbacks, shown_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.output import outcome_of
 from tailrace.agent.questions import question_of
+from tailrace.agent.recovery.history import add_tokens
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.speech import Speech
 from tailrace.agent.texts import Texts
@@ -40,7 +41,8 @@ class Translator:
     """Writes the parts of one `astream(version="v2")` as events, and its result when it has ended.
 
     `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `questions`
-    collects what the graph asks. `usage` sums up the tokens of this attempt and earlier ones.
+    collects what the graph asks. `usage` sums up the tokens of this attempt and earlier ones, and `models` those
+    of each model.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Translator:
         self.barrier = NodeBarrier()
         self._questions: dict[str, Question] = {}
         self.usage: Usage = takeover.history.usage
+        self.models = dict(takeover.history.models)
 
     @property
     def node(self) -> str:
@@ -158,6 +161,7 @@ class Translator:
     def _note(self, kind: str, details: Details) -> None:
         if details.usage is not None:
             self.usage += details.usage
+            add_tokens(self.models, details.name, details.usage)
         if details.step is None:
             return
         if details.asked is not None:

@@ -15,17 +15,28 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from tailrace.agent.containment import running_node
 from tailrace.config import Settings
-from tailrace.errors import Fenced, LogUnavailable
+from tailrace.errors import Fenced, LogUnavailable, StartTooSlow
 from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.run")
 
+T = TypeVar("T")
+
 # How many times the loop is asked in one renewal's interval. A lease is at least two of these intervals long.
 _CHECKS = 8
+# Pause before a request is made again to a log that was unavailable.
+_AGAIN_S = 0.05
+
+
+class CancelRequested(Exception):
+    """A task is to be cancelled that no attempt has begun to run."""
 
 
 class Lease:
@@ -34,10 +45,13 @@ class Lease:
     def __init__(self, log: EventLog, head: Head, settings: Settings) -> None:
         self._log = log
         self._settings = settings
+        self.head = head
         self.task_id = head.task_id
         self._attempt = head.attempt
         self._renewed_at = self._tried_at = time.monotonic()
         self._lost = False
+        # Stops what `start` waits for.
+        self._stop: asyncio.Timeout | None = None
 
     @property
     def due(self) -> bool:
@@ -64,8 +78,68 @@ class Lease:
         self._renewed_at = began
         return head
 
-    async def keep(self, over: asyncio.Event, fenced: asyncio.Event, cancel: Callable[[], None]) -> None:
-        """Renew the lease until `over`. Sets `fenced`, or calls `cancel`, when a renewal shows that."""
+    async def patiently(self, request: Callable[[], Awaitable[T]]) -> T:
+        """The result of the request to the log, which is made again while the log is unavailable.
+
+        Raises:
+            LogUnavailable: the lease has expired, or is another attempt's.
+        """
+        while True:
+            try:
+                return await request()
+            except LogUnavailable:
+                if self._lost or self.expired:
+                    raise
+            await asyncio.sleep(_AGAIN_S)
+
+    async def confirm(self) -> None:
+        """Confirm that no other process has claimed the task yet.
+
+        A process that claims it later finds the checkpoint with which the running step began. One that has claimed it
+        may have looked before that was saved, and would run a step before it again.
+
+        Raises:
+            Fenced: another process has claimed it.
+            LogUnavailable
+        """
+        head = await self.patiently(partial(self._log.head, self.task_id))
+        if head.attempt != self._attempt:
+            raise Fenced(self.task_id, self._attempt, 0)
+
+    async def start(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, which starts the task. It may take as long as an event loop may stand still.
+
+        It is stopped if the task is to be cancelled: by the head, or as `see` notes later.
+
+        Raises:
+            CancelRequested
+            StartTooSlow
+        """
+        if self.head.cancel_requested:
+            raise CancelRequested
+        most_s = max(self._settings.stall_s, self._settings.lease_s)
+        stop = asyncio.timeout(most_s)
+        self._stop = stop
+        try:
+            async with stop:
+                return await work()
+        except TimeoutError as error:
+            if not stop.expired():
+                raise
+            if self._stop is None:
+                raise CancelRequested from None
+            raise StartTooSlow(most_s) from error
+        finally:
+            self._stop = None
+
+    def see(self, head: Head) -> None:
+        """Note what a renewal in the loop has shown."""
+        if head.cancel_requested and self._stop is not None and not self._stop.expired():
+            self._stop.reschedule(0)
+            self._stop = None
+
+    async def keep(self, over: asyncio.Event, fenced: asyncio.Event, see: Callable[[Head], None]) -> None:
+        """Renew the lease until `over`. Calls `see` with each head, and sets `fenced` when a renewal shows that."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.renew_s):
@@ -79,8 +153,7 @@ class Lease:
             except LogUnavailable as error:
                 logger.warning("lease of task %s: %s", self.task_id, error)
                 continue
-            if head.cancel_requested:
-                cancel()
+            see(head)
 
 
 class LeaseThread:
@@ -92,7 +165,8 @@ class LeaseThread:
     def __init__(self, settings: Settings) -> None:
         self._tick_s = settings.renew_s / _CHECKS
         self._most_s = settings.stall_s
-        self._leases: set[Lease] = set()
+        # How many blocks keep each lease: an attempt's begins before the one of its takeover has ended.
+        self._leases: Counter[Lease] = Counter()
         self._changing = threading.Lock()
         # The loop that the thread watches; None if there is no thread.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -102,7 +176,7 @@ class LeaseThread:
         """Renew the lease inside the block whenever the running event loop stands still."""
         loop = asyncio.get_running_loop()
         with self._changing:
-            self._leases.add(lease)
+            self._leases[lease] += 1
             if self._loop is not loop and self._most_s:
                 self._loop = loop
                 threading.Thread(target=self._watch, args=(loop,), name="leases", daemon=True).start()
@@ -110,7 +184,22 @@ class LeaseThread:
             yield
         finally:
             with self._changing:
-                self._leases.discard(lease)
+                self._leases -= Counter([lease])
+
+    @contextlib.asynccontextmanager
+    async def renewing(self, lease: Lease) -> AsyncIterator[None]:
+        """Renew the lease inside the block, in the loop or, while that stands still, in the thread.
+
+        A takeover may take longer than a lease, if its log is long or a store is slow. Without this, two processes
+        could claim a task in turn, and neither would begin it.
+        """
+        with self.keeping(lease):
+            renewing = asyncio.create_task(lease.keep(asyncio.Event(), asyncio.Event(), lease.see))
+            renewing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # what it met is seen
+            try:
+                yield
+            finally:
+                renewing.cancel()  # without an await: here a task's slot passes from its start to its run
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._watches(loop):

@@ -33,7 +33,7 @@ async def create_task(log: EventLog, agent: AgentGraph, message: UserMessage, ow
     """Create the owner's task that begins with the message. The same `key` again gets the same task.
 
     Raises:
-        ContextBusy, RequestError: as `threads.create`. Nothing was written.
+        ContextBusy, ContextDamaged, RequestError: as `threads.create`. Nothing was written.
         RequestError: another message has used the key.
     """
     task_id = task_id_of(owner, agent.name, key)

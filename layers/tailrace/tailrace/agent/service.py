@@ -9,8 +9,8 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import httpx
@@ -25,7 +25,7 @@ from tailrace.agent.attempt import Attempt
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.lease import LeaseThread
+from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
 from tailrace.agent.new_task import create_task
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
@@ -33,10 +33,12 @@ from tailrace.agent.replies import claim_waiting, has_message, not_waiting
 from tailrace.agent.slots import Slots
 from tailrace.agent.threads import Start, conversation_to_delete, start
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
+from tailrace.agent.waking import wake_sleeper
 from tailrace.config import Settings
 from tailrace.errors import (
     CheckpointUnreadable,
     ContextBusy,
+    ContextDamaged,
     Fenced,
     LeaseHeld,
     LogError,
@@ -51,6 +53,7 @@ from tailrace.events import INTERRUPTED, TERMINAL, Message, State
 from tailrace.inputs.decode import has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
+from tailrace.stores.units import counted
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import wait_for_end
 from tailrace.uploads import open_uploads
@@ -82,12 +85,12 @@ class Tasks:
         self._settings = settings
         self._agent = agent
         self._http = http
-        self._directory = Directory(http, settings)
+        self._directory = Directory(http, settings, patient=True)
         self._dispatch = dispatch
         self._idempotent = idempotent
         self._leases = LeaseThread(settings)
         self._slots = Slots(agent.max_tasks, self._start_waiting)
-        self._unowned = UnownedTasks(log, http, settings)
+        self._unowned = UnownedTasks(log, http, settings, dispatch)
         self._me = f"{agent.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         # Tasks that this process is about to start or to end.
         self._held: set[str] = set()
@@ -185,7 +188,7 @@ class Tasks:
         """
         if self._needs_a_runner(head) and self._slots.wait_for_one(head.task_id):
             # A reader may go away meanwhile. A claim without an attempt would cost the task a lease's time, and a try.
-            await asyncio.shield(self._slots.begin(head.task_id, self._start_orphaned(head)))
+            await asyncio.shield(self._slots.begin(head.task_id, partial(self._start_orphaned, head)))
 
     def _needs_a_runner(self, head: Head) -> bool:
         ours = head.agent == self._agent.name and head.task_id not in self._running
@@ -200,17 +203,16 @@ class Tasks:
         """Start the head's task if it is orphaned. `history` and `start` are as in `_begin`. This never raises."""
         if not self._needs_a_runner(head):
             return
-        task_id = head.task_id
         try:
-            claimed = await self.log.claim(task_id, self._me, self._settings.lease_s)
+            claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
             reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
             await self._begin(claimed, reason, None, history, start)
         except (LeaseHeld, TaskFinished):
             return  # Another process was faster.
         except LogError as error:
-            logger.warning("task %s was not started: %s", task_id, error)
+            logger.warning("task %s was not started: %s", head.task_id, error)
         except Exception:
-            logger.exception("task %s was not started", task_id)
+            logger.exception("task %s was not started", head.task_id)
 
     async def until_idle(self) -> None:
         """Return when this process runs no task. If this is cancelled, it stops all runs."""
@@ -246,21 +248,23 @@ class Tasks:
         return Sent(head.task_id)
 
     async def _cancel_claimed(self, claimed: Head) -> None:
-        with self._holding(claimed.task_id):
+        async with self._held_for(claimed):
             await self._unowned.cancel(claimed)
 
     def _works_on(self, task_id: str) -> bool:
         """Whether code of this process works under the task's lease."""
         return task_id in self._held or task_id in self._running
 
-    @contextmanager
-    def _holding(self, task_id: str) -> Iterator[None]:
-        """Mark the task as one that this process is about to start or to end."""
-        self._held.add(task_id)
+    @asynccontextmanager
+    async def _held_for(self, claimed: Head) -> AsyncIterator[Lease]:
+        """Mark the task as one that this process is about to start or to end; renew its lease meanwhile."""
+        lease = Lease(self.log, claimed, self._settings)
+        self._held.add(claimed.task_id)
         try:
-            yield
+            async with self._leases.renewing(lease):
+                yield lease
         finally:
-            self._held.discard(task_id)
+            self._held.discard(claimed.task_id)
 
     async def _begin(
         self,
@@ -272,35 +276,37 @@ class Tasks:
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
-        `reason` says why the task needs an attempt. `history` is what the caller knows of the task, `start` where it
-        starts if no attempt has begun it. Returns whether the attempt took `reply`. The task fails if this was its last
-        try.
+        `reason` says why it needs an attempt. `history` is what the caller knows of the task, `start` where it starts
+        if no attempt has begun it. Returns whether the attempt took `reply`. The task fails if this was its last try.
         """
-        with self._holding(claimed.task_id):
-            return await self._begin_held(claimed, reason, reply, history, start)
+        async with self._held_for(claimed) as lease:
+            with counted():
+                return await self._begin_held(lease, reason, reply, history, start)
 
     async def _begin_held(
-        self, claimed: Head, reason: str, reply: Reply | None, history: History | None, start: Start | None
+        self, lease: Lease, reason: str, reply: Reply | None, history: History | None, start: Start | None
     ) -> bool:
-        if claimed.cancel_requested:
-            await self._unowned.cancel(claimed)
-            return False
-        if claimed.tries > MAX_TRIES:
+        claimed = lease.head
+        if claimed.tries > MAX_TRIES and not claimed.cancel_requested:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
+        begin = partial(self._start, claimed, start)
+        take = partial(take_over, self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
         try:
-            begin = partial(self._start, claimed, start)
-            takeover = await take_over(self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
+            takeover = await lease.start(take)
+        except CancelRequested:
+            await self._unowned.cancel(claimed)
+            return False
         except LogUnavailable:
             with suppress(LogError):
-                await self.log.take_back_try(claimed.task_id, claimed.attempt)
+                await self.log.take_back_try(claimed.task_id)
             raise
         except (Fenced, TaskFinished, TaskUnknown):
             raise
         except (CheckpointUnreadable, ThreadUnknown) as error:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", str(error))
             return False
-        except (ContextBusy, Rejected, RequestError) as error:
+        except (ContextBusy, ContextDamaged, Rejected, RequestError) as error:
             await self._unowned.finish(claimed, "TASK_STATE_REJECTED", str(error))
             return False
         except Exception as error:
@@ -309,16 +315,20 @@ class Tasks:
             logger.exception("task %s is given up", claimed.task_id)
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(error))
             return False
-        if takeover is None:
+        if takeover is None:  # It has ended or waits, and an older attempt was lost before it could say so.
+            await wake_sleeper(self.log, self._dispatch, claimed)
             return False
         with self.feeds.live(claimed.task_id) as feed:
             feed.publish(takeover.fence)
         if takeover.state == "TASK_STATE_FAILED":
             delegated = takeover.history.open_delegated_tasks.values()
             await cancel_delegated_tasks(self.log, self._http, claimed, delegated, self._settings)
-            await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
+            failed = await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
+            await wake_sleeper(self.log, self._dispatch, failed)
             return False
-        attempt = Attempt(self.log, self.feeds, self._settings, self._http, self._leases, self._directory, takeover)
+        attempt = Attempt(
+            self.log, self.feeds, self._settings, self._http, self._leases, lease, self._directory, takeover
+        )
         run = asyncio.create_task(self._work(attempt), name=f"run {claimed.task_id}")
         self._running[claimed.task_id] = attempt, run
         self._slots.take()  # A reply is always taken: its task has begun.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 
@@ -42,13 +43,13 @@ class Slots:
             task_id = next(iter(self._waiting))
             del self._waiting[task_id]
             self.take()
-            self.begin(task_id, self._start(task_id))
+            self.begin(task_id, partial(self._start, task_id))
 
-    def begin(self, task_id: str, starting: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def begin(self, task_id: str, start: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Run what starts the task, in a slot that was taken for it. The slot is given back at the end."""
-        task = asyncio.create_task(starting, name=f"start {task_id}")
+        task = asyncio.create_task(self._start_in_slot(start), name=f"start {task_id}")
         self.starting.add(task)
-        task.add_done_callback(self._started)
+        task.add_done_callback(self.starting.discard)
         return task
 
     @contextmanager
@@ -77,6 +78,9 @@ class Slots:
     def _free(self) -> bool:
         return self.most is None or self._taken < self.most
 
-    def _started(self, task: asyncio.Task[None]) -> None:
-        self.starting.discard(task)
-        self.free()
+    async def _start_in_slot(self, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `start`, which may have taken a slot for a run. Nothing else runs in between, so no task counts twice."""
+        try:
+            await start()
+        finally:
+            self.free()

@@ -1,26 +1,35 @@
 """Conversations at an agent: the thread that a task continues, and the checkpoints that it starts from.
 
-An agent's conversation has at most one unfinished task. A task claims the conversation's record after it was created,
-and before its graph runs; `tailrace.log.conversations` has the records. A claim can be replaced only when its task has
-ended. So the creators of two tasks may race: one task stays, and the creator of the other withdraws it.
+An agent's conversation has at most one unfinished task. The transaction that creates a task also claims the
+conversation's record for it; `tailrace.log.conversations` has the records. A claim can be replaced only when its task
+has ended. So of two tasks whose creators race, one is never created. If the creator does not know the agent's card, or
+an author's function names the thread, the task's first attempt claims the record before its graph runs, or ends the
+task as REJECTED.
 
 Nothing here needs LangGraph: the gateway creates tasks too.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from tailrace.a2a.card import CONVERSATION
 from tailrace.a2a.identity import conversation_id_of
-from tailrace.errors import ContextBusy, LogUnavailable, RequestError, TaskUnknown, shorten
+from tailrace.errors import (
+    ContextBusy,
+    ContextDamaged,
+    ConversationChanged,
+    EventUnreadable,
+    LogUnreadable,
+    RequestError,
+    TaskUnknown,
+    shorten,
+)
 from tailrace.events import TERMINAL, Event, Message, decode, submitted
 from tailrace.log import EventLog, Head
-from tailrace.log.conversations import Conversation
+from tailrace.log.conversations import Conversation, Entry
 
-# A conversation's first title is the beginning of its first words.
+# A conversation's first title is the beginning of its first words, or the names of the files without any.
 _MAX_TITLE = 80
 
 
@@ -50,58 +59,64 @@ class Snapshot(msgspec.Struct, frozen=True):
     checkpoints: dict[str, str] = {}
 
 
-async def create(log: EventLog, head: Head, message: Message, *, new: bool) -> Created:
+async def create(log: EventLog, head: Head, message: Message, *, new: bool, exclusive: bool = True) -> Created:
     """Create a task that begins with the message in the conversation of the head's context.
 
     An attempt whose fence is the task's second event may start where this says: another task can claim the conversation
     only when this one has ended. `new` says that nobody has used the context before. A repeated message gets its task,
     whatever has happened in the context since.
 
+    Without `exclusive` the task is only noted in the conversation, which may have other unfinished tasks.
+
     Raises:
-        ContextBusy: another task has the conversation. No task was created.
-        RequestError: as `checkpoints_after`. Nothing was written.
+        ContextBusy: another task has the conversation, or it is being deleted. No task was created.
+        ContextDamaged: as `read_conversation`. No task was created.
+        RequestError: as `checkpoints_after`. No task was created.
         TaskConflict: the task exists with another fingerprint.
     """
     key, event = head.context_id, submitted(head.source, message)
-    try:
-        snapshot = Snapshot(None) if new else await read_conversation(log, head, key)
-        after = await checkpoints_after(log, head, key, message)
-    except (ContextBusy, RequestError):
-        if await _exists(log, head.task_id):
-            return Created(await log.create(head, event), by_us=False)
-        raise
-    head, created = await log.create_or_find(head, event)
-    if head.attempt > 0 or head.context_id != key:
-        return Created(head, by_us=False)
-    try:
-        return Created(head, created, _start(await claim(log, head, key, message, snapshot), after))
-    except LogUnavailable:
-        pass  # The task's first attempt claims the conversation. If another task has it, this one ends as REJECTED.
-    except ContextBusy:
-        # Another task was faster. Only the request that has created this one withdraws it: others may have accepted it.
-        if await log.withdraw(head.task_id) if created else not await _exists(log, head.task_id):
+    snapshot = Snapshot(None) if new else None
+    while True:
+        try:
+            after = await checkpoints_after(log, head, key, message) if exclusive else None
+            if snapshot is None:
+                snapshot = await (read_conversation(log, head, key, after) if exclusive else _record_of(log, head, key))
+        except (ContextBusy, ContextDamaged, RequestError):
+            if await _exists(log, head.task_id):
+                return Created(await log.create(head, event), by_us=False)
             raise
-    return Created(head, created)
+        record = _record(head, key, message, snapshot.checkpoints)
+        try:
+            stored, by_us = await log.create_or_find(
+                head, event, Entry(record=record, seen=snapshot.record, exclusive=exclusive)
+            )
+        except ConversationChanged:
+            snapshot = None
+            continue
+        return Created(stored, by_us, _start(record, after) if by_us and exclusive else None)
 
 
-async def read_conversation(log: EventLog, head: Head, key: str) -> Snapshot:
+async def read_conversation(log: EventLog, head: Head, key: str, after: dict[str, str] | None) -> Snapshot:
     """Read the conversation `key` of the head's owner and agent. Usually the key is the context's id.
 
+    `after` are the checkpoints that the message asks for, if it does.
+
     Raises:
-        ContextBusy: another task has the conversation.
+        ContextBusy: another task has the conversation, or it is being deleted.
+        ContextDamaged: the final checkpoints of its last task cannot be read, and the message does not ask for others.
     """
-    record = await log.conversations.get(conversation_id_of(head.owner, head.agent, key))
-    if record is None:
-        return Snapshot(None)
-    if record.deleting is not None:
-        raise ContextBusy(record.context_id, record.task, deleting=True)
-    if record.version == 0:
-        return Snapshot(record)  # No task has the conversation.
+    snapshot = await _record_of(log, head, key)
+    record = snapshot.record
+    if record is None or record.version == 0:
+        return snapshot  # No task has the conversation.
     if record.task == head.task_id:
         return Snapshot(record, record.checkpoints)
-    end = await _newest(log, record.task)
+    try:
+        end = await _newest(log, record.task)
+    except LogUnreadable as damage:
+        return Snapshot(record, await _checkpoints_before(log, record, damage, after))
     if end is None:
-        return Snapshot(record)  # The conversation's last task has expired, and the checkpoints before it too.
+        return snapshot  # The conversation's last task has expired, and the checkpoints before it too.
     state = end.status.state if end.status is not None else None
     if state not in TERMINAL:
         raise ContextBusy(record.context_id, record.task)
@@ -110,36 +125,18 @@ async def read_conversation(log: EventLog, head: Head, key: str) -> Snapshot:
     return Snapshot(record, record.checkpoints)
 
 
-async def claim(
-    log: EventLog, head: Head, key: str, message: Message, snapshot: Snapshot | None = None
-) -> Conversation:
+async def claim(log: EventLog, head: Head, key: str, message: Message, after: dict[str, str] | None) -> Conversation:
     """Claim the conversation `key` for the head's task, which exists; return the record that names the task.
 
-    `snapshot` is the conversation as the caller has read it.
-
-    Raises:
-        ContextBusy: another task has the conversation.
+    Raises: as `read_conversation`.
     """
     while True:
-        snapshot = snapshot or await read_conversation(log, head, key)
+        snapshot = await read_conversation(log, head, key, after)
         if snapshot.record is not None and snapshot.record.claimed_by(head.task_id):
             return snapshot.record
-        claimed = _record(head, key, message, checkpoints=snapshot.checkpoints)
-        record = await log.conversations.claim(claimed, snapshot.record)
+        record = await log.conversations.claim(_record(head, key, message, snapshot.checkpoints), snapshot.record)
         if record is not None and record.claimed_by(head.task_id):
             return record
-        snapshot = None
-
-
-async def note(log: EventLog, head: Head, message: Message) -> None:
-    """Note the head's task, which exists, in the conversation of its context. Nothing is claimed.
-
-    Raises:
-        ContextBusy: the conversation is being deleted.
-    """
-    record = await log.conversations.note(_record(head, head.context_id, message, updated=head.created))
-    if record is not None and record.deleting is not None:
-        raise ContextBusy(record.context_id, record.task, deleting=True)
 
 
 async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
@@ -147,12 +144,10 @@ async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
 
     `message` is the one that the task was created with.
 
-    Raises:
-        ContextBusy: another task has the conversation.
-        RequestError: as `checkpoints_after`.
+    Raises: as `read_conversation` and `checkpoints_after`.
     """
-    record = await claim(log, head, key, message)
-    return _start(record, await checkpoints_after(log, head, key, message))
+    after = await checkpoints_after(log, head, key, message)
+    return _start(await claim(log, head, key, message, after), after)
 
 
 async def checkpoints_after(log: EventLog, head: Head, key: str, message: Message) -> dict[str, str] | None:
@@ -167,13 +162,17 @@ async def checkpoints_after(log: EventLog, head: Head, key: str, message: Messag
     after = extension.get("after", 0) if isinstance(extension, dict) else 0
     if after is None:
         return {}
-    event = await _newest(log, after) if isinstance(after, str) else None
+    damage = ""
+    try:
+        event = await _newest(log, after) if isinstance(after, str) else None
+    except LogUnreadable as error:
+        event, damage = None, f" {error}"
     completed = event is not None and event.status is not None and event.status.state == "TASK_STATE_COMPLETED"
     if event is not None and completed and event.metadata.thread == conversation_id_of(head.owner, head.agent, key):
         return event.metadata.checkpoints or {}
     raise RequestError(
         f"metadata[{CONVERSATION!r}] has value {shorten(repr(extension))}, but must be {{'after': ID}} with the id of "
-        "a COMPLETED task of the same conversation, or {'after': None} to begin it anew."
+        f"a COMPLETED task of the same conversation, or {{'after': None}} to begin it anew.{damage}"
     )
 
 
@@ -203,13 +202,53 @@ async def _newest(log: EventLog, task_id: str) -> Event | None:
     """The task's newest event; None if the task does not exist or has expired.
 
     Raises:
-        LogUnreadable, EventUnreadable: the event is damaged.
+        LogUnreadable: the event is damaged.
     """
     event = await log.newest(task_id)
-    return decode(event) if event is not None else None
+    try:
+        return decode(event) if event is not None else None
+    except EventUnreadable as error:
+        raise LogUnreadable(task_id, await log.last(task_id), error) from None
 
 
-def _record(head: Head, key: str, message: Message, **fields: Any) -> Conversation:
+async def _record_of(log: EventLog, head: Head, key: str) -> Snapshot:
+    """The record of the conversation `key`, without what its last task has left.
+
+    Raises:
+        ContextBusy: the conversation is being deleted.
+    """
+    record = await log.conversations.get(conversation_id_of(head.owner, head.agent, key))
+    if record is not None and record.deleting is not None:
+        raise ContextBusy(record.context_id, record.task, deleting=True)
+    return Snapshot(record)
+
+
+async def _checkpoints_before(
+    log: EventLog, record: Conversation, damage: LogUnreadable, after: dict[str, str] | None
+) -> dict[str, str]:
+    """The checkpoints that a conversation goes on from if the newest event of its last task is damaged.
+
+    The task's head says how it ended. A task that was not COMPLETED has left the thread as it was. If it was, its final
+    checkpoints are lost, and a thread without its turn would be another one than the user sees.
+
+    Raises:
+        ContextBusy: the task is not finished.
+        ContextDamaged: it was COMPLETED, and the message does not say where else it begins.
+    """
+    try:
+        state = (await log.head(record.task)).state
+    except TaskUnknown:
+        return {}  # It has expired since.
+    if state not in TERMINAL:
+        raise ContextBusy(record.context_id, record.task) from None
+    if state != "TASK_STATE_COMPLETED":
+        return record.checkpoints
+    if after is None:
+        raise ContextDamaged(record.context_id, damage) from None
+    return after
+
+
+def _record(head: Head, key: str, message: Message, checkpoints: dict[str, str]) -> Conversation:
     return Conversation(
         id=conversation_id_of(head.owner, head.agent, key),
         owner=head.owner,
@@ -217,7 +256,7 @@ def _record(head: Head, key: str, message: Message, **fields: Any) -> Conversati
         context_id=head.context_id,
         task=head.task_id,
         title=_title(message),
-        **fields,
+        checkpoints=checkpoints,
     )
 
 
@@ -227,5 +266,6 @@ def _start(record: Conversation, after: dict[str, str] | None) -> Start:
 
 
 def _title(message: Message) -> str:
-    words = " ".join(" ".join(part.text for part in message.parts if part.text is not None).split())
-    return shorten(words, _MAX_TITLE)
+    texts = [part.text for part in message.parts if part.text is not None and not part.filename]
+    words = " ".join(texts).split() or [", ".join(part.filename for part in message.parts if part.filename)]
+    return shorten(" ".join(words), _MAX_TITLE)

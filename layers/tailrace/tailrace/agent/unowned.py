@@ -11,7 +11,9 @@ import httpx
 
 from tailrace import events
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
+from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.recovery.history import history_of
+from tailrace.agent.waking import wake_sleeper
 from tailrace.config import Settings
 from tailrace.errors import LogUnavailable, TailraceError, shorten
 from tailrace.events import DelegatedTask, State
@@ -29,12 +31,18 @@ _MAX_REASON = 500
 
 
 class UnownedTasks:
-    """Ends tasks that the caller has claimed and that no process runs."""
+    """Ends tasks that the caller has claimed and that no process runs.
 
-    def __init__(self, log: EventLog, http: httpx.AsyncClient, settings: Settings) -> None:
+    `dispatch` goes on with a task that sleeps until one of them ends.
+    """
+
+    def __init__(
+        self, log: EventLog, http: httpx.AsyncClient, settings: Settings, dispatch: Dispatch | None = None
+    ) -> None:
         self._log = log
         self._http = http
         self._settings = settings
+        self._dispatch = dispatch
 
     async def cancel(self, claimed: Head) -> None:
         """End the task as CANCELED. Raises as `finish` does."""
@@ -57,7 +65,8 @@ class UnownedTasks:
         await put_fence(
             self._log, claimed, lambda seq: events.status_update(claimed.source, seq, "state", state=state, text=text)
         )
-        await self._log.update_state(claimed.task_id, claimed.attempt, state, release=True)
+        ended = await self._log.update_state(claimed.task_id, claimed.attempt, state, release=True)
+        await wake_sleeper(self._log, self._dispatch, ended)
 
     async def _delegated_tasks(self, claimed: Head) -> list[DelegatedTask]:
         """The task's open delegated tasks; none if its log cannot be read."""

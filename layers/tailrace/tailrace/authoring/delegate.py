@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
+from typing import Any, TypeVar
 
 from tailrace.a2a.client import AgentClient
 from tailrace.a2a.directory import names_in
@@ -22,6 +23,9 @@ from tailrace.authoring.speaking import Speaking
 from tailrace.errors import AgentError
 from tailrace.events import DelegatedTask, Message, Origin
 from tailrace.owner import owner_within
+from tailrace.registry import all_agent_urls
+
+T = TypeVar("T")
 
 # How often an agent's card is asked for if the agent cannot be reached.
 _TRIES_TO_FIND = 5
@@ -41,6 +45,10 @@ async def delegate(
     node and its arguments. A task that does not end within `TAILRACE_SPECIALIST_S` is cancelled, and so is each
     unfinished one when the task of this run fails or is cancelled.
 
+    With `TAILRACE_SLEEP_AFTER_S`, a run that only waits for own agents ends its attempt when they are silent, as a
+    question to the user does: the node runs again from its top when one of them reports. So call other things that take
+    long or must happen once in a node before this one.
+
     Args:
         agent: the name of an agent in this bundle or in `TAILRACE_SPECIALIST_URLS`, as its card says it; or its URL.
         parts: what to send: a text, a file of `request().files`, a `tailrace.events.Part`, or any other JSON as data;
@@ -54,7 +62,8 @@ async def delegate(
         DelegationFailed: there is no answer, or only a part, which the error has.
         NotJson, TooDeep: a part is data that cannot be JSON. The error names its path.
         LookupError: there is no current task.
-        GraphDrained: this attempt must end. Let it pass: the next attempt goes on with the same call.
+        GraphDrained: this attempt must end. The next attempt runs the node again, and goes on with the same call, also
+            if the node or the tool has caught this.
 
     Example:
         async def translate(state: MessagesState) -> None:
@@ -65,6 +74,10 @@ async def delegate(
     await call.prepare()
     async with call.agent(name) as (client, discovered):
         return await _ask(call, client, discovered, name or call.name_of(discovered), write_to)
+
+
+class _TimeIsUp(Exception):
+    """What was waited for has taken too long."""
 
 
 class _Call:
@@ -82,6 +95,7 @@ class _Call:
         self.parts = parts
         self.context_id = context_id
         self.parent = current_step() or ""
+        self.caller = getattr(get_config().get("callbacks"), "parent_run_id", None)
         self.step = self.id = ""
 
     @property
@@ -143,7 +157,7 @@ class _Call:
         before, settings = self.before, self.run.settings
         discovered: DiscoveredAgent | None = None
         try:
-            discovered = await self._find(tries=1 if before is not None else _TRIES_TO_FIND)
+            discovered = await self.unless_drained(self._find_new() if before is None else self._find(tries=1))
             url = interface_of(discovered, settings) if before is None else before.url
         except AgentError as error:
             if before is None:
@@ -151,9 +165,40 @@ class _Call:
             url = before.url
         yield AgentClient(self.run.http, url, owner=owner, settings=settings), discovered
 
+    async def unless_drained(self, work: Coroutine[Any, Any, T], limit_s: float | None = None) -> T:
+        """The result of `work`, which is stopped if this attempt must end before, or if it takes more than `limit_s`.
+
+        Raises:
+            GraphDrained: this attempt must end.
+            _TimeIsUp
+        """
+        from langgraph.errors import GraphDrained
+
+        working, drain = asyncio.create_task(work), asyncio.create_task(run_context.draining())
+        try:
+            await asyncio.wait([working, drain], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            if drain.done():
+                self.run.left[self.step] = self.caller
+                raise GraphDrained("deadline")
+            working.cancel()
+            await asyncio.wait([working])
+            raise _TimeIsUp
+        finally:
+            working.cancel()
+            drain.cancel()
+
     def name_of(self, discovered: DiscoveredAgent | None) -> str:
         """The agent's name in its card; if that is not known, what it was called by."""
         return discovered.card.name if discovered is not None else self.wanted
+
+    async def _find_new(self) -> DiscoveredAgent:
+        """Find an agent that has no task for this call. Raises as `_find` does."""
+        # The task's id follows from the step's. Another process that runs an older step again would ask once more.
+        discovered: DiscoveredAgent
+        discovered, _ = await asyncio.gather(self._find(_TRIES_TO_FIND), self.run.confirm())
+        return discovered
 
     async def _find(self, tries: int) -> DiscoveredAgent:
         """Find the agent, in up to `tries` tries.
@@ -177,7 +222,7 @@ class _Call:
         Raises:
             AgentError: no agent that may be asked has this name.
         """
-        directory, urls = self.run.directory, self.run.settings.all_agents
+        directory, urls = self.run.directory, all_agent_urls(self.run.settings)
         if discovered := await directory.named(self.wanted, urls):
             return discovered
         agents = (await directory.all(urls)).values()
@@ -205,7 +250,7 @@ async def _ask(
         limit_s=call.run.settings.specialist_s,
     )
     forwarding = Forwarding(name, call.step, me=call.me, trusted=client.own, since=remote_task.since)
-    speaking = await Speaking.begin(write_to, client, call.before) if write_to else None
+    speaking = await call.unless_drained(Speaking.begin(write_to, client, call.before)) if write_to else None
     reason: str | None = None
     try:
         await _until_answered(call, remote_task, forwarding, speaking)
@@ -216,7 +261,8 @@ async def _ask(
     if reason is None and remote_task.task is not None and is_waiting(remote_task.task):
         _pass_on(call, remote_task, remote_task.task, forwarding.agent, own=client.own)
     reason = reason or failure_of(remote_task.task)
-    emit("tool_complete", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", error=reason)
+    if call.step not in call.run.ended:  # else an earlier attempt has written it, and its node runs again
+        emit("tool_complete", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", error=reason)
     answer = answer_in(forwarding.agent, remote_task.task, [*notes, *remote_task.notes, *forwarding.notes])
     if reason is not None:
         raise DelegationFailed(answer, reason)
@@ -238,6 +284,8 @@ def _pass_on(call: _Call, remote_task: RemoteTask, task: Task, agent: str, *, ow
     if seq > (before.cursor if before is not None else 0):
         # It also says to a later attempt that the question has come.
         emit("progress", text=f"{agent} asks", parent=call.step, agent=agent, origin=Origin(task.id, seq))
+    if call.step not in call.run.asking:  # else the log has it
+        emit("tool_complete", step=call.step, parent=call.parent, name=f"ask {agent}", interrupted=True)
     interrupt(value, response_schema=schema)
     raise AgentError(f"{agent} asks a question that was answered before")
 
@@ -260,34 +308,37 @@ async def _until_answered(
         AgentError: there is no answer.
         GraphDrained: this attempt must end.
     """
-    from langgraph.errors import GraphDrained
-
-    working = asyncio.create_task(_forward_all(call, remote_task, forwarding, speaking))
-    drain = asyncio.create_task(run_context.draining())
+    waiting = run_context.WaitingCall(
+        remote_task, call.caller, own=forwarding.trusted, heard=asyncio.get_running_loop().time()
+    )
+    call.run.waiting[call.step] = waiting
     try:
-        await asyncio.wait([working, drain], timeout=remote_task.left_s, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            if drain.done():
-                raise GraphDrained("deadline")
-            working.cancel()
-            await asyncio.wait([working])
-            raise await remote_task.give_up()
-        working.result()
+        forwarding_all = _forward_all(call, remote_task, forwarding, speaking, waiting)
+        await call.unless_drained(forwarding_all, remote_task.left_s)
+    except _TimeIsUp:
+        raise await remote_task.give_up() from None
     finally:
-        working.cancel()
-        drain.cancel()
+        del call.run.waiting[call.step]
 
 
-async def _forward_all(call: _Call, remote_task: RemoteTask, forwarding: Forwarding, speaking: Speaking | None) -> None:
+async def _forward_all(
+    call: _Call,
+    remote_task: RemoteTask,
+    forwarding: Forwarding,
+    speaking: Speaking | None,
+    waiting: run_context.WaitingCall,
+) -> None:
     # A step that has asked the user has ended, and begins again with the answer.
-    reported = remote_task.task_id is not None and not call.answered
+    reported = remote_task.task_id is not None and not (call.answered and call.step in call.run.asking)
 
     def report(delegated: DelegatedTask | None) -> None:
+        call.run.asking.discard(call.step)
         emit("tool_start", step=call.step, parent=call.parent, name=f"ask {forwarding.agent}", asked=delegated)
 
     try:
         async with aclosing(remote_task.events()) as events:
             async for event in events:
+                waiting.heard = asyncio.get_running_loop().time()
                 if not reported and remote_task.task_id is not None:
                     # From now on a new attempt finds the agent's task instead of asking again.
                     report(DelegatedTask(remote_task.url, remote_task.task_id, since=remote_task.since))

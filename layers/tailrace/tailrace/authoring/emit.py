@@ -151,7 +151,7 @@ def emit(
         name: the node's or tool's name.
         done, total: counts, as in `progress`.
         input, output, error: a tool call's arguments, its result, and why it failed.
-        interrupted: in a "node_end", whether the node asks the user and runs again with the answer.
+        interrupted: in a "node_end" or "tool_complete", whether the node asks the user and runs again with the answer.
         targets: the agents that are asked, and why.
         asked: the task at another agent that this tool step waits for. A later attempt goes on with it.
         agent: the agent that did it, if that is another one.

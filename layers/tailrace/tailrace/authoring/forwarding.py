@@ -11,7 +11,7 @@ from tailrace.a2a.remote_task import AgentEvent
 from tailrace.authoring.emission import ForwardedKind
 from tailrace.authoring.emit import emit
 from tailrace.errors import shorten
-from tailrace.events import EXTENSION, ForwardedDetails, Origin, Time, now_ms
+from tailrace.events import EXTENSION, INTERRUPTED, ForwardedDetails, Origin, Time, now_ms
 
 # The most forwarded events of one specialist that is not our own.
 MAX_EVENTS = 5_000
@@ -45,7 +45,7 @@ class Forwarding:
         self.notes: list[str] = []
         self._below = below
         self._me = me
-        self._trusted = trusted
+        self.trusted = trusted
         self._since = since
         self._parents: dict[str, str] = {}
         self._forwarded = 0
@@ -61,14 +61,17 @@ class Forwarding:
         if metadata is None and not text:
             return
         self._forwarded += 1
-        if not self._trusted and self._forwarded > MAX_EVENTS:
+        if not self.trusted and self._forwarded > MAX_EVENTS:
             if self._forwarded == MAX_EVENTS + 1:
                 self.notes.append(f"Only the first {MAX_EVENTS:,} of its steps are shown.")
             return
         text = shorten(text, _LONGEST_TEXT)
         if metadata is None or event.seq is None:
-            # The agent does not use the extension: its messages while it works are its progress.
-            emit("progress", text=text, step=self._below, agent=self.agent)
+            # What it says with a state, or while it works without the extension, is its progress.
+            # Of a question, the event that passes it on has the origin.
+            asks = update.status.state in INTERRUPTED
+            origin = None if event.seq is None or asks else Origin(task, event.seq)
+            emit("progress", text=text, step=self._below, agent=self.agent, origin=origin)
         else:
             self._emit(metadata, text, Origin(task, event.seq))
 
@@ -92,7 +95,7 @@ class Forwarding:
             text=text or None,
             step=self._step(metadata.step),
             parent=self._parent(metadata),
-            agent=another(metadata.agent, self._me) if self._trusted and metadata.agent else self.agent,
+            agent=another(metadata.agent, self._me) if self.trusted and metadata.agent else self.agent,
             at=self._time(metadata),
             origin=origin,  # for the cursor of a new attempt
             name=_short(metadata.name, _LONGEST_ID),
@@ -108,7 +111,7 @@ class Forwarding:
     def _parent(self, metadata: _ForeignMetadata) -> str:
         """Return the parent step of an event. For another agent it is one that it has started before, or `below`."""
         parent = self._step(metadata.parent) or self._below
-        if self._trusted:
+        if self.trusted:
             return parent
         if parent not in self._parents:
             parent = self._below
@@ -121,14 +124,14 @@ class Forwarding:
     def _time(self, metadata: _ForeignMetadata) -> int | None:
         """Return when an event happened, in ms since the epoch by the specialist's clock; None if unknown."""
         at = metadata.ts if metadata.at is None else metadata.at
-        return at if self._trusted or at is None or self._since <= at <= now_ms() else None
+        return at if self.trusted or at is None or self._since <= at <= now_ms() else None
 
     def _step(self, step: str | None) -> str | None:
         return None if step is None else self._named(step)
 
     def _named(self, step: str) -> str:
         """Return the step's name: an own agent's as it is, another agent's below our step."""
-        return step if self._trusted else f"{self._below}/{shorten(step, _LONGEST_ID)}"
+        return step if self.trusted else f"{self._below}/{shorten(step, _LONGEST_ID)}"
 
 
 def another(name: str, me: str) -> str:

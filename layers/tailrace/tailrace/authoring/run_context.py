@@ -11,8 +11,9 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config import Settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tailrace.a2a.directory import Directory
+    from tailrace.a2a.remote_task import RemoteTask
     from tailrace.authoring.passed_on import Answered
 
 logger = logging.getLogger("tailrace.run")
@@ -30,32 +32,58 @@ logger = logging.getLogger("tailrace.run")
 deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=None)
 
 
+@dataclass
+class WaitingCall:
+    """A call of `delegate` that waits. `heard` is when its agent last reported, in the event loop's time.
+
+    `caller` is the LangChain run that has made the call: a node or a tool; None if that is unknown. `own` says whether
+    the agent is one of our own.
+    """
+
+    remote: RemoteTask
+    caller: Any
+    own: bool
+    heard: float
+
+
 class RunContext:
-    """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step.
+    """A run as its graph sees it. `delegated` has earlier attempts' delegated tasks by tool step. `ended` has the
+    steps whose end is in the log, and `asking` those that have asked the user and have not begun again.
 
     `answered` has the questions of delegated tasks that the user has answered, by those tasks' ids.
     `receive` takes what a thread emits that is not part of LangGraph's context. It may be called from any thread.
-    `http` and `directory` are for asking other agents, and `calls` counts the calls of each kind.
+    `confirm` raises `Fenced` if another process has claimed the task.
+    `http` and `directory` are for asking other agents, and `calls` counts the calls of each kind. `waiting` has the
+    calls of `delegate` that wait, by tool step, and `left` the callers of those that were left because the attempt must
+    end.
     """
 
     def __init__(
         self,
         drains_at: float | None,
         delegated: dict[str, DelegatedTask],
+        ended: set[str],
+        asking: set[str],
         answered: dict[str, list[Answered]],
         receive: Callable[[Any], None],
+        confirm: Callable[[], Awaitable[None]],
         settings: Settings,
         http: httpx.AsyncClient,
         directory: Directory,
     ) -> None:
         self.drains_at = drains_at
         self.delegated = delegated
+        self.ended = ended
+        self.asking = asking
         self.answered = answered
         self.receive = receive
+        self.confirm = confirm
         self.settings = settings
         self.http = http
         self.directory = directory
         self.calls: Counter[str] = Counter()
+        self.waiting: dict[str, WaitingCall] = {}
+        self.left: dict[str, Any] = {}
         self.draining = asyncio.Event()
 
 

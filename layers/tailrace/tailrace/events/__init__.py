@@ -14,10 +14,12 @@ from tailrace.events.event import (
     state_of,
     status_update,
     submitted,
+    written_at,
 )
 from tailrace.events.messages import Artifact, Message, Part, Role, Status, Wire
 from tailrace.events.metadata import (
     NO_DETAILS,
+    Cost,
     Count,
     DelegatedTask,
     Details,
@@ -40,6 +42,7 @@ __all__ = [
     "TERMINAL",
     "Artifact",
     "ArtifactUpdate",
+    "Cost",
     "Count",
     "DelegatedTask",
     "Details",
@@ -75,4 +78,5 @@ __all__ = [
     "submitted",
     "timestamp",
     "without_surrogates",
+    "written_at",
 ]

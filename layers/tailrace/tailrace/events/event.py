@@ -261,6 +261,14 @@ def state_of(event: bytes) -> State | None:
     return None if status is None else status.state
 
 
+def written_at(event: bytes) -> int | None:
+    """When an event was written, in ms since the epoch by its writer's clock; None if it cannot be read."""
+    try:
+        return decode(event).metadata.ts
+    except EventUnreadable:
+        return None
+
+
 def ends(event: bytes) -> State | None:
     """The state of an event after which nothing comes until the user acts: terminal, or waiting for input."""
     state = state_of(event)

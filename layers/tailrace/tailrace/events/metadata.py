@@ -40,6 +40,20 @@ class Usage(msgspec.Struct, frozen=True):
         return Usage(self.input + other.input, self.output + other.output, self.calls + other.calls)
 
 
+class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run has taken so far: seconds of its processes, requests to DynamoDB, and the units that these consumed.
+
+    These are None without DynamoDB. `model_dollars` is what the tokens of its models cost; None if the price of one of
+    them is not configured.
+    """
+
+    seconds: float = 0.0
+    requests: int | None = None
+    read_units: float | None = None
+    write_units: float | None = None
+    model_dollars: float | None = None
+
+
 class DelegatedTask(msgspec.Struct, omit_defaults=True):
     """A task that a step of a run has at another agent.
 
@@ -94,6 +108,7 @@ class Details(ForwardedDetails, omit_defaults=True):
     input_size: int | None = None
     output_size: int | None = None
     usage: Usage | None = None
+    cost: Cost | None = None
     cached: bool | None = None
 
 

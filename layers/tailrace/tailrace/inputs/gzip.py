@@ -1,7 +1,8 @@
-"""Unpacking gzip in small pieces, up to a limit."""
+"""The text of a file: gzip unpacked in small pieces, up to a limit, and UTF-16 as UTF-8."""
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -12,6 +13,7 @@ from tailrace.inputs.text import split_head
 # The most that the files of one request may have, unpacked. This stops gzip bombs.
 MAX_UNPACKED_BYTES = 64_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHUNK = 262_144
 # zlib copies the input that it has not used yet. With pieces of this size that is cheap, even for a file of a million
 # members.
@@ -21,7 +23,7 @@ BINARY_CHECK_BYTES = 8192
 
 
 def text_of(chunks: Iterable[bytes], name: str, room: int, remedy: str) -> Iterator[bytes]:
-    """The text of the file `name`: all members of a gzip file, or the bytes as they are.
+    """The text of the file `name`: all members of a gzip file, or the bytes as they are; UTF-16 with a mark as UTF-8.
 
     The error for a binary file ends with `remedy`.
 
@@ -30,7 +32,7 @@ def text_of(chunks: Iterable[bytes], name: str, room: int, remedy: str) -> Itera
         RequestError: it begins like gzip but is damaged or cut short, or it is binary.
     """
     size = 0
-    for chunk in _unpacked(chunks, name):
+    for chunk in _in_utf8(_unpacked(chunks, name)):
         if size < BINARY_CHECK_BYTES and is_binary(chunk[: BINARY_CHECK_BYTES - size]):
             raise RequestError(f"The file {shorten(name)!r} is binary; {remedy}.")
         size += len(chunk)
@@ -53,7 +55,15 @@ def limited(chunks: Iterable[bytes], room: int) -> Iterator[bytes]:
 
 
 def is_binary(beginning: bytes) -> bool:
-    """Whether a file whose first `BINARY_CHECK_BYTES` are these is binary, not text: it has a NUL there."""
+    """Whether a file whose first `BINARY_CHECK_BYTES` are these is binary, not text: it has a NUL there.
+
+    Text in UTF-16 has NULs too, but as characters it has none.
+    """
+    if beginning.startswith(_UTF16_MARKS):
+        try:
+            return "\0" in codecs.getincrementaldecoder("utf-16")().decode(beginning)
+        except UnicodeDecodeError:
+            return True
     return b"\0" in beginning
 
 
@@ -65,6 +75,19 @@ def too_large() -> RequestTooLarge:
 def is_gzip(beginning: bytes) -> bool:
     """Whether a file with this beginning is gzip."""
     return beginning.startswith(_GZIP_MAGIC)
+
+
+def _in_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks in UTF-8, if they are text in UTF-16 with a byte order mark; else the chunks as they are."""
+    head, rest = split_head(chunks, BINARY_CHECK_BYTES)
+    if not head.startswith(_UTF16_MARKS) or is_binary(head[:BINARY_CHECK_BYTES]):
+        yield head
+        yield from rest
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
+    for chunk in chain([head], rest):
+        yield decoder.decode(chunk).encode(errors="replace")
+    yield decoder.decode(b"", final=True).encode(errors="replace")
 
 
 def _unpacked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:

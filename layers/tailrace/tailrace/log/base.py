@@ -14,7 +14,7 @@ import msgspec
 
 from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, Source, State
-from tailrace.log.conversations import Conversations
+from tailrace.log.conversations import Conversations, Entry
 
 # Maximum size of a batch as stored. An item of DynamoDB holds 400 KB with its attribute names; this leaves room for
 # ours. Every store has this limit, so that what works on a laptop works on AWS.
@@ -58,6 +58,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     `lease_until`. `tries` counts the claims since an attempt last started. `dispatches` counts the sweeper's
     dispatches since then, and the next one comes at `due` or later. `fingerprint` distinguishes two requests for the
     same id.
+
+    A task without a lease sleeps until `asleep_until`, while the delegated tasks in `awaits` (their ids, with spaces)
+    work. `woken` is the attempt that was to be woken last. `wakes` says whom a delegated task wakes: a `Sleeper`.
     """
 
     task_id: str
@@ -76,6 +79,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     dispatches: int = 0
     due: int = 0
+    asleep_until: int = 0
+    awaits: str = ""
+    woken: int = 0
+    wakes: str = ""
 
     @property
     def source(self) -> Source:
@@ -99,8 +106,18 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a process holds the lease at `now` (ms)."""
         return self.lease_owner is not None and self.lease_until > now
 
+    def asleep(self, now: int) -> bool:
+        """Whether the task sleeps at `now` (ms): it works, no process runs it, and another task is to wake it."""
+        return (
+            self.unattended(now) and self.lease_owner is None and self.asleep_until > now and not self.cancel_requested
+        )
+
     def orphaned(self, now: int) -> bool:
-        """Whether the task should be running but no process runs it at `now` (ms).
+        """Whether the task should be running but no process runs it at `now` (ms)."""
+        return self.unattended(now) and not self.asleep(now)
+
+    def unattended(self, now: int) -> bool:
+        """Whether the task works but no process runs it at `now` (ms): it is orphaned or asleep.
 
         A lease that expired without being released belonged to an attempt that died. The head's state is then what that
         attempt noted last, and only the events say what the task waits for. A waiting task is orphaned too if its
@@ -136,14 +153,17 @@ class EventLog(ABC):
     # Writing
 
     @abstractmethod
-    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
+    async def create_or_find(self, head: Head, event: bytes, entry: Entry | None = None) -> tuple[Head, bool]:
         """Store a new task with its first event; return the head as stored, and whether this call has stored it.
+
+        With `entry` the task enters the record of its conversation too. All of this is stored, or nothing.
 
         Idempotent: if the task exists with the same `fingerprint`, its head is returned and nothing is written. A call
         whose earlier try was carried out, and its response lost, may take the task for another call's.
 
         Raises:
             TaskConflict: the task exists with another fingerprint.
+            ConversationChanged: the entry was refused. Nothing was written.
             EventTooLarge: nothing was written.
         """
 
@@ -188,23 +208,47 @@ class EventLog(ABC):
         """
 
     @abstractmethod
-    async def take_back_try(self, task_id: str, attempt: int) -> Head:
-        """Take back the try that the claim counted: the attempt could not start because a store was unavailable.
+    async def take_back_try(self, task_id: str) -> None:
+        """Take back a try that a claim has counted: the attempt could not start because a store was unavailable.
 
-        The lease stays as it is.
+        A newer attempt may have claimed the task since. Nothing changes if an attempt has started since, or if there is
+        no such task. The lease stays as it is.
+        """
+
+    @abstractmethod
+    async def put_off(self, head: Head, due: int) -> Head:
+        """Count a dispatch of the task, and set `due` (ms): the sweeper does not dispatch it again before then.
+
+        `head` is what the caller knows. Who counts the same dispatch again changes nothing.
 
         Raises:
             Fenced: a newer attempt has claimed the task.
         """
 
     @abstractmethod
-    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
-        """Count a dispatch, and set `due` (ms): the sweeper does not dispatch the task again before then.
+    async def sleep(self, task_id: str, attempt: int, until: int, awaits: str) -> Head:
+        """Release the lease, and let the task sleep until `until` (ms) or until `wake`; see `Head.asleep`.
 
-        `attempt` is the head's attempt as the caller knows it.
+        The state becomes WORKING. If the attempt was to be woken already, the task does not sleep: it is orphaned.
 
         Raises:
             Fenced: a newer attempt has claimed the task.
+        """
+
+    @abstractmethod
+    async def wake(self, task_id: str, attempt: int) -> Head:
+        """End the task's sleep, or keep the attempt from going to sleep. Called again, it changes nothing.
+
+        Raises:
+            Fenced: a newer attempt has claimed the task, so it is awake.
+        """
+
+    @abstractmethod
+    async def request_wake(self, task_id: str, sleeper: str) -> Head:
+        """Set the head's `wakes`. The process that runs the task sees it when it renews its lease.
+
+        Raises:
+            TaskUnknown
         """
 
     @abstractmethod
@@ -214,10 +258,6 @@ class EventLog(ABC):
         Raises:
             TaskFinished, TaskUnknown: the task cannot be cancelled.
         """
-
-    @abstractmethod
-    async def withdraw(self, task_id: str) -> bool:
-        """Delete a task that no attempt has claimed yet, with its event; return whether the task is gone."""
 
     @abstractmethod
     async def delete_head(self, task_id: str) -> None:
@@ -252,13 +292,21 @@ class EventLog(ABC):
             LogUnreadable: the next batch is damaged. The error's `last` is the cursor to go on from.
         """
 
+    async def tail(self, task_id: str, cursor: int) -> list[Batch]:
+        """As `read`, for a reader that looks again and again: the newest events may be missing.
+
+        What comes begins right after `cursor`, or is what `read` returns. So nothing is skipped that is not gone for
+        good. A store whose consistent reads cost more than others overrides this.
+        """
+        return await self.read(task_id, cursor)
+
     @abstractmethod
     async def last(self, task_id: str) -> int:
         """The seq of the task's newest event; 0 if there is none."""
 
     @abstractmethod
-    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """Up to `limit` tasks that are `Head.orphaned` and due, and whose head has not changed for `idle_s` seconds.
+    async def unattended(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """Up to `limit` tasks that are `Head.unattended` and due, and whose head has not changed for `idle_s` seconds.
 
         Tasks that were never put off come first, the oldest first; then the others by how long they have been due.
         The cost grows with the number of unfinished tasks, not with the number of all tasks.
@@ -302,7 +350,7 @@ class EventLog(ABC):
 
 
 def dispatch_order(head: Head) -> tuple[int, str]:
-    """The sort key of `EventLog.orphaned`."""
+    """The sort key of `EventLog.unattended`."""
     return head.due, head.place
 
 

@@ -2,14 +2,14 @@
 
 Design decisions:
 
-1. A batch is put on the condition that its key is free: this put is the compare-and-swap. There are no transactions
-   (they cost twice as much), no counter that writers contend for, and no Scan.
+1. A batch is put on the condition that its key is free: this put is the compare-and-swap. There is no counter that
+   writers contend for, and no Scan.
 2. A refused put returns the item that is stored (`ReturnValuesOnConditionCheckFailure`). If an earlier try of ours has
    put it and its answer was lost, we see that without another request.
 3. DynamoDB deletes expired items within days, not at once ("Using time to live (TTL) in DynamoDB"). Until then they
    are invisible here: reads leave them out, and conditions count them as absent.
-4. The head is put before event 1, because the head says who owns the task. If the creator dies between the two,
-   the task has a head and no events, until `create` is called again and puts the event.
+4. A task begins with a transaction, the only one: its head, event 1, and its entry into the record of its conversation.
+   This takes two write units for an item where a put takes one, but one request for three, and nothing is half-done.
 5. A read queries for batches that begin after the cursor. Only if none begins right after it, a second query gets the
    batch before, which may contain the cursor. A cursor that is known to be the end of a batch needs no second query,
    so a waiting tail makes one request for each poll.
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
+from tailrace.errors import ConversationChanged, Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
 from tailrace.log.base import (
@@ -45,9 +45,11 @@ from tailrace.log.base import (
     refuse_cancel,
     refuse_claim,
 )
+from tailrace.log.conversations import Entry
 from tailrace.log.conversations.dynamodb import DynamoDBConversations
+from tailrace.log.known_ends import KnownEnds
 from tailrace.log.packing import pack
-from tailrace.stores.dynamodb import Item, Refused, Response, expressions, typed, unparsed
+from tailrace.stores.dynamodb import Cancelled, Item, Refused, Response, expressions, typed, unparsed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,12 +59,14 @@ T = TypeVar("T")
 _ABSENT = "attribute_not_exists(#task_id) OR #ttl <= :seconds"
 _UNFINISHED = f"NOT #state IN ({', '.join(f':{state}' for state in sorted(TERMINAL))})"
 _TERMINAL_VALUES: dict[str, str] = {state: state for state in TERMINAL}
+# What an attempt that has started changes in its task's head.
+_STARTED = "SET #state = :state, #updated = :now, #ttl = :ttl, #tries = :zero, #dispatches = :zero, #due = :zero"
 
-# For how many tasks the end of the latest batch that was read is remembered.
-_REMEMBERED = 4096
 # Estimated bytes of events in an item, until there is a measured average.
 _TYPICAL_BYTES = 8_000
 _MAX_ITEMS = 1000
+# About how many bytes of events a look of a tail reads.
+_TAIL_BYTES = 1_000_000
 
 # Parses the response to a query into its live items, in their order, and the key where the next page starts.
 Parse = Callable[[Response], tuple[list[T], Item | None]]
@@ -76,6 +80,8 @@ class DynamoDBLog(EventLog):
 
     `client` is a client of `stores.dynamodb.new_client`; without it, the first request makes one. `close` closes it.
     """
+
+    conversations: DynamoDBConversations
 
     def __init__(
         self,
@@ -91,22 +97,28 @@ class DynamoDBLog(EventLog):
             table_name, "The log", patience_s=patience_s, threads=threads, client=client
         )
         self.conversations = DynamoDBConversations(self._transport, ttl_s=self._ttl_s, clock=self._clock)
-        # Task id → the last seq and the ttl of the latest batch that was read.
-        self._ends: dict[str, tuple[int, int]] = {}
+        self._ends = KnownEnds()
         self._typical = _TYPICAL_BYTES
 
-    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
+    async def create_or_find(self, head: Head, event: bytes, entry: Entry | None = None) -> tuple[Head, bool]:
         task_id, now, ttl = head.task_id, self.now(), self._expiry()
         first = table.batch_item(task_id, Batch(1, 0, [event]), pack(task_id, 1, [event]), ttl)
         stored = msgspec.structs.replace(head, created=now, updated=now, ttl=ttl)
-        existing = await self._put(table.head_item(stored))
-        if existing is not None:
-            stored = table.item_head(existing)
-            if stored.fingerprint != head.fingerprint:
-                raise TaskConflict(task_id)
-        if stored.attempt == 0:
-            await self._put(first)  # If it exists already, another call has put it.
-        return stored, existing is None
+        entering = [] if entry is None else [self.conversations.entering(entry)]
+        try:
+            await self._transport.transact(
+                [("Put", self._putting(table.head_item(stored))), ("Put", {"Item": first}), *entering]
+            )
+        except Cancelled as cancelled:
+            if entry is not None and 0 not in cancelled.items:
+                raise ConversationChanged(entry.id) from None
+            existing = self._live(cancelled.items[0])
+            if existing is None:
+                raise _unexplained(task_id) from None
+            if existing.fingerprint != head.fingerprint:
+                raise TaskConflict(task_id) from None
+            return existing, False
+        return stored, True
 
     async def append(self, task_id: str, batch: Batch) -> None:
         packed = pack(task_id, batch.seq, batch.events)
@@ -140,7 +152,7 @@ class DynamoDBLog(EventLog):
         )
 
     async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
-        change = "SET #state = :state, #updated = :now, #ttl = :ttl, #tries = :zero, #dispatches = :zero, #due = :zero"
+        change = f"{_STARTED}, #asleep_until = :zero"
         values: dict[str, str | int] = {"state": state, "now": self.now(), "ttl": self._expiry(), "zero": 0}
         if release:
             change += ", #lease_until = :zero REMOVE #lease_owner"
@@ -148,12 +160,37 @@ class DynamoDBLog(EventLog):
                 change += ", #open"
         return await self._update_as(task_id, attempt, change, values)
 
-    async def take_back_try(self, task_id: str, attempt: int) -> Head:
-        return await self._update_as(task_id, attempt, "SET #tries = #tries - :one", {"one": 1})
+    async def take_back_try(self, task_id: str) -> None:
+        # Not as a difference: a request that is made again would take back another claim's try.
+        if (head := await self._head_or_none(task_id)) is not None and head.tries:
+            counted = {"attempt": head.attempt, "tries": head.tries, "fewer": head.tries - 1}
+            with suppress(Refused):
+                await self._update(task_id, "SET #tries = :fewer", "#attempt = :attempt AND #tries = :tries", counted)
 
-    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
-        change = "SET #dispatches = if_not_exists(#dispatches, :zero) + :one, #due = :due"
-        return await self._update_as(task_id, attempt, change, {"zero": 0, "one": 1, "due": due})
+    async def put_off(self, head: Head, due: int) -> Head:
+        change, values = "SET #dispatches = :dispatches, #due = :due", {"dispatches": head.dispatches + 1, "due": due}
+        return await self._update_as(head.task_id, head.attempt, change, values)
+
+    async def sleep(self, task_id: str, attempt: int, until: int, awaits: str) -> Head:
+        state: State = "TASK_STATE_WORKING"
+        change = f"{_STARTED}, #lease_until = :zero, #asleep_until = :until, #awaits = :awaits REMOVE #lease_owner"
+        values = {"state": state, "now": self.now(), "ttl": self._expiry(), "zero": 0, "until": until, "awaits": awaits}
+        not_woken = "#attempt = :attempt AND (attribute_not_exists(#woken) OR #woken <> :attempt)"
+        try:
+            return await self._update(task_id, change, not_woken, {"attempt": attempt, **values})
+        except Refused as refused:
+            refuse_attempt(self._live(refused.item), task_id, attempt)
+        return await self.update_state(task_id, attempt, state, release=True)
+
+    async def wake(self, task_id: str, attempt: int) -> Head:
+        return await self._update_as(task_id, attempt, "SET #asleep_until = :zero, #woken = :attempt", {"zero": 0})
+
+    async def request_wake(self, task_id: str, sleeper: str) -> Head:
+        try:
+            change = ("SET #wakes = :sleeper", "attribute_exists(#task_id)", {"sleeper": sleeper})
+            return await self._update(task_id, *change)
+        except Refused:
+            raise TaskUnknown(task_id) from None
 
     async def request_cancel(self, task_id: str) -> Head:
         try:
@@ -167,36 +204,17 @@ class DynamoDBLog(EventLog):
             refuse_cancel(self._live(refused.item), task_id)
             raise _unexplained(task_id) from None
 
-    async def withdraw(self, task_id: str) -> bool:
-        """As in `EventLog`: both items expire at once, since agents have no right to delete in the table."""
-        try:
-            await self._update_as(task_id, 0, "SET #ttl = :seconds REMOVE #open", {})
-        except Fenced:
-            return False
-        except TaskUnknown:
-            pass  # An earlier try of this call has written it, and its response was lost.
-        change = expressions(
-            {"seconds": int(self._clock())},
-            UpdateExpression="SET #ttl = :seconds",
-            ConditionExpression="attribute_exists(#task_id)",
-        )
-        with suppress(Refused):
-            await self._transport.call("update_item", {"Key": table.key(task_id, 1), **change}, unparsed)
-        return True
-
     async def delete_head(self, task_id: str) -> None:
         await self._transport.call("delete_item", {"Key": table.key(task_id, 0)}, unparsed)
 
     async def delete_events(self, task_id: str) -> None:
-        self._ends.pop(task_id, None)
+        self._ends.forget(task_id)
         request = table.task_query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#task_id, #seq")
         async for items in self._transport.pages(request):
             await asyncio.gather(*(self._transport.call("delete_item", {"Key": item}, unparsed) for item in items))
 
     async def head(self, task_id: str) -> Head:
-        if not table.is_key(task_id):
-            raise TaskUnknown(task_id)
-        head = await self._head_or_none(task_id)
+        head = await self._head_or_none(task_id) if table.is_key(task_id) else None
         if head is None:
             raise TaskUnknown(task_id)
         return head
@@ -207,7 +225,7 @@ class DynamoDBLog(EventLog):
         cursor, seconds = max(cursor, 0), int(self._clock())
         batches = await self._beginning_at(task_id, cursor + 1, limit, seconds)
         first = batches[0][0].seq if batches else None
-        if cursor > 0 and first != cursor + 1 and (first is not None or not self._ends_at(task_id, cursor, seconds)):
+        if cursor > 0 and first != cursor + 1 and (first is not None or not self._ends.has(task_id, cursor, seconds)):
             try:
                 before = await self._before(task_id, cursor, seconds)
             except LogUnreadable as error:
@@ -219,9 +237,26 @@ class DynamoDBLog(EventLog):
                 if batch.last > cursor:
                     batches = [(batch.after(cursor), ttl), *(batches if first == batch.last + 1 else ())]
                 elif not batches:
-                    self._remember(task_id, batch.last, ttl)
+                    self._ends.remember(task_id, batch.last, ttl)
         if batches:
-            self._remember(task_id, batches[-1][0].last, batches[-1][1])
+            self._ends.remember(task_id, batches[-1][0].last, batches[-1][1])
+        return [batch for batch, _ in batches]
+
+    async def tail(self, task_id: str, cursor: int) -> list[Batch]:
+        """As in `EventLog`, with an eventually consistent query, which costs half.
+
+        It may come from a copy that lacks the newest items, or some of them. A hole, and a cursor that may be inside a
+        batch, are reasons to read consistently.
+        """
+        seconds = int(self._clock())
+        if not self._ends.has(task_id, cursor, seconds):
+            return await self.read(task_id, cursor)
+        batches = await self._beginning_at(task_id, cursor + 1, _TAIL_BYTES, seconds, consistent=False)
+        if not batches:
+            return []
+        if batches[0][0].seq != cursor + 1:
+            return await self.read(task_id, cursor)
+        self._ends.remember(task_id, batches[-1][0].last, batches[-1][1])
         return [batch for batch, _ in batches]
 
     async def last(self, task_id: str) -> int:
@@ -231,23 +266,22 @@ class DynamoDBLog(EventLog):
         end = await self._newest(request, partial(table.ends_in, seconds=int(self._clock())))
         if end is None:
             return 0
-        self._remember(task_id, *end)
+        self._ends.remember(task_id, *end)
         return end[0]
 
-    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
-        """As in `EventLog`. The index names the unfinished tasks, and each task's head says whether it is orphaned.
+    async def unattended(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+        """As in `EventLog`. The index names the unfinished tasks, and each task's head says whether somebody runs it.
 
         This takes one read unit for each unfinished task, since any of them may be the next in order. With the lease in
         the index, each renewal would take two write units more.
         """
-        condition = expressions({"open": table.OPEN}, KeyConditionExpression="#open = :open")
-        request = {"IndexName": table.BY_OPEN, **condition}
+        request = expressions({"open": table.OPEN}, IndexName=table.BY_OPEN, KeyConditionExpression="#open = :open")
         now = self.now()
         due: list[Head] = []
         async for items in self._transport.pages(request):
             unfinished = await asyncio.gather(*(self._head_or_none(item["task_id"]["S"]) for item in items))
-            orphaned = (head for head in unfinished if head and head.orphaned(now) and head.due <= now)
-            due += (head for head in orphaned if head.updated <= now - idle_s * 1000)
+            unattended = (head for head in unfinished if head and head.unattended(now) and head.due <= now)
+            due += (head for head in unattended if head.updated <= now - idle_s * 1000)
             due = heapq.nsmallest(limit, due, key=dispatch_order)
         return due
 
@@ -266,18 +300,21 @@ class DynamoDBLog(EventLog):
 
     async def _put(self, item: Item) -> Item | None:
         """Put the item if its key is free; else return the item that is stored."""
-        request = {
-            "Item": item,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **expressions({"seconds": int(self._clock())}, ConditionExpression=_ABSENT),
-        }
         try:
-            await self._transport.call("put_item", request, unparsed)
+            await self._transport.call("put_item", self._putting(item), unparsed)
         except Refused as refused:
             if refused.item is None:
                 raise _unexplained(item["task_id"]["S"]) from None
             return refused.item
         return None
+
+    def _putting(self, item: Item) -> dict[str, Any]:
+        """The parameters of a put of the item, on the condition that its key is free."""
+        return {
+            "Item": item,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **expressions({"seconds": int(self._clock())}, ConditionExpression=_ABSENT),
+        }
 
     async def _update(self, task_id: str, change: str, condition: str, values: dict[str, Any]) -> Head:
         """Change the head if it exists and the condition holds.
@@ -317,9 +354,11 @@ class DynamoDBLog(EventLog):
 
     # Reading
 
-    async def _beginning_at(self, task_id: str, seq: int, limit: int, seconds: int) -> table.Batches:
+    async def _beginning_at(
+        self, task_id: str, seq: int, limit: int, seconds: int, *, consistent: bool = True
+    ) -> table.Batches:
         """The batches that begin at `seq` or later, up to `limit` bytes, or up to a hole between two batches."""
-        request = table.task_query(task_id, "#seq >= :seq", {"seq": seq})
+        request = {**table.task_query(task_id, "#seq >= :seq", {"seq": seq}), "ConsistentRead": consistent}
         parse = partial(table.batches_in, seconds=seconds)
         result: table.Batches = []
         size = 0
@@ -354,17 +393,6 @@ class DynamoDBLog(EventLog):
             # That item has expired: it belongs to an earlier task with the same id. So may the next ones.
             request["ExclusiveStartKey"] = start
             request.pop("Limit", None)
-
-    def _ends_at(self, task_id: str, seq: int, seconds: int) -> bool:
-        """Whether a batch that has not expired is known to end at `seq`."""
-        end, ttl = self._ends.get(task_id, (0, 0))
-        return end == seq and ttl > seconds
-
-    def _remember(self, task_id: str, seq: int, ttl: int) -> None:
-        # Keep the latest end: one reader may replay the task from its start while others wait at its end.
-        self._ends[task_id] = max(self._ends.pop(task_id, (0, 0)), (seq, ttl))
-        if len(self._ends) > _REMEMBERED:
-            del self._ends[next(iter(self._ends))]
 
 
 def _unexplained(task_id: str) -> LogUnavailable:

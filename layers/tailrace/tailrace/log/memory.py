@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tailrace.errors import Fenced, TaskConflict, TaskUnknown
+from tailrace.errors import ConversationChanged, Fenced, TaskConflict, TaskUnknown
 from tailrace.events import State
 from tailrace.log.base import (
     Batch,
@@ -19,6 +19,7 @@ from tailrace.log.base import (
     refuse_cancel,
     refuse_claim,
 )
+from tailrace.log.conversations import Entry
 from tailrace.log.conversations.memory import MemoryConversations
 from tailrace.log.packing import pack
 
@@ -26,19 +27,23 @@ from tailrace.log.packing import pack
 class MemoryLog(EventLog):
     """A log inside one process. No method awaits, so each is atomic."""
 
+    conversations: MemoryConversations
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._heads: dict[str, Head] = {}
         self._items: dict[str, list[tuple[Batch, int]]] = {}
         self.conversations = MemoryConversations(ttl_s=self._ttl_s, clock=self._clock)
 
-    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
+    async def create_or_find(self, head: Head, event: bytes, entry: Entry | None = None) -> tuple[Head, bool]:
         pack(head.task_id, 1, [event])
         existing = self._live(head.task_id)
         if existing is not None:
             if existing.fingerprint != head.fingerprint:
                 raise TaskConflict(head.task_id)
             return existing, False
+        if entry is not None and not await self.conversations.enter(entry):
+            raise ConversationChanged(entry.id)
         now = self.now()
         self._items[head.task_id] = [(Batch(1, 0, [event]), self._expiry())]
         return self._put(head, created=now, updated=now, ttl=self._expiry()), True
@@ -76,33 +81,33 @@ class MemoryLog(EventLog):
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
         lease: dict[str, Any] = {"lease_owner": None, "lease_until": 0} if release else {}
-        counts = {"tries": 0, "dispatches": 0, "due": 0}
+        counts = {"tries": 0, "dispatches": 0, "due": 0, "asleep_until": 0}
         return self._put(head, state=state, updated=self.now(), ttl=self._expiry(), **counts, **lease)
 
-    async def take_back_try(self, task_id: str, attempt: int) -> Head:
-        head = self._live(task_id)
-        refuse_attempt(head, task_id, attempt)
-        assert head is not None
-        return self._put(head, tries=head.tries - 1)
+    async def take_back_try(self, task_id: str) -> None:
+        if (head := self._live(task_id)) is not None and head.tries:
+            self._put(head, tries=head.tries - 1)
 
-    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
+    async def put_off(self, head: Head, due: int) -> Head:
+        refuse_attempt(stored := self._live(head.task_id), head.task_id, head.attempt)
+        return self._put(stored, dispatches=head.dispatches + 1, due=due)
+
+    async def sleep(self, task_id: str, attempt: int, until: int, awaits: str) -> Head:
+        head = await self.update_state(task_id, attempt, "TASK_STATE_WORKING", release=True)
+        return self._put(head, awaits=awaits, asleep_until=0 if head.woken == attempt else until)
+
+    async def wake(self, task_id: str, attempt: int) -> Head:
         head = self._live(task_id)
         refuse_attempt(head, task_id, attempt)
-        assert head is not None
-        return self._put(head, dispatches=head.dispatches + 1, due=due)
+        return self._put(head, asleep_until=0, woken=attempt)
+
+    async def request_wake(self, task_id: str, sleeper: str) -> Head:
+        return self._put(await self.head(task_id), wakes=sleeper)
 
     async def request_cancel(self, task_id: str) -> Head:
         head = self._live(task_id)
         refuse_cancel(head, task_id)
         return self._put(head, cancel_requested=True)
-
-    async def withdraw(self, task_id: str) -> bool:
-        head = self._live(task_id)
-        if head is not None and head.attempt > 0:
-            return False
-        await self.delete_head(task_id)
-        await self.delete_events(task_id)
-        return True
 
     async def delete_head(self, task_id: str) -> None:
         self._heads.pop(task_id, None)
@@ -132,9 +137,9 @@ class MemoryLog(EventLog):
         items = self._items.get(task_id)
         return items[-1][0].last if items and items[-1][1] > self._clock() else 0
 
-    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+    async def unattended(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         now = self.now()
-        live = [head for head in self._heads.values() if self._live(head.task_id) and head.orphaned(now)]
+        live = [head for head in self._heads.values() if self._live(head.task_id) and head.unattended(now)]
         due = [head for head in live if head.updated <= now - idle_s * 1000 and head.due <= now]
         return sorted(due, key=dispatch_order)[:limit]
 

@@ -20,9 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tailrace.errors import Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
+import msgspec
+
+from tailrace.errors import ConversationChanged, Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.conversations import Entry
 from tailrace.log.conversations.sqlite import ADDED as CONVERSATIONS_ADDED
 from tailrace.log.conversations.sqlite import INDEX as CONVERSATIONS_INDEX
 from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
@@ -48,21 +51,23 @@ CREATE TABLE IF NOT EXISTS heads (
 CREATE INDEX IF NOT EXISTS heads_by_owner ON heads (owner, created DESC, task_id DESC);
 CREATE INDEX IF NOT EXISTS items_by_ttl ON items (ttl);
 """
-_ORPHANED = (
+_UNATTENDED = (
     f"state NOT IN ({', '.join(map(repr, sorted(TERMINAL)))}) AND "
     f"(state NOT IN ({', '.join(map(repr, sorted(INTERRUPTED)))}) OR lease_owner IS NOT NULL "
     "OR cancel_requested)"
 )
 # Columns that an earlier version's files lack, and the indexes to drop and make once the columns exist.
-_ADDED = ("tries", "dispatches", "due")
+_ADDED = ("tries", "dispatches", "due", "asleep_until", "woken")
+_ADDED_TEXTS = ("awaits", "wakes")
 _INDEX = (
     "DROP INDEX IF EXISTS heads_adrift;"
-    f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_ORPHANED};"
+    f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_UNATTENDED};"
 )
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
-    "cancel_requested, fingerprint, ttl, tries, dispatches, due"
+    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes"
 )
+_HEAD_FIELDS = _HEAD.split(", ")
 # How long a process waits for another process's transaction.
 _BUSY_S = 10.0
 
@@ -75,6 +80,8 @@ class SQLiteLog(EventLog):
         OSError, sqlite3.OperationalError: the file cannot be made or opened.
     """
 
+    conversations: SQLiteConversations
+
     def __init__(self, path: Path | str, **options: Any) -> None:
         super().__init__(**options)
         self._path = Path(path)
@@ -82,6 +89,7 @@ class SQLiteLog(EventLog):
         with as_store_damaged(self._path), _connect(self._path) as connection:
             connection.executescript(_SCHEMA + CONVERSATIONS)
             add_columns(connection, "heads", _ADDED)
+            add_columns(connection, "heads", _ADDED_TEXTS, text=True)
             add_columns(connection, "conversations", CONVERSATIONS_ADDED)
             connection.executescript(_INDEX + CONVERSATIONS_INDEX)
             # Expired rows are invisible already. Deleting them at each start gives their pages back.
@@ -94,9 +102,10 @@ class SQLiteLog(EventLog):
             self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock
         )
 
-    async def create_or_find(self, head: Head, event: bytes) -> tuple[Head, bool]:
+    async def create_or_find(self, head: Head, event: bytes, entry: Entry | None = None) -> tuple[Head, bool]:
         task_id, now, ttl = head.task_id, self.now(), self._expiry()
         packed = pack(task_id, 1, [event])
+        new = msgspec.structs.replace(head, created=now, updated=now, ttl=ttl)
 
         def operation(connection: sqlite3.Connection) -> tuple[Head, bool]:
             existing = self._find(connection, task_id)
@@ -104,14 +113,16 @@ class SQLiteLog(EventLog):
                 if existing.fingerprint != head.fingerprint:
                     raise TaskConflict(task_id)
                 return existing, False
-            _delete_task(connection, task_id)
+            if entry is not None and not self.conversations.enter(connection, entry):
+                raise ConversationChanged(entry.id)
+            for table in ("heads", "items"):  # what has expired
+                connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))  # noqa: S608
             connection.execute(
-                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
-                (task_id, head.owner, head.context_id, head.agent, head.state, now, now, 0, None, 0, 0,
-                 head.fingerprint, ttl, 0, 0, 0),
-            )  # fmt: skip
+                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                [getattr(new, name) for name in _HEAD_FIELDS],
+            )
             connection.execute("INSERT INTO items VALUES (?,1,0,1,?,?)", (task_id, packed, ttl))
-            return _required(self._find(connection, task_id), task_id), True
+            return new, True
 
         return await self._writer.run(operation)
 
@@ -151,29 +162,40 @@ class SQLiteLog(EventLog):
 
     async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
         lease = ", lease_owner = NULL, lease_until = 0" if release else ""
-        changes = f"state = ?, updated = ?, ttl = ?, tries = 0, dispatches = 0, due = 0{lease}"
+        changes = f"state = ?, updated = ?, ttl = ?, tries = 0, dispatches = 0, due = 0, asleep_until = 0{lease}"
         return await self._change_as(task_id, attempt, changes, (state, self.now(), self._expiry()))
 
-    async def take_back_try(self, task_id: str, attempt: int) -> Head:
-        return await self._change_as(task_id, attempt, "tries = tries - 1", ())
+    async def take_back_try(self, task_id: str) -> None:
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE heads SET tries = tries - 1 WHERE task_id = ? AND tries > 0", (task_id,))
 
-    async def put_off(self, task_id: str, attempt: int, due: int) -> Head:
-        return await self._change_as(task_id, attempt, "dispatches = dispatches + 1, due = ?", (due,))
+        await self._writer.run(operation)
+
+    async def put_off(self, head: Head, due: int) -> Head:
+        changes = "dispatches = ?, due = ?"
+        return await self._change_as(head.task_id, head.attempt, changes, (head.dispatches + 1, due))
+
+    async def sleep(self, task_id: str, attempt: int, until: int, awaits: str) -> Head:
+        changes = (
+            "state = 'TASK_STATE_WORKING', updated = ?, ttl = ?, tries = 0, dispatches = 0, due = 0, "
+            "lease_owner = NULL, lease_until = 0, awaits = ?, asleep_until = CASE woken WHEN attempt THEN 0 ELSE ? END"
+        )
+        return await self._change_as(task_id, attempt, changes, (self.now(), self._expiry(), awaits, until))
+
+    async def wake(self, task_id: str, attempt: int) -> Head:
+        return await self._change_as(task_id, attempt, "asleep_until = 0, woken = attempt", ())
+
+    async def request_wake(self, task_id: str, sleeper: str) -> Head:
+        def operation(connection: sqlite3.Connection) -> Head:
+            _required(self._find(connection, task_id), task_id)
+            return self._change(connection, task_id, "wakes = ?", (sleeper,))
+
+        return await self._writer.run(operation)
 
     async def request_cancel(self, task_id: str) -> Head:
         def operation(connection: sqlite3.Connection) -> Head:
             refuse_cancel(self._find(connection, task_id), task_id)
             return self._change(connection, task_id, "cancel_requested = 1", ())
-
-        return await self._writer.run(operation)
-
-    async def withdraw(self, task_id: str) -> bool:
-        def operation(connection: sqlite3.Connection) -> bool:
-            head = self._find(connection, task_id)
-            if head is not None and head.attempt > 0:
-                return False
-            _delete_task(connection, task_id)
-            return True
 
         return await self._writer.run(operation)
 
@@ -224,11 +246,11 @@ class SQLiteLog(EventLog):
 
         return await self._reader.run(operation)
 
-    async def orphaned(self, *, idle_s: float, limit: int = 100) -> list[Head]:
+    async def unattended(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         def operation(connection: sqlite3.Connection) -> list[Head]:
             now = self.now()
             rows = connection.execute(
-                f"SELECT {_HEAD} FROM heads WHERE {_ORPHANED} AND due <= ? AND lease_until <= ? AND updated <= ? "  # noqa: S608
+                f"SELECT {_HEAD} FROM heads WHERE {_UNATTENDED} AND due <= ? AND lease_until <= ? AND updated <= ? "  # noqa: S608
                 "AND ttl > ? ORDER BY due, created, task_id LIMIT ?",
                 (now, now, now - idle_s * 1000, self._clock(), limit),
             )
@@ -339,7 +361,7 @@ def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
     """Set each future's outcome, on the future's event loop."""
     pairs = list(zip(futures, outcomes, strict=True))
     for loop in {future.get_loop() for future in futures}:
-        if not loop.is_closed():  # else nobody waits for the outcomes
+        with contextlib.suppress(RuntimeError):  # The loop is closed, so nobody waits for the outcomes.
             loop.call_soon_threadsafe(_set, [pair for pair in pairs if pair[0].get_loop() is loop])
 
 
@@ -357,13 +379,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connect_wal(path, _BUSY_S)
 
 
-def _delete_task(connection: sqlite3.Connection, task_id: str) -> None:
-    for table in ("heads", "items"):
-        connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))  # noqa: S608
-
-
 def _head(row: tuple[Any, ...]) -> Head:
-    fields = dict(zip(_HEAD.split(", "), row, strict=True))
+    fields = dict(zip(_HEAD_FIELDS, row, strict=True))
     return Head(**{**fields, "cancel_requested": bool(fields["cancel_requested"])})
 
 

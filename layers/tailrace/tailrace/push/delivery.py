@@ -31,7 +31,7 @@ from tailrace.push.sender import Sender
 from tailrace.push.store import MAX_WEBHOOKS, Webhooks
 from tailrace.push.webhook import Webhook, check
 from tailrace.stream.broadcast import Feeds
-from tailrace.stream.reader import end_at, follow
+from tailrace.stream.reader import Idle, end_at, follow
 
 logger = logging.getLogger("tailrace.push")
 
@@ -42,6 +42,8 @@ PAUSE_S = 0.5
 # The next delivery is due after 1, 2, 4 … minutes. After this many failed deliveries, 17 hours in all, none is due.
 MAX_DELIVERIES = 11
 FIRST_RETRY_S = 60
+# When the next delivery is due for a task that sleeps, if its wake begins none.
+ASLEEP_S = 600
 
 # A webhook's task id and id.
 Key = tuple[str, str]
@@ -173,7 +175,7 @@ class Deliveries:
             self._running.pop(key, None)
 
     async def _deliver_turn(self, key: Key) -> None:
-        """Deliver until the task is finished or waits for input."""
+        """Deliver until the task is finished, waits for input or sleeps."""
         hook = await self._claim(key)
         if hook is None:
             return
@@ -192,6 +194,8 @@ class Deliveries:
                     cursor, failures = seq, 0
             if await end_at(self._log, hook.task_id, cursor):
                 due = 0
+            elif await self._asleep(hook.task_id):
+                due = now_ms() + int(ASLEEP_S * 1000)
         except LogError:
             raise  # This is not the webhook's failure.
         except Exception:
@@ -235,14 +239,19 @@ class Deliveries:
         """The bodies to send after the webhook's cursor, each with its event's seq. None: nothing to send for it."""
         if await end_at(self._log, hook.task_id, hook.delivered):
             return
-        idle_s = self._settings.heartbeat_s
+        idle_s = min(self._settings.heartbeat_s, self._settings.sleep_after_s or self._settings.heartbeat_s)
         items = follow(self._log, self._feeds, hook.task_id, hook.delivered, idle_s=idle_s)
         async with contextlib.aclosing(items):
             async for item in items:
+                if isinstance(item, Idle) and await self._asleep(hook.task_id):
+                    return  # Who wakes the task reads it, and that begins the next turn.
                 if not isinstance(item, Batch):
                     continue
                 for seq, event in enumerate(item.events, item.seq):
                     yield seq, await self._notification(self._log, hook, event)
+
+    async def _asleep(self, task_id: str) -> bool:
+        return (await self._log.head(task_id)).asleep(self._log.now())
 
     async def _send(self, sender: Sender, body: bytes) -> None:
         """Send a notification, with retries. Raises `AgentError` if the last try fails."""

@@ -11,6 +11,7 @@ import httpx
 
 from tailrace.errors import AgentError
 from tailrace.network import addresses
+from tailrace.network.cookies import no_cookies
 from tailrace.network.resolver import Resolver
 from tailrace.push.webhook import Webhook
 
@@ -36,7 +37,7 @@ class Sender:
         self._headers = {**own_headers, **hook.headers}
         # No proxy: it would resolve the name again. No redirects: they could lead to an address inside.
         self._http = httpx.AsyncClient(
-            timeout=_TIMEOUT_S, verify=ssl_context(), trust_env=False, follow_redirects=False
+            timeout=_TIMEOUT_S, verify=ssl_context(), trust_env=False, follow_redirects=False, cookies=no_cookies()
         )
 
     async def __aenter__(self) -> Sender:

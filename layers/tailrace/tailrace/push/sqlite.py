@@ -6,21 +6,14 @@ these for the log's.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from tailrace.errors import LogUnavailable
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.stores.private import private_folder
-from tailrace.stores.sqlite import add_columns, connect_wal
-
-T = TypeVar("T")
+from tailrace.stores.sqlite import SQLiteFile, add_columns
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS webhooks (
@@ -32,8 +25,6 @@ CREATE TABLE IF NOT EXISTS webhooks (
 # Columns that an earlier version's files lack.
 _ADDED = ("due", "failures")
 _COLUMNS = ", ".join(Webhook.__struct_fields__)
-# How long a process waits for another process's transaction.
-_BUSY_S = 10.0
 
 
 class SQLiteWebhooks(Webhooks):
@@ -41,24 +32,22 @@ class SQLiteWebhooks(Webhooks):
 
     def __init__(self, path: Path, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._file = SQLiteFile(path, "The webhooks", self._prepare)
 
     async def put(self, hook: Webhook) -> None:
         values = (*(getattr(hook, name) for name in Webhook.__struct_fields__), self._expiry())
         places = ", ".join("?" for _ in values)
         put = f"INSERT OR REPLACE INTO webhooks ({_COLUMNS}, ttl) VALUES ({places})"  # noqa: S608
-        await self._run(lambda c: c.execute(put, values).close())
+        await self._file.run(lambda c: c.execute(put, values).close())
 
     async def list(self, task_id: str) -> list[Webhook]:
         query = f"SELECT {_COLUMNS} FROM webhooks WHERE task_id = ? AND ttl > ? ORDER BY id"  # noqa: S608
-        rows = await self._run(lambda c: c.execute(query, (task_id, self._clock())).fetchall())
+        rows = await self._file.run(lambda c: c.execute(query, (task_id, self._clock())).fetchall())
         return [_hook(row) for row in rows]
 
     async def delete(self, task_id: str, hook_id: str) -> None:
         delete = "DELETE FROM webhooks WHERE task_id = ? AND id = ?"
-        await self._run(lambda c: c.execute(delete, (task_id, hook_id)).close())
+        await self._file.run(lambda c: c.execute(delete, (task_id, hook_id)).close())
 
     async def claim(self, task_id: str, hook_id: str, holder: str, lease_s: float) -> Webhook | None:
         change = (
@@ -68,7 +57,7 @@ class SQLiteWebhooks(Webhooks):
         )
         now = self._now()
         values = (holder, self._until(lease_s), now, task_id, hook_id, self._clock(), holder, now)
-        rows = await self._run(lambda c: c.execute(change, values).fetchall())
+        rows = await self._file.run(lambda c: c.execute(change, values).fetchall())
         return _hook(rows[0]) if rows else None
 
     async def advance(self, task_id: str, hook_id: str, holder: str, delivered: int, lease_s: float) -> bool:
@@ -77,14 +66,14 @@ class SQLiteWebhooks(Webhooks):
             " WHERE task_id = ? AND id = ? AND holder = ?"
         )
         values = (delivered, self._until(lease_s), self._expiry(), task_id, hook_id, holder)
-        return await self._run(lambda c: c.execute(change, values).rowcount) == 1
+        return await self._file.run(lambda c: c.execute(change, values).rowcount) == 1
 
     async def release(self, task_id: str, hook_id: str, holder: str, *, due: int, failures: int) -> bool:
         change = (
             "UPDATE webhooks SET lease_until = 0, due = ?, failures = ? WHERE task_id = ? AND id = ? AND holder = ?"
         )
         values = (due, failures, task_id, hook_id, holder)
-        return await self._run(lambda c: c.execute(change, values).rowcount) == 1
+        return await self._file.run(lambda c: c.execute(change, values).rowcount) == 1
 
     async def due_tasks(self, limit: int) -> Sequence[str]:
         query = (
@@ -92,42 +81,21 @@ class SQLiteWebhooks(Webhooks):
             " GROUP BY task_id ORDER BY min(due) LIMIT ?"
         )
         now = self._now()
-        rows = await self._run(lambda c: c.execute(query, (now, now, self._clock(), limit)).fetchall())
+        rows = await self._file.run(lambda c: c.execute(query, (now, now, self._clock(), limit)).fetchall())
         return [task_id for (task_id,) in rows]
 
     async def put_off(self, task_id: str, due: int) -> None:
         change = "UPDATE webhooks SET due = ? WHERE task_id = ? AND due BETWEEN 1 AND ? AND lease_until <= ?"
         now = self._now()
-        await self._run(lambda c: c.execute(change, (due, task_id, now, now)).close())
+        await self._file.run(lambda c: c.execute(change, (due, task_id, now, now)).close())
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._close)
+        await self._file.close()
 
-    async def _run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.to_thread(self._locked, operation)
-
-    def _locked(self, operation: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = self._open()
-                return operation(self._connection)
-            except (sqlite3.Error, OSError) as error:
-                raise LogUnavailable(f"The webhooks in {self._path.name} could not be reached: {error}.") from None
-
-    def _open(self) -> sqlite3.Connection:
-        private_folder(self._path.parent)
-        connection = connect_wal(self._path, _BUSY_S)
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.executescript(_SCHEMA)
         add_columns(connection, "webhooks", _ADDED)
         connection.execute("DELETE FROM webhooks WHERE ttl <= ?", (self._clock(),))
-        return connection
-
-    def _close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
 
 
 def _hook(row: tuple[str, ...]) -> Webhook:

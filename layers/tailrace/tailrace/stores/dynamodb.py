@@ -21,11 +21,13 @@ import asyncio
 import random
 import re
 import threading
+import uuid
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from tailrace.errors import LogUnavailable
+from tailrace.stores.units import Units, counting
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,8 +52,12 @@ _RETRIED_CODES = frozenset(
         "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
         "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
     }
 )
+# Why a transaction was cancelled, where the same transaction may succeed later.
+_RETRIED_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
 
 
 class Refused(Exception):
@@ -64,6 +70,18 @@ class Refused(Exception):
         super().__init__("a condition did not hold")
         self.item = item
         self.retried = False
+
+
+class Cancelled(Exception):
+    """Conditions of a transaction did not hold, so nothing was written.
+
+    `items` has, by the number of each write whose condition did not hold, from 0, what is stored under its key: None if
+    nothing is.
+    """
+
+    def __init__(self, items: dict[int, Item | None]) -> None:
+        super().__init__("a condition did not hold")
+        self.items = items
 
 
 class _Temporary(Exception):
@@ -99,6 +117,16 @@ def expressions(values: dict[str, Any], **expressions: str) -> dict[str, Any]:
 def unparsed(response: Response) -> Response:
     """The `parse` of `Transport.call` that returns the response as it is."""
     return response
+
+
+def _counted(units: Units, operation: str, parse: Callable[[Response], T]) -> Callable[[Response], T]:
+    """`parse`, which also adds what the response says was used."""
+
+    def parse_and_count(response: Response) -> T:
+        units.add(operation, response)
+        return parse(response)
+
+    return parse_and_count
 
 
 def new_client(threads: int) -> DynamoDBClient:
@@ -162,9 +190,28 @@ class Transport:
             LogUnavailable: no try within `patience_s` succeeded, or DynamoDB refused the request. A write may have
                 been carried out all the same.
         """
+        return await self._call(operation, {"TableName": self._table, **request}, parse)
+
+    async def transact(self, writes: list[tuple[Literal["Put", "Update"], dict[str, Any]]]) -> None:
+        """Carry out all the writes, each to another item, or none of them. They are retried as in `call`.
+
+        A try whose predecessor was carried out, and its response lost, changes nothing: DynamoDB knows it by its token.
+
+        Raises:
+            Cancelled: a write's condition did not hold.
+            LogUnavailable: as in `call`.
+        """
+        items = [{operation: {"TableName": self._table, **request}} for operation, request in writes]
+        request = {"TransactItems": items, "ClientRequestToken": str(uuid.uuid4())}
+        await self._call("transact_write_items", request, unparsed)
+
+    async def _call(self, operation: str, request: dict[str, Any], parse: Callable[[Response], T]) -> T:
         if self._closed:
             raise self._error(f"{self._content} is closed.")
         loop, reason, tries = asyncio.get_running_loop(), "there was no response", 0
+        units = counting()
+        if units is not None:
+            request, parse = {**request, "ReturnConsumedCapacity": "TOTAL"}, _counted(units, operation, parse)
         response: asyncio.Future[T] | None = None
         try:
             async with asyncio.timeout(self._patience_s):
@@ -214,12 +261,14 @@ class Transport:
         from botocore.parsers import ResponseParserError
 
         try:
-            return parse(getattr(self.client(), operation)(TableName=self._table, **request))
+            return parse(getattr(self.client(), operation)(**request))
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":
                 raise Refused(cast(Any, error.response).get("Item")) from None
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or code in _RETRIED_CODES:
+            if code == "TransactionCanceledException":
+                code = _why_cancelled(cast(Any, error.response)["CancellationReasons"])
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or code in _RETRIED_CODES | _RETRIED_REASONS:
                 raise _Temporary(f"DynamoDB answered {code}") from error
             reason = self._no_table if code == "ResourceNotFoundException" else f"DynamoDB answered {code}"
             raise self._error(f"{self._content} cannot be used: {reason}.") from error
@@ -234,3 +283,16 @@ class Transport:
             if self._botocore_client is None:
                 self._botocore_client = new_client(self._threads)
             return self._botocore_client
+
+
+def _why_cancelled(reasons: list[dict[str, Any]]) -> str:
+    """The code of the first reason why a transaction was cancelled, but for conditions that did not hold.
+
+    Raises:
+        Cancelled: a condition did not hold.
+    """
+    refused = {n: reason.get("Item") for n, reason in enumerate(reasons) if reason["Code"] == "ConditionalCheckFailed"}
+    if refused:
+        raise Cancelled(refused) from None
+    codes: list[str] = [reason["Code"] for reason in reasons if reason["Code"] != "None"]
+    return next((code for code in codes if code not in _RETRIED_REASONS), codes[0])

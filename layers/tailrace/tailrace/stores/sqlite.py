@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from tailrace.errors import StoreDamaged
-from tailrace.stores.private import private_database
+from tailrace.errors import LogUnavailable, StoreDamaged
+from tailrace.stores.private import private_database, private_folder
+
+T = TypeVar("T")
 
 # Pause between two tries to enter WAL mode.
 _RETRY_S = 0.01
+# How long a process waits for another process's transaction.
+_BUSY_S = 10.0
+
+
+class SQLiteFile:
+    """A file that holds `content`, as in "The webhooks". The first use opens it, and then `prepare` makes its tables.
+
+    The file and its folder are readable by this user only. One operation at a time runs, in a thread.
+    """
+
+    def __init__(self, path: Path, content: str, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        self._path = path
+        self._content = content
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """What `operation` returns. It must not leave a cursor open.
+
+        Raises:
+            LogUnavailable: the file cannot be used.
+        """
+        return await asyncio.to_thread(self._locked, operation)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _locked(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    private_folder(self._path.parent)
+                    connection = connect_wal(self._path, _BUSY_S)
+                    self._prepare(connection)
+                    self._connection = connection
+                return operation(self._connection)
+            except (sqlite3.Error, OSError) as error:
+                raise LogUnavailable(f"{self._content} in {self._path.name} could not be reached: {error}.") from None
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -66,10 +116,11 @@ def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:
             time.sleep(_RETRY_S)
 
 
-def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str]) -> None:
-    """Add integer columns, 0 in every existing row, that files of an earlier version lack."""
+def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str], *, text: bool = False) -> None:
+    """Add columns that files of an earlier version lack: integers, 0 in every existing row, or empty texts."""
+    kind = "TEXT NOT NULL DEFAULT ''" if text else "INTEGER NOT NULL DEFAULT 0"
     connection.execute("BEGIN IMMEDIATE")
     with connection:
         existing = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
         for name in (name for name in names if name not in existing):
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 
 from tailrace.config import Settings
@@ -69,6 +70,8 @@ class Feed:
             self._tasks = [asyncio.create_task(self._tail(), name=f"tail {self._task_id}")]
             if self._watchdog is not None:
                 self._tasks.append(asyncio.create_task(self._watchdog.watch(), name=f"watch {self._task_id}"))
+            for task in self._tasks:
+                task.add_done_callback(self._cut_if_failed)
 
     def add(self, subscription: Subscription) -> None:
         """Add a reader."""
@@ -78,9 +81,7 @@ class Feed:
         """Remove a reader. Without readers the tail and the watchdog stop."""
         self._subscriptions.discard(subscription)
         if not self._subscriptions:
-            for task in self._tasks:
-                task.cancel()
-            self._tasks = []
+            self._stop()
 
     def add_source(self) -> None:
         """Note that a live source has begun."""
@@ -93,21 +94,44 @@ class Feed:
         if self._watchdog is not None:
             self._watchdog.check_now()
 
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    def _cut_if_failed(self, task: asyncio.Task[None]) -> None:
+        """Cut the readers off if `task` has failed: they come back. Without it they would wait for ever."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        logger.error("%s failed", task.get_name(), exc_info=error)
+        self._stop()
+        for subscription in self._subscriptions:
+            subscription.fail(f"The events of task {self._task_id} can no longer be followed: {type(error).__name__}.")
+
     async def _tail(self) -> None:
-        """Read the log as it grows. While a live source publishes, only check from time to time that it still does."""
+        """Read the log as it grows. While a live source publishes, only check from time to time that it still does.
+
+        The looks may lack the newest events (`EventLog.tail`), but not for longer than a lease: one in that time is
+        consistent, and so is the one for what a live source may have left unpublished.
+        """
+        clock = asyncio.get_running_loop().time
         fast, slow = self._settings.tail_fast_ms / 1000, self._settings.tail_slow_ms / 1000
-        pause = fast
+        pause, consistent_at = fast, clock()
         while True:
             self._published = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(slow if self.live else pause):
                     await self._source_gone.wait()
-                    pause = fast
+                    pause, consistent_at = fast, -math.inf
             self._source_gone.clear()
             if self.live and self._published:
                 continue
             try:
-                batches = await self._log.read(self._task_id, self._known)
+                if clock() - consistent_at < self._settings.lease_s:
+                    batches = await self._log.tail(self._task_id, self._known)
+                else:
+                    batches, consistent_at = await self._log.read(self._task_id, self._known), clock()
             except LogUnavailable as error:
                 logger.warning("tail of task %s: %s", self._task_id, error)
                 batches = []
@@ -153,6 +177,10 @@ class Feeds:
             subscription.close()
             feed.remove(subscription)
             self._drop(task_id, feed)
+
+    def caught_up(self, task_id: str, last: int) -> None:
+        """As `Feed.caught_up`, for a task with a reader here."""
+        self._get(task_id).caught_up(last)
 
     def _get(self, task_id: str) -> Feed:
         if task_id not in self._feeds:

@@ -8,7 +8,7 @@ and reads from the log what the feed skips: the log has every event before a fee
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -66,6 +66,15 @@ def is_end(state: State | None, *, past_input: bool) -> bool:
 async def end_at(log: EventLog, task_id: str, cursor: int) -> State | None:
     """The state in which the task has ended if a reader at `cursor` has everything, else None.
 
+    Raises as `newest_at` does.
+    """
+    newest = await newest_at(log, task_id, cursor)
+    return None if newest is None else ends(newest)
+
+
+async def newest_at(log: EventLog, task_id: str, cursor: int) -> bytes | None:
+    """The event at `cursor` if a reader there has everything; None if more comes, or if it cannot be read.
+
     Raises:
         RequestError: the cursor is past the task's newest event.
         LogError: the log cannot be read.
@@ -75,13 +84,13 @@ async def end_at(log: EventLog, task_id: str, cursor: int) -> State | None:
     try:
         at_cursor = await log.read(task_id, cursor - 1, limit=1)
     except LogUnreadable:
-        return None  # Whether the task has ended cannot be read here. The stream reports the gap.
+        return None  # The stream reports the gap.
     if not at_cursor:
         newest = await log.last(task_id)
         raise RequestError(f"The cursor is {cursor}, but the newest event of the task is {newest}.")
     if at_cursor[0].seq > cursor or at_cursor[-1].last > cursor or await log.last(task_id) > cursor:
         return None
-    return ends(at_cursor[0].events[0])
+    return at_cursor[0].events[0]
 
 
 def merge(cursor: int, offered: Batch) -> Batch | None:
@@ -99,12 +108,19 @@ def merge(cursor: int, offered: Batch) -> Batch | None:
 
 
 async def follow(
-    log: EventLog, feeds: Feeds, task_id: str, cursor: int, *, idle_s: float, past_input: bool = False
+    log: EventLog,
+    feeds: Feeds,
+    task_id: str,
+    cursor: int,
+    *,
+    idle_s: float,
+    past_input: bool = False,
+    stored: Sequence[Batch] = (),
 ) -> AsyncGenerator[Item]:
     """Everything after `cursor`, then the events as they come, up to an `End`.
 
     A task that waits for input ends the stream too, unless `past_input`. `Synced` comes once, `Idle` after every
-    `idle_s` seconds of silence.
+    `idle_s` seconds of silence. `stored` is what the caller has just read of the log after `cursor`.
 
     Raises:
         LogError: the log cannot be read.
@@ -119,15 +135,15 @@ async def follow(
         while True:
             while True:
                 try:
-                    stored = await log.read(task_id, cursor)
+                    batches, stored = stored or await log.read(task_id, cursor), ()
                 except LogUnreadable as error:
                     logger.warning("%s", error)
                     yield Gap(cursor + 1, error.last)
                     cursor, newest = error.last, b"{}"
                     continue
-                if not stored:
+                if not batches:
                     break
-                for batch in stored:
+                for batch in batches:
                     if batch.seq > cursor + 1:
                         yield Gap(cursor + 1, batch.seq - 1)
                     yield batch

@@ -18,7 +18,7 @@ from tailrace.log import Batch
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-HEARTBEAT = b": \n\n"
+COMMENT = b": \n\n"
 
 _BOM = b"\xef\xbb\xbf"
 # Another agent that sends a larger event is broken or hostile.
@@ -42,6 +42,18 @@ def padding(size: int) -> bytes:
 def control(name: str, data: dict[str, object]) -> bytes:
     """A named frame with `data` as JSON. It has no `id:`, so it does not move the reader's cursor."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+
+
+# A browser's EventSource hides comments from its page, and does not dispatch a frame without data.
+PING = control("ping", {})
+
+
+def pause(ms: int, *, busy: bool = False) -> bytes:
+    """The last frames of a stream that pauses for `ms` milliseconds; `busy` if the server has no place to hold it.
+
+    A script cannot read `retry:`, and an EventSource without a script obeys nothing else.
+    """
+    return retry(ms) + control("pause", {"ms": ms, **({"reason": "busy"} if busy else {})})
 
 
 class Framing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from tailrace.errors import LogUnavailable
 from tailrace.log import Batch
 
 
@@ -21,6 +22,7 @@ class Subscription:
         self._batches: deque[Batch] = deque()
         self._count = 0
         self._arrived = False
+        self._failure: str | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._waiting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -38,9 +40,12 @@ class Subscription:
     def hint(self, last: int) -> None:
         """Tell the reader that the log has events up to `last`, in the buffer or not."""
         self.latest = max(self.latest, last)
-        self._arrived = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(True)
+        self._wake()
+
+    def fail(self, reason: str) -> None:
+        """Tell the reader that no more events come from the feed."""
+        self._failure = reason
+        self._wake()
 
     def take(self) -> Batch | None:
         """Take the next batch out of the buffer; None if the buffer is empty."""
@@ -54,6 +59,9 @@ class Subscription:
         """Wait for an `offer` or a `hint` since the last call; False when none came within `timeout_s`.
 
         One timer serves many calls: to set one for each event costs more than the event.
+
+        Raises:
+            LogUnavailable: the feed has failed.
         """
         arrived = self._arrived
         if not arrived:
@@ -65,6 +73,8 @@ class Subscription:
                 arrived = await self._waiter
             finally:
                 self._waiter = None
+        if self._failure is not None:
+            raise LogUnavailable(self._failure)
         self._arrived = False
         return arrived
 
@@ -72,6 +82,11 @@ class Subscription:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _wake(self) -> None:
+        self._arrived = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
 
     def _check(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         """End the wait if it has lasted `timeout_s`, else set the timer for the rest."""

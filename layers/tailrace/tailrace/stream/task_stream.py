@@ -7,51 +7,64 @@ Both servers stream with this: an agent in its streaming methods, and the gatewa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Literal, Protocol
 
 import msgspec
 
 from tailrace.events import ends
-from tailrace.log import Batch, EventLog
+from tailrace.log import Batch, EventLog, Head
 from tailrace.stream import sse
 from tailrace.stream.broadcast import Feeds
+from tailrace.stream.quiet import Pause, Pausing, Quiet
 from tailrace.stream.reader import End, Gap, Idle, Synced, follow, is_end
 
-# How a stream ended: with its task, by rotation, or in another way, for example because its reader has gone.
-Ending = Literal["end", "rotated", "cut"]
+# How a stream ended: with its task, by rotation, for a pause, for one that frees its place, or in another way, as when
+# its reader has gone.
+Ending = Literal["end", "rotated", "paused", "busy", "cut"]
 
 
 class ItemFraming(Protocol):
-    """What bytes an item becomes. `rotated` is the last frame of a stream that rotates; either may be empty."""
+    """What bytes an item becomes.
+
+    `rotated` is the last frame of a stream that rotates, possibly empty. `heartbeat` shows that a silent stream lives.
+    """
 
     rotated: bytes
+    heartbeat: bytes
 
-    def frames(self, item: Batch | Synced | Gap | End) -> bytes:
+    def frames(self, item: Batch | Synced | Gap | End | Pause) -> bytes:
         """Whole SSE frames for the item; empty if this stream does not show it."""
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """When a stream sends a heartbeat, and when it rotates; in seconds.
+    """When a stream sends a heartbeat, when it rotates, and when it pauses; in seconds.
 
-    `flush_s`, if not 0, is how long after the last frame a heartbeat follows it: a proxy may hold the last frame back.
-    With `one_window` the stream rotates as soon as its reader has all that there was.
+    `flush_s`, if not 0, is how long after the last frame a comment follows it: a proxy may hold the last frame back.
+    With `one_window` the stream rotates as soon as its reader has all that there was. Without `pausing` it never
+    pauses; `pressed` says from when on it goes by another one.
     """
 
     heartbeat_s: float
     rotate_s: float
     flush_s: float = 0.0
     one_window: bool = False
+    pausing: Pausing | None = None
+    pressed: Callable[[], Pausing | None] = lambda: None
 
     @property
     def idle_s(self) -> float:
         """How often a silent stream has to look at the clock."""
-        return min(self.heartbeat_s, self.rotate_s, self.flush_s or self.rotate_s)
+        quiet_s = self.pausing.quiet_s / 4 if self.pausing is not None else 0.0
+        return min(self.heartbeat_s, self.rotate_s, self.flush_s or self.rotate_s, quiet_s or self.rotate_s)
 
 
 class TaskStream:
-    """One reader's stream. `seq` is the cursor it has brought its reader to, `ending` how it ended."""
+    """One reader's stream. `seq` is the cursor it has brought its reader to, `ending` how it ended.
+
+    `newest` and `head` are for pauses, as in `Quiet`, and `stored` is as in `follow`.
+    """
 
     def __init__(
         self,
@@ -63,13 +76,19 @@ class TaskStream:
         timing: Timing,
         *,
         past_input: bool = False,
+        newest: bytes | None = None,
+        head: Head | None = None,
+        stored: Sequence[Batch] = (),
     ) -> None:
         self._log = log
         self._feeds = feeds
+        self._stored = stored
         self._task_id = task_id
         self._framing = framing
         self._timing = timing
         self._past_input = past_input
+        self._newest = newest
+        self._head = head
         self.seq = cursor
         self.ending: Ending = "cut"
 
@@ -82,17 +101,28 @@ class TaskStream:
         clock = asyncio.get_running_loop().time
         heartbeat = _Heartbeat(self._timing, clock)
         rotation = _Rotation(self._timing, clock, past_input=self._past_input)
+        quiet = self._quiet(clock)
         items = follow(
-            self._log, self._feeds, self._task_id, self.seq, idle_s=self._timing.idle_s, past_input=self._past_input
+            self._log,
+            self._feeds,
+            self._task_id,
+            self.seq,
+            idle_s=self._timing.idle_s,
+            past_input=self._past_input,
+            stored=self._stored,
         )
+        self._stored = ()  # A stream may last long.
         async with aclosing(items):
             async for item in items:
                 if isinstance(item, Idle):
                     if heartbeat.due():
-                        yield sse.HEARTBEAT
+                        yield self._framing.heartbeat
                         heartbeat.sent()
+                    elif heartbeat.flush_due():
+                        yield sse.COMMENT
+                        heartbeat.flushed()
                 else:
-                    if isinstance(item, Batch):
+                    if isinstance(item, Batch | Gap):
                         self.seq = item.last
                     elif isinstance(item, End):
                         self.ending = "end"
@@ -106,10 +136,33 @@ class TaskStream:
                     if self._framing.rotated:
                         yield self._framing.rotated
                     return
+                if quiet is not None and (pause := await quiet.after(item)) and not await self._is_behind(item):
+                    self.ending = "busy" if pause.busy else "paused"
+                    yield self._framing.frames(pause)
+                    return
+
+    async def _is_behind(self, item: Batch | Synced | Gap | Idle) -> bool:
+        """Whether the log has an event that this stream has not: its look at the log may be older than the silence."""
+        if isinstance(item, Synced):
+            return False  # This was the look.
+        newest = await self._log.last(self._task_id)
+        if newest > self.seq:
+            self._feeds.caught_up(self._task_id, newest)
+        return newest > self.seq
+
+    def _quiet(self, clock: Callable[[], float]) -> Quiet | None:
+        if self._timing.pausing is None:
+            return None
+        usual = self._timing.pausing
+        return Quiet(
+            *(self._log, self._task_id, lambda: self._timing.pressed() or usual, clock),
+            newest=self._newest,
+            head=self._head,
+        )
 
 
 class _Heartbeat:
-    """Comments that show that a silent stream is alive, and push out a frame that a proxy holds back."""
+    """When a silent stream shows that it is alive, and when a comment pushes out a frame that a proxy holds back."""
 
     def __init__(self, timing: Timing, clock: Callable[[], float]) -> None:
         self._timing = timing
@@ -118,12 +171,18 @@ class _Heartbeat:
         self._to_flush = False
 
     def due(self) -> bool:
-        return self._to_flush or self._clock() - self._last_sent >= self._timing.heartbeat_s
+        return self._clock() - self._last_sent >= self._timing.heartbeat_s
+
+    def flush_due(self) -> bool:
+        return self._to_flush
 
     def frame_sent(self) -> None:
         self._last_sent, self._to_flush = self._clock(), self._timing.flush_s > 0
 
     def sent(self) -> None:
+        self._last_sent, self._to_flush = self._clock(), self._timing.flush_s > 0
+
+    def flushed(self) -> None:
         self._last_sent, self._to_flush = self._clock(), False
 
 

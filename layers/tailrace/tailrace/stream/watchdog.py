@@ -8,9 +8,10 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 
-from tailrace.errors import LogUnavailable, TaskUnknown
+from tailrace.errors import Fenced, LogUnavailable, TaskUnknown
 from tailrace.events import TERMINAL
 from tailrace.log import EventLog, Head
+from tailrace.log.sleeper import rests_until
 
 logger = logging.getLogger("tailrace.feed")
 
@@ -24,6 +25,8 @@ _RETRY_S = 1.0
 
 class Watchdog:
     """Watches one task. `watch` calls `ensure_running` for as long as the task is orphaned.
+
+    A task that sleeps is woken if nothing else can wake it any more.
 
     An event proves that a runner lives, for as long as a lease holds. After that the task's head says whether one does.
     """
@@ -67,10 +70,16 @@ class Watchdog:
             now = self._log.now()
             if head.state in TERMINAL:
                 return None
+            if head.asleep(now):
+                if (until := await rests_until(self._log, head)) > now:
+                    return min((until - now) / 1000 + _LEASE_MARGIN_S, self._lease_s)
+                head = await self._log.wake(head.task_id, head.attempt)
             if head.orphaned(now):
                 await self._ensure_running(head)
                 return _RETRY_S
             return (head.lease_until - now) / 1000 + _LEASE_MARGIN_S if head.leased(now) else self._lease_s
+        except Fenced:
+            return _RETRY_S  # It was woken just now.
         except TaskUnknown:
             return None
         except LogUnavailable as error:

@@ -13,6 +13,8 @@ from tailrace.uploads.reference import Upload
 
 # How long a grant is valid, in seconds. An upload that has started by then may finish.
 GRANT_S = 900
+# How many uploads are listed at most.
+LISTED = 1_000
 # Bytes of one read.
 CHUNK = 262_144
 
@@ -59,6 +61,14 @@ class Uploads(ABC):
 
         Raises:
             UploadUnknown: the file was not uploaded, or has expired.
+            UploadsUnavailable
+        """
+
+    @abstractmethod
+    def of(self, owner: str) -> list[Upload]:
+        """Up to `LISTED` of the owner's files that are stored, in no order.
+
+        Raises:
             UploadsUnavailable
         """
 

@@ -10,12 +10,13 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from pathlib import Path
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
 from tailrace.stores.private import new_private, private_folder
-from tailrace.uploads.base import CHUNK, GRANT_S, Arrival, Grant, ReceivingUploads
-from tailrace.uploads.reference import Upload
+from tailrace.uploads.base import CHUNK, GRANT_S, LISTED, Arrival, Grant, ReceivingUploads
+from tailrace.uploads.reference import Upload, place_of
 
 # The gateway's route for uploads; the token follows.
 ROUTE = "/api/uploads/"
@@ -88,6 +89,14 @@ class FolderUploads(ReceivingUploads):
             with file:
                 while chunk := file.read(CHUNK):
                     yield chunk
+
+    def of(self, owner: str) -> list[Upload]:
+        with _as_unavailable():
+            found = []
+            for path in islice(self._folder.glob(f"{place_of(owner)}-*"), LISTED):
+                with contextlib.suppress(FileNotFoundError):  # it has expired meanwhile
+                    found.append(Upload.stored(path.name.replace("-", "/"), path.stat().st_size))
+        return [each for each in found if each is not None]
 
     def delete(self, upload: Upload) -> None:
         with _as_unavailable():

@@ -20,6 +20,7 @@ from tailrace.owner import owners_behind
 # The key of the part's metadata, and the URI of the extension of an agent that can read references.
 UPLOADS = "urn:tailrace:a2a:upload:1"
 _URL = re.compile(r"urn:tailrace:upload:([0-9a-f]{32}):([0-9a-f]{32})")
+_KEY = re.compile(r"([0-9a-f]{32})/([0-9a-f]{32})/([0-9a-f]{64})")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,7 +38,13 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def new(cls, owner: str, size: int, sha256: str) -> Upload:
         """A new reference, for a file that is still to be uploaded."""
-        return cls(place=_place_of(owner), id=secrets.token_hex(16), size=size, sha256=sha256)
+        return cls(place=place_of(owner), id=secrets.token_hex(16), size=size, sha256=sha256)
+
+    @classmethod
+    def stored(cls, key: str, size: int) -> Upload | None:
+        """The upload that is stored under `key`; None if it is no upload's."""
+        match = _KEY.fullmatch(key)
+        return cls(place=match[1], id=match[2], size=size, sha256=match[3]) if match else None
 
     @property
     def url(self) -> str:
@@ -56,7 +63,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
     def readable_by(self, owner: str) -> bool:
         """Whether the file belongs to `owner`, or to an owner whose task `owner` works for."""
-        return any(_place_of(each) == self.place for each in owners_behind(owner))
+        return any(place_of(each) == self.place for each in owners_behind(owner))
 
 
 def upload_in(part: Part) -> Upload | None:
@@ -85,5 +92,6 @@ def upload_in(part: Part) -> Upload | None:
     return Upload(place=match[1], id=match[2], size=size, sha256=sha256)
 
 
-def _place_of(owner: str) -> str:
+def place_of(owner: str) -> str:
+    """The first part of the key of each of the owner's files."""
     return hashlib.sha256(b"tailrace upload\0" + owner.encode(errors="replace")).hexdigest()[:32]

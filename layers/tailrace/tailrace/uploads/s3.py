@@ -18,8 +18,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from tailrace.errors import UploadsUnavailable, UploadUnknown
-from tailrace.uploads.base import CHUNK, GRANT_S, Grant, Uploads
-from tailrace.uploads.reference import Upload
+from tailrace.uploads.base import CHUNK, GRANT_S, LISTED, Grant, Uploads
+from tailrace.uploads.reference import Upload, place_of
 
 T = TypeVar("T")
 
@@ -79,6 +79,17 @@ class S3Uploads(Uploads):
                     raise UploadsUnavailable(f"S3 broke off {_RESUMES + 1} times: {type(error).__name__}.") from error
             finally:
                 body.close()
+
+    def of(self, owner: str) -> list[Upload]:
+        prefix = f"uploads/{place_of(owner)}/"
+        which = {"Bucket": self._bucket, "Prefix": prefix, "MaxKeys": LISTED}
+        try:
+            page = _call(lambda: self._client().list_objects_v2(**which))
+        except _Missing as error:  # the right to list the bucket, or the bucket itself
+            raise UploadsUnavailable("S3 refused to list the uploads.") from error
+        objects = page.get("Contents", ())
+        found = [Upload.stored(each["Key"].removeprefix("uploads/"), each["Size"]) for each in objects]
+        return [each for each in found if each is not None]
 
     def delete(self, upload: Upload) -> None:
         _call(lambda: self._client().delete_object(Bucket=self._bucket, Key=_key(upload)))

@@ -91,7 +91,7 @@ async def echo(scope, receive, send, **_):
         "server": scope["server"],
         "headers": [[name.decode(), value.decode("latin-1")] for name, value in scope["headers"]],
         "body": base64.b64encode(data).decode(),
-        "event": scope["aws.event"]["version"],
+        "event": scope["aws.event"].get("version"),
         "context": described(context),
         "environ": sorted(os.environ),
     }

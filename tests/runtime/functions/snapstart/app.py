@@ -1,10 +1,15 @@
 """A function with hooks around its snapshot."""
 
 import os
+import random
 
+import uuid_utils
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 DONE = []
+random.seed(1)  # every environment has this state in its snapshot
+reseed = uuid_utils.reseed_rng
+uuid_utils.reseed_rng = lambda: (reseed(), DONE.append("uuid_utils"))
 
 
 @register_before_snapshot
@@ -30,4 +35,4 @@ def fail_before():
 
 
 def handler(event, context):
-    return DONE
+    return {"done": DONE, "random": random.random()}

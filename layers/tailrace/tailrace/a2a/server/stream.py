@@ -16,6 +16,7 @@ from tailrace.events import Message, decode, encode
 from tailrace.log import Batch, EventLog
 from tailrace.stream import sse
 from tailrace.stream.broadcast import Feeds
+from tailrace.stream.quiet import Pause
 from tailrace.stream.reader import End, Gap, Synced, is_end
 from tailrace.stream.task_stream import TaskStream, Timing
 
@@ -82,13 +83,14 @@ class _EventFraming:
     """A2A streams have events only. They rotate without a last frame: the client sees a cut and comes back."""
 
     rotated = b""
+    heartbeat = sse.COMMENT
 
     def __init__(self, framing: sse.Framing, task_id: str, version: Version) -> None:
         self._framing = framing
         self._task_id = task_id
         self._version = version
 
-    def frames(self, item: Batch | Synced | Gap | End) -> bytes:
+    def frames(self, item: Batch | Synced | Gap | End | Pause) -> bytes:
         if isinstance(item, Batch):
             return self._framing.frames(self._to_v0_3(item) if self._version == "0.3" else item)
         if isinstance(item, Gap):

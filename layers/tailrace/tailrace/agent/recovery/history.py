@@ -11,6 +11,7 @@ from tailrace.errors import EventUnreadable, LogUnreadable
 from tailrace.events import (
     INTERRUPTED,
     ArtifactUpdate,
+    Cost,
     DelegatedTask,
     Message,
     Metadata,
@@ -62,7 +63,9 @@ class History(msgspec.Struct):
     - `last`: the seq of the newest event.
     - `steps`: the steps by id; `superseded`: by step id, the attempt that ran the step again.
     - `texts`: by artifact id, the streamed text in pieces. `results`: the ids of other artifacts, from steps.
-    - `usage`: the tokens of all models so far.
+    - `usage`: the tokens of all models so far, and `models`: those of each model. `cost`: what the attempts have taken.
+    - `began`: when the latest attempt began, `heard`: when it last wrote; in ms since the epoch. `began` is 0 when it
+      has said what it took.
     - `delegated`: the delegated tasks by the tool step that started them; `ended_delegations`: the steps whose task has
       ended.
     - `exchanges`: the messages in which the task asked, each with the user's reply.
@@ -83,6 +86,10 @@ class History(msgspec.Struct):
     texts: dict[str, list[Piece]] = {}
     results: set[str] = set()
     usage: Usage = Usage(calls=0)
+    models: dict[str, Usage] = {}
+    cost: Cost = Cost()
+    began: int = 0
+    heard: int = 0
     delegated: dict[str, DelegatedTask] = {}
     ended_delegations: set[str] = set()
     exchanges: list[Exchange] = []
@@ -108,23 +115,46 @@ class History(msgspec.Struct):
         if not self.exchanges or self.exchanges[-1].message.message_id != message.message_id:
             self.exchanges.append(Exchange(message))
 
+    def note_cost(self, metadata: Metadata) -> None:
+        """Note what the attempts took. One that was lost has taken the time from its first event to its last."""
+        if metadata.attempt > self.attempt:
+            if self.began:
+                lost_s = max(0, self.heard - self.began) / 1000
+                self.cost = msgspec.structs.replace(self.cost, seconds=self.cost.seconds + lost_s)
+            self.began = metadata.ts
+        self.heard = metadata.ts
+        if metadata.cost is not None:
+            self.cost, self.began = metadata.cost, 0
+
     @property
     def open_delegated_tasks(self) -> dict[str, DelegatedTask]:
         """The delegated tasks that have not ended, by the tool step that started them."""
         return {step: task for step, task in self.delegated.items() if step not in self.ended_delegations}
 
-    def attempts_lost_at(self, checkpoint: str, reason: str) -> int:
-        """How many of the latest attempts started at `checkpoint` and were lost before they got further.
+    @property
+    def asking_delegations(self) -> set[str]:
+        """The tool steps whose delegated task has asked the user, and that have not begun again since."""
+        ended = {step for step in self.delegated if step in self.steps and self.steps[step].ended}
+        return ended - self.ended_delegations
 
-        `reason` is the reason for the next attempt. Attempts that handed off or were stopped do not count.
+    def attempts_lost_at(self, checkpoint: str, reason: str) -> int:
+        """How many of the latest attempts in a row started at `checkpoint` and were lost before they got further.
+
+        `reason` is the reason for the next attempt. Attempts that were stopped do not count. One that handed off ends
+        the row: it has lived.
         """
         lost = 0
         for fence in reversed(self.fences):
-            if fence.checkpoint != checkpoint:
+            if fence.checkpoint != checkpoint or reason == HANDED_OFF:
                 break
             lost += reason == WORKER_LOST
             reason = fence.reason
         return lost
+
+
+def add_tokens(models: dict[str, Usage], model: str | None, usage: Usage) -> None:
+    """Add the tokens of a call to those of its model."""
+    models[model or ""] = models.get(model or "", Usage(calls=0)) + usage
 
 
 # Events that decide how a run goes on: users' messages, and fences. Inside a JSON string the quotes would be escaped.
@@ -165,6 +195,7 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
     if metadata.kind == "state":
         for message in event.user_messages:
             history.reply(message, metadata.ts)
+    history.note_cost(metadata)
     if metadata.attempt > history.attempt:
         if not history.attempt:
             history.base = metadata.checkpoints or {}
@@ -203,6 +234,7 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
             history.superseded[superseded] = metadata.attempt
     elif kind == "usage" and metadata.usage is not None:
         history.usage += metadata.usage
+        add_tokens(history.models, metadata.name, metadata.usage)
     elif step_id is None:
         return
     elif kind in ("node_start", "tool_start"):

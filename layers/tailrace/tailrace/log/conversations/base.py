@@ -17,8 +17,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     `task` is the latest task that claimed the conversation. `checkpoints` are the final checkpoints, by namespace, of
     the last task that was COMPLETED before `task`. `version` counts the claims; at 0 no task has the conversation, and
-    `task` is the latest one that was noted. The `id` is also the id of LangGraph's thread. `deleting` has the ids of
-    its tasks while it is being deleted, and is None otherwise.
+    `task` is the latest one that was noted there. The `id` is also the id of LangGraph's thread. `deleting` has the ids
+    of its tasks while it is being deleted, and is None otherwise.
     """
 
     id: str
@@ -42,6 +42,29 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     def claimed_by(self, task_id: str) -> bool:
         """Whether the task has the conversation."""
         return self.version > 0 and self.task == task_id
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's entry into the record of its conversation. It is refused if the record is not `seen` any more.
+
+    `record` names the task, and `seen` is the record as it was read, None if there was none. With `exclusive` the task
+    then has the conversation. Without it the task is only noted: a record that a task has keeps its task.
+    """
+
+    record: Conversation
+    seen: Conversation | None
+    exclusive: bool = True
+
+    @property
+    def id(self) -> str:
+        """The conversation's id."""
+        return self.record.id
+
+    def sees(self, stored: Conversation | None) -> bool:
+        """Whether `stored` is the record that was `seen`."""
+        if stored is None or self.seen is None:
+            return stored is self.seen
+        return (stored.task, stored.version) == (self.seen.task, self.seen.version)
 
 
 class ConversationPage(msgspec.Struct, frozen=True):
@@ -71,19 +94,10 @@ class Conversations(ABC):
 
     @abstractmethod
     async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
-        """Store `claimed` if the record is still the one that was `seen` (None: there was no record).
+        """Let the task of `claimed`, which exists, have the conversation, as an `Entry` does for a new task.
 
-        `created` and `title` of a record that exists stay. Return the record as it is now: it names `claimed.task`
-        unless another claim was faster; None if it was deleted. The same call again changes nothing.
-        """
-
-    @abstractmethod
-    async def note(self, noted: Conversation) -> Conversation | None:
-        """Store that `noted.task` began at `noted.updated` in a conversation that several tasks may have at a time.
-
-        The record names the noted task that began last, in whatever order the calls come. `created` and `title` of a
-        record that exists stay. A record that a task has claimed, or that is being deleted, does not change. Return the
-        record as it is now. The same call again changes nothing.
+        Return the record as it is now: it names `claimed.task` unless another claim was faster; None if it was deleted.
+        The same call again changes nothing.
         """
 
     @abstractmethod
@@ -136,11 +150,21 @@ class Conversations(ABC):
     def _expiry(self) -> int:
         return int(self._clock() + 2 * self._ttl_s)
 
-    def _first(self, claimed: Conversation) -> Conversation:
-        """The record of a conversation that begins with this claim."""
-        now = self._now()
-        return msgspec.structs.replace(claimed, version=1, created=now, updated=now, ttl=self._expiry())
-
-    def _first_noted(self, noted: Conversation) -> Conversation:
-        """The record of a conversation that begins with this note."""
-        return msgspec.structs.replace(noted, version=0, created=noted.updated, ttl=self._expiry())
+    def _entered(self, entry: Entry) -> Conversation:
+        """The record after the entry. The `created` and `title` of a record that exists are not to be stored."""
+        now, seen, record = self._now(), entry.seen, entry.record
+        if seen is None:
+            return msgspec.structs.replace(
+                record, version=int(entry.exclusive), created=now, updated=now, ttl=self._expiry()
+            )
+        if seen.version > 0 and not entry.exclusive:
+            return msgspec.structs.replace(seen, ttl=self._expiry())
+        return msgspec.structs.replace(
+            seen,
+            task=record.task,
+            context_id=record.context_id,
+            checkpoints=record.checkpoints,
+            version=seen.version + int(entry.exclusive),
+            updated=now,
+            ttl=self._expiry(),
+        )

@@ -13,19 +13,19 @@ search read the index only, a conversation's title is in the attribute `fingerpr
 While a conversation is being deleted, it has `deleting`. It is not in `by_owner`, so its owner is in `former_owner`.
 It is in the index `by_open` instead, under `DELETING`. Its last write lets it expire at once.
 
-Cost: a claim or a note takes one write unit, and two in the index (one for the first). A record takes one read unit.
+Cost: a claim takes one write unit, and two in the index (one for the first). A record takes one read unit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal, cast
 
 import msgspec
 
 from tailrace.log import table
-from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
-from tailrace.stores.dynamodb import Item, Refused, Transport, expressions, typed, unparsed
+from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations, Entry
+from tailrace.stores.dynamodb import Item, Refused, Response, Transport, expressions, typed, unparsed
 
 # The value of `open` of a conversation that is being deleted.
 DELETING = "deleting"
@@ -45,48 +45,41 @@ class DynamoDBConversations(Conversations):
         return self._live(await self._transport.call("get_item", request, lambda response: response.get("Item")))
 
     async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
-        if seen is None:
-            return await self._put(self._first(claimed))
+        operation, request = self.entering(Entry(record=claimed, seen=seen))
+        try:
+            if operation == "Put":
+                await self._transport.call("put_item", request, unparsed)
+                return self._live(request["Item"])
+            request["ReturnValues"] = "ALL_NEW"
+            return self._live(await self._transport.call("update_item", request, _attributes))
+        except Refused as refused:
+            return self._live(refused.item)
+
+    def entering(self, entry: Entry) -> tuple[Literal["Put", "Update"], dict[str, Any]]:
+        """The write that stores the entry, on the condition that it is not refused: its operation and parameters."""
+        entered, seconds = self._entered(entry), int(self._clock())
+        if entry.seen is None:
+            condition = "attribute_not_exists(#task_id) OR #ttl <= :seconds"
+            put = {"Item": _item(entered), **expressions({"seconds": seconds}, ConditionExpression=condition)}
+            return "Put", {**put, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         values = {
-            "task": claimed.task,
-            "context_id": claimed.context_id,
-            "checkpoints": _json(claimed),
-            "updated": self._now(),
-            "place": msgspec.structs.replace(claimed, updated=self._now()).place,
-            "ttl": self._expiry(),
-            "one": 1,
-            "before": seen.task,
-            "version": seen.version,
+            "seconds": seconds,
+            "task": entered.task,
+            "context_id": entered.context_id,
+            "checkpoints": _json(entered),
+            "updated": entered.updated,
+            "place": entered.place,
+            "ttl": entered.ttl,
+            "version": entered.version,
+            "seen_task": entry.seen.task,
+            "seen_version": entry.seen.version,
         }
         change = (
             "SET #state = :task, #context_id = :context_id, #checkpoints = :checkpoints, #updated = :updated, "
-            "#place = :place, #ttl = :ttl, #version = #version + :one"
+            "#place = :place, #ttl = :ttl, #version = :version"
         )
-        return await self._change(claimed.id, change, "#state = :before AND #version = :version", values)
-
-    async def note(self, noted: Conversation) -> Conversation | None:
-        first = self._first_noted(noted)
-        values = {
-            **{name: getattr(first, name) for name in ("agent", "context_id", "title", "task", "updated", "ttl")},
-            "owner": _partition(first.owner),
-            "place": first.place,
-            "zero": 0,
-            "seconds": int(self._clock()),
-        }
-        change = (
-            "SET #agent = :agent, #context_id = :context_id, #owner = :owner, #place = :place, #state = :task, "
-            "#updated = :updated, #ttl = :ttl, #version = :zero, "
-            "#created = if_not_exists(#created, :updated), #fingerprint = if_not_exists(#fingerprint, :title)"
-        )
-        condition = "attribute_not_exists(#task_id) OR (#version = :zero AND #updated < :updated AND #ttl > :seconds)"
-        try:
-            return self._live(await self._update(first.id, change, condition, values))
-        except Refused as refused:
-            if record := self._live(refused.item):
-                return record
-        # The item has expired, and DynamoDB has not removed it yet.
-        record = await self._put(first)
-        return record if record is None or record.task == noted.task else await self.note(noted)
+        condition = "#ttl > :seconds AND #state = :seen_task AND #version = :seen_version"
+        return "Update", _update(entry.id, change, condition, values)
 
     async def renew(self, conversation_id: str, task_id: str) -> None:
         values = {"ttl": self._expiry(), "task": task_id}
@@ -134,9 +127,9 @@ class DynamoDBConversations(Conversations):
         records: list[Conversation] = []
         async for items in self._transport.pages(request):
             ids = [item["task_id"]["S"].removeprefix(_key_of("")) for item in items]
-            found = await asyncio.gather(*map(self.get, ids))
+            kept = await asyncio.gather(*map(self.get, ids))
             # The index may be a moment behind the record.
-            records += [each for each in found if each is not None and each.deleting is not None]
+            records += [each for each in kept if each is not None and each.deleting is not None]
             if len(records) >= limit:
                 break
         return records[:limit]
@@ -151,51 +144,17 @@ class DynamoDBConversations(Conversations):
         records = await table.newest_of(self._transport, _partition(owner), limit, token, self._live)
         return ConversationPage(records[:limit], records[limit - 1].place if len(records) > limit else "")
 
-    async def _put(self, first: Conversation) -> Conversation | None:
-        """Put the first record unless there is one; return the record as it is now."""
-        item = {
-            **_key(first.id),
-            **{_RENAMED.get(name, name): typed(getattr(first, name)) for name in _PLAIN},
-            "owner": typed(_partition(first.owner)),
-            "place": typed(first.place),
-            "checkpoints": typed(_json(first)),
-        }
-        condition = "attribute_not_exists(#task_id) OR #ttl <= :seconds"
-        request = {
-            "Item": item,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **expressions({"seconds": int(self._clock())}, ConditionExpression=condition),
-        }
-        try:
-            await self._transport.call("put_item", request, unparsed)
-        except Refused as refused:
-            return self._live(refused.item)
-        return first
-
     async def _change(
         self, conversation_id: str, change: str, condition: str, values: dict[str, Any]
     ) -> Conversation | None:
         """Change the record if it exists and the condition holds; return it as it is now, None if there is none."""
         condition = f"#ttl > :seconds AND {condition}"
+        request = _update(conversation_id, change, condition, {"seconds": int(self._clock()), **values})
         try:
-            item = await self._update(conversation_id, change, condition, {"seconds": int(self._clock()), **values})
+            item = await self._transport.call("update_item", {**request, "ReturnValues": "ALL_NEW"}, _attributes)
         except Refused as refused:
-            item = refused.item
+            return self._live(refused.item)
         return self._live(item)
-
-    async def _update(self, conversation_id: str, change: str, condition: str, values: dict[str, Any]) -> Item | None:
-        """Return the item as it is after the change.
-
-        Raises:
-            Refused: the condition does not hold. It has the item.
-        """
-        request = {
-            "Key": _key(conversation_id),
-            "ReturnValues": "ALL_NEW",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **expressions(values, UpdateExpression=change, ConditionExpression=condition),
-        }
-        return await self._transport.call("update_item", request, lambda response: response["Attributes"])
 
     def _live(self, item: Item | None) -> Conversation | None:
         return _conversation(item) if item is not None and table.ttl_of(item) > self._clock() else None
@@ -211,6 +170,30 @@ def _key_of(conversation_id: str) -> str:
 
 def _key(conversation_id: str) -> Item:
     return table.key(_key_of(conversation_id), -1)
+
+
+def _update(conversation_id: str, change: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of an update of the record. If its condition does not hold, the error has the item."""
+    return {
+        "Key": _key(conversation_id),
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **expressions(values, UpdateExpression=change, ConditionExpression=condition),
+    }
+
+
+def _attributes(response: Response) -> Item:
+    """The item as an update has left it."""
+    return cast(Item, response["Attributes"])
+
+
+def _item(conversation: Conversation) -> Item:
+    return {
+        **_key(conversation.id),
+        **{_RENAMED.get(name, name): typed(getattr(conversation, name)) for name in _PLAIN},
+        "owner": typed(_partition(conversation.owner)),
+        "place": typed(conversation.place),
+        "checkpoints": typed(_json(conversation)),
+    }
 
 
 def _json(conversation: Conversation) -> bytes:

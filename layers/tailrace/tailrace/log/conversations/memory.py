@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tailrace.log.base import check_token
-from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
+from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations, Entry
 
 
 class MemoryConversations(Conversations):
@@ -22,30 +22,19 @@ class MemoryConversations(Conversations):
         return record if record is not None and record.ttl > self._clock() else None
 
     async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
-        stored = await self.get(claimed.id)
-        if stored is None and seen is None:
-            self._records[claimed.id] = self._first(claimed)
-        elif stored is not None and seen is not None and (stored.task, stored.version) == (seen.task, seen.version):
-            self._records[claimed.id] = msgspec.structs.replace(
-                stored,
-                task=claimed.task,
-                context_id=claimed.context_id,
-                checkpoints=claimed.checkpoints,
-                version=stored.version + 1,
-                updated=self._now(),
-                ttl=self._expiry(),
-            )
+        await self.enter(Entry(record=claimed, seen=seen))
         return await self.get(claimed.id)
 
-    async def note(self, noted: Conversation) -> Conversation | None:
-        stored = await self.get(noted.id)
-        if stored is None:
-            self._records[noted.id] = self._first_noted(noted)
-        elif stored.version == 0 and stored.updated < noted.updated:
-            self._records[noted.id] = msgspec.structs.replace(
-                stored, task=noted.task, updated=noted.updated, ttl=self._expiry()
-            )
-        return await self.get(noted.id)
+    async def enter(self, entry: Entry) -> bool:
+        """Store the entry unless it is refused; return whether it is stored."""
+        stored = await self.get(entry.id)
+        if not entry.sees(stored):
+            return False
+        entered = self._entered(entry)
+        if stored is not None:
+            entered = msgspec.structs.replace(entered, title=stored.title)
+        self._records[entry.id] = entered
+        return True
 
     async def renew(self, conversation_id: str, task_id: str) -> None:
         stored = await self.get(conversation_id)

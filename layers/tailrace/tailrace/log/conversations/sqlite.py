@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from tailrace.log.base import check_token
-from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations
+from tailrace.log.conversations.base import Conversation, ConversationPage, Conversations, Entry
 
 T = TypeVar("T")
 
@@ -47,33 +47,27 @@ class SQLiteConversations(Conversations):
 
     async def claim(self, claimed: Conversation, seen: Conversation | None) -> Conversation | None:
         def operation(connection: sqlite3.Connection) -> Conversation | None:
-            stored = self._find(connection, claimed.id)
-            if stored is None and seen is None:
-                _put(connection, self._first(claimed))
-            elif seen is not None:
-                connection.execute(
-                    "UPDATE conversations SET task = ?, context_id = ?, checkpoints = ?, version = version + 1, "
-                    "updated = ?, ttl = ? WHERE id = ? AND task = ? AND version = ? AND ttl > ?",
-                    (claimed.task, claimed.context_id, _json(claimed), self._now(), self._expiry(),
-                     claimed.id, seen.task, seen.version, self._clock()),
-                )  # fmt: skip
+            self.enter(connection, Entry(record=claimed, seen=seen))
             return self._find(connection, claimed.id)
 
         return await self._write(operation)
 
-    async def note(self, noted: Conversation) -> Conversation | None:
-        def operation(connection: sqlite3.Connection) -> Conversation | None:
-            if self._find(connection, noted.id) is None:
-                _put(connection, self._first_noted(noted))
-            else:
-                connection.execute(
-                    "UPDATE conversations SET task = ?, updated = ?, ttl = ? "
-                    "WHERE id = ? AND version = 0 AND updated < ?",
-                    (noted.task, noted.updated, self._expiry(), noted.id, noted.updated),
-                )
-            return self._find(connection, noted.id)
-
-        return await self._write(operation)
+    def enter(self, connection: sqlite3.Connection, entry: Entry) -> bool:
+        """Store the entry unless it is refused; return whether it is stored. This is a part of a writer's operation."""
+        stored = self._find(connection, entry.id)
+        if not entry.sees(stored):
+            return False
+        entered = self._entered(entry)
+        if stored is None:
+            _put(connection, entered)
+        else:
+            connection.execute(
+                "UPDATE conversations SET task = ?, context_id = ?, checkpoints = ?, version = ?, updated = ?, ttl = ? "
+                "WHERE id = ?",
+                (entered.task, entered.context_id, _json(entered), entered.version, entered.updated, entered.ttl,
+                 entry.id),
+            )  # fmt: skip
+        return True
 
     async def renew(self, conversation_id: str, task_id: str) -> None:
         def operation(connection: sqlite3.Connection) -> None:

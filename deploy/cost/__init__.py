@@ -1,0 +1,1 @@
+"""What runs cost on AWS: `python -m deploy.cost`."""

@@ -1,0 +1,89 @@
+"""The way to `sam local start-api`: for a browser, with the page, and for containers, to the agents in others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Generator
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from local.site import FRONTEND, PageHeaders
+from tailrace.network.cookies import no_cookies
+
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# No time limit: sam ends containers that do not answer.
+FOREVER = httpx.Timeout(None)
+_HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
+
+
+class Proxy:
+    """Forwards requests to `sam local start-api`. It returns whole responses, because sam does not stream."""
+
+    def __init__(self, target: str) -> None:
+        self._http = httpx.AsyncClient(base_url=target, timeout=FOREVER, trust_env=False, cookies=no_cookies())
+
+    async def pass_on(self, request: Request) -> Response:
+        headers = [pair for pair in request.headers.raw if pair[0].decode() not in _HOP_BY_HOP]
+        url = httpx.URL(path=request.url.path, query=request.url.query.encode())
+        try:
+            answer = await self._http.request(request.method, url, headers=headers, content=await request.body())
+        except httpx.HTTPError as error:
+            return Response(f"sam local start-api: {error or type(error).__name__}\n", 502)
+        passed = Response(answer.content, answer.status_code)
+        passed.raw_headers = [
+            *(pair for pair in answer.headers.raw if pair[0].lower().decode() not in _HOP_BY_HOP),
+            (b"content-length", str(len(answer.content)).encode()),
+        ]
+        return passed
+
+    async def call_agent(self, request: Request) -> Response:
+        """Pass a container's request on to an agent. While that one's container is not there, it has no room yet."""
+        answer = await self.pass_on(request)
+        if answer.status_code != 502 or answer.headers.get("content-type") != "application/json":
+            return answer
+        # sam's own words for a container that did not answer in time.
+        return Response(answer.body, 503, {"Retry-After": "1"}, media_type="application/json")
+
+    def page(self, uploads: str) -> Starlette:
+        """Return an app with the page and the API, as with CloudFront. `uploads` is the origin of uploads."""
+        return Starlette(
+            routes=[
+                Route("/api/{rest:path}", self.pass_on, methods=_ALL_METHODS),
+                Mount("/", PageHeaders(StaticFiles(directory=FRONTEND, html=True), uploads=uploads)),
+            ]
+        )
+
+    def agents(self) -> Starlette:
+        """Return an app with the agents, for the containers."""
+        return Starlette(routes=[Route("/agents/{rest:path}", self.call_agent, methods=_ALL_METHODS)])
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class _Server(uvicorn.Server):
+    """Does not handle Ctrl-C, which `run` does."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

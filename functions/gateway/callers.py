@@ -1,0 +1,143 @@
+"""Who makes a request: the one place where the gateway decides it.
+
+1. A machine sends its token as `Authorization: Bearer`. What a token's scopes do not allow is refused.
+2. A person who has signed in sends the session's cookie (`sign_in.py`).
+3. Everybody else is whom `decide_owner` names: this machine's user on loopback, or who knows the shared secret.
+
+Who sends a token that does not hold is refused, whatever else the request has. A wrong token or secret is a guess, and
+guesses are limited (`guesses.py`).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import msgspec
+from starlette.requests import Request
+
+from gateway.cookies import session_cookie
+from gateway.guesses import Guesses, viewer_of
+from gateway.owner import bearer_in, secret_in
+from gateway.problems import Problem
+from tailrace.access import Credential, Credentials, open_credentials
+from tailrace.access.credential import READ, WRITE, presented_session, presented_token
+from tailrace.config import Settings
+from tailrace.owner import DecideOwner, Owner
+
+# Methods that change nothing.
+READS = ("GET", "HEAD", "OPTIONS")
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The owner on whose behalf a request is made, and the credential that says so; None if it is none of ours."""
+
+    owner: Owner
+    credential: Credential | None = None
+
+    def check(self, scope: str) -> None:
+        """Refuse what the caller's credential is not for.
+
+        Raises:
+            Problem: 403, the token's scopes do not allow it.
+        """
+        if self.credential is not None and scope not in self.credential.scopes:
+            raise Problem(403, f"The token {self.credential.name!r} has no scope {scope!r}, which this needs.")
+
+
+class Callers:
+    """The callers of one gateway. The store of credentials is opened when one is needed; `close` closes it.
+
+    `behind_distribution` says that requests come through CloudFront only, so that what it says of the viewer is true.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        decide_owner: DecideOwner,
+        *,
+        credentials: Credentials | None = None,
+        behind_distribution: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._decide_owner = decide_owner
+        self._passed_in = credentials
+        self._behind_distribution = behind_distribution
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        return self._passed_in or open_credentials(self._settings)
+
+    @cached_property
+    def guesses(self) -> Guesses:
+        return Guesses(self.credentials)
+
+    def viewer(self, request: Request) -> str:
+        """Where a request comes from, for counting guesses."""
+        return viewer_of(request, behind_distribution=self._behind_distribution)
+
+    async def holds(self, caller: Caller) -> bool:
+        """Whether a caller's credential still holds, as for an open stream. May raise `LogUnavailable`."""
+        return caller.credential is None or await self.credentials.is_valid(caller.credential)
+
+    async def owner(self, request: Request) -> Owner:
+        """The owner of a request's tasks. Raises as `caller` does."""
+        return (await self.caller(request)).owner
+
+    async def caller(self, request: Request) -> Caller:
+        """Who makes the request, and may do what its method says.
+
+        Raises:
+            Problem: 401, nobody whom this gateway knows; 403, the token's scopes do not allow it; 429, too many
+                guesses.
+            LogUnavailable: the store of credentials did not answer.
+        """
+        caller = await self.known(request)
+        caller.check(READ if request.method in READS else WRITE)
+        return caller
+
+    async def known(self, request: Request) -> Caller:
+        """Who makes the request. Raises as `caller` does, but for scopes."""
+        if (caller := await self._found(request)) is not None:
+            return caller
+        challenge = {"WWW-Authenticate": 'Bearer realm="tailrace"'}
+        detail = "The request has no credentials that this gateway knows."
+        # The page cannot know by itself how people come in here.
+        more = {"signIn": "api/auth/login"} if self._settings.oidc_issuer else {}
+        raise Problem(401, detail, challenge, more)
+
+    async def close(self) -> None:
+        if "credentials" in self.__dict__ and self._passed_in is None:
+            await self.credentials.close()
+
+    async def _found(self, request: Request) -> Caller | None:
+        presented = presented_token(bearer_in(request))
+        if presented is None and (session := await self._session(request)) is not None:
+            return session
+        if presented is None and not secret_in(request):
+            return self._decided(request)
+        # Each token has guesses of its own, so that a machine with an old one locks no neighbour out.
+        guess = f"{self.viewer(request)} {presented.id if presented else 'secret'}"
+        self.guesses.refuse_too_many(guess)
+        if presented is None:
+            caller = self._decided(request)
+        else:
+            token = await self.credentials.known(presented)
+            caller = _caller_with(token)
+        if caller is None:
+            await self.guesses.failed(guess, presented.digest if presented else secret_in(request))
+        return caller
+
+    async def _session(self, request: Request) -> Caller | None:
+        """Who has signed in; None if nobody has, or the session is over."""
+        if not self._settings.oidc_issuer or bearer_in(request):
+            return None
+        presented = presented_session(request.cookies.get(session_cookie(request), ""))
+        return _caller_with(await self.credentials.known(presented)) if presented else None
+
+    def _decided(self, request: Request) -> Caller | None:
+        name = self._decide_owner(request)
+        return Caller(Owner.named(name)) if name else None
+
+
+def _caller_with(credential: Credential | None) -> Caller | None:
+    return Caller(Owner(credential.owner, credential.name), credential) if credential else None

@@ -1,0 +1,65 @@
+"""An entry: what a parser makes of one line."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from log_analyst.readers import levels
+from log_analyst.readers.fields import Fields
+from log_analyst.readers.masking import METHODS
+from log_analyst.readers.timestamps import Timestamps
+
+
+class Entry(NamedTuple):
+    """The content of one line and of the lines that continue it.
+
+    `time` is in seconds since the epoch, None if the line has none. `level` is UNKNOWN if only the words can tell.
+    Templates are made of `text` from character `header` on; before it stand the level's name, a host, a logger. For a
+    request in an access log (`access`) the text is `METHOD path status`.
+    """
+
+    time: float | None
+    level: int
+    text: str
+    access: bool = False
+    header: int = 0
+
+
+def request_entry(time: float | None, request: str, status: int) -> Entry:
+    """Return the entry of an HTTP request. `request` is `METHOD path protocol`, or what a client sent instead."""
+    method, _, rest = request.partition(" ")
+    path = rest.split(" ", 1)[0]
+    if method in METHODS and path:
+        return Entry(time, levels.of_status(status), f"{method} {path} {status}", True)
+    return Entry(time, levels.of_status(status), f"(no HTTP request) {status}", True)
+
+
+def named(time: float | None, level: int, text: str, source: str | None = None) -> Entry | None:
+    """Return an entry whose level and `source` (an application, a logger) are not in its text.
+
+    They are put in front, as its header, so that templates show them.
+    """
+    if time is None:
+        return None
+    header = "" if level == levels.UNKNOWN else f"{levels.NAMES[level]} "
+    if source:
+        header += f"{source}: "
+    return Entry(time, level, header + text, header=len(header))
+
+
+def structured(fields: Fields, stamps: Timestamps, prefix: str = "") -> Entry | None:
+    """Return the entry of a line with fields. Behind a prefix, its time counts if the fields have none."""
+    time = stamps.value(fields.time)
+    if time is None and prefix:
+        before = stamps.find(prefix)
+        time = before.seconds if before else None
+    if fields.request is not None and fields.status is not None:
+        return request_entry(time, fields.request, fields.status)
+    level = levels.level_of(fields.level)
+    if time is None or level == levels.UNKNOWN:
+        # Docker's json-file and CloudWatch's events wrap a line that has its own time and level.
+        inner = stamps.find(fields.text) if time is None else None
+        time = inner.seconds if inner else time
+        text = f"{fields.source}: {fields.text}" if fields.source else fields.text
+        return Entry(time, level, text, header=len(text) - len(fields.text))
+    return named(time, level, fields.text, fields.source)

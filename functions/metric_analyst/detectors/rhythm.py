@@ -1,0 +1,178 @@
+"""The daily rhythm: what a series does every day is removed before changes are looked for.
+
+Method: a profile of medians (a robust classical decomposition; STL without the loess, Cleveland et al. 1990).
+
+1. Each day's median is taken off, so that days of different levels can be compared. The profile is the median over the
+   days at each point of the day. Level shifts and single odd days stay in what is left.
+2. Weekends have a profile of their own, and their own level. Where they start in UTC depends on where the users live,
+   so several borders are tried, on the medians of hours.
+3. With less than two days, or with days that do not resemble each other, nothing is removed. All other rhythms stay:
+   the detectors compare a series with its own usual changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import exp, log
+
+from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median, spearman, theil_sen
+
+DAY = 86_400.0
+HOUR = 3_600.0
+MOST_SLOTS = 288
+ALIKE = 0.35  # correlation of one day with the next, at least
+CERTAIN = 1.8  # standard errors of that correlation
+CLEARLY = 0.9  # of the roughness without weekends, which they must be below
+BORDERS = (0, -5, -8, 2, 5, 9)  # hours from UTC at which users' weekends may start
+FEWEST_IN_A_DAY = 12
+PROPORTIONAL = 0.6  # rank correlation of an hour's noise with its level, from which on both grow together
+STEADY = 0.4  # share of the usual rise from day to day that all hours have, where it is a trend
+LEAST_SHARE = 0.01  # of the median; values below it have no useful logarithm
+
+
+def rhythm_of(times: Sequence[float], values: list[float]) -> tuple[list[float], bool]:
+    """Return what the daily rhythm adds to each value, or multiplies it with (then also True); nothing without one.
+
+    It multiplies where the series is noisier when it is high.
+    """
+    added = _rhythm(times, values)
+    if not added or min(values) < 0 or not _noisier_when_high(times, values, added):
+        return added, False
+    least = LEAST_SHARE * median(values)
+    if quantile(values, 0.05) <= least:
+        return added, False
+    logs = _rhythm(times, [log(max(value, least)) for value in values])
+    return ([exp(share) for share in logs], True) if logs else (added, False)
+
+
+def _noisier_when_high(times: Sequence[float], values: Sequence[float], added: Sequence[float]) -> bool:
+    noise: list[list[float]] = [[] for _ in range(24)]
+    level: list[list[float]] = [[] for _ in range(24)]
+    for i in range(1, len(times)):
+        hour = int(times[i] % DAY / HOUR)
+        noise[hour].append(abs(values[i] - values[i - 1] - added[i] + added[i - 1]))
+        level[hour].append(values[i])
+    return spearman([median(n) for n in noise], [median(v) for v in level]) > PROPORTIONAL
+
+
+def _rhythm(times: Sequence[float], values: list[float]) -> list[float]:
+    span = times[-1] - times[0]
+    if span < 1.9 * DAY or len(times) < FEWEST_IN_A_DAY * span / DAY:
+        return []
+    by_hour: dict[int, list[float]] = {}
+    for time, value in zip(times, values, strict=True):
+        by_hour.setdefault(int(time // HOUR), []).append(value)
+    hours = {hour: median(part) for hour, part in by_hour.items()}
+    if not _days_alike(hours):
+        return []
+    slope = _slope(hours)
+    hourly = [hour * HOUR for hour in hours], [value - slope * hour * HOUR for hour, value in hours.items()]
+    border, least = None, CLEARLY * _roughness(_expected(*hourly, None, 24), hourly[1])
+    for other in _borders(hourly[0]):
+        rough = _roughness(_expected(*hourly, other, 24), hourly[1])
+        if rough < least:
+            border, least = other, rough
+    slots = min(MOST_SLOTS, max(4, int(len(times) * DAY / span)))
+    return _expected(times, [value - slope * time for time, value in zip(times, values, strict=True)], border, slots)
+
+
+def is_weekend(time: float, border: float) -> bool:
+    """Return whether it is Saturday or Sunday where a day starts `border` hours after it does in UTC."""
+    return int((time - border * HOUR) // DAY + 3) % 7 >= 5  # 1970-01-01 was a Thursday
+
+
+def _days_alike(hours: dict[int, float]) -> bool:
+    """Return whether the hours of one day are like those of the next, in the median over all pairs of days.
+
+    With few days the correlation must be high, because noise of one day correlates with that of the next by 0.2.
+    """
+    values = list(hours.values())
+    trend = rolling_median(values, min(24, len(values)))
+    trend = [trend[0]] * 12 + trend + [trend[-1]] * 12
+    away = [value - level for value, level in zip(values, trend, strict=False)]
+    bound = 6 * mad_sigma(away, 0.0)
+    around = {hour: max(-bound, min(bound, a)) for hour, a in zip(hours, away, strict=True)}
+    correlations = []
+    pairs = 0
+    for start in range(min(hours), max(hours) - 24 - 11, 24):
+        shared = [(around[h], around[h + 24]) for h in range(start, start + 24) if h in around and h + 24 in around]
+        power = sum(a * a for a, _ in shared) * sum(b * b for _, b in shared)
+        if len(shared) >= 12:
+            pairs += len(shared)
+            correlations.append(sum(a * b for a, b in shared) / power**0.5 if power else 0.0)
+    return bool(correlations) and median(correlations) >= max(ALIKE, CERTAIN / pairs**0.5)
+
+
+def _borders(times: Sequence[float]) -> Sequence[float]:
+    """Return where weekends may begin; nothing if the recording has no working days to compare them with."""
+    weekend = sum(is_weekend(time, 0) for time in times) / len(times)
+    return BORDERS if 0.05 < weekend < 0.9 and times[-1] - times[0] >= 2.5 * DAY else ()
+
+
+def _expected(times: Sequence[float], values: Sequence[float], border: float | None, slots: int) -> list[float]:
+    """Return what the rhythm adds at each time; 0 in its median over a working day."""
+    places = [int(time % DAY / DAY * slots) for time in times]
+    begin = times[0] if border is None else border * HOUR
+    days = [int((time - begin) // DAY) for time in times]
+    by_day: dict[int, list[float]] = {}
+    for day, value in zip(days, values, strict=True):
+        by_day.setdefault(day, []).append(value)
+    full = max(len(part) for part in by_day.values())
+    levels = {day: median(part) for day, part in by_day.items()}
+    resting = {day for day in levels if border is not None and (day + 3) % 7 >= 5}
+    working = _profile(days, places, values, {d: v for d, v in levels.items() if d not in resting}, by_day, full, slots)
+    if not resting:
+        return [working[place] for place in places]
+    own = _profile(days, places, values, {d: v for d, v in levels.items() if d in resting}, by_day, full, slots)
+    if sum(len(by_day[day]) for day in resting) < 1.6 * full:
+        # One day is too little for its own profile, so it gets the working days', scaled.
+        mine = [(working[p], v) for d, p, v in zip(days, places, values, strict=True) if d in resting]
+        factor, _ = theil_sen([w for w, _ in mine], [v for _, v in mine])
+        own = [max(0.0, min(factor, 2.0)) * usual for usual in working]
+    lower = []
+    for day in resting:
+        beside = [levels[d] for d in levels if d not in resting and abs(d - day) <= 3]
+        lower.append(levels[day] - median(beside or [levels[day]]))
+    usually = median(lower)
+    return [own[p] + usually if d in resting else working[p] for d, p in zip(days, places, strict=True)]
+
+
+def _slope(hours: dict[int, float]) -> float:
+    """Return how much the series rises a second, if each hour is higher than that of the day before, as by a leak."""
+    rises = [hours[hour + 24] - value for hour, value in hours.items() if hour + 24 in hours]
+    middle = median(rises)
+    ends = quantile(rises, 0.15), quantile(rises, 0.85)
+    return middle / DAY if middle and min(end / middle for end in ends) > STEADY else 0.0
+
+
+def _profile(
+    days: Sequence[int],
+    places: Sequence[int],
+    values: Sequence[float],
+    levels: dict[int, float],
+    by_day: dict[int, list[float]],
+    full: int,
+    slots: int,
+) -> list[float]:
+    """Return the median distance from the day's level at each point of the day."""
+    whole = {day for day in levels if len(by_day[day]) >= 0.9 * full} or set(levels)
+    by_slot: list[list[float]] = [[] for _ in range(slots)]
+    for day, place, value in zip(days, places, values, strict=True):
+        if day in whole:
+            by_slot[place].append(value - levels[day])
+    known = [i for i, slot in enumerate(by_slot) if slot]
+    if not known:
+        return [0.0] * slots
+    out = [median(slot) for slot in by_slot]
+    for i, slot in enumerate(by_slot):
+        if not slot:
+            out[i] = out[min(known, key=lambda k: min(abs(k - i), slots - abs(k - i)))]
+    middle = median(out)
+    return [value - middle for value in out]
+
+
+def _roughness(expected: Sequence[float], values: Sequence[float]) -> float:
+    """Return how much the level of six hours differs from that of the next six, over all hours."""
+    sums = [0.0, *accumulate(value - usual for value, usual in zip(values, expected, strict=True))]
+    return sum(abs(c - b - b + a) for a, b, c in zip(sums, sums[6:], sums[12:], strict=False))

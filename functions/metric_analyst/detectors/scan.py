@@ -1,0 +1,311 @@
+"""Level shifts: the level jumps and stays, or comes back after a while.
+
+Method: a scan with two adjacent windows of many lengths (MOSUM: Hušková 1990; Eichinger & Kirch 2018), made robust by
+bounded deviations (Huber 1964), judged by the series' own jumps, one change after the other (binary segmentation: Scott
+& Knott 1974; matching pursuit: Mallat & Zhang 1993).
+
+1. Values become deviations from the median in scales of their side, at most BOUND of them, so that no single sample and
+   no long tail moves a window's mean.
+2. For windows of 3, 6, 12 … samples, the jump at a sample is the mean after it less the mean before it. Its scale is
+   the median of all jumps of that length, in the neighbourhood if it is larger there. What is correlated, or wanders,
+   has large jumps anyway. No theory of independent noise is needed, which real metrics are not.
+3. The largest jump of all lengths is a candidate: located by a cumulative sum about the middle level, followed until
+   the level is back, and taken off. Then the next one is looked for, so that a large incident hides no small one.
+4. Only those count that are clearly larger than the largest jump that remains when all candidates are taken off. A
+   series whose jumps are of one kind (a heap that is collected, a queue with bursts) has no candidate that stands out,
+   and one with four changes of one size changes by itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from math import log2
+
+import msgspec
+
+from metric_analyst.detectors.change import Change, Signal
+from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
+from metric_analyst.detectors.two_levels import two_levels
+
+METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
+FEWEST = 12
+SHORTEST = 4  # samples; fewer are a spike
+BOUND = 8.0
+THRESHOLD = 5.2
+MANY_WINDOWS = 40  # windows of one length that give a good scale
+FEW_WINDOWS = 7.0  # by how much a window of the whole length raises the threshold, at most
+GAP = 1.23
+MOST = 4
+ALIKE = 0.6  # share of a change from which on another one is as large
+BLOCK = 24  # windows in a neighbourhood
+ORDINARY = 9  # the ninth largest jump is no incident: two have no more, with both ends in two places
+ORDINARY_SIGMAS = 3.3
+SHORT, FEW = 6 * 3600.0, 200  # seconds in which the time of day does not change the noise, and samples
+SMALL_BESIDE, STRONG_BESIDE = 0.3, 1.5
+STAIRS = 1.3
+DAYS_DIFFER, FEW_DAYS = 1.2, 0.85
+TWO_DAYS, MANY_DAYS = 2.7, 5.0
+EDGE = 5  # samples beside a jump
+BACK = 0.4  # share of a jump within which a level is the one before
+QUIET, QUIET_OF_FEW = 0.6, 0.8  # share of the usual noise below which a jump's quieter side counts
+
+
+class _Jump(msgspec.Struct):
+    strength: float
+    split: int
+    width: int
+
+
+def level_shifts(signal: Signal) -> list[Change]:
+    """Return the shifts in order of time, at most four; none for fewer than 12 samples."""
+    rest = signal.rest
+    if len(rest) < FEWEST or min(rest) == max(rest):
+        return []
+    span = signal.times[-1] - signal.times[0]
+    # No two days are alike, and few days give a poor estimate of their rhythm.
+    caution = DAYS_DIFFER + FEW_DAYS * signal.period / span if signal.period else 1.0
+    quiet = 0.0 if span >= SHORT else QUIET_OF_FEW if len(rest) < FEW else QUIET
+    # Few days show too little of how days differ to tell the scale of long windows from that of short ones.
+    alike = span >= MANY_DAYS * signal.period
+    candidates: list[tuple[float, Change]] = []
+    while True:
+        scaled, least = bounded(rest, noise_floor(rest))
+        jump = _largest(scaled, least, quiet, alike)
+        jump.strength /= caution
+        if jump.strength < 1 or len(candidates) == MOST:
+            break
+        first, end = _extent(scaled, jump)
+        candidates.append((jump.strength, _change(signal, rest, first, end, jump.strength)))
+        rest = _taken_off(rest, first, end, jump.width)
+    strengths = [strength for strength, _ in candidates] + [jump.strength]
+    kept = max((k for k in range(1, len(candidates) + 1) if min(strengths[:k]) >= GAP * strengths[k]), default=0)
+    # What is as large as one that does not stand out is usual for the series.
+    usual = min((abs(change.magnitude) for _, change in candidates[kept:]), default=0.0) / ALIKE
+    large = [pair for pair in candidates[:kept] if abs(pair[1].magnitude) > usual]
+    if len(large) == MOST and min(abs(c.magnitude) for _, c in large) > max(abs(c.magnitude) for _, c in large) / 2:
+        return []  # a series that changes so often does so by itself
+    changes: list[Change] = []
+    for _, change in large or _of_two_levels(signal):
+        part = any(_part_of(change, other, signal.step) for other in changes)
+        if change.samples >= SHORTEST and _is_recorded(signal, change) and not part:
+            changes.append(change)
+    return sorted(changes, key=lambda c: c.start)
+
+
+def _is_recorded(signal: Signal, change: Change) -> bool:
+    """Return whether the recorded values jump, too: with two days, a jump on one leaves its trace on the other."""
+    if not signal.period or signal.times[-1] - signal.times[0] >= TWO_DAYS * signal.period:
+        return True
+    first = bisect_left(signal.times, change.start)
+    raw, rest = (
+        median(values[first : first + EDGE]) - median(values[max(0, first - EDGE) : first])
+        for values in (signal.raw, signal.rest)
+    )
+    return raw * rest > 0 and abs(raw) >= abs(rest) / 2
+
+
+def _part_of(change: Change, larger: Change, step: float) -> bool:
+    """Return whether a change is a step of a larger one, or the trace that it leaves beside it."""
+    margin = SHORTEST * step
+    if larger.returned:
+        margin += (larger.end - larger.start) / 4
+    small = abs(change.magnitude) < SMALL_BESIDE * abs(larger.magnitude)
+    touches = change.start <= larger.end + margin and larger.start - margin <= change.end
+    within = larger.returned or change.start <= larger.start + margin
+    return (touches and (within or small)) or (small and change.strength < STRONG_BESIDE)
+
+
+def _of_two_levels(signal: Signal) -> list[tuple[float, Change]]:
+    """Return the change of a short series between two levels."""
+    splits = two_levels(signal.rest)
+    if not splits:
+        return []
+    ends = [split for split, _ in splits] + [len(signal.rest)]
+    return [(splits[0][1], _change(signal, signal.rest, ends[0], ends[1], splits[0][1]))]
+
+
+def bounded(values: Sequence[float], floor: float) -> tuple[list[float], float]:
+    """Return the deviations from the median in scales of their side, between ±BOUND, and their least noise.
+
+    The sides have scales of their own, because most metrics have a tail. A side without deviations has the other's.
+    """
+    middle = median(values)
+    away = [value - middle for value in values]
+    both = TO_SIGMA * median([abs(a) for a in away])
+    above = TO_SIGMA * median([a for a in away if a > 0])
+    below = TO_SIGMA * median([-a for a in away if a < 0])
+    up = min(max(above, both / 2), 2 * both) if both else floor or above or below  # mostly at one value
+    down = min(max(below, both / 2), 2 * both) if both else up
+    if not up:
+        return away, 0.0
+    scaled = [min(a / up, BOUND) if a > 0 else max(a / down, -BOUND) for a in away]
+    return scaled, noise_floor(scaled) or floor / max(up, down)
+
+
+def _largest(scaled: Sequence[float], least: float, quiet: float, alike: bool) -> _Jump:
+    """Return the strongest jump of all window lengths. No sample is taken to have less noise than `least`.
+
+    Also as its quieter side sees it, if that has less than a share `quiet` of the series' noise. `alike` is whether
+    short windows tell the scale of long ones.
+    """
+    n = len(scaled)
+    sums = [0.0, *accumulate(scaled)]
+    best = _Jump(0.0, 0, 0)
+    width = 3
+    known: list[float] = []  # the scales of lengths with many windows; the longest of them is `widest`
+    widest = width
+    while 4 * width <= n:
+        stride = max(1, width // 8)
+        jumps = [
+            c - b - b + a
+            for a, b, c in zip(sums[::stride], sums[width::stride], sums[2 * width :: stride], strict=False)
+        ]
+        floor = least * (3 * width) ** 0.5
+        sizes = [abs(j) for j in jumps]
+        usual = max(TO_SIGMA * median(sizes), floor)
+        few = doubt = 1 + FEW_WINDOWS * width / n
+        if MANY_WINDOWS * width <= n:
+            widest = width
+            known = [*known, usual] if usual else []
+        elif alike and len(known) > 1 and usual:
+            last = known[-3:]
+            growth = max(2**0.5, (last[-1] / last[0]) ** (1 / (len(last) - 1)))
+            doubt = min(few, max(1.0, last[-1] * growth ** log2(width / widest) / usual))
+        strength, place = _strongest(sizes, usual, width // stride, floor, quiet, few / doubt)
+        strength /= THRESHOLD * doubt
+        if strength > best.strength:
+            best = _Jump(strength, place * stride + width, width)
+        width *= 2
+    return best
+
+
+def _strongest(
+    sizes: Sequence[float], usual: float, width: int, floor: float, quiet: float, doubt: float
+) -> tuple[float, int]:
+    """Return the largest jump in scales, and its place. A window is `width` jumps long.
+
+    The scale of one side is that of so few windows that it counts `doubt` times.
+    """
+    n, size = len(sizes), 2 * width
+    whole = usual
+    highest = [max(sizes[i : i + size]) for i in range(0, n, size)]
+    if len(highest) >= 4 * ORDINARY:
+        whole = max(whole, sorted(highest)[-ORDINARY] / ORDINARY_SIGMAS)
+    best, where = 0.0, 0
+    near = BLOCK // 2 * width
+    for k in sorted(range(len(highest)), key=lambda k: -highest[k]):
+        if highest[k] <= best * whole:
+            break
+        scale = max(whole, TO_SIGMA * median(sizes[max(0, k * size - near) : k * size + size + near]))
+        if scale and highest[k] / scale > best:
+            best, where = highest[k] / scale, sizes.index(highest[k], k * size)
+        elif not scale:
+            break
+    if quiet and best:  # what breaks gets noisy, but the noise after the break does not make the break more likely
+        enough = max(3 * width, 8, n // 4)
+        sides = sizes[: max(0, where - size + 1)], sizes[where + size :]
+        scales = [doubt * TO_SIGMA * median(side) for side in sides if len(side) >= enough]
+        scale = max(min(filter(None, scales), default=whole), floor)
+        if scale < quiet * whole:
+            best = max(best, sizes[where] / scale)
+    return best, where
+
+
+def _extent(scaled: Sequence[float], jump: _Jump) -> tuple[int, int]:
+    """Return the first sample of the new level, and the first one that is back, or the series' length.
+
+    The jump may be where a change ends. So the stretch that scores highest about the middle level is looked for on both
+    sides of it; the shorter one is the change, unless both reach an end.
+    """
+    n, width = len(scaled), jump.width
+    split = locate(scaled, locate(scaled, jump.split, width), max(6, width // 4))
+    before = median(scaled[max(0, split - width) : split])
+    after = median(scaled[split : split + width])
+    middle, sign = (before + after) / 2, 1.0 if after > before else -1.0
+    end = split + _longest_run([sign * (v - middle) for v in scaled[split:]])
+    first = split - _longest_run([sign * (middle - v) for v in scaled[split - 1 :: -1]] if split else [])
+    size = abs(after - before)
+    first = first if first >= SHORTEST else 0
+    if first and abs(median(scaled[max(0, 2 * first - split) : first]) - after) > BACK * size:
+        first = 0  # it does not come from the level that it goes to
+    if end < n and abs(median(scaled[end : 2 * end - split]) - before) > BACK * size:
+        end = n
+    if first and split - first < end - split:
+        return first, split
+    if end == n and abs(median(scaled[split:]) - before) < size / 2:
+        end = min(n, split + width)  # it does not stay
+    return split, max(end, split + 1)
+
+
+def _longest_run(scores: Sequence[float]) -> int:
+    """Return after how many scores their sum is highest; all, if the sum is not much lower there."""
+    sums = list(accumulate(scores))
+    if not sums:
+        return 0
+    highest = max(sums)
+    return sums.index(highest) + 1
+
+
+def locate(values: Sequence[float], split: int, width: int) -> int:
+    """Return where the cumulative sum about the mean turns, within one window of `split`."""
+    low, high = max(0, split - width), min(len(values), split + width)
+    sums = list(accumulate(values[low:high]))
+    slope = sums[-1] / len(sums)
+    away = [abs(total - slope * (i + 1)) for i, total in enumerate(sums[:-1])]
+    return low + away.index(max(away)) + 1 if away else split
+
+
+def _taken_off(values: list[float], first: int, end: int, width: int) -> list[float]:
+    """Return the values without the change: at the level beside it if it has an end, otherwise lowered to it.
+
+    A change may take its time, so the samples around its start are at that level in any case.
+    """
+    beside = median(values[max(0, first - max(12, end - first)) : first])
+    if end < len(values):
+        margin = max(2, (end - first) // 50)
+        low, high = max(0, first - margin), min(len(values), end + margin)
+        return [*values[:low], *([beside] * (high - low)), *values[high:]]
+    level = median(values[first:])
+    noise = mad_sigma(values[first:], level)
+    # What breaks gets noisy: its noise says nothing about another change.
+    share = min(1.0, mad_sigma(values[:first]) / noise) if noise else 1.0
+    margin = min(width, len(values) // 20 + 2)
+    low, high = max(0, first - margin), min(len(values), first + margin)
+    lowered = (beside + share * (value - level) for value in values[high:])
+    return [*values[:low], *([beside] * (high - low)), *lowered]
+
+
+def _change(signal: Signal, rest: list[float], first: int, end: int, strength: float) -> Change:
+    """Return the change from sample `first` to `end` in `rest`, from which larger ones were taken off."""
+    length = end - first
+    before = median(rest[max(0, first - max(length, 12)) : first])
+    after = _level(rest[first:end], before)
+    if signal.period and signal.times[-1] - signal.times[0] < TWO_DAYS * signal.period:
+        # With two days the rhythm takes half of a jump on one of them. Only the recorded values have all of it.
+        step = median(signal.raw[first : first + 12]) - median(signal.raw[max(0, first - 12) : first])
+        after = before + max(after - before, step, key=abs)
+    before, after = signal.recorded(before, first, end), signal.recorded(after, first, end)
+    return Change(
+        type="level_shift",
+        start=signal.times[first],
+        end=signal.times[end - 1],
+        before=before,
+        after=after,
+        magnitude=after - before,
+        strength=min(strength, 10.0),
+        samples=length if first >= SHORTEST else 0,
+        returned=end < len(rest),
+        method=METHOD,
+    )
+
+
+def _level(values: Sequence[float], before: float) -> float:
+    """Return the level of a change: of its most extreme quarter, if that is clearly farther away than the whole."""
+    whole, n = median(values), len(values)
+    quarters = [median(values[n * k // 4 : n * (k + 1) // 4]) for k in range(4)] if n >= 4 * SHORTEST else [whole]
+    farthest = max(quarters, key=lambda v: abs(v - before))
+    noise = mad_sigma([b - a for a, b in pairwise(values)], 0.0)
+    clearly = abs(farthest - before) > STAIRS * abs(whole - before) and abs(farthest - whole) > 2 * noise
+    return farthest if clearly else whole

@@ -1,0 +1,27 @@
+"""Where agents are asked to begin or continue a task, as `TAILRACE_DISPATCH` says."""
+
+from __future__ import annotations
+
+import re
+
+from tailrace.errors import ConfigError
+
+URL = re.compile(r"https?://[^\s/]\S*")
+# The name or the ARN of a Lambda function, with or without its alias.
+_FUNCTION = re.compile(r"[\w:$-]+", re.ASCII)
+
+
+def places_in(text: str) -> dict[str, str]:
+    """The places in the setting, by agent.
+
+    Raises:
+        ConfigError: one of them is not `agent=place`, or its place is neither a URL nor a function's name.
+    """
+    places: dict[str, str] = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        agent, _, place = (part.strip() for part in pair.partition("="))
+        if not agent or not (URL.fullmatch(place) or _FUNCTION.fullmatch(place)):
+            right = "agent=place, where the place is a URL like https://agent.example/a2a, or a Lambda function's name"
+            raise ConfigError("TAILRACE_DISPATCH", pair, right)
+        places[agent] = place
+    return places

@@ -1,0 +1,75 @@
+"""An agent's own packages: `requirements.txt` in its folder, installed for its process only.
+
+Each list is installed once, into a folder of the data folder that is named by the list's hash. On Lambda, `sam build`
+puts the same packages into that function. In both places a package that all agents have stays at their version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import distributions
+from pathlib import Path
+
+from tailrace.errors import TailraceError
+from tailrace.stores.private import private_folder
+
+# How many lines of pip's words are shown.
+_LINES = 20
+
+
+class PackagesError(TailraceError):
+    """An agent's packages could not be installed. The message is for the agent's author."""
+
+
+def use_packages(requirements: Path, data: Path) -> None:
+    """Make what the list `requirements` names importable in this process; nothing if there is no such file.
+
+    Raises:
+        PackagesError: pip could not install it.
+    """
+    if not requirements.exists():
+        return
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    name = hashlib.sha256(version.encode() + b"\0" + requirements.read_bytes()).hexdigest()[:16]
+    folder = private_folder(data) / "packages" / name
+    if not folder.exists():
+        folder.parent.mkdir(exist_ok=True)
+        print(f"installing {requirements}", flush=True)
+        _install(requirements, folder)
+    # First, as on Lambda, where a function's own packages come before those of its layers.
+    sys.path.insert(0, str(folder))
+
+
+def _install(requirements: Path, folder: Path) -> None:
+    """Install into a folder beside `folder`, which becomes that one when it is complete."""
+    making = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        kept = making / "constraints.txt"
+        kept.write_text("".join(f"{each.name}=={each.version}\n" for each in distributions() if each.name))
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--progress-bar",
+            "off",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]
+        target = ["--target", str(making / "packages"), "--constraint", str(kept), "--requirement", str(requirements)]
+        done = subprocess.run([*pip, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            why = "\n".join(done.stdout.strip().splitlines()[-_LINES:])
+            raise PackagesError(f"pip could not install {requirements}:\n{why}")
+        try:
+            os.rename(making / "packages", folder)
+        except OSError:
+            if not folder.exists():  # another process was faster
+                raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)

@@ -1,0 +1,142 @@
+"""On every route of the gateway one owner gets for what is another's the answer for what is not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.routing import Route
+
+from gateway.app import create_app
+from tailrace.config import Settings
+from tests.sample_agents.hello_world import hello_world
+from tests.support.events import message
+from tests.support.front_door import FrontDoor, front_door
+from tests.support.jsonrpc import rpc
+
+V1 = {"A2A-Version": "1.0", "Content-Type": "application/json"}
+BODIES: dict[str, Any] = {"title": "mine now", "message": {"parts": [{"text": "hello"}]}}
+PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+# What has no owner: ways to come in, what everybody may know, and agents, which the test asks in another way.
+NOBODYS = ("/api/health", "/api/agents", "/.well-known/agent-card.json", "/agents")
+
+
+async def everything_of(door: FrontDoor, name: str) -> dict[str, str]:
+    """Make one of all that an owner can have; return their ids by the names that they have in routes."""
+    mine = {**V1, **await door.bearer(name)}
+    made = (await door.http.post("/api/tasks", json={"message": BODIES["message"]}, headers=mine)).json()
+    file = {"filename": "secret.log", "size": 5, "sha256": "0" * 64}
+    granted = (await door.http.post("/api/uploads", json=file, headers=mine)).json()["upload"]["url"]
+    (token,) = (await door.http.get("/api/auth/tokens", headers=mine)).json()["tokens"]
+    ids = {"task_id": made["id"], "context_id": made["contextId"], "token": granted.rpartition("/")[2]}
+    return {**ids, "credential_id": token["id"]}
+
+
+async def ask(door: FrontDoor, name: str, method: str, path: str) -> httpx.Response:
+    headers = {**V1, **await door.bearer(name)}
+    if method in ("POST", "PATCH", "PUT"):
+        body = {"title": BODIES["title"]} if method == "PATCH" else {"message": BODIES["message"]}
+        return await door.http.request(method, path, json=body, headers=headers)
+    return await door.http.request(method, path, headers=headers)
+
+
+def without(answer: httpx.Response, *ids: str) -> tuple[int, str]:
+    text = answer.text
+    for each in ids:
+        text = text.replace(each[:20], "ID").replace(each, "ID")
+    return answer.status_code, re.sub(r"'ID[^']*'", "'ID'", text)
+
+
+async def test_what_is_anothers_is_as_unknown_as_what_is_not_there(tmp_path: Path) -> None:
+    app = create_app(Settings(log="memory", data_dir=str(tmp_path)))
+    async with front_door(hello_world(), data_dir=str(tmp_path)) as door:
+        adas = await everything_of(door, "ada")
+        unknown = {name: str(uuid.uuid4()) for name in adas}
+        seen = 0
+        for route in (each for each in app.routes if isinstance(each, Route) and each.path not in NOBODYS):
+            named = PARAMETER.findall(route.path)
+            for method in sorted(route.methods or ()):
+                if not named:
+                    if method == "GET":
+                        listed = await ask(door, "bob", method, route.path)
+                        assert not [each for each in adas.values() if each in listed.text], route.path
+                    continue
+                of_ada, of_nobody = (PARAMETER.sub(lambda m, ids=ids: ids[m[1]], route.path) for ids in (adas, unknown))
+                anothers = without(await ask(door, "bob", method, of_ada), *adas.values())
+                nothing = without(await ask(door, "bob", method, of_nobody), *unknown.values())
+                assert anothers == nothing, (method, route.path)
+                assert anothers[0] in (403, 404), (method, route.path)
+                seen += 1
+        assert seen >= 12
+        # Nothing of it has changed anything.
+        for path in (f"/api/tasks/{adas['task_id']}", f"/api/conversations/{adas['context_id']}"):
+            assert (await ask(door, "ada", "GET", path)).status_code == 200
+        assert "mine now" not in (await ask(door, "ada", "GET", "/api/conversations")).text
+
+
+async def test_the_same_at_an_agents_own_routes(tmp_path: Path) -> None:
+    async with front_door(hello_world(), data_dir=str(tmp_path)) as door:
+        task, nothing = (await everything_of(door, "ada"))["task_id"], str(uuid.uuid4())
+        calls = [("GetTask", {}), ("CancelTask", {}), ("SubscribeToTask", {}), ("ListTasks", {})]
+        hooks = [("CreateTaskPushNotificationConfig", {"taskId": "ID", "id": "h", "url": "https://example.com/"}),
+                 ("GetTaskPushNotificationConfig", {"taskId": "ID", "id": "h"}),
+                 ("ListTaskPushNotificationConfigs", {"taskId": "ID"}),
+                 ("DeleteTaskPushNotificationConfig", {"taskId": "ID", "id": "h"}),
+                 ("SendMessage", {"message": message("hello", taskId="ID")})]  # fmt: skip
+        for method, params in [*calls, *hooks]:
+            answers = []
+            for each in (task, nothing):
+                body = json.dumps(rpc(method, params or {"id": "ID"})).replace('"ID"', f'"{each}"')
+                headers = {**V1, **await door.bearer("bob")}
+                sent = await door.http.post(f"{door.url}/", content=body, headers=headers)
+                answers.append(without(sent, each))
+            assert answers[0] == answers[1], method
+        for verb, path in (
+            ("GET", ""),
+            ("POST", ":cancel"),
+            ("GET", ":subscribe"),
+            ("GET", "/pushNotificationConfigs"),
+        ):
+            answers = [
+                without(await ask(door, "bob", verb, f"{door.url}/tasks/{each}{path}"), each)
+                for each in (task, nothing)
+            ]
+            assert answers[0] == answers[1], (verb, path)
+            assert answers[0][0] == 404
+
+
+async def test_an_owner_lists_and_revokes_its_own_tokens_and_no_others(tmp_path: Path) -> None:
+    async with front_door(hello_world(), data_dir=str(tmp_path)) as door:
+        ci, other = await door.bearer("ci"), await door.bearer("other")
+        (mine,) = (await door.http.get("/api/auth/tokens", headers=ci)).json()["tokens"]
+        assert (mine["name"], mine["current"], mine["scopes"]) == ("ci", True, ["read", "write"])
+        assert (await door.http.get("/api/auth/sessions", headers=ci)).json() == {"sessions": []}
+        assert (await door.http.delete(f"/api/auth/tokens/{mine['id']}", headers=other)).status_code == 404
+        assert (await door.http.delete(f"/api/auth/sessions/{mine['id']}", headers=ci)).status_code == 404
+        reader = await door.bearer("reader", "read")
+        (its,) = (await door.http.get("/api/auth/tokens", headers=reader)).json()["tokens"]
+        assert (await door.http.delete(f"/api/auth/tokens/{its['id']}", headers=reader)).status_code == 403
+        assert (await door.http.delete(f"/api/auth/tokens/{mine['id']}", headers=ci)).status_code == 204
+        assert (await door.http.get("/api/auth/me", headers=ci)).status_code == 401
+        assert (await door.http.get("/api/auth/me", headers=other)).status_code == 200
+
+
+async def test_an_owner_lists_and_deletes_its_own_uploads(tmp_path: Path) -> None:
+    async with front_door(hello_world(), data_dir=str(tmp_path)) as door:
+        ci, content = {**V1, **await door.bearer("ci")}, b"a line"
+        file = {"filename": "a", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        granted = (await door.http.post("/api/uploads", json=file, headers=ci)).json()
+        assert (await door.http.get("/api/uploads", headers=ci)).json() == {"uploads": []}
+        await door.http.put(granted["upload"]["url"], content=content, headers=ci)
+        (mine,) = (await door.http.get("/api/uploads", headers=ci)).json()["uploads"]
+        assert (mine["url"], mine["size"], mine["sha256"]) == (granted["part"]["url"], 6, file["sha256"])
+        other = await door.bearer("other")
+        assert (await door.http.get("/api/uploads", headers=other)).json() == {"uploads": []}
+        assert (await door.http.delete(f"/api/uploads/{mine['id']}", headers=other)).status_code == 404
+        statuses = [(await door.http.delete(f"/api/uploads/{mine['id']}", headers=ci)).status_code for _ in range(2)]
+        assert statuses == [204, 404]

@@ -1,0 +1,1 @@
+"""The kinds of software that are recorded, one a file."""

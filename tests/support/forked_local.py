@@ -1,0 +1,26 @@
+"""`python -m local`, whose functions are forked by the tests' fork server instead of importing everything again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import IO
+
+from local import supervisor
+from local.__main__ import main
+from local.ending import Process
+from local.functions import Function
+from tests.support.fork_server import VARIABLE, ForkServer
+
+
+async def fork(function: Function, environ: Mapping[str, str], inherited: int, log: IO[bytes]) -> Process:
+    flag, *arguments = function.arguments
+    assert flag == "-m"
+    kept = {number: number for number in (*function.descriptors, inherited)}
+    output = {1: log.fileno(), 2: log.fileno()}
+    return await ForkServer(os.environ[VARIABLE]).start(arguments, environ, {**kept, **output})
+
+
+if __name__ == "__main__":
+    supervisor.spawn = fork
+    main()
