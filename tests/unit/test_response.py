@@ -127,22 +127,25 @@ async def test_a_stream_that_ended_before_the_shutdown_ends_once(monkeypatch: py
     assert [message["more_body"] for message in reader.messages[1:]].count(False) == 1
 
 
+async def shut_down_a_stream(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Return the last bytes of a stream whose server shuts down."""
+    reader, chunks = Reader(), Chunks(endless=True)
+    serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
+    await reader.has_body.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(AppStatus, "should_exit", True)
+        await serving
+    return reader.bodies[-1]
+
+
 def test_streams_end_at_shutdown_in_one_event_loop_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """sse-starlette has one watcher a thread, which has to start again in each loop."""
-
-    async def shut_down_a_stream() -> bytes:
-        reader, chunks = Reader(), Chunks(endless=True)
-        serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
-        await reader.has_body.wait()
-        with monkeypatch.context() as patch:
-            patch.setattr(AppStatus, "should_exit", True)
-            await serving
-        return reader.bodies[-1]
-
-    assert [asyncio.run(shut_down_a_stream()) for _ in range(2)] == [sse.COME_BACK] * 2
+    assert [asyncio.run(shut_down_a_stream(monkeypatch)) for _ in range(2)] == [sse.COME_BACK] * 2
 
 
-def test_streams_flow_in_a_loop_that_takes_the_place_of_one_that_was_left() -> None:
+def test_streams_of_a_loop_that_takes_the_place_of_one_that_was_left_flow_and_end_at_shutdown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The Lambda runtime may leave a loop with the watcher in it; the next loop of the thread serves as well."""
 
     async def cancel_all() -> None:
@@ -161,6 +164,8 @@ def test_streams_flow_in_a_loop_that_takes_the_place_of_one_that_was_left() -> N
         first, second, first_again = (loop.run_until_complete(stream()) for loop in (*loops, loops[0]))
         assert first == second == first_again
         assert len(first) == 3
+        for loop in reversed(loops):
+            assert loop.run_until_complete(asyncio.wait_for(shut_down_a_stream(monkeypatch), 10)) == sse.COME_BACK
     finally:
         for loop in loops:
             loop.run_until_complete(cancel_all())

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from weakref import WeakKeyDictionary
 
 import anyio
 from sse_starlette import EventSourceResponse
+from sse_starlette import sse as sse_starlette
 from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +34,19 @@ def forget_earlier_shutdown() -> None:
     sse-starlette notes that signal for the whole process and never forgets it, so each later stream would end at once.
     """
     AppStatus.should_exit = False
+
+
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, sse_starlette._ShutdownState] = WeakKeyDictionary()
+
+
+def _watch_in_this_loop() -> None:
+    """Let the running event loop have a watcher of its own.
+
+    sse-starlette notes for each thread that its watcher runs. A loop that was left, and not closed, keeps that note,
+    and the streams of the thread's next loop would never hear of a shutdown.
+    """
+    watch = _watches.setdefault(asyncio.get_running_loop(), sse_starlette._ShutdownState())  # noqa: SLF001
+    sse_starlette._thread_state.shutdown_state = watch  # noqa: SLF001
 
 
 class EventStreamResponse(EventSourceResponse):
@@ -62,6 +77,7 @@ class EventStreamResponse(EventSourceResponse):
         del self.headers["connection"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _watch_in_this_loop()
         try:
             async with asyncio.timeout(self._limit_s):
                 await super().__call__(scope, receive, send)
