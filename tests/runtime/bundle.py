@@ -43,6 +43,7 @@ async def bundle(layer: Path, folder: Path, **variables: str) -> AsyncIterator[s
                 python=sys.executable,
                 environ={**shared, **own},
                 environments=_ENVIRONMENTS,
+                forked=True,
             )
             return (await stack.enter_async_context(emulator)).url
 

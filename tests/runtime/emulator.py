@@ -47,7 +47,8 @@ class Result:
 class Emulator:
     """One function. Its environments' processes get a clean environment and `environ`.
 
-    `event` makes an event of a request: of one to its Function URL, or to a REST API that streams.
+    `event` makes an event of a request: of one to its Function URL, or to a REST API that streams. Processes that are
+    `forked` do not import again what all functions of this project import.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Emulator:
         response_limit: int = STREAM_LIMIT,
         pass_fds: tuple[int, ...] = (),
         event: Callable[..., dict[str, Any]] = function_url_event,
+        forked: bool = False,
     ) -> None:
         self.environments: list[Environment] = []
         """All environments of the function, the newest last."""
@@ -78,6 +80,7 @@ class Emulator:
         self._freeze = freeze
         self._limit = response_limit
         self._pass_fds = pass_fds
+        self._forked = forked
         self._event = event
         self._being_started = 0
         self._fronts: set[asyncio.Task[None]] = set()
@@ -153,6 +156,7 @@ class Emulator:
             response_limit=self._limit,
             on_exit=self._exited,
             pass_fds=self._pass_fds,
+            forked=self._forked,
         )
         await environment.start()
         self.environments.append(environment)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from tests.runtime.bootstrap_process import start_bootstrap
 from tests.runtime.exchange import End, Invocation, Part, Prelude, Whole
 from tests.runtime.http1 import Broken, Head, Trailers, chunks, read_body, read_head, reply
 
@@ -43,6 +44,7 @@ class Environment:
         response_limit: int,
         on_exit: Callable[[Environment], None],
         pass_fds: tuple[int, ...] = (),
+        forked: bool = False,
     ) -> None:
         self.violations: list[str] = []
         self.log: list[str] = []
@@ -68,23 +70,16 @@ class Environment:
         self._responding: dict[str, asyncio.StreamWriter] = {}
         self._refused: set[asyncio.StreamWriter] = set()
         self._pass_fds = pass_fds
+        self._forked = forked
         self._connections: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=256 * 1024)
         port = self._server.sockets[0].getsockname()[1]
-        self.process = await asyncio.create_subprocess_exec(
-            *self._command,
-            env={**self._environ, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            limit=8 * 1024 * 1024,
-            pass_fds=self._pass_fds,
-        )
-        self._reading = asyncio.create_task(self._read_log())
+        environ = {**self._environ, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
+        self.process, log = await start_bootstrap(self._command, environ, self._pass_fds, forked=self._forked)
+        self._reading = asyncio.create_task(self._read_log(log))
 
     async def until(self, condition: Callable[[Environment], bool], seconds: float = 30) -> None:
         """Return when the condition holds of this environment."""
@@ -132,9 +127,8 @@ class Environment:
     def wrong(self, what: str) -> None:
         self.violations.append(what)
 
-    async def _read_log(self) -> None:
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
+    async def _read_log(self, log: asyncio.StreamReader) -> None:
+        while line := await log.readline():
             self.log.append(line.decode(errors="replace").rstrip("\n"))
         self.exit_status = await self.process.wait()
         in_init = self.phase in ("init", "restoring")

@@ -236,6 +236,7 @@ async def stage(
                 environments=1 if name == "sweeper" else 8,
                 timeout_s=limit_s,
                 event=event,
+                forked=True,
             )
             api.functions[name] = await stack.enter_async_context(emulator)
             return emulator

@@ -1,9 +1,9 @@
 """Processes that start fast: one parent imports what they need, and forks each of them.
 
 `python -m tests.support.fork_server FD` takes orders on the listening Unix socket `FD`. An order is a connection with
-file descriptors and an `Order` as JSON. The forked process runs a module as `python -m` does. The parent answers with a
-line that has the process id and, when the process has ended, with one that has its exit code. When stdin ends, the
-parent kills all processes and itself.
+file descriptors and an `Order` as JSON. The forked process runs a module as `python -m` does, or a script. The parent
+answers with a line that has the process id and, when the process has ended, with one that has its exit code. When stdin
+ends, the parent kills all processes and itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import io
 import os
 import random
 import runpy
@@ -38,7 +39,7 @@ _HIGH = 700
 
 
 class Order(msgspec.Struct):
-    """A process: `arguments` are those of `python -m`, `variables` the whole environment.
+    """A process: `arguments` are those of `python -m`, or of `python` with a script; `variables` the whole environment.
 
     The file descriptors that come with the order get the numbers `descriptors`. `ordered_by` is a process id.
     """
@@ -213,7 +214,12 @@ def _run(order: Order) -> None:
     sys.path[:1] = [order.folder, *filter(None, paths.split(os.pathsep))]
     sys.argv = order.arguments
     _be_called(f"python -m {' '.join(order.arguments)} (of {order.ordered_by})")
-    runpy.run_module(order.arguments[0], run_name="__main__", alter_sys=True)
+    if order.variables.get("PYTHONUNBUFFERED"):
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), write_through=True)
+    if order.arguments[0].endswith(".py"):
+        runpy.run_path(order.arguments[0], run_name="__main__")
+    else:
+        runpy.run_module(order.arguments[0], run_name="__main__", alter_sys=True)
 
 
 def _be_called(title: str) -> None:

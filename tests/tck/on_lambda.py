@@ -62,6 +62,7 @@ async def main() -> None:
             environ=environ,
             environments=ENVIRONMENTS,
             timeout_s=900,
+            forked=True,
         )
         async with function, httpx.AsyncClient(timeout=None) as http:
             await serve_at_port(front(http, function.url))
