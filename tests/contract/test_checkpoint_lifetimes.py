@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -147,11 +149,12 @@ async def test_opening_a_file_deletes_expired_checkpoints(
     monkeypatch.setattr("tailrace.agent.checkpoints.sqlite.time.time", clock)
 
     async def threads() -> set[str]:
-        async with open_sqlite(path, 8 * DAY_S) as saver:
-            rows = await saver.conn.execute_fetchall(
-                "SELECT thread_id FROM checkpoints UNION SELECT thread_id FROM writes"
-            )
-            return {row[0] for row in rows}
+        async with open_sqlite(path, 8 * DAY_S):
+            pass
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            return {
+                row[0] for row in file.execute("SELECT thread_id FROM checkpoints UNION SELECT thread_id FROM writes")
+            }
 
     async with open_sqlite(path, 8 * DAY_S) as saver:
         await save(saver, "over", seconds=clock.now)

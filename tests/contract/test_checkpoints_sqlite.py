@@ -14,8 +14,9 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
 from tailrace.agent.checkpoints import sqlite as checkpoints_sqlite
-from tailrace.agent.checkpoints.sqlite import SQLiteSaver, open_sqlite
+from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.errors import CheckpointsUnavailable
+from tailrace.stores.sqlite import connect_wal
 from tests.contract import checkpoint_writer
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,7 @@ async def test_a_cancelled_save_is_completed_and_releases_the_file(tmp_path: Pat
             saving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saving
-            await saver.until_idle()
+            await saver.aput(config("another"), checkpoint(), {"step": moment}, {})  # ends after the cancelled one
             saved += turns > 0  # the first turn begins the save
             other = sqlite3.connect(path, timeout=0)
             other.execute("BEGIN IMMEDIATE")  # raises if the file is locked
@@ -157,9 +158,19 @@ async def test_a_missing_folder_is_reported_at_once(tmp_path: Path) -> None:
             pass
 
 
-async def test_the_file_uses_wal_and_syncs_every_commit(tmp_path: Path) -> None:
+async def test_the_file_uses_wal_and_syncs_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+
+    def connect(path: Path, busy_s: float) -> sqlite3.Connection:
+        opened.append(connect_wal(path, busy_s))
+        return opened[-1]
+
+    monkeypatch.setattr(checkpoints_sqlite, "connect_wal", connect)
     async with open_sqlite(tmp_path / "checkpoints.sqlite3", 86_400) as saver:
-        assert isinstance(saver, SQLiteSaver)
-        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2)):
-            async with saver.conn.execute(f"PRAGMA {pragma}") as rows:
-                assert await rows.fetchone() == (value,)
+        await saver.aput(config(), checkpoint(), {"step": 1}, {})
+        assert await saver.aget_tuple(config()) is not None
+        _, *used = opened  # the first has made the file, and is closed
+        assert len(used) == 2
+        for connection in used:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.execute("PRAGMA synchronous").fetchone() == (2,)

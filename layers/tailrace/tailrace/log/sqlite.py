@@ -2,8 +2,8 @@
 
 Design decisions:
 
-1. One thread writes and one reads, each with its own connection. While a thread is busy, operations queue up; when it
-   is free, it does all of them in one transaction, and so with one fsync. This makes hundreds of streams cheap.
+1. One thread writes and one reads, each with its own connection (`SQLiteWorker`). What comes while the writer is busy
+   shares a transaction, and so an fsync. This makes hundreds of streams cheap.
 2. `synchronous=FULL`: an acknowledged append survives a loss of power. WAL mode's default, NORMAL, would only survive
    a crash of the process.
 3. An operation checks before it changes anything, so one that is refused does not spoil the others of its transaction.
@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import sqlite3
-import threading
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -33,9 +31,7 @@ from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
 from tailrace.stores.private import private_folder
 from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal
-
-T = TypeVar("T")
-Operation = Callable[[sqlite3.Connection], T]
+from tailrace.stores.sqlite_worker import SQLiteWorker
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -96,8 +92,8 @@ class SQLiteLog(EventLog):
             for table in ("items", "heads", "conversations"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
         connection.close()
-        self._writer = _Worker(self._path, "log-writer", transaction=True)
-        self._reader = _Worker(self._path, "log-reader", transaction=False)
+        self._writer = SQLiteWorker("log-writer", partial(_connect, self._path), self._unavailable, transaction=True)
+        self._reader = SQLiteWorker("log-reader", partial(_connect, self._path), self._unavailable)
         self.conversations = SQLiteConversations(
             self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock
         )
@@ -276,6 +272,9 @@ class SQLiteLog(EventLog):
     async def close(self) -> None:
         await asyncio.gather(self._writer.close(), self._reader.close())
 
+    def _unavailable(self, error: sqlite3.Error) -> LogUnavailable:
+        return LogUnavailable(f"The log {self._path.name} refused the operation: {error}.")
+
     def _find(self, connection: sqlite3.Connection, task_id: str) -> Head | None:
         row = connection.execute(
             f"SELECT {_HEAD} FROM heads WHERE task_id = ? AND ttl > ?",  # noqa: S608
@@ -293,86 +292,6 @@ class SQLiteLog(EventLog):
     def _change(self, connection: sqlite3.Connection, task_id: str, changes: str, values: tuple[Any, ...]) -> Head:
         connection.execute(f"UPDATE heads SET {changes} WHERE task_id = ?", (*values, task_id))  # noqa: S608
         return _required(self._find(connection, task_id), task_id)
-
-
-class _Worker:
-    """A thread with a connection. It does together all operations that came while it was busy."""
-
-    def __init__(self, path: Path, name: str, *, transaction: bool) -> None:
-        self._queue: queue.SimpleQueue[tuple[Operation[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
-        self._path = path
-        self._transaction = transaction
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
-
-    async def run(self, operation: Operation[T]) -> T:
-        """The operation's result, from the worker's thread. Raises `LogUnavailable`, and what the operation raises."""
-        if self._closed:
-            raise LogUnavailable(f"The log {self._path.name} is closed.")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put((operation, future))
-        return await future
-
-    async def close(self) -> None:
-        self._closed = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-
-    def _work(self) -> None:
-        connection = _connect(self._path)
-        while (first := self._queue.get()) is not None:
-            jobs, closing = [first], False
-            while not self._queue.empty():
-                job = self._queue.get()
-                if job is None:
-                    closing = True
-                    break
-                jobs.append(job)
-            outcomes = self._together(connection, [operation for operation, _ in jobs])
-            _report([future for _, future in jobs], outcomes)
-            if closing:
-                break
-        connection.close()
-
-    def _together(self, connection: sqlite3.Connection, operations: list[Operation[Any]]) -> list[Any]:
-        """Each operation's result, or the error it raised. An error of SQLite is the outcome of all of them."""
-        outcomes: list[Any] = []
-        try:
-            if self._transaction:
-                connection.execute("BEGIN IMMEDIATE")
-            for operation in operations:
-                try:
-                    outcomes.append(operation(connection))
-                except sqlite3.Error:
-                    raise
-                except Exception as error:
-                    outcomes.append(error)
-            if self._transaction:
-                connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            return [LogUnavailable(f"The log {self._path.name} refused the operation: {error}.")] * len(operations)
-        return outcomes
-
-
-def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
-    """Set each future's outcome, on the future's event loop."""
-    pairs = list(zip(futures, outcomes, strict=True))
-    for loop in {future.get_loop() for future in futures}:
-        with contextlib.suppress(RuntimeError):  # The loop is closed, so nobody waits for the outcomes.
-            loop.call_soon_threadsafe(_set, [pair for pair in pairs if pair[0].get_loop() is loop])
-
-
-def _set(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, outcome in pairs:
-        if future.done():
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,117 @@
+"""A thread with a connection to a SQLite file, which groups the operations of all tasks of a process.
+
+While the thread is busy, operations queue up. When it is free, it does all of them, in one transaction if they write,
+and so with one fsync. An operation takes one way to the thread and back, however many statements it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+
+class SQLiteWorker:
+    """The thread `name`, with the connection that `connect` returns, in autocommit.
+
+    With `transaction` it does the operations that it has at the same time in one transaction. An operation that was
+    given to it is done, also if its caller is cancelled. `unavailable` gives what to raise for an error of SQLite.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], sqlite3.Connection],
+        unavailable: Callable[[sqlite3.Error], Exception],
+        *,
+        transaction: bool = False,
+    ) -> None:
+        self._queue: queue.SimpleQueue[tuple[Operation[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._connect = connect
+        self._unavailable = unavailable
+        self._transaction = transaction
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, operation: Operation[T]) -> T:
+        """The operation's result, from the worker's thread. An operation must not leave a cursor open.
+
+        If it raises an exception of its own, it must not have changed anything: the others of its transaction stay. An
+        error of SQLite is the outcome of all of them.
+
+        Raises: what the operation and `unavailable` say.
+        """
+        if self._closed:
+            raise self._unavailable(sqlite3.OperationalError("it is closed"))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put((operation, future))
+        return await future
+
+    async def close(self) -> None:
+        """Do what was given to the worker before, and end its thread."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        connection = self._connect()
+        while (first := self._queue.get()) is not None:
+            jobs, closing = [first], False
+            while not self._queue.empty():
+                job = self._queue.get()
+                if job is None:
+                    closing = True
+                    break
+                jobs.append(job)
+            outcomes = self._together(connection, [operation for operation, _ in jobs])
+            _report([future for _, future in jobs], outcomes)
+            if closing:
+                break
+        connection.close()
+
+    def _together(self, connection: sqlite3.Connection, operations: list[Operation[Any]]) -> list[Any]:
+        """Each operation's result, or the error it raised. An error of SQLite is the outcome of all of them."""
+        outcomes: list[Any] = []
+        try:
+            if self._transaction:
+                connection.execute("BEGIN IMMEDIATE")
+            for operation in operations:
+                try:
+                    outcomes.append(operation(connection))
+                except sqlite3.Error:
+                    raise
+                except Exception as error:
+                    outcomes.append(error)
+            if self._transaction:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return [self._unavailable(error)] * len(operations)
+        return outcomes
+
+
+def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
+    """Set each future's outcome, on the future's event loop."""
+    pairs = list(zip(futures, outcomes, strict=True))
+    for loop in {future.get_loop() for future in futures}:
+        with contextlib.suppress(RuntimeError):  # The loop is closed, so nobody waits for the outcomes.
+            loop.call_soon_threadsafe(_set, [pair for pair in pairs if pair[0].get_loop() is loop])
+
+
+def _set(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, outcome in pairs:
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
