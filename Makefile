@@ -9,12 +9,15 @@ export SAM_CLI_TELEMETRY := 0
 # Without bytecode on disk, each process would compile our code again, and each of pytest's workers all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast lint bench score chaos token tokens revoke build validate preflight deploy smoke destroy sam-local sam-services lock sample pictures clean
+.PHONY: run address test test-fast lint bench score chaos token tokens revoke build validate preflight deploy smoke destroy sam-local sam-services lock sample pictures clean
 # Two targets that run at once would install into one environment.
 .NOTPARALLEL:
 
 run: $(if $(MODEL),needs-model $(venv)/model-$(provider)) $(venv)/run ## AGENT=greeter MODEL=openai:… OIDC=1: the page, the gateway and the agents on this machine
 	@$(if $(AGENT),TAILRACE_ORCHESTRATOR=$(AGENT)) $(if $(MODEL),TAILRACE_MODEL='$(MODEL)') $(bin)/python -m local$(if $(OIDC),.issuer)
+
+address: $(venv)/run ## an address of the page of `make run` that lets one more browser in
+	@$(bin)/python -m local.address
 
 test: $(venv)/test ## all tests; one whose tool is missing says what to install
 	@$(bin)/python -m pytest -n auto $(whole_files)

@@ -1,4 +1,4 @@
-/** Who is signed in, and the way out. Nothing is shown where nobody has to sign in. */
+/** Who is signed in, and the way out. Nothing is shown where nobody has to sign in, as on one's own machine. */
 
 import { post } from "./api.js";
 import { byId, h, on } from "./dom.js";
@@ -18,11 +18,12 @@ let shown = "";
 
 async function show() {
   const answer = await fetch("api/auth/me", { cache: "no-store" });
-  const { id, name, kind } = answer.ok ? await answer.json() : {};
+  const { id, name, kind, secretFile = "" } = answer.ok ? await answer.json() : {};
   if (shown && id && id !== shown) return leave(); // somebody else has signed in
   shown = id ?? shown;
   byId("sidebar").querySelector(".account")?.remove();
-  if (kind !== "session") return;
+  document.body.dataset.secretFile = secretFile;
+  if (kind !== "session" || secretFile) return;
   const out = (words, everywhere) => h("button.link", { type: "button", onclick: () => signOut(everywhere) }, words);
   const ways = h("p", out("Sign out", false), " ", out("Sign out on all devices", true));
   byId("sidebar").append(h("section.account", { ariaLabel: "Account", "data-testid": "account" }, h("p.aside", `Signed in as ${name}`), ways));

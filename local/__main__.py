@@ -1,7 +1,7 @@
 """`python -m local`: runs each function in its own process and restarts it when it dies, until Ctrl-C.
 
-Prints the address of the page as soon as it can be used. Exits with an error if the gateway or the orchestrator does
-not start.
+Prints the address of the page as soon as it can be used; it lets one browser in, once. Exits with an error if the
+gateway or the orchestrator does not start.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 import signal
 from pathlib import Path
 
+from local.address import command, new_address_of
 from local.functions import all_functions, strays
-from local.run_secret import run_secret
-from local.supervisor import StartError, Supervisor, say
+from local.run_files import ADDRESS, kept, run_secret
+from local.supervisor import Supervisor, say
 from tailrace.config import Settings
-from tailrace.errors import ConfigError
+from tailrace.errors import ConfigError, TailraceError
 from tailrace.stores.private import private_folder
 
 
@@ -62,8 +63,12 @@ async def supervise(settings: Settings, secret: str) -> None:
         await asyncio.wait([ready, stop], return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             ready.result()
-            say(functions[-1].url.rstrip("/"))
-            await stop
+            url = functions[-1].url.rstrip("/")
+            with kept(settings, ADDRESS, url):
+                say(await new_address_of(settings, url))
+                if not settings.oidc_issuer:
+                    say(f"This address lets one browser in. `{command(settings)}` prints one for another.")
+                await stop
     finally:
         ready.cancel()
         stop.cancel()
@@ -75,7 +80,7 @@ def main() -> None:
     os.umask(0o077)
     try:
         asyncio.run(run())
-    except (ConfigError, StartError, OSError) as error:
+    except (TailraceError, OSError) as error:
         raise SystemExit(f"tailrace: {error}") from None
 
 

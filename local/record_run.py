@@ -14,6 +14,9 @@ from typing import Any
 
 import httpx
 
+from local.run_files import SECRET, run_file
+from tailrace.config import Settings
+
 SAMPLE = Path(__file__).parents[1] / "frontend" / "sample"
 _METADATA = "urn:tailrace:a2a:resume:1"
 # What a timeline shows of an event.
@@ -24,7 +27,8 @@ def record(url: str) -> list[dict[str, Any]]:
     """Send the sample, wait for its end, and return what a timeline shows of its events, in order."""
     sample = json.loads((SAMPLE / "sample.json").read_text())
     parts = [{"text": sample["text"]}, {"data": {"alert": sample["alert"]}}, *map(_file, sample["files"])]
-    with httpx.Client(base_url=url, timeout=120) as http:
+    bearer = f"Bearer {run_file(Settings.load(), SECRET).read_text()}"
+    with httpx.Client(base_url=url, headers={"Authorization": bearer}, timeout=120) as http:
         created = http.post("/api/tasks", json={"message": {"parts": parts}}).raise_for_status().json()
         frames = http.get(created["streamUrl"]).raise_for_status().text.splitlines()
     results = [json.loads(line.removeprefix("data: ")).get("result") for line in frames if line.startswith("data: ")]

@@ -19,10 +19,12 @@ from typing import Any
 
 import uvicorn
 
-from gateway.owner import local_owner, secret_owner
+from gateway.owner import LocalUser, secret_owner
+from local.address import command
 from local.functions import FUNCTIONS
 from local.lifeline import end_with_supervisor
 from local.packages import use_packages
+from local.run_files import SECRET, run_file
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
 from tailrace.owner import DecideOwner
@@ -64,7 +66,7 @@ def owner_on(host: str, settings: Settings) -> DecideOwner:
         ConfigError: `host` is not loopback, and nobody could come in.
     """
     if ipaddress.ip_address(host).is_loopback and not settings.oidc_issuer:
-        return local_owner
+        return LocalUser(settings.run_secret, str(run_file(settings, SECRET).absolute()), command(settings))
     if not settings.access_secret and not settings.oidc_issuer:
         raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which other machines can reach")
     return secret_owner(settings.access_secret)

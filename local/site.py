@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy.content_types import content_type
 from gateway.app import create_app
-from gateway.owner import local_owner
+from gateway.owner import LocalUser
 from local.faults import Faults
+from local.way_in import WayIn
 from tailrace.config import Settings
 from tailrace.owner import DecideOwner
 
@@ -73,12 +75,12 @@ class PageFiles(StaticFiles):
 
 
 def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
-    """Return the gateway's app with the page; on loopback also with what lets the page break things."""
+    """Return the gateway's app with the page; for this machine's user also with what lets the page break things."""
     site = create_app(settings, decide_owner=decide_owner)
-    if decide_owner is local_owner:
+    if isinstance(decide_owner, LocalUser):
         site.router.routes += [
             *Faults(settings, site.state.callers).routes,
-            Route("/", _served(_index), methods=["GET"]),
+            Route("/", FirstPage(WayIn(settings, site.state.callers)), methods=["GET"]),
             Mount("/local", _served(PageFiles(directory=EXTRAS))),
         ]
     site.router.routes.append(Mount("/", _served(PageFiles(directory=FRONTEND, html=True))))
@@ -88,6 +90,17 @@ def create_site(settings: Settings, decide_owner: DecideOwner) -> Starlette:
 def _served(app: ASGIApp) -> ASGIApp:
     """The app of a part of the page: compressed, as by CloudFront, and with the page's headers."""
     return PageHeaders(GZipMiddleware(app))
+
+
+class FirstPage:
+    """The page and its parts for this machine only, and the way in."""
+
+    def __init__(self, way_in: WayIn) -> None:
+        self._way_in = way_in
+        self._page = _served(_index)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self._way_in.answer(Request(scope)) or self._page)(scope, receive, send)
 
 
 async def _index(scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,6 +21,7 @@ from gateway.problems import NO_STORE, Problem
 from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.events import encode, now_ms, timestamp
+from tailrace.owner import LOCAL_OWNER
 
 logger = logging.getLogger("tailrace.gateway")
 
@@ -54,6 +55,8 @@ class Account:
             expires = timestamp(credential.ends * 1000)
             left = await self._limits.left(caller)
             known |= {"kind": credential.kind, "scopes": credential.scopes, "expires": expires, "left": left}
+        if (user := self._callers.local_user) is not None and caller.owner.id == LOCAL_OWNER:
+            known["secretFile"] = user.secret_file  # what a shell sends, as the page tells it
         return Response(encode(known), media_type="application/json", headers=NO_STORE)
 
     async def logout(self, request: Request) -> Response:

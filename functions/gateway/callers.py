@@ -1,11 +1,12 @@
 """Who makes a request: the one place where the gateway decides it.
 
 1. A machine sends its token as `Authorization: Bearer`. What a token's scopes do not allow is refused.
-2. A person who has signed in sends the session's cookie (`sign_in.py`).
-3. Everybody else is whom `decide_owner` names: this machine's user on loopback, or who knows the shared secret.
+2. A browser has a session and sends its cookie: after a sign-in (`sign_in.py`), or after `make run`'s address.
+3. Everybody else is whom `decide_owner` names: who knows the secret of `make run`, or the shared secret.
 
 Who sends a token that does not hold is refused, whatever else the request has. A wrong token or secret is a guess, and
-guesses are limited (`guesses.py`).
+guesses are limited (`guesses.py`). Those of the secret of `make run` are not: nobody guesses 256 random bits, and
+another user of the machine could lock this one out.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from starlette.requests import Request
 
 from gateway.cookies import session_cookie
 from gateway.guesses import Guesses, viewer_of
-from gateway.owner import bearer_in, secret_in
+from gateway.owner import LocalUser, bearer_in, is_from_here, secret_in
 from gateway.problems import Problem
 from tailrace.access import Credential, Credentials, open_credentials
 from tailrace.access.credential import READ, WRITE, presented_session, presented_token
 from tailrace.config import Settings
-from tailrace.owner import DecideOwner, Owner
+from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner
 
 # Methods that change nothing.
 READS = ("GET", "HEAD", "OPTIONS")
@@ -33,6 +34,11 @@ class Caller(msgspec.Struct, frozen=True):
 
     owner: Owner
     credential: Credential | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there are others from whom the owner could take something (`limits.py`)."""
+        return self.credential is not None and self.owner.id != LOCAL_OWNER
 
     def check(self, scope: str) -> None:
         """Refuse what the caller's credential is not for.
@@ -62,6 +68,11 @@ class Callers:
         self._decide_owner = decide_owner
         self._passed_in = credentials
         self._behind_distribution = behind_distribution
+
+    @property
+    def local_user(self) -> LocalUser | None:
+        """This machine's user, if that is who may come in."""
+        return self._decide_owner if isinstance(self._decide_owner, LocalUser) else None
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -103,6 +114,10 @@ class Callers:
         detail = "The request has no credentials that this gateway knows."
         # The page cannot know by itself how people come in here.
         more = {"signIn": "api/auth/login"} if self._settings.oidc_issuer else {}
+        if (user := self.local_user) is not None and is_from_here(request):
+            detail += f" For a browser, `{user.command}` prints an address."
+            detail += f" A program sends `Authorization: Bearer` with what is in {user.secret_file}."
+            more = {"command": user.command}
         raise Problem(401, detail, challenge, more)
 
     async def close(self) -> None:
@@ -113,7 +128,7 @@ class Callers:
         presented = presented_token(bearer_in(request))
         if presented is None and (session := await self._session(request)) is not None:
             return session
-        if presented is None and not secret_in(request):
+        if presented is None and (self.local_user is not None or not secret_in(request)):
             return self._decided(request)
         # Each token has guesses of its own, so that a machine with an old one locks no neighbour out.
         guess = f"{self.viewer(request)} {presented.id if presented else 'secret'}"
@@ -128,11 +143,15 @@ class Callers:
         return caller
 
     async def _session(self, request: Request) -> Caller | None:
-        """Who has signed in; None if nobody has, or the session is over."""
-        if not self._settings.oidc_issuer or bearer_in(request):
+        """Who has a session; None if nobody has, or it is over."""
+        is_local = self.local_user is not None and is_from_here(request)
+        if bearer_in(request) or not (is_local or self._settings.oidc_issuer):
             return None
         presented = presented_session(request.cookies.get(session_cookie(request), ""))
-        return _caller_with(await self.credentials.known(presented)) if presented else None
+        # A data folder may have been used in the other way before.
+        if presented is None or (presented.holder == LOCAL_OWNER) is not is_local:
+            return None
+        return _caller_with(await self.credentials.known(presented))
 
     def _decided(self, request: Request) -> Caller | None:
         name = self._decide_owner(request)

@@ -1,7 +1,7 @@
 """What an owner may use: tasks, streams, uploads and webhooks. All processes count together (`tailrace/access`).
 
 The limits are for owners with a credential of their own. Who is this machine's user, or shares the deployment's secret
-with all others, is not limited: there is nobody whom it would protect.
+with all others, is not limited: there is nobody whom it would protect (`Caller.is_limited`).
 
 A running task is one of the owner's 100 newest that is neither finished nor waiting; it is counted when another one is
 to begin, and so a few that begin at the same moment may be one too many. Everything else is exact.
@@ -44,15 +44,16 @@ class Limits:
         Raises:
             Problem: 429, the owner has too many that run, or has begun too many within the hour.
         """
-        if caller.credential is None:
+        settings = self._settings
+        limit = settings.owner_running
+        if not (caller.is_limited and (limit or settings.owner_tasks)):
             return
-        limit = self._settings.owner_running
         is_known, running = await asyncio.gather(self._is_known(task_id), self._running(caller))
         if is_known:
             return
         if limit and running >= limit:
             raise _refusal(f"{limit} tasks of yours run", _TRY_AGAIN_S)
-        await self._spend(caller, "tasks", HOUR_S, 1, self._settings.owner_tasks, "tasks an hour")
+        await self._spend(caller, "tasks", HOUR_S, 1, settings.owner_tasks, "tasks an hour")
 
     async def upload(self, caller: Caller, size: int) -> None:
         """Count a file of `size` bytes. Raises as `task` does, for the bytes of a day."""
@@ -70,7 +71,7 @@ class Limits:
             Problem: 429, the owner has too many open.
         """
         limit = self._settings.owner_streams
-        if caller.credential is None or not limit:
+        if not (caller.is_limited and limit):
             yield
             return
         store, key, slot = self._callers.credentials, f"streams {caller.owner.id}", secrets.token_hex(8)
@@ -84,7 +85,7 @@ class Limits:
 
     async def left(self, caller: Caller) -> dict[str, int]:
         """What the caller may still use; nothing for what has no limit."""
-        if caller.credential is None:
+        if not caller.is_limited:
             return {}
         settings, store, owner = self._settings, self._callers.credentials, caller.owner.id
         used = {
@@ -110,7 +111,7 @@ class Limits:
         return sum(head.state not in TERMINAL | INTERRUPTED for head in heads)
 
     async def _spend(self, caller: Caller, what: str, window_s: int, amount: int, limit: int, unit: str) -> None:
-        if caller.credential is None or not limit:
+        if not (caller.is_limited and limit):
             return
         store = self._callers.credentials
         if not await store.spend(f"{what} {caller.owner.id}", window_s, amount, limit):

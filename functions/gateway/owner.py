@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -29,18 +30,39 @@ def secret_in(request: Request) -> str:
     return bearer_in(request) or request.headers.get(SECRET_HEADER) or in_cookie
 
 
-def local_owner(request: Request) -> str | None:
-    """Return the one owner on a laptop for a request that comes from loopback; None for any other request.
+def is_from_here(request: Request) -> bool:
+    """Whether a request comes from loopback, and not from another site's page.
 
-    Another site's page can reach loopback through the user's own browser. Its `Origin` shows that; or, if its host name
-    was made to point here (DNS rebinding), the `Host` does.
+    Such a page can reach loopback through the user's own browser. Its `Origin` shows that; or, if its host name was
+    made to point here (DNS rebinding), the `Host` does.
     """
     client, host = request.client, host_in(request)
     if client is None or not is_loopback(client.host) or host is None or not is_loopback(host):
-        return None
-    if is_from_another_origin(request):
-        return None
-    return LOCAL_OWNER
+        return False
+    return not is_from_another_origin(request)
+
+
+def local_owner(request: Request) -> str | None:
+    """Return the one owner for every request that comes from here: where no other user can reach loopback."""
+    return LOCAL_OWNER if is_from_here(request) else None
+
+
+@dataclass(frozen=True)
+class LocalUser:
+    """This machine's user: who sends the secret of `make run`, or has a session that began with its address.
+
+    Other users of the machine reach loopback too, so it is not enough to come from there. The secret is in
+    `secret_file`, which only this user may read; the shell's `command` prints an address that lets a browser in. An
+    empty secret fits no request.
+    """
+
+    secret: str
+    secret_file: str
+    command: str
+
+    def __call__(self, request: Request) -> str | None:
+        is_right = hmac.compare_digest(bearer_in(request).encode(), self.secret.encode())
+        return LOCAL_OWNER if self.secret and is_right and is_from_here(request) else None
 
 
 def secret_owner(secret: str) -> DecideOwner:

@@ -75,7 +75,7 @@ class Streams:
                 those are for owners who have none.
         """
         limit, owner = self._settings.max_streams, caller.owner.id
-        kept = max(1, limit // _PLACES_A_WINDOW) if caller.credential is not None and owner in self._held else 0
+        kept = max(1, limit // _PLACES_A_WINDOW) if caller.is_limited and owner in self._held else 0
         if len(self._held) >= limit - kept:
             raise Problem(503, f"All {limit} streams of this gateway are in use.", {"Retry-After": "5"})
         self._held.append(owner)

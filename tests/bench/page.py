@@ -14,7 +14,7 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from tests.bench.report import Aim, BenchError, Report, say
-from tests.support.browser import CHROMIUM, chromium
+from tests.support.browser import CHROMIUM, chromium, new_context
 from tests.support.processes import agent, stack
 
 _SLOW_4G = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 93_750}
@@ -55,7 +55,7 @@ async def bench(folder: Path, runs: int) -> Report:
 
 async def _open(browser: Browser, url: str, slower: int) -> tuple[float, float]:
     """When something is painted, and when the form is there; in ms after the request."""
-    context = await browser.new_context(viewport={"width": 390, "height": 844})
+    context = await new_context(browser, viewport={"width": 390, "height": 844})
     page = await context.new_page()
     session = await context.new_cdp_session(page)
     await session.send("Network.enable")
@@ -70,7 +70,7 @@ async def _open(browser: Browser, url: str, slower: int) -> tuple[float, float]:
 
 
 async def _run(browser: Browser, url: str) -> float:
-    page = await browser.new_page(viewport={"width": 1280, "height": 900})
+    page = await (await new_context(browser, viewport={"width": 1280, "height": 900})).new_page()
     page.set_default_timeout(_TIMEOUT_MS)
     await page.goto(url)
     await page.get_by_test_id("message-input").press_sequentially(f"steps {_TOOLS}")
@@ -83,7 +83,7 @@ async def _run(browser: Browser, url: str) -> float:
 
 
 async def _turns(browser: Browser, url: str) -> float:
-    page = await browser.new_page(viewport={"width": 1280, "height": 900})
+    page = await (await new_context(browser, viewport={"width": 1280, "height": 900})).new_page()
     page.set_default_timeout(_TIMEOUT_MS)
     context_id = None
     for turn in range(_TURNS):
@@ -104,7 +104,9 @@ async def _turns(browser: Browser, url: str) -> float:
 
 async def _turn(page: Page, url: str, text: str, context_id: str | None) -> str:
     message: dict[str, Any] = {"parts": [{"text": text}]} | ({"contextId": context_id} if context_id else {})
-    created = await (await page.request.post(f"{url}/api/tasks", data={"message": message})).json()
+    created = await (
+        await page.request.post(f"{url}/api/tasks", data={"message": message}, headers={"origin": url})
+    ).json()
     await page.request.get(f"{url}{created['streamUrl']}")
     return str(created["contextId"])
 

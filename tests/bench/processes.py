@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local.ending import end
 from local.functions import listen
-from tests.bench.client import connected
+from tests.bench.client import RUN_SECRET, connected
 from tests.bench.report import BenchError
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ async def serve(name: str, folder: Path, path: str = "/", **variables: str) -> A
     No setting of the caller's environment reaches it; its log is a file in `folder`.
     """
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("TAILRACE_", "BENCH_"))}
-    environ |= {"TAILRACE_DATA_DIR": str(folder), **variables}
+    environ |= {"TAILRACE_DATA_DIR": str(folder), "TAILRACE_RUN_SECRET": RUN_SECRET, **variables}
     module = "local.serve" if name == "gateway" else "tests.bench.serve"
     log = folder / f"{name}-{next(_numbers)}.log"
     with listen(0) as listener, log.open("wb") as output:

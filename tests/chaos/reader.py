@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class Reader:
     leaves_after: int | None = None
     # Returns the newest seq in the log, which it does not get from a stream.
     in_log: Callable[[], int] | None = None
+    # Returns the headers that let it in at the gateway.
+    known: Callable[[], Mapping[str, str]] = dict
     visits: list[Visit] = field(default_factory=list)
     finished: bool = False
 
@@ -73,7 +75,7 @@ class Reader:
 
     async def _stream(self, visit: Visit) -> None:
         """Read as a browser does: GET, with the cursor in the header that EventSource sends."""
-        headers = {"Accept": "text/event-stream"}
+        headers = {"Accept": "text/event-stream", **self.known()}
         if visit.cursor:
             headers["Last-Event-ID"] = str(visit.cursor)
         async with ask(self.port, "GET", f"/api/stream/{self.task}", headers=headers) as response:

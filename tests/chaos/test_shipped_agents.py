@@ -52,12 +52,13 @@ async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill:
     """Run a task with the sample, kill an agent meanwhile, and return the task's history."""
     port = int(running.url.rstrip("/").rpartition(":")[2])
     status, made = await call_until_answered(
-        port, "POST", "/api/tasks", body={"message": {"parts": sample_message()}}, bound_s=30
+        port, "POST", "/api/tasks", headers=running.bearer, body={"message": {"parts": sample_message()}}, bound_s=30
     )
     assert status == 201, made
     watched: Watched = watch.add(made["id"])
     readers = [
-        Reader(name, watched.task, port, in_log=lambda: inspector.newest(watched.task)) for name in ("one", "two")
+        Reader(name, watched.task, port, in_log=lambda: inspector.newest(watched.task), known=lambda: running.bearer)
+        for name in ("one", "two")
     ]
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for reader in readers:

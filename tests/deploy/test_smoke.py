@@ -26,7 +26,7 @@ SECRET = "0123456789abcdef"
 
 
 async def test_smoke_passes_on_a_gateway_that_streams(shipped: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = dict(await check(shipped.url, ""))
+    rows = dict(await check(shipped.url, "", token=shipped.secret))
     assert "each once and in order, over 2 connections" in rows["events"]
     assert rows["replay"].startswith("the same ")
     assert rows["a task without a viewer"].startswith("completed")

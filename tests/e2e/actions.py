@@ -93,6 +93,8 @@ def pill(page: Page, name: str) -> Any:
 async def create(page: Page, stack: Stack, text: str, **more: Any) -> dict[str, Any]:
     """Create a task over the API, and wait for its end. Returns the answer of the API."""
     body = {"message": {"parts": [{"text": text}], **more}}
-    created: dict[str, Any] = await (await page.request.post(f"{stack.url}/api/tasks", data=body)).json()
+    created: dict[str, Any] = await (
+        await page.request.post(f"{stack.url}/api/tasks", data=body, headers=stack.origin)
+    ).json()
     await page.request.get(f"{stack.url}{created['streamUrl']}")
     return created

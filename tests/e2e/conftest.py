@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.model_events import open_modules
 from tests.e2e.question_cards import Cards
-from tests.support.browser import chromium
+from tests.support.browser import chromium, new_context
 from tests.support.checkout import ANALYSTS, checkout
 from tests.support.processes import Stack, agent, stack
 
@@ -48,7 +48,7 @@ async def assistant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page. The test fails when one of the page's scripts does, or when the page breaks its security policy."""
     # Endless decorations cost a browser without a GPU more than all else that the page draws.
-    context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    context = await new_context(browser, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = await context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.actions import answer, open_work, send, send_sample, state
-from tests.support.browser import chromium
+from tests.support.browser import chromium, new_context
 from tests.support.processes import ROOT, stack
 
 DOCS = ROOT / "docs"
@@ -29,7 +29,7 @@ async def main() -> None:
 
 
 async def take(browser: Browser, url: str) -> None:
-    context = await browser.new_context(device_scale_factor=SCALE, reduced_motion="reduce")
+    context = await new_context(browser, device_scale_factor=SCALE, reduced_motion="reduce")
     page = await context.new_page()
     await page.set_viewport_size({"width": WIDTH, "height": 900})
     page.set_default_timeout(TIMEOUT_MS)

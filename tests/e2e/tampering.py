@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from tests.support.http import serve
+from tests.support.processes import Stack
 
 # How many copies of an event are sent, by the cursor of the stream and the event's seq.
 Copies = Callable[[int, int], int]
@@ -22,10 +23,10 @@ _HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "content-enc
 
 
 class TamperingProxy:
-    """Passes requests on to `target`, and sends each event of a stream as often as `copies` says."""
+    """Passes requests on to `target`, which lets it in, and sends each event of a stream as often as `copies` says."""
 
-    def __init__(self, target: str) -> None:
-        self._http = httpx.AsyncClient(base_url=target, timeout=60)
+    def __init__(self, target: Stack) -> None:
+        self._http = target.client()
         self.copies: Copies = lambda cursor, seq: 1
         self.url = ""
 
@@ -61,7 +62,7 @@ class TamperingProxy:
 
 
 @contextlib.asynccontextmanager
-async def tampering(target: str) -> AsyncIterator[TamperingProxy]:
+async def tampering(target: Stack) -> AsyncIterator[TamperingProxy]:
     """Start a proxy in front of the gateway at `target`."""
     proxy = TamperingProxy(target)
     app = Starlette(routes=[Route("/{path:path}", proxy.forward, methods=["GET", "POST"])])

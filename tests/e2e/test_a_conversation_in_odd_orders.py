@@ -82,7 +82,7 @@ async def test_the_link_to_the_content_keeps_what_is_written(page: Page, assista
 async def test_a_conversation_far_down_the_list_is_renamed_and_its_state_is_told(page: Page, assistant: Stack) -> None:
     far = await create(page, assistant, "far down")
     body = {"message": {"parts": [{"text": "name"}]}}
-    waiting = await (await page.request.post(f"{assistant.url}/api/tasks", data=body)).json()
+    waiting = await (await page.request.post(f"{assistant.url}/api/tasks", data=body, headers=assistant.origin)).json()
     gone = await create(page, assistant, "soon gone")
     for number in range(31):
         await create(page, assistant, f"above {number}")
@@ -99,8 +99,10 @@ async def test_a_conversation_far_down_the_list_is_renamed_and_its_state_is_told
     await expect(page.get_by_test_id("title")).to_have_text("Renamed far down")
     # What happened elsewhere meanwhile.
     cancel = f"{assistant.url}/api/tasks/{waiting['id']}/cancel"
-    await page.request.post(cancel, data={})
-    await page.request.delete(f"{assistant.url}/api/conversations/{gone['contextId']}?agent=assistant")
+    await page.request.post(cancel, data={}, headers=assistant.origin)
+    await page.request.delete(
+        f"{assistant.url}/api/conversations/{gone['contextId']}?agent=assistant", headers=assistant.origin
+    )
     await expect(row.locator(".state")).to_have_text("canceled")
     await expect(page.locator(f"#conversations [href*='{gone['contextId']}']")).to_have_count(0)
     await expect(page.get_by_test_id("title")).to_have_text("Renamed far down")

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.actions import answer, newest, open_work, send, state, write
 from tests.support.axe import check
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, new_context
 from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -119,7 +119,7 @@ async def fits(box: Locator) -> None:
 
 async def test_everything_fits_at_400_percent(browser: Browser, assistant: Stack) -> None:
     # What a browser's zoom does to a window of 1,280 × 1,024: fewer and larger CSS pixels.
-    context = await browser.new_context(viewport={"width": 320, "height": 256}, device_scale_factor=4)
+    context = await new_context(browser, viewport={"width": 320, "height": 256}, device_scale_factor=4)
     page = await context.new_page()
     await page.goto(assistant.url)
     await expect(page.get_by_test_id("sample-button")).to_be_visible()

@@ -11,7 +11,7 @@ from playwright.async_api import FilePayload, Page, Route, expect
 
 from tests.e2e.actions import answer, create, newest, open_work, opened, say, send, state, task_of, write
 from tests.sample_agents.assistant import PIXEL
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, new_context
 from tests.support.processes import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -144,7 +144,7 @@ async def test_a_title_is_the_same_in_every_browser_and_a_deleted_conversation_i
     await expect(page.get_by_test_id("title")).to_have_text("A better title")
     await expect(page.get_by_test_id("conversations").locator("li").first).to_contain_text("A better title")
     assert page.context.browser is not None
-    elsewhere = await (await page.context.browser.new_context()).new_page()
+    elsewhere = await (await new_context(page.context.browser)).new_page()
     await elsewhere.goto(assistant.url)
     await elsewhere.get_by_role("link", name="A better title").click()
     await state(elsewhere, "completed")
@@ -212,7 +212,7 @@ async def test_what_another_window_did_meanwhile_stands_in_its_place_after_a_mes
     await page.goto(f"{assistant.url}/?task={first['id']}")
     await state(page, "completed")
     await create(page, assistant, "second there", contextId=first["contextId"])
-    await page.request.patch(conversation, data={"title": "Renamed there"})
+    await page.request.patch(conversation, data={"title": "Renamed there"}, headers=assistant.origin)
     await say(page, "third here")
     await expect(page.get_by_test_id("turn")).to_contain_text(["first here", "second there", "third here"])
     await expect(page.get_by_test_id("title")).to_have_text("Renamed there")
@@ -240,7 +240,9 @@ async def test_a_conversation_that_another_window_deletes_is_gone_here_too(page:
     await send(page, assistant.url, "hello deleted")
     await state(page, "completed")
     created = await task_of(page)
-    await page.request.delete(f"{assistant.url}/api/conversations/{await context_of(page)}?agent=assistant")
+    await page.request.delete(
+        f"{assistant.url}/api/conversations/{await context_of(page)}?agent=assistant", headers=assistant.origin
+    )
     await come_back(page)
     await expect(page.get_by_role("heading", name="This conversation does not exist")).to_be_visible()
     await expect(page.get_by_test_id("turn")).to_have_count(0)
@@ -251,7 +253,9 @@ async def test_a_conversation_that_another_window_deletes_is_gone_here_too(page:
     await send(page, assistant.url, "hello again")
     await state(page, "completed")
     assert await task_of(page) != created
-    await page.request.delete(f"{assistant.url}/api/conversations/{await context_of(page)}?agent=assistant")
+    await page.request.delete(
+        f"{assistant.url}/api/conversations/{await context_of(page)}?agent=assistant", headers=assistant.origin
+    )
     await say(page, "recall")
     await expect(answer(page)).to_contain_text("You said: .")
     await expect(page.get_by_test_id("turn")).to_have_count(1)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 async def test_the_example_follows_a_task_of_the_gateway(page: Page, assistant: Stack) -> None:
     message = {"parts": [{"text": "steps 3"}]}
-    answer = await page.request.post(f"{assistant.url}/api/tasks", data={"message": message})
+    answer = await page.request.post(f"{assistant.url}/api/tasks", data={"message": message}, headers=assistant.origin)
     task_id = (await answer.json())["id"]
     await page.goto(f"{assistant.url}/examples/timeline.html?task={task_id}")
     await expect(page.locator("#progress")).to_have_text("looking for word 2")

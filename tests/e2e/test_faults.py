@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from tests.e2e.actions import answer, applied, go_on, newest, open_work, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
-from tests.support.browser import needs_chromium
+from tests.support.browser import let_in, needs_chromium
 from tests.support.checkout import ANALYSTS, checkout
 from tests.support.processes import Stack, stack
 
@@ -57,7 +56,7 @@ async def pausing_specialist(tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy(slow_stack: Stack) -> AsyncIterator[TamperingProxy]:
-    async with tampering(slow_stack.url) as proxy:
+    async with tampering(slow_stack) as proxy:
         yield proxy
 
 
@@ -153,6 +152,7 @@ async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page,
     # Each attempt works for 0.05 s and then has time to stop.
     limits = {"TAILRACE_ATTEMPT_S": "1.55", "TAILRACE_HANDOFF_S": "1.5"}
     async with stack(tmp_path / "data", cast(tmp_path / "cast", orchestrator="many_steps"), **limits) as started:
+        await let_in(page.context)
         await send(page, started.url, "30 steps, 5 ms each")
         await state(page, "completed")
         timeline = await open_work(page)
@@ -185,7 +185,7 @@ async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, s
     recovered, lost, repeated = await counts(page, "Second viewer")
     assert recovered > 20
     assert (lost, repeated) == (0, 0)
-    async with httpx.AsyncClient(base_url=slow_stack.url) as http:
+    async with slow_stack.client() as http:
         streams = (await http.get("/api/streams")).json()["streams"]
     assert [stream["taskId"] for stream in streams].count(task) == 2
     go_on(slow_stack, "viewer")

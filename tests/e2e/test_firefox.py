@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from local.address import new_address_of
+from tailrace.config import Settings
 from tests.interop.cached import node_with
 from tests.interop.steps import steps_of
 from tests.support.processes import ROOT, Stack
@@ -22,7 +24,8 @@ pytestmark = [
 async def test_the_sample_and_a_conversation_in_firefox(assistant: Stack) -> None:
     node, folder = await asyncio.to_thread(node_with, ROOT / "tests" / "e2e" / "firefox")
     assert FIREFOX is not None
-    steps = await steps_of(node, "flows.mjs", assistant.url, FIREFOX, on_step=lambda _: None, cwd=folder)
+    address = await new_address_of(Settings(data_dir=str(assistant.folder)), assistant.url)
+    steps = await steps_of(node, "flows.mjs", address, FIREFOX, on_step=lambda _: None, cwd=folder)
     assert list(steps) == ["report", "downloaded", "answered", "question answered", "stopped", "reloaded"]
     assert steps["report"]["findings"] > 3
     assert steps["downloaded"]["isReport"]

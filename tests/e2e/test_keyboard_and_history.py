@@ -196,7 +196,9 @@ async def test_a_reply_in_another_window_is_shown_here(page: Page, shipped: Stac
     task = await send(page, shipped.url, "checkout is slow")
     await state(page, "input-required")
     answered = {"message": {"parts": [{"text": LOG}]}}
-    response = await page.request.post(f"{shipped.url}/api/tasks/{task}/messages", data=answered)
+    response = await page.request.post(
+        f"{shipped.url}/api/tasks/{task}/messages", data=answered, headers=shipped.origin
+    )
     assert response.ok, await response.text()
     await state(page, "completed")
     await pill(page, "finished")
@@ -208,7 +210,7 @@ async def test_a_refusal_for_the_state_of_a_task_shows_that_state(page: Page, sh
     await state(page, "input-required")
     # The page checks by itself only while it is visible.
     await page.evaluate("Object.defineProperty(document, 'visibilityState', { value: 'hidden' })")
-    response = await page.request.post(f"{shipped.url}/api/tasks/{task}/cancel", data={})
+    response = await page.request.post(f"{shipped.url}/api/tasks/{task}/cancel", data={}, headers=shipped.origin)
     assert response.ok, await response.text()
     await state(page, "input-required")
     if by == "reply":

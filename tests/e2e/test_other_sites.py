@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Response
@@ -106,7 +105,7 @@ async def test_another_site_creates_no_task_at_the_ports_of_make_run(
     context: BrowserContext, without_tasks: Stack, elsewhere: int, host: str
 ) -> None:
     """`127.0.0.1` at another port is the same site: a page of another program on this machine."""
-    async with httpx.AsyncClient(base_url=without_tasks.url) as http:
+    async with without_tasks.client() as http:
         cards = (await http.get("/api/agents")).json()["agents"]
         page = await context.new_page()
         for card in cards:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 from starlette.routing import Mount
 
 from gateway.app import create_app
 from gateway.owner import secret_owner
+from local.address import new_address_of
 from local.site import FRONTEND, PageFiles, PageHeaders
 from tailrace import AgentCard
 from tailrace.access.store import MemoryCredentials
+from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.e2e.actions import opened, send, write
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
@@ -24,6 +26,7 @@ from tests.support.browser import needs_chromium
 from tests.support.http import serve
 from tests.support.in_process import agent
 from tests.support.issuer import Issuing, issuing
+from tests.support.processes import Stack
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -131,6 +134,29 @@ async def test_what_was_shown_to_a_person_is_not_shown_to_the_next_one(
         await expect(page.get_by_test_id("account")).to_contain_text("bob@example.com")
         await expect(page.get_by_text("a secret plan")).to_have_count(0)
         gateway.gate.open.set()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_browser_that_is_not_let_in_at_make_run_is_told_how_and_goes_on_where_it_was(
+    browser: Browser, shipped: Stack, width: int
+) -> None:
+    context = await browser.new_context(viewport={"width": width, "height": 844})
+    page = await context.new_page()
+    await page.goto(f"{shipped.url}/?token=of-another-browser")
+    dialog = page.get_by_role("dialog", name="Sign in")
+    await expect(dialog).to_contain_text("make address")
+    await expect(page.get_by_role("button", name="Copy the command")).to_be_focused()
+    assert await violations(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    other = await context.new_page()
+    await other.goto(await new_address_of(Settings(data_dir=str(shipped.folder)), shipped.url))
+    await expect(other).to_have_url(f"{shipped.url}/")
+    await expect(other.get_by_test_id("sample-button")).to_be_visible()
+    await page.evaluate("dispatchEvent(new Event('focus'))")  # no browser without a screen has a window that loses it
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_test_id("sample-button")).to_be_visible()
+    await expect(page.get_by_test_id("account")).to_have_count(0)  # nobody signs out of an own machine
+    await context.close()
 
 
 async def end_sessions(page: Page, gateway: Site) -> None:

@@ -108,15 +108,32 @@ async def test_the_curl_command_repeats_the_request_whatever_is_in_it(page: Page
     assert arguments.split("\n") == ["-sS", f"{ORIGIN}/api/tasks", *headers, "--data-binary", "@-"]
 
 
+async def curl_of(page: Page, caller: dict[str, str]) -> bytes:
+    """The curl command for this caller, as a script that prints what curl would send."""
+    await page.route("**/api/auth/me", lambda route: route.fulfill(json=caller))
+    await page.evaluate("document.body.insertAdjacentHTML('beforeend', '<aside id=sidebar></aside>')")
+    await choose(page, "Copy as a curl command")
+    await expect(page.get_by_role("button", name="Copied")).to_be_focused()
+    return (CURL + await copied(page)).encode()
+
+
+async def test_the_curl_command_of_this_machines_user_has_the_secret_of_make_run(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "it's $HOME"
+    file.write_text("the-secret")
+    await open_page(page, parts=[{"text": "hello"}])
+    await apply(page, ended())
+    await stop_timers(page)
+    command = await curl_of(page, {"id": "local", "name": "local", "kind": "session", "secretFile": str(file)})
+    process = await asyncio.create_subprocess_exec("sh", stdin=PIPE, stdout=PIPE)
+    output, _ = await process.communicate(command)
+    assert "authorization: Bearer the-secret\n" in output.decode()
+
+
 async def test_the_curl_command_of_a_person_who_is_signed_in_asks_for_a_token(page: Page) -> None:
     await open_page(page, parts=[{"text": "hello"}])
     await apply(page, ended())
     await stop_timers(page)
-    account = '<aside id="sidebar"><section class="account"></section></aside>'
-    await page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", account)
-    await choose(page, "Copy as a curl command")
-    await expect(page.get_by_role("button", name="Copied")).to_be_focused()
-    command = (CURL + await copied(page)).encode()
+    command = await curl_of(page, {"id": "u-a", "name": "Ada", "kind": "session"})
     run = []
     for more in ({}, {"TAILRACE_TOKEN": "trk_a_b"}):
         process = await asyncio.create_subprocess_exec(

@@ -254,7 +254,7 @@ async def test_a_log_too_large_for_a_message_is_triaged(shipped: Stack) -> None:
     metrics = b"time,errors\n" + b"".join(
         b"%d,%d\n" % (BEGAN.timestamp() + 10 * n, 90 + n % 7 if n > 300 else n % 5) for n in range(600)
     )
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
+    async with shipped.client() as http:
         parts = [
             await uploaded(http, content, filename="shop.log"),
             await uploaded(http, gzip.compress(metrics), filename="errors.csv.gz", mediaType="application/gzip"),
@@ -279,7 +279,7 @@ async def test_an_agent_without_upload_support_gets_the_content_or_is_named_in_t
     async with (
         agent(elsewhere, "file_digests") as url,
         stack(here, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_SPECIALIST_URLS=url) as started,
-        httpx.AsyncClient(base_url=started.url, timeout=60) as http,
+        started.client() as http,
     ):
         small = await uploaded(http, b"2026-01-01 a line\n" * 9, filename="small.log")
         large = await uploaded(http, b"2026-01-01 " + noise, filename="large.log")

@@ -39,7 +39,7 @@ def sample_parts() -> list[dict[str, Any]]:
 
 
 async def test_the_sample_is_triaged(shipped: Stack) -> None:
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
+    async with shipped.client() as http:
         task_id = await post_task(http, *sample_parts())
         seen = await read_stream(http, task_id, limit_s=60)
         task = (await http.get(f"/api/tasks/{task_id}")).json()
@@ -60,7 +60,7 @@ async def test_the_sample_is_triaged(shipped: Stack) -> None:
 
 
 async def test_specialists_progress_is_nested_under_the_step_that_asked(shipped: Stack) -> None:
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
+    async with shipped.client() as http:
         details = [
             metadata(event)
             for event in (await read_stream(http, await post_task(http, *sample_parts()), limit_s=60)).events
@@ -73,7 +73,7 @@ async def test_specialists_progress_is_nested_under_the_step_that_asked(shipped:
 
 async def test_a_hundred_concurrent_streams_are_complete(shipped: Stack) -> None:
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60, limits=limits) as http:
+    async with shipped.client(limits=limits) as http:
         task_id = await post_task(http, *sample_parts())
         streams = await asyncio.gather(*(read_stream(http, task_id, limit_s=60) for _ in range(100)))
     for seen in streams:
@@ -82,7 +82,7 @@ async def test_a_hundred_concurrent_streams_are_complete(shipped: Stack) -> None
 
 
 async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(shipped: Stack) -> None:
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
+    async with shipped.client() as http:
         task_id = await post_task(http, {"text": "checkout is broken"})
         waiting = await read_stream(http, task_id, limit_s=60)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
@@ -98,7 +98,7 @@ async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(shippe
 async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9/"
     started = stack(tmp_path, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_SPECIALIST_URLS=nobody)
-    async with started as alone, httpx.AsyncClient(base_url=alone.url, timeout=60) as http:
+    async with started as alone, alone.client() as http:
         task_id = await post_task(http, *sample_parts())
         assert (await read_stream(http, task_id, limit_s=60)).state == "TASK_STATE_COMPLETED"
         artifacts = (await http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
@@ -111,7 +111,7 @@ async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
     async with (
         agent(tmp_path, "slow_steps") as url,
         stack(tmp_path, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_ORCHESTRATOR_URL=url) as slow_stack,
-        httpx.AsyncClient(base_url=slow_stack.url, timeout=60) as http,
+        slow_stack.client() as http,
     ):
         task_id = await post_task(http, {"text": "200 events, 10 ms apart"})
         got: list[int] = []

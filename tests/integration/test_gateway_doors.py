@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gateway.app import create_app
-from gateway.owner import SECRET_COOKIE, SECRET_HEADER, local_owner, secret_owner
+from gateway.owner import SECRET_COOKIE, SECRET_HEADER, LocalUser, secret_owner
 from local.site import create_site
 from tailrace.aws import VIEWER_HOST
 from tailrace.config import Settings
@@ -70,13 +70,13 @@ def changes(app: Starlette) -> list[tuple[str, str]]:
 
 
 def test_these_tests_cover_every_route_that_changes_something(tmp_path: Path) -> None:
-    made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
+    made = create_site(Settings(data_dir=str(tmp_path)), LocalUser(SECRET, "", ""))
     assert changes(made) == [*CHANGES, ("POST", f"/api/local/tasks/{ID}/kill")]
 
 
 async def test_a_post_with_a_cors_safelisted_content_type_is_refused(tmp_path: Path) -> None:
     """On every route of `make run`."""
-    made = create_site(Settings(data_dir=str(tmp_path)), local_owner)
+    made = create_site(Settings(data_dir=str(tmp_path)), LocalUser(SECRET, "", ""))
     async with serve(made) as url, httpx.AsyncClient(base_url=url) as http:
         for verb, path in changes(made):
             for kind in SIMPLE if verb in ("POST", "PATCH") else ():

@@ -68,7 +68,7 @@ def test_a_wrong_setting_ends_make_run_with_one_sentence(variable: str, value: s
 
 async def test_a_killed_agent_restarts_at_the_same_address(shipped: Stack) -> None:
     await shipped.kill("log_analyst")
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
+    async with shipped.client() as http:
         agents = (await http.get("/api/agents")).json()["agents"]
     assert [agent.get("name") for agent in agents] == ["orchestrator", "log_analyst", "metric_analyst"]
 
@@ -105,13 +105,13 @@ def _lives(pid: int) -> bool:
 
 async def places(running: Stack) -> dict[str, str]:
     """Return the URL of each agent."""
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+    async with running.client() as http:
         agents = (await http.get("/api/agents")).json()["agents"]
     return {agent["name"]: agent["url"] for agent in agents}
 
 
 async def test_the_page_has_a_content_security_policy(shipped: Stack) -> None:
-    async with httpx.AsyncClient(base_url=shipped.url, timeout=60) as http:
+    async with shipped.client() as http:
         page = await http.get("/")
         assert "script-src 'self'" in page.headers["content-security-policy"]
         assert "unsafe" not in page.headers["content-security-policy"]
@@ -122,8 +122,8 @@ async def test_the_page_has_a_content_security_policy(shipped: Stack) -> None:
 
 async def test_only_users_who_can_read_the_data_folder_may_call_an_agent(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    async with stack(folder) as running, httpx.AsyncClient(timeout=60) as http:
-        cards = (await http.get(f"{running.url}/api/agents")).json()["agents"]
+    async with stack(folder) as running, running.client() as known, httpx.AsyncClient(timeout=60) as http:
+        cards = (await known.get("/api/agents")).json()["agents"]
         (agent_url,) = [card["url"] for card in cards if card["name"] == "log_analyst"]
         call = rpc("ListTasks")
         refused = await http.post(agent_url, json=call, headers={"A2A-Version": "1.0"})

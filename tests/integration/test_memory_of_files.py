@@ -8,7 +8,6 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.checkout import checkout
@@ -39,7 +38,7 @@ def peak(pid: int | None) -> int:
 async def test_eight_concurrent_64_mb_files_do_not_stay_in_memory(tmp_path: Path) -> None:
     parts = [{"text": "What is wrong?"}, bomb()]
     root = checkout(tmp_path / "checkout", ["metric_analyst"])
-    async with stack(tmp_path, root) as running, httpx.AsyncClient(base_url=running.url, timeout=120) as http:
+    async with stack(tmp_path, root) as running, running.client(timeout=120) as http:
         logs = {"text": "2026-01-01 00:00:00 INFO x\n" * 2, "filename": "app.log"}
         await read_stream(http, await post_task(http, logs), limit_s=60)
         before = {name: peak(await running.pid_of(name)) for name in PROCESSES}

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from unittest import mock
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -46,7 +45,7 @@ async def running(stub: OpenAIStub, tmp_path_factory: pytest.TempPathFactory) ->
 
 async def run(running: Stack) -> tuple[Seen, dict[str, str]]:
     """Run a task; return the stream and the text artifacts."""
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+    async with running.client() as http:
         task_id = (await http.post("/api/tasks", json={"message": {"parts": PARTS}})).json()["id"]
         seen, parser = Seen(), Parser()
         async with asyncio.timeout(60), http.stream("GET", f"/api/stream/{task_id}") as answer:

@@ -22,6 +22,7 @@ _GATEWAYS = {
     "uvicorn": (*_UVICORN, "--factory", "gateway.app:create_app"),
     "make run": ("-m", "local.serve", "gateway"),
 }
+_SECRET = "correct-horse-battery-staple"
 _AGENT = (*_UVICORN, "tests.sample_agents.slow_steps:app")
 
 
@@ -54,12 +55,13 @@ async def server(arguments: tuple[str, ...], folder: Path) -> AsyncIterator[Serv
         process = await start_server(
             listener,
             arguments,
-            {"TAILRACE_DATA_DIR": str(folder)},
+            {"TAILRACE_DATA_DIR": str(folder), "TAILRACE_RUN_SECRET": _SECRET},
             stdin=asyncio.subprocess.PIPE,  # functions of `make run` end when their stdin closes
             stderr=asyncio.subprocess.PIPE,
         )
     try:
-        headers = {"content-type": "application/json", "a2a-version": "1.0"}
+        bearer = f"Bearer {_SECRET}"
+        headers = {"content-type": "application/json", "a2a-version": "1.0", "authorization": bearer}
         async with httpx.AsyncClient(base_url=url, timeout=60, headers=headers) as http:
             yield Server(process, http)
     finally:

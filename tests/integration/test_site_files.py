@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.content_types import content_type
-from gateway.owner import local_owner
+from gateway.owner import LocalUser
 from local.site import EXTRAS, FRONTEND, create_site
 from tailrace.config import Settings
 from tailrace.events import Message, Part, submitted
@@ -19,13 +19,15 @@ from tailrace.log import Head
 from tailrace.log.sqlite import SQLiteLog
 from tests.support.http import serve
 
+SECRET = "correct-horse-battery-staple"
 TASK = "5f0b2a52-2a0f-5c44-9d5c-7a11aace0001"
 
 
 @pytest_asyncio.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(data_dir=str(tmp_path), orchestrator_url="http://127.0.0.1:9/")
-    async with serve(create_site(settings, local_owner)) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
+    site, bearer = create_site(settings, LocalUser(SECRET, "", "")), {"authorization": f"Bearer {SECRET}"}
+    async with serve(site) as url, httpx.AsyncClient(base_url=url, headers=bearer, timeout=60) as http:
         yield http
 
 

@@ -6,9 +6,12 @@ import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright
+
+from tests.support.processes import RUNNING
 
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, _BROWSERS)), None)
@@ -45,3 +48,21 @@ async def chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+async def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A new context, which is let in at every stack that runs."""
+    context = await browser.new_context(**options)
+    await let_in(context)
+    return context
+
+
+async def let_in(context: BrowserContext) -> None:
+    """Let a context in at every stack that runs, as if each one's printed address had been opened in it."""
+    await context.add_cookies(
+        [
+            {"name": name, "value": value, "url": stack.url, "httpOnly": True, "sameSite": "Strict"}
+            for stack in RUNNING
+            for name, value in stack.cookies.items()
+        ]
+    )

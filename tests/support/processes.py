@@ -20,16 +20,37 @@ from tests.support.fork_server import shared, start_forked
 
 ROOT = Path(__file__).parents[2]
 _READY_S = 90
+# The stacks that run now; a browser of the tests is let in at all of them (browser.py).
+RUNNING: list[Stack] = []
 UVICORN = ("-m", "uvicorn", "--log-level", "warning")
 
 
 @dataclass
 class Stack:
-    """A running `python -m local`: the URL of its page, and the folder of its log."""
+    """A running `python -m local`: the URL of its page, and the folder of its log.
+
+    `secret` lets programs in, and `cookies` (by name) a browser: the printed address has been opened.
+    """
 
     url: str
     folder: Path
     supervisor: asyncio.subprocess.Process
+    secret: str
+    cookies: dict[str, str]
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that lets a program in."""
+        return {"authorization": f"Bearer {self.secret}"}
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """The header that a change needs which a browser's cookie goes along with."""
+        return {"origin": self.url}
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """A client that is let in."""
+        return httpx.AsyncClient(**{"base_url": self.url, "headers": self.bearer, "timeout": 60, **options})
 
     async def pid_of(self, name: str) -> int | None:
         """Return the process id of a function, None while it is down."""
@@ -74,7 +95,12 @@ async def stack(
         async with asyncio.timeout(_READY_S):
             while not (line := (await supervisor.stdout.readline()).decode().strip()).startswith("http://"):
                 assert supervisor.returncode is None, f"the stack ended: {line}"
-        yield Stack(line, folder, supervisor)
+        async with httpx.AsyncClient(timeout=_READY_S) as http:
+            cookies = dict((await http.get(line)).cookies)
+        started = Stack(line.partition("/?")[0], folder, supervisor, (folder / "run-secret").read_text(), cookies)
+        RUNNING.append(started)
+        yield started
+        RUNNING.remove(started)
     finally:
         if supervisor.returncode is None:
             supervisor.send_signal(signal.SIGINT)

@@ -59,10 +59,20 @@ class AccessSettings:
         "other sites whose pages may ask the agents at the gateway, with a token; empty is none",
     )
     session_idle_s: float = setting(
-        "TAILRACE_SESSION_IDLE_S", 43_200.0, "s", "a session ends when it was not used for this long", 1, 2_592_000
+        "TAILRACE_SESSION_IDLE_S",
+        43_200.0,
+        "s",
+        "a session that began with a sign-in ends when it was not used for this long",
+        1,
+        2_592_000,
     )
     session_s: float = setting(
-        "TAILRACE_SESSION_S", 604_800.0, "s", "a session ends this long after the sign-in", 1, 31_536_000
+        "TAILRACE_SESSION_S",
+        604_800.0,
+        "s",
+        "a session ends this long after the sign-in, or after its address was opened at `make run`",
+        1,
+        31_536_000,
     )
     session_check_s: float = setting(
         "TAILRACE_SESSION_CHECK_S", 60.0, "s", "how often an open stream looks if its session still holds", 0.05, 900

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 # The names of all files and folders that Tailrace keeps in a data folder. A folder with any other is not ours alone.
 _OWN_NAMES = re.compile(
-    r"(log|push|access|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|(run-secret|agent-ports).*|\w+\.log"
+    r"(log|push|access|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|(run-secret|run-address|agent-ports).*|\w+\.log"
 )
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -1,0 +1,58 @@
+"""`make address`: prints an address of the page of `make run` that lets one browser in, once, within a day."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from dataclasses import fields
+
+from local.run_files import ADDRESS, run_file
+from tailrace.access import open_credentials
+from tailrace.access.credential import new_address
+from tailrace.config import Settings
+from tailrace.errors import TailraceError
+
+PARAMETER = "token"
+_LASTS_S = 86_400
+
+
+def command(settings: Settings) -> str:
+    """The command of a shell that prints another address, in the project's folder."""
+    (data_dir,) = [each for each in fields(settings) if each.name == "data_dir"]
+    if settings.data_dir == data_dir.default:
+        return "make address"
+    return f"{data_dir.metadata['variable']}={shlex.quote(settings.data_dir)} make address"
+
+
+async def new_address_of(settings: Settings, url: str) -> str:
+    """An address of the page at `url` that lets a browser in. It is `url` itself where people sign in at an issuer.
+
+    Raises:
+        LogUnavailable: the store of credentials did not answer.
+    """
+    if settings.oidc_issuer:
+        return url
+    credentials = open_credentials(settings)
+    try:
+        address, token = new_address(now=credentials.now(), lasts_s=_LASTS_S)
+        await credentials.keep(address)
+    finally:
+        await credentials.close()
+    return f"{url}/?{PARAMETER}={token}"
+
+
+def main() -> None:
+    try:
+        settings = Settings.load()
+        try:
+            url = run_file(settings, ADDRESS).read_text()
+        except OSError:
+            right = "TAILRACE_DATA_DIR names another"
+            raise TailraceError(f"`make run` does not run in the data folder {settings.data_dir!r}; {right}.") from None
+        print(asyncio.run(new_address_of(settings, url)))
+    except TailraceError as error:
+        raise SystemExit(f"tailrace: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
