@@ -43,7 +43,7 @@ from tailrace.agent.deletions import Deletions
 from tailrace.agent.dispatch import Dispatch
 from tailrace.aws import VIEWER_HOST
 from tailrace.config import Settings
-from tailrace.errors import TailraceError, TaskUnknown
+from tailrace.errors import ConfigError, TailraceError, TaskUnknown
 from tailrace.events import encode, ends
 from tailrace.log import Batch, EventLog, Head, open_log
 from tailrace.owner import DecideOwner, Owner
@@ -52,7 +52,8 @@ from tailrace.stream.reader import newest_at
 from tailrace.stream.response import forget_earlier_shutdown
 
 if TYPE_CHECKING:
-    from gateway.sign_in import SignIn
+    from gateway.issuer_tokens import IssuerTokens
+    from gateway.oidc import Issuer
 
 
 class Gateway:
@@ -243,17 +244,23 @@ def create_app(
     """
     settings = settings or Settings.load()
     the_log = log or open_log(settings)
-    callers = Callers(settings, decide_owner, credentials=credentials, behind_distribution=host_header == VIEWER_HOST)
+    issuer = _issuer(settings)
+    callers = Callers(
+        settings,
+        decide_owner,
+        credentials=credentials,
+        issuer_tokens=_issuer_tokens(settings, issuer),
+        behind_distribution=host_header == VIEWER_HOST,
+    )
     gateway = Gateway(settings, the_log, callers, host_header)
-    sign_in = _sign_in(settings, callers, host_header)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         forget_earlier_shutdown()
         yield
         await gateway.close()
-        if sign_in is not None:
-            await sign_in.close()
+        if issuer is not None:
+            await issuer.close()
         await callers.close()
         if log is None:
             await the_log.close()
@@ -270,7 +277,7 @@ def create_app(
             Route("/api/health", gateway.health, methods=["GET"]),
             *Account(settings, callers, gateway.limits).routes,
             *OwnCredentials(callers).routes,
-            *(sign_in.routes if sign_in is not None else ()),
+            *_sign_in_routes(settings, callers, issuer, host_header),
             *gateway.uploading.routes,
             *gateway.conversing.routes,
             *gateway.front_door.routes,
@@ -283,13 +290,37 @@ def create_app(
     return app
 
 
-def _sign_in(settings: Settings, callers: Callers, host_header: str) -> SignIn | None:
-    """The routes of people who sign in; None without an issuer, and nothing is imported for it."""
+def _issuer(settings: Settings) -> Issuer | None:
+    """Where people sign in; None if nowhere. Nothing is imported then, here and below."""
     if not settings.oidc_issuer:
         return None
+    from gateway.oidc import Issuer
+
+    return Issuer(settings)
+
+
+def _sign_in_routes(settings: Settings, callers: Callers, issuer: Issuer | None, host_header: str) -> list[Route]:
+    if issuer is None:
+        return []
     from gateway.sign_in import SignIn
 
-    return SignIn(settings, callers, host_header)
+    return SignIn(settings, callers, issuer, host_header).routes
+
+
+def _issuer_tokens(settings: Settings, issuer: Issuer | None) -> IssuerTokens | None:
+    """The tokens that the issuer signs for this gateway; None if they are not taken.
+
+    Raises:
+        ConfigError: what checks them is not installed.
+    """
+    if issuer is None or not settings.oidc_audience:
+        return None
+    try:
+        from gateway.issuer_tokens import IssuerTokens
+    except ImportError:
+        right = "left out, or PyJWT[crypto] has to be installed: it checks the issuer's tokens"
+        raise ConfigError("TAILRACE_OIDC_AUDIENCE", settings.oidc_audience, right) from None
+    return IssuerTokens(settings, issuer)
 
 
 def _json(value: Any, status: int = 200) -> Response:

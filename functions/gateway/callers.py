@@ -1,6 +1,7 @@
 """Who makes a request: the one place where the gateway decides it.
 
-1. A machine sends its token as `Authorization: Bearer`. What a token's scopes do not allow is refused.
+1. A machine sends its token as `Authorization: Bearer`, or one that the issuer has signed (`issuer_tokens.py`). What a
+   token's scopes do not allow is refused.
 2. A browser has a session and sends its cookie: after a sign-in (`sign_in.py`), or after `make run`'s address.
 3. Everybody else is whom `decide_owner` names: who knows the secret of `make run`, or the shared secret.
 
@@ -11,7 +12,9 @@ another user of the machine could lock this one out.
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.requests import Request
@@ -24,6 +27,9 @@ from tailrace.access import Credential, Credentials, open_credentials
 from tailrace.access.credential import READ, WRITE, presented_session, presented_token
 from tailrace.config import Settings
 from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner
+
+if TYPE_CHECKING:
+    from gateway.issuer_tokens import IssuerTokens
 
 # Methods that change nothing.
 READS = ("GET", "HEAD", "OPTIONS")
@@ -62,11 +68,13 @@ class Callers:
         decide_owner: DecideOwner,
         *,
         credentials: Credentials | None = None,
+        issuer_tokens: IssuerTokens | None = None,
         behind_distribution: bool = False,
     ) -> None:
         self._settings = settings
         self._decide_owner = decide_owner
         self._passed_in = credentials
+        self._issuer_tokens = issuer_tokens
         self._behind_distribution = behind_distribution
 
     @property
@@ -88,7 +96,12 @@ class Callers:
 
     async def holds(self, caller: Caller) -> bool:
         """Whether a caller's credential still holds, as for an open stream. May raise `LogUnavailable`."""
-        return caller.credential is None or await self.credentials.is_valid(caller.credential)
+        credential = caller.credential
+        if credential is None:
+            return True
+        if credential.kind == "jwt":
+            return credential.ends > time.time()
+        return await self.credentials.is_valid(credential)
 
     async def owner(self, request: Request) -> Owner:
         """The owner of a request's tasks. Raises as `caller` does."""
@@ -125,7 +138,10 @@ class Callers:
             await self.credentials.close()
 
     async def _found(self, request: Request) -> Caller | None:
-        presented = presented_token(bearer_in(request))
+        bearer = bearer_in(request)
+        if self._issuer_tokens is not None and bearer.count(".") == 2:  # our own have none; nobody guesses a signature
+            return _caller_with(await self._issuer_tokens.known(bearer))
+        presented = presented_token(bearer)
         if presented is None and (session := await self._session(request)) is not None:
             return session
         if presented is None and (self.local_user is not None or not secret_in(request)):

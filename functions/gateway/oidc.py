@@ -57,7 +57,12 @@ class _Metadata(msgspec.Struct):
     authorization_endpoint: str
     token_endpoint: str
     userinfo_endpoint: str = ""
+    jwks_uri: str = ""
     token_endpoint_auth_methods_supported: list[str] = msgspec.field(default_factory=lambda: ["client_secret_basic"])
+
+
+class _Keys(msgspec.Struct):
+    keys: list[dict[str, Any]]
 
 
 class _Tokens(msgspec.Struct):
@@ -114,7 +119,18 @@ class Issuer:
             claims = {**await self._more(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]), **claims}
         if not allows(wanted, claims):
             raise NotAllowed("the person has no claim that TAILRACE_OIDC_CLAIMS asks for")
-        return Owner.of_subject(metadata.issuer, claims["sub"], _name_in(claims))
+        return Owner.of_subject(metadata.issuer, claims["sub"], name_in(claims))
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """The issuer's published keys, each a JSON Web Key (RFC 7517).
+
+        Raises:
+            IssuerFailed
+        """
+        metadata = await self._published()
+        if not metadata.jwks_uri:
+            raise IssuerFailed("the issuer publishes no keys")
+        return (await self._ask("GET", metadata.jwks_uri, _Keys)).keys
 
     def is_own(self, issuer: str | None) -> bool:
         """Whether a redirect names this issuer, or none (RFC 9207): not another one that was mixed up with it."""
@@ -182,9 +198,9 @@ class Issuer:
 def _check_endpoints(metadata: _Metadata) -> None:
     """Refuse addresses that a browser or this gateway must not or cannot go to. Raises `IssuerFailed`."""
     schemes = ("https",) if metadata.issuer.startswith("https:") else ("https", "http")
-    endpoints = {name: getattr(metadata, name) for name in metadata.__struct_fields__ if name.endswith("_endpoint")}
-    for name, endpoint in endpoints.items():
-        if not endpoint and name == "userinfo_endpoint":
+    names = [name for name in metadata.__struct_fields__ if name.endswith(("_endpoint", "_uri"))]
+    for name, endpoint in ((name, getattr(metadata, name)) for name in names):
+        if not endpoint and name in ("userinfo_endpoint", "jwks_uri"):
             continue
         try:
             parts = urlsplit(endpoint)
@@ -251,7 +267,7 @@ def _has_one(claim: str, values: list[str], claims: dict[str, Any]) -> bool:
     return any(each in values for each in (had if isinstance(had, list) else [had]))
 
 
-def _name_in(claims: dict[str, Any]) -> str:
+def name_in(claims: dict[str, Any]) -> str:
     """What a person is called: the first of the usual claims, else the subject."""
     named = (claims.get(name) for name in (*_NAMES, "sub"))
     name = next(each for each in named if isinstance(each, str) and each)

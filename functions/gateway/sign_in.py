@@ -61,13 +61,13 @@ class _Login(msgspec.Struct):
 
 
 class SignIn:
-    """The routes of people who sign in. `close` closes the connections to the issuer."""
+    """The routes of people who sign in at the issuer."""
 
-    def __init__(self, settings: Settings, callers: Callers, host_header: str) -> None:
+    def __init__(self, settings: Settings, callers: Callers, issuer: Issuer, host_header: str) -> None:
         self._settings = settings
         self._callers = callers
         self._host_header = host_header
-        self._issuer = Issuer(settings)
+        self._issuer = issuer
 
     @property
     def routes(self) -> list[Route]:
@@ -136,9 +136,6 @@ class SignIn:
             request, response, session_cookie(request), cookie, lasts_s=int(settings.session_s), same_site="strict"
         )
         return response
-
-    async def close(self) -> None:
-        await self._issuer.close()
 
     async def _person(self, request: Request, login: _Login, code: str) -> Owner:
         """Who has the code. A wrong one is a guess, and costs the issuer a request. Raises as `Issuer.person` does."""

@@ -20,6 +20,7 @@ const provider = new Provider(issuer, {
       client_id: clientId,
       client_secret: process.env.CLIENT_SECRET,
       redirect_uris: callbacks,
+      grant_types: ["authorization_code", "client_credentials"],
       application_type: "native", // so that plain HTTP on loopback is allowed
     },
   ],
@@ -34,6 +35,14 @@ const provider = new Provider(issuer, {
       groups: id.startsWith("ops") ? ["ops"] : [],
     }),
   }),
+  // A program gets a signed token for the API that it names: `resource` (RFC 8707).
+  features: {
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: () => ({ scope: "", accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } }),
+    },
+  },
   pkce: { required: () => true },
   cookies: { keys: ["only for trying out"] },
   ttl: { AccessToken: 600, IdToken: 600, Grant: 3600, Interaction: 600, Session: 3600 },

@@ -45,6 +45,12 @@ class AccessSettings:
         "who may sign in: each claim that is named must have one of its values; `email=@example.com` is a domain. "
         "Empty is everybody whom the issuer knows",
     )
+    oidc_audience: str = setting(
+        "TAILRACE_OIDC_AUDIENCE",
+        "",
+        "audience",
+        "the `aud` of tokens (JWT) that the issuer signs for this gateway, and that programs may send; empty is none",
+    )
     public_agents: str = setting(
         "TAILRACE_PUBLIC_AGENTS",
         "",
@@ -138,6 +144,10 @@ class AccessSettings:
         if bool(self.oidc_issuer) != bool(self.oidc_client_id):
             right = "set together with TAILRACE_OIDC_ISSUER, or not at all"
             raise ConfigError("TAILRACE_OIDC_CLIENT_ID", self.oidc_client_id, right)
+        if self.oidc_audience and not self.oidc_issuer:
+            raise ConfigError(
+                "TAILRACE_OIDC_AUDIENCE", self.oidc_audience, "set with TAILRACE_OIDC_ISSUER, or left out"
+            )
         if self.oidc_client_secret and not _REFERENCE.fullmatch(self.oidc_client_secret):
             # Somebody may have written the secret itself.
             right = "secretsmanager:NAME, ssm:NAME, file:PATH or env:VARIABLE"

@@ -40,13 +40,15 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """A session, a token or an address, as it is kept. Times are in seconds since the epoch.
+    """A session, a token or an address, as it is kept; or a token of the issuer, which is kept nowhere.
+
+    Times are in seconds since the epoch.
 
     It ends at `expires`; a session also `idle_s` seconds after it was `used`, if that is not 0. `name` is shown: a
     person's, or the one that a token was given.
     """
 
-    kind: Literal["session", "token", "address"]
+    kind: Literal["session", "token", "address", "jwt"]
     id: str
     digest: str
     owner: str
