@@ -67,9 +67,9 @@ export class NewConversation {
 
   /** An agent that does not answer has an `error` in place of a card. */
   #row(card, name) {
-    const radio = h("input", { type: "radio", name, value: card.name ?? card.url, disabled: card.error });
+    const radio = h("input", { type: "radio", name, value: card.name ?? "", disabled: card.error });
     on(radio, "change", () => this.#choose(card));
-    return h("label.pick", radio, h("b", plainName(card.name ?? card.url)), h("span", card.description ?? card.error));
+    return h("label.pick", radio, h("b", plainName(card.name ?? "An agent")), h("span", card.description ?? `It does not answer. ${card.error}`));
   }
 
   #choose(card) {

@@ -26,6 +26,7 @@ from gateway.held_stream import HeldStream
 from gateway.limits import Limits
 from gateway.metering import Metering
 from gateway.own_credentials import OwnCredentials
+from gateway.own_webhooks import OwnWebhooks
 from gateway.owner import local_owner
 from gateway.pipes import Pipes
 from gateway.pressure import Pressure
@@ -74,6 +75,7 @@ class Gateway:
         self._dispatch = Dispatch(settings, self._http, throttled=lambda name: self._pressure.note(f"429 from {name}"))
         self._pipes = Pipes(log, settings, self._agents, self._endings, self._dispatch, self._pressure)
         self._deletions = Deletions(settings, log, self._agents)
+        self.own_webhooks = OwnWebhooks(settings, callers, log)
         self.conversing = Conversing(settings, log, callers, Deletion(log, self._deletions))
         self._streams = Streams(log, self._pipes, settings, self._pressure)
         self.front_door = FrontDoor(
@@ -98,11 +100,11 @@ class Gateway:
         message = complete(sent, message_id=sent.message_id or task_id, task_id=task_id, context_id=context_id)
         stored = message.stored()
         await self.uploading.check(stored, owner)
-        await self.limits.task(caller, task_id)
         head = Head(
             task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
         )
-        head = await self._contexts.create(head, stored, new=sent.context_id is None)
+        async with self.limits.task(caller, task_id):
+            head = await self._contexts.create(head, stored, new=sent.context_id is None)
         await self._pipes.begin(head)
         stream_url = f"/api/stream/{task_id}"
         return _json({"id": task_id, "contextId": context_id, "streamUrl": stream_url}, 201)
@@ -182,6 +184,7 @@ class Gateway:
         await self._pipes.close()
         await self._dispatch.close()
         await self._deletions.close()
+        await self.own_webhooks.close()
         await self._http.aclose()
 
     def _held(self, caller: Caller, place: AsyncExitStack) -> Problem | None:
@@ -278,6 +281,7 @@ def create_app(
             *Account(settings, callers, gateway.limits).routes,
             *OwnCredentials(callers).routes,
             *_sign_in_routes(settings, callers, issuer, host_header),
+            *gateway.own_webhooks.routes,
             *gateway.uploading.routes,
             *gateway.conversing.routes,
             *gateway.front_door.routes,

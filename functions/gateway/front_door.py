@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from urllib.parse import quote, unquote
 
 import httpx
+import msgspec
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
@@ -29,7 +30,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from gateway.asked import asked
 from gateway.callers import Caller, Callers
 from gateway.held_stream import HeldStream
-from gateway.limits import Limits
+from gateway.limits import Counted, Limits
 from gateway.origin import own_origin
 from gateway.problems import HANDLERS, NO_STORE, Problem
 from gateway.public_cards import agent_path, public_card
@@ -40,6 +41,7 @@ from tailrace.a2a.identity import task_id_of
 from tailrace.a2a.peer import HEAD_S, MAX_ANSWER_BYTES, Peer, body_of, refusal_in, unpacked
 from tailrace.access.credential import WRITE
 from tailrace.config import Settings
+from tailrace.decoding import NOT_JSON
 from tailrace.errors import AgentError, LogError, shorten
 from tailrace.events import encode
 from tailrace.inputs.body import read_body
@@ -54,6 +56,10 @@ AGENTS = "/agents"
 _ASKED = ("accept", "content-type", "a2a-version", "a2a-extensions", "x-a2a-extensions", "last-event-id")
 _ANSWERED = ("content-type", "a2a-version", "a2a-extensions", "x-a2a-extensions", "retry-after", "allow")
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
+
+
+class _Answer(msgspec.Struct):
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class FrontDoor:
@@ -144,8 +150,10 @@ class FrontDoor:
                 await stack.enter_async_context(self._limits.stream(caller))
             if does.makes_webhook:
                 await self._limits.webhook(caller)
+            counted = Counted()
             if does.begins_task:
-                await self._limits.task(caller, task_id_of(caller.owner.id, name, does.message_id or str(uuid.uuid4())))
+                task_id = task_id_of(caller.owner.id, name, does.message_id or str(uuid.uuid4()))
+                counted = await stack.enter_async_context(self._limits.task(caller, task_id))
             # A message may be answered when its task has ended.
             waits = does.scope == WRITE and not does.streams
             wait_s = self._settings.rotate_s if waits else None
@@ -158,6 +166,8 @@ class FrontDoor:
                 chunks = self._frames(unpacked(response, peer.url), caller)
                 return HeldStream(chunks, self._settings, stack.pop_all(), headers=answered)
             answer = b"" if request.method == "HEAD" else await body_of(response, MAX_ANSWER_BYTES, peer.url)
+            if not response.is_success or _is_error(answer):
+                await counted.refund()
             if refusal := refusal_in(response, answer, peer.url, own=True):
                 if refusal.retry_after_s is None:  # the agent's own words
                     raise Problem(502, str(refusal))
@@ -204,6 +214,14 @@ class FrontDoor:
             if name == public or plain(name) == plain(public) != "":
                 return public
         raise Problem(404, f"There is no agent {shorten(name)!r} for clients from outside.")
+
+
+def _is_error(answer: bytes) -> bool:
+    """Whether it is JSON-RPC's response with an error (JSON-RPC 2.0, section 5)."""
+    try:
+        return bytes(msgspec.json.decode(answer, type=_Answer).error) != b"null"
+    except NOT_JSON:
+        return False
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from gateway.callers import Caller, Callers
 from gateway.problems import Problem
 from tailrace.config import Settings
-from tailrace.errors import LogUnavailable, TaskUnknown
+from tailrace.errors import AgentError, LogUnavailable, TailraceError, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL
 from tailrace.log import EventLog
 from tailrace.stream.response import GRACE_S
@@ -26,6 +27,20 @@ HOUR_S, DAY_S = 3_600, 86_400
 # So many of an owner's tasks are looked at.
 LOOKED_AT = 100
 _TRY_AGAIN_S = 5
+
+
+class Counted:
+    """A task that was counted."""
+
+    def __init__(self, refund: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._refund = refund
+
+    async def refund(self) -> None:
+        """It was refused, so it does not count."""
+        refund, self._refund = self._refund, None
+        if refund is not None:
+            with suppress(LogUnavailable):  # then it counts until the hour is over
+                await refund()
 
 
 class Limits:
@@ -38,22 +53,35 @@ class Limits:
         # A stream that nobody gives back is over by then.
         self._stream_s = int(settings.rotate_s + settings.heartbeat_s + GRACE_S) + 1
 
-    async def task(self, caller: Caller, task_id: str) -> None:
-        """Count another task of the caller. A request that is made again begins nothing, and is not counted again.
+    @asynccontextmanager
+    async def task(self, caller: Caller, task_id: str) -> AsyncIterator[Counted]:
+        """Count another task of the caller, which the block begins.
+
+        It does not count if the block refuses it, or says that it was refused. A request that is made again begins
+        nothing, and is not counted again.
 
         Raises:
             Problem: 429, the owner has too many that run, or has begun too many within the hour.
         """
-        settings = self._settings
-        limit = settings.owner_running
-        if not (caller.is_limited and (limit or settings.owner_tasks)):
-            return
-        is_known, running = await asyncio.gather(self._is_known(task_id), self._running(caller))
-        if is_known:
-            return
-        if limit and running >= limit:
-            raise _refusal(f"{limit} tasks of yours run", _TRY_AGAIN_S)
-        await self._spend(caller, "tasks", HOUR_S, 1, settings.owner_tasks, "tasks an hour")
+        settings, store = self._settings, self._callers.credentials
+        counted, limit = Counted(), settings.owner_running
+        if caller.is_limited and (limit or settings.owner_tasks):
+            is_known, running = await asyncio.gather(self._is_known(task_id), self._running(caller))
+            if not is_known:
+                if limit and running >= limit:
+                    raise _refusal(f"{limit} tasks of yours run", _TRY_AGAIN_S)
+                key, spent_at = f"tasks {caller.owner.id}", store.now()
+                await self._spend(caller, "tasks", HOUR_S, 1, settings.owner_tasks, "tasks an hour")
+                counted = Counted(partial(store.refund, key, HOUR_S, 1, spent_at) if settings.owner_tasks else None)
+        try:
+            yield counted
+        except (LogUnavailable, AgentError) as error:  # it may have begun
+            if isinstance(error, AgentError) and not error.arrived:
+                await counted.refund()
+            raise
+        except (Problem, TailraceError):
+            await counted.refund()
+            raise
 
     async def upload(self, caller: Caller, size: int) -> None:
         """Count a file of `size` bytes. Raises as `task` does, for the bytes of a day."""

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from tailrace.errors import (
     AgentError,
+    AgentUnknown,
     ContextBusy,
     ContextDamaged,
     EventTooLarge,
@@ -86,14 +87,23 @@ async def on_problem(_: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return respond(error.status_code, error.detail, error.headers)
     if isinstance(error, AgentError):
-        if error.retry_after_s is not None:
-            return respond(503, str(error), {"Retry-After": str(error.retry_after_s)})
-        return respond(_STATUS_OF_CODE.get(error.code or 0, 502), str(error))
+        return _on_agent_error(error)
     for kind, status in _STATUS_OF.items():
         if isinstance(error, kind):
             return respond(status, str(error))
     logger.error("unexpected", exc_info=error)
     return respond(500, "The gateway failed to answer; its log says why.")
+
+
+def _on_agent_error(error: AgentError) -> Response:
+    """Only the agent's own words are for callers: any others may have its inner address, and are in the log."""
+    if isinstance(error, AgentUnknown) or (error.code is not None and error.retry_after_s is None):
+        return respond(_STATUS_OF_CODE.get(error.code or 0, 502), str(error))
+    logger.warning("an agent: %s", error)
+    if (wait_s := error.retry_after_s) is not None:
+        detail = f"The agent takes no requests now. Try again in {wait_s} s."
+        return respond(503, detail, {"Retry-After": str(wait_s)})
+    return respond(502, "The agent did not answer; the gateway's log says why.")
 
 
 # Which exceptions a route may raise, for Starlette.

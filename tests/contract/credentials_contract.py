@@ -145,6 +145,23 @@ class CredentialsContract:
         clock.now += 1
         assert await store.spend(key, WINDOW_S, 10, 10)
 
+    async def test_what_is_refunded_can_be_spent_again_in_its_window_and_no_more_than_was_spent(
+        self, store: Credentials, clock: Clock
+    ) -> None:
+        clock.now -= clock.now % WINDOW_S
+        key, spent_at = str(uuid.uuid4()), store.now()
+        assert await store.spend(key, WINDOW_S, 3, 3)
+        await store.refund(key, WINDOW_S, 4, spent_at)
+        await store.refund(str(uuid.uuid4()), WINDOW_S, 1, spent_at)
+        assert await store.spent(key, WINDOW_S) == 3
+        await asyncio.gather(*(store.refund(key, WINDOW_S, 1, spent_at) for _ in range(2)))
+        assert await store.spent(key, WINDOW_S) == 1
+        assert await store.spend(key, WINDOW_S, 2, 3)
+        clock.now += WINDOW_S
+        assert await store.spend(key, WINDOW_S, 3, 3)
+        await store.refund(key, WINDOW_S, 1, spent_at)  # that window is over
+        assert await store.spent(key, WINDOW_S) == 3
+
     async def test_a_slot_is_taken_by_one_and_free_again_also_after_a_crash(
         self, store: Credentials, clock: Clock
     ) -> None:

@@ -19,8 +19,8 @@ class Clock:
         return self.now
 
 
-def head_of(owner: str = "alice", task_id: str | None = None, fingerprint: str = "f") -> Head:
-    return Head(task_id=task_id or str(uuid.uuid4()), owner=owner, context_id="c", agent="a", fingerprint=fingerprint)
+def head_of(owner: str = "alice", task_id: str | None = None, fingerprint: str = "f", agent: str = "a") -> Head:
+    return Head(task_id=task_id or str(uuid.uuid4()), owner=owner, context_id="c", agent=agent, fingerprint=fingerprint)
 
 
 def events(first: int, count: int) -> list[bytes]:

@@ -298,10 +298,12 @@ async def test_no_other_agent_gets_what_is_meant_for_a_default_agent_that_does_n
     page: Page, assistant: Stack
 ) -> None:
     cards = await (await page.request.get(f"{assistant.url}/api/agents")).json()
-    cards["agents"][0] = {"url": "http://127.0.0.1:1/", "error": "It cannot be reached."}
+    cards["agents"][0] = {"error": "The gateway's log says why."}
     await page.route("**/api/agents", lambda route: route.fulfill(json=cards))
     await page.goto(assistant.url)
-    await expect(page.get_by_role("alert")).to_have_text("The default agent does not answer. It cannot be reached.")
+    await expect(page.get_by_role("alert")).to_have_text(
+        "The default agent does not answer. The gateway's log says why."
+    )
     await expect(page.get_by_role("radio", checked=True)).to_have_count(0)
     await write(page, "message-input", "hello default")
     await page.keyboard.press("Control+Enter")

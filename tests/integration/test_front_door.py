@@ -17,6 +17,7 @@ from tailrace.errors import LogUnavailable
 from tailrace.owner import OWNER_HEADER
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import wait_for_end
+from tests.contract.log_tasks import created
 from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
 from tests.support.front_door import RUN_SECRET, FrontDoor, front_door
@@ -198,6 +199,27 @@ async def test_an_agent_that_cannot_be_reached_does_not_show_its_address(door: F
             answer = await door.http.get(f"{url}/agents/hello_world{path}", headers=await door.bearer())
             assert answer.status_code == 502
             assert "127.0.0.1" not in answer.text
+
+
+async def test_an_error_of_the_api_does_not_show_an_agents_address(door: FrontDoor) -> None:
+    address = "http://127.0.0.1:9/"
+    settings = Settings(log="memory", orchestrator_url=address, specialist_urls="http://127.0.0.1:9/other")
+    app = create_app(settings, log=door.log, decide_owner=lambda _: "ada")
+    async with serve(app) as url:
+        listed = await door.http.get(f"{url}/api/agents")
+        assert listed.json()["agents"] == [{"error": "The gateway's log says why."}] * 2
+        task = await created(door.log, owner="ada", agent="orchestrator")
+        reply = await door.http.post(f"{url}/api/tasks/{task}/messages", json={"message": {"parts": [{"text": "x"}]}})
+        gone = await created(door.log, owner="ada", agent="no_more")
+        to_nobody = await door.http.post(
+            f"{url}/api/tasks/{gone}/messages", json={"message": {"parts": [{"text": "x"}]}}
+        )
+    assert (reply.status_code, reply.json()["detail"]) == (
+        502, "The agent did not answer; the gateway's log says why.",
+    )  # fmt: skip
+    assert to_nobody.json()["detail"] == "No agent of this bundle that can be reached has the name 'no_more'."
+    for answer in (listed, reply, to_nobody):
+        assert "127.0.0.1" not in answer.text
 
 
 async def test_a_message_may_be_answered_as_late_as_a_stream_ends(

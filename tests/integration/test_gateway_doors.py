@@ -26,7 +26,8 @@ ID = "00000000-0000-0000-0000-000000000000"
 TASK = b'{"message": {"parts": [{"text": "hi"}]}}'
 CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST", f"/api/tasks/{ID}/cancel"),
            ("POST", "/api/auth/logout"), ("DELETE", "/api/auth/sessions/x"), ("DELETE", "/api/auth/tokens/x"),
-           ("POST", "/api/uploads"), ("DELETE", "/api/uploads/x"), ("PUT", "/api/uploads/x"),
+           ("DELETE", f"/api/webhooks/{ID}/x"), ("POST", "/api/uploads"),
+           ("DELETE", "/api/uploads/x"), ("PUT", "/api/uploads/x"),
            ("DELETE", "/api/conversations/x"), ("PATCH", "/api/conversations/x")]  # fmt: skip
 # What a page may send to another origin without a preflight.
 SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
@@ -63,6 +64,7 @@ def changes(app: Starlette) -> list[tuple[str, str]]:
                 route.path.replace("{task_id}", ID)
                 .replace("{credential_id}", "x")
                 .replace("{token}", "x")
+                .replace("{webhook_id:path}", "x")
                 .replace("{context_id:path}", "x")
             )
             routes += [(verb, path) for verb in sorted((route.methods or set()) - {"GET", "HEAD"})]

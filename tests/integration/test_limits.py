@@ -11,9 +11,14 @@ import pytest
 
 from gateway.app import create_app
 from gateway.asked import Asked, asked
-from tailrace.access.credential import READ
+from gateway.callers import Caller, Callers
+from gateway.limits import Limits
+from tailrace.access.credential import READ, new_token
+from tailrace.access.store import MemoryCredentials
 from tailrace.config import Settings
 from tailrace.events import encode
+from tailrace.log.memory import MemoryLog
+from tailrace.owner import Owner
 from tests.contract.log_tasks import created
 from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
@@ -162,6 +167,32 @@ async def test_webhooks_are_counted_for_a_day() -> None:
         assert (await left(door, "ci"))["webhooksADay"] == 0
         assert_refused(await post(door, "ci", f"{door.url}/", rpc("SendMessage", sent)), 86_400)
         assert_refused(await post(door, "ci", f"{door.url}/tasks/x/pushNotificationConfigs", {}), 86_400)
+
+
+async def test_a_task_that_is_refused_does_not_count() -> None:
+    gate = asyncio.Event()
+    async with front_door(hello_world(gate), owner_tasks=9) as door:
+        made = (await post(door, "ci", body={"message": {"parts": [{"text": "slow"}]}})).json()
+        again = {"message": {"parts": [{"text": "hello"}], "contextId": made["contextId"]}}
+        assert (await post(door, "ci", body=again)).status_code == 409
+        sent = rpc("SendMessage", {"message": message("hello", contextId=made["contextId"])})
+        assert "error" in (await post(door, "ci", f"{door.url}/", sent)).json()
+        rest = await post(door, "ci", f"{door.url}/message:send", sent["params"])
+        assert rest.status_code >= 400
+        assert (await left(door, "ci"))["tasksAnHour"] == 8
+        gate.set()
+
+
+async def test_without_a_limit_nothing_is_read_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, log = Settings(log="memory", owner_tasks=0, owner_running=0), MemoryLog()
+    monkeypatch.setattr(log, "head", None)
+    monkeypatch.setattr(log, "list", None)
+    store = MemoryCredentials()
+    monkeypatch.setattr(store, "spend", None)
+    token, _ = new_token("ci", ("read", "write"), now=0, lasts_s=1)
+    limits = Limits(settings, Callers(settings, lambda _: None, credentials=store), log)
+    async with limits.task(Caller(Owner(token.owner, "ci"), token), str(uuid.uuid4())):
+        pass
 
 
 async def test_who_has_no_credential_of_its_own_has_no_limits() -> None:

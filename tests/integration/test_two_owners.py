@@ -14,9 +14,13 @@ from starlette.routing import Route
 
 from gateway.app import create_app
 from tailrace.config import Settings
+from tailrace.log.sqlite import SQLiteLog
+from tailrace.push import Webhook, open_webhooks
+from tests.contract.log_tasks import created
 from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message
 from tests.support.front_door import FrontDoor, front_door
+from tests.support.http import serve
 from tests.support.jsonrpc import rpc
 
 V1 = {"A2A-Version": "1.0", "Content-Type": "application/json"}
@@ -34,7 +38,7 @@ async def everything_of(door: FrontDoor, name: str) -> dict[str, str]:
     granted = (await door.http.post("/api/uploads", json=file, headers=mine)).json()["upload"]["url"]
     (token,) = (await door.http.get("/api/auth/tokens", headers=mine)).json()["tokens"]
     ids = {"task_id": made["id"], "context_id": made["contextId"], "token": granted.rpartition("/")[2]}
-    return {**ids, "credential_id": token["id"]}
+    return {**ids, "credential_id": token["id"], "webhook_id": str(uuid.uuid4())}
 
 
 async def ask(door: FrontDoor, name: str, method: str, path: str) -> httpx.Response:
@@ -124,6 +128,30 @@ async def test_an_owner_lists_and_revokes_its_own_tokens_and_no_others(tmp_path:
         assert (await door.http.delete(f"/api/auth/tokens/{mine['id']}", headers=ci)).status_code == 204
         assert (await door.http.get("/api/auth/me", headers=ci)).status_code == 401
         assert (await door.http.get("/api/auth/me", headers=other)).status_code == 200
+
+
+async def test_an_owner_lists_and_deletes_its_own_webhooks_of_all_tasks(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path), orchestrator_url="http://127.0.0.1:9/")
+    log, hooks = SQLiteLog(tmp_path / "log.sqlite3"), open_webhooks(settings)
+    app = create_app(settings, log=log, decide_owner=lambda request: request.headers.get("x-test-owner"))
+    first, second, others = [await created(log, owner=owner) for owner in ("ada", "ada", "bob")]
+    for task, name in ((first, "a"), (first, "b/c"), (second, "a"), (others, "a")):
+        await hooks.put(Webhook(task_id=task, id=name, url="https://example.com/hook", token="its-secret"))
+    ada = {"x-test-owner": "ada"}
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, headers=ada, timeout=60) as http:
+        pages = [await http.get("/api/webhooks?pageSize=1")]
+        pages.append(await http.get("/api/webhooks", params={"pageToken": pages[0].json()["nextPageToken"]}))
+        listed = [(each["taskId"], each["id"]) for page in pages for each in page.json()["webhooks"]]
+        assert sorted(listed) == sorted([(second, "a"), (first, "a"), (first, "b/c")])
+        assert "its-secret" not in pages[0].text + pages[1].text
+        for path in (f"{others}/a", f"{uuid.uuid4()}/a", f"{first}/x"):
+            assert (await http.delete(f"/api/webhooks/{path}")).status_code == 404
+        assert [(await http.delete(f"/api/webhooks/{first}/b/c")).status_code for _ in range(2)] == [204, 404]
+        (rest,) = (await http.get("/api/webhooks?pageSize=1")).json()["webhooks"]
+    assert len(await hooks.list(others)) == 1
+    assert (rest["taskId"], [each.id for each in await hooks.list(first)]) == (second, ["a"])
+    await hooks.close()
+    await log.close()
 
 
 async def test_an_owner_lists_and_deletes_its_own_uploads(tmp_path: Path) -> None:

@@ -344,6 +344,10 @@ class AgentError(TailraceError):
         self.retry_after_s = retry_after_s
 
 
+class AgentUnknown(AgentError):
+    """No agent of this bundle that can be reached has the name. The message has no address."""
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """Cut a caller's text to `limit` characters, to quote it in an error."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -6,6 +6,7 @@ An agent of another make cannot run a task of the gateway's: the task is in our 
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from tailrace.a2a.directory import Directory, names_in
 from tailrace.a2a.discovery import DiscoveredAgent
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
-from tailrace.errors import AgentError, RequestError, shorten
+from tailrace.errors import AgentError, AgentUnknown, RequestError, shorten
 from tailrace.registry import (
     all_agent_urls,
     default_agent_url,
@@ -25,6 +26,8 @@ from tailrace.registry import (
     registered,
     specialist_urls,
 )
+
+logger = logging.getLogger("tailrace.a2a")
 
 
 class Agents:
@@ -56,7 +59,7 @@ class Agents:
         """A client of the agent, for the owner.
 
         Raises:
-            AgentError: no agent that can be reached has this name.
+            AgentUnknown: no agent that can be reached has this name.
         """
         return AgentClient(self._http, await self.url_of(name), owner=owner, settings=self._settings)
 
@@ -67,7 +70,7 @@ class Agents:
             return known.url  # whose card it has, `check` has seen
         if url := await self._found(name):
             return url
-        raise AgentError(f"No agent of this bundle that can be reached has the name {shorten(name)!r}.")
+        raise AgentUnknown(f"No agent of this bundle that can be reached has the name {shorten(name)!r}.")
 
     async def card(self, name: str) -> DiscoveredAgent:
         """The agent's card, at most a minute old.
@@ -78,7 +81,10 @@ class Agents:
         return await self._directory.at(await self.url_of(name))
 
     async def listed(self) -> list[dict[str, Any]]:
-        """The cards of all agents, the default one first, and for each that should answer and does not, the error."""
+        """The cards of all agents, the default one first, and for each that should answer and does not, an error.
+
+        Why it does not, and where it is, is in the process's log.
+        """
         await read_registry(self._settings)
         expected = [default_agent_url(self._settings), *specialist_urls(self._settings)]
         shown: list[dict[str, Any]] = []
@@ -86,7 +92,8 @@ class Agents:
             if isinstance(agent, DiscoveredAgent):
                 shown.append(agent.card_json)
             elif url in expected:
-                shown.append({"url": url, "error": str(agent)})
+                logger.warning("an agent: %s", agent)
+                shown.append({"error": "The gateway's log says why."})
         return shown
 
     @property

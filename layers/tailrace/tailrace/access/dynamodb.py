@@ -73,6 +73,14 @@ class DynamoDBCredentials(Credentials):
             ConditionExpression="attribute_not_exists(#number) OR #number <= :most",
         )
 
+    async def refund(self, key: str, window_s: int, amount: int, spent_at: int) -> None:
+        await self._changed(
+            _count_key(key, spent_at // window_s),
+            {"less": -amount, "amount": amount},
+            UpdateExpression="ADD #number :less",
+            ConditionExpression="#number >= :amount",
+        )
+
     async def spent(self, key: str, window_s: int) -> int:
         item = await self._item(_count_key(key, self._window(window_s)))
         return _number(item) if item else 0

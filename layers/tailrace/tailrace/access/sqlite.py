@@ -62,6 +62,11 @@ class SQLiteCredentials(Credentials):
         values = {"key": key, "part": part, "amount": amount, "limit": limit, "ends": (part + 1) * window_s}
         return await self._file.run(lambda c: c.execute(add, values).rowcount) == 1
 
+    async def refund(self, key: str, window_s: int, amount: int, spent_at: int) -> None:
+        refund = "UPDATE counts SET number = number - :amount WHERE key = :key AND part = :part AND number >= :amount"
+        values = {"key": key, "part": spent_at // window_s, "amount": amount}
+        await self._file.run(lambda c: c.execute(refund, values).close())
+
     async def spent(self, key: str, window_s: int) -> int:
         query = "SELECT number FROM counts WHERE key = ? AND part = ?"
         rows = await self._file.run(lambda c: c.execute(query, (key, self._window(window_s))).fetchall())

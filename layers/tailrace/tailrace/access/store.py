@@ -46,6 +46,10 @@ class Credentials(ABC):
         """
 
     @abstractmethod
+    async def refund(self, key: str, window_s: int, amount: int, spent_at: int) -> None:
+        """Take back what was spent in the window of the time `spent_at` (seconds since the epoch)."""
+
+    @abstractmethod
     async def spent(self, key: str, window_s: int) -> int:
         """What `key` has in the current window."""
 
@@ -142,6 +146,11 @@ class MemoryCredentials(Credentials):
         if fits := self._counts.get(place, 0) + amount <= limit:
             self._counts[place] = self._counts.get(place, 0) + amount
         return fits
+
+    async def refund(self, key: str, window_s: int, amount: int, spent_at: int) -> None:
+        place = (key, spent_at // window_s)
+        if self._counts.get(place, 0) >= amount:
+            self._counts[place] -= amount
 
     async def spent(self, key: str, window_s: int) -> int:
         return self._counts.get((key, self._window(window_s)), 0)
