@@ -5,7 +5,7 @@ function has answered. Needs Docker, but no AWS account. Each request starts a n
 two.
 
     browser ─► page and /api/* on 127.0.0.1 ──► sam local start-api ──► a container per request
-                     /agents/* where containers reach this machine ◄──┤  (agents are called through here)
+           /agents/*, Invoke where containers reach this machine ◄──┤  (agents are called through here)
         emulated DynamoDB, S3 and SSM, also there  ◄──────────────────┘
 
 The page is on loopback only. What the containers need is on an address that they can reach, but other machines cannot.
@@ -92,7 +92,8 @@ async def everything(page: socket.socket, folder: Path) -> None:
         port = stack.enter_context(emulated(address, agents=agents))
         # The browser also uses this address, because presigned uploads name it.
         s3 = f"http://{address}:{port}"
-        environment.write_text(json.dumps(container_settings(f"http://{HOST}:{port}", s3)))
+        inside_url = f"http://{HOST}:{inside_port}"
+        environment.write_text(json.dumps(container_settings(f"http://{HOST}:{port}", s3, inside_url)))
         say("starting sam local start-api; the first response of each function takes a while")
         sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
         proxy = Proxy(f"http://127.0.0.1:{sam_port}")

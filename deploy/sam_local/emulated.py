@@ -40,21 +40,23 @@ def emulated(address: str, port: int = 0, agents: Mapping[str, str] | None = Non
         session.client("s3", endpoint_url=url).create_bucket(Bucket=BUCKET)
         ssm = session.client("ssm", endpoint_url=url)
         for name, agent in (agents or {}).items():
-            value = json.dumps({"url": agent, "function": agent})
+            value = json.dumps({"url": agent, "function": name})
             ssm.put_parameter(Name=f"{REGISTRY}/{name}", Value=value, Type="String")
         yield port
     finally:
         server.stop()
 
 
-def container_settings(aws: str, s3: str) -> dict[str, dict[str, str]]:
+def container_settings(aws: str, s3: str, invoke: str) -> dict[str, dict[str, str]]:
     """Return the environment of all functions, as `--env-vars` wants it.
 
-    `aws` is the URL of the emulated AWS for containers, `s3` that of S3 for containers and browsers.
+    `aws` is the URL of the emulated AWS for containers, `s3` that of S3 for containers and browsers, and `invoke` the
+    one where agents are invoked.
     """
     return {
         "Parameters": {
             "AWS_ENDPOINT_URL_DYNAMODB": aws,
+            "AWS_ENDPOINT_URL_LAMBDA": invoke,
             "AWS_ENDPOINT_URL_S3": s3,
             "AWS_ENDPOINT_URL_SSM": aws,
             "TAILRACE_BUCKET": BUCKET,

@@ -172,7 +172,7 @@ class Smoke:
     async def _unwatched(self) -> StreamRecord | None:
         """A task runs that nobody watches; its stream is opened only when it is over."""
         if self._emulated:
-            self.rows.append(("a task without a viewer", "not checked: here the first viewer starts it"))
+            self.rows.append(("a task without a viewer", "not checked: containers start too slowly for it"))
             return None
         task_id, started = await self._api.create(sample()), time.monotonic()
         while (state := await self._api.state(task_id)) != _COMPLETED:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import boto3
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -10,6 +14,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from deploy.sam_local.proxy import Proxy
+from tailrace.agent.dispatch import function_url_event
+from tailrace.events import encode
+from tailrace.log import Head
 from tests.support.http import serve
 
 
@@ -46,3 +53,32 @@ async def test_without_sam_the_answer_names_it() -> None:
     assert got.status_code == 502
     assert got.text.startswith("sam local start-api: ")
     await proxy.close()
+
+
+async def test_an_agent_that_is_invoked_runs_although_nobody_waits_for_it() -> None:
+    """And is asked again if its container was not there."""
+    asked: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
+    answers = iter([JSONResponse({"message": "Internal server error"}, 502), JSONResponse({"result": {}})])
+
+    async def sam(request: Request) -> Response:
+        await asked.put((request.url.path, request.headers["x-tailrace-owner"], (await request.json())["params"]["id"]))
+        return next(answers)
+
+    head = Head(task_id="task-1", owner="ada", context_id="context-1", agent="analyst")
+    async with serve(Starlette(routes=[Route("/agents/Analyst/", sam, methods=["POST"])])) as target:
+        proxy = Proxy(target)
+        async with serve(proxy.agents()) as url:
+            await asyncio.to_thread(invoke, url, "Event", head)
+            async with asyncio.timeout(10):
+                assert [await asked.get(), await asked.get()] == [("/agents/Analyst/", "ada", "task-1")] * 2
+            with pytest.raises(Exception, match="must be 'Event'"):
+                await asyncio.to_thread(invoke, url, "RequestResponse", head)
+        await proxy.close()
+    assert asked.empty()
+
+
+def invoke(url: str, kind: str, head: Head) -> None:
+    """As a function does on AWS."""
+    account = {"region_name": "us-east-1", "aws_access_key_id": "any", "aws_secret_access_key": "any"}
+    client: Any = boto3.client("lambda", endpoint_url=url, **account)
+    client.invoke(FunctionName="Analyst", InvocationType=kind, Payload=encode(function_url_event(head)))

@@ -31,7 +31,7 @@ class Sleep:
         self._log = log
         self._head = head
         self._run = run
-        self._after_s = 0.0 if on_sam_local() else run.settings.sleep_after_s  # There nobody could wake it.
+        self._after_s = 0.0 if on_sam_local() else run.settings.sleep_after_s  # A container takes longer.
         self._planned: dict[str, WaitingCall] = {}
         self.calls = OpenCalls(run.left)
 
