@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 # Without bytecode on disk, each process would compile our code again, and each of pytest's workers all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run address test test-fast lint bench score chaos token tokens revoke build validate preflight deploy smoke destroy sam-local sam-services lock sample pictures clean
+.PHONY: run address test test-fast lint bench score chaos token tokens revoke build validate audit preflight deploy rate-rule smoke destroy sam-local sam-services lock sample pictures clean
 # Two targets that run at once would install into one environment.
 .NOTPARALLEL:
 
@@ -55,7 +55,8 @@ sample: $(venv)/run ## record the sample again (needs Linux and nginx)
 include deploy/python.mk
 ARCHITECTURE ?= arm64
 STACK ?= tailrace
-# SECRET may also be the environment variable TAILRACE_ACCESS_SECRET, to keep it out of the shell's history.
+# SECRET may also be the environment variable TAILRACE_ACCESS_SECRET, to keep it out of the shell's history and make's
+# arguments, which all users of a machine may see.
 preflight deploy smoke: export TAILRACE_ACCESS_SECRET := $(or $(SECRET),$(TAILRACE_ACCESS_SECRET))
 
 build: needs-python3.13 $(sam)/ready ## layers and functions as they go to AWS, in .aws-sam/build
@@ -66,7 +67,7 @@ validate: $(sam)/ready ## the template, as it is written and as CloudFormation g
 	@$(sam)/bin/cfn-lint template.yaml
 	@$(sam)/bin/sam validate --region us-east-1
 	@$(sam)/bin/python -m deploy.expand template.yaml .cache/expanded.yaml
-	@$(sam)/bin/cfn-lint .cache/expanded.yaml
+	@$(sam)/bin/cfn-lint .cache/expanded.yaml deploy/rate-rule.yaml
 
 preflight: needs-python3.13 $(venv)/run ## say what would stop `make deploy`, before it does
 	@$(bin)/python -m deploy.preflight $(STACK) $(PARAMETERS)
@@ -74,9 +75,8 @@ preflight: needs-python3.13 $(venv)/run ## say what would stop `make deploy`, be
 # A parameter that is not named keeps its value, so the model's layer is built for the model that is deployed.
 deploy: preflight $(sam)/ready ## build, deploy, upload the page; with SECRET=… only users who know it can use /api/*
 	@model="$$($(bin)/python -m deploy.stacks $(STACK) Model)" && $(MAKE) --no-print-directory build DEPLOYED_MODEL="$$model"
-	@$(sam)/bin/sam deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) \
-	  $(if $(TAILRACE_ACCESS_SECRET),AccessSecret='$(TAILRACE_ACCESS_SECRET)') \
-	  Release='$(if $(PARAMETERS)$(TAILRACE_ACCESS_SECRET),$(shell date +%s),"")' \
+	@added="$$($(bin)/python -m deploy.parameters $(PARAMETERS))" && $(sam)/bin/sam deploy --stack-name $(STACK) \
+	  --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) $$added \
 	  || { $(bin)/python -m deploy.failure $(STACK); exit 1; }
 	@$(bin)/python -m deploy.publish $(STACK)
 
@@ -99,6 +99,10 @@ tokens: $(venv)/run ## STACK=…: list the tokens
 
 revoke: $(venv)/run ## ID=… STACK=…: take a token back
 	@$(bin)/python -m deploy.tokens $(of_stack) revoke -- "$$ID"
+
+rate-rule: $(sam)/ready ## LIMIT=2000 STACK=…: how many requests an address may make in five minutes; it costs $6 a month
+	@$(sam)/bin/sam deploy --template-file deploy/rate-rule.yaml --stack-name $(STACK)-rate-rule --region us-east-1 \
+	  $(if $(LIMIT),--parameter-overrides Limit=$(LIMIT))
 
 destroy: $(venv)/run ## take a deployment away, with all its data, after asking
 	@$(bin)/python -m deploy.destroy $(STACK)

@@ -30,6 +30,8 @@ ONE_RUN = 6
 UNRESERVED = 100
 # What a service's answer can be besides its result. A proxy may answer something else than AWS's format.
 _REFUSALS = (BotoCoreError, ClientError, ResponseParserError)
+# With fewer runs at once, what is reserved would be missed.
+_WORTHWHILE = 10
 QUOTA = "L-B99A9384"
 # The longest name that CloudFront takes, and what the template adds to the stack's for its function.
 _LONGEST_NAME, _ADDED = 64, "-{region}-viewer-host"
@@ -81,7 +83,8 @@ def examine(session: boto3.Session, name: str, parameters: dict[str, str], secre
     else:
         # A parameter that is not named keeps its value.
         parameters = {**(stack.parameters if stack is not None and stack.ours else {}), **parameters}
-        yield from _checked("stack", lambda: _stack(session, name, stack, secret or parameters.get("OidcIssuer", "")))
+        issuer = parameters.get("OidcIssuer", "")
+        yield from _checked("stack", lambda: _stack(session, name, stack, secret=secret, issuer=issuer))
     checks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
         ("concurrency", lambda: _concurrency(session, parameters)),
         ("agents", lambda: _agents(name)),
@@ -119,12 +122,15 @@ def _secret(secret: str) -> Iterable[Finding]:
         )
 
 
-def _stack(session: boto3.Session, name: str, stack: Stack | None, way_in: str) -> Iterable[Finding]:
+def _stack(session: boto3.Session, name: str, stack: Stack | None, *, secret: str, issuer: str) -> Iterable[Finding]:
     if stack is not None:
         yield _judged(stack)
+        if "AccessSecret" in stack.parameters and not secret:
+            text = "If the stack has one, it ends with this update, which keeps only a secret's hash"
+            yield Finding("note", "secret", f"{text}: to keep it, name it once more, as SECRET=…")
         return
     yield Finding("ok", "stack", f"{name} will be created.")
-    if not way_in:
+    if not secret and not issuer:
         text = "There is no issuer and no secret, so only machines with tokens will get in"
         yield Finding("note", "people", f"{text}: docs/DEPLOY.md says how people sign in")
     left = belongings_of(session, name, None)
@@ -153,13 +159,15 @@ def _judged(stack: Stack) -> Finding:
 
 
 def _concurrency(session: boto3.Session, parameters: dict[str, str]) -> Iterable[Finding]:
-    limit = session.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    account: Any = session.client("lambda").get_account_settings()["AccountLimit"]
+    limit = account["ConcurrentExecutions"]
     more = (
         "Ask for more, which is free and takes hours or days: aws service-quotas request-service-quota-increase "
         f"--service-code lambda --quota-code {QUOTA} --desired-value 1000 --region {session.region_name}"
     )
     gateway, agent = (_number(parameters, key) for key in ("GatewayConcurrency", "AgentConcurrency"))
-    reserved = gateway + agent * len(entries_in(TEMPLATE)) + bool(gateway or agent)
+    agents = len(entries_in(TEMPLATE))
+    reserved = gateway + agent * agents + bool(gateway or agent)
     if reserved and limit - reserved < UNRESERVED:
         text = (
             f"{limit} executions at once, of which {UNRESERVED} must stay free, but the parameters reserve {reserved}"
@@ -174,6 +182,13 @@ def _concurrency(session: boto3.Session, parameters: dict[str, str]) -> Iterable
         yield Finding("note", "concurrency", f"{text} {more}")
     else:
         yield Finding("ok", "concurrency", f"{limit} executions at once; one run takes up to {ONE_RUN}.")
+        # A run takes two of the gateway and one of each agent; the sweeper has one.
+        runs = (account.get("UnreservedConcurrentExecutions", limit) - UNRESERVED - 1) // (2 + agents)
+        if not reserved and runs >= _WORTHWHILE:
+            values = f"make deploy PARAMETERS='GatewayConcurrency={2 * runs} AgentConcurrency={runs}'"
+            text = "None are reserved: a flood may take those of the account's other functions, and costs without limit"
+            what = f"For {runs} runs at once, if there are no others: {values}. Take less if there are."
+            yield Finding("note", "concurrency", f"{text}. {what}")
 
 
 def _cloudfront(session: boto3.Session) -> Iterable[Finding]:

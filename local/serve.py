@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 
-from gateway.owner import LocalUser, secret_owner
+from gateway.owner import LocalUser, digest_owner
 from local.address import command
 from local.functions import FUNCTIONS
 from local.lifeline import end_with_supervisor
@@ -67,9 +67,9 @@ def owner_on(host: str, settings: Settings) -> DecideOwner:
     """
     if ipaddress.ip_address(host).is_loopback and not settings.oidc_issuer:
         return LocalUser(settings.run_secret, str(run_file(settings, SECRET).absolute()), command(settings))
-    if not settings.access_secret and not settings.oidc_issuer:
+    if not settings.access_digest and not settings.oidc_issuer:
         raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which other machines can reach")
-    return secret_owner(settings.access_secret)
+    return digest_owner(settings.access_digest)
 
 
 def serve(app: Any, descriptor: int) -> None:

@@ -1,7 +1,7 @@
-"""Lambda's asynchronous invocations, which `sam local start-api` does not have: by them a task runs that nobody watches.
+"""Lambda's asynchronous invocations, which `sam local start-api` lacks. By them a task runs that nobody watches.
 
-As on AWS, an invocation is accepted at once, and its caller may end. The event is the one that a Function URL makes of a
-request (tailrace/agent/dispatch.py), so this makes that request of it again, and sends it to the agent by `sam`.
+As on AWS, an invocation is accepted at once, and its caller may end. The event is the one that a Function URL makes of
+a request (tailrace/agent/dispatch.py), so this makes that request of it again, and sends it to the agent by `sam`.
 
 Source: "Invoke", AWS Lambda API Reference.
 """
@@ -9,6 +9,7 @@ Source: "Invoke", AWS Lambda API Reference.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 from starlette.requests import Request
@@ -38,7 +39,7 @@ class Invocations:
         invocation.add_done_callback(self._running.discard)
         return Response(status_code=202)
 
-    async def _run(self, agent: str, event: dict[str, str]) -> None:
+    async def _run(self, agent: str, event: dict[str, Any]) -> None:
         """Send the event's request. `sam` answers when the agent has no work any more, and 502 if it could not run."""
         path, headers, body = f"/agents/{agent}{event['rawPath']}", event["headers"], event["body"]
         for left in reversed(range(_TRIES)):

@@ -15,7 +15,7 @@ import sys
 import uvicorn
 
 from gateway.app import create_app
-from gateway.owner import secret_owner
+from gateway.owner import digest_owner
 from tailrace.aws import VIEWER_HOST
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
@@ -32,10 +32,10 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = Settings.load()
-        if not settings.access_secret and not settings.oidc_issuer:
+        if not settings.access_digest and not settings.oidc_issuer:
             right = "set, or TAILRACE_OIDC_ISSUER: without both the gateway refuses everybody but machines"
             raise ConfigError("TAILRACE_ACCESS_SECRET", "", right)
-        app = create_app(settings, decide_owner=secret_owner(settings.access_secret), host_header=VIEWER_HOST)
+        app = create_app(settings, decide_owner=digest_owner(settings.access_digest), host_header=VIEWER_HOST)
     except ConfigError as error:
         sys.exit(f"gateway: {error}")
     # Imported objects stay. Without this each full collection would visit them, and all streams would wait.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mangum import Mangum
 
 from gateway.app import create_app
-from gateway.owner import local_owner, secret_owner
+from gateway.owner import digest_owner, local_owner
 from tailrace.aws import VIEWER_HOST, on_sam_local
 from tailrace.config import Settings
 from tailrace.registry import registered
@@ -22,5 +22,5 @@ if on_sam_local():
     registered(settings)  # before a window begins, which would be over before the task's agent is known
     app = create_app(settings, decide_owner=local_owner)
 else:
-    app = create_app(settings, decide_owner=secret_owner(settings.access_secret), host_header=VIEWER_HOST)
+    app = create_app(settings, decide_owner=digest_owner(settings.access_digest), host_header=VIEWER_HOST)
 handler = Mangum(app, lifespan="off")

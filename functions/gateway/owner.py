@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -66,11 +67,15 @@ class LocalUser:
 
 
 def secret_owner(secret: str) -> DecideOwner:
-    """Return a function that gives the shared owner to requests with the secret. An empty secret fits no request."""
-    expected = secret.encode()
+    """As `digest_owner`, for a secret that is known itself. An empty one fits no request."""
+    return digest_owner(hashlib.sha256(secret.encode()).digest() if secret else b"")
+
+
+def digest_owner(expected: bytes) -> DecideOwner:
+    """Return a function that gives the shared owner to requests with the secret that has this SHA-256, if not empty."""
 
     def decide(request: Request) -> str | None:
-        is_right = hmac.compare_digest(secret_in(request).encode(), expected)
-        return SHARED_OWNER if is_right and expected else None
+        sent = hashlib.sha256(secret_in(request).encode()).digest()
+        return SHARED_OWNER if hmac.compare_digest(sent, expected) else None
 
     return decide

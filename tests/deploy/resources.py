@@ -40,14 +40,9 @@ def _chosen(value: dict[str, Any], conditions: tuple[str, ...]) -> dict[str, Any
     return dict(then if condition in conditions else otherwise)
 
 
-def functions_of_the_stack(suffix: str) -> dict[str, str]:
-    """Return the ARN of the function whose name begins with the stack's and goes on with `suffix`."""
-    return {"Fn::Sub": f"{_FUNCTION}:${{AWS::StackName}}{suffix}"}
-
-
 _FUNCTION = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function"
 # Every agent of the stack, by its alias, and nothing else.
-EVERY_AGENT = functions_of_the_stack("_*:live")
+EVERY_AGENT = {"Fn::Sub": f"{_FUNCTION}:${{AWS::StackName}}_*:live"}
 
 
 def plainly(value: Any) -> Any:

@@ -116,6 +116,24 @@ async def test_reservations_that_lambda_would_refuse_fail(aws: Account, limits: 
     assert "of which 100 must stay free, but the parameters reserve 26" in said
 
 
+async def test_reservations_are_recommended_that_the_account_has_room_for(aws: Account, limits: Limits) -> None:
+    status, said = await preflight(aws)
+    assert status == 0
+    # 900 of 1,000 may be reserved: for each run two of the gateway's and one of each agent's, and the sweeper's.
+    assert "For 179 runs at once" in said
+    assert "GatewayConcurrency=358 AgentConcurrency=179" in said
+    status, said = await preflight(aws, "GatewayConcurrency=358", "AgentConcurrency=179")
+    assert (status, "runs at once" in said) == (0, False)
+    limits.executions = 140  # room for 7
+    assert "runs at once" not in (await preflight(aws))[1]
+
+
+async def test_a_stack_from_before_secrets_were_hashed_loses_none_without_a_word(aws: Account) -> None:
+    aws.deploy(AccessSecret="****")
+    assert " note  secret       If the stack has one, it ends with this update" in (await preflight(aws, secret=""))[1]
+    assert "it ends with this update" not in (await preflight(aws))[1]
+
+
 async def test_a_parameter_that_is_not_named_counts_with_the_value_that_it_keeps(aws: Account, limits: Limits) -> None:
     aws.deploy(Model="openai:gpt-5.1", ModelKey="tailrace/openai", GatewayConcurrency="10")
     aws.client("secretsmanager").create_secret(Name="tailrace/openai", SecretString="sk-1")

@@ -22,6 +22,7 @@ import pytest
 from deploy.sam_local.emulated import container_settings
 from deploy.sam_local.services import AGENTS_PORT, AWS_PORT
 from deploy.smoke import check
+from tailrace.events import TERMINAL
 from tests.deploy.programs import ROOT
 
 _READY_S, _STOP_S = 400, 60
@@ -85,8 +86,9 @@ async def outcome(url: str, body: dict[str, Any]) -> Any:
     async with httpx.AsyncClient(base_url=url, timeout=120) as http:
         task_id = (await http.post("/api/tasks", json=body)).json()["id"]
         async with asyncio.timeout(180):
-            while (task := (await http.get(f"/api/tasks/{task_id}")).json())["status"]["state"] != "TASK_STATE_COMPLETED":
+            while (task := (await http.get(f"/api/tasks/{task_id}")).json())["status"]["state"] not in TERMINAL:
                 await asyncio.sleep(1)  # each look takes a container
+        assert task["status"]["state"] == "TASK_STATE_COMPLETED"
         return task["artifacts"]
 
 

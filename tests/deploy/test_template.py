@@ -260,16 +260,16 @@ def test_only_the_page_may_upload_files(stack: Resources) -> None:
         assert resolved(function["Environment"]["Variables"]["TAILRACE_BUCKET"]) == resolved(bucket["BucketName"])
 
 
-def test_the_doors_are_closed_by_default_and_only_who_is_behind_one_knows_the_secret(stack: Resources) -> None:
-    parameter = template_parameters()["AccessSecret"]
-    assert (parameter["NoEcho"], parameter["Default"]) == (True, "")
+def test_the_doors_are_closed_by_default_and_the_template_knows_no_secret_but_its_hash(stack: Resources) -> None:
+    assert template_parameters()["AccessSecretSha256"]["Default"] == ""
+    assert "TAILRACE_ACCESS_SECRET" not in stack["GatewayFunction"]["Properties"]["Environment"]["Variables"]
     knowing = {
         name
         for name, function in of(stack, "AWS::Lambda::Function").items()
-        if {"Ref": "AccessSecret"} in function["Environment"]["Variables"].values()
+        if {"Ref": "AccessSecretSha256"} in function["Environment"]["Variables"].values()
     }
     assert knowing == {"GatewayFunction"}
-    assert json.dumps(stack).count('{"Ref": "AccessSecret"}') == len(knowing)
+    assert json.dumps(stack).count('{"Ref": "AccessSecretSha256"}') == len(knowing)
 
 
 def template_parameters() -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tailrace.aws import AUTHORIZATION, VIEWER_ADDRESS, VIEWER_HOST
-from tests.deploy.programs import Resources
-from tests.deploy.resources import AGENTS, of
+from tests.deploy.programs import ROOT, Resources, run
+from tests.deploy.resources import AGENTS, of, plainly
 
 
 def viewer_host(stack: Resources) -> tuple[str, dict[str, Any]]:
@@ -71,6 +72,29 @@ def test_a_web_acl_is_only_there_by_its_parameter(stack: Resources) -> None:
     assert wanted == {"Fn::If": ["WithWebAcl", {"Ref": "WebAcl"}, {"Ref": "AWS::NoValue"}]}
 
 
+def test_the_rate_rule_limits_each_address_and_keeps_no_request(sam: Path) -> None:
+    """In a template of its own, because CloudFront's web ACLs are in us-east-1."""
+    linted = run(sam / "cfn-lint", "--regions", "us-east-1", "--", ROOT / "deploy" / "rate-rule.yaml")
+    assert linted.returncode == 0, linted.stdout
+    made = plainly(json.loads(run(sam / "python", "-c", _AS_JSON, ROOT / "deploy" / "rate-rule.yaml").stdout))
+    ((_, acl),) = of(made["Resources"], "AWS::WAFv2::WebACL").items()
+    (rule,) = acl["Rules"]
+    assert acl["Scope"] == "CLOUDFRONT"
+    assert rule["Statement"] == {
+        "RateBasedStatement": {"AggregateKeyType": "IP", "EvaluationWindowSec": 300, "Limit": {"Ref": "Limit"}}
+    }
+    assert rule["Action"]["Block"]["CustomResponse"]["ResponseCode"] == 429
+    assert [each["VisibilityConfig"]["SampledRequestsEnabled"] for each in (acl, rule)] == [False, False]
+    assert made["Outputs"]["Parameter"]["Value"] == {"Fn::Sub": "WebAcl=${WebAcl.Arn}"}
+
+
+_AS_JSON = """
+import json, sys
+from samcli.yamlhelper import yaml_parse
+print(json.dumps(yaml_parse(open(sys.argv[1]).read())))
+"""
+
+
 def test_no_agent_has_what_lets_people_in(stack: Resources) -> None:
     for name in AGENTS:
         variables = stack[name]["Properties"]["Environment"]["Variables"]
@@ -101,7 +125,7 @@ def test_the_gateway_gets_what_cloudfront_knows_of_the_viewer_even_if_the_viewer
     assert (result["method"], result["uri"]) == ("POST", "/api/tasks")
 
 
-def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "") -> Any:
+def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "", cors: str = "") -> Any:
     """What CloudFront's function makes of a request, or of each of several."""
     node = shutil.which("node")
     if node is None:
@@ -109,9 +133,10 @@ def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "") -> 
     text, values = viewer_host(stack)[1]["FunctionCode"]["Fn::Sub"]
     assert values == {"SignIn": {"Fn::If": ["WithSignIn", "api/auth/login", ""]}}
     events = json.dumps([{"request": each, "viewer": {"ip": "203.0.113.9"}} for each in requests])
-    code = f"{text.replace('${SignIn}', sign_in)}; console.log(JSON.stringify({events}.map(handler)))"
-    run = subprocess.run([node, "-e", code], capture_output=True, check=True, text=True)
-    results = json.loads(run.stdout)
+    text = text.replace("${SignIn}", sign_in).replace("${CorsOrigins}", cors)
+    code = f"{text}; console.log(JSON.stringify({events}.map(handler)))"
+    done = subprocess.run([node, "-e", code], capture_output=True, check=True, text=True)
+    results = json.loads(done.stdout)
     return results if len(requests) > 1 else results[0]
 
 
@@ -130,6 +155,29 @@ def test_who_has_no_credential_is_turned_away_before_lambda_is_paid(stack: Resou
         # As the gateway's own refusal, by which the page knows how people come in.
         assert json.loads(answer["body"]).get("signIn", "") == sign_in
     assert ["statusCode" in answer for answer in answers[len(refused) :]] == [False] * len(passed)
+
+
+@pytest.mark.parametrize(
+    ("cors", "origin", "uri", "readable"),
+    [
+        ("https://friend.example, https://b.example", "https://b.example", "/agents/orchestrator/", True),
+        ("https://friend.example", "https://friend.example", "/api/tasks", False),
+        ("https://friend.example", "https://friend.example.evil.example", "/agents/orchestrator/", False),
+        ("https://friend.example", None, "/agents/orchestrator/", False),
+        ("", "", "/agents/orchestrator/", False),
+        ("", "null", "/agents/orchestrator/", False),
+    ],
+)
+def test_only_pages_that_may_ask_the_agents_read_why_they_were_turned_away(
+    stack: Resources, cors: str, origin: str | None, uri: str, readable: bool
+) -> None:
+    sent = {} if origin is None else {"origin": {"value": origin}}
+    answer = answered(stack, {"method": "POST", "uri": uri, "headers": sent, "cookies": {}}, cors=cors)
+    assert answer["statusCode"] == 401
+    allowing = {name: each["value"] for name, each in answer["headers"].items() if name.startswith("access-control")}
+    exposed = {"access-control-allow-origin": origin, "access-control-expose-headers": "www-authenticate"}
+    assert allowing == (exposed if readable else {})
+    assert answer["headers"].get("vary") == ({"value": "Origin"} if readable else None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from tests.deploy.resources import (
     EVERY_AGENT,
     alias_of,
     config_default,
-    functions_of_the_stack,
     of,
     statements,
 )
@@ -20,11 +19,12 @@ from tests.support.watched_task import ON_LAMBDA
 
 @pytest.mark.parametrize("function", sorted(AGENTS))
 def test_an_agent_may_invoke_itself_for_a_hand_off(stack: Resources, function: str) -> None:
-    """By its name, alias and versions."""
+    """By its alias, by which the registry has it, and by nothing else."""
     agent = function.removesuffix("Function")
-    (mine,) = (each for each in statements(stack, f"{agent}Role") if each["Sid"] == "InvokeItself")
-    assert mine["Action"] == "lambda:InvokeFunction"
-    assert mine["Resource"] == [functions_of_the_stack(f"_{agent}"), functions_of_the_stack(f"_{agent}:*")]
+    (mine,) = (each for each in statements(stack, f"{agent}Role") if each["Action"] == "lambda:InvokeFunction")
+    assert mine["Resource"] == EVERY_AGENT
+    assert stack[function]["Properties"]["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}_{agent}"}
+    assert f"${{{agent}Function.Arn}}:live" in stack[f"{agent}Registered"]["Properties"]["Value"]["Fn::Sub"]
 
 
 @pytest.mark.parametrize("function", sorted(AGENTS))

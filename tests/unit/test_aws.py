@@ -9,9 +9,11 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from gateway.owner import secret_owner
+from gateway.owner import digest_owner, secret_owner
 from tailrace import aws
-from tailrace.owner import SHARED_OWNER
+from tailrace.config import Settings
+from tailrace.errors import ConfigError
+from tailrace.owner import SHARED_OWNER, DecideOwner
 
 URL = "https://abc123.lambda-url.eu-west-1.on.aws/"
 
@@ -87,8 +89,22 @@ def test_the_secret_opens_the_front_door_by_header_or_cookie() -> None:
         assert decide(request(**wrong)) is None
 
 
-def test_without_a_secret_the_front_door_is_closed() -> None:
-    decide = secret_owner("")
+def test_a_function_needs_only_the_hash_of_the_secret() -> None:
+    secret = "correct horse battery"
+    hashed = Settings.load({"TAILRACE_ACCESS_SECRET_SHA256": hashlib.sha256(secret.encode()).hexdigest()})
+    decide = digest_owner(hashed.access_digest)
+    assert decide(request(x_tailrace_secret=secret)) == SHARED_OWNER
+    assert decide(request(x_tailrace_secret=hashed.access_secret_sha256)) is None
+    assert decide(request()) is None
+    assert Settings.load({"TAILRACE_ACCESS_SECRET": secret}).access_digest == hashed.access_digest
+    # Somebody may have written the secret itself, which no message repeats.
+    with pytest.raises(ConfigError, match=r"TAILRACE_ACCESS_SECRET_SHA256 .*hidden") as refused:
+        Settings.load({"TAILRACE_ACCESS_SECRET_SHA256": secret})
+    assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize("decide", [secret_owner(""), digest_owner(Settings().access_digest)])
+def test_without_a_secret_the_front_door_is_closed(decide: DecideOwner) -> None:
     assert decide(request()) is None
     assert decide(request(x_tailrace_secret="")) is None
     assert decide(request(x_tailrace_secret="anything")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tailrace.setting import SECRET_LENGTH, secret, setting, split
 
 # Browsers leave a scheme's own port out.
 _ORIGIN = re.compile(r"(?!https:.*:443\Z|http:.*:80\Z)https?://[a-z0-9.\[\]:-]+")
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
 # Where the client's secret is: its kind and its name there.
 _REFERENCE = re.compile(r"(?P<kind>secretsmanager|ssm|file|env):(?P<name>\S+)")
 
@@ -23,6 +25,13 @@ class AccessSettings:
     access_secret: str = secret(
         "TAILRACE_ACCESS_SECRET",
         "a secret that lets everybody in who knows it, all as one owner; for one more release",
+    )
+    access_secret_sha256: str = setting(
+        "TAILRACE_ACCESS_SECRET_SHA256",
+        "",
+        "hex",
+        "the SHA-256 of that secret, in its place: who sees the settings of a function then does not see the secret",
+        hidden=True,
     )
     access_table: str = setting(
         "TAILRACE_ACCESS_TABLE", "tailrace-access", "name", "the DynamoDB table of sessions and tokens"
@@ -106,6 +115,13 @@ class AccessSettings:
     )
 
     @property
+    def access_digest(self) -> bytes:
+        """The SHA-256 of the shared secret; nothing without one."""
+        if self.access_secret:
+            return hashlib.sha256(self.access_secret.encode()).digest()
+        return bytes.fromhex(self.access_secret_sha256)
+
+    @property
     def oidc_secret_place(self) -> tuple[str, str]:
         """The kind and the name in `oidc_client_secret`; two empty texts without one."""
         match = _REFERENCE.fullmatch(self.oidc_client_secret)
@@ -138,6 +154,10 @@ class AccessSettings:
         """
         if 0 < len(self.access_secret) < SECRET_LENGTH:
             raise ConfigError("TAILRACE_ACCESS_SECRET", "(hidden)", f"{SECRET_LENGTH} characters or more")
+        if not _SHA256.fullmatch(self.access_secret_sha256) or (self.access_secret and self.access_secret_sha256):
+            # Somebody may have written the secret itself.
+            right = "64 digits of 0-9a-f, and not set together with TAILRACE_ACCESS_SECRET"
+            raise ConfigError("TAILRACE_ACCESS_SECRET_SHA256", "(hidden)", right)
         if self.oidc_issuer and not _is_issuer(self.oidc_issuer):
             right = "an https URL without a query, as the issuer names itself"
             raise ConfigError("TAILRACE_OIDC_ISSUER", self.oidc_issuer, right)
