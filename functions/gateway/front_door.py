@@ -38,7 +38,7 @@ from gateway.streams import Streams
 from tailrace.a2a.bundle import Agents
 from tailrace.a2a.card import CARD_PATH
 from tailrace.a2a.identity import task_id_of
-from tailrace.a2a.peer import HEAD_S, MAX_ANSWER_BYTES, Peer, body_of, refusal_in, unpacked
+from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, refusal_in, unpacked
 from tailrace.access.credential import WRITE
 from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
@@ -157,7 +157,7 @@ class FrontDoor:
             # A message may be answered when its task has ended.
             waits = does.scope == WRITE and not does.streams
             wait_s = self._settings.rotate_s if waits else None
-            asking = peer.ask(request.method, headers, body, silence_s=wait_s, head_s=wait_s or HEAD_S)
+            asking = peer.ask(request.method, headers, body, silence_s=wait_s, head_s=wait_s)
             response = await stack.enter_async_context(asking)
             answered = {name: response.headers[name] for name in _ANSWERED if name in response.headers}
             is_stream = response.is_success and answered.get("content-type", "").startswith(sse.MEDIA_TYPE)

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.app import create_app
-from tailrace.a2a.peer import HEAD_S, Peer
+from tailrace.a2a.peer import Peer
 from tailrace.config import Settings
 from tailrace.errors import LogUnavailable
 from tailrace.owner import OWNER_HEADER
@@ -225,18 +225,18 @@ async def test_an_error_of_the_api_does_not_show_an_agents_address(door: FrontDo
 async def test_a_message_may_be_answered_as_late_as_a_stream_ends(
     door: FrontDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waited: list[tuple[float, float]] = []
+    waited: list[tuple[float | None, float | None]] = []
     ask = Peer.ask
 
-    def noted(self: Peer, *of: Any, silence_s: float | None, head_s: float) -> Any:
-        waited.append((silence_s or 0, head_s))
+    def noted(self: Peer, *of: Any, silence_s: float | None, head_s: float | None) -> Any:
+        waited.append((silence_s, head_s))
         return ask(self, *of, silence_s=silence_s, head_s=head_s)
 
     monkeypatch.setattr(Peer, "ask", noted)
     await begun(door)
     await call(door, "ListTasks", {}, await door.bearer())
     rotate_s = Settings().rotate_s
-    assert waited == [(rotate_s, rotate_s), (0, HEAD_S)]
+    assert waited == [(rotate_s, rotate_s), (None, None)]
 
 
 async def test_a_stream_is_cut_between_two_frames_when_the_store_of_credentials_does_not_answer(

@@ -10,7 +10,7 @@ import pytest
 from tailrace.events import ends
 from tailrace.log.sqlite import SQLiteLog
 from tests.support.events import metadata
-from tests.support.kill_points import died_of
+from tests.support.kill_points import died_of, late_if_odd
 from tests.support.restarting_agent import Watched, restarting_agent, watch
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -42,10 +42,6 @@ async def run(folder: Path, pause_s: float = 0, **variables: str) -> Watched:
     assert ends(end) == "TASK_STATE_COMPLETED"
     await log.close()
     return seen
-
-
-def late_if_odd(number: int) -> dict[str, str]:
-    return {"DIES_LATE": "1"} if number % 2 else {}
 
 
 def writes_in(folder: Path) -> int:

@@ -28,3 +28,8 @@ async def died_of(numbers: Iterable[int], run: Callable[[int], Awaitable[Path]])
             return await asyncio.to_thread((folder / "died").exists)
 
     return sum(await asyncio.gather(*map(dies_at, numbers)))
+
+
+def late_if_odd(number: int) -> dict[str, str]:
+    """Variables of an agent that dies after its write of this number if it is odd, and before it if it is even."""
+    return {"DIES_LATE": "1"} if number % 2 else {}

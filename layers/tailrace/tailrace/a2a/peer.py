@@ -51,20 +51,21 @@ class Peer:
         body: bytes | None = None,
         *,
         silence_s: float | None = None,
-        head_s: float = HEAD_S,
+        head_s: float | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """The response to one request, its body not read yet.
 
         `silence_s` is how long the response may be silent; None for the HTTP client's own limit. `head_s` is how long
-        it may take until it begins.
+        it may take until it begins; None for `HEAD_S`.
 
         Raises:
             AgentError: the agent could not be reached, or redirects elsewhere.
         """
+        limit_s = HEAD_S if head_s is None else head_s
         with self._errors():
             url = httpx.URL(self.url)
             for _ in range(_MAX_REDIRECTS + 1):
-                response = await self._send(self._request(method, url, headers, body, silence_s), head_s)
+                response = await self._send(self._request(method, url, headers, body, silence_s), limit_s)
                 try:
                     if response.status_code not in _REDIRECTS.get(method, ()):
                         yield response
