@@ -69,6 +69,9 @@ validate: $(sam)/ready ## the template, as it is written and as CloudFormation g
 	@$(sam)/bin/python -m deploy.expand template.yaml .cache/expanded.yaml
 	@$(sam)/bin/cfn-lint .cache/expanded.yaml deploy/rate-rule.yaml
 
+audit: .cache/audit/ready ## does a locked package have a known vulnerability? On CI only if the databases can be reached
+	@.cache/audit/bin/python requirements/audit.py $(if $(CI),--if-reachable)
+
 preflight: needs-python3.13 $(venv)/run ## say what would stop `make deploy`, before it does
 	@$(bin)/python -m deploy.preflight $(STACK) $(PARAMETERS)
 
@@ -148,6 +151,11 @@ $(sam)/ready: requirements/sam.txt requirements/emulators.txt
 	@$(PYTHON) requirements/install.py $(sam) $^
 	@touch $@
 
+.cache/audit/ready: requirements/audit.txt
+	@$(python_is_fit)
+	@$(PYTHON) requirements/install.py .cache/audit $<
+	@touch $@
+
 python_is_fit = command -v $(PYTHON) >/dev/null || { echo "tailrace: $(PYTHON) is not installed. Install Python 3.11 or \
 newer (on Debian and Ubuntu: sudo apt-get install python3 python3-venv), or name one: make PYTHON=python3.13 run" >&2; exit 1; }; \
 $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("tailrace: Tailrace needs Python 3.11 or newer, \
@@ -177,6 +185,7 @@ lock: needs-uv ## resolve the dependencies again (needs uv)
 	    $(call except,requirements/run.txt) -o requirements/model-$$model.txt || exit; \
 	done
 	printf '%s\n' aws-sam-cli cfn-lint aws-sam-translator | uv pip compile - $(lockflags) -o requirements/sam.txt
+	echo pip-audit | uv pip compile - $(lockflags) -o requirements/audit.txt
 	echo cargo-lambda | uv pip compile - --no-deps $(lockflags) -o requirements/emulators.txt
 	uv pip compile pyproject.toml --extra container -c requirements/run.txt $(lockflags) -o deploy/gateway/requirements.txt
 	uv pip compile pyproject.toml $(layerflags) --no-emit-package urllib3 -o layers/tailrace/requirements.txt
