@@ -19,8 +19,9 @@ export function ask(problem) {
   return asked;
 }
 
-/** @param {{signIn?: string, command?: string}} problem */
-function way({ signIn, command }) {
+/** @param {{signIn?: string, command?: string, custom?: boolean}} problem */
+async function way({ signIn, command, custom }) {
+  if (custom && !signIn) return false; // the page cannot know how; what it was told is shown
   return signIn ? askToSignIn(signIn) : command ? tellCommand(command) : askForSecret();
 }
 

@@ -66,7 +66,7 @@ async def supervise(settings: Settings, secret: str) -> None:
             url = functions[-1].url.rstrip("/")
             with kept(settings, ADDRESS, url):
                 say(await new_address_of(settings, url))
-                if not settings.oidc_issuer:
+                if not settings.knows_people:
                     say(f"This address lets one browser in. `{command(settings)}` prints one for another.")
                 await stop
     finally:

@@ -25,12 +25,12 @@ def command(settings: Settings) -> str:
 
 
 async def new_address_of(settings: Settings, url: str) -> str:
-    """An address of the page at `url` that lets a browser in. It is `url` itself where people sign in at an issuer.
+    """An address of the page at `url` that lets a browser in. It is `url` itself where people sign in.
 
     Raises:
         LogUnavailable: the store of credentials did not answer.
     """
-    if settings.oidc_issuer:
+    if settings.knows_people:
         return url
     credentials = open_credentials(settings)
     try:

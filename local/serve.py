@@ -65,9 +65,9 @@ def owner_on(host: str, settings: Settings) -> DecideOwner:
     Raises:
         ConfigError: `host` is not loopback, and nobody could come in.
     """
-    if ipaddress.ip_address(host).is_loopback and not settings.oidc_issuer:
+    if ipaddress.ip_address(host).is_loopback and not settings.knows_people:
         return LocalUser(settings.run_secret, str(run_file(settings, SECRET).absolute()), command(settings))
-    if not settings.access_digest and not settings.oidc_issuer:
+    if not settings.access_digest and not settings.knows_people:
         raise ConfigError("TAILRACE_ACCESS_SECRET", "", f"set for a gateway on {host}, which other machines can reach")
     return digest_owner(settings.access_digest)
 

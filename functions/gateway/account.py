@@ -53,8 +53,9 @@ class Account:
         known: dict[str, Any] = {"id": caller.owner.id, "name": caller.owner.name}
         if (credential := caller.credential) is not None:
             expires = timestamp(credential.ends * 1000)
-            left = await self._limits.left(caller)
-            known |= {"kind": credential.kind, "scopes": credential.scopes, "expires": expires, "left": left}
+            known |= {"kind": credential.kind, "scopes": credential.scopes, "expires": expires}
+        if credential is not None or caller.is_limited:
+            known["left"] = await self._limits.left(caller)
         if (user := self._callers.local_user) is not None and caller.owner.id == LOCAL_OWNER:
             known["secretFile"] = user.secret_file  # what a shell sends, as the page tells it
         return Response(encode(known), media_type="application/json", headers=NO_STORE)

@@ -53,6 +53,7 @@ from tailrace.stream.reader import newest_at
 from tailrace.stream.response import forget_earlier_shutdown
 
 if TYPE_CHECKING:
+    from gateway.authors_auth import AuthorsAuth
     from gateway.issuer_tokens import IssuerTokens
     from gateway.oidc import Issuer
 
@@ -253,6 +254,7 @@ def create_app(
         decide_owner,
         credentials=credentials,
         issuer_tokens=_issuer_tokens(settings, issuer),
+        author=_authors_auth(settings),
         behind_distribution=host_header == VIEWER_HOST,
     )
     gateway = Gateway(settings, the_log, callers, host_header)
@@ -301,6 +303,15 @@ def _issuer(settings: Settings) -> Issuer | None:
     from gateway.oidc import Issuer
 
     return Issuer(settings)
+
+
+def _authors_auth(settings: Settings) -> AuthorsAuth | None:
+    """An author's own way to know callers. Raises as `AuthorsAuth` does, and as the author's file does."""
+    if not settings.auth:
+        return None
+    from gateway.authors_auth import AuthorsAuth
+
+    return AuthorsAuth(settings.auth)
 
 
 def _sign_in_routes(settings: Settings, callers: Callers, issuer: Issuer | None, host_header: str) -> list[Route]:

@@ -37,12 +37,13 @@ _RPC_PATHS = ("", "message/stream")
 class Asked(msgspec.Struct, frozen=True):
     """The scope that a request needs, and whether it begins a task, makes a webhook, or is answered with a stream.
 
-    `message_id` is that of a message that begins a task, "" without one. What is `internal` is not for callers from
-    outside.
+    `sends` says that it has a message, and `message_id` is that of one that begins a task, "" without one. What is
+    `internal` is not for callers from outside.
     """
 
     scope: str = WRITE
     begins_task: bool = False
+    sends: bool = False
     makes_webhook: bool = False
     streams: bool = False
     message_id: str = ""
@@ -63,7 +64,7 @@ def asked(method: str, path: str, body: bytes) -> Asked:
     call = _decoded(body)
     name = _field(call, "method")
     if not isinstance(name, str):
-        return Asked(begins_task=True)
+        return Asked(begins_task=True, sends=True)
     streams = name in _STREAMING
     if name in _READING:
         return Asked(READ, streams=streams)
@@ -91,6 +92,7 @@ def _sent(send: Any, *, streams: bool) -> Asked:
     begins_task = not _field(message, "taskId", "task_id")
     return Asked(
         begins_task=begins_task,
+        sends=True,
         makes_webhook=_field(configuration, *hooks) is not None,
         streams=streams,
         message_id=message_id if begins_task and isinstance(message_id, str) else "",

@@ -3,7 +3,8 @@
 1. A machine sends its token as `Authorization: Bearer`, or one that the issuer has signed (`issuer_tokens.py`). What a
    token's scopes do not allow is refused.
 2. A browser has a session and sends its cookie: after a sign-in (`sign_in.py`), or after `make run`'s address.
-3. Everybody else is whom `decide_owner` names: who knows the secret of `make run`, or the shared secret.
+3. Everybody else is whom the author's own way knows (`authors_auth.py`). If there is none, it is whom `decide_owner`
+   names: who knows the secret of `make run`, or the shared secret.
 
 Who sends a token that does not hold is refused, whatever else the request has. A wrong token or secret is a guess, and
 guesses are limited (`guesses.py`). Those of the secret of `make run` are not: nobody guesses 256 random bits, and
@@ -13,8 +14,9 @@ another user of the machine could lock this one out.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import Request
@@ -29,6 +31,7 @@ from tailrace.config import Settings
 from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner
 
 if TYPE_CHECKING:
+    from gateway.authors_auth import AuthorsAuth
     from gateway.issuer_tokens import IssuerTokens
 
 # Methods that change nothing.
@@ -36,15 +39,20 @@ READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The owner on whose behalf a request is made, and the credential that says so; None if it is none of ours."""
+    """The owner on whose behalf a request is made, and the credential that says so; None if it is none of ours.
+
+    `user` is whom the author's own way knows, and `still_known` asks it again.
+    """
 
     owner: Owner
     credential: Credential | None = None
+    user: Any = None
+    still_known: Callable[[], Awaitable[bool]] | None = None
 
     @property
     def is_limited(self) -> bool:
         """Whether there are others from whom the owner could take something (`limits.py`)."""
-        return self.credential is not None and self.owner.id != LOCAL_OWNER
+        return (self.credential is not None or self.user is not None) and self.owner.id != LOCAL_OWNER
 
     def check(self, scope: str) -> None:
         """Refuse what the caller's credential is not for.
@@ -69,12 +77,14 @@ class Callers:
         *,
         credentials: Credentials | None = None,
         issuer_tokens: IssuerTokens | None = None,
+        author: AuthorsAuth | None = None,
         behind_distribution: bool = False,
     ) -> None:
         self._settings = settings
         self._decide_owner = decide_owner
         self._passed_in = credentials
         self._issuer_tokens = issuer_tokens
+        self._author = author
         self._behind_distribution = behind_distribution
 
     @property
@@ -97,6 +107,8 @@ class Callers:
     async def holds(self, caller: Caller) -> bool:
         """Whether a caller's credential still holds, as for an open stream. May raise `LogUnavailable`."""
         credential = caller.credential
+        if caller.still_known is not None:
+            return await caller.still_known()
         if credential is None:
             return True
         if credential.kind == "jwt":
@@ -115,9 +127,16 @@ class Callers:
                 guesses.
             LogUnavailable: the store of credentials did not answer.
         """
-        caller = await self.known(request)
-        caller.check(READ if request.method in READS else WRITE)
+        caller, reads = await self.known(request), request.method in READS
+        caller.check(READ if reads else WRITE)
+        if self._author is not None and caller.user is not None:
+            await self._author.check_request(caller.user, request, reads=reads)
         return caller
+
+    async def check_at_agent(self, caller: Caller, name: str, *, reads: bool, sends: bool) -> None:
+        """Ask the author's own way whether the caller may ask the agent this. Raises `Problem`, as `caller` does."""
+        if self._author is not None and caller.user is not None:
+            await self._author.check_at_agent(caller.user, name, reads=reads, sends=sends)
 
     async def known(self, request: Request) -> Caller:
         """Who makes the request. Raises as `caller` does, but for scopes."""
@@ -126,7 +145,9 @@ class Callers:
         challenge = {"WWW-Authenticate": 'Bearer realm="tailrace"'}
         detail = "The request has no credentials that this gateway knows."
         # The page cannot know by itself how people come in here.
-        more = {"signIn": "api/auth/login"} if self._settings.oidc_issuer else {}
+        more: dict[str, Any] = {"signIn": "api/auth/login"} if self._settings.oidc_issuer else {}
+        if self._author is not None:
+            more["custom"] = True
         if (user := self.local_user) is not None and is_from_here(request):
             detail += f" For a browser, `{user.command}` prints an address."
             detail += f" A program sends `Authorization: Bearer` with what is in {user.secret_file}."
@@ -144,6 +165,8 @@ class Callers:
         presented = presented_token(bearer)
         if presented is None and (session := await self._session(request)) is not None:
             return session
+        if presented is None and self._author is not None:
+            return await self._known_to_author(self._author, request)
         if presented is None and (self.local_user is not None or not secret_in(request)):
             return self._decided(request)
         # Each token has guesses of its own, so that a machine with an old one locks no neighbour out.
@@ -168,6 +191,21 @@ class Callers:
         if presented is None or (presented.holder == LOCAL_OWNER) is not is_local:
             return None
         return _caller_with(await self.credentials.known(presented))
+
+    async def _known_to_author(self, author: AuthorsAuth, request: Request) -> Caller | None:
+        user = await author.user(request)
+        if user is None:
+            return None
+        identity = user.identity
+
+        async def still_known() -> bool:
+            try:
+                again = await author.user(request)
+            except Problem:
+                return False
+            return again is not None and again.identity == identity
+
+        return Caller(author.owner_of(user), user=user, still_known=still_known)
 
     def _decided(self, request: Request) -> Caller | None:
         name = self._decide_owner(request)

@@ -32,8 +32,8 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = Settings.load()
-        if not settings.access_digest and not settings.oidc_issuer:
-            right = "set, or TAILRACE_OIDC_ISSUER: without both the gateway refuses everybody but machines"
+        if not settings.access_digest and not settings.knows_people:
+            right = "set, or TAILRACE_OIDC_ISSUER or TAILRACE_AUTH: without them the gateway refuses all but machines"
             raise ConfigError("TAILRACE_ACCESS_SECRET", "", right)
         app = create_app(settings, decide_owner=digest_owner(settings.access_digest), host_header=VIEWER_HOST)
     except ConfigError as error:

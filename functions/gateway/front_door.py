@@ -39,7 +39,7 @@ from tailrace.a2a.bundle import Agents
 from tailrace.a2a.card import CARD_PATH
 from tailrace.a2a.identity import task_id_of
 from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, refusal_in, unpacked
-from tailrace.access.credential import WRITE
+from tailrace.access.credential import READ, WRITE
 from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
 from tailrace.errors import AgentError, LogError, shorten
@@ -137,6 +137,8 @@ class FrontDoor:
         body = await read_body(request, self._settings.max_request_bytes)
         does = asked(request.method, path, body)
         caller.check(does.scope)
+        reads = does.scope == READ
+        await self._callers.check_at_agent(caller, name, reads=reads, sends=does.sends)
         if does.internal:
             raise Problem(
                 403, "Only this gateway may ask for that; DELETE /api/conversations/ID deletes a conversation."

@@ -43,7 +43,7 @@ class Problem(Exception):
         status: int,
         detail: str,
         headers: Mapping[str, str] | None = None,
-        more: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -70,7 +70,7 @@ _STATUS_OF: dict[type[Exception], int] = {
 
 
 def respond(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None
+    status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None
 ) -> Response:
     """Return a problem document of the type `about:blank`: its title is the meaning of `status` (RFC 9457, 4.2.1)."""
     title = http.HTTPStatus(status).phrase

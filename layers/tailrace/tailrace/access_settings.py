@@ -60,6 +60,12 @@ class AccessSettings:
         "audience",
         "the `aud` of tokens (JWT) that the issuer signs for this gateway, and that programs may send; empty is none",
     )
+    auth: str = setting(
+        "TAILRACE_AUTH",
+        "",
+        "file:name",
+        "an author's own way to know callers: a `langgraph_sdk.Auth` in a file, like auth.py:auth; empty is none",
+    )
     public_agents: str = setting(
         "TAILRACE_PUBLIC_AGENTS",
         "",
@@ -120,6 +126,11 @@ class AccessSettings:
         if self.access_secret:
             return hashlib.sha256(self.access_secret.encode()).digest()
         return bytes.fromhex(self.access_secret_sha256)
+
+    @property
+    def knows_people(self) -> bool:
+        """Whether people sign in, so that nobody comes in for being on this machine."""
+        return bool(self.oidc_issuer or self.auth)
 
     @property
     def oidc_secret_place(self) -> tuple[str, str]:
