@@ -69,7 +69,7 @@ async def test_a_task_of_a_named_agent_can_be_cancelled(tmp_path: Path) -> None:
         task = (await sut.http.post("/api/tasks", json=body)).json()["id"]
         await sut.read(task)
         assert (await sut.http.post(f"/api/tasks/{task}/cancel")).status_code == 202
-        assert (await sut.log.head(task)).state == "TASK_STATE_CANCELED"
+        assert (await sut.read(task)).state == "TASK_STATE_CANCELED"
 
 
 async def test_an_unknown_agent_is_refused_with_the_names(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import httpx
 
 from tailrace.errors import AgentError
 from tailrace.network import addresses
+from tailrace.network.connections import HTTPTransport
 from tailrace.network.resolver import Resolver
 
 # The httpx extension of a request that may go to public addresses only.
@@ -31,7 +32,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._anywhere = self._new()
         # One transport for each host: a pool finds a connection by its address, but the certificate is the host's.
         # The operator names the hosts, so there are few.
-        self._outside: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._outside: dict[str, HTTPTransport] = {}
         self._resolver = Resolver()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -62,5 +63,5 @@ class Transport(httpx.AsyncBaseTransport):
         for transport in (self._anywhere, *self._outside.values()):
             await transport.aclose()
 
-    def _new(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(verify=self._certificates, limits=_LIMITS)
+    def _new(self) -> HTTPTransport:
+        return HTTPTransport(self._certificates, _LIMITS)

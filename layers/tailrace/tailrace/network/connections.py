@@ -1,0 +1,187 @@
+"""httpx's connections, straight on asyncio's transports.
+
+httpcore would use anyio, which stops and starts the reading of a socket for each piece, and opens two scopes for its
+time limit. That was two fifths of what the gateway did for a live stream.
+"""
+
+# ruff: noqa: ASYNC109  # the time limits are parameters of httpcore's interface
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import ssl
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import httpcore
+import httpx
+
+# Above this, a connection is not read until its reader has taken what came.
+_MAX_BUFFERED_BYTES = 262_144
+
+
+class HTTPTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport for HTTP/1.1 on `Backend`."""
+
+    def __init__(self, certificates: ssl.SSLContext, limits: httpx.Limits) -> None:
+        super().__init__(verify=certificates, limits=limits)
+        self._pool = httpcore.AsyncConnectionPool(  # httpx has no parameter for the backend
+            ssl_context=certificates,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=Backend(),
+        )
+
+
+class Backend(httpcore.AsyncNetworkBackend):
+    """Opens TCP connections on the running event loop."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to the host, whose addresses are tried in turn. The other parameters are not supported."""
+        with _as_connect_error():
+            async with asyncio.timeout(timeout):
+                _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
+        return connection
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    """One connection, which one task at a time reads or writes. What comes is kept until it is read."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._ended = False
+        self._error: Exception | None = None
+        self._full = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """At most `max_bytes` of what came, as soon as there is any; nothing at the end.
+
+        Raises:
+            ReadTimeout, ReadError
+        """
+        while not self._received and not self._ended:
+            self._transport.resume_reading()
+            await self._change(timeout, httpcore.ReadTimeout)
+        if not self._received and self._error is not None:
+            raise httpcore.ReadError(str(self._error)) from self._error
+        piece = bytes(self._received[:max_bytes])
+        del self._received[:max_bytes]
+        return piece
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send the bytes.
+
+        Raises:
+            WriteTimeout, WriteError
+        """
+        if not self._ended:
+            self._transport.write(buffer)
+        while self._full and not self._ended:
+            await self._change(timeout, httpcore.WriteTimeout)
+        if self._ended:
+            raise httpcore.WriteError("the connection was closed") from self._error
+
+    async def aclose(self) -> None:
+        self._transport.abort()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        loop = asyncio.get_running_loop()
+        try:
+            with _as_connect_error():
+                async with asyncio.timeout(timeout):
+                    encrypted = await loop.start_tls(
+                        self._transport, self, ssl_context, server_hostname=server_hostname
+                    )
+        except BaseException:
+            self._transport.abort()
+            raise
+        self._transport = cast(asyncio.Transport, encrypted)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return (
+                self._ended or bool(self._received) or _is_readable(self._transport.get_extra_info("socket").fileno())
+            )
+        names = {"client_addr": "sockname", "server_addr": "peername", "socket": "socket", "ssl_object": "ssl_object"}
+        return self._transport.get_extra_info(names[info]) if info in names else None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) >= _MAX_BUFFERED_BYTES:
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        self._ended = True
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended, self._error = True, error
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
+
+    async def _change(self, timeout: float | None, error: type[Exception]) -> None:
+        """Wait until something happens on the connection. Raise `error` after `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        timer = None if timeout is None else loop.call_later(timeout, _fail, waiter, error)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _is_readable(descriptor: int) -> bool:
+    """Whether an idle connection has something: mostly its end, which the event loop may not have seen yet."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _fail(waiter: asyncio.Future[None], error: type[Exception]) -> None:
+    if not waiter.done():
+        waiter.set_exception(error())
+
+
+@contextlib.contextmanager
+def _as_connect_error() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error

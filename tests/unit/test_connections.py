@@ -1,0 +1,166 @@
+"""What httpx needs of a connection: pieces as they come, limits, ends, and certificates that are checked."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpcore
+import httpx
+import pytest
+
+from tailrace.network.connections import Connection, HTTPTransport
+from tests.support.certificates import certificate
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@asynccontextmanager
+async def asked(answer: Answer, tls: Path | None = None) -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
+    """A client, and the URL of a server that answers each connection with `answer`."""
+    serving, trusted = None, ssl.create_default_context(cafile=tls)
+    if tls is not None:
+        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        serving.load_cert_chain(tls)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=serving)
+    url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    transport = HTTPTransport(trusted, httpx.Limits(max_connections=None))
+    async with server, httpx.AsyncClient(transport=transport, timeout=10) as client:
+        yield client, url
+
+
+async def test_pieces_are_read_as_they_come() -> None:
+    go_on = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED + b"3\r\none\r\n")
+        await go_on.wait()
+        writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+
+    async with asked(answer) as (client, url), client.stream("GET", url) as response:
+        pieces = response.aiter_raw()
+        assert await anext(pieces) == b"one"
+        go_on.set()
+        assert [piece async for piece in pieces] == [b"two"]
+
+
+async def test_a_silent_server_is_a_read_timeout() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with asked(answer) as (client, url):
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(url, timeout=httpx.Timeout(5, read=0.01))
+
+
+async def test_a_request_that_nobody_takes_is_a_write_timeout() -> None:
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+
+    async with asked(answer) as (client, url):
+        with pytest.raises(httpx.WriteTimeout):
+            await client.post(url, content=b"x" * 50_000_000, timeout=httpx.Timeout(5, write=0.01))
+        over.set()
+
+
+async def test_a_port_without_a_server_is_a_connect_error() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async with asked(answer) as (_, url):
+        pass
+    async with httpx.AsyncClient(transport=HTTPTransport(ssl.create_default_context(), httpx.Limits())) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(url)
+
+
+async def test_a_connection_that_was_closed_while_it_was_idle_is_not_used_again() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # and then it is closed, without a word
+
+    async with asked(answer) as (client, url):
+        for _ in range(2):
+            assert (await client.get(url)).text == "ok"
+            await connections[0].wait_closed()
+        assert len(connections) == 2
+
+
+async def test_a_refusal_that_comes_while_the_request_is_sent_is_read() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno.")
+        while await reader.read(1_000_000):
+            pass
+
+    async with asked(answer) as (client, url):
+        response = await client.post(url, content=b"x" * 5_000_000)
+        assert (response.status_code, response.text) == (413, "no.")
+
+
+async def test_a_cut_is_an_error_and_no_end() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED + b"3\r\none\r\n")
+        await writer.drain()
+        writer.transport.abort()
+
+    async with asked(answer) as (client, url), client.stream("GET", url) as response:
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await response.aread()
+
+
+@pytest.mark.parametrize(("name", "right"), [("agent.example", True), ("other.example", False)])
+async def test_the_certificate_is_checked_against_the_name(tmp_path: Path, name: str, right: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000)
+        await writer.drain()
+
+    async with asked(answer, certificate(tmp_path, name)) as (client, url):
+        request = client.get(url, extensions={"sni_hostname": "agent.example"})
+        if right:
+            assert (await request).content == b"x" * 200_000
+        else:
+            with pytest.raises(httpx.ConnectError, match="Hostname mismatch"):
+                await request
+
+
+async def test_a_connection_is_not_read_while_its_reader_is_behind() -> None:
+    class Reading(asyncio.Transport):
+        reads = True
+
+        def pause_reading(self) -> None:
+            self.reads = False
+
+        def resume_reading(self) -> None:
+            self.reads = True
+
+    transport, connection = Reading(), Connection()
+    connection.connection_made(transport)
+    connection.data_received(b"x" * 300_000)
+    assert not transport.reads
+    while len(await connection.read(65_536)) == 65_536:
+        assert not transport.reads
+    with pytest.raises(httpcore.ReadTimeout):
+        await connection.read(65_536, timeout=0)
+    assert transport.reads
