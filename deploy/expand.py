@@ -2,7 +2,7 @@
 
 `make build` does this with the template that `sam build` wrote. So CloudFormation gets a template without loops,
 without what only `sam local` needs (unless `--local`), and without the transform `AWS::LanguageExtensions`. On AWS this
-transform would write the values of parameters into the template, the secret too, and it refuses `DeletionPolicy:
+transform would write the values of parameters into the template, and it refuses `DeletionPolicy:
 RetainExceptOnCreate` (github.com/aws-cloudformation/cfn-language-discussion, issue 139).
 
 Source: "Fn::ForEach" and "Fn::FindInMap", AWS CloudFormation Template Reference. `sam` has an expansion of its own; a
