@@ -39,6 +39,15 @@ class Reader:
         return [message["body"] for message in self.messages[1:]]
 
 
+class StalledReader(Reader):
+    """One that takes nothing: the first chunk stays under way."""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await super().send(message)
+        if message.get("body"):
+            await asyncio.Event().wait()
+
+
 class Chunks:
     """Two chunks, then silence; `closed` once the generator has cleaned up."""
 
@@ -91,6 +100,35 @@ async def test_a_reader_that_goes_ends_the_stream_and_gets_no_more() -> None:
     assert all(message["more_body"] for message in reader.messages[1:])
 
 
+async def test_a_reader_that_takes_nothing_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_response, "_SEND_TIMEOUT_S", 0.05)
+    reader, chunks = StalledReader(), Chunks(endless=True)
+    await asyncio.wait_for(response(chunks)(_SCOPE, reader.receive, reader.send), 10)
+    assert chunks.closed
+    assert reader.bodies == [b"id: 1\ndata: one\n\n"]
+
+
+async def test_a_silence_that_is_longer_than_a_send_may_be_does_not_end_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = asyncio.Semaphore(0)
+
+    class Watched(EventStreamResponse):
+        def _watch_sends(self, limit: asyncio.Timeout) -> None:
+            super()._watch_sends(limit)
+            looked.release()
+
+    monkeypatch.setattr(stream_response, "_SEND_TIMEOUT_S", 0.01)
+    reader, chunks = Reader(), Chunks(endless=True)
+    serving = asyncio.create_task(Watched(chunks(), Settings())(_SCOPE, reader.receive, reader.send))
+    for _ in range(4):
+        await looked.acquire()
+    assert not serving.done()
+    assert not chunks.closed
+    reader.gone.set()
+    await serving
+
+
 async def test_a_server_that_shuts_down_sends_its_readers_away(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, chunks = Reader(), Chunks(endless=True)
     serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))
@@ -105,12 +143,6 @@ async def test_a_server_that_shuts_down_sends_its_readers_away(monkeypatch: pyte
 async def test_a_server_that_shuts_down_does_not_wait_for_a_reader_that_takes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class StalledReader(Reader):
-        async def send(self, message: dict[str, Any]) -> None:
-            await super().send(message)
-            if message.get("body"):
-                await asyncio.Event().wait()
-
     monkeypatch.setattr(stream_response, "_LAST_SEND_TIMEOUT_S", 0.05)
     reader, chunks = StalledReader(), Chunks(endless=True)
     serving = asyncio.create_task(response(chunks)(_SCOPE, reader.receive, reader.send))

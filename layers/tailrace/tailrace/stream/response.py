@@ -2,12 +2,14 @@
 
 sse-starlette watches three things while chunks are sent: a reader that has gone, a `send` that hangs, and a server
 that shuts down. Its event objects and its pings stay unused: an object for each event costs more than the bytes, and
-our heartbeat is sent only in a silence.
+our heartbeat is sent only in a silence. For the second we have one timer a response: sse-starlette's scope around each
+`send` costs more than the `send`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping
 from weakref import WeakKeyDictionary
 
@@ -15,7 +17,7 @@ import anyio
 from sse_starlette import EventSourceResponse
 from sse_starlette import sse as sse_starlette
 from sse_starlette.sse import AppStatus
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.config import Settings
 from tailrace.stream import sse
@@ -66,11 +68,13 @@ class EventStreamResponse(EventSourceResponse):
         self._chunks = chunks
         self._limit_s = settings.rotate_s + settings.heartbeat_s + GRACE_S
         self._shutdown = anyio.Event()
+        # When the `send` that is under way began, by the event loop's clock.
+        self._sending_since = math.inf
+        self._watch: asyncio.TimerHandle | None = None
         super().__init__(
             chunks,
             headers={**sse.HEADERS, **(headers or {})},
             ping=0,
-            send_timeout=_SEND_TIMEOUT_S,
             shutdown_event=self._shutdown,
         )
         # HTTP/2 forbids it (RFC 9113, section 8.2.2), and HTTP/1.1 keeps connections alive without it.
@@ -79,7 +83,8 @@ class EventStreamResponse(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         _watch_in_this_loop()
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(self._limit_s) as limit:
+                self._watch_sends(limit)
                 await super().__call__(scope, receive, send)
                 if self._shutdown.is_set() and self.active:
                     # The chunks were cancelled while they waited, or in a `send`: it sends all of a chunk or nothing.
@@ -88,5 +93,21 @@ class EventStreamResponse(EventSourceResponse):
         except TimeoutError:
             return
         finally:
+            if self._watch is not None:
+                self._watch.cancel()
             # A reader that left in the middle of a chunk has left the generator there.
             await self._chunks.aclose()
+
+    async def _send_with_timeout(self, send: Send, message: Message) -> None:
+        self._sending_since = asyncio.get_running_loop().time()
+        await send(message)
+        self._sending_since = math.inf
+
+    def _watch_sends(self, limit: asyncio.Timeout) -> None:
+        """End the response if a `send` hangs; otherwise look again when this one would, or the next."""
+        loop = asyncio.get_running_loop()
+        due = min(self._sending_since, loop.time()) + _SEND_TIMEOUT_S
+        if due <= loop.time():
+            limit.reschedule(due)
+        else:
+            self._watch = loop.call_at(due, self._watch_sends, limit)
