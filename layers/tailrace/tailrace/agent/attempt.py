@@ -20,7 +20,7 @@ from langgraph.runtime import RunControl
 
 from tailrace.a2a.directory import Directory
 from tailrace.agent.answers import passed_on
-from tailrace.agent.containment import Contained, contain_exits
+from tailrace.agent.containment import contain_exits, contained
 from tailrace.agent.cost import cost_of
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks, is_abandoned, request_cancel_of_late
 from tailrace.agent.dispatch import Dispatch
@@ -225,7 +225,7 @@ class Attempt:
         self._sleep = Sleep(self._log, self._head, run)
         graph_run = GraphRun(agent, takeover, writer, translator, self._settings, self._sleep.calls)
         contain_exits(asyncio.get_running_loop())
-        stream = asyncio.create_task(Contained(graph_run.stream(run, control)))
+        stream = contained(graph_run.stream(run, control))
         reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
         stops = [asyncio.create_task(reason.wait()) for reason in reasons]
         sleeping = asyncio.create_task(self._drain_to_sleep(self._sleep, control, run))

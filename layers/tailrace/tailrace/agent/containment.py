@@ -32,14 +32,15 @@ class Contained(Coroutine[Any, Any, T]):
     It is not an `async def` around `inner`: a task that is cancelled before it starts would never await `inner` then.
     """
 
-    def __init__(self, inner: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, inner: Coroutine[Any, Any, T], context: Context) -> None:
         self._inner = inner
+        self._context = context  # its task's
 
     def send(self, value: Any) -> Any:
-        return _step(self._inner.send, value)
+        return _step(self._context, self._inner.send, value)
 
     def throw(self, *error: Any) -> Any:
-        return _step(self._inner.throw, *error)
+        return _step(self._context, self._inner.throw, *error)
 
     def close(self) -> None:
         self._inner.close()
@@ -50,6 +51,12 @@ class Contained(Coroutine[Any, Any, T]):
     def __getattr__(self, name: str) -> Any:
         """`cr_running` and the like; anyio reads them to see whether a task has started."""
         return getattr(self._inner, name)
+
+
+def contained(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task of a run's code, as `contain_exits` makes them inside a run."""
+    context = copy_context()
+    return asyncio.create_task(Contained(coroutine, context), context=context)
 
 
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
@@ -67,13 +74,15 @@ class _ContainingFactory:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
         if run_context.current.get() is not None:
-            coroutine = Contained(coroutine)
+            context = options.get("context")
+            options["context"] = context = copy_context() if context is None else context
+            coroutine = Contained(coroutine, context)
         return self._inner(loop, coroutine, **options)
 
 
-def _step(step: Callable[..., Any], *arguments: Any) -> Any:
+def _step(context: Context, step: Callable[..., Any], *arguments: Any) -> Any:
     global _running
-    _running = copy_context()
+    _running = context
     try:
         return step(*arguments)
     except (SystemExit, KeyboardInterrupt) as error:
