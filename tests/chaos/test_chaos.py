@@ -11,7 +11,7 @@ from tests.chaos.campaign import Tally, campaign
 from tests.chaos.profiles import SHORT
 
 FIXED = 20_261
-FAULTS = 80
+FAULTS = 40
 
 
 async def survive(folder: Path, capsys: pytest.CaptureFixture[str], seed: int, faults: int) -> Tally:
