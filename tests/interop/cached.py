@@ -29,10 +29,12 @@ def python_with(requirements: Path) -> Path:
     kept = _kept(requirements.stem, version, requirements)
     if not (kept / "ready").exists():
         shutil.rmtree(kept, ignore_errors=True)  # an earlier installation was interrupted
-        _run([sys.executable, "-m", "venv", str(kept)], kept.parent)
-        install = [str(kept / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([sys.executable, "-m", "venv", "--without-pip", str(kept)], kept.parent)
+        pip = [sys.executable, "-m", "pip", "--python", str(kept), "--quiet", "--disable-pip-version-check"]
         # The file names every package. Without --no-deps, pip would resolve extras and refuse packages without a hash.
-        _run([*install, "--no-deps", "--require-hashes", "-r", str(requirements)], kept)
+        # Most of what would be compiled is never imported.
+        pins = ["--require-hashes", "-r", str(requirements)]
+        _run([*pip, "install", "--no-deps", "--no-compile", *pins], kept)
         (kept / "ready").touch()
     return kept / "bin" / "python"
 
