@@ -8,74 +8,23 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 _TIMES = [
-    "timestamp",
-    "@timestamp",
-    "time",
-    "ts",
-    "datetime",
-    "date",
-    "eventTime",
-    "asctime",
-    "created",
-    "created_at",
-    "Timestamp",
-    "Time",
-    "t",
-    "timeMillis",
-    "timeUnixNano",
-    "lastTimestamp",
-    "eventTimestamp",
-    "timestamp_ms",
-    "__REALTIME_TIMESTAMP",
-    "@t",
-]
+    "timestamp", "@timestamp", "time", "ts", "datetime", "date", "eventTime", "asctime", "created", "created_at",
+    "Timestamp", "Time", "t", "timeMillis", "timeUnixNano", "lastTimestamp", "eventTimestamp", "timestamp_ms",
+    "__REALTIME_TIMESTAMP", "@t",
+]  # fmt: skip
 _LEVELS = [
-    "level",
-    "severity",
-    "lvl",
-    "levelname",
-    "level_name",
-    "loglevel",
-    "log.level",
-    "Level",
-    "Severity",
-    "PRIORITY",
-    "severity_text",
-    "severityText",
-    "log_level",
-    "@l",
-    "type",
-]
+    "level", "severity", "lvl", "levelname", "level_name", "loglevel", "log.level", "Level", "Severity", "PRIORITY",
+    "severity_text", "severityText", "log_level", "@l", "type",
+]  # fmt: skip
 _TEXTS = [
-    "message",
-    "msg",
-    "MESSAGE",
-    "event",
-    "log",
-    "@message",
-    "@m",
-    "text",
-    "body",
-    "short_message",
-    "Message",
-    "_raw",
-    "error",
-    "errorMessage",
-]
+    "message", "msg", "MESSAGE", "event", "log", "@message", "@m", "text", "body", "short_message", "Message", "_raw",
+    "error", "errorMessage",
+]  # fmt: skip
 _SOURCES = ["logger", "logger_name", "component", "service", "module", "@logger", "SYSLOG_IDENTIFIER", "name"]
 _FAULTS = [
-    "exception",
-    "exc_info",
-    "err",
-    "error",
-    "errorCode",
-    "error_code",
-    "stack_trace",
-    "stacktrace",
-    "stack",
-    "exception.type",
-    "error.type",
-]
+    "exception", "exc_info", "err", "error", "errorCode", "error_code", "stack_trace", "stacktrace", "stack",
+    "exception.type", "error.type",
+]  # fmt: skip
 _PATHS = ["path", "uri", "url", "request_uri", "request_path", "http.target", "cs-uri-stem"]
 _STATUSES = ["status", "status_code", "http_status", "statusCode", "http.status_code", "sc-status"]
 _METHODS = ["method", "request_method", "http_method", "verb", "http.method", "cs-method"]

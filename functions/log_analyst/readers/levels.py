@@ -9,54 +9,20 @@ UNKNOWN = -1
 DEBUG, INFO, NOTICE, WARNING, ERROR, CRITICAL = range(6)
 NAMES = ("DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL")
 
-WORDS = {
-    "trace": DEBUG,
-    "trce": DEBUG,
-    "trc": DEBUG,
-    "debug": DEBUG,
-    "dbug": DEBUG,
-    "dbg": DEBUG,
-    "verbose": DEBUG,
-    "vrb": DEBUG,
-    "fine": DEBUG,
-    "finer": DEBUG,
-    "finest": DEBUG,
-    "info": INFO,
-    "inf": INFO,
-    "normal": INFO,
-    "information": INFO,
-    "informational": INFO,
-    "log": INFO,
-    "notice": NOTICE,
-    "warn": WARNING,
-    "wrn": WARNING,
-    "warning": WARNING,
-    "err": ERROR,
-    "error": ERROR,
-    "fail": ERROR,
-    "severe": ERROR,
-    "crit": CRITICAL,
-    "critical": CRITICAL,
-    "alert": CRITICAL,
-    "emerg": CRITICAL,
-    "emergency": CRITICAL,
-    "fatal": CRITICAL,
-    "ftl": CRITICAL,
-    "panic": CRITICAL,
+_SPELLINGS = {
+    DEBUG: ("trace", "trce", "trc", "debug", "dbug", "dbg", "verbose", "vrb", "fine", "finer", "finest"),
+    INFO: ("info", "inf", "normal", "information", "informational", "log"),
+    NOTICE: ("notice",),
+    WARNING: ("warn", "wrn", "warning"),
+    ERROR: ("err", "error", "fail", "severe"),
+    CRITICAL: ("crit", "critical", "alert", "emerg", "emergency", "fatal", "ftl", "panic"),
 }
-
+WORDS = {word: level for level, words in _SPELLINGS.items() for word in words}
 # Android's, glog's, klog's and MongoDB's levels in one letter. They are levels only where a column holds nothing else.
 _LETTERS = {
-    "V": DEBUG,
-    "D": DEBUG,
-    "I": INFO,
-    "N": NOTICE,
-    "W": WARNING,
-    "E": ERROR,
-    "C": CRITICAL,
-    "F": CRITICAL,
+    "V": DEBUG, "D": DEBUG, "I": INFO, "N": NOTICE, "W": WARNING, "E": ERROR, "C": CRITICAL, "F": CRITICAL,
     "A": CRITICAL,
-}
+}  # fmt: skip
 
 # A level as loggers write it: behind a key, in capitals, or in lower case with punctuation that marks a level.
 _KEYED = re.compile(r"\b(?:level|lvl|severity|loglevel)\"?[=:] ?\"?([A-Za-z]{3,13})\b", re.IGNORECASE)
