@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import re
 import time
-from calendar import timegm
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from triage.date_order import day_first
@@ -26,54 +25,73 @@ from triage.times import LATEST, epoch, iso
 from triage.zones import ZONES, assumption
 
 DAY = 86_400.0
-EARLIEST = 0.0
 # In characters. A time that starts later in a line is part of its text.
 FURTHEST = 64
 # In characters. A line whose time is this much further right than in the lines before is no entry of its own.
 _SHIFT = 16
 
 _MONTHS = {name: at + 1 for at, name in enumerate(re.findall("...", "janfebmaraprmayjunjulaugsepoctnovdec"))}
-_MON = r"(?:[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]ay|[Jj]un|[Jj]ul|[Aa]ug|[Ss]ep|[Oo]ct|[Nn]ov|[Dd]ec)"
-_HMS = r"\d\d:\d\d:\d\d"
-_FRACTION = r"(?:[.,](?P<f>\d{1,9}))?"
-_ZONE = r"(?:(?P<z>Z|[+-]\d\d(?::?\d\d)?(?!\d))| ?(?P<zz>UTC|GMT|[+-]\d\d:?\d\d(?!\d)))?"
+_YEAR, _DAY = r"(?P<year>(?:19|20)\d\d)", r"(?P<day>[ \d]?\d)"
+_MON = r"(?P<name>[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]ay|[Jj]un|[Jj]ul|[Aa]ug|[Ss]ep|[Oo]ct|[Nn]ov|[Dd]ec)"
+_MMDD = r"(?P<month>[01]\d)(?P<day>[0-3]\d)"
+_HMS = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_HM = r"(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
+_PACKED = r"(?P<hour>[0-2]\d)(?P<minute>[0-5]\d)(?P<second>[0-5]\d)"
+_FRACTION = r"(?:[.,](?P<fraction>\d{1,9}))?"
+_ZONE = (
+    r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?(?!\d)| ?(?:UTC|GMT|[+-]\d\d:?\d\d(?!\d))"
+    rf"| (?:{'|'.join(ZONES)})\b)?"
+)
+_HALF = r"(?P<half> ?[AaPp]\.?[Mm]\b\.?)?"
+_ISO = rf"(?<!\d)(?P<b>{_YEAR}[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"
 
-_NAMED_ZONE = rf" (?P<zz>{'|'.join(ZONES)})\b"
-_ISO = r"(?<!\d)(?P<b>(?:19|20)\d\d[-/.]\d\d[-/.]\d\d(?:[T_ ]\d\d:\d\d(?::\d\d)?|-\d\d\.\d\d\.\d\d))"
-
-# Of two that match at one place, the first counts.
+# Each has the whole time in `b`, and its parts by name. Of two that match at one place, the first counts.
 _STYLES = {
-    "zoned": rf"{_ISO}{_FRACTION}{_NAMED_ZONE}",
-    "iso": rf"{_ISO}{_FRACTION}{_ZONE}",
-    "clf": rf"(?P<b>\d\d/{_MON}/\d{{4}}:{_HMS}){_FRACTION}{_ZONE}",
-    "ctime": rf"\b(?P<b>{_MON} [ \d]?\d {_HMS}(?:[.,]\d{{1,9}})?(?:{_NAMED_ZONE}| [A-Z]{{3,4}})? (?:19|20)\d\d)\b",
-    "dated": rf"\b(?P<b>{_MON} [ \d]?\d,? (?:19|20)\d\d,? \d?\d:\d\d:\d\d){_FRACTION}{_ZONE}(?P<half> [AP]M\b)?",
-    "syslog": rf"\b(?P<b>{_MON} [ \d]?\d {_HMS}){_FRACTION}",
-    "day": rf"(?<!\d)(?P<b>\d\d?[ -]{_MON}[ -]\d{{4}} {_HMS}){_FRACTION}{_ZONE}",
-    "slashed": rf"(?<![\d/])(?P<b>\d\d?/\d\d?/(?:19|20)\d\d,? \d\d?:\d\d(?::\d\d)?){_FRACTION}"
-    r"(?P<half> ?[AaPp]\.?[Mm]\b\.?)?",
-    "dotted": rf"(?<![\d.-])(?P<b>(?:\d\d?(?:\.\d\d?\.|-\d\d?-)(?:19|20)\d\d|\d\d\.\d\d\.\d\d(?= ))"
-    rf"[T,]? ?\d\d?:\d\d(?::\d\d)?){_FRACTION}{_ZONE}",
-    "short": rf"(?<![\d/])(?P<b>\d\d/\d\d/\d\d {_HMS}){_FRACTION}",
-    "basic": rf"(?<!\d)(?P<b>(?:19|20)\d\d[01]\d[0-3]\dT[0-2]\d[0-5]\d[0-5]\d){_FRACTION}{_ZONE}",
-    "glog": rf"(?<=^[IWEFD])(?P<b>[01]\d[0-3]\d {_HMS}){_FRACTION}",
-    "logcat": rf"^\[?(?P<b>[01]\d[-.][0-3]\d {_HMS}){_FRACTION}",
-    "dashed": r"^(?P<b>(?:19|20)\d{6}-\d\d?:\d\d?:\d\d?)(?!\d)",
-    "compact": r"^(?P<b>\d{6} \d{6})(?!\d)",
+    "iso": rf"{_ISO}[T_ ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?){_FRACTION}{_ZONE}",
+    "db2": rf"{_ISO}-(?P<hour>\d\d)\.(?P<minute>\d\d)\.(?P<second>\d\d)){_FRACTION}{_ZONE}",
+    "clf": rf"(?P<b>(?P<day>\d\d)/{_MON}/(?P<year>\d{{4}}):{_HMS}){_FRACTION}{_ZONE}",
+    "ctime": rf"\b(?P<b>{_MON} {_DAY} {_HMS}{_FRACTION}(?P<zone> [A-Z]{{3,4}})? {_YEAR})\b",
+    "dated": rf"\b(?P<b>{_MON} {_DAY},? {_YEAR},? {_HM}){_FRACTION}{_ZONE}{_HALF}",
+    "syslog": rf"\b(?P<b>{_MON} {_DAY} {_HMS}){_FRACTION}",
+    "day": rf"(?<!\d)(?P<b>(?P<day>\d\d?)[ -]{_MON}[ -](?P<year>\d{{4}}) {_HMS}){_FRACTION}{_ZONE}",
+    "slashed": rf"(?<![\d/])(?P<b>(?P<month>\d\d?)/(?P<day>\d\d?)/{_YEAR},? {_HM}){_FRACTION}{_HALF}",
+    "dotted": r"(?<![\d.-])(?P<b>(?P<day>\d\d?)(?P<mark>[.-])(?P<month>\d\d?)(?P=mark)"
+    rf"(?P<year>(?:19|20)\d\d|(?<=\d\d\.\d\d\.)\d\d(?= ))[T,]? ?{_HM}){_FRACTION}{_ZONE}",
+    "short": rf"(?<![\d/])(?P<b>(?P<year>\d\d)/(?P<month>\d\d)/(?P<day>\d\d) {_HMS}){_FRACTION}",
+    "basic": rf"(?<!\d)(?P<b>{_YEAR}{_MMDD}T{_PACKED}){_FRACTION}{_ZONE}",
+    "glog": rf"(?<=^[IWEFD])(?P<b>{_MMDD} {_HMS}){_FRACTION}",
+    "logcat": rf"^\[?(?P<b>(?P<month>[01]\d)[-.](?P<day>[0-3]\d) {_HMS}){_FRACTION}",
+    "dashed": rf"^(?P<b>{_YEAR}{_MMDD}-(?P<hour>\d\d?):(?P<minute>\d\d?):(?P<second>\d\d?))(?!\d)",
+    "compact": rf"^(?P<b>(?P<year>\d\d){_MMDD} {_PACKED})(?!\d)",
     "epoch": r"(?:^(?:[A-Z-]{1,20} )?\[?|\b(?:ts|time|timestamp|epoch|date)[=:] ?\"?|\baudit\()"
     r"(?P<b>1\d{9}(?:\.\d{1,9})?|1\d{12}|1\d{15}|1\d{18})(?![\d.])",
 }
-_PATTERNS = [(style, re.compile(pattern)) for style, pattern in _STYLES.items()]
+
+
+class _Style(NamedTuple):
+    """A way to write times; `parts` are the names of its groups, without the fraction, which always varies."""
+
+    name: str
+    pattern: re.Pattern[str]
+    parts: tuple[str, ...]
+    has_fraction: bool
+
+
+def _style(name: str, pattern: str) -> _Style:
+    compiled = re.compile(pattern)
+    parts = {part for part in compiled.groupindex if part != "fraction"}
+    return _Style(name, compiled, tuple(parts), parts != compiled.groupindex.keys())
+
+
+_ALL = [_style(name, pattern) for name, pattern in _STYLES.items()]
 # A time of day may be part of any text, so it counts only at a line's start, and if the log has no other times.
-_CLOCK = re.compile(rf"^\[?(?P<b>{_HMS})(?:[.,:](?P<f>\d{{1,9}}))?(?![\d:])")
+_CLOCK = _style("clock", rf"^\[?(?P<b>{_HMS})(?:[.,:](?P<fraction>\d{{1,9}}))?(?![\d:])")
 _YEARLESS = frozenset(["syslog", "glog", "logcat", "clock"])
 _SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d),? \d")
 # What follows a time that is part of a file's name: grep puts the name in front of each line.
 _IN_NAME = re.compile(r"[\w.-]*\.(?:log|txt|out|err|json|jsonl|\d+)\b")
 _SECONDS = re.compile(r"1\d{9}")
 _COLUMNS = 10
-_NUMBERS = re.compile(r"\d+")
-_LETTERS = re.compile(r"[A-Za-z]{3}")
 
 
 class TimeInLine(NamedTuple):
@@ -95,19 +113,20 @@ class Timestamps:
         self.reference = reference
         self.day_first: bool | None = None
         self.assumptions: dict[str, str] = {}
-        self._learned: tuple[str, re.Pattern[str], int] | None = None
+        self._learned: tuple[_Style, int] | None = None
+        self._last: tuple[tuple[str | None, ...], float | None] = ((), None)
         self._fields: Timestamps | None = None
         self._midnight: float | None = None
         self._in_day = 0.0
         self._ends_at: float | None = None
-        self._epochs: re.Pattern[str] | None = None
+        self._epochs: _Style | None = None
 
     def find(self, line: str) -> TimeInLine | None:
         """Return the time near the start of a line; None if the line is no entry of its own."""
         if self._learned is None:
             return self._search(line, FURTHEST)
-        style, pattern, place = self._learned
-        match = pattern.match(line, place)
+        style, place = self._learned
+        match = style.pattern.match(line, place)
         if match is not None:
             seconds = self._seconds(style, match)
             if seconds is not None:
@@ -124,14 +143,14 @@ class Timestamps:
         if dates and self.day_first is None:
             date = dates[0][0].rsplit(" ", 1)[0].rstrip(",")
             self.assumptions["order"] = f"nothing tells whether {date} has the month first, so it is read that way"
-        clocks = (match for line in reversed(lines) if (match := _CLOCK.match(line)) is not None)
+        clocks = (match for line in reversed(lines) if (match := _CLOCK.pattern.match(line)) is not None)
         if (last := next(clocks, None)) is not None:
-            self._ends_at = _in_day(last["b"])
+            self._ends_at = _in_day(last.groupdict())
         rows = [line[: FURTHEST + 48].split()[:_COLUMNS] for line in lines if line[:1].strip()]
         for at in range(1, max(map(len, rows), default=0)):
             seconds = {row[at] for row in rows if len(row) > at and _SECONDS.fullmatch(row[at])}
             if len(seconds) > 2 and sum(len(row) > at and row[at] in seconds for row in rows) >= 0.95 * len(rows):
-                self._epochs = re.compile(rf"^(?:\S+\s+){{{at}}}(?P<b>{_SECONDS.pattern})(?!\S)")
+                self._epochs = _style("epoch", rf"^(?:\S+\s+){{{at}}}(?P<b>{_SECONDS.pattern})(?!\S)")
                 break
 
     def restart(self) -> None:
@@ -141,7 +160,7 @@ class Timestamps:
     @property
     def dated(self) -> bool:
         """Whether the format of the last time has a year."""
-        return self._learned is not None and self._learned[0] not in _YEARLESS
+        return self._learned is not None and self._learned[0].name not in _YEARLESS
 
     def value(self, value: object) -> float | None:
         """Return the time in a field in seconds since the epoch, else None. Numbers may have any unit of `epoch`."""
@@ -162,62 +181,66 @@ class Timestamps:
         return stamps
 
     def _search(self, line: str, furthest: int) -> TimeInLine | None:
-        best: tuple[TimeInLine, str, re.Pattern[str]] | None = None
-        for style, pattern in _PATTERNS:
-            match = pattern.search(line, 0, furthest + 48)
+        best: tuple[TimeInLine, _Style] | None = None
+        for style in _ALL:
+            match = style.pattern.search(line, 0, furthest + 48)
             if match is not None and _IN_NAME.match(line, match.end(), match.end() + 48):
-                match = pattern.search(line, match.end(), furthest + 48)
+                match = style.pattern.search(line, match.end(), furthest + 48)
             if match is None or match.start() > furthest or (best and match.start() >= best[0].start):
                 continue
             seconds = self._seconds(style, match)
             if seconds is not None:
-                best = (TimeInLine(seconds, match.start(), match.end()), style, pattern)
+                best = (TimeInLine(seconds, match.start(), match.end()), style)
         if best is None:
-            return self._time_of_day(line)
-        found, style, pattern = best
-        if style == "zoned" and (ambiguous := assumption(line[: found.end].rsplit(" ", 1)[1])):
-            self.assumptions["zone"] = ambiguous
-        self._learned = (style, pattern, found.start)
+            return self._elsewhere(line)
+        found, style = best
+        self._learned = (style, found.start)
         return found
 
-    def _time_of_day(self, line: str) -> TimeInLine | None:
-        if self._epochs is not None:
-            match = self._epochs.match(line)
-            if match is None:
-                return None
-            self._learned = ("epoch", self._epochs, 0)
-            return TimeInLine(float(match["b"]), match.start("b"), match.end("b"))
-        if self._learned is not None and self._learned[0] != "clock":
+    def _elsewhere(self, line: str) -> TimeInLine | None:
+        """Return the seconds in the column that has them in all lines, or the time of day at the line's start."""
+        style = self._epochs or _CLOCK
+        if style is _CLOCK and self._learned is not None and self._learned[0] is not _CLOCK:
             return None
-        match = _CLOCK.match(line)
-        seconds = self._seconds("clock", match) if match is not None else None
+        match = style.pattern.match(line)
+        seconds = self._seconds(style, match) if match is not None else None
         if match is None or seconds is None:
             return None
-        self._learned = ("clock", _CLOCK, 0)
-        return TimeInLine(seconds, match.start(), match.end())
+        self._learned = (style, 0)
+        return TimeInLine(seconds, match.start("b"), match.end())
 
-    def _seconds(self, style: str, match: re.Match[str]) -> float | None:
-        base = match["b"]
+    def _seconds(self, style: _Style, match: re.Match[str]) -> float | None:
+        written = match.group(0, *style.parts)[1:]
+        known, whole = self._last
+        if written != known or style is _CLOCK:
+            whole = self._whole(style.name, dict(zip(style.parts, written, strict=True)))
+            self._last = (written, whole)
+        fraction = match["fraction"] if style.has_fraction else None
+        return whole + float(f"0.{fraction}") if whole is not None and fraction else whole
+
+    def _whole(self, style: str, parts: dict[str, str | None]) -> float | None:
+        """Return a written time in seconds since the epoch, without its fraction; None if there is no such time."""
         if style == "epoch":
-            return epoch(float(base))
-        groups = match.groupdict() if match.re.groups > 1 else {}
-        if style == "clock":
-            whole = self._on_its_day(base)
-        else:
-            if style == "slashed":
-                style = "day first" if self.day_first else "month first"
-            if half := groups.get("half"):
-                base += half.strip().lower()[:1]
-            whole = _whole(style, base, groups.get("z") or groups.get("zz"), self.reference)
-        fraction = groups.get("f")
-        if whole is None or not fraction:
-            return whole
-        return whole + float(f"0.{fraction}")
-
-    def _on_its_day(self, clock: str) -> float | None:
-        in_day = _in_day(clock)
+            return epoch(float(parts["b"] or ""))
+        in_day = _in_day(parts)
         if in_day is None:
             return None
+        if style == "clock":
+            return self._on_its_day(in_day)
+        zone = (parts.get("zone") or "").strip()
+        if ambiguous := assumption(zone):
+            self.assumptions["zone"] = ambiguous
+        day = int(parts["day"] or 0)
+        month = _MONTHS[name.lower()] if (name := parts.get("name")) else int(parts["month"] or 0)
+        # By convention the day comes first between periods or dashes.
+        if (style == "slashed" and self.day_first) or (style in ("slashed", "dotted") and month > 12):
+            day, month = month, day
+        in_day -= _offset(zone)
+        if (year := parts.get("year")) is None:
+            return _yearless(month, day, in_day, self.reference)
+        return _moment(int(year) + (2000 if len(year) == 2 else 0), month, day, in_day)
+
+    def _on_its_day(self, in_day: float) -> float | None:
         if self._midnight is None:
             self._midnight = self._first_day(in_day)
             day = iso(max(self._midnight, 0.0))[:10]
@@ -228,7 +251,7 @@ class Timestamps:
             return self._midnight - DAY + in_day  # a line from before midnight that came late
         self._in_day = in_day
         seconds = self._midnight + in_day
-        return seconds if seconds >= EARLIEST else None
+        return seconds if seconds >= 0 else None
 
     def _first_day(self, first: float) -> float:
         """Return the last day on which the first time is not after the reference, and the last not in the future."""
@@ -240,79 +263,23 @@ class Timestamps:
         return midnight - DAY if end > max(self.reference, time.time()) else midnight
 
 
-@lru_cache(maxsize=65_536)
-def _whole(style: str, base: str, zone: str | None, reference: float) -> float | None:
-    """Return a written time in seconds since the epoch; cached, because the lines of one second share it."""
-    numbers = [int(text) for text in _NUMBERS.findall(base)]
-    year: int | None
-    if style in ("iso", "zoned"):
-        year, month, day, *clock = numbers
-    elif style == "basic":
-        year, month, day = int(base[:4]), int(base[4:6]), int(base[6:8])
-        clock = [int(base[9:11]), int(base[11:13]), int(base[13:15])]
-    elif style == "dashed":
-        year, month, day, clock = int(base[:4]), int(base[4:6]), int(base[6:8]), numbers[1:]
-    elif style == "compact":
-        year, month, day = 2000 + int(base[:2]), int(base[2:4]), int(base[4:6])
-        clock = [int(base[7:9]), int(base[9:11]), int(base[11:13])]
-    elif style in ("clf", "day"):
-        day, year, *clock = numbers
-        month = _month(base)
-    elif style == "ctime":
-        # There may be a fraction between the clock and the year.
-        day, *clock, year = numbers
-        month, clock = _month(base), clock[:3]
-    elif style == "dated":
-        day, year, *clock = numbers
-        month = _month(base)
-    elif style == "syslog":
-        day, *clock = numbers
-        year, month = None, _month(base)
-    elif style in ("month first", "day first", "dotted"):
-        first, second, year, *clock = numbers
-        # By convention the day comes first between periods or dashes.
-        month, day = (first, second) if style == "month first" else (second, first)
-        if month > 12:
-            month, day = day, month
-        year += 2000 if year < 100 else 0
-    elif style == "short":
-        year, month, day, *clock = numbers
-        year += 2000
-    elif style == "glog":
-        month, day, clock, year = int(base[:2]), int(base[2:4]), numbers[1:], None
-    else:
-        month, day, *clock = numbers
-        year = None
-    hour, minute, second = (*clock, 0)[:3]
-    if base[-1] in "ap":
-        hour = hour % 12 + (12 if base[-1] == "p" else 0)
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
-        return None
-    in_day = hour * 3600 + minute * 60 + min(second, 59) - _offset(zone)
-    if year is None:
-        return _yearless(month, day, in_day, reference)
-    return _moment(year, month, day, in_day)
-
-
-def _in_day(clock: str) -> float | None:
-    """Return `03:04:05` in seconds since midnight; None if there is no such time."""
-    hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:8])
+def _in_day(parts: Mapping[str, str | None]) -> float | None:
+    """Return the hour, minute and second in seconds since midnight; None if there is no such time."""
+    hour, minute, second = (int(parts.get(part) or 0) for part in ("hour", "minute", "second"))
+    if half := (parts.get("half") or "").strip().lower():
+        hour = hour % 12 + (12 if half[0] == "p" else 0)
     return hour * 3600.0 + minute * 60 + min(second, 59) if hour < 24 and minute < 60 and second <= 60 else None
 
 
-def _month(base: str) -> int:
-    name = _LETTERS.search(base)
-    return _MONTHS[name.group().lower()] if name else 0
-
-
-def _moment(year: int, month: int, day: int, in_day: int) -> float | None:
-    if day > 28 and day > _days_in(year, month):
+def _moment(year: int, month: int, day: int, in_day: float) -> float | None:
+    try:
+        seconds = datetime(year, month, day, tzinfo=UTC).timestamp() + in_day
+    except ValueError:
         return None
-    seconds = float(timegm((year, month, day, 0, 0, 0)) + in_day)
-    return seconds if EARLIEST <= seconds < LATEST else None
+    return seconds if 0 <= seconds < LATEST else None
 
 
-def _yearless(month: int, day: int, in_day: int, reference: float) -> float | None:
+def _yearless(month: int, day: int, in_day: float, reference: float) -> float | None:
     newest = 1970 + int(reference // (365.2425 * DAY)) + 1
     # Nine years back, because 29 February may be eight years away (around 1900 and 2100).
     for year in range(newest, newest - 10, -1):
@@ -322,17 +289,10 @@ def _yearless(month: int, day: int, in_day: int, reference: float) -> float | No
     return None
 
 
-def _days_in(year: int, month: int) -> int:
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month in (4, 6, 9, 11) else 31
-
-
-def _offset(zone: str | None) -> int:
-    if not zone or zone == "Z":
-        return 0
-    if zone[0] not in "+-":
-        return round(ZONES[zone] * 3600)
+def _offset(zone: str) -> float:
+    """Return how many seconds east of UTC a zone is: `Z`, `+02:00` or a name; 0 if it is not known."""
+    if zone[:1] not in ("+", "-"):
+        return ZONES.get(zone, 0) * 3600
     digits = zone[1:].replace(":", "").ljust(4, "0")
     offset = int(digits[:2]) * 3600 + int(digits[2:4]) * 60
     return offset if zone[0] == "+" else -offset

@@ -56,7 +56,7 @@ def test_an_nginx_error_leaves_out_the_client_and_the_request() -> None:
 
 def test_an_apache_error_has_its_module() -> None:
     assert parse("Apache error log", APACHE_ERROR) == (
-        T0,
+        T0 + 0.123456,
         levels.ERROR,
         "ERROR proxy: AH00957: HTTP: attempt to connect to 127.0.0.1:9000 failed",
     )

@@ -28,7 +28,7 @@ moments = st.integers(1_000_080_000 * 10**6, 4_102_358_400 * 10**6).map(
         ("2024/01/02 03:04:05 [error] x", MOMENT),
         ("[02/Jan/2024:03:04:05 +0000] x", MOMENT),
         ("[01/Jan/2024:20:04:05 -0700] x", MOMENT),
-        ("[Tue Jan 02 03:04:05.123456 2024] x", MOMENT),
+        ("[Tue Jan 02 03:04:05.123456 2024] x", MOMENT + 0.123456),
         ("Tue Jan  2 03:04:05 UTC 2024 x", MOMENT),
         ("Jan  2 03:04:05 host x", MOMENT),
         ("Jan 02 2024 03:04:05 host x", MOMENT),
