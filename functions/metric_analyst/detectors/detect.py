@@ -19,12 +19,10 @@ from metric_analyst.detectors.onset import onsets
 from metric_analyst.detectors.reduce import fine, signal_of
 from metric_analyst.detectors.scan import level_shifts
 from metric_analyst.detectors.spike import spikes, without
-from metric_analyst.detectors.usual import usual_at_that_time
 from metric_analyst.readers.series import Series
 
 FEWEST = 12
 SMALL_BESIDE_DRIFT = 0.3
-TALL_BESIDE = 2.0
 
 
 def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]:
@@ -42,13 +40,13 @@ def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]
     yield
     signal = signal_of(series)
     yield
-    short = [c for c in spikes(fine(series, signal)) if not usual_at_that_time(signal, c)]
+    short = spikes(fine(series, signal))
     yield
     calm = _without_stuck(without(signal, short), flat)
     slow = drifts(calm)
     level = without_drift(calm, slow[0]) if slow else calm
     yield
-    shifts = [c for c in level_shifts(level) if not usual_at_that_time(level, c)]
+    shifts = level_shifts(level)
     for burst in onsets(signal):
         near = [c for c in shifts if _touch(c, burst, 0.1, 2 * signal.step)]
         if all(c.samples < burst.samples for c in near):  # a shift may be the burst's highest part
@@ -77,16 +75,13 @@ def merge(
 ) -> list[Change]:
     """Return one change for each incident: of two that overlap or touch, the one that says more.
 
-    A flat line replaces changes that start in it. A level shift replaces spikes that touch it, unless they are taller
-    and surer. A drift is dropped if it overlaps any of these.
+    A flat line replaces changes that start in it, a level shift the spikes that touch it. A drift is dropped if it
+    overlaps any of these.
     """
     shifts = [c for c in shifts if not any(_begins_in(c, other, 2 * step) for other in flat)]
     short = [c for c in short if not any(_begins_in(c, other, 2 * step) for other in flat)]
-    kept = flat + shifts
-    for c in short:
-        near = [other for other in shifts if _touch(c, other, 0.1, 2 * step)]
-        if all(abs(c.magnitude) > TALL_BESIDE * abs(o.magnitude) and c.strength > o.strength for o in near):
-            kept.append(c)
+    short = [c for c in short if not any(_touch(c, other, 0.1, 2 * step) for other in shifts)]
+    kept = flat + shifts + short
     kept += [change for change in slow if not any(_touch(change, other, 0.0, 0.0) for other in kept)]
     return sorted(kept, key=lambda c: c.start)
 

@@ -8,11 +8,10 @@ samples, the longest gap is compared with the other gaps, as long as other serie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 
 from metric_analyst.detectors.change import Change
-from metric_analyst.detectors.robust import median, quantile
+from metric_analyst.detectors.robust import median
 from metric_analyst.readers.series import Series
 
 METHOD_STUCK = "longest run of equal values (runs test)"
@@ -21,7 +20,6 @@ FEWEST = 12
 SHORTEST = 6  # samples
 TIMES_LONGER = 4
 CHANCE = 1e-6
-AT_REST = 0.3
 REGULAR = 0.8
 RECENT = 40  # gaps before the longest one, which show what is usual
 MOSTLY = 0.9  # share of equal neighbours above which a series does not vary anyway
@@ -50,12 +48,10 @@ def _stuck(series: Series) -> Change | None:
     second = max((other for i, other in enumerate(lengths) if i != run), default=0)
     same = (outside - (len(lengths) - 1) + 1) / (outside + 2)
     surprise = -length * math.log(same) / -math.log(CHANCE) if same < 1 else 0.0
-    # A series that is back at its usual value is not stuck, such as errors at 0 after a burst.
-    at_rest = values.count(values[first]) - length
-    if same > MOSTLY or at_rest > AT_REST * outside:
+    if same > MOSTLY:
         return None
     strength = min(surprise, length / (TIMES_LONGER * second), 10.0)
-    if strength < 1 or not _within_habit(values, first, last):
+    if strength < 1:
         return None
     before = values[:first]
     return Change(
@@ -71,13 +67,6 @@ def _stuck(series: Series) -> Change | None:
         method=METHOD_STUCK,
         detail={"kind": "stuck", "value": values[first], "usual_low": min(before), "usual_high": max(before)},
     )
-
-
-def _within_habit(values: Sequence[float], first: int, last: int) -> bool:
-    """Return whether the value is zero or a usual one. A constant elsewhere is a level shift."""
-    value = values[first]
-    others = [*values[:first], *values[last + 1 :]]
-    return value == 0 or quantile(others, 0.01) <= value <= quantile(others, 0.99)
 
 
 def _missing(series: Series) -> Change | None:

@@ -4,8 +4,8 @@ Method: a profile of medians (a robust classical decomposition; STL without the 
 
 1. Each day's median is taken off, so that days of different levels can be compared. The profile is the median over the
    days at each point of the day. Level shifts and single odd days stay in what is left.
-2. Weekends have a profile of their own, and their own level. Where they start in UTC depends on where the users live,
-   so several borders are tried, on the medians of hours.
+2. Weekends have a profile of their own, and their own level, if that explains the hours clearly better. Where they
+   start in UTC depends on where the users live, so several borders are tried.
 3. With less than two days, or with days that do not resemble each other, nothing is removed. All other rhythms stay:
    the detectors compare a series with its own usual changes.
 """
@@ -16,15 +16,16 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import exp, log
 
-from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median, spearman, theil_sen
+from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median, spearman
 
 DAY = 86_400.0
 HOUR = 3_600.0
 MOST_SLOTS = 288
 ALIKE = 0.35  # correlation of one day with the next, at least
 CERTAIN = 1.8  # standard errors of that correlation
-CLEARLY = 0.9  # of the roughness without weekends, which they must be below
+CLEARLY = 0.7  # of the roughness without weekends, which they must be below
 BORDERS = (0, -5, -8, 2, 5, 9)  # hours from UTC at which users' weekends may start
+WITH_WEEKEND = 2.5 * DAY  # seconds; shorter recordings have no working days to compare a weekend with
 FEWEST_IN_A_DAY = 12
 PROPORTIONAL = 0.6  # rank correlation of an hour's noise with its level, from which on both grow together
 STEADY = 0.4  # share of the usual rise from day to day that all hours have, where it is a trend
@@ -68,18 +69,17 @@ def _rhythm(times: Sequence[float], values: list[float]) -> list[float]:
         return []
     slope = _slope(hours)
     hourly = [hour * HOUR for hour in hours], [value - slope * hour * HOUR for hour, value in hours.items()]
-    border, least = None, CLEARLY * _roughness(_expected(*hourly, None, 24), hourly[1])
-    for other in _borders(hourly[0]):
-        rough = _roughness(_expected(*hourly, other, 24), hourly[1])
-        if rough < least:
-            border, least = other, rough
+    borders = BORDERS if span >= WITH_WEEKEND else ()
+    rough = {border: _roughness(_expected(*hourly, border, 24), hourly[1]) for border in (None, *borders)}
+    best = min(rough, key=rough.__getitem__)
+    border = best if rough[best] < CLEARLY * rough[None] else None
     slots = min(MOST_SLOTS, max(4, int(len(times) * DAY / span)))
     return _expected(times, [value - slope * time for time, value in zip(times, values, strict=True)], border, slots)
 
 
-def is_weekend(time: float, border: float) -> bool:
-    """Return whether it is Saturday or Sunday where a day starts `border` hours after it does in UTC."""
-    return int((time - border * HOUR) // DAY + 3) % 7 >= 5  # 1970-01-01 was a Thursday
+def is_weekend(day: int) -> bool:
+    """Return whether a day, by its number since 1970-01-01 in UTC, is a Saturday or a Sunday."""
+    return (day + 3) % 7 >= 5
 
 
 def _days_alike(hours: dict[int, float]) -> bool:
@@ -104,13 +104,7 @@ def _days_alike(hours: dict[int, float]) -> bool:
     return bool(correlations) and median(correlations) >= max(ALIKE, CERTAIN / pairs**0.5)
 
 
-def _borders(times: Sequence[float]) -> Sequence[float]:
-    """Return where weekends may begin; nothing if the recording has no working days to compare them with."""
-    weekend = sum(is_weekend(time, 0) for time in times) / len(times)
-    return BORDERS if 0.05 < weekend < 0.9 and times[-1] - times[0] >= 2.5 * DAY else ()
-
-
-def _expected(times: Sequence[float], values: Sequence[float], border: float | None, slots: int) -> list[float]:
+def _expected(times: Sequence[float], values: Sequence[float], border: int | None, slots: int) -> list[float]:
     """Return what the rhythm adds at each time; 0 in its median over a working day."""
     places = [int(time % DAY / DAY * slots) for time in times]
     begin = times[0] if border is None else border * HOUR
@@ -120,16 +114,11 @@ def _expected(times: Sequence[float], values: Sequence[float], border: float | N
         by_day.setdefault(day, []).append(value)
     full = max(len(part) for part in by_day.values())
     levels = {day: median(part) for day, part in by_day.items()}
-    resting = {day for day in levels if border is not None and (day + 3) % 7 >= 5}
+    resting = {day for day in levels if border is not None and is_weekend(day)}
     working = _profile(days, places, values, {d: v for d, v in levels.items() if d not in resting}, by_day, full, slots)
-    if not resting:
+    if not resting or len(resting) == len(levels):
         return [working[place] for place in places]
     own = _profile(days, places, values, {d: v for d, v in levels.items() if d in resting}, by_day, full, slots)
-    if sum(len(by_day[day]) for day in resting) < 1.6 * full:
-        # One day is too little for its own profile, so it gets the working days', scaled.
-        mine = [(working[p], v) for d, p, v in zip(days, places, values, strict=True) if d in resting]
-        factor, _ = theil_sen([w for w, _ in mine], [v for _, v in mine])
-        own = [max(0.0, min(factor, 2.0)) * usual for usual in working]
     lower = []
     for day in resting:
         beside = [levels[d] for d in levels if d not in resting and abs(d - day) <= 3]

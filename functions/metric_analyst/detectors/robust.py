@@ -101,23 +101,6 @@ def _ranks(values: Sequence[float]) -> list[float]:
     return [(bisect_left(ordered, v) + bisect_right(ordered, v) - 1) / 2 for v in values]
 
 
-def local_scales(deviations: Sequence[float], size: int, floor: float = 0.0) -> list[float]:
-    """Return, for each deviation, the MAD about 0 (as a sigma) of all or, if larger, of its neighbourhood.
-
-    The neighbourhood is its block of about `size` deviations and the two beside it. No scale is below `floor`.
-    """
-    n = len(deviations)
-    away = [abs(d) for d in deviations]
-    whole = max(TO_SIGMA * median(away), floor)
-    count = max(1, n // max(size, 1))
-    edges = [n * k // count for k in range(count + 1)]
-    scales: list[float] = []
-    for k in range(count):
-        near = away[edges[max(0, k - 1)] : edges[min(count, k + 2)]]
-        scales += [max(whole, TO_SIGMA * median(near))] * (edges[k + 1] - edges[k])
-    return scales
-
-
 def noise_floor(values: Sequence[float]) -> float:
     """Return the least noise of a series: half the median of its changes where it changes.
 

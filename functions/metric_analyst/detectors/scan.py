@@ -27,7 +27,6 @@ import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
-from metric_analyst.detectors.two_levels import two_levels
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
 FEWEST = 12
@@ -38,14 +37,13 @@ MANY_WINDOWS = 40  # windows of one length that give a good scale
 FEW_WINDOWS = 7.0  # by how much a window of the whole length raises the threshold, at most
 GAP = 1.23
 MOST = 4
-ALIKE = 0.6  # share of a change from which on another one is as large
 BLOCK = 24  # windows in a neighbourhood
 ORDINARY = 9  # the ninth largest jump is no incident: two have no more, with both ends in two places
 ORDINARY_SIGMAS = 3.3
 SHORT, FEW = 6 * 3600.0, 200  # seconds in which the time of day does not change the noise, and samples
 SMALL_BESIDE, STRONG_BESIDE = 0.3, 1.5
 STAIRS = 1.3
-DAYS_DIFFER, FEW_DAYS = 1.2, 0.85
+DAYS_DIFFER, FEW_DAYS = 1.2, 1.2
 TWO_DAYS, MANY_DAYS = 2.7, 5.0
 EDGE = 5  # samples beside a jump
 BACK = 0.4  # share of a jump within which a level is the one before
@@ -81,13 +79,11 @@ def level_shifts(signal: Signal) -> list[Change]:
         rest = _taken_off(rest, first, end, jump.width)
     strengths = [strength for strength, _ in candidates] + [jump.strength]
     kept = max((k for k in range(1, len(candidates) + 1) if min(strengths[:k]) >= GAP * strengths[k]), default=0)
-    # What is as large as one that does not stand out is usual for the series.
-    usual = min((abs(change.magnitude) for _, change in candidates[kept:]), default=0.0) / ALIKE
-    large = [pair for pair in candidates[:kept] if abs(pair[1].magnitude) > usual]
-    if len(large) == MOST and min(abs(c.magnitude) for _, c in large) > max(abs(c.magnitude) for _, c in large) / 2:
+    sizes = [abs(change.magnitude) for _, change in candidates[:kept]]
+    if kept == MOST and min(sizes) > max(sizes) / 2:
         return []  # a series that changes so often does so by itself
     changes: list[Change] = []
-    for _, change in large or _of_two_levels(signal):
+    for _, change in candidates[:kept]:
         part = any(_part_of(change, other, signal.step) for other in changes)
         if change.samples >= SHORTEST and _is_recorded(signal, change) and not part:
             changes.append(change)
@@ -115,15 +111,6 @@ def _part_of(change: Change, larger: Change, step: float) -> bool:
     touches = change.start <= larger.end + margin and larger.start - margin <= change.end
     within = larger.returned or change.start <= larger.start + margin
     return (touches and (within or small)) or (small and change.strength < STRONG_BESIDE)
-
-
-def _of_two_levels(signal: Signal) -> list[tuple[float, Change]]:
-    """Return the change of a short series between two levels."""
-    splits = two_levels(signal.rest)
-    if not splits:
-        return []
-    ends = [split for split, _ in splits] + [len(signal.rest)]
-    return [(splits[0][1], _change(signal, signal.rest, ends[0], ends[1], splits[0][1]))]
 
 
 def bounded(values: Sequence[float], floor: float) -> tuple[list[float], float]:

@@ -5,8 +5,7 @@ them and the highest of the others tells an event from a tail (mean excess: Davi
 
 1. The baseline is a running median over 21 samples. At an end, where no window is centred, a sample must also be far
    from a Theil–Sen line through the nearest samples.
-2. The scale is the larger one of the MADs of the whole series and of the neighbourhood: noise that grows with the
-   traffic is no spike.
+2. The scale is the MAD of the whole series.
 3. Neighbouring samples above 5 scales are one event. The highest events count only if they are as far above the next
    height as hardly any sample would be, seen from the twenty highest others: in normal noise that is a third more, in
    a long tail several times as much.
@@ -22,7 +21,7 @@ from math import exp, log
 import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
-from metric_analyst.detectors.robust import local_scales, mad_sigma, median, noise_floor, rolling_median
+from metric_analyst.detectors.robust import mad_sigma, median, noise_floor, rolling_median
 
 METHOD = "Hampel identifier (running median and MAD), gap test"
 FEWEST = 12
@@ -31,7 +30,7 @@ CANDIDATE = 5.0
 TALL = 6.5
 TAIL = 20  # heights that show how the others are distributed
 FEW = 60  # samples; in fewer, nothing shows how long the tail is
-RARE = 5.8  # one in 330, as a natural logarithm
+RARE = 6.1  # one in 450, as a natural logarithm
 SHORT_TAIL = 0.22  # Hill's index of normal noise
 SIDE = 5  # samples on each side that must be at one level
 BACK = 0.35  # share of the height by which the two sides may differ
@@ -40,7 +39,6 @@ IN_GROUPS = 1.3  # by how much an event of several samples must be higher
 LEVEL = 4  # samples at the series' end from which on they are a level
 FOOT = 0.2  # share of an event's height that its first and last samples have
 NOISELESS = 100.0  # height of a deviation in a series without noise
-NEIGHBOURHOOD = 160  # samples
 RISES = 1.2  # times the largest other rise, at an end
 RECORDED = 1.3  # heights of the twentieth highest value that one must have, if the rhythm is left in
 
@@ -59,8 +57,8 @@ def spikes(signal: Signal) -> list[Change]:
         return []
     base = baseline(values)
     away = [value - level for value, level in zip(values, base, strict=True)]
-    scales = local_scales(away, max(n // 12, min(NEIGHBOURHOOD, n // 3)), noise_floor(values))
-    heights = [abs(a) / s if s else (0.0 if not a else NOISELESS) for a, s in zip(away, scales, strict=True)]
+    scale = max(mad_sigma(away, 0.0), noise_floor(values))
+    heights = [abs(a) / scale if scale else (0.0 if not a else NOISELESS) for a in away]
     found = _highest(signal, base, away, heights, _events(away, heights))
     if found or not signal.period:
         return found
@@ -166,7 +164,7 @@ def _stand_out(events: list[_Event], heights: Sequence[float]) -> list[tuple[_Ev
 
 
 def _above(tail: list[float], n: int) -> float:
-    """Return the height that one in 330 tails like this would have besides; `tail` are heights, the largest first."""
+    """Return the height that one in 450 tails like this would have besides; `tail` are heights, the largest first."""
     least = max(tail[-1], 1e-9)
     excess = sum(tail) / len(tail) - least
     hill = sum(log(max(h, 1e-9) / least) for h in tail) / len(tail)

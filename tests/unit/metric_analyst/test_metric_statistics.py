@@ -17,7 +17,6 @@ from metric_analyst.detectors.reduce import signal_of, thin
 from metric_analyst.detectors.rhythm import is_weekend, rhythm_of
 from metric_analyst.detectors.robust import (
     kendall_tau,
-    local_scales,
     mad_sigma,
     median,
     noise_floor,
@@ -25,12 +24,9 @@ from metric_analyst.detectors.robust import (
     spearman,
     theil_sen,
 )
-from metric_analyst.detectors.two_levels import two_levels
 from tests.unit.metric_analyst.planted import (
     DAY,
-    FRIDAY,
     MONDAY,
-    THURSDAY,
     finish,
     random_walk,
     series,
@@ -77,14 +73,6 @@ def test_kendall_and_spearman_at_their_ends() -> None:
     assert spearman(up, [5.0] * 4) == 0
 
 
-def test_local_scale_is_larger_where_it_is_noisy_and_nowhere_below_the_floor() -> None:
-    rng = random.Random(2)
-    deviations = [rng.gauss(0, 1) for _ in range(300)] + [rng.gauss(0, 10) for _ in range(100)]
-    scales = local_scales(deviations, 30, 0.5)
-    assert scales[390] > 3 * scales[10] > 0
-    assert local_scales([0.0] * 50, 10, 0.5) == [0.5] * 50
-
-
 def test_noise_floor_is_half_a_usual_step_and_needs_five() -> None:
     assert noise_floor([0, 0, 2, 2, 0, 0, 2, 2, 0, 2]) == 1
     assert noise_floor([0, 0, 0, 5, 5, 5]) == 0
@@ -125,18 +113,9 @@ def test_a_weekend_is_no_change_of_level() -> None:
     values = traffic(5, 7)
     times = [MONDAY + 300.0 * i for i in range(len(values))]
     rest = without_rhythm(times, values)
-    resting = [r for t, r in zip(times, rest, strict=True) if is_weekend(t, 0)]
-    working = [r for t, r in zip(times, rest, strict=True) if not is_weekend(t, 0)]
+    resting = [r for t, r in zip(times, rest, strict=True) if is_weekend(int(t // DAY))]
+    working = [r for t, r in zip(times, rest, strict=True) if not is_weekend(int(t // DAY))]
     assert abs(median(resting) - median(working)) < 25  # 160 apart in what was recorded
-
-
-def test_weekends_begin_where_people_live() -> None:
-    saturday = FRIDAY + DAY
-    assert [is_weekend(float(t), 0) for t in (THURSDAY, FRIDAY, saturday, saturday + DAY, MONDAY)] == [
-        False, False, True, True, False,
-    ]  # fmt: skip
-    assert not is_weekend(saturday + 3600, 5)
-    assert is_weekend(saturday + 6 * 3600, 5)
 
 
 # Counters
@@ -231,11 +210,6 @@ def test_no_series_makes_detection_raise(values: list[float], step: float) -> No
         assert made.times[0] <= change.start <= change.end <= made.recorded_until
         assert 0 <= change.confidence <= 1
         assert math.isfinite(change.magnitude)
-
-
-@given(st.lists(numbers, max_size=80))
-def test_two_levels_never_raises_and_splits_inside(values: list[float]) -> None:
-    assert all(0 < split < len(values) for split, _ in two_levels(values))
 
 
 def test_long_series_are_thinned_to_medians_of_equal_times() -> None:
