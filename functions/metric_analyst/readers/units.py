@@ -51,11 +51,7 @@ def unit_of(name: str) -> str:
     for word in [w for w in words[1:] if w not in ("total", "sum", "avg", "max", "min", "p")][-1:]:
         if word in _SPELLINGS:
             return _SPELLINGS[word]
-    if _PERCENT.search(base):
-        return "%"
-    if "%" in base:
-        return "%"
-    return ""
+    return "%" if "%" in base or _PERCENT.search(base) else ""
 
 
 def per_second(unit: str) -> str:
@@ -63,13 +59,6 @@ def per_second(unit: str) -> str:
     return "count/s" if unit in ("", "count/s") else unit if unit.endswith("/s") else f"{unit}/s"
 
 
-_CLOUDWATCH = {
-    "Percent": "%", "Milliseconds": "ms", "Seconds": "s", "Microseconds": "us", "Bytes": "bytes",
-    "Kilobytes": "kB", "Megabytes": "MB", "Gigabytes": "GB", "Bytes/Second": "bytes/s",
-    "Count/Second": "count/s", "Count": "count",
-}  # fmt: skip
-
-
 def cloudwatch_unit(unit: object) -> str:
-    """Return CloudWatch's StandardUnit in our spelling; "" for anything else."""
-    return _CLOUDWATCH.get(unit, "") if isinstance(unit, str) else ""
+    """Return CloudWatch's StandardUnit in our spelling; "" for a count and for anything else."""
+    return _SPELLINGS.get(unit.lower(), "") if isinstance(unit, str) else ""
