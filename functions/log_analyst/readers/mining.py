@@ -14,7 +14,7 @@ from log_analyst.readers import levels
 from log_analyst.readers.entry import Entry
 from log_analyst.readers.masking import Masker
 from log_analyst.readers.paths import collapsed
-from log_analyst.readers.reconciling import Reconciled
+from log_analyst.readers.reconciling import reconciled
 from log_analyst.readers.shapes import VALUE, Shape, shape_of, shown
 
 SHAPES = 20_000  # that are kept until they are reconciled; if more than half then remain, lines share coarse templates
@@ -214,10 +214,10 @@ class Miner:
             by_level[level].append(shape)
         merged: dict[tuple[int, Shape], Template] = {}
         for level, shapes in by_level.items():
-            reconciled = Reconciled(shapes)
-            for shape, general in reconciled.general.items():
+            general_of, variants = reconciled(shapes)
+            for shape, general in general_of.items():
                 template = self._shapes[level, shape]
-                template.variant = template.variant or general in reconciled.variants
+                template.variant = template.variant or general in variants
                 known = merged.setdefault((level, general), template)
                 if known is not template:
                     known.body = _common(known.body, template.body, general)

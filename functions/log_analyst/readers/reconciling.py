@@ -1,8 +1,7 @@
 """Reconciling: shapes that differ only in words that vary become one.
 
 A word varies if, with all other words the same, there are more than three in its place. This is the step "reconcile" of
-AEL (Jiang et al., Abstracting Execution Logs to Execution Events, 2008). Where several words vary at once no two shapes
-differ in one word only; such shapes are found alike by the share of their words, as in Drain (He et al., 2017).
+AEL (Jiang et al., Abstracting Execution Logs to Execution Events, 2008).
 
 Words of a start, a stop or a fault never vary, nor do words in capitals, as CONNACK: they tell what happened.
 """
@@ -19,46 +18,38 @@ from log_analyst.readers.shapes import VALUE, Shape
 
 _FEW = 3  # words in one place that may each mean something else
 _PASSES = 3  # so many varying words of one shape are found one after the other
-_ALIKE = 0.6  # share of the words that alike shapes have in common
-_COMPARED = 32  # groups that a shape is compared with
 
 _TELLING = re.compile(r"[A-Za-z]{4,}(?:ed|ing)\W*|[A-Z]{3,}")
 
 
-class Reconciled:
-    """The result for some shapes: `general` has the shape that each became part of.
+def reconciled(shapes: Iterable[Shape]) -> tuple[dict[Shape, Shape], set[Shape]]:
+    """Return, for each shape, the shape that it is part of, and the shapes that differ from another only in a word."""
+    general = {shape: shape for shape in shapes}
+    variants: set[Shape] = set()
+    for _ in range(_PASSES):
+        wider, variants = _one_word_varies(dict.fromkeys(general.values()))
+        if not wider:
+            break
+        general = {shape: wider.get(now, now) for shape, now in general.items()}
+    return general, variants
 
-    `variants` are the shapes that differ from another one only in a word.
-    """
 
-    def __init__(self, shapes: Iterable[Shape]) -> None:
-        self.general: dict[Shape, Shape] = {shape: shape for shape in shapes}
-        self.variants: set[Shape] = set()
-        for _ in range(_PASSES):
-            if not self._replace(self._one_word_varies()):
-                break
-        self._replace(_several_vary(dict.fromkeys(self.general.values())))
-
-    def _replace(self, general: dict[Shape, Shape]) -> bool:
-        self.general = {shape: general.get(now, now) for shape, now in self.general.items()}
-        return bool(general)
-
-    def _one_word_varies(self) -> dict[Shape, Shape]:
-        """Return the shapes in which a word varies, each with its more general shape."""
-        places: dict[tuple[int, int, int], set[str]] = defaultdict(set)
-        keyed = {shape: list(_places(shape)) for shape in self.general.values()}
-        for shape, keys in keyed.items():
-            for key in keys:
-                places[key].add(shape[key[0]])
-        general = {}
-        self.variants = set()
-        for shape, keys in keyed.items():
-            varying = {key[0] for key in keys if shape[key[0]] != VALUE and _varies(shape[key[0]], places[key])}
-            if varying:
-                general[shape] = tuple(VALUE if at in varying else word for at, word in enumerate(shape))
-            elif any(len(places[key]) > 1 for key in keys):
-                self.variants.add(shape)
-        return general
+def _one_word_varies(shapes: Iterable[Shape]) -> tuple[dict[Shape, Shape], set[Shape]]:
+    """Return the shapes in which a word varies, each with its more general shape, and the others with a like."""
+    words: dict[tuple[int, int, int], set[str]] = defaultdict(set)
+    keyed = {shape: list(_places(shape)) for shape in shapes}
+    for shape, keys in keyed.items():
+        for key in keys:
+            words[key].add(shape[key[0]])
+    general: dict[Shape, Shape] = {}
+    variants: set[Shape] = set()
+    for shape, keys in keyed.items():
+        varying = {key[0] for key in keys if shape[key[0]] != VALUE and _varies(shape[key[0]], words[key])}
+        if varying:
+            general[shape] = tuple(VALUE if at in varying else word for at, word in enumerate(shape))
+        elif any(len(words[key]) > 1 for key in keys):
+            variants.add(shape)
+    return general, variants
 
 
 def _places(shape: Shape) -> Iterable[tuple[int, int, int]]:
@@ -85,48 +76,3 @@ def _varies(word: str, words: set[str]) -> bool:
 @lru_cache(maxsize=65_536)
 def _tells(word: str) -> bool:
     return _TELLING.fullmatch(word) is not None or levels.is_lifecycle(word) or levels.is_trouble(word)
-
-
-def _several_vary(shapes: Iterable[Shape]) -> dict[Shape, Shape]:
-    """Return the shapes in which several words vary at once, each with its more general shape."""
-    leaves: dict[tuple[int, str], list[list[Shape]]] = defaultdict(list)
-    for shape in shapes:
-        groups = leaves[len(shape), shape[0]]
-        for group in groups[:_COMPARED]:
-            if alike(group[0], shape):
-                group.append(shape)
-                break
-        else:
-            groups.append([shape])
-    general: dict[Shape, Shape] = {}
-    for groups in leaves.values():
-        for group in groups:
-            _split(group, general)
-    return general
-
-
-def alike(one: Shape, other: Shape) -> bool:
-    """Return whether two shapes of one length have most of their words in common. Values do not count."""
-    words = same = 0
-    for a, b in zip(one, other, strict=True):
-        if a != VALUE or b != VALUE:
-            words += 1
-            same += a == b
-    return same >= _ALIKE * words
-
-
-def _split(group: list[Shape], general: dict[Shape, Shape]) -> None:
-    """Split alike shapes by each place with few words; in the others, the words vary."""
-    if len(group) <= _FEW:
-        return
-    columns = [set(column) for column in zip(*group, strict=True)]
-    few = [at for at, words in enumerate(columns) if len(words) > 1 and (len(words) <= _FEW or any(map(_tells, words)))]
-    parts: dict[Shape, list[Shape]] = defaultdict(list)
-    for shape in group:
-        parts[tuple(shape[at] for at in few)].append(shape)
-    for part in parts.values():
-        if len(parts) > 1:
-            _split(part, general)
-        else:
-            whole = tuple(VALUE if len(words) > 1 else next(iter(words)) for words in columns)
-            general.update((shape, whole) for shape in part)

@@ -1,8 +1,8 @@
 """The shape of a masked text: its words, without what differs between lines of one event.
 
 Two texts of one shape are one event. Numbers and ids have their names already; here `key=value`, lists of values,
-asides with nothing but values, units, flags, names of users and what somebody else wrote (a query, a command) count as
-values too: how many there are tells nothing.
+units, flags, names of users and what somebody else wrote (a query, a command) count as values too: how many there are
+tells nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,6 @@ _WORD = re.compile(r"[A-Za-z]{1,14}")
 _HOST = re.compile(r"[(\[<'\"]*+[a-z\d_-]*+(?:\.[a-z\d_-]++)+(?:/\w++)?[)\]>'\":,;]*+\.?")
 _USER_AT = re.compile(r"[\w.\[\]<>-]++@[\w.\[\]<>-]++")
 _INDEXED = re.compile(r"([A-Za-z][\w.]*+)\[[^\]]*\](\W*)")
-_DOTTED = re.compile(r"[\W_]*+[A-Za-z$][\w$-]*+(?:[./:@][\w$-]++){2,}+[\W_]*+")
-_FAULT = re.compile(r"(?:Exception|Error)\W*$")
-_ASIDE = re.compile(r" \((?:<\w+>|[A-Za-z]{1,3}\b|[ .,:])*+\)")
 _UNITS = frozenset(
     ["B", "KB", "kB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "ns", "us", "ms", "s", "sec", "secs", "seconds"]
 )
@@ -50,8 +47,6 @@ _AFTER_NAMES = frozenset(["from", "by", "with", "on", "in", "at", "for", "to", "
 
 def shape_of(text: str) -> Shape:
     """Return the shape of a masked text."""
-    if "(" in text:
-        text = _ASIDE.sub("", text)
     shape: list[str] = []
     before = ""
     was_pair = False
@@ -70,12 +65,10 @@ def shape_of(text: str) -> Shape:
         elif before[-1:] == ":" and before.lower() in _SAID and not levels.is_trouble(word):
             shape.append(VALUE)
             break
-        is_list = (word == before and "<" in word) or (_is_dotted(word) and _is_dotted(before))
-        if shape and is_list:
-            shape[-1] = VALUE if _is_dotted(word) else shape[-1]
-        elif is_pair and was_pair:
+        is_list = word == before and "<" in word
+        if is_pair and was_pair:
             shape[-1] = part  # any pair but the last may be missing
-        elif not (shape and shape[-1] == VALUE and (part == VALUE or _says_little(word))):
+        elif not is_list and not (shape and shape[-1] == VALUE and (part == VALUE or _says_little(word))):
             shape.append(part)
             if len(shape) == _LONGEST:
                 break
@@ -114,10 +107,3 @@ def _pair(match: re.Match[str]) -> str:
     key, value = match.groups()
     is_state = not value or (_WORD.fullmatch(value) and key.lower() in _STATES)
     return match.group() if is_state else f"{key}={VALUE}"
-
-
-@lru_cache(maxsize=65_536)
-def _is_dotted(word: str) -> bool:
-    """Return whether a word is the dotted name of a class or a package, but of no exception."""
-    bare = _MASK.sub("", word)
-    return bare.count(".") > 1 and _DOTTED.fullmatch(bare) is not None and not _FAULT.search(bare)
