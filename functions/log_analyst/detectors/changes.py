@@ -33,9 +33,9 @@ _CONFIDENCE_BURST = (0.6, 0.7, 0.75, 0.85, 0.9, 0.95)
 class History(NamedTuple):
     """The counts of a template or a log in each bucket.
 
-    `before` are those before the window, without buckets in which no log was written; `elsewhere` are the same and, if
-    the window is derived, those after it; `window` are those in it. `traffic` is, for each bucket of the window, the
-    number of other ordinary lines in relation to the time before.
+    `before` are those before the window; `elsewhere` are the same and, if the window is derived, those after it;
+    `window` are those in it. `traffic` is, for each bucket of the window, the number of other ordinary lines in
+    relation to the time before.
     """
 
     before: list[int]
@@ -147,14 +147,6 @@ def gone(history: History, *, covered: int) -> RateChange | None:
     ):
         return None
     return RateChange(begin, end, count, usually, 0.85 * (1 - exp(-missing / 12)))
-
-
-def is_abrupt(history: History, begin: int) -> bool:
-    """Return whether the counts jump at bucket `begin` of the window: the rhythm of a day rises more slowly."""
-    counts = history.before[-12:] + history.window
-    at = len(counts) - len(history.window) + begin
-    before, after = counts[max(at - 3, 0) : at], counts[at : at + 3]
-    return bool(before) and sum(after) / len(after) >= 2.5 * max(sum(before) / len(before), 1.0)
 
 
 def _unprecedented(history: History, begin: int, end: int) -> bool:

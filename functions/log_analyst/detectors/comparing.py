@@ -82,9 +82,8 @@ def _shifts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
 
 def _whole_logs(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
     """Yield a burst of all ordinary lines, and the logs that fell silent."""
-    ordinary = histories.ordinary
-    change = changes.burst(levels.INFO, ordinary)
-    if change is not None and changes.is_abrupt(ordinary, change.begin):
+    change = changes.burst(levels.INFO, histories.ordinary)
+    if change is not None:
         cells = histories.ordinary_cells
         yield _candidate("burst", None, "all ordinary lines", levels.INFO, change, histories, cells)
     for stream, history, covered in histories.logs():

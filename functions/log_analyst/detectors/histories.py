@@ -13,8 +13,6 @@ from log_analyst.readers import levels
 
 # How many frequent ordinary templates tell, by their median, how much traffic there is; and the fewest that can.
 _GUIDES, _FEWEST_GUIDES = 10, 3
-# A pause of all logs of at least this share of the timeline does not count as time before the window.
-_PAUSE = 0.1
 
 
 class Histories:
@@ -31,7 +29,6 @@ class Histories:
         self._begin = min(max(begin, 0), size - 1)
         self._end = min(max(end, self._begin + 1), size)
         self._start = self.grid.start(self._begin)
-        self._active = _active(timeline.totals)
         self._series = {row.id: series_of(row.cells, size) for row in timeline.rows}
         self._guides = self._choose_guides()
         self._traffic: list[float] | None = None
@@ -124,14 +121,13 @@ class Histories:
         return [self._timeline.streams[at] for at in row.streams if at in self._timeline.streams]
 
     def _history(self, series: list[int], begin: int, traffic: list[float]) -> History:
-        before = [series[at] for at in range(begin, self._begin) if self._active[at]]
-        after = range(self._end, self.grid.size) if self._derived else ()
-        elsewhere = before + [series[at] for at in after if self._active[at]]
-        return History(before, elsewhere, series[self._begin : self._end], traffic)
+        before = series[begin : self._begin]
+        after = series[self._end :] if self._derived else []
+        return History(before, before + after, series[self._begin : self._end], traffic)
 
     def _choose_guides(self) -> dict[str, list[float]]:
         """Return, for the most frequent ordinary templates, the smoothed ratio to the usual count in each bucket."""
-        length = max(sum(self._active[: self._begin]), 1)
+        length = max(self._begin, 1)
         rows = [row for row in self._timeline.rows if row.level < levels.WARNING and not row.coarse]
         counts = {row.id: sum(self._series[row.id][: self._begin]) for row in rows}
         rows.sort(key=lambda row: -counts[row.id])
@@ -165,18 +161,3 @@ class Histories:
 
     def _bucket(self, time: float) -> int:
         return floor((time - self.grid.origin) / self.grid.width)
-
-
-def _active(totals: list[int]) -> list[bool]:
-    """Return, for each bucket, whether it is outside the long pauses of all logs."""
-    longest = max(5, ceil(_PAUSE * len(totals)))
-    active = [True] * len(totals)
-    run = 0
-    for at, count in enumerate([*totals, 1]):
-        if count:
-            if run >= longest:
-                active[at - run : at] = [False] * run
-            run = 0
-        else:
-            run += 1
-    return active
