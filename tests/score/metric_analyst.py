@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, matters
 from metric_analyst.readers.series import make_series
+from metric_analyst.readers.table import Column
 from tests.score.judging import judge
 from tests.score.series import Recording, recordings
 
 
 def found_in(recording: Recording) -> list[tuple[float, float]]:
     """Return the start and the end of each change that the analyst would report."""
-    samples = zip(recording.times, recording.values, strict=True)
-    made = make_series(recording.name, samples, unit="", source="score")
+    column = Column(recording.name, recording.times, array("d", recording.values))
+    made = make_series(recording.name, column, unit="", source="score")
     assert made is not None
     work = detect(made)
     while True:

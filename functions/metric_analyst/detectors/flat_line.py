@@ -8,7 +8,9 @@ samples, the longest gap is compared with the other gaps, as long as other serie
 from __future__ import annotations
 
 import math
+from heapq import nlargest
 from itertools import pairwise
+from operator import eq, sub
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.robust import median
@@ -33,6 +35,8 @@ def flat_lines(series: Series) -> list[Change]:
 def _stuck(series: Series) -> Change | None:
     values, n = series.values, len(series.values)
     if n < FEWEST:
+        return None
+    if sum(map(eq, values, values[1:])) < SHORTEST - 1:
         return None
     edges = [0, *(i for i, (a, b) in enumerate(pairwise(values), 1) if a != b), n]
     lengths = [b - a for a, b in pairwise(edges)]
@@ -74,10 +78,9 @@ def _missing(series: Series) -> Change | None:
     if len(times) < FEWEST:
         return None
     ends = [*times, series.recorded_until]
-    gaps = [b - a for a, b in pairwise(ends)]
-    longest = max(gaps)
+    gaps = list(map(sub, ends[1:], ends))
+    longest, other = nlargest(2, gaps)
     place = gaps.index(longest)
-    other = max((gap for i, gap in enumerate(gaps) if i != place), default=0.0)
     usual = sorted(b - a for a, b in pairwise(times[max(0, place - RECENT) : place + 1]))
     if len(usual) < FEWEST - 1:
         return None

@@ -24,7 +24,7 @@ MOST_SLOTS = 288
 ALIKE = 0.35  # correlation of one day with the next, at least
 CERTAIN = 1.8  # standard errors of that correlation
 CLEARLY = 0.7  # of the roughness without weekends, which they must be below
-BORDERS = (0, -5, -8, 2, 5, 9)  # hours from UTC at which users' weekends may start
+BORDERS = (0, -7, 7)  # hours from UTC at which users' weekends may start
 WITH_WEEKEND = 2.5 * DAY  # seconds; shorter recordings have no working days to compare a weekend with
 FEWEST_IN_A_DAY = 12
 PROPORTIONAL = 0.6  # rank correlation of an hour's noise with its level, from which on both grow together
@@ -74,10 +74,11 @@ def _rhythm(times: Sequence[float], values: list[float]) -> list[float]:
     best = min(rough, key=rough.__getitem__)
     border = best if rough[best] < CLEARLY * rough[None] else None
     slots = min(MOST_SLOTS, max(4, int(len(times) * DAY / span)))
-    return _expected(times, [value - slope * time for time, value in zip(times, values, strict=True)], border, slots)
+    flat = [value - slope * time for time, value in zip(times, values, strict=True)] if slope else values
+    return _expected(times, flat, border, slots)
 
 
-def is_weekend(day: int) -> bool:
+def is_weekend(day: float) -> bool:
     """Return whether a day, by its number since 1970-01-01 in UTC, is a Saturday or a Sunday."""
     return (day + 3) % 7 >= 5
 
@@ -106,10 +107,11 @@ def _days_alike(hours: dict[int, float]) -> bool:
 
 def _expected(times: Sequence[float], values: Sequence[float], border: int | None, slots: int) -> list[float]:
     """Return what the rhythm adds at each time; 0 in its median over a working day."""
-    places = [int(time % DAY / DAY * slots) for time in times]
+    width = DAY / slots
+    places = [int(time % DAY / width) for time in times]
     begin = times[0] if border is None else border * HOUR
-    days = [int((time - begin) // DAY) for time in times]
-    by_day: dict[int, list[float]] = {}
+    days = [(time - begin) // DAY for time in times]
+    by_day: dict[float, list[float]] = {}
     for day, value in zip(days, values, strict=True):
         by_day.setdefault(day, []).append(value)
     full = max(len(part) for part in by_day.values())
@@ -136,11 +138,11 @@ def _slope(hours: dict[int, float]) -> float:
 
 
 def _profile(
-    days: Sequence[int],
+    days: Sequence[float],
     places: Sequence[int],
     values: Sequence[float],
-    levels: dict[int, float],
-    by_day: dict[int, list[float]],
+    levels: dict[float, float],
+    by_day: dict[float, list[float]],
     full: int,
     slots: int,
 ) -> list[float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
-from itertools import pairwise
+from operator import sub
 
 TO_SIGMA = 1.4826  # standard deviation of a normal distribution in MADs
 
@@ -32,7 +32,8 @@ def quantile(values: Sequence[float], q: float) -> float:
 def mad_sigma(values: Sequence[float], centre: float | None = None) -> float:
     """Return the median absolute deviation from `centre` (the median if None), scaled to a standard deviation."""
     middle = median(values) if centre is None else centre
-    return TO_SIGMA * median([abs(value - middle) for value in values])
+    away = [value - middle for value in values] if middle else values
+    return TO_SIGMA * median(list(map(abs, away)))
 
 
 def rolling_median(values: Sequence[float], width: int) -> list[float]:
@@ -47,7 +48,7 @@ def rolling_median(values: Sequence[float], width: int) -> list[float]:
         if leaving != coming:
             del window[bisect_left(window, leaving)]
             insort(window, coming)
-        out.append((window[low] + window[high]) / 2)
+        out.append(window[low] if low == high else (window[low] + window[high]) / 2)
     return out
 
 
@@ -107,5 +108,5 @@ def noise_floor(values: Sequence[float]) -> float:
     Otherwise a series that is constant most of the time has no noise, and each of its steps is infinitely surprising.
     0 with fewer than five changes, which are too few to tell.
     """
-    changes = [abs(b - a) for a, b in pairwise(values) if a != b]
+    changes = [change for change in map(abs, map(sub, values[1:], values)) if change]
     return median(changes) / 2 if len(changes) >= 5 else 0.0

@@ -18,10 +18,11 @@ bounded deviations (Huber 1964), judged by the series' own jumps, one change aft
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from math import log2
+from math import copysign, log2
+from operator import sub
 
 import msgspec
 
@@ -120,14 +121,16 @@ def bounded(values: Sequence[float], floor: float) -> tuple[list[float], float]:
     """
     middle = median(values)
     away = [value - middle for value in values]
-    both = TO_SIGMA * median([abs(a) for a in away])
-    above = TO_SIGMA * median([a for a in away if a > 0])
-    below = TO_SIGMA * median([-a for a in away if a < 0])
+    ordered = sorted(away)
+    both = TO_SIGMA * median(list(map(abs, ordered)))
+    above = TO_SIGMA * median(ordered[bisect_right(ordered, 0.0) :])
+    below = -TO_SIGMA * median(ordered[: bisect_left(ordered, 0.0)])
     up = min(max(above, both / 2), 2 * both) if both else floor or above or below  # mostly at one value
     down = min(max(below, both / 2), 2 * both) if both else up
     if not up:
         return away, 0.0
-    scaled = [min(a / up, BOUND) if a > 0 else max(a / down, -BOUND) for a in away]
+    highest, lowest = BOUND * up, -BOUND * down
+    scaled = [a / (up if a > 0 else down) if lowest < a < highest else copysign(BOUND, a) for a in away]
     return scaled, noise_floor(scaled) or floor / max(up, down)
 
 
@@ -145,12 +148,9 @@ def _largest(scaled: Sequence[float], least: float, quiet: float, alike: bool) -
     widest = width
     while 4 * width <= n:
         stride = max(1, width // 8)
-        jumps = [
-            c - b - b + a
-            for a, b, c in zip(sums[::stride], sums[width::stride], sums[2 * width :: stride], strict=False)
-        ]
+        windows = list(map(sub, sums[width::stride], sums[::stride]))
+        sizes = list(map(abs, map(sub, windows[width // stride :], windows)))
         floor = least * (3 * width) ** 0.5
-        sizes = [abs(j) for j in jumps]
         usual = max(TO_SIGMA * median(sizes), floor)
         few = doubt = 1 + FEW_WINDOWS * width / n
         if MANY_WINDOWS * width <= n:
@@ -177,12 +177,14 @@ def _strongest(
     """
     n, size = len(sizes), 2 * width
     whole = usual
-    highest = [max(sizes[i : i + size]) for i in range(0, n, size)]
+    highest = list(map(max, zip(*[iter(sizes)] * size, strict=False)))
+    if n % size:
+        highest.append(max(sizes[n - n % size :]))
     if len(highest) >= 4 * ORDINARY:
         whole = max(whole, sorted(highest)[-ORDINARY] / ORDINARY_SIGMAS)
     best, where = 0.0, 0
     near = BLOCK // 2 * width
-    for k in sorted(range(len(highest)), key=lambda k: -highest[k]):
+    for k in sorted(range(len(highest)), key=highest.__getitem__, reverse=True):
         if highest[k] <= best * whole:
             break
         scale = max(whole, TO_SIGMA * median(sizes[max(0, k * size - near) : k * size + size + near]))

@@ -59,7 +59,7 @@ def spikes(signal: Signal) -> list[Change]:
     away = [value - level for value, level in zip(values, base, strict=True)]
     scale = max(mad_sigma(away, 0.0), noise_floor(values))
     heights = [abs(a) / scale if scale else (0.0 if not a else NOISELESS) for a in away]
-    found = _highest(signal, base, away, heights, _events(away, heights))
+    found = _highest(signal, base, away, heights)
     if found or not signal.period:
         return found
     # A job that is never on time leaves a tall rest each day, but no value that is unusual as it was recorded.
@@ -68,17 +68,17 @@ def spikes(signal: Signal) -> list[Change]:
     heights = [abs(a) / scale if scale else 0.0 for a in away]
     most = RECORDED * sorted(heights)[-TAIL]
     plain = msgspec.structs.replace(signal, rest=signal.raw, period=0.0)
-    return _highest(plain, [middle] * n, away, heights, _events(away, [h if h > most else 0.0 for h in heights]))
+    return _highest(plain, [middle] * n, away, heights, max(most, CANDIDATE))
 
 
 def _highest(
-    signal: Signal, base: Sequence[float], away: Sequence[float], heights: Sequence[float], events: list[_Event]
+    signal: Signal, base: Sequence[float], away: Sequence[float], heights: Sequence[float], least: float = CANDIDATE
 ) -> list[Change]:
-    """Return the events that stand out, each as a change."""
+    """Return the events of samples with at least a height that stand out, each as a change."""
     n = len(away)
-    events = sorted((_trimmed(event, heights) for event in events), key=lambda e: -e.height)
-    if not events or events[0].height < TALL:
+    if max(heights) < TALL:
         return []
+    events = sorted((_trimmed(event, heights) for event in _events(away, heights, least)), key=lambda e: -e.height)
     # In a series of zeros nothing shows how unusual a single event is.
     sporadic = not mad_sigma(signal.rest)
     return [
@@ -128,10 +128,10 @@ def _one_level(values: Sequence[float], event: _Event, height: float) -> bool:
     return len(before) < 3 or len(after) < 3 or abs(median(after) - median(before)) <= BACK * abs(height)
 
 
-def _events(away: Sequence[float], heights: Sequence[float]) -> list[_Event]:
+def _events(away: Sequence[float], heights: Sequence[float], least: float) -> list[_Event]:
     events: list[_Event] = []
     for i, height in enumerate(heights):
-        if height < CANDIDATE:
+        if height < least:
             continue
         if events and i - events[-1].last <= 3 and (away[i] > 0) == (away[events[-1].peak] > 0):
             event = events[-1]

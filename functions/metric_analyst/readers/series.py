@@ -6,8 +6,8 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import groupby
+from operator import itemgetter, sub
 
 import msgspec
 
@@ -47,7 +47,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def step(self) -> float:
         """Seconds between samples: the median of the gaps; 0 with fewer than two samples."""
         times = self.times
-        return median([b - a for a, b in pairwise(times)]) if len(times) > 1 else 0.0
+        return median(list(map(sub, times[1:], times))) if len(times) > 1 else 0.0
 
 
 def clean(samples: Iterable[tuple[float, float | None]]) -> tuple[list[float], list[float], int, int]:
@@ -98,7 +98,9 @@ def make_series(
         times, values, dropped, repeated = clean(samples.samples if isinstance(samples, Column) else samples)
     if not times:
         return None
-    _, begin, end = max(((b - a, a, b) for a, b in pairwise(times)), default=(0.0, 0.0, 0.0))
+    gaps = list(map(sub, times[1:], times)) or [0.0]
+    longest = gaps.index(max(gaps))
+    begin, end = times[longest], times[min(longest + 1, len(times) - 1)]
     return Series(
         name=shorten(name),
         times=times,

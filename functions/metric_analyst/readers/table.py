@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from math import isfinite, isnan, nan
+from operator import lt
 
 import msgspec
 
@@ -48,7 +48,7 @@ class Column(msgspec.Struct):
         """Whether every sample has a usable value and a time after the one before, so that nothing is to be cleaned."""
         if not self.values or not isfinite(sum(self.values)):
             return False
-        return -HUGEST <= min(self.values) <= max(self.values) <= HUGEST and all(a < b for a, b in pairwise(self.times))
+        return -HUGEST <= min(self.values) <= max(self.values) <= HUGEST and all(map(lt, self.times, self.times[1:]))
 
 
 class MetricTable(msgspec.Struct):
