@@ -2,14 +2,13 @@
 
 Host, process id, thread, node, logger, file and level stand at the same place in each line. Column by column, from the
 left, each is found by what nearly all lines have there: a level, brackets, a number or an id, a name that ends in a
-colon, a dash, or words of which each is followed by messages of many shapes. Drain and the parsers after it take the
-header's layout from their user (https://github.com/logpai/logparser); here the lines tell it.
+colon, or a dash. Drain and the parsers after it take the header's layout from their user
+(https://github.com/logpai/logparser); here the lines tell it.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -22,7 +21,6 @@ _FEWEST = 8  # lines; fewer look alike by chance
 _COLUMNS = 12
 _AHEAD = 6  # columns before a level that are part of the header, whatever they hold
 _LONGEST = 400  # characters in which they are
-_SHAPES, _NEXT = 4, 6  # how many shapes of messages, and next words, follow each word of a header
 
 # Each ends with the space after it. Possessive, so that no line takes long.
 _END = r"(?:[ \t]*\|[ \t]*|[ \t]+)"
@@ -94,21 +92,7 @@ def _next(rests: list[str], fewest: float, masker: Masker) -> list[str]:
         return []  # the rest would be values only
     heads = [(head, masker.text(head)) for head, _ in split]
     names = sum(bool(_NAME.fullmatch(head) or _NAME.fullmatch(masked)) for head, masked in heads)
-    if names >= fewest:
-        return [_NAMED]
-    return [_WORD] if _says_nothing(heads, split, masker, fewest) else []
-
-
-def _says_nothing(heads: list[tuple[str, str]], split: list[tuple[str, str]], masker: Masker, fewest: float) -> bool:
-    """Return whether messages of so many shapes follow each of the first words that it tells nothing of them."""
-    count: Counter[str] = Counter(masked for _, masked in heads)
-    shapes: dict[str, set[int]] = defaultdict(set)
-    after: dict[str, set[str]] = defaultdict(set)
-    for (_, masked), (_, rest) in zip(heads, split, strict=True):
-        shapes[masked].add(rest.count(" "))
-        after[masked].add(masker.text(rest.split(None, 1)[0]) if rest else "")
-    told = sum(lines for head, lines in count.items() if len(shapes[head]) >= _SHAPES and len(after[head]) >= _NEXT)
-    return told >= fewest
+    return [_NAMED] if names >= fewest else []
 
 
 def _are_levels(rows: list[list[str]], at: int, fewest: float) -> bool:
