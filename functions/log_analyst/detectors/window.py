@@ -10,7 +10,8 @@ quarters of them. The score is Kulldorff's scan statistic: how much likelier a t
 their own inside the stretch than with one rate for the whole log (Poisson, with the counts' own variance).
 
 - A template adds to the score only if it is at least 2.5 times as frequent inside as outside, both per second and per
-  line of the logs, so that the rise and fall of a day is no incident.
+  line of the logs, so that the rise and fall of a day is no incident. Below WARNING both must also be unlikely, and the
+  lines must be in two buckets at least: lines that are written together may simply be seldom.
 - It adds only what exceeds the highest score that chance would give among all stretches and templates.
 - Errors weigh more.
 - A pause of a template or of a log adds to the score if it is much longer than its other pauses. So do all ordinary
@@ -27,6 +28,7 @@ from itertools import pairwise
 from math import ceil, log
 
 from log_analyst.detectors.timeline import Row, Timeline, series_of
+from log_analyst.readers import levels
 from triage.alert import Alert
 
 # How much earlier than the alert the window starts: a share of the time before it, and seconds at most.
@@ -38,7 +40,7 @@ _MARGIN = 4.0  # of log-likelihood above the best score that chance gives; passe
 _TIMES_MORE = 2.5
 # The least dispersion where silence is judged: a heartbeat is more regular than chance, so fewer missing lines tell.
 REGULAR = 0.25
-_WEIGHTS = (0.5, 1.0, 1.0, 1.5, 2.0, 2.0)  # by level
+_WEIGHTS = (0.5, 0.7, 0.7, 1.5, 2.0, 2.0)  # by level
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ def derived(timeline: Timeline) -> Window | None:
     chance = log(size * size / 4 * len(rows)) + _MARGIN
     scores: dict[tuple[int, int], float] = {}
     for row in rows:
-        series = _sums(series_of(row.cells, grid.size), step)
-        _score(row, series, totals, chance, scores)
+        fine = series_of(row.cells, grid.size)
+        series = _sums(fine, step)
+        filled = _sums([min(count, 1) for count in fine], step)
+        _score(row, series, filled, totals, chance, scores)
         _score_silence(series, totals, chance, scores)
     _score_surge(_sums(timeline.ordinary, step), chance, scores)
     for stream in timeline.streams.values():
@@ -103,17 +107,28 @@ def derived(timeline: Timeline) -> Window | None:
     return Window(grid.start(begin * step), grid.start(min(end * step, grid.size)), derived=True)
 
 
-def _score(row: Row, series: list[int], totals: list[int], chance: float, scores: dict[tuple[int, int], float]) -> None:
+def _score(
+    row: Row,
+    series: list[int],
+    filled: list[int],
+    totals: list[int],
+    chance: float,
+    scores: dict[tuple[int, int], float],
+) -> None:
+    """Score the stretches with many lines of a row; `filled` are the timeline's buckets with lines, by bucket."""
     size, count, volume = len(series), sum(series), sum(totals)
     spread = dispersion(series)
     weight = _WEIGHTS[row.level]
     for begin in range(max(1, size // 8), size):
         if not series[begin]:
             continue  # a stretch starts with a line
-        inside = lines = 0
+        inside = lines = buckets = 0
         for end in range(begin + 1, min(size, begin + size * 3 // 4) + 1):
             inside += series[end - 1]
             lines += totals[end - 1]
+            buckets += filled[end - 1]
+            if buckets < 2 and row.level < levels.WARNING:
+                continue
             outside = (count - inside) * _TIMES_MORE
             if not series[end - 1] or inside * (size - end + begin) < outside * (end - begin):
                 continue
@@ -121,7 +136,7 @@ def _score(row: Row, series: list[int], totals: list[int], chance: float, scores
                 continue
             by_time = _gain(inside, count, (end - begin) / size)
             by_share = _gain(inside, count, lines / volume)
-            gain = min(by_time, by_share) / spread - chance
+            gain = (by_time if row.level >= levels.WARNING else min(by_time, by_share)) / spread - chance
             if gain > 0:
                 scores[begin, end] = scores.get((begin, end), 0.0) + weight * gain
 
