@@ -16,9 +16,9 @@ import msgspec
 
 from tests.bench.report import BenchError
 
-# Every server of a benchmark gets it with every request, as `make run`'s programs send it.
+# The gateway's, and the agents'. It lets a program in, as at `make run`.
 RUN_SECRET = "correct-horse-battery-staple"
-_KNOWN = {"Content-Type": "application/json", "Authorization": f"Bearer {RUN_SECRET}"}
+_KNOWN = {"Authorization": f"Bearer {RUN_SECRET}"}
 _TIMEOUT_S = 60.0
 # uvicorn closes a connection that was idle for 5 s, perhaps just when the next request is sent.
 _FRESH_S = 2.0
@@ -41,8 +41,9 @@ class Response(NamedTuple):
 class Connection(asyncio.Protocol):
     """One keep-alive connection to a port of this machine, for one request at a time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, known: Mapping[str, str] = _KNOWN) -> None:
         self._port = port
+        self._headers = {"Content-Type": "application/json", **known}
         self._transport: asyncio.Transport | None = None
         self._done: asyncio.Future[Response] | None = None
         self._asked = ""
@@ -80,7 +81,7 @@ class Connection(asyncio.Protocol):
         assert self._done is None or self._done.done()
         content = b"" if body is None else msgspec.json.encode(body)
         lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(content)}"]
-        lines += [f"{name}: {value}" for name, value in {**_KNOWN, **(headers or {})}.items()]
+        lines += [f"{name}: {value}" for name, value in {**self._headers, **(headers or {})}.items()]
         self._done = asyncio.get_running_loop().create_future()
         self._sink, self._body, self._rest, self._status = sink, [], b"", 0
         self._asked = f"{method} {path}"
@@ -183,9 +184,9 @@ class Connection(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Connection]:
-    """Open a connection, and close it at the end of the block."""
-    connection = Connection(port)
+async def connected(port: int, known: Mapping[str, str] = _KNOWN) -> AsyncIterator[Connection]:
+    """Open a connection, and close it at the end of the block. `known` are the headers that let a program in."""
+    connection = Connection(port, known)
     try:
         await connection.open()
         yield connection

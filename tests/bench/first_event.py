@@ -6,6 +6,9 @@ agent's graph emits is told apart. Peer: an agent on a2a-sdk with its store in m
 from `SendStreamingMessage` being sent to its first event (the task), and to the executor's first status update. Both
 over one kept-alive connection, each task finished before the next.
 
+Ours also with a browser's session, which is looked up in its store at every request, beside the secret of `make run`,
+which is not; the runs alternate.
+
 Also the CPU time that a task takes from its creation to its end, in ms: ours in the agent and the gateway together, the
 peer's in its one process. Linux only.
 """
@@ -17,6 +20,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tailrace.access.credential import new_session
+from tailrace.access.sqlite import SQLiteCredentials
+from tailrace.owner import LOCAL_OWNER, Owner
 from tests.bench.asking import post_task, stream_sdk
 from tests.bench.client import Connection, connected
 from tests.bench.processes import Server, serve, stack
@@ -30,19 +36,23 @@ _PEER = "a2a-sdk, in memory"
 
 async def bench(folder: Path, runs: int) -> Report:
     ours: list[tuple[list[float], list[float]]] = []
+    known: list[tuple[list[float], list[float]]] = []
     peers: list[tuple[list[float], list[float]]] = []
     cpu, peers_cpu = list[float](), list[float]()
     async with (
         stack(folder) as here,
         serve("sdk", folder, "/.well-known/agent-card.json") as sdk,
         connected(here.gateway.port) as to_gateway,
+        connected(here.gateway.port, await _session(here.folder)) as with_session,
         connected(sdk.port) as to_sdk,
     ):
         await _ours(to_gateway, _WARM_UP)
+        await _ours(with_session, _WARM_UP)
         await _peer(to_sdk, _WARM_UP)
         for run in range(runs):
             async with _cpu_of(cpu, here.agent, here.gateway):
                 ours.append(await _ours(to_gateway, _TASKS))
+            known.append(await _ours(with_session, _TASKS))
             async with _cpu_of(peers_cpu, sdk):
                 peers.append(await _peer(to_sdk, _TASKS))
             say(f"first_event: run {run + 1} of {runs}")
@@ -57,8 +67,26 @@ async def bench(folder: Path, runs: int) -> Report:
                 [percentile(run[place], percent) for run in peers],
                 aim if place == 0 else None,
             )
+    for percent in (50, 99):
+        report.add(
+            f"first event with a session, p{percent}",
+            "ms",
+            [percentile(first, percent) for first, _ in known],
+            "with the run's secret",
+            [percentile(first, percent) for first, _ in ours],
+        )
     report.add("CPU a task", "ms", cpu, _PEER, peers_cpu)
     return report
+
+
+async def _session(folder: Path) -> dict[str, str]:
+    """The headers of a browser that has come in at the gateway over this data folder."""
+    store = SQLiteCredentials(folder / "access.sqlite3")
+    session, cookie = new_session(Owner.named(LOCAL_OWNER), now=store.now(), idle_s=0, lasts_s=3600)
+    await store.keep(session)
+    await store.close()
+    # The benchmarks' client names no port in `Host`.
+    return {"Cookie": f"tailrace-80={cookie}", "Origin": "http://127.0.0.1"}
 
 
 @asynccontextmanager

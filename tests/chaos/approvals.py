@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.chaos.http import call_until_answered
 from tests.chaos.inspector import WAITING
 from tests.chaos.watch import Watch, Watched
 
+# Makes a request of this method, at this path, with this body, until it is answered.
+Ask = Callable[[str, str, Any], Awaitable[tuple[int, Any]]]
 
-async def approve(port: int, watch: Watch, watched: Watched, *, bound_s: float) -> None:
-    """Answer whatever the task asks, until it has ended. A reply is repeated for at most `bound_s` seconds."""
+
+async def approve(ask: Ask, watch: Watch, watched: Watched) -> None:
+    """Answer whatever the task asks, until it has ended."""
     answered: set[str] = set()
 
     def unanswered() -> list[dict[str, Any]]:
@@ -25,7 +28,7 @@ async def approve(port: int, watch: Watch, watched: Watched, *, bound_s: float) 
         data = {"answers": {question["id"]: f"yes to {question['value']['question']}"}}
         message = {"messageId": f"{watched.task}-{question['id']}", "parts": [{"data": data}]}
         path = f"/api/tasks/{watched.task}/messages"
-        status, _ = await call_until_answered(port, "POST", path, body={"message": message}, bound_s=bound_s)
+        status, _ = await ask("POST", path, {"message": message})
         if status == 202:
             answered.add(question["id"])
         await asyncio.sleep(0.05)  # refused: the task works with an earlier answer, and will ask again

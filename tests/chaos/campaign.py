@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.chaos.callers import Callers, TwoPeople
 from tests.chaos.check import check, late
 from tests.chaos.evidence import keep
 from tests.chaos.faults import Faults
@@ -33,6 +34,7 @@ _COLUMNS = {
     "by a fenced writer": ("fenced",),
     "other text": ("text",),
     "run or done again": ("rerun", "created twice", "reply"),
+    "shown to another": ("another's",),
 }
 _REST = "other broken promises"
 
@@ -51,6 +53,8 @@ class Tally:
     recovered: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
+    # Requests that were made again after a session's end (401) or at a limit (429).
+    refused: Counter[int] = field(default_factory=Counter)
     # By the lease's length in seconds.
     takeovers: defaultdict[float, list[Orphan]] = field(default_factory=lambda: defaultdict(list))
     violations: list[Violation] = field(default_factory=list)
@@ -71,6 +75,7 @@ class Tally:
         rows = [*sorted(self.faults.items()), ("faults", self.faults.total())]
         rows += [(name, getattr(self, name)) for name in ("tasks", "attempts", "handoffs", "readers", "connections")]
         rows += [("events delivered", self.delivered), ("recovered after a cut", self.recovered)]
+        rows += [(f"refused with {status}", count) for status, count in sorted(self.refused.items())]
         rows += [(f"ended {state}", count) for state, count in sorted(self.states.items())]
         broken = Counter(_column(violation) for violation in self.violations)
         rows += [(column, broken[column]) for column in (*_COLUMNS, _REST)]
@@ -98,10 +103,12 @@ async def campaign(
     enough, number = tally.faults.total() + faults, only or 1
     async with contextlib.AsyncExitStack() as stack:
         workers, inspector = await _stack(folder, profile, stack)
+        callers = TwoPeople(folder, workers.links["browser"][0].port) if profile.owners else Callers()
+        stack.push_async_callback(callers.close)
         watch = Watch(inspector, workers.spoiled)
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
-        running = _Campaign(profile, workers, inspector, watch, tally)
+        running = _Campaign(profile, workers, inspector, watch, callers, tally)
         await running.learn()
         await workers.unsettle()
         while tally.faults.total() < enough:
@@ -143,12 +150,19 @@ class _Campaign:
     """The running processes of a profile, and the undisturbed results to compare with."""
 
     def __init__(
-        self, profile: Profile, workers: Workers, inspector: StoreInspector, watch: Watch, tally: Tally
+        self,
+        profile: Profile,
+        workers: Workers,
+        inspector: StoreInspector,
+        watch: Watch,
+        callers: Callers,
+        tally: Tally,
     ) -> None:
         self._profile = profile
         self._workers = workers
         self._inspector = inspector
         self._watch = watch
+        self._callers = callers
         self._tally = tally
         # The artifacts of each shape of task without faults, with `{pattern}` in the place of the reply.
         self._undisturbed: dict[str, dict[str, Any]] = {}
@@ -156,7 +170,7 @@ class _Campaign:
     async def learn(self) -> None:
         """Run every shape of task without faults."""
         tasks = tuple(PlannedTask(shape, f"reference-{shape}", False, False, None, ()) for shape in SHAPES)
-        calm = Round(Plan(0, tasks, ()), self._workers, self._inspector, self._watch, self._faults())
+        calm = Round(Plan(0, tasks, ()), self._workers, self._inspector, self._watch, self._callers, self._faults())
         await calm.run(quiet_s=60)
         for history in calm.histories():
             violations = check(history)
@@ -171,7 +185,7 @@ class _Campaign:
     async def round(self, planned: Plan) -> None:
         """Run a round, check it, and add it to the tally."""
         faults = self._faults()
-        this = Round(planned, self._workers, self._inspector, self._watch, faults)
+        this = Round(planned, self._workers, self._inspector, self._watch, self._callers, faults)
         await this.run(quiet_s=self._profile.lease_s * 4 + self._profile.sweep_s + 15)
         violations, histories, tally = list(this.violations), this.histories(), self._tally
         for history in histories:
@@ -187,6 +201,8 @@ class _Campaign:
         tally.takeovers[self._profile.lease_s] += self._watch.orphans
         self._watch.orphans.clear()
         tally.faults += faults.done
+        tally.refused += self._callers.refused
+        self._callers.refused.clear()
         tally.violations += violations
         if violations:
             keep(self._workers.folder, tally.seed, planned.round, faults.journal, histories, violations)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.callers import Caller
 from tests.chaos.http import Broken, StreamedResponse, ask
 
 _TERMINAL = b"TASK_STATE_COMPLETED", b"TASK_STATE_FAILED", b"TASK_STATE_CANCELED", b"TASK_STATE_REJECTED"
@@ -48,8 +49,7 @@ class Reader:
     leaves_after: int | None = None
     # Returns the newest seq in the log, which it does not get from a stream.
     in_log: Callable[[], int] | None = None
-    # Returns the headers that let it in at the gateway.
-    known: Callable[[], Mapping[str, str]] = dict
+    caller: Caller = field(default_factory=Caller)
     visits: list[Visit] = field(default_factory=list)
     finished: bool = False
 
@@ -69,13 +69,14 @@ class Reader:
                 self.finished = not (visit.status == 204 and past_input())
             if visit.status in (400, 404):
                 self.finished = True  # The checker reports it.
+            await self.caller.is_to_ask_again(visit.status)
             if self.leaves_after is not None and sum(len(v.shown) for v in self.visits) >= self.leaves_after:
                 self.finished = True
             await asyncio.sleep(pause_s)
 
     async def _stream(self, visit: Visit) -> None:
         """Read as a browser does: GET, with the cursor in the header that EventSource sends."""
-        headers = {"Accept": "text/event-stream", **self.known()}
+        headers = {"Accept": "text/event-stream", **self.caller.headers()}
         if visit.cursor:
             headers["Last-Event-ID"] = str(visit.cursor)
         async with ask(self.port, "GET", f"/api/stream/{self.task}", headers=headers) as response:
@@ -86,7 +87,7 @@ class Reader:
     async def _subscribe(self, visit: Visit) -> None:
         """Read as an A2A client of the agent that runs the task."""
         body = {"jsonrpc": "2.0", "id": self.name, "method": "SubscribeToTask", "params": {"id": self.task}}
-        headers = {"A2A-Version": "1.0", "Last-Event-ID": str(visit.cursor), "x-tailrace-owner": "local"}
+        headers = {"A2A-Version": "1.0", "Last-Event-ID": str(visit.cursor), "x-tailrace-owner": self.caller.owner}
         async with ask(self.port, "POST", "/", headers=headers, body=body) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 return  # An error, for example because the store is away. The reader tries again.

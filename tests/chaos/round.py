@@ -6,11 +6,13 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.chaos.approvals import approve
+from tests.chaos.callers import Caller, Callers
 from tests.chaos.faults import Faults
 from tests.chaos.history import Cancel, History, Reply, Run, Saved, Violation
 from tests.chaos.http import call_until_answered
@@ -32,6 +34,7 @@ class Tracked:
     """A planned task, and what its clients have done and seen so far."""
 
     planned: PlannedTask
+    caller: Caller
     watched: Watched | None = None
     readers: list[Reader] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
@@ -43,13 +46,26 @@ class Tracked:
 class Round:
     """Carries out a plan on the running workers."""
 
-    def __init__(self, plan: Plan, workers: Workers, inspector: StoreInspector, watch: Watch, faults: Faults) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        workers: Workers,
+        inspector: StoreInspector,
+        watch: Watch,
+        callers: Callers,
+        faults: Faults,
+    ) -> None:
         self._plan = plan
         self._workers = workers
         self._inspector = inspector
         self._watch = watch
+        self._callers = callers
         self._faults = faults
-        self._tasks = [Tracked(planned) for planned in plan.tasks]
+        self._tasks: list[Tracked] = []
+        for number, planned in enumerate(plan.tasks):
+            follows = planned.follows  # its context is that owner's
+            caller = callers.of(number) if follows is None else self._tasks[follows].caller
+            self._tasks.append(Tracked(planned, caller))
         self.violations: list[Violation] = []
 
     async def run(self, quiet_s: float) -> None:
@@ -130,10 +146,12 @@ class Round:
         if SHAPES[planned.shape]["ask"]:
             actions.append(self._reply_twice(tracked, watched))
         if SHAPES[planned.shape].get("approvals"):
-            actions.append(approve(self._port, self._watch, watched, bound_s=_REQUEST_S))
+            actions.append(approve(partial(self._ask, tracked.caller), self._watch, watched))
         if planned.cancel_at is not None:
             actions.append(self._cancel(tracked, watched, planned.cancel_at))
         actions.append(self._replay(tracked, watched))
+        if (other := self._callers.other(tracked.caller)) is not None:
+            actions.append(self._pry(other, watched))
         await asyncio.gather(*actions)
 
     async def _create(self, tracked: Tracked) -> str:
@@ -144,9 +162,7 @@ class Round:
         body = {"message": message}
         responses = await asyncio.gather(
             *(
-                call_until_answered(
-                    self._port, "POST", "/api/tasks", headers=_key(planned.key), body=body, bound_s=_REQUEST_S
-                )
+                self._ask(tracked.caller, "POST", "/api/tasks", body, _key(planned.key))
                 for _ in range(2 if planned.twice else 1)
             )
         )
@@ -193,9 +209,7 @@ class Round:
             message_id = f"{watched.task}-{pattern}"
             message = {"messageId": message_id, "parts": [{"text": pattern}]}
             path = f"/api/tasks/{watched.task}/messages"
-            status, _ = await call_until_answered(
-                self._port, "POST", path, body={"message": message}, bound_s=_REQUEST_S
-            )
+            status, _ = await self._ask(tracked.caller, "POST", path, {"message": message})
             return Reply(message_id, pattern, status)
 
         tracked.replies += await asyncio.gather(*map(reply, PATTERNS))
@@ -203,10 +217,34 @@ class Round:
     async def _cancel(self, tracked: Tracked, watched: Watched, at: int) -> None:
         await self._watch.until(lambda: watched.newest >= at or watched.ended)
         path = f"/api/tasks/{watched.task}/cancel"
-        status, _ = await call_until_answered(self._port, "POST", path, body={}, bound_s=_REQUEST_S)
+        status, _ = await self._ask(tracked.caller, "POST", path, {})
         responded_at, tracked.cancel = time.monotonic(), Cancel(status, self._inspector.newest(watched.task))
         await self._watch.until(lambda: watched.ended)
         tracked.cancel.went_on_s = time.monotonic() - responded_at
+
+    async def _pry(self, other: Caller, watched: Watched) -> None:
+        """Try another owner's task: it has to be as unknown as one that is not there."""
+        for method, path, body in (
+            ("GET", f"/api/tasks/{watched.task}", None),
+            ("GET", f"/api/stream/{watched.task}?cursor=1", None),
+            ("POST", f"/api/tasks/{watched.task}/cancel", {}),
+            ("POST", f"/api/tasks/{watched.task}/messages", {"message": {"parts": [{"text": "mine now"}]}}),
+        ):
+            status, answer = await self._ask(other, method, path, body)
+            if status != 404:
+                self.violations.append(Violation("another's", watched.task, f"{method} {path}: {status} {answer}"))
+
+    async def _ask(
+        self, caller: Caller, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Ask the gateway until the outcome is known, and the caller's session or limit does not stand in the way."""
+        while True:
+            known = {**caller.headers(), **(headers or {})}
+            status, answer = await call_until_answered(
+                self._port, method, path, headers=known, body=body, bound_s=_REQUEST_S
+            )
+            if not await caller.is_to_ask_again(status):
+                return status, answer
 
     # Faults
 
@@ -251,7 +289,7 @@ class Round:
     def _reader(self, tracked: Tracked, name: str) -> Reader:
         assert tracked.watched is not None
         task = tracked.watched.task
-        return Reader(name, task, self._port, in_log=lambda: self._inspector.newest(task))
+        return Reader(name, task, self._port, in_log=lambda: self._inspector.newest(task), caller=tracked.caller)
 
     @property
     def _port(self) -> int:

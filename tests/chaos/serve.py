@@ -60,10 +60,11 @@ def work(order: dict[str, Any], folder: Path) -> None:
 def _app(name: str, log: Any, settings: Any) -> Any:
     """Return the ASGI app of a function."""
     from gateway.app import create_app
+    from gateway.owner import local_owner
     from tailrace import AgentApp
 
     if name == "gateway":
-        return create_app(settings, log=log)
+        return create_app(settings, log=log, decide_owner=(lambda _: None) if settings.oidc_issuer else local_owner)
     module = importlib.import_module(AGENTS[name])
     return AgentApp(module.builder, module.card, settings=settings, log=log)
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.callers import Caller
 from tests.chaos.check import check
 from tests.chaos.history import History, folded
 from tests.chaos.http import call_until_answered
@@ -50,6 +51,7 @@ async def watching(folder: Path) -> AsyncIterator[tuple[SQLiteInspector, Watch]]
 
 async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill: tuple[str, int] | None) -> History:
     """Run a task with the sample, kill an agent meanwhile, and return the task's history."""
+    caller = Caller(known=running.bearer)
     port = int(running.url.rstrip("/").rpartition(":")[2])
     status, made = await call_until_answered(
         port, "POST", "/api/tasks", headers=running.bearer, body={"message": {"parts": sample_message()}}, bound_s=30
@@ -57,7 +59,7 @@ async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill:
     assert status == 201, made
     watched: Watched = watch.add(made["id"])
     readers = [
-        Reader(name, watched.task, port, in_log=lambda: inspector.newest(watched.task), known=lambda: running.bearer)
+        Reader(name, watched.task, port, in_log=lambda: inspector.newest(watched.task), caller=caller)
         for name in ("one", "two")
     ]
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 
 from gateway.app import create_app
 from gateway.owner import secret_owner
@@ -21,6 +22,7 @@ from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.e2e.actions import opened, send, write
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
+from tests.support.anothers import attempts, made_up, without
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.http import serve
@@ -44,6 +46,7 @@ class Site:
     url: str
     store: MemoryCredentials
     gate: Gate
+    routes: list[BaseRoute]
 
 
 @asynccontextmanager
@@ -55,9 +58,10 @@ async def site(issuer: Issuing, folder: Path) -> AsyncIterator[Site]:
             orchestrator_url=served.url, data_dir=str(folder), session_check_s=0.1, heartbeat_s=0.1, retry_ms=50
         )
         app = create_app(settings, log=log, credentials=store, decide_owner=secret_owner(""))
+        routes = list(app.routes)
         app.router.routes.append(Mount("/", PageHeaders(PageFiles(directory=FRONTEND, html=True))))
         async with serve(app) as url:
-            yield Site(url, store, gate)
+            yield Site(url, store, gate, routes)
 
 
 async def sign_in(page: Page, name: str) -> None:
@@ -184,6 +188,49 @@ async def test_two_people_in_two_browsers_see_nothing_of_each_other(
             theirs.get_by_text("it was deleted or has expired, or it belongs to somebody else.")
         ).to_be_visible()
         await expect(theirs.get_by_text("a secret plan")).to_have_count(0)
+        own = {each: await ids_of(each) for each in (page, theirs)}
+        assert own[page]["task_id"] == task
+        for attacker, victim in ((theirs, page), (page, theirs)):
+            await try_all(attacker, gateway.routes, own[victim])
         gateway.gate.open.set()
         await expect(page.get_by_test_id("task-state")).to_have_text("completed")
     await other.close()
+
+
+# What a browser gets for each of these requests: the status and the text.
+ASK = """requests => Promise.all(requests.map(async ([method, path, body]) => {
+    const headers = body ? { "content-type": "application/json" } : {};
+    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+    return [answer.status, await answer.text()];
+}))"""
+
+
+async def ids_of(page: Page) -> dict[str, str]:
+    """Make one of all that the user of a page can have; return their ids by the names that they have in routes."""
+    file = {"filename": "secret.log", "size": 5, "sha256": "0" * 64}
+    requests = [
+        ["POST", "/api/tasks", {"message": {"parts": [{"text": "another plan"}]}}],
+        ["POST", "/api/uploads", file],
+        ["GET", "/api/auth/sessions", None],
+        ["GET", "/api/tasks", None],
+    ]
+    made, granted, sessions, tasks = [json.loads(text) for _, text in await page.evaluate(ASK, requests)]
+    return {
+        "task_id": tasks["tasks"][-1]["id"],
+        "context_id": made["contextId"],
+        "token": granted["upload"]["url"].rpartition("/")[2],
+        "credential_id": sessions["sessions"][0]["id"],
+        "webhook_id": "hook",
+    }
+
+
+async def try_all(page: Page, routes: list[BaseRoute], theirs: dict[str, str]) -> None:
+    """Try another's ids on every route, as the user of this page."""
+    nothing = made_up(theirs)
+    tried = attempts(routes, theirs, nothing)
+    answers = await page.evaluate(ASK, [[each.method, each.theirs, each.body] for each in tried])
+    unknown = await page.evaluate(ASK, [[each.method, each.nothing, each.body] for each in tried])
+    for attempt, (status, text), none in zip(tried, answers, unknown, strict=True):
+        assert without(status, text, theirs.values()) == without(*none, nothing.values()), attempt
+        assert status in (403, 404), attempt
+    assert len(tried) >= 14

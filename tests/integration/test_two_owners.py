@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from pathlib import Path
 from typing import Any
 
 import httpx
-from starlette.routing import Route
 
 from gateway.app import create_app
 from tailrace.config import Settings
@@ -18,16 +16,13 @@ from tailrace.log.sqlite import SQLiteLog
 from tailrace.push import Webhook, open_webhooks
 from tests.contract.log_tasks import created
 from tests.sample_agents.hello_world import hello_world
+from tests.support.anothers import BODIES, attempts, lists, made_up, without
 from tests.support.events import message
 from tests.support.front_door import FrontDoor, front_door
 from tests.support.http import serve
 from tests.support.jsonrpc import rpc
 
 V1 = {"A2A-Version": "1.0", "Content-Type": "application/json"}
-BODIES: dict[str, Any] = {"title": "mine now", "message": {"parts": [{"text": "hello"}]}}
-PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-# What has no owner: ways to come in, what everybody may know, and agents, which the test asks in another way.
-NOBODYS = ("/api/health", "/api/agents", "/.well-known/agent-card.json", "/agents")
 
 
 async def everything_of(door: FrontDoor, name: str) -> dict[str, str]:
@@ -41,42 +36,25 @@ async def everything_of(door: FrontDoor, name: str) -> dict[str, str]:
     return {**ids, "credential_id": token["id"], "webhook_id": str(uuid.uuid4())}
 
 
-async def ask(door: FrontDoor, name: str, method: str, path: str) -> httpx.Response:
-    headers = {**V1, **await door.bearer(name)}
-    if method in ("POST", "PATCH", "PUT"):
-        body = {"title": BODIES["title"]} if method == "PATCH" else {"message": BODIES["message"]}
-        return await door.http.request(method, path, json=body, headers=headers)
-    return await door.http.request(method, path, headers=headers)
-
-
-def without(answer: httpx.Response, *ids: str) -> tuple[int, str]:
-    text = answer.text
-    for each in ids:
-        text = text.replace(each[:20], "ID").replace(each, "ID")
-    return answer.status_code, re.sub(r"'ID[^']*'", "'ID'", text)
+async def ask(door: FrontDoor, name: str, method: str, path: str, body: Any = None) -> httpx.Response:
+    return await door.http.request(method, path, json=body, headers={**V1, **await door.bearer(name)})
 
 
 async def test_what_is_anothers_is_as_unknown_as_what_is_not_there(tmp_path: Path) -> None:
-    app = create_app(Settings(log="memory", data_dir=str(tmp_path)))
+    routes = create_app(Settings(log="memory", data_dir=str(tmp_path))).routes
     async with front_door(hello_world(), data_dir=str(tmp_path)) as door:
         adas = await everything_of(door, "ada")
-        unknown = {name: str(uuid.uuid4()) for name in adas}
-        seen = 0
-        for route in (each for each in app.routes if isinstance(each, Route) and each.path not in NOBODYS):
-            named = PARAMETER.findall(route.path)
-            for method in sorted(route.methods or ()):
-                if not named:
-                    if method == "GET":
-                        listed = await ask(door, "bob", method, route.path)
-                        assert not [each for each in adas.values() if each in listed.text], route.path
-                    continue
-                of_ada, of_nobody = (PARAMETER.sub(lambda m, ids=ids: ids[m[1]], route.path) for ids in (adas, unknown))
-                anothers = without(await ask(door, "bob", method, of_ada), *adas.values())
-                nothing = without(await ask(door, "bob", method, of_nobody), *unknown.values())
-                assert anothers == nothing, (method, route.path)
-                assert anothers[0] in (403, 404), (method, route.path)
-                seen += 1
-        assert seen >= 12
+        unknown = made_up(adas)
+        tried = attempts(routes, adas, unknown)
+        for method, of_ada, of_nobody, body in tried:
+            theirs, nothing = [await ask(door, "bob", method, path, body) for path in (of_ada, of_nobody)]
+            anothers = without(theirs.status_code, theirs.text, adas.values())
+            assert anothers == without(nothing.status_code, nothing.text, unknown.values()), (method, of_ada)
+            assert anothers[0] in (403, 404), (method, of_ada)
+        assert len(tried) >= 14
+        for path in lists(routes):
+            listed = await ask(door, "bob", "GET", path)
+            assert (listed.status_code, [each for each in adas.values() if each in listed.text]) == (200, []), path
         # Nothing of it has changed anything.
         for path in (f"/api/tasks/{adas['task_id']}", f"/api/conversations/{adas['context_id']}"):
             assert (await ask(door, "ada", "GET", path)).status_code == 200
@@ -97,8 +75,8 @@ async def test_the_same_at_an_agents_own_routes(tmp_path: Path) -> None:
             for each in (task, nothing):
                 body = json.dumps(rpc(method, params or {"id": "ID"})).replace('"ID"', f'"{each}"')
                 headers = {**V1, **await door.bearer("bob")}
-                sent = await door.http.post(f"{door.url}/", content=body, headers=headers)
-                answers.append(without(sent, each))
+                got = await door.http.post(f"{door.url}/", content=body, headers=headers)
+                answers.append(without(got.status_code, got.text, [each]))
             assert answers[0] == answers[1], method
         for verb, path in (
             ("GET", ""),
@@ -106,9 +84,10 @@ async def test_the_same_at_an_agents_own_routes(tmp_path: Path) -> None:
             ("GET", ":subscribe"),
             ("GET", "/pushNotificationConfigs"),
         ):
+            sent = [await ask(door, "bob", verb, f"{door.url}/tasks/{each}{path}") for each in (task, nothing)]
             answers = [
-                without(await ask(door, "bob", verb, f"{door.url}/tasks/{each}{path}"), each)
-                for each in (task, nothing)
+                without(answer.status_code, answer.text, [each])
+                for answer, each in zip(sent, (task, nothing), strict=True)
             ]
             assert answers[0] == answers[1], (verb, path)
             assert answers[0][0] == 404
