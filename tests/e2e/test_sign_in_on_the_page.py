@@ -208,13 +208,11 @@ ASK = """requests => Promise.all(requests.map(async ([method, path, body]) => {
 async def ids_of(page: Page) -> dict[str, str]:
     """Make one of all that the user of a page can have; return their ids by the names that they have in routes."""
     file = {"filename": "secret.log", "size": 5, "sha256": "0" * 64}
-    requests = [
-        ["POST", "/api/tasks", {"message": {"parts": [{"text": "another plan"}]}}],
-        ["POST", "/api/uploads", file],
-        ["GET", "/api/auth/sessions", None],
-        ["GET", "/api/tasks", None],
-    ]
-    made, granted, sessions, tasks = [json.loads(text) for _, text in await page.evaluate(ASK, requests)]
+    task = {"message": {"parts": [{"text": "another plan"}]}}
+    making = [["POST", "/api/tasks", task], ["POST", "/api/uploads", file]]
+    made, granted = [json.loads(text) for _, text in await page.evaluate(ASK, making)]
+    reading = [["GET", "/api/auth/sessions", None], ["GET", "/api/tasks", None]]
+    sessions, tasks = [json.loads(text) for _, text in await page.evaluate(ASK, reading)]
     return {
         "task_id": tasks["tasks"][-1]["id"],
         "context_id": made["contextId"],
