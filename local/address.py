@@ -6,6 +6,8 @@ import asyncio
 import shlex
 from dataclasses import fields
 
+import httpx
+
 from local.run_files import ADDRESS, run_file
 from tailrace.access import open_credentials
 from tailrace.access.credential import new_address
@@ -14,6 +16,7 @@ from tailrace.errors import TailraceError
 
 PARAMETER = "token"
 _LASTS_S = 86_400
+_ANSWER_S = 10.0
 
 
 def command(settings: Settings) -> str:
@@ -41,15 +44,25 @@ async def new_address_of(settings: Settings, url: str) -> str:
     return f"{url}/?{PARAMETER}={token}"
 
 
+async def another_address(settings: Settings) -> str:
+    """An address of the `make run` that uses the data folder; the page's own where it says that people sign in.
+
+    Raises:
+        TailraceError: there is no such run, or its store of credentials did not answer.
+    """
+    try:
+        url = run_file(settings, ADDRESS).read_text()
+        async with httpx.AsyncClient(timeout=_ANSWER_S) as http:
+            told = (await http.get(f"{url}/api/auth/me")).json()
+    except (OSError, httpx.HTTPError, ValueError):
+        right = "TAILRACE_DATA_DIR names another"
+        raise TailraceError(f"`make run` does not run in the data folder {settings.data_dir!r}; {right}.") from None
+    return await new_address_of(settings, url) if "command" in told else url
+
+
 def main() -> None:
     try:
-        settings = Settings.load()
-        try:
-            url = run_file(settings, ADDRESS).read_text()
-        except OSError:
-            right = "TAILRACE_DATA_DIR names another"
-            raise TailraceError(f"`make run` does not run in the data folder {settings.data_dir!r}; {right}.") from None
-        print(asyncio.run(new_address_of(settings, url)))
+        print(asyncio.run(another_address(Settings.load())))
     except TailraceError as error:
         raise SystemExit(f"tailrace: {error}") from None
 

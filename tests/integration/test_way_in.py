@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -15,14 +16,14 @@ import pytest
 import pytest_asyncio
 
 from gateway.guesses import LIMIT
-from local.__main__ import check
-from local.address import main, new_address_of
+from local.address import another_address, new_address_of
 from local.run_files import ADDRESS, SECRET, kept, run_secret
 from local.serve import owner_on
 from local.site import create_site
 from tailrace.access import Credentials, open_credentials
 from tailrace.access.credential import new_address, new_session
 from tailrace.config import Settings
+from tailrace.errors import TailraceError
 from tailrace.owner import Owner
 from tests.support.http import serve
 
@@ -206,17 +207,20 @@ async def test_no_token_is_in_a_log_line(site: Site, caplog: pytest.LogCaptureFi
     assert not [line for line in ours if address.partition("token=")[2] in line]
 
 
-def test_make_address_prints_one_where_make_run_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path))
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert str(ended.value).startswith(f"tailrace: `make run` does not run in the data folder '{tmp_path}'")
-    settings = Settings.load()
-    check(settings)
-    with kept(settings, ADDRESS, "http://127.0.0.1:8080"):
-        main()
-    printed = capsys.readouterr().out
-    assert printed.startswith("http://127.0.0.1:8080/?token=")
-    assert not (tmp_path / ADDRESS).exists()
+async def test_make_address_prints_one_where_make_run_is(site: Site) -> None:
+    settings = replace(site.settings, run_secret="")
+    folder = Path(settings.data_dir)
+    wrong = f"`make run` does not run in the data folder {settings.data_dir!r}; TAILRACE_DATA_DIR names another."
+    with pytest.raises(TailraceError, match=re.escape(wrong)):
+        await another_address(settings)
+    with kept(settings, ADDRESS, site.url):
+        async with site.browser() as http:
+            await http.get(await another_address(settings))
+            assert await status(http) == 200
+        signs_in = replace(site.settings, oidc_issuer="http://127.0.0.1:9", oidc_client_id="c")
+        async with serve(create_site(signs_in, owner_on("127.0.0.1", signs_in))) as url:
+            with kept(settings, ADDRESS, url):
+                assert await another_address(settings) == url  # a token would let nobody in
+    with kept(settings, ADDRESS, "http://127.0.0.1:9"), pytest.raises(TailraceError, match=re.escape(wrong)):
+        await another_address(settings)  # the run was killed
+    assert not (folder / ADDRESS).exists()
