@@ -6,7 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.checkout import ANALYSTS, checkout, running
@@ -34,7 +33,7 @@ async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path
     (folder / "functions" / "half_done").mkdir()
     (folder / "functions" / "half_done" / "graph.py").touch()
     async with running(folder) as run:
-        url = await run.until("http://")
+        await run.until("http://")
         printed = run.text
         for name in broken:
             assert f"{name} does not start: it ended before it answered" in printed
@@ -51,15 +50,15 @@ async def test_agents_that_cannot_start_are_reported_and_the_others_run(tmp_path
         assert "(exit code 0)" in printed
         assert "leaving.log, has no new lines." in printed
         assert "local/serve.py" not in printed, "the traceback shows our own code"
-        async with httpx.AsyncClient(timeout=60) as http:
-            agents = (await http.get(f"{url}/api/agents")).json()["agents"]
+        async with run.client() as http:
+            agents = (await http.get("/api/agents")).json()["agents"]
         assert {agent["name"] for agent in agents if "version" in agent} == {"orchestrator", "sound"}
         assert len(agents) == 2 + len(broken)
         # Once it is fixed, it answers.
         (folder / "functions" / "failing" / "handler.py").write_text(SOUND.replace('"sound"', '"mended"'))
         await run.until("failing answers now.")
-        async with httpx.AsyncClient(timeout=60) as http:
-            agents = (await http.get(f"{url}/api/agents")).json()["agents"]
+        async with run.client() as http:
+            agents = (await http.get("/api/agents")).json()["agents"]
         assert "mended" in {agent.get("name") for agent in agents}
 
 
@@ -94,12 +93,12 @@ async def test_callers_wait_for_an_agent_that_is_killed_while_it_restarts(tmp_pa
 
     known: set[str] = set()
     async with running(checkout(tmp_path, ANALYSTS, sound=f"{noting}{SOUND}")) as run:
-        url = await run.until("http://")
+        await run.until("http://")
         for _ in range(3):  # the first has answered, the others have not
             os.kill(await next_start(known), signal.SIGKILL)
         await next_start(known)
-        async with httpx.AsyncClient(timeout=60) as http:
-            agents = (await http.get(f"{url}/api/agents")).json()["agents"]
+        async with run.client() as http:
+            agents = (await http.get("/api/agents")).json()["agents"]
         run.process.send_signal(signal.SIGINT)
         with pytest.raises(AssertionError):
             await run.until("never printed")

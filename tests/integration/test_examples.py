@@ -120,18 +120,15 @@ async def test_the_page_runs_the_examples_by_their_commands(tmp_path: Path) -> N
     assert [entry for _, entry in commands] == EXAMPLES
     for copy, _ in commands:
         await asyncio.to_thread(subprocess.run, ["sh", "-c", copy], cwd=folder, check=True)
-    async with running(folder, TAILRACE_ORCHESTRATOR="3_question") as run:
-        url = await run.until("http://")
-        headers = {"content-type": "application/json"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
-            agents = (await http.get("/api/agents")).json()["agents"]
-            assert set(EXAMPLES) <= {agent.get("name") for agent in agents}
-            created = await http.post("/api/tasks", json={"message": {"parts": [{"text": "I am hungry."}]}})
-            task = f"/api/tasks/{created.json()['id']}"
-            await http.get(f"/api/stream/{created.json()['id']}")  # ends at the question
-            assert (await http.get(task)).json()["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
-            await http.post(f"{task}/messages", json={"message": {"parts": [{"text": "4"}]}})
-            await http.get(f"/api/stream/{created.json()['id']}")
-            done = (await http.get(task)).json()
+    async with running(folder, TAILRACE_ORCHESTRATOR="3_question") as run, run.client() as http:
+        agents = (await http.get("/api/agents")).json()["agents"]
+        assert set(EXAMPLES) <= {agent.get("name") for agent in agents}
+        created = await http.post("/api/tasks", json={"message": {"parts": [{"text": "I am hungry."}]}})
+        task = f"/api/tasks/{created.json()['id']}"
+        await http.get(f"/api/stream/{created.json()['id']}")  # ends at the question
+        assert (await http.get(task)).json()["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        await http.post(f"{task}/messages", json={"message": {"parts": [{"text": "4"}]}})
+        await http.get(f"/api/stream/{created.json()['id']}")
+        done = (await http.get(task)).json()
     assert done["status"]["state"] == "TASK_STATE_COMPLETED"
     assert done["artifacts"][0]["parts"] == [{"text": "A table for 4 is booked."}]

@@ -63,59 +63,53 @@ async def test_a_saved_file_reaches_the_next_run_and_the_run_that_is_under_way(t
     agent = folder / "functions" / "watched"
     (agent / "prompt.md").write_text("Hello")
     # The new process is asked to go on by the sweeper.
-    async with running(folder, TAILRACE_ORCHESTRATOR="watched", TAILRACE_SWEEP_S="0.2") as run:
-        url = await run.until("http://")
-        headers = {"content-type": "application/json"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
-            before = (await http.get("/api/agents")).json()["agents"]
-            assert await answer(http, await begin(http, "go")) == "Hello by version 1"
-            (agent / "waiting.log").unlink()
-            under_way = await begin(http, "wait")
-            await eventually((agent / "waiting.log").exists, timeout_s=30)
+    variables = {"TAILRACE_ORCHESTRATOR": "watched", "TAILRACE_SWEEP_S": "0.2"}
+    async with running(folder, **variables) as run, run.client() as http:
+        before = (await http.get("/api/agents")).json()["agents"]
+        assert await answer(http, await begin(http, "go")) == "Hello by version 1"
+        (agent / "waiting.log").unlink()
+        under_way = await begin(http, "wait")
+        await eventually((agent / "waiting.log").exists, timeout_s=30)
 
-            await save(run, agent / "handler.py", AGENT.replace("version 1", "version 2"))
-            (agent / "gate.log").touch()
-            assert await answer(http, under_way) == "Hello by version 2"
-            # The new process went on from the checkpoint: `first` did not run again.
-            assert (agent / "firsts.log").read_text() == "xx"
+        await save(run, agent / "handler.py", AGENT.replace("version 1", "version 2"))
+        (agent / "gate.log").touch()
+        assert await answer(http, under_way) == "Hello by version 2"
+        # The new process went on from the checkpoint: `first` did not run again.
+        assert (agent / "firsts.log").read_text() == "xx"
 
-            await save(run, agent / "prompt.md", "Good day")
-            assert await answer(http, await begin(http, "go")) == "Good day by version 2"
-            after = (await http.get("/api/agents")).json()["agents"]
-            assert [each.get("url") for each in after] == [each.get("url") for each in before]
+        await save(run, agent / "prompt.md", "Good day")
+        assert await answer(http, await begin(http, "go")) == "Good day by version 2"
+        after = (await http.get("/api/agents")).json()["agents"]
+        assert [each.get("url") for each in after] == [each.get("url") for each in before]
 
 
 async def test_an_error_is_shown_at_each_save_until_a_save_heals_it(tmp_path: Path) -> None:
     folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
     handler = folder / "functions" / "watched" / "handler.py"
     (handler.parent / "prompt.md").write_text("Hello")
-    async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run:
-        url = await run.until("http://")
+    async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run, run.client() as http:
         for _ in range(2):
             run.printed.clear()
             handler.write_text("def answer(:\n")
             await run.until("SyntaxError")
-        async with httpx.AsyncClient(base_url=url, headers={"content-type": "application/json"}, timeout=60) as http:
-            refused = await http.post("/api/tasks", json={"message": {"parts": [{"text": "go"}]}})
-            handler.write_text(AGENT)
-            await run.until("watched answers now.")
-            assert await answer(http, await begin(http, "go")) == "Hello by version 1"
-            if refused.status_code == 201:  # it was accepted, and waited for its agent
-                assert await answer(http, refused.json()["id"]) == "Hello by version 1"
+        refused = await http.post("/api/tasks", json={"message": {"parts": [{"text": "go"}]}})
+        handler.write_text(AGENT)
+        await run.until("watched answers now.")
+        assert await answer(http, await begin(http, "go")) == "Hello by version 1"
+        if refused.status_code == 201:  # it was accepted, and waited for its agent
+            assert await answer(http, refused.json()["id"]) == "Hello by version 1"
 
 
 async def test_output_of_an_agent_does_not_restart_it(tmp_path: Path) -> None:
     folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
     agent = folder / "functions" / "watched"
     (agent / "prompt.md").write_text("Hello")
-    async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run:
-        url = await run.until("http://")
-        async with httpx.AsyncClient(base_url=url, headers={"content-type": "application/json"}, timeout=60) as http:
-            await answer(http, await begin(http, "go"))  # writes into its folder
-            (agent / "__pycache__").mkdir(exist_ok=True)
-            (agent / "__pycache__" / "cached.py").touch()
-            await save(run, agent / "handler.py", AGENT)
-            run.process.send_signal(signal.SIGINT)
-            with pytest.raises(AssertionError):
-                await run.until("never printed")
-            assert run.text.count("is started anew") == 1
+    async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run, run.client() as http:
+        await answer(http, await begin(http, "go"))  # writes into its folder
+        (agent / "__pycache__").mkdir(exist_ok=True)
+        (agent / "__pycache__" / "cached.py").touch()
+        await save(run, agent / "handler.py", AGENT)
+        run.process.send_signal(signal.SIGINT)
+        with pytest.raises(AssertionError):
+            await run.until("never printed")
+        assert run.text.count("is started anew") == 1

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from tests.support.fork_server import VARIABLE as FORK_SERVER
 from tests.support.fork_server import shared
 from tests.support.processes import ROOT
@@ -34,6 +36,15 @@ class LocalRun:
             assert line, f"it ended without {words!r}: {self.printed}"
             self.printed.append(line.decode().rstrip())
         return lines[0]
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of the gateway that is let in, from when the page's address is printed."""
+        url = (await self.until("http://")).partition("/?")[0]
+        bearer = f"Bearer {(self.folder / 'data' / 'run-secret').read_text()}"
+        headers = {"content-type": "application/json", "authorization": bearer}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
+            yield http
 
     @property
     def text(self) -> str:
