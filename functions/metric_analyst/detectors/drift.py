@@ -7,7 +7,7 @@ Mann–Kendall alone finds a trend in every random walk and in every morning. So
 
 - The increments from block to block are steady: their mean is large compared with their scatter.
 - Two increments do not make more than half of the rise, otherwise it is a step.
-- The whole rise is clearly larger than the noise and, if it begins late, than what the blocks before it do.
+- The whole rise is clearly larger than the noise.
 - In a recording of 2 to 20 hours a rise may be the time of day. There it must be a straight line, unless the series is
   by its name something that fills up.
 
@@ -31,7 +31,6 @@ BLOCKS, LATE_BLOCKS = 18, 7
 TAU = 0.85
 STEADY, STEADY_LATE = 4.5, 3.5  # Student's t of the increments
 NOISES, LATE_NOISES = 3.0, 1.0
-BEFORE = 0.32  # share of a late rise that the blocks before it may span
 CURVED = 1.5  # the steepest third in relation to the flattest
 HOUR = 3600.0
 LEAST_SHARE = 0.4
@@ -82,18 +81,8 @@ def _late(signal: Signal) -> Change | None:
     if n - first < max(FEWEST, 2 * LATE_BLOCKS) or hinge < 6:
         return None
     drift = _drift(signal, first)
-    if drift is None:
-        return None
-    width = (n - first) // LATE_BLOCKS
-    before = [median(values[i : i + width]) for i in range(first % width, first - width + 1, width)]
-    if len(before) < 2:
-        before = blocks[:hinge]
-    noise = mad_sigma([*_steps(before), *_steps(blocks[:hinge])], 0.0)
-    return drift if max(before) - min(before) <= BEFORE * abs(drift.magnitude) > LATE_NOISES * noise else None
-
-
-def _steps(values: Sequence[float]) -> list[float]:
-    return [b - a for a, b in pairwise(values)]
+    noise = mad_sigma([b - a for a, b in pairwise(blocks[:hinge])], 0.0)
+    return drift if drift is not None and abs(drift.magnitude) > LATE_NOISES * noise else None
 
 
 def _hinge(values: Sequence[float]) -> int:
