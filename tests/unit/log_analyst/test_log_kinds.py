@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source, sources
@@ -86,6 +89,17 @@ def test_the_incident_is_found_in_lines(kind: str) -> None:
     assert found.start[5:10] == when(T0, "%m-%d")
     assert found.evidence["count"] == END - BEGIN
     assert found.evidence["level"] == "ERROR"
+
+
+@settings(max_examples=5, deadline=None)
+@given(rng=st.randoms(use_true_random=False))
+def test_the_order_of_lines_does_not_matter(rng: random.Random) -> None:
+    made = worded("%Y-%m-%d %H:%M:%S")
+    lines = [made(at, bad) + "\n" for at, bad in moments()]
+    rng.shuffle(lines)
+    [found] = run(asked(file("".join(lines)))).of("new_template")
+    assert found.start[11:19] == when(T0 + BEGIN * MINUTE + 45, "%H:%M:%S")
+    assert found.evidence["count"] == END - BEGIN
 
 
 def w3c(at: float, bad: bool) -> str:

@@ -197,6 +197,22 @@ def test_order_and_repetition_of_samples_do_not_matter(name: str, rng: random.Ra
     alike(found(PLANTED[name]), finish(detect(made))[1])
 
 
+@pytest.mark.parametrize("name", PLANTED)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 1_000))
+def test_samples_without_a_value_do_not_matter_wherever_they_are(name: str, seed: int) -> None:
+    from metric_analyst.readers.series import make_series
+
+    rng = random.Random(seed)
+    samples: list[tuple[float, float | None]] = [(MONDAY + 300.0 * i, v) for i, v in enumerate(PLANTED[name])]
+    empty = [None, math.nan, math.inf, -math.inf]
+    mixed = samples + [(MONDAY + 300.0 * rng.uniform(0, len(samples)), rng.choice(empty)) for _ in range(200)]
+    rng.shuffle(mixed)
+    made = make_series("level", mixed, unit="", source="test")
+    assert made is not None
+    alike(found(PLANTED[name]), finish(detect(made))[1])
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.one_of(numbers, st.sampled_from([0.0, 1.0, 1e150, -1e150, 1e-300])), min_size=1, max_size=120),
