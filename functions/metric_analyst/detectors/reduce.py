@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import sub, truediv
 
 from metric_analyst.detectors.change import Signal
 from metric_analyst.detectors.counter import LEVEL_NAME
@@ -55,10 +56,7 @@ def _signal(
 ) -> Signal:
     if not rhythm:
         return Signal(times, raw, raw, step, stock=stock)
-    if multiplied:
-        rest = [value / usual for value, usual in zip(raw, rhythm, strict=True)]
-    else:
-        rest = [value - usual for value, usual in zip(raw, rhythm, strict=True)]
+    rest = list(map(truediv if multiplied else sub, raw, rhythm))
     return Signal(times, raw, rest, step, DAY, stock, rhythm, multiplied)
 
 

@@ -12,9 +12,11 @@ Method: a profile of medians (a robust classical decomposition; STL without the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
 from math import exp, log
+from operator import sub
 
 from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median, spearman
 
@@ -50,10 +52,11 @@ def rhythm_of(times: Sequence[float], values: list[float]) -> tuple[list[float],
 def _noisier_when_high(times: Sequence[float], values: Sequence[float], added: Sequence[float]) -> bool:
     noise: list[list[float]] = [[] for _ in range(24)]
     level: list[list[float]] = [[] for _ in range(24)]
-    for i in range(1, len(times)):
-        hour = int(times[i] % DAY / HOUR)
-        noise[hour].append(abs(values[i] - values[i - 1] - added[i] + added[i - 1]))
-        level[hour].append(values[i])
+    rest = list(map(sub, values, added))
+    for time, value, step in zip(times[1:], values[1:], map(sub, rest[1:], rest), strict=True):
+        hour = int(time % DAY / HOUR)
+        noise[hour].append(abs(step))
+        level[hour].append(value)
     return spearman([median(n) for n in noise], [median(v) for v in level]) > PROPORTIONAL
 
 
@@ -61,10 +64,10 @@ def _rhythm(times: Sequence[float], values: list[float]) -> list[float]:
     span = times[-1] - times[0]
     if span < 1.9 * DAY or len(times) < FEWEST_IN_A_DAY * span / DAY:
         return []
-    by_hour: dict[int, list[float]] = {}
+    by_hour: dict[float, list[float]] = defaultdict(list)
     for time, value in zip(times, values, strict=True):
-        by_hour.setdefault(int(time // HOUR), []).append(value)
-    hours = {hour: median(part) for hour, part in by_hour.items()}
+        by_hour[time // HOUR].append(value)
+    hours = {int(hour): median(part) for hour, part in by_hour.items()}
     if not _days_alike(hours):
         return []
     slope = _slope(hours)
@@ -111,9 +114,9 @@ def _expected(times: Sequence[float], values: Sequence[float], border: int | Non
     places = [int(time % DAY / width) for time in times]
     begin = times[0] if border is None else border * HOUR
     days = [(time - begin) // DAY for time in times]
-    by_day: dict[float, list[float]] = {}
+    by_day: dict[float, list[float]] = defaultdict(list)
     for day, value in zip(days, values, strict=True):
-        by_day.setdefault(day, []).append(value)
+        by_day[day].append(value)
     full = max(len(part) for part in by_day.values())
     levels = {day: median(part) for day, part in by_day.items()}
     resting = {day for day in levels if border is not None and is_weekend(day)}

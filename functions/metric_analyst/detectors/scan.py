@@ -70,7 +70,7 @@ def level_shifts(signal: Signal) -> list[Change]:
     alike = span >= MANY_DAYS * signal.period
     candidates: list[tuple[float, Change]] = []
     while True:
-        scaled, least = bounded(rest, noise_floor(rest))
+        scaled, least = bounded(rest)
         jump = _largest(scaled, least, quiet, alike)
         jump.strength /= caution
         if jump.strength < 1 or len(candidates) == MOST:
@@ -114,7 +114,7 @@ def _part_of(change: Change, larger: Change, step: float) -> bool:
     return (touches and (within or small)) or (small and change.strength < STRONG_BESIDE)
 
 
-def bounded(values: Sequence[float], floor: float) -> tuple[list[float], float]:
+def bounded(values: Sequence[float]) -> tuple[list[float], float]:
     """Return the deviations from the median in scales of their side, between ±BOUND, and their least noise.
 
     The sides have scales of their own, because most metrics have a tail. A side without deviations has the other's.
@@ -125,13 +125,13 @@ def bounded(values: Sequence[float], floor: float) -> tuple[list[float], float]:
     both = TO_SIGMA * median(list(map(abs, ordered)))
     above = TO_SIGMA * median(ordered[bisect_right(ordered, 0.0) :])
     below = -TO_SIGMA * median(ordered[: bisect_left(ordered, 0.0)])
-    up = min(max(above, both / 2), 2 * both) if both else floor or above or below  # mostly at one value
+    up = min(max(above, both / 2), 2 * both) if both else noise_floor(values) or above or below  # mostly at one value
     down = min(max(below, both / 2), 2 * both) if both else up
     if not up:
         return away, 0.0
     highest, lowest = BOUND * up, -BOUND * down
     scaled = [a / (up if a > 0 else down) if lowest < a < highest else copysign(BOUND, a) for a in away]
-    return scaled, noise_floor(scaled) or floor / max(up, down)
+    return scaled, noise_floor(scaled) or noise_floor(values) / max(up, down)
 
 
 def _largest(scaled: Sequence[float], least: float, quiet: float, alike: bool) -> _Jump:
@@ -160,10 +160,11 @@ def _largest(scaled: Sequence[float], least: float, quiet: float, alike: bool) -
             last = known[-3:]
             growth = max(2**0.5, (last[-1] / last[0]) ** (1 / (len(last) - 1)))
             doubt = min(few, max(1.0, last[-1] * growth ** log2(width / widest) / usual))
-        strength, place = _strongest(sizes, usual, width // stride, floor, quiet, few / doubt)
-        strength /= THRESHOLD * doubt
-        if strength > best.strength:
-            best = _Jump(strength, place * stride + width, width)
+        needed = THRESHOLD * doubt
+        if quiet or max(sizes) > best.strength * needed * usual:
+            strength, place = _strongest(sizes, usual, width // stride, floor, quiet, few / doubt)
+            if strength / needed > best.strength:
+                best = _Jump(strength / needed, place * stride + width, width)
         width *= 2
     return best
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import nlargest
 from math import exp, log
+from operator import sub
 
 import msgspec
 
@@ -56,29 +57,29 @@ def spikes(signal: Signal) -> list[Change]:
     if n < FEWEST or min(signal.raw) == max(signal.raw):
         return []
     base = baseline(values)
-    away = [value - level for value, level in zip(values, base, strict=True)]
+    away = list(map(sub, values, base))
     scale = max(mad_sigma(away, 0.0), noise_floor(values))
-    heights = [abs(a) / scale if scale else (0.0 if not a else NOISELESS) for a in away]
-    found = _highest(signal, base, away, heights)
+    found = _highest(signal, base, away, scale)
     if found or not signal.period:
         return found
     # A job that is never on time leaves a tall rest each day, but no value that is unusual as it was recorded.
     middle, scale = median(signal.raw), mad_sigma(signal.raw)
     away = [value - middle for value in signal.raw]
-    heights = [abs(a) / scale if scale else 0.0 for a in away]
-    most = RECORDED * sorted(heights)[-TAIL]
+    usual = nlargest(TAIL, map(abs, away))[-1]
     plain = msgspec.structs.replace(signal, rest=signal.raw, period=0.0)
-    return _highest(plain, [middle] * n, away, heights, max(most, CANDIDATE))
+    return _highest(plain, [middle] * n, away, scale, RECORDED * usual)
 
 
 def _highest(
-    signal: Signal, base: Sequence[float], away: Sequence[float], heights: Sequence[float], least: float = CANDIDATE
+    signal: Signal, base: Sequence[float], away: Sequence[float], scale: float, least: float = 0.0
 ) -> list[Change]:
-    """Return the events of samples with at least a height that stand out, each as a change."""
+    """Return the events that stand out, of samples that are more than `least` away, each as a change."""
     n = len(away)
-    if max(heights) < TALL:
+    if max(map(abs, away)) < TALL * scale:
         return []
-    events = sorted((_trimmed(event, heights) for event in _events(away, heights, least)), key=lambda e: -e.height)
+    heights = [abs(a) / scale if scale else (0.0 if not a else NOISELESS) for a in away]
+    lowest = max(CANDIDATE, least / scale) if scale else CANDIDATE
+    events = sorted((_trimmed(event, heights) for event in _events(away, heights, lowest)), key=lambda e: -e.height)
     # In a series of zeros nothing shows how unusual a single event is.
     sporadic = not mad_sigma(signal.rest)
     return [
