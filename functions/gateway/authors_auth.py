@@ -24,7 +24,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from gateway.problems import Problem
+from gateway.problems import CHALLENGE, Problem
 from tailrace.aws import AUTHORIZATION
 from tailrace.errors import ConfigError, shorten
 from tailrace.owner import Owner
@@ -188,8 +188,10 @@ async def _called(function: Callable[..., Any], **arguments: Any) -> Any:
         status = getattr(error, "status_code", None)
         if not isinstance(status, int) or not 400 <= status <= 599:
             raise
-        headers = dict(getattr(error, "headers", None) or {})
-        raise Problem(status, str(getattr(error, "detail", "")), headers) from None
+        headers, detail = dict(getattr(error, "headers", None) or {}), str(getattr(error, "detail", ""))
+        if status != 401:
+            raise Problem(status, detail, headers) from None
+        raise Problem(401, detail, {**CHALLENGE, **headers}, {"custom": True}) from None
 
 
 def _holds(wanted: Mapping[str, Any], identity: str) -> bool:

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from gateway.cookies import session_cookie
 from gateway.guesses import Guesses, viewer_of
 from gateway.owner import LocalUser, bearer_in, is_from_here, secret_in
-from gateway.problems import Problem
+from gateway.problems import CHALLENGE, Problem
 from tailrace.access import Credential, Credentials, open_credentials
 from tailrace.access.credential import READ, WRITE, presented_session, presented_token
 from tailrace.config import Settings
@@ -142,17 +142,16 @@ class Callers:
         """Who makes the request. Raises as `caller` does, but for scopes."""
         if (caller := await self._found(request)) is not None:
             return caller
-        challenge = {"WWW-Authenticate": 'Bearer realm="tailrace"'}
         detail = "The request has no credentials that this gateway knows."
         # The page cannot know by itself how people come in here.
         more: dict[str, Any] = {"signIn": "api/auth/login"} if self._settings.oidc_issuer else {}
         if self._author is not None:
-            more["custom"] = True
+            more |= {"custom": True}
         if (user := self.local_user) is not None and is_from_here(request):
             detail += f" For a browser, `{user.command}` prints an address."
             detail += f" A program sends `Authorization: Bearer` with what is in {user.secret_file}."
             more = {"command": user.command}
-        raise Problem(401, detail, challenge, more)
+        raise Problem(401, detail, CHALLENGE, more)
 
     async def close(self) -> None:
         if "credentials" in self.__dict__ and self._passed_in is None:

@@ -31,6 +31,8 @@ from tailrace.events import encode
 
 logger = logging.getLogger("tailrace.gateway")
 
+# What every 401 says of the credentials that would be right (RFC 9110, section 11.6.1).
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tailrace"'}
 # A task changes all the time, so no response about it may be cached.
 NO_STORE = {"Cache-Control": "no-store"}
 

@@ -100,6 +100,8 @@ async def test_each_identity_is_an_owner_and_who_has_none_is_refused_in_the_auth
         assert (await at.ask("text", "/api/auth/me")).json()["name"] == "text"
         refused = await at.http.get("/api/tasks")  # from this machine, which counts for nothing here
         assert (refused.status_code, refused.json()["detail"]) == (401, "Say who you are.")
+        # The page cannot ask for a sign-in, and does not try to.
+        assert (refused.json()["custom"], refused.headers["www-authenticate"]) == (True, 'Bearer realm="tailrace"')
 
 
 async def test_what_a_user_may_do_is_up_to_the_author(tmp_path: Path) -> None:
