@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -79,6 +81,22 @@ async def test_a_request_that_nobody_takes_is_a_write_timeout() -> None:
         over.set()
 
 
+async def test_a_server_that_only_talks_does_not_put_a_write_timeout_off() -> None:
+    class Full(asyncio.Transport):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            connection.pause_writing()
+
+    connection = Connection()
+    connection.connection_made(Full())
+    async with asyncio.timeout(30):
+        writing = asyncio.ensure_future(connection.write(b"x", timeout=0.1))
+        while not writing.done():
+            connection.data_received(b"x")
+            await asyncio.sleep(0.01)
+    with pytest.raises(httpcore.WriteTimeout):
+        await writing
+
+
 async def test_a_port_without_a_server_is_a_connect_error() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pass
@@ -127,6 +145,45 @@ async def test_a_cut_is_an_error_and_no_end() -> None:
     async with asked(answer) as (client, url), client.stream("GET", url) as response:
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             await response.aread()
+
+
+async def test_a_client_that_is_closed_while_it_reads_is_an_error_and_no_end() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf")  # it lasts until the connection's end
+        await reader.read()
+
+    async with asked(answer) as (client, url), client.stream("GET", url) as response:
+        pieces = response.aiter_raw()
+        assert await anext(pieces) == b"half"
+        rest = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0)  # it waits now
+        await client.aclose()
+        with pytest.raises(httpx.ReadError, match="closed here"):
+            await rest
+
+
+async def test_a_connection_that_breaks_can_be_asked_at_each_moment_whether_it_is_of_use(tmp_path: Path) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await reader.read()
+
+    async with asked(answer, certificate(tmp_path, "agent.example")) as (client, url):
+        response = await client.get(url, extensions={"sni_hostname": "agent.example"})
+        idle = response.extensions["network_stream"]
+        connections[0].get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # so that its end is a reset
+        connections[0].transport.abort()
+        while not idle.get_extra_info("is_readable"):
+            await asyncio.sleep(0)
+        for _ in range(20):
+            assert idle.get_extra_info("is_readable")
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("name", "right"), [("agent.example", True), ("other.example", False)])

@@ -75,9 +75,10 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             ReadTimeout, ReadError
         """
+        limit = _limit(timeout)
         while not self._received and not self._ended:
             self._transport.resume_reading()
-            await self._change(timeout, httpcore.ReadTimeout)
+            await self._change(limit, httpcore.ReadTimeout)
         if not self._received and self._error is not None:
             raise httpcore.ReadError(str(self._error)) from self._error
         piece = bytes(self._received[:max_bytes])
@@ -92,12 +93,16 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """
         if not self._ended:
             self._transport.write(buffer)
+        limit = _limit(timeout)
         while self._full and not self._ended:
-            await self._change(timeout, httpcore.WriteTimeout)
+            await self._change(limit, httpcore.WriteTimeout)
         if self._ended:
             raise httpcore.WriteError("the connection was closed") from self._error
 
     async def aclose(self) -> None:
+        if not self._ended:
+            # For a task that reads meanwhile it is no end: it may not have had all.
+            self._error = ConnectionAbortedError("the connection was closed here")
         self._transport.abort()
 
     async def start_tls(
@@ -118,9 +123,9 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return (
-                self._ended or bool(self._received) or _is_readable(self._transport.get_extra_info("socket").fileno())
-            )
+            # TLS has no socket any more a moment before it says that the connection is lost.
+            socket = self._transport.get_extra_info("socket")
+            return self._ended or bool(self._received) or socket is None or _is_readable(socket.fileno())
         names = {"client_addr": "sockname", "server_addr": "peername", "socket": "socket", "ssl_object": "ssl_object"}
         return self._transport.get_extra_info(names[info]) if info in names else None
 
@@ -138,7 +143,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._ended, self._error = True, error
+        self._ended, self._error = True, error or self._error
         self._wake()
 
     def pause_writing(self) -> None:
@@ -148,11 +153,11 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._full = False
         self._wake()
 
-    async def _change(self, timeout: float | None, error: type[Exception]) -> None:
-        """Wait until something happens on the connection. Raise `error` after `timeout` seconds."""
+    async def _change(self, limit: float | None, error: type[Exception]) -> None:
+        """Wait until something happens on the connection. Raise `error` at `limit`, by the event loop's clock."""
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
-        timer = None if timeout is None else loop.call_later(timeout, _fail, waiter, error)
+        timer = None if limit is None else loop.call_at(limit, _fail, waiter, error)
         try:
             await waiter
         finally:
@@ -163,6 +168,11 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _limit(timeout: float | None) -> float | None:
+    """When `timeout` seconds are over, by the event loop's clock."""
+    return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
 
 def _is_readable(descriptor: int) -> bool:
