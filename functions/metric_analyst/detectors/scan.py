@@ -230,12 +230,9 @@ def _extent(scaled: Sequence[float], jump: _Jump) -> tuple[int, int]:
 
 
 def _longest_run(scores: Sequence[float]) -> int:
-    """Return after how many scores their sum is highest; all, if the sum is not much lower there."""
+    """Return after how many scores their sum is highest."""
     sums = list(accumulate(scores))
-    if not sums:
-        return 0
-    highest = max(sums)
-    return sums.index(highest) + 1
+    return sums.index(max(sums)) + 1 if sums else 0
 
 
 def locate(values: Sequence[float], split: int, width: int) -> int:
