@@ -17,7 +17,7 @@ import importlib.util
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,12 @@ class Context:
     action: str
 
 
-class User:
+class User(Mapping[str, Any]):
     """A user that was given as a text or a dict: its members are attributes and items."""
 
     def __init__(self, members: Mapping[str, Any]) -> None:
-        self._members = {"display_name": members["identity"], "permissions": (), "is_authenticated": True, **members}
+        defaults = {"display_name": members.get("identity"), "permissions": (), "is_authenticated": True}
+        self._members = {"identity": None, **defaults, **members}
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -62,6 +63,12 @@ class User:
 
     def __getitem__(self, name: str) -> Any:
         return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
 
 
 class AuthorsAuth:
@@ -91,14 +98,15 @@ class AuthorsAuth:
             Problem: the author's function refuses it in its own words.
         """
         sent = _sent(request)
-        found = await _called(self._authenticate, **{name: sent[name] for name in self._parameters})
+        found = await _called(self._authenticate, 401, **{name: sent[name] for name in self._parameters})
         if found is None:
             return None
-        if isinstance(found, str):
-            found = {"identity": found}
-        user = User(found) if isinstance(found, Mapping) else found
-        if not isinstance(user.identity, str) or not user.identity:
-            raise ValueError(f"@auth.authenticate gave {type(user.identity).__name__!r} as the identity, not a text")
+        members = {"identity": found} if isinstance(found, str) else found
+        user = User(members) if isinstance(members, Mapping) else members
+        identity = getattr(user, "identity", None)
+        if not isinstance(identity, str) or not identity:
+            right = "a text that is an identity, or a user that has one"
+            raise ValueError(f"@auth.authenticate gave a {type(found).__name__}, but must give {right}")
         return user if getattr(user, "is_authenticated", True) else None
 
     async def check_request(self, user: Any, request: Request, *, reads: bool) -> None:
@@ -121,7 +129,7 @@ class AuthorsAuth:
         if handler is None:
             return
         permissions = tuple(getattr(user, "permissions", None) or ())
-        answer = await _called(handler, ctx=Context(user, permissions, resource, action), value=value)
+        answer = await _called(handler, 403, ctx=Context(user, permissions, resource, action), value=value)
         if answer is None or answer is True or (isinstance(answer, Mapping) and _holds(answer, user.identity)):
             return
         if isinstance(answer, Mapping):
@@ -177,21 +185,28 @@ def _sent(request: Request) -> dict[str, Any]:
     }
 
 
-async def _called(function: Callable[..., Any], **arguments: Any) -> Any:
-    """What the author's function gives. Its exception with a status and a detail is the answer, as in LangGraph."""
+async def _called(function: Callable[..., Any], refused: int, **arguments: Any) -> Any:
+    """What the author's function gives. As in LangGraph, its exception with a status and a detail is the answer, and
+    its failed assertion is one with the status `refused`.
+    """
     try:
         if inspect.iscoroutinefunction(function):
             return await function(**arguments)
         answer = await asyncio.to_thread(function, **arguments)
         return await answer if inspect.isawaitable(answer) else answer
+    except AssertionError as error:
+        raise _refusal(refused, str(error) or "The request is refused.") from None
     except Exception as error:
         status = getattr(error, "status_code", None)
         if not isinstance(status, int) or not 400 <= status <= 599:
             raise
-        headers, detail = dict(getattr(error, "headers", None) or {}), str(getattr(error, "detail", ""))
-        if status != 401:
-            raise Problem(status, detail, headers) from None
-        raise Problem(401, detail, {**CHALLENGE, **headers}, {"custom": True}) from None
+        raise _refusal(status, str(getattr(error, "detail", "")), getattr(error, "headers", None)) from None
+
+
+def _refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Problem:
+    if status != 401:
+        return Problem(status, detail, headers)
+    return Problem(401, detail, {**CHALLENGE, **(headers or {})}, {"custom": True})
 
 
 def _holds(wanted: Mapping[str, Any], identity: str) -> bool:

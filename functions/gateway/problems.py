@@ -54,6 +54,7 @@ class Problem(Exception):
         self.more = more or {}
 
 
+_PHRASES = {int(status): status.phrase for status in http.HTTPStatus}
 # HTTP's status for an agent's JSON-RPC error. Any other error of an agent is 502.
 _STATUS_OF_CODE = {-32001: 404, -32002: 409, -32004: 409, -32602: 400}
 _STATUS_OF: dict[type[Exception], int] = {
@@ -74,8 +75,11 @@ _STATUS_OF: dict[type[Exception], int] = {
 def respond(
     status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None
 ) -> Response:
-    """Return a problem document of the type `about:blank`: its title is the meaning of `status` (RFC 9457, 4.2.1)."""
-    title = http.HTTPStatus(status).phrase
+    """Return a problem document of the type `about:blank`: its title is the meaning of `status` (RFC 9457, 4.2.1).
+
+    A status that is not registered means what the first of its class means (RFC 9110, section 15).
+    """
+    title = _PHRASES.get(status) or _PHRASES[status // 100 * 100]
     body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **(more or {})})
     return Response(body, status, media_type="application/problem+json", headers={**NO_STORE, **(headers or {})})
 

@@ -179,3 +179,64 @@ async def test_an_author_whose_function_fails_costs_a_500_and_a_line_in_the_log(
         assert (failed.status_code, "database" in failed.text) == (500, False)
         assert (await at.ask("ada", "/api/tasks")).status_code == 200
     assert "the database" in caplog.text
+
+
+LANGGRAPHS = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+@auth.authenticate
+async def get_current_user(authorization: str | None) -> Auth.types.MinimalUserDict:
+    assert authorization
+    assert authorization.startswith("Custom "), "Another scheme, please."
+    return {"identity": authorization.removeprefix("Custom "), "team": "blue"}
+
+@auth.on
+async def add_owner(ctx: Auth.types.AuthContext, value: dict):
+    assert "team" in ctx.user and ctx.user.get("role") is None and dict(ctx.user)["team"] == "blue"
+    value.setdefault("metadata", {})["owner"] = ctx.user.identity
+    return {"owner": ctx.user.identity}
+
+@auth.on.threads.create_run
+async def not_today(ctx, value):
+    assert ctx.user.identity == "ada", "Not today."
+"""
+
+
+async def test_a_failed_assertion_refuses_and_a_user_is_a_mapping_as_in_langgraph(tmp_path: Path) -> None:
+    async with site(tmp_path, LANGGRAPHS) as at:
+        for headers, detail in (
+            ({}, "The request is refused."),
+            ({"authorization": "Basic x"}, "Another scheme, please."),
+        ):
+            refused = await at.http.get("/api/tasks", headers=headers)
+            assert (refused.status_code, refused.json()["detail"]) == (401, detail)
+            assert (refused.headers["www-authenticate"], refused.json()["custom"]) == ('Bearer realm="tailrace"', True)
+        assert (await at.ask("bob", "/api/tasks")).status_code == 200
+        refused = await at.ask("bob", "/api/tasks", "POST", TASK)
+        assert (refused.status_code, refused.json()["detail"]) == (403, "Not today.")
+        assert (await at.ask("ada", "/api/tasks", "POST", TASK)).status_code == 201
+
+
+async def test_a_status_that_is_not_registered_is_passed_on(tmp_path: Path) -> None:
+    code = AUTH.replace(
+        "raise Auth.exceptions.HTTPException(status_code=401,",
+        "raise Auth.exceptions.HTTPException(status_code=int(name),",
+    )
+    async with site(tmp_path, code) as at:
+        for status, title in ((440, "Bad Request"), (599, "Internal Server Error")):
+            refused = await at.ask(str(status), "/api/tasks")
+            assert (refused.status_code, refused.json()["title"]) == (status, title)
+            assert refused.json()["detail"] == "Say who you are."
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"), [('{"id": 1}', "dict"), ('(["run"], "me")', "tuple"), ("7", "int"), ('""', "str")]
+)
+async def test_a_user_without_an_identity_is_told_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str, kind: str
+) -> None:
+    async with site(tmp_path, AUTH.replace('return "text"', f"return {given}")) as at:
+        assert (await at.ask("text", "/api/tasks")).status_code == 500
+    assert f"gave a {kind}, but must give a text that is an identity" in caplog.text
