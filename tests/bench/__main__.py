@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import (
+    calls,
     checkpoints,
     first_event,
     guarantees,
@@ -41,6 +42,7 @@ from tests.bench.report import BenchError, Report, markdown, say, text
 Bench = Callable[[Path, int], Awaitable[Report]]
 BENCHES: dict[str, Bench] = {
     "first_event": first_event.bench,
+    "calls": calls.bench,
     "live": live.bench,
     "replay": replay.bench,
     "streams": streams.bench,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.bench.client import Connection, Sink
 from tests.bench.report import BenchError
-from tests.bench.sinks import Counter
+from tests.bench.sinks import Counter, Watch
 from tests.support.events import message
 from tests.support.jsonrpc import rpc
 
@@ -20,6 +20,21 @@ async def post_task(gateway: Connection, **asked: Any) -> str:
     """Create a task that does what `asked` says (see `servers/agent.py`); return its id."""
     answer = await gateway.ask("POST", "/api/tasks", body={"message": {"parts": [{"data": asked}]}})
     return str(answer.json()["id"])
+
+
+async def one_by_one(gateway: Connection, tasks: int) -> tuple[list[float], list[float]]:
+    """Create tasks one after another, each when the last has ended.
+
+    Returns for each the time from its POST to its first event at the client, and to the first of its graph, in ms.
+    """
+    first, graph = list[float](), list[float]()
+    for _ in range(tasks):
+        watch, start = Watch(b"id: 1\n", b'"kind":"progress"'), time.monotonic_ns()
+        task_id = await post_task(gateway, events=1)
+        await gateway.ask("GET", f"/api/stream/{task_id}", sink=watch)
+        first.append((watch.seen[b"id: 1\n"] - start) / 1e6)
+        graph.append((watch.seen[b'"kind":"progress"'] - start) / 1e6)
+    return first, graph
 
 
 async def stream_sdk(sdk: Connection, events: int, sink: Sink) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from tailrace.access.credential import new_session
 from tailrace.access.sqlite import SQLiteCredentials
 from tailrace.owner import LOCAL_OWNER, Owner
-from tests.bench.asking import post_task, stream_sdk
+from tests.bench.asking import one_by_one, stream_sdk
 from tests.bench.client import Connection, connected
 from tests.bench.processes import Server, serve, stack
 from tests.bench.report import Aim, Report, percentile, say
@@ -46,13 +46,13 @@ async def bench(folder: Path, runs: int) -> Report:
         connected(here.gateway.port, await _session(here.folder)) as with_session,
         connected(sdk.port) as to_sdk,
     ):
-        await _ours(to_gateway, _WARM_UP)
-        await _ours(with_session, _WARM_UP)
+        await one_by_one(to_gateway, _WARM_UP)
+        await one_by_one(with_session, _WARM_UP)
         await _peer(to_sdk, _WARM_UP)
         for run in range(runs):
             async with _cpu_of(cpu, here.agent, here.gateway):
-                ours.append(await _ours(to_gateway, _TASKS))
-            known.append(await _ours(with_session, _TASKS))
+                ours.append(await one_by_one(to_gateway, _TASKS))
+            known.append(await one_by_one(with_session, _TASKS))
             async with _cpu_of(peers_cpu, sdk):
                 peers.append(await _peer(to_sdk, _TASKS))
             say(f"first_event: run {run + 1} of {runs}")
@@ -98,17 +98,6 @@ async def _cpu_of(figures: list[float], *servers: Server) -> AsyncIterator[None]
     used = [now - then for now, then in zip(after, before, strict=True) if now is not None and then is not None]
     if len(used) == len(servers):
         figures.append(sum(used) * 1000 / _TASKS)
-
-
-async def _ours(gateway: Connection, tasks: int) -> tuple[list[float], list[float]]:
-    first, graph = list[float](), list[float]()
-    for _ in range(tasks):
-        watch, start = Watch(b"id: 1\n", b'"kind":"progress"'), time.monotonic_ns()
-        task_id = await post_task(gateway, events=1)
-        await gateway.ask("GET", f"/api/stream/{task_id}", sink=watch)
-        first.append((watch.seen[b"id: 1\n"] - start) / 1e6)
-        graph.append((watch.seen[b'"kind":"progress"'] - start) / 1e6)
-    return first, graph
 
 
 async def _peer(sdk: Connection, tasks: int) -> tuple[list[float], list[float]]:
