@@ -51,21 +51,26 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serve(name: str, folder: Path, path: str = "/", **variables: str) -> AsyncIterator[Server]:
+async def serve(
+    name: str, folder: Path, path: str = "/", *, root: Path = ROOT, **variables: str
+) -> AsyncIterator[Server]:
     """`name` served as `local/serve.py` serves a function, from when it answers at `path`.
 
     The gateway is served by `local.serve` itself, anything else is the `app` of `tests.bench.servers.<name>`.
-    No setting of the caller's environment reaches it; its log is a file in `folder`.
+    No setting of the caller's environment reaches it; its log is a file in `folder`. `root` is the checkout whose code
+    it is.
     """
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("TAILRACE_", "BENCH_"))}
     environ |= {"TAILRACE_DATA_DIR": str(folder), "TAILRACE_RUN_SECRET": RUN_SECRET, **variables}
+    if root != ROOT:
+        environ["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("layers/tailrace", "functions"))
     module = "local.serve" if name == "gateway" else "tests.bench.serve"
     log = folder / f"{name}-{next(_numbers)}.log"
     with listen(0) as listener, log.open("wb") as output:
         port = listener.getsockname()[1]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, name, "--fd", str(listener.fileno())),
-            cwd=ROOT,
+            cwd=root,
             env=environ,
             stdout=output,
             stderr=output,
@@ -93,13 +98,13 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def stack(folder: Path) -> AsyncIterator[Stack]:
-    """Run a new agent and gateway with an empty log, as `make run` does."""
+async def stack(folder: Path, *, root: Path = ROOT) -> AsyncIterator[Stack]:
+    """Run a new agent and gateway with an empty log, as `make run` does, of the checkout `root`."""
     place = folder / f"stack-{next(_numbers)}"
     place.mkdir()
     async with (
-        serve("agent", place, "/.well-known/agent-card.json") as agent,
-        serve("gateway", place, "/api/health", TAILRACE_ORCHESTRATOR_URL=agent.url) as gateway,
+        serve("agent", place, "/.well-known/agent-card.json", root=root) as agent,
+        serve("gateway", place, "/api/health", root=root, TAILRACE_ORCHESTRATOR_URL=agent.url) as gateway,
     ):
         yield Stack(agent, gateway, place)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -16,6 +17,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 _ORIGIN = re.compile(rf"https?://(?P<place>{_HOST.pattern})")
 
 
+@lru_cache(maxsize=128)  # Each request asks several times, and mostly for the same few.
 def is_loopback(host: str) -> bool:
     """Whether `host`, an address or a name, is this machine's loopback. Nobody else can own these names."""
     if host.lower() == "localhost":
