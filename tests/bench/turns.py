@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from tests.bench.asking import one_by_one
 from tests.bench.client import Connection, connected
-from tests.bench.first_event import one_by_one
 from tests.bench.processes import Stack, stack
 
 _WARM_UP = 30
