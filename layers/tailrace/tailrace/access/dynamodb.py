@@ -8,7 +8,7 @@
     slots#KEY    slots              `slots`: a map of the taken ones, each with the time when it is free
 
 Every item has a `ttl` (seconds since the epoch). An index would not be consistent: ending all sessions of an owner
-could miss the newest.
+could miss the newest. `python -m tailrace.access.dynamodb NAME` makes the table (`stores/table.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import msgspec
 
 from tailrace.access.credential import Credential
 from tailrace.access.store import Credentials
+from tailrace.stores import table
 from tailrace.stores.dynamodb import Item, Refused, Transport, expressions, typed, unparsed
 
 # So many slots are freed at a time: an expression has 4 KB at most.
@@ -37,8 +38,8 @@ class DynamoDBCredentials(Credentials):
         super().__init__(clock=clock)
         self._transport = Transport(
             table_name,
-            content=f"The credentials in table {table_name!r}",
-            no_table="there is no such table (TAILRACE_ACCESS_TABLE names it)",
+            content=f"The credentials in table {table_name!r} (TAILRACE_ACCESS_TABLE)",
+            no_table=table.missing("tailrace.access.dynamodb"),
             patience_s=patience_s,
             threads=threads,
         )
@@ -206,3 +207,7 @@ def _credential(item: Item) -> Credential:
 
 def _number(item: Item) -> int:
     return int(item["number"]["N"])
+
+
+if __name__ == "__main__":
+    table.main("tailrace.access.dynamodb", definition)

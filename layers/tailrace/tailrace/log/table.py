@@ -11,13 +11,11 @@ Every item has a `ttl` (seconds since the epoch). Of the log's items only heads 
 holds no batches ("Take advantage of sparse indexes in DynamoDB", Amazon DynamoDB Developer Guide). Only heads of tasks
 that should be running have `open`, so the index `by_open` holds only those.
 
-`python -m tailrace.log.table NAME` makes the table where AWS_ENDPOINT_URL_DYNAMODB points, for DynamoDB Local and
-`sam local`. On AWS the template makes it with the same definition.
+`python -m tailrace.log.table NAME` makes the table (`stores/table.py`).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +24,7 @@ import msgspec
 from tailrace.errors import LogUnreadable
 from tailrace.log.base import Batch, Head, check_token
 from tailrace.log.packing import unpack
+from tailrace.stores import table
 from tailrace.stores.dynamodb import Item, Response, Transport, expressions, typed
 
 if TYPE_CHECKING:
@@ -116,23 +115,17 @@ def definition(name: str) -> dict[str, Any]:
 
 def create_table(client: DynamoDBClient, name: str) -> bool:
     """Make the table and turn its time to live on. If it exists, change nothing and return False."""
-    try:
-        client.create_table(**definition(name))
-    except client.exceptions.ResourceInUseException:
-        return False
-    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
-    client.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
-    return True
+    return table.create(client, definition(name))
 
 
 def transport_to(
     name: str, content: str, *, patience_s: float, threads: int, client: DynamoDBClient | None = None
 ) -> Transport:
-    """The requests to the table of this name. Errors call its content `content`, as in "The log in table 'x'"."""
+    """The requests to the table of this name. Errors call its content `content`, as in "The log in table 'x' (…)"."""
     return Transport(
         name,
-        content=f"{content} in table {name!r}",
-        no_table="there is no such table (TAILRACE_TABLE names it; `python -m tailrace.log.table NAME` makes one)",
+        content=f"{content} in table {name!r} (TAILRACE_TABLE)",
+        no_table=table.missing("tailrace.log.table"),
         patience_s=patience_s,
         threads=threads,
         client=client,
@@ -200,15 +193,6 @@ def plain(value: dict[str, Any]) -> Any:
     return int(plain) if kind == "N" else plain
 
 
-if __name__ == "__main__":
-    import boto3
-
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tailrace.log.table NAME")
-    created = create_table(boto3.client("dynamodb"), sys.argv[1])
-    print(f"The table {sys.argv[1]!r} {'was made' if created else 'already exists'}.")
-
-
 def task_query(task_id: str, condition: str, values: dict[str, Any], **others: str) -> dict[str, Any]:
     """The request for a task's items whose seq fulfils the condition, strongly consistent."""
     others["KeyConditionExpression"] = f"#task_id = :task_id AND {condition}"
@@ -239,3 +223,7 @@ def ends_in(response: Response, *, seconds: int) -> tuple[list[tuple[int, int]],
     """The last seq and the ttl of each live batch of a page, and where the next page starts."""
     ends = [(last_of(item), ttl_of(item)) for item in response["Items"]]
     return [end for end in ends if end[1] > seconds], response.get("LastEvaluatedKey")
+
+
+if __name__ == "__main__":
+    table.main("tailrace.log.table", definition)

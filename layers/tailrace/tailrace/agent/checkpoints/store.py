@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailrace.errors import CheckpointsUnavailable
+from tailrace.stores import table
 from tailrace.stores.dynamodb import Item, Refused, Response, Transport
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ItemTable:
         self._transport = Transport(
             name,
             content=f"The checkpoints in table {name!r} (TAILRACE_CHECKPOINT_TABLE)",
-            no_table="there is no such table",
+            no_table=table.missing("tailrace.agent.checkpoints.store"),
             patience_s=patience_s,
             threads=_THREADS,
             error=CheckpointsUnavailable,
@@ -234,3 +235,7 @@ def _key(item: Item) -> Item:
 
 def _nothing(_: Response) -> None:
     return None
+
+
+if __name__ == "__main__":
+    table.main("tailrace.agent.checkpoints.store", definition)

@@ -45,6 +45,7 @@ from tailrace.errors import MemoryUnavailable
 from tailrace.naming import plain_name
 from tailrace.stores.dynamodb import Item as Stored
 from tailrace.stores.dynamodb import Refused, Transport, expressions, typed, unparsed
+from tailrace.stores.table import missing
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -79,7 +80,7 @@ class DynamoDBStore(BaseStore):
         self._transport = Transport(
             table,
             content=f"The long-term memory in table {table!r} (TAILRACE_CHECKPOINT_TABLE)",
-            no_table="there is no such table",
+            no_table=missing("tailrace.agent.checkpoints.store"),
             patience_s=patience_s,
             threads=_THREADS,
             error=MemoryUnavailable,
