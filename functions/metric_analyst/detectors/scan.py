@@ -28,6 +28,7 @@ import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
+from metric_analyst.detectors.two_levels import two_levels
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
 FEWEST = 12
@@ -84,7 +85,7 @@ def level_shifts(signal: Signal) -> list[Change]:
     if kept == MOST and min(sizes) > max(sizes) / 2:
         return []  # a series that changes so often does so by itself
     changes: list[Change] = []
-    for _, change in candidates[:kept]:
+    for _, change in candidates[:kept] or _of_two_levels(signal):
         part = any(_part_of(change, other, signal.step) for other in changes)
         if change.samples >= SHORTEST and _is_recorded(signal, change) and not part:
             changes.append(change)
@@ -112,6 +113,15 @@ def _part_of(change: Change, larger: Change, step: float) -> bool:
     touches = change.start <= larger.end + margin and larger.start - margin <= change.end
     within = larger.returned or change.start <= larger.start + margin
     return (touches and (within or small)) or (small and change.strength < STRONG_BESIDE)
+
+
+def _of_two_levels(signal: Signal) -> list[tuple[float, Change]]:
+    """Return the change of a series between two levels, of which its own jumps are too few to tell."""
+    splits = two_levels(signal.rest)
+    if not splits:
+        return []
+    first, end, *_ = [split for split, _ in splits] + [len(signal.rest)]
+    return [(splits[0][1], _change(signal, signal.rest, first, end, splits[0][1]))]
 
 
 def bounded(values: Sequence[float]) -> tuple[list[float], float]:

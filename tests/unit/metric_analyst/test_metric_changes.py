@@ -159,6 +159,26 @@ def test_a_planted_change_is_found_where_and_as_large_as_it_is(name: str) -> Non
     assert len(missed) <= case.missed, missed
 
 
+@pytest.mark.parametrize("n", [12, 14, 16, 20, 24, 30, 40])
+def test_a_level_three_times_as_high_is_found_in_few_samples_too(n: int) -> None:
+    for seed in range(20):
+        first = n // 2 + seed % (n // 2 - 4)
+        values = [v * (3 if i >= first else 1) for i, v in enumerate(white(seed, n))]
+        found = [c for c in changes(values, step=60) if c.type == "level_shift"]
+        assert [(c.start - MONDAY) / 60 for c in found] == [first], seed
+
+
+@pytest.mark.parametrize(("before", "after"), [(1.0, 0.0), (5.0, 10.0), (0.0, 20.0)])
+@pytest.mark.parametrize("first", [60, 200, 280])
+def test_a_series_without_noise_that_goes_to_another_level_is_found(before: float, after: float, first: int) -> None:
+    (change,) = changes([before] * first + [after] * (288 - first), step=300)
+    start = MONDAY + 300.0 * first
+    assert (change.type, change.start, change.returned) == ("level_shift", start, False)
+    assert (change.before, change.after) == (before, after)
+    (change,) = changes([before] * first + [after] * 30 + [before] * 90, step=300)
+    assert (change.start, change.after, change.samples, change.returned) == (start, after, 30, True)
+
+
 def test_a_strong_change_has_more_confidence_than_a_faint_one() -> None:
     strong = changes([v + (200 if i >= 300 else 0) for i, v in enumerate(white(1, 600))])[0]
     faint = changes([v + (18 if i >= 300 else 0) for i, v in enumerate(white(1, 600))])[0]
