@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local.address import command, new_address_of
 from local.functions import all_functions, strays
-from local.run_files import ADDRESS, kept, run_secret
+from local.run_files import run_address, run_secret
 from local.supervisor import Supervisor, say
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
@@ -64,7 +64,7 @@ async def supervise(settings: Settings, secret: str) -> None:
         if ready.done():
             ready.result()
             url = functions[-1].url.rstrip("/")
-            with kept(settings, ADDRESS, url):
+            with run_address(settings, url):
                 say(await new_address_of(settings, url))
                 if not settings.knows_people:
                     say(f"This address lets one browser in. `{command(settings)}` prints one for another.")

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import httpx
 
-from local.run_files import ADDRESS, run_file
+from local.run_files import run_addresses
 from tailrace.access import open_credentials
 from tailrace.access.credential import new_address
 from tailrace.config import Settings
@@ -49,21 +49,23 @@ async def another_address(settings: Settings) -> str:
 
     Raises:
         TailraceError: there is no such run, or its store of credentials did not answer.
+        OSError: the run's file cannot be read.
     """
-    try:
-        url = run_file(settings, ADDRESS).read_text()
-        async with httpx.AsyncClient(timeout=_ANSWER_S) as http:
-            told = (await http.get(f"{url}/api/auth/me")).json()
-    except (OSError, httpx.HTTPError, ValueError):
-        right = "TAILRACE_DATA_DIR names another"
-        raise TailraceError(f"`make run` does not run in the data folder {settings.data_dir!r}; {right}.") from None
-    return await new_address_of(settings, url) if "command" in told else url
+    async with httpx.AsyncClient(timeout=_ANSWER_S) as http:
+        for url in reversed(run_addresses(settings)):
+            try:
+                told = (await http.get(f"{url}/api/auth/me")).json()
+            except (httpx.HTTPError, ValueError):
+                continue  # it was killed
+            return await new_address_of(settings, url) if "command" in told else url
+    right = "TAILRACE_DATA_DIR names another"
+    raise TailraceError(f"`make run` does not run in the data folder {settings.data_dir!r}; {right}.")
 
 
 def main() -> None:
     try:
         print(asyncio.run(another_address(Settings.load())))
-    except TailraceError as error:
+    except (TailraceError, OSError) as error:
         raise SystemExit(f"tailrace: {error}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import stat
@@ -17,7 +18,7 @@ import pytest_asyncio
 
 from gateway.guesses import LIMIT
 from local.address import another_address, new_address_of
-from local.run_files import ADDRESS, SECRET, kept, run_secret
+from local.run_files import ADDRESS, SECRET, run_address, run_secret
 from local.serve import owner_on
 from local.site import create_site
 from tailrace.access import Credentials, open_credentials
@@ -213,14 +214,64 @@ async def test_make_address_prints_one_where_make_run_is(site: Site) -> None:
     wrong = f"`make run` does not run in the data folder {settings.data_dir!r}; TAILRACE_DATA_DIR names another."
     with pytest.raises(TailraceError, match=re.escape(wrong)):
         await another_address(settings)
-    with kept(settings, ADDRESS, site.url):
+    with run_address(settings, site.url):
         async with site.browser() as http:
             await http.get(await another_address(settings))
             assert await status(http) == 200
         signs_in = replace(site.settings, oidc_issuer="http://127.0.0.1:9", oidc_client_id="c")
         async with serve(create_site(signs_in, owner_on("127.0.0.1", signs_in))) as url:
-            with kept(settings, ADDRESS, url):
+            with run_address(settings, url):
                 assert await another_address(settings) == url  # a token would let nobody in
-    with kept(settings, ADDRESS, "http://127.0.0.1:9"), pytest.raises(TailraceError, match=re.escape(wrong)):
+    with run_address(settings, "http://127.0.0.1:9"), pytest.raises(TailraceError, match=re.escape(wrong)):
         await another_address(settings)  # the run was killed
     assert not (folder / ADDRESS).exists()
+
+
+def run(folder: Path, secret: str = "") -> contextlib.ExitStack:
+    """A run that uses the folder, as far as its files show it."""
+    stack, settings = contextlib.ExitStack(), Settings(data_dir=str(folder), run_secret=secret)
+    secret = stack.enter_context(run_secret(settings))
+    stack.enter_context(run_address(settings, f"http://{secret}"))
+    return stack
+
+
+def files_of_runs(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("first_ends_first", [True, False])
+def test_runs_that_use_one_folder_have_one_secret_until_the_last_one_ends(
+    tmp_path: Path, first_ends_first: bool
+) -> None:
+    first = run(tmp_path)
+    alone = files_of_runs(tmp_path)
+    second = run(tmp_path)
+    assert files_of_runs(tmp_path)[SECRET] == alone[SECRET]
+    runs = [first, second] if first_ends_first else [second, first]
+    runs[0].close()
+    assert files_of_runs(tmp_path)[SECRET] == alone[SECRET]
+    runs[1].close()
+    assert files_of_runs(tmp_path) == {}
+
+
+def test_each_run_of_a_folder_has_a_line_for_its_address(tmp_path: Path) -> None:
+    one, two = "1" * 16, "2" * 16
+    with run(tmp_path, one):
+        with run(tmp_path, two):
+            assert files_of_runs(tmp_path) == {SECRET: one, ADDRESS: f"http://{one}\nhttp://{two}"}
+        assert files_of_runs(tmp_path) == {SECRET: one, ADDRESS: f"http://{one}"}
+
+
+def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / SECRET).write_text("old")
+    (tmp_path / ADDRESS).write_text("http://old")
+    new = "1" * 16
+    with run(tmp_path, new):
+        assert files_of_runs(tmp_path) == {SECRET: new, ADDRESS: f"http://{new}"}
+        (tmp_path / ADDRESS).write_text("http://old")
+    assert files_of_runs(tmp_path) == {}
+
+
+async def test_make_address_finds_the_run_that_is_left(site: Site) -> None:
+    with run_address(site.settings, site.url), run_address(site.settings, "http://127.0.0.1:9"):  # it was killed
+        assert (await another_address(site.settings)).startswith(f"{site.url}/?token=")
