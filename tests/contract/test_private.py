@@ -45,7 +45,8 @@ async def fill(folder: Path) -> None:
     log, hooks = open_log(settings), open_webhooks(settings)
     await hooks.list("none")
     open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
-    async with open_sqlite(folder / "checkpoints-a.sqlite3", 86_400):
+    async with open_sqlite(folder / "checkpoints-a.sqlite3", 86_400) as saver:
+        await saver.aget_tuple({"configurable": {"thread_id": "none"}})
         assert {"log.sqlite3-wal", "checkpoints-a.sqlite3-wal", "uploads"} <= set(os.listdir(folder))
         assert mode(folder) == 0o700
         assert open_to_others(folder) == set()
