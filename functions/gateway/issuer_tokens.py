@@ -35,6 +35,7 @@ _MAX_SUBJECT = 255
 _LEEWAY_S = 60
 # The issuer's keys count for so long, and are asked for again at most so often.
 _KEYS_S, _AGAIN_S = 3600.0, 60.0
+_NEVER = float("-inf")
 
 
 class _Header(msgspec.Struct):
@@ -88,7 +89,7 @@ class _Keys:
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
         self._keys: Mapping[str, jwt.PyJWK] = {}
-        self._read_at = self._asked_at = float("-inf")
+        self._read_at = self._asked_at = _NEVER
         self._asking = asyncio.Lock()
 
     async def named(self, key_id: str) -> jwt.PyJWK | None:
@@ -98,13 +99,13 @@ class _Keys:
         send.
 
         Raises:
-            Problem: 503, it does not answer, and no keys are known.
+            Problem: 503, it does not answer, and never has.
         """
         if self._is_worth_asking(key_id):
             async with self._asking:
                 if self._is_worth_asking(key_id):
                     await self._ask()
-        if not self._keys:
+        if self._read_at == _NEVER:
             detail = "The issuer of the token does not answer, so the token cannot be checked."
             raise Problem(503, detail, {"Retry-After": str(int(_AGAIN_S))})
         if not key_id and len(self._keys) == 1:
@@ -138,10 +139,11 @@ def _header_in(token: str) -> _Header | None:
 
 
 def _usable(published: dict[str, Any]) -> jwt.PyJWK | None:
-    """A key that signs; None for one for encryption, or of a kind that is unknown here."""
-    if published.get("use", "sig") != "sig":
+    """A key that signs; None for one for encryption, of a kind that is unknown here, or that is malformed."""
+    if published.get("use", "sig") != "sig" or not isinstance(published.get("kid") or "", str):
         return None
     try:
         return jwt.PyJWK(published)
-    except jwt.PyJWTError:
+    # PyJWT has no error of its own for some of what is malformed. One key must not cost the issuer's others.
+    except (jwt.PyJWTError, NotImplementedError, LookupError, TypeError, ValueError):
         return None

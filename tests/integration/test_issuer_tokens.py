@@ -184,6 +184,28 @@ async def test_a_shared_secret_that_an_issuer_publishes_is_no_key(site: Site) ->
     assert await site.status(site.token(kid="second")) == 401
 
 
+MALFORMED: list[dict[str, Any]] = [
+    published(FIRST, "x", alg="none"),
+    {**published(FIRST, "x"), "alg": ["RS256"]},
+    {**published(FIRST, "x"), "kid": ["x"]},
+    {**published(FIRST, "x"), "n": 5},
+    {"kty": "oct", "kid": "x"},
+    {"kid": "x"},
+]
+
+
+@pytest.mark.parametrize("malformed", MALFORMED)
+async def test_a_malformed_key_costs_neither_the_others_nor_an_error(site: Site, malformed: dict[str, Any]) -> None:
+    site.issuer.keys = [malformed, published(FIRST, "first")]
+    assert await site.status(site.token(kid="x")) == 401
+    assert await site.status(site.token()) == 200
+
+
+async def test_no_token_counts_of_an_issuer_that_publishes_no_key_of_use(site: Site) -> None:
+    site.issuer.keys = [published(FIRST, "first", use="enc")]
+    assert await site.status(site.token()) == 401  # it has answered
+
+
 async def test_a_new_key_counts_at_once_and_unknown_ones_are_asked_for_once_a_minute(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
