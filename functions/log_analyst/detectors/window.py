@@ -10,8 +10,8 @@ quarters of them. The score is Kulldorff's scan statistic: how much likelier a t
 their own inside the stretch than with one rate for the whole log (Poisson, with the counts' own variance).
 
 - A template adds to the score only if it is at least 2.5 times as frequent inside as outside, both per second and per
-  line of the logs, so that the rise and fall of a day is no incident. Below WARNING both must also be unlikely, and the
-  lines must be in two buckets at least: lines that are written together may simply be seldom.
+  line of the other templates, so that the rise and fall of a day is no incident. Below WARNING both must also be
+  unlikely, and the lines must be in two buckets at least: lines that are written together may simply be seldom.
 - It adds only what exceeds the highest score that chance would give among all stretches and templates.
 - Errors weigh more.
 - A pause of a template or of a log adds to the score if it is much longer than its other pauses. So do all ordinary
@@ -116,26 +116,28 @@ def _score(
     scores: dict[tuple[int, int], float],
 ) -> None:
     """Score the stretches with many lines of a row; `filled` are the timeline's buckets with lines, by bucket."""
-    size, count, volume = len(series), sum(series), sum(totals)
+    size, count = len(series), sum(series)
+    volume = sum(totals) - count + 1
     spread = dispersion(series)
     weight = _WEIGHTS[row.level]
     for begin in range(max(1, size // 8), size):
         if not series[begin]:
             continue  # a stretch starts with a line
-        inside = lines = buckets = 0
+        inside = buckets = 0
+        others = 1  # like `volume`, one more than there are, so that both have a ratio
         for end in range(begin + 1, min(size, begin + size * 3 // 4) + 1):
             inside += series[end - 1]
-            lines += totals[end - 1]
+            others += totals[end - 1] - series[end - 1]
             buckets += filled[end - 1]
             if buckets < 2 and row.level < levels.WARNING:
                 continue
             outside = (count - inside) * _TIMES_MORE
             if not series[end - 1] or inside * (size - end + begin) < outside * (end - begin):
                 continue
-            if inside * (volume - lines) < outside * lines:
+            if inside * (volume - others + 1) < outside * others:
                 continue
             by_time = _gain(inside, count, (end - begin) / size)
-            by_share = _gain(inside, count, lines / volume)
+            by_share = _gain(inside, count, others / volume)
             gain = (by_time if row.level >= levels.WARNING else min(by_time, by_share)) / spread - chance
             if gain > 0:
                 scores[begin, end] = scores.get((begin, end), 0.0) + weight * gain

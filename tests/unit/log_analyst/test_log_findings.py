@@ -109,6 +109,27 @@ def test_a_burst_is_found_with_its_size_and_times(alert: tuple[float, float] | N
 
 
 @WINDOWS
+def test_a_new_error_with_several_words_that_vary_is_one_finding(alert: tuple[float, float] | None) -> None:
+    hosts = ["alpha", "beta", "gamma", "delta", "eta", "zeta", "iota", "kappa"]
+    trouble = planted(
+        40, 5 * MINUTE, "ERROR", lambda r: "cannot reach {} because of {} on {}".format(*r.choices(hosts, k=3))
+    )
+    [finding] = run(asked(file(text_of(steady(app_line), trouble)), alert=alert)).findings
+    assert finding.subject == "ERROR [shop.web] cannot reach <*> because of <*> on <*>"
+    assert (finding.type, finding.evidence["count"]) == ("new_template", 40)
+
+
+@WINDOWS
+def test_a_burst_that_is_most_of_the_log_while_it_lasts_is_found(alert: tuple[float, float] | None) -> None:
+    trouble = planted(400, 5 * MINUTE, "INFO", lambda r: f"order {r.randrange(999)} accepted for user u-7 in 12ms")
+    [finding] = run(asked(file(text_of(steady(app_line), trouble)), alert=alert)).findings
+    assert finding.type == "burst"
+    assert "accepted for user" in finding.subject
+    assert seconds(finding.start) == pytest.approx(TROUBLE, abs=70)
+    assert seconds(finding.end) == pytest.approx(TROUBLE + 5 * MINUTE, abs=70)
+
+
+@WINDOWS
 def test_a_template_that_stops_is_gone(alert: tuple[float, float] | None) -> None:
     lines = [(at, line) for at, line in steady(app_line) if "cart" not in line or not 0 < at - TROUBLE < 12 * MINUTE]
     [finding] = run(asked(file(text_of(lines)), alert=alert)).findings

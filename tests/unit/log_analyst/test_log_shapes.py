@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from log_analyst.readers import reconciling
 from log_analyst.readers.masking import Masker
 from log_analyst.readers.reconciling import reconciled
 from log_analyst.readers.shapes import VALUE, Shape, shape_of
@@ -76,8 +79,38 @@ def test_words_in_capitals_never_vary() -> None:
     assert len(set(reconciled(kinds)[0].values())) == 4
 
 
+def test_several_words_that_vary_at_once_are_found() -> None:
+    rng = random.Random(4)
+
+    def word() -> str:
+        return "".join(rng.choices("bcdfghklmnp", k=6))
+
+    found, variants = reconciled([shape(f"copied the file {word()} of volume {word()} to disk") for _ in range(40)])
+    assert set(found.values()) == {("copied", "the", "file", VALUE, "of", "volume", VALUE, "to", "disk")}
+    assert not variants
+
+
 @given(st.lists(shapes, max_size=40))
 def test_reconciling_keeps_the_length_and_only_replaces_words_by_values(some: list[Shape]) -> None:
     for one, general in reconciled(some)[0].items():
         assert len(one) == len(general)
         assert all(b in (a, VALUE) for a, b in zip(one, general, strict=True))
+
+
+def test_the_steps_of_reconciling_grow_with_the_shapes_and_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = 0
+    original = reconciling.alike
+
+    def counted(one: Shape, other: Shape) -> bool:
+        nonlocal steps
+        steps += 1
+        return original(one, other)
+
+    monkeypatch.setattr(reconciling, "alike", counted)
+    rng = random.Random(5)
+    for count in (500, 4_000):
+        steps = 0
+        reconciled([("job", *("".join(rng.choices("abcdefgh", k=7)) for _ in range(5))) for _ in range(count)])
+        assert steps <= 32 * count
