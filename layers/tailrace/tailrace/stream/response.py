@@ -100,8 +100,10 @@ class EventStreamResponse(EventSourceResponse):
 
     async def _send_with_timeout(self, send: Send, message: Message) -> None:
         self._sending_since = asyncio.get_running_loop().time()
-        await send(message)
-        self._sending_since = math.inf
+        try:
+            await send(message)
+        finally:  # one that was cancelled hangs no longer, and what is closed then may take its time
+            self._sending_since = math.inf
 
     def _watch_sends(self, limit: asyncio.Timeout) -> None:
         """End the response if a `send` hangs; otherwise look again when this one would, or the next."""
