@@ -13,6 +13,8 @@ from triage.wording import counted, duration
 MOST_ROWS = 20
 MOST_STEADY = 12
 _MOST_IN_GROUP = 6
+# What `matters` in detectors/incidents.py leaves out.
+_MINOR = "2% of the level, or one point of a percentage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,8 @@ def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
             nothing = (
                 f"**Nothing changed in the columns of numbers; {counted(facts.unread, 'column')} could not be read.**"
             )
-        return f"{nothing} {read}. No level shift, spike, drift or flat line stands out from the noise."
+        size = f"is larger than {_MINOR}" if facts.minor else "stands out from the noise"
+        return f"{nothing} {read}. No level shift, spike, drift or flat line {size}."
     subjects = len({finding.subject for finding in findings})
     first = min(findings, key=lambda finding: finding.start)
     top = min(findings, key=_rank)
@@ -135,7 +138,7 @@ def left_out(facts: Facts) -> list[str]:
             f"{len(facts.short) + facts.more_short:,} series with fewer than 12 samples, too few to judge: {names}"
         )
     if facts.minor:
-        lines.append(f"{counted(facts.minor, 'change')} of under 2% of the level, not listed")
+        lines.append(f"{counted(facts.minor, 'change')} of less than {_MINOR}, not listed")
     if facts.omitted:
         lines.append(f"{counted(facts.omitted, 'finding')} less important than the 50 listed")
     return lines

@@ -128,11 +128,12 @@ def _append(
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
     recorded = [table.times for _, table, _ in pieces if not table.cut]
-    unit = pieces[0][2].unit or unit_of(name.split(": ", 1)[-1])
-    series = make_series(name, samples, unit=unit, source=source, recorded=recorded)
+    series = make_series(name, samples, unit=pieces[0][2].unit, source=source, recorded=recorded)
     if series is None:
         notes.add("no values", f"{source} {name!r}")
         return
+    if not series.unit:
+        series = msgspec.structs.replace(series, unit=unit_of(name.split(": ", 1)[-1], max(series.values)))
     if series.repeated:
         notes.add("times that occur more than once; their median is used", repr(series.name), series.repeated)
     if series.dropped:

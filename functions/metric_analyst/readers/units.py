@@ -26,15 +26,17 @@ _SPELLINGS = {
 }  # fmt: skip
 
 _PER_SECOND = re.compile(r"(?:_per_|/| per )(?:s|sec|second)$|persec(?:ond)?$|_ps$", re.IGNORECASE)
-_PERCENT = re.compile(r"^cpu$|cpu[ _.]?(?:util|usage|percent|busy|idle|steal)|utilization$|usage_?percent", re.I)
+# Shares of a whole. Some tools write them from 0 to 100, others from 0 to 1.
+_SHARE = re.compile(r"^cpu$|cpu[ _.]?(?:util|usage|percent|busy|idle|steal)|utilization$|usage_?percent", re.I)
 _SIZES = ("bytes", "kB", "KiB", "MB", "MiB", "GB", "GiB")
 _WORDS = re.compile(r"[A-Z]?[a-zµ°%]+|[A-Z]+(?![a-z])|%")
 
 
-def unit_of(name: str) -> str:
+def unit_of(name: str, largest: float) -> str:
     """Return `%`, `ms`, `s`, `bytes`, `count/s` …, or "" if the name does not say.
 
-    Labels (`{code="502"}`) do not count; a unit in brackets (`latency (ms)`) counts more than other words.
+    Labels (`{code="502"}`) do not count; a unit in brackets (`latency (ms)`) counts more than other words. A share of a
+    whole, as `cpu`, is in percent if the `largest` of the series' values is above 1.
     """
     base = name.split("{", 1)[0].strip()
     if len(base) > _LONGEST_NAME:
@@ -51,7 +53,7 @@ def unit_of(name: str) -> str:
     for word in [w for w in words[1:] if w not in ("total", "sum", "avg", "max", "min", "p")][-1:]:
         if word in _SPELLINGS:
             return _SPELLINGS[word]
-    return "%" if "%" in base or _PERCENT.search(base) else ""
+    return "%" if "%" in base or (largest > 1 and _SHARE.search(base)) else ""
 
 
 def per_second(unit: str) -> str:

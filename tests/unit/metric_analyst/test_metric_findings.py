@@ -194,7 +194,7 @@ def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> N
     assert "00:01:40, in the alert's window: errors, latency, within 10 s" in text
     assert "## Steady\n\ncpu." in text
     assert "- a.csv: empty" in text
-    assert "2 changes of under 2%" in text
+    assert "2 changes of less than 2% of the level, or one point of a percentage, not listed" in text
 
 
 def test_series_beyond_the_lists_are_counted_and_small_changes_are_not_called_none() -> None:
@@ -203,7 +203,9 @@ def test_series_beyond_the_lists_are_counted_and_small_changes_are_not_called_no
     text = written(facts(steady=names, more_steady=400, short=names, more_short=7), listed)
     assert "and 488 more." in text
     assert "107 series with fewer than 12 samples" in text
-    assert "**Nothing changed much.**" in written(facts(minor=2), [])
+    text = written(facts(minor=2), [])
+    assert "**Nothing changed much.**" in text
+    assert "is larger than 2% of the level, or one point of a percentage." in text
 
 
 def test_a_report_of_hundreds_of_findings_stays_short() -> None:

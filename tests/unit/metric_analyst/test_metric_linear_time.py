@@ -45,7 +45,7 @@ def read_files(*texts: str) -> object:
 
 
 OF_A_LINE: dict[str, Callable[[str], object]] = {
-    "a name's unit": unit_of,
+    "a name's unit": lambda text: unit_of(text, 80.0),
     "a name": shorten,
     "a counter's name": counts,
     "a cell's number": cell_number,

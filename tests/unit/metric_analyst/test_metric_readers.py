@@ -253,7 +253,15 @@ def test_a_huge_whole_number_in_json_is_left_out() -> None:
     ],
 )  # fmt: skip
 def test_units_come_from_the_series_names(name: str, unit: str) -> None:
-    assert unit_of(name) == unit
+    assert unit_of(name, 80.0) == unit
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("cpu", ""), ("CPUUtilization", ""), ("cpu_usage_ratio", ""), ("cpu %", "%")]
+)
+def test_a_share_from_0_to_1_is_in_percent_only_if_its_name_says_so(name: str, unit: str) -> None:
+    rows = "".join(f"2026-01-01 00:{minute:02}:00,{0.2 if minute < 9 else 0.6}\n" for minute in range(20))
+    assert only(reading(("a.csv", f"time,{name}\n{rows}"))).unit == unit
 
 
 def test_a_series_that_stops_knows_until_when_others_were_recorded() -> None:
