@@ -13,6 +13,7 @@ another user of the machine could lock this one out.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
@@ -28,11 +29,14 @@ from gateway.problems import CHALLENGE, Problem
 from tailrace.access import Credential, Credentials, open_credentials
 from tailrace.access.credential import READ, WRITE, presented_session, presented_token
 from tailrace.config import Settings
+from tailrace.errors import LogUnavailable
 from tailrace.owner import LOCAL_OWNER, DecideOwner, Owner
 
 if TYPE_CHECKING:
     from gateway.authors_auth import AuthorsAuth
     from gateway.issuer_tokens import IssuerTokens
+
+logger = logging.getLogger("tailrace.gateway")
 
 # Methods that change nothing.
 READS = ("GET", "HEAD", "OPTIONS")
@@ -202,6 +206,9 @@ class Callers:
                 again = await author.user(request)
             except Problem:
                 return False
+            except Exception as error:  # the author's: the stream is cut, and its reader asks again
+                logger.error("TAILRACE_AUTH, asked about an open stream, failed", exc_info=error)
+                raise LogUnavailable("TAILRACE_AUTH failed, so nobody knows whether its reader may read on") from None
             return again is not None and again.identity == identity
 
         return Caller(author.owner_of(user), user=user, still_known=still_known)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,6 +180,24 @@ async def test_an_author_whose_function_fails_costs_a_500_and_a_line_in_the_log(
         assert (failed.status_code, "database" in failed.text) == (500, False)
         assert (await at.ask("ada", "/api/tasks")).status_code == 200
     assert "the database" in caplog.text
+
+
+async def test_an_author_whose_function_fails_cuts_a_stream_whose_reader_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with site(tmp_path, session_check_s=0.05, heartbeat_s=0.05) as at:
+        task = (await at.ask("ada", "/api/tasks", "POST", TASK)).json()["id"]
+        headers, users = {"authorization": "Custom ada"}, None
+        async with asyncio.timeout(30), at.http.stream("GET", f"/api/stream/{task}", headers=headers) as answer:
+            with suppress(httpx.RemoteProtocolError):
+                async for _ in answer.aiter_bytes():
+                    users = users or sys.modules["tailrace_authors_auth"].__dict__.pop("USERS")  # a NameError
+        assert (await at.ask("ada", f"/api/tasks/{task}")).status_code == 500
+        sys.modules["tailrace_authors_auth"].USERS = users  # type: ignore[attr-defined]
+        assert (await at.ask("ada", f"/api/tasks/{task}")).status_code == 200
+    failed = next(each.getMessage() for each in caplog.records if "stream_failed" in each.getMessage())
+    assert "TAILRACE_AUTH failed, so nobody knows whether its reader may read on" in failed
 
 
 LANGGRAPHS = """
