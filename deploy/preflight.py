@@ -18,6 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from deploy import door
 from deploy.agents import entries_in, examined
 from deploy.refusals import is_denied, is_not_activated, is_of_the_region, reason_of
 from deploy.stacks import Stack, belongings_of, find_stack
@@ -83,11 +84,12 @@ def examine(session: boto3.Session, name: str, parameters: dict[str, str], secre
     else:
         # A parameter that is not named keeps its value.
         parameters = {**(stack.parameters if stack is not None and stack.ours else {}), **parameters}
-        issuer = parameters.get("OidcIssuer", "")
-        yield from _checked("stack", lambda: _stack(session, name, stack, secret=secret, issuer=issuer))
+        people = parameters.get("OidcIssuer", "") or parameters.get("Auth", "")
+        yield from _checked("stack", lambda: _stack(session, name, stack, secret=secret, people=people))
     checks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
         ("concurrency", lambda: _concurrency(session, parameters)),
         ("agents", lambda: _agents(name)),
+        ("door", lambda: _door(parameters, bool(secret))),
         ("CloudFront", lambda: _cloudfront(session)),
         ("model", lambda: _model(session, parameters)),
     )
@@ -115,6 +117,12 @@ def _agents(stack: str) -> Iterable[Finding]:
         yield Finding(kind, "agents", text)
 
 
+def _door(parameters: dict[str, str], secret: bool) -> Iterable[Finding]:
+    secret = secret or bool(parameters.get("AccessSecretSha256", ""))
+    for kind, text in door.examined(parameters, secret=secret, functions=FUNCTIONS, template=TEMPLATE):
+        yield Finding(kind, "door", text)
+
+
 def _secret(secret: str) -> Iterable[Finding]:
     if secret and not _SECRET.fullmatch(secret):
         yield Finding(
@@ -122,7 +130,7 @@ def _secret(secret: str) -> Iterable[Finding]:
         )
 
 
-def _stack(session: boto3.Session, name: str, stack: Stack | None, *, secret: str, issuer: str) -> Iterable[Finding]:
+def _stack(session: boto3.Session, name: str, stack: Stack | None, *, secret: str, people: str) -> Iterable[Finding]:
     if stack is not None:
         yield _judged(stack)
         if "AccessSecret" in stack.parameters and not secret:
@@ -130,7 +138,7 @@ def _stack(session: boto3.Session, name: str, stack: Stack | None, *, secret: st
             yield Finding("note", "secret", f"{text}: to keep it, name it once more, as SECRET=…")
         return
     yield Finding("ok", "stack", f"{name} will be created.")
-    if not secret and not issuer:
+    if not secret and not people:
         text = "There is no issuer and no secret, so only machines with tokens will get in"
         yield Finding("note", "people", f"{text}: docs/DEPLOY.md says how people sign in")
     left = belongings_of(session, name, None)

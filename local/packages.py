@@ -1,7 +1,7 @@
-"""An agent's own packages: `requirements.txt` in its folder, installed for its process only.
+"""A function's own packages: `requirements.txt` in its folder, installed for its process only.
 
 Each list is installed once, into a folder of the data folder that is named by the list's hash. On Lambda, `sam build`
-puts the same packages into that function. In both places a package that all agents have stays at their version.
+puts the same packages into that function. In both places a package that is there already stays at its version.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LINES = 20
 
 
 class PackagesError(TailraceError):
-    """An agent's packages could not be installed. The message is for the agent's author."""
+    """A function's packages could not be installed. The message is for who has listed them."""
 
 
 def use_packages(requirements: Path, data: Path) -> None:

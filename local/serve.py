@@ -37,6 +37,7 @@ def app_of(name: str, host: str) -> Any:
         ConfigError: other machines can reach `host`, but nothing restricts who may use it.
         TailraceError: the function's handler.py has no usable `app`.
     """
+    use_packages(FUNCTIONS / name / "requirements.txt", Path(Settings.load().data_dir))
     if name == "gateway":
         from local.site import create_site
 
@@ -46,7 +47,6 @@ def app_of(name: str, host: str) -> Any:
         raise ConfigError(
             "the address of an agent", host, "loopback, because agents trust everybody who can reach them"
         )
-    use_packages(FUNCTIONS / name / "requirements.txt", Path(Settings.load().data_dir))
     module = importlib.import_module(f"{name}.handler")
     app = getattr(module, "app", None)
     if not callable(app):

@@ -21,7 +21,8 @@ def remedy_of(answer: httpx.Response) -> str:
     """Return what to do about an answer that should have been another one."""
     return {
         200: "the address is another site's: the output Url of the stack has the right one.",
-        401: "SECRET or TOKEN is not one of the deployment: `make smoke URL=… SECRET=…`, or TOKEN=… of `make token`.",
+        401: "SECRET or TOKEN is not one of the deployment: `make smoke URL=… SECRET=…`, or TOKEN=… of `make token`. "
+        "With Auth=… only a TOKEN counts.",
         403: 'AWS refused the request: OPERATIONS.md, "When something is wrong", has the two causes.',
         429: "the account has no execution left: SCALE.md says how to ask for more.",
     }.get(answer.status_code, 'look into the log group of the gateway with `filter level = "ERROR"`.')

@@ -165,7 +165,8 @@ class Smoke:
         if stranger.status_code != 401:
             raise SmokeError(
                 f"Without the secret, GET /api/tasks answered {stranger.status_code} instead of 401.",
-                "do not leave it like this: `make deploy SECRET=…` gives the stack a secret, OidcIssuer=… a sign-in.",
+                "do not leave it like this: `make deploy SECRET=…` gives the stack a secret, OidcIssuer=… a sign-in; "
+                "with Auth=… your own function lets in who has no credential.",
             )
         self.rows.append(("without the secret", "401"))
 

@@ -333,7 +333,7 @@ def _issuer_tokens(settings: Settings, issuer: Issuer | None) -> IssuerTokens | 
     try:
         from gateway.issuer_tokens import IssuerTokens
     except ImportError:
-        right = "left out, or PyJWT[crypto] has to be installed: it checks the issuer's tokens"
+        right = "left out, or PyJWT[crypto] named in functions/gateway/requirements.txt: it checks the issuer's tokens"
         raise ConfigError("TAILRACE_OIDC_AUDIENCE", settings.oidc_audience, right) from None
     return IssuerTokens(settings, issuer)
 

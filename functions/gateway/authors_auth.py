@@ -223,7 +223,11 @@ def _loaded(setting: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        right = f"{_RIGHT}, whose packages functions/gateway/requirements.txt has to name: {error}"
+        raise ConfigError("TAILRACE_AUTH", shorten(setting), right) from None
     if not hasattr(module, name):
         raise ConfigError("TAILRACE_AUTH", shorten(setting), f"{_RIGHT}: the file has no {name!r}")
     return getattr(module, name)

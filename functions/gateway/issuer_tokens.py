@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import cryptography  # noqa: F401 - PyJWT can be imported without it, and would then know no key
 import jwt
 import msgspec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 from tests.deploy.added_agent import with_added_agent
 from tests.deploy.programs import ARCHITECTURE, ROOT, SAM, Resources, run
 from tests.deploy.resources import plainly
+
+# Packages of the managed runtime.
+RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py")
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +76,16 @@ def build(sam: Path, python313: str, tree: Path, sam_local_data: Path) -> Path:
         assert done.returncode == 0, done.stderr
         expanded = run(sam / "python", "-m", "deploy.expand", folder / "template.yaml")
         assert expanded.returncode == 0, expanded.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages of the managed runtime."""
+    folder = tmp_path_factory.mktemp("runtime")
+    installed = Path(next(path for path in sys.path if path.endswith("site-packages")))
+    for name in RUNTIME:
+        (folder / name).symlink_to(installed / name)
     return folder
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ LAYERS = {
     "MetricAnalyst": ("RuntimeLayer", "TailraceLayer", "AgentsLayer"),
     "Sweeper": ("RuntimeLayer", "TailraceLayer"),
 }
-# Packages of the managed runtime.
-RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py")
 # The flags in a .pyc (PEP 552) for a hash that is not checked.
 UNCHECKED_HASH = 0b01
 
@@ -40,16 +37,6 @@ def in_function(
     done = run(python313, "-I", "-S", "-c", prelude + code, TAILRACE_LOG="memory", **variables)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
-
-
-@pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the packages of the managed runtime."""
-    folder = tmp_path_factory.mktemp("runtime")
-    installed = Path(next(path for path in sys.path if path.endswith("site-packages")))
-    for name in RUNTIME:
-        (folder / name).symlink_to(installed / name)
-    return folder
 
 
 @pytest.mark.parametrize("function", LAYERS)

@@ -98,7 +98,7 @@ print(json.dumps(yaml_parse(open(sys.argv[1]).read())))
 def test_no_agent_has_what_lets_people_in(stack: Resources) -> None:
     for name in AGENTS:
         variables = stack[name]["Properties"]["Environment"]["Variables"]
-        assert not [each for each in variables if "ACCESS" in each or "OIDC" in each]
+        assert not [each for each in variables if any(way in each for way in ("ACCESS", "OIDC", "AUTH"))]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_gateway_gets_what_cloudfront_knows_of_the_viewer_even_if_the_viewer
     assert (result["method"], result["uri"]) == ("POST", "/api/tasks")
 
 
-def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "", cors: str = "") -> Any:
+def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "", cors: str = "", auth: str = "") -> Any:
     """What CloudFront's function makes of a request, or of each of several."""
     node = shutil.which("node")
     if node is None:
@@ -133,7 +133,7 @@ def answered(stack: Resources, *requests: dict[str, Any], sign_in: str = "", cor
     text, values = viewer_host(stack)[1]["FunctionCode"]["Fn::Sub"]
     assert values == {"SignIn": {"Fn::If": ["WithSignIn", "api/auth/login", ""]}}
     events = json.dumps([{"request": each, "viewer": {"ip": "203.0.113.9"}} for each in requests])
-    text = text.replace("${SignIn}", sign_in).replace("${CorsOrigins}", cors)
+    text = text.replace("${SignIn}", sign_in).replace("${CorsOrigins}", cors).replace("${Auth}", auth)
     code = f"{text}; console.log(JSON.stringify({events}.map(handler)))"
     done = subprocess.run([node, "-e", code], capture_output=True, check=True, text=True)
     results = json.loads(done.stdout)
@@ -155,6 +155,24 @@ def test_who_has_no_credential_is_turned_away_before_lambda_is_paid(stack: Resou
         # As the gateway's own refusal, by which the page knows how people come in.
         assert json.loads(answer["body"]).get("signIn", "") == sign_in
     assert ["statusCode" in answer for answer in answers[len(refused) :]] == [False] * len(passed)
+
+
+def test_with_an_authors_own_way_the_gateway_is_asked_whatever_a_credential_is(stack: Resources) -> None:
+    for uri in ("/api/tasks", "/api/stream/x", "/agents/orchestrator/"):
+        request = {"method": "POST", "uri": uri, "headers": {"x-team-key": {"value": "x"}}, "cookies": {}}
+        assert answered(stack, request)["statusCode"] == 401
+        asked = answered(stack, request, auth="gateway/auth.py:auth")
+        assert "statusCode" not in asked
+        assert asked["headers"]["x-team-key"] == {"value": "x"}
+    behaviours = stack["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
+    # AWS's policy AllViewerExceptHostHeader.
+    assert {each["OriginRequestPolicyId"] for each in behaviours} == {"b689b0a8-53d0-40ab-baf2-68738e2966ac"}
+
+
+def test_the_gateway_gets_its_ways_in_from_the_parameters(stack: Resources) -> None:
+    variables = stack["GatewayFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["TAILRACE_OIDC_AUDIENCE"] == {"Ref": "OidcAudience"}
+    assert variables["TAILRACE_AUTH"] == {"Ref": "Auth"}
 
 
 @pytest.mark.parametrize(

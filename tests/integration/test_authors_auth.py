@@ -128,6 +128,27 @@ async def test_a_filter_that_cannot_be_kept_refuses_the_request(
     assert "cannot be kept here: {'team': 'blue'}" in caplog.text
 
 
+WITHOUT_THE_SDK = """
+from types import SimpleNamespace
+
+async def authenticate(headers):
+    return headers.get(b"x-team-key", b"").decode() or None
+
+async def may_begin(ctx, value):
+    return ctx.user.identity == "ada"
+
+auth = SimpleNamespace(_authenticate_handler=authenticate, _handlers={("threads", "create_run"): [may_begin]})
+"""
+
+
+async def test_the_shape_is_enough_without_the_package_and_a_credential_may_be_in_any_header(tmp_path: Path) -> None:
+    async with site(tmp_path, WITHOUT_THE_SDK) as at:
+        assert (await at.ask("ada", "/api/tasks", "POST", TASK)).status_code == 401
+        for name, status in (("ada", 201), ("bob", 403)):
+            answer = await at.http.post("/api/tasks", headers={"x-team-key": name}, json=TASK)
+            assert answer.status_code == status
+
+
 async def test_our_own_tokens_still_count(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         token = (await make(at.store, "ci", ("read",), 1)).splitlines()[0]
@@ -160,6 +181,7 @@ async def test_an_open_stream_ends_when_the_author_does_not_know_its_reader_any_
         ("auth.py:nothing", AUTH, "the file has no 'nothing'"),
         ("auth.py:auth", "auth = 1", "with a function under @auth.authenticate"),
         ("auth.py:auth", AUTH.replace("path: str", "user: str"), "takes no 'user', but some of request, path"),
+        ("auth.py:auth", "import not_there", "functions/gateway/requirements.txt has to name: No module.*'not_there'"),
     ],
 )
 def test_what_cannot_be_used_is_told_at_the_start(

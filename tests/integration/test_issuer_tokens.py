@@ -268,10 +268,12 @@ async def test_only_who_has_the_allowed_claims_comes_in() -> None:
         assert await site.status(site.token()) == 401
 
 
-def test_an_audience_needs_an_issuer_and_what_checks_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["jwt", "cryptography"])
+def test_an_audience_needs_an_issuer_and_what_checks_its_tokens(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"TAILRACE_OIDC_AUDIENCE has value 'x', but must be set with"):
         Settings(oidc_audience="x")
-    monkeypatch.setitem(sys.modules, "gateway.issuer_tokens", None)
+    monkeypatch.delitem(sys.modules, "gateway.issuer_tokens", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
     settings = Settings(log="memory", oidc_issuer="https://issuer.example", oidc_client_id="c", oidc_audience="x")
-    with pytest.raises(ConfigError, match=r"TAILRACE_OIDC_AUDIENCE .* PyJWT\[crypto\]"):
+    with pytest.raises(ConfigError, match=r"TAILRACE_OIDC_AUDIENCE .* PyJWT\[crypto\] named in functions/"):
         create_app(settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.packages import PackagesError, use_packages
+from local.serve import app_of
 
 
 def wheel(folder: Path, requires: str = "") -> Path:
@@ -56,3 +57,13 @@ def test_pips_reason_is_shown_and_nothing_is_left(tmp_path: Path) -> None:
     assert f"pip could not install {wanted}:" in str(caught.value)
     assert "own-thing 1.0 depends on langgraph<1" in str(caught.value)
     assert list((tmp_path / "data" / "packages").iterdir()) == []
+
+
+@pytest.mark.parametrize("function", ["gateway", "orchestrator"])
+def test_each_function_has_its_own_list(function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / function).mkdir()
+    requirements(tmp_path / function, "not-there")
+    monkeypatch.setattr("local.serve.FUNCTIONS", tmp_path)
+    monkeypatch.setenv("TAILRACE_DATA_DIR", str(tmp_path / "data"))
+    with pytest.raises(PackagesError, match=rf"{function}/requirements\.txt.*(?s:.)*not-there"):
+        app_of(function, "127.0.0.1")

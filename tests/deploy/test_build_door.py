@@ -1,0 +1,60 @@
+"""The gateway's own packages and its author's file: in what `sam build` makes, for the template's architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.added_agent import with_added_agent
+from tests.deploy.programs import ARCHITECTURE, run
+from tests.deploy.test_build import MB, in_function, size
+
+AUTH = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+@auth.authenticate
+async def authenticate(headers: dict) -> str:
+    return headers[b"x-team-key"].decode()
+"""
+# Both ways in at once: the gateway starts with them, by what was built alone.
+STARTS = """
+import gateway.handler
+import jwt, cryptography, langgraph_sdk
+print(json.dumps([each.__file__ for each in (jwt, cryptography, langgraph_sdk)]))
+"""
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", 183), ("x86_64", 62)])
+def test_the_gateway_has_the_packages_of_its_list_and_the_authors_file(
+    sam: Path, python313: str, runtime: Path, tmp_path: Path, architecture: str, machine: int
+) -> None:
+    tree, built = with_added_agent(tmp_path / "tree"), tmp_path / "build"
+    (tree / "functions" / "gateway" / "requirements.txt").write_text("PyJWT[crypto]\nlanggraph-sdk\n")
+    (tree / "functions" / "gateway" / "auth.py").write_text(AUTH)
+    overrides = ("--parameter-overrides", f"Architecture={architecture}")
+    done = run(sam / "sam", "build", "GatewayFunction", "--build-dir", built, *overrides, cwd=tree)
+    assert done.returncode == 0, done.stderr
+    function = built / "GatewayFunction"
+    libraries = list(function.rglob("*.so"))
+    assert [each for each in libraries if "cryptography" in each.parts]
+    for library in libraries:
+        assert int.from_bytes(library.read_bytes()[18:20], "little") == machine, library
+    assert size(function) < 100 * MB
+    if architecture != ARCHITECTURE:
+        return
+    variables = {"OIDC_ISSUER": "https://issuer.example", "OIDC_CLIENT_ID": "tailrace", "OIDC_AUDIENCE": "api",
+                 "AUTH": "gateway/auth.py:auth"}  # fmt: skip
+    places, _ = in_function(
+        *(built, python313, "Gateway", f"import os; os.chdir({str(function)!r})\n{STARTS}", runtime),
+        **{f"TAILRACE_{name}": value for name, value in variables.items()},
+    )
+    assert all(place.startswith(str(function)) for place in places)
+
+
+def test_without_a_list_the_gateway_has_no_package_of_its_own(build: Path) -> None:
+    assert not [
+        each for each in ("jwt", "cryptography", "langgraph_sdk") if (build / "GatewayFunction" / each).exists()
+    ]
