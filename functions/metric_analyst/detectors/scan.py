@@ -279,11 +279,11 @@ def _change(signal: Signal, rest: list[float], first: int, end: int, strength: f
     length = end - first
     before = median(rest[max(0, first - max(length, 12)) : first])
     after = _level(rest[first:end], before)
-    if signal.period and signal.times[-1] - signal.times[0] < TWO_DAYS * signal.period:
-        # With two days the rhythm takes half of a jump on one of them. Only the recorded values have all of it.
-        step = median(signal.raw[first : first + 12]) - median(signal.raw[max(0, first - 12) : first])
-        after = before + max(after - before, step, key=abs)
     before, after = signal.recorded(before, first, end), signal.recorded(after, first, end)
+    if first and signal.period and signal.times[-1] - signal.times[0] < TWO_DAYS * signal.period:
+        # With two days the rhythm takes half of a jump on one of them. Only the recorded values have all of it.
+        jump = median(signal.raw[max(0, first - 12) : first]), median(signal.raw[first : first + 12])
+        before, after = max((before, after), jump, key=lambda levels: abs(levels[1] - levels[0]))
     return Change(
         type="level_shift",
         start=signal.times[first],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from statistics import median
@@ -19,8 +20,8 @@ from triage.times import seconds_of
 STEP = 15.0
 
 
-def found(values: list[float]) -> tuple[list[Finding], list[float]]:
-    made, changes = finish(detect(series(values, step=STEP, name="latency")))
+def found(values: list[float], step: float = STEP) -> tuple[list[Finding], list[float]]:
+    made, changes = finish(detect(series(values, step=step, name="latency")))
     return findings([SeriesChange(made, each) for each in changes], Alert(title="", start=None, end=None))[0], values
 
 
@@ -67,6 +68,19 @@ def test_a_step_that_ends_is_told_with_its_levels_and_its_end(seed: int) -> None
     assert finding.summary.endswith("then came back")
     assert finding.state == "over"
     assert seconds_of(finding.start) - finding.early_s < MONDAY + first * STEP <= seconds_of(finding.start)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_days_with_a_rhythm_are_told_with_levels_that_were_recorded(seed: int) -> None:
+    rng = random.Random(seed)
+    first = 288 + rng.randrange(20, 200)
+    values = [v * (1 + 0.5 * math.sin(2 * math.pi * at / 288)) for at, v in enumerate(white(seed, 576, sigma=3))]
+    values[first : first + 24] = [3 * value for value in values[first : first + 24]]
+    [finding], _ = found(values, 300)
+    inside, before = values[first : first + 24], values[first - 12 : first]
+    assert min(inside) <= finding.evidence["after"] <= max(inside)
+    assert min(before) <= finding.evidence["before"] <= max(before)
+    assert f"(×{finding.evidence['after'] / finding.evidence['before']:.1f})" in finding.summary
 
 
 def test_a_step_that_stays_is_said_to_last_to_the_end_and_not_longer() -> None:
