@@ -197,7 +197,7 @@ class Miner:
         shape = shape_of(text)
         template = self._shapes.get((level, shape))
         if template is None:
-            if len(self._shapes) >= SHAPES:
+            if not self._full and len(self._shapes) >= SHAPES:
                 self._reconcile()
                 self._full = len(self._shapes) > SHAPES // 2
             if self._full:

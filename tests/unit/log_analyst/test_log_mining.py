@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from log_analyst.detectors.timeline import all_times, grid_for, series_of, timel
 from log_analyst.readers import levels, mining
 from log_analyst.readers.formats import Entry
 from log_analyst.readers.mining import Miner, Template
+from log_analyst.readers.shapes import Shape
 from tests.unit.log_analyst.log_fixtures import T0
 
 
@@ -135,3 +137,22 @@ def test_a_scanner_that_never_asks_for_a_route_twice_takes_bounded_memory() -> N
     assert len(found) <= mining.ROUTES + 1
     assert sum(template.count for template in found) == asked_for
     assert ("GET <*> 404", True) in {(template.text, template.coarse) for template in found}
+
+
+def test_shapes_without_end_are_reconciled_once_while_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = 0
+    original = mining.reconciled
+
+    def counted(shapes: list[Shape]) -> tuple[dict[Shape, Shape], set[Shape]]:
+        nonlocal passes
+        passes += 1
+        return original(shapes)
+
+    monkeypatch.setattr(mining, "reconciled", counted)
+    monkeypatch.setattr(mining, "SHAPES", 100)
+    rng, miner = random.Random(3), Miner()
+    for at in range(400):
+        text = " ".join("".join(rng.choices("abcdefgh", k=7)) for _ in range(6))
+        miner.add(Entry(T0 + at, levels.INFO, text), 0, (0, at, at + 1))
+    assert passes == 1
+    assert sum(template.count for template in miner.templates()) == 400
