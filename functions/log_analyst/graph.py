@@ -27,7 +27,7 @@ from log_analyst.readers.reading import example, newest_dated
 from log_analyst.readers.sources import Source, Sources, sources
 from log_analyst.readers.survey import Survey
 from log_analyst.readers.understanding import misread
-from log_analyst.report import Facts, report
+from log_analyst.report import FEW_LINES, Facts, report
 from tailrace import progress, request, result, write
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
@@ -41,7 +41,6 @@ _MOST_TEMPLATES, _MODEL_TEMPLATES = 50, 20
 _LONGEST_EXAMPLE = 300
 _NAMED_LOGS = 10
 _DATED_LOGS = 200  # logs that are asked for their newest time
-_FEW_LINES = 30
 _QUESTION = (
     "There are no logs to analyse{reason}. Attach log files (plain text, JSON lines, syslog, nginx or Apache logs) or "
     "paste log lines. Include some from before the trouble began, and say when it began if you know."
@@ -203,7 +202,7 @@ def _notes(timeline: Timeline) -> list[str]:
         notes.append(f"{templates} not compared: the least serious and least frequent of too many.")
     if any(row.coarse for row in timeline.rows):
         notes.append("Some lines were counted but not compared, because they differ too much to share templates.")
-    if timeline.grid is not None and timeline.entries - timeline.untimed < _FEW_LINES:
+    if timeline.grid is not None and timeline.entries - timeline.untimed < FEW_LINES:
         notes.append("There are too few lines to tell what is usual.")
     return notes
 

@@ -18,6 +18,7 @@ from triage.wording import counted
 # How many findings are listed, and how many of them have a section of their own.
 _LISTED, _SECTIONS = 20, 6
 _LISTED_TEMPLATES, _NAMED_LOGS, _LISTED_ROUTES = 20, 5, 5
+FEW_LINES = 30  # fewer do not show what is usual
 # The words of the report's first sentence, by type of finding.
 _TYPE_WORDS = {"new_template": "new", "rare": "rare", "burst": "bursting", "gone": "gone"}
 
@@ -77,6 +78,8 @@ def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
         )
     if facts.misread and not findings:
         return f"**These logs could not be read well enough to call them quiet:** {facts.misread}.{_taken_for(facts)}"
+    if not findings and facts.window is None and facts.entries < FEW_LINES:
+        return f"**Too few lines to judge:** {counted(FEW_LINES, 'line')} are the fewest that show what is usual."
     if not findings and facts.window is None:
         where = "in the lines that were read" if facts.stopped else "in these logs"
         return f"**Nothing stands out:** I found nothing new, rare, bursting or gone {where}."

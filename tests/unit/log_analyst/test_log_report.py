@@ -5,7 +5,7 @@ from typing import Any
 from log_analyst.detectors.window import Window
 from log_analyst.readers.survey import Log
 from log_analyst.report import Facts, report
-from tests.unit.log_analyst.log_fixtures import T0
+from tests.unit.log_analyst.log_fixtures import T0, asked, file, run
 from triage.findings import Finding, TemplateCount
 from triage.times import iso
 
@@ -87,6 +87,12 @@ def test_a_line_cannot_end_its_fence_and_a_template_cannot_end_its_cell() -> Non
 def test_the_report_says_that_nothing_stands_out() -> None:
     assert "**Nothing stands out** from 2024-03-05T09:10:00Z" in written(facts(), [], [])
     assert "**Nothing stands out:**" in written(facts(window=None), [], [])
+
+
+def test_a_few_lines_are_not_called_quiet() -> None:
+    ran = run(asked(file("2024-03-05 09:00:00 ERROR boom\n")))
+    assert "**Too few lines to judge:** 30 lines are the fewest" in ran.report
+    assert "Nothing stands out" not in ran.report
 
 
 def test_the_report_of_lines_without_times_says_that_changes_are_unknown() -> None:
