@@ -20,8 +20,8 @@ VARIABLES = {
     "TAILRACE_HEARTBEAT_S": "0.2",
     # The place of a stream whose gateway was killed is free again after this, its heartbeat and 6 s.
     "TAILRACE_ROTATE_S": "1",
-    "TAILRACE_OWNER_RUNNING": "2",
-    "TAILRACE_OWNER_STREAMS": "8",
+    "TAILRACE_OWNER_RUNNING": "1",
+    "TAILRACE_OWNER_STREAMS": "2",
 }
 _SESSION_S = 2
 _FULL_S = 0.2

@@ -141,16 +141,19 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuing]:
         yield started
 
 
-WRONG: list[dict[str, Any]] = [
-    {"iss": "https://evil.example"}, {"iss": None}, {"aud": "tailrace"}, {"aud": None}, {"aud": []},
-    {"aud": [f"{AUDIENCE}/x"]}, {"exp": None}, {"exp": int(time.time()) - 61}, {"exp": "soon"}, {"exp": []},
-    {"nbf": int(time.time()) + 600}, {"sub": None}, {"sub": ""}, {"sub": "x" * 256},
-]  # fmt: skip
+def wrong_claims() -> list[dict[str, Any]]:
+    """What makes a token count no more, of the moment of the call."""
+    now = int(time.time())
+    return [
+        {"iss": "https://evil.example"}, {"iss": None}, {"aud": "tailrace"}, {"aud": None}, {"aud": []},
+        {"aud": [f"{AUDIENCE}/x"]}, {"exp": None}, {"exp": now - 61}, {"exp": "soon"}, {"exp": []},
+        {"nbf": now + 600}, {"sub": None}, {"sub": ""}, {"sub": "x" * 256},
+    ]  # fmt: skip
 
 
 async def test_a_token_that_is_anothers_or_for_another_or_over_does_not_count(site: Site) -> None:
     assert await site.status(site.token(aud=["x", AUDIENCE])) == 200
-    for changed in WRONG:
+    for changed in wrong_claims():
         claims = base64.urlsafe_b64encode(json.dumps(site.claims(**changed)).encode()).rstrip(b"=")
         assert await site.status(signed(b"RS256", claims)) == 401, changed
     assert await site.status(site.token(STRANGE)) == 401
