@@ -29,9 +29,12 @@ settings.load_profile("tailrace")
 
 read_only_once()
 
-# A shell lets what it starts in the background ignore Ctrl-C, and so would all processes that tests send one.
+# A shell lets what it starts in the background ignore Ctrl-C, and `nohup` the end of a terminal; and so would all
+# processes that tests send these.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)
