@@ -11,7 +11,6 @@ Design decisions:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
 from functools import partial
@@ -31,7 +30,7 @@ from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
 from tailrace.stores.private import private_folder
 from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal
-from tailrace.stores.sqlite_worker import SQLiteWorker
+from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -270,7 +269,7 @@ class SQLiteLog(EventLog):
         return await self._reader.run(operation)
 
     async def close(self) -> None:
-        await asyncio.gather(self._writer.close(), self._reader.close())
+        await close_all(self._writer, self._reader)
 
     def _unavailable(self, error: sqlite3.Error) -> LogUnavailable:
         return LogUnavailable(f"The log {self._path.name} refused the operation: {error}.")

@@ -99,6 +99,16 @@ class SQLiteWorker:
         return outcomes
 
 
+async def close_all(*workers: SQLiteWorker) -> None:
+    """Close workers of one file, one after the other.
+
+    SQLite removes a file's write-ahead log at the last close. Of two connections that close together, each finds the
+    other one still there, and the log stays.
+    """
+    for worker in workers:
+        await worker.close()
+
+
 def _report(futures: list[asyncio.Future[Any]], outcomes: list[Any]) -> None:
     """Set each future's outcome, on the future's event loop."""
     pairs = list(zip(futures, outcomes, strict=True))

@@ -34,7 +34,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.errors import CheckpointsUnavailable
 from tailrace.stores.sqlite import as_store_damaged, connect_wal
-from tailrace.stores.sqlite_worker import SQLiteWorker
+from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
 
 # How long a process waits for another process's transaction.
 BUSY_S = 10.0
@@ -97,7 +97,7 @@ class SQLiteSaver(BaseCheckpointSaver[str]):
 
     async def close(self) -> None:
         """Finish the writes under way, and close the file."""
-        await asyncio.gather(self._writer.close(), self._reader.close())
+        await close_all(self._writer, self._reader)
 
     def _on(self, connection: sqlite3.Connection) -> _Statements:
         return _Statements(connection, serde=self.serde)
