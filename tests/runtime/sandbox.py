@@ -73,6 +73,7 @@ class Environment:
         self._forked = forked
         self._connections: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._started = asyncio.Event()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=256 * 1024)
@@ -80,6 +81,7 @@ class Environment:
         environ = {**self._environ, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
         self.process, log = await start_bootstrap(self._command, environ, self._pass_fds, forked=self._forked)
         self._reading = asyncio.create_task(self._read_log(log))
+        self._started.set()
 
     async def until(self, condition: Callable[[Environment], bool], seconds: float = 30) -> None:
         """Return when the condition holds of this environment."""
@@ -154,6 +156,7 @@ class Environment:
         self._connections.add(task)
         try:
             while head := await read_head(reader):
+                await self._started.wait()  # a process may ask before its process id is known here
                 if head.get("host") is None:
                     self.wrong(f"{head.method} {head.target} has no Host")
                 writer.write(await self._handle(head, reader, writer))
