@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tailrace.config import Settings
-from tailrace.stores.private import private_folder, write_private
+from tailrace.stores.private import RUN_ADDRESS, RUN_SECRET, private_folder, write_private
 
-SECRET, ADDRESS = "run-secret", "run-address"
+SECRET, ADDRESS = RUN_SECRET, RUN_ADDRESS
 
 
 def run_file(settings: Settings, name: str) -> Path:

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """A client connects to `url`. Each connection is cut after `cut_after_bytes` from the server."""
+    """A client connects to `url`. Each connection is cut after `cut_after_bytes` from the server.
+
+    The next one gets `grows_by` bytes more: a client that reads one large event again and again gets it at last.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._to = host, port
@@ -18,6 +21,7 @@ class Proxy:
         self.url = ""
         self.connections = 0
         self.cut_after_bytes: int | None = None
+        self.grows_by = 0
 
     def cut(self) -> None:
         """Reset every open connection."""
@@ -29,7 +33,10 @@ class Proxy:
         up_reader, up_writer = await asyncio.open_connection(*self._to)
         pair = (writer, up_writer)
         self._open.update(pair)
-        for pump in (self._pump(reader, up_writer, None), self._pump(up_reader, writer, self.cut_after_bytes)):
+        room = self.cut_after_bytes
+        if room is not None:
+            self.cut_after_bytes = room + self.grows_by
+        for pump in (self._pump(reader, up_writer, None), self._pump(up_reader, writer, room)):
             task = asyncio.create_task(pump)
             self._pumps.add(task)
             task.add_done_callback(self._pumps.discard)

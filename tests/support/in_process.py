@@ -19,6 +19,7 @@ from tailrace.config import Settings
 from tailrace.log import EventLog
 from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
+from tailrace.owner import DecideOwner
 from tests.support.gateway import ALICE, System, header_owner
 from tests.support.http import serve
 from tests.support.jsonrpc import Agent
@@ -63,7 +64,12 @@ async def agent(
 
 @contextlib.asynccontextmanager
 async def system(
-    builder: StateGraph[Any, Any, Any, Any], folder: Path, *, options: dict[str, Any] | None = None, **changes: Any
+    builder: StateGraph[Any, Any, Any, Any],
+    folder: Path,
+    *,
+    options: dict[str, Any] | None = None,
+    decide_owner: DecideOwner = header_owner,
+    **changes: Any,
 ) -> AsyncIterator[System]:
     """Serve `builder` as the orchestrator behind a gateway, with the environment's settings and these `changes`.
 
@@ -76,7 +82,7 @@ async def system(
     log = SQLiteLog(folder / "log.sqlite3")
     async with serve(AgentApp(builder, card, settings=settings, **options)) as agent_url:
         gateway_settings = replace(settings, orchestrator_url=f"{agent_url}/")
-        app = create_app(gateway_settings, log=log, decide_owner=header_owner)
+        app = create_app(gateway_settings, log=log, decide_owner=decide_owner)
         async with (
             serve(app) as url,
             httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http,

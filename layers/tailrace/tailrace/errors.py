@@ -37,6 +37,9 @@
     ├── AgentError                  another agent could not be reached, or answered with an error
     │   ├── TooMuch                 it streamed more than the limits allow (`tailrace.a2a.received`)
     │   └── Inside                  its host resolves to an address that is not public (`tailrace.network.addresses`)
+    ├── ClientError                 what a client asked for was not done
+    │   ├── ServerRefused           the server said no
+    │   └── ServerUnreachable       the server did not answer
     └── RpcError                    an error with its JSON-RPC code, as a caller gets it (`tailrace.a2a.errors`)
 
 Each message names the key, the value and what would be right. It may be shown to a user as it is.
@@ -346,6 +349,33 @@ class AgentError(TailraceError):
 
 class AgentUnknown(AgentError):
     """No agent of this bundle that can be reached has the name. The message has no address."""
+
+
+# Clients
+
+
+class ClientError(TailraceError):
+    """What a client asked for was not done. The text says why, and what would be right."""
+
+
+class ServerRefused(ClientError):
+    """The server refused the request, or answered with something that is no answer to it.
+
+    `status` is the HTTP status and `code` the JSON-RPC error code, each None if there is none. With `retry_after_s` the
+    server takes the same request after so many seconds.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class ServerUnreachable(ClientError):
+    """The server did not answer, or not for as long as the client tries."""
 
 
 def shorten(text: str, limit: int = 80) -> str:

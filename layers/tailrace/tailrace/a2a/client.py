@@ -250,7 +250,7 @@ class AgentClient:
             if not self.own and self._streamed_bytes > MAX_BYTES:
                 raise TooMuch(f"it streamed more than {MAX_BYTES:,} bytes, and was given up")
             group = [
-                RawEvent(_seq(event.id) if has_seqs else None, _result_in(event, envelope, self.url))
+                RawEvent(_seq(event.id) if has_seqs else None, result_in(event, envelope, self.url))
                 for event in parser.feed(chunk)
             ]
             if group:
@@ -283,8 +283,12 @@ def _has_arrived(status: int) -> bool:
     return status != 0 and status not in _NOT_ARRIVED
 
 
-def _result_in(event: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:
-    """The result in one event of a stream. Our own agents' envelopes are cut off without decoding them."""
+def result_in(event: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:
+    """The result in one event of a stream. Our own agents' envelopes are cut off without decoding them.
+
+    Raises:
+        AgentError: there is an error in its place, or nothing.
+    """
     result = envelope.open(event.data)
     return _result(200, event.data, url) if result is None else result
 

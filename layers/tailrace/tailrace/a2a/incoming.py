@@ -102,6 +102,7 @@ class ArtifactUpdate(_Incoming):
     artifact: Artifact
     append: bool = False
     last_chunk: bool = False
+    metadata: dict[str, Any] = {}
 
 
 class Event(_Incoming):

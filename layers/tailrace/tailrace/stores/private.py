@@ -16,9 +16,12 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+# The files of `make run` (local/run_files.py): the secret that lets programs in, and where its page is.
+RUN_SECRET, RUN_ADDRESS = "run-secret", "run-address"
 # The names of all files and folders that Tailrace keeps in a data folder. A folder with any other is not ours alone.
 _OWN_NAMES = re.compile(
-    r"(log|push|access|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|(run-secret|run-address|agent-ports).*|\w+\.log"
+    r"(log|push|access|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|\w+\.log"
+    rf"|({RUN_SECRET}|{RUN_ADDRESS}|agent-ports).*"
 )
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

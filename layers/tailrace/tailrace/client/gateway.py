@@ -1,0 +1,299 @@
+"""A gateway as a client's server: `/api/*` (docs/PROTOCOL.md, section 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import httpx
+import msgspec
+
+from tailrace.a2a import incoming
+from tailrace.a2a.client import RawEvent, result_in
+from tailrace.client.backoff import Backoff, OnCut
+from tailrace.client.event import Event, gap_event, numbered_event
+from tailrace.client.files import OnProgress, PackedFile
+from tailrace.client.http import FINAL, OPENING_S, Bearer, refused_401, unreachable
+from tailrace.client.resuming import Item, resumed
+from tailrace.client.task import Agent, Task
+from tailrace.decoding import NOT_JSON
+from tailrace.errors import AgentError, ServerRefused, ServerUnreachable, shorten
+from tailrace.events import Message, Part, State, encode
+from tailrace.stream import sse
+from tailrace.stream.quiet import Pause
+from tailrace.stream.reader import End, Gap, Synced
+
+# Bytes of files in one message, before base64. Larger ones are uploaded: a body has at most 1 MiB.
+_ROOM_BYTES = 700_000
+# How much of an answer that cannot be read an error shows.
+_SHOWN = 200
+_PAGE = 50
+
+
+class _Problem(msgspec.Struct):
+    """RFC 9457."""
+
+    title: str = ""
+    detail: str = ""
+
+
+class _Grant(msgspec.Struct):
+    method: str
+    url: str
+    headers: dict[str, str] = {}
+
+
+class _Granted(msgspec.Struct):
+    upload: _Grant
+    part: Part
+
+
+class _Control(msgspec.Struct, rename={"first": "from", "last": "to"}):
+    """The data of a control frame (docs/PROTOCOL.md, sections 6.4 to 6.8)."""
+
+    seq: int = 0
+    first: int = 0
+    last: int = 0
+    ms: int = 0
+    state: State = "TASK_STATE_WORKING"
+
+
+class GatewayServer:
+    """The gateway at `url`."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, *, patience_s: float, on_cut: OnCut | None) -> None:
+        self.url = url
+        self._http = http
+        # Another auth signs requests, and would read a whole file for it.
+        self._auth = http.auth if isinstance(http.auth, Bearer) else None
+        self._patience_s = patience_s
+        self._on_cut = on_cut
+
+    async def begin(self, message: Message, agent: str | None) -> Task:
+        """Begin a task with the message. The same message begins it once, however often it is sent."""
+        body: dict[str, Any] = {"message": _as_sent(message)}
+        if agent:
+            body["agent"] = agent
+        answer = await self._call("POST", "/api/tasks", body, key=message.message_id)
+        status = incoming.Status(state="TASK_STATE_SUBMITTED")
+        return Task(id=str(answer["id"]), context_id=str(answer["contextId"]), status=status)
+
+    async def reply(self, task_id: str, message: Message) -> None:
+        """Answer what the task asks."""
+        await self._call("POST", f"{_path(task_id)}/messages", {"message": _as_sent(message)}, key=message.message_id)
+
+    async def cancel(self, task_id: str) -> None:
+        """Cancel the task."""
+        await self._call("POST", f"{_path(task_id)}/cancel", {})
+
+    async def task(self, task_id: str) -> Task:
+        """The task as it is now."""
+        return Task.of(incoming.task_in(await self._call("GET", _path(task_id)), self.url))
+
+    async def tasks(self) -> AsyncGenerator[Task]:
+        """The caller's tasks, newest first, without their artifacts."""
+        token = ""
+        while True:
+            page = await self._call("GET", f"/api/tasks?pageSize={_PAGE}&pageToken={quote(token, safe='')}")
+            for task in page["tasks"]:
+                yield Task.of(incoming.task_in(task, self.url))
+            if not (token := str(page.get("nextPageToken") or "")):
+                return
+
+    async def agents(self) -> list[Agent]:
+        """The agents behind the gateway, the default one first."""
+        listed = (await self._call("GET", "/api/agents"))["agents"]
+        return [
+            Agent(name=str(each.get("name", "")), error=str(each["error"]))
+            if "error" in each
+            else Agent.of(incoming.card_in(each, self.url))
+            for each in listed
+        ]
+
+    async def modes(self, agent: str | None) -> list[str]:
+        """The media types that the agent takes; none if it does not say."""
+        agents = await self.agents()
+        chosen = next((each for each in agents if each.name == agent), agents[0] if agents and not agent else None)
+        return chosen.input_modes if chosen is not None else []
+
+    async def parts(self, files: list[PackedFile], on_progress: OnProgress | None) -> list[Part]:
+        """The parts for the files. What does not fit into a message is uploaded, the largest first."""
+        room = _ROOM_BYTES
+        parts: dict[int, Part] = {}
+        for number, file in sorted(enumerate(files), key=lambda each: each[1].size):
+            if file.size <= room:
+                room -= file.size
+                parts[number] = await asyncio.to_thread(file.part)
+                if on_progress is not None:
+                    on_progress(file.filename, file.size, file.size)
+            else:
+                parts[number] = await self._upload(file, on_progress)
+        return [part for _, part in sorted(parts.items())]
+
+    async def follow(self, task_id: str, cursor: int) -> AsyncGenerator[Event]:
+        """The task's events after `cursor`, until it is finished or waits for its user."""
+        backoff = Backoff(self._patience_s, self._on_cut)
+        events = resumed(lambda at: self._open(task_id, at), cursor, backoff)
+        async with aclosing(events):
+            async for event in events:
+                yield gap_event(event) if isinstance(event, Gap) else numbered_event(event, self.url)
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    async def _open(self, task_id: str, cursor: int) -> AsyncGenerator[Item]:
+        headers = {"Accept": sse.MEDIA_TYPE, **({"Last-Event-ID": str(cursor)} if cursor else {})}
+        request = self._http.build_request("GET", f"{self.url}/api/stream/{quote(task_id, safe='')}", headers=headers)
+        try:
+            async with asyncio.timeout(OPENING_S):
+                response = await self._http.send(request, stream=True)
+        except (TimeoutError, httpx.TransportError) as error:
+            raise unreachable(self.url, error) from None
+        try:
+            if response.status_code == 204:
+                yield End("TASK_STATE_COMPLETED", cursor)
+                return
+            is_stream = response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE)
+            if response.status_code != 200 or not is_stream:
+                await response.aread()
+                raise self._refusal(response)
+            parser, envelope = sse.Parser(), sse.Envelope(task_id)
+            async for chunk in response.aiter_bytes():
+                for frame in parser.feed(chunk):
+                    if (item := self._item(frame, envelope)) is not None:
+                        yield item
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from None
+        except AgentError as error:
+            raise ServerUnreachable(f"The stream cannot be read on: {error}") from None
+        finally:
+            await response.aclose()
+
+    def _item(self, frame: sse.ServerSentEvent, envelope: sse.Envelope) -> Item | None:
+        """What a frame of the stream says; None if that is nothing for a reader.
+
+        Raises:
+            AgentError: it cannot be read.
+        """
+        if not frame.name:
+            if not (frame.id.isascii() and frame.id.isdigit() and len(frame.id) <= 15):
+                raise AgentError(f"{self.url} sent an event with the id {shorten(frame.id)!r}.", malformed=True)
+            return RawEvent(int(frame.id), result_in(frame, envelope, self.url))
+        if frame.name not in ("sync", "gap", "pause", "end"):
+            return None
+        try:
+            control = msgspec.json.decode(frame.data, type=_Control)
+        except NOT_JSON:
+            raise AgentError(f"{self.url} sent a frame {frame.name!r} that cannot be read.", malformed=True) from None
+        if frame.name == "sync":
+            return Synced(control.seq)
+        if frame.name == "gap":
+            return Gap(control.first, control.last)
+        return Pause(control.ms) if frame.name == "pause" else End(control.state, control.seq)
+
+    async def _upload(self, file: PackedFile, on_progress: OnProgress | None) -> Part:
+        about = {
+            "filename": file.filename,
+            "mediaType": file.media_type,
+            "size": file.size,
+            "sha256": file.sha256,
+        }
+        try:
+            granted = msgspec.convert(await self._call("POST", "/api/uploads", about), _Granted)
+        except msgspec.ValidationError as error:
+            raise ServerRefused(f"{self.url} granted an upload that cannot be used: {error}.") from None
+        target, backoff = granted.upload, Backoff(self._patience_s, self._on_cut)
+        url = urljoin(f"{self.url}/", target.url)
+        while True:
+            request = self._http.build_request(
+                target.method,
+                url,
+                content=_counted(file, on_progress),
+                headers={"Content-Length": str(file.size), **target.headers},
+            )
+            try:
+                response = await self._http.send(request, auth=self._auth)
+            except httpx.TransportError as error:
+                await backoff.wait(unreachable(url, error))
+                continue
+            if response.is_success:
+                return granted.part
+            refusal = self._refusal(response)
+            if response.status_code in FINAL:
+                raise refusal
+            await backoff.wait(refusal, refusal.retry_after_s or 0.0)
+
+    async def _call(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
+        """The JSON of an answer. The request is sent again while the gateway is away: each of them may be.
+
+        Raises:
+            ServerRefused: the gateway says no.
+            ServerUnreachable: it was away for too long.
+        """
+        content = b"" if body is None else encode(body)
+        # CloudFront needs the digest to sign the request to the gateway.
+        digest = hashlib.sha256(content).hexdigest()
+        headers = {"Content-Type": "application/json", "x-amz-content-sha256": digest} if body is not None else {}
+        if key:
+            headers["Idempotency-Key"] = key
+        backoff = Backoff(self._patience_s, self._on_cut)
+        while True:
+            try:
+                response = await self._http.request(method, self.url + path, content=content, headers=headers)
+            except httpx.TransportError as error:
+                await backoff.wait(unreachable(self.url, error))
+                continue
+            if response.is_success:
+                backoff.answered()
+                return self._json(response)
+            refusal = self._refusal(response)
+            if response.status_code in FINAL:
+                raise refusal
+            await backoff.wait(refusal, refusal.retry_after_s or 0.0)
+
+    def _json(self, response: httpx.Response) -> Any:
+        try:
+            value = msgspec.json.decode(response.content)
+        except NOT_JSON:
+            value = None
+        if not isinstance(value, dict):
+            raise ServerRefused(f"{self.url} answered with something that is no gateway's answer.")
+        return value
+
+    def _refusal(self, response: httpx.Response) -> ServerRefused:
+        try:
+            problem = msgspec.json.decode(response.content, type=_Problem)
+        except NOT_JSON:
+            problem = _Problem()
+        status = response.status_code
+        words = problem.detail or problem.title or shorten(response.text.strip(), _SHOWN) or "no reason was given"
+        if status == 401:
+            return refused_401(self.url, words)
+        wait = response.headers.get("retry-after", "")
+        known = status in FINAL
+        wait_s = None if known else float(wait) if wait.isascii() and wait.isdigit() and len(wait) <= 5 else 0.0
+        return ServerRefused(f"{self.url} refuses ({status}): {words}", status=status, retry_after_s=wait_s)
+
+
+def _as_sent(message: Message) -> dict[str, Any]:
+    """The message as a browser sends it: the task's id is in the path."""
+    sent: dict[str, Any] = msgspec.to_builtins(message)
+    sent.pop("taskId", None)
+    return sent
+
+
+def _path(task_id: str) -> str:
+    return f"/api/tasks/{quote(task_id, safe='')}"
+
+
+async def _counted(file: PackedFile, on_progress: OnProgress | None) -> AsyncIterator[bytes]:
+    sent = 0
+    for piece in file.pieces():
+        yield piece
+        sent += len(piece)
+        if on_progress is not None:
+            on_progress(file.filename, sent, file.size)

@@ -1,0 +1,59 @@
+"""Requests of a client: its token goes to the server's own origin, and to nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import httpx
+
+from tailrace.a2a.trust import origin_of
+from tailrace.aws import FunctionUrlAuth
+from tailrace.errors import ServerRefused, ServerUnreachable
+from tailrace.network.cookies import no_cookies
+
+# For how long a stream may be silent, in seconds: three of the server's signs of life (docs/PROTOCOL.md, (4.3a)).
+SILENCE_S = 45.0
+# How long a stream may take to begin.
+OPENING_S = 15.0
+# Refusals that another try would get again (docs/PROTOCOL.md, (6.9c)).
+FINAL = frozenset({400, 401, 403, 404, 405, 409, 410, 413, 415, 421, 422})
+_CONNECT_S = 10.0
+
+
+class Bearer(httpx.Auth):
+    """Sends the bearer `token` to the origin of `url`, and nowhere else."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._origin = origin_of(httpx.URL(url))
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if origin_of(request.url) == self._origin:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+def new_http(url: str, token: str) -> httpx.AsyncClient:
+    """An HTTP client for the server at `url`. It keeps no cookies, and follows no redirect by itself.
+
+    Without a token, requests to a Lambda Function URL are signed.
+    """
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(_CONNECT_S, read=SILENCE_S, pool=None),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+        auth=Bearer(url, token) if token else FunctionUrlAuth(),
+        cookies=no_cookies(),
+    )
+
+
+def unreachable(url: str, error: Exception) -> ServerUnreachable:
+    """The error for a server that has not answered."""
+    if isinstance(error, TimeoutError | httpx.ReadTimeout):
+        return ServerUnreachable(f"{url} was silent for too long.")
+    return ServerUnreachable(f"{url} cannot be reached: {str(error).rstrip('.') or type(error).__name__}.")
+
+
+def refused_401(url: str, words: str) -> ServerRefused:
+    """The error for a server that does not know us."""
+    right = "Set TAILRACE_TOKEN to a token of it (`make token` makes one)"
+    return ServerRefused(f"{url} does not know who asks (401): {words.rstrip('.')}. {right}.", status=401)

@@ -1,0 +1,80 @@
+"""Where the server is, and what lets a program in: named, of the environment, or of a `make run` on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from tailrace.config import Settings
+from tailrace.errors import ClientError, shorten
+from tailrace.places import URL
+from tailrace.stores.private import RUN_ADDRESS, RUN_SECRET
+
+URL_VARIABLE, TOKEN_VARIABLE = "TAILRACE_URL", "TAILRACE_TOKEN"
+
+
+class Place(NamedTuple):
+    """A server's URL, and the bearer token that lets us in; "" if it needs none."""
+
+    url: str
+    token: str
+
+
+def places(url: str | None, token: str | None, environ: Mapping[str, str] | None = None) -> list[Place]:
+    """Where to ask, the likeliest first: at `url`, else at `TAILRACE_URL`, else at the `make run` of this folder.
+
+    A token is sent to the URL that it comes with, and to no other.
+
+    Raises:
+        ClientError: no server is named and none runs here, or the URL is none.
+    """
+    environ = os.environ if environ is None else environ
+    named = url or environ.get(URL_VARIABLE, "")
+    here = _running_here(environ)
+    if not named:
+        if here:
+            return here
+        raise ClientError(
+            f"No server is named, and no `make run` of this folder or one above it runs. Set {URL_VARIABLE} (and "
+            f"{TOKEN_VARIABLE}), pass a URL, or start one with `make run`."
+        )
+    if not URL.fullmatch(named):
+        raise ClientError(f"The server's URL is {shorten(named)!r}, but must be like https://tailrace.example.")
+    own = environ.get(TOKEN_VARIABLE, "") if token is None else token
+    known = next((each.token for each in here if _origin(each.url) == _origin(named)), "")
+    return [Place(named.rstrip("/"), own or known)]
+
+
+def _running_here(environ: Mapping[str, str]) -> list[Place]:
+    """Each `make run` that uses the data folder here or in a folder above; the newest first. Some may have been killed.
+
+    Only files of this user count: another's would have us send what we have to a server of theirs.
+    """
+    if named := environ.get("TAILRACE_DATA_DIR"):
+        folders = [Path(named)]
+    else:
+        here = Path.cwd()
+        folders = [each / Settings.data_dir for each in (here, *here.parents)]
+    for folder in folders:
+        addresses, secret = _own(folder / RUN_ADDRESS), _own(folder / RUN_SECRET)
+        if addresses:
+            return [Place(url, secret) for url in reversed(addresses.splitlines()) if URL.fullmatch(url)]
+    return []
+
+
+def _own(path: Path) -> str:
+    """The file's text; "" if there is no such file of this user."""
+    try:
+        return path.read_text() if path.stat().st_uid == os.getuid() else ""
+    except OSError:
+        return ""
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    host = "127.0.0.1" if parsed.host == "localhost" else parsed.host
+    return parsed.scheme, host, parsed.port

@@ -1,0 +1,255 @@
+"""`tailrace.client` does the same with a gateway, an agent of ours and anybody's agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from gateway.owner import bearer_in
+from tailrace.client import AsyncClient, Client, ClientError, Event, ServerRefused, ServerUnreachable
+from tailrace.client.http import new_http
+from tests.sample_agents import file_digests
+from tests.sample_agents.hello_world import FINDINGS, TEXT, hello_world
+from tests.sample_agents.sdk_hello_world import HelloWorldExecutor, sdk_hello_world
+from tests.support.cutting_proxy import Proxy, cutting
+from tests.support.http import bound, serve, url_of
+from tests.support.in_process import CARD, agent, system
+
+SERVERS = ("gateway", "agent")
+
+
+@dataclass
+class Served:
+    """A server behind a proxy. `gate` lets its `slow` tasks go on."""
+
+    proxy: Proxy
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def client(self) -> AsyncClient:
+        return AsyncClient(self.proxy.url, token="alice")
+
+
+@contextlib.asynccontextmanager
+async def served(kind: str, folder: Path) -> AsyncIterator[Served]:
+    """Serve the agent `hello_world`, directly or behind a gateway."""
+    gate = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        if kind == "gateway":
+            sut = system(hello_world(gate), folder, decide_owner=lambda request: bearer_in(request) or None)
+            url = (await stack.enter_async_context(sut)).url
+        else:
+            url = (await stack.enter_async_context(agent(hello_world(gate)))).url
+        await stack.enter_async_context(asyncio.timeout(60))
+        yield Served(await stack.enter_async_context(cutting(url)), gate)
+
+
+async def events_of(client: AsyncClient, task: object, cursor: int = 0) -> list[Event]:
+    return [event async for event in client.stream(task, cursor)]  # type: ignore[arg-type]
+
+
+def seqs(events: list[Event]) -> list[int | None]:
+    return [event.seq for event in events]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_a_task_is_sent_followed_answered_and_read(kind: str, tmp_path: Path) -> None:
+    async with served(kind, tmp_path) as sut, sut.client() as client:
+        task = await client.send("ask")
+        events = await events_of(client, task)
+        assert seqs(events) == list(range(1, len(events) + 1))
+        assert events[-1].waits
+        assert [question.value for question in events[-1].questions] == ["Which service?"]
+        assert "".join(event.text for event in events if event.artifact == "response") == TEXT
+        assert [event.data for event in events if event.kind == "result"] == [[FINDINGS]]
+        (question,) = (await client.task(task)).questions
+        await client.reply(task, answers={question.id: "nginx"})
+        later = await events_of(client, task, events[-1].seq or 0)
+        assert seqs(later) == list(range(len(events) + 1, len(events) + len(later) + 1))
+        assert later[-1].ended
+        ended = await client.task(task.id)
+        assert (ended.state, ended.text) == ("TASK_STATE_COMPLETED", f"{TEXT}\n\nIt is nginx.")
+        assert ended.data == [FINDINGS]
+        assert await events_of(client, task, later[-1].seq or 0) == []
+        assert seqs(await events_of(client, task)) == list(range(1, (later[-1].seq or 0) + 1))
+        assert [each.id async for each in client.tasks()] == [task.id]
+        assert [each.name for each in await client.agents()] == [CARD.name if kind == "agent" else "orchestrator"]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_a_task_is_cancelled_and_its_stream_ends(kind: str, tmp_path: Path) -> None:
+    async with served(kind, tmp_path) as sut, sut.client() as client:
+        task = await client.send("slow")
+        events = []
+        async for event in client.stream(task):
+            events.append(event)
+            if event.text == "Waiting.":
+                await client.cancel(task)
+        assert events[-1].state == "TASK_STATE_CANCELED"
+        with pytest.raises(ServerRefused):
+            await client.cancel(task)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_a_reader_that_is_cut_at_any_byte_has_each_event_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.client.backoff.LONGEST_WAIT_S", 0.01)
+    async with served(kind, tmp_path) as sut, sut.client() as client:
+        task = await client.send("hello")
+        whole = await events_of(client, task)
+        sut.proxy.grows_by = 150
+        for room in random.Random(7).sample(range(200, 2_000), 4):
+            cuts: list[str | None] = []
+            async with AsyncClient(sut.proxy.url, token="alice", on_cut=cuts.append) as reader:
+                await reader.url()
+                sut.proxy.cut()  # what was opened without a limit
+                sut.proxy.cut_after_bytes = room
+                assert await events_of(reader, task) == whole
+                sut.proxy.cut_after_bytes = None
+            assert len(cuts) > 2
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_a_live_stream_that_is_reset_goes_on(kind: str, tmp_path: Path) -> None:
+    async with served(kind, tmp_path) as sut, sut.client() as client:
+        seen = []
+        async for event in client.stream(await client.send("slow")):
+            seen.append(event)
+            if event.text == "Waiting.":
+                sut.proxy.cut()
+                sut.gate.set()
+        assert seqs(seen) == list(range(1, len(seen) + 1))
+        assert seen[-1].ended
+
+
+async def test_a_stream_that_has_stalled_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.client.http.SILENCE_S", 0.3)
+    async with served("gateway", tmp_path) as sut:
+        reasons: list[str | None] = []
+        async with AsyncClient(sut.proxy.url, token="alice", on_cut=reasons.append) as client:
+            seen = []
+            async for event in client.stream(await client.send("slow")):
+                seen.append(event)
+                if event.text == "Waiting.":
+                    asyncio.get_running_loop().call_later(1.0, sut.gate.set)
+        assert seqs(seen) == list(range(1, len(seen) + 1))
+        assert "silent for too long" in str(reasons[0])
+
+
+async def test_a_file_of_any_size_arrives_as_it_is_with_its_progress(tmp_path: Path) -> None:
+    noise = random.Random(3).randbytes(500_000).hex().encode()  # gzip makes it no smaller than half
+    large = b"".join(noise[at : at + 100] + b"\n" for at in range(0, len(noise), 100)) * 2
+    (tmp_path / "large.log").write_bytes(large)
+    short = "one\ntwo\n"
+    told: list[tuple[str, int, int]] = []
+    sut = system(file_digests.builder, tmp_path / "data", decide_owner=lambda request: bearer_in(request) or None)
+    async with sut as gateway, AsyncClient(gateway.url, token="alice") as client:
+        files = [tmp_path / "large.log"]
+        task = await client.send("digest", files=files, on_progress=lambda *each: told.append(each))
+        assert (await events_of(client, task))[-1].ended
+        more = await client.send("digest", files={"short.txt": short, "latin.txt": "Grüße".encode("latin-1")})
+        assert (await events_of(client, more))[-1].ended
+        texts = [(await client.task(each)).text for each in (task, more)]
+    assert hashlib.sha256(large).hexdigest() in texts[0]
+    assert hashlib.sha256(short.encode()).hexdigest() in texts[1]
+    assert hashlib.sha256("Grüße".encode("latin-1")).hexdigest() in texts[1]
+    names, sent, sizes = zip(*told, strict=True)
+    assert set(names) == {"large.log.gz"}
+    assert list(sent) == sorted(sent)
+    assert len(sent) > 2
+    assert sent[-1] == sizes[0] > 700_000
+
+
+async def test_the_sdks_agent_is_followed_and_after_a_cut_its_task_is_told_as_it_is() -> None:
+    gate, socket = asyncio.Event(), bound()
+    executor = HelloWorldExecutor(gate)
+    async with (
+        asyncio.timeout(60),
+        cutting(url_of(socket)) as proxy,
+        serve(sdk_hello_world(executor, proxy.url + "/"), socket),
+        AsyncClient(proxy.url) as client,
+    ):
+        task = await client.send("slow")
+        seen = []
+        async for event in client.stream(task):
+            seen.append(event)
+            if event.artifact and not gate.is_set():
+                proxy.cut()
+                gate.set()
+        assert [event.kind for event in seen[:3]] == ["snapshot", "state", "token"]
+        assert "snapshot" in [event.kind for event in seen[3:]]
+        assert seen[-1].ended
+        assert (await client.task(task)).text == TEXT
+        assert executor.executions == 1
+        answered = await client.send("message")
+        assert [event.text async for event in client.stream(answered)] == ["Just this."]
+        assert answered.message == "Just this."
+        waiting = await client.send("ask")
+        assert [event.waits async for event in client.stream(waiting)][-1]
+        await client.reply(waiting, "nginx")
+        assert [event.ended async for event in client.stream(waiting)][-1]
+
+
+async def test_a_program_without_an_event_loop_does_the_same(tmp_path: Path) -> None:
+    def work(url: str) -> str:
+        with Client(url, token="alice") as client:
+            task = client.send("ask")
+            for event in client.stream(task):
+                if event.kind == "token":
+                    break
+            cursor = list(client.stream(task))[-1].seq or 0
+            client.reply(task, "nginx")
+            assert list(client.stream(task, cursor))[-1].ended
+            assert [each.id for each in client.tasks()] == [task.id]
+            assert client.agents()[0].name == "orchestrator"
+            with pytest.raises(ServerRefused):
+                client.cancel(task)
+            return client.task(task).text
+
+    async with served("gateway", tmp_path) as sut:
+        assert await asyncio.to_thread(work, sut.proxy.url) == f"{TEXT}\n\nIt is nginx."
+
+
+async def test_refusals_say_what_would_be_right(tmp_path: Path) -> None:
+    async with served("gateway", tmp_path) as sut:
+        async with AsyncClient(sut.proxy.url, token="") as stranger:
+            with pytest.raises(ServerRefused, match="TAILRACE_TOKEN") as caught:
+                await stranger.send("hello")
+            assert caught.value.status == 401
+        async with sut.client() as client:
+            with pytest.raises(ServerRefused, match="nobody"):
+                await client.send("hello", agent="nobody")
+            with pytest.raises(ServerRefused, match="no task") as caught:
+                await events_of(client, "0ae05c5d-a7fd-5fab-99aa-c8fcee99f880")
+            assert caught.value.status == 404
+            with pytest.raises(ClientError, match=r"missing\.log.*No such file"):
+                await client.send("hello", files=[tmp_path / "missing.log"])
+            with pytest.raises(ClientError, match="name the files in it"):
+                await client.send("hello", files=[tmp_path])
+    async with AsyncClient("http://127.0.0.1:9") as client:
+        with pytest.raises(ServerUnreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+            await client.send("hello")
+
+
+async def test_a_token_goes_to_no_other_origin() -> None:
+    seen: list[str | None] = []
+
+    async def app(scope: dict[str, object], receive: object, send: object) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope)  # type: ignore[arg-type]
+        seen.append(request.headers.get("authorization"))
+        await send({"type": "http.response.start", "status": 307, "headers": [(b"location", b"http://localhost:9/")]})  # type: ignore[operator]
+        await send({"type": "http.response.body"})  # type: ignore[operator]
+
+    async with serve(app) as url, new_http("https://gateway.example", "secret-token") as http:
+        await http.get(url)
+    assert seen == [None]
