@@ -7,13 +7,13 @@ POST /api/auth/logout   ends the session in the store: no copy of its cookie is 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
+from gateway.api_route import ApiRoute, Operation
 from gateway.callers import Callers
 from gateway.cookies import session_cookie, set_cookie
 from gateway.limits import Limits
@@ -32,6 +32,18 @@ class LogoutBody(msgspec.Struct, forbid_unknown_fields=True):
     everywhere: bool = False
 
 
+class Me(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Who is asking. `left` is what it may still use, and `secret_file` has what this machine's user sends."""
+
+    id: str
+    name: str
+    kind: str | None = None
+    scopes: list[str] | None = None
+    expires: str | None = None
+    left: dict[str, int] | None = None
+    secret_file: str | None = None
+
+
 class Account:
     """The routes of callers who are known."""
 
@@ -41,24 +53,29 @@ class Account:
         self._limits = limits
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
+        logout = Operation(
+            *(self.logout, "End your session.", LogoutBody, None, 204), also={409: "The request has no session."}
+        )
         return [
-            Route("/api/auth/me", self.me, methods=["GET"]),
-            Route("/api/auth/logout", self.logout, methods=["POST"]),
+            ApiRoute(
+                "/api/auth/me", GET=Operation(self.me, "See who you are, and what you may still use.", answers=Me)
+            ),
+            ApiRoute("/api/auth/logout", POST=logout),
         ]
 
     async def me(self, request: Request) -> Response:
         """GET /api/auth/me"""
         caller = await self._callers.caller(request)
-        known: dict[str, Any] = {"id": caller.owner.id, "name": caller.owner.name}
+        me = Me(caller.owner.id, caller.owner.name)
         if (credential := caller.credential) is not None:
-            expires = timestamp(credential.ends * 1000)
-            known |= {"kind": credential.kind, "scopes": credential.scopes, "expires": expires}
+            me.kind, me.scopes = credential.kind, list(credential.scopes)
+            me.expires = timestamp(credential.ends * 1000)
         if credential is not None or caller.is_limited:
-            known["left"] = await self._limits.left(caller)
+            me.left = await self._limits.left(caller)
         if (user := self._callers.local_user) is not None and caller.owner.id == LOCAL_OWNER:
-            known["secretFile"] = user.secret_file  # what a shell sends, as the page tells it
-        return Response(encode(known), media_type="application/json", headers=NO_STORE)
+            me.secret_file = user.secret_file  # what a shell sends, as the page tells it
+        return Response(encode(me), media_type="application/json", headers=NO_STORE)
 
     async def logout(self, request: Request) -> Response:
         """POST /api/auth/logout"""

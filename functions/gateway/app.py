@@ -13,9 +13,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from gateway.account import Account
+from gateway.answers import Accepted, AgentList, Begun, Cancelling, Health, OpenStreams, TaskPage
+from gateway.api_route import CURSOR, PAGE, STREAM, ApiRoute, Operation, Parameter
 from gateway.callers import Caller, Callers
 from gateway.contexts import Contexts
 from gateway.conversations import Conversing
@@ -25,20 +27,32 @@ from gateway.guard import Guard
 from gateway.held_stream import HeldStream
 from gateway.limits import Limits
 from gateway.metering import Metering
+from gateway.openapi import OpenApi
 from gateway.own_credentials import OwnCredentials
 from gateway.own_webhooks import OwnWebhooks
 from gateway.owner import local_owner
 from gateway.pipes import Pipes
 from gateway.pressure import Pressure
 from gateway.problems import HANDLERS, NO_STORE, Problem
-from gateway.requests import complete, cursor_in, idempotency_key, page_size_in, read_message, read_task, task_id_in
+from gateway.requests import (
+    IDEMPOTENCY_KEY,
+    MessageBody,
+    TaskBody,
+    complete,
+    cursor_in,
+    idempotency_key,
+    page_size_in,
+    read_message,
+    read_task,
+    task_id_in,
+)
 from gateway.streams import Streams
 from gateway.task_endings import TaskEndings
 from gateway.uploads import Uploading
 from tailrace.a2a.bundle import Agents
 from tailrace.a2a.client import new_http
 from tailrace.a2a.identity import fingerprint_of, task_id_of
-from tailrace.a2a.task import snapshot, summary
+from tailrace.a2a.task import Task, snapshot, summary
 from tailrace.access import Credentials
 from tailrace.agent.deletions import Deletions
 from tailrace.agent.dispatch import Dispatch
@@ -83,9 +97,45 @@ class Gateway:
             settings, callers, self._agents, self._http, self._streams, self.limits, host_header
         )
 
-    async def tasks(self, request: Request) -> Response:
-        """/api/tasks: one route, so that a 405 names both methods."""
-        return await (self.create_task if request.method == "POST" else self.list_tasks)(request)
+    @property
+    def routes(self) -> list[BaseRoute]:
+        key = Parameter("Idempotency-Key", "The same request again gets the same task.", IDEMPOTENCY_KEY, "header")
+        create = Operation(
+            *(self.create_task, "Begin a task.", TaskBody, Begun, 201, (key,)),
+            also={409: "Its context has an unfinished task.", 422: "Another request has used the key.", 502: ""},
+        )
+        reply = Operation(
+            *(self.reply, "Answer what a task asks.", MessageBody, Accepted, 202),
+            also={409: "The task does not wait.", 502: ""},
+        )
+        cancel = Operation(
+            *(self.cancel, "Cancel a task.", None, Cancelling, 202), also={409: "The task is finished.", 502: ""}
+        )
+        stream = Operation(
+            *(self.stream, "Follow a task: its events after the cursor, and then live."),
+            parameters=CURSOR,
+            also={204: "The task has no more events."},
+            media_type=STREAM,
+        )
+        return [
+            ApiRoute(
+                "/api/tasks",
+                GET=Operation(self.list_tasks, "List your tasks, newest first.", answers=TaskPage, parameters=PAGE),
+                POST=create,
+            ),
+            ApiRoute(
+                "/api/tasks/{task_id}", GET=Operation(self.get_task, "Get a task: the sum of its events.", answers=Task)
+            ),
+            ApiRoute("/api/tasks/{task_id}/messages", POST=reply),
+            ApiRoute("/api/tasks/{task_id}/cancel", POST=cancel),
+            ApiRoute("/api/stream/{task_id}", GET=stream),
+            ApiRoute(
+                "/api/streams",
+                GET=Operation(self.streams, "List your streams that this process has open.", answers=OpenStreams),
+            ),
+            ApiRoute("/api/agents", GET=Operation(self.agents, "List the agents' cards.", answers=AgentList)),
+            ApiRoute("/api/health", GET=Operation(self.health, "See that it answers.", answers=Health, is_open=True)),
+        ]
 
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
@@ -108,13 +158,13 @@ class Gateway:
             head = await self._contexts.create(head, stored, new=sent.context_id is None)
         await self._pipes.begin(head)
         stream_url = f"/api/stream/{task_id}"
-        return _json({"id": task_id, "contextId": context_id, "streamUrl": stream_url}, 201)
+        return _json(Begun(task_id, context_id, stream_url), 201)
 
     async def list_tasks(self, request: Request) -> Response:
         """GET /api/tasks"""
         owner, size = (await self._callers.owner(request)).id, page_size_in(request)
         page = await self._log.list(owner, limit=size, token=request.query_params.get("pageToken", ""))
-        return _json({"tasks": [summary(head) for head in page.heads], "nextPageToken": page.next_token})
+        return _json(TaskPage([summary(head) for head in page.heads], page.next_token))
 
     async def get_task(self, request: Request) -> Response:
         """GET /api/tasks/{id}"""
@@ -132,13 +182,13 @@ class Gateway:
         await self.uploading.check(stored, head.owner)
         await self._contexts.keep(head)
         await (await self._agents.client(head.agent, head.owner)).send(stored)
-        return _json({"id": head.task_id, "contextId": head.context_id}, 202)
+        return _json(Accepted(head.task_id, head.context_id), 202)
 
     async def cancel(self, request: Request) -> Response:
         """POST /api/tasks/{id}/cancel"""
         head = await self._owned(request)
         await self._endings.cancel(head.task_id)
-        return _json({"id": head.task_id}, 202)
+        return _json(Cancelling(head.task_id), 202)
 
     async def stream(self, request: Request) -> Response:
         """GET /api/stream/{id}"""
@@ -170,16 +220,16 @@ class Gateway:
         """GET /api/streams"""
         owner = await self._callers.owner(request)
         streams = [msgspec.structs.replace(stream, owner=owner.name) for stream in self._streams.of(owner.id)]
-        return _json({"streams": msgspec.to_builtins(streams), "limit": self._settings.max_streams})
+        return _json(OpenStreams(streams, self._settings.max_streams))
 
     async def agents(self, request: Request) -> Response:
         """GET /api/agents"""
         await self._callers.owner(request)
-        return _json({"agents": await self._agents.listed(), "prices": self._settings.prices})
+        return _json(AgentList(await self._agents.listed(), self._settings.prices))
 
     async def health(self, _: Request) -> Response:
         """GET /api/health"""
-        return _json({"status": "ok"})
+        return _json(Health())
 
     async def close(self) -> None:
         await self._pipes.close()
@@ -270,24 +320,19 @@ def create_app(
         if log is None:
             await the_log.close()
 
+    routes = [
+        *gateway.routes,
+        *Account(settings, callers, gateway.limits).routes,
+        *OwnCredentials(callers).routes,
+        *_sign_in_routes(settings, callers, issuer, host_header),
+        *gateway.own_webhooks.routes,
+        *gateway.uploading.routes,
+        *gateway.conversing.routes,
+        *gateway.front_door.routes,
+    ]
+    routes += OpenApi(routes).routes
     app = Starlette(
-        routes=[
-            Route("/api/tasks", gateway.tasks, methods=["GET", "POST"]),
-            Route("/api/tasks/{task_id}", gateway.get_task, methods=["GET"]),
-            Route("/api/tasks/{task_id}/messages", gateway.reply, methods=["POST"]),
-            Route("/api/tasks/{task_id}/cancel", gateway.cancel, methods=["POST"]),
-            Route("/api/stream/{task_id}", gateway.stream, methods=["GET"]),
-            Route("/api/streams", gateway.streams, methods=["GET"]),
-            Route("/api/agents", gateway.agents, methods=["GET"]),
-            Route("/api/health", gateway.health, methods=["GET"]),
-            *Account(settings, callers, gateway.limits).routes,
-            *OwnCredentials(callers).routes,
-            *_sign_in_routes(settings, callers, issuer, host_header),
-            *gateway.own_webhooks.routes,
-            *gateway.uploading.routes,
-            *gateway.conversing.routes,
-            *gateway.front_door.routes,
-        ],
+        routes=routes,
         exception_handlers=HANDLERS,
         middleware=[Middleware(Metering), Middleware(Guard, host_header=host_header, cors=settings.cors)],
         lifespan=lifespan,
@@ -314,7 +359,7 @@ def _authors_auth(settings: Settings) -> AuthorsAuth | None:
     return AuthorsAuth(settings.auth)
 
 
-def _sign_in_routes(settings: Settings, callers: Callers, issuer: Issuer | None, host_header: str) -> list[Route]:
+def _sign_in_routes(settings: Settings, callers: Callers, issuer: Issuer | None, host_header: str) -> list[BaseRoute]:
     if issuer is None:
         return []
     from gateway.sign_in import SignIn

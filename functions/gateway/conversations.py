@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
+from gateway.api_route import PAGE, ApiRoute, Operation, Parameter
 from gateway.callers import Callers
 from gateway.deletion import Deletion
 from gateway.problems import NO_STORE, Problem
@@ -38,7 +39,7 @@ _EXAMPLE = '{"title": "Checkout errors"}'
 
 
 class TitleBody(msgspec.Struct, forbid_unknown_fields=True):
-    title: str
+    title: Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": _MAX_TITLE})]
 
     def __post_init__(self) -> None:
         bad = next((char for char in self.title if unicodedata.category(char) in _NOT_IN_TITLES), None)
@@ -50,7 +51,7 @@ class TitleBody(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError(f"Expected `title` with 1 to {_MAX_TITLE} characters that are not only spaces, got {got}")
 
 
-class View(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+class ConversationView(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """A conversation as JSON. `task` is its latest task, and `state` that task's; None if the task has expired."""
 
     context_id: str
@@ -62,9 +63,18 @@ class View(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     updated: str
 
 
-class ViewWithTasks(View, kw_only=True):
+class ConversationWithTasks(ConversationView, kw_only=True):
     tasks: list[Task]
     next_page_token: str = msgspec.field(name="nextPageToken")
+
+
+class ConversationPage(msgspec.Struct, rename="camel"):
+    """A page of the caller's conversations, latest first. It may have fewer than were asked for, even none, and the
+    last page has the token "".
+    """
+
+    conversations: list[ConversationView]
+    next_page_token: str
 
 
 class Conversing:
@@ -77,22 +87,40 @@ class Conversing:
         self._deletion = deletion
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
+        agent = Parameter("agent", "The name of its agent; the default agent's without it.")
+        search = Operation(
+            *(self.search, "List or search your conversations, latest first."),
+            answers=ConversationPage,
+            parameters=(
+                Parameter("q", "A part of the title, in any case."),
+                Parameter("agent", "The name of its agent."),
+                Parameter("state", "The state of its latest task; several match any of them.", list[State]),
+                *PAGE,
+            ),
+        )
+        get = Operation(
+            *(self.get, "Get a conversation with its tasks."),
+            answers=ConversationWithTasks,
+            parameters=(agent, *PAGE),
+        )
+        rename = Operation(
+            *(self.rename, "Change a conversation's title.", TitleBody, ConversationView), parameters=(agent,)
+        )
+        delete = Operation(
+            *(self.delete, "Delete a conversation, and all that belongs to it.", None, None, 204, (agent,)),
+            also={409: "A task of it is not finished, or it has too many tasks."},
+        )
         return [
-            Route("/api/conversations", self.search, methods=["GET"]),
-            Route("/api/conversations/{context_id:path}", self.one, methods=["GET", "PATCH", "DELETE"]),
+            ApiRoute("/api/conversations", GET=search),
+            ApiRoute("/api/conversations/{context_id:path}", GET=get, PATCH=rename, DELETE=delete),
         ]
-
-    async def one(self, request: Request) -> Response:
-        """/api/conversations/{contextId}: one route, so that a 405 names all methods."""
-        methods = {"PATCH": self.rename, "DELETE": self.delete}
-        return await methods.get(request.method, self.get)(request)
 
     async def search(self, request: Request) -> Response:
         """GET /api/conversations"""
         owner, size, query = (await self._callers.owner(request)).id, page_size_in(request), request.query_params
         words, agent, states = query.get("q", "").casefold(), query.get("agent"), _states_in(request)
-        matches: list[View] = []
+        matches: list[ConversationView] = []
         token = check_token(query.get("pageToken", ""))
         for _ in range(_MAX_PAGES):
             page = await self._log.conversations.list(owner, limit=_RECORDS_PER_PAGE, token=token)
@@ -112,14 +140,14 @@ class Conversing:
             token = page.next_token
             if not token:
                 break
-        return _json({"conversations": matches, "nextPageToken": token})
+        return _json(ConversationPage(matches, token))
 
     async def get(self, request: Request) -> Response:
         """GET /api/conversations/{contextId}"""
         record, size = await self._owned(request), page_size_in(request)
         tasks, token = await self._tasks(record, size, check_token(request.query_params.get("pageToken", "")))
         view = msgspec.structs.asdict(await self._view_of(record))
-        return _json(ViewWithTasks(**view, tasks=[summary(head) for head in tasks], next_page_token=token))
+        return _json(ConversationWithTasks(**view, tasks=[summary(head) for head in tasks], next_page_token=token))
 
     async def rename(self, request: Request) -> Response:
         """PATCH /api/conversations/{contextId}"""
@@ -149,12 +177,12 @@ class Conversing:
             raise _unknown(context_id, agent)
         return record
 
-    async def _view_of(self, record: Conversation) -> View:
+    async def _view_of(self, record: Conversation) -> ConversationView:
         try:
             state: State | None = (await self._log.head(record.task)).state
         except TaskUnknown:
             state = None
-        return View(
+        return ConversationView(
             context_id=record.context_id,
             agent=record.agent,
             title=record.title,

@@ -10,17 +10,39 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from gateway.account import log
+from gateway.api_route import ApiRoute, Operation
 from gateway.callers import Caller, Callers
 from gateway.problems import NO_STORE, Problem
 from tailrace.access import Credential
 from tailrace.access.credential import TOKENS
 from tailrace.errors import shorten
 from tailrace.events import encode, timestamp
+
+
+class Shown(msgspec.Struct, omit_defaults=True):
+    """A credential without its secret. Times are ISO 8601; `current` is the one of the request."""
+
+    id: str
+    name: str
+    created: str
+    used: str
+    expires: str
+    current: bool
+    scopes: list[str] | None = None
+
+
+class Sessions(msgspec.Struct):
+    sessions: list[Shown]
+
+
+class Tokens(msgspec.Struct):
+    tokens: list[Shown]
 
 
 class OwnCredentials:
@@ -30,19 +52,23 @@ class OwnCredentials:
         self._callers = callers
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
+        sessions = Operation(self.sessions, "List your sessions, on every device.", answers=Sessions)
+        end_session = Operation(self.end_session, "End one of your sessions.", status=204)
+        tokens = Operation(self.tokens, "List the tokens that act as you.", answers=Tokens)
+        end_token = Operation(self.end_token, "Revoke one of your tokens.", status=204)
         return [
-            Route("/api/auth/sessions", self.sessions, methods=["GET"]),
-            Route("/api/auth/sessions/{credential_id}", self.end_session, methods=["DELETE"]),
-            Route("/api/auth/tokens", self.tokens, methods=["GET"]),
-            Route("/api/auth/tokens/{credential_id}", self.end_token, methods=["DELETE"]),
+            ApiRoute("/api/auth/sessions", GET=sessions),
+            ApiRoute("/api/auth/sessions/{credential_id}", DELETE=end_session),
+            ApiRoute("/api/auth/tokens", GET=tokens),
+            ApiRoute("/api/auth/tokens/{credential_id}", DELETE=end_token),
         ]
 
     async def sessions(self, request: Request) -> Response:
         """GET /api/auth/sessions"""
         caller = await self._callers.caller(request)
         found = await self._of(caller, caller.owner.id, "session")
-        return _json({"sessions": [_shown(each, caller) for each in found]})
+        return _json(Sessions([_shown(each, caller) for each in found]))
 
     async def end_session(self, request: Request) -> Response:
         """DELETE /api/auth/sessions/{credential_id}"""
@@ -53,7 +79,7 @@ class OwnCredentials:
         """GET /api/auth/tokens"""
         caller = await self._callers.caller(request)
         found = await self._of(caller, TOKENS, "token")
-        return _json({"tokens": [{**_shown(each, caller), "scopes": each.scopes} for each in found]})
+        return _json(Tokens([_shown(each, caller, list(each.scopes)) for each in found]))
 
     async def end_token(self, request: Request) -> Response:
         """DELETE /api/auth/tokens/{credential_id}"""
@@ -72,15 +98,16 @@ class OwnCredentials:
         return Response(status_code=204, headers=NO_STORE)
 
 
-def _shown(credential: Credential, caller: Caller) -> dict[str, Any]:
-    return {
-        "id": credential.id,
-        "name": credential.name,
-        "created": timestamp(credential.created * 1000),
-        "used": timestamp(credential.used * 1000),
-        "expires": timestamp(credential.ends * 1000),
-        "current": caller.credential is not None and caller.credential.id == credential.id,
-    }
+def _shown(credential: Credential, caller: Caller, scopes: list[str] | None = None) -> Shown:
+    return Shown(
+        id=credential.id,
+        name=credential.name,
+        created=timestamp(credential.created * 1000),
+        used=timestamp(credential.used * 1000),
+        expires=timestamp(credential.ends * 1000),
+        current=caller.credential is not None and caller.credential.id == credential.id,
+        scopes=scopes,
+    )
 
 
 def _json(value: Any) -> Response:

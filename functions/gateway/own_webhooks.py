@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from functools import cached_property
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
+from gateway.api_route import PAGE, ApiRoute, Operation
 from gateway.callers import Callers
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import page_size_in, task_id_in
@@ -28,6 +30,21 @@ from tailrace.push import Webhook, Webhooks, open_webhooks
 _AT_ONCE = 10
 
 
+class ShownWebhook(msgspec.Struct, rename="camel"):
+    """A webhook without what it sends to prove who it is."""
+
+    id: str
+    task_id: str
+    url: str
+
+
+class WebhookPage(msgspec.Struct, rename="camel"):
+    """The webhooks of a page of the caller's tasks; the last page has the token ""."""
+
+    webhooks: list[ShownWebhook]
+    next_page_token: str
+
+
 class OwnWebhooks:
     """The routes of an owner's webhooks. The store is opened when it is needed; `close` closes it."""
 
@@ -37,10 +54,14 @@ class OwnWebhooks:
         self._log = log
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
+        listed = Operation(
+            self.listed, "List the webhooks of a page of your tasks.", answers=WebhookPage, parameters=PAGE
+        )
+        delete = Operation(self.delete, "Delete a webhook: nothing is sent there any more.", status=204)
         return [
-            Route("/api/webhooks", self.listed, methods=["GET"]),
-            Route("/api/webhooks/{task_id}/{webhook_id:path}", self.delete, methods=["DELETE"]),
+            ApiRoute("/api/webhooks", GET=listed),
+            ApiRoute("/api/webhooks/{task_id}/{webhook_id:path}", DELETE=delete),
         ]
 
     async def listed(self, request: Request) -> Response:
@@ -52,8 +73,7 @@ class OwnWebhooks:
             tasks = page.heads[first : first + _AT_ONCE]
             for each in await asyncio.gather(*(self._webhooks.list(head.task_id) for head in tasks)):
                 found += each
-        shown = [{"id": hook.id, "taskId": hook.task_id, "url": hook.url} for hook in found]
-        body = encode({"webhooks": shown, "nextPageToken": page.next_token})
+        body = encode(WebhookPage([ShownWebhook(each.id, each.task_id, each.url) for each in found], page.next_token))
         return Response(body, media_type="application/json", headers=NO_STORE)
 
     async def delete(self, request: Request) -> Response:

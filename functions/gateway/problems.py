@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -35,6 +36,15 @@ logger = logging.getLogger("tailrace.gateway")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tailrace"'}
 # A task changes all the time, so no response about it may be cached.
 NO_STORE = {"Cache-Control": "no-store"}
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """The body of every refusal (RFC 9457). There may be further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
 
 
 class Problem(Exception):
@@ -80,7 +90,8 @@ def respond(
     A status that is not registered means what the first of its class means (RFC 9110, section 15).
     """
     title = _PHRASES.get(status) or _PHRASES[status // 100 * 100]
-    body = encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **(more or {})})
+    document = msgspec.structs.asdict(ProblemDocument("about:blank", title, status, detail))
+    body = encode({**document, **(more or {})})
     return Response(body, status, media_type="application/problem+json", headers={**NO_STORE, **(headers or {})})
 
 

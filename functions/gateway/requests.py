@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _TASK_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAX_KEY = 255
+IDEMPOTENCY_KEY = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_KEY)]
 
 
 class BrowserPart(UserPart, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
@@ -29,7 +30,7 @@ class BrowserPart(UserPart, forbid_unknown_fields=True, rename="camel", omit_def
 class BrowserMessage(msgspec.Struct, forbid_unknown_fields=True, rename="camel", omit_defaults=True, kw_only=True):
     """An A2A 1.0 message whose `role` and `messageId` may be left out."""
 
-    parts: list[BrowserPart]
+    parts: Annotated[list[BrowserPart], msgspec.Meta(extra_json_schema={"minItems": 1})]
     message_id: str | None = None
     role: Literal["ROLE_USER"] = "ROLE_USER"
     context_id: str | None = None

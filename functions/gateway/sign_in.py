@@ -20,9 +20,10 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from gateway.account import log
+from gateway.api_route import ApiRoute, Operation, Parameter
 from gateway.callers import Callers
 from gateway.cookies import login_cookie, login_cookies, session_cookie, set_cookie
 from gateway.oidc import Issuer, IssuerFailed, NotAllowed, SignInError
@@ -70,8 +71,20 @@ class SignIn:
         self._issuer = issuer
 
     @property
-    def routes(self) -> list[Route]:
-        return [Route(LOGIN, self.login, methods=["GET"]), Route(CALLBACK, self.callback, methods=["GET"])]
+    def routes(self) -> list[BaseRoute]:
+        to = Parameter("to", "Where the browser goes afterwards: a path of this site.")
+        login = Operation(
+            *(self.login, "Begin a sign-in: a browser goes to the issuer.", None, None, 303, (to,)),
+            also={502: "The issuer did not answer. The answer is a page."},
+            is_open=True,
+        )
+        answer = (Parameter(each, "What the issuer says.") for each in ("state", "code", "iss"))
+        callback = Operation(
+            *(self.callback, "End a sign-in: a browser comes from the issuer.", None, None, 303, tuple(answer)),
+            also=dict.fromkeys((403, 429, 502), "The sign-in did not work. The answer is a page."),
+            is_open=True,
+        )
+        return [ApiRoute(LOGIN, GET=login), ApiRoute(CALLBACK, GET=callback)]
 
     async def login(self, request: Request) -> Response:
         """GET /api/auth/login"""

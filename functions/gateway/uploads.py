@@ -11,32 +11,35 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property, partial
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
+from gateway.api_route import ApiRoute, Operation
 from gateway.callers import Callers
 from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import read_json
 from tailrace.config import Settings
 from tailrace.errors import RequestError, RequestTooLarge, UploadUnknown, shorten
-from tailrace.events import Message, encode, timestamp
+from tailrace.events import Message, Part, encode, timestamp
 from tailrace.inputs.decode import check, has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.uploads import SHA256, ReceivingUploads, Upload, Uploads, open_uploads
 
 _MAX_NAME = 1024
+_Name = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": _MAX_NAME})]
 _EXAMPLE = '{"filename": "app.log", "mediaType": "text/plain", "size": 123, "sha256": "…"}'
 
 
 class UploadBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    filename: str
-    size: int
-    sha256: str
-    media_type: str = "text/plain"
+    filename: _Name
+    size: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1})]
+    sha256: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{SHA256.pattern}$"})]
+    media_type: _Name = "text/plain"
 
     def __post_init__(self) -> None:
         for name, text in (("filename", self.filename), ("mediaType", self.media_type)):
@@ -48,6 +51,37 @@ class UploadBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
             raise ValueError(f"Expected `sha256` as 64 lower-case hexadecimal digits, got {shorten(self.sha256)!r}")
 
 
+class UploadRequest(msgspec.Struct):
+    """The one request that uploads the file: its body is the file. `expires` is ISO 8601."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    expires: str
+
+
+class Granted(msgspec.Struct):
+    """How a file is uploaded, and the part that stands for it in a message."""
+
+    upload: UploadRequest
+    part: Part
+
+
+class StoredUpload(msgspec.Struct):
+    """A file of the caller's that is stored."""
+
+    id: str
+    url: str
+    size: int
+    sha256: str
+
+
+class StoredUploads(msgspec.Struct):
+    """Up to 1,000 of them."""
+
+    uploads: list[StoredUpload]
+
+
 class Uploading:
     """The routes of uploads. The store is opened at the first upload."""
 
@@ -57,25 +91,27 @@ class Uploading:
         self._limits = limits
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
+        listed = Operation(self.list, "List your files that are stored.", answers=StoredUploads)
+        create = Operation(
+            self.create, "Have a file granted that is too large for a message.", UploadBody, Granted, 201
+        )
+        receive = Operation(
+            *(self.receive, "Upload a file to the address that was granted."),
+            status=204,
+            also={400: "It is not the file that was granted.", 413: "It is too large."},
+        )
+        delete = Operation(self.delete, "Delete a file, by the last part of its `url`.", status=204)
         return [
-            Route("/api/uploads", self.uploads, methods=["GET", "POST"]),
-            Route("/api/uploads/{token}", self.upload, methods=["DELETE", "PUT"]),
+            ApiRoute("/api/uploads", GET=listed, POST=create),
+            ApiRoute("/api/uploads/{token}", DELETE=delete, PUT=receive),
         ]
-
-    async def uploads(self, request: Request) -> Response:
-        """/api/uploads: one route, so that a 405 names both methods."""
-        return await (self.create if request.method == "POST" else self.list)(request)
-
-    async def upload(self, request: Request) -> Response:
-        """/api/uploads/{token}: a grant's token, or to delete a file the last part of its `url`."""
-        return await (self.receive if request.method == "PUT" else self.delete)(request)
 
     async def list(self, request: Request) -> Response:
         """GET /api/uploads"""
         found = await asyncio.to_thread(self._store.of, (await self._callers.owner(request)).id)
-        shown = [{"id": each.id, "url": each.url, "size": each.size, "sha256": each.sha256} for each in found]
-        return Response(encode({"uploads": shown}), media_type="application/json", headers=NO_STORE)
+        shown = StoredUploads([StoredUpload(each.id, each.url, each.size, each.sha256) for each in found])
+        return Response(encode(shown), media_type="application/json", headers=NO_STORE)
 
     async def delete(self, request: Request) -> Response:
         """DELETE /api/uploads/{id}"""
@@ -96,10 +132,10 @@ class Uploading:
         await self._limits.upload(caller, body.size)
         upload = Upload.new(caller.owner.id, body.size, body.sha256)
         grant = await asyncio.to_thread(self._store.grant, upload)
-        answer = {
-            "upload": {**msgspec.to_builtins(grant), "expires": timestamp(grant.expires * 1000)},
-            "part": upload.part(body.filename, body.media_type),
-        }
+        answer = Granted(
+            UploadRequest(grant.method, grant.url, grant.headers, timestamp(grant.expires * 1000)),
+            upload.part(body.filename, body.media_type),
+        )
         return Response(encode(answer), 201, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def receive(self, request: Request) -> Response:

@@ -145,7 +145,8 @@ def test_who_has_no_credential_is_turned_away_before_lambda_is_paid(stack: Resou
     refused = [("GET", "/api/tasks"), ("POST", "/api/tasks"), ("GET", "/api/stream/x"), ("GET", "/api/auth/me"),
                ("GET", "/api/health/x"), ("GET", "/api/x/.well-known/agent-card.json"), ("OPTIONS", "/api/tasks"),
                ("POST", "/agents/orchestrator/"), ("GET", "/agents/orchestrator/tasks")]  # fmt: skip
-    passed = [("GET", "/api/health"), ("GET", "/api/auth/login"), ("GET", "/api/auth/callback"),
+    passed = [("GET", "/api/health"), ("GET", "/api/openapi.json"), ("GET", "/api/auth/login"),
+              ("GET", "/api/auth/callback"),
               ("GET", "/.well-known/agent-card.json"), ("OPTIONS", "/agents/orchestrator/"),
               ("GET", "/agents/orchestrator/.well-known/agent-card.json")]  # fmt: skip
     requests = [{"method": method, "uri": uri, "headers": {}, "cookies": {}} for method, uri in (*refused, *passed)]

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 # What has no owner.
-_NOBODYS = ("/api/health", "/api/agents", "/.well-known/agent-card.json")
+_NOBODYS = ("/api/health", "/api/agents", "/api/openapi.json", "/.well-known/agent-card.json")
 BODIES: dict[str, Any] = {"title": "mine now", "message": {"parts": [{"text": "hello"}]}}
 
 
