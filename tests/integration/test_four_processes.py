@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,25 +108,36 @@ async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> Non
     assert nobody in report
 
 
-async def test_a_killed_gateway_costs_only_a_reconnect(tmp_path: Path) -> None:
+async def test_a_killed_gateway_costs_a_browser_and_the_command_only_a_reconnect(tmp_path: Path) -> None:
     async with (
-        agent(tmp_path, "slow_steps") as url,
+        agent(tmp_path, "runs_commands") as url,
         stack(tmp_path, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_ORCHESTRATOR_URL=url) as slow_stack,
         slow_stack.client() as http,
     ):
-        task_id = await post_task(http, {"text": "200 events, 10 ms apart"})
+        task_id = await post_task(http, {"text": "30 events; hold kill; 100 events"})
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tailrace", "tail", task_id, "--json"),
+            env={**os.environ, "TAILRACE_DATA_DIR": str(tmp_path)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert command.stdout is not None
+        told = [await command.stdout.readline() for _ in range(20)]
         got: list[int] = []
         parser = Parser()
         with contextlib.suppress(httpx.RemoteProtocolError):
             async with http.stream("GET", f"/api/stream/{task_id}") as answer:
                 async for chunk in answer.aiter_bytes():
                     got += [int(message.id) for message in parser.feed(chunk) if not message.name]
-                    if 20 < len(got) < 100 and (pid := await slow_stack.pid_of("gateway")):
+                    if len(got) > 20 and (pid := await slow_stack.pid_of("gateway")):
                         os.kill(pid, signal.SIGKILL)
-        assert len(got) < 200, "the stream was not cut"
+        (tmp_path / "gate-kill").touch()
         rest = await read_stream(http, task_id, cursor=got[-1], limit_s=60)
+        told += (await command.stdout.read()).splitlines()
+        assert await command.wait() == 0
+    assert len(got) < 100, "the stream was not cut"
     assert got + rest.seqs == list(range(1, rest.seqs[-1] + 1))
     assert rest.state == "TASK_STATE_COMPLETED"
+    assert [metadata(json.loads(line))["seq"] for line in told] == list(range(1, rest.seqs[-1] + 1))
 
 
 async def test_ctrl_c_stops_every_process(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ _TOGETHER = {
     "sam build": (CONTAINERS, "tests/deploy/test_build.py"),
     "shipped": (
         *("tests/deploy/test_smoke.py", "tests/integration/test_claim_check.py"),
+        "tests/integration/test_command_in_a_terminal.py",
         *("tests/integration/test_four_processes.py", "tests/integration/test_local.py"),
     ),
 }

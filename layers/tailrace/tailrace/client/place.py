@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 
 from tailrace.config import Settings
-from tailrace.errors import ClientError, shorten
+from tailrace.errors import ClientError, ServerUnreachable, shorten
 from tailrace.places import URL
 from tailrace.stores.private import RUN_ADDRESS, RUN_SECRET
 
@@ -30,7 +30,8 @@ def places(url: str | None, token: str | None, environ: Mapping[str, str] | None
     A token is sent to the URL that it comes with, and to no other.
 
     Raises:
-        ClientError: no server is named and none runs here, or the URL is none.
+        ServerUnreachable: no server is named and none runs here.
+        ClientError: the URL is none.
     """
     environ = os.environ if environ is None else environ
     named = url or environ.get(URL_VARIABLE, "")
@@ -38,9 +39,9 @@ def places(url: str | None, token: str | None, environ: Mapping[str, str] | None
     if not named:
         if here:
             return here
-        raise ClientError(
+        raise ServerUnreachable(
             f"No server is named, and no `make run` of this folder or one above it runs. Set {URL_VARIABLE} (and "
-            f"{TOKEN_VARIABLE}), pass a URL, or start one with `make run`."
+            f"{TOKEN_VARIABLE}), name a URL, or start one with `make run`."
         )
     if not URL.fullmatch(named):
         raise ClientError(f"The server's URL is {shorten(named)!r}, but must be like https://tailrace.example.")

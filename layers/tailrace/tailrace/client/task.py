@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tailrace.a2a import incoming
+from tailrace.a2a.remote_task import seq_of
 from tailrace.authoring.answer import answer_in
 from tailrace.authoring.ask import Question, questions_among
 from tailrace.events import EXTENSION, INTERRUPTED, TERMINAL
@@ -47,6 +48,11 @@ class Task(incoming.Task):
     def created(self) -> int:
         """When it was created, in ms since the epoch; 0 if the server does not say."""
         return int(self._ours.get("created") or 0)
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last event that is in it; 0 if the server does not say."""
+        return seq_of(self)
 
     @property
     def text(self) -> str:

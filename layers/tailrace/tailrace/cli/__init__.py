@@ -1,0 +1,19 @@
+"""The command `tailrace`: agents from a terminal, on top of `tailrace.client` (docs/CLIENT.md).
+
+It needs the packages of the extra `cli`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command with the process's arguments, and exit with its code (`exit_codes.py`)."""
+    try:
+        from tailrace.cli.commands import run
+    except ModuleNotFoundError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.exit(f"tailrace: the command needs {error.name}, which is not installed: pip install 'tailrace[cli]'")
+    sys.exit(run())

@@ -1,0 +1,229 @@
+"""The commands: `tailrace ask`, `tail`, `replay`, `reply`, `tasks`, `cancel` and `agents`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tailrace.cli.display import Display, JsonLines, LiveDisplay, Plain
+from tailrace.cli.escaping import one_line
+from tailrace.cli.exit_codes import Exit, exit_of_error
+from tailrace.cli.following import Following, is_terminal
+from tailrace.cli.run_view import RunView
+from tailrace.client import Client, ClientError
+
+app = typer.Typer(
+    name="tailrace",
+    help="Ask agents, and watch what they do. A lost connection loses nothing.",
+    epilog="Exit codes: 0 completed, 1 failed or rejected, 2 wrong usage, 3 waits for an answer, 4 canceled, "
+    "5 no server can be reached, 6 the server refuses, 130 Ctrl-C (the task goes on).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="TAILRACE_URL",
+        help="A gateway, or any A2A agent; TAILRACE_TOKEN lets in. By default the `make run` of this folder.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One event, or one entry, a line.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+Files = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files to send.")]
+
+
+class Work:
+    """What a command works with."""
+
+    def __init__(self, client: Client, display: Display, view: RunView) -> None:
+        self.client = client
+        self.display = display
+        self.view = view
+
+    @property
+    def following(self) -> Following:
+        """What follows a task here."""
+        return Following(self.client, self.display, self.view, asks=isinstance(self.display, LiveDisplay))
+
+
+@app.command()
+def ask(
+    text: Annotated[str, typer.Argument(help="What to do.")],
+    files: Files = None,
+    agent: Annotated[str | None, typer.Option(help="Which agent gets it; by default the default agent.")] = None,
+    context: Annotated[str | None, typer.Option(help="The conversation (contextId) to go on with.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give an agent some work, and watch it."""
+    with _working(url, as_json=as_json) as work:
+        work.display.start()
+        task = work.client.send(
+            text, files=files or [], agent=agent, context_id=context, on_progress=work.display.uploaded
+        )
+        _end(work, task.id, lambda: work.following.follow(task))
+
+
+@app.command()
+def tail(
+    task_id: TaskId,
+    cursor: Annotated[int, typer.Option(min=0, help="The seq of the last event that is known.")] = 0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a task has done, and watch it on."""
+    with _working(url, as_json=as_json) as work:
+        _end(work, task_id, lambda: work.following.follow(task_id, cursor))
+
+
+@app.command()
+def replay(
+    task_id: TaskId,
+    speed: Annotated[float, typer.Option(min=0.0, help="How much faster than it happened; 0 is at once.")] = 1.0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a task again from its first event, at the pace at which it happened."""
+    with _working(url, as_json=as_json) as work:
+        _end(work, task_id, lambda: work.following.follow(task_id, speed=speed))
+
+
+@app.command()
+def reply(
+    task_id: TaskId,
+    answer: Annotated[str, typer.Argument(help="The answer.")],
+    files: Files = None,
+    question: Annotated[str | None, typer.Option(help="The id of the question, if several are open.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer what a task asks, and watch it on."""
+    with _working(url, as_json=as_json) as work:
+        cursor = work.client.task(task_id).seq
+        work.display.start()
+        if question is None:
+            work.client.reply(task_id, answer, files=files or [], on_progress=work.display.uploaded)
+        else:
+            answers = {question: answer}
+            work.client.reply(task_id, answers=answers, files=files or [], on_progress=work.display.uploaded)
+        _end(work, task_id, lambda: work.following.follow(task_id, cursor))
+
+
+@app.command()
+def tasks(
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List your tasks, the newest first."""
+    with _working(url, as_json=as_json) as work:
+        rows = []
+        for number, task in enumerate(work.client.tasks(), 1):
+            state = task.state.removeprefix("TASK_STATE_").lower().replace("_", " ")
+            created = datetime.fromtimestamp(task.created / 1000, UTC).astimezone() if task.created else None
+            rows.append([task.id, state, task.agent, created.strftime("%Y-%m-%d %H:%M:%S") if created else ""])
+            if as_json:
+                JsonLines().value(msgspec.to_builtins(task))
+            if number == limit:
+                break
+        if not as_json:
+            _table(["task", "state", "agent", "created"], rows)
+
+
+@app.command()
+def cancel(task_id: TaskId, url: Url = None) -> None:
+    """Cancel a task."""
+    with _working(url) as work:
+        work.client.cancel(task_id)
+
+
+@app.command()
+def agents(url: Url = None, as_json: AsJson = False) -> None:
+    """List the agents that can be asked, the default one first."""
+    with _working(url, as_json=as_json) as work:
+        listed = work.client.agents()
+        if as_json:
+            for agent in listed:
+                JsonLines().value(msgspec.to_builtins(agent))
+        else:
+            rows = [
+                [each.name, f"does not answer: {each.error}" if each.error else each.description] for each in listed
+            ]
+            _table(["agent", "description"], rows)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command with these arguments, by default the process's; return its exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.Abort:
+        return Exit.INTERRUPTED
+    except Exception as error:
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
+            raise
+        print(f"tailrace: {error.format_message()} See tailrace --help.", file=sys.stderr)
+        return int(error.exit_code)
+    return code if isinstance(code, int) else Exit.COMPLETED
+
+
+@contextmanager
+def _working(url: str | None, *, as_json: bool = False) -> Iterator[Work]:
+    """What a command works with. It exits with one line for what the server does not do.
+
+    Raises:
+        typer.Exit
+    """
+    view = RunView()
+    display: Display = JsonLines() if as_json else LiveDisplay(view) if is_terminal() else Plain(view)
+    try:
+        with Client(url or None, on_cut=display.cut) as client:
+            yield Work(client, display, view)
+    except ClientError as error:
+        display.problem(str(error))
+        raise typer.Exit(exit_of_error(error)) from None
+    except BrokenPipeError:
+        raise typer.Exit(Exit.FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    finally:
+        display.stop()
+
+
+def _end(work: Work, task_id: str, follow: Callable[[], Exit]) -> None:
+    """Follow a task, and exit with its code. Ctrl-C ends the watching only.
+
+    Raises:
+        typer.Exit
+    """
+    try:
+        code = follow()
+    except KeyboardInterrupt:
+        work.display.problem(f"The task goes on. Watch it with: tailrace tail {task_id}, or end it with: cancel.")
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _table(names: list[str], rows: list[list[str]]) -> None:
+    """Print rows: as a table in a terminal, with tabs elsewhere."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(one_line(cell, 1_000) for cell in row))
+        return
+    table = Table(*names, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(one_line(cell, 1_000)) for cell in row))
+    Console(highlight=False).print(table)
