@@ -19,6 +19,7 @@ from gateway.account import Account
 from gateway.answers import Accepted, AgentList, Begun, Cancelling, Health, OpenStreams, TaskPage
 from gateway.api_route import CURSOR, PAGE, STREAM, ApiRoute, Operation, Parameter
 from gateway.callers import Caller, Callers
+from gateway.chat.routes import Chatting
 from gateway.contexts import Contexts
 from gateway.conversations import Conversing
 from gateway.deletion import Deletion
@@ -38,7 +39,6 @@ from gateway.requests import (
     IDEMPOTENCY_KEY,
     MessageBody,
     TaskBody,
-    complete,
     cursor_in,
     idempotency_key,
     page_size_in,
@@ -46,12 +46,12 @@ from gateway.requests import (
     read_task,
     task_id_in,
 )
+from gateway.sending import Sending
 from gateway.streams import Streams
 from gateway.task_endings import TaskEndings
 from gateway.uploads import Uploading
 from tailrace.a2a.bundle import Agents
 from tailrace.a2a.client import new_http
-from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.task import Task, snapshot, summary
 from tailrace.access import Credentials
 from tailrace.agent.deletions import Deletions
@@ -93,6 +93,8 @@ class Gateway:
         self.own_webhooks = OwnWebhooks(settings, callers, log)
         self.conversing = Conversing(settings, log, callers, Deletion(log, self._deletions))
         self._streams = Streams(log, self._pipes, settings, self._pressure)
+        self._sending = Sending(self._agents, self._contexts, self.limits, self.uploading, self._pipes)
+        self.chatting = Chatting(settings, log, callers, self.limits, self._streams, self._sending, self._endings)
         self.front_door = FrontDoor(
             settings, callers, self._agents, self._http, self._streams, self.limits, host_header
         )
@@ -140,25 +142,10 @@ class Gateway:
     async def create_task(self, request: Request) -> Response:
         """POST /api/tasks"""
         caller = await self._callers.caller(request)
-        owner = caller.owner.id
         body = await read_task(request, self._settings.max_request_bytes)
-        sent, agent = body.message, body.agent or self._settings.orchestrator
-        await self._agents.check(agent)
-        key = idempotency_key(request, sent)
-        task_id = task_id_of(owner, agent, key)
-        # Derived like the task's id, so that the same request has the same fingerprint.
-        context_id = sent.context_id or task_id_of(owner, agent, f"context {key}")
-        message = complete(sent, message_id=sent.message_id or task_id, task_id=task_id, context_id=context_id)
-        stored = message.stored()
-        await self.uploading.check(stored, owner)
-        head = Head(
-            task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
-        )
-        async with self.limits.task(caller, task_id):
-            head = await self._contexts.create(head, stored, new=sent.context_id is None)
-        await self._pipes.begin(head)
-        stream_url = f"/api/stream/{task_id}"
-        return _json(Begun(task_id, context_id, stream_url), 201)
+        agent = body.agent or self._settings.orchestrator
+        head = await self._sending.begin(caller, agent, body.message, idempotency_key(request, body.message))
+        return _json(Begun(head.task_id, head.context_id, f"/api/stream/{head.task_id}"), 201)
 
     async def list_tasks(self, request: Request) -> Response:
         """GET /api/tasks"""
@@ -175,13 +162,7 @@ class Gateway:
         """POST /api/tasks/{id}/messages"""
         head = await self._owned(request)
         sent = await read_message(request, self._settings.max_request_bytes)
-        message_id = sent.message_id or idempotency_key(request, sent)
-        context_id = sent.context_id or head.context_id  # The agent refuses another one.
-        message = complete(sent, message_id=message_id, task_id=head.task_id, context_id=context_id)
-        stored = message.stored()
-        await self.uploading.check(stored, head.owner)
-        await self._contexts.keep(head)
-        await (await self._agents.client(head.agent, head.owner)).send(stored)
+        await self._sending.reply(head, sent, sent.message_id or idempotency_key(request, sent))
         return _json(Accepted(head.task_id, head.context_id), 202)
 
     async def cancel(self, request: Request) -> Response:
@@ -328,6 +309,7 @@ def create_app(
         *gateway.own_webhooks.routes,
         *gateway.uploading.routes,
         *gateway.conversing.routes,
+        *gateway.chatting.routes,
         *gateway.front_door.routes,
     ]
     routes += OpenApi(routes).routes

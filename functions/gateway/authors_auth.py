@@ -159,7 +159,7 @@ def _what_it_does(request: Request, *, reads: bool) -> tuple[str, str, dict[str,
         return None
     if path == "/api/agents":
         return "assistants", "search", {}
-    if not reads and (path == "/api/tasks" or path.endswith("/messages")):
+    if not reads and (path in ("/api/tasks", "/api/chat") or path.endswith("/messages")):
         return _THREADS, "create_run", value
     if request.method == "DELETE":
         return _THREADS, "delete", value

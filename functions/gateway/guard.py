@@ -29,7 +29,7 @@ from gateway.problems import respond
 from tailrace.errors import shorten
 
 _JSON = "application/json"
-_STREAM, _AGENTS = "/api/stream/", "/agents/"
+_STREAM, _CHAT, _AGENTS = "/api/stream/", "/api/chat/", "/agents/"
 # The gateway's own page, or a person who has entered the address.
 _OWN_SITES = ("same-origin", "none")
 
@@ -70,6 +70,6 @@ class Guard:
 
     def _refusal_to_stream(self, request: Request) -> Response | None:
         site = request.headers.get("sec-fetch-site", "none")
-        if request.url.path.startswith((_STREAM, _AGENTS)) and site not in _OWN_SITES:
+        if request.url.path.startswith((_STREAM, _CHAT, _AGENTS)) and site not in _OWN_SITES:
             return respond(403, f"Sec-Fetch-Site has value {shorten(site)!r}: only pages of this gateway open streams.")
         return None

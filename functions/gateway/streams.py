@@ -21,7 +21,7 @@ from tailrace.log import Batch, EventLog, Head
 from tailrace.stream import sse
 from tailrace.stream.quiet import Pause, Pausing
 from tailrace.stream.reader import End, Gap, Synced
-from tailrace.stream.task_stream import TaskStream, Timing
+from tailrace.stream.task_stream import ItemFraming, TaskStream, Timing
 
 logger = logging.getLogger("tailrace.gateway")
 
@@ -57,6 +57,8 @@ class Streams:
             pressed=lambda: pressed if pressure.is_on() else None,
         )
         self._busy = msgspec.structs.replace(self._timing, pausing=busy)
+        # For readers who would take a pause for the end.
+        self._held_timing = msgspec.structs.replace(self._timing, pausing=None, pressed=lambda: None)
         self._open: list[OpenStream] = []
         # The owners of all streams that have a place, those of agents (front_door.py) among them.
         self._held: list[str] = []
@@ -96,16 +98,17 @@ class Streams:
         newest: bytes | None,
         holds: Callable[[], Awaitable[bool]],
         stored: Sequence[Batch] = (),
+        framing: ItemFraming | None = None,
     ) -> AsyncGenerator[bytes]:
         """Yield the frames after `cursor`, until the stream ends, rotates, pauses or is cut; log its start and its end.
 
         `newest` is the event at `cursor` if the log had no later one. `holds` says whether the reader's session still
         holds: it is asked every `TAILRACE_SESSION_CHECK_S`, at the next chunk (a silent stream has heartbeats).
-        `stored` is as in `follow`.
+        `stored` is as in `follow`. With a `framing` the stream is of another language, and never pauses.
         """
-        settings, timing = self._settings, self._timing_now()
+        settings, timing = self._settings, self._timing_now() if framing is None else self._held_timing
         opened = OpenStream(head.task_id, head.owner, now_ms(), cursor)
-        framing = _BrowserFraming(head.task_id)
+        framing = framing or _BrowserFraming(head.task_id)
         stream = TaskStream(
             self._log, self._pipes.feeds, head.task_id, cursor, framing, timing, newest=newest, head=head, stored=stored
         )

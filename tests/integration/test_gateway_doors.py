@@ -28,7 +28,8 @@ CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST
            ("POST", "/api/auth/logout"), ("DELETE", "/api/auth/sessions/x"), ("DELETE", "/api/auth/tokens/x"),
            ("DELETE", f"/api/webhooks/{ID}/x"), ("POST", "/api/uploads"),
            ("DELETE", "/api/uploads/x"), ("PUT", "/api/uploads/x"),
-           ("DELETE", "/api/conversations/x"), ("PATCH", "/api/conversations/x")]  # fmt: skip
+           ("DELETE", "/api/conversations/x"), ("PATCH", "/api/conversations/x"),
+           ("POST", "/api/chat"), ("POST", "/api/chat/x/cancel")]  # fmt: skip
 # What a page may send to another origin without a preflight.
 SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
           {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "multipart/form-data; boundary=x"},
@@ -111,12 +112,15 @@ async def test_a_request_that_names_another_origin_is_refused_without_a_cookie_t
 
 async def test_only_the_gateways_own_pages_open_streams(site: Site) -> None:
     """Another site's page cannot read a stream, but it could take the places of all others."""
-    for fetch_site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 404), ("none", 404), ("", 403)):
-        for verb in ("GET", "HEAD"):
-            headers = {**COOKIE, "Sec-Fetch-Site": fetch_site}
-            assert (await site.http.request(verb, f"/api/stream/{ID}", headers=headers)).status_code == status, (
-                fetch_site
-            )
+    for path, own in ((f"/api/stream/{ID}", 404), ("/api/chat/x/stream", 204)):
+        for fetch_site, status in (
+            *(("cross-site", 403), ("same-site", 403), ("", 403)),
+            *(("same-origin", own), ("none", own)),
+        ):
+            for verb in ("GET", "HEAD"):
+                headers = {**COOKIE, "Sec-Fetch-Site": fetch_site}
+                answer = await site.http.request(verb, path, headers=headers)
+                assert answer.status_code == status, (path, fetch_site)
     assert (await site.http.get(f"/api/stream/{ID}", headers=COOKIE)).status_code == 404  # a program
 
 

@@ -63,7 +63,8 @@ def table(app: Starlette) -> set[tuple[str, str]]:
 
 def described(paths: dict[str, Any]) -> set[tuple[str, str]]:
     return {(method.upper(), _PARAMETER.sub("{}", path)) for path, item in paths.items() for method in item} - {
-        ("HEAD", "/api/stream/{}")
+        ("HEAD", "/api/stream/{}"),
+        ("HEAD", "/api/chat/{}/stream"),
     }
 
 

@@ -50,7 +50,7 @@ class Reply(msgspec.Struct, frozen=True):
 
         A reply that names its questions does as long as these are open, another one only if nothing has changed.
         """
-        named = _named(self.message)
+        named = named_answers(self.message)
         if named is None:
             return question is not None and question.message_id == self.question_id
         return named.keys() <= {each.id for each in questions_in(question)}
@@ -115,7 +115,7 @@ def bare_answer(reply: Message) -> Any:
 
 
 def _answers(questions: Sequence[Question], reply: Message) -> dict[str, Any]:
-    named = _named(reply)
+    named = named_answers(reply)
     if named is None:
         if len(questions) > 1:
             raise RequestError(
@@ -130,7 +130,8 @@ def _answers(questions: Sequence[Question], reply: Message) -> dict[str, Any]:
     return {each: _converted(by_id[each], answer) for each, answer in named.items()}
 
 
-def _named(reply: Message) -> dict[str, Any] | None:
+def named_answers(reply: Message) -> dict[str, Any] | None:
+    """The answers of a reply that says as data which questions it answers, by their ids; None if it names none."""
     data = next(iter(data_in([reply])), None)
     if isinstance(data, dict) and data.keys() == {"answers"} and isinstance(data["answers"], dict):
         return data["answers"]

@@ -1,0 +1,150 @@
+"""A task's events as the frames of a UI message stream, and what a page has after some of them.
+
+Each event's last frame has the `id:` `TASK:SEQ`, which is the cursor: a reader that has been cut drops the frames after
+the last `id:` and comes back with that. The stream's own reader of the package `ai` reads no ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Annotated, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+
+from gateway.api_route import Parameter
+from gateway.chat import chunks
+from gateway.chat.chunks import Chunk
+from gateway.chat.projection import Projection
+from tailrace.errors import EventUnreadable, LogUnreadable, RequestError, shorten
+from tailrace.events import Event, decode, encode
+from tailrace.log import Batch, EventLog
+from tailrace.stream import sse
+from tailrace.stream.quiet import Pause
+from tailrace.stream.reader import End, Gap, Synced
+
+logger = logging.getLogger("tailrace.gateway")
+
+DONE = b"data: [DONE]\n\n"
+_CURSOR = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,15})")
+_KIND = Annotated[str, msgspec.Meta(pattern=f"^{_CURSOR.pattern}$")]
+CURSOR = (
+    Parameter("Last-Event-ID", "The last `id:` that you have.", _KIND, "header"),
+    Parameter("cursor", "The same, for who cannot send the header.", _KIND),
+)
+
+
+class Cursor(NamedTuple):
+    """What a reader has: the events of the task up to `seq`."""
+
+    task_id: str
+    seq: int
+
+
+def cursor_in(request: Request) -> Cursor | None:
+    """The cursor in `Last-Event-ID`, or else in `?cursor=`; None without one.
+
+    Raises:
+        RequestError: it is none.
+    """
+    for key, text in (
+        ("Last-Event-ID", request.headers.get("last-event-id")),
+        ("cursor", request.query_params.get("cursor")),
+    ):
+        if text:
+            match = _CURSOR.fullmatch(text)
+            if match is None:
+                right = "the `id:` of an event of this stream, TASK:SEQ"
+                raise RequestError(f"{key} has value {shorten(text)!r}, but must be {right}.")
+            return Cursor(match[1], int(match[2]))
+    return None
+
+
+class Told(NamedTuple):
+    """What a page has that has all events of a task up to `seq`."""
+
+    projection: Projection
+    seq: int
+
+
+async def told(log: EventLog, task_id: str, until: int | None = None) -> Told:
+    """Read a task's events up to the seq `until`, by default all. What cannot be read is left out.
+
+    Raises:
+        LogUnavailable
+    """
+    projection, seq = Projection(task_id), 0
+    while until is None or seq < until:
+        try:
+            batches = await log.read(task_id, seq)
+        except LogUnreadable as error:
+            seq = error.last
+            continue
+        if not batches:
+            break
+        for batch in batches:
+            for number, event in enumerate(batch.events, batch.seq):
+                if until is not None and number > until:
+                    return Told(projection, until)
+                if (known := _decoded(task_id, number, event)) is not None:
+                    projection.chunks(known)
+            seq = batch.last
+    return Told(projection, seq)
+
+
+class ChatFraming:
+    """Frames of one message of the assistant, for `TaskStream`.
+
+    `projection` is what the page has. With `goes_on` the page has the beginning of the message. `is_over` says that the
+    message has ended, although its task goes on.
+    """
+
+    rotated = sse.COME_BACK
+    heartbeat = sse.COMMENT
+
+    def __init__(self, task_id: str, projection: Projection, *, goes_on: bool) -> None:
+        self._task_id = task_id
+        self._projection = projection
+        self._has_begun = goes_on
+        self.is_over = False
+
+    def frames(self, item: Batch | Synced | Gap | End | Pause) -> bytes:
+        if self.is_over:
+            return b""
+        if isinstance(item, Batch):
+            return b"".join(self._event(seq, event) for seq, event in enumerate(item.events, item.seq))
+        if isinstance(item, Gap):
+            return self._frames(item.last, [chunks.GapData(chunks.Gap(item.first, item.last))])
+        return self.end() if isinstance(item, End) else b""
+
+    def end(self) -> bytes:
+        """The frames of the message's end."""
+        self.is_over = True
+        return b"".join(b"data: %b\n\n" % encode(chunk) for chunk in self._projection.finish()) + DONE
+
+    def _event(self, seq: int, event: bytes) -> bytes:
+        known = _decoded(self._task_id, seq, event)
+        if self.is_over:
+            return b""
+        if known is None:
+            return self._frames(seq, [chunks.GapData(chunks.Gap(seq, seq))])
+        if self._projection.begins_message(known):
+            if self._has_begun:
+                return self.end()
+            self._has_begun = True
+        return self._frames(seq, self._projection.chunks(known))
+
+    def _frames(self, seq: int, told: list[Chunk]) -> bytes:
+        frames = [b"data: %b\n\n" % encode(chunk) for chunk in told]
+        if frames:
+            frames[-1] = b"id: %b:%d\n%b" % (self._task_id.encode(), seq, frames[-1])
+        return b"".join(frames)
+
+
+def _decoded(task_id: str, seq: int, event: bytes) -> Event | None:
+    try:
+        return decode(event)
+    except EventUnreadable as error:
+        logger.warning("task %s: event %d is left out of a chat, it cannot be read: %s", task_id, seq, error)
+        return None
