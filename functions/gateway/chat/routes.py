@@ -84,7 +84,7 @@ class Chatting:
     @property
     def routes(self) -> list[BaseRoute]:
         send = Operation(
-            *(self.send, "Send a chat's message, and follow its answer as a UI message stream of the AI SDK.", ChatBody),
+            *(self.send, "Send a message of the AI SDK, and follow its answer as a UI message stream.", ChatBody),
             parameters=(Parameter("Idempotency-Key", "The same request again gets the same answer.", place="header"),),
             also={409: "The chat's task is not finished, or does not wait.", 422: "Another request has used the key.",
                   502: ""},
