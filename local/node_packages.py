@@ -36,7 +36,7 @@ def node_with(folder: Path) -> tuple[str, Path]:
             if done.returncode != 0:
                 raise Unavailable(f"`{' '.join(command[-4:])}` failed: {done.stderr.decode()[-500:]}")
             if not kept.exists():
-                shutil.copytree(made, kept)
+                shutil.copytree(made, kept, symlinks=True)
     for script in folder.glob("*.mjs"):
         shutil.copy(script, kept)
     return node, kept

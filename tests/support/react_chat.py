@@ -1,13 +1,16 @@
-"""The packages of examples/react_chat, and the package of frontend/ beside them."""
+"""examples/react_chat: its packages, with that of frontend/ beside them, and its page as it is built."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 from tests.interop.cached import node_with
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "react_chat"
+_BUILD = ("--bundle", "--format=esm", "--jsx=automatic")
 
 
 def packages() -> tuple[str, Path]:
@@ -15,6 +18,15 @@ def packages() -> tuple[str, Path]:
     node, folder = node_with(EXAMPLE)
     ours = folder / "node_modules" / "tailrace"
     if not ours.is_symlink():
-        ours.unlink(missing_ok=True)
         ours.symlink_to(ROOT / "frontend")
     return node, folder
+
+
+def build(into: Path) -> None:
+    """Build the page."""
+    _, folder = packages()
+    shutil.copy(EXAMPLE / "page.jsx", folder)
+    shutil.copy(EXAMPLE / "index.html", into)
+    command = [folder / "node_modules" / ".bin" / "esbuild", "page.jsx", *_BUILD, f"--outdir={into}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,41 @@
+/** A chat of the AI SDK with the default agent of `make run`, for docs/FRONTENDS.md. Build it, and open /react_chat/:
+ *
+ *     cd examples/react_chat && npm ci && npm run build
+ */
+import { useChat } from "@ai-sdk/react";
+import { isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
+import { useEffect } from "react";
+import { createRoot } from "react-dom/client";
+import { TailraceChatTransport } from "tailrace/chat-transport";
+
+const id = (sessionStorage.chat ??= crypto.randomUUID());
+const messages = JSON.parse(sessionStorage[id] ?? "[]"); // of this tab, from before it was loaded again
+const transport = new TailraceChatTransport();
+const sendAutomaticallyWhen = lastAssistantMessageIsCompleteWithApprovalResponses;
+
+function Chat() {
+  const chat = useChat({ id, messages, transport, resume: true, sendAutomaticallyWhen });
+  useEffect(() => void (sessionStorage[id] = JSON.stringify(chat.messages)), [chat.messages]);
+  const send = (event) => {
+    event.preventDefault();
+    chat.sendMessage({ text: event.target.text.value });
+    event.target.reset();
+  };
+  const decide = ({ approval }, approved) => chat.addToolApprovalResponse({ id: approval.id, approved });
+  const shown = (part, place) => {
+    if (part.type === "text") return <p key={place}>{part.text}</p>;
+    if (!isToolUIPart(part)) return null;
+    const asks = part.state === "approval-requested" && [true, false].map((approved) => (
+      <button key={approved} onClick={() => decide(part, approved)}>{approved ? "Approve" : "Deny"}</button>
+    ));
+    return <p key={place} className="tool">{part.toolName} {JSON.stringify(part.input)}: {part.state} {asks}</p>;
+  };
+  return <main>
+    {chat.messages.map(({ id, role, parts }) => <section key={id} className={role}>{parts.map(shown)}</section>)}
+    <form onSubmit={send}><input name="text" aria-label="Message" autoFocus /><button>Send</button></form>
+    <p role="status">{chat.error?.message ?? chat.status}</p>
+    <button onClick={chat.stop}>Stop</button>
+  </main>;
+}
+
+createRoot(document.getElementById("chat")).render(<Chat />);

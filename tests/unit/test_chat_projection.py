@@ -1,0 +1,223 @@
+"""A task's events as the AI SDK's chunks: a page that has applied them shows what the log says, and nothing void."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.chat.artifact_text import ArtifactText
+from gateway.chat.projection import Projection
+from tailrace.events import (
+    Details,
+    Kind,
+    Message,
+    Origin,
+    Part,
+    Source,
+    artifact_update,
+    decode,
+    status_update,
+    submitted,
+)
+from tailrace.events import State as TaskState
+
+TASK = "00000000-0000-0000-0000-000000000001"
+
+
+class Log:
+    """Events of a task, and the page that gets their chunks.
+
+    The page does what `processUIMessageStream` of the package `ai` does with the chunks of which these tests speak.
+    """
+
+    def __init__(self) -> None:
+        self.projection, self.attempt, self.seq = Projection(TASK), 1, 1
+        self.parts: list[dict[str, Any]] = []
+        self._texts: dict[str, dict[str, Any]] = {}
+        message = Message(message_id="m-1", role="ROLE_USER", parts=[Part(text="go")])
+        self._add(submitted(self.source, message))
+        self.state("TASK_STATE_WORKING")
+
+    @property
+    def source(self) -> Source:
+        return Source(TASK, "chat-1", "greeter", self.attempt)
+
+    def event(self, kind: Kind, text: str | None = None, **details: Any) -> None:
+        self._add(status_update(self.source, self.seq + 1, kind, Details(**details), text=text))
+
+    def state(self, state: TaskState, **more: Any) -> None:
+        self._add(status_update(self.source, self.seq + 1, "state", state=state, **more))
+
+    def text(self, text: str, *, append: bool = True, artifact: str = "response", step: str | None = None) -> None:
+        part = Part(text=text)
+        self._add(artifact_update(self.source, self.seq + 1, "token", artifact, part, append=append, step=step))
+
+    def takeover(self, *supersedes: str) -> None:
+        self.attempt += 1
+        self.event("attempt", "worker lost", reason="worker lost", supersedes=list(supersedes))
+
+    @property
+    def shown(self) -> list[str]:
+        """What the page shows, without what it says of steps."""
+        return [_words(part) for part in self.parts if part["type"] not in ("data-step", "step-start")]
+
+    @property
+    def steps(self) -> dict[str, str]:
+        return {part["id"]: part["data"]["state"] for part in self.parts if part["type"] == "data-step"}
+
+    def _add(self, event: bytes) -> None:
+        self.seq = decode(event).metadata.seq
+        for chunk in self.projection.chunks(decode(event)):
+            self._apply(msgspec.to_builtins(chunk))
+
+    def _apply(self, chunk: dict[str, Any]) -> None:
+        kind = chunk["type"]
+        if kind == "start-step":
+            self.parts.append({"type": "step-start"})
+        elif kind == "reset-step":
+            while self.parts[-1]["type"] != "step-start":
+                self.parts.pop()
+            self._texts = {}
+        elif kind in ("text-start", "reasoning-start"):
+            assert chunk["id"] not in self._texts
+            self._texts[chunk["id"]] = {"type": kind.removesuffix("-start"), "text": ""}
+            self.parts.append(self._texts[chunk["id"]])
+        elif kind in ("text-delta", "reasoning-delta"):
+            self._texts[chunk["id"]]["text"] += chunk["delta"]
+        elif kind in ("text-end", "reasoning-end"):
+            del self._texts[chunk["id"]]
+        elif kind.startswith("data-"):
+            known = next(
+                (part for part in self.parts if (part["type"], part.get("id")) == (kind, chunk.get("id"))), None
+            )
+            if known is not None:
+                known["data"] = chunk["data"]
+            else:
+                self.parts.append(chunk)
+        elif kind in ("tool-input-start", "tool-input-available"):
+            self._tool(chunk, new=True).update(chunk)
+        elif kind in ("tool-output-available", "tool-output-error"):
+            self._tool(chunk, new=False).update(chunk)
+
+    def _tool(self, chunk: dict[str, Any], *, new: bool) -> dict[str, Any]:
+        last = max(place for place, part in enumerate(self.parts) if part["type"] == "step-start")
+        among = self.parts[last:] if new else self.parts
+        known = [part for part in among if part.get("toolCallId") == chunk["toolCallId"]]
+        if not known:
+            assert new, f"no call {chunk['toolCallId']}"
+            self.parts.append(dict(chunk))
+        return known[-1] if known else self.parts[-1]
+
+
+def _words(part: dict[str, Any]) -> str:
+    if "toolCallId" in part:
+        return f"{part['toolName']}: {part.get('output', part.get('errorText', '…'))}"
+    return str(part.get("text", part.get("data")))
+
+
+def test_a_takeover_takes_back_what_is_void_and_keeps_the_rest() -> None:
+    log = Log()
+    log.event("node_start", step="a", name="plan")
+    log.text("Once", append=False, step="a")
+    log.event("node_end", step="a", name="plan")
+    for step in ("b", "c"):  # in parallel
+        log.event("node_start", step=step, name=step)
+    log.event("reasoning", "Hm.", step="b", name="model", message="r")
+    log.event("tool_start", step="t", parent="b", name="look", input="{}")
+    log.event("tool_complete", step="t", parent="b", name="look", output="void")
+    log.text(" half", step="b")
+    log.event("progress", "reading", step="c", done=1, total=2)
+    log.event("tool_start", step="u", parent="c", name="read", input="{}")
+    log.event("tool_complete", step="u", parent="c", name="read", output="42")
+    log.event("node_end", step="c", name="c")
+    assert log.shown == ["Once", "Hm.", "look: void", " half", "read: 42"]
+    log.takeover("b", "t")
+    assert log.shown == ["Once", "read: 42"]
+    log.text("Once", append=False)
+    log.event("node_start", step="b", name="b")
+    log.text(" upon a time.", step="b")
+    log.event("node_end", step="b", name="b")
+    assert log.shown == ["Once", "read: 42", " upon a time."]
+    assert log.steps == {"a": "done", "b": "done", "c": "done"}
+
+
+def test_a_models_call_stays_when_only_its_tool_is_void() -> None:
+    log = Log()
+    log.event("node_start", step="m", name="model")
+    log.event("tool_call", step="m", name="look", call="call-1", input='{"word":')
+    log.event("tool_call", step="m", name="look", call="call-1", input='"mill"}')
+    log.event("node_end", step="m", name="model")
+    log.event("node_start", step="n", name="tools")
+    log.event("tool_start", step="t", parent="n", name="look", call="call-1", input='{"word":"mill"}')
+    log.event("tool_complete", step="t", parent="n", name="look", call="call-1", output="void")
+    log.takeover("n", "t")
+    assert log.shown == ["look: …"]
+    assert [part["input"] for part in log.parts if "toolCallId" in part] == [{"word": "mill"}]
+    log.event("node_start", step="n", name="tools")
+    log.event("tool_start", step="t2", parent="n", name="look", call="call-1", input='{"word":"mill"}')
+    log.event("tool_complete", step="t2", parent="n", name="look", call="call-1", output="found")
+    assert log.shown == ["look: found"]
+
+
+def test_a_message_that_is_not_the_answer_after_all_is_shown_once() -> None:
+    log = Log()
+    log.event("node_start", step="m", name="model")
+    log.text("Let me see.", append=False, step="m")
+    log.text("", append=False)
+    log.event("message", "Let me see.", step="m", name="model", message="x")
+    assert log.shown == ["Let me see."]
+    log.event("node_end", step="m", name="model")
+    log.event("node_start", step="o", name="model")
+    log.text("It is so.", step="o")
+    # In an earlier step: the page cannot take it back, and the agent has said it.
+    log.text("", append=False)
+    log.text("It is so.", step="o")
+    assert log.shown == ["Let me see.", "It is so."]
+
+
+def test_the_steps_of_other_agents_are_data_and_their_takeovers_take_nothing_back() -> None:
+    log = Log()
+    log.event("node_start", step="ask", name="ask")
+    log.event("tool_start", step="call", parent="ask", name="analyst", input="{}")
+    for seq, (kind, step) in enumerate((("node_start", "x/1"), ("tool_start", "x/2")), 1):
+        log.event(kind, step=step, parent="call", name="read", origin=Origin("other", seq))  # type: ignore[arg-type]
+    log.event("progress", "line 1", step="x/2", done=1, total=9, origin=Origin("other", 3))
+    log.event("attempt", reason="worker lost", supersedes=["x/2"], origin=Origin("other", 4))
+    assert log.steps == {"ask": "running", "x/1": "running", "x/2": "superseded"}
+    assert log.shown == ["analyst: …"]
+
+
+@pytest.mark.parametrize("state", ["TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED"])
+def test_a_run_that_ends_leaves_no_call_without_a_result(state: TaskState) -> None:
+    log = Log()
+    log.event("node_start", step="n", name="tools")
+    log.event("tool_call", step="n", name="look", call="call-1", input='{"wo')
+    log.event("tool_start", step="t", parent="n", name="read", input="{}")
+    log.state(state)
+    assert log.shown == [f"{name}: The run ended before this call was answered." for name in ("look", "read")]
+
+
+TEXTS = st.text("ab", min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(TEXTS, st.booleans(), st.sampled_from("xyz")), max_size=12))
+def test_a_page_has_the_text_that_the_log_has(pieces: list[tuple[str, bool, str]]) -> None:
+    log, text = Log(), ""
+    for place, (piece, append, step) in enumerate(pieces):
+        append = append and place > 0
+        text = text + piece if append else piece
+        log.text(piece, append=append, step=step)
+    assert "".join(log.shown) == text
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=5), TEXTS, st.lists(st.integers(0, 30), max_size=6))
+def test_what_the_log_repeats_is_not_told_twice_wherever_it_is_cut(kept: list[str], new: str, cuts: list[int]) -> None:
+    known, whole = ArtifactText(kept=list(kept)), "".join(kept) + new
+    known.begin_again()
+    places = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
+    assert "".join(known.new(whole[start:end]) for start, end in pairwise(places)) == new
