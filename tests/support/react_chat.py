@@ -27,6 +27,6 @@ def build(into: Path) -> None:
     _, folder = packages()
     shutil.copy(EXAMPLE / "page.jsx", folder)
     shutil.copy(EXAMPLE / "index.html", into)
-    command = [folder / "node_modules" / ".bin" / "esbuild", "page.jsx", *_BUILD, f"--outdir={into}"]
+    command: list[str | Path] = [folder / "node_modules" / ".bin" / "esbuild", "page.jsx", *_BUILD, f"--outdir={into}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
