@@ -9,6 +9,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 CONTAINERS = "tests/deploy/test_sam_local.py"
 BROWSERS = ("tests/e2e/", "tests/runtime/test_main_job.py")
 
+_BUILDS = ("tests/deploy/test_build.py", "tests/deploy/test_build_door.py")
 # Files that share processes go to one worker, because processes are slow to start.
 _TOGETHER = {
     "assistant": (
@@ -30,7 +31,7 @@ _TOGETHER = {
         *("tests/contract/test_memory_stores.py", "tests/contract/test_webhooks.py"),
         "tests/contract/test_credentials.py",
     ),
-    "sam build": (CONTAINERS, "tests/deploy/test_build.py"),
+    "sam build": (CONTAINERS, *_BUILDS),
     "shipped": (
         *("tests/deploy/test_smoke.py", "tests/integration/test_claim_check.py"),
         "tests/integration/test_command_in_a_terminal.py",
@@ -51,7 +52,7 @@ _WAITING = (
     *("tests/integration/test_answers_survive.py", "tests/integration/test_levels_survive.py"),
     *("tests/integration/test_standstill.py", "tests/integration/test_depth.py", "tests/runtime/test_runs.py"),
     *("tests/integration/test_cancel_without_the_agent.py", "tests/integration/test_stuck_at_the_gateway.py"),
-    *("tests/integration/test_push_sweep.py", CONTAINERS, "tests/deploy/test_build.py", "tests/unit/test_sample.py"),
+    *("tests/integration/test_push_sweep.py", CONTAINERS, *_BUILDS, "tests/unit/test_sample.py"),
 )
 ALL_PATHS = (*(path for paths in _TOGETHER.values() for path in paths), *_LONGEST_FIRST, *_WAITING)
 
