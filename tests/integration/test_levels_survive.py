@@ -58,8 +58,8 @@ async def test_all_levels_may_die_at_a_write_before_it_or_after_it(tmp_path: Pat
         await run(folder, DIES_AT=str(number), **late_if_odd(number))
         return folder
 
-    # Each seventh write, one before and one after, for the sake of time.
-    assert await died_of(range(1, writes + 1, 7), killed_at) > 5
+    # Each thirteenth write, one before and one after, for the sake of time.
+    assert await died_of(range(1, writes + 1, 13), killed_at) > 5
 
 
 async def test_levels_that_sleep_may_die_at_a_write_before_it_or_after_it(tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ async def test_levels_that_sleep_may_die_at_a_write_before_it_or_after_it(tmp_pa
         await run(folder, 0.5, DIES_AT=str(number), **sleeps, **late_if_odd(number))
         return folder
 
-    assert await died_of(range(2, writes + 1, 13), killed_at) > 5
+    assert await died_of(range(2, writes + 1, 23), killed_at) > 5
