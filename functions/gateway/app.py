@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from gateway.account import Account
+from gateway.agui.routes import Agui
 from gateway.answers import Accepted, AgentList, Begun, Cancelling, Health, OpenStreams, TaskPage
 from gateway.api_route import CURSOR, PAGE, STREAM, ApiRoute, Operation, Parameter
 from gateway.callers import Caller, Callers
@@ -95,6 +96,9 @@ class Gateway:
         self._streams = Streams(log, self._pipes, settings, self._pressure)
         self._sending = Sending(self._agents, self._contexts, self.limits, self.uploading, self._pipes)
         self.chatting = Chatting(settings, log, callers, self.limits, self._streams, self._sending, self._endings)
+        self.agui = Agui(
+            *(settings, log, callers, self.limits, self._streams, self._sending, self._endings, self._agents)
+        )
         self.front_door = FrontDoor(
             settings, callers, self._agents, self._http, self._streams, self.limits, host_header
         )
@@ -310,6 +314,7 @@ def create_app(
         *gateway.uploading.routes,
         *gateway.conversing.routes,
         *gateway.chatting.routes,
+        *gateway.agui.routes,
         *gateway.front_door.routes,
     ]
     routes += OpenApi(routes).routes

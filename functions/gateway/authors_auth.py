@@ -159,7 +159,8 @@ def _what_it_does(request: Request, *, reads: bool) -> tuple[str, str, dict[str,
         return None
     if path == "/api/agents":
         return "assistants", "search", {}
-    if not reads and (path in ("/api/tasks", "/api/chat") or path.endswith("/messages")):
+    begins = path in ("/api/tasks", "/api/chat") or path.endswith("/messages") or path.startswith("/api/agui/")
+    if not reads and begins:
         return _THREADS, "create_run", value
     if request.method == "DELETE":
         return _THREADS, "delete", value

@@ -123,15 +123,15 @@ class Callers:
         """The owner of a request's tasks. Raises as `caller` does."""
         return (await self.caller(request)).owner
 
-    async def caller(self, request: Request) -> Caller:
-        """Who makes the request, and may do what its method says.
+    async def caller(self, request: Request, *, reads: bool = False) -> Caller:
+        """Who makes the request, and may do what its method says; with `reads` it changes nothing, whatever its method.
 
         Raises:
             Problem: 401, nobody whom this gateway knows; 403, the token's scopes do not allow it; 429, too many
                 guesses.
             LogUnavailable: the store of credentials did not answer.
         """
-        caller, reads = await self.known(request), request.method in READS
+        caller, reads = await self.known(request), reads or request.method in READS
         caller.check(READ if reads else WRITE)
         if self._author is not None and caller.user is not None:
             await self._author.check_request(caller.user, request, reads=reads)

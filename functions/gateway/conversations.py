@@ -145,7 +145,7 @@ class Conversing:
     async def get(self, request: Request) -> Response:
         """GET /api/conversations/{contextId}"""
         record, size = await self._owned(request), page_size_in(request)
-        tasks, token = await self._tasks(record, size, check_token(request.query_params.get("pageToken", "")))
+        tasks, token = await tasks_of(self._log, record, size, check_token(request.query_params.get("pageToken", "")))
         view = msgspec.structs.asdict(await self._view_of(record))
         return _json(ConversationWithTasks(**view, tasks=[summary(head) for head in tasks], next_page_token=token))
 
@@ -192,20 +192,21 @@ class Conversing:
             updated=timestamp(record.updated),
         )
 
-    async def _tasks(self, record: Conversation, size: int, token: str) -> tuple[list[Head], str]:
-        """Up to `size` tasks of the conversation, newest first, and the token of the next page ("" on the last)."""
-        tasks: list[Head] = []
-        for _ in range(_MAX_PAGES):
-            page = await self._log.list(record.owner, limit=_HEADS_PER_PAGE, token=token)
-            for head in page.heads:
-                if (head.agent, head.context_id) == (record.agent, record.context_id):
-                    if len(tasks) == size:
-                        return tasks, tasks[-1].place
-                    tasks.append(head)
-            token = page.next_token
-            if not token:
-                break
-        return tasks, token
+
+async def tasks_of(log: EventLog, record: Conversation, size: int, token: str = "") -> tuple[list[Head], str]:
+    """Up to `size` tasks of the conversation, newest first, and the token of the next page ("" on the last)."""
+    tasks: list[Head] = []
+    for _ in range(_MAX_PAGES):
+        page = await log.list(record.owner, limit=_HEADS_PER_PAGE, token=token)
+        for head in page.heads:
+            if (head.agent, head.context_id) == (record.agent, record.context_id):
+                if len(tasks) == size:
+                    return tasks, tasks[-1].place
+                tasks.append(head)
+        token = page.next_token
+        if not token:
+            break
+    return tasks, token
 
 
 def _is_context(record: Conversation) -> bool:

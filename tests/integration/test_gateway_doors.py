@@ -29,7 +29,8 @@ CHANGES = [("POST", "/api/tasks"), ("POST", f"/api/tasks/{ID}/messages"), ("POST
            ("DELETE", f"/api/webhooks/{ID}/x"), ("POST", "/api/uploads"),
            ("DELETE", "/api/uploads/x"), ("PUT", "/api/uploads/x"),
            ("DELETE", "/api/conversations/x"), ("PATCH", "/api/conversations/x"),
-           ("POST", "/api/chat"), ("POST", "/api/chat/x/cancel")]  # fmt: skip
+           ("POST", "/api/chat"), ("POST", "/api/chat/x/cancel"),
+           ("POST", "/api/agui/x"), ("POST", "/api/agui/x/connect")]  # fmt: skip
 # What a page may send to another origin without a preflight.
 SIMPLE = [{}, {"Content-Type": ""}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;charset=UTF-8"},
           {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "multipart/form-data; boundary=x"},
@@ -65,6 +66,7 @@ def changes(app: Starlette) -> list[tuple[str, str]]:
                 route.path.replace("{task_id}", ID)
                 .replace("{credential_id}", "x")
                 .replace("{token}", "x")
+                .replace("{agent}", "x")
                 .replace("{webhook_id:path}", "x")
                 .replace("{context_id:path}", "x")
             )

@@ -22,6 +22,7 @@ from tests.support.front_door import FrontDoor, front_door
 from tests.support.http import serve
 from tests.support.jsonrpc import rpc
 
+AGUI_HELLO = {"id": "m", "role": "user", "content": "hello"}
 V1 = {"A2A-Version": "1.0", "Content-Type": "application/json"}
 
 
@@ -148,3 +149,24 @@ async def test_an_owner_lists_and_deletes_its_own_uploads(tmp_path: Path) -> Non
         assert (await door.http.delete(f"/api/uploads/{mine['id']}", headers=other)).status_code == 404
         statuses = [(await door.http.delete(f"/api/uploads/{mine['id']}", headers=ci)).status_code for _ in range(2)]
         assert statuses == [204, 404]
+
+
+async def test_a_thread_of_ag_ui_is_anothers_by_none_of_its_ids(tmp_path: Path) -> None:
+    async with front_door(hello_world(), data_dir=str(tmp_path)) as door:
+        ada = {**V1, **await door.bearer("ada")}
+        agent, body = "/api/agui/hello_world", {"threadId": "t", "runId": "r", "messages": [AGUI_HELLO]}
+        run = await door.http.post(agent, json=body, headers=ada)
+        cursor = next(line[4:] for line in run.text.splitlines() if line.startswith("id: "))
+        bob = {**V1, **await door.bearer("bob")}
+        for path, headers in ((agent, {"Last-Event-ID": cursor}), (f"{agent}/connect", {})):
+            theirs = await door.http.post(path, json=body, headers={**bob, **headers})
+            nothing = await door.http.post(path, json={**body, "threadId": "x"}, headers={**bob, **headers})
+            assert theirs.status_code == nothing.status_code == 404
+        # A token that may only read joins what is its owner's, and begins nothing.
+        reader = {**V1, **await door.bearer("reader", "read")}
+        assert (await door.http.post(agent, json=body, headers=reader)).status_code == 403
+        assert (await door.http.post(f"{agent}/connect", json=body, headers=reader)).status_code == 404
+        own = await door.http.post(agent, json=body, headers=bob)
+        task = next(line for line in own.text.splitlines() if line.startswith("id: "))
+        assert cursor.partition(":")[0] not in task
+        assert len((await door.http.get("/api/tasks", headers=bob)).json()["tasks"]) == 1

@@ -27,12 +27,17 @@ class Attempt(NamedTuple):
 def attempts(routes: Iterable[BaseRoute], theirs: Mapping[str, str], nothing: Mapping[str, str]) -> list[Attempt]:
     """A request for each method of each route that has ids in its path; `theirs` are ids by their names there."""
     made = []
-    for route in (each for each in routes if isinstance(each, Route) and _PARAMETER.search(each.path)):
+    for route in (each for each in routes if isinstance(each, Route) and _names_a_thing(each.path)):
         of_theirs, of_nobody = (_with(ids, route.path) for ids in (theirs, nothing))
         for method in sorted(route.methods or ()):
             body = {"title": BODIES["title"]} if method == "PATCH" else {"message": BODIES["message"]}
             made.append(Attempt(method, of_theirs, of_nobody, body if method in ("POST", "PATCH", "PUT") else None))
     return made
+
+
+def _names_a_thing(path: str) -> bool:
+    """Whether it has an id of something that an owner has; an agent is nobody's."""
+    return any(name != "agent" for name in _PARAMETER.findall(path))
 
 
 def _with(ids: Mapping[str, str], path: str) -> str:

@@ -29,13 +29,14 @@ from gateway.chat.approvals import actions_of, answers_to
 from gateway.chat.chunks import HEADER
 from gateway.chat.projection import GOES_ON, Projection
 from gateway.chat.requests import EXAMPLE, MAX_BODY, ChatBody, UIMessage, responses_in, user_message
-from gateway.chat.streaming import CURSOR, ChatFraming, Told, cursor_in, told
+from gateway.chat.streaming import ChatFraming, Told, told
 from gateway.held_stream import HeldStream
 from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import BrowserMessage, BrowserPart, read_json
 from gateway.sending import Sending
 from gateway.streams import Streams
+from gateway.task_cursor import TASK_CURSOR, task_cursor_in
 from gateway.task_endings import TaskEndings
 from tailrace.a2a.card import CONVERSATION
 from tailrace.a2a.identity import conversation_id_of
@@ -93,7 +94,7 @@ class Chatting:
         agent = Parameter("agent", "The name of the chat's agent; the default agent's without it.")
         resume = Operation(
             *(self.resume, "Follow the answer that is being written, from its beginning or a cursor."),
-            parameters=(*CURSOR, agent),
+            parameters=(*TASK_CURSOR, agent),
             also={204: "None is being written."},
             media_type=STREAM,
         )
@@ -220,7 +221,7 @@ class Chatting:
             RequestError: the cursor is none.
             TaskUnknown: the cursor is not of a task of the chat.
         """
-        context_id, cursor = request.path_params["context_id"], cursor_in(request)
+        context_id, cursor = request.path_params["context_id"], task_cursor_in(request)
         if cursor is not None:
             head = await self._head_of(caller, cursor.task_id)
             if head is None or head.context_id != context_id:

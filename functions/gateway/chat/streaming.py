@@ -7,17 +7,12 @@ the last `id:` and comes back with that. The stream's own reader of the package 
 from __future__ import annotations
 
 import logging
-import re
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-from starlette.requests import Request
-
-from gateway.api_route import Parameter
 from gateway.chat import chunks
 from gateway.chat.chunks import Chunk
 from gateway.chat.projection import Projection
-from tailrace.errors import EventUnreadable, LogUnreadable, RequestError, shorten
+from tailrace.errors import EventUnreadable, LogUnreadable
 from tailrace.events import Event, decode, encode
 from tailrace.log import Batch, EventLog
 from tailrace.stream import sse
@@ -27,38 +22,6 @@ from tailrace.stream.reader import End, Gap, Synced
 logger = logging.getLogger("tailrace.gateway")
 
 DONE = b"data: [DONE]\n\n"
-_CURSOR = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,15})")
-_KIND = Annotated[str, msgspec.Meta(pattern=f"^{_CURSOR.pattern}$")]
-CURSOR = (
-    Parameter("Last-Event-ID", "The last `id:` that you have.", _KIND, "header"),
-    Parameter("cursor", "The same, for who cannot send the header.", _KIND),
-)
-
-
-class Cursor(NamedTuple):
-    """What a reader has: the events of the task up to `seq`."""
-
-    task_id: str
-    seq: int
-
-
-def cursor_in(request: Request) -> Cursor | None:
-    """The cursor in `Last-Event-ID`, or else in `?cursor=`; None without one.
-
-    Raises:
-        RequestError: it is none.
-    """
-    for key, text in (
-        ("Last-Event-ID", request.headers.get("last-event-id")),
-        ("cursor", request.query_params.get("cursor")),
-    ):
-        if text:
-            match = _CURSOR.fullmatch(text)
-            if match is None:
-                right = "the `id:` of an event of this stream, TASK:SEQ"
-                raise RequestError(f"{key} has value {shorten(text)!r}, but must be {right}.")
-            return Cursor(match[1], int(match[2]))
-    return None
 
 
 class Told(NamedTuple):
