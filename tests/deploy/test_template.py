@@ -47,7 +47,7 @@ def test_only_the_distribution_may_call_the_gateways_url(stack: Resources) -> No
         # The REST API for other people's clients may call the gateway, and no agent.
         text, values = grants[name]["SourceArn"]["Fn::Sub"]
         assert values["__ApiId__"] == {"Ref": "AgentsApi"}
-        assert "/agents/*" in text or "/.well-known/agent-card.json" in text
+        assert any(path in text for path in ("/agents/*", "/.well-known/agent-card.json", "/api/agui/*", "/api/chat"))
         assert (grants[name]["Action"], grants[name]["FunctionName"]) == (
             "lambda:InvokeFunction", alias_of("GatewayFunction"),
         )  # fmt: skip
@@ -160,9 +160,13 @@ def test_the_page_has_the_same_headers_as_on_loopback(stack: Resources) -> None:
 
 def test_the_api_is_neither_cached_nor_compressed_and_gets_its_own_host(stack: Resources) -> None:
     config = stack["Distribution"]["Properties"]["DistributionConfig"]
-    api, agents, card = config["CacheBehaviors"]
+    agui, chat, api, agents, card = config["CacheBehaviors"]
     assert (api["PathPattern"], agents["PathPattern"]) == ("/api/*", "/agents/*")
     assert card == {**agents, "PathPattern": "/.well-known/agent-card.json"}
+    # The first that fits counts. Other people's front ends send no digest, as clients of A2A; a container wants none.
+    origin = {"Fn::If": ["WithGatewayContainer", api["TargetOriginId"], agents["TargetOriginId"]]}
+    for each, path in ((agui, "/api/agui/*"), (chat, "/api/chat*")):
+        assert each == {**agents, "PathPattern": path, "TargetOriginId": origin}
     for each in (api, agents):
         assert each["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # CachingDisabled
         assert each["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"  # AllViewerExceptHostHeader

@@ -25,7 +25,7 @@ def test_every_request_for_the_api_and_the_agents_goes_through_the_function(stac
     name, function = viewer_host(stack)
     behaviours = stack["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
     assert [each["PathPattern"] for each in behaviours] == [
-        "/api/agui/*", "/api/*", "/agents/*", "/.well-known/agent-card.json",
+        "/api/agui/*", "/api/chat*", "/api/*", "/agents/*", "/.well-known/agent-card.json",
     ]  # fmt: skip
     arn = {"Fn::GetAtt": [name, "FunctionMetadata.FunctionARN"]}
     for each in behaviours:
@@ -38,7 +38,7 @@ def test_every_request_for_the_api_and_the_agents_goes_through_the_function(stac
 def test_the_agents_api_lets_nothing_but_the_distribution_through(stack: Resources) -> None:
     ((_, api),) = of(stack, "AWS::ApiGateway::RestApi").items()
     methods = [method for path in api["Body"]["paths"].values() for method in path.values()]
-    assert len(methods) == 3
+    assert len(methods) == 5
     assert all(method["security"] == [{"api_key": []}] for method in methods)
     assert api["Body"]["components"]["securitySchemes"]["api_key"]["name"] == "x-api-key"
     ((_, key),) = of(stack, "AWS::ApiGateway::ApiKey").items()
@@ -56,7 +56,8 @@ def test_the_agents_api_lets_nothing_but_the_distribution_through(stack: Resourc
 
 def test_the_api_streams_and_the_gateway_asks_the_agents(stack: Resources) -> None:
     ((_, api),) = of(stack, "AWS::ApiGateway::RestApi").items()
-    for path in ("/.well-known/agent-card.json", "/agents/{proxy+}", "/api/agui/{proxy+}"):
+    chats = ("/api/agui/{proxy+}", "/api/chat", "/api/chat/{proxy+}")
+    for path in ("/.well-known/agent-card.json", "/agents/{proxy+}", *chats):
         integration = api["Body"]["paths"][path]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
         assert integration["responseTransferMode"] == "STREAM"
         assert integration["timeoutInMillis"] == 900_000

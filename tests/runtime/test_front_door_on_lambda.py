@@ -87,7 +87,9 @@ async def test_the_official_client_finds_the_agent_by_its_public_card_and_gets_a
     assert seen[-1].status_update.status.state == 3  # completed
 
 
-async def test_nobody_gets_in_without_a_credential(layer: Path, tmp_path: Path) -> None:
+async def test_nobody_gets_in_without_a_credential_and_the_ai_sdk_has_the_same_door(
+    layer: Path, tmp_path: Path
+) -> None:
     async with door(layer, tmp_path) as http:
         call = rpc("ListTasks", {})
         for unknown in (
@@ -100,6 +102,12 @@ async def test_nobody_gets_in_without_a_credential(layer: Path, tmp_path: Path) 
         forged = await http.post(f"{AGENT}/", json=call, headers={**VERSION, "cookie": f"tailrace-secret={SECRET}"})
         let_in = await http.post(f"{AGENT}/", json=call, headers={**VERSION, **BEARER, OWNER_HEADER: "other"})
         elsewhere = await http.post("/", json=call, headers={**VERSION, **BEARER})
+        message = {"id": "m-1", "role": "user", "parts": [{"type": "text", "text": "2 steps, 1 ms each"}]}
+        chat = {"id": "chat-1", "messages": [message]}
+        strangers = await http.post("/api/chat", json=chat)
+        streamed = await http.post("/api/chat", json=chat, headers=BEARER)
     assert forged.status_code == 403
     assert (let_in.status_code, let_in.json()["result"]["tasks"]) == (200, [])
     assert elsewhere.status_code == 404
+    assert (strangers.status_code, streamed.headers["x-vercel-ai-ui-message-stream"]) == (401, "v1")
+    assert streamed.text.endswith('data: {"type":"finish","finishReason":"stop"}\n\ndata: [DONE]\n\n')
