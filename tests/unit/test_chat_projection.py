@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.chat.artifact_text import ArtifactText
+from gateway.chat.files import artifact_chunks
 from gateway.chat.projection import Projection
 from tailrace.events import (
     Details,
@@ -221,3 +222,30 @@ def test_what_the_log_repeats_is_not_told_twice_wherever_it_is_cut(kept: list[st
     known.begin_again()
     places = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
     assert "".join(known.new(whole[start:end]) for start, end in pairwise(places)) == new
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        (Part(raw="aGk=", media_type="text/plain; charset=utf-8"), ("file", "data:text/plain;base64,aGk=")),
+        (Part(text="hi", filename="a.txt"), ("file", "data:application/octet-stream;base64,aGk=")),
+        # It would be the content of the data URL.
+        (Part(raw="aGk=", media_type="text/html,<script>"), ("file", "data:application/octet-stream;base64,aGk=")),
+        (Part(url="https://a.example/b", media_type="image/png"), ("file", "https://a.example/b")),
+        (Part(url="javascript:alert(1)"), ("data-artifact", None)),
+        (Part(data={"a": 1}), ("data-artifact", None)),
+    ],
+)
+def test_a_file_s_address_holds_nothing_that_a_page_would_run(part: Part, shown: tuple[str, str | None]) -> None:
+    (chunk,) = msgspec.to_builtins(artifact_chunks("x", [part]))
+    assert (chunk["type"], chunk.get("url")) == shown
+
+
+def test_sources_are_sources_only_if_a_page_can_link_to_them() -> None:
+    given = [{"url": "https://a.example/"}, {"title": "A book", "mediaType": "application/pdf"}]
+    assert [each["type"] for each in msgspec.to_builtins(artifact_chunks("sources", [Part(data=given)]))] == [
+        "source-url",
+        "source-document",
+    ]
+    (kept,) = msgspec.to_builtins(artifact_chunks("sources", [Part(data=[{"url": "javascript:alert(1)"}])]))
+    assert kept["type"] == "data-artifact"

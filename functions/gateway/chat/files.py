@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from tailrace.events import Part
 # The artifact whose data are the sources of the answer: `[{"url", "title"?}, {"title", "mediaType", "filename"?}, …]`.
 SOURCES = "sources"
 _ANY_FILE = "application/octet-stream"
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+# A page may make a link of a file's address.
+_ADDRESSES = ("https://", "http://", "urn:")
 
 
 class _Source(msgspec.Struct, rename="camel"):
@@ -28,25 +32,31 @@ def artifact_chunks(name: str, parts: Sequence[Part]) -> list[Chunk]:
     """The chunks of an artifact's parts."""
     made: list[Chunk] = []
     for place, part in enumerate(parts):
-        chunk_id = name if place == 0 else f"{name} {place}"
-        if part.data is not msgspec.UNSET and part.raw is None and part.url is None:
-            made += (_sources(part.data) if name == SOURCES else None) or [
-                chunks.ArtifactData(chunk_id, Artifact(name, part.data))
-            ]
+        has_data = part.data is not msgspec.UNSET and part.raw is None and part.url is None
+        if has_data and name == SOURCES and (sources := _sources(part.data)) is not None:
+            made += sources
         elif (url := _url(part)) is not None:
             metadata = ProviderMetadata(Ours(artifact=name, filename=part.filename or ""))
-            made.append(chunks.File(url, part.media_type or _ANY_FILE, metadata))
+            made.append(chunks.File(url, _media_type(part), metadata))
+        else:
+            data = part.data if has_data else msgspec.to_builtins(part)
+            made.append(chunks.ArtifactData(name if place == 0 else f"{name} {place}", Artifact(name, data)))
     return made
 
 
 def _url(part: Part) -> str | None:
-    """Where a page reads the file: its content in a data URL (RFC 2397), or its address."""
-    media_type = part.media_type or _ANY_FILE
+    """Where a page reads the file: its content in a data URL (RFC 2397), or its address. None if it is no file."""
     if part.raw is not None:
-        return f"data:{media_type};base64,{part.raw}"
+        return f"data:{_media_type(part)};base64,{part.raw}"
     if part.text is not None:
-        return f"data:{media_type};base64,{base64.b64encode(part.text.encode(errors='replace')).decode()}"
-    return part.url
+        return f"data:{_media_type(part)};base64,{base64.b64encode(part.text.encode(errors='replace')).decode()}"
+    return part.url if part.url is not None and part.url.startswith(_ADDRESSES) else None
+
+
+def _media_type(part: Part) -> str:
+    """Without parameters. What is no media type would be read as content in a data URL."""
+    bare = (part.media_type or "").partition(";")[0].strip()
+    return bare if _MEDIA_TYPE.fullmatch(bare) else _ANY_FILE
 
 
 def _sources(data: Any) -> list[Chunk] | None:

@@ -157,7 +157,9 @@ class Chatting:
         """Do what the page's message says, and return where its stream begins. A repeated one does nothing."""
         agent = body.agent or self._settings.orchestrator
         latest = await self._latest(caller, body.id, agent)
-        now = await told(self._log, latest.task_id) if latest is not None else None
+        # A reply begins an attempt, so a task that ended in its first one has none. Then its log is not read.
+        is_over = latest is not None and latest.state in TERMINAL and latest.attempt == 1
+        now = await told(self._log, latest.task_id) if latest is not None and not is_over else None
         if body.last.role == "assistant":
             return await self._approved(latest, now, body.last)
         if body.last.role != "user":

@@ -6,6 +6,7 @@ the last `id:` and comes back with that. The stream's own reader of the package 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ async def told(log: EventLog, task_id: str, until: int | None = None) -> Told:
                 if (known := _decoded(task_id, number, event)) is not None:
                     projection.chunks(known)
             seq = batch.last
+        await asyncio.sleep(0)  # A log may be long, and others have to be served.
     return Told(projection, seq)
 
 
