@@ -1,6 +1,6 @@
 """The servers for the scenarios: our gateway, and an agent that runs commands.
 
-`python -m tests.resume.servers` serves them until Ctrl-C and prints the options for `python -m tests.resume`.
+`python -m tests.resume.servers` serves them until Ctrl-C and prints the options for `python -m tailrace.conformance`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ async def _main() -> None:
         async with served(Path(folder)) as running:
             for number in (signal.SIGINT, signal.SIGTERM):  # after uvicorn, which handles them, too
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            print(f"--browser {running.browser} --agent {running.agent} --as '{OWNER_HEADER}: me'", flush=True)
+            print(f"{running.browser} {running.agent} --as '{OWNER_HEADER}: me'", flush=True)
             await stop.wait()
 
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.resume.interfaces import EXTENSION
+from tailrace.conformance.interfaces import EXTENSION
 
 TASK = "0ae05c5d-a7fd-5fab-99aa-c8fcee99f880"
 COMPLETED = "TASK_STATE_COMPLETED"
@@ -116,6 +116,15 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             return self.stream(server.agent(None if cursor is None else int(cursor), body["id"]))
 
         def do_GET(self) -> None:
+            if self.path == "/.well-known/agent-card.json":
+                here = {
+                    "url": f"http://{self.headers['Host']}/",
+                    "protocolBinding": "JSONRPC",
+                    "protocolVersion": "1.0",
+                }
+                return self.answer(200, "application/json", json.dumps({"supportedInterfaces": [here]}))
+            if self.path == "/api/health":
+                return self.answer(404, "application/json", "{}")
             cursor = self.headers.get("Last-Event-ID") or parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0]
             status = server.status(int(cursor)) if cursor.isdigit() else 400
             if status == 200:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.resume.__main__ import main
-from tests.resume.driver import Target, play
-from tests.resume.interfaces import EXTENSION
-from tests.resume.rules import Broken
-from tests.resume.scenarios import Scenario, scenarios
+from tailrace.conformance.__main__ import main
+from tailrace.conformance.driver import Target, play
+from tailrace.conformance.interfaces import EXTENSION
+from tailrace.conformance.rules import Broken
+from tailrace.conformance.scenarios import Scenario, scenarios
 from tests.resume.tampered import COMPLETED, Server, Tamper, serving
 
 TOLD = "a task is told from its first event to its end"
@@ -151,6 +152,7 @@ TAMPERED: dict[str, tuple[Tamper, str, tuple[str, ...], str]] = {
     "sends an event without id": (renamed("id: 4\n", ""), TOLD, BOTH, "4.2a"),
     "numbers by another index": (event(4, lambda _, meta: meta.update(seq=3)), TOLD, BOTH, "4.2b"),
     "answers another request": (renamed('"id": "', '"id": "_'), TOLD, BOTH, "4.2c"),
+    "names an event that has no id": (renamed("id: 4\n", "event: message\n"), TOLD, ("subscribe",), "4.2a"),
     "names an event": (renamed("id: 4\n", "id: 4\nevent: progress\n"), TOLD, BOTH, "4.2d"),
     "gives a control frame an id": (renamed("event: sync", "id: 8\nevent: sync"), FRAMES, ("browser",), "4.2d"),
     "splits the data": (renamed(', "result"', '\ndata: , "result"'), TOLD, BOTH, "4.1b"),
@@ -208,16 +210,21 @@ def test_the_driver_notices_a_server_that(name: str, via: str) -> None:
     assert caught.value.rule == rule, str(caught.value)
 
 
-@pytest.mark.parametrize(("tamper", "code", "summary"), [(None, 0, "1 kept"), (frames(repeats), 1, "1 broken")])
-def test_the_command_prints_a_summary(
-    tamper: Tamper | None, code: int, summary: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("tamper", "code", "word"), [(None, 0, "kept"), (frames(repeats), 1, "broken")])
+def test_the_command_says_requirement_by_requirement_what_the_server_keeps(
+    tamper: Tamper | None, code: int, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = Server()
     if tamper:
         tamper(server)
     with serving(server) as url:
-        monkeypatch.setattr("sys.argv", ["tests.resume", url, "--only", TOLD])
-        assert main() == code
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[-1] == summary
-    assert ("(3.1b)" in printed[0]) == bool(code)
+        assert main([url, "--only", TOLD, "--via", "subscribe"]) == code
+    played, _, table = capsys.readouterr().out.partition("\n\n")
+    assert re.search(rf"^{word} +subscribe +{TOLD}", played, re.MULTILINE)
+    assert re.search(rf"^{'3.1b' if code else '2.1a'} +{word} ", table, re.MULTILINE)
+    assert ("It is a resumable server" in table) is not bool(code)
+
+
+def test_a_server_that_is_none_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["http://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err.startswith("tailrace: http://127.0.0.1:9 cannot be reached")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.resume import rules
-from tests.resume.scenarios import FOLDER, Scenario, scenarios
+from tailrace.conformance import rules
+from tailrace.conformance.scenarios import Scenario, scenarios
 
 PROTOCOL = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
 NUMBER = re.compile(r"\((\d+(?:\.\d+)?[a-z])\)")
@@ -17,7 +17,7 @@ NUMBER = re.compile(r"\((\d+(?:\.\d+)?[a-z])\)")
 ITEMS = re.split(r"\n(?=- |\n|#|\|)", PROTOCOL.split("\n## 1. Words")[1])
 MUSTS = {number[1]: item for item in ITEMS if "MUST" in item and (number := NUMBER.search(item))}
 SEEN = {number for scenario in scenarios() for number in scenario.checks}
-UNSEEN: dict[str, str] = tomllib.loads((FOLDER.parent / "unseen.toml").read_text())["unseen"]
+UNSEEN: dict[str, str] = tomllib.loads(Path(__file__).with_name("unseen.toml").read_text())["unseen"]
 
 
 def test_every_must_has_a_number_of_its_own_section() -> None:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
+from tailrace.conformance.driver import Target, play
+from tailrace.conformance.scenarios import Scenario, scenarios
 from tailrace.owner import OWNER_HEADER
-from tests.resume.driver import Target, play
-from tests.resume.scenarios import Scenario, scenarios
 from tests.resume.servers import SETTINGS, served
 
 CASES = [(scenario, via) for scenario in scenarios() for via in scenario.via]

@@ -1,4 +1,5 @@
-"""An agent that runs the commands in its request: "3 events; say hello". tests/resume/README.md lists the commands.
+"""An agent that runs the commands in its request: "3 events; say hello". The README of
+`tailrace/conformance` lists the commands.
 
 `;` separates steps, each of which is one execution of the node; `&` separates the commands of a step. Gates and deaths
 are files in the data folder, so that they work in any process that runs the task.

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.padding import Padding
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -114,7 +114,6 @@ class LiveDisplay:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
-            TransferSpeedColumn(),
             console=self._console,
         )
         self._files: dict[str, TaskID] = {}
@@ -174,7 +173,7 @@ class LiveDisplay:
         if step.done is not None and step.total:
             share = f" {step.done:g}/{step.total:g}"
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append_text(Text("… ", "cyan"))
+        text.append_text(Text("  " * step.depth + "… ", "cyan"))
         text.append_text(Text(f"{step.title}{share}"))
         if step.note:
             text.append_text(Text(f"  {step.note}", "dim"))

@@ -19,6 +19,7 @@ class Step:
 
     title: str
     since: int
+    depth: int = 0
     note: str = ""
     done: float | None = None
     total: float | None = None
@@ -44,7 +45,9 @@ class RunView:
             self.now = max(self.now, details.ts)
         kind = event.kind
         if kind in ("node_start", "tool_start") and details.step:
-            self.steps[details.step] = Step(self._title(event), self.now)
+            around = self.steps.get(details.parent or "")
+            depth = around.depth + 1 if around is not None else 0
+            self.steps[details.step] = Step(self._title(event), self.now, depth)
             return []
         if kind in ("node_end", "tool_complete"):
             return self._ended(event)
@@ -101,7 +104,8 @@ class RunView:
         if step is None:
             return [f"{one_line(event.agent, 40)}: {text}" if event.agent else text] if text else []
         step.note, step.done, step.total = text, details.done, details.total
-        return [f"  {step.title}: {text}"] if text else []
+        counts = bool(details.total) and details.done != details.total
+        return [f"  {step.title}: {text}"] if text and not counts else []
 
     def _replaced(self, event: Event) -> list[str]:
         first = not self.texts and not self.steps and not self.message

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.resume.interfaces import TERMINAL, WAITING, Event, Interface, event_of
-from tests.resume.wire import Frame, Wire
+from tailrace.conformance.interfaces import TERMINAL, WAITING, Event, Interface, event_of
+from tailrace.conformance.wire import Frame, Wire
 
 
 class Broken(AssertionError):
@@ -177,7 +177,7 @@ class Stream:
         if frame.ids:
             raise Broken("4.2d", f"a {frame.kind} frame has the id {frame.ids[0]!r}")
         if not self.via.browser:
-            return
+            raise Broken("4.2a", f"an event has the line `event: {frame.name}`")
         payload = json.loads(frame.data[0])
         if frame.kind == "ping" and frame.data != ["{}"]:
             raise Broken("4.3c", f"a ping has the data {frame.data}")

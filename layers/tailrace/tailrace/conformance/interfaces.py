@@ -35,6 +35,11 @@ RPC_REFUSALS = {
 REST_REFUSALS = {"invalid": 400, "unknown": 404, "finished": 400, "not waiting": 400, "conflict": 400, "over": 400}
 
 
+def card_url(url: str) -> str:
+    """Where the card of the agent at `url` is, which may be the card's own address."""
+    return url if httpx.URL(url).path.endswith(".json") else f"{url.rstrip('/')}/.well-known/agent-card.json"
+
+
 @dataclass
 class Task:
     """A task that a scenario has created, and the message that created it."""
@@ -44,12 +49,13 @@ class Task:
 
 
 class Interface:
-    """One interface at a URL. `headers` identify the user."""
+    """One interface at a URL. `headers` identify the user. `rpc` is where the agent speaks JSON-RPC."""
 
-    def __init__(self, via: str, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, via: str, url: str, headers: dict[str, str], *, rpc: str) -> None:
         self.via = via
         self.url = url.rstrip("/")
         self.headers = headers
+        self.rpc = rpc
 
     @property
     def browser(self) -> bool:
@@ -85,7 +91,9 @@ class Interface:
 
     def opening(self, task: Task, cursor: str | None, place: str) -> httpx.Request:
         """The request that opens a stream. The cursor's `place` is `header`, `query`, or `both` (a stale query)."""
-        headers = {} if cursor is None or place == "query" else {"Last-Event-ID": cursor}
+        headers = {"Accept": "text/event-stream"}
+        if cursor is not None and place != "query":
+            headers["Last-Event-ID"] = cursor
         if self.browser:
             query = {"query": f"?cursor={cursor}", "both": "?cursor=1"}.get(place, "")
             return self._request("GET", f"/api/stream/{task.id}{query}", None, headers)
@@ -127,14 +135,14 @@ class Interface:
             method, version = "tasks/resubscribe", "0.3"
         body = {"jsonrpc": "2.0", "id": self.rpc_id, "method": method, "params": params}
         own_headers = {"A2A-Version": version, "X-A2A-Extensions" if version == "0.3" else "A2A-Extensions": EXTENSION}
-        return self._request("POST", "/", body, {**own_headers, **(headers or {})})
+        return self._asked("POST", self.rpc, body, {**own_headers, **(headers or {})})
 
     @property
     def rpc_id(self) -> str:
         return f"a {self.via} stream"
 
     def card(self) -> httpx.Request:
-        return self._request("GET", "/.well-known/agent-card.json")
+        return self._asked("GET", card_url(self.url))
 
     def refusal(self, why: str) -> int:
         """The HTTP status or JSON-RPC code of a refusal."""
@@ -145,11 +153,12 @@ class Interface:
     def _request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> httpx.Request:
+        return self._asked(method, self.url + path, body, headers)
+
+    def _asked(self, method: str, url: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Request:
         content = None if body is None else json.dumps(body).encode()
-        kind = {} if body is None else {"Content-Type": "application/json"}
-        return httpx.Request(
-            method, self.url + path, content=content, headers={**self.headers, **kind, **(headers or {})}
-        )
+        kind = {"Accept": "application/json", **({} if body is None else {"Content-Type": "application/json"})}
+        return httpx.Request(method, url, content=content, headers={**self.headers, **kind, **(headers or {})})
 
 
 @dataclass

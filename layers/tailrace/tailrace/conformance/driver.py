@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from tests.resume.interfaces import EXTENSION, Interface, Task
-from tests.resume.rules import Broken, Known, Stream
-from tests.resume.scenarios import Scenario
-from tests.resume.seen import Seen, check_superseded, collapsed
-from tests.resume.wire import SILENCE_S, Wire
+from tailrace.conformance.interfaces import EXTENSION, RPC_REFUSALS, VIAS, Interface, Task
+from tailrace.conformance.rules import Broken, Known, Stream
+from tailrace.conformance.scenarios import Scenario
+from tailrace.conformance.seen import Seen, check_superseded, collapsed
+from tailrace.conformance.wire import SILENCE_S, Wire
 
 # For how many seconds a step waits for a frame.
 PATIENCE_S = 60.0
@@ -23,43 +23,88 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True)
 class Target:
-    """The URLs of a server, the headers that identify the user, and the `others` that identify another user."""
+    """The URLs of a server, the headers that identify the user, and the `others` that identify another user.
+
+    `rpc` and `rest` are where the agent speaks JSON-RPC and HTTP+JSON, by default at its own URL. `vias` are the
+    interfaces that it has. With a `text` every task is begun with it, as the agent does not know the vocabulary.
+    """
 
     browser: str | None = None
     agent: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] | None = None
+    rpc: str | None = None
+    rest: str | None = None
+    vias: tuple[str, ...] = VIAS
+    text: str | None = None
 
     def url(self, via: str) -> str | None:
-        return self.browser if via == "browser" else self.agent
+        """The URL of an interface; None if the server has none."""
+        if via not in self.vias:
+            return None
+        if via == "browser" or self.agent is None:
+            return self.browser if via == "browser" else None
+        return (self.rest or self.agent) if via in ("rest", "rest-send") else self.agent
+
+    def interface(self, via: str, headers: dict[str, str]) -> Interface:
+        """The interface, as the user whom the headers identify."""
+        url = self.url(via)
+        assert url is not None, f"there is no URL for {via}"
+        return Interface(via, url, headers, rpc=self.rpc or f"{(self.agent or '').rstrip('/')}/")
 
 
 def play(scenario: Scenario, via: str, target: Target) -> None:
     """Play the scenario over the interface `via`.
 
     Raises:
-        Broken: the server violates a requirement.
+        Broken: the server violates a requirement; of several, the first that ended the scenario.
+        Unplayable: the server begins no task.
+        httpx.HTTPError: the server cannot be reached.
+    """
+    for broken in violations(scenario, via, target):
+        raise broken
+
+
+def violations(scenario: Scenario, via: str, target: Target) -> list[Broken]:
+    """Play the scenario over the interface `via`; return what it has shown to be violated, the worst first.
+
+    Raises:
+        Unplayable: the server begins no task.
         httpx.HTTPError: the server cannot be reached.
     """
     with httpx.Client(timeout=httpx.Timeout(10.0, read=SILENCE_S)) as client:
         player = Player(scenario, via, target, client)
         with contextlib.closing(player):
-            for step in scenario.steps:
-                player.rule = step.get("rule", scenario.checks[0])
-                getattr(player, f"do_{step['do']}")(step)
+            try:
+                for step in scenario.steps:
+                    player.rule = step.get("rule", scenario.checks[0])
+                    getattr(player, f"do_{step['do']}")(step)
+            except Broken as broken:
+                return [broken, *player.noted]
+            except (ValueError, KeyError, TypeError) as error:
+                return [
+                    Broken(player.rule, f"an answer cannot be read: {type(error).__name__}: {error}"),
+                    *player.noted,
+                ]
+        return player.noted
+
+
+class Unplayable(Exception):
+    """A scenario cannot be played here. The text says why; no requirement is violated by that."""
 
 
 class Player:
     """The state of one scenario: its task, its streams and what they have shown."""
 
     def __init__(self, scenario: Scenario, via: str, target: Target, client: httpx.Client) -> None:
-        url = target.url(via)
-        assert url is not None, f"there is no URL for {via}"
         self.rule = ""
+        # Violations that end no scenario.
+        self.noted: list[Broken] = []
         self._client = client
         self._server_dies = scenario.needs == "death"
-        self._user = Interface(via, url, target.headers)
-        self._other_user = Interface(via, url, target.others or {})
+        self._text = target.text
+        self._user = target.interface(via, target.headers)
+        self._other_user = target.interface(via, target.others or {})
         self._run = uuid.uuid4().hex[:12]
         self._known = Known()
         self._task = Task(str(uuid.uuid4()), self._user.message("nothing yet"))
@@ -73,14 +118,18 @@ class Player:
 
     def do_create(self, step: dict[str, Any]) -> None:
         """Create the scenario's task, or send the request again under the same `key`."""
-        request, message = self._user.creation(self._filled(step["text"]), f"{self._run}-{step.get('key', 'task')}")
+        text = self._filled(step["text"]) if self._text is None else self._text
+        request, message = self._user.creation(text, f"{self._run}-{step.get('key', 'task')}")
         response = self._send(request)
         if self._refused(step, response):
             return
+        try:
+            task_id = self._user.created(response.json())
+        except (ValueError, KeyError, TypeError):
+            raise Unplayable(f"no task was begun: {response.status_code} {response.text[:200]}") from None
         self._expect(
             response.status_code == (201 if self._user.browser else 200), f"creating got {response.text[:300]}"
         )
-        task_id = self._user.created(response.json())
         self._expect(task_id == self._task.id or not step.get("same"), f"the same request got another task: {task_id}")
         self._task = Task(task_id, message)
 
@@ -205,12 +254,14 @@ class Player:
     def _add_stream(self, name: str, wire: Wire, cursor: str | None, *, snapshot: bool = False) -> Stream:
         headers, status = wire.response.headers, wire.response.status_code
         if not wire.streams or status != 200:
-            raise Broken("4.5a", f"opening got {status}: {wire.body()[:300]!r}")
+            # A server that goes by no cursor refuses a stream that it has ended.
+            rule = "4.5a" if self._user.browser or cursor is None else "5.2a"
+            raise Broken(rule, f"opening got {status}: {wire.body()[:300]!r}")
         if headers.get("cache-control") != "no-store" or headers.get("x-accel-buffering") != "no":
-            raise Broken("4.5a", f"the stream's headers are {dict(headers)}")
+            self._note("4.5a", f"the stream's headers are {dict(headers)}")
         echoed = headers.get("a2a-extensions", headers.get("x-a2a-extensions", ""))
         if not self._user.browser and EXTENSION not in echoed:
-            raise Broken("5.1b", f"the stream's extensions are {echoed!r}")
+            self._note("5.1b", f"the stream's extensions are {echoed!r}")
         begins_at_1 = not cursor and (self._user.browser or self._user.sends) and not snapshot
         stream = Stream(
             self._user,
@@ -247,7 +298,7 @@ class Player:
             if key in step:
                 expected = self._cursor(step[key])
                 self._expect([str(each) for each in value] == [expected], f"read {key} {value}, not {expected}")
-        if "text" in step:
+        if "text" in step and self._text is None:
             self._expect(seen.text() == step["text"], f"the text adds up to {seen.text()!r}, not {step['text']!r}")
         if "state" in step:
             self._expect(seen.state == step["state"], f"the state is {seen.state}, not {step['state']}")
@@ -311,7 +362,7 @@ class Player:
         expected, text = self._user.refusal(why), response.text[:300]
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Broken("4.5b", "a refusal is an event stream")
-        rest = self._user.bare and response.request.url.path != "/"
+        rest = self._user.bare and response.request.url != httpx.URL(self._user.rpc)
         if self._user.browser:
             self._expect(response.status_code == expected, f"got {response.status_code}, not {expected}: {text}")
             self._problem(response)
@@ -320,7 +371,7 @@ class Player:
             return True
         error = response.json().get("error") or {}
         if self._user.bare and not rest:
-            expected = Interface("subscribe", "", {}).refusal(why)
+            expected = RPC_REFUSALS[why]
         got = error.get("code")
         self._expect(got == expected, f"got {got}, not {expected}: {text}")
         if -32009 <= (expected if not rest else 0) <= -32001 and not error.get("data"):
@@ -339,6 +390,10 @@ class Player:
             raise Broken("5.7b", f"a refused 0.3 stream has {len(frames)} frames")
         code = json.loads(frames[0].data[0])["error"]["code"]
         self._expect(code == self._user.refusal(step["refused"]), f"refused with {code}")
+
+    def _note(self, rule: str, what: str) -> None:
+        if not any(each.rule == rule for each in self.noted):
+            self.noted.append(Broken(rule, what))
 
     def _expect(self, condition: bool, otherwise: str) -> None:
         if not condition:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tests.resume.interfaces import VIAS
+from tailrace.conformance.interfaces import VIAS
 
 FOLDER = Path(__file__).parent / "scenarios"
 # Each word of a step, and what may be said with it.
@@ -30,13 +30,17 @@ WORDS: dict[str, set[str]] = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """One scenario. It is played once for each of `via`; `checks` are the requirements that it is about."""
+    """One scenario. It is played once for each of `via`; `checks` are the requirements that it is about.
+
+    `any_text` says that it needs no word of the vocabulary: any text that begins a task of some events will do.
+    """
 
     name: str
     checks: list[str]
     steps: list[dict[str, Any]]
     via: list[str] = field(default_factory=lambda: list(VIAS))
     needs: str = ""
+    any_text: bool = False
 
     def __post_init__(self) -> None:
         if not self.checks or not self.steps or not set(self.via) <= set(VIAS):

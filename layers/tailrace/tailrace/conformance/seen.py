@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.resume.interfaces import Event
-from tests.resume.rules import Broken
-from tests.resume.wire import Frame
+from tailrace.conformance.interfaces import Event
+from tailrace.conformance.rules import Broken
+from tailrace.conformance.wire import Frame
 
 
 @dataclass

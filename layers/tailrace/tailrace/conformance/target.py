@@ -1,0 +1,79 @@
+"""Finds out what a server is: a gateway or an agent, and where and in what an agent speaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from tailrace.conformance.driver import Target
+from tailrace.conformance.interfaces import card_url
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_RPC_VIAS, _REST_VIAS = ("subscribe", "send"), ("rest", "rest-send")
+
+
+class NoServer(Exception):
+    """There is nothing to play against. The text says what was there instead."""
+
+
+def located(url: str, target: Target) -> Target:
+    """Add `url` to the target: as an agent if it serves a card, else as a gateway.
+
+    Raises:
+        NoServer: it is neither, or cannot be reached.
+    """
+    try:
+        if _is_gateway(url):
+            return replace(target, browser=url)
+        answer = httpx.get(card_url(url), headers=target.headers)
+        card = answer.json() if answer.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise NoServer(f"{url} cannot be reached: {error}") from None
+    except ValueError:
+        card = None
+    if not isinstance(card, dict):
+        raise NoServer(f"{url} is no gateway (GET /api/health) and has no agent card: it answers {answer.status_code}.")
+    return as_agent(url, card, target)
+
+
+def as_agent(url: str, card: dict[str, Any], target: Target) -> Target:
+    """Add the agent with this card, which was at `url`, to the target.
+
+    Raises:
+        NoServer: it does not speak JSON-RPC of A2A 1.0, or says so of another origin.
+    """
+    interfaces = [each for each in card.get("supportedInterfaces") or [] if isinstance(each, dict)]
+    rpc = _place(interfaces, "JSONRPC", "1.")
+    rest = _place(interfaces, "HTTP+JSON", "1.")
+    if rpc is None:
+        raise NoServer(f"The card at {url} has no JSONRPC interface of A2A 1.0; there are {interfaces}.")
+    for place in filter(None, (rpc, rest)):
+        if _origin(place) != _origin(url):
+            raise NoServer(f"The card at {url} leads to {place!r}, which is on another origin.")
+    speaks_0_3 = _place(interfaces, "JSONRPC", "0.3") is not None or str(card.get("protocolVersion")).startswith("0.3")
+    vias = (*_RPC_VIAS, *(_REST_VIAS if rest else ()), *(("0.3",) if speaks_0_3 else ()))
+    return replace(target, agent=url, rpc=rpc, rest=rest, vias=(*vias, "browser"))
+
+
+def _is_gateway(url: str) -> bool:
+    answer = httpx.get(f"{url.rstrip('/')}/api/health")
+    try:
+        return answer.is_success and answer.json() == {"status": "ok"}
+    except ValueError:
+        return False
+
+
+def _place(interfaces: list[dict[str, Any]], binding: str, version: str) -> str | None:
+    fitting = (
+        each
+        for each in interfaces
+        if each.get("protocolBinding") == binding and str(each.get("protocolVersion", "")).startswith(version)
+    )
+    return next((str(each["url"]) for each in fitting if each.get("url")), None)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    return parsed.scheme, "localhost" if parsed.host in _LOOPBACK else parsed.host, parsed.port
