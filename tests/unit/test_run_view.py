@@ -1,0 +1,76 @@
+"""What the command shows of a run: steps under the ones around them, nothing void, nothing that commands a terminal."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import pytest
+
+from tailrace.a2a.incoming import Part
+from tailrace.authoring.ask import Question
+from tailrace.cli.questions import Answers, answers_to
+from tailrace.cli.run_view import RunView
+from tailrace.client import Event
+from tailrace.events import Metadata
+
+
+def event(kind: str, text: str = "", ts: int = 0, **details: Any) -> Event:
+    artifact = details.pop("artifact", "")
+    return Event(
+        kind=kind,
+        seq=1,
+        agent="a",
+        artifact=artifact,
+        append=details.pop("append", False),
+        parts=[Part(text=text)] if text else [],
+        details=Metadata(seq=1, ts=ts, attempt=1, agent="a", kind=kind, **details),
+    )
+
+
+def test_steps_are_nested_end_with_their_time_and_are_void_when_superseded() -> None:
+    view = RunView()
+    view.add(event("node_start", step="1", name="ask", ts=1_000))
+    view.add(event("tool_start", step="2", parent="1", name="search", ts=1_500))
+    assert [(step.title, step.depth) for step in view.steps.values()] == [("a · ask", 0), ("a · tool search", 1)]
+    assert view.add(event("tool_complete", step="2", parent="1", name="search", ts=2_700)) == [
+        "✓ a · tool search  1.2 s"
+    ]
+    assert view.add(event("attempt", reason="worker lost", supersedes=["1"])) == [
+        "another process continues the run (worker lost)"
+    ]
+    assert view.steps == {}
+    assert view.add(event("node_end", step="9", name="plan", error="it\nbroke")) == ["✗ a · plan: it broke"]
+
+
+def test_progress_that_counts_moves_and_only_its_last_stays() -> None:
+    view = RunView()
+    view.add(event("node_start", step="1", name="read"))
+    assert view.add(event("progress", "1 of 2 files", step="1", done=1, total=2)) == []
+    assert view.steps["1"].note == "1 of 2 files"
+    assert view.add(event("progress", "2 of 2 files", step="1", done=2, total=2)) == ["  a · read: 2 of 2 files"]
+
+
+def test_text_that_is_taken_back_is_gone() -> None:
+    view = RunView()
+    view.add(event("token", "Once", artifact="response"))
+    view.add(event("token", " half", artifact="response", append=True))
+    view.add(event("token", "Once", artifact="response"))
+    view.add(event("token", " whole\x1b[2J", artifact="response", append=True))
+    assert view.answer == "Once whole\\x1b[2J"
+
+
+def test_questions_are_asked_one_after_the_other_and_options_have_numbers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter(["4", "2", "yes"])
+    monkeypatch.setattr(builtins, "input", lambda *_: next(typed))
+    people = Question("q1", {"question": "For how many?"}, "book", {"type": "integer"})
+    room = Question(
+        "q2", {"question": "Where?", "options": ["inside", "outside"]}, "book", {"enum": ["inside", "outside"]}
+    )
+    assert answers_to([people, room], "") == Answers(by_id={"q1": "4", "q2": "outside"})
+    assert answers_to([], "Shall I?\x07") == Answers("yes")
+    shown = capsys.readouterr().err
+    assert "(1 of 2) For how many? (integer)" in shown
+    assert "Shall I?\\x07" in shown
