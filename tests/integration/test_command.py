@@ -60,7 +60,7 @@ async def command(
 async def test_the_answer_is_on_stdout_and_the_run_on_stderr(command: Command) -> None:
     done = await command("ask", "say Hello; 2 events; result")
     assert (done.code, done.out) == (0, "Hello\n")
-    assert "event 1" in done.err
+    assert "event 2" in done.err
     assert "→ findings" in done.err
     assert "✓ orchestrator · step" in done.err
 
