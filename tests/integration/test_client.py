@@ -9,9 +9,11 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from gateway.owner import bearer_in
 from tailrace.client import AsyncClient, Client, ClientError, Event, ServerRefused, ServerUnreachable
@@ -196,6 +198,29 @@ async def test_the_sdks_agent_is_followed_and_after_a_cut_its_task_is_told_as_it
         assert [event.waits async for event in client.stream(waiting)][-1]
         await client.reply(waiting, "nginx")
         assert [event.ended async for event in client.stream(waiting)][-1]
+
+
+async def test_what_an_agent_may_send_is_counted_for_each_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.a2a.client.MAX_BYTES", 10_000)
+    async with agent(hello_world()) as served_agent, AsyncClient(served_agent.url) as client:
+        task = await client.send("hello")
+        whole = await events_of(client, task)
+        assert sum(len(event.json) for event in whole) > 2_500
+        for _ in range(5):
+            assert await events_of(client, task) == whole
+
+
+async def test_an_agent_with_a_health_route_of_its_own_is_no_gateway() -> None:
+    async def health(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+            await JSONResponse({"status": "ok"}, 200 if scope["path"] == "/api/health" else 404)(scope, receive, send)
+        else:
+            await inner(scope, receive, send)
+
+    socket = bound()
+    inner = sdk_hello_world(HelloWorldExecutor(asyncio.Event()), url_of(socket) + "/")
+    async with serve(health, socket) as url, AsyncClient(url) as client:
+        assert [each.name for each in await client.agents()] == ["sdk-hello-world"]
 
 
 async def test_a_program_without_an_event_loop_does_the_same(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                     "protocolVersion": "1.0",
                 }
                 return self.answer(200, "application/json", json.dumps({"supportedInterfaces": [here]}))
-            if self.path == "/api/health":
+            if self.path == "/api/auth/me":
                 return self.answer(404, "application/json", "{}")
             cursor = self.headers.get("Last-Event-ID") or parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0]
             status = server.status(int(cursor)) if cursor.isdigit() else 400

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tailrace.conformance.__main__ import main
-from tailrace.conformance.driver import Target, play
+from tailrace.conformance.driver import play
 from tailrace.conformance.interfaces import EXTENSION
 from tailrace.conformance.rules import Broken
 from tailrace.conformance.scenarios import Scenario, scenarios
+from tailrace.conformance.target import Target
 from tests.resume.tampered import COMPLETED, Server, Tamper, serving
 
 TOLD = "a task is told from its first event to its end"

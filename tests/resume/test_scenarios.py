@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from tailrace.conformance.driver import Target, play
+from tailrace.conformance.driver import play
 from tailrace.conformance.scenarios import Scenario, scenarios
+from tailrace.conformance.target import Target
 from tailrace.owner import OWNER_HEADER
 from tests.resume.servers import SETTINGS, served
 

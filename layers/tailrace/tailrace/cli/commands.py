@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -195,7 +196,8 @@ def _working(url: str | None, *, as_json: bool = False) -> Iterator[Work]:
     except ClientError as error:
         display.problem(str(error))
         raise typer.Exit(exit_of_error(error)) from None
-    except BrokenPipeError:
+    except BrokenPipeError:  # `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end.
         raise typer.Exit(Exit.FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None

@@ -7,8 +7,8 @@ again with a snapshot of the task, and what happened in between is not told (`ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import httpx
 import msgspec
@@ -18,19 +18,18 @@ from tailrace.a2a.client import AgentClient, RawEvent
 from tailrace.a2a.discovery import DiscoveredAgent, interface_of
 from tailrace.a2a.remote_task import AgentEvent, RemoteTask, seq_of
 from tailrace.client.backoff import Backoff, OnCut
+from tailrace.client.errors import client_errors
 from tailrace.client.event import SNAPSHOT, Event, event_of, gap_event, numbered_event
 from tailrace.client.files import OnProgress, PackedFile
-from tailrace.client.http import refused_401
 from tailrace.client.resuming import Item, resumed
 from tailrace.client.task import Agent, Task
 from tailrace.config import Settings
-from tailrace.errors import AgentError, ClientError, ServerRefused, ServerUnreachable
+from tailrace.errors import AgentError, ServerRefused, ServerUnreachable
 from tailrace.events import EXTENSION, INTERRUPTED, TERMINAL, DelegatedTask, Message, Part, ends
 from tailrace.stream.reader import End, Gap
 
 # No agent is one of our own here: whom a client asks for, its token says.
 STRANGERS = Settings(orchestrator_url="http://own.invalid/")
-_INTERNAL_ERROR, _UNSUPPORTED, _UNAUTHENTICATED = -32603, -32004, -32000
 _PAGE = 50
 
 
@@ -43,7 +42,7 @@ class AgentServer:
         with client_errors():
             self.url = interface_of(agent, STRANGERS)
         self._card = agent.card
-        self._client = AgentClient(http, self.url, owner="", settings=STRANGERS)
+        self._http = http
         self._is_numbered = any(each.uri == EXTENSION for each in agent.card.capabilities.extensions)
         self._patience_s = patience_s
         self._on_cut = on_cut
@@ -138,6 +137,11 @@ class AgentServer:
             await events.aclose()
 
     @property
+    def _client(self) -> AgentClient:
+        """A client for one call or one stream: it counts what the agent sends, and gives up one that never stops."""
+        return AgentClient(self._http, self.url, owner="", settings=STRANGERS)
+
+    @property
     def _streaming(self) -> bool | None:
         return self._card.capabilities.streaming
 
@@ -220,31 +224,3 @@ async def _with_first(first: Event, events: AsyncGenerator[Event] | None) -> Asy
         async with aclosing(events):
             async for event in events:
                 yield event
-
-
-@contextmanager
-def client_errors(*, cuts: bool = False) -> Iterator[None]:
-    """Turn the errors of the agent's client into those of this one.
-
-    `cuts` says that a stream is read: an agent that fails to answer, or breaks off, has cut it.
-
-    Raises:
-        ServerRefused, ServerUnreachable
-    """
-    try:
-        yield
-    except AgentError as error:
-        raise _as_client_error(error, cuts=cuts) from None
-
-
-def _as_client_error(error: AgentError, *, cuts: bool) -> ClientError:
-    words = str(error)
-    if error.retry_after_s is not None:
-        return ServerRefused(words, code=error.code, retry_after_s=float(error.retry_after_s))
-    if error.code == _UNAUTHENTICATED or " answered 401 " in words:
-        return refused_401("The agent", words)
-    if error.code == _INTERNAL_ERROR and cuts:
-        return ServerUnreachable(words)
-    if error.code is not None or error.malformed:
-        return ServerRefused(words, code=error.code)
-    return ServerUnreachable(words)

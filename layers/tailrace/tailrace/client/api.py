@@ -13,12 +13,13 @@ import httpx
 import msgspec
 
 from tailrace.a2a.discovery import discover
-from tailrace.client.agent_server import STRANGERS, AgentServer, client_errors
+from tailrace.client.agent_server import STRANGERS, AgentServer
 from tailrace.client.backoff import OnCut
+from tailrace.client.errors import client_errors, unreachable
 from tailrace.client.event import Event
 from tailrace.client.files import Files, OnProgress, PackedFile, packed
 from tailrace.client.gateway import GatewayServer
-from tailrace.client.http import new_http, unreachable
+from tailrace.client.http import new_http
 from tailrace.client.place import Place, places
 from tailrace.client.task import Agent, Task
 from tailrace.errors import ClientError, ServerUnreachable
@@ -26,8 +27,10 @@ from tailrace.events import Message, Part, plain
 
 # How long a server may be away before it is given up, in seconds.
 PATIENCE_S = 300.0
-# How long a gateway may take to say that it is one.
-_HEALTH_S = 10.0
+# How long a gateway may take to say that it is one, and how it does.
+_ASKED_S = 10.0
+_PROBLEM = "application/problem+json"
+_GATEWAYS = ((200, "application/json"), *((status, _PROBLEM) for status in (401, 403, 429, 500, 503)))
 
 
 class Server(Protocol):
@@ -227,10 +230,9 @@ class AsyncClient:
             async def waiting(client: AsyncClient) -> list[str]:
                 return [task.id async for task in client.tasks() if task.waits]
         """
-        with client_errors():
-            async with aclosing((await self._found()).tasks()) as tasks:
-                async for task in tasks:
-                    yield task
+        async with aclosing((await self._found()).tasks()) as tasks:
+            async for task in tasks:
+                yield task
 
     async def agents(self) -> list[Agent]:
         """The agents that can be asked, the default one first.
@@ -239,8 +241,7 @@ class AsyncClient:
             async def names(client: AsyncClient) -> list[str]:
                 return [agent.name for agent in await client.agents() if not agent.error]
         """
-        with client_errors():
-            return await (await self._found()).agents()
+        return await (await self._found()).agents()
 
     async def _message(
         self,
@@ -306,18 +307,17 @@ class AsyncClient:
 
 
 async def _is_gateway(http: httpx.AsyncClient, url: str) -> bool:
-    """Whether the server says of itself that it is a gateway, and in good health.
+    """Whether the server answers as a gateway does to the question who asks: who it is, or with a problem document.
 
     Raises:
         ServerUnreachable: nobody answers.
     """
     try:
-        answer = await http.get(f"{url}/api/health", timeout=_HEALTH_S)
-        return answer.status_code == 200 and answer.json() == {"status": "ok"}
+        answer = await http.get(f"{url}/api/auth/me", timeout=_ASKED_S)
     except httpx.TransportError as error:
         raise unreachable(url, error) from None
-    except (ValueError, httpx.InvalidURL):
-        return False
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    return (answer.status_code, kind) in _GATEWAYS
 
 
 def _id_of(task: Task | str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urljoin
 
 import httpx
@@ -15,9 +15,10 @@ import msgspec
 from tailrace.a2a import incoming
 from tailrace.a2a.client import RawEvent, result_in
 from tailrace.client.backoff import Backoff, OnCut
+from tailrace.client.errors import client_errors, refused_401, unreachable
 from tailrace.client.event import Event, gap_event, numbered_event
 from tailrace.client.files import OnProgress, PackedFile
-from tailrace.client.http import FINAL, OPENING_S, Bearer, refused_401, unreachable
+from tailrace.client.http import FINAL, OPENING_S, Bearer
 from tailrace.client.resuming import Item, resumed
 from tailrace.client.task import Agent, Task
 from tailrace.decoding import NOT_JSON
@@ -26,6 +27,8 @@ from tailrace.events import Message, Part, State, encode
 from tailrace.stream import sse
 from tailrace.stream.quiet import Pause
 from tailrace.stream.reader import End, Gap, Synced
+
+T = TypeVar("T")
 
 # Bytes of files in one message, before base64. Larger ones are uploaded: a body has at most 1 MiB.
 _ROOM_BYTES = 700_000
@@ -39,6 +42,20 @@ class _Problem(msgspec.Struct):
 
     title: str = ""
     detail: str = ""
+
+
+class _Created(msgspec.Struct, rename="camel"):
+    id: str
+    context_id: str
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    tasks: list[Any]
+    next_page_token: str = ""
+
+
+class _Agents(msgspec.Struct):
+    agents: list[dict[str, Any]]
 
 
 class _Grant(msgspec.Struct):
@@ -78,41 +95,47 @@ class GatewayServer:
         body: dict[str, Any] = {"message": _as_sent(message)}
         if agent:
             body["agent"] = agent
-        answer = await self._call("POST", "/api/tasks", body, key=message.message_id)
+        created = await self._call("POST", "/api/tasks", _Created, body, key=message.message_id)
         status = incoming.Status(state="TASK_STATE_SUBMITTED")
-        return Task(id=str(answer["id"]), context_id=str(answer["contextId"]), status=status)
+        return Task(id=created.id, context_id=created.context_id, status=status)
 
     async def reply(self, task_id: str, message: Message) -> None:
         """Answer what the task asks."""
-        await self._call("POST", f"{_path(task_id)}/messages", {"message": _as_sent(message)}, key=message.message_id)
+        body = {"message": _as_sent(message)}
+        await self._call("POST", f"{_path(task_id)}/messages", dict, body, key=message.message_id)
 
     async def cancel(self, task_id: str) -> None:
         """Cancel the task."""
-        await self._call("POST", f"{_path(task_id)}/cancel", {})
+        await self._call("POST", f"{_path(task_id)}/cancel", dict, {})
 
     async def task(self, task_id: str) -> Task:
         """The task as it is now."""
-        return Task.of(incoming.task_in(await self._call("GET", _path(task_id)), self.url))
+        answer = await self._call("GET", _path(task_id), dict)
+        with client_errors():
+            return Task.of(incoming.task_in(answer, self.url))
 
     async def tasks(self) -> AsyncGenerator[Task]:
         """The caller's tasks, newest first, without their artifacts."""
         token = ""
         while True:
-            page = await self._call("GET", f"/api/tasks?pageSize={_PAGE}&pageToken={quote(token, safe='')}")
-            for task in page["tasks"]:
-                yield Task.of(incoming.task_in(task, self.url))
-            if not (token := str(page.get("nextPageToken") or "")):
+            page = await self._call("GET", f"/api/tasks?pageSize={_PAGE}&pageToken={quote(token, safe='')}", _Page)
+            with client_errors():
+                tasks = [Task.of(incoming.task_in(each, self.url)) for each in page.tasks]
+            for task in tasks:
+                yield task
+            if not (token := page.next_page_token):
                 return
 
     async def agents(self) -> list[Agent]:
         """The agents behind the gateway, the default one first."""
-        listed = (await self._call("GET", "/api/agents"))["agents"]
-        return [
-            Agent(name=str(each.get("name", "")), error=str(each["error"]))
-            if "error" in each
-            else Agent.of(incoming.card_in(each, self.url))
-            for each in listed
-        ]
+        listed = await self._call("GET", "/api/agents", _Agents)
+        with client_errors():
+            return [
+                Agent(name=str(each.get("name", "")), error=str(each["error"]))
+                if "error" in each
+                else Agent.of(incoming.card_in(each, self.url))
+                for each in listed.agents
+            ]
 
     async def modes(self, agent: str | None) -> list[str]:
         """The media types that the agent takes; none if it does not say."""
@@ -202,10 +225,7 @@ class GatewayServer:
             "size": file.size,
             "sha256": file.sha256,
         }
-        try:
-            granted = msgspec.convert(await self._call("POST", "/api/uploads", about), _Granted)
-        except msgspec.ValidationError as error:
-            raise ServerRefused(f"{self.url} granted an upload that cannot be used: {error}.") from None
+        granted = await self._call("POST", "/api/uploads", _Granted, about)
         target, backoff = granted.upload, Backoff(self._patience_s, self._on_cut)
         url = urljoin(f"{self.url}/", target.url)
         while True:
@@ -227,8 +247,8 @@ class GatewayServer:
                 raise refusal
             await backoff.wait(refusal, refusal.retry_after_s or 0.0)
 
-    async def _call(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
-        """The JSON of an answer. The request is sent again while the gateway is away: each of them may be.
+    async def _call(self, method: str, path: str, kind: type[T], body: Any = None, *, key: str = "") -> T:
+        """An answer, as `kind`. The request is sent again while the gateway is away: each of them may be.
 
         Raises:
             ServerRefused: the gateway says no.
@@ -249,20 +269,17 @@ class GatewayServer:
                 continue
             if response.is_success:
                 backoff.answered()
-                return self._json(response)
+                return self._read(response, kind)
             refusal = self._refusal(response)
             if response.status_code in FINAL:
                 raise refusal
             await backoff.wait(refusal, refusal.retry_after_s or 0.0)
 
-    def _json(self, response: httpx.Response) -> Any:
+    def _read(self, response: httpx.Response, kind: type[T]) -> T:
         try:
-            value = msgspec.json.decode(response.content)
-        except NOT_JSON:
-            value = None
-        if not isinstance(value, dict):
-            raise ServerRefused(f"{self.url} answered with something that is no gateway's answer.")
-        return value
+            return msgspec.json.decode(response.content, type=kind)
+        except NOT_JSON as error:
+            raise ServerRefused(f"{self.url} answered with something that is no gateway's answer: {error}.") from None
 
     def _refusal(self, response: httpx.Response) -> ServerRefused:
         try:

@@ -8,7 +8,6 @@ import httpx
 
 from tailrace.a2a.trust import origin_of
 from tailrace.aws import FunctionUrlAuth
-from tailrace.errors import ServerRefused, ServerUnreachable
 from tailrace.network.cookies import no_cookies
 
 # For how long a stream may be silent, in seconds: three of the server's signs of life (docs/PROTOCOL.md, (4.3a)).
@@ -44,16 +43,3 @@ def new_http(url: str, token: str) -> httpx.AsyncClient:
         auth=Bearer(url, token) if token else FunctionUrlAuth(),
         cookies=no_cookies(),
     )
-
-
-def unreachable(url: str, error: Exception) -> ServerUnreachable:
-    """The error for a server that has not answered."""
-    if isinstance(error, TimeoutError | httpx.ReadTimeout):
-        return ServerUnreachable(f"{url} was silent for too long.")
-    return ServerUnreachable(f"{url} cannot be reached: {str(error).rstrip('.') or type(error).__name__}.")
-
-
-def refused_401(url: str, words: str) -> ServerRefused:
-    """The error for a server that does not know us."""
-    right = "Set TAILRACE_TOKEN to a token of it (`make token` makes one)"
-    return ServerRefused(f"{url} does not know who asks (401): {words.rstrip('.')}. {right}.", status=401)

@@ -42,12 +42,14 @@ class Task(incoming.Task):
     @property
     def agent(self) -> str:
         """The agent that has it; "" if the server does not say."""
-        return str(self._ours.get("agent") or "")
+        agent = self._ours.get("agent")
+        return agent if isinstance(agent, str) else ""
 
     @property
     def created(self) -> int:
         """When it was created, in ms since the epoch; 0 if the server does not say."""
-        return int(self._ours.get("created") or 0)
+        created = self._ours.get("created")
+        return created if isinstance(created, int) else 0
 
     @property
     def seq(self) -> int:

@@ -16,11 +16,11 @@ from dataclasses import replace
 import httpx
 
 from tailrace.conformance.command import running
-from tailrace.conformance.driver import Target, Unplayable, violations
+from tailrace.conformance.driver import Unplayable, violations
 from tailrace.conformance.interfaces import VIAS
 from tailrace.conformance.report import BROKEN, KEPT, Played, lines, markdown, requirements, verdict
 from tailrace.conformance.scenarios import Scenario, scenarios
-from tailrace.conformance.target import NoServer, located
+from tailrace.conformance.target import NoServer, Target, located
 
 # What some scenarios need, and a server has only if its options say so.
 HAVE = ("rotation", "window", "pausing", "padding", "limit", "forgetting", "handoff", "death")

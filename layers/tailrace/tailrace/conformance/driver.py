@@ -6,51 +6,19 @@ import contextlib
 import json
 import time
 import uuid
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from tailrace.conformance.interfaces import EXTENSION, RPC_REFUSALS, VIAS, Interface, Task
+from tailrace.conformance.interfaces import EXTENSION, RPC_REFUSALS, Task
 from tailrace.conformance.rules import Broken, Known, Stream
 from tailrace.conformance.scenarios import Scenario
 from tailrace.conformance.seen import Seen, check_superseded, collapsed
+from tailrace.conformance.target import Target
 from tailrace.conformance.wire import SILENCE_S, Wire
 
 # For how many seconds a step waits for a frame.
 PATIENCE_S = 60.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """The URLs of a server, the headers that identify the user, and the `others` that identify another user.
-
-    `rpc` and `rest` are where the agent speaks JSON-RPC and HTTP+JSON, by default at its own URL. `vias` are the
-    interfaces that it has. With a `text` every task is begun with it, as the agent does not know the vocabulary.
-    """
-
-    browser: str | None = None
-    agent: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    others: dict[str, str] | None = None
-    rpc: str | None = None
-    rest: str | None = None
-    vias: tuple[str, ...] = VIAS
-    text: str | None = None
-
-    def url(self, via: str) -> str | None:
-        """The URL of an interface; None if the server has none."""
-        if via not in self.vias:
-            return None
-        if via == "browser" or self.agent is None:
-            return self.browser if via == "browser" else None
-        return (self.rest or self.agent) if via in ("rest", "rest-send") else self.agent
-
-    def interface(self, via: str, headers: dict[str, str]) -> Interface:
-        """The interface, as the user whom the headers identify."""
-        url = self.url(via)
-        assert url is not None, f"there is no URL for {via}"
-        return Interface(via, url, headers, rpc=self.rpc or f"{(self.agent or '').rstrip('/')}/")
 
 
 def play(scenario: Scenario, via: str, target: Target) -> None:

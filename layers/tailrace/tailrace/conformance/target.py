@@ -1,17 +1,48 @@
-"""Finds out what a server is: a gateway or an agent, and where and in what an agent speaks."""
+"""The server to play against: a gateway or an agent, and where and in what an agent speaks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
-from tailrace.conformance.driver import Target
-from tailrace.conformance.interfaces import card_url
+from tailrace.conformance.interfaces import VIAS, Interface, card_url
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _RPC_VIAS, _REST_VIAS = ("subscribe", "send"), ("rest", "rest-send")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The URLs of a server, the headers that identify the user, and the `others` that identify another user.
+
+    `rpc` and `rest` are where the agent speaks JSON-RPC and HTTP+JSON, by default at its own URL. `vias` are the
+    interfaces that it has. With a `text` every task is begun with it, as the agent does not know the vocabulary.
+    """
+
+    browser: str | None = None
+    agent: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] | None = None
+    rpc: str | None = None
+    rest: str | None = None
+    vias: tuple[str, ...] = VIAS
+    text: str | None = None
+
+    def url(self, via: str) -> str | None:
+        """The URL of an interface; None if the server has none."""
+        if via not in self.vias:
+            return None
+        if via == "browser" or self.agent is None:
+            return self.browser if via == "browser" else None
+        return (self.rest or self.agent) if via in ("rest", "rest-send") else self.agent
+
+    def interface(self, via: str, headers: dict[str, str]) -> Interface:
+        """The interface, as the user whom the headers identify."""
+        url = self.url(via)
+        assert url is not None, f"there is no URL for {via}"
+        return Interface(via, url, headers, rpc=self.rpc or f"{(self.agent or '').rstrip('/')}/")
 
 
 class NoServer(Exception):
@@ -25,7 +56,7 @@ def located(url: str, target: Target) -> Target:
         NoServer: it is neither, or cannot be reached.
     """
     try:
-        if _is_gateway(url):
+        if _is_gateway(url, target.headers):
             return replace(target, browser=url)
         answer = httpx.get(card_url(url), headers=target.headers)
         card = answer.json() if answer.is_success else None
@@ -34,7 +65,9 @@ def located(url: str, target: Target) -> Target:
     except ValueError:
         card = None
     if not isinstance(card, dict):
-        raise NoServer(f"{url} is no gateway (GET /api/health) and has no agent card: it answers {answer.status_code}.")
+        raise NoServer(
+            f"{url} is no gateway (GET /api/auth/me) and has no agent card: it answers {answer.status_code}."
+        )
     return as_agent(url, card, target)
 
 
@@ -57,12 +90,11 @@ def as_agent(url: str, card: dict[str, Any], target: Target) -> Target:
     return replace(target, agent=url, rpc=rpc, rest=rest, vias=(*vias, "browser"))
 
 
-def _is_gateway(url: str) -> bool:
-    answer = httpx.get(f"{url.rstrip('/')}/api/health")
-    try:
-        return answer.is_success and answer.json() == {"status": "ok"}
-    except ValueError:
-        return False
+def _is_gateway(url: str, headers: dict[str, str]) -> bool:
+    """Whether it answers as a gateway does to the question who asks (docs/PROTOCOL.md, section 6.1)."""
+    answer = httpx.get(f"{url.rstrip('/')}/api/auth/me", headers=headers)
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    return (answer.status_code, kind) in ((200, "application/json"), (401, "application/problem+json"))
 
 
 def _place(interfaces: list[dict[str, Any]], binding: str, version: str) -> str | None:
