@@ -19,6 +19,7 @@ from orchestrator import graph as orchestrator
 from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.discovery import discover, interface_of
 from tailrace.a2a.remote_task import RemoteTask
+from tailrace.client import AsyncClient
 from tailrace.config import Settings
 from tailrace.events import EXTENSION
 from tests.interop.cached import HERE, python_with
@@ -71,7 +72,11 @@ async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path)
         remote_task = RemoteTask(client, message("hello"))
         async with asyncio.timeout(60):
             events = [item async for item in remote_task.events()]
+            async with AsyncClient(card_url) as talking:
+                told = [event async for event in talking.stream(await talking.send("hello"))]
     assert events
+    assert told[-1].ended
+    assert "You said hello." in [event.text for event in told] + [event.task.text for event in told if event.task]
     assert remote_task.task is not None
     assert remote_task.task.status.state == "TASK_STATE_COMPLETED"
     (artifact,) = remote_task.task.artifacts

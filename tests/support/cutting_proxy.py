@@ -15,7 +15,7 @@ class Proxy:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._to = host, port
+        self.to = host, port
         self._open: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -30,7 +30,7 @@ class Proxy:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        up_reader, up_writer = await asyncio.open_connection(*self._to)
+        up_reader, up_writer = await asyncio.open_connection(*self.to)
         pair = (writer, up_writer)
         self._open.update(pair)
         room = self.cut_after_bytes

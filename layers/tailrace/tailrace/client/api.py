@@ -312,6 +312,8 @@ async def _is_gateway(http: httpx.AsyncClient, url: str) -> bool:
     Raises:
         ServerUnreachable: nobody answers.
     """
+    if httpx.URL(url).path.endswith(".json"):  # a card
+        return False
     try:
         answer = await http.get(f"{url}/api/auth/me", timeout=_ASKED_S)
     except httpx.TransportError as error:

@@ -92,6 +92,8 @@ def as_agent(url: str, card: dict[str, Any], target: Target) -> Target:
 
 def _is_gateway(url: str, headers: dict[str, str]) -> bool:
     """Whether it answers as a gateway does to the question who asks (docs/PROTOCOL.md, section 6.1)."""
+    if card_url(url) == url:
+        return False
     answer = httpx.get(f"{url.rstrip('/')}/api/auth/me", headers=headers)
     kind = answer.headers.get("content-type", "").partition(";")[0]
     return (answer.status_code, kind) in ((200, "application/json"), (401, "application/problem+json"))
