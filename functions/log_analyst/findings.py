@@ -11,10 +11,10 @@ import msgspec
 
 from log_analyst.detectors.candidate import Candidate
 from log_analyst.detectors.histories import Histories
-from log_analyst.detectors.timeline import Row
 from log_analyst.detectors.window import Window
 from log_analyst.matched import Matched, of_logs, of_rows
 from log_analyst.readers import levels
+from log_analyst.readers.mining import Template
 from tailrace.errors import shorten
 from triage.findings import Finding, State, in_order
 from triage.times import iso
@@ -27,7 +27,7 @@ _MOST_ROUTES = 3
 _LISTED_ROUTES = 20
 
 # Returns the name of the log with the first line of a row, and that line.
-Example = Callable[[Row], tuple[str, str]]
+Example = Callable[[Template], tuple[str, str]]
 
 
 def findings_of(
@@ -45,7 +45,7 @@ def rank(finding: Finding) -> tuple[bool, float, str]:
     return (not serious, -finding.confidence, finding.start)
 
 
-def lone_error(row: Row, example: Example) -> Finding:
+def lone_error(row: Template, example: Example) -> Finding:
     """Return the finding of an error of logs that have hardly any other. The row's lines have times."""
     assert row.first is not None
     assert row.last is not None
@@ -109,7 +109,7 @@ def _finding(group: Sequence[Candidate], window: Window, histories: Histories, e
     }
     if rows:
         # The group's example is one of its most frequent route.
-        counts = {row.id: _count(row, matched, histories) for row in rows}
+        counts = {row.id: _count(row, matched) for row in rows}
         row = max(rows, key=lambda each: counts[each.id])
         log, line = example(row)
         firsts, lasts = [r.first for r in rows if r.first is not None], [r.last for r in rows if r.last is not None]
@@ -144,10 +144,10 @@ def _finding(group: Sequence[Candidate], window: Window, histories: Histories, e
     )
 
 
-def _count(row: Row, matched: Matched, histories: Histories) -> int:
+def _count(row: Template, matched: Matched) -> int:
     """Return how many lines of the finding are this row's."""
     later = row.later if matched.later else 0
-    return sum(histories.series(row)[matched.begin : matched.end]) + later
+    return sum(row.series[matched.begin : matched.end]) + later
 
 
 def _expected(group: Sequence[Candidate], matched: Matched) -> float:

@@ -10,7 +10,7 @@ import msgspec
 
 from log_analyst.detectors.candidate import Candidate
 from log_analyst.detectors.histories import Histories
-from log_analyst.detectors.timeline import Row
+from log_analyst.readers.mining import Template
 from triage.findings import LineCounts, State
 from triage.times import iso
 
@@ -92,13 +92,13 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
         return "over" if quiet > max(_QUIET, _TIMES_QUIETER * self.longest_pause) else "unknown"
 
 
-def of_rows(kind: str, rows: Sequence[Row], group: Sequence[Candidate], histories: Histories) -> Matched:
+def of_rows(kind: str, rows: Sequence[Template], group: Sequence[Candidate], histories: Histories) -> Matched:
     """Return what a finding of type `kind` counts of `rows`, each of which has a candidate in `group`.
 
     A new template's finding has all of its lines, a rare one's those in the window, others' those of their stretch.
     """
     grid = histories.grid
-    counts = [sum(each) for each in zip(*(histories.series(row) for row in rows), strict=True)]
+    counts = [sum(each) for each in zip(*(row.series for row in rows), strict=True)]
     inside = sum(sum(histories.inside(row)) for row in rows)
     later = sum(row.later for row in rows) if kind == "new_template" else 0
     start, last = min(c.start for c in group), max(c.end for c in group)
@@ -109,7 +109,7 @@ def of_rows(kind: str, rows: Sequence[Row], group: Sequence[Candidate], historie
     else:
         begin, end = min(c.begin for c in group), max(c.stop for c in group)
     early, late = (grid.width if kind == "gone" else 0.0), grid.width
-    if kind == "new_template" or (kind == "rare" and inside == sum(_timed(row) for row in rows)):
+    if kind == "new_template" or (kind == "rare" and inside == sum(len(row.times) for row in rows)):
         start = min(row.first for row in rows if row.first is not None)
         last = max(row.last for row in rows if row.last is not None)
         early, late = 0.0, 0.0 if start % 1 else 1.0  # the times of many logs are whole seconds
@@ -153,11 +153,6 @@ def of_logs(candidate: Candidate, histories: Histories) -> Matched:
         origin=grid.origin,
         width=grid.width,
     )
-
-
-def _timed(row: Row) -> int:
-    """Return how many of the row's lines have a time."""
-    return sum(row.cells[1::2]) + row.older + row.later
 
 
 def _filled(counts: list[int], begin: int, end: int) -> tuple[int, int]:

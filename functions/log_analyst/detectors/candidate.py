@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from log_analyst.detectors.timeline import Row
+from log_analyst.readers.mining import Template
 from triage.findings import FindingType
 
 
@@ -18,7 +18,7 @@ class Candidate(msgspec.Struct, frozen=True):
     """
 
     type: FindingType
-    row: Row | None
+    row: Template | None
     name: str
     level: int
     start: float

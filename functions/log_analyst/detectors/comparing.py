@@ -8,8 +8,9 @@ from log_analyst.detectors import changes
 from log_analyst.detectors.candidate import Candidate
 from log_analyst.detectors.changes import RateChange
 from log_analyst.detectors.histories import Histories
-from log_analyst.detectors.timeline import Row, Timeline, series_of
+from log_analyst.detectors.timeline import Timeline
 from log_analyst.readers import levels
+from log_analyst.readers.mining import Template
 from triage.findings import FindingType
 
 # Fewer lines before the window than this cannot show that something is rare.
@@ -25,7 +26,7 @@ def compare(timeline: Timeline, histories: Histories) -> list[Candidate]:
     )
 
 
-def lone_errors(timeline: Timeline) -> list[Row]:
+def lone_errors(timeline: Timeline) -> list[Template]:
     """Return the few errors of logs that have no others: rates cannot show them."""
     rows = [row for row in timeline.rows if row.level >= levels.ERROR and not row.coarse]
     if timeline.entries < _ENOUGH_TO_BE_QUIET or sum(row.count for row in rows) > _MOST_LONE_ERRORS:
@@ -89,13 +90,14 @@ def _whole_logs(timeline: Timeline, histories: Histories) -> Iterator[Candidate]
     for stream, history, covered in histories.logs():
         change = changes.gone(history, covered=covered)
         if change is not None:
-            cells = series_of(stream.cells, histories.grid.size)
-            yield _candidate("gone", None, f"all lines of {stream.name}", levels.WARNING, change, histories, cells)
+            yield _candidate(
+                "gone", None, f"all lines of {stream.name}", levels.WARNING, change, histories, stream.series
+            )
 
 
 def _candidate(
     kind: FindingType,
-    row: Row | None,
+    row: Template | None,
     name: str,
     level: int,
     change: RateChange,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import ceil, floor
+from math import ceil
 from statistics import median
 
 from log_analyst.detectors.changes import History
-from log_analyst.detectors.timeline import Row, Stream, Timeline, series_of
+from log_analyst.detectors.timeline import Stream, Timeline
 from log_analyst.detectors.window import MOST_LOGS, Window
 from log_analyst.readers import levels
+from log_analyst.readers.mining import Template
 
 # How many frequent ordinary templates tell, by their median, how much traffic there is; and the fewest that can.
 _GUIDES, _FEWEST_GUIDES = 10, 3
@@ -29,7 +30,6 @@ class Histories:
         self._begin = min(max(begin, 0), size - 1)
         self._end = min(max(end, self._begin + 1), size)
         self._start = self.grid.start(self._begin)
-        self._series = {row.id: series_of(row.cells, size) for row in timeline.rows}
         self._guides = self._choose_guides()
         self._traffic: list[float] | None = None
         self.lines_before = sum(timeline.totals[: self._begin]) + sum(row.older for row in timeline.rows)
@@ -39,7 +39,7 @@ class Histories:
         """The window's share of the time that the logs cover up to its end, 0 to 1."""
         return self._share_since(min(stream.first for stream in self._timeline.streams.values()))
 
-    def share_of(self, row: Row) -> float:
+    def share_of(self, row: Template) -> float:
         """Return the same share for the logs that have `row`."""
         return self._share_since(min((log.first for log in self._logs_of(row)), default=self._start))
 
@@ -48,26 +48,22 @@ class Histories:
         """The buckets of the window: the first, and the one after the last."""
         return self._begin, self._end
 
-    def series(self, row: Row) -> list[int]:
-        """Return the number of the row's lines in each bucket of the timeline."""
-        return self._series[row.id]
-
-    def log_end(self, rows: Iterable[Row] = ()) -> float:
+    def log_end(self, rows: Iterable[Template] = ()) -> float:
         """Return when the last line was written of the logs that have one of `rows`, or of all logs without rows."""
         logs = [log for row in rows for log in self._logs_of(row)] or self._timeline.streams.values()
         return max((log.last for log in logs), default=self._start)
 
-    def before(self, row: Row) -> int:
+    def before(self, row: Template) -> int:
         """Return the number of the row's lines before the window."""
-        return row.older + sum(self._series[row.id][: self._begin])
+        return row.older + sum(row.series[: self._begin])
 
-    def inside(self, row: Row) -> list[int]:
+    def inside(self, row: Template) -> list[int]:
         """Return the number of the row's lines in each bucket of the window."""
-        return self._series[row.id][self._begin : self._end]
+        return row.series[self._begin : self._end]
 
-    def seen(self, row: Row) -> tuple[float, float]:
+    def seen(self, row: Template) -> tuple[float, float]:
         """Return when the row first and last occurs in the window, as exactly as the timeline knows."""
-        buckets = [at for at in range(self._begin, self._end) if self._series[row.id][at]]
+        buckets = [at for at in range(self._begin, self._end) if row.series[at]]
         first, last = row.first or 0.0, row.last or 0.0
         start = max(first, self.grid.start(buckets[0]))
         return start, max(start, min(last, self.grid.start(buckets[-1] + 1)))
@@ -76,10 +72,10 @@ class Histories:
         """Return the start and the end of the window's buckets from `begin` to `end` (exclusive)."""
         return self.grid.start(self._begin + begin), self.grid.start(self._begin + end)
 
-    def of(self, row: Row) -> History:
+    def of(self, row: Template) -> History:
         """Return the row's history from the start of its logs on."""
-        begin = self._bucket(min((log.first for log in self._logs_of(row)), default=self._start))
-        return self._history(self._series[row.id], max(begin, 0), self._traffic_beside(row))
+        begin = self.grid.bucket(min((log.first for log in self._logs_of(row)), default=self._start))
+        return self._history(row.series, max(begin, 0), self._traffic_beside(row))
 
     @property
     def ordinary_cells(self) -> list[int]:
@@ -87,7 +83,7 @@ class Histories:
         series = list(self._timeline.ordinary)
         for row in self._timeline.rows:
             if row.level < levels.WARNING and not self.before(row):
-                series = [a - b for a, b in zip(series, self._series[row.id], strict=True)]
+                series = [a - b for a, b in zip(series, row.series, strict=True)]
         return series
 
     @property
@@ -103,20 +99,20 @@ class Histories:
         streams = list(self._timeline.streams.values())
         if len(streams) > MOST_LOGS:
             return
-        last = self._bucket(max(stream.last for stream in streams))
+        last = self.grid.bucket(max(stream.last for stream in streams))
         flat = [1.0] * (self._end - self._begin)
         for stream in streams:
             if stream.errors_only:
                 continue
-            history = self._history(series_of(stream.cells, self.grid.size), max(self._bucket(stream.first), 0), flat)
+            history = self._history(stream.series, max(self.grid.bucket(stream.first), 0), flat)
             yield stream, history, min(max(last - self._begin, 0), len(flat))
 
-    def covered(self, row: Row) -> int:
+    def covered(self, row: Template) -> int:
         """Return how many buckets of the window come before the last line of the logs that have `row`."""
         last = max((log.last for log in self._logs_of(row)), default=self._start)
-        return min(max(self._bucket(last) - self._begin, 0), self._end - self._begin)
+        return min(max(self.grid.bucket(last) - self._begin, 0), self._end - self._begin)
 
-    def _logs_of(self, row: Row) -> list[Stream]:
+    def _logs_of(self, row: Template) -> list[Stream]:
         """Return the logs that have the row. Logs without times are not in the timeline."""
         return [self._timeline.streams[at] for at in row.streams if at in self._timeline.streams]
 
@@ -129,7 +125,7 @@ class Histories:
         """Return, for the most frequent ordinary templates, the smoothed ratio to the usual count in each bucket."""
         length = max(self._begin, 1)
         rows = [row for row in self._timeline.rows if row.level < levels.WARNING and not row.coarse]
-        counts = {row.id: sum(self._series[row.id][: self._begin]) for row in rows}
+        counts = {row.id: sum(row.series[: self._begin]) for row in rows}
         rows.sort(key=lambda row: -counts[row.id])
         guides = {}
         for row in rows[: _GUIDES + 1]:
@@ -138,11 +134,11 @@ class Histories:
                 guides[row.id] = [
                     sum(near) / len(near) / usual
                     for at in range(self._begin, self._end)
-                    if (near := self._series[row.id][max(at - 1, 0) : at + 2])
+                    if (near := row.series[max(at - 1, 0) : at + 2])
                 ]
         return guides
 
-    def _traffic_beside(self, row: Row) -> list[float]:
+    def _traffic_beside(self, row: Template) -> list[float]:
         """Return the traffic without `row`: the median ratio of the other guides in each bucket of the window."""
         if row.id not in self._guides:
             if self._traffic is None:
@@ -158,6 +154,3 @@ class Histories:
     def _share_since(self, first: float) -> float:
         inside = (self._end - self._begin) * self.grid.width
         return inside / (inside + max(self._start - first, 0.0))
-
-    def _bucket(self, time: float) -> int:
-        return floor((time - self.grid.origin) / self.grid.width)

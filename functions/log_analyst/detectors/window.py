@@ -27,8 +27,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, log
 
-from log_analyst.detectors.timeline import Row, Timeline, series_of
+from log_analyst.detectors.timeline import Timeline
 from log_analyst.readers import levels
+from log_analyst.readers.mining import Template
 from triage.alert import Alert
 
 # How much earlier than the alert the window starts: a share of the time before it, and seconds at most.
@@ -88,15 +89,14 @@ def derived(timeline: Timeline) -> Window | None:
     chance = log(size * size / 4 * len(rows)) + _MARGIN
     scores: dict[tuple[int, int], float] = {}
     for row in rows:
-        fine = series_of(row.cells, grid.size)
-        series = _sums(fine, step)
-        filled = _sums([min(count, 1) for count in fine], step)
+        series = _sums(row.series, step)
+        filled = _sums([min(count, 1) for count in row.series], step)
         _score(row, series, filled, totals, chance, scores)
         _score_silence(series, totals, chance, scores)
     _score_surge(_sums(timeline.ordinary, step), chance, scores)
     for stream in timeline.streams.values():
         if not stream.errors_only and len(timeline.streams) <= MOST_LOGS:
-            series = _sums(series_of(stream.cells, grid.size), step)
+            series = _sums(stream.series, step)
             others = [a - b for a, b in zip(totals, series, strict=True)] if len(timeline.streams) > 1 else None
             _score_silence(series, others, chance, scores)
     if not scores:
@@ -108,7 +108,7 @@ def derived(timeline: Timeline) -> Window | None:
 
 
 def _score(
-    row: Row,
+    row: Template,
     series: list[int],
     filled: list[int],
     totals: list[int],

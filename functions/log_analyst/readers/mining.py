@@ -10,6 +10,7 @@ from array import array
 from collections import Counter, defaultdict
 from hashlib import blake2s
 
+from log_analyst.grid import Grid
 from log_analyst.readers import levels
 from log_analyst.readers.entry import Entry
 from log_analyst.readers.masking import Masker
@@ -32,10 +33,14 @@ class Template:
     `times` are those of its lines, in seconds since the epoch; `streams` are the numbers of the logs that have it. `at`
     is the place of its first line: (number of the source, start, end). `access` is whether it is about requests of an
     access log. A `coarse` template stands for lines of many shapes, so its first time means nothing. A `variant`
-    differs from another template only in a word. `head` are the words that the headers of all its lines have.
+    differs from another template only in a word. `head` are the words that the headers of all its lines have. After
+    `count_over`, `series` are its lines in each bucket, and `older` and `later` count those before and after.
     """
 
-    __slots__ = ("_heads", "access", "at", "body", "coarse", "count", "head", "level", "streams", "times", "variant")
+    __slots__ = (
+        "_heads", "access", "at", "body", "coarse", "count", "head", "later", "level", "older", "series", "streams",
+        "times", "variant",
+    )  # fmt: skip
 
     def __init__(self, level: int, body: str, at: tuple[int, int, int]) -> None:
         self.level = level
@@ -49,6 +54,8 @@ class Template:
         self.access = False
         self.coarse = False
         self.variant = False
+        self.series: list[int] = []
+        self.older = self.later = 0
 
     @property
     def text(self) -> str:
@@ -59,6 +66,20 @@ class Template:
     def id(self) -> str:
         """The template's id, the same in every run."""
         return "t" + blake2s(f"{self.level} {self.text}".encode(errors="replace"), digest_size=5).hexdigest()
+
+    @property
+    def first(self) -> float | None:
+        """The time of its first line in seconds since the epoch; None if no line has a time."""
+        return min(self.times, default=None)
+
+    @property
+    def last(self) -> float | None:
+        """The time of its last line, as `first`."""
+        return max(self.times, default=None)
+
+    def count_over(self, grid: Grid | None) -> None:
+        """Count the lines in the buckets of a grid."""
+        self.series, self.older, self.later = grid.counts(self.times) if grid else ([], 0, 0)
 
     def absorb(self, other: Template) -> None:
         """Add the lines of `other` to this template."""

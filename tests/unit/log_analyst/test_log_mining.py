@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_analyst.detectors.timeline import all_times, grid_for, series_of, timeline_of
+from log_analyst.detectors.timeline import timeline_of
+from log_analyst.grid import all_times, grid_for
 from log_analyst.readers import levels, mining
 from log_analyst.readers.formats import Entry
 from log_analyst.readers.mining import Miner, Template
@@ -103,7 +104,7 @@ def test_every_timed_line_is_in_the_timeline(times: list[float], span: tuple[flo
     grid = grid_for(sorted(times), window)
     table = timeline_of(templates, grid, {0: ("x", miner.times[0], 0)}, entries=miner.entries)
     assert grid.size <= 700
-    inside = sum(sum(series_of(row.cells, grid.size)) for row in table.rows)
+    inside = sum(sum(row.series) for row in table.rows)
     assert inside + sum(row.older + row.later for row in table.rows) == len(times)
     assert sum(table.totals) == inside
     if window is None:
@@ -115,7 +116,7 @@ def test_every_timed_line_is_in_the_timeline(times: list[float], span: tuple[flo
 def test_a_broken_clock_does_not_stretch_the_timeline() -> None:
     templates = mined(*["INFO tick"] * 500)
     templates[0].times.append(86_400.0)
-    times = all_times(templates)
+    times = all_times([template.times for template in templates])
     assert len(times) == 500
     assert times[0] == T0
 
@@ -123,7 +124,7 @@ def test_a_broken_clock_does_not_stretch_the_timeline() -> None:
 def test_a_gap_of_a_night_is_no_broken_clock() -> None:
     templates = mined(*["INFO tick"] * 500)
     templates[0].times.extend(T0 - 40_000 + at for at in range(500))
-    assert len(all_times(templates)) == 1000
+    assert len(all_times([template.times for template in templates])) == 1000
 
 
 def test_a_scanner_that_never_asks_for_a_route_twice_takes_bounded_memory() -> None:
