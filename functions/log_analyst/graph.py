@@ -20,6 +20,7 @@ from log_analyst.detectors import window
 from log_analyst.detectors.comparing import compare, lone_errors
 from log_analyst.detectors.failed_requests import failures_in
 from log_analyst.detectors.histories import Histories
+from log_analyst.detectors.newcomers import newcomers
 from log_analyst.detectors.timeline import Timeline, timeline_of
 from log_analyst.detectors.window import Window
 from log_analyst.findings import Example, findings_of, lone_error
@@ -125,13 +126,15 @@ async def _mined(state: State) -> Mined:
         notes.append(note)
     grid = grid_for(times, (alert_window.start, alert_window.end) if alert_window else None) if times else None
     timeline = await asyncio.to_thread(timeline_of, templates, grid, survey.streams, entries=miner.entries)
+    strangers = await asyncio.to_thread(newcomers, miner.origins.values(), timeline.streams, grid)
+    timeline = msgspec.structs.replace(timeline, newcomers=strangers)
     notes += _notes(timeline)
     progress(
         f"found {counted(len(templates), 'template')} in {counted(lines, 'line')}", done=lines, total=state["lines"]
     )
     why, seen = misread(templates, miner.entries)
-    stream_names = {number: name for number, (name, _, _) in survey.streams.items()}
-    failures = await asyncio.to_thread(failures_in, templates, stream_names)
+    requests = {name: miner.requests[number] for number, (name, _, _) in survey.streams.items()}
+    failures = await asyncio.to_thread(failures_in, requests)
     facts = Facts(
         lines=lines,
         entries=miner.entries,

@@ -32,6 +32,7 @@ _TRIGGER = re.compile(
 )
 # A request of an access log: its template, or several with one status.
 _REQUESTS = re.compile(r"^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|\(other\)) .*\b\d{3}$|^\d{3} on \d+ routes$")
+_NEWCOMER = re.compile(r"(?:host|caller) \S+$")
 _USERS = re.compile(
     r"[45]\d\d|[45]xx|error|fail|latency|duration|response|(^|_)p\d\d|request|rps|qps|availab|success|connections_active|"
     r"checkout|order|revenue",
@@ -48,6 +49,8 @@ def kind_of(finding: Finding) -> Kind:
     """Return the kind of a finding, by its type and the words of its subject."""
     subject = finding.subject
     if finding.type in LOG_TYPES:
+        if _NEWCOMER.match(subject):
+            return Kind.TRIGGER
         if _REQUESTS.search(subject) or finding.type == "gone" or subject == "all ordinary lines":
             return Kind.EFFECT
         if finding.type == "rare" and finding.number("before") in (0, None) and _TRIGGER.search(subject):

@@ -39,7 +39,7 @@ def _firsts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
     rare: list[Candidate] = []
     once_before = 0
     share = histories.share
-    for row in timeline.rows:
+    for row in (*timeline.rows, *timeline.newcomers):
         if row.coarse or row.first is None or row.last is None:
             continue
         before = histories.before(row)

@@ -1,6 +1,7 @@
 """Failed requests: the stretches of time in which a server answered more requests with 5xx than it usually does.
 
-All access lines are counted, whatever their routes. A bucket stands out if it has a larger share of 5xx than 2%, and
+The lines of an access log are counted, whatever their routes; each log by itself, because a proxy and the server behind
+it log the same requests. A bucket stands out if it has a larger share of 5xx than 2%, and
 than three times the usual share, which is that of the half of the buckets with the smallest shares. Buckets that stand
 out and are near each other are one stretch, from its first failed request to its last. A stretch counts if it has at
 least 5 failed requests, 5% of its requests, twice the share of the time outside it, and six standard deviations more
@@ -11,12 +12,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import floor, sqrt
 
-from log_analyst.readers.mining import Template
 from triage.failures import Failure
 from triage.findings import State
 from triage.times import iso
@@ -30,27 +30,25 @@ _MOST = 5
 GIVEN_UP = "499"  # nginx: the client has closed the connection
 
 
-def failures_in(templates: Sequence[Template], names: dict[int, str]) -> list[Failure]:
+def failures_in(logs: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Failure]:
     """Return at most five stretches with many failed requests, the largest, in order of time.
 
-    `names` are those of the logs, by their numbers.
+    `logs` has, for each access log by its name, the times of its requests by their status.
     """
-    access = [template for template in templates if template.access and template.times]
-    by_status: dict[str, list[float]] = {}
-    for template in access:
-        by_status.setdefault(template.text.rpartition(" ")[2], []).extend(template.times)
+    found = [failure for name, by_status in logs.items() for failure in _in_log(name, by_status)]
+    largest = sorted(found, key=lambda each: -each.failed)[:_MOST]
+    return sorted(largest, key=lambda each: each.start)
+
+
+def _in_log(name: str, by_status: Mapping[str, Sequence[float]]) -> list[Failure]:
     failed = {status: sorted(times) for status, times in by_status.items() if len(status) == 3 and status[0] == "5"}
     failing = sorted(time for times in failed.values() for time in times)
     if len(failing) < _FEWEST:
         return []
     requests = sorted(time for times in by_status.values() for time in times)
-    logs = sorted({names[number] for template in access for number in template.streams if number in names})
-    found = [
-        _failure(first, last, requests, failing, failed, sorted(by_status.get(GIVEN_UP, [])))
-        for first, last in _stretches(requests, failing)
-    ]
-    largest = sorted((each for each in found if each is not None), key=lambda each: -each.failed)[:_MOST]
-    return sorted((replace(each, logs=logs) for each in largest), key=lambda each: each.start)
+    given_up = sorted(by_status.get(GIVEN_UP, []))
+    found = [_failure(*stretch, requests, failing, failed, given_up) for stretch in _stretches(requests, failing)]
+    return [replace(each, logs=[name]) for each in found if each is not None]
 
 
 def _stretches(requests: Sequence[float], failing: Sequence[float]) -> list[tuple[float, float]]:

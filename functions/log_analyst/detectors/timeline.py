@@ -35,7 +35,8 @@ class Timeline(msgspec.Struct, frozen=True):
 
     Of `entries` in all, `untimed` have no time; `grid` is None if none has one. The templates in `rows` are counted in
     its buckets; `omitted` others are not. `totals` and `ordinary` count, for each bucket, all lines and those below
-    WARNING, with those of omitted templates. `streams` has each log by its number.
+    WARNING, with those of omitted templates. `streams` has each log by its number. `newcomers` are hosts and callers
+    that stand out; their lines are counted in `rows` too.
     """
 
     entries: int
@@ -46,6 +47,7 @@ class Timeline(msgspec.Struct, frozen=True):
     streams: dict[int, Stream]
     totals: list[int]
     ordinary: list[int]
+    newcomers: list[Template] = []
 
 
 def timeline_of(

@@ -83,7 +83,7 @@ def derived(timeline: Timeline) -> Window | None:
     step = ceil(grid.size / _STRETCHES)
     size = ceil(grid.size / step)
     totals = _sums(timeline.totals, step)
-    rows = [row for row in timeline.rows if not row.coarse and row.count >= 3]
+    rows = [row for row in (*timeline.rows, *timeline.newcomers) if not row.coarse and row.count >= 3]
     if not rows:
         return None
     chance = log(size * size / 4 * len(rows)) + _MARGIN

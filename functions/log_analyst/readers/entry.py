@@ -15,7 +15,8 @@ class Entry(NamedTuple):
 
     `time` is in seconds since the epoch, None if the line has none. `level` is UNKNOWN if only the words can tell.
     Templates are made of `text` from character `header` on; before it stand the level's name, a host, a logger. For a
-    request in an access log (`access`) the text is `METHOD path status`.
+    request in an access log (`access`) the text is `METHOD path status`. The `origin` is the host that wrote the line,
+    or of a request, the caller; "" if the line does not name it.
     """
 
     time: float | None
@@ -23,18 +24,19 @@ class Entry(NamedTuple):
     text: str
     access: bool = False
     header: int = 0
+    origin: str = ""
 
 
-def request_entry(time: float | None, request: str, status: int) -> Entry:
+def request_entry(time: float | None, request: str, status: int, caller: str) -> Entry:
     """Return the entry of an HTTP request. `request` is `METHOD path protocol`, or what a client sent instead."""
     method, _, rest = request.partition(" ")
     path = rest.split(" ", 1)[0]
     if method in METHODS and path:
-        return Entry(time, levels.of_status(status), f"{method} {path} {status}", True)
-    return Entry(time, levels.of_status(status), f"(no HTTP request) {status}", True)
+        return Entry(time, levels.of_status(status), f"{method} {path} {status}", True, origin=caller)
+    return Entry(time, levels.of_status(status), f"(no HTTP request) {status}", True, origin=caller)
 
 
-def named(time: float | None, level: int, text: str, source: str | None = None) -> Entry | None:
+def named(time: float | None, level: int, text: str, source: str | None = None, host: str = "") -> Entry | None:
     """Return an entry whose level and `source` (an application, a logger) are not in its text.
 
     They are put in front, as its header, so that templates show them.
@@ -44,7 +46,7 @@ def named(time: float | None, level: int, text: str, source: str | None = None) 
     header = "" if level == levels.UNKNOWN else f"{levels.NAMES[level]} "
     if source:
         header += f"{source}: "
-    return Entry(time, level, header + text, header=len(header))
+    return Entry(time, level, header + text, header=len(header), origin=host)
 
 
 def structured(fields: Fields, stamps: Timestamps, prefix: str = "") -> Entry | None:
@@ -54,12 +56,12 @@ def structured(fields: Fields, stamps: Timestamps, prefix: str = "") -> Entry | 
         before = stamps.find(prefix)
         time = before.seconds if before else None
     if fields.request is not None and fields.status is not None:
-        return request_entry(time, fields.request, fields.status)
+        return request_entry(time, fields.request, fields.status, fields.caller)
     level = levels.level_of(fields.level)
     if time is None or level == levels.UNKNOWN:
         # Docker's json-file and CloudWatch's events wrap a line that has its own time and level.
         inner = stamps.find(fields.text) if time is None else None
         time = inner.seconds if inner else time
         text = f"{fields.source}: {fields.text}" if fields.source else fields.text
-        return Entry(time, level, text, header=len(text) - len(fields.text))
-    return named(time, level, fields.text, fields.source)
+        return Entry(time, level, text, header=len(text) - len(fields.text), origin=fields.host)
+    return named(time, level, fields.text, fields.source, fields.host)

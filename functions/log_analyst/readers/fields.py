@@ -27,6 +27,8 @@ _FAULTS = [
 ]  # fmt: skip
 _PATHS = ["path", "uri", "url", "request_uri", "request_path", "http.target", "cs-uri-stem"]
 _STATUSES = ["status", "status_code", "http_status", "statusCode", "http.status_code", "sc-status"]
+_HOSTS = ["host", "hostname", "host.name", "_HOSTNAME", "pod", "pod_name", "node", "instance"]
+_CALLERS = ["remote_addr", "client_ip", "clientip", "remote_ip", "c-ip", "sourceIPAddress", "client.ip"]
 _METHODS = ["method", "request_method", "http_method", "verb", "http.method", "cs-method"]
 
 
@@ -34,7 +36,8 @@ class Fields(NamedTuple):
     """The content of a line: `time` and `level` as they stand there, None if it has none.
 
     `source` is the logger that wrote it, unless its text says so; "" if it is not known.
-    `request` is `METHOD path` and `status` an HTTP status, if the line is about a request.
+    `request` is `METHOD path` and `status` an HTTP status, if the line is about a request. `host` wrote the line, and
+    `caller` made the request; "" if the line does not say.
     """
 
     time: object
@@ -43,6 +46,8 @@ class Fields(NamedTuple):
     text: str
     request: str | None
     status: int | None
+    host: str
+    caller: str
 
 
 def fields_of(record: dict[str, Any]) -> Fields:
@@ -59,7 +64,7 @@ def fields_of(record: dict[str, Any]) -> Fields:
     elif level is None and isinstance(record.get("log"), dict):
         level = record["log"].get("level")
     request, status = _request(record)
-    return Fields(time, level, *_text(record, text), request, status)
+    return Fields(time, level, *_text(record, text), request, status, _name(record, _HOSTS), _name(record, _CALLERS))
 
 
 def is_event(record: dict[str, Any]) -> bool:
@@ -93,7 +98,7 @@ def _text(record: dict[str, Any], text: str | None) -> tuple[str, str]:
         known = {*_TIMES, *_LEVELS}
         return "", " ".join(f"{key}={_short(value)}" for key, value in record.items() if key not in known)
     text = text.split("\n", 1)[0]
-    source = next((v for k in _SOURCES if isinstance(v := record.get(k), str) and v), "")
+    source = _name(record, _SOURCES)
     fault = _fault(record)
     return "" if source in text else source, f"{text} | {fault}" if fault and fault not in text else text
 
@@ -138,6 +143,10 @@ def _first(record: dict[str, Any], names: list[str]) -> object:
         if value is not None:
             return value
     return None
+
+
+def _name(record: dict[str, Any], names: list[str]) -> str:
+    return next((value for name in names if isinstance(value := record.get(name), str) and value), "")
 
 
 def _short(value: object) -> str:

@@ -16,7 +16,7 @@ from log_analyst.readers.w3c import W3cLog
 Parser = Callable[[str, Timestamps], Entry | None]
 
 _ACCESS = re.compile(
-    r"\S+ \S+ .{0,200}?\[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:[^\]]{8,24})\] "
+    r"(?P<first>\S+) (?P<second>\S+) .{0,200}?\[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:[^\]]{8,24})\] "
     r"\"(?P<request>(?:[^\"\\]|\\.)*)\" (?P<status>\d{3}) (?:\d+|-)(?= |$)"
 )
 _NGINX_ERROR = re.compile(
@@ -27,8 +27,8 @@ _APACHE_ERROR = re.compile(
     r"(?:\[pid [^\]]*\] )?(?:\[client [^\]]*\] )?(?P<text>.*)"
 )
 _SYSLOG_5424 = re.compile(
-    r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) \S+ (?P<app>\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)"
-    r"(?: (?P<text>.*))?$"
+    r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<app>\S+) \S+ \S+ "
+    r"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<text>.*))?$"
 )
 # In "ERROR pool is full: 20 of 20" and "Caused by: …" no host is meant.
 _NO_HOSTS = frozenset(["Caused", *(each for w in levels.WORDS for each in (w, w.upper(), w.capitalize()))])
@@ -48,11 +48,12 @@ def access(line: str, stamps: Timestamps) -> Entry | None:
     match = _ACCESS.match(line)
     if match is None:
         return None
-    stamp, request, status = match.group("time", "request", "status")
+    first, second, stamp, request, status = match.groups()
     time = stamps.value(stamp)
     if time is None:
         return None
-    return request_entry(time, request, int(status))
+    # The name of a virtual host may stand before the caller, who has no identity after it (-).
+    return request_entry(time, request, int(status), first if second == "-" else second)
 
 
 def nginx_error(line: str, stamps: Timestamps) -> Entry | None:
@@ -78,8 +79,8 @@ def syslog_5424(line: str, stamps: Timestamps) -> Entry | None:
     match = _SYSLOG_5424.match(line)
     if match is None:
         return None
-    pri, stamp, app, text = match.groups()
-    return named(stamps.value(stamp), levels.of_syslog(int(pri)), (text or "").lstrip("\ufeff"), app)
+    pri, stamp, host, app, text = match.groups()
+    return named(stamps.value(stamp), levels.of_syslog(int(pri)), (text or "").lstrip("\ufeff"), app, host)
 
 
 def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
@@ -92,7 +93,7 @@ def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
     time = None if host in _NO_HOSTS else stamps.value(stamp)
     if time is None:
         return None
-    return named(time, levels.UNKNOWN if pri is None else levels.of_syslog(int(pri)), text, app)
+    return named(time, levels.UNKNOWN if pri is None else levels.of_syslog(int(pri)), text, app, host)
 
 
 def plain(line: str, stamps: Timestamps) -> Entry | None:

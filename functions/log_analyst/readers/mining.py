@@ -19,6 +19,7 @@ from log_analyst.readers.reconciling import reconciled
 from log_analyst.readers.shapes import VALUE, Shape, shape_of, shown
 
 SHAPES = 20_000  # that are kept until they are reconciled; if more than half then remain, lines share coarse templates
+ORIGINS = 20_000  # hosts and callers that are counted
 ROUTES = 20_000  # of access logs; after them, requests of new routes are only counted by method and status
 REMEMBERED = 50_000  # texts whose template is remembered; others are matched again each time
 _TEMPLATES = 1_000  # of one level; the others are counted in coarse templates
@@ -81,6 +82,14 @@ class Template:
         """Count the lines in the buckets of a grid."""
         self.series, self.older, self.later = grid.counts(self.times) if grid else ([], 0, 0)
 
+    def forget_after(self, moment: float) -> int:
+        """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
+        kept = _until(self.times, moment)
+        later = len(self.times) - len(kept)
+        self.times = kept
+        self.count -= later
+        return later
+
     def absorb(self, other: Template) -> None:
         """Add the lines of `other` to this template."""
         self.count += other.count
@@ -104,13 +113,16 @@ class Template:
 class Miner:
     """Takes entries one by one with `add`; `templates()` returns their templates.
 
-    The templates' counts add up to `entries`. By its number, `times` has the times of each stream's lines, and
-    `serious` how many of them are warnings or worse.
+    The templates' counts add up to `entries`. By its number, `times` has the times of each stream's lines, `requests`
+    those of its requests by their status, and `serious` how many lines are warnings or worse. `origins` has a template
+    for each host and each caller of a stream: its lines, which are also those of other templates.
     """
 
     def __init__(self) -> None:
         self.times: dict[int, array[float]] = defaultdict(lambda: array("d"))
+        self.requests: dict[int, dict[str, array[float]]] = defaultdict(lambda: defaultdict(lambda: array("d")))
         self.serious: Counter[int] = Counter()
+        self.origins: dict[tuple[int, str], Template] = {}
         self.entries = 0
         self._masker = Masker()
         self._remembered: dict[tuple[int, str], Template] = {}
@@ -127,7 +139,7 @@ class Miner:
 
     def add(self, entry: Entry, stream: int, at: tuple[int, int, int]) -> None:
         """Add `entry` of a stream to its template; `at` is its place, as a template's."""
-        time, level, text, access, header = entry
+        time, level, text, access, header, origin = entry
         head = ""
         if access:
             text = self._masker.request(text)
@@ -151,20 +163,23 @@ class Miner:
         if time is not None:
             template.times.append(time)
             self.times[stream].append(time)
+            if origin:
+                self._count_origin(f"{'caller' if access else 'host'} {origin}", time, stream, at)
+            if access:
+                self.requests[stream][text[-3:]].append(time)
             if template.level >= levels.WARNING:
                 self.serious[stream] += 1
 
     def forget_after(self, moment: float) -> int:
         """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
         for stream, times in self.times.items():
-            self.times[stream] = array("d", (time for time in times if time <= moment))
-        forgotten = 0
-        for template in self._all():
-            kept = array("d", (time for time in template.times if time <= moment))
-            later = len(template.times) - len(kept)
-            template.times = kept
-            template.count -= later
-            forgotten += later
+            self.times[stream] = _until(times, moment)
+        for by_status in self.requests.values():
+            for status, times in by_status.items():
+                by_status[status] = _until(times, moment)
+        for origin in self.origins.values():
+            origin.forget_after(moment)
+        forgotten = sum(template.forget_after(moment) for template in self._all())
         self.entries -= forgotten
         return forgotten
 
@@ -187,6 +202,17 @@ class Miner:
             if known is not template:
                 known.absorb(template)
         return sorted(by_text.values(), key=lambda t: (-t.level, -t.count, t.text))
+
+    def _count_origin(self, name: str, time: float, stream: int, at: tuple[int, int, int]) -> None:
+        origin = self.origins.get((stream, name))
+        if origin is None:
+            if len(self.origins) >= ORIGINS:
+                return
+            origin = self.origins[stream, name] = Template(levels.INFO, name, at)
+            origin.variant = True  # of the other hosts or callers
+            origin.streams.add(stream)
+        origin.count += 1
+        origin.times.append(time)
 
     def _all(self) -> list[Template]:
         return [*self._shapes.values(), *self._routes.values(), *self._coarse.values()]
@@ -285,3 +311,7 @@ def _common(one: str, other: str, shape: Shape) -> str:
 def _either(one: str, other: str) -> str:
     key, mark, _ = one.partition("=")
     return f"{key}=<*>" if mark and other.startswith(f"{key}=") else "<*>"
+
+
+def _until(times: array[float], moment: float) -> array[float]:
+    return array("d", (time for time in times if time <= moment))

@@ -128,7 +128,7 @@ class LogReader:
                     return entry
                 end, level = header.read(entry.text, entry.header)
                 known = entry.level
-                return Entry(entry.time, level if known == levels.UNKNOWN else known, entry.text, False, end)
+                return entry._replace(level=level if known == levels.UNKNOWN else known, header=end)
         return None
 
     def _timeless(self, line: str, before: Record | None) -> tuple[Entry, bool]:

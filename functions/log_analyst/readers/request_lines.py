@@ -14,6 +14,7 @@ from log_analyst.readers.timestamps import Timestamps
 _REQUEST = re.compile(r"\"([A-Z]{3,10}) (\S{1,4000}) HTTP/[\d.]{1,3}\"(?: ([1-5]\d\d)(?![\w.]))?")
 # A status among other numbers: processing times, bytes.
 _STATUS = re.compile(r"[\d./-]+ ([1-5]\d\d) (?:[\d-]|$)")
+_CALLER = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _ORIGIN = re.compile(r"[a-z]+://[^/]*")
 
 
@@ -34,4 +35,5 @@ def request_line(line: str, stamps: Timestamps) -> Entry | None:
         return None
     origin = _ORIGIN.match(url)
     path = url[origin.end() :] or "/" if origin else url
-    return request_entry(found.seconds, f"{method} {path}", int(status))
+    caller = _CALLER.search(line)
+    return request_entry(found.seconds, f"{method} {path}", int(status), caller[0] if caller else "")

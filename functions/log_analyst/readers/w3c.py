@@ -37,6 +37,6 @@ class W3cLog:
             return None
         fields = fields_of(record)
         if fields.request is not None and fields.status is not None:
-            return request_entry(time, fields.request, fields.status)
+            return request_entry(time, fields.request, fields.status, fields.caller)
         text = " ".join(f"{key}={value}" for key, value in record.items() if key not in _VARIABLE and value != "-")
         return Entry(time, levels.UNKNOWN, text)

@@ -317,3 +317,35 @@ def test_the_same_request_gives_the_same_findings() -> None:
     access, errors = upstream_dies()
     request = asked(file(text_of(access), "access.log"), file(text_of(errors), "error.log"), alert=ALERT)
     assert run(request).artifact == run(request).artifact
+
+
+def hosts_of(at: float) -> list[str]:
+    return ["web-1", "web-2", "web-3"] if at < TROUBLE else ["web-1", "web-2", "web-3", "web-9"]
+
+
+def test_a_host_that_was_never_there_is_told_with_its_first_line() -> None:
+    rng = random.Random(3)
+    lines = [
+        (at, syslog_line(rng, at).replace("web-1", rng.choice(hosts_of(at)))) for at in moments(rng, T0, T0 + HOUR, 60)
+    ]
+    [finding] = run(asked(file(text_of(lines), "syslog"), file(text_of(steady(app_line))))).findings
+    first = next(at for at, line in lines if "web-9" in line)
+    assert (finding.type, finding.subject) == ("new_template", "host web-9")
+    assert seconds(finding.start) == int(first)
+    assert finding.evidence["count"] == sum("web-9" in line for _, line in lines)
+    assert "web-9" in finding.evidence["example"]
+
+
+def test_a_caller_that_was_never_there_is_told_and_the_usual_coming_and_going_is_not() -> None:
+    rng = random.Random(3)
+    usual = [(at, access_line(rng, at)) for at in moments(rng, T0, T0 + HOUR, 60)]
+    other = [(at, access_line(rng, at)) for at in moments(rng, TROUBLE, T0 + HOUR, 30)]
+    scanner = [(at, f"198.51.100.7 {line.split(' ', 1)[1]}") for at, line in other]
+    [finding] = run(asked(file(text_of(usual, scanner), "access.log"))).findings
+    assert (finding.type, finding.subject) == ("new_template", "caller 198.51.100.7")
+    assert finding.evidence["count"] == len(scanner)
+    pods = [
+        (at, syslog_line(rng, at).replace("web-1", f"pod-{int(at - T0) // 600}"))
+        for at in moments(rng, T0, T0 + HOUR, 60)
+    ]
+    assert run(asked(file(text_of(pods), "syslog"))).findings == []

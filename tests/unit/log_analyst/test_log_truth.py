@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from log_analyst.detectors.failed_requests import failures_in
-from log_analyst.readers.mining import Template
 from tests.unit.log_analyst.log_fixtures import (
     HOUR,
     MINUTE,
@@ -173,22 +172,23 @@ def test_a_share_of_failed_requests_that_does_not_change_is_no_outage(share: flo
     assert "Failed requests" not in ran.report
 
 
-def access_template(times: list[float], status: int) -> Template:
-    template = Template(6, f"GET / {status}", (0, 0, 0))
-    template.access = True
-    template.times.extend(times)
-    template.streams.add(0)
-    return template
-
-
 def test_two_outages_with_a_pause_between_them_are_two() -> None:
     fine = [T0 + n for n in range(7200)]
     bad = [T0 + 1800 + n / 2 for n in range(240)], [T0 + 5400 + n / 2 for n in range(120)]
-    found = failures_in([access_template(fine, 200), access_template([*bad[0], *bad[1]], 503)], {0: "access"})
+    found = failures_in({"access": {"200": fine, "503": [*bad[0], *bad[1]]}})
     assert [(seconds(each.start), each.failed, each.state) for each in found] == [
         (T0 + 1800, 240, "over"),
         (T0 + 5400, 120, "over"),
     ]
+
+
+def test_a_proxy_and_the_server_behind_it_are_counted_each_by_itself() -> None:
+    proxy, server = outage(3, 0.5, TROUBLE, TROUBLE + 300), outage(4, 0.9, TROUBLE, TROUBLE + 300)
+    ran = run(asked(file(proxy, "proxy.log"), file(server, "server.log")))
+    one, other = sorted(ran.artifact["failures"], key=lambda failure: failure["logs"])
+    assert (one["logs"], other["logs"]) == (["proxy"], ["server"])
+    check(one, proxy)
+    check(other, server)
 
 
 @pytest.mark.parametrize(
