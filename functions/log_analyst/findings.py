@@ -11,12 +11,14 @@ import msgspec
 
 from log_analyst.detectors.candidate import Candidate
 from log_analyst.detectors.histories import Histories
+from log_analyst.detectors.trends import Trend
 from log_analyst.detectors.window import Window
+from log_analyst.grid import Grid
 from log_analyst.matched import Matched, of_logs, of_rows
 from log_analyst.readers import levels
 from log_analyst.readers.mining import Template
 from tailrace.errors import shorten
-from triage.findings import Finding, State, in_order
+from triage.findings import Finding, LineCounts, State, in_order
 from triage.times import iso
 from triage.wording import counted, duration
 
@@ -49,7 +51,6 @@ def lone_error(row: Template, example: Example) -> Finding:
     """Return the finding of an error of logs that have hardly any other. The row's lines have times."""
     assert row.first is not None
     assert row.last is not None
-    log, line = example(row)
     often = "Occurs only once, at" if row.count == 1 else f"Occurs only {row.count} times, first at"
     return Finding(
         type="rare",
@@ -61,16 +62,45 @@ def lone_error(row: Template, example: Example) -> Finding:
         confidence=0.4,
         summary=f"{often} {_clock(row.first)}, in logs with hardly any other error.",
         late_s=_resolution(row.first),
-        evidence={
-            "level": levels.NAMES[row.level],
-            "template": row.id,
-            "count": row.count,
-            "first": iso(row.first),
-            "last": iso(row.last),
-            "log": log,
-            "example": line,
-        },
+        evidence=_all_of(row, example),
     )
+
+
+def trend(found: Trend, grid: Grid, example: Example) -> Finding:
+    """Return the finding of a rate that rises or falls steadily over the whole recording."""
+    row, quarter = found.row, grid.size * grid.width / 4
+    assert row.first is not None
+    assert row.last is not None
+    direction = "Rises" if found.after > found.before else "Falls"
+    rates = f"{found.before:,} in the first {duration(quarter)}, {found.after:,} in the last"
+    lines = LineCounts(start=iso(grid.origin), step_s=grid.width, counts=row.series, begin=0, end=grid.size)
+    return Finding(
+        type="trend",
+        subject=row.text[:_LONGEST_SUBJECT],
+        start=iso(row.first),
+        end=iso(row.last),
+        magnitude=round(found.after / max(found.before, 1), 2),
+        unit="times the first rate",
+        confidence=0.6,
+        summary=f"{counted(row.count, 'line')}. {direction} steadily: {rates}.",
+        late_s=quarter,
+        evidence={**_all_of(row, example), "lines": msgspec.to_builtins(lines)},
+        state="ongoing",
+    )
+
+
+def _all_of(row: Template, example: Example) -> dict[str, Any]:
+    """Return the evidence of a finding about all lines of a template."""
+    log, line = example(row)
+    return {
+        "level": levels.NAMES[row.level],
+        "template": row.id,
+        "count": row.count,
+        "first": iso(row.first or 0.0),
+        "last": iso(row.last or 0.0),
+        "log": log,
+        "example": line,
+    }
 
 
 def _groups(candidates: Iterable[Candidate], histories: Histories) -> Iterator[list[Candidate]]:

@@ -22,8 +22,9 @@ from log_analyst.detectors.failed_requests import failures_in
 from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.newcomers import newcomers
 from log_analyst.detectors.timeline import Timeline, timeline_of
+from log_analyst.detectors.trends import trends
 from log_analyst.detectors.window import Window
-from log_analyst.findings import Example, findings_of, lone_error
+from log_analyst.findings import Example, findings_of, lone_error, trend
 from log_analyst.grid import all_times, grid_for
 from log_analyst.readers import levels
 from log_analyst.readers.mining import Template
@@ -166,7 +167,11 @@ async def find_changes(state: State) -> State:
     if span and span.derived and not findings:
         span = None
     if span is None:
-        findings = in_order(lone_error(row, example_of) for row in lone_errors(timeline))
+        findings = [lone_error(row, example_of) for row in lone_errors(timeline)]
+    if timeline.grid is not None:
+        told = {finding.evidence.get("template") for finding in findings}
+        findings += [trend(found, timeline.grid, example_of) for found in trends(timeline) if found.row.id not in told]
+    findings = in_order(findings)
     templates = _templates(timeline, findings, logs)
     notes = [facts.stopped, *facts.notes] if facts.stopped else facts.notes
     if facts.misread:

@@ -69,6 +69,10 @@ def report(facts: Facts, findings: Sequence[Finding], templates: Sequence[Templa
 
 
 def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
+    if trends := [finding for finding in findings if finding.type == "trend"]:
+        others = [finding for finding in findings if finding not in trends]
+        before = f"{_verdict(facts, others)} " if others or facts.window else ""
+        return f"{before}**{counted(len(trends), 'trend')}** over the whole recording."
     if not facts.entries:
         return "**Nothing can be said:** the logs have no entries."
     if facts.first is None:
@@ -158,6 +162,7 @@ def _title(finding: Finding) -> str:
         "rare": "Rare error" if is_error else "Rare",
         "burst": "Burst",
         "gone": "Gone",
+        "trend": "Trend",
     }.get(finding.type, finding.type)
     return f"{kind}: {code(finding.subject)}"
 

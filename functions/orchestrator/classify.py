@@ -9,6 +9,7 @@ from typing import Any, Literal
 from orchestrator.matching import stems_of
 from tailrace.inputs.request import File, Request
 from triage.alert import alert_of
+from triage.tables import is_table_of_numbers
 
 Topic = Literal["logs", "metrics"]
 
@@ -66,9 +67,7 @@ def topic_of(file: File) -> Topic:
     first = beginning.partition("\n")[0]
     if first.startswith("{") and _is_sample(first):
         return "metrics"
-    if first.count(",") >= 1 and re.match(r"^\W?(?:time|timestamp|date|ts)\b", first, re.IGNORECASE):
-        return "metrics"
-    return "logs"
+    return "metrics" if is_table_of_numbers(beginning) else "logs"
 
 
 def _is_sample(line: str) -> bool:

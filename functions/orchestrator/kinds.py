@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from triage.findings import Finding
 
-LOG_TYPES = ("new_template", "burst", "rare", "gone")
+LOG_TYPES = ("new_template", "burst", "rare", "gone", "trend")
 METRIC_TYPES = ("level_shift", "spike", "drift", "flat_line")
 
 

@@ -27,6 +27,7 @@ FindingType = Literal[
     "burst",
     "rare",
     "gone",
+    "trend",
 ]
 
 # Whether what changed is as it was before, goes on to the end of the recording, or cannot be known.

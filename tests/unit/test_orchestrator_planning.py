@@ -46,6 +46,19 @@ def request(text: str = "", files: list[File] | None = None, data: list[Any] | N
         (file("m.csv", "a,b\n"), "metrics"),
         (file("m", "x", "text/csv"), "metrics"),
         (file("export", "timestamp,cpu\n2026-01-01T00:00:00Z,1\n"), "metrics"),
+        (
+            file(
+                "Messwerte",
+                "Zeit;Auslastung;Dauer\n2026-01-01 00:00:00;1,5;206 ms\n2026-01-01 00:01:00;2,5;1.300,5 ms\n",
+            ),
+            "metrics",
+        ),
+        (file("tab.txt", "# sampled\n2026-01-01 00:00:00\tweb\t1.5\n2026-01-01 00:01:00\tweb\t\n"), "metrics"),
+        (
+            file("log.txt", "time,level,message\n2026-01-01T00:00:00Z,INFO,started\n2026-01-01T00:00:01Z,INFO,7\n"),
+            "logs",
+        ),
+        (file("pipes.log", "2026-01-01 00:00:00|INFO|23|order 7 stored\n" * 9), "logs"),
         (file("cw.json", json.dumps({"MetricDataResults": []})), "metrics"),
         (file("prom.json", json.dumps({"status": "success", "data": {"resultType": "matrix"}})), "metrics"),
         (file("app.json", '{"time":"2026-01-01T00:00:00Z","level":"info"}\n{"time":"x"}\n'), "logs"),

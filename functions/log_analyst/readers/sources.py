@@ -13,6 +13,7 @@ from log_analyst.readers.formats import Parser, parsers
 from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Content, Text
+from triage.tables import is_table_of_numbers
 
 # How many files a note names; the others are counted.
 _NAMED = 5
@@ -21,7 +22,6 @@ _LOOK = 256
 _PASTED_LINES = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _METRICS = re.compile(r"\"(?:MetricDataResults|MetricStat|Datapoints)\"|\"resultType\"\s*:\s*\"(?:matrix|vector)\"")
-_NUMBER = re.compile(r"\"?(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|null|)\"?", re.IGNORECASE)
 _NAME = 255
 # What rotation adds to a name is short and at its end. Atomic groups, so that no name takes long to match.
 _LONGEST_ROTATION = 64
@@ -83,7 +83,7 @@ def _readable(file: File) -> Content | str:
         if _METRICS.search(head):
             return "metrics, not a log"
         return _unwrapped(content)
-    if _is_table_of_numbers(head):
+    if is_table_of_numbers(head):
         return "a table of numbers, not a log"
     return content
 
@@ -98,21 +98,6 @@ def _unwrapped(content: Content) -> Content:
         return content if lines is None else type(content).of(lines)
     except (ValueError, RecursionError):
         return content
-
-
-def _is_table_of_numbers(head: str) -> bool:
-    """Return whether it is a CSV of metrics: rows of equal length, with numbers in all but one to three cells."""
-    rows = [line for line in head.split("\n") if line.strip()]
-    rows = rows[:-1] if len(rows) > 2 else rows  # the last may be cut
-    cells = rows[0].count(",") if rows else 0
-    if cells == 0 or len(rows) < 2:
-        return False
-    numeric = 0
-    for row in rows[1:]:
-        values = row.split(",")[1:]
-        numbers = sum(1 for value in values if _NUMBER.fullmatch(value.strip()))
-        numeric += len(values) == cells and numbers >= max(1, len(values) - 2)
-    return numeric >= 0.9 * (len(rows) - 1)
 
 
 def _pasted(text: str) -> tuple[str, str]:

@@ -349,3 +349,22 @@ def test_a_caller_that_was_never_there_is_told_and_the_usual_coming_and_going_is
         for at in moments(rng, T0, T0 + HOUR, 60)
     ]
     assert run(asked(file(text_of(pods), "syslog"))).findings == []
+
+
+@pytest.mark.parametrize("rises", [True, False])
+def test_a_rate_that_changes_slowly_is_a_trend_and_the_change_of_all_lines_is_none(rises: bool) -> None:
+    rng = random.Random(4)
+
+    def drifting(maker: Callable[..., str], text: str = "") -> list[Line]:
+        share = {True: lambda at: (at - T0) / HOUR, False: lambda at: 1 - (at - T0) / HOUR}[rises]
+        found = [at for at in moments(rng, T0, T0 + HOUR, 50) if rng.random() < 0.2 + 0.8 * share(at)]
+        return [(at, maker(rng, at, "INFO", text.format(int(at))) if text else maker(rng, at)) for at in found]
+
+    retries = drifting(app_line, "the queue is full, retry {} is later")
+    ran = run(asked(file(text_of(steady(app_line), retries))))
+    [finding] = ran.findings
+    assert (finding.type, finding.subject) == ("trend", "INFO [shop.web] the queue is full, retry <num> is later")
+    assert ("Rises" if rises else "Falls") in finding.summary
+    assert "**1 trend** over the whole recording" in ran.report
+    assert sum(finding.evidence["lines"]["counts"]) == finding.evidence["count"] == len(retries)
+    assert run(asked(file(text_of(drifting(app_line))))).findings == []

@@ -1,0 +1,68 @@
+"""Trends: a template whose rate rises or falls steadily, without a burst.
+
+Method: the concordance of pairs (Mann 1945) among the counts of eight equal stretches, and among their ratios to all
+other ordinary lines, so that a day's rise and fall is no trend. The two last stretches have at least twice the lines of
+the two first, or half, by more than chance gives, and no single step makes most of the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
+from math import sqrt
+
+import msgspec
+
+from log_analyst.detectors.timeline import Timeline
+from log_analyst.detectors.window import dispersion
+from log_analyst.readers import levels
+from log_analyst.readers.mining import Template
+
+_STRETCHES = 8
+_FEWEST = 80  # lines
+_CONCORDANT = 0.75  # share of the pairs of stretches that go one way
+_TIMES, _SIGMAS = 2.0, 5.0
+_STEP = 0.65  # share of the difference that one step makes, at most: a line makes 0.33, a jump all of it
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """The template of a trend, and its lines in the first and in the last quarter of the recording."""
+
+    row: Template
+    before: int
+    after: int
+
+
+def trends(timeline: Timeline) -> Iterator[Trend]:
+    """Yield the templates whose rate rises, or if they are no warnings or errors, falls."""
+    if timeline.grid is None or timeline.grid.size < 4 * _STRETCHES:
+        return
+    ordinary = _stretches(timeline.ordinary)
+    for row in timeline.rows:
+        counts = _stretches(row.series)
+        is_ordinary = row.level < levels.WARNING
+        others = [all_lines - count * is_ordinary for all_lines, count in zip(ordinary, counts, strict=True)]
+        if row.coarse or sum(counts) < _FEWEST or not all(others):
+            continue
+        before, after = sum(counts[:2]), sum(counts[-2:])
+        chance = sqrt(dispersion(row.series) * (before + after))
+        ratios = [count / other for count, other in zip(counts, others, strict=True)]
+        if abs(after - before) < _SIGMAS * chance or (after < before and not is_ordinary):
+            continue
+        if _goes_one_way(counts) and _goes_one_way(ratios):
+            yield Trend(row, before, after)
+
+
+def _stretches(series: Sequence[int]) -> list[int]:
+    edges = [len(series) * k // _STRETCHES for k in range(_STRETCHES + 1)]
+    return [sum(series[a:b]) for a, b in pairwise(edges)]
+
+
+def _goes_one_way(values: Sequence[float]) -> bool:
+    """Return whether the values rise by small steps to twice as much, or fall to half. They are compared in twos."""
+    ordered = values if values[-1] > values[0] else values[::-1]
+    pairs = list(combinations(ordered, 2))
+    twos = [a + b for a, b in pairwise(ordered)]
+    steps = [later - now for now, later in zip(twos, twos[2:], strict=False)]
+    rising = sum(a < b for a, b in pairs) >= _CONCORDANT * len(pairs)
+    return rising and twos[-1] >= _TIMES * twos[0] and max(steps) <= _STEP * (twos[-1] - twos[0])

@@ -1,0 +1,35 @@
+"""Whether a file is a table of metrics: rows of a time and numbers, as CSV has them, whatever its name is."""
+
+from __future__ import annotations
+
+import re
+
+_DELIMITERS = ",;\t|"
+_MOSTLY = 0.9  # share of the rows
+_NUMBER = re.compile(
+    r"\"?(?:[+-]?(?:\d{1,3}(?:[.,' ]\d{3})+|\d+|(?=\.\d))(?:[.,]\d*)?(?:[eE][+-]?\d+)?(?: ?[A-Za-zµ%°/]{1,8})?"
+    r"|nan|inf|null|)\"?",
+    re.IGNORECASE,
+)
+
+
+def is_table_of_numbers(beginning: str) -> bool:
+    """Return whether a file that begins like this is a table: rows of as many cells, at least half of them numbers.
+
+    The first row may be a header and the last one be cut, so neither counts. The first cell of a row is its time.
+    """
+    rows = [line for line in beginning.split("\n") if line.strip() and not line.startswith("#")]
+    rows = rows[:-1] if len(rows) > 2 else rows
+    return any(_is_table(rows, delimiter) for delimiter in _DELIMITERS)
+
+
+def _is_table(rows: list[str], delimiter: str) -> bool:
+    cells = rows[0].count(delimiter) if rows else 0
+    if not cells or len(rows) < 2:
+        return False
+    numeric = 0
+    for row in rows[1:]:
+        values = row.split(delimiter)[1:]
+        numbers = sum(_NUMBER.fullmatch(value.strip()) is not None for value in values)
+        numeric += len(values) == cells and numbers >= max(1, len(values) - 2, len(values) / 2)
+    return numeric >= _MOSTLY * (len(rows) - 1)
