@@ -15,7 +15,6 @@ from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.counter import is_counter, rate
 from metric_analyst.detectors.drift import drifts, without_drift
 from metric_analyst.detectors.flat_line import flat_lines
-from metric_analyst.detectors.onset import onsets
 from metric_analyst.detectors.reduce import fine, signal_of
 from metric_analyst.detectors.scan import level_shifts
 from metric_analyst.detectors.spike import spikes, without
@@ -47,16 +46,10 @@ def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]
     level = without_drift(calm, slow[0]) if slow else calm
     yield
     shifts = level_shifts(level)
-    for burst in onsets(signal):
-        near = [c for c in shifts if _touch(c, burst, 0.1, 2 * signal.step)]
-        if all(c.samples < burst.samples for c in near):  # a shift may be the burst's highest part
-            shifts = [burst, *(c for c in shifts if c not in near)]
-    yield
     if slow and all(abs(c.magnitude) < SMALL_BESIDE_DRIFT * abs(slow[0].magnitude) for c in shifts):
         shifts = []
     elif shifts:
         slow = drifts(calm, shifts)
-        shifts = [c for c in shifts if not any(_part_of(c, drift) for drift in slow)]
     return series, merge(flat, shifts, short, slow, signal.step)
 
 
@@ -84,11 +77,6 @@ def merge(
     kept = flat + shifts + short
     kept += [change for change in slow if not any(_touch(change, other, 0.0, 0.0) for other in kept)]
     return sorted(kept, key=lambda c: c.start)
-
-
-def _part_of(shift: Change, drift: Change) -> bool:
-    """Return whether a shift is the upper part of a drift."""
-    return drift.start < shift.start and shift.end <= drift.end and abs(shift.magnitude) < abs(drift.magnitude)
 
 
 def _begins_in(one: Change, other: Change, margin: float) -> bool:

@@ -1,9 +1,9 @@
 """Drift: a slow, steady rise or fall that does not come back, such as a leak.
 
-Method: Theil–Sen slope (Sen 1968) with the Mann–Kendall trend statistic (Mann 1945) on the medians of blocks, and a
-test of the increments against a random walk; a broken line finds where a late drift begins (Hinkley 1971).
+Method: Theil–Sen slope (Sen 1968) on the medians of blocks, and a test of the increments against a random walk; a
+broken line finds where a late drift begins (Hinkley 1971).
 
-Mann–Kendall alone finds a trend in every random walk and in every morning. So there are more conditions:
+A slope is found in every random walk and in every morning. So there are more conditions:
 
 - The increments from block to block are steady: their mean is large compared with their scatter.
 - Two increments do not make more than half of the rise, otherwise it is a step.
@@ -23,12 +23,11 @@ from itertools import accumulate, pairwise
 import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
-from metric_analyst.detectors.robust import kendall_tau, mad_sigma, median, noise_floor, theil_sen
+from metric_analyst.detectors.robust import mad_sigma, median, noise_floor, theil_sen
 
-METHOD = "Theil–Sen slope and Mann–Kendall on block medians, increments against a random walk"
+METHOD = "Theil–Sen slope on block medians, increments against a random walk"
 FEWEST = 24
 BLOCKS, LATE_BLOCKS = 18, 7
-TAU = 0.85
 STEADY, STEADY_LATE = 4.5, 3.5  # Student's t of the increments
 NOISES, LATE_NOISES = 3.0, 1.0
 CURVED = 1.5  # the steepest third in relation to the flattest
@@ -109,18 +108,15 @@ def _drift(signal: Signal, first: int) -> Change | None:
     edges = [n * k // count for k in range(count + 1)]
     at = [median(times[a:b]) for a, b in pairwise(edges)]
     blocks = [median(values[a:b]) for a, b in pairwise(edges)]
-    tau = kendall_tau(blocks)
-    if abs(tau) < TAU:
-        return None
-    sign = 1.0 if tau > 0 else -1.0
     slope, start = theil_sen(at, blocks)
+    sign = 1.0 if slope > 0 else -1.0
     total = slope * (times[-1] - times[0])
     noise = mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)])
     noise = max(noise / max(1.0, (n / count / 12) ** 0.5), noise_floor(values))
     steps = [sign * (b - a) for a, b in pairwise(blocks)]
     steady = _steadiness(steps) / (STEADY_LATE if first else STEADY)
     strength = min(abs(total) / (NOISES * noise) if noise else 10.0, steady, 10.0)
-    if strength < 1 or sign * total <= 0 or _stepwise(steps) or not _straight_enough(signal, times, blocks):
+    if strength < 1 or not total or _stepwise(steps) or not _straight_enough(signal, times, blocks):
         return None
     begin, end = start + slope * times[0], start + slope * times[-1]
     return Change(
@@ -134,7 +130,7 @@ def _drift(signal: Signal, first: int) -> Change | None:
         samples=n,
         returned=False,
         method=METHOD,
-        detail={"per_hour": slope * HOUR, "tau": round(tau, 2)},
+        detail={"per_hour": slope * HOUR},
     )
 
 

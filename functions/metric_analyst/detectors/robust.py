@@ -1,8 +1,7 @@
 """Robust statistics: a third of bad samples hardly moves them.
 
-Medians and MADs (Hampel 1974), Theil–Sen slopes (Sen 1968), Kendall's tau as the Mann–Kendall trend statistic (Mann
-1945). No finite input raises an error; an empty list gives 0. They use the standard library only: a Lambda pays for
-every megabyte of numpy.
+Medians and MADs (Hampel 1974), Theil–Sen slopes (Sen 1968). No finite input raises an error; an empty list gives 0.
+They use the standard library only: a Lambda pays for every megabyte of numpy.
 """
 
 from __future__ import annotations
@@ -70,19 +69,6 @@ def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64
     ]
     slope = median(slopes)
     return slope, median([value - slope * time for time, value in zip(times, values, strict=True)])
-
-
-def kendall_tau(values: Sequence[float]) -> float:
-    """Return Mann–Kendall's S divided by the number of pairs: 1 if every later value is larger, −1 if smaller."""
-    n = len(values)
-    if n < 2:
-        return 0.0
-    score = 0
-    for i in range(n):
-        here = values[i]
-        for later in values[i + 1 :]:
-            score += (later > here) - (later < here)
-    return score / (n * (n - 1) / 2)
 
 
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:

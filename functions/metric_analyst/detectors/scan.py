@@ -28,7 +28,7 @@ import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
-from metric_analyst.detectors.two_levels import two_levels
+from metric_analyst.detectors.two_levels import activity, two_levels
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
 FEWEST = 12
@@ -118,6 +118,8 @@ def _part_of(change: Change, larger: Change, step: float) -> bool:
 def _of_two_levels(signal: Signal) -> list[tuple[float, Change]]:
     """Return the change of a series between two levels, of which its own jumps are too few to tell."""
     splits = two_levels(signal.rest)
+    if not splits and signal.times[-1] - signal.times[0] <= SHORT:  # over days a series may rest at night
+        splits = two_levels(activity(signal.raw))
     if not splits:
         return []
     first, end, *_ = [split for split, _ in splits] + [len(signal.rest)]

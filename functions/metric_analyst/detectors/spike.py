@@ -9,7 +9,6 @@ them and the highest of the others tells an event from a tail (mean excess: Davi
 3. Neighbouring samples above 5 scales are one event. The highest events count only if they are as far above the next
    height as hardly any sample would be, seen from the twenty highest others: in normal noise that is a third more, in
    a long tail several times as much.
-4. Both sides of an event are at one level. Otherwise it is the edge of a level shift.
 """
 
 from __future__ import annotations
@@ -33,10 +32,7 @@ TAIL = 20  # heights that show how the others are distributed
 FEW = 60  # samples; in fewer, nothing shows how long the tail is
 RARE = 6.1  # one in 450, as a natural logarithm
 SHORT_TAIL = 0.22  # Hill's index of normal noise
-SIDE = 5  # samples on each side that must be at one level
-BACK = 0.35  # share of the height by which the two sides may differ
 MOST = 3
-IN_GROUPS = 1.3  # by how much an event of several samples must be higher
 LEVEL = 4  # samples at the series' end from which on they are a level
 FOOT = 0.2  # share of an event's height that its first and last samples have
 NOISELESS = 100.0  # height of a deviation in a series without noise
@@ -89,7 +85,6 @@ def _highest(
         # Away from the baseline for a fifth of the time is a level, not a spike.
         and event.last - event.first < max(5, n // 5)
         and _recorded(signal, event, away[event.peak])
-        and _one_level(signal.rest, event, away[event.peak])
     ]
 
 
@@ -124,11 +119,6 @@ def _recorded(signal: Signal, event: _Event, height: float) -> bool:
     return here > RISES * max(others, default=0.0)
 
 
-def _one_level(values: Sequence[float], event: _Event, height: float) -> bool:
-    before, after = values[max(0, event.first - SIDE) : event.first], values[event.last + 1 : event.last + 1 + SIDE]
-    return len(before) < 3 or len(after) < 3 or abs(median(after) - median(before)) <= BACK * abs(height)
-
-
 def _events(away: Sequence[float], heights: Sequence[float], least: float) -> list[_Event]:
     events: list[_Event] = []
     for i, height in enumerate(heights):
@@ -157,9 +147,7 @@ def _stand_out(events: list[_Event], heights: Sequence[float]) -> list[tuple[_Ev
     best, needed = 0, 0.0
     for k in range(1, min(MOST, len(events)) + 1):
         least = _above(sorted([*(e.height for e in events[k:]), *others], reverse=True)[: TAIL + 1], len(heights))
-        # If samples resemble their neighbours, noise comes in groups, too.
-        long = events[k - 1].last - events[k - 1].first >= SIDE - 1
-        if events[k - 1].height >= (IN_GROUPS if long else 1.0) * least:
+        if events[k - 1].height >= least:
             best, needed = k, least
     return sorted(((e, e.height / needed) for e in events[:best]), key=lambda pair: pair[0].first)
 

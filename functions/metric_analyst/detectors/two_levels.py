@@ -1,20 +1,25 @@
 """Two levels: a recording that is too short for running medians, or has no noise that a jump could be compared with.
 
-Method: Otsu's threshold (1979), and the rise from one level to the other in the usual steps of the series.
+Method: Otsu's threshold (1979), and the rise from one level to the other in the usual steps of the series. A series
+that rests at one value (errors: 0) has no noise there, and often so much elsewhere that no median is far from it. Of
+such a series only whether it is active is looked at.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median
+from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, rolling_median
 
 FEWEST, MOST = 12, 80  # samples; more have windows enough, and a walk of more has two levels by chance
 LEAST = 5  # samples on each level, at least
 NOISES = 4.0
 QUIET_NOISES = 8.0
 SUDDEN = 5.0
+AT_REST = 0.3  # share of the samples at one value, at least
+PAUSE = 5  # samples at rest while a series is active
 CAUTION = 8.0  # by how much few samples raise both thresholds
 
 
@@ -50,6 +55,15 @@ def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
         sudden = _suddenness(values, split)
         shifts.append((split, min(apart / needed if needed else 10.0, sudden / SUDDEN / caution, 10.0)))
     return shifts if all(strength >= 1 for _, strength in shifts) else []
+
+
+def activity(values: Sequence[float]) -> list[float]:
+    """Return 1 where a series is active that rests at one value, else 0; an empty list if it seldom rests."""
+    rest, count = Counter(values).most_common(1)[0]
+    if len(values) <= 2 * PAUSE or count < AT_REST * len(values):
+        return []
+    active = rolling_median([float(value != rest) for value in values], 2 * PAUSE + 1)
+    return [active[0]] * PAUSE + active + [active[-1]] * PAUSE
 
 
 def _without_strays(high: list[bool]) -> list[bool]:

@@ -18,8 +18,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
 
 from metric_analyst.notes import Notes
 from metric_analyst.readers.cells import cell_number
@@ -33,10 +34,25 @@ from triage.times import epoch
 _LINE_END = re.compile(r"\r\n|\n|\r")
 DEEPEST = 3
 _PAUSE = 1_000  # samples, records or lines between two yields
+_SAMPLED = 20  # of a list, which tell what it holds
+_MOSTLY = 0.8
 # A record with one of these keys is a log line, even if it has numbers.
 _LOG_KEYS = frozenset(("message", "msg", "level", "severity", "log", "@message", "levelname", "logger"))
 _TIME_KEYS = ("time", "timestamp", "ts", "@timestamp", "date", "datetime", "Timestamp", "Time", "t", "_time", "epoch")
 _STATISTICS = ("Average", "Sum", "Maximum", "Minimum", "SampleCount")
+
+
+class _Found(NamedTuple):
+    """A series in a document: its samples are (seconds since the epoch, value as it stands there)."""
+
+    name: str
+    samples: Iterable[tuple[float | None, Any]]
+    unit: str = ""
+
+
+def _found(name: str, samples: Iterable[Any], unit: str = "") -> _Found:
+    """Return a series of samples whose times are as they stand in the document."""
+    return _Found(name, ((_time(time), value) for time, value in samples), unit)
 
 
 def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
@@ -58,14 +74,16 @@ def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, Met
 def read_document(document: Any, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
     """Read the table in decoded JSON. An alert without metrics needs no note."""
     columns: list[Column] = []
-    for column in _walk(document, source, notes, DEEPEST):
-        if column is None:
-            yield
-        else:
-            columns.append(column)
-    empty = [column for column in columns if column.empty]
-    for column in empty:
-        notes.add("no values", f"{source} {column.name!r}")
+    for found in _series(document, source, notes, DEEPEST):
+        column = column_of(found.name, (), found.unit)
+        for number, (time, value) in enumerate(found.samples):
+            if number % _PAUSE == 0:
+                yield
+            if time is not None:
+                column.add(time, _number(value))
+        columns.append(column)
+        if column.empty:
+            notes.add("no values", f"{source} {column.name!r}")
     if not columns and not (isinstance(document, dict) and (set(document) <= {"alert"} or fields_in(document))):
         notes.add("JSON, but not metrics of a known shape", source)
     return table_of(columns)
@@ -84,93 +102,78 @@ def _json_lines(text: str) -> Generator[None, None, list[Any] | None]:
     return records or None
 
 
-def _walk(node: Any, source: str, notes: Notes, depth: int) -> Generator[Column | None, None, None]:
-    yield None
+def _series(node: Any, source: str, notes: Notes, depth: int) -> Iterator[_Found]:
+    """Yield the series in a value, and in what it holds down to a depth."""
     if isinstance(node, dict):
-        columns = yield from _known(node, source, notes)
-        if columns is not None:
-            yield from columns
+        known = _known(node, source, notes)
+        if known is not None:
+            yield from known
         elif depth:
             for key, value in node.items():
-                if key == "alert":
-                    continue
-                if (plain := (yield from _points(value))) is not None:
-                    yield column_of(str(key), plain)
-                elif isinstance(value, (dict, list)):
-                    yield from _walk(value, source, notes, depth - 1)
+                if _are_points(value):
+                    yield _found(str(key), value)
+                elif key != "alert":
+                    yield from _series(value, source, notes, depth - 1)
     elif isinstance(node, list) and node:
         records = [item for item in node if isinstance(item, dict)]
-        if len(records) == len(node) and _time_key(records) is not None:
-            yield from (yield from _records(records, source, notes))
+        key = _time_key(records) if len(records) == len(node) else None
+        if key is not None:
+            yield from _of_records(records, key, source, notes)
         elif depth:
             for item in node:
-                yield from _walk(item, source, notes, depth - 1)
+                yield from _series(item, source, notes, depth - 1)
 
 
-def _known(node: dict[str, Any], source: str, notes: Notes) -> Generator[None, None, list[Column] | None]:
-    if isinstance(node.get("MetricDataResults"), list):
-        columns: list[Column] = []
-        for result in node["MetricDataResults"]:
-            columns += yield from _cloudwatch(result, source, notes)
-        return columns
-    if isinstance(node.get("Datapoints"), list):
-        return (yield from _statistics(node))
-    if "resultType" in node and isinstance(node.get("result"), list):
-        return (yield from _prometheus(node["result"], source, notes))
-    if node.get("status") == "error" and "error" in node:
-        notes.add(f"the query failed: {str(node['error'])[:200]}", source)
-        return []
-    if isinstance(node.get("datapoints"), list):
-        points = (_sample(p[1], p[0]) for p in node["datapoints"] if isinstance(p, list) and len(p) >= 2)
-        return [(yield from _column(str(node.get("target") or node.get("name") or "datapoints"), points))]
-    for key in ("values", "points", "data", "samples"):
-        if "name" in node and (plain := (yield from _points(node.get(key)))) is not None:
-            return [column_of(str(node["name"]), plain)]
+def _known(node: dict[str, Any], source: str, notes: Notes) -> Iterable[_Found] | None:
+    """Return the series in an object of a known shape; None if it has another."""
+    match node:
+        case {"MetricDataResults": list(results)}:
+            return chain.from_iterable(_cloudwatch(each, source, notes) for each in results if isinstance(each, dict))
+        case {"Datapoints": list(points)}:
+            return _statistics(str(node.get("Label") or "metric"), [p for p in points if isinstance(p, dict)])
+        case {"resultType": _, "result": list(results)}:
+            return _prometheus([each for each in results if isinstance(each, dict)], source, notes)
+        case {"status": "error", "error": reason}:
+            notes.add(f"the query failed: {str(reason)[:200]}", source)
+            return []
+        case {"datapoints": list(points)}:
+            name = node.get("target") or node.get("name") or "datapoints"
+            return [_found(str(name), ((time, value) for value, time in _pairs(points)))]
+        case {"name": name, "values": points} | {"name": name, "points": points} if _are_points(points):
+            return [_found(str(name), points)]
+        case {"name": name, "data": points} | {"name": name, "samples": points} if _are_points(points):
+            return [_found(str(name), points)]
     return None
 
 
-def _cloudwatch(result: Any, source: str, notes: Notes) -> Generator[None, None, list[Column]]:
-    if not isinstance(result, dict):
-        return []
+def _cloudwatch(result: dict[str, Any], source: str, notes: Notes) -> Iterator[_Found]:
     times, values = result.get("Timestamps"), result.get("Values")
     name = str(result.get("Label") or result.get("Id") or "metric")
     if not isinstance(times, list) or not isinstance(values, list):
         notes.add("Timestamps or Values are missing", f"{source} {name!r}")
-        return []
+        return
     if len(times) != len(values):
         notes.add("Timestamps and Values differ in length; the longer one is cut", f"{source} {name!r}")
     if result.get("StatusCode") not in (None, "Complete"):
         notes.add(f"CloudWatch says {str(result['StatusCode'])[:40]}: some values are missing", f"{source} {name!r}")
-    return [(yield from _column(name, (_sample(t, v) for t, v in zip(times, values, strict=False))))]
+    yield _found(name, zip(times, values, strict=False))
 
 
-def _statistics(node: dict[str, Any]) -> Generator[None, None, list[Column]]:
-    label = str(node.get("Label") or "metric")
-    points = [p for p in node["Datapoints"] if isinstance(p, dict)]
+def _statistics(label: str, points: list[dict[str, Any]]) -> Iterator[_Found]:
+    unit = cloudwatch_unit(next((point["Unit"] for point in points if "Unit" in point), None))
     present = [name for name in _STATISTICS if any(name in point for point in points)]
-    out = []
     for statistic in present:
-        samples = [_sample(p.get("Timestamp"), p.get(statistic)) for p in points]
-        unit = cloudwatch_unit(next((p["Unit"] for p in points if "Unit" in p), None))
         name = label if len(present) == 1 else f"{label} ({statistic})"
-        out.append((yield from _column(name, samples, unit)))
-    return out
+        yield _found(name, [(point.get("Timestamp"), point.get(statistic)) for point in points], unit)
 
 
-def _prometheus(results: list[Any], source: str, notes: Notes) -> Generator[None, None, list[Column]]:
-    series = [r for r in results if isinstance(r, dict)]
-    names = series_names([r["metric"] if isinstance(r.get("metric"), dict) else {} for r in series])
-    out = []
-    for name, result in zip(names, series, strict=True):
-        values = result.get("values")
-        if not isinstance(values, list):
-            single = result.get("value")
-            values = [single] if isinstance(single, list) else []
-        samples = (_sample(p[0], p[1]) for p in values if isinstance(p, list) and len(p) >= 2)
-        out.append((yield from _column(name, samples)))
-    if not out:
+def _prometheus(results: list[dict[str, Any]], source: str, notes: Notes) -> Iterator[_Found]:
+    if not results:
         notes.add("the query returned no series", source)
-    return out
+    names = series_names([r["metric"] if isinstance(r.get("metric"), dict) else {} for r in results])
+    for name, result in zip(names, results, strict=True):
+        values = result.get("values")
+        yield _found(name, _pairs(values if isinstance(values, list) else [result.get("value")]))
 
 
 def series_names(metrics: list[dict[str, Any]]) -> list[str]:
@@ -187,25 +190,12 @@ def series_names(metrics: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def _time_key(records: list[dict[str, Any]]) -> str | None:
-    sample = records[:20]
-    if sum(bool(_LOG_KEYS & record.keys()) for record in sample) > len(sample) / 2:
-        return None
-    for key in _TIME_KEYS:
-        if sum(_time(record.get(key)) is not None for record in sample) >= 0.8 * len(sample):
-            return key
-    return None
-
-
-def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> Generator[None, None, list[Column]]:
-    key = _time_key(records)
-    assert key is not None
-    columns: dict[str, Column] = {}
+def _of_records(records: list[dict[str, Any]], key: str, source: str, notes: Notes) -> Iterator[_Found]:
+    """Yield the series of the numbers in records, which are samples at the time in their `key`."""
     label = next((n for n in ("name", "metric", "series") if isinstance(records[0].get(n), str)), None)
+    samples: dict[str, list[tuple[float, Any]]] = {}
     skipped = 0
-    for number, record in enumerate(records):
-        if number % _PAUSE == 0:
-            yield
+    for record in records:
         time = _time(record.get(key))
         if time is None:
             skipped += 1
@@ -215,48 +205,37 @@ def _records(records: list[dict[str, Any]], source: str, notes: Notes) -> Genera
             name = str(field)
             if label is not None:
                 name = str(record.get(label)) if len(numbers) == 1 else f"{field} ({record.get(label)})"
-            column = columns.setdefault(name, column_of(name, ()))
-            column.add(time, _number(value))
+            samples.setdefault(name, []).append((time, value))
     if skipped:
-        notes.add(
-            f"{source}: records skipped, because there is no time in {key!r}",
-            f"{skipped:,} of {len(records):,}",
-            skipped,
-        )
-    return [c for c in columns.values() if not c.empty]
+        reason = f"{source}: records skipped, because there is no time in {key!r}"
+        notes.add(reason, f"{skipped:,} of {len(records):,}", skipped)
+    for name, points in samples.items():
+        if any(value is not None for _, value in points):
+            yield _Found(name, points)
 
 
-def _column(
-    name: str, samples: Iterable[tuple[float, float | None] | None], unit: str = ""
-) -> Generator[None, None, Column]:
-    """Read the samples that have a time into a column."""
-    column = column_of(name, (), unit)
-    for number, sample in enumerate(samples):
-        if number % _PAUSE == 0:
-            yield
-        if sample is not None:
-            column.add(*sample)
-    return column
-
-
-def _points(value: Any) -> Generator[None, None, list[tuple[float, float | None]] | None]:
-    """Read `[[time, value], …]` into samples; None if it is no such list."""
-    if not isinstance(value, list) or not value:
+def _time_key(records: list[dict[str, Any]]) -> str | None:
+    sample = records[:_SAMPLED]
+    if sum(bool(_LOG_KEYS & record.keys()) for record in sample) > len(sample) / 2:
         return None
-    if not all(isinstance(p, list) and len(p) == 2 for p in value):
-        return None
-    samples = []
-    for number, (time, point) in enumerate(value):
-        if number % _PAUSE == 0:
-            yield
-        if (sample := _sample(time, point)) is not None:
-            samples.append(sample)
-    return samples if len(samples) >= 0.8 * len(value) else None
+    keys = (key for key in _TIME_KEYS if _are_times([record.get(key) for record in sample]))
+    return next(keys, None)
 
 
-def _sample(time: Any, value: Any) -> tuple[float, float | None] | None:
-    seconds = _time(time)
-    return None if seconds is None else (seconds, _number(value))
+def _pairs(points: Iterable[Any]) -> Iterator[Any]:
+    """Yield the first two values of each point; what is no point is left out."""
+    return (point[:2] for point in points if isinstance(point, list) and len(point) >= 2)
+
+
+def _are_points(value: Any) -> bool:
+    """Return whether a value is `[[time, value], …]`."""
+    if not isinstance(value, list) or not all(isinstance(p, list) and len(p) == 2 for p in value):
+        return False
+    return bool(value) and _are_times([time for time, _ in value[:_SAMPLED]])
+
+
+def _are_times(values: list[Any]) -> bool:
+    return sum(_time(value) is not None for value in values) >= _MOSTLY * len(values)
 
 
 def _time(value: Any) -> float | None:
