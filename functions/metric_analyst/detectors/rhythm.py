@@ -18,7 +18,7 @@ from itertools import accumulate
 from math import exp, log
 from operator import sub
 
-from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median, spearman
+from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median
 
 DAY = 86_400.0
 HOUR = 3_600.0
@@ -29,7 +29,7 @@ CLEARLY = 0.7  # of the roughness without weekends, which they must be below
 BORDERS = (0, -7, 7)  # hours from UTC at which users' weekends may start
 WITH_WEEKEND = 2.5 * DAY  # seconds; shorter recordings have no working days to compare a weekend with
 FEWEST_IN_A_DAY = 12
-PROPORTIONAL = 0.6  # rank correlation of an hour's noise with its level, from which on both grow together
+NOISIER = 1.5  # times the noise of the eight lowest hours that the eight highest have, if noise grows with the level
 STEADY = 0.4  # share of the usual rise from day to day that all hours have, where it is a trend
 LEAST_SHARE = 0.01  # of the median; values below it have no useful logarithm
 
@@ -57,7 +57,9 @@ def _noisier_when_high(times: Sequence[float], values: Sequence[float], added: S
         hour = int(time % DAY / HOUR)
         noise[hour].append(abs(step))
         level[hour].append(value)
-    return spearman([median(n) for n in noise], [median(v) for v in level]) > PROPORTIONAL
+    hours = sorted(zip(map(median, level), map(median, noise), strict=True))
+    quiet, noisy = (median([each for _, each in some]) for some in (hours[:8], hours[-8:]))
+    return noisy > NOISIER * quiet
 
 
 def _rhythm(times: Sequence[float], values: list[float]) -> list[float]:

@@ -6,7 +6,7 @@ They use the standard library only: a Lambda pays for every megabyte of numpy.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from operator import sub
 
@@ -69,23 +69,6 @@ def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64
     ]
     slope = median(slopes)
     return slope, median([value - slope * time for time, value in zip(times, values, strict=True)])
-
-
-def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Return the correlation of the ranks, −1 to 1; 0 if one of the two does not vary."""
-    a, b = _ranks(xs), _ranks(ys)
-    n = len(a)
-    if n < 3:
-        return 0.0
-    middle = (n - 1) / 2
-    over = sum((x - middle) * (y - middle) for x, y in zip(a, b, strict=True))
-    under = (sum((x - middle) ** 2 for x in a) * sum((y - middle) ** 2 for y in b)) ** 0.5
-    return over / under if under else 0.0
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    ordered = sorted(values)
-    return [(bisect_left(ordered, v) + bisect_right(ordered, v) - 1) / 2 for v in values]
 
 
 def noise_floor(values: Sequence[float]) -> float:

@@ -20,7 +20,6 @@ from metric_analyst.detectors.robust import (
     median,
     noise_floor,
     rolling_median,
-    spearman,
     theil_sen,
 )
 from metric_analyst.detectors.two_levels import two_levels
@@ -64,12 +63,6 @@ def test_theil_sen_finds_the_line_among_outliers_and_thins_long_input() -> None:
         values[i] = 1e6
     slope, start = theil_sen(times, values)
     assert (slope, start) == (pytest.approx(0.5), pytest.approx(3))
-
-
-def test_spearman_at_its_ends() -> None:
-    up, down = [1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]
-    assert spearman(up, down) == pytest.approx(-1)
-    assert spearman(up, [5.0] * 4) == 0
 
 
 def test_noise_floor_is_half_a_usual_step_and_needs_five() -> None:
