@@ -28,6 +28,7 @@ import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
+from metric_analyst.detectors.two_levels import SHORTEST as ACTIVE_SHORTEST
 from metric_analyst.detectors.two_levels import activity, two_levels
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
@@ -64,6 +65,9 @@ def level_shifts(signal: Signal) -> list[Change]:
     if len(rest) < FEWEST or min(rest) == max(rest):
         return []
     span = signal.times[-1] - signal.times[0]
+    # Over days a series may rest at night.
+    if span <= SHORT and (active := activity(signal.raw)) is not None:
+        return [_change(signal, signal.raw, *active, (active[1] - active[0]) / ACTIVE_SHORTEST)]
     # No two days are alike, and few days give a poor estimate of their rhythm.
     caution = DAYS_DIFFER + FEW_DAYS * signal.period / span if signal.period else 1.0
     quiet = 0.0 if span >= SHORT else QUIET_OF_FEW if len(rest) < FEW else QUIET
@@ -118,8 +122,6 @@ def _part_of(change: Change, larger: Change, step: float) -> bool:
 def _of_two_levels(signal: Signal) -> list[tuple[float, Change]]:
     """Return the change of a series between two levels, of which its own jumps are too few to tell."""
     splits = two_levels(signal.rest)
-    if not splits and signal.times[-1] - signal.times[0] <= SHORT:  # over days a series may rest at night
-        splits = two_levels(activity(signal.raw))
     if not splits:
         return []
     first, end, *_ = [split for split, _ in splits] + [len(signal.rest)]

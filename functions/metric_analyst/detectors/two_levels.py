@@ -19,7 +19,9 @@ NOISES = 4.0
 QUIET_NOISES = 8.0
 SUDDEN = 5.0
 AT_REST = 0.3  # share of the samples at one value, at least
-PAUSE = 5  # samples at rest while a series is active
+PAUSE = 5  # samples at rest while a series is active, at most
+ACTIVE, ACTIVE_OUTSIDE = 0.6, 0.05  # share of active samples in an active stretch, at least, and elsewhere, at most
+SHORTEST = 8  # samples of an active stretch
 CAUTION = 8.0  # by how much few samples raise both thresholds
 
 
@@ -57,13 +59,32 @@ def two_levels(values: Sequence[float]) -> list[tuple[int, float]]:
     return shifts if all(strength >= 1 for _, strength in shifts) else []
 
 
-def activity(values: Sequence[float]) -> list[float]:
-    """Return 1 where a series is active that rests at one value, else 0; an empty list if it seldom rests."""
+def activity(values: Sequence[float]) -> tuple[int, int] | None:
+    """Return the first sample of the stretch in which a series is active that otherwise rests, and the one after it.
+
+    None if it has no such stretch, is seldom at rest, or is now and then active outside it.
+    """
     rest, count = Counter(values).most_common(1)[0]
-    if len(values) <= 2 * PAUSE or count < AT_REST * len(values):
-        return []
-    active = rolling_median([float(value != rest) for value in values], 2 * PAUSE + 1)
-    return [active[0]] * PAUSE + active + [active[-1]] * PAUSE
+    if count < AT_REST * len(values):
+        return None
+    active = [float(value != rest) for value in values]
+    busy = [at for at, mostly in enumerate(rolling_median(active, 2 * PAUSE + 1), PAUSE) if mostly]
+    if not busy or busy[0] < FEWEST:
+        return None
+    first, end = _edge(active, busy[0], -1), _edge(active, busy[-1], 1) + 1
+    inside, outside = sum(active[first:end]), sum(active[:first]) + sum(active[end:])
+    others = len(values) - (end - first)
+    is_clear = inside >= ACTIVE * (end - first) and others >= FEWEST and outside <= ACTIVE_OUTSIDE * others
+    return (first, end) if is_clear and end - first >= SHORTEST else None
+
+
+def _edge(active: Sequence[float], at: int, step: int) -> int:
+    """Return the outermost active sample that one reaches from sample `at` on, in steps of 1 or −1, over pauses."""
+    edge = at
+    while 0 <= at < len(active) and abs(at - edge) <= PAUSE:
+        edge = at if active[at] else edge
+        at += step
+    return edge
 
 
 def _without_strays(high: list[bool]) -> list[bool]:
