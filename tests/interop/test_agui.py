@@ -113,14 +113,6 @@ async def test_the_official_client_has_a_conversation_answers_a_question_and_aba
     assert not any("failed" in step for step in steps.values())
 
 
-async def test_a_client_that_comes_later_has_the_thread_as_the_first_one_has_it(hello: System) -> None:
-    steps = await client(hello.url, "run")
-    assert steps["joined"]["messages"] == steps["run"]["messages"]
-    assert steps["joined"]["state"] == steps["run"]["state"]
-    assert steps["joined"]["outcome"] == {"type": "success"}
-    assert (steps["unknown"]["messages"], steps["unknown"]["types"]) == ([], [])
-
-
 async def test_a_client_that_joins_in_the_middle_gets_the_rest_and_a_run_can_be_cancelled(hello: System) -> None:
     def joined(steps: Steps) -> None:
         if "joined" in steps and "both" not in steps:
@@ -137,12 +129,16 @@ async def test_a_client_that_joins_in_the_middle_gets_the_rest_and_a_run_can_be_
 
 async def test_our_client_loses_and_repeats_nothing_when_its_connection_is_cut_again_and_again(hello: System) -> None:
     async with cutting(hello.url) as proxy:
-        proxy.cut_after_bytes, proxy.grows_by = 500, 50
+        proxy.cut_after_bytes, proxy.grows_by = 700, 150
         steps = await client(proxy.url, "run")
-        assert proxy.connections > 6
+        assert proxy.connections > 4
     assert [each["content"] for each in steps["run"]["messages"]] == ["hello", "Hello, world."]
-    assert steps["joined"]["messages"] == steps["run"]["messages"]
     assert steps["run"]["types"].count("RUN_STARTED") == 1
+    # One that comes later has the thread as the first one has it.
+    assert steps["joined"]["messages"] == steps["run"]["messages"]
+    assert steps["joined"]["state"] == steps["run"]["state"] == {"artifacts": {"findings": FINDINGS}}
+    assert steps["joined"]["outcome"] == {"type": "success"}
+    assert (steps["unknown"]["messages"], steps["unknown"]["types"]) == ([], [])
 
 
 async def test_a_run_goes_on_after_any_of_its_events(hello: System) -> None:
@@ -229,22 +225,20 @@ async def test_what_models_and_tools_say_comes_as_it_is_said_and_what_is_redacte
     monkeypatch.setattr(killable, "FOLDER", tmp_path)
     async with system(talkative.builder, tmp_path) as sut:
         events, _ = await told(sut.http)
-    at = types(events).index("TOOL_CALL_START")
-    call = events[at]
-    assert types(events)[at : at + 4] == ["TOOL_CALL_START", "TOOL_CALL_ARGS", "TEXT_MESSAGE_END", "TOOL_CALL_END"]
-    assert (call["toolCallName"], events[at + 1]["delta"]) == ("look", '{"place": "here"}')
-    assert events[at + 2]["messageId"] == call["parentMessageId"]  # one message of the model's
+    call, *_, end, result = (each for each in events if each["type"].startswith("TOOL_CALL_"))
+    assert (call["type"], end["type"]) == ("TOOL_CALL_START", "TOOL_CALL_END")
+    assert (call["toolCallName"], result["content"]) == ("look", "Nothing.")
+    assert "".join(each["delta"] for each in events if each["type"] == "TOOL_CALL_ARGS") == '{"place": "here"}'
+    said_by_model = {each["messageId"] for each in events if each["type"] == "TEXT_MESSAGE_START"}
+    assert call["parentMessageId"] in said_by_model  # one message of the model's
     (snapshot,) = (each for each in events if each["type"] == "MESSAGES_SNAPSHOT")
     assert contents(snapshot["messages"]) == ALL_SAID
     (usage,) = events[-1]["usage"]
     assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"] > 0
 
 
-@pytest.mark.parametrize("point", ["scout:2", "look:middle"])
-async def test_when_the_worker_is_killed_the_client_has_in_the_end_what_it_would_have_had(
-    point: str, tmp_path: Path
-) -> None:
-    (tmp_path / f"die at {point}").write_text("late")
+async def test_when_the_worker_is_killed_the_client_has_in_the_end_what_it_would_have_had(tmp_path: Path) -> None:
+    (tmp_path / "die at look:middle").write_text("late")
     async with restarting_agent(tmp_path, "talkative") as agent:
         log = SQLiteLog(tmp_path / "log.sqlite3")
         settings = Settings(

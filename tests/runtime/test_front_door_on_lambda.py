@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ async def test_the_official_client_finds_the_agent_by_its_public_card_and_gets_a
     assert seen[-1].status_update.status.state == 3  # completed
 
 
-async def test_nobody_gets_in_without_a_credential_and_the_ai_sdk_has_the_same_door(
+async def test_nobody_gets_in_without_a_credential_and_other_front_ends_have_the_same_door(
     layer: Path, tmp_path: Path
 ) -> None:
     async with door(layer, tmp_path) as http:
@@ -106,8 +107,16 @@ async def test_nobody_gets_in_without_a_credential_and_the_ai_sdk_has_the_same_d
         chat = {"id": "chat-1", "messages": [message]}
         strangers = await http.post("/api/chat", json=chat)
         streamed = await http.post("/api/chat", json=chat, headers=BEARER)
+        hello = {"id": "m-2", "role": "user", "content": "2 steps, 1 ms each"}
+        run = partial(http.post, "/api/agui/many_steps", json={"threadId": "t", "runId": "r", "messages": [hello]})
+        stranger, ran = await run(), await run(headers=BEARER)
+        ids = [line[4:] for line in ran.text.splitlines() if line.startswith("id: ")]
+        rest = await run(headers={**BEARER, "last-event-id": ids[-2]})
     assert forged.status_code == 403
     assert (let_in.status_code, let_in.json()["result"]["tasks"]) == (200, [])
     assert elsewhere.status_code == 404
     assert (strangers.status_code, streamed.headers["x-vercel-ai-ui-message-stream"]) == (401, "v1")
+    assert (stranger.status_code, ran.headers["content-type"].partition(";")[0]) == (401, "text/event-stream")
+    assert ran.text.index("RUN_STARTED") < ran.text.index("STEP_STARTED") < ran.text.index("RUN_FINISHED")
+    assert [line[4:] for line in rest.text.splitlines() if line.startswith("id: ")] == ids[-1:]
     assert streamed.text.endswith('data: {"type":"finish","finishReason":"stop"}\n\ndata: [DONE]\n\n')

@@ -94,7 +94,7 @@ class Projection(msgspec.Struct):
     def joined(self, run: Run) -> Iterator[ag.Event]:
         """For a client that has nothing of the run: where it is now."""
         yield from self._begun(run)
-        yield ag.MessagesSnapshot(self.transcript.messages)
+        yield self.transcript.snapshot()
         if run.outcome is not None:
             yield run.outcome
             return
@@ -203,8 +203,8 @@ class Projection(msgspec.Struct):
             return
         plain = about.name or "step"
         plain = plain if about.agent == self.agent else f"{about.agent}: {plain}"
-        name, number = plain, 2
-        while name in self.steps.values():  # AG-UI knows steps by their names
+        name, number, open_ones = plain, 2, set(self.steps.values())
+        while name in open_ones:  # AG-UI knows steps by their names
             name, number = f"{plain} ({number})", number + 1
         self.steps[about.step] = name
         yield ag.StepStarted(name)

@@ -17,10 +17,11 @@ RESPONSE = "response"
 
 
 class Call(msgspec.Struct):
-    """A tool call. `step` is that of the model that made it, or of the tool."""
+    """A tool call in the message `parent`. `step` is that of the model that made it, or of the tool."""
 
     id: str
     name: str
+    parent: str
     step: str | None
     arguments: list[str] = []
     result: str | None = None
@@ -83,14 +84,15 @@ class Transcript(msgspec.Struct):
         self, message_id: str, text: str, *, step: str | None, artifact: str = "", name: str = ""
     ) -> Iterator[ag.Event]:
         """A piece of a message of the assistant."""
-        entry = self._entry(message_id, "assistant")
-        if not entry.pieces and message_id not in self.held:
-            entry.name = name  # it stays: a message that is started again must have the same
-        entry.step, entry.artifact = step or entry.step, artifact
-        if not entry.pieces:
+        begun = self.entries.get(message_id)
+        if begun is None or not begun.pieces:
             text = text.lstrip("\n")  # a blank line that sets it apart from the artifact's text before it
         if not text:
             return
+        entry = self._entry(message_id, "assistant")
+        entry.step, entry.artifact = step or entry.step, artifact
+        if not entry.pieces and not entry.calls and message_id not in self.held:
+            entry.name = name  # It stays: a message that is started again must have the same.
         entry.pieces.append(text)
         if (known := self.held.get(message_id)) is not None:
             now = entry.text
@@ -138,15 +140,20 @@ class Transcript(msgspec.Struct):
         """A piece of the arguments of a call."""
         call = self.calls.get(call_id)
         if call is None:
-            call = self.calls[call_id] = Call(call_id, name, step)
             entry = self._entry(message or call_id, "assistant")
+            call = self.calls[call_id] = Call(call_id, name, entry.id, step)
             entry.step = step or entry.step
             entry.calls.append(call)
-            self.open_calls.append(call_id)
-            yield ag.CallStart(call_id, name, entry.id)
+            yield from self._calls(call)
         if arguments:
+            if call_id not in self.open_calls:
+                yield from self._calls(call)
             call.arguments.append(arguments)
             yield ag.CallArguments(call_id, arguments)
+
+    def _calls(self, call: Call) -> Iterator[ag.Event]:
+        self.open_calls.append(call.id)
+        yield ag.CallStart(call.id, call.name, call.parent)
 
     def called(self, call_id: str) -> Iterator[ag.Event]:
         """The arguments of a call are complete."""
@@ -186,12 +193,10 @@ class Transcript(msgspec.Struct):
         """What these steps said and called does not count: they run again. Text artifacts are taken back apart."""
         void = False
         for entry in list(self.entries.values()):
-            kept = [call for call in entry.calls if call.step not in steps]
-            for call in entry.calls:
-                if call not in kept:
-                    del self.calls[call.id]
-            void = void or len(kept) < len(entry.calls)
-            entry.calls = kept
+            for call in [each for each in entry.calls if each.step in steps]:
+                del self.calls[call.id]
+                void = True
+            entry.calls = [each for each in entry.calls if each.id in self.calls]
             if entry.step in steps and not entry.artifact and entry.pieces:
                 entry.pieces, void = [], True
         if void:
@@ -205,16 +210,23 @@ class Transcript(msgspec.Struct):
     def restated(self) -> Iterator[ag.Event]:
         """All messages. What was open can be started again."""
         yield from self.ended()
+        yield self.snapshot()
+
+    def snapshot(self) -> ag.MessagesSnapshot:
+        """All messages. The client has then what is in it, and nothing else."""
         self.held = {}
-        yield ag.MessagesSnapshot(self.messages)
+        # What is gone comes back at the end, as at the client.
+        self.entries = {key: entry for key, entry in self.entries.items() if any(_messages(entry))}
+        self.open = [each for each in self.open if each in self.entries]
+        return ag.MessagesSnapshot(self.messages)
 
     def reopened(self) -> Iterator[ag.Event]:
         """For who has only the snapshot: start again what is open."""
         for message_id in self.open:
             yield ag.TextStart(message_id, "assistant", self.entries[message_id].name)
-        for call_id in self.open_calls:
-            parent = next(each.id for each in self.entries.values() if self.calls[call_id] in each.calls)
-            yield ag.CallStart(call_id, self.calls[call_id].name, parent)
+        calls, self.open_calls = self.open_calls, []
+        for call_id in calls:
+            yield from self._calls(self.calls[call_id])
         if self.thinking:
             yield from self._thinks(self.thinking)
 
@@ -235,10 +247,10 @@ class Transcript(msgspec.Struct):
 
     def _take_back(self, artifact: str) -> None:
         for message_id, _ in self.passages.pop(artifact):
-            entry = self.entries[message_id]
-            if entry.pieces:
+            entry = self.entries.get(message_id)
+            if entry is not None and entry.pieces:
                 self.held.setdefault(message_id, entry.text)
-            entry.pieces = []
+                entry.pieces = []
 
 
 def _messages(entry: Entry) -> Iterator[Any]:
