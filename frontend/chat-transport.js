@@ -51,6 +51,16 @@ export class TailraceChatTransport {
   }
 
   /**
+   * The messages of a chat, those of its newest 50 tasks: for a page that is loaded again. None of a new chat.
+   * @param {string} chatId @returns {Promise<any[]>} UI messages
+   */
+  async messages(chatId) {
+    const response = await this.#fetch(this.#address(chatId), { headers: this.#headersOf(undefined) });
+    if (response.status === 404) return [];
+    return (await (await answered(async () => response)).json()).messages;
+  }
+
+  /**
    * Send the last of the messages, and stream the answer.
    * @param {SendOptions} options @returns {Promise<ReadableStream<any>>} of UI message chunks
    */
@@ -141,9 +151,9 @@ export class TailraceChatTransport {
     return fetch(address, { ...init, credentials: this.#credentials, cache: "no-store" });
   }
 
-  #address(chatId, what) {
+  #address(chatId, what = "") {
     const agent = this.#agent ? `?agent=${encodeURIComponent(this.#agent)}` : "";
-    return `${this.#api}/${encodeURIComponent(chatId)}/${what}${agent}`;
+    return `${this.#api}/${encodeURIComponent(chatId)}${what && `/${what}`}${agent}`;
   }
 
   #headersOf(more) {

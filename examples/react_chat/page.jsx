@@ -4,18 +4,17 @@
  */
 import { useChat } from "@ai-sdk/react";
 import { isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
-import { useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { TailraceChatTransport } from "tailrace/chat-transport";
 
-const id = (sessionStorage.chat ??= crypto.randomUUID());
-const messages = JSON.parse(sessionStorage[id] ?? "[]"); // of this tab, from before it was loaded again
+location.hash ||= crypto.randomUUID(); // so that the address shows this chat again
+const id = location.hash.slice(1);
 const transport = new TailraceChatTransport();
+const messages = await transport.messages(id);
 const sendAutomaticallyWhen = lastAssistantMessageIsCompleteWithApprovalResponses;
 
 function Chat() {
   const chat = useChat({ id, messages, transport, resume: true, sendAutomaticallyWhen });
-  useEffect(() => void (sessionStorage[id] = JSON.stringify(chat.messages)), [chat.messages]);
   const send = (event) => {
     event.preventDefault();
     chat.sendMessage({ text: event.target.text.value });

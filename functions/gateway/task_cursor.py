@@ -15,7 +15,7 @@ from starlette.requests import Request
 from gateway.api_route import Parameter
 from tailrace.errors import RequestError, shorten
 
-_CURSOR = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(\d{1,15})")
+_CURSOR = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,15})")
 
 _KIND = Annotated[str, msgspec.Meta(pattern=f"^{_CURSOR.pattern}$")]
 TASK_CURSOR = (

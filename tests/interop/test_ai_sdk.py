@@ -63,6 +63,13 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
     check_tool(steps["cut"], word="river")
     assert steps["stopped"]["status"] == "ready"
     assert texts(steps["stopped"]) == ["It flows"]
+    # A page that is loaded again has the messages that it had.
+    stored = steps["stored"]
+    assert stored.pop("nobodys") == []
+    for chat, step in (("words", "continued"), ("looking", "tool"), ("approved",) * 2, ("denied",) * 2):
+        assert stored[chat] == steps[step]["messages"], chat
+    assert texts({"messages": stored["asking"]}) == texts(steps["answered"])
+    assert [message["role"] for message in stored["asking"]] == ["user", "assistant"] * 2
     assert steps["refused"]["error"] == "The request has no credentials that this gateway knows."
     assert {head.state for head in others} == {"TASK_STATE_COMPLETED"}
 

@@ -166,9 +166,12 @@ class ToolDenied(Chunk, tag="tool-output-denied"):
 
 
 class File(Chunk, tag="file"):
+    """A file. `filename` is for a user's: the SDK does not take it from a stream."""
+
     url: str
     media_type: str
     provider_metadata: ProviderMetadata | None = None
+    filename: str | None = None
 
 
 class SourceUrl(Chunk, tag="source-url"):

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.chat import chunks
-from gateway.chat.chunks import Artifact, Chunk, Ours, ProviderMetadata
+from gateway.chat.chunks import Artifact, ArtifactData, File, Ours, ProviderMetadata, SourceDocument, SourceUrl
 from tailrace.events import Part
 
 # The artifact whose data are the sources of the answer: `[{"url", "title"?}, {"title", "mediaType", "filename"?}, …]`.
@@ -21,6 +20,9 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _ADDRESSES = ("https://", "http://", "urn:")
 
 
+Given = ArtifactData | File | SourceUrl | SourceDocument
+
+
 class _Source(msgspec.Struct, rename="camel"):
     url: str | None = None
     title: str | None = None
@@ -28,19 +30,19 @@ class _Source(msgspec.Struct, rename="camel"):
     filename: str | None = None
 
 
-def artifact_chunks(name: str, parts: Sequence[Part]) -> list[Chunk]:
+def artifact_chunks(name: str, parts: Sequence[Part]) -> list[Given]:
     """The chunks of an artifact's parts."""
-    made: list[Chunk] = []
+    made: list[Given] = []
     for place, part in enumerate(parts):
         has_data = part.data is not msgspec.UNSET and part.raw is None and part.url is None
         if has_data and name == SOURCES and (sources := _sources(part.data)) is not None:
             made += sources
         elif (url := _url(part)) is not None:
             metadata = ProviderMetadata(Ours(artifact=name, filename=part.filename or ""))
-            made.append(chunks.File(url, _media_type(part), metadata))
+            made.append(File(url, _media_type(part), metadata))
         else:
             data = part.data if has_data else msgspec.to_builtins(part)
-            made.append(chunks.ArtifactData(name if place == 0 else f"{name} {place}", Artifact(name, data)))
+            made.append(ArtifactData(name if place == 0 else f"{name} {place}", Artifact(name, data)))
     return made
 
 
@@ -59,18 +61,18 @@ def _media_type(part: Part) -> str:
     return bare if _MEDIA_TYPE.fullmatch(bare) else _ANY_FILE
 
 
-def _sources(data: Any) -> list[Chunk] | None:
+def _sources(data: Any) -> list[Given] | None:
     """None if they do not have the form of sources."""
     try:
         sources = msgspec.convert(data, list[_Source])
     except msgspec.ValidationError:
         return None
-    made: list[Chunk] = []
+    made: list[Given] = []
     for place, each in enumerate(sources):
         if each.url is not None and each.url.startswith(("https://", "http://")):
-            made.append(chunks.SourceUrl(f"{SOURCES}-{place}", each.url, each.title))
+            made.append(SourceUrl(f"{SOURCES}-{place}", each.url, each.title))
         elif each.title is not None:
-            made.append(chunks.SourceDocument(f"{SOURCES}-{place}", each.media_type, each.title, each.filename))
+            made.append(SourceDocument(f"{SOURCES}-{place}", each.media_type, each.title, each.filename))
         else:
             return None
     return made

@@ -41,10 +41,13 @@ class TextPart(Part, kw_only=True, eq=False):
     def text(self) -> str:
         return "".join(self.pieces)
 
-    def start(self) -> Chunk:
+    @property
+    def metadata(self) -> ProviderMetadata | None:
         ours = Ours(artifact=self.of, name=self.said_by)
-        metadata = ProviderMetadata(ours) if self.of or self.said_by else None
-        return (chunks.ReasoningStart if self.reasoning else chunks.TextStart)(self.id, metadata)
+        return ProviderMetadata(ours) if self.of or self.said_by else None
+
+    def start(self) -> Chunk:
+        return (chunks.ReasoningStart if self.reasoning else chunks.TextStart)(self.id, self.metadata)
 
     def add(self, piece: str) -> Chunk:
         self.pieces.append(piece)
@@ -119,7 +122,7 @@ class OtherPart(Part, kw_only=True, eq=False):
     """A file or a source, which comes whole. `of` is its artifact."""
 
     of: str
-    chunk: Chunk
+    chunk: chunks.File | chunks.SourceUrl | chunks.SourceDocument
 
     def chunks(self) -> list[Chunk]:
         return [self.chunk]

@@ -7,6 +7,7 @@ ended, and every call of a tool has its result. So what a takeover supersedes is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,9 +16,11 @@ from gateway.chat import approvals, chunks
 from gateway.chat.approvals import actions_of, decisions_in, question_data
 from gateway.chat.chunks import Chunk, MessageMetadata, Tokens
 from gateway.chat.files import artifact_chunks
+from gateway.chat.messages import StoredMessage, of_user, stored_parts
 from gateway.chat.parts import ToolPart
 from gateway.chat.step import Step
 from gateway.chat.values import arguments, cut, structured, text_of_parts, words_of
+from tailrace.a2a.card import CONVERSATION
 from tailrace.agent.questions import questions_in
 from tailrace.authoring.ask import Question
 from tailrace.events import INTERRUPTED, TERMINAL, Event, Message, Metadata, Usage
@@ -34,17 +37,22 @@ class Projection:
     """What a page has been told of one task. `message_id` is the id of the message that is being written.
 
     `questions` are those that are open, `seen` has the seqs of the user's messages by their ids, and `began` is the seq
-    with which the message began.
+    with which the message began. `after` is the task after which this one begins (PROTOCOL.md, 5.11),
+    UNSET if the first message names none. With `keeps` all messages are kept.
     """
 
-    def __init__(self, task_id: str) -> None:
+    def __init__(self, task_id: str, *, keeps: bool = False) -> None:
         self.message_id = ""
         self.began = 0
         self.state = "TASK_STATE_SUBMITTED"
         self.questions: list[Question] = []
         self.seen: dict[str, int] = {}
-        self._task_id = task_id
-        self._step = Step()
+        self.task_id = task_id
+        self._step = Step(keeps=keeps)
+        self._keeps = keeps
+        self._written: list[StoredMessage] = []
+        self._about = MessageMetadata()
+        self.after: str | msgspec.UnsetType | None = msgspec.UNSET
         self._reported: dict[str, chunks.Report] = {}
         self._nodes: set[str] = set()  # the graph's own that run
         self._asking: set[str] = set()  # the graph's own that run again with the answer
@@ -62,9 +70,11 @@ class Projection:
         told, begins, replies = event.metadata, self.begins_message(event), _replies(event)
         self.seen.update((reply.message_id, told.seq) for reply in replies)
         if event.task is not None:
-            return self._begin(self._task_id, told, context_id=event.task.context_id)
+            extension = ((replies[0].metadata or {}) if replies else {}).get(CONVERSATION)
+            self.after = extension.get("after", msgspec.UNSET) if isinstance(extension, dict) else msgspec.UNSET
+            return self._begin(self.task_id, told, replies, context_id=event.task.context_id)
         if not self.message_id:  # Event 1 has expired.
-            return [*self._begin(self._task_id, told), *self.chunks(event)]
+            return [*self._begin(self.task_id, told), *self.chunks(event)]
         if event.artifact_update is not None:
             update = event.artifact_update
             name, parts = update.artifact.artifact_id, update.artifact.parts
@@ -77,7 +87,7 @@ class Projection:
         if told.kind == "state" and told.origin is None:
             answered = [each for reply in replies for each in self._answered(reply)]
             self.state = event.status.state
-            started = self._begin(f"{self._task_id}-{told.seq}", told) if begins else answered
+            started = self._begin(f"{self.task_id}-{told.seq}", told, replies) if begins else answered
             return [*started, *self._state(message if not replies else None, told)]
         return self._step_event(told, message)
 
@@ -90,12 +100,26 @@ class Projection:
 
     # Messages and steps
 
-    def _begin(self, message_id: str, told: Metadata, *, context_id: str = "") -> list[Chunk]:
+    @property
+    def messages(self) -> list[StoredMessage]:
+        """All messages of the task so far, for one that `keeps` them."""
+        return [*self._written, *([self._current] if self.message_id else [])]
+
+    @property
+    def _current(self) -> StoredMessage:
+        parts = stored_parts(self._step.all_parts)
+        return StoredMessage(id=self.message_id, role="assistant", parts=parts, metadata=self._about)
+
+    def _begin(
+        self, message_id: str, told: Metadata, said: Sequence[Message] = (), *, context_id: str = ""
+    ) -> list[Chunk]:
+        if self._keeps:
+            self._written += [*([self._current] if self.message_id else []), *map(of_user, said)]
         self._step.begin(message=True)
         self.message_id, self.began = message_id, told.seq
         self._has_ended = False
-        metadata = MessageMetadata(task=self._task_id, agent=told.agent, context_id=context_id)
-        return [chunks.Start(message_id, metadata), chunks.StartStep()]
+        self._about = MessageMetadata(task=self.task_id, agent=told.agent, context_id=context_id)
+        return [chunks.Start(message_id, self._about), chunks.StartStep()]
 
     def _next_step(self) -> list[Chunk]:
         if self._nodes or self._asking or not self._has_ended:
@@ -237,7 +261,12 @@ class Projection:
             read, written = self._usage.input, self._usage.output
             usage = Tokens(read, written, read + written)
         state: Any = self.state.removeprefix("TASK_STATE_").lower().replace("_", "-")
-        return chunks.Metadata(MessageMetadata(state=state, usage=usage, cost=told.cost))
+        new = MessageMetadata(state=state, usage=usage, cost=told.cost)
+        known = self._about
+        self._about = msgspec.structs.replace(
+            known, state=state, usage=usage or known.usage, cost=told.cost or known.cost
+        )
+        return chunks.Metadata(new)
 
     def _state(self, message: Message | None, told: Metadata) -> list[Chunk]:
         if told.usage is not None:

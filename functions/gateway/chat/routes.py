@@ -3,6 +3,7 @@
     POST /api/chat                 a message begins a task, or answers what the task asks; the answer is its stream
     GET  /api/chat/{id}/stream     the stream of the task that runs, from its beginning or a cursor; 204 if none runs
     POST /api/chat/{id}/cancel     cancels the chat's task
+    GET  /api/chat/{id}            its messages, those of its newest tasks
 
 A chat is a conversation with one agent: its id is the `contextId`. A stream shows what is in the log, so closing it
 stops nothing.
@@ -27,9 +28,11 @@ from gateway.api_route import STREAM, ApiRoute, Operation, Parameter
 from gateway.callers import Caller, Callers
 from gateway.chat.approvals import actions_of, answers_to
 from gateway.chat.chunks import HEADER
+from gateway.chat.messages import ChatMessages
 from gateway.chat.projection import GOES_ON, Projection
 from gateway.chat.requests import EXAMPLE, MAX_BODY, ChatBody, UIMessage, responses_in, user_message
 from gateway.chat.streaming import ChatFraming, Told, told
+from gateway.conversations import tasks_of
 from gateway.held_stream import HeldStream
 from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
@@ -48,6 +51,8 @@ from tailrace.log import EventLog, Head
 from tailrace.stream import sse
 from tailrace.stream.reader import newest_at
 
+# So many of a chat's tasks are read for its messages.
+_TASKS = 50
 # The id of a task, with which the ids of the assistant's messages begin.
 _TASK_ID_LENGTH = 36
 
@@ -102,10 +107,15 @@ class Chatting:
             *(self.cancel, "Cancel a chat's task.", None, Cancelling, 202, (agent,)),
             also={409: "It is finished.", 502: ""},
         )
+        messages = Operation(
+            *(self.messages, "Get the messages of a chat, for a page that is loaded again.", None, ChatMessages),
+            parameters=(agent,),
+        )
         return [
             ApiRoute("/api/chat", POST=send),
             ApiRoute("/api/chat/{context_id:path}/stream", GET=resume),
             ApiRoute("/api/chat/{context_id:path}/cancel", POST=cancel),
+            ApiRoute("/api/chat/{context_id:path}", GET=messages),
         ]
 
     async def send(self, request: Request) -> Response:
@@ -141,9 +151,30 @@ class Chatting:
         caller, context_id = await self._callers.caller(request), request.path_params["context_id"]
         head = await self._latest(caller, context_id, self._agent_in(request))
         if head is None:
-            raise Problem(404, f"There is no chat {shorten(context_id)!r} with the agent {self._agent_in(request)!r}.")
+            raise self._unknown(context_id, self._agent_in(request))
         await self._endings.cancel(head.task_id)
         return Response(encode(Cancelling(head.task_id)), 202, media_type="application/json", headers=NO_STORE)
+
+    async def messages(self, request: Request) -> Response:
+        """GET /api/chat/{id}"""
+        caller, context_id = await self._callers.caller(request), request.path_params["context_id"]
+        agent = self._agent_in(request)
+        record = await self._log.conversations.get(conversation_id_of(caller.owner.id, agent, context_id))
+        if record is None or record.deleting is not None:
+            raise self._unknown(context_id, agent)
+        heads, _ = await tasks_of(self._log, record, _TASKS)
+        shown: list[Projection] = []
+        for head in reversed(heads):
+            projection = (await told(self._log, head.task_id, keeps=True)).projection
+            if projection.after is not msgspec.UNSET:  # What came after that task was asked again, in other words.
+                known = [each.task_id for each in shown]
+                shown = shown[: known.index(projection.after) + 1] if projection.after in known else []
+            shown.append(projection)
+        body = encode(ChatMessages([message for projection in shown for message in projection.messages]))
+        return Response(body, media_type="application/json", headers=NO_STORE)
+
+    def _unknown(self, context_id: str, agent: str) -> Problem:
+        return Problem(404, f"There is no chat {shorten(context_id)!r} with the agent {shorten(agent)!r}.")
 
     def _stream(self, caller: Caller, place: _Place, stack: AsyncExitStack) -> Response:
         framing = ChatFraming(place.head.task_id, place.projection, goes_on=place.goes_on)

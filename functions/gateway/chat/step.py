@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gateway.chat import chunks
 from gateway.chat.artifact_text import ArtifactText
 from gateway.chat.chunks import Chunk
+from gateway.chat.files import Given
 from gateway.chat.parts import DataChunk, DataPart, OtherPart, Part, TextPart, ToolPart
 from tailrace.events import Metadata
 
@@ -18,9 +19,11 @@ class Step:
     """The current step of a message. Methods return the chunks that tell a page what they change.
 
     `tools` are by the model's call, or by the tool's step without one; `runs` are those that run, by the tool's step.
+    With `keeps` the parts of earlier steps are kept here too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = False) -> None:
+        self._keeps, self._before = keeps, list[Part | None]()
         self.tools: dict[str, ToolPart] = {}
         self.runs: dict[str, ToolPart] = {}
         self._parts: list[Part] = []
@@ -31,6 +34,8 @@ class Step:
 
     def begin(self, *, message: bool) -> None:
         """A new step begins, or with `message` a new message. The page keeps all parts that there are."""
+        if self._keeps:
+            self._before = [None] if message else [*self._before, *self._parts, None]
         for part in self._parts:
             if isinstance(part, TextPart) and part.of:
                 self._texts[part.of].kept.append(part.text)
@@ -38,6 +43,11 @@ class Step:
         self.tools, self.runs, self._data = {}, {}, {}
         if message:
             self._calls = set()
+
+    @property
+    def all_parts(self) -> list[Part | None]:
+        """The parts of the message, for one that `keeps` them; None stands for the beginning of a step."""
+        return [*self._before, *self._parts]
 
     def take_back(self, is_void: Callable[[Part], bool], *, changed: bool = False) -> list[Chunk]:
         """Take parts back, and tell the others again. With `changed` they are told again in any case."""
@@ -86,7 +96,7 @@ class Step:
         self._open = [part for part in self._open if part not in closing]
         return [part.end() for part in closing]
 
-    def give(self, artifact: str, given: list[Chunk], step: str | None) -> list[Chunk]:
+    def give(self, artifact: str, given: list[Given], step: str | None) -> list[Chunk]:
         """Add an artifact's data, files and sources, in the place of those that it had."""
         back = self.take_back(lambda part: isinstance(part, OtherPart) and part.of == artifact)
         for chunk in given:

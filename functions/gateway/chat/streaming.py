@@ -32,13 +32,15 @@ class Told(NamedTuple):
     seq: int
 
 
-async def told(log: EventLog, task_id: str, until: int | None = None) -> Told:
+async def told(log: EventLog, task_id: str, until: int | None = None, *, keeps: bool = False) -> Told:
     """Read a task's events up to the seq `until`, by default all. What cannot be read is left out.
+
+    `keeps` is as in `Projection`.
 
     Raises:
         LogUnavailable
     """
-    projection, seq = Projection(task_id), 0
+    projection, seq = Projection(task_id, keeps=keeps), 0
     while until is None or seq < until:
         try:
             batches = await log.read(task_id, seq)

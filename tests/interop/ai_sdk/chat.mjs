@@ -97,6 +97,10 @@ await stopped.stop();
 await stopping;
 tell("stopped", stopped.shown);
 
+const chats = ["words", "looking", "approved", "denied", "asking", "nobodys"];
+const stored = await Promise.all(chats.map((id) => ours.messages(id)));
+tell("stored", Object.fromEntries(chats.map((id, place) => [id, stored[place]])));
+
 const refused = chatOf("refused", new TailraceChatTransport({ api: `${url}/api/chat` }));
 await refused.sendMessage({ text: "hello" });
 tell("refused", refused.shown);
