@@ -49,6 +49,9 @@ def test_files_of_another_user_lead_nowhere(project: Path, monkeypatch: pytest.M
         places(None, None, {})
 
 
-def test_what_is_no_url_is_refused(project: Path) -> None:
-    with pytest.raises(ClientError, match=r"'gateway\.example', but must be like https"):
-        places("gateway.example", None, {})
+@pytest.mark.parametrize(
+    "text", ["gateway.example", "ftp://gateway.example", "http://[::1", "http://a:port", "http://"]
+)
+def test_what_is_no_url_is_refused(project: Path, text: str) -> None:
+    with pytest.raises(ClientError, match=r"but must be like https://tailrace\.example"):
+        places(text, None, {})

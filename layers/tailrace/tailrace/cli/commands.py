@@ -21,7 +21,7 @@ from tailrace.cli.escaping import one_line
 from tailrace.cli.exit_codes import Exit, exit_of_error
 from tailrace.cli.following import Following, is_terminal
 from tailrace.cli.run_view import RunView
-from tailrace.client import Client, ClientError
+from tailrace.client import Client, ClientError, Task
 
 app = typer.Typer(
     name="tailrace",
@@ -55,10 +55,14 @@ class Work:
         self.display = display
         self.view = view
 
-    @property
-    def following(self) -> Following:
-        """What follows a task here."""
-        return Following(self.client, self.display, self.view, asks=isinstance(self.display, LiveDisplay))
+    def follow(self, task: Task | str, cursor: int = 0) -> Exit:
+        """Show a task from after the cursor on, and ask in a terminal what it asks."""
+        asks = isinstance(self.display, LiveDisplay)
+        return Following(self.client, self.display, self.view, asks=asks).follow(task, cursor)
+
+    def replay(self, task_id: str, speed: float) -> Exit:
+        """Show a task again, and ask nothing."""
+        return Following(self.client, self.display, self.view, asks=False).follow(task_id, speed=speed)
 
 
 @app.command()
@@ -76,7 +80,7 @@ def ask(
         task = work.client.send(
             text, files=files or [], agent=agent, context_id=context, on_progress=work.display.uploaded
         )
-        _end(work, task.id, lambda: work.following.follow(task))
+        _end(work, task.id, lambda: work.follow(task))
 
 
 @app.command()
@@ -88,7 +92,7 @@ def tail(
 ) -> None:
     """Show what a task has done, and watch it on."""
     with _working(url, as_json=as_json) as work:
-        _end(work, task_id, lambda: work.following.follow(task_id, cursor))
+        _end(work, task_id, lambda: work.follow(task_id, cursor))
 
 
 @app.command()
@@ -100,7 +104,7 @@ def replay(
 ) -> None:
     """Show a task again from its first event, at the pace at which it happened."""
     with _working(url, as_json=as_json) as work:
-        _end(work, task_id, lambda: work.following.follow(task_id, speed=speed))
+        _end(work, task_id, lambda: work.replay(task_id, speed))
 
 
 @app.command()
@@ -121,7 +125,7 @@ def reply(
         else:
             answers = {question: answer}
             work.client.reply(task_id, answers=answers, files=files or [], on_progress=work.display.uploaded)
-        _end(work, task_id, lambda: work.following.follow(task_id, cursor))
+        _end(work, task_id, lambda: work.follow(task_id, cursor))
 
 
 @app.command()

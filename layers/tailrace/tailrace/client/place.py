@@ -43,7 +43,7 @@ def places(url: str | None, token: str | None, environ: Mapping[str, str] | None
             f"No server is named, and no `make run` of this folder or one above it runs. Set {URL_VARIABLE} (and "
             f"{TOKEN_VARIABLE}), name a URL, or start one with `make run`."
         )
-    if not URL.fullmatch(named):
+    if not _is_url(named):
         raise ClientError(f"The server's URL is {shorten(named)!r}, but must be like https://tailrace.example.")
     own = environ.get(TOKEN_VARIABLE, "") if token is None else token
     known = next((each.token for each in here if _origin(each.url) == _origin(named)), "")
@@ -63,7 +63,7 @@ def _running_here(environ: Mapping[str, str]) -> list[Place]:
     for folder in folders:
         addresses, secret = _own(folder / RUN_ADDRESS), _own(folder / RUN_SECRET)
         if addresses:
-            return [Place(url, secret) for url in reversed(addresses.splitlines()) if URL.fullmatch(url)]
+            return [Place(url, secret) for url in reversed(addresses.splitlines()) if _is_url(url)]
     return []
 
 
@@ -73,6 +73,13 @@ def _own(path: Path) -> str:
         return path.read_text() if path.stat().st_uid == os.getuid() else ""
     except OSError:
         return ""
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return URL.fullmatch(text) is not None and bool(httpx.URL(text).host)
+    except httpx.InvalidURL:
+        return False
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
