@@ -151,14 +151,15 @@ class LogContract(CreationContract, OrphanedContract, SleepContract, Conversatio
         assert cursor == 41
         assert len(pages) > 2
 
-    async def test_the_newest_seq_is_known(self, log: EventLog, clock: Clock) -> None:
+    async def test_the_newest_event_and_its_seq_are_known(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)
-        assert await log.last(task_id) == 1
+        assert (await log.last(task_id), await log.newest(task_id)) == (1, *events(1, 1))
         await log.append(task_id, Batch(2, 1, events(2, 5)))
-        assert await log.last(task_id) == 6
-        assert await log.last("nobody") == 0
+        assert (await log.last(task_id), await log.newest(task_id)) == (6, *events(6, 1))
+        assert (await log.last("nobody"), await log.newest("nobody")) == (0, None)
+        assert (await log.last(""), await log.newest("")) == (0, None)
         clock.now += TTL_S + 1
-        assert await log.last(task_id) == 0
+        assert (await log.last(task_id), await log.newest(task_id)) == (0, None)
 
     async def test_tasks_have_separate_events(self, log: EventLog) -> None:
         one, two = await created(log), await created(log)

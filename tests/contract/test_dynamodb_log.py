@@ -73,7 +73,7 @@ class TestDynamoDBLog(LogContract, DamageContract):
         requests, message = Requests(client), Message(message_id="m", role="ROLE_USER", parts=[Part(text="hello")])
         for task_id, new, created_with in (
             ("first", True, ["TransactWriteItems"]),
-            ("later", False, ["GetItem", "Query", "Query", "TransactWriteItems"]),
+            ("later", False, ["GetItem", "Query", "TransactWriteItems"]),
         ):
             created = await create(log, head_of(task_id=task_id), message, new=new)
             head = created.head

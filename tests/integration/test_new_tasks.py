@@ -1,116 +1,128 @@
-"""A new task is begun by its creator without a read: nobody can have written anything that its fence would not meet."""
+"""A task's first attempt, in another process than the task's creator: what it reads, and when."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.memory import InMemorySaver
 
-from tailrace.a2a.types import UserMessage
-from tailrace.events import Part, status_update
-from tailrace.log import Batch, EventLog, Head
-from tailrace.log.conversations import Conversations
-from tests.support.stuck_tasks import OWNER, Stuck, stuck
+from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
+from tailrace.agent.graph import AgentGraph
+from tailrace.agent.new_task import claim_new
+from tailrace.agent.recovery.takeover import take_over
+from tailrace.agent.threads import create, start
+from tailrace.errors import LeaseHeld, LogUnavailable
+from tailrace.log import Batch, Head
+from tailrace.log.memory import MemoryLog
+from tests.support.events import message_of
 
 pytestmark = pytest.mark.asyncio
 
-
-def hello(message_id: str = "m", context_id: str | None = None) -> UserMessage:
-    return UserMessage(message_id=message_id, role="ROLE_USER", parts=[Part(text="hello")], context_id=context_id)
-
-
-def requests_of(this: Stuck, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the log's requests from now on, without those that a request of the memory log makes itself."""
-    requests, inside = list[str](), False
-
-    def note(store: Any, name: str) -> None:
-        method = getattr(store, name)
-
-        async def noted(*arguments: Any, **options: Any) -> Any:
-            nonlocal inside
-            if inside:
-                return await method(*arguments, **options)
-            requests.append(name)
-            inside = True
-            try:
-                return await method(*arguments, **options)
-            finally:
-                inside = False
-
-        monkeypatch.setattr(store, name, noted)
-
-    for store, contract in ((this.log, EventLog), (this.log.conversations, Conversations)):
-        for name in contract.__abstractmethods__ - {"close"}:
-            note(store, name)
-    return requests
+HEAD = Head(task_id="t", owner="o", context_id="c", agent="a")
+MESSAGE = message_of({"text": "go"}, message_id="go")
 
 
-async def test_a_new_task_takes_no_read_before_its_fence(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with stuck() as this:
-        requests = requests_of(this, monkeypatch)
-        task_id = (await this.tasks.send(hello(), OWNER)).task_id
-        # The task with its conversation, its lease, its fence.
-        assert requests[:3] == ["create_or_find", "claim", "append"]
-        assert "read" not in requests
-        await this.tasks.until_idle()
-        assert await this.state(task_id) == "TASK_STATE_COMPLETED"
+class WatchedLog(MemoryLog):
+    """A log that says when its events are read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.was_read = asyncio.Event()
+
+    async def read(self, *arguments: Any, **options: Any) -> list[Batch]:
+        batches = await super().read(*arguments, **options)
+        self.was_read.set()
+        return batches
+
+    async def until_read(self) -> None:
+        async with asyncio.timeout(30):
+            await self.was_read.wait()
 
 
-async def test_a_later_task_of_a_context_takes_only_the_reads_of_its_conversation(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with stuck() as this:
-        await this.tasks.send(hello("first", "c"), OWNER)
-        await this.tasks.until_idle()
-        requests = requests_of(this, monkeypatch)
-        await this.tasks.send(hello("later", "c"), OWNER)
-        assert requests[:6] == ["get", "last", "read", "create_or_find", "claim", "append"]
+def agent(thread: str) -> AgentGraph:
+    return cast("AgentGraph", SimpleNamespace(thread=thread))
 
 
-async def test_a_task_that_the_gateway_created_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with stuck() as this:
-        head = await this.create("t")
-        requests = requests_of(this, monkeypatch)
-        await this.tasks.ensure_running(head)
-        assert requests[:5] == ["claim", "read", "get", "claim", "append"]
-        await this.tasks.until_idle()
-        assert await this.state("t") == "TASK_STATE_COMPLETED"
+@pytest.mark.parametrize("thread", ["context", "task"])
+async def test_a_new_task_is_read_while_it_is_claimed(thread: str) -> None:
+    """One after the other, they would cost a request to DynamoDB more before the graph starts."""
+    log = WatchedLog()
+    head = (await create(log, HEAD, MESSAGE, new=True, exclusive=thread == "context")).head
+
+    async def claim() -> Head:
+        await log.until_read()
+        return await log.claim("t", "me", 10)
+
+    claimed, history, place = await claim_new(log, agent(thread), head, claim())
+    assert claimed.attempt == 1
+    assert history is not None
+    assert (history.messages, history.last, history.attempt) == ([MESSAGE], 1, 0)
+    assert place == (await start(log, head, "c", MESSAGE) if thread == "context" else None)
 
 
-async def test_a_repeated_message_begins_the_task_that_its_creator_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The creator died before it had the lease. The same message comes again, and the log is read as ever."""
-    async with stuck() as this:
-        monkeypatch.setattr(this.log, "claim", dies)
-        with pytest.raises(Died):
-            await this.tasks.send(hello(context_id="c"), OWNER)
-        monkeypatch.undo()
-        task_id = (await this.tasks.send(hello(context_id="c"), OWNER)).task_id
-        await this.tasks.until_idle()
-        assert await this.state(task_id) == "TASK_STATE_COMPLETED"
+async def test_what_was_read_of_a_task_that_somebody_else_begins_meanwhile_is_not_believed() -> None:
+    now = 1000.0
+    log = WatchedLog(clock=lambda: now)
+    head = (await create(log, HEAD, MESSAGE, new=True)).head
+
+    async def claim() -> Head:
+        nonlocal now
+        await log.until_read()
+        faster = await take_over(log, InMemorySaver(), await log.claim("t", "faster", 10), "worker lost", None)
+        assert faster is not None
+        now += 11
+        return await log.claim("t", "me", 10)
+
+    claimed, history, _ = await claim_new(log, agent("context"), head, claim())
+    begun = await take_over(log, InMemorySaver(), claimed, "worker lost", None, history)
+    assert begun is not None
+    assert (claimed.attempt, begun.fence.seq, begun.history.attempt) == (2, 3, 1)
 
 
-class Died(BaseException):
-    """The process has died."""
+async def test_a_claim_that_fails_is_the_claimers_to_handle_whatever_could_be_read() -> None:
+    log = MemoryLog()
+    head = (await create(log, HEAD, MESSAGE, new=True)).head
+    await log.claim("t", "faster", 10)
+    with pytest.raises(LeaseHeld):
+        await claim_new(log, agent("context"), head, log.claim("t", "me", 10))
 
 
-async def dies(*_: Any) -> None:
-    raise Died
+async def test_what_cannot_be_read_while_the_task_is_claimed_is_read_by_the_takeover() -> None:
+    class Log(MemoryLog):
+        async def read(self, *arguments: Any, **options: Any) -> list[Batch]:
+            raise LogUnavailable("It is away.")
+
+    log = Log()
+    head = (await create(log, HEAD, MESSAGE, new=True)).head
+    claimed, history, place = await claim_new(log, agent("context"), head, log.claim("t", "me", 10))
+    assert (claimed.attempt, history, place) == (1, None, None)
 
 
-async def test_a_task_that_was_ended_before_its_creator_began_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its end is in the log, and not yet in its head, when its creator takes the lease."""
-    async with stuck() as this:
-        claim = this.log.claim
+async def test_a_first_attempt_asks_for_no_checkpoint_that_only_it_could_have_saved() -> None:
+    """A conversation's thread has those of its other tasks, which do not count."""
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
-        async def claim_late(task_id: str, owner: str, lease_s: float) -> Head:
-            head = await claim(task_id, owner, lease_s)
-            end = status_update(head.source, 2, "state", state="TASK_STATE_CANCELED")
-            await this.log.append(task_id, Batch(2, 0, [end]))
-            return head
+    async def logged(namespace: str, node: str | None, ran: bool) -> int:
+        return 1
 
-        monkeypatch.setattr(this.log, "claim", claim_late)
-        task_id = (await this.tasks.send(hello(), OWNER)).task_id
-        await this.tasks.until_idle()
-        assert await this.log.last(task_id) == 2
-        assert await this.state(task_id) == "TASK_STATE_CANCELED"
-        assert (await this.log.head(task_id)).state == "TASK_STATE_CANCELED"
+    class Saver(InMemorySaver):
+        async def aget_tuple(self, config: Any) -> Any:
+            asked.append(config["configurable"].get("checkpoint_ns"))
+            return await super().aget_tuple(config)
+
+    asked: list[str] = []
+    inner = Saver()
+    await AttemptSaver(inner, 1, {}, logged, task="another").aput(config, empty_checkpoint(), {"step": 1}, {})
+    first = AttemptSaver(inner, 1, {}, logged, task="this")
+    assert (await first.aget_tuple(config), asked) == (None, [])
+    saved = await first.aput(config, empty_checkpoint(), {"step": 2}, {})
+    found = await first.aget_tuple(config)
+    assert found is not None
+    assert found.config["configurable"]["checkpoint_id"] == saved["configurable"]["checkpoint_id"]
+    again = await AttemptSaver(inner, 2, {}, logged, task="this").aget_tuple(config)
+    assert again is not None
+    assert len(asked) == 2

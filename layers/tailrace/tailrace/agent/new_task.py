@@ -1,20 +1,25 @@
-"""A new task: what its creator knows of it, and therefore need not read before the first attempt."""
+"""A new task: what its creator knows of it, and what another process reads of it before the first attempt."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Awaitable
 
 import msgspec
 
 from tailrace import events
-from tailrace.a2a.identity import fingerprint_of, task_id_of
+from tailrace.a2a.identity import conversation_id_of, fingerprint_of, task_id_of
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.recovery.history import History
+from tailrace.agent.recovery.history import History, history_of
 from tailrace.agent.replies import message_id_taken
-from tailrace.agent.threads import Created, Start, create
+from tailrace.agent.threads import Created, Start, create, start, start_if_claimed
+from tailrace.config import Settings
 from tailrace.errors import TaskConflict
+from tailrace.events import Message
 from tailrace.log import EventLog, Head
+from tailrace.uploads import open_uploads
 
 
 class NewTask(msgspec.Struct, frozen=True):
@@ -58,3 +63,48 @@ async def create_task(log: EventLog, agent: AgentGraph, message: UserMessage, ow
     history = History(last=1)
     history.reply(stored, events.now_ms())
     return NewTask(created.head, history, created.start)
+
+
+async def claim_new(
+    log: EventLog, agent: AgentGraph, head: Head, claim: Awaitable[Head]
+) -> tuple[Head, History | None, Start | None]:
+    """Claim a task that another process has created, and meanwhile read what that process knew.
+
+    Return the claimed head, the history and the start. The last two are None if they could not be read; the takeover
+    reads them then. It also does so if an attempt has begun since: what was read before the claim counts only for the
+    first attempt.
+
+    Raises: as the `claim`.
+    """
+    claimed, known = await asyncio.gather(claim, _known_of(log, agent, head), return_exceptions=True)
+    if isinstance(claimed, BaseException):
+        raise claimed
+    return (claimed, None, None) if isinstance(known, BaseException) else (claimed, *known)
+
+
+async def _known_of(log: EventLog, agent: AgentGraph, head: Head) -> tuple[History, Start | None]:
+    reading = history_of(log, head, only_first=True)
+    if agent.thread != "context":
+        return await reading, None
+    record = log.conversations.get(conversation_id_of(head.owner, head.agent, head.context_id))
+    history, conversation = await asyncio.gather(reading, record)
+    if not history.messages:
+        return history, None
+    return history, await start_if_claimed(log, head, conversation, history.messages[0])
+
+
+async def start_of(
+    log: EventLog, agent: AgentGraph, settings: Settings, head: Head, known: Start | None, message: Message
+) -> Start:
+    """Where the head's task starts, which no attempt has begun. `message` is the one that it was created with.
+
+    `known` is what was read or written before. Raises: as `threads.start` and `AgentGraph.thread_key`.
+    """
+    if known is not None:
+        return known
+    if agent.thread == "task":
+        return Start(head.thread)
+    key = head.context_id
+    if agent.thread != "context":
+        key = await agent.thread_key(message, head.owner, open_uploads(settings))
+    return await start(log, head, key, message)

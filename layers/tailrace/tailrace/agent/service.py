@@ -26,12 +26,12 @@ from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
-from tailrace.agent.new_task import create_task
+from tailrace.agent.new_task import claim_new, create_task, start_of
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.replies import claim_waiting, has_message, not_waiting
 from tailrace.agent.slots import Slots
-from tailrace.agent.threads import Start, conversation_to_delete, start
+from tailrace.agent.threads import Start, conversation_to_delete
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.agent.waking import wake_sleeper
 from tailrace.config import Settings
@@ -49,14 +49,13 @@ from tailrace.errors import (
     TaskUnknown,
     ThreadUnknown,
 )
-from tailrace.events import INTERRUPTED, TERMINAL, Message, State
+from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.inputs.decode import has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
 from tailrace.stores.units import counted
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import wait_for_end
-from tailrace.uploads import open_uploads
 
 logger = logging.getLogger("tailrace.tasks")
 
@@ -204,7 +203,11 @@ class Tasks:
         if not self._needs_a_runner(head):
             return
         try:
-            claimed = await self.log.claim(head.task_id, self._me, self._settings.lease_s)
+            claim = self.log.claim(head.task_id, self._me, self._settings.lease_s)
+            if history is None and head.attempt == 0:
+                claimed, history, start = await claim_new(self.log, self._agent, head, claim)
+            else:
+                claimed = await claim
             reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
             await self._begin(claimed, reason, None, history, start)
         except (LeaseHeld, TaskFinished):
@@ -290,7 +293,7 @@ class Tasks:
         if claimed.tries > MAX_TRIES and not claimed.cancel_requested:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
-        begin = partial(self._start, claimed, start)
+        begin = partial(start_of, self.log, self._agent, self._settings, claimed, start)
         take = partial(take_over, self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
         try:
             takeover = await lease.start(take)
@@ -338,20 +341,6 @@ class Tasks:
     def _ended(self, task_id: str) -> None:
         self._running.pop(task_id, None)
         self._slots.free()
-
-    async def _start(self, head: Head, known: Start | None, message: Message) -> Start:
-        """Where the head's task starts, which no attempt has begun. `message` is the one that it was created with.
-
-        `known` is what its creator knows. Raises: as `threads.start` and `AgentGraph.thread_key`.
-        """
-        if known is not None:
-            return known
-        if self._agent.thread == "task":
-            return Start(head.thread)
-        key = head.context_id
-        if self._agent.thread != "context":
-            key = await self._agent.thread_key(message, head.owner, open_uploads(self._settings))
-        return await start(self.log, head, key, message)
 
     async def _work(self, attempt: Attempt) -> None:
         """Run the attempt. Then cancel the task if the request for it came while the attempt was asking the user."""

@@ -150,6 +150,16 @@ async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
     return _start(await claim(log, head, key, message, after), after)
 
 
+async def start_if_claimed(log: EventLog, head: Head, record: Conversation | None, message: Message) -> Start | None:
+    """Where the head's task starts, if the record of its context says that the task has the conversation; else None.
+
+    `message` is the one that the task was created with. Raises: as `checkpoints_after`.
+    """
+    if record is None or record.deleting is not None or not record.claimed_by(head.task_id):
+        return None
+    return _start(record, await checkpoints_after(log, head, head.context_id, message))
+
+
 async def checkpoints_after(log: EventLog, head: Head, key: str, message: Message) -> dict[str, str] | None:
     """The checkpoints to start from if the message says after which task it begins; None if it does not say that.
 

@@ -332,7 +332,7 @@ class EventLog(ABC):
         return stored
 
     async def newest(self, task_id: str) -> bytes | None:
-        """The task's newest event, as JSON; None if there is none. This takes two reads.
+        """The task's newest event, as JSON; None if there is none. This takes two reads, in DynamoDB one.
 
         Raises:
             LogUnreadable: the event is damaged.

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tailrace.errors import ConversationChanged, Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
+from tailrace.errors import ConversationChanged, Fenced, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
 from tailrace.log.base import (
@@ -114,7 +114,7 @@ class DynamoDBLog(EventLog):
                 raise ConversationChanged(entry.id) from None
             existing = self._live(cancelled.items[0])
             if existing is None:
-                raise _unexplained(task_id) from None
+                raise table.unexplained(task_id) from None
             if existing.fingerprint != head.fingerprint:
                 raise TaskConflict(task_id) from None
             return existing, False
@@ -144,7 +144,7 @@ class DynamoDBLog(EventLog):
             if refused.retried and head is not None and (head.lease_owner, head.lease_until) == (owner, until):
                 return head
             refuse_claim(head, task_id, now)
-            raise _unexplained(task_id) from None
+            raise table.unexplained(task_id) from None
 
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:
         return await self._update_as(
@@ -202,7 +202,7 @@ class DynamoDBLog(EventLog):
             )
         except Refused as refused:
             refuse_cancel(self._live(refused.item), task_id)
-            raise _unexplained(task_id) from None
+            raise table.unexplained(task_id) from None
 
     async def delete_head(self, task_id: str) -> None:
         await self._transport.call("delete_item", {"Key": table.key(task_id, 0)}, unparsed)
@@ -269,6 +269,10 @@ class DynamoDBLog(EventLog):
         self._ends.remember(task_id, *end)
         return end[0]
 
+    async def newest(self, task_id: str) -> bytes | None:
+        found = await self._before(task_id, table.PAST_ALL, int(self._clock())) if table.is_key(task_id) else None
+        return found[0].events[-1] if found is not None else None
+
     async def unattended(self, *, idle_s: float, limit: int = 100) -> list[Head]:
         """As in `EventLog`. The index names the unfinished tasks, and each task's head says whether somebody runs it.
 
@@ -304,7 +308,7 @@ class DynamoDBLog(EventLog):
             await self._transport.call("put_item", self._putting(item), unparsed)
         except Refused as refused:
             if refused.item is None:
-                raise _unexplained(item["task_id"]["S"]) from None
+                raise table.unexplained(item["task_id"]["S"]) from None
             return refused.item
         return None
 
@@ -343,7 +347,7 @@ class DynamoDBLog(EventLog):
             return await self._update(task_id, change, "#attempt = :attempt", {"attempt": attempt, **values})
         except Refused as refused:
             refuse_attempt(self._live(refused.item), task_id, attempt)
-            raise _unexplained(task_id) from None
+            raise table.unexplained(task_id) from None
 
     async def _head_or_none(self, task_id: str) -> Head | None:
         request = {"Key": table.key(task_id, 0), "ConsistentRead": True}
@@ -393,8 +397,3 @@ class DynamoDBLog(EventLog):
             # That item has expired: it belongs to an earlier task with the same id. So may the next ones.
             request["ExclusiveStartKey"] = start
             request.pop("Limit", None)
-
-
-def _unexplained(task_id: str) -> LogUnavailable:
-    """For a store that refuses without a reason. DynamoDB gives one since June 2023."""
-    return LogUnavailable(f"The log refused a change of task {task_id!r} and did not say why.")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tailrace.errors import LogUnreadable
+from tailrace.errors import LogUnavailable, LogUnreadable
 from tailrace.log.base import Batch, Head, check_token
 from tailrace.log.packing import unpack
 from tailrace.stores import table
@@ -43,6 +43,9 @@ MAX_TASK_ID_BYTES = 1000
 # write, to a partition that all tasks of an owner share (1,000 writes a second).
 _LISTED = ["context_id", "agent", "state", "created", "updated", "attempt", "cancel_requested", "fingerprint", "ttl"]
 _HEAD = frozenset(Head.__struct_fields__)
+
+# A seq that is past all of a task's.
+PAST_ALL = 10**15
 
 # Batches, each with its ttl in seconds since the epoch.
 Batches = list[tuple[Batch, int]]
@@ -227,3 +230,8 @@ def ends_in(response: Response, *, seconds: int) -> tuple[list[tuple[int, int]],
 
 if __name__ == "__main__":
     table.main("tailrace.log.table", definition)
+
+
+def unexplained(task_id: str) -> LogUnavailable:
+    """For a store that refuses without a reason. DynamoDB gives one since June 2023."""
+    return LogUnavailable(f"The log refused a change of task {task_id!r} and did not say why.")

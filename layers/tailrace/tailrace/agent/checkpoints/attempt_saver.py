@@ -99,7 +99,10 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         """The checkpoint from which the namespace goes on: the pinned one, else the task's newest."""
         if pin := self._pins.get(namespace):
             return pin
-        if newest := self._newest.get(namespace):
+        newest = self._newest.get(namespace)
+        if newest is None and self._attempt == 1:
+            return None  # Only this attempt can have saved a checkpoint of the task, and it has not.
+        if newest is not None:
             config = {**config, "configurable": {**config["configurable"], "checkpoint_id": newest}}
         saved = unpacked(await self._inner.aget_tuple(config))
         if saved is None or not is_marked_by(saved, self._task):
