@@ -30,6 +30,7 @@ from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import read_json
 from gateway.sending import Sending
+from gateway.stored_events import latest_task, task_of
 from gateway.streams import Streams
 from gateway.task_cursor import TASK_CURSOR, TaskCursor, task_cursor_in
 from gateway.task_endings import TaskEndings
@@ -112,7 +113,7 @@ class Agui:
         async with AsyncExitStack() as stack:
             stack.enter_context(self._streams.held(caller))
             await stack.enter_async_context(self._limits.stream(caller))
-            latest = await self._latest(caller, agent, body.thread_id)
+            latest = await latest_task(self._log, caller.owner.id, agent, body.thread_id)
             cursor = task_cursor_in(request)
             if latest is None:
                 raise Problem(404, f"There is no thread {shorten(body.thread_id)!r} with the agent {shorten(agent)!r}.")
@@ -143,9 +144,9 @@ class Agui:
 
     async def _sent(self, caller: Caller, agent: str, body: RunAgentInput) -> _Place:
         """Do what the input says, and return where its run begins. A repeated one does nothing."""
-        latest = await self._latest(caller, agent, body.thread_id)
+        latest = await latest_task(self._log, caller.owner.id, agent, body.thread_id)
         key = f"ag-ui {body.thread_id} {body.run_id}"
-        known = await self._find(caller, task_id_of(caller.owner.id, agent, key))
+        known = await task_of(self._log, caller.owner.id, task_id_of(caller.owner.id, agent, key))
         if known is not None:
             return await self._joining(known, body, body.messages)
         if latest is not None and (body.resume or latest.state not in TERMINAL):
@@ -185,7 +186,7 @@ class Agui:
         """Cancel the task whose question is abandoned: its graph cannot go on without an answer. None if none is."""
         if not any(each.status == "cancelled" for each in body.resume or ()):
             return None
-        latest = await self._latest(caller, agent, body.thread_id)
+        latest = await latest_task(self._log, caller.owner.id, agent, body.thread_id)
         if latest is None or latest.state not in (*INTERRUPTED, "TASK_STATE_CANCELED"):
             raise Problem(409, f"The thread {shorten(body.thread_id)!r} has no run that waits for a `resume`.")
         if latest.state in INTERRUPTED:
@@ -240,20 +241,8 @@ class Agui:
                 messages += projection.transcript.messages
         return messages
 
-    async def _latest(self, caller: Caller, agent: str, thread_id: str) -> Head | None:
-        """The head of the thread's latest task; None if there is none."""
-        record = await self._log.conversations.get(conversation_id_of(caller.owner.id, agent, thread_id))
-        return None if record is None or record.deleting is not None else await self._find(caller, record.task)
-
-    async def _find(self, caller: Caller, task_id: str) -> Head | None:
-        try:
-            head = await self._log.head(task_id)
-        except TaskUnknown:
-            return None
-        return head if head.owner == caller.owner.id else None
-
     async def _head_of(self, caller: Caller, task_id: str, agent: str, thread_id: str) -> Head:
-        head = await self._find(caller, task_id)
+        head = await task_of(self._log, caller.owner.id, task_id)
         if head is None or (head.agent, head.context_id) != (agent, thread_id):
             raise TaskUnknown(task_id)
         return head

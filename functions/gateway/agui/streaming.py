@@ -6,19 +6,17 @@ last `id:`, and comes back with that in `Last-Event-ID`. AG-UI itself has no res
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
+from contextlib import aclosing
 
 from gateway.agui import events as ag
 from gateway.agui.projection import Projection
-from tailrace.errors import EventUnreadable, LogUnreadable
-from tailrace.events import Event, decode, encode
+from gateway.stored_events import decoded, stored_events
+from tailrace.events import encode
 from tailrace.log import Batch, EventLog
 from tailrace.stream import sse
 from tailrace.stream.quiet import Pause
 from tailrace.stream.reader import End, Gap, Synced
-
-logger = logging.getLogger("tailrace.gateway")
 
 
 async def tell(log: EventLog, projection: Projection, until: int | None = None) -> int:
@@ -30,22 +28,11 @@ async def tell(log: EventLog, projection: Projection, until: int | None = None) 
         LogUnavailable
     """
     seq = 0
-    while until is None or seq < until:
-        try:
-            batches = await log.read(projection.task_id, seq)
-        except LogUnreadable as error:
-            seq = error.last
-            continue
-        if not batches:
-            break
-        for batch in batches:
-            for number, event in enumerate(batch.events, batch.seq):
-                if until is not None and number > until:
-                    return until
-                if (known := _decoded(projection.task_id, number, event)) is not None:
-                    for _ in projection.events(known):
-                        pass
-            seq = batch.last
+    async with aclosing(stored_events(log, projection.task_id, until)) as events:
+        async for stored in events:
+            seq = stored.seq
+            for _ in projection.events(stored.event) if stored.event is not None else ():
+                pass
     return seq
 
 
@@ -83,15 +70,7 @@ class RunFraming:
     def _event(self, seq: int, event: bytes) -> bytes:
         if self.is_over:
             return b""
-        known = _decoded(self._projection.task_id, seq, event)
+        known = decoded(self._projection.task_id, seq, event)
         if known is None:
             return self.told(seq, [ag.Custom("gap", {"from": seq, "to": seq})])
         return self.told(seq, self._projection.events(known))
-
-
-def _decoded(task_id: str, seq: int, event: bytes) -> Event | None:
-    try:
-        return decode(event)
-    except EventUnreadable as error:
-        logger.warning("task %s: event %d is left out of a run, it cannot be read: %s", task_id, seq, error)
-        return None

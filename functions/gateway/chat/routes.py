@@ -38,6 +38,7 @@ from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import BrowserMessage, BrowserPart, read_json
 from gateway.sending import Sending
+from gateway.stored_events import latest_task, task_of
 from gateway.streams import Streams
 from gateway.task_cursor import TASK_CURSOR, task_cursor_in
 from gateway.task_endings import TaskEndings
@@ -149,7 +150,7 @@ class Chatting:
     async def cancel(self, request: Request) -> Response:
         """POST /api/chat/{id}/cancel"""
         caller, context_id = await self._callers.caller(request), request.path_params["context_id"]
-        head = await self._latest(caller, context_id, self._agent_in(request))
+        head = await latest_task(self._log, caller.owner.id, self._agent_in(request), context_id)
         if head is None:
             raise self._unknown(context_id, self._agent_in(request))
         await self._endings.cancel(head.task_id)
@@ -187,7 +188,7 @@ class Chatting:
     async def _sent(self, caller: Caller, body: ChatBody, key: str | None) -> _Place:
         """Do what the page's message says, and return where its stream begins. A repeated one does nothing."""
         agent = body.agent or self._settings.orchestrator
-        latest = await self._latest(caller, body.id, agent)
+        latest = await latest_task(self._log, caller.owner.id, agent, body.id)
         # A reply begins an attempt, so a task that ended in its first one has none. Then its log is not read.
         is_over = latest is not None and latest.state in TERMINAL and latest.attempt == 1
         now = await told(self._log, latest.task_id) if latest is not None and not is_over else None
@@ -236,7 +237,7 @@ class Chatting:
         for message in reversed(body.messages[:-1]):
             if message.role != "assistant":
                 continue
-            head = await self._head_of(caller, message.id[:_TASK_ID_LENGTH])
+            head = await task_of(self._log, caller.owner.id, message.id[:_TASK_ID_LENGTH])
             if head is None or head.context_id != body.id:
                 raise RequestError(
                     f"The chat {shorten(body.id)!r} has no message of the assistant {shorten(message.id)!r}."
@@ -256,11 +257,11 @@ class Chatting:
         """
         context_id, cursor = request.path_params["context_id"], task_cursor_in(request)
         if cursor is not None:
-            head = await self._head_of(caller, cursor.task_id)
+            head = await task_of(self._log, caller.owner.id, cursor.task_id)
             if head is None or head.context_id != context_id:
                 raise TaskUnknown(cursor.task_id)
             return _Place(head, (await told(self._log, head.task_id, cursor.seq)).projection, cursor.seq, goes_on=True)
-        head = await self._latest(caller, context_id, self._agent_in(request))
+        head = await latest_task(self._log, caller.owner.id, self._agent_in(request), context_id)
         if head is None or head.state in TERMINAL:
             return None
         projection = (await told(self._log, head.task_id)).projection
@@ -272,19 +273,6 @@ class Chatting:
         """The place of a reader that has nothing of the message that begins with the event `seq`."""
         before = await told(self._log, head.task_id, seq - 1)
         return _Place(head, before.projection, seq - 1, goes_on=False)
-
-    async def _latest(self, caller: Caller, context_id: str, agent: str) -> Head | None:
-        """The head of the chat's latest task; None if there is none."""
-        record = await self._log.conversations.get(conversation_id_of(caller.owner.id, agent, context_id))
-        return None if record is None else await self._head_of(caller, record.task)
-
-    async def _head_of(self, caller: Caller, task_id: str) -> Head | None:
-        """The head of the caller's task; None if there is none."""
-        try:
-            head = await self._log.head(task_id)
-        except TaskUnknown:
-            return None
-        return head if head.owner == caller.owner.id else None
 
     def _agent_in(self, request: Request) -> str:
         return request.query_params.get("agent") or self._settings.orchestrator

@@ -6,21 +6,18 @@ the last `id:` and comes back with that. The stream's own reader of the package 
 
 from __future__ import annotations
 
-import asyncio
-import logging
+from contextlib import aclosing
 from typing import NamedTuple
 
 from gateway.chat import chunks
 from gateway.chat.chunks import Chunk
 from gateway.chat.projection import Projection
-from tailrace.errors import EventUnreadable, LogUnreadable
-from tailrace.events import Event, decode, encode
+from gateway.stored_events import decoded, stored_events
+from tailrace.events import encode
 from tailrace.log import Batch, EventLog
 from tailrace.stream import sse
 from tailrace.stream.quiet import Pause
 from tailrace.stream.reader import End, Gap, Synced
-
-logger = logging.getLogger("tailrace.gateway")
 
 DONE = b"data: [DONE]\n\n"
 
@@ -41,22 +38,11 @@ async def told(log: EventLog, task_id: str, until: int | None = None, *, keeps: 
         LogUnavailable
     """
     projection, seq = Projection(task_id, keeps=keeps), 0
-    while until is None or seq < until:
-        try:
-            batches = await log.read(task_id, seq)
-        except LogUnreadable as error:
-            seq = error.last
-            continue
-        if not batches:
-            break
-        for batch in batches:
-            for number, event in enumerate(batch.events, batch.seq):
-                if until is not None and number > until:
-                    return Told(projection, until)
-                if (known := _decoded(task_id, number, event)) is not None:
-                    projection.chunks(known)
-            seq = batch.last
-        await asyncio.sleep(0)  # A log may be long, and others have to be served.
+    async with aclosing(stored_events(log, task_id, until)) as events:
+        async for stored in events:
+            seq = stored.seq
+            if stored.event is not None:
+                projection.chunks(stored.event)
     return Told(projection, seq)
 
 
@@ -91,7 +77,7 @@ class ChatFraming:
         return b"".join(b"data: %b\n\n" % encode(chunk) for chunk in self._projection.finish()) + DONE
 
     def _event(self, seq: int, event: bytes) -> bytes:
-        known = _decoded(self._task_id, seq, event)
+        known = decoded(self._task_id, seq, event)
         if self.is_over:
             return b""
         if known is None:
@@ -107,11 +93,3 @@ class ChatFraming:
         if frames:
             frames[-1] = b"id: %b:%d\n%b" % (self._task_id.encode(), seq, frames[-1])
         return b"".join(frames)
-
-
-def _decoded(task_id: str, seq: int, event: bytes) -> Event | None:
-    try:
-        return decode(event)
-    except EventUnreadable as error:
-        logger.warning("task %s: event %d is left out of a chat, it cannot be read: %s", task_id, seq, error)
-        return None
