@@ -30,6 +30,7 @@ from tests.bench import (
     page,
     quiet,
     replay,
+    requests,
     runtime,
     sizes,
     starts,
@@ -57,6 +58,7 @@ BENCHES: dict[str, Bench] = {
     "starts": starts.bench,
     "sizes": sizes.bench,
     "wakes": wakes.bench,
+    "requests": requests.bench,
 }
 _LIMIT_S = 300.0
 
