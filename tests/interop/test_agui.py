@@ -180,6 +180,20 @@ async def test_a_plain_message_answers_the_only_question(hello: System) -> None:
     assert [each["content"] for each in snapshot["messages"] if each["role"] == "user"] == ["ask", "payments"]
 
 
+async def test_who_joins_has_the_thread_without_what_was_asked_again(hello: System) -> None:
+    thread = {"threadId": "edited"}
+    for number in (1, 2):
+        await told(hello.http, **thread, runId=f"r{number}", messages=[said(f"hello {number}", f"m{number}")])
+    first = [head for head in (await hello.log.list("alice")).heads if head.context_id == "edited"][-1]
+    metadata = {"urn:tailrace:a2a:conversation:1": {"after": first.task_id}}
+    sent = {"parts": [{"text": "hello again"}], "contextId": "edited", "metadata": metadata}
+    again = await hello.http.post("/api/tasks", json={"message": sent})
+    await hello.read(again.json()["id"])
+    joined, _ = await told(hello.http, "/connect", **thread, runId="x", messages=[])
+    (snapshot,) = (each for each in joined if each["type"] == "MESSAGES_SNAPSHOT")
+    assert [text for role, text in contents(snapshot["messages"]) if role == "user"] == ["hello 1", "hello again"]
+
+
 async def test_what_cannot_be_run_is_refused_before_anything_is_begun(hello: System) -> None:
     before = len((await hello.log.list("alice")).heads)
     nowhere = [{"interruptId": "x", "status": "resolved"}]

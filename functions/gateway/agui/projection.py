@@ -15,6 +15,7 @@ import msgspec
 from gateway.agui import events as ag
 from gateway.agui.questions import interrupt_of, is_resume, run_id_of
 from gateway.agui.transcript import Transcript
+from tailrace.a2a.card import CONVERSATION
 from tailrace.agent.questions import questions_in
 from tailrace.events import (
     INTERRUPTED,
@@ -43,7 +44,10 @@ class Run(msgspec.Struct):
 
 
 class Projection(msgspec.Struct):
-    """What a client has been told. `state` is what the client had before, and `shared` with the artifacts."""
+    """What a client has been told. `state` is what the client had before, and `shared` with the artifacts.
+
+    `after` is the task after which this one begins, if its message says so (docs/PROTOCOL.md, 5.11).
+    """
 
     thread_id: str
     task_id: str
@@ -57,6 +61,7 @@ class Projection(msgspec.Struct):
     agent: str = ""
     task_state: State = "TASK_STATE_SUBMITTED"
     asked: Message | None = None
+    after: str | msgspec.UnsetType | None = msgspec.UNSET
 
     @classmethod
     def of(cls, task_id: str, thread_id: str, *, earlier: list[Any], state: Any) -> Projection:
@@ -129,6 +134,9 @@ class Projection(msgspec.Struct):
     def _run_begins(self, messages: list[Message], seq: int) -> Iterator[ag.Event]:
         name = f"{self.task_id}-{seq}" if self.runs else self.task_id
         for message in messages:
+            extension = (message.metadata or {}).get(CONVERSATION)
+            if not self.runs and isinstance(extension, dict):
+                self.after = extension.get("after", msgspec.UNSET)
             name = run_id_of(message) or name
             if not is_resume(message):
                 self.transcript.add_user(message.message_id, _content_of(message))

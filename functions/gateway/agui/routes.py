@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -233,13 +234,17 @@ class Agui:
         """The messages of the thread's tasks before the latest one."""
         record = await self._log.conversations.get(conversation_id_of(latest.owner, latest.agent, latest.context_id))
         tasks = [] if record is None else (await tasks_of(self._log, record, _TASKS))[0]
-        messages: list[Any] = []
+        turns: list[Projection] = []
         for head in reversed(tasks):
-            if (head.created, head.task_id) < (latest.created, latest.task_id):
-                projection = Projection.of(head.task_id, head.context_id, earlier=[], state=None)
-                await tell(self._log, projection)
-                messages += projection.transcript.messages
-        return messages
+            if (head.created, head.task_id) > (latest.created, latest.task_id):
+                break
+            projection = Projection.of(head.task_id, head.context_id, earlier=[], state=None)
+            await tell(self._log, projection, 1 if head.task_id == latest.task_id else None)
+            if projection.after is not msgspec.UNSET:  # What came after that task was asked again, in other words.
+                known = [each.task_id for each in turns]
+                turns = turns[: known.index(projection.after) + 1] if projection.after in known else []
+            turns.append(projection)
+        return [message for each in turns if each.task_id != latest.task_id for message in each.transcript.messages]
 
     async def _head_of(self, caller: Caller, task_id: str, agent: str, thread_id: str) -> Head:
         head = await task_of(self._log, caller.owner.id, task_id)
