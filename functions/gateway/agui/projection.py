@@ -62,6 +62,7 @@ class Projection(msgspec.Struct):
     task_state: State = "TASK_STATE_SUBMITTED"
     asked: Message | None = None
     after: str | msgspec.UnsetType | None = msgspec.UNSET
+    has_untold: bool = False
 
     @classmethod
     def of(cls, task_id: str, thread_id: str, *, earlier: list[Any], state: Any) -> Projection:
@@ -83,7 +84,17 @@ class Projection(msgspec.Struct):
         return {**own, ARTIFACTS: dict(self.artifacts)}
 
     def events(self, event: Event) -> Iterator[ag.Event]:
-        """What a client is told of the next event."""
+        """What a client is told of the next event: nothing while the task waits, when no run is under way."""
+        is_open = self.run is not None
+        told = list(self._told(event))
+        if is_open or any(isinstance(each, ag.RunStarted) for each in told):
+            yield from told
+        elif told:
+            self.has_untold = True
+
+    def _told(self, event: Event) -> Iterator[ag.Event]:
+        if not self.runs and not event.user_messages:  # Event 1 has expired.
+            yield from self._run_begins([], event.metadata.seq)
         about, transcript = event.metadata, self.transcript
         if about.kind != "reasoning":
             yield from transcript.thought()
@@ -143,14 +154,16 @@ class Projection(msgspec.Struct):
         self.asked = None
         self.runs.append(Run(name, seq))
         yield from self._begun(self.runs[-1])
+        if self.has_untold:
+            self.has_untold = False
+            yield self.transcript.snapshot()
 
     def _ends(
         self, outcome: ag.Success | ag.Interrupted | ag.Cancelled | None, reason: str = "", code: str = ""
     ) -> Iterator[ag.Event]:
-        if (run := self.run) is None:
-            return
         yield from self.transcript.ended()
         yield from self._steps_over()
+        run = self.runs[-1]
         usage = [
             ag.TokenUsage(each.input, each.output, each.input + each.output, model)
             for model, each in self.usage.items()
