@@ -37,7 +37,7 @@ class Log:
     """
 
     def __init__(self) -> None:
-        self.projection, self.attempt, self.seq = Projection(TASK), 1, 1
+        self.projection, self.attempt, self.seq = Projection(TASK, keeps=True), 1, 1
         self.parts: list[dict[str, Any]] = []
         self._texts: dict[str, dict[str, Any]] = {}
         message = Message(message_id="m-1", role="ROLE_USER", parts=[Part(text="go")])
@@ -58,6 +58,14 @@ class Log:
         part = Part(text=text)
         self._add(artifact_update(self.source, self.seq + 1, "token", artifact, part, append=append, step=step))
 
+    def reply(self, approved: bool | None) -> None:
+        """Answer an approval, which goes on with the message; or with None anything, which begins another one."""
+        decision = {"type": "approve" if approved else "reject"}
+        parts = [Part(text="red")] if approved is None else [Part(data={"answers": {"q": decision}})]
+        goes_on = "" if approved is None else f"{self.projection.message_id}#"
+        message = Message(message_id=f"{goes_on}{self.seq}", role="ROLE_USER", parts=parts)
+        self._add(status_update(self.source, self.seq + 1, "state", message=message))
+
     def takeover(self, *supersedes: str) -> None:
         self.attempt += 1
         self.event("attempt", "worker lost", reason="worker lost", supersedes=list(supersedes))
@@ -66,6 +74,12 @@ class Log:
     def shown(self) -> list[str]:
         """What the page shows, without what it says of steps."""
         return [_words(part) for part in self.parts if part["type"] not in ("data-step", "step-start")]
+
+    @property
+    def stored(self) -> list[str]:
+        """The same of the message as the gateway stores it."""
+        parts = msgspec.to_builtins(self.projection.messages[-1].parts)
+        return [_words(part) for part in parts if part["type"] not in ("data-step", "step-start")]
 
     @property
     def steps(self) -> dict[str, str]:
@@ -78,7 +92,9 @@ class Log:
 
     def _apply(self, chunk: dict[str, Any]) -> None:
         kind = chunk["type"]
-        if kind == "start-step":
+        if kind == "start":
+            self.parts, self._texts = [], {}
+        elif kind == "start-step":
             self.parts.append({"type": "step-start"})
         elif kind == "reset-step":
             while self.parts[-1]["type"] != "step-start":
@@ -100,10 +116,15 @@ class Log:
                 known["data"] = chunk["data"]
             else:
                 self.parts.append(chunk)
-        elif kind in ("tool-input-start", "tool-input-available"):
-            self._tool(chunk, new=True).update(chunk)
-        elif kind in ("tool-output-available", "tool-output-error"):
+        elif kind in ("tool-input-start", "tool-input-available", "tool-output-available", "tool-output-error"):
+            tool = self._tool(chunk, new="input" in kind)
+            for each in ("output", "errorText"):
+                tool.pop(each, None)
+            tool.update(chunk)
+        elif kind in ("tool-approval-request", "tool-output-denied"):
             self._tool(chunk, new=False).update(chunk)
+        elif kind == "tool-approval-response":
+            assert [part for part in self.parts if part.get("approvalId") == chunk["approvalId"]]
 
     def _tool(self, chunk: dict[str, Any], *, new: bool) -> dict[str, Any]:
         last = max(place for place, part in enumerate(self.parts) if part["type"] == "step-start")
@@ -249,3 +270,48 @@ def test_sources_are_sources_only_if_a_page_can_link_to_them() -> None:
     ]
     (kept,) = msgspec.to_builtins(artifact_chunks("sources", [Part(data=[{"url": "javascript:alert(1)"}])]))
     assert kept["type"] == "data-artifact"
+
+
+STEP, CALL = st.sampled_from("abc"), st.sampled_from("xy")
+NODE = st.sampled_from(["node_start", "node_end"])
+TOOL = st.sampled_from(["tool_start", "tool_complete", "tool_call"])
+INTERRUPTS = {"interrupts": [{"id": "q", "node": "a", "value": {"type": "tool_approval", "name": "y", "args": {}}},
+                             {"id": "r", "node": "b", "value": "Red?"}]}  # fmt: skip
+EVENTS = st.one_of(
+    st.tuples(st.just("node"), NODE, STEP, st.booleans()),
+    st.tuples(st.just("tool"), TOOL, STEP, CALL, st.sampled_from(["", "{}", '{"a":', "text"])),
+    st.tuples(st.just("text"), TEXTS, st.booleans(), STEP),
+    st.tuples(st.just("said"), st.sampled_from(["message", "reasoning", "progress"]), TEXTS, STEP),
+    st.tuples(st.just("takeover"), st.lists(st.sampled_from("abcxy"), max_size=3, unique=True)),
+    st.tuples(st.just("asks")),
+    st.tuples(st.just("reply"), st.sampled_from([None, True, False])),
+    st.tuples(st.just("ends"), st.sampled_from(["TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED"])),
+)
+
+
+@given(st.lists(EVENTS, max_size=25))
+def test_whatever_the_log_has_a_page_can_apply_it_and_has_what_is_stored(events: list[tuple[Any, ...]]) -> None:
+    log = Log()
+    for event in events:
+        match event:
+            case ("node", kind, step, interrupted):
+                log.event(kind, step=step, name=step, interrupted=interrupted or None)
+            case ("tool", "tool_complete", step, call, text):
+                log.event("tool_complete", step=call, parent=step, name=call, output=text, error=text or None)
+            case ("tool", kind, step, call, text):
+                log.event(
+                    kind, step=step if kind == "tool_call" else call, parent=step, name=call, call=call, input=text
+                )
+            case ("text", text, append, step):
+                log.text(text, append=append, step=step)
+            case ("said", kind, text, step):
+                log.event(kind, text, step=step, name="model", message=step)
+            case ("takeover", steps):
+                log.takeover(*steps)
+            case ("asks",):
+                log.state("TASK_STATE_INPUT_REQUIRED", text="?", data=INTERRUPTS)
+            case ("reply", approved):
+                log.reply(approved)
+            case ("ends", state):
+                log.state(state, text="over")
+        assert log.shown == log.stored, event

@@ -301,11 +301,15 @@ class Projection:
             return [self._step.put(question_data(question, "open"))]
         told: list[Chunk] = []
         for action in actions:
-            tool = self._called(action) or self._step.call(action.approval_id, action.name, None, seq)
+            tool = self._approved_by(action.approval_id) or self._called(action)
+            if tool is None:
+                tool = self._step.call(action.approval_id, action.name, None, seq)
             if not tool.is_whole:
                 told.append(tool.give(action.args))
+            elif tool.decision is not None or tool.ending is not None:  # It is asked again.
+                told.append(tool.give(tool.input))
+            tool.decision = tool.ending = None
             tool.approval = chunks.ToolApproval(action.approval_id, tool.id, action.reason)
-            tool.decision = None
             told.append(tool.approval)
         return told
 

@@ -38,7 +38,7 @@ async function until(chat, condition) {
 const approvals = (chat) => chat.lastMessage.parts.filter((part) => part.state === "approval-requested");
 const isWriting = ({ lastMessage }) => lastMessage?.role === "assistant" && lastMessage.parts.some(({ text }) => text?.endsWith("flows"));
 
-const words = chatOf("words", stock);
+const words = chatOf("words", ours);
 await words.sendMessage({ text: "hello" });
 await words.sendMessage({ text: "again" });
 tell("conversation", words.shown);
