@@ -168,7 +168,8 @@ def test_a_takeover_takes_back_what_is_void_and_keeps_the_rest() -> None:
     assert log.steps == {"a": "done", "b": "done", "c": "done"}
 
 
-def test_a_models_call_stays_when_only_its_tool_is_void() -> None:
+@pytest.mark.parametrize("void", [("n", "t"), ("t",)])
+def test_a_models_call_stays_when_only_its_tool_is_void(void: tuple[str, ...]) -> None:
     log = Log()
     log.event("node_start", step="m", name="model")
     log.event("tool_call", step="m", name="look", call="call-1", input='{"word":')
@@ -177,7 +178,7 @@ def test_a_models_call_stays_when_only_its_tool_is_void() -> None:
     log.event("node_start", step="n", name="tools")
     log.event("tool_start", step="t", parent="n", name="look", call="call-1", input='{"word":"mill"}')
     log.event("tool_complete", step="t", parent="n", name="look", call="call-1", output="void")
-    log.takeover("n", "t")
+    log.takeover(*void)
     assert log.shown == ["look: …"]
     assert [part["input"] for part in log.parts if "toolCallId" in part] == [{"word": "mill"}]
     log.event("node_start", step="n", name="tools")
