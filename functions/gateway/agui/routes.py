@@ -188,9 +188,11 @@ class Agui:
         if not any(each.status == "cancelled" for each in body.resume or ()):
             return None
         latest = await latest_task(self._log, caller.owner.id, agent, body.thread_id)
-        if latest is None or latest.state not in (*INTERRUPTED, "TASK_STATE_CANCELED"):
+        # The log knows it before the task's head does.
+        state = None if latest is None else (await self._joining(latest, body, [])).projection.task_state
+        if latest is None or state not in (*INTERRUPTED, "TASK_STATE_CANCELED"):
             raise Problem(409, f"The thread {shorten(body.thread_id)!r} has no run that waits for a `resume`.")
-        if latest.state in INTERRUPTED:
+        if state in INTERRUPTED:
             try:
                 await self._endings.cancel(latest.task_id)
             except TaskFinished as error:
