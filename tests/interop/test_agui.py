@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ from ag_ui.core import Event, RunAgentInput
 from pydantic import TypeAdapter
 
 from gateway.app import create_app
+from tailrace.agent import threads
 from tailrace.config import Settings
+from tailrace.events import Message, Part, Source, status_update
+from tailrace.log import Batch, Head
+from tailrace.log.memory import MemoryLog
 from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream.sse import Parser
 from tests.interop.cached import HERE, node_with
@@ -27,7 +32,7 @@ from tests.interop.steps import Steps, steps_of
 from tests.sample_agents import killable, talkative
 from tests.sample_agents.hello_world import FINDINGS, hello_world
 from tests.support.cutting_proxy import cutting
-from tests.support.gateway import System, header_owner
+from tests.support.gateway import ALICE, System, header_owner
 from tests.support.http import serve
 from tests.support.in_process import system
 from tests.support.restarting_agent import restarting_agent
@@ -192,6 +197,27 @@ async def test_who_joins_has_the_thread_without_what_was_asked_again(hello: Syst
     joined, _ = await told(hello.http, "/connect", **thread, runId="x", messages=[])
     (snapshot,) = (each for each in joined if each["type"] == "MESSAGES_SNAPSHOT")
     assert [text for role, text in contents(snapshot["messages"]) if role == "user"] == ["hello 1", "hello again"]
+
+
+async def test_a_question_is_abandoned_as_soon_as_it_is_seen_before_the_head_has_the_state() -> None:
+    log, settings = (
+        MemoryLog(),
+        Settings(log="memory", orchestrator_url="http://127.0.0.1:9/", lease_s=0.2, renew_s=0.1),
+    )
+    head = Head(task_id=str(uuid.uuid4()), owner="alice", context_id="t", agent="orchestrator")
+    await threads.create(log, head, Message(message_id="m1", role="ROLE_USER", parts=[Part(text="ask")]), new=True)
+    attempt = (await log.claim(head.task_id, "worker", 0.05)).attempt
+    question = status_update(
+        Source(head.task_id, "t", "orchestrator", attempt), 2, "state", state="TASK_STATE_INPUT_REQUIRED", text="Which?"
+    )
+    await log.append(head.task_id, Batch(2, attempt, [question]))
+    app = create_app(settings, log=log, decide_owner=header_owner)
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http:
+        asked, _ = await told(http, "/connect", messages=[])
+        (interrupt,) = asked[-1]["outcome"]["interrupts"]
+        abandoned, _ = await told(http, runId="r2", resume=[{"interruptId": interrupt["id"], "status": "cancelled"}])
+    assert abandoned[-1]["outcome"] == {"type": "cancelled"}
+    assert (await log.head(head.task_id)).state == "TASK_STATE_CANCELED"
 
 
 async def test_what_cannot_be_run_is_refused_before_anything_is_begun(hello: System) -> None:
