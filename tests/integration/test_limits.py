@@ -46,6 +46,16 @@ def assert_refused(answer: httpx.Response, most_s: int) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+# What other front ends send, which begins a task and is answered with a stream.
+FRONT_ENDS: list[tuple[str, dict[str, Any]]] = [
+    (
+        "/api/agui/hello_world",
+        {"threadId": "t", "runId": "r", "messages": [{"id": "m", "role": "user", "content": "hi"}]},
+    ),
+    ("/api/chat", {"id": "c", "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]}),
+]
+
+
 async def test_tasks_of_an_hour_are_counted_at_every_door_and_in_every_process() -> None:
     async with front_door(hello_world(), owner_tasks=2) as door:
         first = await post(door, "ci", **{"Idempotency-Key": "one"})
@@ -60,7 +70,7 @@ async def test_tasks_of_an_hour_are_counted_at_every_door_and_in_every_process()
         )  # fmt: skip
         async with serve(other_process) as url:
             assert_refused(await post(door, "ci", f"{url}/api/tasks"), 3600)
-        for path, body in (("/api/tasks", TASK), (rpc_path, sent), (rpc_path, STREAM)):
+        for path, body in (("/api/tasks", TASK), (rpc_path, sent), (rpc_path, STREAM), *FRONT_ENDS):
             assert_refused(await post(door, "ci", path, body), 3600)
         rest = await post(door, "ci", f"{door.url}/message:send", {"message": message("hello")})
         assert_refused(rest, 3600)
@@ -95,6 +105,8 @@ async def test_only_so_many_streams_of_an_owner_are_open_and_a_closed_one_makes_
             assert (await left(door, "ci"))["streams"] == 0
             assert_refused(await door.http.get(f"/api/stream/{task}", headers=ci), 5)
             assert_refused(await post(door, "ci", f"{door.url}/", STREAM), 5)
+            for path, body in FRONT_ENDS:
+                assert_refused(await post(door, "ci", path, body), 5)
             # It has begun nothing.
             assert len((await door.http.get("/api/tasks", headers=ci)).json()["tasks"]) == 1
             # A HEAD has the status of the GET.
