@@ -18,7 +18,7 @@ from tests.score.series import Recording, recordings
 
 def found_in(recording: Recording) -> list[tuple[float, float]]:
     """Return the start and the end of each change that the analyst would report."""
-    column = Column(recording.name, recording.times, array("d", recording.values))
+    column = Column(recording.name, array("d", recording.times), array("d", recording.values))
     made = make_series(recording.name, column, unit="", source="score")
     assert made is not None
     work = detect(made)

@@ -8,8 +8,9 @@ samples, the longest gap is compared with the other gaps, as long as other serie
 from __future__ import annotations
 
 import math
+from array import array
 from heapq import nlargest
-from itertools import pairwise
+from itertools import chain, pairwise
 from operator import eq, sub
 
 from metric_analyst.detectors.change import Change
@@ -38,8 +39,9 @@ def _stuck(series: Series) -> Change | None:
         return None
     if sum(map(eq, values, values[1:])) < SHORTEST - 1:
         return None
-    edges = [0, *(i for i, (a, b) in enumerate(pairwise(values), 1) if a != b), n]
-    lengths = [b - a for a, b in pairwise(edges)]
+    changes = (i for i, (a, b) in enumerate(pairwise(values), 1) if a != b)
+    edges = array("q", chain([0], changes, [n]))
+    lengths = array("q", map(sub, edges[1:], edges))
     length = max(lengths)
     run = lengths.index(length)
     first, last = edges[run], edges[run + 1] - 1
@@ -77,8 +79,8 @@ def _missing(series: Series) -> Change | None:
     times = series.times
     if len(times) < FEWEST:
         return None
-    ends = [*times, series.recorded_until]
-    gaps = list(map(sub, ends[1:], ends))
+    ends = array("d", chain(times, [series.recorded_until]))
+    gaps = array("d", map(sub, ends[1:], ends))
     longest, other = nlargest(2, gaps)
     place = gaps.index(longest)
     usual = sorted(b - a for a, b in pairwise(times[max(0, place - RECENT) : place + 1]))

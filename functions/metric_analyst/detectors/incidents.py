@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -181,7 +182,7 @@ def excerpt(series: Series, change: Change) -> list[list[str | float]]:
     times, values, step = series.times, series.values, series.step
     lasting = max(change.end - change.start, 12 * step)
     low, high = change.start - lasting, change.end + max(lasting / 4, 12 * step)
-    picks = [i for i, time in enumerate(times) if low <= time <= high]
+    picks = range(bisect_left(times, low), bisect_right(times, high))
     groups = [picks[k * len(picks) // MOST_POINTS : (k + 1) * len(picks) // MOST_POINTS] for k in range(MOST_POINTS)]
     out: list[list[str | float]] = []
     for group in groups if len(picks) > MOST_POINTS else [[i] for i in picks]:

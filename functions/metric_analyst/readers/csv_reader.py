@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import chain, islice
 from math import nan
 
@@ -58,7 +58,7 @@ def read_csv(
         notes.add("dates are read with the month first, because nothing tells", f"{source} ({example})")
     width = len(layout.header)
     cells_of = [_Cells() for _ in range(width)]
-    times: list[float] = []
+    times = numbers()
     rows = array("q")  # hashes of the lines: a repeated row counts once
     in_order, cut = True, False
     for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
@@ -93,7 +93,7 @@ def read_csv(
                 cells_of[i].add(cell, layout.decimal_comma, index + 1)
     yield
     # Repeated rows are a file that was sent twice; different rows of one time are several series.
-    moments = times if in_order else sorted(set(times))
+    moments: Sequence[float] = times if in_order else sorted(set(times))
     repeated = not in_order and len(moments) < 0.9 * len(set(rows))
     return MetricTable(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
 
@@ -146,7 +146,7 @@ def _time_of(cells: list[str], layout: Layout) -> float | None:
 
 
 def _columns(
-    cells_of: list[_Cells], times: list[float], repeated: bool, layout: Layout, source: str, notes: Notes
+    cells_of: list[_Cells], times: array[float], repeated: bool, layout: Layout, source: str, notes: Notes
 ) -> list[Column]:
     labels: list[int] = []
     values: list[int] = []
@@ -172,7 +172,7 @@ def _columns(
 
 def _split_by_labels(
     cells_of: list[_Cells],
-    times: list[float],
+    times: array[float],
     layout: Layout,
     labels: list[int],
     values: list[int],

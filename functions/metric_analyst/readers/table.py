@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite, isnan, nan
 from operator import lt
 
@@ -26,7 +26,7 @@ class Column(msgspec.Struct):
     """
 
     name: str
-    times: list[float]
+    times: array[float]
     values: array[float]
     unit: str = ""
 
@@ -58,13 +58,13 @@ class MetricTable(msgspec.Struct):
     """
 
     columns: list[Column]
-    times: list[float]
+    times: Sequence[float]
     cut: bool = False
 
 
 def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: str = "") -> Column:
     """Return a column that shares its times with no other."""
-    column = Column(name, [], numbers(), unit)
+    column = Column(name, numbers(), numbers(), unit)
     for time, value in samples:
         column.add(time, value)
     return column
