@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import subprocess
@@ -28,15 +29,18 @@ def node_with(folder: Path) -> tuple[str, Path]:
     kept = _CACHE / f"interop-{folder.name}-node-{pins}"
     if not kept.exists():
         _CACHE.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_CACHE) as made:
+        with tempfile.TemporaryDirectory(dir=_CACHE) as temporary:
+            made = Path(temporary) / "made"
+            made.mkdir()
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(folder / name, made)
             command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             done = subprocess.run(command, cwd=made, capture_output=True, check=False, timeout=_INSTALL_S)
             if done.returncode != 0:
                 raise Unavailable(f"`{' '.join(command[-4:])}` failed: {done.stderr.decode()[-500:]}")
-            if not kept.exists():
-                shutil.copytree(made, kept, symlinks=True)
+            # At once, so that nobody finds a part of it. Another process may have been faster.
+            with contextlib.suppress(OSError):
+                made.rename(kept)
     for script in folder.glob("*.mjs"):
         shutil.copy(script, kept)
     return node, kept
