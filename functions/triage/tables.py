@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 _DELIMITERS = ",;\t|"
 _MOSTLY = 0.9  # share of the rows
 _NUMBER = re.compile(
-    r"\"?(?:[+-]?(?:\d{1,3}(?:[.,' ]\d{3})+|\d+|(?=\.\d))(?:[.,]\d*)?(?:[eE][+-]?\d+)?(?: ?[A-Za-zµ%°/]{1,8})?"
-    r"|nan|inf|null|)\"?",
+    r"[+-]?(?:\d{1,3}(?:[.,' ]\d{3})+|\d+|(?=\.\d))(?:[.,]\d*)?(?:[eE][+-]?\d+)?(?: ?[A-Za-zµ%°/]{1,8})?"
+    r"|nan|inf|null|",
     re.IGNORECASE,
 )
 
@@ -24,12 +25,16 @@ def is_table_of_numbers(beginning: str) -> bool:
 
 
 def _is_table(rows: list[str], delimiter: str) -> bool:
-    cells = rows[0].count(delimiter) if rows else 0
-    if not cells or len(rows) < 2:
+    try:
+        table = list(csv.reader((row.strip("\r") for row in rows), delimiter=delimiter))
+    except csv.Error:
+        return False
+    cells = len(table[0]) - 1 if table else 0
+    if not cells or len(table) < 2:
         return False
     numeric = 0
-    for row in rows[1:]:
-        values = row.split(delimiter)[1:]
+    for row in table[1:]:
+        values = row[1:]
         numbers = sum(_NUMBER.fullmatch(value.strip()) is not None for value in values)
         numeric += len(values) == cells and numbers >= max(1, len(values) - 2, len(values) / 2)
-    return numeric >= _MOSTLY * (len(rows) - 1)
+    return numeric >= _MOSTLY * (len(table) - 1)

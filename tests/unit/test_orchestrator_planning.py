@@ -58,6 +58,7 @@ def request(text: str = "", files: list[File] | None = None, data: list[Any] | N
             file("log.txt", "time,level,message\n2026-01-01T00:00:00Z,INFO,started\n2026-01-01T00:00:01Z,INFO,7\n"),
             "logs",
         ),
+        (file("quoted", 'Day,Load\n2026-01-01,"1,400.1"\n2026-01-02,"1,300.2"\n'), "metrics"),
         (file("pipes.log", "2026-01-01 00:00:00|INFO|23|order 7 stored\n" * 9), "logs"),
         (file("cw.json", json.dumps({"MetricDataResults": []})), "metrics"),
         (file("prom.json", json.dumps({"status": "success", "data": {"resultType": "matrix"}})), "metrics"),
