@@ -28,6 +28,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.orphans import ending_with_parent
+
 _PACKAGE, _VERSION = "amplify-dynamodb-simulator", "2.9.30"
 _SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 _CACHE = Path(__file__).parents[2] / ".cache"
@@ -43,7 +45,7 @@ def dynamodb_local(*, optimized: bool = False) -> Iterator[str]:
         output = Path(folder) / "output"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [
+                ending_with_parent(
                     java,
                     "-Xmx1g",
                     *([] if optimized else ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]),
@@ -56,7 +58,7 @@ def dynamodb_local(*, optimized: bool = False) -> Iterator[str]:
                     os.pathsep.join([str(emulator / "DynamoDBLocal.jar"), str(emulator / "DynamoDBLocal_lib" / "*")]),
                     "org.eclipse.jetty.xml.XmlConfiguration",
                     str(Path(__file__).with_suffix(".xml")),
-                ],
+                ),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=file,

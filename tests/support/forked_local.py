@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from typing import IO
 
@@ -11,6 +12,7 @@ from local.__main__ import main
 from local.ending import Process
 from local.functions import Function
 from tests.support.fork_server import VARIABLE, ForkServer
+from tests.support.orphans import end_with_parent
 
 
 async def fork(function: Function, environ: Mapping[str, str], inherited: int, log: IO[bytes]) -> Process:
@@ -22,5 +24,6 @@ async def fork(function: Function, environ: Mapping[str, str], inherited: int, l
 
 
 if __name__ == "__main__":
+    end_with_parent(signal.SIGINT)
     supervisor.spawn = fork
     main()
