@@ -6,39 +6,22 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from tailrace.registry import plain
+from tailrace_start.agents import FOLDER, MOST_AGENTS, NO_AGENTS, agents_in, is_another_module
+from tailrace_start.template import entries_in, entry_of
 
-# CloudFormation takes 500 resources. A test counts them for so many agents.
-MOST_AGENTS = 30
 # Of a function.
 _LONGEST_NAME = 64
-_NO_AGENTS = ("gateway", "sweeper")
-_ENTRIES = re.compile(r"^( +)- &agents\n((?:\1 +- .*\n| *#.*\n)+)", re.MULTILINE)
-# What `make run` takes, too.
-_FOLDER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 
 Examined = Iterator[tuple[Literal["note", "problem"], str]]
 
 
-def agents_in(functions: Path) -> list[Path]:
-    """Return the folders of the agents."""
-    folders = (path.parent for path in functions.glob("*/handler.py"))
-    return sorted(folder for folder in folders if folder.name not in _NO_AGENTS and not folder.name.startswith("."))
-
-
-def entries_in(template: Path) -> list[str]:
-    """Return the names of the agents in the template's list."""
-    found = _ENTRIES.search(template.read_text())
-    return re.findall(r"^ +- ['\"]?(.+?)['\"]?(?: +#.*)?$", found[2], re.MULTILINE) if found is not None else []
-
-
 def examined(stack: str, functions: Path, template: Path) -> Examined:
     """Yield what would fail with an agent, or leave it out, and what to do."""
-    folders, entries = agents_in(functions), entries_in(template)
+    folders, entries = agents_in(functions), entries_in(template.read_text())
     yield from _wrong_folders(folders)
     yield from _wrong_entries(entries)
     if len(entries) > MOST_AGENTS:
@@ -46,14 +29,13 @@ def examined(stack: str, functions: Path, template: Path) -> Examined:
         yield "problem", f"{len(entries)}, but {enough}: give the others a stack of their own"
     for folder in folders:
         if plain(folder.name) not in map(plain, entries):
-            entry = re.sub("[^0-9A-Za-z]", "", folder.name.title())
             text = f"functions/{folder.name} is not deployed, because template.yaml does not have it"
-            yield "note", f"{text}: add `- {entry}` to its list of agents"
+            yield "note", f"{text}: add `- {entry_of(folder.name)}` to its list of agents"
         elif (name := _card_name(folder / "handler.py")) is not None and plain(name) != plain(folder.name):
             text = f"functions/{folder.name} has a card with the name {name!r}, but AWS finds an agent by its folder"
             yield "problem", f"{text}: rename one, so that both have the same letters and digits"
     for entry in entries:
-        if plain(entry) not in (*_NO_AGENTS, *(plain(folder.name) for folder in folders)):
+        if plain(entry) not in (*NO_AGENTS, *(plain(folder.name) for folder in folders)):
             yield "problem", f"template.yaml has {entry}, but functions/ has no such folder with a handler.py"
         if len(name := f"{stack}_{entry}") > _LONGEST_NAME:
             text = f"{name} is longer than the {_LONGEST_NAME} characters of a function's name"
@@ -64,21 +46,14 @@ def _wrong_folders(folders: list[Path]) -> Examined:
     alike = Counter(plain(folder.name) for folder in folders)
     for folder in folders:
         name, where = folder.name, f"functions/{folder.name}"
-        if not _FOLDER.fullmatch(name):
+        if not FOLDER.fullmatch(name):
             yield "problem", f"{where} must have letters, digits, _ and -, starting with a letter or a digit: rename it"
-        elif plain(name) in _NO_AGENTS:
+        elif plain(name) in NO_AGENTS:
             yield "problem", f"{where} has the letters of Tailrace's own function {plain(name)}: rename it"
         elif alike[plain(name)] > 1:
             yield "problem", f"{where} has the same letters and digits as another folder: rename one"
-        elif _is_another_module(folder):
+        elif is_another_module(folder):
             yield "problem", f"{where} would hide a module of this name that Python or a package has: rename it"
-
-
-def _is_another_module(folder: Path) -> bool:
-    """Whether Python finds a module of the folder's name elsewhere. On Lambda the folder comes first."""
-    spec = find_spec(folder.name)
-    places = [] if spec is None else spec.submodule_search_locations or [spec.origin or ""]
-    return spec is not None and folder.resolve() not in [Path(each).resolve() for each in places]
 
 
 def _wrong_entries(entries: list[str]) -> Examined:
@@ -87,7 +62,7 @@ def _wrong_entries(entries: list[str]) -> Examined:
         if not re.fullmatch("[0-9A-Za-z]+", entry):
             text = f"template.yaml has {entry}, but an entry has letters and digits only"
             yield "problem", f"{text}: write {re.sub('[^0-9A-Za-z]', '', entry)}"
-        elif plain(entry) in _NO_AGENTS:
+        elif plain(entry) in NO_AGENTS:
             yield "problem", f"template.yaml has {entry}, which is no agent: take it from the list of agents"
         elif alike[plain(entry)] > 1:
             yield "problem", f"template.yaml has {entry} twice: take one from the list of agents"

@@ -19,9 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from deploy import door
-from deploy.agents import entries_in, examined
+from deploy.agents import examined
 from deploy.refusals import is_denied, is_not_activated, is_of_the_region, reason_of
 from deploy.stacks import Stack, belongings_of, find_stack
+from tailrace_start.template import entries_in
 
 _ROOT = Path(__file__).parents[1]
 FUNCTIONS, TEMPLATE = _ROOT / "functions", _ROOT / "template.yaml"
@@ -174,7 +175,7 @@ def _concurrency(session: boto3.Session, parameters: dict[str, str]) -> Iterable
         f"--service-code lambda --quota-code {QUOTA} --desired-value 1000 --region {session.region_name}"
     )
     gateway, agent = (_number(parameters, key) for key in ("GatewayConcurrency", "AgentConcurrency"))
-    agents = len(entries_in(TEMPLATE))
+    agents = len(entries_in(TEMPLATE.read_text()))
     reserved = gateway + agent * agents + bool(gateway or agent)
     if reserved and limit - reserved < UNRESERVED:
         text = (

@@ -15,8 +15,9 @@ from tailrace.errors import ConfigError
 from tailrace.stores.private import private_folder, write_private
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"
+_ORCHESTRATOR = "orchestrator"
 # Every other folder with a `handler.py` is an agent that the orchestrator may ask.
-_NAMED = ("gateway", "orchestrator", "sweeper")
+_NAMED = ("gateway", _ORCHESTRATOR, "sweeper")
 # A folder's name is part of an import and of TAILRACE_DISPATCH.
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Has the port that each agent had last.
@@ -97,6 +98,16 @@ def specialists() -> list[str]:
     return names
 
 
+def agents() -> list[str]:
+    """Return the names of all agents: the specialists, and the orchestrator if there is one.
+
+    Raises:
+        ConfigError: as `specialists`.
+    """
+    here = (FUNCTIONS / _ORCHESTRATOR / "handler.py").exists()
+    return [*specialists(), *([_ORCHESTRATOR] if here else [])]
+
+
 def strays() -> list[str]:
     """Return the folders of code under functions/ that are neither functions nor packages that functions import."""
     folders = {code.parent.name for code in FUNCTIONS.glob("*/*.py")}
@@ -118,10 +129,10 @@ def all_functions(port: int, folder: Path) -> list[Function]:
         ports = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
     except (OSError, msgspec.DecodeError):
         ports = {}
-    agents = [Function(name, _listen_again(ports.get(name, 0))) for name in (*specialists(), "orchestrator")]
-    new_ports = {each.name: each.listener.getsockname()[1] for each in agents if each.listener is not None}
+    called = [Function(name, _listen_again(ports.get(name, 0))) for name in agents()]
+    new_ports = {each.name: each.listener.getsockname()[1] for each in called if each.listener is not None}
     write_private(path, msgspec.json.encode(new_ports))
-    return [*agents, Function("sweeper", None), Function("gateway", listen(port))]
+    return [*called, Function("sweeper", None), Function("gateway", listen(port))]
 
 
 def environment(functions: list[Function], run_secret: str) -> dict[str, str]:
@@ -130,18 +141,18 @@ def environment(functions: list[Function], run_secret: str) -> dict[str, str]:
     What the user has set takes precedence. Our own agents stay trusted if the user names other specialists.
     """
     urls = {function.name: function.url for function in functions}
-    agents = {name: urls[name] for name in (*specialists(), "orchestrator")}
+    places = {name: urls[name] for name in agents()}
     settings = Settings.load()
-    if settings.orchestrator not in agents and "TAILRACE_ORCHESTRATOR_URL" not in os.environ:
-        right = f"one of {', '.join(agents)}, unless TAILRACE_ORCHESTRATOR_URL is set"
+    if settings.orchestrator not in places and "TAILRACE_ORCHESTRATOR_URL" not in os.environ:
+        right = f"one of {', '.join(places)}, unless TAILRACE_ORCHESTRATOR_URL is set"
         raise ConfigError("TAILRACE_ORCHESTRATOR", settings.orchestrator, right)
     return {
-        "TAILRACE_ORCHESTRATOR_URL": agents.get(settings.orchestrator, ""),
-        "TAILRACE_SPECIALIST_URLS": ",".join(agents[name] for name in specialists()),
-        "TAILRACE_DISPATCH": ",".join(f"{name}={url}" for name, url in agents.items()),
+        "TAILRACE_ORCHESTRATOR_URL": places.get(settings.orchestrator, ""),
+        "TAILRACE_SPECIALIST_URLS": ",".join(places[name] for name in specialists()),
+        "TAILRACE_DISPATCH": ",".join(f"{name}={url}" for name, url in places.items()),
         # For agents with their own checkpointer; Tailrace's is always strict.
         "LANGGRAPH_STRICT_MSGPACK": "true",
         **os.environ,
         "TAILRACE_RUN_SECRET": run_secret,
-        "TAILRACE_AGENT_URLS": ",".join([*agents.values(), *settings.agents]),
+        "TAILRACE_AGENT_URLS": ",".join([*places.values(), *settings.agents]),
     }

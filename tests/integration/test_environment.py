@@ -26,7 +26,7 @@ def checkout(folder: Path) -> Path:
     """Copy what `make` needs to a folder without an environment."""
     for name in ("requirements", "deploy"):
         (folder / name).mkdir()
-    for name in ("Makefile", "requirements/install.py", "deploy/python.mk"):
+    for name in ("Makefile", "requirements/install.py", "deploy/project.mk", "deploy/python.mk"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "requirements" / "run.txt").touch()
     return folder

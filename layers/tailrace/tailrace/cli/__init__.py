@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import sys
 
+from tailrace_start.command import COMMANDS
+from tailrace_start.command import run as begin
+
 
 def main() -> None:
     """Run the command with the process's arguments, and exit with its code (`exit_codes.py`)."""
@@ -15,5 +18,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:  # these need no packages
+            sys.exit(begin(sys.argv[1:]))
         sys.exit(f"tailrace: the command needs {error.name}, which is not installed: pip install 'tailrace[cli]'")
     sys.exit(run())

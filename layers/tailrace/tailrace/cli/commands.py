@@ -1,4 +1,4 @@
-"""The commands: `tailrace ask`, `tail`, `replay`, `reply`, `tasks`, `cancel` and `agents`."""
+"""The commands: `tailrace ask`, `tail`, `replay`, `reply`, `tasks`, `cancel` and `agents`; `new` and `add`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from tailrace.cli.exit_codes import Exit, exit_of_error
 from tailrace.cli.following import Following, is_terminal
 from tailrace.cli.run_view import RunView
 from tailrace.client import Client, ClientError, Task
+from tailrace_start.command import COMMANDS
+from tailrace_start.command import run as begin
 
 app = typer.Typer(
     name="tailrace",
@@ -169,6 +171,20 @@ def agents(url: Url = None, as_json: AsJson = False) -> None:
                 [each.name, f"does not answer: {each.error}" if each.error else each.description] for each in listed
             ]
             _table(["agent", "description"], rows)
+
+
+# `tailrace new` and `tailrace add` read their arguments themselves, as they also do where typer is not installed.
+_AS_IT_IS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(help=COMMANDS["new"], context_settings=_AS_IT_IS, add_help_option=False)
+def new(context: typer.Context) -> None:
+    raise typer.Exit(begin(["new", *context.args]))
+
+
+@app.command(help=COMMANDS["add"], context_settings=_AS_IT_IS, add_help_option=False)
+def add(context: typer.Context) -> None:
+    raise typer.Exit(begin(["add", *context.args]))
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,223 @@
+"""`tailrace new` and `tailrace add agent` write what they say, or nothing (docs/START.md)."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.agents import examined
+from tailrace.cli import main
+from tailrace_start import bundle
+from tailrace_start.agents import MOST_AGENTS, add_agent
+from tailrace_start.command import run
+from tailrace_start.errors import StartError
+from tailrace_start.project import agent_files, new_project
+from tailrace_start.template import entries_in, stack_of, with_entry
+from tests.support.processes import ROOT
+
+# Files of the project that are not as in the repository.
+OWN = {
+    *(".gitignore", "Makefile", "README.md", "pyproject.toml", "samconfig.toml", "template.yaml"),
+    *("functions/greeter/handler.py", "tests/test_greeter.py", "layers/LICENSE"),
+}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that no test changes."""
+    folder = tmp_path_factory.mktemp("start") / "my_agents"
+    new_project(folder)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, written: Path) -> Path:
+    """What `tailrace add agent` needs of a project."""
+    for path in ("template.yaml", "requirements/run.txt", "functions/greeter/handler.py", "functions/gateway/app.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((written / path).read_bytes())
+    return tmp_path
+
+
+def test_a_project_has_the_repositorys_files_as_they_are(written: Path) -> None:
+    files = files_of(written)
+    assert files.keys() >= {*OWN, "functions/gateway/handler.py", "frontend/index.html", "deploy/arm64/Makefile"}
+    same = {path: (ROOT / path).read_bytes() for path in files.keys() - OWN}
+    assert same == {path: files[path] for path in same}
+    assert files["layers/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    assert (written / "layers/runtime/tailrace-runtime").stat().st_mode & 0o111
+
+
+def test_its_template_is_the_repositorys_but_for_the_agents(written: Path) -> None:
+    ours, theirs = ((folder / "template.yaml").read_text().splitlines() for folder in (ROOT, written))
+    assert entries_in((written / "template.yaml").read_text()) == ["Greeter"]
+    added = ["    Greeter: { MB: 1024 }", "      - Greeter", "          TAILRACE_ORCHESTRATOR: greeter"]
+    assert [line for line in theirs if line not in ours] == added
+    assert not re.search("orchestratorfunction|analyst", "\n".join(theirs), re.IGNORECASE)
+    assert 'stack_name = "my-agents"' in (written / "samconfig.toml").read_text()
+    assert list(examined("my-agents", written / "functions", written / "template.yaml")) == []
+
+
+def test_a_pages_name_in_a_projects_file_is_that_of_a_page_it_has(written: Path) -> None:
+    for path, content in files_of(written).items():
+        if path.partition("/")[0] not in ("docs", "frontend") and b"docs/" in content:
+            for page in re.findall(rb"\bdocs/[A-Z]+\.md", content):
+                assert (written / page.decode()).is_file(), f"{path} names {page.decode()}"
+
+
+def test_the_new_agent_is_that_of_the_readme() -> None:
+    code, test = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert dict(agent_files("greeter")) == {"functions/greeter/handler.py": code, "tests/test_greeter.py": test}
+
+
+@pytest.mark.parametrize(
+    ("folder", "stack"),
+    [("my-agents", "my-agents"), ("My agents_2", "My-agents-2"), ("1", "my-agents"), ("ü" * 50, "my-agents")],
+)
+def test_a_stack_has_a_name_that_cloudformation_takes(folder: str, stack: str) -> None:
+    assert stack_of(folder) == stack
+
+
+def test_a_project_is_begun_without_the_packages_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "tailrace.cli.commands", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.setattr(sys, "argv", ["tailrace", "new", str(tmp_path / "missing" / "my-agents")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "Make that first" in capsys.readouterr().err
+
+
+def test_a_folder_with_files_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert run(["new", str(tmp_path)]) == 2
+    assert f"{tmp_path} exists and is not empty. Name another folder" in capsys.readouterr().err
+    assert files_of(tmp_path) == {"notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize("folder", ["notes.txt", "notes.txt/inside", "missing/my-agents"])
+def test_a_place_where_no_folder_can_be_is_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(StartError, match="is no folder"):
+        new_project(tmp_path / folder)
+    assert list(tmp_path.iterdir()) == [tmp_path / "notes.txt"]
+
+
+def test_a_project_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copied(file: Path, to: Path) -> None:
+        if "frontend" in to.parts:
+            raise OSError(28, "No space left on device")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.touch()
+
+    monkeypatch.setattr("tailrace_start.project._copy", copied)
+    (tmp_path / "empty").mkdir()
+    for folder in ("new", "empty"):
+        with pytest.raises(StartError, match="could not be written: No space left on device"):
+            new_project(tmp_path / folder)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["empty"]
+
+
+def test_a_projects_own_copy_of_tailrace_begins_no_other_one(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "root", lambda: written)
+    with pytest.raises(StartError, match="belongs to a project"):
+        new_project(tmp_path / "second")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_agent_that_is_added_has_a_folder_a_test_and_an_entry(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(project)
+    monkeypatch.chdir(project)
+    assert run(["add", "agent", "my_billing"]) == 0
+    after = files_of(project)
+    changed = {path for path in after if after[path] != before.get(path)}
+    assert changed == set(capsys.readouterr().out.splitlines()[:-1])
+    assert entries_in((project / "template.yaml").read_text()) == ["Greeter", "MyBilling"]
+    assert 'AgentCard(name="my_billing"' in (project / "functions/my_billing/handler.py").read_text()
+    ast.parse((project / "functions/my_billing/handler.py").read_text())
+    assert "from my_billing.handler import app" in (project / "tests/test_my_billing.py").read_text()
+    assert list(examined("my-agents", project / "functions", project / "template.yaml")) == []
+
+
+def test_an_agent_can_be_added_to_a_clone_of_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text())
+    add_agent("billing", tmp_path)
+    entries = entries_in((tmp_path / "template.yaml").read_text())
+    assert entries == ["Orchestrator", "LogAnalyst", "MetricAnalyst", "Billing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("", "must have letters, digits and _"),
+        ("../billing", "must have letters, digits and _"),
+        ("my-billing", "must have letters, digits and _"),
+        ("2nd", "start with a letter"),
+        ("b" * 41, "at most 40 of them"),
+        ("bücher", "must have letters, digits and _"),
+        ("class", "is a word of Python's"),
+        ("Gate_way", "Tailrace's own function gateway"),
+        ("Greeter", "is taken: functions/ or template.yaml has greeter"),
+        ("gree_ter", "is taken: functions/ or template.yaml has greeter"),
+        ("email", "is also a module's"),
+        ("langgraph", "is also a module's"),
+        ("function", "is also a module's"),
+        ("local", "is also a module's"),
+        ("noted", "test_noted.py exists"),
+    ],
+)
+def test_a_name_that_no_agent_can_have_is_refused_and_nothing_changes(name: str, right: str, project: Path) -> None:
+    (project / "tests").mkdir()
+    (project / "tests" / "test_noted.py").touch()
+    before = files_of(project)
+    with pytest.raises(StartError) as refused:
+        add_agent(name, project)
+    assert str(refused.value).startswith(f"The agent's name {name!r} ")
+    assert right in str(refused.value)
+    assert files_of(project) == before
+
+
+def test_a_stack_takes_no_more_agents_than_it_has_room_for(project: Path) -> None:
+    template = project / "template.yaml"
+    for number in range(1, MOST_AGENTS):
+        template.write_text(with_entry(template.read_text(), f"Agent{number}"))
+    with pytest.raises(StartError, match=f"has {MOST_AGENTS} agents, and a stack has room for {MOST_AGENTS}"):
+        add_agent("billing", project)
+    assert not (project / "functions" / "billing").exists()
+
+
+@pytest.mark.parametrize("template", [None, "", "Resources: {}\n", b"\xff"])
+def test_a_folder_that_is_no_project_is_refused(template: str | bytes | None, tmp_path: Path) -> None:
+    (tmp_path / "functions").mkdir()
+    if template is not None:
+        (tmp_path / "template.yaml").write_bytes(template if isinstance(template, bytes) else template.encode())
+    with pytest.raises(StartError, match=r"template\.yaml"):
+        add_agent("billing", tmp_path)
+    assert list((tmp_path / "functions").iterdir()) == []
+
+
+def test_an_agent_that_could_not_be_written_leaves_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files_of(project)
+
+    def fails(*_: object) -> None:
+        raise OSError(13, "Permission denied", "template.yaml")
+
+    monkeypatch.setattr("tailrace_start.agents.os.replace", fails)
+    with pytest.raises(StartError, match=r"template\.yaml could not be written: Permission denied"):
+        add_agent("billing", project)
+    assert files_of(project) == before
