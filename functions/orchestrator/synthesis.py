@@ -199,8 +199,8 @@ def _first_latest(group: Sequence[Finding]) -> float:
 
 
 def _state(group: Sequence[Finding]) -> State:
-    """Return whether an event is over. A single line or sample has no end, so it decides nothing."""
-    states = {finding.state for finding in group if seconds_of(finding.end) > seconds_of(finding.start)}
+    """Return whether an event is over. A single line has no end, so it decides nothing."""
+    states = {f.state for f in group if f.state != "unknown" or seconds_of(f.end) > seconds_of(f.start)}
     if "ongoing" in states:
         return "ongoing"
     return "over" if states == {"over"} else "unknown"

@@ -138,6 +138,18 @@ def test_the_end_is_told_as_far_as_it_is_known(states: Any, said: str) -> None:
     assert said in written(found)
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("over", "All of this was over after 12:00:00."),
+        ("ongoing", "To the end of the recording goes on: `a`."),
+        ("unknown", "Whether it is over cannot be told."),
+    ],
+)
+def test_the_end_of_lines_of_one_second_is_told_as_the_finding_tells_it(state: str, said: str) -> None:
+    assert said in written([finding(0, "a", state=state, end=iso(NOON))])
+
+
 def test_a_series_without_samples_is_not_said_to_stand_still() -> None:
     gone = finding(0, "rss", "flat_line", evidence={"kind": "missing"})
     stuck = finding(0, "cpu", "flat_line", evidence={"kind": "stuck"})
