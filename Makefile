@@ -96,8 +96,8 @@ layerflags := $(subst --universal --python-version 3.11,--python-version 3.13 --
 not_in_agents := zstandard langgraph-checkpoint-sqlite aiosqlite sqlite-vec
 
 wheel: $(venv)/run ## the library and `tailrace new` as a package, in dist/
-	@rm -rf build # or the wheel would have what was deleted since
+	@rm -rf build layers/tailrace/*.egg-info # or the wheel would have what was deleted since
 	@$(bin)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf build dist $(venv) .aws-sam .tailrace .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist layers/tailrace/*.egg-info $(venv) .aws-sam .tailrace .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
