@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -25,13 +26,13 @@ from tailrace.config import Settings
 from tailrace.events import Message, Part, Source, status_update
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
-from tailrace.log.sqlite import SQLiteLog
 from tailrace.stream.sse import Parser
 from tests.interop.cached import HERE, node_with
 from tests.interop.steps import Steps, steps_of
 from tests.sample_agents import killable, talkative
 from tests.sample_agents.hello_world import FINDINGS, hello_world
 from tests.support.cutting_proxy import cutting
+from tests.support.fork_server import start_forked
 from tests.support.gateway import ALICE, System, header_owner
 from tests.support.http import serve
 from tests.support.in_process import system
@@ -277,18 +278,30 @@ async def test_what_models_and_tools_say_comes_as_it_is_said_and_what_is_redacte
     assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"] > 0
 
 
-async def test_when_the_worker_is_killed_the_client_has_in_the_end_what_it_would_have_had(tmp_path: Path) -> None:
+async def test_when_the_gateway_and_the_worker_are_killed_the_client_has_in_the_end_what_it_would_have_had(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "die at look:middle").write_text("late")
-    async with restarting_agent(tmp_path, "talkative") as agent:
-        log = SQLiteLog(tmp_path / "log.sqlite3")
-        settings = Settings(
-            data_dir=str(tmp_path), orchestrator="talkative", orchestrator_url=agent.url, lease_s=1, renew_s=0.2
-        )
-        app = create_app(settings, log=log, decide_owner=header_owner)
-        async with serve(app) as url:
-            steps = await client(url, "run", agent="talkative")
-        assert agent.deaths == 1
-        await log.close()
+    (standing := tmp_path / "stand still at scout:start").touch()
+    async with (
+        restarting_agent(tmp_path, "talkative") as agent,
+        restarting_agent(
+            tmp_path,
+            "gateway",
+            start=lambda listener, _, variables: start_forked(listener, "tests.support.header_gateway", variables),
+            TAILRACE_ORCHESTRATOR="talkative",
+            TAILRACE_ORCHESTRATOR_URL=agent.url,
+        ) as gateway,
+    ):
+
+        def written(steps: Steps) -> None:
+            if "run" not in steps and standing.exists():  # in the middle of the run, and of its stream
+                gateway.signal(signal.SIGKILL)
+                standing.unlink()
+
+        steps = await client(gateway.url.rstrip("/"), "run", agent="talkative", on_step=written)
+        assert (agent.deaths, gateway.deaths) == (1, 1)
     assert contents(steps["run"]["messages"]) == contents(steps["joined"]["messages"]) == ALL_SAID
     assert steps["run"]["outcome"] == {"type": "success"}
+    assert steps["run"]["types"].count("RUN_STARTED") == 1
     assert "attempt" in steps["run"]["custom"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,9 +17,11 @@ _BUILD = ("--bundle", "--format=esm", "--jsx=automatic")
 def packages() -> tuple[str, Path]:
     """Return node, and a folder whose `node_modules` has what the example needs."""
     node, folder = node_with(EXAMPLE)
-    ours = folder / "node_modules" / "tailrace"
-    with contextlib.suppress(FileExistsError):
-        ours.symlink_to(ROOT / "frontend")
+    ours, to = folder / "node_modules" / "tailrace", Path("..", "..", "..", "frontend")
+    if not ours.is_symlink() or ours.readlink() != to:  # it may be one of another checkout
+        made = ours.with_name(f".tailrace-{os.getpid()}")
+        made.symlink_to(to)
+        made.replace(ours)
     return node, folder
 
 

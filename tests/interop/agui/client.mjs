@@ -16,11 +16,12 @@ function say(agent, content) {
 }
 
 // What a run ended with, and the types of its events.
-async function running(run) {
+async function running(run, onText = () => {}) {
   const seen = { types: [], outcome: null, custom: [] };
   await run({
     onEvent: ({ event }) => {
       seen.types.push(event.type);
+      if (event.type === "TEXT_MESSAGE_START") onText();
       if (event.type === "CUSTOM") seen.custom.push(event.name);
       if (event.type === "RUN_FINISHED") seen.outcome = event.outcome;
       if (event.type === "RUN_ERROR") seen.outcome = { type: "error", message: event.message };
@@ -53,7 +54,11 @@ const steps = {
   async run() {
     const agent = new TailraceHttpAgent({ url, threadId, headers });
     say(agent, "hello");
-    tell("run", agent, await running((told) => agent.runAgent({}, told)));
+    const run = await running(
+      (told) => agent.runAgent({}, told),
+      () => tell("writing", agent),
+    );
+    tell("run", agent, run);
     const other = new TailraceHttpAgent({ url, threadId, headers }).clone();
     tell("joined", other, await running((told) => other.connectAgent({}, told)));
     const nobody = new TailraceHttpAgent({ url, threadId: "unknown", headers });
