@@ -42,13 +42,13 @@ class Smoke:
         """
         since = time.time()
         await self._page()
-        await self._agents()
+        default = await self._agents()
         live, task_id = await self._sample()
         await self._replay(task_id, live)
         await self._end(task_id, len(live.events))
         await self._credential()
         if self._api.known and not self._emulated:
-            await check_public_agent(self._api, self.rows)
+            await check_public_agent(self._api, default, self.rows)
         await check_uploads(self._api, self.rows, emulated=self._emulated)
         unwatched = await self._unwatched()
         self._handoff(live, unwatched)
@@ -66,8 +66,11 @@ class Smoke:
             )
         self.rows.append(("page", f"200 after {ms(seconds)}"))
 
-    async def _agents(self) -> None:
-        """The exec wrapper, after SnapStart's restore: every agent has to be asked for its card."""
+    async def _agents(self) -> str:
+        """The exec wrapper, after SnapStart's restore: every agent has to be asked for its card.
+
+        Returns the name of the default agent, which is the first one.
+        """
         answer, seconds = await timed(self._api.get("/api/agents"))
         if answer.status_code != 200:
             raise SmokeError(
@@ -83,7 +86,10 @@ class Smoke:
                 "look into their log groups for `Runtime.` errors. If `make deploy PARAMETERS=SnapStart=off` helps, it "
                 "is the restore; with 403 one of the two rights to a Function URL is missing.",
             )
+        if not agents:
+            raise SmokeError("GET /api/agents has no agent.", "add one to the list of agents in template.yaml.")
         self.rows.append(("agents, restored or started", f"{len(agents)} after {ms(seconds)}"))
+        return str(agents[0]["name"])
 
     async def _sample(self) -> tuple[StreamRecord, str]:
         """First byte, gaps between frames, a cut and a resume."""

@@ -219,6 +219,13 @@ async def test_smoke_says_what_another_site_or_a_refusal_has_answered(path: str)
             assert remedy in str(caught.value)
 
 
+async def test_smoke_asks_the_default_agent_of_a_project_without_an_orchestrator() -> None:
+    deployment = Deployment(ALL, secret=SECRET, agents=({"name": "greeter"}, {"name": "billing"}))
+    async with serve(deployment.app()) as url:
+        with pytest.raises(SmokeError, match="POST /agents/greeter/ with the credential"):
+            await check(url, SECRET)
+
+
 async def test_smoke_fails_if_the_api_answers_without_the_secret() -> None:
     async with serve(Deployment(ALL).app()) as url:
         with pytest.raises(SmokeError, match="instead of 401"):
