@@ -34,9 +34,11 @@ compile = $(python) -m compileall -q --invalidation-mode unchecked-hash -s "$(AR
 
 .PHONY: ready build-TailraceLayer build-AgentsLayer build-ModelLayer build-RuntimeLayer
 
+# No function is a terminal: the command and the conformance suite are for users' machines.
 build-TailraceLayer: ready
 	$(install)
 	cp -R tailrace "$(packages)/"
+	cd "$(packages)/tailrace" && rm -r __main__.py cli conformance
 	find "$(packages)" -type d -name __pycache__ -prune -exec rm -rf {} +
 	$(call compile,/opt)
 

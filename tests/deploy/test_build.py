@@ -57,6 +57,12 @@ def test_all_bytecode_is_built_and_survives_packaging(build: Path) -> None:
     assert not others
 
 
+def test_what_only_a_users_machine_runs_is_in_no_layer(build: Path) -> None:
+    library = build / "TailraceLayer" / "python" / "tailrace"
+    assert {path.name for path in library.iterdir()}.isdisjoint({"__main__.py", "cli", "conformance"})
+    assert (library / "client").exists()
+
+
 @pytest.mark.parametrize(
     ("function", "module"),
     [

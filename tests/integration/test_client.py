@@ -18,6 +18,8 @@ from starlette.responses import JSONResponse
 from gateway.owner import bearer_in
 from tailrace.client import AsyncClient, Client, ClientError, Event, ServerRefused, ServerUnreachable
 from tailrace.client.http import new_http
+from tailrace.log import Batch
+from tailrace.stream import sse
 from tests.sample_agents import file_digests
 from tests.sample_agents.hello_world import FINDINGS, TEXT, hello_world
 from tests.sample_agents.sdk_hello_world import HelloWorldExecutor, sdk_hello_world
@@ -130,6 +132,32 @@ async def test_a_live_stream_that_is_reset_goes_on(kind: str, tmp_path: Path) ->
                 sut.gate.set()
         assert seqs(seen) == list(range(1, len(seen) + 1))
         assert seen[-1].ended
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("broken", [b"{", b"[]", b'{"jsonrpc":"2.0","id":"1","result":{"task":7}}'])
+async def test_an_event_that_cannot_be_read_costs_that_event_only(
+    kind: str, broken: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(kind, tmp_path) as sut, sut.client() as client:
+        task = await client.send("hello")
+        whole = await events_of(client, task)
+        for number in (3, len(whole)):
+            with monkeypatch.context() as patch:
+                frames = sse.Framing.frames
+                patch.setattr(
+                    sse.Framing,
+                    "frames",
+                    lambda self, batch, number=number, frames=frames: b"".join(
+                        b"id: %d\ndata: %b\n\n" % (seq, broken)
+                        if seq == number
+                        else frames(self, Batch(seq, 0, [each]))
+                        for seq, each in enumerate(batch.events, batch.seq)
+                    ),
+                )
+                seen = await events_of(client, task)
+            gap = Event(kind="gap", seq=number, gap=(number, number))
+            assert seen == [*whole[: number - 1], gap, *whole[number:]]
 
 
 async def test_a_stream_that_has_stalled_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
+import tailrace
 from gateway.owner import bearer_in
 from tailrace.cli.commands import run
 from tailrace.cli.escaping import safe
@@ -84,11 +87,25 @@ async def test_json_is_one_event_a_line_and_a_task_can_be_told_again(command: Co
 async def test_a_question_is_answered_by_another_command(command: Command) -> None:
     asked = await command("ask", "say Well; ask Which?; say done")
     assert asked.code == 3
-    assert "waits for an answer: Which? Send it with: tailrace reply" in asked.err
-    task_id = asked.err.split("tailrace reply ")[1].split()[0]
+    assert "waits for an answer: Which? Send it with: " in asked.err
+    task_id = asked.err.split(" reply ")[1].split()[0]
     assert (await command("tail", task_id)).code == 3
     replied = await command("reply", task_id, "this")
     assert (replied.code, replied.out) == (0, "Well<this>done\n")
+
+
+async def test_what_it_says_to_type_is_how_it_was_called(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for program, typed in (
+        (str(Path(tailrace.__file__).with_name("__main__.py")), "a/python -m tailrace"),
+        (str(tmp_path / "my bin" / "tailrace"), "'my bin/tailrace'"),
+    ):
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "a" / "python"))
+        monkeypatch.setattr(sys, "argv", [program])
+        assert f"Send it with: {typed} reply " in (await command("ask", "ask Which?")).err
+        assert (await command("nosuch")).err == f"tailrace: No such command 'nosuch'. See {typed} --help.\n"
 
 
 async def test_the_exit_code_says_how_it_ended(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +135,28 @@ async def test_no_text_of_an_agent_commands_the_terminal(command: Command) -> No
     assert "\\x1b]0,owned\\x07" in done.out
     assert "\\u202e" in done.out
     assert safe("a\r\nb\tc\rd\x9be") == "a\nb\tc\\x0dd\\x9be"
+
+
+async def test_an_output_that_cannot_be_written_is_told_in_a_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for arguments in (["agents"], ["agents", "--json"], ["ask", "say Hello"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", Full())
+            done = await command(*arguments)
+        assert done.code == 1
+        assert done.err.splitlines()[-1] == "tailrace: The output could not be written: No space left on device."
+
+
+async def test_a_command_whose_streams_are_closed_does_what_it_does_without_them(tmp_path: Path) -> None:
+    closed = f"'{sys.executable}' -m tailrace agents <&- >&-"
+    process = await asyncio.create_subprocess_shell(closed, cwd=tmp_path, env={}, stderr=asyncio.subprocess.PIPE)
+    _, problem = await process.communicate()
+    assert (process.returncode, problem.count(b"\n")) == (5, 1)
 
 
 async def test_without_a_server_it_says_what_to_do(tmp_path: Path) -> None:

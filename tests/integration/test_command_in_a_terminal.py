@@ -85,5 +85,5 @@ async def test_ctrl_c_ends_the_watching_and_says_how_to_come_back(shipped: Stack
         while await terminal.read():
             pass
         assert await process.wait() == 130, terminal.shown
-    assert "The task goes on. Watch it with: tailrace tail " in terminal.shown
+    assert "-m tailrace tail " in terminal.shown
     assert "Traceback" not in terminal.shown

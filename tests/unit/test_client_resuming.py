@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.a2a.client import RawEvent
 from tailrace.client import resuming
 from tailrace.client.backoff import Backoff
+from tailrace.client.event import Broken, Event, gap_event
 from tailrace.client.resuming import Item, resumed
 from tailrace.errors import ServerRefused, ServerUnreachable
 from tailrace.stream.quiet import Pause
@@ -21,21 +21,24 @@ from tests.support.virtual_time import run_in_virtual_time
 
 COMPLETED = "TASK_STATE_COMPLETED"
 # What a stream does, one thing after the other.
-CUT, BREAK, REPEAT, SKIP, PAUSE, SYNC, EARLY_END, NEXT = (
+CUT, BREAK, REPEAT, SKIP, GARBLE, PAUSE, SYNC, EARLY_END, NEXT = (
     "cut",
     "break",
     "repeat",
     "skip",
+    "garble",
     "pause",
     "sync",
     "end",
     "next",
 )
-DOES = st.lists(st.sampled_from([CUT, BREAK, REPEAT, SKIP, PAUSE, SYNC, EARLY_END, NEXT, NEXT, NEXT]), max_size=12)
+DOES = st.lists(
+    st.sampled_from([CUT, BREAK, REPEAT, SKIP, GARBLE, PAUSE, SYNC, EARLY_END, NEXT, NEXT, NEXT]), max_size=12
+)
 
 
-def event(seq: int) -> RawEvent:
-    return RawEvent(seq, b"{}")
+def event(seq: int) -> Event:
+    return Event(kind="progress", seq=seq)
 
 
 def streams(total: int, plans: Sequence[Sequence[str]]) -> tuple[resuming.Open, list[int]]:
@@ -54,6 +57,9 @@ def streams(total: int, plans: Sequence[Sequence[str]]) -> tuple[resuming.Open, 
                 yield event(max(1, cursor - 1))
             elif does == SKIP and cursor + 2 <= total:
                 yield event(cursor + 2)
+            elif does == GARBLE and cursor < total:
+                cursor += 1
+                yield Broken(cursor, "It is no JSON.")
             elif does == PAUSE:
                 yield Pause(5)
                 return
@@ -85,10 +91,10 @@ def test_no_pattern_of_cuts_loses_or_repeats_an_event(total: int, plans: list[li
     seen = read(open_at, cursor)
     told: list[int] = []
     for item in seen:
-        told += range(item.first, item.last + 1) if isinstance(item, Gap) else [item.seq]
+        told += range(item.gap[0], item.gap[1] + 1) if item.gap else [item.seq]
     assert told == list(range(cursor + 1, total + 1))
-    if not any(SKIP in plan for plan in plans):
-        assert not any(isinstance(item, Gap) for item in seen)
+    if not any(SKIP in plan or GARBLE in plan for plan in plans):
+        assert not any(item.gap for item in seen)
     assert cursors == sorted(cursors)
 
 
@@ -99,8 +105,23 @@ def test_missing_events_are_asked_for_once_and_then_they_are_a_gap() -> None:
         yield End(COMPLETED, 4)
 
     asked: list[int] = []
-    assert read(skipping, 1) == [Gap(2, 3), event(4)]
+    assert read(skipping, 1) == [gap_event(Gap(2, 3)), event(4)]
     assert asked == [1, 1]
+
+
+def test_an_event_that_cannot_be_read_is_asked_for_once_and_then_it_is_a_gap() -> None:
+    async def garbling(cursor: int) -> AsyncGenerator[Item]:
+        asked.append(cursor)
+        for seq in range(cursor + 1, 6):
+            yield Broken(seq, "It is no JSON.") if seq in (2, 3, 5) else event(seq)
+        yield End(COMPLETED, 5)
+
+    asked: list[int] = []
+    told: list[str | None] = []
+    gaps = {seq: gap_event(Gap(seq, seq)) for seq in (2, 3, 5)}
+    assert read(garbling, on_cut=told.append) == [event(1), gaps[2], gaps[3], event(4), gaps[5]]
+    assert asked == [0, 1, 2, 4]
+    assert told[:2] == ["It is no JSON.", None]
 
 
 def test_a_gap_that_the_server_tells_moves_the_cursor() -> None:
@@ -109,7 +130,7 @@ def test_a_gap_that_the_server_tells_moves_the_cursor() -> None:
         yield event(4)
         yield End(COMPLETED, 4)
 
-    assert read(forgetting) == [Gap(1, 3), event(4)]
+    assert read(forgetting) == [gap_event(Gap(1, 3)), event(4)]
 
 
 def refusing(times: int, error: Callable[[], Exception]) -> resuming.Open:

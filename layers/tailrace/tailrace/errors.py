@@ -347,6 +347,14 @@ class AgentError(TailraceError):
         self.retry_after_s = retry_after_s
 
 
+class EventBroken(AgentError):
+    """The event `seq` of another agent's stream cannot be read. The stream may be read on after it."""
+
+    def __init__(self, message: str, seq: int) -> None:
+        super().__init__(message, malformed=True)
+        self.seq = seq
+
+
 class AgentUnknown(AgentError):
     """No agent of this bundle that can be reached has the name. The message has no address."""
 

@@ -23,7 +23,7 @@ from tailrace.a2a.types import Version
 from tailrace.aws import FunctionUrlAuth
 from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
-from tailrace.errors import AgentError, shorten
+from tailrace.errors import AgentError, EventBroken, shorten
 from tailrace.events import EXTENSION, Message, encode
 from tailrace.network.cookies import no_cookies
 from tailrace.owner import OWNER_HEADER
@@ -249,13 +249,18 @@ class AgentClient:
             downloaded = response.num_bytes_downloaded
             if not self.own and self._streamed_bytes > MAX_BYTES:
                 raise TooMuch(f"it streamed more than {MAX_BYTES:,} bytes, and was given up")
-            group = [
-                RawEvent(_seq(event.id) if has_seqs else None, result_in(event, envelope, self.url))
-                for event in parser.feed(chunk)
-            ]
+            group, broken = list[RawEvent](), None
+            try:
+                for event in parser.feed(chunk):
+                    seq = seq_in(event.id) if has_seqs else None
+                    group.append(RawEvent(seq, result_in(event, envelope, self.url, seq)))
+            except AgentError as error:
+                broken = error
             if group:
                 yield group
-            elif not self.own:
+            if broken is not None:
+                raise broken
+            if not group and not self.own:
                 await asyncio.sleep(_PIECE_S)
 
 
@@ -283,16 +288,24 @@ def _has_arrived(status: int) -> bool:
     return status != 0 and status not in _NOT_ARRIVED
 
 
-def result_in(event: sse.ServerSentEvent, envelope: sse.Envelope, url: str) -> bytes:
+def result_in(event: sse.ServerSentEvent, envelope: sse.Envelope, url: str, seq: int | None) -> bytes:
     """The result in one event of a stream. Our own agents' envelopes are cut off without decoding them.
 
     Raises:
-        AgentError: there is an error in its place, or nothing.
+        EventBroken: it cannot be read, and has a seq.
+        AgentError: there is an error in its place, or it cannot be read.
     """
     result = envelope.open(event.data)
-    return _result(200, event.data, url) if result is None else result
+    if result is not None:
+        return result
+    try:
+        return _result(200, event.data, url)
+    except AgentError as error:
+        if seq is None or not error.malformed:
+            raise
+        raise EventBroken(str(error), seq) from None
 
 
-def _seq(text: str) -> int | None:
+def seq_in(text: str) -> int | None:
     """The seq in an `id:`; None if it is none."""
     return int(text) or None if text.isascii() and text.isdigit() and len(text) <= 15 else None

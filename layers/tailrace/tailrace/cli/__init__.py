@@ -5,6 +5,7 @@ It needs the packages of the extra `cli`.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tailrace_start.command import COMMANDS
@@ -13,8 +14,13 @@ from tailrace_start.command import run as begin
 
 def main() -> None:
     """Run the command with the process's arguments, and exit with its code (`exit_codes.py`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # It was closed before we began.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the whole process
     try:
         from tailrace.cli.commands import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tailrace.cli.calling import called
 from tailrace.cli.display import Display, JsonLines, LiveDisplay, Plain
 from tailrace.cli.escaping import one_line
 from tailrace.cli.exit_codes import Exit, exit_of_error
@@ -196,7 +197,10 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
-        print(f"tailrace: {error.format_message()} See tailrace --help.", file=sys.stderr)
+        text = error.format_message()
+        given = sys.argv[1:] if arguments is None else arguments
+        # Without arguments it is the help.
+        print(f"tailrace: {text.rstrip('.')}. See {called()} --help." if given else text, file=sys.stderr)
         return int(error.exit_code)
     return code if isinstance(code, int) else Exit.COMPLETED
 
@@ -216,13 +220,25 @@ def _working(url: str | None, *, as_json: bool = False) -> Iterator[Work]:
     except ClientError as error:
         display.problem(str(error))
         raise typer.Exit(exit_of_error(error)) from None
-    except BrokenPipeError:  # `… | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end.
+    except OSError as error:  # A full disk, or the end of a pipe: `… | head`.
+        with suppress(OSError):
+            display.stop()
+            if not isinstance(error, BrokenPipeError):
+                display.problem(f"The output could not be written: {error.strerror}.")
+        _write_nowhere()
         raise typer.Exit(Exit.FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
     finally:
-        display.stop()
+        with suppress(OSError):
+            display.stop()
+
+
+def _write_nowhere() -> None:
+    """Let what could not be written go nowhere: Python tries it once more at its end, and would say so."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end(work: Work, task_id: str, follow: Callable[[], Exit]) -> None:
@@ -234,7 +250,10 @@ def _end(work: Work, task_id: str, follow: Callable[[], Exit]) -> None:
     try:
         code = follow()
     except KeyboardInterrupt:
-        work.display.problem(f"The task goes on. Watch it with: tailrace tail {task_id}, or end it with: cancel.")
+        again = called()
+        work.display.problem(
+            f"The task goes on. Watch it with: {again} tail {task_id}, or end it with: {again} cancel {task_id}"
+        )
         code = Exit.INTERRUPTED
     raise typer.Exit(code)
 
@@ -244,6 +263,7 @@ def _table(names: list[str], rows: list[list[str]]) -> None:
     if not sys.stdout.isatty():
         for row in rows:
             print("\t".join(one_line(cell, 1_000) for cell in row))
+        sys.stdout.flush()
         return
     table = Table(*names, box=None, pad_edge=False)
     for row in rows:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from tailrace.cli.calling import called
 from tailrace.cli.display import Display
 from tailrace.cli.exit_codes import Exit, exit_of_state
 from tailrace.cli.questions import answers_to
@@ -74,7 +75,9 @@ class Following:
         code = exit_of_state(state)
         why = ended.message if ended is not None else self._view.message
         if code is Exit.NEEDS_INPUT:
-            self._display.problem(f"The task waits for an answer: {why} Send it with: tailrace reply {task_id} ANSWER")
+            self._display.problem(
+                f"The task waits for an answer: {why} Send it with: {called()} reply {task_id} ANSWER"
+            )
         elif code is not Exit.COMPLETED:
             how = state.removeprefix("TASK_STATE_").lower().replace("_", " ") or "without a state"
             self._display.problem(f"The task ended {how}" + (f": {why}" if why else "."))

@@ -19,14 +19,14 @@ from tailrace.a2a.discovery import DiscoveredAgent, interface_of
 from tailrace.a2a.remote_task import AgentEvent, RemoteTask, seq_of
 from tailrace.client.backoff import Backoff, OnCut
 from tailrace.client.errors import client_errors
-from tailrace.client.event import SNAPSHOT, Event, event_of, gap_event, numbered_event
+from tailrace.client.event import SNAPSHOT, Broken, Event, event_of, numbered_event
 from tailrace.client.files import OnProgress, PackedFile
 from tailrace.client.resuming import Item, resumed
 from tailrace.client.task import Agent, Task
 from tailrace.config import Settings
-from tailrace.errors import AgentError, ServerRefused, ServerUnreachable
+from tailrace.errors import AgentError, EventBroken, ServerRefused, ServerUnreachable
 from tailrace.events import EXTENSION, INTERRUPTED, TERMINAL, DelegatedTask, Message, Part, ends
-from tailrace.stream.reader import End, Gap
+from tailrace.stream.reader import End
 
 # No agent is one of our own here: whom a client asks for, its token says.
 STRANGERS = Settings(orchestrator_url="http://own.invalid/")
@@ -121,7 +121,7 @@ class AgentServer:
             backoff = Backoff(self._patience_s, self._on_cut)
             async with aclosing(resumed(lambda at: self._open(task_id, at), cursor, backoff)) as items:
                 async for item in items:
-                    yield gap_event(item) if isinstance(item, Gap) else numbered_event(item, self.url)
+                    yield item
             return
         begun = self._begun.pop(task_id, None)
         following = begun or self._followed(
@@ -150,15 +150,18 @@ class AgentServer:
             if cursor and (end := await self._end_at(task_id, cursor)) is not None:
                 yield end
                 return
-            async with aclosing(self._client.subscribe(task_id, cursor)) as groups:
-                async for group in groups:
-                    for raw in group:
-                        if raw.seq is None:
-                            raise AgentError(f"{self.url} stopped numbering its events.", malformed=True)
-                        yield raw
-                    if (end := await self._end_in(task_id, group[-1])) is not None:
-                        yield end
-                        return
+            try:
+                async with aclosing(self._client.subscribe(task_id, cursor)) as groups:
+                    async for group in groups:
+                        for raw in group:
+                            if raw.seq is None:
+                                raise AgentError(f"{self.url} stopped numbering its events.", malformed=True)
+                            yield numbered_event(raw, self.url)
+                        if (end := await self._end_in(task_id, group[-1])) is not None:
+                            yield end
+                            return
+            except EventBroken as error:
+                yield Broken(error.seq, str(error))
 
     async def _end_in(self, task_id: str, newest: RawEvent) -> End | None:
         """The end if the stream has nothing after its newest event. A subscription stays open past a question."""

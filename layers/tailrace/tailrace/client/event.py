@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -10,6 +10,7 @@ from tailrace.a2a import incoming
 from tailrace.a2a.client import RawEvent
 from tailrace.authoring.ask import Question
 from tailrace.client.task import Task, questions_of
+from tailrace.errors import AgentError
 from tailrace.events import EXTENSION, INTERRUPTED, TERMINAL, Details, Metadata
 from tailrace.stream.reader import Gap
 
@@ -68,18 +69,24 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in ("state", SNAPSHOT) and self.state in INTERRUPTED
 
 
+class Broken(NamedTuple):
+    """The event `seq` of a stream cannot be read; `reason` says why."""
+
+    seq: int
+    reason: str
+
+
 def gap_event(gap: Gap) -> Event:
     """The event for events that are gone."""
     return Event(kind=GAP, seq=gap.last, gap=(gap.first, gap.last))
 
 
-def numbered_event(raw: RawEvent, source: str) -> Event:
-    """The event in a stream with seqs.
-
-    Raises:
-        AgentError: it is not an event of A2A.
-    """
-    return event_of(raw.seq, incoming.event_in(incoming.decoded(raw.json, source), source), raw.json)
+def numbered_event(raw: RawEvent, source: str) -> Event | Broken:
+    """The event in a stream with seqs. `Broken` if it is not an event of A2A."""
+    try:
+        return event_of(raw.seq, incoming.event_in(incoming.decoded(raw.json, source), source), raw.json)
+    except AgentError as error:
+        return Broken(raw.seq or 0, str(error))
 
 
 def event_of(seq: int | None, event: incoming.Event, json: bytes = b"", *, before: str = "") -> Event:

@@ -13,16 +13,16 @@ import httpx
 import msgspec
 
 from tailrace.a2a import incoming
-from tailrace.a2a.client import RawEvent, result_in
+from tailrace.a2a.client import RawEvent, result_in, seq_in
 from tailrace.client.backoff import Backoff, OnCut
 from tailrace.client.errors import client_errors, refused_401, unreachable
-from tailrace.client.event import Event, gap_event, numbered_event
+from tailrace.client.event import Broken, Event, numbered_event
 from tailrace.client.files import OnProgress, PackedFile
 from tailrace.client.http import FINAL, OPENING_S, Bearer
 from tailrace.client.resuming import Item, resumed
 from tailrace.client.task import Agent, Task
 from tailrace.decoding import NOT_JSON
-from tailrace.errors import AgentError, ServerRefused, ServerUnreachable, shorten
+from tailrace.errors import AgentError, EventBroken, ServerRefused, ServerUnreachable, shorten
 from tailrace.events import Message, Part, State, encode
 from tailrace.stream import sse
 from tailrace.stream.quiet import Pause
@@ -163,7 +163,7 @@ class GatewayServer:
         events = resumed(lambda at: self._open(task_id, at), cursor, backoff)
         async with aclosing(events):
             async for event in events:
-                yield gap_event(event) if isinstance(event, Gap) else numbered_event(event, self.url)
+                yield event
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -203,9 +203,12 @@ class GatewayServer:
             AgentError: it cannot be read.
         """
         if not frame.name:
-            if not (frame.id.isascii() and frame.id.isdigit() and len(frame.id) <= 15):
-                raise AgentError(f"{self.url} sent an event with the id {shorten(frame.id)!r}.", malformed=True)
-            return RawEvent(int(frame.id), result_in(frame, envelope, self.url))
+            if (seq := seq_in(frame.id)) is None:
+                return None
+            try:
+                return numbered_event(RawEvent(seq, result_in(frame, envelope, self.url, seq)), self.url)
+            except EventBroken as error:
+                return Broken(seq, str(error))
         if frame.name not in ("sync", "gap", "pause", "end"):
             return None
         try:

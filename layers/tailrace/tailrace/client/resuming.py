@@ -11,8 +11,8 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from tailrace.a2a.client import RawEvent
 from tailrace.client.backoff import Backoff
+from tailrace.client.event import Broken, Event, gap_event
 from tailrace.errors import ServerRefused, ServerUnreachable
 from tailrace.stream.quiet import Pause
 from tailrace.stream.reader import End, Gap, Synced
@@ -20,7 +20,7 @@ from tailrace.stream.reader import End, Gap, Synced
 logger = logging.getLogger("tailrace.client")
 
 # What a stream brings. It may end without an `End` or a `Pause`: then it was cut.
-Item = RawEvent | Gap | Synced | Pause | End
+Item = Event | Broken | Gap | Synced | Pause | End
 # Opens the stream of the events after a cursor. Raises `ServerUnreachable` for a cut, and `ServerRefused` for what does
 # not change by trying again; with a `retry_after_s` it may.
 Open = Callable[[int], AsyncGenerator[Item]]
@@ -28,10 +28,10 @@ Open = Callable[[int], AsyncGenerator[Item]]
 _WAS_THERE_S = 5.0
 
 
-async def resumed(open_at: Open, cursor: int, backoff: Backoff) -> AsyncGenerator[RawEvent | Gap]:
+async def resumed(open_at: Open, cursor: int, backoff: Backoff) -> AsyncGenerator[Event]:
     """The events after `cursor`, each once and in order, until the task is finished or waits for its user.
 
-    Events that are gone for good are a `Gap`.
+    Events that are gone for good are a gap, and so is one that cannot be read the second time either.
 
     Raises:
         ServerRefused: the stream was refused.
@@ -44,25 +44,29 @@ async def resumed(open_at: Open, cursor: int, backoff: Backoff) -> AsyncGenerato
         try:
             async with aclosing(open_at(cursor)) as items:
                 async for item in items:
-                    if isinstance(item, RawEvent):
+                    if isinstance(item, Event | Broken):
                         seq = item.seq
                         assert seq is not None, "a stream that is resumed has seqs"
                         if seq <= cursor:
                             continue
                         backoff.answered()
-                        if seq > cursor + 1:
-                            if missing_after != cursor:  # Ask for the missing events, once.
+                        last_missing = seq if isinstance(item, Broken) else seq - 1
+                        if last_missing > cursor:
+                            if missing_after != cursor:  # Ask for what is missing, once.
                                 missing_after = cursor
+                                if isinstance(item, Broken):
+                                    reason = ServerUnreachable(item.reason)
                                 break
-                            gap, cursor = Gap(cursor + 1, seq - 1), seq - 1
-                            yield gap
-                        cursor = seq
-                        yield item
+                            gap, cursor = Gap(cursor + 1, last_missing), last_missing
+                            yield gap_event(gap)
+                        if isinstance(item, Event):
+                            cursor = seq
+                            yield item
                     elif isinstance(item, Gap):
                         backoff.answered()
                         if item.last > cursor:
                             gap, cursor = Gap(cursor + 1, item.last), item.last
-                            yield gap
+                            yield gap_event(gap)
                     elif isinstance(item, End):
                         if item.seq == cursor:
                             backoff.answered()
