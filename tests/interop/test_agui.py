@@ -130,7 +130,14 @@ async def test_a_client_that_joins_in_the_middle_gets_the_rest_and_a_run_can_be_
     assert steps["joined"]["messages"][-1]["content"] == "Hello, "
     assert (steps["both"]["messages"][-1]["content"], steps["both"]["same"]) == ("Hello, world.", True)
     assert steps["both"]["types"].count("TEXT_MESSAGE_START") == 1
-    assert steps["cancelled"]["outcome"] == {"type": "cancelled"}
+    assert steps["cancelled"]["outcome"] == steps["cancelled at once"]["outcome"] == {"type": "cancelled"}
+    assert steps["no run"]["error"] == "There is no run to cancel."
+
+
+async def test_an_answer_that_is_no_stream_ends_a_run_that_has_not_begun_and_no_other(hello: System) -> None:
+    steps = await client(hello.url, "answers")
+    assert steps["page"]["failed"].endswith("answered 200: text/html, and no event stream.")
+    assert [each["content"] for each in steps["limited"]["messages"]] == ["hello", "Hello, world."]
 
 
 async def test_our_client_loses_and_repeats_nothing_when_its_connection_is_cut_again_and_again(hello: System) -> None:

@@ -1,4 +1,4 @@
-"""frontend/ is a package of npm: `npm pack` makes it, all that it imports is in it, and its types fit the AI SDK's."""
+"""frontend/ is a package of npm: `npm pack` makes it, its imports are in it, and its types fit the AI SDK's and AG-UI's."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from tests.interop.cached import HERE, node_with
 from tests.support.react_chat import ROOT, packages
 
 FRONTEND = ROOT / "frontend"
-# What `tsc` has to find right: the transport is one of the SDK's, and what it takes is checked.
+# What `tsc` has to find: the transport is one of the SDK's, the agent one of AG-UI's, and what they take is checked.
 USES = """
+import type { AbstractAgent, BaseEvent, HttpAgent } from "@ag-ui/client";
 import type { ChatTransport, UIMessage } from "ai";
+import { RefusedError, TailraceHttpAgent } from "tailrace/agui-agent";
 import { TailraceChatTransport } from "tailrace/chat-transport";
 import { EventStream } from "tailrace/event-stream";
 import { ProgressTimeline } from "tailrace/progress-timeline";
@@ -30,7 +33,18 @@ const stream = new EventStream((cursor: number) => `/api/stream/1?cursor=${curso
 const timeline: HTMLElement = new ProgressTimeline();
 // @ts-expect-error
 new TailraceChatTransport({ agent: 5 });
-export { transport, stream, timeline };
+const agent = new TailraceHttpAgent({ url: "/api/agui/greeter", headers: { authorization: "Bearer x" } });
+const agents: [AbstractAgent, HttpAgent, TailraceHttpAgent] = [agent, agent, agent.clone()];
+const task: string = agent.task;
+const over: Promise<void> = agent.cancelRun();
+const input = { threadId: "t", runId: "r", messages: [], tools: [], context: [] };
+agent.run(input).subscribe((event: BaseEvent) => event.type);
+agent.connectAgent({}, { onRunFailed: ({ error }) => void (error instanceof RefusedError && error.status + 1) });
+// @ts-expect-error
+new TailraceHttpAgent({ threadId: "t" });
+// @ts-expect-error
+agent.run({ threadId: "t" }).subscribe();
+export { transport, stream, timeline, agents, task, over };
 """
 _IMPORT = re.compile(r"""(?:from|import\()\s*["'](\.[^"']+)["']""")
 
@@ -51,11 +65,13 @@ def test_the_page_has_the_modules_that_the_package_names() -> None:
         assert imported <= held, name
 
 
-async def test_npm_packs_it_with_types_that_fit_the_ai_sdk() -> None:
+async def test_npm_packs_it_with_types_that_fit_the_ai_sdk_and_ag_ui() -> None:
     _, folder = await asyncio.to_thread(packages)
+    _, agui = await asyncio.to_thread(node_with, HERE / "agui")
     with tempfile.TemporaryDirectory(dir=folder) as made:
         source, uses = Path(made) / "frontend", Path(made) / "uses"
         shutil.copytree(FRONTEND, source, ignore=shutil.ignore_patterns("sample", "findings", "types", "node_modules"))
+        (Path(made) / "node_modules").symlink_to(agui / "node_modules")
         path = f"{folder / 'node_modules' / '.bin'}:{os.environ['PATH']}"
         packing = await asyncio.create_subprocess_exec(
             *("npm", "pack", "--foreground-scripts=false"), cwd=source, env={**os.environ, "PATH": path},

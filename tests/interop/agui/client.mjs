@@ -81,6 +81,28 @@ const steps = {
     while (agent.messages.length < 4) await new Promise((resolve) => setTimeout(resolve, 20));
     await agent.cancelRun();
     tell("cancelled", agent, await cancelled);
+    say(agent, "slow");
+    const unbegun = running((told) => agent.runAgent({}, told));
+    await agent.cancelRun();
+    tell("cancelled at once", agent, await unbegun);
+    await new TailraceHttpAgent({ url }).cancelRun().catch((error) => tell("no run", agent, { error: error.message }));
+  },
+  // Answers that are no stream, to the first request and in the middle of a run.
+  async answers() {
+    const page = async () => new Response("<html>", { headers: { "content-type": "text/html" } });
+    const limit = async () => new Response("{}", { status: 429 });
+    const cut = async (...request) => {
+      const whole = await fetch(...request);
+      const reader = whole.body.getReader();
+      const { value } = await reader.read();
+      reader.cancel();
+      return new Response(value, { headers: whole.headers });
+    };
+    for (const [step, answers] of [["page", [page]], ["limited", [cut, limit, page]]]) {
+      const agent = new TailraceHttpAgent({ url, headers, fetch: (...request) => (answers.shift() ?? fetch)(...request) });
+      say(agent, "hello");
+      tell(step, agent, await running((told) => agent.runAgent({}, told)));
+    }
   },
 };
 await steps[step]();
