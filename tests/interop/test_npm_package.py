@@ -1,4 +1,4 @@
-"""frontend/ is a package of npm: `npm pack` makes it, its imports are in it, and its types fit the AI SDK's and AG-UI's."""
+"""frontend/ is a package of npm: `npm pack` makes it, its imports are in it, its types fit the AI SDK's and AG-UI's."""
 
 from __future__ import annotations
 
