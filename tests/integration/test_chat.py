@@ -15,6 +15,7 @@ from tests.sample_agents.hello_world import TEXT, hello_world
 from tests.support.front_door import front_door
 from tests.support.in_process import system
 
+NO_TASK = "00000000-0000-0000-0000-000000000000"
 Chunks = list[tuple[str, dict[str, Any] | str]]
 
 
@@ -127,8 +128,10 @@ async def test_an_answer_that_is_repeated_finds_its_stream(tmp_path: Path) -> No
             chat({**user("x"), "parts": [{"type": "file", "url": "https://a.example/", "mediaType": "a/b"}]}),
             *(400, "does not fetch"),
         ),
+        (chat({**user("x"), "parts": [{"type": "file", "url": "data:;base64,\xe9"}]}), 400, "data URL"),
+        (chat({**user("x"), "parts": [{"type": "file", "url": "urn:x", "providerMetadata": "x"}]}), 400, "urn:x"),
         (chat({**user("x"), "role": "assistant", "parts": []}), 409, "no task that could ask"),
-        (chat({**user("y", "none"), "role": "assistant"}, user("x"), messageId="m-1"), 400, "of the assistant 'none'"),
+        (chat({**user("y", NO_TASK), "role": "assistant"}, user("x"), messageId="m-1"), 400, "of the assistant '0000"),
     ],
 )
 async def test_what_cannot_be_used_is_refused_and_begins_nothing(
@@ -146,8 +149,65 @@ async def refusing(tmp_path: Path) -> Any:
         yield served
 
 
+async def messages_in(http: httpx.AsyncClient, chat_id: str = "chat-1", size: int = 100) -> list[list[Any]]:
+    """The pages of a chat's messages, oldest first."""
+    pages: list[list[Any]] = []
+    token = ""
+    while not pages or token:
+        answer = await http.get(f"/api/chat/{chat_id}", params={"pageSize": size, "pageToken": token})
+        assert answer.status_code == 200, answer.text
+        pages.insert(0, answer.json()["messages"])
+        token = answer.json()["nextPageToken"]
+    return pages
+
+
+async def test_a_long_chat_has_all_its_messages_in_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with system(hello_world(), tmp_path) as served:
+        first = told(await post(served.http, chat(user("hello", "1"))))[0]["messageId"]  # type: ignore[index]
+        for number in "234":
+            await post(served.http, chat(user("hello", number)))
+        (whole,) = await messages_in(served.http)
+        users = [message["id"] for message in whole if message["role"] == "user"]
+        assert (users, len(whole)) == (["1", "2", "3", "4"], 8)
+        for size in (1, 3):
+            pages = await messages_in(served.http, size=size)
+            assert sum(pages, []) == whole
+            assert all(len(page) <= 2 * size for page in pages)
+        with monkeypatch.context() as patch:
+            patch.setattr("gateway.chat.history._LARGE", 1)  # as if each message had a large file
+            assert await messages_in(served.http) == [whole[place : place + 2] for place in (0, 2, 4, 6)]
+        # What was asked again is left out of every page, and so is what came before a new beginning.
+        answer = {"id": first, "role": "assistant", "parts": []}
+        await post(served.http, chat(user("hello", "1"), answer, user("hello", "5"), messageId="5"))
+        again = sum(await messages_in(served.http, size=1), [])
+        assert [message["id"] for message in again if message["role"] == "user"] == ["1", "5"]
+        greeting = {"id": "greeting", "role": "assistant", "parts": []}  # the page's own
+        await post(served.http, chat(greeting, user("hello", "6"), messageId="6"))
+        anew = sum(await messages_in(served.http, size=1), [])
+        assert [message["id"] for message in anew if message["role"] == "user"] == ["6"]
+        for token in ("x", "x#", "5", "000000000000000"):
+            answer = await served.http.get("/api/chat/chat-1", params={"pageToken": token})
+            assert (answer.status_code, "page token" in answer.text) == (400, True), token
+
+
+async def test_a_message_that_is_named_comes_whole_although_it_is_over(tmp_path: Path) -> None:
+    async with system(hello_world(), tmp_path) as served:
+        asked = await post(served.http, chat(user("ask twice")))
+        answered = await post(served.http, chat(user("payments", "m-2")))
+        for seen in (asked, answered):
+            message = told(seen)[0]["messageId"]  # type: ignore[index]
+            async with served.http.stream("GET", "/api/chat/chat-1/stream", params={"message": message}) as response:
+                assert await chunks_of(response) == seen
+        task = told(asked)[0]["messageId"]  # type: ignore[index]
+        for message in ("x", NO_TASK, f"{task}-2", f"{task}-0", f"{task}-999"):
+            refused = await served.http.get("/api/chat/chat-1/stream", params={"message": message})
+            assert (refused.status_code, "has no message" in refused.text) == (404, True), message
+        other = await served.http.get("/api/chat/chat-2/stream", params={"message": task})
+        assert other.status_code == 404
+
+
 async def test_a_cursor_that_is_none_is_refused(refusing: Any) -> None:
-    for cursor, status in (("5", 400), ("x", 400), ("00000000-0000-0000-0000-000000000000:1", 404)):
+    for cursor, status in (("5", 400), ("x", 400), (f"{NO_TASK}:1", 404)):
         answer = await refusing.http.get("/api/chat/chat-1/stream", params={"cursor": cursor})
         assert answer.status_code == status, cursor
 

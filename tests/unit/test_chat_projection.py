@@ -70,6 +70,11 @@ class Log:
         self.attempt += 1
         self.event("attempt", "worker lost", reason="worker lost", supersedes=list(supersedes))
 
+    def lose(self, events: int) -> None:
+        first, self.seq = self.seq + 1, self.seq + events
+        for chunk in self.projection.lose(first, self.seq):
+            self._apply(msgspec.to_builtins(chunk))
+
     @property
     def shown(self) -> list[str]:
         """What the page shows, without what it says of steps."""
@@ -86,8 +91,9 @@ class Log:
         return {part["id"]: part["data"]["state"] for part in self.parts if part["type"] == "data-step"}
 
     def _add(self, event: bytes) -> None:
-        self.seq = decode(event).metadata.seq
-        for chunk in self.projection.chunks(decode(event)):
+        self.newest = decode(event)
+        self.seq = self.newest.metadata.seq
+        for chunk in self.projection.chunks(self.newest):
             self._apply(msgspec.to_builtins(chunk))
 
     def _apply(self, chunk: dict[str, Any]) -> None:
@@ -166,6 +172,20 @@ def test_a_takeover_takes_back_what_is_void_and_keeps_the_rest() -> None:
     log.event("node_end", step="b", name="b")
     assert log.shown == ["Once", "read: 42", " upon a time."]
     assert log.steps == {"a": "done", "b": "done", "c": "done"}
+
+
+def test_a_gap_is_shown_whatever_is_taken_back_and_also_by_a_page_that_is_loaded_again() -> None:
+    log = Log()
+    log.event("node_start", step="a", name="a")
+    log.text("half", step="a")
+    log.lose(2)
+    log.takeover("a")
+    assert log.shown == log.stored == ["{'from': 5, 'to': 6}"]
+    expired = Projection(TASK, keeps=True)
+    assert expired.lose(1, 6) == []
+    kinds = [type(chunk).__name__ for chunk in expired.chunks(log.newest)]
+    assert kinds[:3] == ["Start", "StartStep", "GapData"]
+    assert [type(part).__name__ for part in expired.messages[0].parts] == ["StepStart", "GapData"]
 
 
 @pytest.mark.parametrize("void", [("n", "t"), ("t",)])

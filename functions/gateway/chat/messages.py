@@ -82,6 +82,7 @@ StoredPart = (
     | chunks.StepData
     | chunks.QuestionData
     | chunks.ArtifactData
+    | chunks.GapData
     | Answers
     | Value
 )
@@ -94,8 +95,11 @@ class StoredMessage(msgspec.Struct, omit_defaults=True, kw_only=True):
     metadata: MessageMetadata | None = None
 
 
-class ChatMessages(msgspec.Struct):
+class ChatMessages(msgspec.Struct, rename="camel"):
+    """A page of a chat's messages. `next_page_token` is that of older ones, "" if there are none."""
+
     messages: list[StoredMessage]
+    next_page_token: str
 
 
 def of_user(message: Message) -> StoredMessage:

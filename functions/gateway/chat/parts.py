@@ -119,10 +119,10 @@ class DataPart(Part, kw_only=True, eq=False):
 
 
 class OtherPart(Part, kw_only=True, eq=False):
-    """A file or a source, which comes whole. `of` is its artifact."""
+    """A file, a source or a gap, which comes whole. `of` is its artifact, if it has one."""
 
-    of: str
-    chunk: chunks.File | chunks.SourceUrl | chunks.SourceDocument
+    of: str | None = None
+    chunk: chunks.File | chunks.SourceUrl | chunks.SourceDocument | chunks.GapData
 
     def chunks(self) -> list[Chunk]:
         return [self.chunk]

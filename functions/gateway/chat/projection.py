@@ -58,6 +58,7 @@ class Projection:
         self._asking: set[str] = set()  # the graph's own that run again with the answer
         self._has_ended = False  # a node of the graph's own, in this step
         self._usage = Usage(calls=0)
+        self._lost: chunks.Gap | None = None  # before the first message
 
     def begins_message(self, event: Event) -> bool:
         """Whether a new message of the assistant begins with the event."""
@@ -91,6 +92,13 @@ class Projection:
             return [*started, *self._state(message if not replies else None, told)]
         return self._step_event(told, message)
 
+    def lose(self, first: int, last: int) -> list[Chunk]:
+        """Say that the events `first` to `last` are gone for good."""
+        if not self.message_id:
+            self._lost = chunks.Gap(first, last)
+            return []
+        return [self._step.add(chunks.GapData(chunks.Gap(first, last)))]
+
     def finish(self) -> list[Chunk]:
         """The last chunks of a message whose task has ended or waits."""
         if self.state in INTERRUPTED:
@@ -119,7 +127,9 @@ class Projection:
         self.message_id, self.began = message_id, told.seq
         self._has_ended = False
         self._about = MessageMetadata(task=self.task_id, agent=told.agent, context_id=context_id)
-        return [chunks.Start(message_id, self._about), chunks.StartStep()]
+        lost, self._lost = self._lost, None
+        gap = [self._step.add(chunks.GapData(lost))] if lost is not None else []
+        return [chunks.Start(message_id, self._about), chunks.StartStep(), *gap]
 
     def _next_step(self) -> list[Chunk]:
         if self._nodes or self._asking or not self._has_ended:

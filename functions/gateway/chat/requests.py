@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -105,13 +104,14 @@ def _file(part: dict[str, Any], at: str) -> dict[str, Any]:
     if not isinstance(url, str):
         raise RequestError(f"{at}.url has value {shorten(repr(url))}, but must be a text.")
     if not url.startswith("data:"):  # an upload, or nothing that is fetched
-        ours = (part.get("providerMetadata") or {}).get("tailrace")
+        provider = part.get("providerMetadata")
+        ours = provider.get("tailrace") if isinstance(provider, dict) else None
         return {**made, "url": url, **({"metadata": ours} if ours else {})}
     head, comma, content = url.removeprefix("data:").partition(",")
     try:
         if not comma:
-            raise binascii.Error
+            raise ValueError
         raw = base64.b64decode(content, validate=True) if head.endswith(";base64") else unquote_to_bytes(content)
-    except binascii.Error:
+    except ValueError:
         raise RequestError(f"{at}.url has value {shorten(url)!r}, but must be a data URL (RFC 2397).") from None
     return {**made, "raw": base64.b64encode(raw).decode()}

@@ -1,9 +1,10 @@
 """The routes of the AI SDK: `useChat` talks to `/api/chat` (docs/FRONTENDS.md).
 
     POST /api/chat                 a message begins a task, or answers what the task asks; the answer is its stream
-    GET  /api/chat/{id}/stream     the stream of the task that runs, from its beginning or a cursor; 204 if none runs
+    GET  /api/chat/{id}/stream     the stream of the task that runs, from its beginning or a cursor, or of a message that
+                                   is named; 204 if none runs
     POST /api/chat/{id}/cancel     cancels the chat's task
-    GET  /api/chat/{id}            its messages, those of its newest tasks
+    GET  /api/chat/{id}            its messages, in pages of tasks
 
 A chat is a conversation with one agent: its id is the `contextId`. A stream shows what is in the log, so closing it
 stops nothing.
@@ -12,6 +13,7 @@ stops nothing.
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
@@ -24,19 +26,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from gateway.answers import Cancelling
-from gateway.api_route import STREAM, ApiRoute, Operation, Parameter
+from gateway.api_route import PAGE, STREAM, ApiRoute, Operation, Parameter
 from gateway.callers import Caller, Callers
 from gateway.chat.approvals import actions_of, answers_to
 from gateway.chat.chunks import HEADER
+from gateway.chat.history import messages_of
 from gateway.chat.messages import ChatMessages
 from gateway.chat.projection import GOES_ON, Projection
 from gateway.chat.requests import EXAMPLE, MAX_BODY, ChatBody, UIMessage, responses_in, user_message
 from gateway.chat.streaming import ChatFraming, Told, told
-from gateway.conversations import tasks_of
 from gateway.held_stream import HeldStream
 from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
-from gateway.requests import BrowserMessage, BrowserPart, read_json
+from gateway.requests import BrowserMessage, BrowserPart, page_size_in, read_json
 from gateway.sending import Sending
 from gateway.stored_events import latest_task, task_of
 from gateway.streams import Streams
@@ -52,10 +54,8 @@ from tailrace.log import EventLog, Head
 from tailrace.stream import sse
 from tailrace.stream.reader import newest_at
 
-# So many of a chat's tasks are read for its messages.
-_TASKS = 50
-# The id of a task, with which the ids of the assistant's messages begin.
-_TASK_ID_LENGTH = 36
+# The id of a message of the assistant: its task's, and the seq with which it begins, if that is not 1.
+_MESSAGE_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-([0-9]{1,15}))?")
 
 
 class _Place(NamedTuple):
@@ -100,7 +100,7 @@ class Chatting:
         agent = Parameter("agent", "The name of the chat's agent; the default agent's without it.")
         resume = Operation(
             *(self.resume, "Follow the answer that is being written, from its beginning or a cursor."),
-            parameters=(*TASK_CURSOR, agent),
+            parameters=(*TASK_CURSOR, Parameter("message", "The id of a message, which comes whole."), agent),
             also={204: "None is being written."},
             media_type=STREAM,
         )
@@ -109,8 +109,8 @@ class Chatting:
             also={409: "It is finished.", 502: ""},
         )
         messages = Operation(
-            *(self.messages, "Get the messages of a chat, for a page that is loaded again.", None, ChatMessages),
-            parameters=(agent,),
+            *(self.messages, "Get the messages of a chat's newest tasks, or of older ones.", None, ChatMessages),
+            parameters=(agent, *PAGE),
         )
         return [
             ApiRoute("/api/chat", POST=send),
@@ -163,16 +163,8 @@ class Chatting:
         record = await self._log.conversations.get(conversation_id_of(caller.owner.id, agent, context_id))
         if record is None or record.deleting is not None:
             raise self._unknown(context_id, agent)
-        heads, _ = await tasks_of(self._log, record, _TASKS)
-        shown: list[Projection] = []
-        for head in reversed(heads):
-            projection = (await told(self._log, head.task_id, keeps=True)).projection
-            if projection.after is not msgspec.UNSET:  # What came after that task was asked again, in other words.
-                known = [each.task_id for each in shown]
-                shown = shown[: known.index(projection.after) + 1] if projection.after in known else []
-            shown.append(projection)
-        body = encode(ChatMessages([message for projection in shown for message in projection.messages]))
-        return Response(body, media_type="application/json", headers=NO_STORE)
+        page = await messages_of(self._log, record, page_size_in(request), request.query_params.get("pageToken", ""))
+        return Response(encode(page), media_type="application/json", headers=NO_STORE)
 
     def _unknown(self, context_id: str, agent: str) -> Problem:
         return Problem(404, f"There is no chat {shorten(context_id)!r} with the agent {shorten(agent)!r}.")
@@ -206,7 +198,7 @@ class Chatting:
         if body.changes_history:
             extension = {CONVERSATION: {"after": await self._after(caller, body)}}
             sent = msgspec.structs.replace(sent, metadata={**(sent.metadata or {}), **extension})
-        key = key or (str(uuid.uuid4()) if body.changes_history else f"chat {body.id} {body.last.id}")
+        key = key or (str(uuid.uuid4()) if body.changes_history else _key(body))
         return await self._from(await self._sending.begin(caller, agent, sent, key), 1)
 
     async def _approved(self, latest: Head | None, now: Told | None, message: UIMessage) -> _Place:
@@ -232,12 +224,13 @@ class Chatting:
         """The task after which a changed message begins its own: the last before it that was COMPLETED; None for none.
 
         Raises:
-            RequestError: a message of the assistant is not this gateway's.
+            RequestError: a message of the assistant is not this chat's.
         """
         for message in reversed(body.messages[:-1]):
-            if message.role != "assistant":
+            known = _MESSAGE_ID.fullmatch(message.id)
+            if message.role != "assistant" or known is None:  # A page may have a greeting of its own.
                 continue
-            head = await task_of(self._log, caller.owner.id, message.id[:_TASK_ID_LENGTH])
+            head = await task_of(self._log, caller.owner.id, known[1])
             if head is None or head.context_id != body.id:
                 raise RequestError(
                     f"The chat {shorten(body.id)!r} has no message of the assistant {shorten(message.id)!r}."
@@ -254,13 +247,17 @@ class Chatting:
         Raises:
             RequestError: the cursor is none.
             TaskUnknown: the cursor is not of a task of the chat.
+            Problem: 404, the chat has no such message.
         """
         context_id, cursor = request.path_params["context_id"], task_cursor_in(request)
         if cursor is not None:
             head = await task_of(self._log, caller.owner.id, cursor.task_id)
             if head is None or head.context_id != context_id:
                 raise TaskUnknown(cursor.task_id)
-            return _Place(head, (await told(self._log, head.task_id, cursor.seq)).projection, cursor.seq, goes_on=True)
+            projection = (await told(self._log, head.task_id, cursor.seq)).projection
+            return _Place(head, projection, cursor.seq, goes_on=cursor.seq > 0)
+        if message_id := request.query_params.get("message"):
+            return await self._beginning_of(caller, context_id, message_id)
         head = await latest_task(self._log, caller.owner.id, self._agent_in(request), context_id)
         if head is None or head.state in TERMINAL:
             return None
@@ -268,6 +265,16 @@ class Chatting:
         if projection.state in TERMINAL or projection.state in INTERRUPTED:
             return None
         return await self._from(head, projection.began)
+
+    async def _beginning_of(self, caller: Caller, context_id: str, message_id: str) -> _Place:
+        """The place of a reader that wants all of a message, which may be over."""
+        known = _MESSAGE_ID.fullmatch(message_id)
+        head = await task_of(self._log, caller.owner.id, known[1]) if known else None
+        if known is not None and head is not None and head.context_id == context_id:
+            seq = int(known[2] or 1)
+            if seq == 1 or (await told(self._log, head.task_id, seq)).projection.message_id == message_id:
+                return await self._from(head, seq)
+        raise Problem(404, f"The chat {shorten(context_id)!r} has no message {shorten(message_id)!r}.")
 
     async def _from(self, head: Head, seq: int) -> _Place:
         """The place of a reader that has nothing of the message that begins with the event `seq`."""
@@ -285,3 +292,8 @@ async def _until_over(frames: AsyncGenerator[bytes], framing: ChatFraming) -> As
             yield each
             if framing.is_over:
                 return
+
+
+def _key(body: ChatBody) -> str:
+    """The key of a message that begins a task, for a page that sends none: the same message finds the same task."""
+    return f"chat {encode([body.id, body.last.id]).decode()}"

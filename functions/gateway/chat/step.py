@@ -106,6 +106,11 @@ class Step:
                 self._parts.append(OtherPart(step=step, of=artifact, chunk=chunk))
         return [*back, *given]
 
+    def add(self, chunk: chunks.GapData) -> Chunk:
+        """Add what stays, whatever is taken back."""
+        self._parts.append(OtherPart(chunk=chunk))
+        return chunk
+
     def put(self, chunk: DataChunk, step: str | None = None) -> Chunk:
         """Add one of our own parts, or put its data in the place of what the part with its id has."""
         part = self._data.get(chunk.id)

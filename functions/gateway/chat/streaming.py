@@ -30,7 +30,7 @@ class Told(NamedTuple):
 
 
 async def told(log: EventLog, task_id: str, until: int | None = None, *, keeps: bool = False) -> Told:
-    """Read a task's events up to the seq `until`, by default all. What cannot be read is left out.
+    """Read a task's events up to the seq `until`, by default all.
 
     `keeps` is as in `Projection`.
 
@@ -40,9 +40,11 @@ async def told(log: EventLog, task_id: str, until: int | None = None, *, keeps: 
     projection, seq = Projection(task_id, keeps=keeps), 0
     async with aclosing(stored_events(log, task_id, until)) as events:
         async for stored in events:
-            seq = stored.seq
+            if stored.event is None or stored.seq > seq + 1:
+                projection.lose(seq + 1, stored.seq if stored.event is None else stored.seq - 1)
             if stored.event is not None:
                 projection.chunks(stored.event)
+            seq = stored.seq
     return Told(projection, seq)
 
 
@@ -68,7 +70,7 @@ class ChatFraming:
         if isinstance(item, Batch):
             return b"".join(self._event(seq, event) for seq, event in enumerate(item.events, item.seq))
         if isinstance(item, Gap):
-            return self._frames(item.last, [chunks.GapData(chunks.Gap(item.first, item.last))])
+            return self._frames(item.last, self._projection.lose(item.first, item.last))
         return self.end() if isinstance(item, End) else b""
 
     def end(self) -> bytes:
@@ -81,7 +83,7 @@ class ChatFraming:
         if self.is_over:
             return b""
         if known is None:
-            return self._frames(seq, [chunks.GapData(chunks.Gap(seq, seq))])
+            return self._frames(seq, self._projection.lose(seq, seq))
         if self._projection.begins_message(known):
             if self._has_begun:
                 return self.end()
