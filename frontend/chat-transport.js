@@ -14,7 +14,10 @@ const LONGEST_WAIT = 5_000;
 const SILENCE_TIMEOUT = 45_000; // three comments
 const FIRST_TRIES = 5; // of a request that nothing has answered yet
 
-const FINAL_STATUSES = [400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429];
+const FINAL_STATUSES = [400, 401, 403, 404, 405, 409, 410, 413, 415, 422];
+const TOO_MANY = 429; // final for a new request; for one that was cut, the cut connection may still have its place
+const UNFINISHED = [undefined, "submitted", "working"]; // a message whose task is in one of these states is not whole
+const PAGE_SIZE = 100; // tasks, the most that the gateway gives
 
 /**
  * The options of `sendMessages` and `reconnectToStream`, as the package `ai` has them (`ChatTransport`).
@@ -25,6 +28,7 @@ const FINAL_STATUSES = [400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429];
  *   abortSignal: AbortSignal | undefined, headers?: SentHeaders, body?: object,
  * }} SendOptions
  * @typedef {{chatId: string, abortSignal?: AbortSignal, headers?: SentHeaders}} ReconnectOptions
+ * @typedef {{id: string, agent?: string, headers?: SentHeaders}} Chat
  *
  * @typedef {object} Options each may be left out
  * @property {string} [api] the address of the gateway's route; `/api/chat` of the page's own server by default
@@ -41,6 +45,7 @@ export class TailraceChatTransport {
   /** @type {string | undefined} */ #agent;
   /** @type {SentHeaders | (() => SentHeaders)} */ #headers;
   /** @type {RequestCredentials | undefined} */ #credentials;
+  /** By chat, the id of the message that was not whole when `messages` got it. @type {Map<string, string>} */ #halves = new Map();
 
   /** @param {Options} [options] */
   constructor({ api = "/api/chat", agent, headers = {}, credentials } = {}) {
@@ -51,13 +56,26 @@ export class TailraceChatTransport {
   }
 
   /**
-   * The messages of a chat, those of its newest 50 tasks: for a page that is loaded again. None of a new chat.
+   * All messages of a chat, for a page that is loaded again; none of a new chat.
    * @param {string} chatId @returns {Promise<any[]>} UI messages
    */
   async messages(chatId) {
-    const response = await this.#fetch(this.#address(chatId), { headers: this.#headersOf(undefined) });
-    if (response.status === 404) return [];
-    return (await (await answered(async () => response)).json()).messages;
+    /** @type {any[]} */ let messages = [];
+    let token = "";
+    do {
+      const query = { pageSize: String(PAGE_SIZE), pageToken: token };
+      const ask = () => this.#fetch(this.#address(chatId, "", query), { headers: this.#headersOf(undefined) });
+      const page = await this.#opened(ask).then(
+        (response) => response.json(),
+        (error) => (error.status === 404 ? { messages: [] } : Promise.reject(error)),
+      );
+      messages = [...page.messages, ...messages];
+      token = page.nextPageToken;
+    } while (token);
+    const newest = messages.at(-1);
+    this.#halves.delete(chatId);
+    if (newest?.role === "assistant" && UNFINISHED.includes(newest.metadata?.state)) this.#halves.set(chatId, newest.id);
+    return messages;
   }
 
   /**
@@ -65,57 +83,67 @@ export class TailraceChatTransport {
    * @param {SendOptions} options @returns {Promise<ReadableStream<any>>} of UI message chunks
    */
   async sendMessages({ chatId, messages, trigger, messageId, abortSignal, headers, body }) {
-    // The gateway has the conversation. Of the earlier messages it needs the ids only, to know what is asked again.
+    // The gateway has the conversation. Of the earlier messages it needs the ids only, to know what is asked again, and of
+    // the assistant's own the answers to its approvals.
     const known = messages.slice(0, -1).map(({ id, role }) => ({ id, role, parts: [] }));
-    const sent = { ...body, id: chatId, messages: [...known, messages.at(-1)], trigger, messageId, agent: this.#agent };
+    const { id, role, parts, metadata } = messages.at(-1);
+    const answers = { id, role, parts: parts.filter(({ approval }) => approval).map(({ type, approval }) => ({ type, approval })) };
+    const last = role === "assistant" ? answers : { id, role, parts, metadata };
+    const agent = this.#agent ?? /** @type {any} */ (body)?.agent;
+    const sent = { ...body, id: chatId, messages: [...known, last], trigger, messageId, agent };
     const init = {
       method: "POST",
       // A message that is sent again under its key begins nothing new.
       headers: { ...this.#headersOf(headers), "content-type": "application/json", "idempotency-key": crypto.randomUUID() },
       body: JSON.stringify(sent),
     };
-    const stop = () => this.#cancel(chatId, headers);
+    this.#halves.delete(chatId);
+    const chat = { id: chatId, agent, headers };
+    const stop = () => this.#cancel(chat);
     const opening = this.#opened(() => this.#fetch(this.#api, init));
     // Stopped before there is an answer: the task may have begun, so it is cancelled when there is one.
     const first = await orAborted(opening, abortSignal, () => opening.then(close).then(stop, () => {}));
-    return this.#stream(chatId, first, abortSignal, stop, headers, () => this.#fetch(this.#api, init));
+    return this.#stream(chat, first, abortSignal, () => this.#fetch(this.#api, init));
   }
 
   /**
-   * Stream the message that is being written, from its beginning; null if none is.
+   * Stream the message that is being written, from its beginning, or the one that was when `messages` got it; null if none is.
    * @param {ReconnectOptions} options @returns {Promise<ReadableStream<any> | null>}
    */
   async reconnectToStream({ chatId, abortSignal, headers }) {
-    const ask = () => this.#fetch(this.#address(chatId, "stream"), { headers: this.#headersOf(headers) });
+    const message = this.#halves.get(chatId);
+    const address = this.#address(chatId, "stream", message ? { message } : {});
+    const ask = () => this.#fetch(address, { headers: this.#headersOf(headers) });
     // React's strict mode drops the first of two: that stops no task.
     const opening = this.#opened(ask);
     const first = await orAborted(opening, abortSignal, () => opening.then(close, () => {}));
     if (first.status === 204) return null;
-    return this.#stream(chatId, first, abortSignal, () => this.#cancel(chatId, headers), headers, ask);
+    return this.#stream({ id: chatId, agent: this.#agent, headers }, first, abortSignal, ask);
   }
 
   /**
    * All chunks of one message. `again` makes the request again whose answer was cut before its first event.
-   * @param {string} chatId @param {Response} first @param {AbortSignal | undefined} abortSignal @param {() => void} stop
-   * @param {SentHeaders | undefined} headers @param {() => Promise<Response>} again
+   * @param {Chat} chat @param {Response} first @param {AbortSignal | undefined} abortSignal @param {() => Promise<Response>} again
    */
-  #stream(chatId, first, abortSignal, stop, headers, again) {
-    const address = this.#address(chatId, "stream");
+  #stream(chat, first, abortSignal, again) {
+    const address = this.#address(chat.id, "stream", {}, chat.agent);
     const closing = new AbortController();
     const onAbort = () => {
       closing.abort();
-      stop();
+      this.#cancel(chat);
     };
     abortSignal?.addEventListener("abort", onAbort, { once: true });
     const groups = groupsOf(first, closing.signal, (cursor) =>
-      cursor ? this.#fetch(address, { headers: { ...this.#headersOf(headers), "last-event-id": cursor } }) : again(),
+      cursor ? this.#fetch(address, { headers: { ...this.#headersOf(chat.headers), "last-event-id": cursor } }) : again(),
     );
+    const halves = this.#halves;
     return new ReadableStream({
       async pull(controller) {
         try {
           const { done, value } = await groups.next();
           for (const chunk of value ?? []) controller.enqueue(chunk);
           if (!done) return;
+          if (!closing.signal.aborted) halves.delete(chat.id);
           abortSignal?.removeEventListener("abort", onAbort);
           controller.close();
         } catch (error) {
@@ -142,18 +170,20 @@ export class TailraceChatTransport {
     }
   }
 
-  #cancel(chatId, headers) {
+  /** @param {Chat} chat */
+  #cancel({ id, agent, headers }) {
     const init = { method: "POST", headers: { ...this.#headersOf(headers), "content-type": "application/json" }, keepalive: true };
-    this.#fetch(this.#address(chatId, "cancel"), init).catch(() => {}); // a task that has ended is not cancelled
+    this.#fetch(this.#address(id, "cancel", {}, agent), init).catch(() => {}); // a task that has ended is not cancelled
   }
 
   #fetch(address, init) {
     return fetch(address, { ...init, credentials: this.#credentials, cache: "no-store" });
   }
 
-  #address(chatId, what = "") {
-    const agent = this.#agent ? `?agent=${encodeURIComponent(this.#agent)}` : "";
-    return `${this.#api}/${encodeURIComponent(chatId)}${what && `/${what}`}${agent}`;
+  /** @param {string} chatId @param {string} what @param {Record<string, string>} query @param {string} [agent] */
+  #address(chatId, what, query, agent = this.#agent) {
+    const asked = new URLSearchParams({ ...query, ...(agent && { agent }) }).toString();
+    return `${this.#api}/${encodeURIComponent(chatId)}${what && `/${what}`}${asked && `?${asked}`}`;
   }
 
   #headersOf(more) {
@@ -165,6 +195,14 @@ export class TailraceChatTransport {
 /** The connection broke, or the server has no answer now: the same request may succeed. */
 class Cut extends Error {}
 
+/** The server has refused, with this status. */
+class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
 const isCut = (error) => error instanceof Cut;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const waitAfter = (retries) => Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** retries) * (0.5 + Math.random() / 2);
@@ -172,7 +210,7 @@ const close = (response) => response.body?.cancel();
 
 /**
  * The answer, if it is a stream or says that there is none.
- * @param {() => Promise<Response>} ask @throws {Cut} @throws {Error} a final refusal, in the server's words
+ * @param {() => Promise<Response>} ask @throws {Cut} @throws {Refused} in the server's words
  */
 async function answered(ask) {
   let response;
@@ -184,7 +222,7 @@ async function answered(ask) {
   if (response.ok) return response;
   const text = await response.text().catch(() => "");
   const message = detailIn(text) || `The server answered with the status ${response.status}.`;
-  throw new (FINAL_STATUSES.includes(response.status) ? Error : Cut)(message);
+  throw FINAL_STATUSES.includes(response.status) || response.status === TOO_MANY ? new Refused(message, response.status) : new Cut(message);
 }
 
 /**
@@ -197,7 +235,10 @@ async function* groupsOf(first, closing, resume) {
   let retries = 0;
   /** @type {Response | null} */ let response = first;
   while (!closing.aborted) {
-    if (response?.status === 204) return; // it has all
+    if (response?.status === 204) {
+      if (cursor) return; // it has all
+      throw new Error("The answer ended while the connection was lost. Load the messages again.");
+    }
     try {
       for await (const { chunks, id, isEnd } of response ? eventsOf(response, closing) : []) {
         if (chunks.length) yield chunks;
@@ -212,8 +253,8 @@ async function* groupsOf(first, closing, resume) {
     if (closing.aborted) return;
     try {
       response = await answered(() => resume(cursor));
-    } catch (error) {
-      if (!isCut(error)) throw error;
+    } catch (/** @type {any} */ error) {
+      if (!isCut(error) && error.status !== TOO_MANY) throw error;
       response = null;
     }
   }

@@ -33,6 +33,7 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
     node, folder = await asyncio.to_thread(packages)
     shutil.copy(HERE / "ai_sdk" / "chat.mjs", folder)
     monkeypatch.setattr(chatting, "FOLDER", tmp_path)
+    monkeypatch.setattr("gateway.chat.history._LARGE", 1)  # a page for each task
     gate = tmp_path / "go"
 
     def watching(seen: Steps) -> None:
@@ -58,6 +59,8 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
     assert texts(first) == [chatting.SLOW]
     assert second["messages"] == first["messages"]
     assert steps["nothing to resume"] == second
+    assert texts({"messages": steps["late"].pop("half")}) == ["It flows"]
+    assert steps["late"]["messages"] == first["messages"]
     # Each cut cost a reconnect, and the message is that of a page that was not cut.
     assert proxy.connections > 3
     check_tool(steps["cut"], word="river")
@@ -70,6 +73,9 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
         assert stored[chat] == steps[step]["messages"], chat
     assert texts({"messages": stored["asking"]}) == texts(steps["answered"])
     assert [message["role"] for message in stored["asking"]] == ["user", "assistant"] * 2
+    assert "'nobody'" in steps["wrong"]["error"]
+    assert (texts(steps["busy"]), steps["busy"]["status"]) == (["whole"], "ready")
+    assert steps["over"]["error"] == "The answer ended while the connection was lost. Load the messages again."
     assert steps["refused"]["error"] == "The request has no credentials that this gateway knows."
     assert {head.state for head in others} == {"TASK_STATE_COMPLETED"}
 

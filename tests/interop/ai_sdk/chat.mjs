@@ -53,8 +53,8 @@ const looking = chatOf("looking", stock);
 await looking.sendMessage({ text: "look mill" });
 tell("tool", looking.shown);
 
-for (const [step, approved] of [["approved", true], ["denied", false]]) {
-  const mail = chatOf(step, stock);
+for (const [step, approved, transport] of [["approved", true, stock], ["denied", false, ours]]) {
+  const mail = chatOf(step, transport);
   await mail.sendMessage({ text: "mail bob" });
   const asked = structuredClone(mail.shown);
   await mail.addToolApprovalResponse({ id: approvals(mail)[0].approval.id, approved, reason: approved ? undefined : "No." });
@@ -79,11 +79,17 @@ await until(slow, isWriting);
 const second = chatOf("slow", stock, { messages: slow.messages.slice(0, 1) });
 const resumed = second.resumeStream();
 await until(second, isWriting);
+const late = new TailraceChatTransport({ api: `${url}/api/chat`, headers });
+const half = await late.messages("slow");
 tell("writing", slow.shown);
 await Promise.all([sent, resumed]);
 tell("written", { first: slow.shown, second: second.shown });
 await second.resumeStream();
 tell("nothing to resume", second.shown);
+// A page that was loaded in the middle, and resumes when all is over.
+const third = chatOf("slow", late, { messages: half });
+await third.resumeStream();
+tell("late", { half, ...third.shown });
 
 // Through a proxy that cuts each connection after some bytes.
 const cut = chatOf("cut", new TailraceChatTransport({ api: `${proxied}/api/chat`, headers }));
@@ -104,3 +110,24 @@ tell("stored", Object.fromEntries(chats.map((id, place) => [id, stored[place]]))
 const refused = chatOf("refused", new TailraceChatTransport({ api: `${url}/api/chat` }));
 await refused.sendMessage({ text: "hello" });
 tell("refused", refused.shown);
+
+const wrong = chatOf("wrong", ours);
+await wrong.sendMessage({ text: "hello" }, { body: { agent: "nobody" } });
+tell("wrong", wrong.shown);
+
+// A server that has no place yet for who comes back, as it does not know of the cut; then one that has nothing any more.
+const chunk = (id, what) => `id: ${id}\ndata: ${JSON.stringify(what)}\n\n`;
+const open = [{ type: "start", messageId: "m" }, { type: "start-step" }, { type: "text-start", id: "t" }].map((each) => chunk("x:1", each));
+const answers = [
+  () => new Response(open.join("")),
+  () => Response.json({ detail: "1 streams of yours are open." }, { status: 429 }),
+  () => new Response(`${chunk("x:2", { type: "text-delta", id: "t", delta: "whole" })}data: [DONE]\n\n`),
+  () => new Response(": nothing yet\n\n"),
+  () => new Response(null, { status: 204 }),
+];
+globalThis.fetch = async () => answers.shift()();
+const busy = chatOf("busy", ours);
+await busy.sendMessage({ text: "hello" });
+tell("busy", busy.shown);
+await busy.resumeStream();
+tell("over", busy.shown);
