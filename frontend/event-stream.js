@@ -16,8 +16,8 @@ const WATCH_INTERVAL = 5_000;
 
 const FINAL_STATUSES = [400, 401, 403, 404, 405, 409, 410, 422];
 
-/** @type {[EventTarget, string][]} */
-const WAKE_EVENTS = [
+/** A function, so that a server can import this file. @returns {[EventTarget, string][]} */
+const wakeEvents = () => [
   [window, "online"],
   [window, "pageshow"],
   [window, "focus"],
@@ -99,7 +99,7 @@ export class EventStream extends EventTarget {
   open() {
     if (!this.#watchTimer) {
       this.#watchTimer = window.setInterval(this.#watch, WATCH_INTERVAL);
-      for (const [target, type] of WAKE_EVENTS) target.addEventListener(type, this.#wake);
+      for (const [target, type] of wakeEvents()) target.addEventListener(type, this.#wake);
     }
     this.#retries = 0;
     this.#connect();
@@ -109,7 +109,7 @@ export class EventStream extends EventTarget {
     this.#disconnect();
     clearInterval(this.#watchTimer);
     this.#watchTimer = 0;
-    for (const [target, type] of WAKE_EVENTS) target.removeEventListener(type, this.#wake);
+    for (const [target, type] of wakeEvents()) target.removeEventListener(type, this.#wake);
   }
 
   /** Skip the rest of a wait or a pause. */

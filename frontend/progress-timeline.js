@@ -38,7 +38,10 @@ const MAX_INDENT = 5;
 /** Shown beside the name. That a step runs or is done can be seen without a word. */
 const STATE_WORDS = { failed: "failed", canceled: "canceled", superseded: "superseded", waiting: "waits for you" };
 
-export class ProgressTimeline extends HTMLElement {
+/** A server may import this file, to render a page that has the element. @type {typeof HTMLElement} */
+const PageElement = globalThis.HTMLElement ?? class {};
+
+export class ProgressTimeline extends PageElement {
   /** @type {Map<Step, any>} */ #rows = new Map();
   /** @type {Set<any>} */ #running = new Set();
   /** @type {Map<Step, number>} */ #limits = new Map(); // how many children a parent shows, where it is not the default
@@ -356,4 +359,4 @@ export class ProgressTimeline extends HTMLElement {
   }
 }
 
-customElements.define("progress-timeline", ProgressTimeline);
+globalThis.customElements?.define("progress-timeline", ProgressTimeline);

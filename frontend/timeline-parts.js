@@ -42,8 +42,9 @@ export function roundInterval(least) {
   return power * ([1, 2, 5].find((n) => n * power >= least) ?? 10);
 }
 
-export const STYLES = new CSSStyleSheet();
-STYLES.replaceSync(`
+/** None on a server, which may import this file but draws nothing. */
+export const STYLES = globalThis.CSSStyleSheet && new CSSStyleSheet();
+STYLES?.replaceSync(`
 progress-timeline {
   --span: 1; --every: 1;
   --tl-accent: var(--accent, light-dark(#0a6577, #4cc6db)); --tl-line: var(--line, silver); --tl-ink: var(--ink, currentColor);

@@ -149,6 +149,10 @@ async def refusing(tmp_path: Path) -> Any:
         yield served
 
 
+def flat(pages: list[list[Any]]) -> list[Any]:
+    return [message for page in pages for message in page]
+
+
 async def messages_in(http: httpx.AsyncClient, chat_id: str = "chat-1", size: int = 100) -> list[list[Any]]:
     """The pages of a chat's messages, oldest first."""
     pages: list[list[Any]] = []
@@ -171,7 +175,7 @@ async def test_a_long_chat_has_all_its_messages_in_pages(tmp_path: Path, monkeyp
         assert (users, len(whole)) == (["1", "2", "3", "4"], 8)
         for size in (1, 3):
             pages = await messages_in(served.http, size=size)
-            assert sum(pages, []) == whole
+            assert flat(pages) == whole
             assert all(len(page) <= 2 * size for page in pages)
         with monkeypatch.context() as patch:
             patch.setattr("gateway.chat.history._LARGE", 1)  # as if each message had a large file
@@ -179,11 +183,11 @@ async def test_a_long_chat_has_all_its_messages_in_pages(tmp_path: Path, monkeyp
         # What was asked again is left out of every page, and so is what came before a new beginning.
         answer = {"id": first, "role": "assistant", "parts": []}
         await post(served.http, chat(user("hello", "1"), answer, user("hello", "5"), messageId="5"))
-        again = sum(await messages_in(served.http, size=1), [])
+        again = flat(await messages_in(served.http, size=1))
         assert [message["id"] for message in again if message["role"] == "user"] == ["1", "5"]
         greeting = {"id": "greeting", "role": "assistant", "parts": []}  # the page's own
         await post(served.http, chat(greeting, user("hello", "6"), messageId="6"))
-        anew = sum(await messages_in(served.http, size=1), [])
+        anew = flat(await messages_in(served.http, size=1))
         assert [message["id"] for message in anew if message["role"] == "user"] == ["6"]
         for token in ("x", "x#", "5", "000000000000000"):
             answer = await served.http.get("/api/chat/chat-1", params={"pageToken": token})

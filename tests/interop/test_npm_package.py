@@ -85,6 +85,10 @@ async def test_npm_packs_it_with_types_that_fit_the_ai_sdk_and_ag_ui() -> None:
         (uses / "node_modules" / "package").rename(uses / "node_modules" / "tailrace")
         (uses / "uses.ts").write_text(USES)
         (uses / "package.json").write_text('{"type": "module"}')
+        # A framework that renders pages on a server imports it there too.
+        names = ("chat-transport", "event-stream", "progress-timeline")
+        imports = ";".join(f"await import('tailrace/{name}')" for name in names)
+        await asyncio.to_thread(run, uses, "node", "--input-type=module", "-e", imports)
         tsc = folder / "node_modules" / ".bin" / "tsc"
         checks = ("--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022", "uses.ts")
         await asyncio.to_thread(run, uses, tsc, *checks)

@@ -1,8 +1,8 @@
 """The routes of the AI SDK: `useChat` talks to `/api/chat` (docs/FRONTENDS.md).
 
     POST /api/chat                 a message begins a task, or answers what the task asks; the answer is its stream
-    GET  /api/chat/{id}/stream     the stream of the task that runs, from its beginning or a cursor, or of a message that
-                                   is named; 204 if none runs
+    GET  /api/chat/{id}/stream     the stream of the task that runs, from its beginning or a cursor, or of a message;
+                                   204 if none runs
     POST /api/chat/{id}/cancel     cancels the chat's task
     GET  /api/chat/{id}            its messages, in pages of tasks
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import NamedTuple
 
-from gateway.chat import chunks
 from gateway.chat.chunks import Chunk
 from gateway.chat.projection import Projection
 from gateway.stored_events import decoded, stored_events
