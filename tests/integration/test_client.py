@@ -238,6 +238,33 @@ async def test_what_an_agent_may_send_is_counted_for_each_stream(monkeypatch: py
             assert await events_of(client, task) == whole
 
 
+async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of who is asked for the first time nothing is read but the status, and of a gateway at most so much."""
+    monkeypatch.setattr("tailrace.client.http.MAX_BYTES", 100_000)
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        is_probe = scope["path"] == "/api/auth/me"
+        status = 404 if is_probe and scope["server"] == agents else 200
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+        )
+        sent = 0
+        while sent < 50_000_000:
+            await send({"type": "http.response.body", "body": b" " * 50_000, "more_body": True})
+            sent += 50_000
+        raise AssertionError("all of it was read")
+
+    sockets = bound(), bound()
+    agents = sockets[0].getsockname()[:2]
+    async with asyncio.timeout(30), serve(endless, sockets[0]) as agent_url, serve(endless, sockets[1]) as gateway_url:
+        for url in (agent_url, gateway_url):
+            async with AsyncClient(url) as client:
+                with pytest.raises(ClientError, match="answered with more than"):
+                    await client.agents()
+
+
 async def test_an_agent_with_a_health_route_of_its_own_is_no_gateway() -> None:
     async def health(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/api/"):

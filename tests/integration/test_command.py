@@ -17,6 +17,7 @@ import pytest_asyncio
 
 import tailrace
 from gateway.owner import bearer_in
+from tailrace.cli import main
 from tailrace.cli.commands import run
 from tailrace.cli.escaping import safe
 from tests.sample_agents.runs_commands import FINDINGS, runs_commands
@@ -120,6 +121,7 @@ async def test_the_exit_code_says_how_it_ended(command: Command, monkeypatch: py
     unknown = await command("tail", UNKNOWN)
     assert unknown.code == 6
     assert UNKNOWN in unknown.err
+    assert (await command("tail", "\udcff")).code == 6
     assert (await command("tail")).code == 2
     assert (await command("ask", "hello", "missing.log")).code == 2
     monkeypatch.setenv("TAILRACE_URL", "nowhere")
@@ -150,6 +152,24 @@ async def test_an_output_that_cannot_be_written_is_told_in_a_line(
             done = await command(*arguments)
         assert done.code == 1
         assert done.err.splitlines()[-1] == "tailrace: The output could not be written: No space left on device."
+
+
+async def test_an_output_of_another_encoding_gets_all_that_it_can_have(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", ["tailrace", "ask", "say Grüße"])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(), "ascii"))
+        patch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+        with pytest.raises(SystemExit, match="0"):
+            await asyncio.to_thread(main)
+        assert written.getvalue() == b"Gr\\xfc\\xdfe\n"
+
+
+async def test_an_answer_without_a_text_is_its_data(command: Command) -> None:
+    done = await command("ask", "result")
+    assert json.loads(done.out) == FINDINGS
 
 
 async def test_a_command_whose_streams_are_closed_does_what_it_does_without_them(tmp_path: Path) -> None:

@@ -50,8 +50,15 @@ def test_files_of_another_user_lead_nowhere(project: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "text", ["gateway.example", "ftp://gateway.example", "http://[::1", "http://a:port", "http://"]
+    "text", ["gateway.example", "ftp://gateway.example", "http://[::1", "http://a:port", "http://", "http://xn--/"]
 )
 def test_what_is_no_url_is_refused(project: Path, text: str) -> None:
     with pytest.raises(ClientError, match=r"but must be like https://tailrace\.example"):
         places(text, None, {})
+
+
+@pytest.mark.parametrize("token", [" ", "trk_a\n", "trk_\r\nX-Other: 1", "trk_\x00", "trk_\udcff"])
+def test_what_cannot_be_a_token_is_refused_and_not_shown(project: Path, token: str) -> None:
+    with pytest.raises(ClientError, match="It must be the token alone") as caught:
+        places("https://a.example", token, {})
+    assert "trk_" not in str(caught.value)

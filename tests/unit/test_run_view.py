@@ -74,3 +74,4 @@ def test_questions_are_asked_one_after_the_other_and_options_have_numbers(
     shown = capsys.readouterr().err
     assert "(1 of 2) For how many? (integer)" in shown
     assert "Shall I?\\x07" in shown
+    assert shown.count("outside") == 1

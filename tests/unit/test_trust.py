@@ -90,3 +90,9 @@ def test_our_agents_stay_our_own_on_this_machine_when_the_user_names_other_speci
 def test_a_card_that_leads_to_no_url_is_said_to_do_so() -> None:
     with pytest.raises(AgentError, match="which is not a URL"):
         check_interface("http://one.example/" + "y" * 70_000, "http://one.example/", SETTINGS)
+
+
+def test_a_host_that_cannot_be_decoded_is_refused_like_any_other() -> None:
+    assert not is_own_agent("http://xn--/", SETTINGS)
+    with pytest.raises(AgentError):
+        check_interface("http://xn--/", "https://peer.example/", SETTINGS)

@@ -97,6 +97,8 @@ def _segments(url: httpx.URL) -> list[str]:
 
 def _parsed(url: str) -> httpx.URL | None:
     try:
-        return httpx.URL(url)
-    except httpx.InvalidURL:
+        parsed = httpx.URL(url)
+        _ = parsed.host  # It decodes a name with `xn--`.
+    except (httpx.InvalidURL, UnicodeError):
         return None
+    return parsed

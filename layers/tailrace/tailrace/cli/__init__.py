@@ -17,6 +17,9 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # It was closed before we began.
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the whole process
+    # A terminal may write another encoding than its text has; no character of it ends the command.
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         from tailrace.cli.commands import run
     except KeyboardInterrupt:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+from markdown_it import MarkdownIt
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
-from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.spinner import Spinner
 from rich.text import Text
@@ -46,8 +46,8 @@ class Display(Protocol):
     def uploaded(self, name: str, sent: int, total: int) -> None:
         """Show how many bytes of a file were sent."""
 
-    def answer(self, text: str, files: list[str]) -> None:
-        """Show what the run came to."""
+    def answer(self, text: str, data: list[Any], files: list[str]) -> None:
+        """Show what the run came to: its text, else its data, and the names of its files."""
 
     def problem(self, text: str) -> None:
         """Say in one line what is wrong."""
@@ -77,7 +77,7 @@ class JsonLines:
 
     def cut(self, reason: str | None) -> None: ...
     def uploaded(self, name: str, sent: int, total: int) -> None: ...
-    def answer(self, text: str, files: list[str]) -> None: ...
+    def answer(self, text: str, data: list[Any], files: list[str]) -> None: ...
 
     def problem(self, text: str) -> None:
         print(f"tailrace: {one_line(text, 1_000)}", file=sys.stderr, flush=True)
@@ -97,8 +97,8 @@ class Plain(JsonLines):
         words = "the server answers again" if reason is None else f"{one_line(reason)} Trying again."
         print(words, file=sys.stderr, flush=True)
 
-    def answer(self, text: str, files: list[str]) -> None:
-        print_answer(text, files)
+    def answer(self, text: str, data: list[Any], files: list[str]) -> None:
+        print_answer(text, data, files)
 
 
 class LiveDisplay:
@@ -120,7 +120,7 @@ class LiveDisplay:
 
     def start(self) -> None:
         if self._live is None:
-            self._live = Live(get_renderable=self._moving, console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(get_renderable=self.moving, console=self._console, transient=True, refresh_per_second=8)
             self._live.start()
 
     def stop(self) -> None:
@@ -141,9 +141,9 @@ class LiveDisplay:
             self._files[name] = self._uploads.add_task(one_line(name, 40), total=total)
         self._uploads.update(self._files[name], completed=sent)
 
-    def answer(self, text: str, files: list[str]) -> None:
+    def answer(self, text: str, data: list[Any], files: list[str]) -> None:
         self.stop()
-        print_answer(text, files)
+        print_answer(text, data, files)
 
     def problem(self, text: str) -> None:
         self.stop()
@@ -152,23 +152,25 @@ class LiveDisplay:
     def _line(self, line: str) -> None:
         self._console.print(Text(line, _STYLES.get(line[:1], "dim")), soft_wrap=True)
 
-    def _moving(self) -> RenderableType:
+    def moving(self) -> RenderableType:
         """What moves. It is asked for several times a second, in a thread of rich's."""
-        rows: list[RenderableType] = []
-        if self._files:
-            rows.append(self._uploads.get_renderable())
-        steps = list(self._view.steps.values())
-        rows += [self._step(step) for step in steps[-_MOST_STEPS:]]
-        if self._view.answer:
-            lines = self._view.answer.splitlines()[-_ANSWER_LINES:]
-            rows.append(Padding(Text("\n".join(lines), "italic"), (0, 2)))
+        width, height = self._console.size
+        lines = [self._step(step) for step in list(self._view.steps.values())[-_MOST_STEPS:]]
+        lines += self._newest_lines(self._view.answer, max(1, width - 2))
         if self._away:
-            rows.append(Text(f"! {self._away} Trying again.", "yellow"))
-        elif not rows:
-            rows.append(self._spinner)
-        return Group(*rows)
+            lines.append(Text(f"! {self._away} Trying again.", "yellow", no_wrap=True, overflow="ellipsis"))
+        # What does not fit could not be taken away again.
+        lines = lines[-max(1, height - 1 - len(self._files)) :]
+        rows: list[RenderableType] = [self._uploads.get_renderable()] if self._files else []
+        return Group(*rows, *lines) if rows or lines else self._spinner
 
-    def _step(self, step: Step) -> RenderableType:
+    def _newest_lines(self, text: str, width: int) -> list[Text]:
+        tail = Text(text[-2 * _ANSWER_LINES * width :], "italic")
+        return (
+            [Text("  ").append_text(line) for line in tail.wrap(self._console, width)[-_ANSWER_LINES:]] if text else []
+        )
+
+    def _step(self, step: Step) -> Text:
         share = ""
         if step.done is not None and step.total:
             share = f" {step.done:g}/{step.total:g}"
@@ -180,16 +182,27 @@ class LiveDisplay:
         return text
 
 
-def print_answer(text: str, files: list[str]) -> None:
-    """Print what a run came to on stdout: Markdown in a terminal, the text as it is elsewhere."""
-    if sys.stdout.isatty():
-        console = Console(highlight=False)
-        if text.strip():
-            console.print(Markdown(safe(text), hyperlinks=False))
-        for file in files:
-            console.print(Text(f"file: {one_line(file)}", "cyan"), soft_wrap=True)
+def print_answer(text: str, data: list[Any], files: list[str]) -> None:
+    """Print what a run came to on stdout. In a terminal its text is Markdown; if it has none, its data are shown."""
+    lines = [f"file: {one_line(file)}" for file in files]
+    if not text.strip():
+        lines = [safe(json.dumps(value, indent=2, ensure_ascii=False)) for value in data] + lines
+    if not sys.stdout.isatty():
+        if text:
+            print(safe(text.removesuffix("\n")), flush=True)
+        for line in lines:
+            print(line, flush=True)
         return
-    if text:
-        print(safe(text) if not text.endswith("\n") else safe(text[:-1]), flush=True)
-    for file in files:
-        print(f"file: {one_line(file)}", flush=True)
+    console = Console(highlight=False)
+    if text.strip():
+        console.print(_markdown(text))
+    for line in lines:
+        console.print(Text(line, "cyan"), soft_wrap=True)
+
+
+def _markdown(text: str) -> Markdown:
+    """The text as Markdown. What looks like HTML in it is text: rich would leave it out."""
+    markdown = Markdown("", hyperlinks=False)
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+    markdown.parsed = parser.parse(safe(text))
+    return markdown

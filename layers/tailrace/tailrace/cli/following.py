@@ -70,8 +70,10 @@ class Following:
         text = ended.text if ended is not None and ended.artifacts else self._view.answer
         if last is not None and last.kind == "answer":
             text = last.text
-        files = [part.filename or part.url or "" for part in ended.files] if ended is not None else []
-        self._display.answer(text, files)
+        if ended is not None:
+            self._display.answer(text, ended.data, [part.filename or part.url or "" for part in ended.files])
+        else:
+            self._display.answer(text, last.data if last is not None else [], [])
         code = exit_of_state(state)
         why = ended.message if ended is not None else self._view.message
         if code is Exit.NEEDS_INPUT:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -50,8 +51,10 @@ def answers_to(questions: list[Question], words: str) -> Answers:
 
 def _words(question: Question) -> str:
     """The question in words, with the actions to approve if it is about some."""
-    words = text_of(question)
     value = question.value
+    if _options(question):  # They get numbers.
+        value = {key: each for key, each in value.items() if key != "options"}
+    words = text_of(msgspec.structs.replace(question, value=value))
     actions = value.get("action_requests") if isinstance(value, dict) else None
     if actions:
         words += "\n" + json.dumps(actions, indent=2, ensure_ascii=False)[:_SHOWN]
@@ -66,7 +69,7 @@ def _words(question: Question) -> str:
 def _options(question: Question) -> list[str]:
     value: Any = question.value
     options = value.get("options") if isinstance(value, dict) else None
-    return [each for each in options if isinstance(each, str)] if isinstance(options, list) else []
+    return options if isinstance(options, list) and all(isinstance(each, str) for each in options) else []
 
 
 def _asked(console: Console, words: str, options: list[str]) -> str:

@@ -18,7 +18,7 @@ from tailrace.client.backoff import Backoff, OnCut
 from tailrace.client.errors import client_errors, refused_401, unreachable
 from tailrace.client.event import Broken, Event, numbered_event
 from tailrace.client.files import OnProgress, PackedFile
-from tailrace.client.http import FINAL, OPENING_S, Bearer
+from tailrace.client.http import FINAL, OPENING_S, Bearer, whole
 from tailrace.client.resuming import Item, resumed
 from tailrace.client.task import Agent, Task
 from tailrace.decoding import NOT_JSON
@@ -170,7 +170,7 @@ class GatewayServer:
 
     async def _open(self, task_id: str, cursor: int) -> AsyncGenerator[Item]:
         headers = {"Accept": sse.MEDIA_TYPE, **({"Last-Event-ID": str(cursor)} if cursor else {})}
-        request = self._http.build_request("GET", f"{self.url}/api/stream/{quote(task_id, safe='')}", headers=headers)
+        request = self._http.build_request("GET", f"{self.url}/api/stream/{_segment(task_id)}", headers=headers)
         try:
             async with asyncio.timeout(OPENING_S):
                 response = await self._http.send(request, stream=True)
@@ -182,8 +182,7 @@ class GatewayServer:
                 return
             is_stream = response.headers.get("content-type", "").startswith(sse.MEDIA_TYPE)
             if response.status_code != 200 or not is_stream:
-                await response.aread()
-                raise self._refusal(response)
+                raise self._refusal(response, await whole(response, self.url))
             parser, envelope = sse.Parser(), sse.Envelope(task_id)
             async for chunk in response.aiter_bytes():
                 for frame in parser.feed(chunk):
@@ -239,13 +238,13 @@ class GatewayServer:
                 headers={"Content-Length": str(file.size), **target.headers},
             )
             try:
-                response = await self._http.send(request, auth=self._auth)
+                response, answer = await self._answer(request, self._auth)
             except httpx.TransportError as error:
                 await backoff.wait(unreachable(url, error))
                 continue
             if response.is_success:
                 return granted.part
-            refusal = self._refusal(response)
+            refusal = self._refusal(response, answer)
             if response.status_code in FINAL:
                 raise refusal
             await backoff.wait(refusal, refusal.retry_after_s or 0.0)
@@ -265,32 +264,45 @@ class GatewayServer:
             headers["Idempotency-Key"] = key
         backoff = Backoff(self._patience_s, self._on_cut)
         while True:
+            request = self._http.build_request(method, self.url + path, content=content, headers=headers)
             try:
-                response = await self._http.request(method, self.url + path, content=content, headers=headers)
+                response, answer = await self._answer(request, self._http.auth)
             except httpx.TransportError as error:
                 await backoff.wait(unreachable(self.url, error))
                 continue
             if response.is_success:
                 backoff.answered()
-                return self._read(response, kind)
-            refusal = self._refusal(response)
+                return self._read(answer, kind)
+            refusal = self._refusal(response, answer)
             if response.status_code in FINAL:
                 raise refusal
             await backoff.wait(refusal, refusal.retry_after_s or 0.0)
 
-    def _read(self, response: httpx.Response, kind: type[T]) -> T:
+    async def _answer(self, request: httpx.Request, auth: httpx.Auth | None) -> tuple[httpx.Response, bytes]:
+        response = await self._http.send(request, auth=auth, stream=True)
         try:
-            return msgspec.json.decode(response.content, type=kind)
+            return response, await whole(response, self.url)
+        finally:
+            await response.aclose()
+
+    def _read(self, answer: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer, type=kind)
         except NOT_JSON as error:
             raise ServerRefused(f"{self.url} answered with something that is no gateway's answer: {error}.") from None
 
-    def _refusal(self, response: httpx.Response) -> ServerRefused:
+    def _refusal(self, response: httpx.Response, answer: bytes) -> ServerRefused:
         try:
-            problem = msgspec.json.decode(response.content, type=_Problem)
+            problem = msgspec.json.decode(answer, type=_Problem)
         except NOT_JSON:
             problem = _Problem()
         status = response.status_code
-        words = problem.detail or problem.title or shorten(response.text.strip(), _SHOWN) or "no reason was given"
+        words = (
+            problem.detail
+            or problem.title
+            or shorten(answer[: 4 * _SHOWN].decode(errors="replace").strip(), _SHOWN)
+            or "no reason was given"
+        )
         if status == 401:
             return refused_401(self.url, words)
         wait = response.headers.get("retry-after", "")
@@ -307,7 +319,11 @@ def _as_sent(message: Message) -> dict[str, Any]:
 
 
 def _path(task_id: str) -> str:
-    return f"/api/tasks/{quote(task_id, safe='')}"
+    return f"/api/tasks/{_segment(task_id)}"
+
+
+def _segment(task_id: str) -> str:
+    return quote(task_id, safe="", errors="replace")
 
 
 async def _counted(file: PackedFile, on_progress: OnProgress | None) -> AsyncIterator[bytes]:

@@ -6,8 +6,11 @@ from collections.abc import Generator
 
 import httpx
 
+from tailrace.a2a.peer import body_of
+from tailrace.a2a.received import MAX_BYTES
 from tailrace.a2a.trust import origin_of
 from tailrace.aws import FunctionUrlAuth
+from tailrace.client.errors import client_errors
 from tailrace.network.cookies import no_cookies
 
 # For how long a stream may be silent, in seconds: three of the server's signs of life (docs/PROTOCOL.md, (4.3a)).
@@ -32,6 +35,16 @@ class Bearer(httpx.Auth):
         yield request
 
 
+async def whole(response: httpx.Response, url: str) -> bytes:
+    """The body of an answer that is no stream.
+
+    Raises:
+        ServerRefused: it is larger than a client takes.
+    """
+    with client_errors():
+        return await body_of(response, MAX_BYTES, url)
+
+
 def new_http(url: str, token: str) -> httpx.AsyncClient:
     """An HTTP client for the server at `url`. It keeps no cookies, and follows no redirect by itself.
 
@@ -42,4 +55,5 @@ def new_http(url: str, token: str) -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
         auth=Bearer(url, token) if token else FunctionUrlAuth(),
         cookies=no_cookies(),
+        headers={"Accept-Encoding": "gzip"},
     )

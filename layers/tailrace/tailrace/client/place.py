@@ -31,7 +31,7 @@ def places(url: str | None, token: str | None, environ: Mapping[str, str] | None
 
     Raises:
         ServerUnreachable: no server is named and none runs here.
-        ClientError: the URL is none.
+        ClientError: the URL is none, or the token cannot be one.
     """
     environ = os.environ if environ is None else environ
     named = url or environ.get(URL_VARIABLE, "")
@@ -46,6 +46,11 @@ def places(url: str | None, token: str | None, environ: Mapping[str, str] | None
     if not _is_url(named):
         raise ClientError(f"The server's URL is {shorten(named)!r}, but must be like https://tailrace.example.")
     own = environ.get(TOKEN_VARIABLE, "") if token is None else token
+    if own and (not own.isprintable() or own != own.strip()):
+        raise ClientError(
+            f"The token for {shorten(named)!r}, an argument or {TOKEN_VARIABLE}, has a space or a line end around it, "
+            "or a control character in it. It must be the token alone, so it was not sent."
+        )
     known = next((each.token for each in here if _origin(each.url) == _origin(named)), "")
     return [Place(named.rstrip("/"), own or known)]
 
@@ -78,7 +83,7 @@ def _own(path: Path) -> str:
 def _is_url(text: str) -> bool:
     try:
         return URL.fullmatch(text) is not None and bool(httpx.URL(text).host)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):  # The second is of a name with `xn--`.
         return False
 
 

@@ -59,9 +59,10 @@ def located(url: str, target: Target) -> Target:
         if _is_gateway(url, target.headers):
             return replace(target, browser=url)
         answer = httpx.get(card_url(url), headers=target.headers)
-        card = answer.json() if answer.is_success else None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise NoServer(f"{url} cannot be reached: {error}") from None
+    try:
+        card = answer.json() if answer.is_success else None
     except ValueError:
         card = None
     if not isinstance(card, dict):
